@@ -1,0 +1,20 @@
+//! The rules of Kapelle, pure: no clock, no randomness, no input or output.
+//!
+//! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
+//! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
+
+pub mod failure;
+pub mod id;
+pub mod money;
+pub mod name;
+pub mod payload;
+pub mod retry;
+pub mod time;
+pub mod worker;
+
+pub use failure::{Category, TaskError};
+pub use id::{RunId, TaskId, TenantId};
+pub use money::Money;
+pub use name::Name;
+pub use payload::Payload;
+pub use time::{DurationMs, Timestamp};

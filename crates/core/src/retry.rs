@@ -1,0 +1,121 @@
+//! When a failed attempt is tried again, and after how long.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::{Category, TaskError},
+    time::DurationMs,
+};
+
+/// How the wait between two attempts is spread, so that many tasks that failed together do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jitter {
+    /// Exactly the computed wait.
+    None,
+    /// Anywhere between nothing and the computed wait.
+    #[default]
+    Full,
+    /// Half of the computed wait, and up to as much again.
+    Equal,
+}
+
+/// The retry rules of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included.
+    pub max_attempts: u32,
+    /// The wait before the second attempt.
+    #[serde(rename = "delay_ms")]
+    pub delay: DurationMs,
+    /// What each further wait is multiplied by.
+    pub multiplier: f64,
+    /// No computed wait is longer than this.
+    #[serde(rename = "max_delay_ms")]
+    pub max_delay: DurationMs,
+    /// How waits are spread.
+    pub jitter: Jitter,
+    /// Only these kinds are tried again; empty means every retryable one.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub on: Arc<[Category]>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            max_attempts: 3,
+            delay: DurationMs(1_000),
+            multiplier: 2.0,
+            max_delay: DurationMs(60_000),
+            jitter: Jitter::Full,
+            on: Arc::from([]),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait before the next attempt after `failures` failed ones (this one included), or nothing when it is over.
+    /// `random` is any 64 random bits. A wait that the other side asked for is a lower bound, beyond `max_delay` too.
+    #[must_use]
+    pub fn next_delay(&self, error: &TaskError, failures: u32, random: u64) -> Option<DurationMs> {
+        let listed = self.on.is_empty() || self.on.contains(&error.category);
+        if failures >= self.max_attempts || !error.retryable || !listed {
+            return None;
+        }
+        let grown = self.delay.0 as f64 * self.multiplier.powi(failures.saturating_sub(1).min(1_000) as i32);
+        let capped = grown.min(self.max_delay.0 as f64).max(0.0) as u64;
+        let spread = |span: u64| if span == u64::MAX { random } else { random % (span + 1) };
+        let wait = match self.jitter {
+            Jitter::None => capped,
+            Jitter::Full => spread(capped),
+            Jitter::Equal => capped / 2 + spread(capped - capped / 2),
+        };
+        Some(DurationMs(wait.max(error.retry_after.map_or(0, |asked| asked.0))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(max_attempts: u32) -> RetryPolicy {
+        RetryPolicy { max_attempts, delay: DurationMs(100), jitter: Jitter::None, ..RetryPolicy::default() }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let policy = RetryPolicy { max_delay: DurationMs(350), ..plain(9) };
+        let error = TaskError::new(Category::Timeout, "slow");
+        let waits: Vec<_> = (1..=4).map(|n| policy.next_delay(&error, n, 0).unwrap().0).collect();
+        assert_eq!(waits, [100, 200, 350, 350]);
+    }
+
+    #[test]
+    fn it_ends_at_the_last_attempt_on_permanent_errors_and_on_kinds_not_listed() {
+        let error = TaskError::new(Category::Timeout, "slow");
+        assert_eq!(plain(3).next_delay(&error, 3, 0), None);
+        assert_eq!(plain(3).next_delay(&error.clone().permanent(), 1, 0), None);
+        let only = RetryPolicy { on: Arc::from([Category::RateLimited]), ..plain(3) };
+        assert_eq!(only.next_delay(&error, 1, 0), None);
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_is_honoured_beyond_the_cap() {
+        let error = TaskError::new(Category::RateLimited, "slow down").after(DurationMs(120_000));
+        assert_eq!(plain(3).next_delay(&error, 1, 0), Some(DurationMs(120_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_computed_wait_passes_the_cap(failures in 1u32..50, random in any::<u64>(), multiplier in 1.0f64..10.0) {
+            for jitter in [Jitter::None, Jitter::Full, Jitter::Equal] {
+                let policy = RetryPolicy { jitter, multiplier, ..plain(60) };
+                let wait = policy.next_delay(&TaskError::new(Category::Timeout, ""), failures, random).unwrap();
+                prop_assert!(wait <= policy.max_delay);
+            }
+        }
+    }
+}
