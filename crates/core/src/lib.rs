@@ -3,12 +3,19 @@
 //! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
 //! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
 
+pub mod budget;
+pub mod definition;
+pub mod expr;
 pub mod failure;
 pub mod id;
+pub mod limit;
 pub mod money;
+pub mod mutant;
 pub mod name;
 pub mod payload;
 pub mod retry;
+pub mod run;
+pub mod task;
 pub mod time;
 pub mod worker;
 
@@ -16,5 +23,5 @@ pub use failure::{Category, TaskError};
 pub use id::{RunId, TaskId, TenantId};
 pub use money::Money;
 pub use name::Name;
-pub use payload::Payload;
+pub use payload::{Payload, PayloadId};
 pub use time::{DurationMs, Timestamp};

@@ -1,0 +1,82 @@
+//! Whether a step may start, told from the steps it needs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    definition::RunIf,
+    run::model::{Phase, Run, ScopeId, Slot},
+};
+
+/// What is to become of a step whose needs have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Evaluate its condition and start it.
+    Start,
+    /// Leave it out.
+    Skip(SkipReason),
+}
+
+/// What kept a step from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its `if` gave false.
+    Condition,
+    /// Every step it needs was skipped.
+    NeedsSkipped,
+    /// A step it needs failed or was cancelled.
+    NeedFailed,
+    /// It runs only after a failure, and there was none.
+    NothingFailed,
+    /// No step it needs succeeded.
+    NothingSucceeded,
+    /// Another step stopped the run.
+    RunStopped,
+}
+
+impl SkipReason {
+    /// For people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::Condition => "its `if` is false",
+            SkipReason::NeedsSkipped => "every step it needs was skipped",
+            SkipReason::NeedFailed => "a step it needs did not succeed",
+            SkipReason::NothingFailed => "it runs only after a failure, and nothing it needs failed",
+            SkipReason::NothingSucceeded => "no step it needs succeeded",
+            SkipReason::RunStopped => "another step failed and stopped the run",
+        }
+    }
+}
+
+impl Run {
+    /// Looks at the step's needs, and at nothing else of the run but whether it was stopped.
+    #[must_use]
+    pub fn verdict(&self, scope: ScopeId, slot: Slot) -> Verdict {
+        let (Some(step), Some(state)) = (self.step(scope, slot), self.scopes.get(&scope)) else {
+            return Verdict::Skip(SkipReason::RunStopped);
+        };
+        let phases = || step.needs.iter().filter_map(|need| state.slots.get(need.0 as usize)).map(|slot| slot.phase);
+        let failed = phases().any(|phase| matches!(phase, Phase::Failed | Phase::Cancelled));
+        let any_failed = failed || phases().any(|phase| phase == Phase::Tolerated);
+        let stopped = self.stopped_by.is_some() && !crate::mutant::planted(crate::mutant::Mutant::StopIgnored);
+        match step.run_if {
+            RunIf::Always => Verdict::Start,
+            RunIf::Failure if any_failed => Verdict::Start,
+            RunIf::Failure => Verdict::Skip(SkipReason::NothingFailed),
+            _ if stopped && !failed => Verdict::Skip(SkipReason::RunStopped),
+            RunIf::AnySuccess if step.needs.is_empty() || phases().any(|phase| phase == Phase::Succeeded) => {
+                if stopped { Verdict::Skip(SkipReason::RunStopped) } else { Verdict::Start }
+            }
+            RunIf::AnySuccess => Verdict::Skip(SkipReason::NothingSucceeded),
+            RunIf::Success if failed => Verdict::Skip(SkipReason::NeedFailed),
+            RunIf::Success if !step.needs.is_empty() && phases().all(|phase| phase == Phase::Skipped) => {
+                if crate::mutant::planted(crate::mutant::Mutant::SkipStartsAnyway) {
+                    return Verdict::Start;
+                }
+                Verdict::Skip(SkipReason::NeedsSkipped)
+            }
+            RunIf::Success => Verdict::Start,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A task lacks something other than a slot, and gets it.
+
+use crate::{
+    money::Money,
+    task::{
+        event::TaskEvent,
+        model::{HoldReason, Rejection, Task, TaskState},
+        rank::Ageing,
+    },
+    time::Timestamp,
+};
+
+/// Takes a ready task out of the order until what it lacks is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// What it lacks.
+    pub reason: HoldReason,
+}
+
+impl Hold {
+    /// Held, its rank kept.
+    ///
+    /// # Errors
+    /// When it is not Ready.
+    pub fn decide(self, task: &Task) -> Result<TaskEvent, Rejection> {
+        match task.state {
+            TaskState::Ready { rank } => Ok(TaskEvent::Held { reason: self.reason, rank }),
+            _ => Err(task.wrong_state("held")),
+        }
+    }
+}
+
+/// What a held or parked task lacked is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Lift;
+
+impl Lift {
+    /// Ready, at the place it had.
+    ///
+    /// # Errors
+    /// When it is neither Held nor Parked.
+    pub fn decide(self, task: &Task) -> Result<TaskEvent, Rejection> {
+        match task.state {
+            TaskState::Held { rank, .. } | TaskState::Parked { rank, .. } => Ok(TaskEvent::Ready { rank }),
+            _ => Err(task.wrong_state("lifted")),
+        }
+    }
+}
+
+/// There is no money for the next call.
+#[derive(Debug, Clone, Copy)]
+pub struct Park {
+    /// What the call would cost at most.
+    pub needs: Money,
+    /// What a point of priority is worth.
+    pub ageing: Ageing,
+}
+
+impl Park {
+    /// Parked: no attempt is used up.
+    ///
+    /// # Errors
+    /// When it is neither Ready nor Running.
+    pub fn decide(self, task: &Task, now: Timestamp) -> Result<TaskEvent, Rejection> {
+        match task.state {
+            TaskState::Ready { rank } => Ok(TaskEvent::Parked { rank, needs: self.needs }),
+            TaskState::Running(_) => {
+                Ok(TaskEvent::Parked { rank: self.ageing.rank(task.priority, now), needs: self.needs })
+            }
+            _ => Err(task.wrong_state("parked")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{StateKind, claim::tests::running, submit::tests::submitted};
+
+    #[test]
+    fn a_held_task_keeps_its_place() {
+        let mut task = submitted(None);
+        let before = task.state.clone();
+        let held = Hold { reason: HoldReason::KeyLimit }.decide(&task).unwrap();
+        task.evolve(&held);
+        assert_eq!(task.state.kind(), StateKind::Held);
+        assert!(Hold { reason: HoldReason::KeyLimit }.decide(&task).is_err());
+        let lifted = Lift.decide(&task).unwrap();
+        task.evolve(&lifted);
+        assert_eq!(task.state, before);
+        assert!(Lift.decide(&task).is_err());
+    }
+
+    #[test]
+    fn parking_uses_up_no_attempt() {
+        let park = Park { needs: Money(5), ageing: Ageing::default() };
+        for mut task in [submitted(None), running().0] {
+            let parked = park.decide(&task, Timestamp(3_000)).unwrap();
+            task.evolve(&parked);
+            assert_eq!((task.state.kind(), task.failures), (StateKind::Parked, 0));
+            assert!(park.decide(&task, Timestamp(3_000)).is_err());
+            let lifted = Lift.decide(&task).unwrap();
+            task.evolve(&lifted);
+            assert_eq!(task.state.kind(), StateKind::Ready);
+        }
+    }
+}

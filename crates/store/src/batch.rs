@@ -1,0 +1,132 @@
+//! What one turn of the engine writes.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    run::{Run, RunEvent},
+    task::{Attempt, Task},
+};
+
+/// Everything one turn changed, in its last state. Written whole or not at all.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    /// Tasks that are new or changed.
+    pub tasks: Vec<TaskWrite<'a>>,
+    /// Attempts that did not succeed.
+    pub attempts: Vec<Attempt>,
+    /// Runs that are new or changed.
+    pub runs: Vec<RunWrite<'a>>,
+    /// Entries of the runs' journals.
+    pub journal: Vec<JournalEntry>,
+    /// New payloads. Never changed afterwards.
+    pub payloads: Vec<(PayloadId, PayloadBody)>,
+    /// Idempotency keys that were used.
+    pub keys: Vec<KeyRow>,
+    /// New versions of workflows. Never changed afterwards.
+    pub versions: Vec<VersionRow>,
+}
+
+impl Batch<'_> {
+    /// Nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+            && self.attempts.is_empty()
+            && self.runs.is_empty()
+            && self.journal.is_empty()
+            && self.payloads.is_empty()
+            && self.keys.is_empty()
+            && self.versions.is_empty()
+    }
+}
+
+/// A task to write. The row gets `task.revision`.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskWrite<'a> {
+    /// Its new state.
+    pub task: &'a Task,
+    /// The revision the row must have; none for a new row.
+    pub expected: Option<u32>,
+}
+
+/// A run to write. The row gets `run.revision`.
+#[derive(Debug, Clone, Copy)]
+pub struct RunWrite<'a> {
+    /// Its new state.
+    pub run: &'a Run,
+    /// The revision the row must have; none for a new row.
+    pub expected: Option<u32>,
+}
+
+/// An entry of a run's journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalEntry {
+    /// The run.
+    pub run: RunId,
+    /// Its number: 0, 1, 2, ... without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: RunEvent,
+}
+
+/// The bytes of a payload, or the file that has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadBody {
+    /// Kept in the row.
+    Bytes(Arc<[u8]>),
+    /// Kept in `blobs/<sha256>`, which was written and synced before.
+    File {
+        /// 64 hex digits.
+        sha256: String,
+        /// Its length.
+        bytes: u64,
+    },
+}
+
+/// An idempotency key and the reply it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Whose it is: a key never crosses tenants.
+    pub tenant: TenantId,
+    /// The key, as the client sent it.
+    pub key: Arc<str>,
+    /// SHA-256 of what was asked for: the same key with another body is refused.
+    pub body: [u8; 32],
+    /// The first task or run that was made for it.
+    pub reply: KeyReply,
+    /// When it is forgotten.
+    pub until: Timestamp,
+}
+
+/// What was made for an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyReply {
+    /// That many tasks with consecutive ids, from this one.
+    Tasks(TaskId, u32),
+    /// A run.
+    Run(RunId),
+}
+
+/// One version of a workflow's definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRow {
+    /// Its key.
+    pub id: i64,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The workflow.
+    pub workflow: Name,
+    /// 1 for its first version.
+    pub number: u32,
+    /// SHA-256 of the source.
+    pub sha256: [u8; 32],
+    /// The definition, as it was given.
+    pub source: Arc<[u8]>,
+    /// The name of the file it was given in.
+    pub file: Arc<str>,
+    /// When.
+    pub created_at: Timestamp,
+}

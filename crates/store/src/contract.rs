@@ -1,0 +1,163 @@
+//! What a store must do. `Mem` and SQLite pass the same conformance suite.
+
+use kapelle_core::{
+    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    run::StepRow,
+    task::{Attempt, HoldReason, Rank, Task},
+};
+
+use crate::{
+    batch::{Batch, JournalEntry, KeyRow, VersionRow},
+    error::StoreError,
+    rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+};
+
+/// The sequences from which ids are drawn. A number is never handed out twice, also after the newest rows were
+/// deleted and after a restart; a turn that fails may leave a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IdKind {
+    /// Tasks.
+    Task,
+    /// Runs.
+    Run,
+    /// Payload rows.
+    Payload,
+    /// Versions of workflows.
+    Version,
+}
+
+/// Ready tasks are kept in lanes: one for each worker in each queue of each tenant. Pausing, slots and routing choose
+/// among lanes; within one, rank decides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The queue.
+    pub queue: Name,
+    /// The worker.
+    pub worker: Name,
+}
+
+/// How a commit went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commit {
+    /// Written and synced.
+    Committed,
+    /// Nothing was written: these rows had changed since they were read (or exist already, for new ones).
+    Conflict {
+        /// Changed tasks.
+        tasks: Vec<TaskId>,
+        /// Changed runs.
+        runs: Vec<RunId>,
+        /// An idempotency key or the number of a version was taken by another turn.
+        other: bool,
+    },
+}
+
+/// What may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Tasks of their own that ended before this.
+    pub tasks_before: Timestamp,
+    /// Runs that ended before this, with their steps, attempts, payloads and journal.
+    pub runs_before: Timestamp,
+    /// Idempotency keys whose time ended before this.
+    pub keys_before: Timestamp,
+    /// At most so many rows in one go.
+    pub most: u32,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Tasks, the steps of runs included.
+    pub tasks: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Whether there is more to delete.
+    pub more: bool,
+}
+
+/// The writing side. One owner; every method sees all commits before it.
+pub trait Store: Send {
+    /// Draws `n` consecutive ids and returns the first.
+    fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
+
+    /// One task.
+    fn task(&mut self, id: TaskId) -> Result<Option<Task>, StoreError>;
+
+    /// One run and the rows of its steps.
+    fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError>;
+
+    /// One version of a workflow.
+    fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError>;
+
+    /// The newest version of a workflow.
+    fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError>;
+
+    /// What an idempotency key stands for, unless its time ended before `now`.
+    fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError>;
+
+    /// The lanes that hold ready tasks. Costs one index search a lane.
+    fn lanes(&mut self) -> Result<Vec<Lane>, StoreError>;
+
+    /// The ready tasks of a lane in the order of claiming, from behind `after`.
+    fn ready(&mut self, lane: &Lane, after: Option<(Rank, TaskId)>, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The tasks held for a reason, of a key when one is given, in the order of claiming.
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The tasks to which something must happen by `now`, earliest first.
+    fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError>;
+
+    /// When something must next happen to a task.
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The running tasks behind an id, by id.
+    fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The runs behind an id that have not ended, by id.
+    fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError>;
+
+    /// Writes a turn: all of it, synced, or nothing.
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError>;
+
+    /// Deletes what is past its retention, a bounded amount at a time.
+    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError>;
+}
+
+/// The reading side: committed data, from any thread, never in the way of the writer.
+pub trait Reader: Send + Sync {
+    /// One task of a tenant.
+    fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
+
+    /// The bytes of a payload.
+    fn payload(&self, id: PayloadId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The attempts of a task that did not succeed, first to last.
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Tasks of a tenant, newest first.
+    fn tasks(&self, tenant: TenantId, filter: &TaskFilter, page: Page) -> Result<Vec<Task>, StoreError>;
+
+    /// One run of a tenant.
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<RunRow>, StoreError>;
+
+    /// Runs of a tenant, newest first.
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<RunRow>, StoreError>;
+
+    /// The steps of a run that have a row, by id, from behind `after`.
+    fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The journal of a run from entry `from` on.
+    fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError>;
+
+    /// One version of a workflow.
+    fn version(&self, tenant: TenantId, id: i64) -> Result<Option<VersionRow>, StoreError>;
+
+    /// The versions of a workflow, newest first; of every workflow when none is named.
+    fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError>;
+
+    /// How many tasks that have not ended there are, by lane and state.
+    fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError>;
+}

@@ -1,0 +1,74 @@
+//! What queries give and take.
+
+use kapelle_core::{Name, Payload, RunId, TaskId, TenantId, Timestamp, run::RunStatus, task::StateKind};
+
+/// A run as its row has it: everything but its steps, which are rows of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// Its key.
+    pub id: RunId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The workflow.
+    pub workflow: Name,
+    /// The key of the version it stays on.
+    pub version: i64,
+    /// What it was started with.
+    pub inputs: Payload,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// The step whose failure stopped it.
+    pub stopped_by: Option<TaskId>,
+    /// The number of the next journal entry.
+    pub seq: u64,
+    /// Raised by every committed change.
+    pub revision: u32,
+}
+
+/// Where a page begins, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Only ids below this one; none for the first page.
+    pub before: Option<i64>,
+    /// At most so many, and never more than 1,000.
+    pub most: u32,
+}
+
+/// Which tasks are wanted. Fields left out do not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// In this state.
+    pub state: Option<StateKind>,
+    /// In this queue.
+    pub queue: Option<Name>,
+    /// For this worker.
+    pub worker: Option<Name>,
+    /// Dead tasks only.
+    pub dead: bool,
+    /// Also the steps of runs; otherwise only tasks of their own.
+    pub steps: bool,
+}
+
+/// Which runs are wanted. Fields left out do not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this workflow.
+    pub workflow: Option<Name>,
+    /// Only those that have not ended.
+    pub open: bool,
+}
+
+/// How many tasks of a worker in a queue are in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneCount {
+    /// The queue.
+    pub queue: Name,
+    /// The worker.
+    pub worker: Name,
+    /// The state.
+    pub state: StateKind,
+    /// How many.
+    pub tasks: u64,
+}
