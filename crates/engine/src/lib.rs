@@ -1,1 +1,28 @@
-//! engine
+//! The shell around the rules: one loop, turn by turn, and the duties that feed it.
+//!
+//! [`turn`] is the heart: synchronous, single-threaded, without a clock of its own, so that a simulation can drive it.
+//! [`Engine`] runs it on a thread and does what its turns ask for: workers are executed, steps are evaluated, timers
+//! are kept, waiters are told. Nothing leaves before the turn that decided it is committed.
+
+mod clock;
+mod dispatcher;
+mod engine;
+mod error;
+mod evaluate;
+mod evaluator;
+mod events;
+mod options;
+mod pruner;
+mod registry;
+mod runner;
+pub mod turn;
+mod waiters;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::{Engine, Parts};
+pub use error::EngineError;
+pub use evaluate::{Evaluated, Evaluation, Resolve, StepValue};
+pub use events::{Event, EventKind};
+pub use options::{Options, QueueOptions};
+pub use registry::Registry;
+pub use turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef};

@@ -1,0 +1,183 @@
+//! Attempts of workers of this process: begun, limited in time, stopped, reported.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use kapelle_core::{
+    Category, Payload, TaskError, TaskId,
+    task::Report,
+    worker::{CancelFlag, FileSource, Output, TaskContext, Worker},
+};
+use kapelle_store::Reader;
+use tokio::{runtime::Handle, task::AbortHandle};
+
+use crate::{
+    registry::Registry,
+    runner::Inbox,
+    turn::{Command, Dispatch, NewPayload, Reported},
+};
+
+/// Puts values that are too large for a row among the files; gives their hash.
+pub type Spill = Arc<dyn Fn(&[u8]) -> Result<String, String> + Send + Sync>;
+
+/// Runs the attempts.
+pub(crate) struct Dispatcher {
+    pub(crate) runtime: Handle,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) reader: Arc<dyn Reader>,
+    pub(crate) files: Arc<dyn FileSource>,
+    pub(crate) spill: Spill,
+    pub(crate) inbox: Inbox,
+    pub(crate) running: Arc<Running>,
+}
+
+/// The attempts under way.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Mutex<HashMap<TaskId, (u32, CancelFlag, Option<AbortHandle>)>>);
+
+impl Running {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, (u32, CancelFlag, Option<AbortHandle>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self, id: TaskId, epoch: u32) {
+        let mut running = self.lock();
+        if running.get(&id).is_some_and(|(of, ..)| *of == epoch) {
+            running.remove(&id);
+        }
+    }
+
+    /// Stops an attempt: its flag is raised and its future dropped.
+    pub(crate) fn stop(&self, id: TaskId) {
+        if let Some((_, flag, abort)) = self.lock().remove(&id) {
+            flag.raise();
+            if let Some(abort) = abort {
+                abort.abort();
+            }
+        }
+    }
+
+    /// Stops every attempt.
+    pub(crate) fn stop_all(&self) {
+        let ids: Vec<TaskId> = self.lock().keys().copied().collect();
+        ids.into_iter().for_each(|id| self.stop(id));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+}
+
+impl Dispatcher {
+    /// Begins an attempt.
+    pub(crate) fn dispatch(&self, dispatch: Dispatch) {
+        let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
+        let Some(worker) = self.registry.get(&dispatch.worker) else {
+            // Taken away between the claim and now: the task waits for it to come back.
+            self.inbox.send(Command::Report { report, reported: Reported::Release });
+            return;
+        };
+        let flag = CancelFlag::default();
+        let context = TaskContext {
+            task: dispatch.task.to_string(),
+            run: dispatch.step.as_ref().map(|(run, _)| run.to_string()),
+            step: dispatch.step.as_ref().map(|(_, path)| path.clone()),
+            attempt: dispatch.lease.epoch,
+            cancel: flag.clone(),
+            progress: Arc::new(|_, _| ()),
+            files: Arc::clone(&self.files),
+        };
+        let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
+        let running = Arc::clone(&self.running);
+        running.lock().insert(dispatch.task, (report.epoch, flag, None));
+        let task = dispatch.task;
+        let attempt = async move {
+            let reported = match perform(worker.as_ref(), &context, &dispatch, reader.as_ref()).await {
+                Ok(output) => succeed(output, &spill),
+                Err(error) => Reported::Fail { error },
+            };
+            running.ended(report.task, report.epoch);
+            inbox.send(Command::Report { report, reported });
+        };
+        let abort = self.runtime.spawn(attempt).abort_handle();
+        if let Some((epoch, _, place)) = self.running.lock().get_mut(&task) {
+            if *epoch == report.epoch {
+                *place = Some(abort);
+            }
+        }
+    }
+}
+
+/// One attempt: the input read, the worker run within its time, its panics caught.
+async fn perform(
+    worker: &dyn Worker,
+    context: &TaskContext,
+    dispatch: &Dispatch,
+    reader: &dyn Reader,
+) -> Result<Output, TaskError> {
+    let internal = |message: String| TaskError::new(Category::Internal, message);
+    let input = match &dispatch.input {
+        Payload::Row(id) => match reader.payload(*id) {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes),
+            Ok(None) => return Err(internal("the input is no longer stored".to_owned()).permanent()),
+            Err(error) => return Err(internal(error.to_string())),
+        },
+        other => serde_json::from_slice(other.inline().unwrap_or(b"null")),
+    };
+    let input = input.map_err(|error| internal(format!("the stored input is not JSON: {error}")).permanent())?;
+    let limit = Duration::from_millis(dispatch.timeout.0);
+    match tokio::time::timeout(limit, unpanicked(worker.execute(context, input))).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(message)) => Err(TaskError::new(Category::Crashed, format!("the worker panicked: {message}"))),
+        Err(_) => {
+            context.cancel.raise();
+            Err(TaskError::new(Category::Timeout, format!("the attempt took longer than {} ms", limit.as_millis())))
+        }
+    }
+}
+
+fn succeed(output: Output, spill: &Spill) -> Reported {
+    let bytes = match serde_json::to_vec(&output.value) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let error = TaskError::new(Category::InvalidOutput, format!("the output is not JSON: {error}")).permanent();
+            return Reported::Fail { error };
+        }
+    };
+    let output_payload = if bytes == b"null" {
+        NewPayload::None
+    } else if bytes.len() <= crate::evaluate::BYTES_MAX {
+        NewPayload::Bytes(Arc::from(bytes))
+    } else {
+        match spill(&bytes) {
+            Ok(sha256) => NewPayload::File { sha256, bytes: bytes.len() as u64 },
+            Err(message) => return Reported::Fail { error: TaskError::new(Category::Internal, message) },
+        }
+    };
+    Reported::Succeed { output: output_payload, provenance: Arc::new(output.provenance) }
+}
+
+/// Runs a future and gives the message of its panic, should there be one.
+async fn unpanicked<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::as_mut(&mut future).poll(context)));
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                Poll::Ready(Err(text.unwrap_or_else(|| "no message".to_owned())))
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,289 @@
+//! The engine as its users hold it.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc::channel};
+
+use kapelle_core::{
+    Name, Payload, RunId, TaskId, TenantId,
+    task::{Task, TaskState},
+    worker::FileSource,
+};
+use kapelle_store::{Reader, RunRow, Store};
+use tokio::sync::{broadcast, oneshot};
+
+use crate::{
+    clock::Clock,
+    dispatcher::{Dispatcher, Running, Spill},
+    error::EngineError,
+    evaluator::Evaluator,
+    events::Event,
+    options::Options,
+    registry::Registry,
+    runner::{Answer, Inbox, Message, Runner},
+    turn::{Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns},
+    waiters::Waiters,
+};
+
+/// Events kept for a slow watcher before it misses some.
+const EVENTS_KEPT: usize = 4_096;
+
+/// What an engine is put together from.
+pub struct Parts {
+    /// The writing side of the store.
+    pub store: Box<dyn Store>,
+    /// Its reading side.
+    pub reader: Arc<dyn Reader>,
+    /// The workers of this process.
+    pub registry: Arc<Registry>,
+    /// The files that inputs refer to.
+    pub files: Arc<dyn FileSource>,
+    /// Where values that are too large for a row go.
+    pub spill: Spill,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running engine. Cloning it gives another handle; [`Engine::stop`] ends it for all.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    inbox: Inbox,
+    reader: Arc<dyn Reader>,
+    registry: Arc<Registry>,
+    waiters: Arc<Waiters>,
+    events: broadcast::Sender<Event>,
+    spill: Spill,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Takes up what the store holds and starts the loop. Must be called within a tokio runtime, on which the workers
+    /// then run.
+    ///
+    /// # Errors
+    /// When the store fails, or a thread cannot be started.
+    pub fn start(parts: Parts, options: Options) -> Result<Engine, EngineError> {
+        let Parts { store, reader, registry, files, spill, clock } = parts;
+        let (sender, receiver) = channel();
+        let inbox = Inbox(sender);
+        let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
+        let evaluators = options.evaluators;
+        let mut turns = Turns::new(store, options, directory, Box::new(random));
+        let watching = turns.watch_flag();
+        let started = turns.recover(clock.now(), clock.steady_ms())?;
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let waiters = Arc::new(Waiters::default());
+        let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
+        let evaluator = Evaluator::start(evaluators, &reader, &inbox).map_err(cannot)?;
+        let dispatcher = Dispatcher {
+            runtime: tokio::runtime::Handle::current(),
+            registry: Arc::clone(&registry),
+            reader: Arc::clone(&reader),
+            files,
+            spill: Arc::clone(&spill),
+            inbox: inbox.clone(),
+            running: Arc::new(Running::default()),
+        };
+        let runner = Runner {
+            turns,
+            inbox: receiver,
+            clock,
+            dispatcher,
+            evaluator,
+            waiters: Arc::clone(&waiters),
+            events: events.clone(),
+            watching,
+            answers: std::collections::HashMap::new(),
+            deferred: std::collections::VecDeque::new(),
+            next_ticket: 0,
+            draining: false,
+        };
+        let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
+        let thread = Mutex::new(Some(thread.map_err(cannot)?));
+        let inner = Inner { inbox, reader, registry, waiters, events, spill, thread };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Asks the loop and waits for its reply, which is given after the commit.
+    ///
+    /// # Errors
+    /// The refusal, or the failure of the store.
+    pub async fn ask(&self, command: Command) -> Result<Reply, EngineError> {
+        let (sender, receiver) = oneshot::channel();
+        self.post(Message::Command(command, Answer::Reply(sender)))?;
+        receiver.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    fn post(&self, message: Message) -> Result<(), EngineError> {
+        self.inner.inbox.0.send(message).map_err(|_| EngineError::Stopped)
+    }
+
+    /// Makes tasks, all or none, and gives the id of the first; they are numbered without gaps.
+    ///
+    /// # Errors
+    /// When a key was used for another body, or the store fails.
+    pub async fn submit(
+        &self,
+        tenant: TenantId,
+        tasks: Vec<SubmitTask>,
+        key: Option<Key>,
+    ) -> Result<TaskId, EngineError> {
+        match self.ask(Command::Submit { tenant, tasks: Arc::from(tasks), key }).await? {
+            Reply::Tasks { first, .. } => Ok(first),
+            _ => Err(EngineError::Stopped),
+        }
+    }
+
+    /// Makes one task and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it is refused, the store fails, or the engine stops.
+    pub async fn submit_and_wait(&self, tenant: TenantId, task: SubmitTask) -> Result<Arc<Task>, EngineError> {
+        let (reply, replied) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let command = Command::Submit { tenant, tasks: Arc::from([task]), key: None };
+        self.post(Message::Command(command, Answer::Watch(reply, end)))?;
+        replied.await.unwrap_or(Err(EngineError::Stopped))?;
+        ended.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Waits until a task has ended.
+    ///
+    /// # Errors
+    /// When there is no such task, the store fails, or the engine stops.
+    pub async fn wait(&self, tenant: TenantId, id: TaskId) -> Result<Arc<Task>, EngineError> {
+        let ended = self.inner.waiters.task(id);
+        let task = self.inner.reader.task(tenant, id)?.ok_or(EngineError::NoSuchTask(id))?;
+        if task.state.kind().is_terminal() {
+            return Ok(Arc::new(task));
+        }
+        ended.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// When a key was used for another body, or the store fails.
+    pub async fn start_run(&self, tenant: TenantId, run: NewRun, key: Option<Key>) -> Result<RunId, EngineError> {
+        match self.ask(Command::StartRun { tenant, run, key }).await? {
+            Reply::Run { run, .. } => Ok(run),
+            _ => Err(EngineError::Stopped),
+        }
+    }
+
+    /// Waits until a run has ended.
+    ///
+    /// # Errors
+    /// When there is no such run, the store fails, or the engine stops.
+    pub async fn wait_run(&self, tenant: TenantId, id: RunId) -> Result<RunRow, EngineError> {
+        loop {
+            let ended = self.inner.waiters.run(id);
+            let row = self.inner.reader.run(tenant, id)?.ok_or(EngineError::NoSuchRun(id))?;
+            if row.status.kind().is_terminal() {
+                return Ok(row);
+            }
+            ended.await.map_err(|_| EngineError::Stopped)?;
+        }
+    }
+
+    /// The events of all runs from now on. A watcher that is too slow is told how many it missed.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// The reading side of the store.
+    #[must_use]
+    pub fn reader(&self) -> &Arc<dyn Reader> {
+        &self.inner.reader
+    }
+
+    /// The workers of this process.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Tells the loop that workers were added or taken away.
+    pub fn workers_changed(&self) {
+        self.inner.inbox.send(Command::WorkersChanged);
+    }
+
+    /// The specification of a worker of this process.
+    #[must_use]
+    pub fn has_worker(&self, name: &Name) -> bool {
+        self.inner.registry.get(name).is_some()
+    }
+
+    /// Makes a payload of a value, putting a large one among the files.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn payload(&self, value: &serde_json::Value) -> Result<NewPayload, EngineError> {
+        if value.is_null() {
+            return Ok(NewPayload::None);
+        }
+        let bytes = serde_json::to_vec(value).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
+        if bytes.len() <= crate::evaluate::BYTES_MAX {
+            return Ok(NewPayload::Bytes(Arc::from(bytes)));
+        }
+        let sha256 = (self.inner.spill)(&bytes).map_err(EngineError::InvalidInput)?;
+        Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
+    }
+
+    /// The value of a stored payload.
+    ///
+    /// # Errors
+    /// When the store fails or what it holds is not JSON.
+    pub fn value(&self, payload: &Payload) -> Result<serde_json::Value, EngineError> {
+        let bytes = match payload {
+            Payload::Row(id) => self.inner.reader.payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
+            other => other.inline().unwrap_or(b"null").to_vec(),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| EngineError::InvalidInput(error.to_string()))
+    }
+
+    /// The output of a task that succeeded.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn output(&self, task: &Task) -> Result<Option<serde_json::Value>, EngineError> {
+        match &task.state {
+            TaskState::Succeeded { output, .. } => self.value(output).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Starts nothing new, waits for the attempts under way, and ends.
+    pub async fn drain(&self) {
+        let _ = self.post(Message::Drain);
+        self.join().await;
+    }
+
+    /// Ends at once: attempts under way are stopped and will be begun again at the next start.
+    pub async fn stop(&self) {
+        let _ = self.post(Message::Stop);
+        self.join().await;
+    }
+
+    async fn join(&self) {
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.inbox.0.send(Message::Stop);
+    }
+}
+
+/// 64 random bits from the system: leases must not be guessed.
+fn random() -> u64 {
+    // The system's source does not fail once it has begun to work; without it no lease may be given.
+    getrandom::u64().unwrap_or_else(|_| std::process::abort())
+}

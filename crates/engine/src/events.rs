@@ -1,0 +1,114 @@
+//! What those who watch are told.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    RunId, TaskId, Timestamp,
+    run::{RunEvent, StatusKind, TaskEnded},
+    task::{Lease, Task, TaskState},
+};
+
+use crate::turn::{Effect, Turns};
+
+/// Something that happened to a run. Told after it was committed.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// The path of the step it happened to.
+    pub step: Option<String>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum EventKind {
+    /// The run was started.
+    RunStarted,
+    /// A step has a task.
+    StepReady {
+        /// The task.
+        task: TaskId,
+    },
+    /// An attempt has begun.
+    AttemptStarted {
+        /// The task.
+        task: TaskId,
+        /// Its number.
+        attempt: u32,
+    },
+    /// A step ended.
+    StepEnded {
+        /// The task in its last state.
+        task: Arc<Task>,
+    },
+    /// A step was left out.
+    StepSkipped {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The run ended.
+    RunEnded {
+        /// How.
+        status: StatusKind,
+    },
+}
+
+impl Turns {
+    fn notify(&mut self, run: RunId, step: Option<String>, kind: EventKind) {
+        if self.watched() {
+            let at = self.now();
+            self.push_effect(Effect::Notify(Event { run, at, step, kind }));
+        }
+    }
+
+    pub(crate) fn notify_run(&mut self, run: RunId, event: &RunEvent) {
+        if !self.watched() {
+            return;
+        }
+        let kind = match event {
+            RunEvent::Started { .. } => EventKind::RunStarted,
+            RunEvent::StepStarted { task, .. } => EventKind::StepReady { task: *task },
+            RunEvent::StepSkipped { reason, .. } => EventKind::StepSkipped { reason: reason.as_str() },
+            RunEvent::Succeeded { .. } => EventKind::RunEnded { status: StatusKind::Succeeded },
+            RunEvent::Failed { .. } => EventKind::RunEnded { status: StatusKind::Failed },
+            RunEvent::Cancelled { .. } => EventKind::RunEnded { status: StatusKind::Cancelled },
+            // Told with the task in its last state by `notify_ended`, or of no interest to people.
+            RunEvent::StepEnded { .. } | RunEvent::Stopping { .. } | RunEvent::CancelRequested { .. } => return,
+        };
+        let place = match event {
+            RunEvent::StepStarted { scope, slot, .. } | RunEvent::StepSkipped { scope, slot, .. } => {
+                Some((*scope, *slot))
+            }
+            _ => None,
+        };
+        let step = place.and_then(|(scope, slot)| self.step_path(run, scope, slot));
+        self.notify(run, step, kind);
+    }
+
+    pub(crate) fn notify_claimed(&mut self, task: &Task, lease: &Lease) {
+        let Some(origin) = task.origin else { return };
+        if self.watched() {
+            let step = self.step_path(origin.run, origin.scope, origin.slot);
+            self.notify(origin.run, step, EventKind::AttemptStarted { task: task.id, attempt: lease.epoch });
+        }
+    }
+
+    pub(crate) fn notify_ended(&mut self, run: RunId, ended: TaskEnded, task: &Task) {
+        if self.watched() {
+            let step = self.step_path(run, ended.scope, ended.slot);
+            self.notify(run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
+        }
+    }
+
+    pub(crate) fn notify_failed_early(&mut self, task: &Task) {
+        let Some(origin) = task.origin else { return };
+        if self.watched() && matches!(task.state, TaskState::Failed { .. }) {
+            let step = self.step_path(origin.run, origin.scope, origin.slot);
+            self.notify(origin.run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
+        }
+    }
+}

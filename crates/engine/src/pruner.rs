@@ -1,0 +1,20 @@
+//! What is past its retention is deleted, a little at a time.
+
+use kapelle_core::Timestamp;
+use kapelle_store::{Pruned, Retention, StoreError};
+
+use crate::turn::Turns;
+
+/// Rows deleted in one go.
+const CHUNK: u32 = 256;
+
+impl Turns {
+    /// Deletes one bounded portion of what is past its retention.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn prune(&mut self, now: Timestamp) -> Result<Pruned, StoreError> {
+        let (tasks, runs) = self.retention();
+        self.prune_store(Retention { tasks_before: now - tasks, runs_before: now - runs, keys_before: now, most: CHUNK })
+    }
+}

@@ -1,0 +1,209 @@
+//! The thread on which the turns are taken.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::Duration,
+};
+
+use kapelle_core::task::Task;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::{
+    clock::Clock,
+    dispatcher::Dispatcher,
+    error::EngineError,
+    evaluator::Evaluator,
+    events::Event,
+    turn::{Command, Effect, Input, Reply, Ticket, Turned, Turns},
+    waiters::Waiters,
+};
+
+/// Commands taken into one turn. What waits longer than this is the next turn's, so that a turn stays short.
+const COMMANDS_MAX: usize = 2_048;
+/// Tasks submitted in one turn.
+const TASKS_MAX: usize = 4_096;
+/// The longest the loop sleeps when nothing is due: a wall clock that was set forward is noticed within it.
+const NAP_MAX: Duration = Duration::from_millis(1_000);
+/// How long the loop waits before it tries again what a full disk kept from being written.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
+/// Something for the loop.
+pub(crate) enum Message {
+    /// A command, and who wants the reply.
+    Command(Command, Answer),
+    /// Start nothing new; end when the attempts under way have ended.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// Who wants the reply.
+pub(crate) enum Answer {
+    /// Nobody. What a full disk refuses is tried again.
+    Nobody,
+    /// Somebody.
+    Reply(oneshot::Sender<Result<Reply, EngineError>>),
+    /// Somebody who also waits for the end of the one task that is made.
+    Watch(oneshot::Sender<Result<Reply, EngineError>>, oneshot::Sender<Arc<Task>>),
+}
+
+/// The way into the loop.
+#[derive(Clone)]
+pub(crate) struct Inbox(pub(crate) Sender<Message>);
+
+impl Inbox {
+    /// Sends a command whose reply nobody wants.
+    pub(crate) fn send(&self, command: Command) {
+        // Once the loop has ended nothing can be done for the sender; the store has the truth for the next start.
+        let _ = self.0.send(Message::Command(command, Answer::Nobody));
+    }
+}
+
+/// The thread's belongings.
+pub(crate) struct Runner {
+    pub(crate) turns: Turns,
+    pub(crate) inbox: Receiver<Message>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) watching: Arc<AtomicBool>,
+    pub(crate) answers: HashMap<Ticket, Answer>,
+    pub(crate) deferred: VecDeque<(Command, Answer)>,
+    pub(crate) next_ticket: Ticket,
+    pub(crate) draining: bool,
+}
+
+impl Runner {
+    /// Turns until told to stop. `started` is what recovery left to be done.
+    pub(crate) fn run(mut self, started: Turned) {
+        let mut more = started.more;
+        self.perform(started.effects);
+        let mut inputs = Vec::new();
+        loop {
+            if !self.collect(&mut inputs, more) {
+                break;
+            }
+            self.watching.store(self.events.receiver_count() > 0, Ordering::Relaxed);
+            let turned = self.turns.turn(&inputs, self.clock.now(), self.clock.steady_ms());
+            more = turned.more;
+            let broken = turned.broken;
+            self.reply(turned.replies, &mut inputs);
+            self.perform(turned.effects);
+            if broken {
+                tracing::error!("the store failed for good; the engine stops so that nothing is lost");
+                break;
+            }
+            if self.draining && self.dispatcher.running.is_empty() && self.turns.idle_here() {
+                break;
+            }
+        }
+        self.dispatcher.running.stop_all();
+        self.waiters.close();
+    }
+
+    /// Waits for something to do; false when it is time to end.
+    fn collect(&mut self, inputs: &mut Vec<Input>, more: bool) -> bool {
+        inputs.clear();
+        let mut tasks = 0;
+        let nap = if more { Duration::ZERO } else { self.nap() };
+        let mut next = match self.inbox.recv_timeout(nap) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(message) = next.take() {
+            match message {
+                Message::Stop => return false,
+                Message::Drain => {
+                    self.draining = true;
+                    self.turns.drain();
+                }
+                Message::Command(command, answer) => {
+                    tasks += if let Command::Submit { tasks, .. } = &command { tasks.len() } else { 1 };
+                    self.enter(command, answer, inputs);
+                }
+            }
+            if inputs.len() < COMMANDS_MAX && tasks < TASKS_MAX {
+                next = self.inbox.try_recv().ok();
+            }
+        }
+        if inputs.is_empty() {
+            for (command, answer) in std::mem::take(&mut self.deferred) {
+                self.enter(command, answer, inputs);
+            }
+        }
+        if self.is_due() {
+            self.enter(Command::Tick, Answer::Nobody, inputs);
+        }
+        true
+    }
+
+    fn enter(&mut self, command: Command, answer: Answer, inputs: &mut Vec<Input>) {
+        self.next_ticket += 1;
+        if !matches!(answer, Answer::Nobody) {
+            self.answers.insert(self.next_ticket, answer);
+        }
+        inputs.push(Input { ticket: self.next_ticket, command });
+    }
+
+    fn is_due(&self) -> bool {
+        let due = self.turns.next_due().is_some_and(|due| due <= self.clock.now());
+        due || self.turns.next_lease_end().is_some_and(|end| end <= self.clock.steady_ms())
+    }
+
+    fn nap(&self) -> Duration {
+        if !self.deferred.is_empty() {
+            return FULL_PAUSE;
+        }
+        let now = self.clock.now();
+        let due = self.turns.next_due().map(|due| Duration::from_millis(due.since(now).0));
+        let steady = self.clock.steady_ms();
+        let lease = self.turns.next_lease_end().map(|end| Duration::from_millis(end.saturating_sub(steady)));
+        due.unwrap_or(NAP_MAX).min(lease.unwrap_or(NAP_MAX)).min(NAP_MAX)
+    }
+
+    fn reply(&mut self, replies: Vec<(Ticket, Result<Reply, EngineError>)>, inputs: &mut Vec<Input>) {
+        for ((ticket, reply), input) in replies.into_iter().zip(inputs.drain(..)) {
+            match self.answers.remove(&ticket) {
+                None | Some(Answer::Nobody) => {
+                    let full = matches!(&reply, Err(EngineError::Store(error)) if error.is_temporary());
+                    if full && !matches!(input.command, Command::Tick) {
+                        self.deferred.push_back((input.command, Answer::Nobody));
+                    }
+                }
+                Some(Answer::Reply(sender)) => {
+                    let _ = sender.send(reply);
+                }
+                Some(Answer::Watch(sender, ended)) => {
+                    // Before any effect of the turn: the task cannot have ended yet, unless its key was used before.
+                    if let Ok(Reply::Tasks { first, repeated: false, .. }) = &reply {
+                        self.waiters.add_task(*first, ended);
+                    }
+                    let _ = sender.send(reply);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Dispatch(dispatch) => self.dispatcher.dispatch(dispatch),
+                Effect::Stop(task) => self.dispatcher.running.stop(task),
+                Effect::Evaluate(evaluation) => self.evaluator.evaluate(evaluation),
+                Effect::Ended(task) => self.waiters.task_ended(&task),
+                Effect::RunEnded(run) => self.waiters.run_ended(run),
+                Effect::Notify(event) => {
+                    let _ = self.events.send(event);
+                }
+            }
+        }
+    }
+}

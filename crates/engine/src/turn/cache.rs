@@ -1,0 +1,162 @@
+//! What the loop has in memory: rows as stored, and rows as changed by the turn under way.
+
+use std::{collections::HashMap, sync::Arc};
+
+use kapelle_core::{
+    RunId, TaskId, TenantId, Timestamp,
+    run::Run,
+    task::{Attempt, Task, TaskEvent},
+};
+use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+
+/// Makes a request repeatable: the same key with the same body gets the same reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// What the client chose.
+    pub key: Arc<str>,
+    /// SHA-256 of what it asked for.
+    pub body: [u8; 32],
+}
+
+/// A row that the turn changed.
+#[derive(Debug)]
+pub(super) struct Changed<T> {
+    pub(super) row: T,
+    /// The revision it was read with; none when it is new.
+    pub(super) expected: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// Ready tasks of the windows and running tasks, as stored.
+    pub(super) tasks: HashMap<TaskId, Task>,
+    /// Runs that have not ended, as stored.
+    pub(super) runs: HashMap<RunId, Run>,
+    pub(super) changed_tasks: HashMap<TaskId, Changed<Task>>,
+    pub(super) changed_runs: HashMap<RunId, Changed<Run>>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) journal: Vec<JournalEntry>,
+    pub(super) payloads: Vec<(kapelle_core::PayloadId, PayloadBody)>,
+    pub(super) keys: HashMap<(TenantId, Arc<str>), KeyRow>,
+    pub(super) versions: Vec<VersionRow>,
+}
+
+impl Cache {
+    /// The task as the turn has it, when it is in memory.
+    pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
+        self.changed_tasks.get(&id).map(|changed| &changed.row).or_else(|| self.tasks.get(&id))
+    }
+
+    /// The run as the turn has it, when it is in memory.
+    pub(super) fn run(&self, id: RunId) -> Option<&Run> {
+        self.changed_runs.get(&id).map(|changed| &changed.row).or_else(|| self.runs.get(&id))
+    }
+
+    pub(super) fn insert_task(&mut self, task: Task) {
+        self.changed_tasks.insert(task.id, Changed { row: task, expected: None });
+    }
+
+    pub(super) fn insert_run(&mut self, run: Run) {
+        self.changed_runs.insert(run.id, Changed { row: run, expected: None });
+    }
+
+    /// Applies an event to a task that is in memory, and keeps the attempt it may end.
+    pub(super) fn evolve_task(&mut self, id: TaskId, event: &TaskEvent) -> Option<&Task> {
+        if !self.changed_tasks.contains_key(&id) {
+            let mut row = self.tasks.remove(&id)?;
+            let expected = Some(row.revision);
+            row.revision += 1;
+            self.changed_tasks.insert(id, Changed { row, expected });
+        }
+        let changed = self.changed_tasks.get_mut(&id)?;
+        if let Some(attempt) = changed.row.failed_attempt(event) {
+            self.attempts.push(attempt);
+        }
+        changed.row.evolve(event);
+        Some(&changed.row)
+    }
+
+    /// The run, to be changed: its revision rises once a turn.
+    pub(super) fn change_run(&mut self, id: RunId) -> Option<&mut Run> {
+        if !self.changed_runs.contains_key(&id) {
+            let mut row = self.runs.remove(&id)?;
+            let expected = Some(row.revision);
+            row.revision += 1;
+            self.changed_runs.insert(id, Changed { row, expected });
+        }
+        self.changed_runs.get_mut(&id).map(|changed| &mut changed.row)
+    }
+
+    /// The run, to be looked at and to have its ready list advanced, which is not stored.
+    pub(super) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        match self.changed_runs.get_mut(&id) {
+            Some(changed) => Some(&mut changed.row),
+            None => self.runs.get_mut(&id),
+        }
+    }
+
+    /// Applies an event to a run and writes it to its journal.
+    pub(super) fn evolve_run(&mut self, id: RunId, event: &kapelle_core::run::RunEvent, at: Timestamp) {
+        let Some(run) = self.change_run(id) else { return };
+        let entry = JournalEntry { run: id, seq: run.seq, at, event: event.clone() };
+        run.evolve(event);
+        self.journal.push(entry);
+    }
+
+    /// Everything the turn changed, to be written. Taken lists are not given back: a batch that was not committed is
+    /// forgotten as a whole.
+    pub(super) fn batch(&mut self) -> Batch<'_> {
+        let mut tasks: Vec<TaskWrite<'_>> = self
+            .changed_tasks
+            .values()
+            .map(|changed| TaskWrite { task: &changed.row, expected: changed.expected })
+            .collect();
+        // Appending in the order of keys is what a B-tree likes best.
+        tasks.sort_unstable_by_key(|write| write.task.id);
+        let runs = self.changed_runs.values();
+        Batch {
+            tasks,
+            attempts: std::mem::take(&mut self.attempts),
+            runs: runs.map(|changed| RunWrite { run: &changed.row, expected: changed.expected }).collect(),
+            journal: std::mem::take(&mut self.journal),
+            payloads: std::mem::take(&mut self.payloads),
+            keys: self.keys.drain().map(|(_, row)| row).collect(),
+            versions: std::mem::take(&mut self.versions),
+        }
+    }
+
+    /// Drops everything: what is stored is the truth.
+    pub(super) fn forget(&mut self) {
+        *self = Cache::default();
+    }
+}
+
+/// On the loop only small values that are in memory are resolved.
+impl crate::evaluate::Resolve for Cache {
+    fn task(
+        &self,
+        _tenant: TenantId,
+        id: TaskId,
+    ) -> Option<Result<(kapelle_core::expr::Shared, Option<String>), kapelle_core::TaskError>> {
+        let task = Cache::task(self, id)?;
+        match &task.state {
+            kapelle_core::task::TaskState::Succeeded { output, .. } => {
+                Some(self.payload(output)?.map(|output| (output, None)))
+            }
+            kapelle_core::task::TaskState::Failed { error, .. } => {
+                Some(Ok((kapelle_core::expr::Shared::null(), Some(error.message.clone()))))
+            }
+            _ => Some(Ok((kapelle_core::expr::Shared::null(), None))),
+        }
+    }
+
+    fn payload(
+        &self,
+        payload: &kapelle_core::Payload,
+    ) -> Option<Result<kapelle_core::expr::Shared, kapelle_core::TaskError>> {
+        let bytes = payload.inline()?;
+        Some(kapelle_core::expr::Shared::from_json_bytes(bytes).map_err(|error| {
+            kapelle_core::TaskError::new(kapelle_core::Category::Internal, error.to_string())
+        }))
+    }
+}

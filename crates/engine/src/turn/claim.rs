@@ -1,0 +1,165 @@
+//! Ready tasks meet free slots: those of this process, and those of worker hosts.
+
+use kapelle_core::{
+    Name,
+    task::{Claim, Fail, Report, Task, TaskEvent, TaskState},
+};
+use kapelle_store::{Lane, StoreError};
+
+use super::{
+    command::{ClaimedTask, Reply},
+    effect::{Dispatch, Effect},
+    lanes::{lane_of, serves},
+    tasks::silent,
+    turns::Turns,
+};
+use crate::error::EngineError;
+
+/// Rows read at a time when a window has run empty.
+const REFILL: u32 = 1_024;
+
+impl Turns {
+    /// Starts ready tasks while there are slots here.
+    pub(super) fn fill_slots(&mut self) -> Result<(), StoreError> {
+        if self.draining {
+            return Ok(());
+        }
+        let mut open: Vec<usize> = Vec::new();
+        for at in 0..self.lanes.len() {
+            let worker = self.lanes.lane(at).worker.clone();
+            if let Some(spec) = self.directory.local(&worker) {
+                self.limits.worker(&worker, spec.slots);
+                open.push(at);
+            }
+        }
+        while let Some(task) = self.next_ready(&open, true)? {
+            let claim = Claim { nonce: (self.random)(), host: 0 };
+            let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
+            self.limits.take(task.id, &lane_of(&task));
+            self.cache.evolve_task(task.id, &event);
+            self.dispatch(&task, &event);
+        }
+        Ok(())
+    }
+
+    /// The task that is next among those lanes, taken out of its window.
+    fn next_ready(&mut self, lanes: &[usize], here: bool) -> Result<Option<Task>, StoreError> {
+        loop {
+            let mut best: Option<(super::lanes::Place, usize)> = None;
+            for &at in lanes {
+                if here && !self.limits.room(self.lanes.lane(at)) {
+                    continue;
+                }
+                if let Some(after) = self.lanes.wants_refill(at) {
+                    self.refill(at, after)?;
+                }
+                if let Some(first) = self.lanes.first(at) {
+                    if best.is_none_or(|(place, _)| first < place) {
+                        best = Some((first, at));
+                    }
+                }
+            }
+            let Some((place, at)) = best else { return Ok(None) };
+            self.lanes.pop(at);
+            // In a store that others write to, a window can be behind; the row decides.
+            if self.load(place.1)? {
+                if let Some(task) = self.cache.task(place.1) {
+                    if matches!(task.state, TaskState::Ready { .. }) {
+                        return Ok(Some(task.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn refill(&mut self, at: usize, after: Option<super::lanes::Place>) -> Result<(), StoreError> {
+        let lane: Lane = self.lanes.lane(at).clone();
+        let most = REFILL.min(u32::try_from(self.options.window).unwrap_or(REFILL));
+        let tasks = self.store.ready(&lane, after, most)?;
+        let exhausted = tasks.len() < most as usize;
+        let mut places = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let TaskState::Ready { rank } = task.state else { continue };
+            // What this turn has changed already is newer than the row.
+            if self.cache.changed_tasks.contains_key(&task.id) {
+                continue;
+            }
+            places.push((rank, task.id));
+            self.cache.tasks.insert(task.id, task);
+        }
+        self.lanes.refill(at, &places, exhausted);
+        Ok(())
+    }
+
+    fn dispatch(&mut self, task: &Task, event: &TaskEvent) {
+        let TaskEvent::Claimed(lease) = event else { return };
+        let step = task.origin.map(|origin| {
+            let path = self.cache.run(origin.run).map(|run| run.path(origin.scope, origin.slot));
+            (origin.run, path.unwrap_or_default())
+        });
+        self.notify_claimed(task, lease);
+        self.scratch.effects.push(Effect::Dispatch(Dispatch {
+            task: task.id,
+            worker: task.worker.clone(),
+            input: task.input.clone(),
+            lease: *lease,
+            timeout: task.policy.timeout.unwrap_or(self.options.default_timeout),
+            step,
+        }));
+    }
+
+    /// Gives tasks to a worker host.
+    pub(super) fn claim_remote(
+        &mut self,
+        host: u32,
+        workers: &[Name],
+        most: u32,
+    ) -> Result<Result<Reply, EngineError>, StoreError> {
+        let lanes: Vec<usize> = (0..self.lanes.len()).filter(|&at| serves(self.lanes.lane(at), workers)).collect();
+        let mut claimed = Vec::new();
+        while claimed.len() < most as usize {
+            let Some(task) = self.next_ready(&lanes, false)? else { break };
+            let claim = Claim { nonce: (self.random)(), host: host.max(1) };
+            let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
+            let TaskEvent::Claimed(lease) = event else { continue };
+            self.cache.evolve_task(task.id, &event);
+            self.leases.insert(task.id, self.scratch.steady_ms + self.options.lease.0);
+            self.notify_claimed(&task, &lease);
+            claimed.push(ClaimedTask { id: task.id, worker: task.worker, input: task.input, lease });
+        }
+        Ok(Ok(Reply::Claimed(claimed)))
+    }
+
+    /// A host is alive: its leases begin anew. Nothing is written.
+    pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
+        let mut alive = Vec::with_capacity(reports.len());
+        for report in reports {
+            let held = self.load(report.task)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
+            if held {
+                self.leases.insert(report.task, self.scratch.steady_ms + self.options.lease.0);
+            }
+            alive.push(held);
+        }
+        Ok(Ok(Reply::Alive(alive)))
+    }
+
+    /// Takes back the attempts whose hosts were silent.
+    pub(super) fn reap_leases(&mut self) -> Result<(), StoreError> {
+        let steady = self.scratch.steady_ms;
+        let lost: Vec<_> = self.leases.iter().filter(|(_, end)| **end <= steady).map(|(id, _)| *id).collect();
+        for id in lost {
+            self.leases.remove(&id);
+            if !self.load(id)? {
+                continue;
+            }
+            let Some(task) = self.cache.task(id) else { continue };
+            let TaskState::Running(lease) = task.state else { continue };
+            let report = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
+            let fail = Fail { report, error: silent(), random: (self.random)() };
+            if let Ok(event) = fail.decide(task, self.scratch.now) {
+                self.change(id, &event)?;
+            }
+        }
+        Ok(())
+    }
+}

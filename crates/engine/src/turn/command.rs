@@ -1,0 +1,298 @@
+//! What can be asked of the loop, and what it answers.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    DurationMs, Money, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
+    definition::Definition,
+    payload::INLINE_MAX,
+    retry::RetryPolicy,
+    run::{ScopeId, Slot},
+    task::{Lease, Report},
+    worker::{Provenance, WorkerSpec},
+};
+use kapelle_store::PayloadBody;
+
+use crate::evaluate::Evaluated;
+
+/// Matches a reply with its question.
+pub type Ticket = u64;
+
+/// A command and the ticket under which its reply is given.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What is known of workers where the loop runs.
+pub trait Directory: Send + Sync {
+    /// The worker of that name, when it is registered in this process.
+    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>>;
+}
+
+/// JSON that has not been stored yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NewPayload {
+    /// JSON `null`.
+    #[default]
+    None,
+    /// The text itself, at most 1 MiB.
+    Bytes(Arc<[u8]>),
+    /// A file that has been put among the blobs.
+    File {
+        /// 64 hex digits.
+        sha256: String,
+        /// Its length.
+        bytes: u64,
+    },
+}
+
+impl NewPayload {
+    /// Small enough to live in its task's row.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        match self {
+            NewPayload::None => true,
+            NewPayload::Bytes(bytes) => bytes.len() <= INLINE_MAX,
+            NewPayload::File { .. } => false,
+        }
+    }
+
+    pub(super) fn body(&self) -> PayloadBody {
+        match self {
+            NewPayload::None => PayloadBody::Bytes(Arc::from(&b"null"[..])),
+            NewPayload::Bytes(bytes) => PayloadBody::Bytes(Arc::clone(bytes)),
+            NewPayload::File { sha256, bytes } => PayloadBody::File { sha256: sha256.clone(), bytes: *bytes },
+        }
+    }
+}
+
+/// A task that somebody wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubmitTask {
+    /// The worker it is for.
+    pub worker: Name,
+    /// The queue; that of the worker when none is named.
+    pub queue: Option<Name>,
+    /// What the worker gets.
+    pub input: NewPayload,
+    /// Higher first; -100 to 100.
+    pub priority: i16,
+    /// What concurrency limits group it by.
+    pub key: Option<Name>,
+    /// Not before that long from now.
+    pub delay: DurationMs,
+    /// When it fails whatever it is doing.
+    pub deadline: Option<Timestamp>,
+    /// When it fails unless its first attempt has begun.
+    pub ttl: Option<DurationMs>,
+    /// How long an attempt may take; the worker's own limit when none is given.
+    pub timeout: Option<DurationMs>,
+    /// When it is tried again; the worker's own rules when none are given.
+    pub retry: Option<RetryPolicy>,
+    /// The most it may cost.
+    pub max_cost: Option<Money>,
+}
+
+impl SubmitTask {
+    /// A task for a worker, all else as the worker has it.
+    #[must_use]
+    pub fn new(worker: Name, input: NewPayload) -> SubmitTask {
+        SubmitTask {
+            worker,
+            queue: None,
+            input,
+            priority: 0,
+            key: None,
+            delay: DurationMs::ZERO,
+            deadline: None,
+            ttl: None,
+            timeout: None,
+            retry: None,
+            max_cost: None,
+        }
+    }
+}
+
+/// The definition that a run is to execute.
+#[derive(Debug, Clone)]
+pub enum VersionRef {
+    /// One that is stored.
+    Stored(i64),
+    /// One that is stored unless the newest version of the workflow has the same text.
+    Source {
+        /// The definition, read and checked.
+        definition: Arc<Definition>,
+        /// Its text.
+        source: Arc<[u8]>,
+        /// SHA-256 of the text.
+        sha256: [u8; 32],
+        /// The name of the file it came from.
+        file: Arc<str>,
+    },
+}
+
+/// A run that somebody wants started.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// What to execute.
+    pub version: VersionRef,
+    /// Its inputs, already checked against the definition.
+    pub inputs: NewPayload,
+}
+
+/// What a worker reports of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reported {
+    /// The answer.
+    Succeed {
+        /// The answer itself.
+        output: NewPayload,
+        /// Where it came from.
+        provenance: Arc<Provenance>,
+    },
+    /// It failed.
+    Fail {
+        /// Why.
+        error: TaskError,
+    },
+    /// The task is given back.
+    Release,
+}
+
+/// What can be asked of the loop.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Make tasks, all or none.
+    Submit {
+        /// Whose they are.
+        tenant: TenantId,
+        /// What they are.
+        tasks: Arc<[SubmitTask]>,
+        /// Makes the request repeatable.
+        key: Option<super::Key>,
+    },
+    /// Start a run.
+    StartRun {
+        /// Whose it is.
+        tenant: TenantId,
+        /// What it is.
+        run: NewRun,
+        /// Makes the request repeatable.
+        key: Option<super::Key>,
+    },
+    /// An attempt has ended.
+    Report {
+        /// The lease.
+        report: Report,
+        /// How.
+        reported: Reported,
+    },
+    /// A worker host has slots.
+    Claim {
+        /// Who it is; never 0.
+        host: u32,
+        /// The workers it serves.
+        workers: Arc<[Name]>,
+        /// How many tasks at most.
+        most: u32,
+    },
+    /// A worker host is alive.
+    Heartbeat {
+        /// The attempts it works on.
+        reports: Arc<[Report]>,
+    },
+    /// End a task.
+    Cancel {
+        /// Which.
+        task: TaskId,
+        /// By whom or why.
+        reason: Arc<str>,
+    },
+    /// End a run.
+    CancelRun {
+        /// Which.
+        run: RunId,
+        /// By whom or why.
+        reason: Arc<str>,
+    },
+    /// Put a failed task back.
+    RetryByHand {
+        /// Which.
+        task: TaskId,
+    },
+    /// The condition and input of a step have been evaluated.
+    BeginStep {
+        /// The run.
+        run: RunId,
+        /// Where.
+        scope: ScopeId,
+        /// Which step.
+        slot: Slot,
+        /// What came out.
+        evaluated: Evaluated,
+    },
+    /// The outputs of a run have been evaluated.
+    FinishRun {
+        /// The run.
+        run: RunId,
+        /// What came out.
+        evaluated: Evaluated,
+    },
+    /// Change how many tasks of a queue run in this process, or pause it.
+    LimitQueue {
+        /// Which.
+        queue: Name,
+        /// How many; unchanged when none.
+        slots: Option<u32>,
+        /// Whether nothing new starts; unchanged when none.
+        paused: Option<bool>,
+    },
+    /// Time has passed: wake what is due, take back what was lost.
+    Tick,
+    /// The workers of this process have changed.
+    WorkersChanged,
+}
+
+/// A task given to a worker host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedTask {
+    /// Which.
+    pub id: TaskId,
+    /// The worker.
+    pub worker: Name,
+    /// What the worker gets.
+    pub input: kapelle_core::Payload,
+    /// The lease to report with.
+    pub lease: Lease,
+}
+
+/// What the loop answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// That many tasks were made, or had been made for the same key, with consecutive ids from this one.
+    Tasks {
+        /// The first.
+        first: TaskId,
+        /// How many.
+        count: u32,
+        /// They had been made for the same key before.
+        repeated: bool,
+    },
+    /// A run was started, or had been for the same key.
+    Run {
+        /// Which.
+        run: RunId,
+        /// It had been started for the same key before.
+        repeated: bool,
+    },
+    /// Tasks for a worker host, perhaps none.
+    Claimed(Vec<ClaimedTask>),
+    /// For each report of a heartbeat whether the attempt is still wanted.
+    Alive(Vec<bool>),
+    /// Done.
+    Done,
+}

@@ -1,0 +1,34 @@
+//! Times that have come.
+
+use kapelle_core::task::{Expire, Wake};
+use kapelle_store::StoreError;
+
+use super::turns::Turns;
+
+/// Due tasks taken in one turn.
+const DUE_MAX: u32 = 512;
+
+impl Turns {
+    /// Wakes what waited for a time, and ends what is past its deadline.
+    pub(super) fn wake_due(&mut self) -> Result<(), StoreError> {
+        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::LostWake) && (self.random)() % 8 == 0 {
+            self.next_due = None;
+            return Ok(());
+        }
+        let now = self.scratch.now;
+        let due = self.store.due(now, DUE_MAX)?;
+        self.scratch.more_due = due.len() == DUE_MAX as usize;
+        self.scratch.due_changed = true;
+        for id in due {
+            if !self.load(id)? {
+                continue;
+            }
+            let Some(task) = self.cache.task(id) else { continue };
+            let decided = Expire.decide(task, now).or_else(|_| Wake { ageing: self.options.ageing }.decide(task, now));
+            if let Ok(event) = decided {
+                self.change(id, &event)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! What has to happen outside once a turn is committed.
+
+use std::sync::Arc;
+
+use kapelle_core::{DurationMs, Name, Payload, RunId, TaskId, task::{Lease, Task}};
+
+use crate::{evaluate::Evaluation, events::Event};
+
+/// What has to happen outside once a turn is committed. Each follows from the state, so that a crash loses none.
+#[derive(Debug)]
+pub enum Effect {
+    /// Let a worker of this process do an attempt.
+    Dispatch(Dispatch),
+    /// Stop an attempt that runs in this process.
+    Stop(TaskId),
+    /// Evaluate the condition and input of a step, or the outputs of a run.
+    Evaluate(Box<Evaluation>),
+    /// A task has ended: tell those who wait for it.
+    Ended(Arc<Task>),
+    /// A run has ended: tell those who wait for it.
+    RunEnded(RunId),
+    /// Tell those who watch.
+    Notify(Event),
+}
+
+/// An attempt to be done in this process.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// The task.
+    pub task: TaskId,
+    /// The worker.
+    pub worker: Name,
+    /// What it gets.
+    pub input: Payload,
+    /// The lease to report with.
+    pub lease: Lease,
+    /// How long it may take.
+    pub timeout: DurationMs,
+    /// The run and the path of the step, when it is one.
+    pub step: Option<(RunId, String)>,
+}

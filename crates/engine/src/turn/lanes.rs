@@ -1,0 +1,239 @@
+//! The order of ready tasks: for each lane a bounded window over the store's index.
+//!
+//! The window of a lane holds every ready task up to its horizon, or all of them when it is complete. A task behind
+//! the horizon is only in the store until the window has run empty and is filled again. So a million waiting tasks cost
+//! disk and not memory.
+
+use std::collections::{BTreeSet, HashMap};
+
+use kapelle_core::{
+    Name, TaskId,
+    task::{Rank, Task, TaskState},
+};
+use kapelle_store::Lane;
+
+pub(super) type Place = (Rank, TaskId);
+
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) lane: Lane,
+    places: BTreeSet<Place>,
+    /// Everything up to here is in `places`.
+    horizon: Option<Place>,
+    /// Everything is in `places`.
+    complete: bool,
+    /// Became ready behind the horizon in the turn under way: not in the store yet, so a refill must look here too.
+    behind: Vec<Place>,
+}
+
+#[derive(Debug)]
+pub(super) struct Lanes {
+    by_lane: HashMap<Lane, usize>,
+    windows: Vec<Window>,
+    capacity: usize,
+}
+
+impl Lanes {
+    pub(super) fn new(capacity: usize) -> Lanes {
+        Lanes { by_lane: HashMap::new(), windows: Vec::new(), capacity: capacity.max(2) }
+    }
+
+    /// The window of the lane of a task, made when there is none. A new one is complete unless the store has tasks.
+    fn window(&mut self, lane: &Lane, complete: bool) -> &mut Window {
+        let next = self.windows.len();
+        let at = *self.by_lane.entry(lane.clone()).or_insert(next);
+        if at == next {
+            let (places, behind) = (BTreeSet::new(), Vec::new());
+            self.windows.push(Window { lane: lane.clone(), places, horizon: None, complete, behind });
+        }
+        &mut self.windows[at]
+    }
+
+    /// A lane of which the store says that it holds ready tasks.
+    pub(super) fn stored(&mut self, lane: &Lane) {
+        self.window(lane, false);
+    }
+
+    /// Whether the lane is known.
+    pub(super) fn knows(&self, lane: &Lane) -> bool {
+        self.by_lane.contains_key(lane)
+    }
+
+    /// A task became ready. Gives the place that the window let go, if it is full.
+    pub(super) fn offer(&mut self, task: &Task) -> Option<Place> {
+        let TaskState::Ready { rank } = task.state else { return None };
+        let capacity = self.capacity;
+        let window = self.window(&lane_of(task), true);
+        let place = (rank, task.id);
+        if window.complete || window.horizon.is_some_and(|horizon| place < horizon) {
+            window.places.insert(place);
+        } else {
+            window.behind.push(place);
+        }
+        if window.places.len() <= capacity {
+            return None;
+        }
+        let dropped = window.places.pop_last();
+        window.complete = false;
+        window.horizon = window.places.last().copied();
+        window.behind.extend(dropped);
+        dropped
+    }
+
+    /// A task is no longer ready.
+    pub(super) fn withdraw(&mut self, lane: &Lane, place: Place) {
+        if let Some(&at) = self.by_lane.get(lane) {
+            self.windows[at].places.remove(&place);
+            self.windows[at].behind.retain(|other| *other != place);
+        }
+    }
+
+    /// How many lanes there are.
+    pub(super) fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// The lane with that number.
+    pub(super) fn lane(&self, at: usize) -> &Lane {
+        &self.windows[at].lane
+    }
+
+    /// The first place of a lane's window.
+    pub(super) fn first(&self, at: usize) -> Option<Place> {
+        self.windows[at].places.first().copied()
+    }
+
+    /// Takes the first place of a lane's window.
+    pub(super) fn pop(&mut self, at: usize) -> Option<Place> {
+        self.windows[at].places.pop_first()
+    }
+
+    /// From where a lane's window is to be filled again, when it has run empty and the store may have more.
+    pub(super) fn wants_refill(&self, at: usize) -> Option<Option<Place>> {
+        let window = &self.windows[at];
+        (window.places.is_empty() && !window.complete).then_some(window.horizon)
+    }
+
+    /// Fills a window with what the store has behind the horizon; `exhausted` when that is all it has.
+    pub(super) fn refill(&mut self, at: usize, places: &[Place], exhausted: bool) {
+        let window = &mut self.windows[at];
+        window.places.extend(places);
+        if exhausted {
+            window.complete = true;
+            window.places.extend(window.behind.drain(..));
+            return;
+        }
+        window.horizon = places.last().copied();
+        let horizon = window.horizon;
+        window.behind.retain(|place| {
+            let within = horizon.is_some_and(|horizon| *place <= horizon);
+            if within {
+                window.places.insert(*place);
+            }
+            !within
+        });
+    }
+
+    /// The turn is committed: what lies behind a horizon is in the store now.
+    pub(super) fn committed(&mut self) {
+        for window in &mut self.windows {
+            window.behind.clear();
+        }
+    }
+
+    /// Whether a task of that place is kept in memory.
+    pub(super) fn holds(&self, lane: &Lane, place: &Place) -> bool {
+        self.by_lane.get(lane).is_some_and(|&at| self.windows[at].places.contains(place))
+    }
+
+    /// Forgets every window; each is filled from the store when it is next looked at.
+    pub(super) fn forget(&mut self) {
+        for window in &mut self.windows {
+            window.places.clear();
+            window.behind.clear();
+            window.horizon = None;
+            window.complete = false;
+        }
+    }
+
+    /// How many places are in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        self.windows.iter().map(|window| window.places.len()).sum()
+    }
+}
+
+/// The lane of a task.
+pub(super) fn lane_of(task: &Task) -> Lane {
+    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
+}
+
+/// Whether a lane leads to one of those workers.
+pub(super) fn serves(lane: &Lane, workers: &[Name]) -> bool {
+    workers.contains(&lane.worker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kapelle_core::{Payload, TenantId, Timestamp, task::{Ageing, NewTask, Submit}};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    fn task(id: i64, priority: i16) -> Task {
+        let task = NewTask {
+            tenant: TenantId::DEFAULT,
+            queue: Name::new("q"),
+            worker: Name::new("w"),
+            priority,
+            key: None,
+            input: Payload::None,
+            origin: None,
+            policy: Arc::default(),
+            not_before: None,
+        };
+        Submit { id: TaskId(id), task, ageing: Ageing::default() }.decide(Timestamp(id))
+    }
+
+    /// Random offers and pops against a plain sorted map that stands for the store.
+    #[test]
+    fn a_window_gives_the_same_order_as_the_whole() {
+        for seed in 1u64..200 {
+            let mut random = seed;
+            let mut next = move || { random ^= random << 13; random ^= random >> 7; random ^= random << 17; random };
+            let mut lanes = Lanes::new(3);
+            let mut stored: BTreeMap<Place, ()> = BTreeMap::new();
+            let mut fresh: Vec<Place> = Vec::new();
+            let mut id = 0;
+            for _ in 0..200 {
+                match next() % 4 {
+                    0 | 1 => {
+                        id += 1;
+                        let task = task(id, (next() % 5) as i16);
+                        let TaskState::Ready { rank } = task.state else { unreachable!() };
+                        fresh.push((rank, task.id));
+                        lanes.offer(&task);
+                    }
+                    2 => {
+                        stored.extend(fresh.drain(..).map(|place| (place, ())));
+                        lanes.committed();
+                    }
+                    _ => {
+                        if lanes.len() == 0 { continue }
+                        if let Some(after) = lanes.wants_refill(0) {
+                            let behind = |place: &Place| after.is_none_or(|after| *place > after);
+                            let places: Vec<Place> = stored.keys().copied().filter(behind).take(2).collect();
+                            lanes.refill(0, &places, places.len() < 2);
+                        }
+                        let expected = stored.keys().chain(fresh.iter()).min().copied();
+                        // A refill that found nothing within the horizon leaves the window to be filled once more.
+                        if lanes.first(0).is_none() && lanes.wants_refill(0).is_some() { continue }
+                        assert_eq!(lanes.pop(0), expected, "seed {seed}");
+                        if let Some(place) = expected {
+                            stored.remove(&place);
+                            fresh.retain(|other| *other != place);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

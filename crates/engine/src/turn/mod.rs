@@ -1,0 +1,28 @@
+//! The heart: commands in, a committed change out.
+//!
+//! A turn takes the commands that are waiting, lets the rules decide each of them, follows up what they cause (a step
+//! that ended makes others ready, a task that became ready is claimed when there is a slot), and commits all of it at
+//! once. Only then are replies given and effects performed. When the store answers that a row had changed meanwhile,
+//! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
+
+mod cache;
+mod claim;
+mod command;
+mod commit;
+mod due;
+mod effect;
+mod lanes;
+mod limits;
+mod recover;
+mod runs;
+mod steps;
+mod tasks;
+mod turns;
+
+pub use cache::Key;
+pub use command::{
+    ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef,
+};
+pub use effect::{Dispatch, Effect};
+pub use limits::Limits;
+pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -1,0 +1,62 @@
+//! The start: what the former process left behind is taken up.
+
+use kapelle_core::{
+    RunId, TaskId,
+    task::{TaskState, Void},
+};
+use kapelle_store::StoreError;
+
+use super::turns::{Scratch, Turned, Turns};
+
+/// Rows taken up in one commit.
+const CHUNK: u32 = 512;
+
+impl Turns {
+    /// Makes the attempts of the former process void, gives remote ones a full term, and looks at every open run.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn recover(&mut self, now: kapelle_core::Timestamp, steady_ms: u64) -> Result<Turned, StoreError> {
+        for lane in self.store.lanes()? {
+            self.lanes.stored(&lane);
+        }
+        let mut effects = Vec::new();
+        let mut after = TaskId(0);
+        loop {
+            self.scratch = Scratch { now, steady_ms, ..Scratch::default() };
+            let running = self.store.running(after, CHUNK)?;
+            let Some(last) = running.last() else { break };
+            after = last.id;
+            for task in running {
+                let (id, host) = match task.state {
+                    TaskState::Running(lease) => (task.id, lease.host),
+                    _ => continue,
+                };
+                let void = Void { ageing: self.options.ageing }.decide(&task, now);
+                self.cache.tasks.insert(id, task);
+                match void {
+                    Ok(event) if host == 0 => self.change(id, &event)?,
+                    _ => {
+                        self.leases.insert(id, steady_ms + self.options.lease.0);
+                    }
+                }
+            }
+            // Nobody else writes yet, so a conflict here only means that another server was faster: look again.
+            if !self.commit()? {
+                self.cache.forget();
+                after = TaskId(0);
+            }
+        }
+        let mut run_after = RunId(0);
+        loop {
+            let runs = self.store.open_runs(run_after, CHUNK)?;
+            let Some(last) = runs.last() else { break };
+            run_after = *last;
+            self.scratch.more.extend(runs);
+        }
+        self.next_due = self.store.next_due()?;
+        let turned = self.turn(&[], now, steady_ms);
+        effects.extend(turned.effects);
+        Ok(Turned { effects, ..turned })
+    }
+}

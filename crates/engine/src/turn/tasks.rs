@@ -1,0 +1,237 @@
+//! Commands to tasks.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Category, Name, TaskError, TaskId, TenantId,
+    run::{Outcome, TaskEnded},
+    task::{Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent, TaskState},
+    worker::WorkerSpec,
+};
+use kapelle_store::{IdKind, KeyReply, KeyRow, StoreError};
+
+use super::{
+    cache::Key,
+    command::{Reply, Reported, SubmitTask},
+    effect::Effect,
+    lanes::lane_of,
+    turns::Turns,
+};
+use crate::error::EngineError;
+
+type Answer = Result<Result<Reply, EngineError>, StoreError>;
+
+impl Turns {
+    pub(super) fn submit(&mut self, tenant: TenantId, tasks: &[SubmitTask], key: Option<&Key>) -> Answer {
+        if let Some(key) = key {
+            match self.used_key(tenant, key)? {
+                Some(Ok(KeyReply::Tasks(first, count))) => return Ok(Ok(Reply::Tasks { first, count, repeated: true })),
+                Some(Ok(KeyReply::Run(_))) | Some(Err(())) => return Ok(Err(EngineError::KeyReused(key.key.to_string()))),
+                None => {}
+            }
+        }
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let first = TaskId(self.store.ids(IdKind::Task, count.max(1))?);
+        let mut shared: Option<(Name, Arc<Policy>)> = None;
+        for (number, task) in tasks.iter().enumerate() {
+            let spec = self.directory.local(&task.worker);
+            let plain = task.deadline.is_none() && task.ttl.is_none() && task.timeout.is_none();
+            let plain = plain && task.retry.is_none() && task.max_cost.is_none();
+            let policy = match &shared {
+                Some((worker, policy)) if plain && *worker == task.worker => Arc::clone(policy),
+                _ => Arc::new(self.policy(task, spec.as_deref())),
+            };
+            if plain {
+                shared = Some((task.worker.clone(), Arc::clone(&policy)));
+            }
+            let new = self.new_task(tenant, task, spec.as_deref(), policy)?;
+            let submit = Submit { id: TaskId(first.0 + number as i64), task: new, ageing: self.options.ageing };
+            self.insert(submit.decide(self.scratch.now));
+        }
+        if let Some(key) = key {
+            self.remember_key(tenant, key, KeyReply::Tasks(first, count));
+        }
+        Ok(Ok(Reply::Tasks { first, count, repeated: false }))
+    }
+
+    fn policy(&self, task: &SubmitTask, spec: Option<&WorkerSpec>) -> Policy {
+        let now = self.scratch.now;
+        Policy {
+            retry: task.retry.clone().or_else(|| spec.and_then(|spec| spec.retry.clone())).unwrap_or_default(),
+            timeout: task.timeout.or_else(|| spec.and_then(|spec| spec.timeout)),
+            deadline: task.deadline,
+            expires: task.ttl.map(|ttl| now + ttl),
+            max_cost: task.max_cost.or_else(|| spec.and_then(|spec| spec.max_cost)),
+        }
+    }
+
+    fn new_task(
+        &mut self,
+        tenant: TenantId,
+        task: &SubmitTask,
+        spec: Option<&WorkerSpec>,
+        policy: Arc<Policy>,
+    ) -> Result<NewTask, StoreError> {
+        let queue = task.queue.clone().or_else(|| spec.map(|spec| spec.queue.clone()));
+        let delayed = task.delay.0 > 0;
+        Ok(NewTask {
+            tenant,
+            queue: queue.unwrap_or_else(|| Name::new("default")),
+            worker: task.worker.clone(),
+            priority: task.priority,
+            key: task.key.clone(),
+            input: self.place(&task.input)?,
+            origin: None,
+            policy,
+            not_before: delayed.then(|| self.scratch.now + task.delay),
+        })
+    }
+
+    /// Takes a new task into the turn.
+    pub(super) fn insert(&mut self, task: Task) {
+        self.note_due(&task);
+        self.offer(&task);
+        self.cache.insert_task(task);
+    }
+
+    /// The key's reply, or that it was used for another body.
+    pub(super) fn used_key(&mut self, tenant: TenantId, key: &Key) -> Result<Option<Result<KeyReply, ()>>, StoreError> {
+        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::IdempotencyIgnored) {
+            return Ok(None);
+        }
+        let row = match self.cache.keys.get(&(tenant, Arc::clone(&key.key))) {
+            Some(row) => Some(row.clone()),
+            None => self.store.key(tenant, &key.key, self.scratch.now)?,
+        };
+        Ok(row.map(|row| if row.body == key.body { Ok(row.reply) } else { Err(()) }))
+    }
+
+    pub(super) fn remember_key(&mut self, tenant: TenantId, key: &Key, reply: KeyReply) {
+        let until = self.scratch.now + self.options.key_retention;
+        let row = KeyRow { tenant, key: Arc::clone(&key.key), body: key.body, reply, until };
+        self.cache.keys.insert((tenant, Arc::clone(&key.key)), row);
+    }
+
+    /// Brings a task into memory.
+    pub(super) fn load(&mut self, id: TaskId) -> Result<bool, StoreError> {
+        if self.cache.task(id).is_some() {
+            return Ok(true);
+        }
+        let Some(task) = self.store.task(id)? else { return Ok(false) };
+        self.cache.tasks.insert(id, task);
+        Ok(true)
+    }
+
+    pub(super) fn report(&mut self, report: &Report, reported: &Reported) -> Answer {
+        if !self.load(report.task)? {
+            return Ok(Err(EngineError::NoSuchTask(report.task)));
+        }
+        let now = self.scratch.now;
+        let Some(task) = self.cache.task(report.task) else { return Ok(Err(EngineError::NoSuchTask(report.task))) };
+        // Refused before its payload is placed: a stale report writes nothing.
+        let decided = match reported {
+            Reported::Succeed { output, provenance } => {
+                let early = Succeed { report: *report, output: kapelle_core::Payload::None, provenance: Arc::clone(provenance) };
+                match early.decide(task, now) {
+                    Ok(_) => {
+                        let output = self.place(output)?;
+                        Ok(TaskEvent::Succeeded { output, provenance: Arc::clone(provenance), at: now })
+                    }
+                    Err(rejection) => Err(rejection),
+                }
+            }
+            Reported::Fail { error } => {
+                let random = (self.random)();
+                Fail { report: *report, error: error.clone(), random }.decide(task, now)
+            }
+            Reported::Release => Release { report: *report, ageing: self.options.ageing }.decide(task, now),
+        };
+        match decided {
+            Ok(event) => {
+                self.change(report.task, &event)?;
+                Ok(Ok(Reply::Done))
+            }
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: TaskId, reason: &Arc<str>) -> Answer {
+        if !self.load(id)? {
+            return Ok(Err(EngineError::NoSuchTask(id)));
+        }
+        let Some(task) = self.cache.task(id) else { return Ok(Err(EngineError::NoSuchTask(id))) };
+        match (Cancel { reason: Arc::clone(reason) }).decide(task, self.scratch.now) {
+            Ok(event) => {
+                self.change(id, &event)?;
+                Ok(Ok(Reply::Done))
+            }
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    pub(super) fn retry_by_hand(&mut self, id: TaskId) -> Answer {
+        if !self.load(id)? {
+            return Ok(Err(EngineError::NoSuchTask(id)));
+        }
+        let Some(task) = self.cache.task(id) else { return Ok(Err(EngineError::NoSuchTask(id))) };
+        match (RetryByHand { ageing: self.options.ageing }).decide(task, self.scratch.now) {
+            Ok(event) => {
+                self.change(id, &event)?;
+                Ok(Ok(Reply::Done))
+            }
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    /// Applies an event to a task in memory and follows it up: its place in the order, its slot, its run.
+    pub(super) fn change(&mut self, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
+        let Some(before) = self.cache.task(id) else { return Ok(()) };
+        let was_running_here = matches!(before.state, TaskState::Running(lease) if lease.host == 0);
+        if let TaskState::Ready { rank } = before.state {
+            let lane = lane_of(before);
+            self.lanes.withdraw(&lane, (rank, id));
+        }
+        self.scratch.due_changed |= before.due_at().is_some();
+        let Some(task) = self.cache.evolve_task(id, event) else { return Ok(()) };
+        let (kind, origin) = (task.state.kind(), task.origin);
+        if was_running_here && kind != StateKind::Running {
+            self.limits.give_back(id);
+            let reported = matches!(event, TaskEvent::Succeeded { .. } | TaskEvent::WillRetry { .. });
+            if !reported {
+                self.scratch.effects.push(Effect::Stop(id));
+            }
+        }
+        let task = task.clone();
+        self.note_due(&task);
+        if kind == StateKind::Ready {
+            self.offer(&task);
+        }
+        if let (true, Some(origin)) = (kind.is_terminal(), origin) {
+            let outcome = match kind {
+                StateKind::Succeeded => Outcome::Succeeded,
+                StateKind::Cancelled => Outcome::Cancelled,
+                _ => Outcome::Failed,
+            };
+            let ended = TaskEnded { scope: origin.scope, slot: origin.slot, task: id, outcome };
+            self.step_ended(origin.run, ended, &task)?;
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, task: &Task) {
+        if let Some((_, dropped)) = self.lanes.offer(task) {
+            self.cache.tasks.remove(&dropped);
+        }
+    }
+
+    fn note_due(&mut self, task: &Task) {
+        if let Some(due) = task.due_at() {
+            self.next_due = Some(self.next_due.map_or(due, |known| known.min(due)));
+        }
+    }
+}
+
+/// The error of a worker that was silent for longer than its lease.
+pub(super) fn silent() -> TaskError {
+    TaskError::new(Category::Crashed, "the worker was silent for longer than its lease")
+}

@@ -1,0 +1,274 @@
+//! The loop's state, and one turn of it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use kapelle_core::{DurationMs, PayloadId, RunId, TaskId, Timestamp, definition::Definition, run::{ScopeId, Slot}};
+use kapelle_store::{IdKind, Pruned, Retention, Store, StoreError};
+
+use super::{
+    cache::Cache,
+    command::{Command, Directory, Input, NewPayload, Reply, Ticket},
+    effect::Effect,
+    lanes::Lanes,
+    limits::Limits,
+};
+use crate::{error::EngineError, options::Options};
+
+/// No turn makes, cancels or skips more steps of one run than this: a run of a hundred thousand steps shares the loop.
+pub const CHILDREN_MAX: usize = 512;
+
+/// So many conflicts in a row mean that the two sides do not make progress.
+const CONFLICTS_MAX: u32 = 1_000;
+
+/// The loop's state.
+pub struct Turns {
+    pub(super) store: Box<dyn Store>,
+    pub(super) cache: Cache,
+    pub(super) lanes: Lanes,
+    pub(super) limits: Limits,
+    pub(super) options: Options,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) random: Box<dyn FnMut() -> u64 + Send>,
+    /// Definitions that runs in memory stay on, by the key of their version.
+    pub(super) definitions: HashMap<i64, Arc<Definition>>,
+    /// When a remote attempt is taken for lost, on the steady clock.
+    pub(super) leases: HashMap<TaskId, u64>,
+    pub(super) next_due: Option<Timestamp>,
+    pub(super) scratch: Scratch,
+    watched: Arc<AtomicBool>,
+    /// Nothing new starts here.
+    pub(super) draining: bool,
+    broken: bool,
+}
+
+/// What one turn gathers.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) now: Timestamp,
+    pub(super) steady_ms: u64,
+    pub(super) effects: Vec<Effect>,
+    /// Runs to be looked at before the turn ends.
+    pub(super) touched: BTreeSet<RunId>,
+    /// Runs that have more to do than one turn may.
+    pub(super) more: BTreeSet<RunId>,
+    /// More tasks are due than one turn takes.
+    pub(super) more_due: bool,
+    pub(super) due_changed: bool,
+}
+
+/// What came of a turn.
+#[derive(Debug, Default)]
+pub struct Turned {
+    /// The replies.
+    pub replies: Vec<(Ticket, Result<Reply, EngineError>)>,
+    /// What has to happen outside.
+    pub effects: Vec<Effect>,
+    /// There is more to do: turn again, with or without commands.
+    pub more: bool,
+    /// The store failed for good: nothing further can be committed.
+    pub broken: bool,
+}
+
+impl Turns {
+    /// A loop over a store. [`Turns::recover`] comes first.
+    #[must_use]
+    pub fn new(
+        store: Box<dyn Store>,
+        options: Options,
+        directory: Arc<dyn Directory>,
+        random: Box<dyn FnMut() -> u64 + Send>,
+    ) -> Turns {
+        Turns {
+            store,
+            cache: Cache::default(),
+            lanes: Lanes::new(options.window),
+            limits: Limits::new(&options),
+            options,
+            directory,
+            random,
+            definitions: HashMap::new(),
+            leases: HashMap::new(),
+            next_due: None,
+            scratch: Scratch::default(),
+            watched: Arc::default(),
+            draining: false,
+            broken: false,
+        }
+    }
+
+    /// One turn: decides the commands, follows up, commits, and only then answers.
+    pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
+        let unfinished = std::mem::take(&mut self.scratch.more);
+        let due_before = std::mem::take(&mut self.scratch.more_due);
+        for _ in 0..CONFLICTS_MAX {
+            if self.broken {
+                break;
+            }
+            self.scratch = Scratch { now, steady_ms, touched: unfinished.clone(), ..Scratch::default() };
+            match self.attempt(inputs, due_before) {
+                Ok(Some(turned)) => return turned,
+                Ok(None) => self.forget(),
+                Err(error) => {
+                    self.forget();
+                    self.scratch = Scratch { more: unfinished, ..Scratch::default() };
+                    self.broken = !error.is_temporary();
+                    return self.failed(inputs, &EngineError::from(error));
+                }
+            }
+        }
+        self.failed(inputs, &EngineError::Stopped)
+    }
+
+    /// Everything of a turn up to its commit; none when it met a conflict.
+    fn attempt(&mut self, inputs: &[Input], due: bool) -> Result<Option<Turned>, StoreError> {
+        let mut replies = Vec::with_capacity(inputs.len());
+        if due {
+            self.wake_due()?;
+        }
+        for input in inputs {
+            replies.push((input.ticket, self.apply(&input.command)?));
+        }
+        self.settle_runs()?;
+        self.fill_slots()?;
+        if !self.commit()? {
+            return Ok(None);
+        }
+        let scratch = &mut self.scratch;
+        let more = !scratch.more.is_empty() || scratch.more_due;
+        Ok(Some(Turned { replies, effects: std::mem::take(&mut scratch.effects), more, broken: false }))
+    }
+
+    /// Decides one command. The outer error is the store's and ends the turn; the inner one is the reply.
+    fn apply(&mut self, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+        match command {
+            Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
+            Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
+            Command::Report { report, reported } => self.report(report, reported),
+            Command::Claim { host, workers, most } => self.claim_remote(*host, workers, *most),
+            Command::Heartbeat { reports } => self.heartbeat(reports),
+            Command::Cancel { task, reason } => self.cancel(*task, reason),
+            Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
+            Command::RetryByHand { task } => self.retry_by_hand(*task),
+            Command::BeginStep { run, scope, slot, evaluated } => self.begin(*run, (*scope, *slot), evaluated),
+            Command::FinishRun { run, evaluated } => self.finish(*run, evaluated),
+            Command::LimitQueue { queue, slots, paused } => {
+                let limit = self.limits.queue(queue);
+                limit.slots = slots.unwrap_or(limit.slots);
+                limit.paused = paused.unwrap_or(limit.paused);
+                Ok(Ok(Reply::Done))
+            }
+            Command::Tick => {
+                self.wake_due()?;
+                self.reap_leases()?;
+                Ok(Ok(Reply::Done))
+            }
+            Command::WorkersChanged => Ok(Ok(Reply::Done)),
+        }
+    }
+
+    fn failed(&self, inputs: &[Input], error: &EngineError) -> Turned {
+        let replies = inputs.iter().map(|input| (input.ticket, Err(error.clone()))).collect();
+        Turned { replies, broken: self.broken, ..Turned::default() }
+    }
+
+    /// Drops what the turn did in memory: what is stored is the truth.
+    fn forget(&mut self) {
+        let running: Vec<TaskId> = self.cache.changed_tasks.keys().copied().collect();
+        self.cache.forget();
+        self.lanes.forget();
+        // A slot is taken by what the store says is running here: the tasks of this turn are looked at again.
+        for id in running {
+            let stored = self.store.task(id).ok().flatten();
+            match stored {
+                Some(task) if matches!(task.state, kapelle_core::task::TaskState::Running(lease) if lease.host == 0) => {
+                    self.limits.take(id, &super::lanes::lane_of(&task));
+                }
+                _ => self.limits.give_back(id),
+            }
+        }
+        if let Ok(lanes) = self.store.lanes() {
+            for lane in &lanes {
+                self.lanes.stored(lane);
+            }
+        }
+        self.next_due = self.store.next_due().ok().flatten();
+    }
+
+    /// When something must next happen by itself, on the wall clock.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_due
+    }
+
+    /// When the next remote lease ends, on the steady clock.
+    #[must_use]
+    pub fn next_lease_end(&self) -> Option<u64> {
+        self.leases.values().min().copied()
+    }
+
+    /// Starts nothing new in this process from now on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no task runs in this process.
+    #[must_use]
+    pub fn idle_here(&self) -> bool {
+        self.limits.idle()
+    }
+
+    pub(crate) fn retention(&self) -> (DurationMs, DurationMs) {
+        (self.options.task_retention, self.options.run_retention)
+    }
+
+    pub(crate) fn prune_store(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
+        self.store.prune(retention)
+    }
+
+    /// Set to have [`Effect::Notify`] made: nobody pays for events that nobody watches.
+    #[must_use]
+    pub fn watch_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.watched)
+    }
+
+    pub(crate) fn watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.scratch.now
+    }
+
+    pub(crate) fn push_effect(&mut self, effect: Effect) {
+        self.scratch.effects.push(effect);
+    }
+
+    pub(crate) fn step_path(&self, run: RunId, scope: ScopeId, slot: Slot) -> Option<String> {
+        self.cache.run(run).map(|run| run.path(scope, slot))
+    }
+
+    /// Ready tasks kept in memory.
+    #[must_use]
+    pub fn window_len(&self) -> usize {
+        self.lanes.in_memory()
+    }
+
+    /// Gives a payload its place: in the row when it is small, otherwise in a row of its own.
+    pub(super) fn place(&mut self, payload: &NewPayload) -> Result<kapelle_core::Payload, StoreError> {
+        Ok(match payload {
+            NewPayload::None => kapelle_core::Payload::None,
+            NewPayload::Bytes(bytes) if payload.is_inline() => kapelle_core::Payload::Inline(Arc::clone(bytes)),
+            other => {
+                let id = PayloadId(self.store.ids(IdKind::Payload, 1)?);
+                self.cache.payloads.push((id, other.body()));
+                kapelle_core::Payload::Row(id)
+            }
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! Those who wait for the end of a task or a run.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kapelle_core::{RunId, TaskId, task::Task};
+use tokio::sync::oneshot;
+
+/// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    tasks: Mutex<HashMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
+    runs: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiters {
+    pub(crate) fn task(&self, id: TaskId) -> oneshot::Receiver<Arc<Task>> {
+        let (sender, receiver) = oneshot::channel();
+        self.add_task(id, sender);
+        receiver
+    }
+
+    pub(crate) fn add_task(&self, id: TaskId, sender: oneshot::Sender<Arc<Task>>) {
+        let mut tasks = lock(&self.tasks);
+        let waiting = tasks.entry(id).or_default();
+        waiting.retain(|other| !other.is_closed());
+        waiting.push(sender);
+    }
+
+    pub(crate) fn run(&self, id: RunId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut runs = lock(&self.runs);
+        let waiting = runs.entry(id).or_default();
+        waiting.retain(|other| !other.is_closed());
+        waiting.push(sender);
+        receiver
+    }
+
+    pub(crate) fn task_ended(&self, task: &Arc<Task>) {
+        let waiting = lock(&self.tasks).remove(&task.id);
+        for sender in waiting.into_iter().flatten() {
+            let _ = sender.send(Arc::clone(task));
+        }
+    }
+
+    pub(crate) fn run_ended(&self, id: RunId) {
+        let waiting = lock(&self.runs).remove(&id);
+        for sender in waiting.into_iter().flatten() {
+            let _ = sender.send(());
+        }
+    }
+
+    /// Nobody will be told any more.
+    pub(crate) fn close(&self) {
+        lock(&self.tasks).clear();
+        lock(&self.runs).clear();
+    }
+}
