@@ -3,6 +3,8 @@
 //! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
 //! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
 
+pub mod definition;
+pub mod expr;
 pub mod failure;
 pub mod id;
 pub mod money;
