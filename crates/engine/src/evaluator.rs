@@ -8,11 +8,7 @@ use std::{
     },
 };
 
-use kapelle_core::{
-    Category, Payload, PayloadId, TaskError, TaskId, TenantId,
-    expr::Shared,
-    task::TaskState,
-};
+use kapelle_core::{Category, Payload, PayloadId, TaskError, TaskId, TenantId, expr::Shared, task::TaskState};
 use kapelle_store::Reader;
 
 use crate::{

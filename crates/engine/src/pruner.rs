@@ -15,6 +15,11 @@ impl Turns {
     /// When the store fails.
     pub fn prune(&mut self, now: Timestamp) -> Result<Pruned, StoreError> {
         let (tasks, runs) = self.retention();
-        self.prune_store(Retention { tasks_before: now - tasks, runs_before: now - runs, keys_before: now, most: CHUNK })
+        self.prune_store(Retention {
+            tasks_before: now - tasks,
+            runs_before: now - runs,
+            keys_before: now,
+            most: CHUNK,
+        })
     }
 }

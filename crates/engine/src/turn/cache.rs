@@ -155,8 +155,9 @@ impl crate::evaluate::Resolve for Cache {
         payload: &kapelle_core::Payload,
     ) -> Option<Result<kapelle_core::expr::Shared, kapelle_core::TaskError>> {
         let bytes = payload.inline()?;
-        Some(kapelle_core::expr::Shared::from_json_bytes(bytes).map_err(|error| {
-            kapelle_core::TaskError::new(kapelle_core::Category::Internal, error.to_string())
-        }))
+        Some(
+            kapelle_core::expr::Shared::from_json_bytes(bytes)
+                .map_err(|error| kapelle_core::TaskError::new(kapelle_core::Category::Internal, error.to_string())),
+        )
     }
 }

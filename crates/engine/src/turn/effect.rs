@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{DurationMs, Name, Payload, RunId, TaskId, task::{Lease, Task}};
+use kapelle_core::{
+    DurationMs, Name, Payload, RunId, TaskId,
+    task::{Lease, Task},
+};
 
 use crate::{evaluate::Evaluation, events::Event};
 

@@ -175,7 +175,10 @@ pub(super) fn serves(lane: &Lane, workers: &[Name]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kapelle_core::{Payload, TenantId, Timestamp, task::{Ageing, NewTask, Submit}};
+    use kapelle_core::{
+        Payload, TenantId, Timestamp,
+        task::{Ageing, NewTask, Submit},
+    };
     use std::{collections::BTreeMap, sync::Arc};
 
     fn task(id: i64, priority: i16) -> Task {
@@ -198,7 +201,12 @@ mod tests {
     fn a_window_gives_the_same_order_as_the_whole() {
         for seed in 1u64..200 {
             let mut random = seed;
-            let mut next = move || { random ^= random << 13; random ^= random >> 7; random ^= random << 17; random };
+            let mut next = move || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random
+            };
             let mut lanes = Lanes::new(3);
             let mut stored: BTreeMap<Place, ()> = BTreeMap::new();
             let mut fresh: Vec<Place> = Vec::new();
@@ -217,7 +225,9 @@ mod tests {
                         lanes.committed();
                     }
                     _ => {
-                        if lanes.len() == 0 { continue }
+                        if lanes.len() == 0 {
+                            continue;
+                        }
                         if let Some(after) = lanes.wants_refill(0) {
                             let behind = |place: &Place| after.is_none_or(|after| *place > after);
                             let places: Vec<Place> = stored.keys().copied().filter(behind).take(2).collect();
@@ -225,7 +235,9 @@ mod tests {
                         }
                         let expected = stored.keys().chain(fresh.iter()).min().copied();
                         // A refill that found nothing within the horizon leaves the window to be filled once more.
-                        if lanes.first(0).is_none() && lanes.wants_refill(0).is_some() { continue }
+                        if lanes.first(0).is_none() && lanes.wants_refill(0).is_some() {
+                            continue;
+                        }
                         assert_eq!(lanes.pop(0), expected, "seed {seed}");
                         if let Some(place) = expected {
                             stored.remove(&place);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{
     Name, RunId, TaskId, Timestamp,
     definition::{Action, StepDef},
-    run::{Beginning, ScopeId, Slot, SkipReason, StepStart},
+    run::{Beginning, ScopeId, SkipReason, Slot, StepStart},
     task::{NewTask, Origin, Policy, Submit, Task, TaskState},
     worker::WorkerSpec,
 };

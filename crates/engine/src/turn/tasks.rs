@@ -5,7 +5,10 @@ use std::sync::Arc;
 use kapelle_core::{
     Category, Name, TaskError, TaskId, TenantId,
     run::{Outcome, TaskEnded},
-    task::{Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent, TaskState},
+    task::{
+        Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent,
+        TaskState,
+    },
     worker::WorkerSpec,
 };
 use kapelle_store::{IdKind, KeyReply, KeyRow, StoreError};
@@ -25,8 +28,12 @@ impl Turns {
     pub(super) fn submit(&mut self, tenant: TenantId, tasks: &[SubmitTask], key: Option<&Key>) -> Answer {
         if let Some(key) = key {
             match self.used_key(tenant, key)? {
-                Some(Ok(KeyReply::Tasks(first, count))) => return Ok(Ok(Reply::Tasks { first, count, repeated: true })),
-                Some(Ok(KeyReply::Run(_))) | Some(Err(())) => return Ok(Err(EngineError::KeyReused(key.key.to_string()))),
+                Some(Ok(KeyReply::Tasks(first, count))) => {
+                    return Ok(Ok(Reply::Tasks { first, count, repeated: true }));
+                }
+                Some(Ok(KeyReply::Run(_))) | Some(Err(())) => {
+                    return Ok(Err(EngineError::KeyReused(key.key.to_string())));
+                }
                 None => {}
             }
         }
@@ -131,7 +138,11 @@ impl Turns {
         // Refused before its payload is placed: a stale report writes nothing.
         let decided = match reported {
             Reported::Succeed { output, provenance } => {
-                let early = Succeed { report: *report, output: kapelle_core::Payload::None, provenance: Arc::clone(provenance) };
+                let early = Succeed {
+                    report: *report,
+                    output: kapelle_core::Payload::None,
+                    provenance: Arc::clone(provenance),
+                };
                 match early.decide(task, now) {
                     Ok(_) => {
                         let output = self.place(output)?;

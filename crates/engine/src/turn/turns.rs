@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use kapelle_core::{DurationMs, PayloadId, RunId, TaskId, Timestamp, definition::Definition, run::{ScopeId, Slot}};
+use kapelle_core::{
+    DurationMs, PayloadId, RunId, TaskId, Timestamp,
+    definition::Definition,
+    run::{ScopeId, Slot},
+};
 use kapelle_store::{IdKind, Pruned, Retention, Store, StoreError};
 
 use super::{

@@ -1,0 +1,209 @@
+//! The keys of the format: what the reader accepts and what the schema for editors says are made from these tables.
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Text,
+    Name,
+    Names,
+    Duration,
+    Money,
+    Whole {
+        least: i64,
+        most: i64,
+    },
+    Number {
+        least: f64,
+        most: f64,
+    },
+    OneOf(&'static [&'static str]),
+    /// `true`, `false` or a duration.
+    Cache,
+    Expression,
+    Template,
+    TemplateMap,
+    List,
+    Inputs,
+    Strategy,
+    OnError,
+    Wait,
+    Timer,
+    Categories,
+    Steps,
+    Reserved,
+    Any,
+    Object(&'static Table),
+}
+
+/// One key of a map.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub about: &'static str,
+}
+
+/// The keys of one kind of map.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub keys: &'static [Key],
+    pub required: &'static [&'static str],
+}
+
+impl Table {
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.keys.iter().map(|key| key.name)
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, about }
+}
+
+pub(super) const PRIORITY: Shape = Shape::Whole { least: -100, most: 100 };
+pub(super) const COUNT: Shape = Shape::Whole { least: 1, most: 1_000 };
+/// The keys of which a step has exactly one.
+pub(super) const ACTIONS: [&str; 6] = ["worker", "workflow", "wait", "steps", "then", "plan"];
+/// What a step can wait for.
+pub(super) const WAITS: [&str; 3] = ["approval", "signal", "timer"];
+
+pub(super) static WORKFLOW: Table = Table {
+    name: "workflow",
+    about: "A workflow: steps that depend on each other.",
+    required: &["name", "steps"],
+    keys: &[
+        key("name", Shape::Name, "The name it is stored and started under."),
+        key("version", Shape::Any, "Ignored: versions are counted when a definition is stored."),
+        key("description", Shape::Text, "One line for people."),
+        key("inputs", Shape::Inputs, "JSON Schema of the inputs."),
+        key("vars", Shape::TemplateMap, "Values that steps refer to as vars.x."),
+        key("strategy", Shape::Strategy, "In which order ready steps start."),
+        key("timeout", Shape::Duration, "How long a run may take."),
+        key("budget", Shape::Money, "What a run may cost; at the limit it is parked."),
+        key("defaults", Shape::Object(&DEFAULTS), "What steps take over unless they say otherwise."),
+        key("steps", Shape::Steps, "The steps by name."),
+        key("finally", Shape::Object(&BLOCK), "Steps that run at the end, whatever happened."),
+        key("on_error", Shape::Object(&BLOCK), "Steps that run when the run failed."),
+        key("on_cancel", Shape::Object(&BLOCK), "Steps that run when the run was cancelled."),
+        key("outputs", Shape::TemplateMap, "What the run answers."),
+    ],
+};
+
+pub(super) static DEFAULTS: Table = Table {
+    name: "defaults",
+    about: "What steps take over unless they say otherwise.",
+    required: &[],
+    keys: &[
+        key("queue", Shape::Name, "The queue of tasks."),
+        key("priority", PRIORITY, "The priority of steps."),
+        key("timeout", Shape::Duration, "How long one attempt may take."),
+        key("retry", Shape::Object(&RETRY), "When a failed attempt is tried again."),
+        key("max_parallel", COUNT, "How many items of a fan-out are worked on at once."),
+    ],
+};
+
+pub(super) static BLOCK: Table = Table {
+    name: "block",
+    about: "Steps that belong together.",
+    required: &["steps"],
+    keys: &[key("steps", Shape::Steps, "The steps by name.")],
+};
+
+pub(super) static STEP: Table = Table {
+    name: "step",
+    about: "A step: exactly one of worker, workflow, wait, steps and then.",
+    required: &[],
+    keys: &[
+        key("description", Shape::Text, "One line for people."),
+        key("needs", Shape::Names, "The steps it waits for."),
+        key("if", Shape::Expression, "When it does not hold, the step is skipped, or `else` runs."),
+        key("run_if", Shape::OneOf(&["success", "failure", "always"]), "Which ends of its needs let it start."),
+        key("for_each", Shape::List, "Does it once for each item of a list."),
+        key("max_parallel", COUNT, "How many items are worked on at once; 5 unless given."),
+        key("on_item_error", Shape::OneOf(&["fail", "collect"]), "What the failure of an item means."),
+        key("repeat", Shape::Object(&REPEAT), "Does it again until something holds."),
+        key("worker", Shape::Name, "The worker that does it."),
+        key("workflow", Shape::Name, "The workflow that is started."),
+        key("wait", Shape::Wait, "What it waits for; of a workflow, whether to wait for its end."),
+        key("steps", Shape::Steps, "The steps it consists of."),
+        key("then", Shape::Object(&BLOCK), "The steps when `if` holds."),
+        key("else", Shape::Object(&BLOCK), "The steps when `if` does not hold."),
+        key("plan", Shape::Reserved, "Reserved."),
+        key("with", Shape::TemplateMap, "The input of the worker or workflow."),
+        key("priority", PRIORITY, "-100 (last) to 100 (first); 0 unless given."),
+        key("queue", Shape::Name, "The queue of its tasks."),
+        key("timeout", Shape::Duration, "How long one attempt may take."),
+        key("deadline", Shape::Duration, "How long all attempts together may take."),
+        key("retry", Shape::Object(&RETRY), "When a failed attempt is tried again."),
+        key("cache", Shape::Cache, "Whether an earlier answer to the same input may be taken, and how old."),
+        key("on_error", Shape::OnError, "What its failure means for the run."),
+    ],
+};
+
+pub(super) static RETRY: Table = Table {
+    name: "retry",
+    about: "When a failed attempt is tried again.",
+    required: &[],
+    keys: &[
+        key("max_attempts", Shape::Whole { least: 1, most: 1_000 }, "Attempts in all, the first included."),
+        key("delay", Shape::Duration, "The wait before the second attempt."),
+        key("multiplier", Shape::Number { least: 1.0, most: 100.0 }, "What each further wait is multiplied by."),
+        key("max_delay", Shape::Duration, "No wait is longer than this."),
+        key("jitter", Shape::OneOf(&["none", "full", "equal"]), "How waits are spread."),
+        key("on", Shape::Categories, "Only these kinds of failure are tried again."),
+    ],
+};
+
+pub(super) static REPEAT: Table = Table {
+    name: "repeat",
+    about: "A loop.",
+    required: &["max"],
+    keys: &[
+        key("until", Shape::Expression, "Ends the loop when it holds after a turn."),
+        key("max", Shape::Whole { least: 1, most: 10_000 }, "The most turns."),
+    ],
+};
+
+pub(super) static WAIT: Table = Table {
+    name: "wait",
+    about: "What a step waits for: exactly one of approval, signal and timer.",
+    required: &[],
+    keys: &[
+        key("approval", Shape::Template, "A person says yes or no to this text."),
+        key("signal", Shape::Name, "A signal of this name."),
+        key("timer", Shape::Timer, "This much time."),
+        key("timeout", Shape::Duration, "How long at most."),
+        key("on_timeout", Shape::OneOf(&["fail", "continue"]), "What happens when nobody answered in time."),
+    ],
+};
+
+pub(super) static STRATEGY: Table = Table {
+    name: "strategy",
+    about: "The strategy with its settings.",
+    required: &["priority"],
+    keys: &[key("priority", Shape::Object(&PRIORITY_STRATEGY), "Higher priorities first.")],
+};
+
+pub(super) static PRIORITY_STRATEGY: Table = Table {
+    name: "priority_strategy",
+    about: "Settings of the priority strategy.",
+    required: &[],
+    keys: &[key("fail_fast_at", PRIORITY, "The lowest priority whose failure ends the run at once.")],
+};
+
+pub(super) static ON_ERROR: Table = Table {
+    name: "on_error",
+    about: "A step that runs when this one failed.",
+    required: &["run"],
+    keys: &[key("run", Shape::Name, "A step of the same block.")],
+};
+
+/// All tables, for the schema.
+pub(super) static TABLES: [&Table; 10] =
+    [&WORKFLOW, &DEFAULTS, &BLOCK, &STEP, &RETRY, &REPEAT, &WAIT, &STRATEGY, &PRIORITY_STRATEGY, &ON_ERROR];

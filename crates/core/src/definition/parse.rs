@@ -1,0 +1,290 @@
+//! Reads a whole file.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::{
+    FILE_MAX,
+    fields::{Reader, Scope, Trail},
+    keys::{self, Shape},
+    model::{Block, BlockIx, Defaults, Definition, Strategy},
+    near::nearest,
+    node::{Content, Node},
+    problem::Problems,
+    references, yaml,
+};
+use crate::{
+    expr::Template,
+    failure::Category,
+    name::Name,
+    retry::{Jitter, RetryPolicy},
+};
+
+/// Reading a definition with up to 200 levels needs at most this much stack.
+const STACK: usize = 2 << 20;
+
+/// What is put together while the file is read.
+pub(super) struct Parser<'s> {
+    pub reader: Reader<'s>,
+    pub blocks: Vec<Block>,
+    pub steps: usize,
+    pub defaults: Defaults,
+}
+
+/// What the steps of a block can see from outside.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Surroundings {
+    pub parent: Option<(BlockIx, super::StepIx)>,
+    pub item: bool,
+    pub error: bool,
+}
+
+impl Definition {
+    /// Reads a workflow from YAML or JSON and checks it as a whole. `file` is how messages call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as far as it can be read.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Definition, Problems> {
+        if bytes.len() > FILE_MAX {
+            let message = format!("the file has {} bytes; at most {} MiB are allowed", bytes.len(), FILE_MAX >> 20);
+            return Err(Problems::whole(file, message, "move steps into workflows of their own"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let message = format!("the file is not UTF-8: byte {} cannot be read", error.valid_up_to());
+            Problems::whole(file, message, "save it as UTF-8")
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        stacker::maybe_grow(STACK, 4 * STACK, || {
+            if text.trim_start().starts_with('{') && text.contains('\t') {
+                // JSON may be indented with tabs, which YAML refuses; a tab cannot stand in a JSON string.
+                return read(&text.replace('\t', " "), file);
+            }
+            read(text, file)
+        })
+    }
+}
+
+fn read(source: &str, file: &str) -> Result<Definition, Problems> {
+    let mut problems = Problems::none(file);
+    let (root, found) = match yaml::read(source) {
+        Ok(tree) => tree,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let reader = Reader { source, problems, sites: Vec::new() };
+    let mut parser = Parser { reader, blocks: Vec::new(), steps: 0, defaults: Defaults::default() };
+    let definition = parser.workflow(&root);
+    drop(root);
+    let mut reader = parser.reader;
+    match definition {
+        Some(definition) => {
+            let sites = std::mem::take(&mut reader.sites);
+            references::check(&definition, &sites, &mut reader);
+            if reader.problems.problems.is_empty() { Ok(definition) } else { Err(sorted(reader.problems)) }
+        }
+        None => Err(sorted(reader.problems)),
+    }
+}
+
+fn sorted(mut problems: Problems) -> Problems {
+    problems.problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems.problems.dedup();
+    problems
+}
+
+impl Parser<'_> {
+    fn workflow(&mut self, root: &Node<'_>) -> Option<Definition> {
+        if root.entries().is_none() {
+            let hint = "a workflow begins with `name:` and `steps:`".to_owned();
+            let message = format!("expected a map, found {}", root.kind());
+            self.reader.report(root.place, &Trail::ROOT, message, Some(hint));
+            return None;
+        }
+        let fields = self.reader.table(root, &Trail::ROOT, &keys::WORKFLOW);
+        if let Some((_, node)) = fields.iter().find(|(key, _)| key.name == "defaults") {
+            self.defaults(node);
+        }
+        let mut made = Definition::empty();
+        let outside = Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false };
+        // The steps of the run come first, so that they are block 0.
+        let root_block = fields
+            .iter()
+            .find(|(key, _)| key.name == "steps")
+            .map(|(_, node)| self.block(node, &Trail::ROOT.then("steps"), Surroundings::default()));
+        for (key, node) in &fields {
+            let trail = Trail::ROOT.then(key.name);
+            match key.name {
+                "name" => made.name = self.reader.name(node, &trail).unwrap_or(made.name),
+                "description" => made.description = self.reader.text(node, &trail).map(str::to_owned),
+                "inputs" => made.inputs = self.inputs(node, &trail),
+                "vars" if node.entries().is_none() => {
+                    let message = format!("expected a map, found {}", node.kind());
+                    self.reader.report(node.place, &trail, message, None);
+                }
+                "vars" => {
+                    let scope = Scope { inputs_only: true, ..outside };
+                    made.vars = self.tree(node, &trail, scope).unwrap_or_default();
+                }
+                "strategy" => made.strategy = self.strategy(node, &trail).unwrap_or_default(),
+                "timeout" => made.timeout = self.reader.duration(node, &trail),
+                "budget" => made.budget = self.reader.money(node, &trail),
+                "finally" => made.finally = self.held_block(node, &trail, Surroundings::default()),
+                "on_error" => {
+                    let seen = Surroundings { error: true, ..Surroundings::default() };
+                    made.on_error = self.held_block(node, &trail, seen);
+                }
+                "on_cancel" => made.on_cancel = self.held_block(node, &trail, Surroundings::default()),
+                "outputs" => made.outputs = self.tree(node, &trail, outside),
+                _ => {}
+            }
+        }
+        made.root = root_block?;
+        made.defaults = std::mem::take(&mut self.defaults);
+        made.blocks = std::mem::take(&mut self.blocks);
+        Some(made)
+    }
+
+    /// A map that holds `steps`.
+    pub fn held_block(&mut self, node: &Node<'_>, trail: &Trail<'_>, seen: Surroundings) -> Option<BlockIx> {
+        let fields = self.reader.table(node, trail, &keys::BLOCK);
+        let (_, steps) = fields.first()?;
+        Some(self.block(steps, &trail.then("steps"), seen))
+    }
+
+    /// A map with expressions in its values, or one expression that makes a map.
+    pub fn tree(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Template> {
+        let whole = node.text().is_some_and(|text| text.starts_with("${{"));
+        if node.entries().is_none() && !whole {
+            let message = format!("expected a map, found {}", node.kind());
+            self.reader.report(node.place, trail, message, None);
+            return None;
+        }
+        self.reader.template(node, trail, scope)
+    }
+
+    fn inputs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Arc<Json>> {
+        let json = self.reader.json(node, trail)?;
+        let known =
+            ["type", "properties", "required", "$ref", "$schema", "allOf", "anyOf", "oneOf", "additionalProperties"];
+        let Some(map) = json.as_object() else {
+            let message = format!("expected a JSON Schema, found {}", node.kind());
+            self.reader.report(node.place, trail, message, None);
+            return None;
+        };
+        if !map.is_empty() && !map.keys().any(|key| known.contains(&key.as_str())) {
+            let hint = "write `inputs: { type: object, properties: { … } }`".to_owned();
+            self.reader.report(node.place, trail, "this is not a JSON Schema of an object", Some(hint));
+        }
+        if let Some(kind) = map.get("type").filter(|kind| **kind != "object") {
+            let place = node.get("type").map_or(node.place, |at| at.place);
+            let message = format!("inputs are an object, not {kind}");
+            self.reader.report(place, &trail.then("type"), message, None);
+        }
+        Some(Arc::new(json))
+    }
+
+    fn strategy(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Strategy> {
+        if let Content::Scalar { .. } = node.content {
+            let words = ["sequential", "parallel", "priority"];
+            return Some(match self.reader.one_of(node, trail, &words)? {
+                0 => Strategy::Sequential,
+                1 => Strategy::Parallel,
+                _ => Strategy::Priority { fail_fast_at: None },
+            });
+        }
+        let fields = self.reader.table(node, trail, &keys::STRATEGY);
+        let (_, settings) = fields.first()?;
+        let trail = trail.then("priority");
+        let mut fail_fast_at = None;
+        for (key, value) in self.reader.table(settings, &trail, &keys::PRIORITY_STRATEGY) {
+            fail_fast_at = self.reader.number(value, &trail.then(key.name), key.shape).map(|number| number as i32);
+        }
+        Some(Strategy::Priority { fail_fast_at })
+    }
+
+    fn defaults(&mut self, node: &Node<'_>) {
+        let trail = Trail::ROOT.then("defaults");
+        for (key, value) in self.reader.table(node, &trail, &keys::DEFAULTS) {
+            let trail = trail.then(key.name);
+            match key.name {
+                "queue" => self.defaults.queue = self.reader.name(value, &trail),
+                "priority" => {
+                    let number = self.reader.number(value, &trail, key.shape);
+                    self.defaults.priority = number.map_or(0, |number| number as i32);
+                }
+                "timeout" => self.defaults.timeout = self.reader.duration(value, &trail),
+                "max_parallel" => {
+                    let number = self.reader.number(value, &trail, key.shape);
+                    self.defaults.max_parallel = number.map(|number| number as u32);
+                }
+                "retry" => self.defaults.retry = Some(self.retry(value, &trail, RetryPolicy::default())),
+                _ => {}
+            }
+        }
+    }
+
+    /// Retry rules; what is not given is taken over from `base`.
+    pub fn retry(&mut self, node: &Node<'_>, trail: &Trail<'_>, base: RetryPolicy) -> RetryPolicy {
+        let mut policy = base;
+        for (key, value) in self.reader.table(node, trail, &keys::RETRY) {
+            let trail = trail.then(key.name);
+            match (key.name, key.shape) {
+                ("max_attempts", shape) => {
+                    let number = self.reader.number(value, &trail, shape);
+                    policy.max_attempts = number.map_or(policy.max_attempts, |number| number as u32);
+                }
+                ("multiplier", shape) => {
+                    policy.multiplier = self.reader.number(value, &trail, shape).unwrap_or(policy.multiplier);
+                }
+                ("delay", _) => policy.delay = self.reader.duration(value, &trail).unwrap_or(policy.delay),
+                ("max_delay", _) => policy.max_delay = self.reader.duration(value, &trail).unwrap_or(policy.max_delay),
+                ("jitter", Shape::OneOf(words)) => {
+                    let found = self.reader.one_of(value, &trail, words);
+                    let known = [Jitter::None, Jitter::Full, Jitter::Equal];
+                    policy.jitter = found.and_then(|at| known.get(at).copied()).unwrap_or(policy.jitter);
+                }
+                ("on", _) => policy.on = self.categories(value, &trail).into(),
+                _ => {}
+            }
+        }
+        policy
+    }
+
+    fn categories(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<Category> {
+        let words = Category::ALL.map(Category::as_str);
+        let Content::List(items) = &node.content else {
+            let message = format!("expected a list of kinds of failure, found {}", node.kind());
+            let hint =
+                nearest(node.text().unwrap_or_default(), words.into_iter()).map(|near| format!("write `[{near}]`"));
+            self.reader.report(node.place, trail, message, hint);
+            return Vec::new();
+        };
+        let found = items.iter().filter_map(|item| self.reader.one_of(item, trail, &words));
+        found.filter_map(|at| Category::ALL.get(at).copied()).collect()
+    }
+}
+
+impl Definition {
+    fn empty() -> Definition {
+        Definition {
+            name: Name::new("workflow"),
+            description: None,
+            inputs: None,
+            vars: Template::default(),
+            strategy: Strategy::default(),
+            timeout: None,
+            budget: None,
+            defaults: Defaults::default(),
+            blocks: Vec::new(),
+            root: BlockIx(0),
+            finally: None,
+            on_error: None,
+            on_cancel: None,
+            outputs: None,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What an unquoted word of YAML means: the core schema of YAML 1.2, exactly.
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::node::{Content, Node, Place};
+
+/// The JSON value of a scalar; nothing when it is a number that JSON readers would not keep.
+pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
+    if !plain {
+        return Some(Json::String(text.to_owned()));
+    }
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Json::Null),
+        "true" | "True" | "TRUE" => return Some(Json::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Json::Bool(false)),
+        _ => {}
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
+        return Some(Json::String(text.to_owned()));
+    }
+    number(text)
+}
+
+fn number(text: &str) -> Option<Json> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        if let Some(rest) = text.strip_prefix(prefix).filter(|rest| !rest.is_empty())
+            && rest.chars().all(|c| c.is_digit(radix))
+        {
+            return u64::from_str_radix(rest, radix).ok().map(|int| Json::Number(int.into()));
+        }
+    }
+    if digits(unsigned) {
+        let plain = text.strip_prefix('+').unwrap_or(text);
+        let signed = plain.parse::<i64>().map(Number::from);
+        return signed.or_else(|_| plain.parse::<u64>().map(Number::from)).ok().map(Json::Number);
+    }
+    let float = unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+'))
+        && unsigned.bytes().any(|b| b.is_ascii_digit());
+    match text.parse::<f64>() {
+        Ok(value) if float => Number::from_f64(value).map(Json::Number),
+        _ => Some(Json::String(text.to_owned())),
+    }
+}
+
+/// What a scalar is, for messages.
+pub(super) fn kind(text: &str, plain: bool) -> &'static str {
+    match to_json(text, plain) {
+        Some(Json::Null) => "nothing",
+        Some(Json::Bool(_)) => "true or false",
+        Some(Json::Number(number)) if number.is_f64() => "a number",
+        Some(Json::Number(_)) => "a whole number",
+        None => "a number that is too large",
+        _ => "text",
+    }
+}
+
+/// The JSON of a whole value, or the place of a number that cannot be kept exactly.
+pub(super) fn tree_to_json(node: &Node<'_>) -> Result<Json, Place> {
+    match &node.content {
+        Content::Scalar { text, plain } => to_json(text, *plain).ok_or(node.place),
+        Content::List(items) => items.iter().map(tree_to_json).collect::<Result<_, _>>().map(Json::Array),
+        Content::Map(entries) => {
+            let mut map = Map::with_capacity(entries.len());
+            for (key, value) in entries {
+                map.insert(key.text().unwrap_or_default().to_owned(), tree_to_json(value)?);
+            }
+            Ok(Json::Object(map))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn words_mean_what_yaml_says() {
+        for (text, value) in [
+            ("no", json!("no")),
+            ("true", json!(true)),
+            ("~", json!(null)),
+            ("0x1f", json!(31)),
+            ("0o17", json!(15)),
+            ("-12", json!(-12)),
+            ("1e3", json!(1000.0)),
+            ("1.2.3", json!("1.2.3")),
+            ("2026-01-01", json!("2026-01-01")),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("-", json!("-")),
+            (".5", json!(0.5)),
+            ("1-2", json!("1-2")),
+        ] {
+            assert_eq!(to_json(text, true), Some(value), "{text}");
+        }
+        assert_eq!(to_json("99999999999999999999", true), None);
+        assert_eq!(to_json("true", false), Some(json!("true")));
+    }
+}

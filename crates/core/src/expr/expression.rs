@@ -1,0 +1,219 @@
+//! One expression, compiled once and evaluated often.
+
+use std::{fmt, sync::Arc};
+
+use minijinja::{ErrorKind, Value};
+use serde_json::Value as Json;
+
+use super::{
+    SOURCE_MAX,
+    context::{Context, Shared},
+    error::{ExprError, ExprErrorKind},
+    filters::ENVIRONMENT,
+    guard::{Guard, Guarded},
+    json,
+    path::Path,
+    stack::with_room,
+    token::tokenize,
+};
+
+/// A compiled expression. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
+    source: Box<str>,
+    references: Box<[Path]>,
+    code: Code,
+}
+
+enum Code {
+    /// Nothing but a path that must exist: looked up without the engine.
+    Path,
+    Program(Box<Program>),
+}
+
+struct Program {
+    compiled: minijinja::Expression<'static, 'static>,
+    guarded: Guarded,
+}
+
+impl Expression {
+    /// Compiles an expression, with or without `${{ }}` around it.
+    ///
+    /// # Errors
+    /// When it is longer than [`SOURCE_MAX`], not an expression, or uses what does not exist.
+    pub fn compile(source: &str) -> Result<Expression, ExprError> {
+        let trimmed = source.trim();
+        if let Some(inner) = trimmed.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")) {
+            let start = source.len() - source.trim_start().len() + 3;
+            return Expression::bare(inner).map_err(|error| error.shifted(start));
+        }
+        Expression::bare(source)
+    }
+
+    /// Compiles an expression without anything around it.
+    pub(super) fn bare(source: &str) -> Result<Expression, ExprError> {
+        if source.len() > SOURCE_MAX {
+            let message = format!("the expression has {} bytes; at most {SOURCE_MAX} are allowed", source.len());
+            return Err(ExprError::new(ExprErrorKind::Limit, message).hint("move the work into a step"));
+        }
+        let (tokens, _) = tokenize(source, 0, None)?;
+        if tokens.is_empty() {
+            return Err(ExprError::new(ExprErrorKind::Syntax, "the expression is empty").at(0));
+        }
+        let mut guard = Guard::default();
+        guard.scan(source, &tokens)?;
+        let plain = guard.is_one_path(&tokens);
+        let (guarded, references) = guard.finish(source);
+        let code = if plain {
+            Code::Path
+        } else {
+            let text = guarded.source.clone();
+            let compiled = with_room(tokens.len(), || ENVIRONMENT.compile_expression_owned(text));
+            let compiled = compiled.map_err(|error| place(explain(&error), &error, &guarded))?;
+            Code::Program(Box::new(Program { compiled, guarded }))
+        };
+        Ok(Expression(Arc::new(Compiled { source: source.into(), references: references.into(), code })))
+    }
+
+    /// The text it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// What it refers to, in the order of the text.
+    #[must_use]
+    pub fn references(&self) -> &[Path] {
+        &self.0.references
+    }
+
+    /// Evaluates it without converting the result.
+    ///
+    /// # Errors
+    /// When a value is missing, has the wrong type, or a limit is passed.
+    pub fn eval_shared(&self, context: &Context) -> Result<Shared, ExprError> {
+        let value = match &self.0.code {
+            Code::Path => walk(&self.0.references[0], context)?,
+            Code::Program(program) => program.compiled.eval(context.value()).map_err(|error| {
+                let explained = place(explain(&error), &error, &program.guarded);
+                self.locate(explained, context)
+            })?,
+        };
+        if value.is_undefined() {
+            let message = format!("`{}` has no value", self.0.source.trim());
+            return Err(ExprError::new(ExprErrorKind::Missing, message).hint("use `default()` to give it one"));
+        }
+        Ok(Shared(value))
+    }
+
+    /// Evaluates it to JSON.
+    ///
+    /// # Errors
+    /// As [`Expression::eval_shared`], and when the result is larger than [`super::RESULT_MAX`].
+    pub fn eval(&self, context: &Context) -> Result<Json, ExprError> {
+        self.eval_shared(context)?.to_json()
+    }
+
+    /// Evaluates it as a condition: empty, zero, `false` and `null` do not hold.
+    ///
+    /// # Errors
+    /// As [`Expression::eval_shared`].
+    pub fn eval_bool(&self, context: &Context) -> Result<bool, ExprError> {
+        Ok(self.eval_shared(context)?.0.is_true())
+    }
+
+    /// Evaluates it to text: strings verbatim, numbers and booleans as JSON.
+    pub(super) fn eval_text(&self, context: &Context) -> Result<String, ExprError> {
+        json::text(&self.eval_shared(context)?.0).map_err(|error| explain(&error))
+    }
+
+    /// Says how far a missing path goes, now that the values are known.
+    fn locate(&self, mut error: ExprError, context: &Context) -> ExprError {
+        if error.kind == ExprErrorKind::Missing {
+            let missing = self.references().iter().filter(|path| !path.optional && !path.open);
+            let mut labelled = missing.filter(|path| error.message == format!("`{path}` is missing"));
+            if let Some(Err(better)) = labelled.next().map(|path| walk(path, context)) {
+                error = better;
+            }
+        }
+        error
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.0.source)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Expression) -> bool {
+        self.0.source == other.0.source
+    }
+}
+
+/// Looks a path up, and says where it ends when it does.
+fn walk(path: &Path, context: &Context) -> Result<Value, ExprError> {
+    let lookup = |value: &Value, part: &str| match part.parse::<usize>() {
+        Ok(index) if value.kind() != minijinja::value::ValueKind::Map => value.get_item_by_index(index),
+        _ => value.get_attr(part),
+    };
+    let mut at = context.get(path.root()).map_or(Value::UNDEFINED, |shared| shared.0.clone());
+    for (depth, part) in path.parts.iter().enumerate().skip(1) {
+        if at.is_undefined() {
+            return Err(missing(path, depth - 1));
+        }
+        at = lookup(&at, part).unwrap_or(Value::UNDEFINED);
+    }
+    if at.is_undefined() { Err(missing(path, path.parts.len() - 1)) } else { Ok(at) }
+}
+
+fn missing(path: &Path, depth: usize) -> ExprError {
+    let known = Path { parts: path.parts[..depth].into(), ..path.clone() };
+    let message = match depth {
+        0 => format!("`{path}` is missing: there is no `{}` here", path.root()),
+        _ => format!("`{path}` is missing: `{known}` has no `{}`", path.parts[depth]),
+    };
+    ExprError::new(ExprErrorKind::Missing, message)
+        .at(path.offset)
+        .hint("use `| default(...)` or `is defined` when it may be missing")
+}
+
+/// An error of the engine in our words.
+pub(super) fn explain(error: &minijinja::Error) -> ExprError {
+    let kind = match error.kind() {
+        ErrorKind::SyntaxError | ErrorKind::BadEscape => ExprErrorKind::Syntax,
+        ErrorKind::UndefinedError => ExprErrorKind::Missing,
+        ErrorKind::OutOfFuel | ErrorKind::WriteFailure => ExprErrorKind::Limit,
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
+            ExprErrorKind::Unknown
+        }
+        _ => ExprErrorKind::Type,
+    };
+    let detail = error.detail().map(str::to_owned);
+    let message = match (error.kind(), detail) {
+        (ErrorKind::OutOfFuel, None) => "the expression takes too many steps".to_owned(),
+        (_, Some(detail)) => detail,
+        (other, None) => other.to_string(),
+    };
+    let mut message = message;
+    if message.len() > 400 {
+        let cut = (0..=400).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
+        message.truncate(cut);
+        message.push('…');
+    }
+    ExprError::new(kind, message)
+}
+
+/// The same error at its place in the original text.
+pub(super) fn place(explained: ExprError, error: &minijinja::Error, guarded: &Guarded) -> ExprError {
+    match error.range() {
+        Some(range) if explained.offset.is_none() => {
+            let offset = guarded.original(range.start.min(guarded.source.len()));
+            explained.at(offset)
+        }
+        _ => explained,
+    }
+}

@@ -1,0 +1,66 @@
+//! What one evaluation may spend. The engine counts instructions; this counts what each of them handles.
+
+use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
+
+/// Units of one evaluation: an item costs one, 16 bytes of text cost one.
+pub(super) const WORK_MAX: u64 = 1_000_000;
+/// Instructions of one evaluation.
+pub(super) const FUEL: u64 = 20_000;
+/// Data deeper than this is refused instead of walked.
+pub(super) const DEPTH_MAX: usize = 256;
+
+struct Spent(u64);
+
+/// Takes units off what the evaluation may still spend.
+pub(super) fn charge(state: &mut State, units: u64) -> Result<(), Error> {
+    let spent = state.get_or_insert_extension(Spent(0));
+    spent.0 = spent.0.saturating_add(units);
+    if spent.0 > WORK_MAX { Err(too_much()) } else { Ok(()) }
+}
+
+/// The error of an evaluation that handles too much.
+pub(super) fn too_much() -> Error {
+    Error::new(ErrorKind::OutOfFuel, "the expression handles too much data")
+}
+
+/// What reading that much text costs.
+pub(super) fn text_cost(bytes: usize) -> u64 {
+    1 + bytes as u64 / 16
+}
+
+/// What walking over the value costs when only its own items are looked at.
+pub(super) fn shallow_cost(value: &Value) -> u64 {
+    match value.as_str() {
+        Some(text) => text_cost(text.len()),
+        None => 1 + value.len().unwrap_or(0) as u64,
+    }
+}
+
+/// What walking over the value with everything in it costs; stops counting at the limit.
+pub(super) fn deep_cost(value: &Value) -> Result<u64, Error> {
+    let mut total = 0;
+    add_deep(value, 0, &mut total)?;
+    Ok(total)
+}
+
+fn add_deep(value: &Value, depth: usize, total: &mut u64) -> Result<(), Error> {
+    *total += shallow_cost(value);
+    if *total > WORK_MAX || depth > DEPTH_MAX {
+        return Err(too_much());
+    }
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            for item in value.try_iter()? {
+                add_deep(&item, depth + 1, total)?;
+            }
+        }
+        ValueKind::Map => {
+            for key in value.try_iter()? {
+                *total += shallow_cost(&key);
+                add_deep(&value.get_item(&key)?, depth + 1, total)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
