@@ -28,8 +28,6 @@ pub enum SkipReason {
     NeedFailed,
     /// It runs only after a failure, and there was none.
     NothingFailed,
-    /// No step it needs succeeded.
-    NothingSucceeded,
     /// Another step stopped the run.
     RunStopped,
 }
@@ -43,7 +41,6 @@ impl SkipReason {
             SkipReason::NeedsSkipped => "every step it needs was skipped",
             SkipReason::NeedFailed => "a step it needs did not succeed",
             SkipReason::NothingFailed => "it runs only after a failure, and nothing it needs failed",
-            SkipReason::NothingSucceeded => "no step it needs succeeded",
             SkipReason::RunStopped => "another step failed and stopped the run",
         }
     }
@@ -65,10 +62,6 @@ impl Run {
             RunIf::Failure if any_failed => Verdict::Start,
             RunIf::Failure => Verdict::Skip(SkipReason::NothingFailed),
             _ if stopped && !failed => Verdict::Skip(SkipReason::RunStopped),
-            RunIf::AnySuccess if step.needs.is_empty() || phases().any(|phase| phase == Phase::Succeeded) => {
-                if stopped { Verdict::Skip(SkipReason::RunStopped) } else { Verdict::Start }
-            }
-            RunIf::AnySuccess => Verdict::Skip(SkipReason::NothingSucceeded),
             RunIf::Success if failed => Verdict::Skip(SkipReason::NeedFailed),
             RunIf::Success if !step.needs.is_empty() && phases().all(|phase| phase == Phase::Skipped) => {
                 if crate::mutant::planted(crate::mutant::Mutant::SkipStartsAnyway) {
