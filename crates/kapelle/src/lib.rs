@@ -1,1 +1,66 @@
-//! kapelle
+//! Durable tasks and workflows over AI workers, in one folder and one process.
+//!
+//! ```
+//! use kapelle::{Kapelle, serde_json::json};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! # let folder = std::env::temp_dir().join(format!("kapelle-front-page-{}", std::process::id()));
+//! let kapelle = Kapelle::open(&folder).await?;
+//!
+//! // A worker is a name and an async function from JSON to JSON.
+//! kapelle.register("shout", async |input| Ok(json!({ "text": input["text"].as_str().unwrap_or("").to_uppercase() })))?;
+//!
+//! // Once `submit` has returned, the task survives a crash.
+//! let task = kapelle.submit("shout", json!({ "text": "durable" })).await?;
+//! assert_eq!(task.wait().await?.output, json!({ "text": "DURABLE" }));
+//!
+//! // A workflow is a graph of steps; without a model `summarizer` answers offline and says so.
+//! let run = kapelle.start(
+//!     "name: hello\n\
+//!      inputs: { type: object, required: [text], properties: { text: { type: string } } }\n\
+//!      steps:\n\
+//!      \x20 loud: { worker: shout, with: { text: '${{ inputs.text }}' } }\n\
+//!      outputs: { said: '${{ steps.loud.output.text }}' }\n",
+//!     json!({ "text": "hello" }),
+//! ).await?;
+//! assert_eq!(run.wait().await?.outputs, json!({ "said": "HELLO" }));
+//!
+//! // A name that nobody has registered is an error that says so.
+//! let error = kapelle.submit("shoutt", json!({})).await.unwrap_err();
+//! assert_eq!(error.to_string(), "no worker is called `shoutt`: did you mean `shout`?");
+//! kapelle.close().await;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+mod builder;
+mod config;
+mod definition;
+mod error;
+mod function;
+mod kapelle;
+mod run;
+mod task;
+
+pub use builder::Builder;
+pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use definition::{check_inputs, load, unsupported};
+pub use error::Error;
+pub use kapelle::Kapelle;
+pub use run::{Run, RunResult};
+pub use task::{Submit, Task, TaskResult};
+
+pub use kapelle_core as core;
+pub use kapelle_engine as engine;
+pub use kapelle_gateway as gateway;
+pub use kapelle_store as store;
+pub use kapelle_workers as workers;
+pub use serde_json;
+
+pub use kapelle_core::{
+    Category, Money, RunId, TaskError, TaskId,
+    worker::{Output, Provenance, TaskContext, Worker, WorkerSpec},
+};

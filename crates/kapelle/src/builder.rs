@@ -1,0 +1,103 @@
+//! How a Kapelle is put together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
+use kapelle_gateway::Gateway;
+use kapelle_store::{Blobs, OpenOptions, SqliteStore};
+use kapelle_workers::{Catalogue, DocumentReader};
+
+use crate::{config::Config, error::Error, kapelle::Kapelle};
+
+/// Where environment variables come from.
+type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// How a Kapelle is put together: [`Kapelle::builder`].
+pub struct Builder {
+    folder: PathBuf,
+    config: Config,
+    environment: Environment,
+    workers: Vec<PathBuf>,
+    reader: Option<Arc<dyn DocumentReader>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    pub(crate) fn new(folder: &Path) -> Builder {
+        Builder {
+            folder: folder.to_owned(),
+            config: Config::default(),
+            environment: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
+            workers: Vec::new(),
+            reader: None,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+
+    /// With this configuration instead of the defaults.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// With keys and addresses of providers from here instead of the environment of the process.
+    #[must_use]
+    pub fn environment(mut self, environment: impl Fn(&str) -> Option<String> + Send + 'static) -> Builder {
+        self.environment = Box::new(environment);
+        self
+    }
+
+    /// With the workers that a folder declares. Files that are wrong are reported by [`Kapelle::worker_problems`].
+    #[must_use]
+    pub fn workers(mut self, folder: &Path) -> Builder {
+        self.workers.push(folder.to_owned());
+        self
+    }
+
+    /// With a reader of documents other than plain text.
+    #[must_use]
+    pub fn document_reader(mut self, reader: Arc<dyn DocumentReader>) -> Builder {
+        self.reader = Some(reader);
+        self
+    }
+
+    /// With another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Builder {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the folder is in use or cannot be read, or the configuration is wrong.
+    pub async fn open(self) -> Result<Kapelle, Error> {
+        let options = self.config.options().map_err(|problem| Error::Config(problem.to_string()))?;
+        let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
+        let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
+        let shipped = Catalogue::shipped(&gateway, self.reader.clone());
+        let mut catalogue = shipped.map_err(|error| Error::Config(error.to_string()))?;
+        let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
+        let registry = Arc::new(Registry::default());
+        catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
+
+        let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
+        let blobs = Arc::new(Blobs::open(&self.folder)?);
+        let spilled = Arc::clone(&blobs);
+        let parts = Parts {
+            store: Box::new(store),
+            reader: Arc::new(reader),
+            registry,
+            files: Arc::clone(&blobs) as _,
+            spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
+            clock: self.clock,
+        };
+        let engine = Engine::start(parts, options)?;
+        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, problems })
+    }
+}

@@ -1,0 +1,149 @@
+//! `kapelle.yaml`: what a project says about itself. No file is required; [`Config::default`] is what holds without one.
+
+use std::{collections::BTreeMap, path::Path};
+
+use kapelle_core::{DurationMs, Name, task::Ageing};
+use kapelle_engine::{Options, QueueOptions};
+use kapelle_gateway::GatewayConfig;
+use serde::{Deserialize, Serialize};
+
+/// What a project says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: String,
+    /// Who can be asked, by name.
+    pub providers: BTreeMap<String, kapelle_gateway::Provider>,
+    /// The aliases that workers name.
+    pub models: BTreeMap<String, kapelle_gateway::Alias>,
+    /// Prices that override the table.
+    pub prices: BTreeMap<String, kapelle_gateway::PricePerMillion>,
+    /// Whether a missing or refused key lets the next link of a chain answer.
+    pub fallback: bool,
+    /// The queues and how many of their tasks run at once in one process.
+    pub queues: BTreeMap<String, QueueConfig>,
+    /// What a point of priority is worth in waiting time; `0s` turns ageing off.
+    pub ageing: String,
+    /// How long what has ended is kept.
+    pub retention: RetentionConfig,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// How many of its tasks run at once in one process.
+    pub slots: u32,
+}
+
+/// How long what has ended is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Tasks of their own.
+    pub tasks: String,
+    /// Runs with their steps.
+    pub runs: String,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> RetentionConfig {
+        RetentionConfig { tasks: "7d".to_owned(), runs: "30d".to_owned() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let gateway = GatewayConfig::default();
+        let queues = [("default", 8), ("openai", 8), ("ml", 1)];
+        Config {
+            listen: "127.0.0.1:7863".to_owned(),
+            providers: gateway.providers,
+            models: gateway.models,
+            prices: gateway.prices,
+            fallback: gateway.fallback,
+            queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig { slots })).collect(),
+            ageing: "60s".to_owned(),
+            retention: RetentionConfig::default(),
+        }
+    }
+}
+
+/// What is wrong with the configuration: where, what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigProblem(pub String);
+
+impl Config {
+    /// Reads `kapelle.yaml`. What it leaves out keeps its default; providers, models and queues are added to the
+    /// defaults, name by name.
+    ///
+    /// # Errors
+    /// With file, line and column.
+    pub fn load(path: &Path) -> Result<Config, ConfigProblem> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigProblem(format!("{shown}: {error}")))?;
+        Config::parse(&text, &shown.to_string())
+    }
+
+    /// Reads the text of a `kapelle.yaml`.
+    ///
+    /// # Errors
+    /// With file, line and column.
+    pub fn parse(text: &str, file: &str) -> Result<Config, ConfigProblem> {
+        let defaults = Config::default();
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(defaults);
+        }
+        let mut config: Config =
+            serde_saphyr::from_str(text).map_err(|error| ConfigProblem(format!("{file}: {error}")))?;
+        for (name, provider) in defaults.providers {
+            config.providers.entry(name).or_insert(provider);
+        }
+        for (name, alias) in defaults.models {
+            config.models.entry(name).or_insert(alias);
+        }
+        for (name, queue) in defaults.queues {
+            config.queues.entry(name).or_insert(queue);
+        }
+        config.options().map_err(|ConfigProblem(message)| ConfigProblem(format!("{file}: {message}")))?;
+        Ok(config)
+    }
+
+    /// What the gateway reads of it.
+    #[must_use]
+    pub fn gateway(&self) -> GatewayConfig {
+        GatewayConfig {
+            providers: self.providers.clone(),
+            models: self.models.clone(),
+            prices: self.prices.clone(),
+            fallback: self.fallback,
+        }
+    }
+
+    /// What the engine reads of it.
+    ///
+    /// # Errors
+    /// When a name or a duration is wrong.
+    pub fn options(&self) -> Result<Options, ConfigProblem> {
+        let duration = |place: &str, text: &str| {
+            if text == "0" {
+                return Ok(DurationMs::ZERO);
+            }
+            DurationMs::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))
+        };
+        let mut queues = BTreeMap::new();
+        for (name, queue) in &self.queues {
+            let name = Name::parse(name).map_err(|error| ConfigProblem(format!("queues: {error}")))?;
+            queues.insert(name, QueueOptions { slots: queue.slots });
+        }
+        Ok(Options {
+            queues,
+            ageing: Ageing(duration("ageing", &self.ageing)?),
+            task_retention: duration("retention.tasks", &self.retention.tasks)?,
+            run_retention: duration("retention.runs", &self.retention.runs)?,
+            ..Options::default()
+        })
+    }
+}

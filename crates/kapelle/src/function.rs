@@ -1,0 +1,30 @@
+//! An async function as a worker.
+
+use std::{future::Future, sync::Arc};
+
+use kapelle_core::{
+    TaskError,
+    worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
+};
+use serde_json::Value;
+
+/// An async function as a worker.
+pub(crate) struct Function<F> {
+    pub(crate) spec: WorkerSpec,
+    pub(crate) function: Arc<F>,
+}
+
+impl<F, Fut> Worker for Function<F>
+where
+    F: Fn(Value) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
+{
+    fn spec(&self) -> &WorkerSpec {
+        &self.spec
+    }
+
+    fn execute<'a>(&'a self, _ctx: &'a TaskContext, input: Value) -> BoxFuture<'a, Result<Output, TaskError>> {
+        let future = (self.function)(input);
+        Box::pin(async move { future.await.map(Output::plain) })
+    }
+}

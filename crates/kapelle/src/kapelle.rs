@@ -1,0 +1,243 @@
+//! The engine over one folder.
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kapelle_core::{
+    Name, RunId, TaskError, TaskId, TenantId,
+    worker::{Worker, WorkerSpec},
+};
+use kapelle_engine::{Engine, EngineError, NewRun, VersionRef};
+use kapelle_gateway::Gateway;
+use kapelle_store::Blobs;
+use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
+use serde_json::{Value, json};
+
+use crate::{
+    builder::Builder,
+    definition,
+    error::Error,
+    function::Function,
+    run::Run,
+    task::{Submit, Task},
+};
+
+/// The engine over one folder: durable tasks and runs, and the workers of this process.
+pub struct Kapelle {
+    pub(crate) engine: Engine,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) folder: PathBuf,
+    pub(crate) problems: Vec<DefinitionError>,
+}
+
+impl Kapelle {
+    /// Opens a folder with the default configuration, making it when it is not there, and takes up what was under way.
+    ///
+    /// # Errors
+    /// When another process writes to it, or it cannot be read.
+    pub async fn open(folder: impl AsRef<Path>) -> Result<Kapelle, Error> {
+        Kapelle::builder(folder).open().await
+    }
+
+    /// Opens a folder in another way than the default.
+    #[must_use]
+    pub fn builder(folder: impl AsRef<Path>) -> Builder {
+        Builder::new(folder.as_ref())
+    }
+
+    /// Registers an async function as a worker of the default queue.
+    ///
+    /// # Errors
+    /// When the name is not one.
+    pub fn register<F, Fut>(&self, name: &str, function: F) -> Result<(), Error>
+    where
+        F: Fn(Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
+    {
+        Name::parse(name)?;
+        self.register_spec(WorkerSpec::named(name), function);
+        Ok(())
+    }
+
+    /// Registers an async function as a worker with a specification of its own: queue, slots, limits, retry rules.
+    pub fn register_spec<F, Fut>(&self, spec: WorkerSpec, function: F)
+    where
+        F: Fn(Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
+    {
+        self.register_worker(Arc::new(Function { spec, function: Arc::new(function) }));
+    }
+
+    /// Registers a worker.
+    pub fn register_worker(&self, worker: Arc<dyn Worker>) {
+        self.engine.registry().insert(worker);
+        self.engine.workers_changed();
+    }
+
+    /// Registers a prompt worker from its YAML.
+    ///
+    /// # Errors
+    /// With line, column and what to do.
+    pub fn register_prompt(&self, yaml: &str) -> Result<(), Error> {
+        let worker = prompt_worker("prompt worker", yaml, &self.gateway);
+        self.register_worker(Arc::new(worker.map_err(|error| Error::Config(error.to_string()))?));
+        Ok(())
+    }
+
+    /// Registers a name alone: its tasks go to the model behind the alias `fast`, which is told the worker's name and
+    /// given the input as it is. The answer is `{"text": ...}`.
+    ///
+    /// # Errors
+    /// When the name is not one.
+    pub fn register_model(&self, name: &str) -> Result<(), Error> {
+        Name::parse(name)?;
+        let definition = json!({
+            "kind": "prompt",
+            "name": name,
+            "description": "Answered by the default model",
+            "queue": "openai",
+            "model": "fast",
+            "system": format!("You are `{name}`, a worker in a larger process. Do what your name and the input ask for, and answer with the result alone."),
+            "prompt": "{{ input | tojson }}",
+        });
+        self.register_prompt(&definition.to_string())
+    }
+
+    /// Makes a task for a worker. It survives a crash once this has returned.
+    ///
+    /// # Errors
+    /// When no worker has that name, or the store fails.
+    pub async fn submit(&self, worker: &str, input: Value) -> Result<Task, Error> {
+        self.submit_with(Submit::new(worker, input)).await
+    }
+
+    /// Makes a task with settings of its own.
+    ///
+    /// # Errors
+    /// When no worker has that name, its idempotency key was used for another body, or the store fails.
+    pub async fn submit_with(&self, submit: Submit) -> Result<Task, Error> {
+        let key = submit.idempotency();
+        let first = self.engine.submit(TenantId::DEFAULT, vec![self.prepare(&submit)?], key).await?;
+        Ok(self.task(first))
+    }
+
+    /// Makes many tasks for a worker, all or none, in order.
+    ///
+    /// # Errors
+    /// When no worker has that name, or the store fails.
+    pub async fn submit_batch(&self, worker: &str, inputs: Vec<Value>) -> Result<Vec<Task>, Error> {
+        let submits = inputs.into_iter().map(|input| self.prepare(&Submit::new(worker, input)));
+        let tasks = submits.collect::<Result<Vec<_>, Error>>()?;
+        let count = tasks.len() as i64;
+        let first = self.engine.submit(TenantId::DEFAULT, tasks, None).await?;
+        Ok((0..count).map(|number| self.task(TaskId(first.0 + number))).collect())
+    }
+
+    /// A task that was made before.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Task {
+        Task { id, engine: self.engine.clone() }
+    }
+
+    /// Starts a run of a workflow given as YAML or JSON.
+    ///
+    /// # Errors
+    /// Every problem of the text with its place; inputs that do not fit; a failure of the store.
+    pub async fn start(&self, workflow: &str, inputs: Value) -> Result<Run, Error> {
+        self.start_version(definition::load(workflow.as_bytes(), "workflow")?, inputs).await
+    }
+
+    /// Starts a run of a workflow that was read with [`crate::load`].
+    ///
+    /// # Errors
+    /// Inputs that do not fit; steps for workers that nobody has registered; a failure of the store.
+    pub async fn start_version(&self, version: VersionRef, mut inputs: Value) -> Result<Run, Error> {
+        if let VersionRef::Source { definition, .. } = &version {
+            definition::check_inputs(definition, &mut inputs)?;
+            self.check_workers(definition)?;
+        }
+        let inputs = self.engine.payload(&inputs)?;
+        let id = self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs }, None).await?;
+        Ok(self.run(id))
+    }
+
+    /// A run that was started before.
+    #[must_use]
+    pub fn run(&self, id: RunId) -> Run {
+        Run { id, engine: self.engine.clone() }
+    }
+
+    /// The engine beneath.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The way to the model providers.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The files that inputs refer to.
+    #[must_use]
+    pub fn files(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// The folder with the state.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What is wrong with files in the folders of workers. The other files are in effect.
+    #[must_use]
+    pub fn worker_problems(&self) -> &[DefinitionError] {
+        &self.problems
+    }
+
+    /// Starts nothing new, waits for the attempts under way, and closes the folder.
+    pub async fn drain(&self) {
+        self.engine.drain().await;
+    }
+
+    /// Closes the folder at once. What is under way is begun again at the next start.
+    pub async fn close(&self) {
+        self.engine.stop().await;
+    }
+
+    fn prepare(&self, submit: &Submit) -> Result<kapelle_engine::SubmitTask, Error> {
+        self.check_worker(&submit.worker)?;
+        submit.prepare(&self.engine)
+    }
+
+    fn check_worker(&self, worker: &str) -> Result<(), Error> {
+        if self.engine.has_worker(&Name::new(worker)) {
+            return Ok(());
+        }
+        let specs = self.engine.registry().specs();
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let near = kapelle_core::definition::nearest(worker, names.iter().copied());
+        let hint = match near {
+            Some(near) => format!(": did you mean `{near}`?"),
+            None => format!("; there are: {}", names.join(", ")),
+        };
+        Err(EngineError::UnknownWorker { name: worker.to_owned(), hint }.into())
+    }
+
+    fn check_workers(&self, definition: &kapelle_core::definition::Definition) -> Result<(), Error> {
+        let steps = definition.blocks.iter().flat_map(|block| &block.steps);
+        for step in steps {
+            if let kapelle_core::definition::Action::Worker { worker, .. } = &step.action {
+                self.check_worker(worker.as_str())
+                    .map_err(|error| Error::Config(format!("line {}: step `{}`: {error}", step.line, step.name)))?;
+            }
+        }
+        Ok(())
+    }
+}
