@@ -23,7 +23,7 @@ pub use model::{
     Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnError, OnItemError, OnTimeout, Repeat, RunIf,
     StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
 };
-pub(crate) use near::nearest;
+pub use near::nearest;
 pub use problem::{Problem, Problems};
 
 /// The largest file, in bytes.

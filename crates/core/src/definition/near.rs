@@ -1,7 +1,7 @@
 //! "Did you mean": the known word with the smallest edit distance.
 
 /// The known word nearest to `word`, when one is near enough to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = match word.chars().count() {
         0..=2 => 1,
         3..=5 => 2,
