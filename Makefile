@@ -1,0 +1,38 @@
+# Two commands are enough: `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/sh
+CARGO ?= cargo
+KAPELLE := target/release/kapelle
+DOCUMENT ?= samples/annual-review.txt
+
+.PHONY: help build run test check bench sim power-loss crash fuzz clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## the release binary, target/release/kapelle
+	@$(CARGO) build --release --locked -p kapelle-cli
+
+run: build ## analyse a sample document; DOCUMENT=path takes another
+	@$(KAPELLE) run workflows/first-look.yaml --input document=@$(DOCUMENT)
+
+test: ## everything that CI tests
+	@./dev/test.sh
+
+check: ## formatting and lints
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench: ## the figures of bench/README.md
+	@$(CARGO) run --release --locked -p kapelle-bench -- $(ARGS)
+
+sim: ## a long seeded simulation; SEEDS=0..200000
+	@$(CARGO) run --release --locked -p kapelle-sim -- --seeds $(or $(SEEDS),0..200000)
+
+power-loss: ## 100,000 power-loss images
+	@KAPELLE_POWER_LOSS_IMAGES=100000 $(CARGO) test --release --locked -p kapelle-store --test power_loss -- --nocapture
+
+crash: ## 200 rounds of SIGKILL on the real binary
+	@KAPELLE_CRASH_ROUNDS=200 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+
+clean: ## removes what was built
+	@$(CARGO) clean

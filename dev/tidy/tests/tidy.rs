@@ -1,0 +1,161 @@
+//! The checks on the source itself. Each names what is wrong and where.
+
+use std::{collections::BTreeSet, fs};
+
+use kapelle_tidy::{Exceptions, Source, functions::functions, source::root, sources};
+
+/// A file may be longer for a while, if `exceptions.txt` says why; never longer than this.
+const FILE_HARD: usize = 600;
+const FILE: usize = 400;
+const FUNCTION: usize = 70;
+const PARAMETERS: usize = 6;
+/// Packages in `Cargo.lock`: what is compiled, audited and waited for.
+const PACKAGES: usize = 340;
+
+fn exceptions() -> Exceptions {
+    Exceptions::parse(include_str!("../exceptions.txt")).unwrap()
+}
+
+/// Compares figures with a limit and the exceptions; an exception that is not needed is a fault too.
+fn ratchet(check: &str, limit: usize, figures: impl Iterator<Item = (String, usize)>) {
+    let exceptions = exceptions();
+    let mut faults = Vec::new();
+    let mut used = BTreeSet::new();
+    for (subject, figure) in figures {
+        match exceptions.allowed(check, &subject) {
+            Some(allowed) => {
+                used.insert(subject.clone());
+                if figure > allowed {
+                    faults.push(format!("{subject}: {figure}, and {allowed} were excused"));
+                } else if figure <= limit {
+                    faults.push(format!("{subject}: {figure} is within {limit} again: drop its exception"));
+                }
+            }
+            None if figure > limit => faults.push(format!("{subject}: {figure}, and {limit} is the limit")),
+            None => {}
+        }
+    }
+    faults.extend(exceptions.of(check).filter(|(s, _)| !used.contains(*s)).map(|(s, _)| format!("{s}: no such subject")));
+    assert!(faults.is_empty(), "{check}:\n  {}", faults.join("\n  "));
+}
+
+fn product() -> Vec<Source> {
+    sources().into_iter().filter(|source| !source.is_test()).collect()
+}
+
+#[test]
+fn files_are_short() {
+    let figures: Vec<(String, usize)> =
+        product().into_iter().map(|source| (source.path.clone(), source.product_lines().count())).collect();
+    let giants: Vec<_> = figures.iter().filter(|(_, lines)| *lines > FILE_HARD).collect();
+    assert!(giants.is_empty(), "no file may be longer than {FILE_HARD} lines: {giants:?}");
+    ratchet("file", FILE, figures.into_iter());
+}
+
+#[test]
+fn functions_are_short_and_take_few_parameters() {
+    let found: Vec<_> = product()
+        .iter()
+        .flat_map(|source| {
+            let path = source.path.clone();
+            functions(source.product_lines()).into_iter().map(move |f| (format!("{path}:{}", f.name), f.lines, f.parameters))
+        })
+        .collect();
+    ratchet("function", FUNCTION, found.iter().map(|(subject, lines, _)| (subject.clone(), *lines)));
+    ratchet("parameters", PARAMETERS, found.iter().map(|(subject, _, count)| (subject.clone(), *count)));
+}
+
+#[test]
+fn module_files_only_declare_and_document() {
+    let mut faults = Vec::new();
+    for source in product() {
+        if !(source.path.ends_with("/mod.rs") || source.path.ends_with("/lib.rs")) {
+            continue;
+        }
+        for (number, line) in source.product_lines().enumerate() {
+            let line = line.trim_start();
+            if ["fn ", "pub fn ", "pub(crate) fn ", "impl ", "impl<"].iter().any(|word| line.starts_with(word)) {
+                faults.push(format!("{}:{}: {line}", source.path, number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "code in a module file:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "XX".to_owned() + "X", "todo".to_owned() + "!("];
+    let mut faults = Vec::new();
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            if marks.iter().any(|mark| line.contains(mark.as_str())) {
+                faults.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "unfinished marks:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn no_test_waits_for_a_while() {
+    let sleep = "sleep".to_owned() + "(";
+    let figures = sources().into_iter().filter(|source| source.path.starts_with("crates/")).map(|source| {
+        let tests = if source.is_test() { source.text.as_str() } else { tests_of(&source.text) };
+        (source.path.clone(), tests.lines().filter(|line| line.contains(sleep.as_str())).count())
+    });
+    ratchet("sleep", 0, figures.collect::<Vec<_>>().into_iter());
+}
+
+fn tests_of(text: &str) -> &str {
+    text.find("\n#[cfg(test)]\n").map_or("", |at| &text[at..])
+}
+
+#[test]
+fn no_module_is_a_drawer() {
+    let drawers = ["utils", "util", "common", "helpers", "helper", "shared", "misc"];
+    let faults: Vec<String> = sources()
+        .into_iter()
+        .map(|source| source.path)
+        .filter(|path| {
+            let stem = path.trim_end_matches("/mod.rs").trim_end_matches(".rs").rsplit('/').next().unwrap_or("").to_owned();
+            drawers.contains(&stem.as_str()) || stem.ends_with("_v2")
+        })
+        .collect();
+    assert!(faults.is_empty(), "name it for what it does: {faults:?}");
+}
+
+#[test]
+fn the_core_is_pure() {
+    let manifest = fs::read_to_string(root().join("crates/core/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    for banned in ["tokio", "rusqlite", "reqwest", "axum", "hyper", "rand", "getrandom", "jiff", "chrono"] {
+        assert!(!dependencies.lines().any(|line| line.starts_with(banned)), "core must not depend on {banned}");
+    }
+    let forbidden = ["std::fs::", "std::net::", "std::env::var", "SystemTime::now", "Instant::now", "std::process::Command"];
+    for source in product().iter().filter(|source| source.path.starts_with("crates/core/")) {
+        for (number, line) in source.product_lines().enumerate() {
+            let fault = forbidden.iter().find(|word| line.contains(*word) && !line.trim_start().starts_with("//"));
+            assert!(fault.is_none(), "{}:{}: {fault:?} in the core", source.path, number + 1);
+        }
+    }
+}
+
+#[test]
+fn only_the_store_speaks_sql() {
+    for source in product().iter().filter(|source| source.path.starts_with("crates/") && !source.path.starts_with("crates/store/")) {
+        for (number, line) in source.product_lines().enumerate() {
+            let sql = ["SELECT ", "INSERT INTO", "UPDATE task", "rusqlite"].iter().any(|word| line.contains(word));
+            assert!(!sql || line.trim_start().starts_with("//"), "{}:{}: SQL outside the store", source.path, number + 1);
+        }
+    }
+}
+
+#[test]
+fn few_packages_are_compiled() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let packages = lock.matches("[[package]]").count();
+    assert!(packages <= PACKAGES, "{packages} packages, and {PACKAGES} is the cap: raise it on purpose or find a leaner way");
+    for banned in ["openssl-sys", "native-tls", "aws-lc-sys", "serde_yaml", "serde_yml", "evalexpr", "keyword_extraction"] {
+        assert!(!lock.contains(&format!("name = \"{banned}\"")), "{banned} crept in");
+    }
+}
