@@ -90,7 +90,7 @@ fn json_is_read_as_well() {
     let text = "{\n\t\"name\": \"x\",\n\t\"steps\": {\n\t\t\"a\": { \"worker\": \"log\", \"with\": { \"m\": \"${{ inputs.x }}\" } }\n\t}\n}";
     assert_eq!(parse(text).unwrap_or_else(|shown| panic!("{shown}")).step_count(), 1);
     let shown = problem("{\"name\": \"x\", \"steps\": {\"a\": {\"wroker\": \"log\"}}}");
-    assert!(shown.contains("flow.yaml:1:30") && shown.contains("did you mean `worker`?"), "{shown}");
+    assert!(shown.contains("flow.yaml:1:31") && shown.contains("did you mean `worker`?"), "{shown}");
     let long: String =
         (0..2_000).map(|n| format!("\"s{n}\":{{\"worker\":\"log\",\"with\":{{\"n\":[{n},null,true]}}}},")).collect();
     let one_line = format!("{{\"name\":\"x\",\"steps\":{{{}}}}}", long.trim_end_matches(','));
@@ -120,7 +120,7 @@ fn many_problems_are_reported_at_once() {
     let text = "name: 9\nsteps:\n  a: { worker: log, timeout: soon }\n  b: { wroker: log }\n  c: { needs: [z], worker: log, priority: 500 }\n";
     let problems = Definition::parse(text.as_bytes(), "f").unwrap_err();
     let lines: Vec<u32> = problems.problems.iter().map(|problem| problem.line).collect();
-    assert_eq!(lines, [1, 3, 4, 4, 5, 5]);
+    assert_eq!(lines, [1, 3, 4, 5, 5]);
     let json = serde_json::to_value(&problems).unwrap();
     assert_eq!(json["problems"][1]["field"], "steps.a.timeout");
 }
@@ -137,9 +137,8 @@ fn hostile_files_are_refused_quickly() {
     says(bomb, "too many values");
     says("a: &a [*a]", "the alias stands inside of what it refers to");
     says(&format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)), "nested deeper than 200 levels");
-    says(&"a:\n ".repeat(20_000), "this is not YAML");
     let block: String = (0..20_000).map(|depth| format!("{}a:\n", " ".repeat(depth.min(400)))).collect();
-    assert!(parse(&block).is_err());
+    says(&block, "nested deeper than 200 levels");
     says(&format!("name: x\n#{}", "y".repeat(16 << 20)), "at most 16 MiB are allowed");
     says("", "the file is empty");
     says("# nothing\n", "the file is empty");
@@ -193,6 +192,11 @@ fn a_hundred_thousand_steps_are_read_and_checked() {
         println!("{} steps, {} KiB: {:?}", flow.step_count(), text.len() >> 10, start.elapsed());
         assert_eq!(graph::levels(flow.block(flow.root)).len(), STEPS_MAX);
     }
+    let plain = chain(STEPS_MAX, |at| at - 1).replace("if:", "description:").replace("${{", "{{");
+    #[expect(clippy::disallowed_methods, reason = "a printed measurement, never asserted")]
+    let start = std::time::Instant::now();
+    drop(parse(&plain).unwrap_or_else(|shown| panic!("{}", &shown[..400])));
+    println!("without expressions: {:?}", start.elapsed());
     let more = problem(&chain(STEPS_MAX + 1, |at| at - 1));
     assert!(more.contains("more than 100000 steps"), "{more}");
     let closed = chain(STEPS_MAX, |at| at - 1).replacen("s0: {", &format!("s0: {{ needs: [s{}],", STEPS_MAX - 1), 1);
