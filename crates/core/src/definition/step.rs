@@ -49,15 +49,15 @@ impl Parser<'_> {
     /// Reads a step; what is wrong with it is reported and replaced by something harmless.
     pub fn step(&mut self, name: Name, place: Place, node: &Node<'_>, trail: &Trail<'_>, seen: Surroundings) -> Draft {
         let found = self.reader.table(node, trail, &keys::STEP);
-        let readable = node.entries().is_some();
+        let known = node.entries().map(|entries| entries.len() == found.len());
         let fields = Fields { found, place };
         let (block, own) = seen.parent.map_or((0, 0), |(block, step)| (block.0, step.0));
         let outer =
             Scope { block, step: Some(own), item: seen.item, error: seen.error, own: false, inputs_only: false };
         let scope = Scope { item: seen.item || fields.has("for_each"), ..outer };
         let inside = Surroundings { item: scope.item, ..seen };
-        if readable {
-            self.conflicts(&fields, trail);
+        if let Some(known) = known {
+            self.conflicts(&fields, known, trail);
         }
         let action = self.action(&fields, trail, inside, scope);
         let looped = match (&action, fields.has("repeat")) {
@@ -70,11 +70,12 @@ impl Parser<'_> {
         let mut draft_needs = Vec::new();
         let mut handler = None;
         for (key, node) in &fields.found {
+            let step_trail = trail;
             let trail = trail.then(key.name);
             match key.name {
                 "needs" => draft_needs = self.needs(node, &trail),
                 "if" => step.condition = self.reader.expression(node, &trail, condition_scope),
-                "for_each" => step.for_each = self.for_each(&fields, node, &trail, outer),
+                "for_each" => step.for_each = self.for_each(&fields, node, step_trail, outer),
                 "repeat" => step.repeat = self.repeat(node, &trail, looped),
                 "on_error" => handler = self.on_error(node, &trail, &mut step),
                 _ => self.setting(key, node, &trail, &mut step),
@@ -110,11 +111,12 @@ impl Parser<'_> {
         }
     }
 
-    /// Keys that do not go together.
-    fn conflicts(&mut self, fields: &Fields<'_, '_>, trail: &Trail<'_>) {
+    /// Keys that do not go together. A step with an unknown key is not told that it does nothing as well.
+    fn conflicts(&mut self, fields: &Fields<'_, '_>, known: bool, trail: &Trail<'_>) {
         let actions = fields.actions();
         let wanted = "worker, workflow, wait, steps or then";
         match actions.as_slice() {
+            [] if !known => {}
             [] => {
                 let hint = Some(format!("give it one of {wanted}"));
                 self.reader.report(fields.place, trail, "the step does nothing", hint);
@@ -249,11 +251,12 @@ impl Parser<'_> {
         trail: &Trail<'_>,
         scope: Scope,
     ) -> Option<ForEach> {
+        let own = trail.then("for_each");
         let list = match &node.content {
-            Content::List(_) => self.reader.template(node, trail, scope),
-            Content::Scalar { .. } => self.reader.expression(node, trail, scope).map(Template::from),
+            Content::List(_) => self.reader.template(node, &own, scope),
+            Content::Scalar { .. } => self.reader.expression(node, &own, scope).map(Template::from),
             Content::Map(_) => {
-                self.reader.report(node.place, trail, "expected a list or an expression, found a map", None);
+                self.reader.report(node.place, &own, "expected a list or an expression, found a map", None);
                 None
             }
         };

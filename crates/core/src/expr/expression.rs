@@ -9,12 +9,10 @@ use super::{
     SOURCE_MAX,
     context::{Context, Shared},
     error::{ExprError, ExprErrorKind},
-    filters::ENVIRONMENT,
-    guard::{Guard, Guarded},
+    guard::Guarded,
     json,
     path::Path,
-    stack::with_room,
-    token::tokenize,
+    program::{self, ProgramId},
 };
 
 /// A compiled expression. Cloning copies a pointer.
@@ -30,12 +28,7 @@ struct Compiled {
 enum Code {
     /// Nothing but a path that must exist: looked up without the engine.
     Path,
-    Program(Box<Program>),
-}
-
-struct Program {
-    compiled: minijinja::Expression<'static, 'static>,
-    guarded: Guarded,
+    Program(ProgramId),
 }
 
 impl Expression {
@@ -58,23 +51,15 @@ impl Expression {
             let message = format!("the expression has {} bytes; at most {SOURCE_MAX} are allowed", source.len());
             return Err(ExprError::new(ExprErrorKind::Limit, message).hint("move the work into a step"));
         }
-        let (tokens, _) = tokenize(source, 0, None)?;
-        if tokens.is_empty() {
-            return Err(ExprError::new(ExprErrorKind::Syntax, "the expression is empty").at(0));
-        }
-        let mut guard = Guard::default();
-        guard.scan(source, &tokens)?;
-        let plain = guard.is_one_path(&tokens);
-        let (guarded, references) = guard.finish(source);
-        let code = if plain {
+        let mut checked = program::check(source)?;
+        let references = std::mem::take(&mut checked.references).into();
+        let code = if checked.plain {
             Code::Path
         } else {
-            let text = guarded.source.clone();
-            let compiled = with_room(tokens.len(), || ENVIRONMENT.compile_expression_owned(text));
-            let compiled = compiled.map_err(|error| place(explain(&error), &error, &guarded))?;
-            Code::Program(Box::new(Program { compiled, guarded }))
+            program::compile(checked)?;
+            Code::Program(ProgramId::next())
         };
-        Ok(Expression(Arc::new(Compiled { source: source.into(), references: references.into(), code })))
+        Ok(Expression(Arc::new(Compiled { source: source.into(), references, code })))
     }
 
     /// The text it was compiled from.
@@ -96,10 +81,13 @@ impl Expression {
     pub fn eval_shared(&self, context: &Context) -> Result<Shared, ExprError> {
         let value = match &self.0.code {
             Code::Path => walk(&self.0.references[0], context)?,
-            Code::Program(program) => program.compiled.eval(context.value()).map_err(|error| {
-                let explained = place(explain(&error), &error, &program.guarded);
-                self.locate(explained, context)
-            })?,
+            Code::Program(id) => {
+                let program = program::of(*id, &self.0.source)?;
+                program.compiled.eval(context.value()).map_err(|error| {
+                    let explained = place(explain(&error), &error, &program.guarded);
+                    self.locate(explained, context)
+                })?
+            }
         };
         if value.is_undefined() {
             let message = format!("`{}` has no value", self.0.source.trim());

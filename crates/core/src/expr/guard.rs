@@ -61,6 +61,7 @@ impl Guard {
     pub fn scan(&mut self, source: &str, tokens: &[Token]) -> Result<(), ExprError> {
         let mut index = 0;
         while index < tokens.len() {
+            follows(source, tokens, index)?;
             index = match tokens[index].kind {
                 Kind::Ident => self.word(source, tokens, index)?,
                 Kind::Op => {
@@ -190,9 +191,9 @@ impl Guard {
 
     fn operator(&mut self, source: &str, tokens: &[Token], index: usize) -> Result<(), ExprError> {
         let guard = match tokens[index].text(source) {
-            "*" => "|_number",
-            "~" => "|_text",
-            "+" => "|_sum",
+            "*" => "|_number()",
+            "~" => "|_text()",
+            "+" => "|_sum()",
             "**" => "",
             _ => return Ok(()),
         };
@@ -212,6 +213,24 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// Refuses two values without an operator between them: with the checks added they would read as a call.
+fn follows(source: &str, tokens: &[Token], index: usize) -> Result<(), ExprError> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
+    let Some(before) = index.checked_sub(1).map(|at| tokens[at]) else { return Ok(()) };
+    let token = tokens[index];
+    let test = index >= 2 && matches!(text(index - 2), "is" | "not");
+    let begins = match token.kind {
+        Kind::Number | Kind::Text => true,
+        Kind::Ident => !KEYWORDS.contains(&text(index)),
+        Kind::Op => text(index) == "(" && before.kind != Kind::Ident,
+    };
+    if test || !begins || !ends_operand(source, before) {
+        return Ok(());
+    }
+    let message = format!("`{}` follows a value without an operator between them", text(index));
+    Err(ExprError::new(ExprErrorKind::Syntax, message).at(token.start))
 }
 
 fn ends_operand(source: &str, token: Token) -> bool {

@@ -15,6 +15,7 @@ mod filters;
 mod guard;
 mod json;
 mod path;
+mod program;
 mod prompt;
 mod stack;
 mod template;
