@@ -1,1 +1,29 @@
-//! gateway
+//! The only calls to model providers.
+//!
+//! A caller names an *alias* (`fast`). The alias has a chain of links (`openai/gpt-4o-mini`, `offline`), tried in
+//! order. One provider is never asked twice for one call: the task's retry rules own that. What each link did is
+//! recorded as a [`Hop`]. When the chain comes to `offline`, the gateway says so ([`Route::Offline`]) and the worker
+//! runs the classical method that its file declares, or fails.
+//!
+//! - [`config`]: providers, aliases and prices as they stand in `kapelle.yaml`.
+//! - [`gateway`]: the walk over a chain.
+//! - [`providers`]: one file per wire format.
+//! - [`price`]: what a token costs, in whole nano-dollars.
+
+pub mod answer;
+pub mod config;
+pub mod error;
+pub mod gateway;
+pub mod price;
+pub mod providers;
+pub mod request;
+pub mod secret;
+pub mod status;
+
+pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use config::{ConfigError, GatewayConfig};
+pub use error::GatewayError;
+pub use gateway::{Gateway, Limits};
+pub use request::{ChatRequest, Message};
+pub use secret::Secret;
+pub use status::{AliasStatus, LinkState, LinkStatus};

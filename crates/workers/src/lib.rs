@@ -1,1 +1,20 @@
-//! workers
+//! The workers that ship with Kapelle.
+//!
+//! - [`prompt`]: workers declared in YAML, answered by a model.
+//! - [`offline`]: classical methods that answer where no model can be asked.
+//! - [`builtin`]: plain workers, one file each.
+//! - [`catalogue`]: all of them by name, with the user's own before those that ship.
+//! - [`reader`]: how text comes out of documents; [`text`] reads plain text in any encoding.
+//! - [`schema`]: JSON Schema with defaults, without the network.
+
+pub mod builtin;
+pub mod catalogue;
+pub mod offline;
+pub mod prompt;
+pub mod reader;
+pub mod schema;
+pub mod text;
+
+pub use catalogue::Catalogue;
+pub use prompt::{DefinitionError, PromptDefinition, PromptWorker};
+pub use reader::{Document, DocumentReader};

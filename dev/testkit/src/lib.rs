@@ -1,1 +1,3 @@
-//! Test tools.
+//! Test tools: never part of the shipped binary.
+
+pub mod scripted_openai;

@@ -1,0 +1,95 @@
+//! What comes back from a chain.
+
+use kapelle_core::{Category, Money};
+use serde::Serialize;
+
+/// The end of a walk over a chain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Route {
+    /// A model answered.
+    Answer(Answer),
+    /// The chain came to its offline link: the worker runs its classical method, or fails.
+    Offline {
+        /// The provider of the offline link.
+        provider: String,
+        /// Why no model answered, such as `no OPENAI_API_KEY`; nothing when `offline` is the first link.
+        reason: Option<String>,
+        /// What the links before it did.
+        hops: Vec<Hop>,
+    },
+}
+
+/// A model's answer, metered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The text of the answer.
+    pub content: String,
+    /// Why the model stopped.
+    pub finish: Finish,
+    /// The provider that answered.
+    pub provider: String,
+    /// The model, as the provider calls it.
+    pub model: String,
+    /// Tokens; estimated when the provider did not count them.
+    pub usage: Usage,
+    /// What it cost.
+    pub cost: Money,
+    /// Whether the price came from a table; if not, the dearer default was charged.
+    pub price_known: bool,
+    /// Requests sent, failed ones included.
+    pub calls: u64,
+    /// Why it was not the first link that answered.
+    pub degraded: Option<String>,
+    /// What the links before it did.
+    pub hops: Vec<Hop>,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It had said everything.
+    Stop,
+    /// It came to the longest answer allowed.
+    Length,
+    /// The provider held the answer back.
+    Filtered,
+    /// Anything else, such as a tool call.
+    Other,
+}
+
+/// Tokens of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Tokens sent.
+    pub input: u64,
+    /// Tokens received.
+    pub output: u64,
+}
+
+/// A link that did not answer, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// `provider/model`.
+    pub link: String,
+    /// The kind of failure.
+    pub category: Category,
+    /// Why, for a person: `no OPENAI_API_KEY`.
+    pub reason: String,
+    /// Whether a request was sent.
+    pub called: bool,
+}
+
+impl Hop {
+    /// The reasons of all hops in one line; nothing when there are none.
+    #[must_use]
+    pub fn reasons(hops: &[Hop]) -> Option<String> {
+        let list: Vec<&str> = hops.iter().map(|hop| hop.reason.as_str()).collect();
+        (!list.is_empty()).then(|| list.join("; "))
+    }
+
+    /// Requests sent in those hops.
+    #[must_use]
+    pub fn calls(hops: &[Hop]) -> u64 {
+        hops.iter().filter(|hop| hop.called).count() as u64
+    }
+}

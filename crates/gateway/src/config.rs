@@ -1,0 +1,241 @@
+//! Providers, aliases and prices as they stand in `kapelle.yaml`, and the checks on them.
+
+use std::collections::BTreeMap;
+
+use kapelle_core::Money;
+use serde::{Deserialize, Serialize};
+
+use crate::price::Price;
+
+/// Where the provider named `openai` is when nothing else is said.
+pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+/// The model of the default alias.
+pub const DEFAULT_MODEL: &str = "gpt-4o-mini";
+/// The default alias.
+pub const DEFAULT_ALIAS: &str = "fast";
+/// Overrides the model name of the default alias.
+pub const MODEL_VARIABLE: &str = "AI_MODEL";
+
+/// The parts of the configuration that the gateway reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Who can be asked.
+    pub providers: BTreeMap<String, Provider>,
+    /// The aliases that workers name.
+    pub models: BTreeMap<String, Alias>,
+    /// Prices that override the table, by `provider/model` or `provider/*`.
+    pub prices: BTreeMap<String, PricePerMillion>,
+    /// Whether an answer may come from a later link than the first.
+    pub fallback: bool,
+}
+
+/// How a provider is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The OpenAI chat completions format, which most servers speak.
+    Openai,
+    /// The classical methods that come with Kapelle.
+    Offline,
+}
+
+/// A provider and where its address and key come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The wire format.
+    pub kind: Kind,
+    /// The address, such as `http://localhost:11434/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The environment variable that overrides the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url_env: Option<String>,
+    /// The environment variable that holds the key; without it the provider needs no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+}
+
+/// A name for models in order of preference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// `provider/model`, or `offline`.
+    pub chain: Vec<String>,
+    /// The longest answer when the caller names no limit.
+    #[serde(default = "default_output_tokens")]
+    pub max_output_tokens: u32,
+}
+
+/// Dollars for a million tokens, as providers list them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PricePerMillion {
+    /// For tokens sent, such as `$0.15`.
+    pub input: String,
+    /// For tokens received.
+    pub output: String,
+}
+
+fn default_output_tokens() -> u32 {
+    4_096
+}
+
+impl Default for GatewayConfig {
+    fn default() -> GatewayConfig {
+        let openai = Provider {
+            kind: Kind::Openai,
+            base_url: None,
+            base_url_env: Some("OPENAI_BASE_URL".to_owned()),
+            api_key_env: Some("OPENAI_API_KEY".to_owned()),
+        };
+        let offline = Provider { kind: Kind::Offline, base_url: None, base_url_env: None, api_key_env: None };
+        let chain = vec![format!("openai/{DEFAULT_MODEL}"), "offline".to_owned()];
+        GatewayConfig {
+            providers: BTreeMap::from([("openai".to_owned(), openai), ("offline".to_owned(), offline)]),
+            models: BTreeMap::from([(
+                DEFAULT_ALIAS.to_owned(),
+                Alias { chain, max_output_tokens: default_output_tokens() },
+            )]),
+            prices: BTreeMap::new(),
+            fallback: true,
+        }
+    }
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct ConfigError {
+    /// The path of the key, such as `models.fast.chain[0]`.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn at(place: impl Into<String>, message: impl Into<String>) -> ConfigError {
+        ConfigError { place: place.into(), message: message.into() }
+    }
+}
+
+/// One link of a chain, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Ask that model of that provider.
+    Model { provider: String, model: String },
+    /// Run the classical method.
+    Offline { provider: String },
+}
+
+impl GatewayConfig {
+    /// Reads every chain. `model` stands in for the model name of the default alias.
+    pub(crate) fn links(&self, model: Option<&str>) -> Result<BTreeMap<String, Vec<Link>>, ConfigError> {
+        let mut aliases = BTreeMap::new();
+        for (alias, entry) in &self.models {
+            if entry.chain.is_empty() {
+                let message = "the chain is empty: name at least one link, such as openai/gpt-4o-mini or offline";
+                return Err(ConfigError::at(format!("models.{alias}.chain"), message));
+            }
+            let mut links = Vec::with_capacity(entry.chain.len());
+            for (at, text) in entry.chain.iter().enumerate() {
+                let instead = model.filter(|_| alias == DEFAULT_ALIAS);
+                links.push(
+                    self.link(text, instead).map_err(|m| ConfigError::at(format!("models.{alias}.chain[{at}]"), m))?,
+                );
+            }
+            aliases.insert(alias.clone(), links);
+        }
+        Ok(aliases)
+    }
+
+    fn link(&self, text: &str, instead: Option<&str>) -> Result<Link, String> {
+        let (name, model) = text.split_once('/').unwrap_or((text, ""));
+        let Some(provider) = self.providers.get(name) else {
+            let known: Vec<_> = self.providers.keys().map(String::as_str).collect();
+            return Err(format!("there is no provider `{name}`; there are: {}", known.join(", ")));
+        };
+        match (provider.kind, model) {
+            (Kind::Offline, "") => Ok(Link::Offline { provider: name.to_owned() }),
+            (Kind::Offline, _) => Err(format!("`{name}` has no models: write `{name}` alone")),
+            (Kind::Openai, "") => Err(format!("name a model too: `{name}/{DEFAULT_MODEL}`")),
+            (Kind::Openai, model) => {
+                // The override is meant for the provider's own models, not for a second server in the chain.
+                let model = instead.filter(|_| name == "openai").unwrap_or(model);
+                Ok(Link::Model { provider: name.to_owned(), model: model.to_owned() })
+            }
+        }
+    }
+
+    /// The user's prices per token.
+    pub(crate) fn own_prices(&self) -> Result<BTreeMap<String, Price>, ConfigError> {
+        let mut prices = BTreeMap::new();
+        for (model, price) in &self.prices {
+            let read = |side: &str, text: &str| {
+                let place = || format!("prices.{model}.{side}");
+                let money = Money::parse(text).map_err(|e| ConfigError::at(place(), e.to_string()))?;
+                if money.0 % 1_000_000 != 0 {
+                    let message = "the smallest price is $0.001 for a million tokens";
+                    return Err(ConfigError::at(place(), message));
+                }
+                Ok(money.0 / 1_000_000)
+            };
+            let price = Price { input: read("input", &price.input)?, output: read("output", &price.output)? };
+            prices.insert(model.clone(), price);
+        }
+        Ok(prices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(links: &[&str]) -> GatewayConfig {
+        let mut config = GatewayConfig::default();
+        config.models.get_mut("fast").unwrap().chain = links.iter().map(|&l| l.to_owned()).collect();
+        config
+    }
+
+    #[test]
+    fn the_default_alias_asks_openai_then_goes_offline() {
+        let links = GatewayConfig::default().links(Some("gpt-9")).unwrap();
+        assert_eq!(
+            links["fast"],
+            [
+                Link::Model { provider: "openai".to_owned(), model: "gpt-9".to_owned() },
+                Link::Offline { provider: "offline".to_owned() }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_link_is_named_with_its_place() {
+        for (links, part) in [
+            (&["azure/x"][..], "there is no provider `azure`; there are: offline, openai"),
+            (&["openai"], "name a model too"),
+            (&["offline/x"], "has no models"),
+            (&[], "the chain is empty"),
+        ] {
+            let error = chain(links).links(None).unwrap_err().to_string();
+            assert!(error.starts_with("models.fast.chain") && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn prices_are_read_per_million() {
+        let mut config = GatewayConfig::default();
+        let price = |input: &str| PricePerMillion { input: input.to_owned(), output: "$0.60".to_owned() };
+        config.prices.insert("openai/mine".to_owned(), price("$0.15"));
+        assert_eq!(config.own_prices().unwrap()["openai/mine"], Price { input: 150, output: 600 });
+        config.prices.insert("openai/mine".to_owned(), price("cheap"));
+        assert!(config.own_prices().unwrap_err().to_string().starts_with("prices.openai/mine.input: `cheap`"));
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        let text = r#"{"providers":{"x":{"kind":"openai","api_key":"secret"}}}"#;
+        assert!(serde_json::from_str::<GatewayConfig>(text).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! Why one link gave no answer, and where the walk may go from there.
+
+use kapelle_core::{Category, TaskError};
+
+use crate::answer::Hop;
+
+/// What a fault says about the links that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The key is missing, refused or out of quota: it stays so, and the next link is asked.
+    Key,
+    /// It may be gone in a moment: the next model is asked, the offline method only in the last attempt.
+    Passing,
+    /// The request itself was refused: another model may take it, a classical method is no answer to it.
+    Request,
+}
+
+/// One link's failure.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    kind: FaultKind,
+    /// What the task fails with if no other link answers.
+    pub(crate) error: TaskError,
+    /// The record of it.
+    pub(crate) hop: Hop,
+}
+
+impl Fault {
+    /// A failure before anything was sent.
+    pub(crate) fn unsent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
+        let error = TaskError::new(category, format!("{link}: {reason}"));
+        let error = if kind == FaultKind::Passing { error } else { error.permanent() };
+        let hop = Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false };
+        Fault { kind, error, hop }
+    }
+
+    /// A failure of a request that was sent.
+    pub(crate) fn sent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
+        let mut fault = Fault::unsent(link, kind, category, reason);
+        fault.hop.called = true;
+        fault
+    }
+
+    pub(crate) fn may_end_offline(&self, last_attempt: bool) -> bool {
+        match self.kind {
+            FaultKind::Key => true,
+            FaultKind::Passing => last_attempt,
+            FaultKind::Request => false,
+        }
+    }
+}

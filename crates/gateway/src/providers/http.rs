@@ -1,0 +1,132 @@
+//! The parts of HTTP that every provider shares: one client, bounded bodies, faults of the transport.
+
+use std::{error::Error, net::IpAddr, time::Duration};
+
+use kapelle_core::DurationMs;
+use reqwest::{Client, Response, Url, header::HeaderMap, redirect};
+
+/// An answer longer than this is refused while it is read.
+pub(crate) const BODY_MAX: usize = 10 << 20;
+/// Of an error page, this much is read.
+pub(crate) const ERROR_BODY_MAX: usize = 64 << 10;
+/// Nobody is waited for longer than this, whatever they ask.
+const LONGEST_WAIT_MS: f64 = 86_400_000.0;
+
+/// Builds the client of one provider. No redirect is followed, for it could carry the key elsewhere, and no compressed
+/// answer is taken, for a small one could unpack to any size.
+pub(crate) fn client(base: &Url) -> Result<Client, String> {
+    // A second call finds a provider installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tcp_nodelay(true)
+        .user_agent(concat!("kapelle/", env!("CARGO_PKG_VERSION")));
+    if is_local(base) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| chain_of(&error))
+}
+
+fn is_local(base: &Url) -> bool {
+    let host = base.host_str().unwrap_or("");
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|ip| ip.is_loopback())
+}
+
+/// Why a body could not be read.
+pub(crate) enum BodyFault {
+    /// Longer than allowed.
+    TooLong,
+    /// The connection or the time ended.
+    Broken(reqwest::Error),
+}
+
+/// Reads a body up to `max` bytes, and stops there.
+pub(crate) async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, BodyFault> {
+    if response.content_length().is_some_and(|length| length > max as u64) {
+        return Err(BodyFault::TooLong);
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(BodyFault::Broken)? {
+        if bytes.len() + chunk.len() > max {
+            return Err(BodyFault::TooLong);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// How long the answer asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. A date is read
+/// against the answer's own `date`, so that a wrong clock here does no harm.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<DurationMs> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bounded = |ms: f64| (ms.is_finite() && ms >= 0.0).then(|| DurationMs(ms.min(LONGEST_WAIT_MS).ceil() as u64));
+    if let Some(ms) = text("retry-after-ms").and_then(|t| t.parse::<f64>().ok()) {
+        return bounded(ms);
+    }
+    let asked = text("retry-after")?;
+    if let Ok(seconds) = asked.parse::<f64>() {
+        return bounded(seconds * 1_000.0);
+    }
+    let instant = |t: &str| jiff::fmt::rfc2822::parse(t).ok().map(|zoned| zoned.timestamp().as_millisecond());
+    let (until, now) = (instant(asked)?, instant(text("date")?)?);
+    bounded(until.saturating_sub(now).max(0) as f64)
+}
+
+/// The error and its causes, without the address, which may hold secrets.
+pub(crate) fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let line = inner.to_string();
+        if !text.contains(&line) {
+            text.push_str(": ");
+            text.push_str(&line);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn every_form_of_retry_after_is_read() {
+        let date = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+        for (pairs, ms) in [
+            (&[("retry-after", "2")][..], Some(2_000)),
+            (&[("retry-after", "0.5")], Some(500)),
+            (&[("retry-after", "2"), ("retry-after-ms", "150")], Some(150)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"), date], Some(30_000)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:27:30 GMT"), date], Some(0)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT")], None),
+            (&[("retry-after", "1e300")], Some(86_400_000)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "soon")], None),
+            (&[], None),
+        ] {
+            assert_eq!(retry_after(&headers(pairs)).map(|d| d.0), ms, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_local_address_goes_around_the_proxy() {
+        for (base, local) in [
+            ("http://127.0.0.1:1/v1", true),
+            ("http://[::1]:1/v1", true),
+            ("http://localhost/v1", true),
+            ("https://api.openai.com/v1", false),
+        ] {
+            assert_eq!(is_local(&Url::parse(base).unwrap()), local, "{base}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is asked of a model: the few fields Kapelle reads, and all others passed through.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// A chat request without the model's name, which the alias decides.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ChatRequest {
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// The longest answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// How freely the model may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The shape of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Value>,
+    /// Everything else, passed through but for [`REFUSED`].
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// Text, or a list of parts.
+    pub content: Value,
+    /// Everything else, passed through.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Fields that could send a key elsewhere or change how the answer comes back; they are left out.
+pub const REFUSED: &[&str] = &[
+    "api_base",
+    "api_key",
+    "api_type",
+    "api_version",
+    "base_url",
+    "custom_llm_provider",
+    "default_headers",
+    "endpoint",
+    "extra_body",
+    "extra_headers",
+    "headers",
+    "model",
+    "organization",
+    "stream",
+    "stream_options",
+];
+
+impl Message {
+    /// A message of text.
+    #[must_use]
+    pub fn text(role: &str, content: impl Into<String>) -> Message {
+        Message { role: role.to_owned(), content: Value::String(content.into()), extra: Map::new() }
+    }
+}
+
+impl ChatRequest {
+    /// The request with an answer shaped as that schema. Strict mode is asked for where the schema allows it.
+    #[must_use]
+    pub fn shaped(mut self, name: &str, schema: &Value) -> ChatRequest {
+        let strict = strict_capable(schema);
+        let shape = json!({ "name": name, "strict": strict, "schema": schema });
+        self.response_format = Some(json!({ "type": "json_schema", "json_schema": shape }));
+        self
+    }
+
+    /// How many tokens the messages are, on the safe side.
+    #[must_use]
+    pub fn input_tokens(&self) -> u64 {
+        let of_messages: u64 = self.messages.iter().map(|m| 4 + tokens_of(&m.content)).sum();
+        of_messages + self.response_format.as_ref().map_or(0, |shape| estimate_tokens(&shape.to_string()))
+    }
+}
+
+fn tokens_of(content: &Value) -> u64 {
+    match content {
+        Value::String(text) => estimate_tokens(text),
+        other => estimate_tokens(&other.to_string()),
+    }
+}
+
+/// About how many tokens a text is: a token is four ASCII characters, or one character of any other script. That is
+/// near for English and high for most other languages, so that limits hold.
+#[must_use]
+pub fn estimate_tokens(text: &str) -> u64 {
+    let (mut ascii, mut other) = (0u64, 0u64);
+    for c in text.chars() {
+        if c.is_ascii() {
+            ascii += 1;
+        } else {
+            other += 1;
+        }
+    }
+    ascii.div_ceil(4) + other
+}
+
+/// Whether the provider's strict mode takes the schema: closed objects whose properties are all required.
+fn strict_capable(schema: &Value) -> bool {
+    let Some(map) = schema.as_object() else { return true };
+    if let Some(properties) = map.get("properties").and_then(Value::as_object) {
+        let closed = map.get("additionalProperties") == Some(&Value::Bool(false));
+        let required: Vec<&str> =
+            map.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let all = properties.keys().all(|key| required.contains(&key.as_str()));
+        if !(closed && all && properties.values().all(strict_capable)) {
+            return false;
+        }
+    } else if map.get("type") == Some(&Value::from("object")) {
+        return false;
+    }
+    let unsupported = ["oneOf", "allOf", "not", "if", "patternProperties", "uniqueItems", "default"];
+    if map.keys().any(|key| unsupported.contains(&key.as_str())) {
+        return false;
+    }
+    map.get("items").is_none_or(strict_capable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_is_asked_for_only_where_it_can_be_had() {
+        let closed =
+            json!({"type":"object","required":["a"],"additionalProperties":false,"properties":{"a":{"type":"string"}}});
+        let open = json!({"type":"object","properties":{"a":{"type":"string"}}});
+        let shaped = |schema: &Value| {
+            ChatRequest::default().shaped("x", schema).response_format.unwrap()["json_schema"]["strict"].clone()
+        };
+        assert_eq!(shaped(&closed), true);
+        assert_eq!(shaped(&open), false);
+        assert_eq!(shaped(&json!({"type":"array","items":open})), false);
+    }
+
+    #[test]
+    fn tokens_are_estimated_on_the_safe_side() {
+        assert_eq!(estimate_tokens("four char"), 3);
+        assert_eq!(estimate_tokens("日本語"), 3);
+    }
+}

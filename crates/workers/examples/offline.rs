@@ -1,0 +1,31 @@
+//! `cargo run --example offline -- FILE`: what the classical methods make of a text.
+
+use std::{env, error::Error, fs};
+
+use kapelle_workers::{
+    offline::{Method, run},
+    text,
+};
+use serde_json::json;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let file = env::args().nth(1).ok_or("name a text file")?;
+    let text = text::decode(&fs::read(file)?)?.text;
+    let methods = [
+        Method::Language,
+        Method::Sentiment,
+        Method::Keywords,
+        Method::Summary,
+        Method::Category,
+        Method::Questions,
+        Method::Analysis,
+    ];
+    for method in methods {
+        match run(method, json!({ "text": text })).await {
+            Ok(value) => println!("{method}: {}\n", serde_json::to_string_pretty(&value)?),
+            Err(error) => println!("{method}: {error}\n"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Plain workers, one file each: no model has a part in them.
+
+pub mod extract_text;
+pub mod keywords;
+pub mod language;
+pub mod log;
+mod markdown;
+pub mod report;
+
+pub use extract_text::ExtractText;
+pub use keywords::Keywords;
+pub use language::Language;
+pub use log::Log;
+pub use report::Report;

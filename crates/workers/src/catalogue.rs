@@ -1,0 +1,136 @@
+//! All workers by name: those that ship, and the user's own before them.
+
+use std::{collections::BTreeMap, fs, io::Read, path::Path, sync::Arc};
+
+use kapelle_core::worker::Worker;
+use kapelle_gateway::Gateway;
+
+use crate::{
+    builtin::{ExtractText, Keywords, Language, Log, Report},
+    prompt::{DefinitionError, PromptDefinition, PromptWorker},
+    reader::DocumentReader,
+};
+
+/// The prompt workers that ship, compiled in.
+const SHIPPED: &[(&str, &str)] = &[
+    ("workers/category_classifier.yaml", include_str!("../../../workers/category_classifier.yaml")),
+    ("workers/document_analyzer.yaml", include_str!("../../../workers/document_analyzer.yaml")),
+    ("workers/question_generator.yaml", include_str!("../../../workers/question_generator.yaml")),
+    ("workers/sentiment_analyzer.yaml", include_str!("../../../workers/sentiment_analyzer.yaml")),
+    ("workers/summarizer.yaml", include_str!("../../../workers/summarizer.yaml")),
+    ("workers/translator.yaml", include_str!("../../../workers/translator.yaml")),
+];
+
+/// Files of a folder that are looked at.
+const FILES_MAX: usize = 1_000;
+/// Of a file, so much is read: one byte more than a worker file may have.
+const READ_MAX: u64 = (256 << 10) + 1;
+
+/// Workers by name.
+#[derive(Clone, Default)]
+pub struct Catalogue {
+    workers: BTreeMap<String, Arc<dyn Worker>>,
+}
+
+impl Catalogue {
+    /// The workers that ship.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] when a shipped file names an alias that the configuration took away.
+    pub fn shipped(
+        gateway: &Arc<Gateway>,
+        reader: Option<Arc<dyn DocumentReader>>,
+    ) -> Result<Catalogue, DefinitionError> {
+        let mut catalogue = Catalogue::default();
+        catalogue.insert(Arc::new(ExtractText::new(reader)));
+        catalogue.insert(Arc::new(Keywords::default()));
+        catalogue.insert(Arc::new(Language::default()));
+        catalogue.insert(Arc::new(Log::default()));
+        catalogue.insert(Arc::new(Report::default()));
+        for (file, text) in SHIPPED {
+            catalogue.insert(Arc::new(prompt_worker(file, text, gateway)?));
+        }
+        Ok(catalogue)
+    }
+
+    /// Adds every `.yaml` and `.yml` file of a folder. A worker of the same name is replaced; a file that is wrong
+    /// stops no other. A folder that does not exist has no workers.
+    #[must_use = "the errors are for the user"]
+    pub fn add_folder(&mut self, folder: &Path, gateway: &Arc<Gateway>) -> Vec<DefinitionError> {
+        let mut errors = Vec::new();
+        let shown = folder.display().to_string();
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return errors,
+            Err(error) => return vec![DefinitionError::whole(&shown, format!("cannot be read: {error}"))],
+        };
+        let is_yaml = |path: &Path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_yaml(p)).collect();
+        paths.sort();
+        if paths.len() > FILES_MAX {
+            errors.push(DefinitionError::whole(&shown, format!("only the first {FILES_MAX} files are read")));
+            paths.truncate(FILES_MAX);
+        }
+        let mut own: BTreeMap<String, String> = BTreeMap::new();
+        for path in paths {
+            let file = path.display().to_string();
+            let loaded = read_text(&path)
+                .map_err(|message| DefinitionError::whole(&file, message))
+                .and_then(|text| prompt_worker(&file, &text, gateway));
+            match loaded {
+                Ok(worker) => {
+                    let name = worker.spec().name.to_string();
+                    if let Some(other) = own.get(&name) {
+                        let message = format!("the worker `{name}` stands in {other} already");
+                        errors.push(DefinitionError::whole(&file, message).help("give one of them another name"));
+                    } else {
+                        own.insert(name, file);
+                        self.insert(Arc::new(worker));
+                    }
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        errors
+    }
+
+    /// Adds a worker; one of the same name is replaced.
+    pub fn insert(&mut self, worker: Arc<dyn Worker>) {
+        self.workers.insert(worker.spec().name.to_string(), worker);
+    }
+
+    /// The worker of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Worker>> {
+        self.workers.get(name).cloned()
+    }
+
+    /// All workers by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Worker>> {
+        self.workers.values()
+    }
+}
+
+/// Reads a worker file and binds it to the gateway.
+///
+/// # Errors
+/// [`DefinitionError`] with file, line, column and what to do.
+pub fn prompt_worker(file: &str, text: &str, gateway: &Arc<Gateway>) -> Result<PromptWorker, DefinitionError> {
+    let definition = PromptDefinition::parse(file, text)?;
+    if !gateway.knows(definition.alias()) {
+        let aliases: Vec<String> = gateway.status().into_iter().map(|status| status.alias).collect();
+        let message = format!("there is no model alias `{}`", definition.alias());
+        return Err(DefinitionError::whole(file, message).help(format!("there are: {}", aliases.join(", "))));
+    }
+    Ok(PromptWorker::new(definition, Arc::clone(gateway)))
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    match file.take(READ_MAX).read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err("is not UTF-8 text".to_owned()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}

@@ -1,0 +1,12 @@
+//! Prompt workers: a YAML file names a model alias, a prompt template and the schemas of input and output.
+
+mod answer;
+mod definition;
+mod file;
+mod template;
+mod truncate;
+mod worker;
+
+pub use definition::PromptDefinition;
+pub use file::DefinitionError;
+pub use worker::PromptWorker;

@@ -1,0 +1,193 @@
+//! One attempt of a prompt worker: check, cut, render, ask, read, ask once more.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{
+    Category, Money, TaskError,
+    retry::RetryPolicy,
+    worker::{BoxFuture, Output, Provenance, TaskContext, Worker, WorkerSpec},
+};
+use kapelle_gateway::{Answer, ChatRequest, Finish, Gateway, Hop, Limits, Message, Route};
+use serde_json::Value;
+
+use super::{PromptDefinition, answer, template::Template, truncate};
+use crate::{offline, schema};
+
+/// How long an attempt may take when the file names no time.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A prompt worker with the gateway that answers it.
+pub struct PromptWorker {
+    definition: PromptDefinition,
+    gateway: Arc<Gateway>,
+}
+
+/// Why an attempt goes offline.
+struct GoingOffline {
+    provider: String,
+    reason: Option<String>,
+}
+
+impl PromptWorker {
+    /// Binds a definition to a gateway.
+    #[must_use]
+    pub fn new(definition: PromptDefinition, gateway: Arc<Gateway>) -> PromptWorker {
+        PromptWorker { definition, gateway }
+    }
+
+    /// The definition it was made of.
+    #[must_use]
+    pub fn definition(&self) -> &PromptDefinition {
+        &self.definition
+    }
+
+    async fn run(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+        let mut input = match &self.definition.input {
+            Some(schema) => schema.admit(input)?,
+            None => input,
+        };
+        let mut provenance = Provenance::default();
+        // What a model reads is cut; a classical method reads all of it.
+        let whole = self.definition.offline.map(|_| input.clone());
+        provenance.truncated = truncate::to_tokens(&mut input, self.definition.max_input_tokens);
+        let request = self.request(&input)?;
+        match self.ask(ctx, request, &mut provenance).await? {
+            Ok(value) => Ok(Output { value, provenance }),
+            Err(going) => {
+                provenance.truncated = false;
+                self.go_offline(whole, going, provenance).await
+            }
+        }
+    }
+
+    fn request(&self, input: &Value) -> Result<ChatRequest, TaskError> {
+        let definition = &self.definition;
+        let render = |template: &Template| {
+            template.render(input).map_err(|why| {
+                TaskError::new(Category::InvalidInput, format!("the prompt of {} fails: {why}", definition.spec.name))
+            })
+        };
+        let mut messages = Vec::with_capacity(2);
+        if let Some(system) = &definition.system {
+            messages.push(Message::text("system", render(system)?));
+        }
+        messages.push(Message::text("user", render(&definition.prompt)?));
+        let request = ChatRequest {
+            messages,
+            temperature: definition.temperature,
+            max_tokens: definition.max_output_tokens,
+            ..ChatRequest::default()
+        };
+        Ok(match &definition.output {
+            Some(schema) => request.shaped(definition.spec.name.as_str(), schema.source()),
+            None => request,
+        })
+    }
+
+    /// Asks the model, and once more when its answer does not fit.
+    async fn ask(
+        &self,
+        ctx: &TaskContext,
+        mut request: ChatRequest,
+        provenance: &mut Provenance,
+    ) -> Result<Result<Value, GoingOffline>, TaskError> {
+        let mut complaint = String::new();
+        for _ in 0..2 {
+            if ctx.cancel.is_raised() {
+                return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));
+            }
+            let limits = self.limits(ctx, provenance.cost);
+            let answer = match self.gateway.complete(&self.definition.alias, &request, &limits).await? {
+                Route::Offline { provider, reason, hops } => {
+                    provenance.calls += Hop::calls(&hops);
+                    return Ok(Err(GoingOffline { provider, reason }));
+                }
+                Route::Answer(answer) => answer,
+            };
+            note(provenance, &answer);
+            match answer::read(&answer.content, self.definition.output.as_ref()) {
+                Ok(value) => return Ok(Ok(value)),
+                Err(why) if answer.finish == Finish::Length => {
+                    complaint = format!("the answer was cut at the longest length allowed ({why})");
+                    request.messages.push(Message::text("user", "Answer again, much shorter, as JSON alone."));
+                }
+                Err(why) => {
+                    let again = format!(
+                        "Your answer does not fit the schema: {why}\nAnswer again with JSON alone that fits it."
+                    );
+                    request.messages.push(Message::text("assistant", answer.content));
+                    request.messages.push(Message::text("user", again));
+                    complaint = why;
+                }
+            }
+        }
+        let message = format!("the model answered twice with something that does not fit: {complaint}");
+        Err(TaskError::new(Category::InvalidOutput, message))
+    }
+
+    fn limits(&self, ctx: &TaskContext, spent: Money) -> Limits {
+        let spec = &self.definition.spec;
+        let attempts = spec.retry.as_ref().map_or(RetryPolicy::default().max_attempts, |retry| retry.max_attempts);
+        Limits {
+            timeout: spec.timeout.map_or(DEFAULT_TIMEOUT, |time| Duration::from_millis(time.0)),
+            max_cost: spec.max_cost.map(|limit| limit.checked_sub(spent).unwrap_or(Money::ZERO)),
+            no_fallback: !self.definition.fallback,
+            last_attempt: ctx.attempt >= attempts,
+        }
+    }
+
+    async fn go_offline(
+        &self,
+        input: Option<Value>,
+        going: GoingOffline,
+        mut provenance: Provenance,
+    ) -> Result<Output, TaskError> {
+        let name = &self.definition.spec.name;
+        let why = going.reason.as_deref().unwrap_or("the alias is offline");
+        let (Some(method), Some(input)) = (self.definition.offline, input) else {
+            let message = format!("{name} needs a model: {why}. Set the key, or name another model in the alias");
+            return Err(TaskError::new(Category::ModelRequired, message));
+        };
+        let value = offline::run(method, input).await?;
+        let value = match &self.definition.output {
+            Some(schema) => {
+                let value = schema::keep_known(schema.source(), value);
+                let violations = schema.violations(&value);
+                if !violations.is_empty() {
+                    let message = format!(
+                        "{name} needs a model ({why}): the offline method `{method}` cannot give what its output \
+                         schema asks for: {}",
+                        violations.join("; ")
+                    );
+                    return Err(TaskError::new(Category::ModelRequired, message));
+                }
+                value
+            }
+            None => value,
+        };
+        provenance.provider = Some(going.provider);
+        provenance.model = Some(method.to_string());
+        provenance.degraded = Some(why.to_owned());
+        Ok(Output { value, provenance })
+    }
+}
+
+fn note(provenance: &mut Provenance, answer: &Answer) {
+    provenance.provider = Some(answer.provider.clone());
+    provenance.model = Some(answer.model.clone());
+    provenance.degraded.clone_from(&answer.degraded);
+    provenance.calls += answer.calls;
+    provenance.input_tokens += answer.usage.input;
+    provenance.output_tokens += answer.usage.output;
+    provenance.cost = provenance.cost.checked_add(answer.cost).unwrap_or(Money(u64::MAX));
+}
+
+impl Worker for PromptWorker {
+    fn spec(&self) -> &WorkerSpec {
+        &self.definition.spec
+    }
+
+    fn execute<'a>(&'a self, ctx: &'a TaskContext, input: Value) -> BoxFuture<'a, Result<Output, TaskError>> {
+        Box::pin(self.run(ctx, input))
+    }
+}

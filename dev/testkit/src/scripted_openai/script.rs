@@ -1,0 +1,89 @@
+//! What the double is told to do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The rules of one server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Script {
+    /// The key that callers must send; any other gets 401.
+    pub key: Option<String>,
+    /// Tried in order; the first that fits and is not used up answers.
+    pub rules: Vec<Rule>,
+}
+
+/// When to answer, and how.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Fits requests whose model contains this.
+    pub model: Option<String>,
+    /// Fits requests whose messages contain this.
+    pub contains: Option<String>,
+    /// Fits only that many times.
+    pub times: Option<u64>,
+    /// Waits before anything is sent.
+    pub delay_ms: u64,
+    /// The content of the answer: text, or JSON that is sent as text.
+    pub reply: Option<Value>,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+    /// Token counts; `null` leaves them out of the answer.
+    pub usage: Option<Usage>,
+    /// Leaves the token counts out.
+    pub no_usage: bool,
+    /// A status instead of 200.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: BTreeMap<String, String>,
+    /// A body instead of a completion.
+    pub body: Option<String>,
+    /// A body of that many bytes, sent chunked, so that no length is announced.
+    pub body_bytes: Option<u64>,
+    /// Takes the request and never answers.
+    pub hang: bool,
+    /// Resets the connection.
+    pub reset: bool,
+    /// Answers 200 with half a JSON document.
+    pub malformed: bool,
+    /// Announces the whole answer, sends half of it and closes.
+    pub cut: bool,
+    /// Sends the answer in pieces of that many bytes, `delay_ms` apart.
+    pub drip: Option<usize>,
+}
+
+/// Token counts of an answer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Tokens sent.
+    pub prompt_tokens: u64,
+    /// Tokens received.
+    pub completion_tokens: u64,
+}
+
+/// Why a script could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the script cannot be read: {0}")]
+pub struct ScriptError(String);
+
+impl Script {
+    /// Reads a script in YAML.
+    ///
+    /// # Errors
+    /// [`ScriptError`] with line and column.
+    pub fn from_yaml(text: &str) -> Result<Script, ScriptError> {
+        serde_saphyr::from_str(text).map_err(|error| ScriptError(error.to_string()))
+    }
+}
+
+impl Rule {
+    /// Whether the rule speaks of such a request.
+    pub(crate) fn fits(&self, model: &str, prompt: &str) -> bool {
+        self.model.as_ref().is_none_or(|part| model.contains(part.as_str()))
+            && self.contains.as_ref().is_none_or(|part| prompt.contains(part.as_str()))
+    }
+}
