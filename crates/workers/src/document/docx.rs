@@ -69,13 +69,26 @@ struct Body {
     /// Levels inside the copy that Word keeps of a drawing for older programs.
     fallback: u32,
     cells: u32,
+    /// The paragraph is an item of a list.
+    item: bool,
+    /// The paragraph before was one, so that the gap due is that between items.
+    after_item: bool,
     /// The paragraph is a title, and these are its words.
     heading: Option<String>,
 }
 
 impl Body {
     fn new(limit: usize) -> Body {
-        Body { sink: Sink::new(limit), title: None, in_text: false, fallback: 0, cells: 0, heading: None }
+        Body {
+            sink: Sink::new(limit),
+            title: None,
+            in_text: false,
+            fallback: 0,
+            cells: 0,
+            item: false,
+            after_item: false,
+            heading: None,
+        }
     }
 
     fn read(&mut self, part: impl BufRead) -> Result<(), ExtractError> {
@@ -117,7 +130,11 @@ impl Body {
             "noBreakHyphen" => self.text_now("-"),
             "tbl" => self.sink.paragraph(),
             "tc" if !empty => self.cells = self.cells.saturating_add(1),
-            "numPr" => self.sink.flow("- "),
+            "p" => self.item = false,
+            "numPr" => {
+                self.item = true;
+                self.sink.flow("- ");
+            }
             "pStyle" => {
                 let style = value(tag).unwrap_or_default();
                 if self.title.is_none() && matches!(style.as_str(), "Title" | "Heading1") {
@@ -137,7 +154,12 @@ impl Body {
             "t" => self.in_text = false,
             "p" => {
                 self.title = self.title.take().or(self.heading.take().filter(|words| !words.trim().is_empty()));
-                if self.cells > 0 { self.sink.flow(" ") } else { self.sink.paragraph() }
+                match self.cells {
+                    0 if self.item => self.sink.line(),
+                    0 => self.sink.paragraph(),
+                    _ => self.sink.flow(" "),
+                }
+                self.after_item = self.item;
             }
             "tc" => {
                 self.cells = self.cells.saturating_sub(1);
@@ -158,6 +180,10 @@ impl Body {
     fn text_now(&mut self, text: &str) {
         if let Some(heading) = &mut self.heading {
             heading.extend(text.chars().take(LABEL_MAX.saturating_sub(heading.len())));
+        }
+        if self.after_item && !self.item {
+            self.sink.paragraph();
+            self.after_item = false;
         }
         if text == "\t" { self.sink.tab() } else { self.sink.flow(text) }
     }

@@ -127,7 +127,8 @@ impl Shape {
             drops.filter(|(drop, size)| *drop > 0.5 * size && *drop < 3.0 * size).map(|(drop, _)| drop).collect();
         drops.sort_by(f64::total_cmp);
         let mut columns = BTreeMap::new();
-        for line in lines {
+        // The cells of a table and a page number at the edge may stand further out than the text.
+        for line in lines.iter().filter(|line| !line.text.contains('\t')) {
             let edges = columns.entry(column(line.start)).or_insert((line.start, line.end));
             *edges = (edges.0.min(line.start), edges.1.max(line.end));
         }
