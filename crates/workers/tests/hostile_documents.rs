@@ -62,7 +62,7 @@ fn pdf(objects: impl Iterator<Item = String>) -> Vec<u8> {
     let xref = out.len();
     write!(out, "xref\n0 {}\n0000000000 65535 f \n", offsets.len() + 1).unwrap();
     for offset in &offsets {
-        write!(out, "{offset:010} 00000 n \n").unwrap();
+        writeln!(out, "{offset:010} 00000 n ").unwrap();
     }
     write!(out, "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{xref}\n%%EOF\n", offsets.len() + 1).unwrap();
     out
@@ -143,7 +143,8 @@ async fn every_word_of_the_report_survives_the_way_through_the_pdf() {
         text.split_whitespace().map(|word| word.trim_matches(['#', '|']).to_owned()).collect()
     };
     let found = words(&text);
-    let lost: Vec<String> = words(&source).into_iter().filter(|word| !found.contains(word) && word != "").collect();
+    let lost: Vec<String> =
+        words(&source).into_iter().filter(|word| !found.contains(word) && !word.is_empty()).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
 

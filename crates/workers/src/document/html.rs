@@ -244,7 +244,8 @@ fn entity(name: &str) -> Option<char> {
             None => number.parse(),
         };
         // A number too large for any type is as unknown as one that names no character.
-        return Some(code.ok().and_then(windows_1252).unwrap_or(char::REPLACEMENT_CHARACTER)).filter(|_| number != "");
+        return Some(code.ok().and_then(windows_1252).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .filter(|_| !number.is_empty());
     }
     if let Some(at) = LATIN.iter().position(|known| *known == name) {
         return u32::try_from(at).ok().and_then(|at| char::from_u32(0xa0 + at));

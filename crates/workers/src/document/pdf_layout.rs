@@ -33,7 +33,8 @@ pub(super) struct Layout {
 impl Layout {
     /// Writes a page.
     pub(super) fn write(&mut self, page: Page, sink: &mut Sink) {
-        let lines = page.into_lines();
+        let mut lines = page.into_lines();
+        lines.iter_mut().for_each(|line| shorten_leader(&mut line.text));
         self.learn(&lines);
         let shape = Shape::of(&lines);
         let mut block = String::new();
@@ -98,6 +99,18 @@ impl Layout {
         }
         let both = left.len() > 2 && right.len() > 2 && self.words.contains(&left) && self.words.contains(&right);
         !both && !self.words.contains(&format!("{left}-{right}"))
+    }
+}
+
+/// Replaces the row of dots between an entry of a list of contents and its page by a tab.
+fn shorten_leader(text: &mut String) {
+    const DOTS: usize = 4;
+    let is_leader = |c: char| c == '.' || c == ' ';
+    let Some(start) = text.find(". . .").or_else(|| text.find("....")) else { return };
+    let rest = text[start..].trim_start_matches(is_leader);
+    let leader = &text[start..text.len() - rest.len()];
+    if leader.matches('.').count() >= DOTS {
+        *text = format!("{}\t{rest}", text[..start].trim_end());
     }
 }
 
@@ -260,6 +273,18 @@ mod tests {
             text,
             "Long and term are words, so a long-term plan stays. New information is one word, as is the computer, and North-East is a place. A compound end."
         );
+    }
+
+    #[test]
+    fn dots_before_a_page_number_become_a_tab() {
+        let shorten = |text: &str| {
+            let mut text = text.to_owned();
+            shorten_leader(&mut text);
+            text
+        };
+        assert_eq!(shorten("2.1 Syntax . . . . . . 14"), "2.1 Syntax\t14");
+        assert_eq!(shorten("Index........ 3"), "Index\t3");
+        assert_eq!(shorten("and so on... he said"), "and so on... he said");
     }
 
     #[test]

@@ -22,8 +22,12 @@ pub(super) struct Line {
     pub end: f64,
     /// The height of its baseline; it falls from line to line.
     pub height: f64,
-    /// The size of its first glyph.
+    /// The size of most of its glyphs.
     pub size: f64,
+    /// How many glyphs in a row have that size.
+    sized: usize,
+    /// The size of the latest glyphs, and how many in a row have it.
+    run: (f64, usize),
     /// The direction of its baseline.
     direction: (f64, f64),
 }
@@ -64,6 +68,8 @@ impl Page {
             end: glyph.start + glyph.width,
             height: glyph.height,
             size: glyph.size,
+            sized: 1,
+            run: (glyph.size, 1),
             direction: glyph.direction,
         });
     }
@@ -102,6 +108,10 @@ impl Line {
             self.text.push(' ');
         }
         self.text.push_str(glyph.text);
+        self.run = (glyph.size, if (glyph.size - self.run.0).abs() < 0.1 { self.run.1 + 1 } else { 1 });
+        if self.run.1 > self.sized {
+            (self.size, self.sized) = self.run;
+        }
         self.end = glyph.start + glyph.width;
     }
 }

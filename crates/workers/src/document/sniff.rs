@@ -1,9 +1,6 @@
 //! What a file is: by its first bytes, then by its name, then by the media type it came with.
 
-use super::{
-    model::{ExtractError, Format},
-    text::looks_binary,
-};
+use super::model::{ExtractError, Format};
 
 /// How many bytes from the start are looked at.
 pub(super) const SAMPLE: usize = 8 * 1024;
@@ -46,8 +43,8 @@ pub fn sniff(start: &[u8], name: &str, media_type: Option<&str>) -> Result<Sniff
     let format = match (found, claimed) {
         (Some(format), _) => format,
         // Nothing gives HTML away for sure, so there the claim counts. PDF and Word files cannot lack their marks.
-        (None, Some(Format::Html)) if !looks_binary(start) => Format::Html,
-        (None, Some(claimed @ (Format::Pdf | Format::Docx))) if start.is_empty() || looks_binary(start) => {
+        (None, Some(Format::Html)) => Format::Html,
+        (None, Some(claimed @ (Format::Pdf | Format::Docx))) => {
             let why = if start.is_empty() { "the file is empty" } else { "it does not start as such a file must" };
             return Err(ExtractError::Damaged(format!("{} by its name, but {why}", claimed.label())));
         }
@@ -131,7 +128,6 @@ mod tests {
         assert_eq!(format(b"<p>hi", "a.HTM"), Format::Html);
         assert_eq!(format(b"<p>hi", "a.txt"), Format::Text);
         assert_eq!(sniff(b"<p>hi", "a", Some("text/html; charset=utf-8")).unwrap().format, Format::Html);
-        assert_eq!(format(b"plain words", "a.pdf"), Format::Text);
     }
 
     #[test]
@@ -140,6 +136,6 @@ mod tests {
         assert!(error.to_string().contains("PNG image"), "{error}");
         let error = sniff(b"", "a.pdf", None).unwrap_err();
         assert_eq!(error.to_string(), "is damaged: PDF by its name, but the file is empty");
-        assert!(matches!(sniff(b"\0\0\0\0", "a.docx", None), Err(ExtractError::Damaged(_))));
+        assert!(matches!(sniff(b"plain words", "a.docx", None), Err(ExtractError::Damaged(_))));
     }
 }
