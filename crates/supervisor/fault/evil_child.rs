@@ -18,6 +18,7 @@ fn main() {
         "flood-stderr" => flood(&mut std::io::stderr()),
         "orphan" => orphan(false),
         "orphan-and-wait" => orphan(true),
+        "supervise" => supervise(),
         "abort" => std::process::abort(),
         "exit" => std::process::exit(7),
         "file" => std::process::exit(i32::from(
@@ -70,6 +71,18 @@ fn orphan(wait: bool) {
     let _ = std::io::stdout().flush();
     if wait {
         wait_forever();
+    }
+}
+
+/// Has a child of its own, in a group of its own, under the same mark.
+fn supervise() {
+    let mark = std::env::var_os("MARK").unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    if let (Ok(me), Ok(runtime)) = (std::env::current_exe(), runtime) {
+        let mut child = kapelle_supervisor::LimitedChild::new(me);
+        child.args.push("sleep".into());
+        child.env.push(("MARK".into(), mark));
+        let _ = runtime.block_on(child.run());
     }
 }
 

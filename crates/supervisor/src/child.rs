@@ -14,7 +14,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{capture, error::ChildError, group::Group, limits::Limits, spawner};
+use crate::{
+    capture,
+    error::ChildError,
+    group::Group,
+    limits::Limits,
+    spawner::{self, Started},
+};
 
 /// How long to wait for the pipes of a dead child; only a descendant that left its group can still hold them open.
 const PIPE_GRACE: Duration = Duration::from_millis(500);
@@ -81,8 +87,7 @@ impl LimitedChild {
     /// # Errors
     /// When the program cannot be started, hits a limit, or does not end with exit code zero.
     pub async fn run(self) -> Result<ChildOutput, ChildError> {
-        let mut child = self.start().await?;
-        let group = Group::of(child.id());
+        let Started { mut child, group } = self.start().await?;
         let stdin = child.stdin.take();
         let bytes = if let ChildInput::Bytes(bytes) = self.stdin { bytes } else { Vec::new() };
         let mut heard = Heard::default();
@@ -104,7 +109,7 @@ impl LimitedChild {
         Err(classify(status, stderr_tail, &self.limits))
     }
 
-    async fn start(&self) -> Result<Child, ChildError> {
+    async fn start(&self) -> Result<Started, ChildError> {
         let cannot =
             |source: io::Error| ChildError::CannotStart { program: self.program.display().to_string(), source };
         let mut command = Command::new(&self.program);

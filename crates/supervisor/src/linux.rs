@@ -3,7 +3,9 @@
 
 use std::{io, os::unix::process::CommandExt, time::Duration};
 
-use rustix::process::{Resource, Rlimit, Signal, getpid, getppid, set_parent_process_death_signal, setrlimit, setsid};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit, setsid,
+};
 
 use crate::limits::Limits;
 
@@ -16,6 +18,11 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
         (Resource::Fsize, limits.file_size, limits.file_size),
         (Resource::Core, 0, 0),
     ];
+    // A limit that this process already has cannot be raised, and it holds for the child anyway.
+    let wanted = wanted.map(|(resource, soft, hard)| {
+        let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        (resource, soft.min(ceiling), hard.min(ceiling))
+    });
     let parent = getpid();
     let confine = move || -> io::Result<()> {
         setsid()?;

@@ -127,21 +127,39 @@ async fn dropping_the_future_kills_the_group() {
     let mut child = evil("orphan-and-wait");
     child.env.push(("MARK".into(), "dropped".into()));
     let task = tokio::spawn(child.run());
+    let pids = two_with_mark("dropped").await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    for pid in pids {
+        dies(&pid).await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_takes_its_children_along() {
+    let mut supervisor = evil("supervise");
+    supervisor.env.push(("MARK".into(), "bereaved".into()));
+    let task = tokio::spawn(supervisor.run());
+    let pids = two_with_mark("bereaved").await;
+    // The child of the killed process leads a session of its own, so that only the system can tell it.
+    task.abort();
+    for pid in pids {
+        dies(&pid).await;
+    }
+}
+
+/// Waits until two processes carry this mark.
+async fn two_with_mark(mark: &str) -> Vec<String> {
     let both = async {
         loop {
-            let pids = with_mark("dropped");
+            let pids = with_mark(mark);
             if pids.len() == 2 {
                 return pids;
             }
             tokio::task::yield_now().await;
         }
     };
-    let pids = tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
-    task.abort();
-    assert!(task.await.unwrap_err().is_cancelled());
-    for pid in pids {
-        dies(&pid).await;
-    }
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("both processes should start")
 }
 
 /// The processes with this mark in their environment.

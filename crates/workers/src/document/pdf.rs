@@ -152,6 +152,7 @@ fn read_page(document: &mut Document, id: ObjectId, limit: usize) -> Result<Page
         Ok(Ok(())) | Ok(Err(_)) if page.is_full() => Ok(page),
         Ok(Ok(())) => Ok(page),
         Ok(Err(error)) => Err(error.to_string()),
+        Err(ExtractError::Damaged(why)) => Err(why),
         Err(error) => Err(error.to_string()),
     }
 }
