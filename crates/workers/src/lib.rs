@@ -18,3 +18,6 @@ pub mod text;
 pub use catalogue::Catalogue;
 pub use prompt::{DefinitionError, PromptDefinition, PromptWorker};
 pub use reader::{Document, DocumentReader};
+//! workers
+
+pub mod document;
