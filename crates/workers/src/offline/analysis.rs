@@ -5,8 +5,7 @@
 use serde::Serialize;
 
 use super::{
-    category, keywords, sentence,
-    sentiment,
+    category, keywords, sentence, sentiment,
     summary::{central, plain_point},
     words::{StopWords, words},
 };
@@ -24,9 +23,26 @@ pub struct Analysis {
 
 /// The words of advice.
 const CUES: &[&str] = &[
-    " should ", " must ", " recommend ", " recommends ", " recommended ", " propose ", " proposes ", " advise ",
-    " ought to ", " needs to ", " need to ", " suggest ", " it is important to ", " we ask ",
+    " should ",
+    " must ",
+    " we recommend ",
+    " recommends ",
+    " recommended ",
+    " we propose ",
+    " proposes ",
+    " we advise ",
+    " advises ",
+    " ought to ",
+    " needs to ",
+    " need to ",
+    " we suggest ",
+    " suggests that ",
+    " asked to approve ",
+    " it is important to ",
+    " we ask ",
 ];
+/// Words that turn a cue into a report.
+const NOT_ADVICE: &[&str] = &[" said that ", " asked whether ", " should be read as ", " should have "];
 
 /// Looks at a document.
 #[must_use]
@@ -36,7 +52,8 @@ pub fn analyse(text: &str) -> Analysis {
     let advice: Vec<usize> = (0..sentences.len())
         .filter(|&at| {
             let low = format!(" {} ", sentences[at].text.to_lowercase());
-            CUES.iter().any(|cue| low.contains(cue)) && !low.trim_end().ends_with('?')
+            let has = |list: &[&str]| list.iter().any(|words| low.contains(words));
+            has(CUES) && !has(NOT_ADVICE) && !low.trim_end().ends_with('?')
         })
         .collect();
     let say = |at: &usize| plain_point(&sentences[*at].text);
@@ -58,7 +75,7 @@ pub fn analyse(text: &str) -> Analysis {
         feeling.tone,
         feeling.sentiment,
     );
-    Analysis { insights, analysis, recommendations: advice.iter().take(6).map(say).collect() }
+    Analysis { insights, analysis, recommendations: advice.iter().take(8).map(say).collect() }
 }
 
 #[cfg(test)]

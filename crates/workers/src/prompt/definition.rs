@@ -159,10 +159,9 @@ impl Checker<'_> {
         Template::compile(&field.value).map_err(|(message, line)| {
             let place = field.referenced;
             let mut error = DefinitionError::at(self.file, place, message);
-            // The text of a block begins on the line after `|`; of a plain value, on its own.
-            error.line = place.line() + line as u64 - u64::from(!field.value.contains('\n'));
-            if place == Location::UNKNOWN {
-                error.line = 0;
+            // The place of a block is its first line of text, as the template counts.
+            if place != Location::UNKNOWN {
+                error.line = place.line() + line.saturating_sub(1) as u64;
             }
             error.help("names of the input stand in {{ }}, such as {{ text }}")
         })
@@ -198,7 +197,10 @@ mod tests {
         assert_eq!(spec.timeout, Some(DurationMs(90_000)));
         let retry = spec.retry.as_ref().unwrap();
         assert_eq!((retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.len()), (5, 2_000, 60_000, 1));
-        assert_eq!((definition.alias(), definition.offline(), definition.fallback), ("big", Some(Method::Summary), false));
+        assert_eq!(
+            (definition.alias(), definition.offline(), definition.fallback),
+            ("big", Some(Method::Summary), false)
+        );
     }
 
     #[test]
