@@ -1,4 +1,5 @@
 //! Prompt workers against a provider double over real HTTP, and without any provider.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 use std::{fs, path::Path, sync::Arc};
 

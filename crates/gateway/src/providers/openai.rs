@@ -262,7 +262,8 @@ impl Openai {
 
 /// The address of the chat endpoint below a base such as `http://localhost:11434/v1`.
 fn endpoint(base: &str) -> Result<Url, String> {
-    let shown: String = base.chars().take(60).collect();
+    // What stands before an @ may be a password.
+    let shown: String = base.rsplit('@').next().unwrap_or("").chars().take(60).collect();
     let mut url = Url::parse(base)
         .map_err(|error| format!("`{shown}` is not an address ({error}): write one such as {OPENAI_BASE_URL}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

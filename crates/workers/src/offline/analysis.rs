@@ -67,8 +67,8 @@ pub fn analyse(text: &str) -> Analysis {
     let minutes = (count as f64 / 220.0).ceil().max(1.0);
     let analysis = format!(
         "The document has {count} words in {} sentences, {average} words each on average, and takes about {minutes} min \
-         to read. Its vocabulary points to the subject {}. The terms that carry it are: {}. The wording is {} and {} on \
-         the whole.",
+         to read. Its vocabulary points to the subject {}. The terms that carry it are: {}. The tone is {}, the \
+         sentiment {}.",
         sentences.len(),
         subject,
         if terms.is_empty() { "none" } else { &terms },

@@ -13,6 +13,37 @@ use super::{
 /// A subject of more words than this makes no good question.
 const SUBJECT_MAX: usize = 8;
 
+/// What is measured is not counted.
+const UNITS: &[&str] = &[
+    "across",
+    "cents",
+    "days",
+    "degrees",
+    "dollars",
+    "euros",
+    "feet",
+    "grams",
+    "hours",
+    "kilograms",
+    "kilometers",
+    "kilometres",
+    "less",
+    "liters",
+    "litres",
+    "meters",
+    "metres",
+    "miles",
+    "minutes",
+    "months",
+    "points",
+    "pounds",
+    "seconds",
+    "times",
+    "tons",
+    "weeks",
+    "years",
+];
+
 /// A question and the sentence that answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Question {
@@ -126,14 +157,14 @@ fn change(list: &[&str]) -> Option<String> {
 fn counted(list: &[&str]) -> Option<String> {
     let number = |word: &str| {
         let digits = word.replace(',', "");
-        digits.len() >= 2 && digits.bytes().all(|b| b.is_ascii_digit()) && !(digits.len() == 4 && !word.contains(','))
+        let year = digits.len() == 4 && digits == word;
+        digits.len() >= 2 && digits.bytes().all(|b| b.is_ascii_digit()) && !year
     };
     let noun = |at: usize| {
         let noun = list.get(at + 1)?.trim_end_matches([',', ';', ':']);
         let plural = noun.ends_with('s') && noun.len() > 3 && noun.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         let plural = plural || matches!(noun, "people" | "children" | "men" | "women");
-        (plural && !matches!(noun, "less" | "across" | "times" | "hours" | "days" | "years" | "minutes"))
-            .then_some(noun)
+        (plural && !UNITS.contains(&noun)).then_some(noun)
     };
     let noun = (0..list.len()).filter(|&at| number(list[at])).find_map(noun)?;
     Some(format!("How many {noun} does the text report?"))
