@@ -142,7 +142,12 @@ impl Openai {
     pub(crate) async fn chat(&self, model: &str, request: &ChatRequest, timeout: Duration) -> Result<Reply, Fault> {
         let link = format!("{}/{model}", self.name);
         let client = self.client.get_or_init(|| http::client(&self.endpoint)).as_ref().map_err(|why| {
-            Fault::unsent(&link, FaultKind::Request, Category::Internal, &format!("no HTTP client: {why}"))
+            Fault::unsent(
+                &link,
+                FaultKind::Request,
+                Category::Internal,
+                &format!("no HTTP client ({why}): are the CA certificates of the system installed?"),
+            )
         })?;
         let mut sending = client.post(self.endpoint.clone()).timeout(timeout).json(&body_of(model, request));
         if let Some(key) = &self.key {
