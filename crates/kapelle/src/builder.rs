@@ -81,7 +81,8 @@ impl Builder {
         let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
         let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
         let shipped = Catalogue::shipped(&gateway, self.reader.clone());
-        let mut catalogue = shipped.map_err(|error| Error::Config(error.to_string()))?;
+        let shipped = shipped.map_err(|error| Error::Config(error.to_string()))?;
+        let mut catalogue = shipped.clone();
         let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
         let registry = Arc::new(Registry::default());
         catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
@@ -98,6 +99,6 @@ impl Builder {
             clock: self.clock,
         };
         let engine = Engine::start(parts, options)?;
-        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, problems })
+        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, shipped, problems })
     }
 }
