@@ -35,7 +35,7 @@ impl Turns {
         while let Some(task) = self.next_ready(&open, true)? {
             let claim = Claim { nonce: (self.random)(), host: 0 };
             let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
-            self.limits.take(task.id, &lane_of(&task));
+            self.limits.take(task.id, task.epoch + 1, &lane_of(&task));
             self.cache.evolve_task(task.id, &event);
             self.dispatch(&task, &event);
         }

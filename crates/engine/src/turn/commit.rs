@@ -19,6 +19,7 @@ impl Turns {
         }
         self.keep();
         self.lanes.committed();
+        self.limits.committed();
         if self.scratch.due_changed {
             self.next_due = self.store.next_due()?;
         }

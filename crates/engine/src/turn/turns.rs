@@ -183,19 +183,9 @@ impl Turns {
 
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
-        let running: Vec<TaskId> = self.cache.changed_tasks.keys().copied().collect();
         self.cache.forget();
         self.lanes.forget();
-        // A slot is taken by what the store says is running here: the tasks of this turn are looked at again.
-        for id in running {
-            let stored = self.store.task(id).ok().flatten();
-            match stored {
-                Some(task) if matches!(task.state, kapelle_core::task::TaskState::Running(lease) if lease.host == 0) => {
-                    self.limits.take(id, &super::lanes::lane_of(&task));
-                }
-                _ => self.limits.give_back(id),
-            }
-        }
+        self.limits.forget();
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
                 self.lanes.stored(lane);
