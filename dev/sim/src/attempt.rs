@@ -89,6 +89,9 @@ impl World {
         let disk = self.disk.lock();
         let stored = disk.task(task).map(|task| &task.state);
         let same = matches!(stored, Some(TaskState::Running(other)) if other == lease && other.host == host);
+        // Given out and ended in one turn: the host is told with its first heartbeat.
+        let over = host != 0 && disk.task(task).is_some_and(|t| t.epoch == lease.epoch && t.state.kind().is_terminal());
+        let same = same || over;
         if same { Ok(()) } else { Err(format!("{task} was given out with {lease:?}, and stored is {stored:?}")) }
     }
 

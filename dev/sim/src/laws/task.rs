@@ -86,7 +86,7 @@ impl Change<'_> {
             TaskState::Running(lease) => task.epoch == 1 && lease.epoch == 1,
             TaskState::Failed { .. } => task.origin.is_some() || self.late(moment),
             TaskState::Skipped { .. } => task.origin.is_some(),
-            TaskState::Cancelled { .. } => self.run_ends,
+            TaskState::Cancelled { .. } => self.run_ends || moment.cancelled.contains(&task.id),
             _ => false,
         };
         if fresh && good { Ok(()) } else { Err("a task began in a state in which none begins".to_owned()) }
