@@ -39,6 +39,8 @@ impl Turns {
             };
             if kind != StateKind::Running {
                 self.limits.give_back(id);
+            }
+            if !matches!(task.state, TaskState::Running(lease) if lease.host != 0) {
                 self.leases.remove(&id);
             }
             if keep {

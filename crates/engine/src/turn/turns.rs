@@ -41,8 +41,8 @@ pub struct Turns {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// When a remote attempt is taken for lost, on the steady clock.
-    pub(super) leases: HashMap<TaskId, u64>,
+    /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
+    pub(super) leases: HashMap<TaskId, (u32, u64)>,
     pub(super) next_due: Option<Timestamp>,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
@@ -203,7 +203,7 @@ impl Turns {
     /// When the next remote lease ends, on the steady clock.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().min().copied()
+        self.leases.values().map(|(_, end)| *end).min()
     }
 
     /// Starts nothing new in this process from now on.
