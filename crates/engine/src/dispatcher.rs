@@ -40,27 +40,34 @@ pub(crate) struct Dispatcher {
 
 /// The attempts under way.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<TaskId, (u32, CancelFlag, Option<AbortHandle>)>>);
+pub(crate) struct Running(Mutex<HashMap<TaskId, Attempt>>);
+
+/// One attempt under way.
+#[derive(Debug)]
+struct Attempt {
+    epoch: u32,
+    flag: CancelFlag,
+    abort: Option<AbortHandle>,
+}
 
 impl Running {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, (u32, CancelFlag, Option<AbortHandle>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Attempt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ended(&self, id: TaskId, epoch: u32) {
         let mut running = self.lock();
-        if running.get(&id).is_some_and(|(of, ..)| *of == epoch) {
+        if running.get(&id).is_some_and(|attempt| attempt.epoch == epoch) {
             running.remove(&id);
         }
     }
 
     /// Stops an attempt: its flag is raised and its future dropped.
     pub(crate) fn stop(&self, id: TaskId) {
-        if let Some((_, flag, abort)) = self.lock().remove(&id) {
-            flag.raise();
-            if let Some(abort) = abort {
-                abort.abort();
-            }
+        let Some(attempt) = self.lock().remove(&id) else { return };
+        attempt.flag.raise();
+        if let Some(abort) = attempt.abort {
+            abort.abort();
         }
     }
 
@@ -96,7 +103,7 @@ impl Dispatcher {
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
         let running = Arc::clone(&self.running);
-        running.lock().insert(dispatch.task, (report.epoch, flag, None));
+        running.lock().insert(dispatch.task, Attempt { epoch: report.epoch, flag, abort: None });
         let task = dispatch.task;
         let attempt = async move {
             let reported = match perform(worker.as_ref(), &context, &dispatch, reader.as_ref()).await {
@@ -107,10 +114,8 @@ impl Dispatcher {
             inbox.send(Command::Report { report, reported });
         };
         let abort = self.runtime.spawn(attempt).abort_handle();
-        if let Some((epoch, _, place)) = self.running.lock().get_mut(&task) {
-            if *epoch == report.epoch {
-                *place = Some(abort);
-            }
+        if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {
+            attempt.abort = Some(abort);
         }
     }
 }

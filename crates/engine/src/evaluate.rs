@@ -175,10 +175,10 @@ impl Evaluation {
     }
 
     fn evaluate_step(&self, step: &StepDef, context: &Context) -> Result<Evaluated, TaskError> {
-        if let Some(condition) = &step.condition {
-            if !condition.eval_bool(context).map_err(|error| invalid("if", &error))? {
-                return Ok(Evaluated::Nothing);
-            }
+        if let Some(condition) = &step.condition
+            && !condition.eval_bool(context).map_err(|error| invalid("if", &error))?
+        {
+            return Ok(Evaluated::Nothing);
         }
         let Action::Worker { with, .. } = &step.action else { return Ok(Evaluated::Value(NewPayload::None)) };
         let input = with.render(context).map_err(|error| invalid("with", &error))?;
@@ -238,10 +238,10 @@ fn constant_input(step: &StepDef) -> Option<Evaluated> {
 
 /// `steps.name...` refers to the step `name`.
 fn note<'a>(path: &'a kapelle_core::expr::Path, names: &mut Vec<&'a str>) {
-    if let ("steps", Some(name)) = (path.root(), path.part(1)) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
+    if let ("steps", Some(name)) = (path.root(), path.part(1))
+        && !names.contains(&name)
+    {
+        names.push(name);
     }
 }
 

@@ -3,12 +3,14 @@
 //! - [`prompt`]: workers declared in YAML, answered by a model.
 //! - [`offline`]: classical methods that answer where no model can be asked.
 //! - [`builtin`]: plain workers, one file each.
+//! - [`document`]: text out of PDF, DOCX, HTML and plain text, in a child process under limits.
 //! - [`catalogue`]: all of them by name, with the user's own before those that ship.
 //! - [`reader`]: how text comes out of documents; [`text`] reads plain text in any encoding.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;
 pub mod catalogue;
+pub mod document;
 pub mod offline;
 pub mod prompt;
 pub mod reader;
@@ -18,6 +20,3 @@ pub mod text;
 pub use catalogue::Catalogue;
 pub use prompt::{DefinitionError, PromptDefinition, PromptWorker};
 pub use reader::{Document, DocumentReader};
-//! workers
-
-pub mod document;

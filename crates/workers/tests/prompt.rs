@@ -110,7 +110,8 @@ async fn a_long_input_is_cut_and_the_answer_says_so() {
 async fn no_task_costs_more_than_its_cap() {
     let (double, catalogue) = stage("[]").await;
     let folder = tempdir("cap");
-    fs::write(folder.join("cheap.yaml"), "kind: prompt\nname: cheap\nmax_cost: $0.000001\nprompt: Say {{ text }}\n").unwrap();
+    fs::write(folder.join("cheap.yaml"), "kind: prompt\nname: cheap\nmax_cost: $0.000001\nprompt: Say {{ text }}\n")
+        .unwrap();
     let mut catalogue = catalogue;
     assert!(catalogue.add_folder(&folder, &gateway(&double.base_url(), "sk-test")).is_empty());
     let error = run(&catalogue, "cheap", json!({ "text": "hello" })).await.unwrap_err();

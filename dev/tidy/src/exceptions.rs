@@ -39,6 +39,9 @@ impl Exceptions {
 
     /// The subjects of a check.
     pub fn of<'a>(&'a self, check: &'a str) -> impl Iterator<Item = (&'a str, usize)> {
-        self.entries.iter().filter(move |((of, _), _)| of == check).map(|((_, subject), figure)| (subject.as_str(), *figure))
+        self.entries
+            .iter()
+            .filter(move |((of, _), _)| of == check)
+            .map(|((_, subject), figure)| (subject.as_str(), *figure))
     }
 }

@@ -21,7 +21,8 @@ pub fn functions<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Function> {
     for (at, line) in lines.iter().enumerate() {
         let Some(name) = begins(line) else { continue };
         let indent = line.len() - line.trim_start().len();
-        let closes = |other: &&str| other.len() - other.trim_start().len() == indent && other.trim_start().starts_with('}');
+        let closes =
+            |other: &&str| other.len() - other.trim_start().len() == indent && other.trim_start().starts_with('}');
         let one_line = line.trim_end().ends_with('}') || line.trim_end().ends_with(';');
         let end = if one_line { at } else { lines[at + 1..].iter().position(closes).map_or(at, |more| at + 1 + more) };
         found.push(Function {
@@ -74,7 +75,8 @@ mod tests {
 
     #[test]
     fn length_and_parameters_are_counted() {
-        let text = "impl X {\n    pub fn one(&self, a: u8, b: core::Y<u8, Z>) -> u8 {\n        a\n    }\n}\nfn two() {}\n";
+        let text =
+            "impl X {\n    pub fn one(&self, a: u8, b: core::Y<u8, Z>) -> u8 {\n        a\n    }\n}\nfn two() {}\n";
         let found = functions(text.lines());
         let shown: Vec<_> = found.iter().map(|f| (f.name.as_str(), f.line, f.lines, f.parameters)).collect();
         assert_eq!(shown, [("one", 2, 3, 2), ("two", 6, 1, 0)]);

@@ -35,7 +35,8 @@ fn ratchet(check: &str, limit: usize, figures: impl Iterator<Item = (String, usi
             None => {}
         }
     }
-    faults.extend(exceptions.of(check).filter(|(s, _)| !used.contains(*s)).map(|(s, _)| format!("{s}: no such subject")));
+    faults
+        .extend(exceptions.of(check).filter(|(s, _)| !used.contains(*s)).map(|(s, _)| format!("{s}: no such subject")));
     assert!(faults.is_empty(), "{check}:\n  {}", faults.join("\n  "));
 }
 
@@ -58,7 +59,9 @@ fn functions_are_short_and_take_few_parameters() {
         .iter()
         .flat_map(|source| {
             let path = source.path.clone();
-            functions(source.product_lines()).into_iter().map(move |f| (format!("{path}:{}", f.name), f.lines, f.parameters))
+            functions(source.product_lines())
+                .into_iter()
+                .map(move |f| (format!("{path}:{}", f.name), f.lines, f.parameters))
         })
         .collect();
     ratchet("function", FUNCTION, found.iter().map(|(subject, lines, _)| (subject.clone(), *lines)));
@@ -117,7 +120,8 @@ fn no_module_is_a_drawer() {
         .into_iter()
         .map(|source| source.path)
         .filter(|path| {
-            let stem = path.trim_end_matches("/mod.rs").trim_end_matches(".rs").rsplit('/').next().unwrap_or("").to_owned();
+            let stem =
+                path.trim_end_matches("/mod.rs").trim_end_matches(".rs").rsplit('/').next().unwrap_or("").to_owned();
             drawers.contains(&stem.as_str()) || stem.ends_with("_v2")
         })
         .collect();
@@ -131,7 +135,8 @@ fn the_core_is_pure() {
     for banned in ["tokio", "rusqlite", "reqwest", "axum", "hyper", "rand", "getrandom", "jiff", "chrono"] {
         assert!(!dependencies.lines().any(|line| line.starts_with(banned)), "core must not depend on {banned}");
     }
-    let forbidden = ["std::fs::", "std::net::", "std::env::var", "SystemTime::now", "Instant::now", "std::process::Command"];
+    let forbidden =
+        ["std::fs::", "std::net::", "std::env::var", "SystemTime::now", "Instant::now", "std::process::Command"];
     for source in product().iter().filter(|source| source.path.starts_with("crates/core/")) {
         for (number, line) in source.product_lines().enumerate() {
             let fault = forbidden.iter().find(|word| line.contains(*word) && !line.trim_start().starts_with("//"));
@@ -142,10 +147,18 @@ fn the_core_is_pure() {
 
 #[test]
 fn only_the_store_speaks_sql() {
-    for source in product().iter().filter(|source| source.path.starts_with("crates/") && !source.path.starts_with("crates/store/")) {
+    for source in product()
+        .iter()
+        .filter(|source| source.path.starts_with("crates/") && !source.path.starts_with("crates/store/"))
+    {
         for (number, line) in source.product_lines().enumerate() {
             let sql = ["SELECT ", "INSERT INTO", "UPDATE task", "rusqlite"].iter().any(|word| line.contains(word));
-            assert!(!sql || line.trim_start().starts_with("//"), "{}:{}: SQL outside the store", source.path, number + 1);
+            assert!(
+                !sql || line.trim_start().starts_with("//"),
+                "{}:{}: SQL outside the store",
+                source.path,
+                number + 1
+            );
         }
     }
 }
@@ -154,8 +167,13 @@ fn only_the_store_speaks_sql() {
 fn few_packages_are_compiled() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
-    assert!(packages <= PACKAGES, "{packages} packages, and {PACKAGES} is the cap: raise it on purpose or find a leaner way");
-    for banned in ["openssl-sys", "native-tls", "aws-lc-sys", "serde_yaml", "serde_yml", "evalexpr", "keyword_extraction"] {
+    assert!(
+        packages <= PACKAGES,
+        "{packages} packages, and {PACKAGES} is the cap: raise it on purpose or find a leaner way"
+    );
+    for banned in
+        ["openssl-sys", "native-tls", "aws-lc-sys", "serde_yaml", "serde_yml", "evalexpr", "keyword_extraction"]
+    {
         assert!(!lock.contains(&format!("name = \"{banned}\"")), "{banned} crept in");
     }
 }

@@ -86,7 +86,7 @@ impl Guard {
 
     /// The text with everything that was found to be necessary.
     pub fn finish(mut self, source: &str) -> (Guarded, Vec<Path>) {
-        self.inserts.sort_by(|a, b| (a.at, a.rank).cmp(&(b.at, b.rank)));
+        self.inserts.sort_by_key(|a| (a.at, a.rank));
         self.inserts.dedup_by(|a, b| a.at == b.at && a.text == b.text);
         let mut text = String::with_capacity(source.len() + self.inserts.len() * 16);
         let mut done = 0;

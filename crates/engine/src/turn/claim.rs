@@ -53,21 +53,20 @@ impl Turns {
                 if let Some(after) = self.lanes.wants_refill(at) {
                     self.refill(at, after)?;
                 }
-                if let Some(first) = self.lanes.first(at) {
-                    if best.is_none_or(|(place, _)| first < place) {
-                        best = Some((first, at));
-                    }
+                if let Some(first) = self.lanes.first(at)
+                    && best.is_none_or(|(place, _)| first < place)
+                {
+                    best = Some((first, at));
                 }
             }
             let Some((place, at)) = best else { return Ok(None) };
             self.lanes.pop(at);
             // In a store that others write to, a window can be behind; the row decides.
-            if self.load(place.1)? {
-                if let Some(task) = self.cache.task(place.1) {
-                    if matches!(task.state, TaskState::Ready { .. }) {
-                        return Ok(Some(task.clone()));
-                    }
-                }
+            if self.load(place.1)?
+                && let Some(task) = self.cache.task(place.1)
+                && matches!(task.state, TaskState::Ready { .. })
+            {
+                return Ok(Some(task.clone()));
             }
         }
     }

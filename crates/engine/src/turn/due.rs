@@ -11,7 +11,7 @@ const DUE_MAX: u32 = 512;
 impl Turns {
     /// Wakes what waited for a time, and ends what is past its deadline.
     pub(super) fn wake_due(&mut self) -> Result<(), StoreError> {
-        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::LostWake) && (self.random)() % 8 == 0 {
+        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::LostWake) && (self.random)().is_multiple_of(8) {
             self.next_due = None;
             return Ok(());
         }

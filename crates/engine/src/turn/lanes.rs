@@ -54,11 +54,6 @@ impl Lanes {
         self.window(lane, false);
     }
 
-    /// Whether the lane is known.
-    pub(super) fn knows(&self, lane: &Lane) -> bool {
-        self.by_lane.contains_key(lane)
-    }
-
     /// A task became ready. Gives the place that the window let go, if it is full.
     pub(super) fn offer(&mut self, task: &Task) -> Option<Place> {
         let TaskState::Ready { rank } = task.state else { return None };

@@ -245,16 +245,16 @@ impl Turns {
         let stopped_by = self.cache.run(id).and_then(|run| run.stopped_by);
         let mut error = TaskError::new(kapelle_core::Category::Internal, "a step failed");
         let Some(task) = stopped_by else { return Ok(Arc::new(error)) };
-        if self.load(task)? {
-            if let (Some(task), Some(run)) = (self.cache.task(task), self.cache.run(id)) {
-                let path = task.origin.map(|origin| run.path(origin.scope, origin.slot)).unwrap_or_default();
-                error = match &task.state {
-                    TaskState::Failed { error, .. } => {
-                        TaskError { message: format!("step `{path}` failed: {}", error.message), ..(**error).clone() }
-                    }
-                    _ => TaskError::new(kapelle_core::Category::Cancelled, format!("step `{path}` was cancelled")),
-                };
-            }
+        if self.load(task)?
+            && let (Some(task), Some(run)) = (self.cache.task(task), self.cache.run(id))
+        {
+            let path = task.origin.map(|origin| run.path(origin.scope, origin.slot)).unwrap_or_default();
+            error = match &task.state {
+                TaskState::Failed { error, .. } => {
+                    TaskError { message: format!("step `{path}` failed: {}", error.message), ..(**error).clone() }
+                }
+                _ => TaskError::new(kapelle_core::Category::Cancelled, format!("step `{path}` was cancelled")),
+            };
         }
         Ok(Arc::new(error))
     }
@@ -283,10 +283,10 @@ impl Turns {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let Ok(events) = (FinishRun { error }).decide(run, self.scratch.now) else { return Ok(()) };
         events.iter().for_each(|event| self.record(id, event));
-        if let Some(run) = self.cache.change_run(id) {
-            if let RunStatus::Succeeded { outputs: place, .. } = &mut run.status {
-                *place = outputs;
-            }
+        if let Some(run) = self.cache.change_run(id)
+            && let RunStatus::Succeeded { outputs: place, .. } = &mut run.status
+        {
+            *place = outputs;
         }
         Ok(())
     }

@@ -95,7 +95,8 @@ impl ExtractText {
             return Ok(Output::plain(of_plain(read?, Some(&file.name))));
         }
         let Some(reader) = &self.reader else {
-            let message = format!("`{}` is {media_type}, and no reader for documents is part of this program", file.name);
+            let message =
+                format!("`{}` is {media_type}, and no reader for documents is part of this program", file.name);
             return Err(TaskError::new(Category::Unavailable, message).permanent());
         };
         if !reader.reads(&media_type) {

@@ -18,8 +18,12 @@ impl Default for Keywords {
     fn default() -> Keywords {
         let mut spec = WorkerSpec::named("keywords");
         spec.description = "Name what a text is about, in its own words".to_owned();
-        spec.input = Some(object(&["text"], json!({ "text": { "type": "string" }, "max": { "type": "integer", "minimum": 1, "maximum": 100, "default": 10 } })));
-        spec.output = Some(object(&["keywords"], json!({ "keywords": { "type": "array", "items": { "type": "string" } } })));
+        spec.input = Some(object(
+            &["text"],
+            json!({ "text": { "type": "string" }, "max": { "type": "integer", "minimum": 1, "maximum": 100, "default": 10 } }),
+        ));
+        spec.output =
+            Some(object(&["keywords"], json!({ "keywords": { "type": "array", "items": { "type": "string" } } })));
         Keywords(spec)
     }
 }
@@ -41,7 +45,10 @@ mod tests {
     #[tokio::test]
     async fn it_answers_without_a_model() {
         let ctx = TaskContext::detached("task_1");
-        let output = Keywords::default().execute(&ctx, json!({ "text": "The reading room needs light. The reading room has none.", "max": 1 })).await.unwrap();
+        let output = Keywords::default()
+            .execute(&ctx, json!({ "text": "The reading room needs light. The reading room has none.", "max": 1 }))
+            .await
+            .unwrap();
         assert_eq!(output.value, json!({ "keywords": ["reading room"] }));
         assert!(Keywords::default().execute(&ctx, json!({ "text": " " })).await.is_err());
     }

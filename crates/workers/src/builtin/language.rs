@@ -47,7 +47,10 @@ mod tests {
     #[tokio::test]
     async fn it_answers_without_a_model() {
         let ctx = TaskContext::detached("task_1");
-        let output = Language::default().execute(&ctx, json!({ "text": "Der Bericht zeigt, dass mehr Menschen als je zuvor kamen." })).await.unwrap();
+        let output = Language::default()
+            .execute(&ctx, json!({ "text": "Der Bericht zeigt, dass mehr Menschen als je zuvor kamen." }))
+            .await
+            .unwrap();
         assert_eq!(output.value["code"], "deu");
         assert!(Language::default().execute(&ctx, json!({ "text": " " })).await.is_err());
     }

@@ -75,7 +75,8 @@ impl Markdown {
     }
 
     fn list(&mut self, items: &[Value]) {
-        let alike = items.iter().all(|item| item.as_object().is_some_and(|m| !m.is_empty() && m.values().all(is_plain)));
+        let alike =
+            items.iter().all(|item| item.as_object().is_some_and(|m| !m.is_empty() && m.values().all(is_plain)));
         if alike {
             self.table_of(items);
             return;

@@ -5,8 +5,7 @@
 use serde::Serialize;
 
 use super::{
-    category, keywords, sentence,
-    sentiment,
+    category, keywords, sentence, sentiment,
     summary::{central, plain_point},
     words::{StopWords, words},
 };
@@ -24,8 +23,20 @@ pub struct Analysis {
 
 /// The words of advice.
 const CUES: &[&str] = &[
-    " should ", " must ", " recommend ", " recommends ", " recommended ", " propose ", " proposes ", " advise ",
-    " ought to ", " needs to ", " need to ", " suggest ", " it is important to ", " we ask ",
+    " should ",
+    " must ",
+    " recommend ",
+    " recommends ",
+    " recommended ",
+    " propose ",
+    " proposes ",
+    " advise ",
+    " ought to ",
+    " needs to ",
+    " need to ",
+    " suggest ",
+    " it is important to ",
+    " we ask ",
 ];
 
 /// Looks at a document.

@@ -5,8 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    language,
-    sentence,
+    language, sentence,
     words::{StopWords, stem, words},
 };
 
@@ -32,7 +31,8 @@ pub fn extract(text: &str, max: usize) -> Vec<String> {
     let total = sentences.len().max(1);
     let mut seen: HashMap<Vec<String>, Seen> = HashMap::new();
     for (number, sentence) in sentences.iter().enumerate() {
-        for chunk in sentence.text.split(|c: char| !(c.is_alphanumeric() || matches!(c, ' ' | '\'' | '’' | '-' | '&'))) {
+        for chunk in sentence.text.split(|c: char| !(c.is_alphanumeric() || matches!(c, ' ' | '\'' | '’' | '-' | '&')))
+        {
             for run in runs(chunk, stop) {
                 count(&run, number + 1, &mut seen);
             }

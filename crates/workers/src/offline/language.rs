@@ -52,7 +52,10 @@ mod tests {
         for (text, code) in [
             ("The annual report shows that more people than ever came to borrow books.", "eng"),
             ("Der Jahresbericht zeigt, dass mehr Menschen als je zuvor Bücher ausgeliehen haben.", "deu"),
-            ("図書館の年次報告書です。来館者数は昨年より増えました。新しい本も多く入りました。皆さんのおかげです。", "jpn"),
+            (
+                "図書館の年次報告書です。来館者数は昨年より増えました。新しい本も多く入りました。皆さんのおかげです。",
+                "jpn",
+            ),
         ] {
             let found = detect(text);
             assert_eq!((found.code.as_str(), found.reliable), (code, true), "{found:?}");

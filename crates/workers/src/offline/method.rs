@@ -89,7 +89,10 @@ fn apply(method: Method, input: &Value) -> Result<Value, TaskError> {
         Method::Questions => Ok(json!({ "questions": questions::ask(text, count("count", 5)) })),
         Method::Analysis => serde_json::to_value(analysis::analyse(text)),
         Method::None => {
-            return Err(TaskError::new(Category::ModelRequired, "this needs a model: there is no offline method for it"));
+            return Err(TaskError::new(
+                Category::ModelRequired,
+                "this needs a model: there is no offline method for it",
+            ));
         }
     };
     value.map_err(|error| TaskError::new(Category::Internal, error.to_string()))

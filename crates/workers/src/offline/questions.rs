@@ -45,11 +45,7 @@ fn of_sentence(sentence: &Sentence, topics: &[String], before: &[Question]) -> O
     let low = format!(" {} ", text.to_lowercase());
     let about = topics.iter().find(|topic| low.contains(&format!(" {} ", topic.to_lowercase())));
     let templates = [defined(text), counted(text), caused(&low, about), advised(&low, about)];
-    templates
-        .into_iter()
-        .flatten()
-        .chain(about.map(|topic| format!("What does the text say about {topic}?")))
-        .find(new)
+    templates.into_iter().flatten().chain(about.map(|topic| format!("What does the text say about {topic}?"))).find(new)
 }
 
 /// "The pilot was a success." gives "What was the pilot?"; only for a subject of a few words.

@@ -19,9 +19,10 @@ pub struct Sentence {
 /// Words whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
     "a.m", "approx", "apr", "art", "aug", "ave", "bzw", "ca", "cf", "co", "corp", "dec", "dept", "dr", "e.g", "ed",
-    "eds", "eg", "est", "etc", "feb", "fig", "figs", "gen", "gov", "hon", "i.e", "ie", "inc", "jan", "jr", "jul", "jun",
-    "lt", "ltd", "mar", "max", "min", "mio", "mr", "mrs", "ms", "mt", "no", "nos", "nov", "nr", "oct", "p", "p.m", "ph",
-    "pp", "prof", "rev", "sec", "sen", "sep", "sept", "sgt", "sr", "st", "str", "u.k", "u.s", "vgl", "vol", "vs", "z.b",
+    "eds", "eg", "est", "etc", "feb", "fig", "figs", "gen", "gov", "hon", "i.e", "ie", "inc", "jan", "jr", "jul",
+    "jun", "lt", "ltd", "mar", "max", "min", "mio", "mr", "mrs", "ms", "mt", "no", "nos", "nov", "nr", "oct", "p",
+    "p.m", "ph", "pp", "prof", "rev", "sec", "sen", "sep", "sept", "sgt", "sr", "st", "str", "u.k", "u.s", "vgl",
+    "vol", "vs", "z.b",
 ];
 
 /// The sentences of a text in order, without headings, at most [`SENTENCES_MAX`].
@@ -155,7 +156,9 @@ mod tests {
     #[test]
     fn abbreviations_initials_and_numbers_do_not_end_a_sentence() {
         assert_eq!(
-            texts("Dr. J. Meyer paid $3.50 at 5 p.m. on Monday. See fig. 3, e.g. no. 7. It cost 2.5 million! \"Why?\" she asked."),
+            texts(
+                "Dr. J. Meyer paid $3.50 at 5 p.m. on Monday. See fig. 3, e.g. no. 7. It cost 2.5 million! \"Why?\" she asked."
+            ),
             [
                 "Dr. J. Meyer paid $3.50 at 5 p.m. on Monday.",
                 "See fig. 3, e.g. no. 7.",

@@ -29,16 +29,31 @@ const NEUTRAL: f64 = 0.05;
 const BYTES_MAX: usize = 800;
 
 const MOODS: &[(&str, &str)] = &[
-    ("joyful", "celebrate celebrated delight delighted enjoy enjoyed excited fun glad happy joy laugh love loved \
-                pleased proud smile thrilled wonderful"),
-    ("hopeful", "ambition better confident encourage encouraging expect goal growth hope hopeful improve improved \
-                 improvement improving opportunity optimistic plan progress promise promising"),
-    ("worried", "afraid anxious burden challenge concern concerned concerning danger decline delay difficult difficulty \
-                 fear lack pressure problem risk shortage strain threat uncertain unsure worried worry"),
-    ("sad", "alone cried cry death disappointed disappointing grief heartbroken hopeless hurt loss lonely miserable \
-             mourn regret sad sorrow tragic unhappy"),
-    ("angry", "angry annoyed complain complaint disgusted furious hate hated insult outrage outrageous rude terrible \
-               unacceptable unfair"),
+    (
+        "joyful",
+        "celebrate celebrated delight delighted enjoy enjoyed excited fun glad happy joy laugh love loved \
+                pleased proud smile thrilled wonderful",
+    ),
+    (
+        "hopeful",
+        "ambition better confident encourage encouraging expect goal growth hope hopeful improve improved \
+                 improvement improving opportunity optimistic plan progress promise promising",
+    ),
+    (
+        "worried",
+        "afraid anxious burden challenge concern concerned concerning danger decline delay difficult difficulty \
+                 fear lack pressure problem risk shortage strain threat uncertain unsure worried worry",
+    ),
+    (
+        "sad",
+        "alone cried cry death disappointed disappointing grief heartbroken hopeless hurt loss lonely miserable \
+             mourn regret sad sorrow tragic unhappy",
+    ),
+    (
+        "angry",
+        "angry annoyed complain complaint disgusted furious hate hated insult outrage outrageous rude terrible \
+               unacceptable unfair",
+    ),
 ];
 const URGENT: &str = "asap critical crucial deadline emergency immediate immediately now overdue urgent urgently";
 const INFORMAL: &str = "awesome cool gonna guys hey hi kinda lol okay ok stuff thanks wanna wow yeah yep btw";

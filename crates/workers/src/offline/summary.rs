@@ -79,8 +79,33 @@ fn weighed(sentences: &[Sentence], ranked: &Ranked) -> Vec<f64> {
 /// Whether a sentence begins with a word that leans on the one before.
 fn leans(text: &str) -> bool {
     const LEANING: &[&str] = &[
-        "this", "that", "these", "those", "it", "its", "they", "their", "he", "she", "his", "her", "however", "but",
-        "and", "so", "such", "both", "neither", "there", "then", "also", "instead", "therefore", "thus", "here", "one",
+        "this",
+        "that",
+        "these",
+        "those",
+        "it",
+        "its",
+        "they",
+        "their",
+        "he",
+        "she",
+        "his",
+        "her",
+        "however",
+        "but",
+        "and",
+        "so",
+        "such",
+        "both",
+        "neither",
+        "there",
+        "then",
+        "also",
+        "instead",
+        "therefore",
+        "thus",
+        "here",
+        "one",
     ];
     words(text).next().is_some_and(|word| LEANING.contains(&word.to_lowercase().as_str()))
 }

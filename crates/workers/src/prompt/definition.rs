@@ -200,7 +200,10 @@ mod tests {
         assert_eq!(spec.timeout, Some(DurationMs(90_000)));
         let retry = spec.retry.as_ref().unwrap();
         assert_eq!((retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.len()), (5, 2_000, 60_000, 1));
-        assert_eq!((definition.alias(), definition.offline(), definition.fallback), ("big", Some(Method::Summary), false));
+        assert_eq!(
+            (definition.alias(), definition.offline(), definition.fallback),
+            ("big", Some(Method::Summary), false)
+        );
     }
 
     #[test]
