@@ -45,7 +45,7 @@ mod kapelle;
 mod run;
 mod task;
 
-pub use builder::Builder;
+pub use builder::{Builder, Workers};
 pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
 pub use definition::{check_inputs, load, unsupported};
 pub use error::Error;
