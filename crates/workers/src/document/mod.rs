@@ -4,7 +4,6 @@
 //! with a hidden verb, [`child_main`] is that verb, and [`extract`] does the work inside. A file that is damaged,
 //! encrypted, endless or made to explode fails its own task with a message that says what is wrong with it.
 
-mod as_reader;
 mod child;
 mod decode;
 mod docx;
