@@ -46,7 +46,7 @@ mod run;
 mod task;
 mod watch;
 
-pub use builder::Builder;
+pub use builder::{Builder, Workers};
 pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
 pub use definition::{check_inputs, load, unsupported};
 pub use error::Error;

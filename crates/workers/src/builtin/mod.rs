@@ -7,7 +7,7 @@ pub mod log;
 mod markdown;
 pub mod report;
 
-pub use extract_text::ExtractText;
+pub use extract_text::{ExtractText, media_type_of};
 pub use keywords::Keywords;
 pub use language::Language;
 pub use log::Log;
