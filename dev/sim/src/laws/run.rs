@@ -63,7 +63,8 @@ fn entries(disk: &Disk, batch: &Batch<'_>, shelf: &RunShelf) -> Result<(), Strin
                     Some(StateKind::Cancelled) => Some(Outcome::Cancelled),
                     _ => None,
                 };
-                let twice = earlier.iter().any(|e| matches!(&e.event, RunEvent::StepEnded { slot: s, .. } if s == slot));
+                let twice =
+                    earlier.iter().any(|e| matches!(&e.event, RunEvent::StepEnded { slot: s, .. } if s == slot));
                 if expected != Some(*outcome) || twice {
                     return Err(format!("I6: step {} ended as {outcome:?}, its row as {expected:?}", slot.0));
                 }
@@ -194,8 +195,7 @@ fn finished(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
 /// Where they differ.
 pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), String> {
     let row = &shelf.row;
-    let fresh =
-        || Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None);
+    let fresh = || Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None);
     let mut folded = fresh();
     shelf.journal.iter().for_each(|entry| folded.evolve(&entry.event));
     let mut rebuilt = fresh();
