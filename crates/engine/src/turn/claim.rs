@@ -133,7 +133,7 @@ impl Turns {
     pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
         let mut alive = Vec::with_capacity(reports.len());
         for report in reports {
-            let held = self.load(report.task)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
+            let held = self.load_for(report)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
             if held {
                 self.leases.insert(report.task, (report.epoch, self.scratch.steady_ms + self.options.lease.0));
             }

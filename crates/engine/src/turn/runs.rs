@@ -150,9 +150,13 @@ impl Turns {
             return Ok(());
         }
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if let Ok(events) = ended.decide(run) {
-            self.notify_ended(id, ended, task);
-            events.iter().for_each(|event| self.record(id, event));
+        match ended.decide(run) {
+            Ok(events) => {
+                self.notify_ended(id, ended, task);
+                events.iter().for_each(|event| self.record(id, event));
+            }
+            // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.
+            Err(_) => self.scratch.stale = true,
         }
         self.scratch.touched.insert(id);
         Ok(())

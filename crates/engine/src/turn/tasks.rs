@@ -129,8 +129,19 @@ impl Turns {
         Ok(true)
     }
 
+    /// Brings a task into memory to check a lease. Nobody is refused on what may be behind the store, which another
+    /// server may have written since.
+    pub(super) fn load_for(&mut self, report: &Report) -> Result<bool, StoreError> {
+        let id = report.task;
+        let holds = self.cache.task(id).map(|task| task.lease(report).is_ok());
+        if holds == Some(false) && !self.cache.changed_tasks.contains_key(&id) {
+            self.cache.tasks.remove(&id);
+        }
+        self.load(id)
+    }
+
     pub(super) fn report(&mut self, report: &Report, reported: &Reported) -> Answer {
-        if !self.load(report.task)? {
+        if !self.load_for(report)? {
             return Ok(Err(EngineError::NoSuchTask(report.task)));
         }
         let now = self.scratch.now;
