@@ -214,7 +214,13 @@ pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), S
     if folded.status.kind() != row.status.kind() || folded.stopped_by != row.stopped_by || folded.seq != row.seq {
         return told("row of the run");
     }
-    if live.is_some_and(|run| run.scopes != folded.scopes || run.open_tasks != folded.open_tasks) {
+    // What is being evaluated is not journaled: it is still pending for everybody else.
+    let settled = |phase: Phase| if phase == Phase::Queued { Phase::Pending } else { phase };
+    let phases = |run: &Run| {
+        let slots = run.scopes.values().flat_map(|scope| &scope.slots);
+        slots.map(|slot| (settled(slot.phase), slot.unmet, slot.task)).collect::<Vec<_>>()
+    };
+    if live.is_some_and(|run| phases(run) != phases(&folded) || run.open_tasks != folded.open_tasks) {
         return told("run in memory");
     }
     Ok(())
