@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{
     RunId, TaskError, TenantId,
     definition::Definition,
+    mutant::{Mutant, planted},
     run::{BeginStep, Beginning, CancelRun, Completion, FinishRun, Run, RunEvent, RunStatus, TaskEnded, Verdict},
     task::{Task, TaskState},
 };
@@ -158,7 +159,9 @@ impl Turns {
             // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.
             Err(_) => self.scratch.stale = true,
         }
-        self.scratch.touched.insert(id);
+        if !planted(Mutant::JoinForgotten) {
+            self.scratch.touched.insert(id);
+        }
         Ok(())
     }
 
@@ -202,7 +205,7 @@ impl Turns {
     /// Cancels the open tasks of a run that is being cancelled, a bounded number a turn.
     fn cancel_tasks(&mut self, id: RunId) -> Result<(), StoreError> {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::CancelLeavesTasks) {
+        if planted(Mutant::CancelLeavesTasks) {
             return Ok(());
         }
         let open = run.open(CHILDREN_MAX);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Category, Name, TaskError, TaskId, TenantId,
+    mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
         Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent,
@@ -103,7 +104,7 @@ impl Turns {
 
     /// The key's reply, or that it was used for another body.
     pub(super) fn used_key(&mut self, tenant: TenantId, key: &Key) -> Result<Option<Result<KeyReply, ()>>, StoreError> {
-        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::IdempotencyIgnored) {
+        if planted(Mutant::IdempotencyIgnored) {
             return Ok(None);
         }
         let row = match self.cache.keys.get(&(tenant, Arc::clone(&key.key))) {
@@ -229,7 +230,7 @@ impl Turns {
         }
         let task = task.clone();
         self.note_due(&task);
-        if kind == StateKind::Ready {
+        if kind == StateKind::Ready && !planted(Mutant::LostReady) {
             self.offer(&task);
         }
         if let (true, Some(origin)) = (kind.is_terminal(), origin) {
