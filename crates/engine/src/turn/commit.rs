@@ -24,6 +24,7 @@ impl Turns {
             }
         }
         self.keep();
+        self.let_go();
         self.lanes.committed();
         self.limits.committed();
         if self.scratch.due_changed {
@@ -64,6 +65,26 @@ impl Turns {
                 self.scratch.effects.push(Effect::RunEnded(id));
             } else {
                 self.cache.runs.insert(id, changed.row);
+            }
+        }
+    }
+
+    /// Lets go of rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
+    fn let_go(&mut self) {
+        for id in std::mem::take(&mut self.scratch.loaded) {
+            let Some(task) = self.cache.tasks.get(&id) else { continue };
+            let needed = match task.state {
+                TaskState::Running(_) => true,
+                TaskState::Ready { rank } => self.lanes.holds(&lane_of(task), &(rank, id)),
+                _ => false,
+            };
+            if !needed {
+                self.cache.tasks.remove(&id);
+            }
+        }
+        for id in std::mem::take(&mut self.scratch.loaded_runs) {
+            if self.cache.runs.get(&id).is_some_and(|run| run.status.kind().is_terminal()) {
+                self.cache.runs.remove(&id);
             }
         }
     }

@@ -120,6 +120,7 @@ impl Turns {
         let mut run = from_row(row, definition);
         run.rebuild(&steps);
         self.cache.runs.insert(id, run);
+        self.scratch.loaded_runs.push(id);
         Ok(Ok(()))
     }
 

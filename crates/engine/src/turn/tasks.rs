@@ -127,6 +127,7 @@ impl Turns {
         }
         let Some(task) = self.store.task(id)? else { return Ok(false) };
         self.cache.tasks.insert(id, task);
+        self.scratch.loaded.push(id);
         Ok(true)
     }
 

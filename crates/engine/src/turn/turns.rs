@@ -64,6 +64,10 @@ pub(super) struct Scratch {
     /// More tasks are due than one turn takes.
     pub(super) more_due: bool,
     pub(super) due_changed: bool,
+    /// Rows that were read from the store, which most often need not stay in memory.
+    pub(super) loaded: Vec<TaskId>,
+    /// Runs that were read from the store.
+    pub(super) loaded_runs: Vec<RunId>,
     /// Something in memory was found to be behind the store.
     pub(super) stale: bool,
 }
