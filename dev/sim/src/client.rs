@@ -192,7 +192,11 @@ impl World {
                 let there = (first.0..first.0 + i64::from(count)).all(|id| {
                     disk.task(TaskId(id)).is_some_and(|task| crate::drain::token(&disk, task) == Some(number))
                 });
-                if there && count == wanted { Ok(()) } else { Err(format!("I1: {count} tasks from {first} were acknowledged and are not there")) }
+                if there && count == wanted {
+                    Ok(())
+                } else {
+                    Err(format!("I1: {count} tasks from {first} were acknowledged and are not there"))
+                }
             }
             (KeyReply::Run(run), None) if disk.runs.contains_key(&run) => Ok(()),
             (reply, _) => Err(format!("I1: {reply:?} was acknowledged for another request, or is not there")),

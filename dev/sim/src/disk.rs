@@ -197,7 +197,10 @@ impl Disk {
             let shelf = self.runs.get_mut(&origin.run).ok_or("a step of a run that is not there")?;
             let place = shelf.steps.get_mut(origin.slot.0 as SlotNumber).ok_or("a step that is not there")?;
             if let Some(other) = place.replace(write.task.id) {
-                return Err(format!("I6: step {} of {} has two rows: {other}, {}", origin.slot.0, origin.run, write.task.id));
+                return Err(format!(
+                    "I6: step {} of {} has two rows: {other}, {}",
+                    origin.slot.0, origin.run, write.task.id
+                ));
             }
         }
         for entry in &batch.journal {
@@ -227,13 +230,16 @@ impl Disk {
         if let Some(conflict) = self.conflicts(batch) {
             return Ok(conflict);
         }
-        let checked = laws::before(self, batch)
-            .and_then(|()| self.write(batch))
-            .and_then(|()| laws::after(self, batch));
+        let checked =
+            laws::before(self, batch).and_then(|()| self.write(batch)).and_then(|()| laws::after(self, batch));
         if let Err(law) = checked {
             self.broken.get_or_insert(law);
         }
-        if dies { Err(StoreError::Database("the server died after the commit".to_owned())) } else { Ok(Commit::Committed) }
+        if dies {
+            Err(StoreError::Database("the server died after the commit".to_owned()))
+        } else {
+            Ok(Commit::Committed)
+        }
     }
 }
 
@@ -304,7 +310,8 @@ impl Store for Shared {
     fn ready(&mut self, lane: &Lane, after: Option<(Rank, TaskId)>, most: u32) -> Result<Vec<Task>, StoreError> {
         let disk = self.lock();
         let Some(places) = disk.ready.get(lane) else { return Ok(Vec::new()) };
-        let behind = places.range((after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded), std::ops::Bound::Unbounded));
+        let behind = places
+            .range((after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded), std::ops::Bound::Unbounded));
         Ok(behind.take(most as usize).filter_map(|(_, id)| disk.task(*id).cloned()).collect())
     }
 

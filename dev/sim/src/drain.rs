@@ -91,7 +91,11 @@ impl World {
         };
         self.restart_all()?;
         let after = self.disk.lock().commits;
-        if after != commits { Err(format!("a start with nothing open wrote {} turns", after - commits)) } else { Ok(()) }
+        if after != commits {
+            Err(format!("a start with nothing open wrote {} turns", after - commits))
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn story(&self) -> Story {

@@ -110,7 +110,11 @@ impl World {
             (Asked::Request(number), reply) => self.request_answered(number, reply, deaf),
             (Asked::Cancel(task), Ok(_)) => {
                 let kind = self.disk.lock().task(task).map(|task| task.state.kind());
-                if kind == Some(StateKind::Cancelled) { Ok(()) } else { Err(format!("I5: {task} was cancelled, and is {kind:?}")) }
+                if kind == Some(StateKind::Cancelled) {
+                    Ok(())
+                } else {
+                    Err(format!("I5: {task} was cancelled, and is {kind:?}"))
+                }
             }
             (Asked::CancelRun(run), Ok(_)) => {
                 let disk = self.disk.lock();
@@ -143,13 +147,19 @@ impl World {
     /// An accepted report is stored, and a refused one was stale.
     fn reported(&self, report: &Report, told: Told, reply: &Result<Reply, EngineError>) -> Result<(), String> {
         let disk = self.disk.lock();
-        let Some(task) = disk.task(report.task) else { return Err(format!("{} was acknowledged, and is gone", report.task)) };
+        let Some(task) = disk.task(report.task) else {
+            return Err(format!("{} was acknowledged, and is gone", report.task));
+        };
         let holds = matches!(task.state, TaskState::Running(lease) if lease.epoch == report.epoch && lease.nonce == report.nonce);
         match reply {
             Ok(_) if holds => Err(format!("the report on {} was accepted, and it still runs", report.task)),
             Ok(_) if told == Told::Succeeded => {
                 let stored = task.state.kind() == StateKind::Succeeded && task.epoch == report.epoch;
-                if stored { Ok(()) } else { Err(format!("I2: the answer of {} was accepted, and it is {:?}", task.id, task.state)) }
+                if stored {
+                    Ok(())
+                } else {
+                    Err(format!("I2: the answer of {} was accepted, and it is {:?}", task.id, task.state))
+                }
             }
             Err(EngineError::Task(Rejection::LeaseLost(_))) if holds && self.servers.len() == 1 => {
                 Err(format!("the holder of {} was refused", report.task))

@@ -29,7 +29,10 @@ pub(super) fn ranks(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
         let changed = |id: TaskId| batch.tasks.iter().any(|write| write.task.id == id);
         let passed = places.iter().take_while(|place| *place < claimed).find(|(_, id)| !changed(*id));
         if let Some((rank, id)) = passed {
-            return Err(format!("{} (rank {}) was claimed before {id} (rank {rank}) of {lane:?}", claimed.1, claimed.0));
+            return Err(format!(
+                "{} (rank {}) was claimed before {id} (rank {rank}) of {lane:?}",
+                claimed.1, claimed.0
+            ));
         }
     }
     Ok(())

@@ -27,6 +27,10 @@ pub(super) fn check(disk: &Disk, batch: &Batch<'_>, run: &Run) -> Result<(), Str
         return Err(told(format!("its number is {}, its journal has {} entries", run.seq, shelf.journal.len())));
     }
     mirrored(disk, shelf, run).map_err(told)?;
+    // Fewer steps than a turn may cancel: nothing is left for a later turn, nor for the workers.
+    if run.status.kind() == StatusKind::Cancelling {
+        return Err(told("it was cancelled, and its tasks were left open".to_owned()));
+    }
     if run.status.kind().is_terminal() {
         finished(disk, shelf, run).map_err(told)?;
         folded(disk, shelf, Some(run)).map_err(told)?;
@@ -63,7 +67,8 @@ fn entries(disk: &Disk, batch: &Batch<'_>, shelf: &RunShelf) -> Result<(), Strin
                     Some(StateKind::Cancelled) => Some(Outcome::Cancelled),
                     _ => None,
                 };
-                let twice = earlier.iter().any(|e| matches!(&e.event, RunEvent::StepEnded { slot: s, .. } if s == slot));
+                let twice =
+                    earlier.iter().any(|e| matches!(&e.event, RunEvent::StepEnded { slot: s, .. } if s == slot));
                 if expected != Some(*outcome) || twice {
                     return Err(format!("I6: step {} ended as {outcome:?}, its row as {expected:?}", slot.0));
                 }
@@ -194,8 +199,7 @@ fn finished(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
 /// Where they differ.
 pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), String> {
     let row = &shelf.row;
-    let fresh =
-        || Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None);
+    let fresh = || Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None);
     let mut folded = fresh();
     shelf.journal.iter().for_each(|entry| folded.evolve(&entry.event));
     let mut rebuilt = fresh();

@@ -53,7 +53,11 @@ impl Change<'_> {
         match &self.after.state {
             TaskState::Succeeded { .. } => {
                 let answered = moment.matching(before).any(|said| matches!(said, Said::Succeeded));
-                if answered { Ok(()) } else { Err("I2: an answer was accepted from who does not hold the task".to_owned()) }
+                if answered {
+                    Ok(())
+                } else {
+                    Err("I2: an answer was accepted from who does not hold the task".to_owned())
+                }
             }
             TaskState::Cancelled { .. } if self.run_ends || moment.cancelled.contains(&before.id) => Ok(()),
             TaskState::Cancelled { .. } => Err("I5: cancelled, and nobody asked for it".to_owned()),
@@ -202,19 +206,15 @@ impl Change<'_> {
         let good = match &before.state {
             TaskState::Scheduled { at } | TaskState::Retrying { at, .. } => *at <= moment.now,
             TaskState::Running(lease) if lease.host == 0 && moment.recovering => true,
-            TaskState::Running(_) => moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok(),
+            TaskState::Running(_) => {
+                moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok()
+            }
             _ => revived,
         };
         if good { Ok(()) } else { Err("became ready without a reason".to_owned()) }
     }
 
-    fn running(
-        &self,
-        before: &Task,
-        revived: bool,
-        lost: Result<(), String>,
-        moment: &Moment,
-    ) -> Result<(), String> {
+    fn running(&self, before: &Task, revived: bool, lost: Result<(), String>, moment: &Moment) -> Result<(), String> {
         if self.after.epoch == before.epoch {
             return Err("I4: a lease changed without a new attempt".to_owned());
         }
