@@ -54,7 +54,9 @@ impl World {
         }
         let disk = self.disk.lock();
         let tasks: Vec<&Task> = disk.open_tasks().take(3).collect();
-        Err(format!("I10: still open after {STEPS_MAX} quiet steps: {tasks:?}, runs {:?}", disk.open_runs))
+        let run = disk.open_runs.first().and_then(|run| disk.runs.get(run));
+        let run = run.map(|shelf| (&shelf.row, &shelf.steps, &shelf.journal));
+        Err(format!("I10: still open after {STEPS_MAX} quiet steps: {tasks:?}, {run:?}"))
     }
 
     fn is_done(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use kapelle_core::{
     Name,
+    mutant::{Mutant, planted},
     task::{Claim, Fail, Report, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Lane, StoreError};
@@ -134,8 +135,8 @@ impl Turns {
     pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
         let mut alive = Vec::with_capacity(reports.len());
         for report in reports {
-            let held = self.load(report.task)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
-            if held {
+            let held = self.load_for(report)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
+            if held && !planted(Mutant::LeaseNotRenewed) {
                 self.leases.insert(report.task, (report.epoch, self.scratch.steady_ms + self.options.lease.0));
             }
             alive.push(held);
@@ -152,13 +153,16 @@ impl Turns {
         lost.sort_unstable();
         for (id, epoch) in lost {
             let lease = match self.load(id)?.then(|| self.cache.task(id)).flatten().map(|task| &task.state) {
-                Some(TaskState::Running(lease)) if lease.host != 0 => *lease,
+                Some(TaskState::Running(lease)) if lease.host != 0 || planted(Mutant::StaleRescue) => *lease,
                 _ => {
                     self.leases.remove(&id);
                     continue;
                 }
             };
-            if lease.epoch != epoch {
+            if planted(Mutant::ReapForgets) {
+                self.leases.remove(&id);
+            }
+            if lease.epoch != epoch && !planted(Mutant::StaleRescue) {
                 // What is on the list was given out in a turn that failed; the attempt that counts gets a full term.
                 self.leases.insert(id, (lease.epoch, steady + self.options.lease.0));
                 continue;

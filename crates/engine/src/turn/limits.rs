@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use kapelle_core::{Name, TaskId, limit::Limit};
+use kapelle_core::{
+    Name, TaskId,
+    limit::Limit,
+    mutant::{Mutant, planted},
+};
 use kapelle_store::Lane;
 
 use crate::options::Options;
@@ -85,6 +89,9 @@ impl Limits {
     /// The turn is forgotten: its slots are as they were before it. The store cannot tell, as another server on it has
     /// running tasks of its own.
     pub fn forget(&mut self) {
+        if planted(Mutant::SlotLeak) {
+            self.before.clear();
+        }
         while let Some((task, before)) = self.before.pop() {
             self.set(task, before);
         }

@@ -64,6 +64,12 @@ pub(super) struct Scratch {
     /// More tasks are due than one turn takes.
     pub(super) more_due: bool,
     pub(super) due_changed: bool,
+    /// Rows that were read from the store, which most often need not stay in memory.
+    pub(super) loaded: Vec<TaskId>,
+    /// Runs that were read from the store.
+    pub(super) loaded_runs: Vec<RunId>,
+    /// Something in memory was found to be behind the store.
+    pub(super) stale: bool,
 }
 
 /// What came of a turn.
@@ -110,12 +116,12 @@ impl Turns {
     pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
         let unfinished = std::mem::take(&mut self.scratch.more);
         let due_before = std::mem::take(&mut self.scratch.more_due);
-        for _ in 0..CONFLICTS_MAX {
+        for tried in 0..CONFLICTS_MAX {
             if self.broken {
                 break;
             }
             self.scratch = Scratch { now, steady_ms, touched: unfinished.clone(), ..Scratch::default() };
-            match self.attempt(inputs, due_before) {
+            match self.attempt(inputs, due_before, tried > 0) {
                 Ok(Some(turned)) => return turned,
                 Ok(None) => self.forget(),
                 Err(error) => {
@@ -129,8 +135,9 @@ impl Turns {
         self.failed(inputs, &EngineError::Stopped)
     }
 
-    /// Everything of a turn up to its commit; none when it met a conflict.
-    fn attempt(&mut self, inputs: &[Input], due: bool) -> Result<Option<Turned>, StoreError> {
+    /// Everything of a turn up to its commit; none when it met a conflict. `fresh` says that nothing was in memory
+    /// before.
+    fn attempt(&mut self, inputs: &[Input], due: bool, fresh: bool) -> Result<Option<Turned>, StoreError> {
         let mut replies = Vec::with_capacity(inputs.len());
         if due {
             self.wake_due()?;
@@ -140,7 +147,7 @@ impl Turns {
         }
         self.settle_runs()?;
         self.fill_slots()?;
-        if !self.commit()? {
+        if (self.scratch.stale && !fresh) || !self.commit()? {
             return Ok(None);
         }
         let scratch = &mut self.scratch;

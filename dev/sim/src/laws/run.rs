@@ -27,6 +27,10 @@ pub(super) fn check(disk: &Disk, batch: &Batch<'_>, run: &Run) -> Result<(), Str
         return Err(told(format!("its number is {}, its journal has {} entries", run.seq, shelf.journal.len())));
     }
     mirrored(disk, shelf, run).map_err(told)?;
+    // Fewer steps than a turn may cancel: nothing is left for a later turn, nor for the workers.
+    if run.status.kind() == StatusKind::Cancelling {
+        return Err(told("it was cancelled, and its tasks were left open".to_owned()));
+    }
     if run.status.kind().is_terminal() {
         finished(disk, shelf, run).map_err(told)?;
         folded(disk, shelf, Some(run)).map_err(told)?;
@@ -214,7 +218,13 @@ pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), S
     if folded.status.kind() != row.status.kind() || folded.stopped_by != row.stopped_by || folded.seq != row.seq {
         return told("row of the run");
     }
-    if live.is_some_and(|run| run.scopes != folded.scopes || run.open_tasks != folded.open_tasks) {
+    // What is being evaluated is not journaled: it is still pending for everybody else.
+    let settled = |phase: Phase| if phase == Phase::Queued { Phase::Pending } else { phase };
+    let phases = |run: &Run| {
+        let slots = run.scopes.values().flat_map(|scope| &scope.slots);
+        slots.map(|slot| (settled(slot.phase), slot.unmet, slot.task)).collect::<Vec<_>>()
+    };
+    if live.is_some_and(|run| phases(run) != phases(&folded) || run.open_tasks != folded.open_tasks) {
         return told("run in memory");
     }
     Ok(())
