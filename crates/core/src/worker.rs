@@ -120,6 +120,8 @@ pub struct TaskContext {
     pub step: Option<String>,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// No further attempt follows should this one fail.
+    pub last_attempt: bool,
     /// Raised when the attempt is to end.
     pub cancel: CancelFlag,
     /// Where progress goes.
@@ -137,6 +139,7 @@ impl TaskContext {
             run: None,
             step: None,
             attempt: 1,
+            last_attempt: true,
             cancel: CancelFlag::default(),
             progress: Arc::new(|_, _| ()),
             files: Arc::new(NoFiles),

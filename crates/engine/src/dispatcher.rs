@@ -97,6 +97,7 @@ impl Dispatcher {
             run: dispatch.step.as_ref().map(|(run, _)| run.to_string()),
             step: dispatch.step.as_ref().map(|(_, path)| path.clone()),
             attempt: dispatch.lease.epoch,
+            last_attempt: dispatch.last_attempt,
             cancel: flag.clone(),
             progress: Arc::new(|_, _| ()),
             files: Arc::clone(&self.files),

@@ -99,6 +99,7 @@ impl Engine {
             deferred: std::collections::VecDeque::new(),
             next_ticket: 0,
             draining: false,
+            prune_at: 0,
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));

@@ -32,6 +32,9 @@ const NAP_MAX: Duration = Duration::from_millis(1_000);
 /// How long the loop waits before it tries again what a full disk kept from being written.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
+/// How often the loop looks for what is past its retention, while nothing else is to be done.
+const PRUNE_EVERY_MS: u64 = 60_000;
+
 /// Something for the loop.
 pub(crate) enum Message {
     /// A command, and who wants the reply.
@@ -78,6 +81,8 @@ pub(crate) struct Runner {
     pub(crate) deferred: VecDeque<(Command, Answer)>,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
+    /// When the loop next looks for what is past its retention, on the steady clock.
+    pub(crate) prune_at: u64,
 }
 
 impl Runner {
@@ -139,6 +144,9 @@ impl Runner {
                 self.enter(command, answer, inputs);
             }
         }
+        if inputs.is_empty() && !more {
+            self.prune();
+        }
         if self.is_due() {
             self.enter(Command::Tick, Answer::Nobody, inputs);
         }
@@ -151,6 +159,22 @@ impl Runner {
             self.answers.insert(self.next_ticket, answer);
         }
         inputs.push(Input { ticket: self.next_ticket, command });
+    }
+
+    /// Deletes a portion of what is past its retention, now and then and only when there is nothing else to do.
+    fn prune(&mut self) {
+        let steady = self.clock.steady_ms();
+        if steady < self.prune_at {
+            return;
+        }
+        self.prune_at = match self.turns.prune(self.clock.now()) {
+            Ok(pruned) if pruned.more => steady,
+            Ok(_) => steady + PRUNE_EVERY_MS,
+            Err(error) => {
+                tracing::warn!(%error, "what is past its retention could not be deleted");
+                steady + PRUNE_EVERY_MS
+            }
+        };
     }
 
     fn is_due(&self) -> bool {

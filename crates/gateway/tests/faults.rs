@@ -1,4 +1,5 @@
 //! Every way a provider can fail, over real HTTP.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 use std::time::Duration;
 

@@ -14,11 +14,11 @@ pub struct Config {
     /// Where the server listens.
     pub listen: String,
     /// Who can be asked, by name.
-    pub providers: BTreeMap<String, kapelle_gateway::Provider>,
+    pub providers: BTreeMap<String, kapelle_gateway::config::Provider>,
     /// The aliases that workers name.
-    pub models: BTreeMap<String, kapelle_gateway::Alias>,
+    pub models: BTreeMap<String, kapelle_gateway::config::Alias>,
     /// Prices that override the table.
-    pub prices: BTreeMap<String, kapelle_gateway::PricePerMillion>,
+    pub prices: BTreeMap<String, kapelle_gateway::config::PricePerMillion>,
     /// Whether a missing or refused key lets the next link of a chain answer.
     pub fallback: bool,
     /// The queues and how many of their tasks run at once in one process.

@@ -8,6 +8,8 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
+use crate::error::StoreError;
+
 /// Everything one turn changed, in its last state. Written whole or not at all.
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
@@ -38,6 +40,24 @@ impl Batch<'_> {
             && self.payloads.is_empty()
             && self.keys.is_empty()
             && self.versions.is_empty()
+    }
+
+    /// Refuses what could be written and not be read back.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let refuse = |what: String| Err(StoreError::Database(what));
+        for write in &self.tasks {
+            if write.expected.is_none() && !write.task.policy.retry.multiplier.is_finite() {
+                return refuse(format!("{}: the multiplier of its retry policy is not a number", write.task.id));
+            }
+        }
+        for (id, body) in &self.payloads {
+            if let PayloadBody::File { sha256, .. } = body
+                && !crate::blobs::is_hash(sha256)
+            {
+                return refuse(format!("payload {} names a file by something that is not a SHA-256", id.0));
+            }
+        }
+        Ok(())
     }
 }
 

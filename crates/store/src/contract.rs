@@ -1,5 +1,7 @@
 //! What a store must do. `Mem` and SQLite pass the same conformance suite.
 
+use std::collections::BTreeSet;
+
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::StepRow,
@@ -43,15 +45,39 @@ pub struct Lane {
 pub enum Commit {
     /// Written and synced.
     Committed,
-    /// Nothing was written: these rows had changed since they were read (or exist already, for new ones).
+    /// Nothing was written: these rows had changed since they were read (or exist already, for new ones). A step
+    /// that was started twice names its run as well as the new task.
     Conflict {
         /// Changed tasks.
         tasks: Vec<TaskId>,
         /// Changed runs.
         runs: Vec<RunId>,
-        /// An idempotency key or the number of a version was taken by another turn.
+        /// An idempotency key, the number of a version or the id of a payload was taken by another turn.
         other: bool,
     },
+}
+
+/// What met a conflict, collected while a batch is written.
+#[derive(Debug, Default)]
+pub(crate) struct Conflicts {
+    pub tasks: BTreeSet<TaskId>,
+    pub runs: BTreeSet<RunId>,
+    pub other: bool,
+}
+
+impl Conflicts {
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.runs.is_empty() && !self.other
+    }
+
+    /// The answer to the batch, when there was any conflict.
+    pub fn into_commit(self) -> Option<Commit> {
+        if self.is_empty() {
+            return None;
+        }
+        let tasks = self.tasks.into_iter().collect();
+        Some(Commit::Conflict { tasks, runs: self.runs.into_iter().collect(), other: self.other })
+    }
 }
 
 /// What may be deleted.
@@ -63,7 +89,7 @@ pub struct Retention {
     pub runs_before: Timestamp,
     /// Idempotency keys whose time ended before this.
     pub keys_before: Timestamp,
-    /// At most so many rows in one go.
+    /// At most so many keys, tasks, journal entries and runs in one go.
     pub most: u32,
 }
 
@@ -95,7 +121,8 @@ pub trait Store: Send {
     /// The newest version of a workflow.
     fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError>;
 
-    /// What an idempotency key stands for, unless its time ended before `now`.
+    /// What an idempotency key stands for, unless its time ended before `now`: such a key is forgotten here, so that
+    /// it can be used again.
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError>;
 
     /// The lanes that hold ready tasks. Costs one index search a lane.
@@ -119,7 +146,10 @@ pub trait Store: Send {
     /// The runs behind an id that have not ended, by id.
     fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError>;
 
-    /// Writes a turn: all of it, synced, or nothing.
+    /// Writes a turn: all of it, synced, or nothing. Of a task or run that exists only what its state machine changes
+    /// is written, not what it was submitted with. After [`StoreError::Full`] nothing of it was written and the store
+    /// goes on; after [`StoreError::Io`] it refuses every further commit, and whether the turn was written shows when
+    /// the store is opened again.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError>;
 
     /// Deletes what is past its retention, a bounded amount at a time.

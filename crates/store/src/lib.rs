@@ -3,13 +3,24 @@
 //! Rows are the truth. A turn of the engine is one [`Batch`], written whole or not at all; nothing the engine sends
 //! anywhere may leave before [`Store::commit`] has returned. Every write names the revision it saw, so that a change
 //! decided on a stale row is a [`Commit::Conflict`] and not a lost update.
+//!
+//! Two stores pass the same conformance suite: [`SqliteStore`], which keeps everything in one folder, and
+//! [`MemStore`], which keeps nothing and can be told to fail.
 
 mod batch;
+mod blobs;
+#[cfg(test)]
+mod conformance;
 mod contract;
 mod error;
+mod mem;
 mod rows;
+mod sqlite;
 
 pub use batch::{Batch, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+pub use blobs::Blobs;
 pub use contract::{Commit, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
+pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
+pub use sqlite::{OpenOptions, SCHEMA, SqliteReader, SqliteStore};

@@ -1,6 +1,10 @@
 //! What queries give and take.
 
-use kapelle_core::{Name, Payload, RunId, TaskId, TenantId, Timestamp, run::RunStatus, task::StateKind};
+use kapelle_core::{
+    Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    run::{Run, RunStatus},
+    task::StateKind,
+};
 
 /// A run as its row has it: everything but its steps, which are rows of their own.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,23 @@ pub struct RunRow {
     pub seq: u64,
     /// Raised by every committed change.
     pub revision: u32,
+}
+
+impl From<&Run> for RunRow {
+    fn from(run: &Run) -> RunRow {
+        RunRow {
+            id: run.id,
+            tenant: run.tenant,
+            workflow: run.workflow.clone(),
+            version: run.version,
+            inputs: run.inputs.clone(),
+            created_at: run.created_at,
+            status: run.status.clone(),
+            stopped_by: run.stopped_by,
+            seq: run.seq,
+            revision: run.revision,
+        }
+    }
 }
 
 /// Where a page begins, newest first.

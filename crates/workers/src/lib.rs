@@ -19,4 +19,4 @@ pub mod text;
 
 pub use catalogue::Catalogue;
 pub use prompt::{DefinitionError, PromptDefinition, PromptWorker};
-pub use reader::{Document, DocumentReader};
+pub use reader::DocumentReader;

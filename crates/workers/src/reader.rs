@@ -4,29 +4,29 @@ use std::path::Path;
 
 use kapelle_core::{TaskError, worker::BoxFuture};
 
-/// The text of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Document {
-    /// The text, paragraphs apart by an empty line.
-    pub text: String,
-    /// How many pages it has, where the format knows pages.
-    pub pages: Option<u32>,
-    /// Its title, where it names one.
-    pub title: Option<String>,
-    /// Pages or text beyond a limit were left out.
-    pub truncated: bool,
-}
+use crate::document::{ChildReader, Extracted, Options};
 
 /// Reads PDF, DOCX, HTML and the like.
 pub trait DocumentReader: Send + Sync + 'static {
-    /// Whether this media type can be read.
-    fn reads(&self, media_type: &str) -> bool;
-
-    /// Reads the file. `name` is what the user calls it, for messages.
+    /// Reads the file. `name` is what the user calls it; with the media type it is a hint to the format, of which the
+    /// content has the last word.
     fn read<'a>(
         &'a self,
         path: &'a Path,
-        media_type: &'a str,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Document, TaskError>>;
+        media_type: Option<&'a str>,
+        options: Options,
+    ) -> BoxFuture<'a, Result<Extracted, TaskError>>;
+}
+
+impl DocumentReader for ChildReader {
+    fn read<'a>(
+        &'a self,
+        path: &'a Path,
+        name: &'a str,
+        media_type: Option<&'a str>,
+        options: Options,
+    ) -> BoxFuture<'a, Result<Extracted, TaskError>> {
+        Box::pin(ChildReader::read(self, path, name, media_type, options))
+    }
 }

@@ -1,10 +1,11 @@
 //! Prompt workers against a provider double over real HTTP, and without any provider.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 use std::{fs, path::Path, sync::Arc};
 
 use kapelle_core::{
     Category, Money,
-    worker::{Output, TaskContext, Worker},
+    worker::{Output, TaskContext},
 };
 use kapelle_gateway::{Gateway, GatewayConfig};
 use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};

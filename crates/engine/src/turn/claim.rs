@@ -102,6 +102,7 @@ impl Turns {
             worker: task.worker.clone(),
             input: task.input.clone(),
             lease: *lease,
+            last_attempt: task.failures + 1 >= task.policy.retry.max_attempts,
             timeout: task.policy.timeout.unwrap_or(self.options.default_timeout),
             step,
         }));

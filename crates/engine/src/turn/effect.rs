@@ -39,6 +39,8 @@ pub struct Dispatch {
     pub lease: Lease,
     /// How long it may take.
     pub timeout: DurationMs,
+    /// No further attempt follows should this one fail.
+    pub last_attempt: bool,
     /// The run and the path of the step, when it is one.
     pub step: Option<(RunId, String)>,
 }

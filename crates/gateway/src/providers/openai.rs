@@ -142,7 +142,12 @@ impl Openai {
     pub(crate) async fn chat(&self, model: &str, request: &ChatRequest, timeout: Duration) -> Result<Reply, Fault> {
         let link = format!("{}/{model}", self.name);
         let client = self.client.get_or_init(|| http::client(&self.endpoint)).as_ref().map_err(|why| {
-            Fault::unsent(&link, FaultKind::Request, Category::Internal, &format!("no HTTP client: {why}"))
+            Fault::unsent(
+                &link,
+                FaultKind::Request,
+                Category::Internal,
+                &format!("no HTTP client ({why}): are the CA certificates of the system installed?"),
+            )
         })?;
         let mut sending = client.post(self.endpoint.clone()).timeout(timeout).json(&body_of(model, request));
         if let Some(key) = &self.key {
@@ -262,7 +267,8 @@ impl Openai {
 
 /// The address of the chat endpoint below a base such as `http://localhost:11434/v1`.
 fn endpoint(base: &str) -> Result<Url, String> {
-    let shown: String = base.chars().take(60).collect();
+    // What stands before an @ may be a password.
+    let shown: String = base.rsplit('@').next().unwrap_or("").chars().take(60).collect();
     let mut url = Url::parse(base)
         .map_err(|error| format!("`{shown}` is not an address ({error}): write one such as {OPENAI_BASE_URL}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

@@ -9,7 +9,8 @@ use kapelle_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    reader::{Document, DocumentReader},
+    document::{Extracted, Format, Options},
+    reader::DocumentReader,
     schema::object,
     text::{self, PlainText},
 };
@@ -55,7 +56,10 @@ impl ExtractText {
         spec.description = "Read the text of a document (plain text in any encoding, PDF, DOCX, HTML)".to_owned();
         let mut input = object(
             &[],
-            json!({ "document": { "type": ["object", "string"], "format": "file" }, "text": { "type": "string" } }),
+            json!({
+                "document": { "type": ["object", "string"], "format": "file" }, "text": { "type": "string" },
+                "pages": { "type": ["string", "integer"], "description": "A page or a range of a PDF: 3 or 2-5" },
+            }),
         );
         input["minProperties"] = json!(1);
         spec.input = Some(input);
@@ -64,7 +68,8 @@ impl ExtractText {
             json!({
                 "text": { "type": "string" }, "words": { "type": "integer" }, "characters": { "type": "integer" },
                 "encoding": { "type": "string" }, "pages": { "type": "integer" }, "title": { "type": "string" },
-                "name": { "type": "string" }, "truncated": { "type": "boolean" },
+                "name": { "type": "string" }, "truncated": { "type": "boolean" }, "format": { "type": "string" },
+                "metadata": { "type": "object" }, "warnings": { "type": "array" }, "page_offsets": { "type": "array" },
             }),
         ));
         ExtractText { spec, reader }
@@ -72,40 +77,49 @@ impl ExtractText {
 
     async fn run(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
         match (input.get("document"), input.get("text").and_then(Value::as_str)) {
-            (Some(document), _) if document.is_object() => self.file(ctx, FileRef::read(document)?).await,
+            (Some(document), _) if document.is_object() => {
+                self.file(ctx, FileRef::read(document)?, page_range(&input)?).await
+            }
             (Some(Value::String(text)), _) => Ok(Output::plain(of_plain(PlainText::of(text.clone(), "UTF-8")?, None))),
             (None, Some(text)) => Ok(Output::plain(of_plain(PlainText::of(text.to_owned(), "UTF-8")?, None))),
             _ => Err(invalid("give a file as `document`, or its words as `text`")),
         }
     }
 
-    async fn file(&self, ctx: &TaskContext, file: FileRef) -> Result<Output, TaskError> {
+    async fn file(&self, ctx: &TaskContext, file: FileRef, options: Options) -> Result<Output, TaskError> {
         let path = ctx.files.path(&file.sha256).ok_or_else(|| {
             let message = format!("the file `{}` (sha256:{}) is not in the store", file.name, file.sha256);
             TaskError::new(Category::InvalidInput, message)
         })?;
-        let media_type = match file.media_type.clone().or_else(|| by_ending(&file.name)) {
-            Some(media_type) => media_type,
-            None => sniff(&path),
-        };
-        if is_plain(&media_type) {
+        let media_type = file.media_type.clone().or_else(|| by_ending(&file.name));
+        if media_type.as_deref().map_or(self.reader.is_none(), is_plain) {
             let name = file.name.clone();
             let read = tokio::task::spawn_blocking(move || read_plain(path, &name)).await;
             let read = read.map_err(|error| TaskError::new(Category::Crashed, format!("reading ended: {error}")))?;
             return Ok(Output::plain(of_plain(read?, Some(&file.name))));
         }
         let Some(reader) = &self.reader else {
-            let message =
-                format!("`{}` is {media_type}, and no reader for documents is part of this program", file.name);
+            let what = media_type.unwrap_or_default();
+            let message = format!("`{}` is {what}, and no reader for documents is part of this program", file.name);
             return Err(TaskError::new(Category::Unavailable, message).permanent());
         };
-        if !reader.reads(&media_type) {
-            let message = format!("`{}` is {media_type}: give plain text, PDF, DOCX or HTML", file.name);
-            return Err(invalid(&message));
-        }
-        let document = reader.read(&path, &media_type, &file.name).await?;
-        Ok(Output::plain(of_document(document, &file.name)?))
+        let extracted = reader.read(&path, &file.name, media_type.as_deref(), options).await?;
+        Ok(Output::plain(of_document(extracted, &file.name)?))
     }
+}
+
+/// Reads `3` or `2-5`, counted from 1.
+fn page_range(input: &Value) -> Result<Options, TaskError> {
+    let mut options = Options::default();
+    let Some(pages) = input.get("pages") else { return Ok(options) };
+    let text = pages.as_str().map_or_else(|| pages.to_string(), str::to_owned);
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    let range = (first.trim().parse::<u32>().ok()).zip(last.trim().parse::<u32>().ok());
+    match range {
+        Some((first, last)) if first >= 1 && first <= last => options.pages = Some((first, last)),
+        _ => return Err(invalid(&format!("`pages` is `{text}`: write a page or a range, such as 3 or 2-5"))),
+    }
+    Ok(options)
 }
 
 impl FileRef {
@@ -137,23 +151,6 @@ fn is_plain(media_type: &str) -> bool {
     text || matches!(media_type, "application/json" | "application/yaml" | "application/x-yaml" | "application/toml")
 }
 
-/// The media type by the first bytes, for a file without a name or type.
-fn sniff(path: &PathBuf) -> String {
-    let mut head = [0u8; 512];
-    let length = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
-    let head = &head[..length];
-    let start = String::from_utf8_lossy(head).trim_start().to_lowercase();
-    if head.starts_with(b"%PDF-") {
-        "application/pdf".to_owned()
-    } else if head.starts_with(b"PK\x03\x04") {
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document".to_owned()
-    } else if start.starts_with("<!doctype html") || start.starts_with("<html") {
-        "text/html".to_owned()
-    } else {
-        "text/plain".to_owned()
-    }
-}
-
 fn read_plain(path: PathBuf, name: &str) -> Result<PlainText, TaskError> {
     let unreadable = |error: std::io::Error| TaskError::new(Category::Unavailable, format!("`{name}`: {error}"));
     let file = File::open(&path).map_err(unreadable)?;
@@ -174,19 +171,19 @@ fn of_plain(read: PlainText, name: Option<&str>) -> Value {
     value
 }
 
-fn of_document(document: Document, name: &str) -> Result<Value, TaskError> {
-    let counted = PlainText::of(document.text, "UTF-8").map_err(|_| {
-        invalid(&format!("`{name}` holds no text: it may be a scan, which needs character recognition first"))
-    })?;
-    let mut value = json!({
-        "text": counted.text, "words": counted.words, "characters": counted.characters, "name": name,
-        "truncated": document.truncated,
-    });
-    if let Some(pages) = document.pages {
-        value["pages"] = json!(pages);
+fn of_document(extracted: Extracted, name: &str) -> Result<Value, TaskError> {
+    if extracted.words == 0 {
+        let message = match extracted.format {
+            Format::Pdf => format!("`{name}` holds no text: it may be a scan, which needs character recognition first"),
+            _ => format!("`{name}` is empty: there is no text in it"),
+        };
+        return Err(invalid(&message));
     }
-    if let Some(title) = document.title {
-        value["title"] = json!(title);
+    let mut value = serde_json::to_value(extracted)
+        .map_err(|error| TaskError::new(Category::Internal, format!("`{name}`: {error}")))?;
+    value["name"] = json!(name);
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
     }
     Ok(value)
 }
@@ -227,18 +224,19 @@ mod tests {
     struct Fake;
 
     impl DocumentReader for Fake {
-        fn reads(&self, media_type: &str) -> bool {
-            media_type == "application/pdf"
-        }
-
         fn read<'a>(
             &'a self,
             _path: &'a Path,
-            _media_type: &'a str,
             _name: &'a str,
-        ) -> BoxFuture<'a, Result<Document, TaskError>> {
-            let document = Document { text: "Out of a PDF".to_owned(), pages: Some(3), ..Document::default() };
-            Box::pin(std::future::ready(Ok(document)))
+            _media_type: Option<&'a str>,
+            options: Options,
+        ) -> BoxFuture<'a, Result<Extracted, TaskError>> {
+            let pages = options.pages.map_or(3, |(first, last)| last - first + 1);
+            let extracted = json!({
+                "text": "Out of a PDF", "title": null, "pages": pages, "words": 4, "characters": 12, "format": "pdf",
+                "encoding": null, "truncated": false, "metadata": {},
+            });
+            Box::pin(std::future::ready(Ok(serde_json::from_value(extracted).unwrap())))
         }
     }
 
@@ -267,8 +265,11 @@ mod tests {
         assert_eq!((&read["text"], &read["pages"]), (&json!("Out of a PDF"), &json!(3)));
         let error = run(None, file("a", "x.pdf")).await.unwrap_err();
         assert_eq!((error.category, error.retryable), (Category::Unavailable, false));
-        let error = run(Some(Arc::new(Fake)), file("a", "x.docx")).await.unwrap_err();
-        assert!(error.message.contains("give plain text, PDF"), "{error}");
+        let mut some = file("a", "x.pdf");
+        some["pages"] = json!("2-3");
+        assert_eq!(run(Some(Arc::new(Fake)), some.clone()).await.unwrap()["pages"], 2);
+        some["pages"] = json!("3-2");
+        assert!(run(Some(Arc::new(Fake)), some).await.unwrap_err().message.contains("write a page or a range"));
     }
 
     #[tokio::test]

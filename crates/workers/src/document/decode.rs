@@ -1,6 +1,10 @@
 //! Bytes to characters.
 
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// Of a long text, so much is looked at to guess its encoding.
+const LOOKED_AT: usize = 1 << 20;
 
 /// Decodes text of unknown encoding: a byte order mark, then what the bytes allow. Names the encoding.
 pub(super) fn decode(bytes: &[u8]) -> (String, &'static str) {
@@ -26,7 +30,15 @@ fn guess(bytes: &[u8]) -> &'static Encoding {
     if broken.is_none_or(|error| error.error_len().is_none()) && !bytes.contains(&0) {
         return UTF_8;
     }
-    utf16(bytes).unwrap_or(WINDOWS_1252)
+    utf16(bytes).unwrap_or_else(|| {
+        // A few words give the detector nothing to go by.
+        if bytes.len() < 64 {
+            return WINDOWS_1252;
+        }
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+        detector.feed(&bytes[..bytes.len().min(LOOKED_AT)], bytes.len() <= LOOKED_AT);
+        detector.guess(None, Utf8Detection::Deny)
+    })
 }
 
 /// UTF-16 without a mark: text in most scripts has a zero in every other byte, on one side only.

@@ -49,7 +49,7 @@ pub fn classify(text: &str, allowed: &[String]) -> Option<Subject> {
     for (word, count) in count(text) {
         if let Some(speaks_for) = shared.get(word.as_str()) {
             // The tenth mention says less than the first; a word of many subjects says little about each.
-            let weight = (1.0 + (count as f64).ln()) / speaks_for.len() as f64;
+            let weight = (count as f64).sqrt() / speaks_for.len() as f64;
             speaks_for.iter().for_each(|&at| votes[at] += weight);
         }
     }

@@ -29,7 +29,8 @@ pub fn detect(text: &str) -> Language {
         Some(info) => Language {
             language: info.lang().eng_name().to_owned(),
             code: info.lang().code().to_owned(),
-            script: info.script().name().to_owned(),
+            // The crate names this script after one of the languages that it writes.
+            script: info.script().name().replace("Mandarin", "Han"),
             confidence: (info.confidence() * 100.0).round() / 100.0,
             reliable: info.is_reliable() && head.chars().filter(|c| c.is_alphabetic()).count() >= 40,
         },

@@ -55,6 +55,20 @@ const MOODS: &[(&str, &str)] = &[
                unacceptable unfair",
     ),
 ];
+/// Words that VADER takes for praise and that letters and reports use without a feeling.
+const COURTESY: &[&str] = &[
+    "please",
+    "support",
+    "supported",
+    "supports",
+    "dear",
+    "share",
+    "shared",
+    "shares",
+    "interest",
+    "regards",
+    "present",
+];
 const URGENT: &str = "asap critical crucial deadline emergency immediate immediately now overdue urgent urgently";
 const INFORMAL: &str = "awesome cool gonna guys hey hi kinda lol okay ok stuff thanks wanna wow yeah yep btw";
 
@@ -66,7 +80,7 @@ pub fn analyse(text: &str) -> Sentiment {
     let whole = [text.chars().take(BYTES_MAX / 4).collect::<String>()];
     let parts: Vec<&str> =
         if sentences.is_empty() { vec![&whole[0]] } else { sentences.iter().map(|s| s.text.as_str()).collect() };
-    let sum: f64 = parts.iter().map(|part| analyser.polarity_scores(part).compound).sum();
+    let sum: f64 = parts.iter().map(|part| analyser.polarity_scores(&without_courtesy(part)).compound).sum();
     let mean = sum / parts.len() as f64;
     let score = if mean.is_finite() { (mean * 100.0).round() / 100.0 + 0.0 } else { 0.0 };
     let sentiment = match score {
@@ -75,6 +89,12 @@ pub fn analyse(text: &str) -> Sentiment {
         _ => "neutral",
     };
     Sentiment { sentiment, score, tone: tone(text, &parts), mood: mood(&parts, sentiment) }
+}
+
+fn without_courtesy(sentence: &str) -> String {
+    let bare = |word: &&str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let kept: Vec<&str> = sentence.split_whitespace().filter(|word| !COURTESY.contains(&bare(word).as_str())).collect();
+    kept.join(" ")
 }
 
 fn count(parts: &[&str], list: &str) -> usize {
@@ -127,6 +147,11 @@ mod tests {
         let bad = analyse("The service was terrible. Staff were rude and the room was dirty. I am furious.");
         assert_eq!((bad.sentiment, bad.mood), ("negative", "angry"));
         assert!(bad.score < -0.3);
+        let complaint = analyse(
+            "My order arrived with a cracked screen. I wrote to support twice and nobody replied. I am really \
+             disappointed. Please send a replacement, otherwise I will cancel my account.",
+        );
+        assert_eq!((complaint.sentiment, complaint.mood), ("negative", "sad"));
         let plain = analyse("The train leaves at nine. It arrives at ten.");
         assert_eq!((plain.sentiment, plain.score), ("neutral", 0.0));
     }

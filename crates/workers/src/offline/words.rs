@@ -29,10 +29,10 @@ const GERMAN: &str = "aber alle allem allen aller alles als also am an ander and
     mehr mein mich mir mit muss nach nicht nichts noch nun nur ob oder ohne sehr sein seine seinem seinen seiner seit \
     sich sie sind so soll sollte sondern über um und uns unser unter viel vom von vor war waren was weil wenn wer \
     werden wie wieder will wir wird wo wurde wurden zu zum zur zwar zwischen";
-const FRENCH: &str = "alors au aucun aussi autre aux avait avec avoir bien car ce cela ces cet cette ceux chaque \
+const FRENCH: &str = "à alors au aucun aussi autre aux avait avec avoir bien car ce cela ces cet cette ceux chaque \
     comme dans de des du elle elles en encore entre est et étaient était été être eux fait fois font il ils je la le \
     les leur leurs lors lui mais même mes moins mon ne nos notre nous on ont ou où par parce pas pendant peu peut plus \
-    pour pourquoi quand que quel quelle qui sa sans se ses si son sont sous sur ta tandis tous tout toute toutes très \
+    pour pourquoi quand que quel quelle qui sa sans se ses si soit son sont sous sur ta tandis tous tout toute toutes très \
     trop tu un une vos votre vous";
 const SPANISH: &str = "a al algo ante antes aquel así aunque bajo bien cada casi como con contra cual cuando de del \
     desde donde dos durante e el ella ellas ellos en entre era eran es esa ese eso esta está estaba están este esto \

@@ -159,10 +159,9 @@ impl Checker<'_> {
         Template::compile(&field.value).map_err(|(message, line)| {
             let place = field.referenced;
             let mut error = DefinitionError::at(self.file, place, message);
-            // The text of a block begins on the line after `|`; of a plain value, on its own.
-            error.line = place.line() + line as u64 - u64::from(!field.value.contains('\n'));
-            if place == Location::UNKNOWN {
-                error.line = 0;
+            // The place of a block is its first line of text, as the template counts.
+            if place != Location::UNKNOWN {
+                error.line = place.line() + line.saturating_sub(1) as u64;
             }
             error.help("names of the input stand in {{ }}, such as {{ text }}")
         })

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
     Category, Money, TaskError,
-    retry::RetryPolicy,
     worker::{BoxFuture, Output, Provenance, TaskContext, Worker, WorkerSpec},
 };
 use kapelle_gateway::{Answer, ChatRequest, Finish, Gateway, Hop, Limits, Message, Route};
@@ -127,12 +126,11 @@ impl PromptWorker {
 
     fn limits(&self, ctx: &TaskContext, spent: Money) -> Limits {
         let spec = &self.definition.spec;
-        let attempts = spec.retry.as_ref().map_or(RetryPolicy::default().max_attempts, |retry| retry.max_attempts);
         Limits {
             timeout: spec.timeout.map_or(DEFAULT_TIMEOUT, |time| Duration::from_millis(time.0)),
             max_cost: spec.max_cost.map(|limit| limit.checked_sub(spent).unwrap_or(Money::ZERO)),
             no_fallback: !self.definition.fallback,
-            last_attempt: ctx.attempt >= attempts,
+            last_attempt: ctx.last_attempt,
         }
     }
 

@@ -1,0 +1,135 @@
+-- Schema 1. Times are milliseconds since 1970; states, reasons and kinds are the numbers of the enums in core.
+-- Every hot index is partial: rows that have ended leave it, so that history does not slow the queue.
+
+CREATE TABLE sequence (
+    kind  INTEGER PRIMARY KEY,
+    next  INTEGER NOT NULL
+) STRICT;
+INSERT INTO sequence (kind, next) VALUES (0, 1), (1, 1), (2, 1), (3, 1);
+
+-- Names of queues, workers and workflows, so that index entries hold small integers. Concurrency keys are not here:
+-- they may be as many as there are customers.
+CREATE TABLE name (
+    id    INTEGER PRIMARY KEY,
+    text  TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE version (
+    id          INTEGER PRIMARY KEY,
+    tenant      INTEGER NOT NULL,
+    workflow    INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    sha256      BLOB NOT NULL,
+    file        TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    source      BLOB NOT NULL,
+    UNIQUE (tenant, workflow, number)
+) STRICT;
+
+-- Written once, never changed. Either the bytes, or the hash and length of a file in blobs/.
+CREATE TABLE payload (
+    id      INTEGER PRIMARY KEY,
+    sha256  TEXT,
+    length  INTEGER,
+    bytes   BLOB,
+    CHECK ((bytes IS NULL) = (sha256 IS NOT NULL AND length IS NOT NULL))
+) STRICT;
+
+CREATE TABLE run (
+    id          INTEGER PRIMARY KEY,
+    tenant      INTEGER NOT NULL,
+    workflow    INTEGER NOT NULL,
+    version     INTEGER NOT NULL REFERENCES version (id),
+    created_at  INTEGER NOT NULL,
+    status      INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    revision    INTEGER NOT NULL,
+    stopped_by  INTEGER,
+    ended_at    INTEGER,
+    detail      TEXT,
+    inputs_id   INTEGER REFERENCES payload (id),
+    outputs_id  INTEGER REFERENCES payload (id),
+    inputs      BLOB,
+    outputs     BLOB
+) STRICT;
+CREATE INDEX run_open ON run (status) WHERE status < 10;
+CREATE INDEX run_workflow ON run (tenant, workflow);
+CREATE INDEX run_ended ON run (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX run_inputs ON run (inputs_id) WHERE inputs_id IS NOT NULL;
+CREATE INDEX run_outputs ON run (outputs_id) WHERE outputs_id IS NOT NULL;
+
+CREATE TABLE journal (
+    run    INTEGER NOT NULL REFERENCES run (id),
+    seq    INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    event  TEXT NOT NULL,
+    PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+
+-- First what never changes, then what each turn may change, then what may be long.
+CREATE TABLE task (
+    id          INTEGER PRIMARY KEY,
+    tenant      INTEGER NOT NULL,
+    queue       INTEGER NOT NULL,
+    worker      INTEGER NOT NULL,
+    priority    INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    run         INTEGER REFERENCES run (id),
+    scope       INTEGER,
+    slot        INTEGER,
+    key         TEXT,
+    state       INTEGER NOT NULL,
+    revision    INTEGER NOT NULL,
+    epoch       INTEGER NOT NULL,
+    failures    INTEGER NOT NULL,
+    crashes     INTEGER NOT NULL,
+    rank        INTEGER,
+    at          INTEGER,
+    due_at      INTEGER,
+    reason      INTEGER,
+    needs       INTEGER,
+    waits_for   INTEGER,
+    nonce       INTEGER,
+    host        INTEGER,
+    started_at  INTEGER,
+    ended_at    INTEGER,
+    dead        INTEGER,
+    detail      TEXT,
+    policy      TEXT,
+    input_id    INTEGER REFERENCES payload (id),
+    output_id   INTEGER REFERENCES payload (id),
+    input       BLOB,
+    output      BLOB
+) STRICT;
+-- The lanes of ready tasks in the order of claiming; also what is running, and the counts of everything open.
+CREATE INDEX task_open ON task (state, tenant, queue, worker, rank) WHERE state < 10;
+CREATE INDEX task_due ON task (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX task_held ON task (reason, rank) WHERE state = 4;
+CREATE INDEX task_held_key ON task (reason, key, rank) WHERE state = 4;
+-- A step has one row: a second one is a step that was started twice.
+CREATE UNIQUE INDEX task_step ON task (run, scope, slot) WHERE run IS NOT NULL;
+CREATE INDEX task_unsuccessful ON task (tenant, state) WHERE state > 10;
+CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL AND run IS NULL;
+CREATE INDEX task_input ON task (input_id) WHERE input_id IS NOT NULL;
+CREATE INDEX task_output ON task (output_id) WHERE output_id IS NOT NULL;
+
+CREATE TABLE attempt (
+    task        INTEGER NOT NULL REFERENCES task (id),
+    epoch       INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    ended_at    INTEGER NOT NULL,
+    error       TEXT NOT NULL,
+    PRIMARY KEY (task, epoch)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    tenant  INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    body    BLOB NOT NULL,
+    kind    INTEGER NOT NULL,
+    first   INTEGER NOT NULL,
+    count   INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_until ON idempotency (until);

@@ -1,0 +1,182 @@
+//! Files named by their hash: large payloads, and the documents that inputs refer to.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use kapelle_core::worker::FileSource;
+use sha2::{Digest, Sha256};
+
+use crate::error::StoreError;
+
+/// Sets apart the temporary files of one process.
+static UNIQUE: AtomicU64 = AtomicU64::new(0);
+
+/// The folder `blobs/`. A file in it has the SHA-256 of its bytes as its name, and is never changed.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    folder: Arc<Path>,
+}
+
+/// Whether a text is 64 lower-case hex digits: nothing else is ever made part of a path.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl Blobs {
+    /// The files of a data folder; makes the folder for them, and removes what an interrupted write left behind.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(data: &Path) -> Result<Blobs, StoreError> {
+        let blobs = Blobs::in_folder(data);
+        fs::create_dir_all(&blobs.folder).map_err(|error| blobs.fault(&error))?;
+        for entry in fs::read_dir(&blobs.folder).map_err(|error| blobs.fault(&error))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("new-") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// The files of a data folder, which is only read.
+    #[must_use]
+    pub fn in_folder(data: &Path) -> Blobs {
+        Blobs { folder: Arc::from(data.join("blobs")) }
+    }
+
+    /// Stores bytes and returns their SHA-256. Synced when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Io`].
+    pub fn put(&self, bytes: &[u8]) -> Result<String, StoreError> {
+        self.put_from(&mut &*bytes).map(|(sha256, _)| sha256)
+    }
+
+    /// Stores what a reader gives and returns its SHA-256 and length. Holds no more than a buffer of it in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Io`]; a fault of the reader is [`StoreError::Io`] too.
+    pub fn put_from(&self, source: &mut dyn Read) -> Result<(String, u64), StoreError> {
+        let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
+        let fresh = self.folder.join(format!("new-{}-{number}", std::process::id()));
+        let stored = self.store(source, &fresh);
+        if stored.is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+        stored.map_err(|error| self.fault(&error))
+    }
+
+    fn store(&self, source: &mut dyn Read, fresh: &Path) -> io::Result<(String, u64)> {
+        let mut file = File::options().write(true).create_new(true).open(fresh)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut length = 0;
+        loop {
+            let read = match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hash.update(&buffer[..read]);
+            file.write_all(&buffer[..read])?;
+            length += read as u64;
+        }
+        file.sync_all()?;
+        drop(file);
+        let sha256 = hex(&hash.finalize());
+        fs::rename(fresh, self.folder.join(&sha256))?;
+        // The name is as much a part of the promise as the bytes. Windows has no such call and syncs names itself.
+        #[cfg(unix)]
+        File::open(&self.folder)?.sync_all()?;
+        Ok((sha256, length))
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when it is not there or cannot be read.
+    pub fn read(&self, sha256: &str) -> Result<Vec<u8>, StoreError> {
+        let missing = || StoreError::Io {
+            path: self.folder.to_path_buf(),
+            message: format!("there is no file {}", sha256.chars().take(64).collect::<String>()),
+        };
+        let path = self.path(sha256).ok_or_else(missing)?;
+        fs::read(&path).map_err(|error| StoreError::Io { path, message: error.to_string() })
+    }
+
+    fn fault(&self, error: &io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(self.folder.to_path_buf()),
+            _ => StoreError::Io { path: self.folder.to_path_buf(), message: error.to_string() },
+        }
+    }
+}
+
+impl FileSource for Blobs {
+    fn path(&self, sha256: &str) -> Option<PathBuf> {
+        let path = is_hash(sha256).then(|| self.folder.join(sha256))?;
+        path.is_file().then_some(path)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Scratch;
+
+    #[test]
+    fn a_file_is_named_by_its_hash_and_reads_back() {
+        let scratch = Scratch::new();
+        let blobs = Blobs::open(scratch.path()).unwrap();
+        let sha256 = blobs.put(b"abc").unwrap();
+        assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(blobs.read(&sha256).unwrap(), b"abc");
+        assert_eq!(blobs.put_from(&mut &b"abc"[..]).unwrap(), (sha256, 3));
+        assert_eq!(fs::read_dir(scratch.path().join("blobs")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_but_a_hash_becomes_part_of_a_path() {
+        let scratch = Scratch::new();
+        let blobs = Blobs::open(scratch.path()).unwrap();
+        fs::write(scratch.path().join("secret"), "s").unwrap();
+        let upper = blobs.put(b"abc").unwrap().to_uppercase();
+        let absolute = scratch.path().join("secret").display().to_string();
+        for name in ["../secret", "", ".", &absolute, &upper, &"é".repeat(32), &"a".repeat(63)] {
+            assert_eq!(blobs.path(name), None, "{name}");
+            assert!(blobs.read(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_removed_and_a_failing_source_leaves_nothing() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the client left"))
+            }
+        }
+        let scratch = Scratch::new();
+        let blobs = Blobs::open(scratch.path()).unwrap();
+        fs::write(scratch.path().join("blobs/new-1-1"), "half").unwrap();
+        let blobs = {
+            drop(blobs);
+            Blobs::open(scratch.path()).unwrap()
+        };
+        assert!(blobs.put_from(&mut Failing).is_err());
+        assert_eq!(fs::read_dir(scratch.path().join("blobs")).unwrap().count(), 0);
+    }
+}

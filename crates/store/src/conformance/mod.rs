@@ -1,0 +1,26 @@
+//! What every store must do, run against each of them.
+
+mod commits;
+mod fixtures;
+mod folder;
+mod histories;
+mod pruning;
+mod queries;
+mod queues;
+mod random;
+mod rig;
+
+pub(crate) use rig::{Rig, Scratch};
+
+/// Runs each of the named functions against every store.
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod on_mem {
+            $(#[test] fn $name() { super::$name($crate::conformance::Rig::mem()); })*
+        }
+        mod on_sqlite {
+            $(#[test] fn $name() { super::$name($crate::conformance::Rig::sqlite()); })*
+        }
+    };
+}
+use on_every_store;

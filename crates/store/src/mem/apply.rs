@@ -1,0 +1,170 @@
+//! A batch checked against the rows, then applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kapelle_core::{PayloadId, RunId, TaskId, task::Task};
+
+use super::state::{State, place, row};
+use crate::{
+    batch::Batch,
+    contract::{Commit, Conflicts},
+    error::StoreError,
+    rows::RunRow,
+};
+
+impl State {
+    /// Writes the whole batch, or nothing.
+    pub fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
+        let mut conflicts = Conflicts::default();
+        self.check_write_once(batch, &mut conflicts);
+        self.check_runs(batch, &mut conflicts);
+        self.check_tasks(batch, &mut conflicts);
+        self.check_histories(batch, &mut conflicts);
+        if let Some(conflict) = conflicts.into_commit() {
+            return Ok(conflict);
+        }
+        self.check_references(batch)?;
+        self.apply(batch);
+        Ok(Commit::Committed)
+    }
+
+    fn check_write_once(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
+        let mut payloads = BTreeSet::new();
+        for (id, _) in &batch.payloads {
+            conflicts.other |= self.payloads.contains_key(id) || !payloads.insert(id);
+        }
+        let mut versions = BTreeSet::new();
+        let mut numbers = BTreeSet::new();
+        for row in &batch.versions {
+            let number = (row.tenant, row.workflow.clone(), row.number);
+            conflicts.other |= self.versions.contains_key(&row.id) || !versions.insert(row.id);
+            conflicts.other |= self.numbers.contains(&number) || !numbers.insert(number);
+        }
+        let mut keys = BTreeSet::new();
+        for row in &batch.keys {
+            let key = (row.tenant, row.key.clone());
+            conflicts.other |= self.keys.contains_key(&key) || !keys.insert(key);
+        }
+    }
+
+    fn check_runs(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
+        let mut written: BTreeMap<RunId, u32> = BTreeMap::new();
+        for write in &batch.runs {
+            let id = write.run.id;
+            let found = written.get(&id).copied().or_else(|| self.runs.get(&id).map(|run| run.revision));
+            if found == write.expected {
+                written.insert(id, write.run.revision);
+            } else {
+                conflicts.runs.insert(id);
+            }
+        }
+    }
+
+    fn check_tasks(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
+        let mut written: BTreeMap<TaskId, u32> = BTreeMap::new();
+        let mut places = BTreeSet::new();
+        for write in &batch.tasks {
+            let id = write.task.id;
+            let found = written.get(&id).copied().or_else(|| self.tasks.get(&id).map(|task| task.revision));
+            if found != write.expected {
+                conflicts.tasks.insert(id);
+                continue;
+            }
+            if let (None, Some(place)) = (write.expected, place(write.task))
+                && (self.steps.contains_key(&place) || !places.insert(place))
+            {
+                conflicts.tasks.insert(id);
+                conflicts.runs.insert(place.0);
+                continue;
+            }
+            written.insert(id, write.task.revision);
+        }
+    }
+
+    fn check_histories(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
+        let mut attempts = BTreeSet::new();
+        for row in &batch.attempts {
+            let key = (row.task, row.epoch);
+            if self.attempts.contains_key(&key) || !attempts.insert(key) {
+                conflicts.tasks.insert(row.task);
+            }
+        }
+        let mut entries = BTreeSet::new();
+        for entry in &batch.journal {
+            let key = (entry.run, entry.seq);
+            if self.journal.contains_key(&key) || !entries.insert(key) {
+                conflicts.runs.insert(entry.run);
+            }
+        }
+    }
+
+    /// What a database checks as foreign keys.
+    fn check_references(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let tasks: BTreeSet<TaskId> = batch.tasks.iter().map(|write| write.task.id).collect();
+        let runs: BTreeSet<RunId> = batch.runs.iter().map(|write| write.run.id).collect();
+        let payloads: BTreeSet<PayloadId> = batch.payloads.iter().map(|(id, _)| *id).collect();
+        let payload_is_there = |payload| match row(payload) {
+            Some(id) => self.payloads.contains_key(&id) || payloads.contains(&id),
+            None => true,
+        };
+        let run_is_there = |run| self.runs.contains_key(&run) || runs.contains(&run);
+        let task_is_there = |task| self.tasks.contains_key(&task) || tasks.contains(&task);
+        let mut whole = true;
+        for write in &batch.tasks {
+            whole &= payload_is_there(&write.task.input);
+            whole &= write.task.origin.is_none_or(|origin| run_is_there(origin.run));
+            if let kapelle_core::task::TaskState::Succeeded { output, .. } = &write.task.state {
+                whole &= payload_is_there(output);
+            }
+        }
+        for write in &batch.runs {
+            let version = write.run.version;
+            whole &= self.versions.contains_key(&version) || batch.versions.iter().any(|row| row.id == version);
+            whole &= payload_is_there(&write.run.inputs);
+            if let kapelle_core::run::RunStatus::Succeeded { outputs, .. } = &write.run.status {
+                whole &= payload_is_there(outputs);
+            }
+        }
+        whole &= batch.attempts.iter().all(|row| task_is_there(row.task));
+        whole &= batch.journal.iter().all(|entry| run_is_there(entry.run));
+        if whole { Ok(()) } else { Err(StoreError::Database("a row refers to one that does not exist".to_owned())) }
+    }
+
+    fn apply(&mut self, batch: &Batch<'_>) {
+        self.payloads.extend(batch.payloads.iter().cloned());
+        for row in &batch.versions {
+            self.numbers.insert((row.tenant, row.workflow.clone(), row.number));
+            self.versions.insert(row.id, row.clone());
+        }
+        for row in &batch.keys {
+            self.keys.insert((row.tenant, row.key.clone()), row.clone());
+        }
+        for write in &batch.runs {
+            let mut row = RunRow::from(write.run);
+            if let (Some(_), Some(old)) = (write.expected, self.runs.get(&row.id)) {
+                (row.tenant, row.version) = (old.tenant, old.version);
+                (row.workflow, row.inputs) = (old.workflow.clone(), old.inputs.clone());
+            }
+            self.put_run(row);
+        }
+        for write in &batch.tasks {
+            let old = write.expected.and_then(|_| self.tasks.get(&write.task.id));
+            self.put_task(old.map_or_else(|| write.task.clone(), |old| moved(old, write.task)));
+        }
+        self.attempts.extend(batch.attempts.iter().map(|row| ((row.task, row.epoch), row.clone())));
+        let entries = batch.journal.iter().map(|entry| ((entry.run, entry.seq), (entry.at, entry.event.clone())));
+        self.journal.extend(entries);
+    }
+}
+
+/// What was submitted stays as it was; the rest moves on.
+fn moved(old: &Task, new: &Task) -> Task {
+    Task {
+        state: new.state.clone(),
+        epoch: new.epoch,
+        failures: new.failures,
+        crashes: new.crashes,
+        revision: new.revision,
+        ..old.clone()
+    }
+}

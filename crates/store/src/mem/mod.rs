@@ -1,0 +1,13 @@
+//! The store that keeps nothing: for tests and the simulation. Several handles may share one state, as several servers
+//! share one database, and each handle can be told to fail in ways a database fails.
+
+mod apply;
+mod fault;
+mod prune;
+mod reader;
+mod state;
+mod store;
+
+pub use fault::Fault;
+pub use reader::MemReader;
+pub use store::MemStore;

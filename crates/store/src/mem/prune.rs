@@ -1,0 +1,60 @@
+//! Deleting what is past its retention, in pieces.
+
+use kapelle_core::RunId;
+
+use super::state::State;
+use crate::contract::{Pruned, Retention};
+
+impl State {
+    /// One piece.
+    pub fn prune(&mut self, retention: Retention) -> Pruned {
+        let mut left = retention.most;
+        let mut pruned = Pruned::default();
+        let mut keys: Vec<_> = self.keys.values().filter(|row| row.until < retention.keys_before).cloned().collect();
+        keys.sort_unstable_by(|a, b| (a.until, a.tenant, &a.key).cmp(&(b.until, b.tenant, &b.key)));
+        for row in keys.into_iter().take(left as usize) {
+            self.keys.remove(&(row.tenant, row.key));
+            left -= 1;
+        }
+        while left > 0 {
+            let Some(&(ended, id)) = self.ended_tasks.first() else { break };
+            if ended >= retention.tasks_before {
+                break;
+            }
+            self.delete_task(id);
+            pruned.tasks += 1;
+            left -= 1;
+        }
+        while left > 0 {
+            let Some(&(ended, run)) = self.ended_runs.first() else { break };
+            if ended >= retention.runs_before {
+                break;
+            }
+            self.prune_run(run, &mut left, &mut pruned);
+        }
+        pruned.more = left == 0;
+        pruned
+    }
+
+    fn prune_run(&mut self, run: RunId, left: &mut u32, pruned: &mut Pruned) {
+        let from = (run, kapelle_core::run::ScopeId(0), kapelle_core::run::Slot(0));
+        let steps = self.steps.range(from..).take_while(|(place, _)| place.0 == run);
+        let steps: Vec<_> = steps.map(|(_, task)| *task).take(*left as usize).collect();
+        for task in steps {
+            self.delete_task(task);
+            pruned.tasks += 1;
+            *left -= 1;
+        }
+        let entries = self.journal.range((run, 0)..=(run, u64::MAX));
+        let entries: Vec<_> = entries.map(|(key, _)| *key).take(*left as usize).collect();
+        for key in entries {
+            self.journal.remove(&key);
+            *left -= 1;
+        }
+        if *left > 0 {
+            self.delete_run(run);
+            pruned.runs += 1;
+            *left -= 1;
+        }
+    }
+}

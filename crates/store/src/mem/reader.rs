@@ -1,0 +1,131 @@
+//! The reading side.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kapelle_core::{
+    Name, PayloadId, RunId, TaskId, TenantId,
+    task::{Attempt, StateKind, Task, TaskState},
+};
+
+use super::state::State;
+use crate::{
+    batch::{JournalEntry, PayloadBody, VersionRow},
+    contract::Reader,
+    error::StoreError,
+    rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+};
+
+/// A reader of a state in memory.
+#[derive(Debug, Clone)]
+pub struct MemReader {
+    state: Arc<Mutex<State>>,
+}
+
+/// The most that one page holds.
+const PAGE_MOST: u32 = 1_000;
+
+impl MemReader {
+    pub(super) fn new(state: Arc<Mutex<State>>) -> MemReader {
+        MemReader { state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wanted(task: &Task, filter: &TaskFilter) -> bool {
+    filter.state.is_none_or(|state| task.state.kind() == state)
+        && filter.queue.as_ref().is_none_or(|queue| task.queue == *queue)
+        && filter.worker.as_ref().is_none_or(|worker| task.worker == *worker)
+        && (filter.steps || task.origin.is_none())
+        && (!filter.dead || matches!(task.state, TaskState::Failed { dead: true, .. }))
+}
+
+fn most(page: Page) -> usize {
+    page.most.min(PAGE_MOST) as usize
+}
+
+impl Reader for MemReader {
+    fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.state().tasks.get(&id).filter(|task| task.tenant == tenant).cloned())
+    }
+
+    fn payload(&self, id: PayloadId) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.state().payloads.get(&id) {
+            None => Ok(None),
+            Some(PayloadBody::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+            Some(PayloadBody::File { sha256, .. }) => {
+                Err(StoreError::Io { path: sha256.into(), message: "a store in memory has no files".to_owned() })
+            }
+        }
+    }
+
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>, StoreError> {
+        Ok(self.state().attempts.range((id, 0)..=(id, u32::MAX)).map(|(_, attempt)| attempt.clone()).collect())
+    }
+
+    fn tasks(&self, tenant: TenantId, filter: &TaskFilter, page: Page) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let before = TaskId(page.before.unwrap_or(i64::MAX));
+        let tasks = state.tasks.range(..before).rev().map(|(_, task)| task);
+        Ok(tasks.filter(|task| task.tenant == tenant && wanted(task, filter)).take(most(page)).cloned().collect())
+    }
+
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.state().runs.get(&id).filter(|run| run.tenant == tenant).cloned())
+    }
+
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<RunRow>, StoreError> {
+        let state = self.state();
+        let before = RunId(page.before.unwrap_or(i64::MAX));
+        let runs = state.runs.range(..before).rev().map(|(_, run)| run).filter(|run| run.tenant == tenant);
+        let runs = runs.filter(|run| filter.workflow.as_ref().is_none_or(|workflow| run.workflow == *workflow));
+        let runs = runs.filter(|run| !filter.open || !run.status.kind().is_terminal());
+        Ok(runs.take(most(page)).cloned().collect())
+    }
+
+    fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let behind = state.tasks.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, task)| task);
+        let steps = behind.filter(|task| task.origin.is_some_and(|origin| origin.run == run));
+        Ok(steps.take(most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError> {
+        let state = self.state();
+        let entries = state.journal.range((run, from)..=(run, u64::MAX)).take(most.min(PAGE_MOST) as usize);
+        let entry = |(&(run, seq), (at, event)): (&(RunId, u64), &(_, _))| JournalEntry {
+            run,
+            seq,
+            at: *at,
+            event: kapelle_core::run::RunEvent::clone(event),
+        };
+        Ok(entries.map(entry).collect())
+    }
+
+    fn version(&self, tenant: TenantId, id: i64) -> Result<Option<VersionRow>, StoreError> {
+        Ok(self.state().versions.get(&id).filter(|row| row.tenant == tenant).cloned())
+    }
+
+    fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError> {
+        let state = self.state();
+        let rows = state.versions.range(..page.before.unwrap_or(i64::MAX)).rev().map(|(_, row)| row);
+        let rows = rows.filter(|row| row.tenant == tenant && workflow.is_none_or(|name| row.workflow == *name));
+        Ok(rows.take(most(page)).cloned().collect())
+    }
+
+    fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
+        let state = self.state();
+        let mut counts: BTreeMap<(Name, Name, StateKind), u64> = BTreeMap::new();
+        for task in state.tasks.values().filter(|task| task.tenant == tenant && !task.state.kind().is_terminal()) {
+            *counts.entry((task.queue.clone(), task.worker.clone(), task.state.kind())).or_default() += 1;
+        }
+        let counts = counts.into_iter();
+        Ok(counts.map(|((queue, worker, state), tasks)| LaneCount { queue, worker, state, tasks }).collect())
+    }
+}

@@ -1,0 +1,194 @@
+//! The writing side.
+
+use std::{
+    fmt,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kapelle_core::{
+    Name, RunId, TaskId, TenantId, Timestamp,
+    run::StepRow,
+    task::{HoldReason, Rank, Task},
+};
+
+use super::{
+    fault::{Fault, Plan},
+    reader::MemReader,
+    state::State,
+};
+use crate::{
+    batch::{Batch, KeyRow, VersionRow},
+    contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
+    error::StoreError,
+    rows::RunRow,
+};
+
+/// A handle on a state in memory. Handles from [`MemStore::share`] write to the same state, with revisions as the only
+/// fence between them.
+#[derive(Default)]
+pub struct MemStore {
+    state: Arc<Mutex<State>>,
+    plan: Option<Plan>,
+    commits: u64,
+}
+
+impl fmt::Debug for MemStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemStore").field("commits", &self.commits).finish_non_exhaustive()
+    }
+}
+
+impl MemStore {
+    /// An empty state and the first handle on it.
+    #[must_use]
+    pub fn new() -> MemStore {
+        MemStore::default()
+    }
+
+    /// Another handle on the same state, without planned faults.
+    #[must_use]
+    pub fn share(&self) -> MemStore {
+        MemStore { state: Arc::clone(&self.state), plan: None, commits: 0 }
+    }
+
+    /// The handle with a plan of faults: asked at each commit with its number on this handle, from 0 on.
+    #[must_use]
+    pub fn with_faults(mut self, plan: impl FnMut(u64) -> Fault + Send + 'static) -> MemStore {
+        self.plan = Some(Box::new(plan));
+        self
+    }
+
+    /// A reader of the same state.
+    #[must_use]
+    pub fn reader(&self) -> MemReader {
+        MemReader::new(Arc::clone(&self.state))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cloned<'a>(state: &'a State, ids: impl Iterator<Item = &'a TaskId>, most: u32) -> Vec<Task> {
+    ids.filter_map(|id| state.tasks.get(id)).take(most as usize).cloned().collect()
+}
+
+/// What a batch meets when everything in it changed meanwhile.
+fn total_conflict(batch: &Batch<'_>) -> Commit {
+    Commit::Conflict {
+        tasks: batch.tasks.iter().map(|write| write.task.id).collect(),
+        runs: batch.runs.iter().map(|write| write.run.id).collect(),
+        other: !batch.keys.is_empty() || !batch.versions.is_empty(),
+    }
+}
+
+impl Store for MemStore {
+    fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError> {
+        let mut state = self.state();
+        let next = &mut state.next[kind as usize];
+        let first = *next;
+        *next += i64::from(n);
+        Ok(first)
+    }
+
+    fn task(&mut self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.state().tasks.get(&id).cloned())
+    }
+
+    fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
+        let state = self.state();
+        let Some(row) = state.runs.get(&id).cloned() else { return Ok(None) };
+        let from = (id, kapelle_core::run::ScopeId(0), kapelle_core::run::Slot(0));
+        let steps = state.steps.range(from..).take_while(|(place, _)| place.0 == id);
+        let steps = steps.filter_map(|(&(_, scope, slot), task)| {
+            let state = state.tasks.get(task)?.state.kind();
+            Some(StepRow { scope, slot, task: *task, state })
+        });
+        Ok(Some((row, steps.collect())))
+    }
+
+    fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError> {
+        Ok(self.state().versions.get(&id).cloned())
+    }
+
+    fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError> {
+        let state = self.state();
+        let of = state.versions.values().filter(|row| row.tenant == tenant && row.workflow == *workflow);
+        Ok(of.max_by_key(|row| row.number).cloned())
+    }
+
+    fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
+        let mut state = self.state();
+        let id = (tenant, Arc::from(key));
+        let Some(row) = state.keys.get(&id) else { return Ok(None) };
+        if row.until >= now {
+            return Ok(Some(row.clone()));
+        }
+        state.keys.remove(&id);
+        Ok(None)
+    }
+
+    fn lanes(&mut self) -> Result<Vec<Lane>, StoreError> {
+        Ok(self.state().ready.keys().cloned().collect())
+    }
+
+    fn ready(&mut self, lane: &Lane, after: Option<(Rank, TaskId)>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let Some(ready) = state.ready.get(lane) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(cloned(&state, ready.range((from, Bound::Unbounded)).map(|(_, id)| id), most))
+    }
+
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let number = reason as u8;
+        let held = state.held.range((number, Rank::MIN, TaskId(i64::MIN))..=(number, Rank::MAX, TaskId(i64::MAX)));
+        let tasks = held.filter_map(|(_, _, id)| state.tasks.get(id));
+        let wanted = tasks.filter(|task| key.is_none_or(|key| task.key.as_ref() == Some(key)));
+        Ok(wanted.take(most as usize).cloned().collect())
+    }
+
+    fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
+        let state = self.state();
+        Ok(state.due.range(..=(now, TaskId(i64::MAX))).take(most as usize).map(|(_, id)| *id).collect())
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().due.first().map(|(at, _)| *at))
+    }
+
+    fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let behind = state.running.range((Bound::Excluded(after), Bound::Unbounded));
+        Ok(cloned(&state, behind, most))
+    }
+
+    fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
+        let state = self.state();
+        let behind = state.open_runs.range((Bound::Excluded(after), Bound::Unbounded));
+        Ok(behind.take(most as usize).copied().collect())
+    }
+
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
+        batch.check()?;
+        let number = self.commits;
+        self.commits += 1;
+        let fault = self.plan.as_mut().map_or(Fault::None, |plan| plan(number));
+        let failed = |what: &str| Err(StoreError::Database(format!("a planned fault of commit {number}: {what}")));
+        match fault {
+            Fault::None => self.state().commit(batch),
+            Fault::Conflict => Ok(total_conflict(batch)),
+            Fault::Fail => failed("not written"),
+            Fault::Full => Err(StoreError::Full("memory".into())),
+            Fault::ExecuteAndFail => match self.state().commit(batch)? {
+                Commit::Committed => failed("written, and the answer lost"),
+                conflict => Ok(conflict),
+            },
+        }
+    }
+
+    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
+        Ok(self.state().prune(retention))
+    }
+}

@@ -1,0 +1,123 @@
+//! One turn as one transaction.
+
+use rusqlite::{Connection, Error, ffi};
+
+use super::{
+    attempt,
+    fault::{Sql, Trouble},
+    ids::Ids,
+    journal, key,
+    names::Names,
+    payload, run, task, version,
+};
+use crate::{
+    batch::Batch,
+    contract::{Commit, Conflicts},
+};
+
+/// Runs one of the statements that begin and end a transaction.
+pub(super) fn control(conn: &Connection, sql: &str) -> Sql<()> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// Undoes the transaction under way, if there still is one: SQLite itself has undone it after some faults.
+pub(super) fn roll_back(conn: &Connection) -> Sql<()> {
+    if conn.is_autocommit() { Ok(()) } else { control(conn, "ROLLBACK") }
+}
+
+/// Writes a batch. On anything but [`Commit::Committed`] the transaction may still be open, and the caller undoes it.
+pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batch<'_>) -> Sql<Commit> {
+    control(conn, "BEGIN IMMEDIATE")?;
+    let mut conflicts = Conflicts::default();
+    ids.save(conn)?;
+    write_once(conn, names, batch, &mut conflicts)?;
+    write_runs(conn, names, batch, &mut conflicts)?;
+    write_tasks(conn, names, batch, &mut conflicts)?;
+    write_histories(conn, batch, &mut conflicts)?;
+    if let Some(conflict) = conflicts.into_commit() {
+        return Ok(conflict);
+    }
+    control(conn, "COMMIT")?;
+    Ok(Commit::Committed)
+}
+
+/// Whether a new row could be written. A row that points at one which met a conflict cannot be, which is no fault.
+fn written(result: Sql<()>, conflicts: &Conflicts) -> Sql<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(trouble) if trouble.is_taken() => Ok(false),
+        Err(Trouble::Sqlite(Error::SqliteFailure(error, _)))
+            if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY && !conflicts.is_empty() =>
+        {
+            Ok(true)
+        }
+        Err(trouble) => Err(trouble),
+    }
+}
+
+fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
+    for (id, body) in &batch.payloads {
+        conflicts.other |= !written(payload::insert(conn, *id, body), conflicts)?;
+    }
+    for row in &batch.versions {
+        conflicts.other |= !written(version::insert(conn, names, row), conflicts)?;
+    }
+    for row in &batch.keys {
+        conflicts.other |= !written(key::insert(conn, row), conflicts)?;
+    }
+    Ok(())
+}
+
+fn write_runs(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
+    for write in &batch.runs {
+        let done = match write.expected {
+            None => written(run::insert(conn, names, write.run), conflicts)?,
+            Some(expected) => run::update(conn, write.run, expected)?,
+        };
+        if !done {
+            conflicts.runs.insert(write.run.id);
+        }
+    }
+    Ok(())
+}
+
+fn write_tasks(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
+    if batch.tasks.is_empty() {
+        return Ok(());
+    }
+    let mut writer = task::Writer::new(conn)?;
+    for write in &batch.tasks {
+        let task = write.task;
+        let done = match write.expected {
+            Some(expected) => writer.update(task, expected)?,
+            None => {
+                let result = writer.insert(conn, names, task);
+                if let (Err(trouble), Some(origin)) = (&result, task.origin)
+                    && trouble.is_taken_twice()
+                {
+                    conflicts.runs.insert(origin.run);
+                }
+                written(result, conflicts)?
+            }
+        };
+        if !done {
+            conflicts.tasks.insert(task.id);
+        }
+    }
+    Ok(())
+}
+
+fn write_histories(conn: &Connection, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
+    for row in &batch.attempts {
+        if !written(attempt::insert(conn, row), conflicts)? {
+            conflicts.tasks.insert(row.task);
+        }
+    }
+    for entry in &batch.journal {
+        if !written(journal::insert(conn, entry), conflicts)? {
+            conflicts.runs.insert(entry.run);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! The sequences of ids. What was drawn is written down in the transaction that first uses it, so a crash may leave a
+//! gap of one turn and never hands a number out twice.
+
+use rusqlite::Connection;
+
+use super::fault::{Sql, Trouble};
+use crate::contract::IdKind;
+
+/// The next number of each sequence, here and in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ids {
+    next: [i64; 4],
+    stored: [i64; 4],
+}
+
+impl Ids {
+    /// As the database has them.
+    pub fn load(conn: &Connection) -> Sql<Ids> {
+        let mut next = [0; 4];
+        let mut query = conn.prepare_cached("SELECT kind, next FROM sequence")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind: i64 = row.get(0)?;
+            let slot = usize::try_from(kind).ok().and_then(|kind| next.get_mut(kind));
+            let Some(slot) = slot else { return Err(Trouble::Damaged(format!("sequence {kind} is unknown"))) };
+            *slot = row.get(1)?;
+        }
+        if next.contains(&0) {
+            return Err(Trouble::Damaged("a sequence of ids is missing".to_owned()));
+        }
+        Ok(Ids { next, stored: next })
+    }
+
+    /// Draws `n` consecutive numbers and gives the first.
+    pub fn draw(&mut self, kind: IdKind, n: u32) -> Option<i64> {
+        let next = &mut self.next[kind as usize];
+        let first = *next;
+        *next = first.checked_add(i64::from(n))?;
+        Some(first)
+    }
+
+    /// Writes down what was drawn since the last time. Part of a transaction.
+    pub fn save(&self, conn: &Connection) -> Sql<()> {
+        for (kind, (next, stored)) in self.next.iter().zip(self.stored).enumerate() {
+            if *next != stored {
+                let mut update = conn.prepare_cached("UPDATE sequence SET next = ?2 WHERE kind = ?1")?;
+                update.execute((kind as i64, next))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// That transaction was committed.
+    pub fn saved(&mut self) {
+        self.stored = self.next;
+    }
+}

@@ -1,0 +1,54 @@
+//! Idempotency keys.
+
+use std::sync::Arc;
+
+use kapelle_core::{RunId, TaskId, TenantId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    commit::control,
+    fault::{Sql, Trouble},
+    ids::Ids,
+};
+use crate::batch::{KeyReply, KeyRow};
+
+const TASKS: i64 = 0;
+const RUN: i64 = 1;
+
+/// A new row. Part of a transaction.
+pub(super) fn insert(conn: &Connection, key: &KeyRow) -> Sql<()> {
+    let (kind, first, count) = match key.reply {
+        KeyReply::Tasks(first, count) => (TASKS, first.0, count),
+        KeyReply::Run(run) => (RUN, run.0, 1),
+    };
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO idempotency (tenant, key, body, kind, first, count, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    insert.execute(params![key.tenant.0, &*key.key, key.body, kind, first, count, key.until.0])?;
+    Ok(())
+}
+
+/// What a key stands for, whether its time is over or not.
+pub(super) fn one(conn: &Connection, tenant: TenantId, key: &str) -> Sql<Option<KeyRow>> {
+    let mut query =
+        conn.prepare_cached("SELECT body, kind, first, count, until FROM idempotency WHERE tenant = ?1 AND key = ?2")?;
+    let row: Option<([u8; 32], i64, i64, u32, i64)> = query
+        .query_row((tenant.0, key), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .optional()?;
+    let Some((body, kind, first, count, until)) = row else { return Ok(None) };
+    let reply = match kind {
+        TASKS => KeyReply::Tasks(TaskId(first), count),
+        RUN => KeyReply::Run(RunId(first)),
+        other => return Err(Trouble::Damaged(format!("an idempotency key is of unknown kind {other}"))),
+    };
+    Ok(Some(KeyRow { tenant, key: Arc::from(key), body, reply, until: Timestamp(until) }))
+}
+
+/// Forgets a key whose time is over, so that it can be used again. A transaction of its own, which is rare.
+pub(super) fn forget(conn: &Connection, ids: &Ids, key: &KeyRow) -> Sql<()> {
+    control(conn, "BEGIN IMMEDIATE")?;
+    ids.save(conn)?;
+    let mut delete = conn.prepare_cached("DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 AND until = ?3")?;
+    delete.execute((key.tenant.0, &*key.key, key.until.0))?;
+    control(conn, "COMMIT")
+}

@@ -1,0 +1,31 @@
+//! The store that lasts: one SQLite database in a folder, one file per noun.
+//!
+//! The writing connection belongs to the engine's loop. Readers have connections of their own, which see committed
+//! data only and never hold a snapshot for long. A turn is one transaction; its writes are synced before
+//! [`crate::Store::commit`] returns.
+
+mod attempt;
+mod columns;
+mod commit;
+mod fault;
+mod ids;
+mod journal;
+mod key;
+mod lock;
+mod names;
+mod open;
+mod payload;
+mod pool;
+mod prune;
+mod reader;
+mod run;
+mod schema;
+mod store;
+mod task;
+mod task_queries;
+mod version;
+
+pub use open::OpenOptions;
+pub use reader::SqliteReader;
+pub use schema::SCHEMA;
+pub use store::SqliteStore;

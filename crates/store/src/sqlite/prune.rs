@@ -1,0 +1,107 @@
+//! Deleting what is past its retention, in pieces.
+
+use kapelle_core::RunId;
+use rusqlite::{Connection, params};
+
+use super::{
+    commit::control,
+    fault::{Sql, Trouble},
+    ids::Ids,
+};
+use crate::contract::{Pruned, Retention};
+
+/// One piece as one transaction.
+pub(super) fn turn(conn: &Connection, ids: &Ids, retention: Retention) -> Sql<Pruned> {
+    control(conn, "BEGIN IMMEDIATE")?;
+    // Numbers drawn for rows that were never written stay used, also when the newest rows go now.
+    ids.save(conn)?;
+    let mut pruned = Pruned::default();
+    let mut left = retention.most;
+    keys(conn, retention, &mut left)?;
+    tasks(conn, retention, &mut left, &mut pruned)?;
+    runs(conn, retention, &mut left, &mut pruned)?;
+    pruned.more = left == 0;
+    control(conn, "COMMIT")?;
+    Ok(pruned)
+}
+
+fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM idempotency WHERE (tenant, key) IN (SELECT tenant, key FROM idempotency \
+         WHERE until < ?1 ORDER BY until, tenant, key LIMIT ?2)",
+    )?;
+    let deleted = delete.execute(params![retention.keys_before.0, *left])?;
+    take(left, deleted);
+    Ok(())
+}
+
+fn tasks(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pruned) -> Sql<()> {
+    let sql = "SELECT id, input_id, output_id FROM task INDEXED BY task_ended \
+               WHERE ended_at < ?1 AND ended_at IS NOT NULL AND run IS NULL ORDER BY ended_at, id LIMIT ?2";
+    let deleted = delete_tasks(conn, sql, retention.tasks_before.0, *left)?;
+    take(left, deleted);
+    pruned.tasks += deleted as u64;
+    Ok(())
+}
+
+fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pruned) -> Sql<()> {
+    let mut oldest = conn.prepare_cached(
+        "SELECT id, inputs_id, outputs_id FROM run WHERE ended_at < ?1 ORDER BY ended_at, id LIMIT 1",
+    )?;
+    while *left > 0 {
+        let mut rows = oldest.query([retention.runs_before.0])?;
+        let Some(row) = rows.next()? else { break };
+        let run = RunId(row.get(0)?);
+        let payloads: [Option<i64>; 2] = [row.get(1)?, row.get(2)?];
+        drop(rows);
+        let sql = "SELECT id, input_id, output_id FROM task WHERE run = ?1 ORDER BY scope, slot LIMIT ?2";
+        let steps = delete_tasks(conn, sql, run.0, *left)?;
+        take(left, steps);
+        pruned.tasks += steps as u64;
+        let mut journal = conn.prepare_cached(
+            "DELETE FROM journal WHERE run = ?1 AND seq IN \
+             (SELECT seq FROM journal WHERE run = ?1 ORDER BY seq LIMIT ?2)",
+        )?;
+        let entries = journal.execute((run.0, *left))?;
+        take(left, entries);
+        if *left > 0 {
+            conn.prepare_cached("DELETE FROM run WHERE id = ?1")?.execute([run.0])?;
+            payloads.into_iter().flatten().try_for_each(|payload| delete_payload(conn, payload))?;
+            take(left, 1);
+            pruned.runs += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the tasks of a query, with their attempts and payloads.
+fn delete_tasks(conn: &Connection, sql: &str, bound: i64, most: u32) -> Sql<usize> {
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map((bound, most), |row| Ok((row.get(0)?, [row.get(1)?, row.get(2)?])))?;
+    let found: Vec<(i64, [Option<i64>; 2])> = rows.collect::<Result<_, _>>()?;
+    let mut attempts = conn.prepare_cached("DELETE FROM attempt WHERE task = ?1")?;
+    let mut task = conn.prepare_cached("DELETE FROM task WHERE id = ?1")?;
+    for (id, payloads) in &found {
+        attempts.execute([id])?;
+        task.execute([id])?;
+        payloads.iter().flatten().try_for_each(|payload| delete_payload(conn, *payload))?;
+    }
+    Ok(found.len())
+}
+
+/// Deletes a payload that nothing refers to any more.
+fn delete_payload(conn: &Connection, id: i64) -> Result<(), Trouble> {
+    conn.prepare_cached(
+        "DELETE FROM payload WHERE id = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM task WHERE input_id = ?1) \
+         AND NOT EXISTS (SELECT 1 FROM task WHERE output_id = ?1) \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE inputs_id = ?1) \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE outputs_id = ?1)",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
+fn take(left: &mut u32, deleted: usize) {
+    *left = left.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
+}

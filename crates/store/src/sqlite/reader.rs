@@ -1,0 +1,105 @@
+//! The reading side.
+
+use std::{path::Path, sync::Arc};
+
+use kapelle_core::{
+    Name, PayloadId, RunId, TaskId, TenantId,
+    task::{Attempt, Task},
+};
+
+use super::{attempt, journal, payload, pool::Pool, run, task_queries, version};
+use crate::{
+    batch::{JournalEntry, PayloadBody, VersionRow},
+    blobs::Blobs,
+    contract::Reader,
+    error::StoreError,
+    rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+};
+
+/// The reading connections of a folder. Clones share them.
+#[derive(Debug, Clone)]
+pub struct SqliteReader {
+    pool: Arc<Pool>,
+    blobs: Blobs,
+}
+
+impl SqliteReader {
+    pub(super) fn new(pool: Pool, blobs: Blobs) -> SqliteReader {
+        SqliteReader { pool: Arc::new(pool), blobs }
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.pool.path()
+    }
+
+    /// The files of the folder.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Checks the whole database; takes seconds on a large one.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with what was noticed first.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let found: String =
+            self.pool.long_query(|conn| Ok(conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?))?;
+        if found == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::Damaged { path: self.path().to_owned(), message: found })
+    }
+}
+
+impl Reader for SqliteReader {
+    fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::one_of(conn, names, tenant, id))
+    }
+
+    fn payload(&self, id: PayloadId) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.pool.query(|conn, _| payload::one(conn, id))? {
+            None => Ok(None),
+            Some(PayloadBody::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+            Some(PayloadBody::File { sha256, .. }) => self.blobs.read(&sha256).map(Some),
+        }
+    }
+
+    fn attempts(&self, id: TaskId) -> Result<Vec<Attempt>, StoreError> {
+        self.pool.query(|conn, _| attempt::of(conn, id))
+    }
+
+    fn tasks(&self, tenant: TenantId, filter: &TaskFilter, page: Page) -> Result<Vec<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::page(conn, names, tenant, filter, page))
+    }
+
+    fn run(&self, tenant: TenantId, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        self.pool.query(|conn, names| run::one_of(conn, names, tenant, id))
+    }
+
+    fn runs(&self, tenant: TenantId, filter: &RunFilter, page: Page) -> Result<Vec<RunRow>, StoreError> {
+        self.pool.query(|conn, names| run::page(conn, names, tenant, filter, page))
+    }
+
+    fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::steps(conn, names, run, after, most.min(1_000)))
+    }
+
+    fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError> {
+        self.pool.query(|conn, _| journal::from(conn, run, from, most.min(1_000)))
+    }
+
+    fn version(&self, tenant: TenantId, id: i64) -> Result<Option<VersionRow>, StoreError> {
+        self.pool.query(|conn, names| version::one_of(conn, names, tenant, id))
+    }
+
+    fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError> {
+        self.pool.query(|conn, names| version::page(conn, names, tenant, workflow, page))
+    }
+
+    fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
+        self.pool.query(|conn, names| task_queries::open_counts(conn, names, tenant))
+    }
+}

@@ -1,0 +1,40 @@
+//! The schema and its migrations.
+
+use rusqlite::Connection;
+
+use super::{
+    commit::control,
+    fault::{Sql, Trouble},
+};
+
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_tasks_and_runs.sql")];
+
+/// The schema that this program writes. A newer one is refused, an older one brought up to it when opened for writing.
+pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
+
+/// Marks the file as ours: "Kapl".
+const APPLICATION: i64 = 0x4b61_706c;
+
+/// The schema of a database; 0 for an empty one.
+pub(super) fn found(conn: &Connection) -> Sql<i64> {
+    let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let schema: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let empty = application == 0 && schema == 0 && tables == 0;
+    if application != APPLICATION && !empty {
+        return Err(Trouble::Refused("the file is a database of another program".to_owned()));
+    }
+    Ok(schema)
+}
+
+/// Brings the schema up to date, a migration a transaction: a crash leaves a whole schema, and the next start goes on.
+pub(super) fn migrate(conn: &Connection) -> Sql<()> {
+    let from = usize::try_from(found(conn)?).unwrap_or(usize::MAX);
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(from) {
+        control(conn, "BEGIN IMMEDIATE")?;
+        conn.execute_batch(migration)?;
+        conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {}", number + 1))?;
+        control(conn, "COMMIT")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! The writing side.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use kapelle_core::{
+    Name, RunId, TaskId, TenantId, Timestamp,
+    run::StepRow,
+    task::{HoldReason, Rank, Task},
+};
+use rusqlite::{Connection, config::DbConfig};
+
+use super::{
+    commit,
+    fault::{Sql, Trouble},
+    ids::Ids,
+    key,
+    lock::FolderLock,
+    names::Names,
+    prune, run, task_queries, version,
+};
+use crate::{
+    batch::{Batch, KeyRow, VersionRow},
+    contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
+    error::StoreError,
+    rows::RunRow,
+};
+
+/// The writing connection of a folder. There is one per folder at a time.
+#[derive(Debug)]
+pub struct SqliteStore {
+    pub(super) conn: Connection,
+    pub(super) names: Names,
+    pub(super) ids: Ids,
+    pub(super) log: WriteAheadLog,
+    /// Why nothing may be written any more.
+    pub(super) broken: Option<String>,
+    pub(super) path: PathBuf,
+    /// Declared last: given back only when the connection is closed.
+    pub(super) _lock: FolderLock,
+}
+
+/// How long the write-ahead log is, and at which length it is copied into the database.
+#[derive(Debug)]
+pub(super) struct WriteAheadLog {
+    /// Told by SQLite at every commit.
+    pub pages: Arc<AtomicU32>,
+    /// Copy from this length on.
+    pub limit: u32,
+    /// The length at which the next copy is tried: later than `limit` while a reader is in the way.
+    pub next: u32,
+}
+
+impl SqliteStore {
+    /// Runs a query on the writing connection.
+    fn query<T>(&mut self, query: impl FnOnce(&Connection, &mut Names) -> Sql<T>) -> Result<T, StoreError> {
+        query(&self.conn, &mut self.names).map_err(|trouble| trouble.explain(&self.path))
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        match &self.broken {
+            None => Ok(()),
+            Some(why) => Err(StoreError::Io {
+                path: self.path.clone(),
+                message: format!("nothing is written any more since this fault: {why}"),
+            }),
+        }
+    }
+
+    /// Runs a transaction and makes the memory of this side follow its end.
+    fn transaction<T>(&mut self, end: Sql<T>, kept: impl FnOnce(&T) -> bool) -> Result<T, StoreError> {
+        if let Ok(value) = &end
+            && kept(value)
+        {
+            self.names.committed();
+            self.ids.saved();
+            self.copy_log();
+            return end.map_err(|trouble| trouble.explain(&self.path));
+        }
+        self.names.rolled_back();
+        let undone = commit::roll_back(&self.conn);
+        if let Err(trouble) = &end
+            && trouble.is_fatal()
+        {
+            self.give_up(format!("{trouble:?}"));
+        }
+        if let Err(trouble) = undone {
+            self.give_up(format!("a turn could not be undone: {trouble:?}"));
+        }
+        end.map_err(|trouble| trouble.explain(&self.path))
+    }
+
+    /// After a failed sync the system may have dropped what was written and call the next sync a success, so there is
+    /// no next one: not even the copy of the log that closing would make.
+    fn give_up(&mut self, why: String) {
+        let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        self.broken.get_or_insert(why);
+    }
+
+    /// Copies the log into the database when it is long. The turn before it is safe either way, so a fault here is
+    /// told by the next one.
+    fn copy_log(&mut self) {
+        let pages = self.log.pages.load(Ordering::Relaxed);
+        if pages < self.log.limit {
+            self.log.next = self.log.limit;
+        }
+        if pages < self.log.next {
+            return;
+        }
+        let copied = self
+            .conn
+            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
+            .and_then(|mut pragma| pragma.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))));
+        match copied.map_err(Trouble::from) {
+            Ok((length, copied)) if copied >= length => self.log.next = self.log.limit,
+            Err(trouble) if trouble.is_fatal() => self.give_up(format!("{trouble:?}")),
+            // A reader is in the way, or the disk is full: the log grows a little before the next try.
+            _ => self.log.next = pages.saturating_add(self.log.limit / 4 + 1),
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError> {
+        self.usable()?;
+        self.ids.draw(kind, n).ok_or_else(|| StoreError::Database(format!("the sequence {kind:?} is used up")))
+    }
+
+    fn task(&mut self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.query(|conn, names| task_queries::one(conn, names, id))
+    }
+
+    fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
+        self.query(|conn, names| {
+            let Some(row) = run::one(conn, names, id)? else { return Ok(None) };
+            Ok(Some((row, task_queries::step_rows(conn, id)?)))
+        })
+    }
+
+    fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError> {
+        self.query(|conn, names| version::one(conn, names, id))
+    }
+
+    fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError> {
+        self.query(|conn, names| version::newest(conn, names, tenant, workflow))
+    }
+
+    fn key(&mut self, tenant: TenantId, text: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
+        let Some(row) = self.query(|conn, _| key::one(conn, tenant, text))? else { return Ok(None) };
+        if row.until >= now {
+            return Ok(Some(row));
+        }
+        self.usable()?;
+        let end = key::forget(&self.conn, &self.ids, &row);
+        self.transaction(end, |_| true)?;
+        Ok(None)
+    }
+
+    fn lanes(&mut self) -> Result<Vec<Lane>, StoreError> {
+        self.query(task_queries::lanes)
+    }
+
+    fn ready(&mut self, lane: &Lane, after: Option<(Rank, TaskId)>, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| task_queries::ready(conn, names, lane, after, most))
+    }
+
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| task_queries::held(conn, names, reason, key, most))
+    }
+
+    fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
+        self.query(|conn, _| task_queries::due(conn, now, most))
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.query(|conn, _| task_queries::next_due(conn))
+    }
+
+    fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| task_queries::running(conn, names, after, most))
+    }
+
+    fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
+        self.query(|conn, _| run::open(conn, after, most))
+    }
+
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
+        self.usable()?;
+        batch.check()?;
+        if batch.is_empty() {
+            return Ok(Commit::Committed);
+        }
+        let end = commit::turn(&self.conn, &mut self.names, &self.ids, batch);
+        self.transaction(end, |end| *end == Commit::Committed)
+    }
+
+    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
+        self.usable()?;
+        let end = prune::turn(&self.conn, &self.ids, retention);
+        self.transaction(end, |_| true)
+    }
+}

@@ -1,0 +1,221 @@
+//! What is asked of tasks, on the writing and the reading side.
+
+use kapelle_core::{
+    Name, RunId, TaskId, TenantId, Timestamp,
+    run::StepRow,
+    run::{ScopeId, Slot},
+    task::{HoldReason, Rank, StateKind, Task},
+};
+use rusqlite::{Connection, OptionalExtension, Params, types::ToSql};
+
+use super::{
+    columns::must,
+    fault::Sql,
+    names::Names,
+    task::{COLUMNS, decode},
+};
+use crate::{
+    contract::Lane,
+    rows::{LaneCount, Page, TaskFilter},
+};
+
+/// The tasks of a query: `SELECT <columns> FROM task <rest>`.
+fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params) -> Sql<Vec<Task>> {
+    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM task {rest}"))?;
+    let mut rows = query.query(params)?;
+    let mut tasks = Vec::new();
+    while let Some(row) = rows.next()? {
+        tasks.push(decode(conn, names, row)?);
+    }
+    Ok(tasks)
+}
+
+/// One task, of any tenant.
+pub(super) fn one(conn: &Connection, names: &mut Names, id: TaskId) -> Sql<Option<Task>> {
+    Ok(select(conn, names, "WHERE id = ?1", [id.0])?.pop())
+}
+
+/// One task of a tenant.
+pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id: TaskId) -> Sql<Option<Task>> {
+    Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
+}
+
+/// The lanes with ready tasks, each found by one search behind the one before.
+pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
+    let mut query = conn.prepare_cached(
+        "SELECT tenant, queue, worker FROM task INDEXED BY task_open \
+         WHERE state = 1 AND state < 10 AND (tenant, queue, worker) > (?1, ?2, ?3) \
+         ORDER BY tenant, queue, worker LIMIT 1",
+    )?;
+    let mut lanes = Vec::new();
+    let mut last: (u32, i64, i64) = (0, 0, 0);
+    while let Some(next) = query.query_row(last, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()? {
+        let (tenant, queue, worker) = next;
+        let lane =
+            Lane { tenant: TenantId(tenant), queue: names.name(conn, queue)?, worker: names.name(conn, worker)? };
+        lanes.push(lane);
+        last = next;
+    }
+    lanes.sort_unstable();
+    Ok(lanes)
+}
+
+/// The ready tasks of a lane behind a place.
+pub(super) fn ready(
+    conn: &Connection,
+    names: &mut Names,
+    lane: &Lane,
+    after: Option<(Rank, TaskId)>,
+    most: u32,
+) -> Sql<Vec<Task>> {
+    let (Some(queue), Some(worker)) = (names.find(conn, &lane.queue)?, names.find(conn, &lane.worker)?) else {
+        return Ok(Vec::new());
+    };
+    let (rank, id) = after.map_or((i64::MIN, i64::MIN), |(rank, id)| (rank, id.0));
+    select(
+        conn,
+        names,
+        "INDEXED BY task_open WHERE state = 1 AND state < 10 AND tenant = ?1 AND queue = ?2 AND worker = ?3 \
+         AND (rank, id) > (?4, ?5) ORDER BY rank, id LIMIT ?6",
+        (lane.tenant.0, queue, worker, rank, id, most),
+    )
+}
+
+/// The held tasks of a reason, of a key when one is given.
+pub(super) fn held(
+    conn: &Connection,
+    names: &mut Names,
+    reason: HoldReason,
+    key: Option<&Name>,
+    most: u32,
+) -> Sql<Vec<Task>> {
+    let reason = reason as i64;
+    match key {
+        None => select(
+            conn,
+            names,
+            "INDEXED BY task_held WHERE state = 4 AND reason = ?1 ORDER BY rank, id LIMIT ?2",
+            (reason, most),
+        ),
+        Some(key) => select(
+            conn,
+            names,
+            "INDEXED BY task_held_key WHERE state = 4 AND reason = ?1 AND key = ?2 ORDER BY rank, id LIMIT ?3",
+            (reason, key.as_str(), most),
+        ),
+    }
+}
+
+/// The tasks that are due.
+pub(super) fn due(conn: &Connection, now: Timestamp, most: u32) -> Sql<Vec<TaskId>> {
+    ids(conn, "SELECT id FROM task WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2", (now.0, most))
+}
+
+/// When the next task is due.
+pub(super) fn next_due(conn: &Connection) -> Sql<Option<Timestamp>> {
+    let mut query = conn.prepare_cached("SELECT due_at FROM task WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")?;
+    Ok(query.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
+}
+
+/// The running tasks behind an id. There are no more of them than slots, so sorting them costs little.
+pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most: u32) -> Sql<Vec<Task>> {
+    select(
+        conn,
+        names,
+        "WHERE id IN (SELECT id FROM task INDEXED BY task_open WHERE state = 2 AND state < 10 AND id > ?1 \
+         ORDER BY id LIMIT ?2) ORDER BY id",
+        (after.0, most),
+    )
+}
+
+/// What the rows of a run's steps tell.
+pub(super) fn step_rows(conn: &Connection, run: RunId) -> Sql<Vec<StepRow>> {
+    let mut query =
+        conn.prepare_cached("SELECT scope, slot, id, state FROM task WHERE run = ?1 ORDER BY scope, slot")?;
+    let mut rows = query.query([run.0])?;
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next()? {
+        let state = must(StateKind::from_number(row.get(3)?), "state")?;
+        let (scope, slot) = (ScopeId(row.get(0)?), Slot(row.get(1)?));
+        steps.push(StepRow { scope, slot, task: TaskId(row.get(2)?), state });
+    }
+    Ok(steps)
+}
+
+/// The steps of a run behind an id; the ids come from the index alone, so that a page of a large run stays cheap.
+pub(super) fn steps(conn: &Connection, names: &mut Names, run: RunId, after: TaskId, most: u32) -> Sql<Vec<Task>> {
+    select(
+        conn,
+        names,
+        "WHERE id IN (SELECT id FROM task WHERE run = ?1 AND id > ?2 ORDER BY id LIMIT ?3) ORDER BY id",
+        (run.0, after.0, most),
+    )
+}
+
+/// Tasks of a tenant, newest first.
+pub(super) fn page(
+    conn: &Connection,
+    names: &mut Names,
+    tenant: TenantId,
+    filter: &TaskFilter,
+    page: Page,
+) -> Sql<Vec<Task>> {
+    let before = page.before.unwrap_or(i64::MAX);
+    let mut rest = String::from("WHERE tenant = ?1 AND id < ?2");
+    let most = page.most.min(1_000);
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.0), Box::new(before), Box::new(most)];
+    if !filter.steps {
+        rest += " AND run IS NULL";
+    }
+    let state = if filter.dead { Some(StateKind::Failed) } else { filter.state };
+    if filter.dead && filter.state.is_some_and(|state| state != StateKind::Failed) {
+        return Ok(Vec::new());
+    }
+    if let Some(state) = state {
+        // The number is written out and its range repeated, so that the partial indexes can be used.
+        let range = match state {
+            StateKind::Succeeded => "",
+            state if state.is_terminal() => " AND state > 10",
+            _ => " AND state < 10",
+        };
+        rest += &format!(" AND state = {}{range}", state as u8);
+    }
+    if filter.dead {
+        rest += " AND dead = 1";
+    }
+    for (column, name) in [("queue", &filter.queue), ("worker", &filter.worker)] {
+        let Some(name) = name else { continue };
+        let Some(id) = names.find(conn, name)? else { return Ok(Vec::new()) };
+        values.push(Box::new(id));
+        rest += &format!(" AND {column} = ?{}", values.len());
+    }
+    rest += " ORDER BY id DESC LIMIT ?3";
+    select(conn, names, &rest, rusqlite::params_from_iter(values))
+}
+
+/// How many open tasks there are, by lane and state. Read from the index alone.
+pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId) -> Sql<Vec<LaneCount>> {
+    let mut query = conn.prepare_cached(
+        "SELECT state, queue, worker, count(*) FROM task INDEXED BY task_open \
+         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker",
+    )?;
+    let mut rows = query.query([tenant.0])?;
+    let mut counts = Vec::new();
+    while let Some(row) = rows.next()? {
+        counts.push(LaneCount {
+            queue: names.name(conn, row.get(1)?)?,
+            worker: names.name(conn, row.get(2)?)?,
+            state: must(StateKind::from_number(row.get(0)?), "state")?,
+            tasks: row.get::<_, i64>(3)?.cast_unsigned(),
+        });
+    }
+    counts.sort_unstable_by(|a, b| (&a.queue, &a.worker, a.state).cmp(&(&b.queue, &b.worker, b.state)));
+    Ok(counts)
+}
+
+/// The first column of a query.
+pub(super) fn ids(conn: &Connection, sql: &str, params: impl Params) -> Sql<Vec<TaskId>> {
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map(params, |row| row.get(0).map(TaskId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,97 @@
+//! Versions of workflows: rows that are written once.
+
+use std::sync::Arc;
+
+use kapelle_core::{Name, TenantId, Timestamp};
+use rusqlite::{Connection, Params, Row, params, types::ToSql};
+
+use super::{fault::Sql, names::Names};
+use crate::{batch::VersionRow, rows::Page};
+
+const COLUMNS: &str = "id, tenant, workflow, number, sha256, source, file, created_at";
+
+/// A new row. Part of a transaction.
+pub(super) fn insert(conn: &Connection, names: &mut Names, version: &VersionRow) -> Sql<()> {
+    let workflow = names.id(conn, &version.workflow)?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO version (id, tenant, workflow, number, sha256, source, file, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute(params![
+        version.id,
+        version.tenant.0,
+        workflow,
+        version.number,
+        version.sha256,
+        &*version.source,
+        &*version.file,
+        version.created_at.0
+    ])?;
+    Ok(())
+}
+
+fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<VersionRow> {
+    Ok(VersionRow {
+        id: row.get(0)?,
+        tenant: TenantId(row.get(1)?),
+        workflow: names.name(conn, row.get(2)?)?,
+        number: row.get(3)?,
+        sha256: row.get(4)?,
+        source: Arc::from(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
+        file: row.get(6)?,
+        created_at: Timestamp(row.get(7)?),
+    })
+}
+
+fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params) -> Sql<Vec<VersionRow>> {
+    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM version {rest}"))?;
+    let mut rows = query.query(params)?;
+    let mut versions = Vec::new();
+    while let Some(row) = rows.next()? {
+        versions.push(decode(conn, names, row)?);
+    }
+    Ok(versions)
+}
+
+/// One version, of any tenant.
+pub(super) fn one(conn: &Connection, names: &mut Names, id: i64) -> Sql<Option<VersionRow>> {
+    Ok(select(conn, names, "WHERE id = ?1", [id])?.pop())
+}
+
+/// One version of a tenant.
+pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id: i64) -> Sql<Option<VersionRow>> {
+    Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id, tenant.0))?.pop())
+}
+
+/// The version of a workflow with the highest number.
+pub(super) fn newest(
+    conn: &Connection,
+    names: &mut Names,
+    tenant: TenantId,
+    workflow: &Name,
+) -> Sql<Option<VersionRow>> {
+    let Some(workflow) = names.find(conn, workflow)? else { return Ok(None) };
+    let rest = "WHERE tenant = ?1 AND workflow = ?2 ORDER BY number DESC LIMIT 1";
+    Ok(select(conn, names, rest, (tenant.0, workflow))?.pop())
+}
+
+/// Versions of a tenant, newest first, of one workflow when it is named.
+pub(super) fn page(
+    conn: &Connection,
+    names: &mut Names,
+    tenant: TenantId,
+    workflow: Option<&Name>,
+    page: Page,
+) -> Sql<Vec<VersionRow>> {
+    let before = page.before.unwrap_or(i64::MAX);
+    let most = page.most.min(1_000);
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.0), Box::new(before), Box::new(most)];
+    let mut rest = String::from("WHERE tenant = ?1 AND id < ?2");
+    if let Some(workflow) = workflow {
+        let Some(id) = names.find(conn, workflow)? else { return Ok(Vec::new()) };
+        values.push(Box::new(id));
+        rest += " AND workflow = ?4";
+    }
+    rest += " ORDER BY id DESC LIMIT ?3";
+    select(conn, names, &rest, rusqlite::params_from_iter(values))
+}
