@@ -11,7 +11,7 @@ use crate::{
 /// A row's figures as a table.
 pub fn render(row: &str, measures: &[Measure]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header([row, "median", "min..max", "floor", "reached?"]);
     for measure in measures {
         let (low, high) = measure.range();
