@@ -1,2 +1,28 @@
-//! The command line.
-fn main() {}
+//! The command line of Kapelle: `kapelle run workflows/first-look.yaml`.
+
+mod aliases;
+mod app;
+mod cli;
+mod commands;
+mod describe;
+mod dotenv;
+mod failure;
+mod follow;
+mod ids;
+mod inputs;
+mod out;
+mod page;
+mod progress;
+mod project;
+mod result;
+mod settings;
+mod shown;
+mod signals;
+mod start;
+mod workflow;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    start::start()
+}

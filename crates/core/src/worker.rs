@@ -38,6 +38,9 @@ pub struct WorkerSpec {
     pub queue: Name,
     /// How many of its tasks run at once in this process.
     pub slots: u32,
+    /// The model alias it asks, when it asks one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Name>,
     /// JSON Schema of the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
@@ -64,6 +67,7 @@ impl WorkerSpec {
             description: String::new(),
             queue: Name::new("default"),
             slots: 8,
+            model: None,
             input: None,
             output: None,
             timeout: None,

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Category, Name, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
+    Category, DurationMs, Name, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
     definition::{Action, BlockIx, Definition, StepDef, StepIx},
     expr::{Context, ExprError, Shared},
     run::{Phase, Run, ScopeId, Slot},
+    task::{Task, TaskState},
+    worker::Provenance,
 };
 
 use crate::turn::{Command, NewPayload};
@@ -53,11 +55,59 @@ pub enum Evaluated {
 
 /// Where values come from. `None` means that the value is not at hand here.
 pub trait Resolve {
-    /// The output of a task and, when it failed, why.
-    fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<(Shared, Option<String>), TaskError>>;
+    /// What is known of a task that is a step.
+    fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>>;
 
     /// The value of a payload.
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>>;
+}
+
+/// What expressions see of a task: `steps.x.output`, `steps.x.provider` and so on.
+#[derive(Debug, Clone)]
+pub struct TaskValue {
+    output: Shared,
+    error: Option<String>,
+    provenance: Provenance,
+    attempts: u32,
+    duration: Option<DurationMs>,
+}
+
+impl TaskValue {
+    /// Of a step that has no task.
+    fn nothing() -> TaskValue {
+        let (output, provenance) = (Shared::null(), Provenance::default());
+        TaskValue { output, error: None, provenance, attempts: 0, duration: None }
+    }
+
+    /// Of a task whose output, if it has one, is this.
+    #[must_use]
+    pub fn of(task: &Task, output: Shared) -> TaskValue {
+        let value = TaskValue { output, attempts: task.epoch, ..TaskValue::nothing() };
+        match &task.state {
+            TaskState::Succeeded { provenance, started_at, ended_at, .. } => {
+                TaskValue { provenance: (**provenance).clone(), duration: Some(ended_at.since(*started_at)), ..value }
+            }
+            TaskState::Failed { error, .. } => TaskValue { error: Some(error.message.clone()), ..value },
+            _ => value,
+        }
+    }
+
+    fn fields(self, phase: Phase) -> Shared {
+        let text = |text: Option<String>| Shared::from_json(&text.map_or(serde_json::Value::Null, Into::into));
+        let number = |number: Option<u64>| Shared::from_json(&number.map_or(serde_json::Value::Null, Into::into));
+        let cost = self.provenance.cost;
+        Shared::map([
+            ("output", self.output),
+            ("state", text(Some(word(phase).to_owned()))),
+            ("error", text(self.error)),
+            ("provider", text(self.provenance.provider)),
+            ("degraded", text(self.provenance.degraded)),
+            ("attempts", number(Some(self.attempts.into()))),
+            ("duration_ms", number(self.duration.map(|duration| duration.0))),
+            ("cost", text(Some(cost.to_string()))),
+            ("cost_nanousd", number(Some(cost.0))),
+        ])
+    }
 }
 
 impl Evaluation {
@@ -148,20 +198,14 @@ impl Evaluation {
         };
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            let (output, error) = match step.task {
+            let value = match step.task {
                 Some(task) if step.phase != Phase::Skipped => match resolve.task(self.tenant, task)? {
                     Ok(found) => found,
                     Err(error) => return Some(Err(error)),
                 },
-                _ => (Shared::null(), None),
+                _ => TaskValue::nothing(),
             };
-            let text = |text: &str| Shared::from_json(&serde_json::Value::from(text));
-            let fields = [
-                ("output", output),
-                ("state", text(word(step.phase))),
-                ("error", error.map_or_else(Shared::null, |error| text(&error))),
-            ];
-            steps.push((step.name.to_string(), Shared::map(fields)));
+            steps.push((step.name.to_string(), value.fields(step.phase)));
         }
         let run = serde_json::json!({ "id": self.run.to_string(), "started_at_ms": self.started_at.0 });
         let context = Context::new().with("inputs", inputs).with("run", Shared::from_json(&run));

@@ -12,7 +12,7 @@ use kapelle_core::{Category, Payload, PayloadId, TaskError, TaskId, TenantId, ex
 use kapelle_store::Reader;
 
 use crate::{
-    evaluate::{Evaluated, Evaluation, Resolve},
+    evaluate::{Evaluated, Evaluation, Resolve, TaskValue},
     runner::Inbox,
 };
 
@@ -68,15 +68,14 @@ fn unreadable(error: &dyn std::fmt::Display) -> TaskError {
 }
 
 impl Resolve for Stored {
-    fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<(Shared, Option<String>), TaskError>> {
+    fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
         let task = match self.reader.task(tenant, id) {
             Ok(found) => found?,
             Err(error) => return Some(Err(unreadable(&error))),
         };
         Some(match &task.state {
-            TaskState::Succeeded { output, .. } => self.payload(output)?.map(|output| (output, None)),
-            TaskState::Failed { error, .. } => Ok((Shared::null(), Some(error.message.clone()))),
-            _ => Ok((Shared::null(), None)),
+            TaskState::Succeeded { output, .. } => self.payload(output)?.map(|output| TaskValue::of(&task, output)),
+            _ => Ok(TaskValue::of(&task, Shared::null())),
         })
     }
 

@@ -21,7 +21,7 @@ mod waiters;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts};
 pub use error::EngineError;
-pub use evaluate::{Evaluated, Evaluation, Resolve, StepValue};
+pub use evaluate::{Evaluated, Evaluation, Resolve, StepValue, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::Registry;

@@ -8,7 +8,7 @@ use std::{
 use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
 use kapelle_gateway::Gateway;
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
-use kapelle_workers::{Catalogue, DocumentReader};
+use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
 
 use crate::{config::Config, error::Error, kapelle::Kapelle};
 
@@ -23,7 +23,11 @@ pub struct Builder {
     workers: Vec<PathBuf>,
     reader: Option<Arc<dyn DocumentReader>>,
     clock: Arc<dyn Clock>,
+    idle: bool,
 }
+
+/// The way to the models, the workers bound to it, and what is wrong with worker files.
+pub type Workers = (Arc<Gateway>, Catalogue, Vec<DefinitionError>);
 
 impl Builder {
     pub(crate) fn new(folder: &Path) -> Builder {
@@ -34,6 +38,7 @@ impl Builder {
             workers: Vec::new(),
             reader: None,
             clock: Arc::new(SystemClock::default()),
+            idle: false,
         }
     }
 
@@ -72,17 +77,38 @@ impl Builder {
         self
     }
 
+    /// Records and changes, but starts no task: for those who only want to write something down.
+    #[must_use]
+    pub fn idle(mut self) -> Builder {
+        self.idle = true;
+        self
+    }
+
+    /// The workers alone, without opening the folder.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn catalogue(&self) -> Result<Workers, Error> {
+        let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
+        let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
+        let shipped = Catalogue::shipped(&gateway, self.reader.clone());
+        let shipped = shipped.map_err(|error| Error::Config(error.to_string()))?;
+        let mut catalogue = shipped.clone();
+        let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
+        Ok((gateway, catalogue, problems))
+    }
+
     /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the folder is in use or cannot be read, or the configuration is wrong.
     pub async fn open(self) -> Result<Kapelle, Error> {
-        let options = self.config.options().map_err(|problem| Error::Config(problem.to_string()))?;
-        let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
-        let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
-        let shipped = Catalogue::shipped(&gateway, self.reader.clone());
-        let mut catalogue = shipped.map_err(|error| Error::Config(error.to_string()))?;
-        let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
+        let mut options = self.config.options().map_err(|problem| Error::Config(problem.to_string()))?;
+        if self.idle {
+            options.other_slots = 0;
+            options.queues.values_mut().for_each(|queue| queue.slots = 0);
+        }
+        let (gateway, catalogue, problems) = self.catalogue()?;
         let registry = Arc::new(Registry::default());
         catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
 
@@ -98,6 +124,6 @@ impl Builder {
             clock: self.clock,
         };
         let engine = Engine::start(parts, options)?;
-        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, problems })
+        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, shipped, problems })
     }
 }

@@ -23,4 +23,4 @@ pub use contract::{Commit, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
-pub use sqlite::{OpenOptions, SCHEMA, SqliteReader, SqliteStore};
+pub use sqlite::{OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

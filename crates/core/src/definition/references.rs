@@ -15,7 +15,9 @@ use super::{
 use crate::expr::Path;
 
 const ROOTS: [&str; 7] = ["inputs", "vars", "steps", "run", "item", "index", "error"];
-const STEP_PARTS: [&str; 3] = ["output", "state", "error"];
+/// What can be asked about a step, besides its output.
+const STEP_PARTS: [&str; 9] =
+    ["output", "state", "error", "provider", "degraded", "attempts", "duration_ms", "cost", "cost_nanousd"];
 
 /// A reference and where it stands.
 #[derive(Debug)]

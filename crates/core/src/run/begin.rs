@@ -8,7 +8,7 @@ use crate::{
     run::{
         event::{Outcome, RunEvent},
         model::{Phase, Run, RunRejection, RunStatus, ScopeId, Slot},
-        verdict::SkipReason,
+        verdict::{SkipReason, Verdict},
     },
 };
 
@@ -65,6 +65,11 @@ impl BeginStep {
         if !waiting {
             return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase });
         }
+        // Its condition and input may have taken their time: what happened since then decides.
+        let beginning = match run.verdict(scope, slot) {
+            Verdict::Skip(reason) => Beginning::Skip(reason),
+            Verdict::Start => beginning,
+        };
         Ok(match beginning {
             Beginning::Start => (vec![RunEvent::StepStarted { scope, slot, task }], StepStart::Task),
             Beginning::Skip(reason) => {

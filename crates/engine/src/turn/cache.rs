@@ -3,11 +3,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kapelle_core::{
-    RunId, TaskId, TenantId, Timestamp,
+    Category, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
+    expr::Shared,
     run::Run,
-    task::{Attempt, Task, TaskEvent},
+    task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+
+use crate::evaluate::{Resolve, TaskValue};
 
 /// Makes a request repeatable: the same key with the same body gets the same reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,32 +135,19 @@ impl Cache {
 }
 
 /// On the loop only small values that are in memory are resolved.
-impl crate::evaluate::Resolve for Cache {
-    fn task(
-        &self,
-        _tenant: TenantId,
-        id: TaskId,
-    ) -> Option<Result<(kapelle_core::expr::Shared, Option<String>), kapelle_core::TaskError>> {
+impl Resolve for Cache {
+    fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
         let task = Cache::task(self, id)?;
         match &task.state {
-            kapelle_core::task::TaskState::Succeeded { output, .. } => {
-                Some(self.payload(output)?.map(|output| (output, None)))
+            TaskState::Succeeded { output, .. } => {
+                Some(self.payload(output)?.map(|output| TaskValue::of(task, output)))
             }
-            kapelle_core::task::TaskState::Failed { error, .. } => {
-                Some(Ok((kapelle_core::expr::Shared::null(), Some(error.message.clone()))))
-            }
-            _ => Some(Ok((kapelle_core::expr::Shared::null(), None))),
+            _ => Some(Ok(TaskValue::of(task, Shared::null()))),
         }
     }
 
-    fn payload(
-        &self,
-        payload: &kapelle_core::Payload,
-    ) -> Option<Result<kapelle_core::expr::Shared, kapelle_core::TaskError>> {
+    fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>> {
         let bytes = payload.inline()?;
-        Some(
-            kapelle_core::expr::Shared::from_json_bytes(bytes)
-                .map_err(|error| kapelle_core::TaskError::new(kapelle_core::Category::Internal, error.to_string())),
-        )
+        Some(Shared::from_json_bytes(bytes).map_err(|error| TaskError::new(Category::Internal, error.to_string())))
     }
 }

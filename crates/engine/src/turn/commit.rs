@@ -19,6 +19,7 @@ impl Turns {
         }
         self.keep();
         self.lanes.committed();
+        self.limits.committed();
         if self.scratch.due_changed {
             self.next_due = self.store.next_due()?;
         }
@@ -38,6 +39,8 @@ impl Turns {
             };
             if kind != StateKind::Running {
                 self.limits.give_back(id);
+            }
+            if !matches!(task.state, TaskState::Running(lease) if lease.host != 0) {
                 self.leases.remove(&id);
             }
             if keep {

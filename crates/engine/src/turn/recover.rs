@@ -28,8 +28,8 @@ impl Turns {
             let Some(last) = running.last() else { break };
             after = last.id;
             for task in running {
-                let (id, host) = match task.state {
-                    TaskState::Running(lease) => (task.id, lease.host),
+                let (id, epoch, host) = match task.state {
+                    TaskState::Running(lease) => (task.id, lease.epoch, lease.host),
                     _ => continue,
                 };
                 let void = Void { ageing: self.options.ageing }.decide(&task, now);
@@ -37,7 +37,7 @@ impl Turns {
                 match void {
                     Ok(event) if host == 0 => self.change(id, &event)?,
                     _ => {
-                        self.leases.insert(id, steady_ms + self.options.lease.0);
+                        self.leases.insert(id, (epoch, steady_ms + self.options.lease.0));
                     }
                 }
             }

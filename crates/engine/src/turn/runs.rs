@@ -303,6 +303,7 @@ impl Turns {
         let begin = BeginStep { scope, slot, beginning, task };
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let Ok((events, start)) = begin.decide(run) else { return Ok(()) };
+        let input = input.filter(|_| start == kapelle_core::run::StepStart::Task);
         self.make_row(id, (scope, slot), task, start, input)?;
         events.iter().for_each(|event| self.record(id, event));
         Ok(())

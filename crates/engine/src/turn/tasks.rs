@@ -162,7 +162,11 @@ impl Turns {
                 self.change(report.task, &event)?;
                 Ok(Ok(Reply::Done))
             }
-            Err(rejection) => Ok(Err(rejection.into())),
+            Err(rejection) => {
+                // Another server may have ended or given away what ran here; its slot is free all the same.
+                self.limits.give_back_attempt(report.task, report.epoch);
+                Ok(Err(rejection.into()))
+            }
         }
     }
 

@@ -41,8 +41,8 @@ pub struct Turns {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// When a remote attempt is taken for lost, on the steady clock.
-    pub(super) leases: HashMap<TaskId, u64>,
+    /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
+    pub(super) leases: HashMap<TaskId, (u32, u64)>,
     pub(super) next_due: Option<Timestamp>,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
@@ -183,19 +183,9 @@ impl Turns {
 
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
-        let running: Vec<TaskId> = self.cache.changed_tasks.keys().copied().collect();
         self.cache.forget();
         self.lanes.forget();
-        // A slot is taken by what the store says is running here: the tasks of this turn are looked at again.
-        for id in running {
-            let stored = self.store.task(id).ok().flatten();
-            match stored {
-                Some(task) if matches!(task.state, kapelle_core::task::TaskState::Running(lease) if lease.host == 0) => {
-                    self.limits.take(id, &super::lanes::lane_of(&task));
-                }
-                _ => self.limits.give_back(id),
-            }
-        }
+        self.limits.forget();
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
                 self.lanes.stored(lane);
@@ -213,7 +203,7 @@ impl Turns {
     /// When the next remote lease ends, on the steady clock.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().min().copied()
+        self.leases.values().map(|(_, end)| *end).min()
     }
 
     /// Starts nothing new in this process from now on.

@@ -36,3 +36,17 @@ pub(super) fn take(folder: &Path) -> Result<FolderLock, StoreError> {
     writeln!(file, "{}", std::process::id()).map_err(io)?;
     Ok(FolderLock { _file: file })
 }
+
+/// Who writes to the folder now, when somebody does. Only asks: a folder without a lock is left without one.
+#[must_use]
+pub fn lock_holder(folder: &Path) -> Option<String> {
+    let mut file = File::open(folder.join("lock")).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {}
+        _ => return None,
+    }
+    let mut holder = String::new();
+    let _ = (&mut file).take(40).read_to_string(&mut holder);
+    let holder = holder.trim();
+    Some(if holder.is_empty() { "unknown".to_owned() } else { holder.to_owned() })
+}

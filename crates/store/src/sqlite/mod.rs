@@ -25,7 +25,8 @@ mod task;
 mod task_queries;
 mod version;
 
-pub use open::OpenOptions;
+pub use lock::lock_holder;
+pub use open::{OpenOptions, sqlite_version};
 pub use reader::SqliteReader;
 pub use schema::SCHEMA;
 pub use store::SqliteStore;

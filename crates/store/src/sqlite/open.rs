@@ -93,6 +93,12 @@ impl SqliteReader {
     }
 }
 
+/// The version of the SQLite that is linked in.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 fn check_sqlite() -> Result<(), StoreError> {
     if rusqlite::version_number() < SQLITE_NEEDED {
         return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));

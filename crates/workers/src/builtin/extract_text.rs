@@ -91,7 +91,7 @@ impl ExtractText {
             let message = format!("the file `{}` (sha256:{}) is not in the store", file.name, file.sha256);
             TaskError::new(Category::InvalidInput, message)
         })?;
-        let media_type = file.media_type.clone().or_else(|| by_ending(&file.name));
+        let media_type = file.media_type.clone().or_else(|| media_type_of(&file.name).map(str::to_owned));
         if media_type.as_deref().map_or(self.reader.is_none(), is_plain) {
             let name = file.name.clone();
             let read = tokio::task::spawn_blocking(move || read_plain(path, &name)).await;
@@ -141,9 +141,11 @@ fn known_type(text: &str) -> Option<String> {
     (!plain.is_empty() && plain != "application/octet-stream").then_some(plain)
 }
 
-fn by_ending(name: &str) -> Option<String> {
+/// The media type that the ending of a file's name tells.
+#[must_use]
+pub fn media_type_of(name: &str) -> Option<&'static str> {
     let ending = name.rsplit_once('.')?.1.to_lowercase();
-    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, media_type)| (*media_type).to_owned())
+    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, media_type)| *media_type)
 }
 
 fn is_plain(media_type: &str) -> bool {

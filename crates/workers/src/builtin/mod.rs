@@ -8,7 +8,7 @@ mod markdown;
 pub mod report;
 pub mod sleep;
 
-pub use extract_text::ExtractText;
+pub use extract_text::{ExtractText, media_type_of};
 pub use keywords::Keywords;
 pub use language::Language;
 pub use log::Log;

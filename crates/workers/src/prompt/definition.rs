@@ -93,9 +93,11 @@ impl Checker<'_> {
         let output = self.schema(written.output.as_ref())?;
         spec.input = input.as_ref().map(|schema| schema.source().clone());
         spec.output = output.as_ref().map(|schema| schema.source().clone());
+        let alias = written.model.map_or_else(|| DEFAULT_ALIAS.to_owned(), |model| model.value);
+        spec.model = Some(Name::new(&alias));
         Ok(PromptDefinition {
             spec,
-            alias: written.model.map_or_else(|| DEFAULT_ALIAS.to_owned(), |model| model.value),
+            alias,
             offline: written.offline.filter(|&method| method != Method::None),
             fallback: written.fallback.unwrap_or(true),
             temperature: written.temperature,

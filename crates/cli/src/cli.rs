@@ -1,0 +1,84 @@
+//! The command line: verbs and what holds for all of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    completions, config, doctor, init, logs, man, resume, run, runs, status, submit, tasks, version, workers, workflows,
+};
+
+/// Durable workflows over AI workers, on one machine, with or without a model.
+#[derive(Debug, Parser)]
+#[command(name = "kapelle", version, max_term_width = 100, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER: &str = "\
+A first run:   kapelle run workflows/first-look.yaml --input document=@samples/annual-review.txt
+A new project: kapelle init
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage or input, 3 not found, 5 in use or conflict, 69 unavailable, 75 disk full,
+124 timeout, 130 interrupted, 143 terminated. Without a key for a model provider, answers are offline and marked so.";
+
+/// What holds for all verbs.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The folder with the state [default: KAPELLE_DATA, or .kapelle of the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours (NO_COLOR does the same)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more about what happens inside; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a workflow and print its result
+    Run(run::Args),
+    /// Go on with what was under way
+    Resume(resume::Args),
+    /// What is going on, or how a run or task stands
+    Status(status::Args),
+    /// Record a task for a worker
+    Submit(submit::Args),
+    /// List, show and cancel runs
+    Runs(runs::Args),
+    /// List, show, cancel and retry tasks
+    Tasks(tasks::Args),
+    /// What happened to a run or task, line by line
+    Logs(logs::Args),
+    /// List, show and try workers
+    Workers(workers::Args),
+    /// List, show, check and draw workflows
+    Workflows(workflows::Args),
+    /// The configuration and where it comes from
+    Config(config::Args),
+    /// Check that everything needed is there
+    Doctor(doctor::Args),
+    /// Make a starter project
+    Init(init::Args),
+    /// Completions for a shell
+    Completions(completions::Args),
+    /// The manual page
+    Man(man::Args),
+    /// The version
+    Version(version::Args),
+    /// Reads one document under limits; started by Kapelle itself
+    #[command(name = "__extract", hide = true)]
+    Extract,
+}

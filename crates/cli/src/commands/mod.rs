@@ -1,0 +1,17 @@
+//! One file a verb.
+
+pub mod completions;
+pub mod config;
+pub mod doctor;
+pub mod init;
+pub mod logs;
+pub mod man;
+pub mod resume;
+pub mod run;
+pub mod runs;
+pub mod status;
+pub mod submit;
+pub mod tasks;
+pub mod version;
+pub mod workers;
+pub mod workflows;

@@ -1,0 +1,158 @@
+//! `kapelle submit WORKER`: records a task.
+
+use std::path::Path;
+
+use kapelle::{
+    Submit, TaskId,
+    core::{DurationMs, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
+    workers::schema::Schema,
+};
+use serde_json::json;
+
+use super::workers;
+use crate::{
+    app::App,
+    describe,
+    failure::{Code, Failure},
+    follow::{End, Follow},
+    inputs::InputArgs,
+};
+
+/// Record a task for a worker.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The worker
+    worker: String,
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Higher first, -100 to 100
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true, value_parser = clap::value_parser!(i16).range(-100..=100))]
+    priority: i16,
+    /// Not before that long from now, such as 30s or 2h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    delay: Option<DurationMs>,
+    /// Another queue than the worker's
+    #[arg(long)]
+    queue: Option<String>,
+    /// How long an attempt may take
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<DurationMs>,
+    /// How often a failed attempt is tried again
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1000))]
+    retries: Option<u32>,
+    /// Submitting again with the same key gives the same task
+    #[arg(long)]
+    key: Option<String>,
+    /// Work it off now, in this process, and print its answer
+    #[arg(long)]
+    wait: bool,
+}
+
+fn duration(text: &str) -> Result<DurationMs, String> {
+    DurationMs::parse(text).map_err(|error| error.to_string())
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the worker or the input is wrong, or, with `--wait`, the task does not succeed.
+pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    let settings = app.settings()?;
+    let known = app.workers(&settings)?;
+    app.warn_problems(&known.problems);
+    let worker = workers::find(&known.catalogue, &args.worker)?;
+    let mut inputs = args.inputs.read(worker.spec().input.as_ref(), Path::new("."))?;
+    inputs.value = admit(worker.spec(), inputs.value)?;
+    let submit = args.submit(worker.spec(), inputs.value.clone());
+
+    let builder = app.builder(&settings)?;
+    let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
+    inputs.store(kapelle.files())?;
+    let events = kapelle.engine().watch();
+    let task = kapelle.submit_with(submit).await?;
+    let id = task.id();
+    if !args.wait {
+        kapelle.drain().await;
+        app.out.note(&format!("{id} is recorded; `kapelle resume` works it off"));
+        let state = task.state()?.state.kind().as_str();
+        return if app.out.json {
+            app.out.print_json(&json!({ "task": id.to_string(), "state": state })).map(|()| Code::Ok)
+        } else {
+            app.out.print(&id.to_string()).map(|()| Code::Ok)
+        };
+    }
+    app.out.note(&format!("{id} {}", args.worker));
+    let follow = Follow { app, kapelle: &kapelle, events, shown: Vec::new() };
+    let ended = async {
+        kapelle.engine().wait(TenantId::DEFAULT, id).await?;
+        Ok(())
+    };
+    let end = follow.until(ended).await?;
+    answer(app, &kapelle, id, end)
+}
+
+impl Args {
+    fn submit(&self, spec: &WorkerSpec, input: serde_json::Value) -> Submit {
+        let mut submit = Submit::new(&self.worker, input).priority(self.priority);
+        if let Some(queue) = &self.queue {
+            submit = submit.queue(queue);
+        }
+        if let Some(delay) = self.delay {
+            submit = submit.delay(delay);
+        }
+        if let Some(timeout) = self.timeout {
+            submit = submit.timeout(timeout);
+        }
+        if let Some(retries) = self.retries {
+            let policy = spec.retry.clone().unwrap_or_default();
+            submit = submit.retry(RetryPolicy { max_attempts: retries + 1, ..policy });
+        }
+        if let Some(key) = &self.key {
+            submit = submit.idempotency_key(key);
+        }
+        submit
+    }
+}
+
+/// The input with the worker's defaults, when it fits.
+pub fn admit(spec: &WorkerSpec, input: serde_json::Value) -> Result<serde_json::Value, Failure> {
+    let Some(schema) = &spec.input else { return Ok(input) };
+    let schema = Schema::compile(schema)
+        .map_err(|error| Failure::new(Code::Failed, format!("the input schema of {}: {error}", spec.name)))?;
+    schema.admit(input).map_err(|error| {
+        Failure::usage(error.message).help(format!("`kapelle workers show {}` shows what it takes", spec.name))
+    })
+}
+
+fn answer(app: &App, kapelle: &kapelle::Kapelle, id: TaskId, end: End) -> Result<Code, Failure> {
+    let task = kapelle.task(id).state()?;
+    let output = kapelle.engine().output(&task)?;
+    if app.out.json {
+        let mut value = describe::task_json(&task);
+        value["output"] = output.clone().unwrap_or_default();
+        app.out.print_json(&value)?;
+    }
+    match (&task.state, end) {
+        (TaskState::Succeeded { provenance, .. }, _) => {
+            if let Some(reason) = &provenance.degraded {
+                app.out.warn(&format!("the answer is degraded: {reason}"));
+            }
+            if !app.out.json {
+                app.out.print_json(&output.unwrap_or_default())?;
+            }
+            Ok(Code::Ok)
+        }
+        (TaskState::Failed { error, .. }, _) => {
+            let failure = kapelle::Error::Failed { what: id.to_string(), error: (**error).clone() };
+            Err(Failure::from(failure).json_told())
+        }
+        (TaskState::Cancelled { reason, .. }, _) => {
+            Err(Failure::new(Code::Failed, format!("{id} was cancelled: {reason}")).json_told())
+        }
+        (_, End::Drained(code) | End::Stopped(code)) => {
+            app.out.note(&format!("{id} is not finished. Go on with: kapelle resume"));
+            Ok(code)
+        }
+        (_, End::Ended) => Ok(Code::Failed),
+    }
+}

@@ -1,0 +1,199 @@
+//! `kapelle tasks list|show|cancel|retry`.
+
+use kapelle::{
+    Name, TaskId,
+    core::{
+        TenantId,
+        task::{StateKind, Task, TaskState},
+    },
+    engine::Command,
+    store::{Page, Reader, SqliteReader, TaskFilter},
+};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    describe::{self, StepView},
+    failure::{Code, Failure},
+    ids, shown,
+};
+
+/// List, show, cancel and retry tasks.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The tasks, newest first
+    List(List),
+    /// One task with its input, answer and attempts
+    Show {
+        /// Such as task_12
+        task: String,
+    },
+    /// End a task
+    Cancel {
+        /// Such as task_12
+        task: String,
+        /// What is noted as the reason
+        #[arg(long, default_value = "cancelled on the command line")]
+        reason: String,
+    },
+    /// Put a failed task back
+    Retry {
+        /// Such as task_12
+        task: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Only those in this state, such as ready or failed
+    #[arg(long, value_parser = describe::state)]
+    state: Option<StateKind>,
+    /// Only those in this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only those for this worker
+    #[arg(long)]
+    worker: Option<String>,
+    /// Only those that killed their worker too often
+    #[arg(long)]
+    dead: bool,
+    /// Also the steps of runs
+    #[arg(long)]
+    steps: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Only those older than this one
+    #[arg(long, value_name = "TASK")]
+    before: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such task, or it is not in a state for that.
+pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    match args.verb.unwrap_or(Verb::List(args.list)) {
+        Verb::List(list) => self::list(app, &list),
+        Verb::Show { task } => {
+            let task = ids::task(&task)?;
+            show(app, &app.reader()?, task)
+        }
+        Verb::Cancel { task, reason } => {
+            let task = ids::task(&task)?;
+            change(app, task, Command::Cancel { task, reason: reason.into() }).await
+        }
+        Verb::Retry { task } => {
+            let task = ids::task(&task)?;
+            let code = change(app, task, Command::RetryByHand { task }).await?;
+            app.out.note("`kapelle resume` works it off");
+            Ok(code)
+        }
+    }
+}
+
+fn list(app: &App, list: &List) -> Result<Code, Failure> {
+    let name = |text: &Option<String>| {
+        text.as_deref().map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))
+    };
+    let before = list.before.as_deref().map(ids::task).transpose()?.map(|task| task.0);
+    let filter = TaskFilter {
+        state: list.state,
+        queue: name(&list.queue)?,
+        worker: name(&list.worker)?,
+        dead: list.dead,
+        steps: list.steps,
+    };
+    let tasks = app.reader()?.tasks(TenantId::DEFAULT, &filter, Page { before, most: list.limit })?;
+    if app.out.json {
+        let tasks: Vec<_> = tasks.iter().map(describe::task_json).collect();
+        app.out.print_json(&json!({ "tasks": tasks }))?;
+    } else if tasks.is_empty() {
+        app.out.note(if list.steps { "no tasks" } else { "no tasks of their own; --steps shows those of runs too" });
+    } else {
+        app.out.print(&shown::table(&describe::TASK_HEADING, tasks.iter().map(describe::task_row).collect()))?;
+    }
+    Ok(Code::Ok)
+}
+
+/// The task of that id.
+///
+/// # Errors
+/// When there is none.
+pub fn load(reader: &dyn Reader, id: TaskId) -> Result<Task, Failure> {
+    reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| {
+        Failure::not_found(format!("{id} does not exist")).help("`kapelle tasks list --steps` shows those that do")
+    })
+}
+
+/// Shows one task.
+///
+/// # Errors
+/// When there is none of that id.
+pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failure> {
+    let task = load(reader, id)?;
+    let input = describe::value(reader, &task.input)?;
+    let output = match &task.state {
+        TaskState::Succeeded { output, .. } => Some(describe::value(reader, output)?),
+        _ => None,
+    };
+    let attempts = reader.attempts(id)?;
+    if app.out.json {
+        let mut value = describe::task_json(&task);
+        value["input"] = input;
+        value["output"] = output.unwrap_or_default();
+        value["failed_attempts"] = attempts
+            .iter()
+            .map(|attempt| {
+                json!({
+                    "attempt": attempt.epoch,
+                    "started_at": shown::time_exact(attempt.started_at),
+                    "ended_at": shown::time_exact(attempt.ended_at),
+                    "error": describe::error_json(&attempt.error),
+                })
+            })
+            .collect();
+        app.out.print_json(&value)?;
+        return Ok(Code::Ok);
+    }
+    let table = shown::table(&describe::TASK_HEADING, vec![describe::task_row(&task)]);
+    let mut text = format!("{table}\n\ninput:\n{input:#}\n");
+    if let Some(output) = output {
+        let provenance = StepView::of(String::new(), &task).provenance;
+        let from = provenance.provider.map_or_else(String::new, |provider| {
+            let model = provenance.model.map_or_else(String::new, |model| format!(", {model}"));
+            format!(" ({provider}{model})")
+        });
+        text.push_str(&format!("\noutput{from}:\n{output:#}\n"));
+    }
+    for attempt in attempts {
+        text.push_str(&format!("\nattempt {} failed at {}: {}\n", attempt.epoch, shown::time(attempt.ended_at), attempt.error));
+    }
+    app.out.print(&text)?;
+    Ok(Code::Ok)
+}
+
+async fn change(app: &App, id: TaskId, command: Command) -> Result<Code, Failure> {
+    // Looked up first, so that an id that is wrong does not make a folder.
+    load(&app.reader()?, id)?;
+    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let done = kapelle.engine().ask(command).await;
+    kapelle.drain().await;
+    done?;
+    let state = kapelle.task(id).state()?.state.kind().as_str();
+    if app.out.json {
+        app.out.print_json(&json!({ "task": id.to_string(), "state": state }))?;
+    } else {
+        app.out.print(&format!("{id} is {state}"))?;
+    }
+    Ok(Code::Ok)
+}

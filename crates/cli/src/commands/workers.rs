@@ -1,0 +1,174 @@
+//! `kapelle workers list|show|test`.
+
+use std::{path::Path, sync::Arc};
+
+use kapelle::{
+    TaskContext, Worker, WorkerSpec,
+    core::definition::nearest,
+    workers::Catalogue,
+};
+use serde_json::{Value, json};
+
+use super::submit;
+use crate::{
+    app::{App, Workers},
+    failure::{Code, Failure, advice, task_code},
+    inputs::InputArgs,
+    shown,
+};
+
+/// List, show and try workers.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The workers that ship, and those of workers/
+    List,
+    /// What a worker takes and gives
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Run a worker once, without recording anything
+    Test {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        inputs: InputArgs,
+    },
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such worker, or it fails.
+pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    let known = app.workers(&app.settings()?)?;
+    app.warn_problems(&known.problems);
+    match args.verb.unwrap_or(Verb::List) {
+        Verb::List => list(app, &known),
+        Verb::Show { name } => show(app, find(&known.catalogue, &name)?.spec()),
+        Verb::Test { name, inputs } => test(app, find(&known.catalogue, &name)?, &inputs).await,
+    }
+}
+
+/// The worker of that name.
+///
+/// # Errors
+/// Which name is near.
+pub fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<dyn Worker>, Failure> {
+    catalogue.get(name).ok_or_else(|| {
+        let near = nearest(name, catalogue.iter().map(|worker| worker.spec().name.as_str()));
+        let shown: String = name.chars().take(80).collect();
+        let failure = Failure::not_found(format!("there is no worker `{shown}`"));
+        match near {
+            Some(near) => failure.help(format!("did you mean `{near}`?")),
+            None => failure.help("`kapelle workers list` shows them all"),
+        }
+    })
+}
+
+fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
+    let specs = known.catalogue.iter().map(|worker| worker.spec());
+    if app.out.json {
+        let specs: Vec<&WorkerSpec> = specs.collect();
+        app.out.print_json(&json!({ "workers": specs }))?;
+        return Ok(Code::Ok);
+    }
+    let live = |alias: &str| known.aliases.iter().any(|status| status.alias == alias && status.live);
+    let rows = specs.map(|spec| {
+        let model = spec.model.as_ref().map_or_else(
+            || "-".to_owned(),
+            |alias| if live(alias.as_str()) { alias.to_string() } else { format!("{alias} (offline)") },
+        );
+        vec![spec.name.to_string(), spec.queue.to_string(), spec.slots.to_string(), model, spec.description.clone()]
+    });
+    app.out.print(&shown::table(&["WORKER", "QUEUE", "SLOTS", "MODEL", "DESCRIPTION"], rows.collect()))?;
+    Ok(Code::Ok)
+}
+
+fn show(app: &App, spec: &WorkerSpec) -> Result<Code, Failure> {
+    if app.out.json {
+        app.out.print_json(&serde_json::to_value(spec).unwrap_or_default())?;
+        return Ok(Code::Ok);
+    }
+    let mut text = format!("{}: {}\n\n", spec.name, spec.description);
+    let mut rows = vec![
+        vec!["queue".to_owned(), spec.queue.to_string()],
+        vec!["slots".to_owned(), spec.slots.to_string()],
+    ];
+    rows.extend(spec.model.as_ref().map(|model| vec!["model".to_owned(), model.to_string()]));
+    rows.extend(spec.timeout.map(|timeout| vec!["timeout".to_owned(), shown::duration(timeout)]));
+    rows.extend(spec.max_cost.map(|cost| vec!["max cost".to_owned(), cost.to_string()]));
+    text.push_str(&shown::table(&["SETTING", "VALUE"], rows));
+    for (what, schema) in [("INPUT", &spec.input), ("OUTPUT", &spec.output)] {
+        if let Some(table) = schema.as_ref().and_then(|schema| fields(what, schema)) {
+            text.push_str(&format!("\n\n{table}"));
+        }
+    }
+    app.out.print(&text)?;
+    Ok(Code::Ok)
+}
+
+/// The properties of a schema as a table; none when it has none.
+pub fn fields(what: &str, schema: &Value) -> Option<String> {
+    let properties = schema.get("properties")?.as_object().filter(|properties| !properties.is_empty())?;
+    let required = |name: &str| {
+        schema.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|known| known == name))
+    };
+    let rows = properties.iter().map(|(name, property)| {
+        let kind = match property.get("type") {
+            _ if property.get("format").is_some_and(|format| format == "file") => "file".to_owned(),
+            Some(Value::String(kind)) => kind.clone(),
+            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+            _ => property.get("enum").map_or_else(|| "any".to_owned(), |words| format!("one of {words}")),
+        };
+        let need = match property.get("default") {
+            Some(default) => {
+                let text: String = default.to_string();
+                let short: String = text.chars().take(40).collect();
+                format!("default {short}{}", if short.len() < text.len() { "..." } else { "" })
+            }
+            None if required(name) => "required".to_owned(),
+            None => "optional".to_owned(),
+        };
+        let about = property.get("description").and_then(Value::as_str).unwrap_or("");
+        vec![name.clone(), kind, need, about.to_owned()]
+    });
+    Some(shown::table(&[what, "TYPE", "", "ABOUT"], rows.collect()))
+}
+
+async fn test(app: &App, worker: Arc<dyn Worker>, given: &InputArgs) -> Result<Code, Failure> {
+    let spec = worker.spec().clone();
+    let mut inputs = given.read(spec.input.as_ref(), Path::new("."))?;
+    let input = submit::admit(&spec, std::mem::take(&mut inputs.value))?;
+    let mut context = TaskContext::detached("task_0");
+    context.files = Arc::new(inputs);
+    let run = worker.execute(&context, input);
+    let limit = spec.timeout.map_or(std::time::Duration::from_secs(300), |time| std::time::Duration::from_millis(time.0));
+    let done = tokio::time::timeout(limit, run).await;
+    let done = done.map_err(|_| {
+        let span = spec.timeout.map_or_else(|| "5 minutes".to_owned(), shown::duration);
+        Failure::new(Code::Timeout, format!("{} took longer than {span}", spec.name))
+    })?;
+    let output = done.map_err(|error| {
+        Failure::new(task_code(error.category), format!("{} failed: {error}", spec.name)).help(advice(&error))
+    })?;
+    let provenance = &output.provenance;
+    if app.out.json {
+        let provenance = serde_json::to_value(provenance).unwrap_or_default();
+        app.out.print_json(&json!({ "worker": spec.name, "output": output.value, "provenance": provenance }))?;
+        return Ok(Code::Ok);
+    }
+    if let Some(reason) = &provenance.degraded {
+        app.out.warn(&format!("the answer is degraded: {reason}"));
+    }
+    app.out.print_json(&output.value)?;
+    let provider = provenance.provider.as_deref().unwrap_or("no model");
+    app.out.note(&format!("answered by {provider}, cost {}", provenance.cost));
+    Ok(Code::Ok)
+}

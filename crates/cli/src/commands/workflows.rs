@@ -1,0 +1,179 @@
+//! `kapelle workflows list|show|validate|graph`.
+
+use std::path::{Path, PathBuf};
+
+use kapelle::core::definition::graph;
+use serde_json::{Value, json};
+
+use super::workers;
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+    project::Project,
+    shown,
+    workflow::{self, Workflow},
+};
+
+/// List, show, check and draw workflows.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The files of workflows/
+    List,
+    /// What a workflow takes, does and gives
+    Show {
+        /// A file, or the name of one in workflows/
+        file: PathBuf,
+    },
+    /// Check a workflow and every reference in it
+    Validate {
+        /// A file, or the name of one in workflows/
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Draw a workflow
+    Graph {
+        /// A file, or the name of one in workflows/
+        file: PathBuf,
+        /// As indented text, or for Mermaid
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Mermaid,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such workflow, or it is wrong.
+pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+    match args.verb.as_ref().unwrap_or(&Verb::List) {
+        Verb::List => list(app),
+        Verb::Show { file } => show(app, &open(app, file)?),
+        Verb::Validate { files } => validate(app, files),
+        Verb::Graph { file, format } => draw(app, &open(app, file)?, *format),
+    }
+}
+
+fn open(app: &App, file: &Path) -> Result<Workflow, Failure> {
+    workflow::read(&workflow::find(&app.project, file)?)
+}
+
+fn list(app: &App) -> Result<Code, Failure> {
+    let mut values = Vec::new();
+    let mut rows = Vec::new();
+    for path in workflow::files(&app.project) {
+        let file = Project::shown(&path);
+        match workflow::read(&path) {
+            Ok(read) => {
+                let definition = &read.definition;
+                let about = definition.description.clone().unwrap_or_default();
+                let steps = definition.step_count();
+                rows.push(vec![definition.name.to_string(), file.clone(), steps.to_string(), about.clone()]);
+                values.push(json!({ "workflow": definition.name, "file": file, "steps": steps, "description": about, "valid": true }));
+            }
+            Err(failure) => {
+                let first = failure.message.lines().next().unwrap_or("").to_owned();
+                rows.push(vec!["?".to_owned(), file.clone(), "-".to_owned(), format!("wrong: {first}")]);
+                values.push(json!({ "file": file, "valid": false, "error": failure.message }));
+            }
+        }
+    }
+    if app.out.json {
+        app.out.print_json(&json!({ "workflows": values }))?;
+    } else if rows.is_empty() {
+        app.out.note("no workflows here; `kapelle init` makes a project with one");
+    } else {
+        app.out.print(&shown::table(&["WORKFLOW", "FILE", "STEPS", "DESCRIPTION"], rows))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn show(app: &App, read: &Workflow) -> Result<Code, Failure> {
+    let definition = &read.definition;
+    if app.out.json {
+        let steps: Vec<Value> = definition
+            .block(definition.root)
+            .steps
+            .iter()
+            .map(|step| {
+                let needs = step.needs.iter().map(|need| definition.step(definition.root, *need).name.to_string());
+                json!({ "name": step.name, "needs": needs.collect::<Vec<_>>(), "line": step.line })
+            })
+            .collect();
+        app.out.print_json(&json!({
+            "workflow": definition.name, "file": Project::shown(&read.path), "description": definition.description,
+            "inputs": definition.inputs, "steps": steps,
+        }))?;
+        return Ok(Code::Ok);
+    }
+    let mut text = definition.name.to_string();
+    if let Some(about) = &definition.description {
+        text.push_str(&format!(": {about}"));
+    }
+    text.push('\n');
+    if let Some(table) = definition.inputs.as_ref().and_then(|schema| workers::fields("INPUT", schema)) {
+        text.push_str(&format!("\n{table}\n"));
+    }
+    text.push_str(&format!("\n{}", graph::to_text(definition)));
+    app.out.print(&text)?;
+    Ok(Code::Ok)
+}
+
+fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
+    let known = app.workers(&app.settings()?)?;
+    app.warn_problems(&known.problems);
+    let mut first: Option<Failure> = None;
+    let mut values = Vec::new();
+    for file in files {
+        let checked = open(app, file).and_then(|read| {
+            read.check_workers(&known.catalogue)?;
+            Ok(read)
+        });
+        match checked {
+            Ok(read) => {
+                let steps = shown::count(read.definition.step_count(), "step");
+                values.push(json!({ "file": Project::shown(&read.path), "valid": true }));
+                if let Some(reason) = kapelle::unsupported(&read.definition) {
+                    app.out.warn(&format!("{}: {reason}", Project::shown(&read.path)));
+                }
+                if !app.out.json {
+                    app.out.print(&format!("{}: {} is valid, {steps}", Project::shown(&read.path), read.definition.name))?;
+                }
+            }
+            Err(failure) => {
+                values.push(json!({ "file": Project::shown(file), "valid": false, "error": failure.message }));
+                if let Some(earlier) = first.replace(failure) {
+                    app.out.fail(&earlier.json_told());
+                }
+            }
+        }
+    }
+    if app.out.json {
+        app.out.print_json(&json!({ "workflows": values }))?;
+    }
+    first.map_or(Ok(Code::Ok), |failure| Err(failure.json_told()))
+}
+
+fn draw(app: &App, read: &Workflow, format: Format) -> Result<Code, Failure> {
+    let text = match format {
+        Format::Text => graph::to_text(&read.definition),
+        Format::Mermaid => graph::to_mermaid(&read.definition),
+    };
+    if app.out.json {
+        app.out.print_json(&json!({ "workflow": read.definition.name, "graph": text }))?;
+    } else {
+        app.out.print(&text)?;
+    }
+    Ok(Code::Ok)
+}

@@ -1,0 +1,372 @@
+//! Runs, steps and tasks as they are shown, in text and in JSON.
+
+use std::sync::Arc;
+
+use kapelle::{
+    Money, RunId, TaskError, TaskId,
+    core::{
+        DurationMs, Payload, TenantId, Timestamp,
+        definition::{Definition, StepIx},
+        run::{RunStatus, ScopeId},
+        task::{HoldReason, StateKind, Task, TaskState},
+        worker::Provenance,
+    },
+    store::{Reader, RunRow},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    failure::Failure,
+    out::{Tone, paint},
+    shown,
+};
+
+/// Rows read at a time.
+const PAGE: u32 = 1_000;
+
+/// A run with its steps.
+pub struct RunView {
+    pub row: RunRow,
+    pub outputs: Value,
+    pub steps: Vec<StepView>,
+}
+
+/// A step of a run, or a task of its own.
+#[derive(Debug, Clone)]
+pub struct StepView {
+    pub name: String,
+    pub task: Option<TaskId>,
+    pub worker: String,
+    pub state: &'static str,
+    pub attempts: u32,
+    pub duration: Option<DurationMs>,
+    pub provenance: Provenance,
+    pub error: Option<Arc<TaskError>>,
+    /// Why it was skipped, cancelled, held or waits.
+    pub reason: Option<String>,
+}
+
+/// The value of a stored payload.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn value(reader: &dyn Reader, payload: &Payload) -> Result<Value, Failure> {
+    let bytes = match payload {
+        Payload::Row(id) => reader.payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
+        other => other.inline().unwrap_or(b"null").to_vec(),
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(crate::failure::Code::Failed, format!("a stored value is not JSON: {error}")))
+}
+
+/// The definition that a run stays on.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn definition(reader: &dyn Reader, row: &RunRow) -> Result<Option<Definition>, Failure> {
+    let Some(version) = reader.version(row.tenant, row.version)? else { return Ok(None) };
+    // A definition of an earlier version of this program may no longer be read; its steps are still shown.
+    Ok(Definition::parse(&version.source, &version.file).ok())
+}
+
+impl RunView {
+    /// Reads a run.
+    ///
+    /// # Errors
+    /// When there is none of that id, or it cannot be read.
+    pub fn load(reader: &dyn Reader, id: RunId) -> Result<RunView, Failure> {
+        let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| {
+            Failure::not_found(format!("{id} does not exist")).help("`kapelle runs list` shows those that do")
+        })?;
+        let definition = definition(reader, &row)?;
+        let root = definition.as_ref().map(|definition| definition.block(definition.root));
+        let mut steps: Vec<StepView> =
+            root.iter().flat_map(|root| &root.steps).map(|step| StepView::pending(step.name.as_str())).collect();
+        let mut after = TaskId(0);
+        loop {
+            let tasks = reader.steps(id, after, PAGE)?;
+            let Some(last) = tasks.last() else { break };
+            after = last.id;
+            for task in &tasks {
+                let place = task.origin.filter(|origin| origin.scope == ScopeId::ROOT).map(|origin| origin.slot.0);
+                let known = place.filter(|place| (*place as usize) < steps.len());
+                match (known, root) {
+                    (Some(place), Some(root)) => {
+                        let name = root.step(StepIx(place)).name.to_string();
+                        steps[place as usize] = StepView::of(name, task);
+                    }
+                    _ => steps.push(StepView::of(task.id.to_string(), task)),
+                }
+            }
+        }
+        let outputs = match &row.status {
+            RunStatus::Succeeded { outputs, .. } => value(reader, outputs)?,
+            _ => Value::Null,
+        };
+        Ok(RunView { row, outputs, steps })
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&TaskError> {
+        match &self.row.status {
+            RunStatus::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The step that stopped it.
+    pub fn stopped_by(&self) -> Option<&StepView> {
+        let task = self.row.stopped_by?;
+        self.steps.iter().find(|step| step.task == Some(task))
+    }
+
+    /// From start to end.
+    pub fn duration(&self) -> Option<DurationMs> {
+        self.row.status.ended_at().map(|ended| ended.since(self.row.created_at))
+    }
+
+    /// What all steps cost.
+    pub fn cost(&self) -> Money {
+        Money(self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.provenance.cost.0)))
+    }
+
+    /// The run for machines.
+    pub fn json(&self) -> Value {
+        let mut value = run_json(&self.row);
+        value["outputs"] = self.outputs.clone();
+        value["cost_nanousd"] = json!(self.cost().0);
+        value["steps"] = self.steps.iter().map(StepView::json).collect();
+        value
+    }
+
+    /// One line for people: `run_1 succeeded in 1.4 s: 5 steps, 2 degraded (no OPENAI_API_KEY)`.
+    pub fn summary(&self) -> String {
+        let kind = self.row.status.kind();
+        let took = self.duration().map_or_else(String::new, |span| format!(" in {}", shown::duration(span)));
+        let mut parts = vec![shown::count(self.steps.len(), "step")];
+        for (state, word) in [("failed", "failed"), ("skipped", "skipped")] {
+            let count = self.steps.iter().filter(|step| step.state == state).count();
+            if count > 0 {
+                parts.push(format!("{count} {word}"));
+            }
+        }
+        let degraded: Vec<&str> = self.steps.iter().filter_map(|step| step.provenance.degraded.as_deref()).collect();
+        if let Some(first) = degraded.first() {
+            let same = degraded.iter().all(|reason| reason == first);
+            parts.push(format!("{} degraded{}", degraded.len(), if same { format!(" ({first})") } else { String::new() }));
+        }
+        if self.cost() != Money::ZERO {
+            parts.push(self.cost().to_string());
+        }
+        format!("{} {}{took}: {}", self.row.id, paint(tone(kind.as_str()), kind.as_str()), parts.join(", "))
+    }
+
+    /// The steps as a table.
+    pub fn table(&self) -> String {
+        let heading = ["STEP", "STATE", "ATTEMPT", "TIME", "PROVIDER", "COST", "NOTE"];
+        shown::table(&heading, self.steps.iter().map(StepView::row).collect())
+    }
+}
+
+/// A run without its steps, for machines.
+pub fn run_json(row: &RunRow) -> Value {
+    let mut value = json!({
+        "run": row.id.to_string(),
+        "workflow": row.workflow.as_str(),
+        "state": row.status.kind().as_str(),
+        "created_at": shown::time_exact(row.created_at),
+        "ended_at": row.status.ended_at().map(shown::time_exact),
+        "duration_ms": row.status.ended_at().map(|ended| ended.since(row.created_at).0),
+    });
+    match &row.status {
+        RunStatus::Failed { error, .. } => value["error"] = error_json(error),
+        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => value["reason"] = json!(&**reason),
+        _ => {}
+    }
+    value
+}
+
+/// A failure, for machines.
+pub fn error_json(error: &TaskError) -> Value {
+    json!({ "category": error.category.as_str(), "message": error.message, "retryable": error.retryable })
+}
+
+/// How a state is coloured.
+pub fn tone(state: &str) -> Tone {
+    match state {
+        "succeeded" => Tone::Good,
+        "failed" => Tone::Bad,
+        "cancelled" | "cancelling" | "retrying" | "held" | "parked" => Tone::Warn,
+        "running" => Tone::Bold,
+        _ => Tone::Dim,
+    }
+}
+
+impl StepView {
+    fn pending(name: &str) -> StepView {
+        StepView {
+            name: name.to_owned(),
+            task: None,
+            worker: String::new(),
+            state: "pending",
+            attempts: 0,
+            duration: None,
+            provenance: Provenance::default(),
+            error: None,
+            reason: None,
+        }
+    }
+
+    /// A task under a name.
+    pub fn of(name: String, task: &Task) -> StepView {
+        let mut view = StepView {
+            name,
+            task: Some(task.id),
+            worker: task.worker.to_string(),
+            state: task.state.kind().as_str(),
+            attempts: task.epoch,
+            ..StepView::pending("")
+        };
+        match &task.state {
+            TaskState::Succeeded { provenance, started_at, ended_at, .. } => {
+                view.provenance = (**provenance).clone();
+                view.duration = Some(ended_at.since(*started_at));
+            }
+            TaskState::Failed { error, ended_at, dead } => {
+                view.error = Some(Arc::clone(error));
+                view.duration = Some(ended_at.since(task.created_at));
+                view.reason = dead.then(|| "its worker died too often".to_owned());
+            }
+            TaskState::Retrying { error, at } => {
+                view.error = Some(Arc::clone(error));
+                view.reason = Some(format!("again at {}", shown::time(*at)));
+            }
+            TaskState::Scheduled { at } => view.reason = Some(format!("not before {}", shown::time(*at))),
+            TaskState::Held { reason, .. } => view.reason = Some(HoldReason::as_str(*reason).to_owned()),
+            TaskState::Parked { needs, .. } => view.reason = Some(format!("the next call may cost {needs}")),
+            TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
+                view.reason = Some(reason.to_string());
+            }
+            TaskState::Ready { .. } | TaskState::Running(_) | TaskState::Waiting(_) => {}
+        }
+        view
+    }
+
+    /// The step for machines.
+    pub fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "task": self.task.map(|task| task.to_string()),
+            "worker": (!self.worker.is_empty()).then_some(&self.worker),
+            "state": self.state,
+            "attempt": self.attempts,
+            "duration_ms": self.duration.map(|span| span.0),
+            "provider": self.provenance.provider,
+            "model": self.provenance.model,
+            "degraded": self.provenance.degraded.is_some(),
+            "degraded_reason": self.provenance.degraded,
+            "cost_nanousd": self.provenance.cost.0,
+            "error": self.error.as_deref().map(error_json),
+            "reason": self.reason,
+        })
+    }
+
+    /// What a person should know besides the state.
+    pub fn note(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
+        if self.provenance.truncated {
+            parts.push("the input was cut".to_owned());
+        }
+        parts.extend(self.error.as_ref().map(|error| error.to_string()));
+        parts.extend(self.reason.clone());
+        parts.join("; ")
+    }
+
+    fn row(&self) -> Vec<String> {
+        let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        vec![
+            self.name.clone(),
+            paint(tone(self.state), self.state),
+            if self.attempts == 0 { "-".to_owned() } else { self.attempts.to_string() },
+            dash(self.duration.map(shown::duration)),
+            dash(self.provenance.provider.clone()),
+            shown::money(self.provenance.cost),
+            self.note(),
+        ]
+    }
+}
+
+/// A task, for machines. `output` and `input` are added by those who show one task.
+pub fn task_json(task: &Task) -> Value {
+    let view = StepView::of(String::new(), task);
+    let mut value = view.json();
+    if let Some(object) = value.as_object_mut() {
+        object.shift_remove("name");
+    }
+    value["queue"] = json!(task.queue.as_str());
+    value["priority"] = json!(task.priority);
+    value["run"] = json!(task.origin.map(|origin| origin.run.to_string()));
+    value["created_at"] = json!(shown::time_exact(task.created_at));
+    value["ended_at"] = json!(task.ended_at().map(shown::time_exact));
+    value["dead"] = json!(matches!(task.state, TaskState::Failed { dead: true, .. }));
+    value
+}
+
+/// The row of a task in a table.
+pub fn task_row(task: &Task) -> Vec<String> {
+    let view = StepView::of(String::new(), task);
+    let origin = task.origin.map_or_else(|| "-".to_owned(), |origin| origin.run.to_string());
+    vec![
+        task.id.to_string(),
+        paint(tone(view.state), view.state),
+        task.worker.to_string(),
+        task.queue.to_string(),
+        origin,
+        task.epoch.to_string(),
+        shown::time(task.created_at),
+        view.note(),
+    ]
+}
+
+/// The heading above [`task_row`].
+pub const TASK_HEADING: [&str; 8] = ["TASK", "STATE", "WORKER", "QUEUE", "RUN", "ATTEMPT", "CREATED", "NOTE"];
+
+/// Runs as a table.
+pub fn run_table(rows: &[RunRow]) -> String {
+    let row = |row: &RunRow| {
+        let state = row.status.kind().as_str();
+        let took = row.status.ended_at().map(|ended| shown::duration(ended.since(row.created_at)));
+        let note = match &row.status {
+            RunStatus::Failed { error, .. } => error.to_string(),
+            RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => reason.to_string(),
+            _ => String::new(),
+        };
+        vec![
+            row.id.to_string(),
+            paint(tone(state), state),
+            row.workflow.to_string(),
+            shown::time(row.created_at),
+            took.unwrap_or_else(|| "-".to_owned()),
+            note,
+        ]
+    };
+    shown::table(&["RUN", "STATE", "WORKFLOW", "STARTED", "TIME", "NOTE"], rows.iter().map(row).collect())
+}
+
+/// The state of that word.
+///
+/// # Errors
+/// Which words there are.
+pub fn state(word: &str) -> Result<StateKind, String> {
+    let found = StateKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    found.ok_or_else(|| {
+        let words: Vec<&str> = StateKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("there are: {}", words.join(", "))
+    })
+}
+
+/// How long ago something was, as a span.
+pub fn since(now: Timestamp, then: Timestamp) -> String {
+    shown::duration(now.since(then))
+}

@@ -1,0 +1,298 @@
+//! Inputs from the command line: `--input name=value`, `--input name=@file`, `--inputs file.json`.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use kapelle::{
+    core::{definition::nearest, worker::FileSource},
+    store::Blobs,
+    workers::builtin::media_type_of,
+};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{failure::Failure, project::Project};
+
+/// A text that is handed over by value is at most this long.
+const TEXT_MAX: u64 = 64 << 20;
+
+/// Where inputs come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InputArgs {
+    /// One input: `name=value`, or `name=@file` for a file. Read as the input's schema has it
+    #[arg(short, long = "input", value_name = "NAME=VALUE")]
+    pub input: Vec<String>,
+    /// All inputs as a JSON object in a file; `-` reads standard input. `--input` comes on top
+    #[arg(long, value_name = "FILE")]
+    pub inputs: Option<PathBuf>,
+}
+
+/// Inputs, and the files that they refer to.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    pub value: Value,
+    files: Vec<(String, PathBuf)>,
+}
+
+impl InputArgs {
+    /// Reads the inputs. `beside` is the folder that a schema's default files are named from.
+    ///
+    /// # Errors
+    /// Which input is wrong, and how it is written.
+    pub fn read(&self, schema: Option<&Value>, beside: &Path) -> Result<Inputs, Failure> {
+        let mut inputs = Inputs::default();
+        let mut object = match &self.inputs {
+            Some(path) => read_object(path)?,
+            None => Map::new(),
+        };
+        for argument in &self.input {
+            let (name, text) = argument.split_once('=').ok_or_else(|| {
+                Failure::usage(format!("--input {argument}: there is no `=`")).help("write --input name=value or name=@file")
+            })?;
+            let property = property(schema, name)?;
+            let value = inputs.value_of(name, text, property)?;
+            object.insert(name.to_owned(), value);
+        }
+        inputs.default_files(schema, &mut object, beside)?;
+        inputs.value = Value::Object(object);
+        Ok(inputs)
+    }
+}
+
+impl Inputs {
+    /// Puts the files among the blobs, where tasks find them.
+    ///
+    /// # Errors
+    /// When a file can no longer be read, or the disk is full.
+    pub fn store(&self, blobs: &Blobs) -> Result<(), Failure> {
+        for (sha256, path) in &self.files {
+            let mut file = File::open(path).map_err(|error| Failure::io(path, &error))?;
+            let (stored, _) = blobs.put_from(&mut file)?;
+            if stored != *sha256 {
+                let message = format!("{}: changed while it was read", Project::shown(path));
+                return Err(Failure::usage(message).help("run it again"));
+            }
+        }
+        Ok(())
+    }
+
+    fn value_of(&mut self, name: &str, text: &str, schema: Option<&Value>) -> Result<Value, Failure> {
+        let wanted = Wanted::of(schema);
+        if let Some(literal) = text.strip_prefix("@@") {
+            return wanted.read(name, &format!("@{literal}"));
+        }
+        match text.strip_prefix('@') {
+            None => wanted.read(name, text),
+            Some("") => Err(Failure::usage(format!("--input {name}=@: no file is named"))),
+            Some(path) if wanted.file && path != "-" => self.file(Path::new(path)),
+            Some(path) => {
+                let text = read_text(Path::new(path))?;
+                let text = if wanted.string { text.as_str() } else { text.trim() };
+                wanted.read(name, text)
+            }
+        }
+    }
+
+    /// A file becomes a reference to its content.
+    fn file(&mut self, path: &Path) -> Result<Value, Failure> {
+        let mut file = File::open(path).map_err(|error| missing(path, &error))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Failure::usage(format!("{} is a folder, and a file is wanted", Project::shown(path))));
+        }
+        let mut hash = Sha256::new();
+        let size = std::io::copy(&mut file, &mut Hashing(&mut hash)).map_err(|error| Failure::io(path, &error))?;
+        let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let mut value = json!({ "$file": format!("sha256:{sha256}"), "name": name, "size": size });
+        if let Some(media_type) = media_type_of(&name) {
+            value["media_type"] = json!(media_type);
+        }
+        self.files.push((sha256, path.to_owned()));
+        Ok(value)
+    }
+
+    /// A default such as `@../samples/x.txt` of a file is read from beside the workflow.
+    fn default_files(&mut self, schema: Option<&Value>, object: &mut Map<String, Value>, beside: &Path) -> Result<(), Failure> {
+        let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            let default = property.get("default").and_then(Value::as_str).and_then(|text| text.strip_prefix('@'));
+            if let (true, Some(path), false) = (Wanted::of(Some(property)).file, default, object.contains_key(name)) {
+                let value = self.file(&beside.join(path)).map_err(|failure| {
+                    failure.help(format!("the workflow's own example is not there: give --input {name}=@FILE"))
+                })?;
+                object.insert(name.clone(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of inputs for a worker that runs outside of the engine.
+impl FileSource for Inputs {
+    fn path(&self, sha256: &str) -> Option<PathBuf> {
+        self.files.iter().find(|(known, _)| known == sha256).map(|(_, path)| path.clone())
+    }
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a schema asks for.
+struct Wanted {
+    string: bool,
+    file: bool,
+    json: Vec<String>,
+}
+
+impl Wanted {
+    fn of(schema: Option<&Value>) -> Wanted {
+        let types: Vec<String> = match schema.and_then(|schema| schema.get("type")) {
+            Some(Value::String(one)) => vec![one.clone()],
+            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let string = types.iter().any(|kind| kind == "string");
+        let is_file = schema.and_then(|schema| schema.get("format")).is_some_and(|format| format == "file");
+        let file = is_file || (!string && types.iter().any(|kind| kind == "object"));
+        Wanted { string, file, json: types.into_iter().filter(|kind| kind != "string").collect() }
+    }
+
+    fn read(&self, name: &str, text: &str) -> Result<Value, Failure> {
+        let parsed = serde_json::from_str::<Value>(text);
+        match parsed {
+            // Of several kinds, or without any, text that reads as JSON is JSON.
+            Ok(value) if self.fits(&value) => Ok(value),
+            _ if self.string || self.json.is_empty() => Ok(Value::from(text)),
+            Ok(_) => Err(self.refuse(name, text, "")),
+            Err(error) => Err(self.refuse(name, text, &format!(" ({error})"))),
+        }
+    }
+
+    fn fits(&self, value: &Value) -> bool {
+        if self.json.is_empty() {
+            return !self.string && !value.is_string();
+        }
+        self.json.iter().any(|kind| match kind.as_str() {
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            "null" => value.is_null() && !self.string,
+            _ => false,
+        })
+    }
+
+    fn refuse(&self, name: &str, text: &str, why: &str) -> Failure {
+        let shown: String = text.chars().take(60).collect();
+        let kinds = self.json.join(" or ");
+        let failure = Failure::usage(format!("--input {name}={shown}: {kinds} is expected{why}"));
+        match self.json.first().map(String::as_str) {
+            _ if self.file => failure.help(format!("give a file: --input {name}=@FILE")),
+            Some("array") => failure.help(format!("write JSON: --input '{name}=[\"a\", \"b\"]'")),
+            Some("object") => failure.help(format!("write JSON: --input '{name}={{\"key\": 1}}'")),
+            Some("boolean") => failure.help("write true or false"),
+            _ => failure,
+        }
+    }
+}
+
+/// The schema of one input; an error when a closed schema does not name it.
+fn property<'a>(schema: Option<&'a Value>, name: &str) -> Result<Option<&'a Value>, Failure> {
+    let Some(schema) = schema else { return Ok(None) };
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(None) };
+    if let Some(found) = properties.get(name) {
+        return Ok(Some(found));
+    }
+    let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+    let near = nearest(name, names.iter().copied());
+    if schema.get("additionalProperties") != Some(&Value::Bool(false)) && near.is_none() {
+        return Ok(None);
+    }
+    let failure = Failure::usage(format!("there is no input `{name}`"));
+    Err(match near {
+        Some(near) => failure.help(format!("did you mean `{near}`?")),
+        None => failure.help(format!("there are: {}", names.join(", "))),
+    })
+}
+
+fn read_object(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = read_text(path)?;
+    let shown = Project::shown(path);
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Failure::usage(format!("{shown}: the inputs are a JSON object, such as {{\"text\": \"...\"}}"))),
+        Err(error) => Err(Failure::usage(format!("{shown}: {error}"))),
+    }
+}
+
+/// Reads a text file, or standard input for `-`.
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(TEXT_MAX + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).map_err(|error| missing(path, &error))?.take(TEXT_MAX + 1).read_to_end(&mut bytes)
+    };
+    read.map_err(|error| Failure::io(path, &error))?;
+    let shown = Project::shown(path);
+    if bytes.len() as u64 > TEXT_MAX {
+        return Err(Failure::usage(format!("{shown}: longer than {} MiB", TEXT_MAX >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::usage(format!("{shown}: not UTF-8 text"))
+            .help("convert it, or use an input of `format: file`, which `extract_text` reads in any encoding")
+    })
+}
+
+/// A file that is not there.
+fn missing(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::io(path, error).help("files are named from the current folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(schema: &Value, inputs: &[&str]) -> Result<Value, Failure> {
+        let args = InputArgs { input: inputs.iter().map(|text| (*text).to_owned()).collect(), inputs: None };
+        args.read(Some(schema), Path::new(".")).map(|inputs| inputs.value)
+    }
+
+    #[test]
+    fn a_value_is_read_by_its_schema() {
+        let schema = json!({ "properties": {
+            "text": { "type": "string" }, "n": { "type": "integer" }, "yes": { "type": "boolean" },
+            "list": { "type": "array" }, "any": {}, "both": { "type": ["string", "null"] },
+        } });
+        let given = ["text=007", "n=7", "yes=true", "list=[1]", "any=x", "both=null"];
+        let expected = json!({ "text": "007", "n": 7, "yes": true, "list": [1], "any": "x", "both": "null" });
+        assert_eq!(read(&schema, &given).unwrap(), expected);
+        assert_eq!(read(&schema, &["text=a=b"]).unwrap()["text"], "a=b");
+        assert_eq!(read(&schema, &["text=@@x"]).unwrap()["text"], "@x");
+        for (input, part) in [
+            ("n=1.5", "integer is expected"),
+            ("n=seven", "integer is expected"),
+            ("yes=1", "boolean is expected"),
+            ("list={}", "array is expected"),
+            ("txt=x", "there is no input `txt`"),
+            ("text", "there is no `=`"),
+            ("text=@", "no file is named"),
+        ] {
+            assert!(read(&schema, &[input]).unwrap_err().message.contains(part), "{input}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What happens to a run while it happens: lines that are drawn again on a terminal, plain lines elsewhere.
+
+use std::{collections::HashMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use kapelle::{
+    RunId,
+    core::definition::Definition,
+    engine::{Event, EventKind},
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::{
+    describe::{StepView, tone},
+    out::{Out, Tone, paint, stderr_is_terminal},
+    shown,
+};
+
+/// More steps than this do not get a line each that is drawn again.
+const LINES_MAX: usize = 40;
+/// How often a line that waits is drawn again.
+const TICK: Duration = Duration::from_millis(120);
+
+/// What is shown of one run.
+pub struct Progress {
+    out: Out,
+    run: RunId,
+    /// Set before every line when several runs are watched.
+    prefix: String,
+    width: usize,
+    drawn: Option<Drawn>,
+}
+
+struct Drawn {
+    all: MultiProgress,
+    bars: HashMap<String, ProgressBar>,
+}
+
+impl Progress {
+    /// Shows the steps of a run. `alone` when no other run is shown.
+    pub fn new(out: Out, run: RunId, definition: Option<&Definition>, alone: bool) -> Progress {
+        let names: Vec<String> = definition
+            .map(|definition| definition.block(definition.root).steps.iter().map(|step| step.name.to_string()).collect())
+            .unwrap_or_default();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).clamp(6, 32);
+        let prefix = if alone { String::new() } else { format!("{run} ") };
+        let wanted = alone && !out.quiet && stderr_is_terminal() && names.len() <= LINES_MAX;
+        let drawn = wanted.then(|| Drawn::new(&names, width));
+        Progress { out, run, prefix, width, drawn }
+    }
+
+    /// A step that had ended before anybody watched.
+    pub fn ended_before(&self, step: &StepView) {
+        if step.state == "succeeded" || step.state == "skipped" || step.state == "failed" {
+            self.ended(step);
+        }
+    }
+
+    /// Something happened.
+    pub fn event(&self, event: &Event) {
+        if event.run != self.run {
+            return;
+        }
+        let Some(step) = event.step.as_deref() else { return };
+        match &event.kind {
+            EventKind::StepReady { .. } => self.draw(step, "waiting for a slot", false),
+            EventKind::AttemptStarted { attempt, .. } => {
+                let text = if *attempt > 1 { format!("running, attempt {attempt}") } else { "running".to_owned() };
+                if *attempt > 1 && self.drawn.is_none() {
+                    self.line(step, "retrying", &format!("attempt {attempt}"));
+                }
+                self.draw(step, &text, true);
+            }
+            EventKind::StepEnded { task } => self.ended(&StepView::of(step.to_owned(), task)),
+            EventKind::StepSkipped { reason } => self.end(step, "skipped", reason),
+            EventKind::RunStarted | EventKind::RunEnded { .. } => {}
+        }
+    }
+
+    fn ended(&self, step: &StepView) {
+        let mut parts = Vec::new();
+        parts.extend(step.duration.map(shown::duration));
+        if step.attempts > 1 {
+            parts.push(format!("attempt {}", step.attempts));
+        }
+        parts.extend(step.provenance.provider.clone());
+        if step.provenance.cost != kapelle::Money::ZERO {
+            parts.push(step.provenance.cost.to_string());
+        }
+        let note = step.note();
+        if !note.is_empty() {
+            parts.push(note);
+        }
+        self.end(&step.name, step.state, &parts.join("  "));
+    }
+
+    fn end(&self, step: &str, state: &str, text: &str) {
+        match self.drawn.as_ref().and_then(|drawn| drawn.bars.get(step)) {
+            Some(bar) => {
+                bar.set_style(style("{prefix} {wide_msg}"));
+                bar.finish_with_message(format!("{} {}", paint(tone(state), &format!("{state:<9}")), paint(Tone::Dim, text)));
+            }
+            None => self.line(step, state, text),
+        }
+    }
+
+    fn line(&self, step: &str, state: &str, text: &str) {
+        let state = paint(tone(state), &format!("{state:<9}"));
+        let line = format!("{}{step:<width$} {state} {text}", self.prefix, width = self.width);
+        self.out.note(line.trim_end());
+    }
+
+    fn draw(&self, step: &str, text: &str, running: bool) {
+        let Some(bar) = self.drawn.as_ref().and_then(|drawn| drawn.bars.get(step)) else { return };
+        bar.set_message(text.to_owned());
+        if running {
+            bar.set_style(style("{prefix} {spinner} {msg} {elapsed}"));
+            bar.reset_elapsed();
+            bar.enable_steady_tick(TICK);
+        }
+    }
+
+    /// Takes away lines of steps that never began.
+    pub fn close(self) {
+        if let Some(drawn) = self.drawn {
+            for bar in drawn.bars.values().filter(|bar| !bar.is_finished()) {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    /// Leaves the lines as they are and draws no more, so that other text can follow.
+    pub fn pause(&self) {
+        for bar in self.drawn.iter().flat_map(|drawn| drawn.bars.values()).filter(|bar| !bar.is_finished()) {
+            bar.disable_steady_tick();
+        }
+    }
+
+    /// Says something above the lines.
+    pub fn say(&self, text: &str) {
+        match &self.drawn {
+            Some(drawn) => {
+                let _ = drawn.all.println(text);
+            }
+            None => self.out.note(text),
+        }
+    }
+}
+
+impl Drawn {
+    fn new(names: &[String], width: usize) -> Drawn {
+        let all = MultiProgress::new();
+        let bar = |name: &String| {
+            let bar = all.add(ProgressBar::new_spinner().with_style(style("{prefix} {msg}")));
+            bar.set_prefix(format!("{name:<width$}"));
+            bar.set_message(paint(Tone::Dim, "pending"));
+            bar.tick();
+            (name.clone(), bar)
+        };
+        let bars = names.iter().map(bar).collect();
+        Drawn { all, bars }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// The next event; none when the engine has ended.
+pub async fn next(events: &mut Receiver<Event>) -> Option<Event> {
+    loop {
+        match events.recv().await {
+            Ok(event) => return Some(event),
+            // Progress is for the eye; what was missed is in the journal.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The configuration in layers: environment, `.env`, `kapelle.yaml`, the user's file, defaults; and where each value
+//! comes from. Flags are applied by the verbs on top.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use kapelle::Config;
+use serde_json::Value;
+
+use crate::{
+    dotenv,
+    failure::Failure,
+    project::{CONFIG_FILE, Project},
+};
+
+/// What begins the variables of Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
+const PREFIX: &str = "KAPELLE_";
+/// Variables with that beginning that are not settings of the configuration.
+const OTHERS: [&str; 2] = ["KAPELLE_DATA", "KAPELLE_LOG"];
+
+/// The configuration, and where it comes from.
+pub struct Settings {
+    /// The configuration itself.
+    pub config: Config,
+    /// Where each value comes from, by its path. What is not in here is a default.
+    pub origins: BTreeMap<String, String>,
+    /// Variables of the process and of `.env`.
+    pub environment: Environment,
+    /// Variables that look like settings and are none.
+    pub unknown: Vec<String>,
+}
+
+/// Variables: those of the process, and behind them those of `.env`.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    file: BTreeMap<String, String>,
+    process: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The variables of the process and of a project.
+    ///
+    /// # Errors
+    /// When the project's `.env` cannot be read.
+    pub fn load(folder: &Path) -> Result<Environment, Failure> {
+        let process = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Environment { file: dotenv::read(folder)?, process })
+    }
+
+    /// The value of a variable. One that is set but empty hides that of `.env` and counts as not set.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let value = self.process.get(name).or_else(|| self.file.get(name))?;
+        (!value.is_empty()).then_some(value.as_str())
+    }
+
+    /// Where a variable is set.
+    pub fn origin(&self, name: &str) -> &'static str {
+        if self.process.contains_key(name) { "environment" } else { ".env" }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.process.keys().chain(self.file.keys().filter(|name| !self.process.contains_key(*name)))
+    }
+}
+
+impl Settings {
+    /// Reads every layer.
+    ///
+    /// # Errors
+    /// With file, line and column, or the name of the variable.
+    pub fn load(project: &Project) -> Result<Settings, Failure> {
+        let environment = Environment::load(&project.root)?;
+        let mut merged = to_json(&Config::default());
+        let mut origins = BTreeMap::new();
+        let user = user_file(&environment).filter(|path| path.is_file());
+        for path in [user, project.config.clone()].into_iter().flatten() {
+            let layer = read_layer(&path)?;
+            overlay(&mut merged, layer, &mut origins, &Project::shown(&path));
+        }
+        let mut unknown = Vec::new();
+        for name in environment.names() {
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !OTHERS.contains(&name.as_str())) else { continue };
+            let Some(value) = environment.get(name) else { continue };
+            let place: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+            if set(&mut merged, &place, value, name)? {
+                origins.insert(place.join("."), format!("{} {name}", environment.origin(name)));
+            } else {
+                unknown.push(name.clone());
+            }
+        }
+        let config: Config =
+            serde_json::from_value(merged).map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
+        config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
+        Ok(Settings { config, origins, environment, unknown })
+    }
+
+    /// Every value with its path and its origin.
+    pub fn values(&self) -> Vec<(String, Value, String)> {
+        let mut leaves = Vec::new();
+        flatten(&to_json(&self.config), String::new(), &mut leaves);
+        let origin = |path: &str| {
+            let known = self.origins.iter().filter(|(place, _)| {
+                path.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            });
+            known.max_by_key(|(place, _)| place.len()).map_or_else(|| "default".to_owned(), |(_, origin)| origin.clone())
+        };
+        leaves.into_iter().map(|(path, value)| { let origin = origin(&path); (path, value, origin) }).collect()
+    }
+
+    /// The variables that hold keys of providers.
+    pub fn key_variables(&self) -> Vec<&str> {
+        self.config.providers.values().filter_map(|provider| provider.api_key_env.as_deref()).collect()
+    }
+}
+
+/// The user's own file, which holds for all projects.
+fn user_file(environment: &Environment) -> Option<PathBuf> {
+    let base = match environment.get("XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(environment.get("HOME")?).join(".config"),
+    };
+    Some(base.join("kapelle").join(CONFIG_FILE))
+}
+
+fn read_layer(path: &Path) -> Result<Value, Failure> {
+    let shown = Project::shown(path);
+    // Read in full for errors with line and column; what it says itself is then laid over the layers below.
+    Config::load(path).map_err(|problem| Failure::usage(problem.to_string().replace(&path.display().to_string(), &shown)))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(path, &error))?;
+    let layer: Option<Value> =
+        serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    Ok(layer.unwrap_or(Value::Null))
+}
+
+/// Lays a file over the layers below. A provider, model, price or queue is taken as a whole.
+fn overlay(below: &mut Value, layer: Value, origins: &mut BTreeMap<String, String>, file: &str) {
+    let (Some(below), Value::Object(layer)) = (below.as_object_mut(), layer) else { return };
+    for (key, value) in layer {
+        match (below.get_mut(&key).and_then(Value::as_object_mut), value) {
+            (Some(entries), Value::Object(given)) => {
+                for (name, entry) in given {
+                    origins.insert(format!("{key}.{name}"), file.to_owned());
+                    entries.insert(name, entry);
+                }
+            }
+            (_, value) => {
+                origins.insert(key.clone(), file.to_owned());
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Sets one value from a variable; false when there is no such setting.
+fn set(config: &mut Value, place: &[String], text: &str, variable: &str) -> Result<bool, Failure> {
+    let mut at = config;
+    for part in place {
+        let Some(next) = at.get_mut(part.as_str()) else { return Ok(false) };
+        at = next;
+    }
+    let bad = |wanted: &str| Failure::usage(format!("{variable}={text}: {wanted} is expected"));
+    *at = match at {
+        Value::Number(_) => Value::from(text.parse::<u64>().map_err(|_| bad("a whole number"))?),
+        Value::Bool(_) => match text {
+            "true" | "1" | "yes" => Value::Bool(true),
+            "false" | "0" | "no" => Value::Bool(false),
+            _ => return Err(bad("true or false")),
+        },
+        Value::Array(_) => text.split(',').map(|item| Value::from(item.trim())).collect(),
+        Value::Object(_) => return Ok(false),
+        Value::String(_) | Value::Null => Value::from(text),
+    };
+    Ok(true)
+}
+
+fn flatten(value: &Value, path: String, leaves: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(value, path, leaves);
+            }
+        }
+        other => leaves.push((path, other.clone())),
+    }
+}
+
+fn to_json(config: &Config) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_file_replaces_entries_and_keeps_the_others() {
+        let mut below = to_json(&Config::default());
+        let mut origins = BTreeMap::new();
+        overlay(&mut below, json!({ "queues": { "openai": { "slots": 2 } }, "ageing": "5s" }), &mut origins, "f");
+        assert_eq!((&below["queues"]["openai"]["slots"], &below["queues"]["default"]["slots"]), (&json!(2), &json!(8)));
+        assert_eq!(origins["queues.openai"], "f");
+    }
+
+    #[test]
+    fn a_variable_sets_one_value_of_the_right_kind() {
+        let mut config = to_json(&Config::default());
+        let place = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        assert!(set(&mut config, &place("queues.ml.slots"), "3", "V").unwrap());
+        assert!(set(&mut config, &place("models.fast.chain"), "offline", "V").unwrap());
+        assert_eq!((&config["queues"]["ml"]["slots"], &config["models"]["fast"]["chain"]), (&json!(3), &json!(["offline"])));
+        assert!(!set(&mut config, &place("queues.none.slots"), "3", "V").unwrap());
+        assert!(set(&mut config, &place("queues.ml.slots"), "many", "V").unwrap_err().message.contains("whole number"));
+    }
+}

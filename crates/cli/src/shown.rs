@@ -1,0 +1,69 @@
+//! Times, money and tables as people read them.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use kapelle::{
+    Money,
+    core::{DurationMs, Timestamp},
+};
+
+/// `2026-11-21 03:40:05Z`.
+pub fn time(at: Timestamp) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(at.0 - at.0.rem_euclid(1_000));
+    stamp.map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string().replace('T', " "))
+}
+
+/// `2026-11-21T03:40:05.123Z`, for machines.
+pub fn time_exact(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string())
+}
+
+/// `85 ms`, `1.4 s`, `2 m 05 s`.
+pub fn duration(span: DurationMs) -> String {
+    match span.0 {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        ms @ 1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        ms @ 60_000..3_600_000 => format!("{} m {:02} s", ms / 60_000, ms % 60_000 / 1_000),
+        ms => format!("{} h {:02} m", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+/// `$0.00` as a dash, anything else as it is.
+pub fn money(amount: Money) -> String {
+    if amount == Money::ZERO { "-".to_owned() } else { amount.to_string() }
+}
+
+/// A table with a heading: aligned on a terminal, and in a pipe too.
+pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(heading.to_vec());
+    // In a pipe there is no width to fit into; every row stays on one line.
+    if crate::out::stdout_is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// `1 step`, `2 steps`.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_times_are_short() {
+        for (ms, text) in [(85, "85 ms"), (1_449, "1.4 s"), (125_000, "2 m 05 s"), (3_720_000, "1 h 02 m")] {
+            assert_eq!(duration(DurationMs(ms)), text);
+        }
+        assert_eq!(time(Timestamp(1_500)), "1970-01-01 00:00:01Z");
+    }
+}

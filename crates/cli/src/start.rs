@@ -1,0 +1,91 @@
+//! From the arguments to the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use kapelle::workers::document::child_main;
+
+use crate::{
+    app::App,
+    cli::{Cli, Global, Verb},
+    commands::{
+        completions, config, doctor, init, logs, man, resume, run, runs, status, submit, tasks, version, workers,
+        workflows,
+    },
+    failure::{Code, Failure},
+    out::Out,
+};
+
+/// Runs the program.
+pub fn start() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe is none either.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8));
+        }
+    };
+    if matches!(cli.verb, Verb::Extract) {
+        return child_main();
+    }
+    if cli.global.no_color {
+        anstream::ColorChoice::Never.write_global();
+    }
+    trace(&cli.global);
+    let out = Out { json: cli.global.json, quiet: cli.global.quiet };
+    match perform(cli) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(failure) => {
+            out.fail(&failure);
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+fn perform(cli: Cli) -> Result<Code, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::new(Code::Temporary, format!("the system gives no more threads: {error}")))?;
+    let app = App::new(cli.global)?;
+    let done = runtime.block_on(verb(&app, cli.verb));
+    // What still runs on other threads has been told to end; nobody waits for it.
+    runtime.shutdown_background();
+    done
+}
+
+async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
+    match verb {
+        Verb::Run(args) => run::run(app, args).await,
+        Verb::Resume(args) => resume::run(app, args).await,
+        Verb::Status(args) => status::run(app, &args),
+        Verb::Submit(args) => submit::run(app, args).await,
+        Verb::Runs(args) => runs::run(app, args).await,
+        Verb::Tasks(args) => tasks::run(app, args).await,
+        Verb::Logs(args) => logs::run(app, &args),
+        Verb::Workers(args) => workers::run(app, args).await,
+        Verb::Workflows(args) => workflows::run(app, &args),
+        Verb::Config(args) => config::run(app, &args),
+        Verb::Doctor(args) => doctor::run(app, &args).await,
+        Verb::Init(args) => init::run(app, &args),
+        Verb::Completions(args) => completions::run(app, &args),
+        Verb::Man(args) => man::run(app, &args),
+        Verb::Version(args) => version::run(app, &args),
+        Verb::Extract => Ok(Code::Ok),
+    }
+}
+
+fn trace(global: &Global) {
+    let level = match global.verbose {
+        0 => tracing_subscriber::filter::LevelFilter::ERROR,
+        1 => tracing_subscriber::filter::LevelFilter::INFO,
+        _ => tracing_subscriber::filter::LevelFilter::DEBUG,
+    };
+    let started = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never)
+        .try_init();
+    // It is started once; a second time there is nothing left to do.
+    drop(started);
+}

@@ -1,0 +1,158 @@
+//! Workflow files: found, read, checked, and their problems shown.
+
+use std::path::{Path, PathBuf};
+
+use kapelle::{
+    Error,
+    core::definition::{Action, Definition, Problem, Problems, nearest},
+    engine::VersionRef,
+    workers::Catalogue,
+};
+
+use crate::{failure::Failure, project::Project};
+
+/// One byte more than a workflow may have.
+const READ_MAX: u64 = kapelle::core::definition::FILE_MAX as u64 + 1;
+
+/// A workflow as it was read.
+pub struct Workflow {
+    pub path: PathBuf,
+    pub source: Vec<u8>,
+    pub definition: Definition,
+}
+
+/// Finds a workflow: a path, or the name of a file in `workflows/`.
+///
+/// # Errors
+/// What there is instead.
+pub fn find(project: &Project, given: &Path) -> Result<PathBuf, Failure> {
+    if given.is_file() {
+        return Ok(given.to_owned());
+    }
+    if given.is_dir() {
+        return Err(Failure::usage(format!("{} is a folder: name a workflow file", given.display())));
+    }
+    let known = files(project);
+    let name = given.to_string_lossy();
+    if let Some(found) = known.iter().find(|path| stem(path) == name) {
+        return Ok(found.clone());
+    }
+    let failure = Failure::not_found(format!("there is no workflow {}", given.display()));
+    let wanted = stem(given);
+    let stems: Vec<String> = known.iter().map(|path| stem(path)).collect();
+    Err(match nearest(&wanted, stems.iter().map(String::as_str)) {
+        Some(near) => {
+            let path = known.iter().find(|path| stem(path) == near);
+            failure.help(format!("did you mean {}?", path.map_or_else(|| near.to_owned(), |path| Project::shown(path))))
+        }
+        None if stems.is_empty() => failure.help("`kapelle init` makes a project with a first workflow"),
+        None => failure.help("`kapelle workflows list` shows those of this project"),
+    })
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+/// The workflow files of the project.
+pub fn files(project: &Project) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project.workflows()).into_iter().flatten().flatten();
+    let is_workflow = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json") && path.is_file()
+    };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_workflow).collect();
+    files.sort();
+    files
+}
+
+/// Reads and checks a workflow file.
+///
+/// # Errors
+/// Every problem with its place.
+pub fn read(path: &Path) -> Result<Workflow, Failure> {
+    use std::io::Read;
+    let mut source = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| Failure::io(path, &error))?;
+    file.take(READ_MAX).read_to_end(&mut source).map_err(|error| Failure::io(path, &error))?;
+    let shown = Project::shown(path);
+    match Definition::parse(&source, &shown) {
+        Ok(definition) => Ok(Workflow { path: path.to_owned(), source, definition }),
+        Err(problems) => Err(refuse(&problems, &source)),
+    }
+}
+
+impl Workflow {
+    /// The workflow for the engine.
+    ///
+    /// # Errors
+    /// What this version does not run yet.
+    pub fn version(&self) -> Result<VersionRef, Failure> {
+        kapelle::load(&self.source, &Project::shown(&self.path)).map_err(|error| match error {
+            Error::Definition(problems) => refuse(&problems, &self.source),
+            other => other.into(),
+        })
+    }
+
+    /// Checks that every step's worker is there.
+    ///
+    /// # Errors
+    /// Each step whose worker is not, with its place.
+    pub fn check_workers(&self, catalogue: &Catalogue) -> Result<(), Failure> {
+        let names: Vec<&str> = catalogue.iter().map(|worker| worker.spec().name.as_str()).collect();
+        let mut problems = Problems { file: Project::shown(&self.path), problems: Vec::new(), more: 0 };
+        for step in self.definition.blocks.iter().flat_map(|block| &block.steps) {
+            let Action::Worker { worker, .. } = &step.action else { continue };
+            if names.contains(&worker.as_str()) {
+                continue;
+            }
+            let hint = match nearest(worker.as_str(), names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`kapelle workers list` shows them all".to_owned(),
+            };
+            problems.problems.push(Problem {
+                line: step.line,
+                column: self.column(step.line, worker.as_str()),
+                field: format!("steps.{}.worker", step.name),
+                message: format!("there is no worker `{worker}`"),
+                hint: Some(hint),
+            });
+        }
+        if problems.problems.is_empty() { Ok(()) } else { Err(refuse(&problems, &self.source)) }
+    }
+
+    /// The column at which a word stands in a line, or its first one.
+    fn column(&self, line: u32, word: &str) -> u32 {
+        let text = String::from_utf8_lossy(&self.source);
+        let line = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or("");
+        let before = line.find(word).map_or_else(|| line.len() - line.trim_start().len(), |at| line[..at].chars().count());
+        u32::try_from(before).unwrap_or(0) + 1
+    }
+
+    /// Which inputs it takes, in a line; empty when it takes none.
+    pub fn inputs_help(&self) -> String {
+        let schema = self.definition.inputs.as_deref();
+        let properties = schema.and_then(|schema| schema.get("properties")).and_then(|found| found.as_object());
+        let required = schema.and_then(|schema| schema.get("required")).and_then(|names| names.as_array());
+        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|known| known == name));
+        let parts: Vec<String> = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, property)| {
+                let is_file = property.get("format").is_some_and(|format| format == "file");
+                let given = if is_file { format!("--input {name}=@FILE") } else { format!("--input {name}=...") };
+                if is_required(name) { given } else { format!("[{given}]") }
+            })
+            .collect();
+        if parts.is_empty() { String::new() } else { format!("it takes {}", parts.join(" ")) }
+    }
+
+    /// The folder that its default files are named from.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+}
+
+fn refuse(problems: &Problems, source: &[u8]) -> Failure {
+    let text = String::from_utf8_lossy(source);
+    Failure::usage(problems.to_string()).rendered(problems.render(&text))
+}
