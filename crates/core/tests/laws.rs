@@ -1,4 +1,5 @@
 //! Laws of the machines, over random histories.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::sync::Arc;
 
@@ -89,10 +90,8 @@ proptest! {
             }
             prop_assert!(task.epoch >= before.epoch && task.failures >= before.failures);
             prop_assert!(task.failures <= 3 + 1 && task.crashes <= 3, "{task:?}");
-            if let Some(report) = lease_of(&before) {
-                if lease_of(&task) != Some(report) {
-                    old = report;
-                }
+            if let Some(report) = lease_of(&before).filter(|report| lease_of(&task) != Some(*report)) {
+                old = report;
             }
             let cancelled = Cancel { reason: Arc::from("x") }.decide(&task, Timestamp(now));
             prop_assert_eq!(cancelled.is_err(), task.state.kind().is_terminal());
