@@ -153,7 +153,11 @@ impl RunView {
         let degraded: Vec<&str> = self.steps.iter().filter_map(|step| step.provenance.degraded.as_deref()).collect();
         if let Some(first) = degraded.first() {
             let same = degraded.iter().all(|reason| reason == first);
-            parts.push(format!("{} degraded{}", degraded.len(), if same { format!(" ({first})") } else { String::new() }));
+            parts.push(format!(
+                "{} degraded{}",
+                degraded.len(),
+                if same { format!(" ({first})") } else { String::new() }
+            ));
         }
         if self.cost() != Money::ZERO {
             parts.push(self.cost().to_string());

@@ -1,10 +1,6 @@
 //! What ends the program other than well: an exit code, what is wrong, and what to do.
 
-use kapelle::{
-    Category, Error, TaskError,
-    engine::EngineError,
-    store::StoreError,
-};
+use kapelle::{Category, Error, TaskError, engine::EngineError, store::StoreError};
 use serde_json::{Value, json};
 
 /// Exit codes. 4 is kept for a refused token.

@@ -50,7 +50,8 @@ impl InputArgs {
         };
         for argument in &self.input {
             let (name, text) = argument.split_once('=').ok_or_else(|| {
-                Failure::usage(format!("--input {argument}: there is no `=`")).help("write --input name=value or name=@file")
+                Failure::usage(format!("--input {argument}: there is no `=`"))
+                    .help("write --input name=value or name=@file")
             })?;
             let property = property(schema, name)?;
             let value = inputs.value_of(name, text, property)?;
@@ -115,7 +116,12 @@ impl Inputs {
     }
 
     /// A default such as `@../samples/x.txt` of a file is read from beside the workflow.
-    fn default_files(&mut self, schema: Option<&Value>, object: &mut Map<String, Value>, beside: &Path) -> Result<(), Failure> {
+    fn default_files(
+        &mut self,
+        schema: Option<&Value>,
+        object: &mut Map<String, Value>,
+        beside: &Path,
+    ) -> Result<(), Failure> {
         let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
             let default = property.get("default").and_then(Value::as_str).and_then(|text| text.strip_prefix('@'));

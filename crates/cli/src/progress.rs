@@ -40,7 +40,9 @@ impl Progress {
     /// Shows the steps of a run. `alone` when no other run is shown.
     pub fn new(out: Out, run: RunId, definition: Option<&Definition>, alone: bool) -> Progress {
         let names: Vec<String> = definition
-            .map(|definition| definition.block(definition.root).steps.iter().map(|step| step.name.to_string()).collect())
+            .map(|definition| {
+                definition.block(definition.root).steps.iter().map(|step| step.name.to_string()).collect()
+            })
             .unwrap_or_default();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).clamp(6, 32);
         let prefix = if alone { String::new() } else { format!("{run} ") };
@@ -98,7 +100,11 @@ impl Progress {
         match self.drawn.as_ref().and_then(|drawn| drawn.bars.get(step)) {
             Some(bar) => {
                 bar.set_style(style("{prefix} {wide_msg}"));
-                bar.finish_with_message(format!("{} {}", paint(tone(state), &format!("{state:<9}")), paint(Tone::Dim, text)));
+                bar.finish_with_message(format!(
+                    "{} {}",
+                    paint(tone(state), &format!("{state:<9}")),
+                    paint(Tone::Dim, text)
+                ));
             }
             None => self.line(step, state, text),
         }

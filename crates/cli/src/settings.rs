@@ -106,9 +106,17 @@ impl Settings {
             let known = self.origins.iter().filter(|(place, _)| {
                 path.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             });
-            known.max_by_key(|(place, _)| place.len()).map_or_else(|| "default".to_owned(), |(_, origin)| origin.clone())
+            known
+                .max_by_key(|(place, _)| place.len())
+                .map_or_else(|| "default".to_owned(), |(_, origin)| origin.clone())
         };
-        leaves.into_iter().map(|(path, value)| { let origin = origin(&path); (path, value, origin) }).collect()
+        leaves
+            .into_iter()
+            .map(|(path, value)| {
+                let origin = origin(&path);
+                (path, value, origin)
+            })
+            .collect()
     }
 
     /// The variables that hold keys of providers.
@@ -129,7 +137,8 @@ fn user_file(environment: &Environment) -> Option<PathBuf> {
 fn read_layer(path: &Path) -> Result<Value, Failure> {
     let shown = Project::shown(path);
     // Read in full for errors with line and column; what it says itself is then laid over the layers below.
-    Config::load(path).map_err(|problem| Failure::usage(problem.to_string().replace(&path.display().to_string(), &shown)))?;
+    Config::load(path)
+        .map_err(|problem| Failure::usage(problem.to_string().replace(&path.display().to_string(), &shown)))?;
     let text = std::fs::read_to_string(path).map_err(|error| Failure::io(path, &error))?;
     let layer: Option<Value> =
         serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
@@ -213,7 +222,10 @@ mod tests {
         let place = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
         assert!(set(&mut config, &place("queues.ml.slots"), "3", "V").unwrap());
         assert!(set(&mut config, &place("models.fast.chain"), "offline", "V").unwrap());
-        assert_eq!((&config["queues"]["ml"]["slots"], &config["models"]["fast"]["chain"]), (&json!(3), &json!(["offline"])));
+        assert_eq!(
+            (&config["queues"]["ml"]["slots"], &config["models"]["fast"]["chain"]),
+            (&json!(3), &json!(["offline"]))
+        );
         assert!(!set(&mut config, &place("queues.none.slots"), "3", "V").unwrap());
         assert!(set(&mut config, &place("queues.ml.slots"), "many", "V").unwrap_err().message.contains("whole number"));
     }

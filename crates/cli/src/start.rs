@@ -45,8 +45,8 @@ pub fn start() -> ExitCode {
 
 fn perform(cli: Cli) -> Result<Code, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Failure::new(Code::Temporary, format!("the system gives no more threads: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Failure::new(Code::Temporary, format!("the system gives no more threads: {error}")))?;
     let app = App::new(cli.global)?;
     let done = runtime.block_on(verb(&app, cli.verb));
     // What still runs on other threads has been told to end; nobody waits for it.

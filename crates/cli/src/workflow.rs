@@ -124,7 +124,8 @@ impl Workflow {
     fn column(&self, line: u32, word: &str) -> u32 {
         let text = String::from_utf8_lossy(&self.source);
         let line = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or("");
-        let before = line.find(word).map_or_else(|| line.len() - line.trim_start().len(), |at| line[..at].chars().count());
+        let before =
+            line.find(word).map_or_else(|| line.len() - line.trim_start().len(), |at| line[..at].chars().count());
         u32::try_from(before).unwrap_or(0) + 1
     }
 

@@ -91,10 +91,13 @@ impl Builder {
     pub fn catalogue(&self) -> Result<Workers, Error> {
         let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
         let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
-        let shipped = Catalogue::shipped(&gateway, self.reader.clone());
-        let mut catalogue = shipped.map_err(|error| Error::Config(error.to_string()))?;
+        let mut catalogue = self.shipped(&gateway)?;
         let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
         Ok((gateway, catalogue, problems))
+    }
+
+    fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
+        Catalogue::shipped(gateway, self.reader.clone()).map_err(|error| Error::Config(error.to_string()))
     }
 
     /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
@@ -108,6 +111,7 @@ impl Builder {
             options.queues.values_mut().for_each(|queue| queue.slots = 0);
         }
         let (gateway, catalogue, problems) = self.catalogue()?;
+        let shipped = self.shipped(&gateway)?;
         let registry = Arc::new(Registry::default());
         catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
 
@@ -123,6 +127,6 @@ impl Builder {
             clock: self.clock,
         };
         let engine = Engine::start(parts, options)?;
-        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, problems })
+        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, shipped, problems })
     }
 }

@@ -31,6 +31,7 @@ pub struct Kapelle {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) folder: PathBuf,
+    pub(crate) shipped: kapelle_workers::Catalogue,
     pub(crate) problems: Vec<DefinitionError>,
 }
 

@@ -44,6 +44,7 @@ mod function;
 mod kapelle;
 mod run;
 mod task;
+mod watch;
 
 pub use builder::{Builder, Workers};
 pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
@@ -52,6 +53,7 @@ pub use error::Error;
 pub use kapelle::Kapelle;
 pub use run::{Run, RunResult};
 pub use task::{Submit, Task, TaskResult};
+pub use watch::{Change, Watch};
 
 pub use kapelle_core as core;
 pub use kapelle_engine as engine;

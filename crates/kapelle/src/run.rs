@@ -69,3 +69,9 @@ impl Run {
         Ok(())
     }
 }
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Run").field(&self.id).finish()
+    }
+}

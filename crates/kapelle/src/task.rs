@@ -194,3 +194,9 @@ impl Task {
         Ok(())
     }
 }
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Task").field(&self.id).finish()
+    }
+}

@@ -1,4 +1,5 @@
 -- Schema 1. Times are milliseconds since 1970; states, reasons and kinds are the numbers of the enums in core.
+-- References are checked at the end of a turn, so that a row that met a conflict is told as one.
 -- Every hot index is partial: rows that have ended leave it, so that history does not slow the queue.
 
 CREATE TABLE sequence (
@@ -39,7 +40,7 @@ CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
     tenant      INTEGER NOT NULL,
     workflow    INTEGER NOT NULL,
-    version     INTEGER NOT NULL REFERENCES version (id),
+    version     INTEGER NOT NULL REFERENCES version (id) DEFERRABLE INITIALLY DEFERRED,
     created_at  INTEGER NOT NULL,
     status      INTEGER NOT NULL,
     seq         INTEGER NOT NULL,
@@ -47,19 +48,19 @@ CREATE TABLE run (
     stopped_by  INTEGER,
     ended_at    INTEGER,
     detail      TEXT,
-    inputs_id   INTEGER REFERENCES payload (id),
-    outputs_id  INTEGER REFERENCES payload (id),
+    inputs_id   INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
+    outputs_id  INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     inputs      BLOB,
     outputs     BLOB
 ) STRICT;
-CREATE INDEX run_open ON run (status) WHERE status < 10;
+CREATE INDEX run_open ON run (id) WHERE status < 10;
 CREATE INDEX run_workflow ON run (tenant, workflow);
 CREATE INDEX run_ended ON run (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX run_inputs ON run (inputs_id) WHERE inputs_id IS NOT NULL;
 CREATE INDEX run_outputs ON run (outputs_id) WHERE outputs_id IS NOT NULL;
 
 CREATE TABLE journal (
-    run    INTEGER NOT NULL REFERENCES run (id),
+    run    INTEGER NOT NULL REFERENCES run (id) DEFERRABLE INITIALLY DEFERRED,
     seq    INTEGER NOT NULL,
     at     INTEGER NOT NULL,
     event  TEXT NOT NULL,
@@ -74,7 +75,7 @@ CREATE TABLE task (
     worker      INTEGER NOT NULL,
     priority    INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
-    run         INTEGER REFERENCES run (id),
+    run         INTEGER REFERENCES run (id) DEFERRABLE INITIALLY DEFERRED,
     scope       INTEGER,
     slot        INTEGER,
     key         TEXT,
@@ -96,8 +97,8 @@ CREATE TABLE task (
     dead        INTEGER,
     detail      TEXT,
     policy      TEXT,
-    input_id    INTEGER REFERENCES payload (id),
-    output_id   INTEGER REFERENCES payload (id),
+    input_id    INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
+    output_id   INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     input       BLOB,
     output      BLOB
 ) STRICT;
@@ -114,7 +115,7 @@ CREATE INDEX task_input ON task (input_id) WHERE input_id IS NOT NULL;
 CREATE INDEX task_output ON task (output_id) WHERE output_id IS NOT NULL;
 
 CREATE TABLE attempt (
-    task        INTEGER NOT NULL REFERENCES task (id),
+    task        INTEGER NOT NULL REFERENCES task (id) DEFERRABLE INITIALLY DEFERRED,
     epoch       INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     ended_at    INTEGER NOT NULL,

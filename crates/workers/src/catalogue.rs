@@ -6,7 +6,7 @@ use kapelle_core::worker::Worker;
 use kapelle_gateway::Gateway;
 
 use crate::{
-    builtin::{ExtractText, Keywords, Language, Log, Report},
+    builtin::{ExtractText, Keywords, Language, Log, Report, Sleep},
     prompt::{DefinitionError, PromptDefinition, PromptWorker},
     reader::DocumentReader,
 };
@@ -47,6 +47,7 @@ impl Catalogue {
         catalogue.insert(Arc::new(Language::default()));
         catalogue.insert(Arc::new(Log::default()));
         catalogue.insert(Arc::new(Report::default()));
+        catalogue.insert(Arc::new(Sleep::default()));
         for (file, text) in SHIPPED {
             catalogue.insert(Arc::new(prompt_worker(file, text, gateway)?));
         }

@@ -87,7 +87,8 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
     }
     match app.settings() {
         Ok(settings) => {
-            let place = app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
+            let place =
+                app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
             checks.push(Check::new("config", State::Ok, place));
             checks.extend(models(app, &settings));
         }
@@ -117,7 +118,8 @@ fn writable(folder: &Path) -> Check {
     let shown = Project::shown(folder);
     // The nearest folder that is there: the rest is made when it is needed.
     let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
-        return Check::new("data", State::Fail, format!("{shown} cannot be made")).todo("name another folder with --data");
+        return Check::new("data", State::Fail, format!("{shown} cannot be made"))
+            .todo("name another folder with --data");
     };
     let probe = there.join(format!(".kapelle-doctor-{}", std::process::id()));
     let written = std::fs::File::create_new(&probe).and_then(|file| file.sync_all());
@@ -188,14 +190,16 @@ fn alias(status: &AliasStatus) -> Check {
         return Check::new("model", State::Ok, found);
     }
     let reason = status.reason.as_deref().unwrap_or("the alias is offline");
-    Check::new("model", State::Warn, found)
-        .todo(format!("{reason}: set it in the environment or in .env; until then answers are offline and marked degraded"))
+    Check::new("model", State::Warn, found).todo(format!(
+        "{reason}: set it in the environment or in .env; until then answers are offline and marked degraded"
+    ))
 }
 
 fn program(name: &'static str, file: &str, why: &str) -> Check {
     match on_path(file) {
         Some(path) => Check::new(name, State::Ok, path.display().to_string()),
-        None => Check::new(name, State::Warn, format!("`{file}` is not on the PATH")).todo(format!("{why}; nothing else does")),
+        None => Check::new(name, State::Warn, format!("`{file}` is not on the PATH"))
+            .todo(format!("{why}; nothing else does")),
     }
 }
 
@@ -208,7 +212,8 @@ fn on_path(file: &str) -> Option<PathBuf> {
 async fn documents() -> Check {
     let page = std::env::temp_dir().join(format!("kapelle-doctor-{}.html", std::process::id()));
     if let Err(error) = std::fs::write(&page, "<html><body><p>It works.</p></body></html>") {
-        return Check::new("documents", State::Warn, format!("{}: {error}", page.display())).todo("set TMPDIR to a folder that can be written");
+        return Check::new("documents", State::Warn, format!("{}: {error}", page.display()))
+            .todo("set TMPDIR to a folder that can be written");
     }
     let reader = ChildReader::new(std::env::current_exe().ok());
     let read = reader.read(&page, "doctor.html", Some("text/html"), Options::default()).await;

@@ -145,8 +145,10 @@ fn of_task(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failure
         }
         TaskState::Succeeded { started_at, ended_at, provenance, .. } => {
             add(*started_at, "attempt_started", format!("attempt {} began", task.epoch));
-            let by = provenance.provider.as_ref().map_or_else(String::new, |provider| format!(", answered by {provider}"));
-            let degraded = provenance.degraded.as_ref().map_or_else(String::new, |reason| format!(", degraded: {reason}"));
+            let by =
+                provenance.provider.as_ref().map_or_else(String::new, |provider| format!(", answered by {provider}"));
+            let degraded =
+                provenance.degraded.as_ref().map_or_else(String::new, |reason| format!(", degraded: {reason}"));
             add(*ended_at, "succeeded", format!("{id} succeeded{by}{degraded}"));
         }
         TaskState::Failed { error, ended_at, .. } => add(*ended_at, "failed", format!("{id} failed: {error}")),

@@ -54,7 +54,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     if runs.is_empty() && tasks.is_empty() {
         app.out.note("nothing is under way");
-        return if app.out.json { app.out.print_json(&serde_json::json!({ "runs": [], "tasks": [] })).map(|()| Code::Ok) } else { Ok(Code::Ok) };
+        return if app.out.json {
+            app.out.print_json(&serde_json::json!({ "runs": [], "tasks": [] })).map(|()| Code::Ok)
+        } else {
+            Ok(Code::Ok)
+        };
     }
     let shown = show(app, &reader, &runs)?;
     let mut settings = app.settings()?;
@@ -109,7 +113,12 @@ fn show(app: &App, reader: &SqliteReader, runs: &[RunRow]) -> Result<Vec<Progres
         let definition = describe::definition(reader, row)?;
         let view = RunView::load(reader, row.id)?;
         let ended = view.steps.iter().filter(|step| is_over(step)).count();
-        app.out.note(&format!("{} {}: {ended} of {} done", row.id, row.workflow, shown::count(view.steps.len(), "step")));
+        app.out.note(&format!(
+            "{} {}: {ended} of {} done",
+            row.id,
+            row.workflow,
+            shown::count(view.steps.len(), "step")
+        ));
         let progress = Progress::new(app.out, row.id, definition.as_ref(), runs.len() == 1);
         if runs.len() == 1 {
             view.steps.iter().for_each(|step| progress.ended_before(step));
@@ -133,7 +142,13 @@ async fn all_ended(kapelle: &Kapelle, runs: &[RunRow], tasks: &[TaskId]) -> Resu
     Ok(())
 }
 
-fn summary(app: &App, reader: &dyn Reader, runs: &[RunRow], tasks: &[TaskId], end: follow::End) -> Result<Code, Failure> {
+fn summary(
+    app: &App,
+    reader: &dyn Reader,
+    runs: &[RunRow],
+    tasks: &[TaskId],
+    end: follow::End,
+) -> Result<Code, Failure> {
     let mut rows = Vec::new();
     let mut views = Vec::new();
     for run in runs {

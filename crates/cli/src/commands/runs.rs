@@ -77,7 +77,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 
 fn list(app: &App, list: &List) -> Result<Code, Failure> {
     let before = list.before.as_deref().map(ids::run).transpose()?.map(|run| run.0);
-    let workflow = list.workflow.as_deref().map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
+    let workflow =
+        list.workflow.as_deref().map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
     let filter = RunFilter { workflow, open: list.open };
     let rows = app.reader()?.runs(TenantId::DEFAULT, &filter, Page { before, most: list.limit })?;
     if app.out.json {
@@ -103,10 +104,20 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
         app.out.print_json(&value)?;
         return Ok(Code::Ok);
     }
-    let mut text = format!("{}\nworkflow {}, started {}\n\n{}\n", view.summary(), view.row.workflow, shown::time(view.row.created_at), view.table());
+    let mut text = format!(
+        "{}\nworkflow {}, started {}\n\n{}\n",
+        view.summary(),
+        view.row.workflow,
+        shown::time(view.row.created_at),
+        view.table()
+    );
     match &view.row.status {
-        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => text.push_str(&format!("\nreason: {reason}\n")),
-        RunStatus::Running => text.push_str(&format!("\nIf no process works on it, go on with: {}\n", app.resume_line(&run.to_string()))),
+        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => {
+            text.push_str(&format!("\nreason: {reason}\n"))
+        }
+        RunStatus::Running => {
+            text.push_str(&format!("\nIf no process works on it, go on with: {}\n", app.resume_line(&run.to_string())))
+        }
         _ => {}
     }
     if let Some(error) = view.error() {

@@ -176,7 +176,12 @@ pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failur
         text.push_str(&format!("\noutput{from}:\n{output:#}\n"));
     }
     for attempt in attempts {
-        text.push_str(&format!("\nattempt {} failed at {}: {}\n", attempt.epoch, shown::time(attempt.ended_at), attempt.error));
+        text.push_str(&format!(
+            "\nattempt {} failed at {}: {}\n",
+            attempt.epoch,
+            shown::time(attempt.ended_at),
+            attempt.error
+        ));
     }
     app.out.print(&text)?;
     Ok(Code::Ok)

@@ -23,7 +23,9 @@ pub fn run(app: &App, _: &Args) -> Result<Code, Failure> {
         let schema = kapelle::store::SCHEMA;
         app.out.print_json(&json!({ "version": version, "commit": commit, "schema": schema, "sqlite": sqlite }))?;
     } else {
-        app.out.print(&commit.map_or_else(|| format!("kapelle {version}"), |commit| format!("kapelle {version} ({commit})")))?;
+        app.out.print(
+            &commit.map_or_else(|| format!("kapelle {version}"), |commit| format!("kapelle {version} ({commit})")),
+        )?;
     }
     Ok(Code::Ok)
 }

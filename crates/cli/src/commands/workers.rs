@@ -2,11 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use kapelle::{
-    TaskContext, Worker, WorkerSpec,
-    core::definition::nearest,
-    workers::Catalogue,
-};
+use kapelle::{TaskContext, Worker, WorkerSpec, core::definition::nearest, workers::Catalogue};
 use serde_json::{Value, json};
 
 use super::submit;
@@ -97,10 +93,8 @@ fn show(app: &App, spec: &WorkerSpec) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     let mut text = format!("{}: {}\n\n", spec.name, spec.description);
-    let mut rows = vec![
-        vec!["queue".to_owned(), spec.queue.to_string()],
-        vec!["slots".to_owned(), spec.slots.to_string()],
-    ];
+    let mut rows =
+        vec![vec!["queue".to_owned(), spec.queue.to_string()], vec!["slots".to_owned(), spec.slots.to_string()]];
     rows.extend(spec.model.as_ref().map(|model| vec!["model".to_owned(), model.to_string()]));
     rows.extend(spec.timeout.map(|timeout| vec!["timeout".to_owned(), shown::duration(timeout)]));
     rows.extend(spec.max_cost.map(|cost| vec!["max cost".to_owned(), cost.to_string()]));
@@ -149,7 +143,8 @@ async fn test(app: &App, worker: Arc<dyn Worker>, given: &InputArgs) -> Result<C
     let mut context = TaskContext::detached("task_0");
     context.files = Arc::new(inputs);
     let run = worker.execute(&context, input);
-    let limit = spec.timeout.map_or(std::time::Duration::from_secs(300), |time| std::time::Duration::from_millis(time.0));
+    let limit =
+        spec.timeout.map_or(std::time::Duration::from_secs(300), |time| std::time::Duration::from_millis(time.0));
     let done = tokio::time::timeout(limit, run).await;
     let done = done.map_err(|_| {
         let span = spec.timeout.map_or_else(|| "5 minutes".to_owned(), shown::duration);

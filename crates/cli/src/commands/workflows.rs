@@ -148,7 +148,11 @@ fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
                     app.out.warn(&format!("{}: {reason}", Project::shown(&read.path)));
                 }
                 if !app.out.json {
-                    app.out.print(&format!("{}: {} is valid, {steps}", Project::shown(&read.path), read.definition.name))?;
+                    app.out.print(&format!(
+                        "{}: {} is valid, {steps}",
+                        Project::shown(&read.path),
+                        read.definition.name
+                    ))?;
                 }
             }
             Err(failure) => {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::{
     TaskError,
     id::TaskId,
+    mutant::{Mutant, planted},
     run::{
         event::{Outcome, RunEvent},
         model::{Phase, Run, RunRejection, RunStatus, ScopeId, Slot},
-        verdict::SkipReason,
+        verdict::{SkipReason, Verdict},
     },
 };
 
@@ -60,11 +61,16 @@ impl BeginStep {
         }
         let state = run.slot(scope, slot);
         let phase = state.map_or(Phase::Skipped, |state| state.phase);
-        let early = crate::mutant::planted(crate::mutant::Mutant::StartBeforeNeeds);
+        let early = planted(Mutant::StartBeforeNeeds);
         let waiting = matches!(phase, Phase::Pending | Phase::Queued) && (early || state.is_some_and(|s| s.unmet == 0));
         if !waiting {
             return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase });
         }
+        // Its condition and input may have taken their time: what happened since then decides.
+        let beginning = match run.verdict(scope, slot) {
+            Verdict::Skip(reason) if !planted(Mutant::StaleVerdict) => Beginning::Skip(reason),
+            _ => beginning,
+        };
         Ok(match beginning {
             Beginning::Start => (vec![RunEvent::StepStarted { scope, slot, task }], StepStart::Task),
             Beginning::Skip(reason) => {

@@ -8,6 +8,7 @@ use crate::{
     TaskError,
     definition::OnError,
     id::TaskId,
+    mutant::{Mutant, planted},
     run::model::{Phase, Run, RunStatus, ScopeId, Slot},
     run::verdict::SkipReason,
     time::Timestamp,
@@ -165,14 +166,16 @@ impl Run {
     fn slot_ended(&mut self, id: ScopeId, slot: Slot) {
         let cancelling = !matches!(self.status, RunStatus::Running);
         let Some(scope) = self.scopes.get_mut(&id) else { return };
-        scope.unfinished = scope.unfinished.saturating_sub(1);
+        let joined = if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
+        scope.unfinished = scope.unfinished.saturating_sub(joined);
         let definition = Arc::clone(&self.definition);
         let Some(step) = definition.block(scope.block).steps.get(slot.0 as usize) else { return };
         for dependent in &step.dependents {
             let Some(state) = scope.slots.get_mut(dependent.0 as usize) else { continue };
-            let twice = crate::mutant::planted(crate::mutant::Mutant::NeedCountedTwice);
-            state.unmet = state.unmet.saturating_sub(if twice { 2 } else { 1 });
-            if state.unmet == 0 && state.phase == Phase::Pending && !cancelling {
+            let met = if planted(Mutant::NeedCountedTwice) { 2 } else { 1 };
+            state.unmet = state.unmet.saturating_sub(met);
+            let allowed = if planted(Mutant::StartBeforeNeeds) { 1 } else { 0 };
+            if state.unmet <= allowed && state.phase == Phase::Pending && !cancelling {
                 self.ready.push_back((id, Slot(dependent.0)));
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     definition::Strategy,
+    mutant::{Mutant, planted},
     run::model::{Phase, Run, RunStatus, ScopeId, Slot},
     run::verdict::Verdict,
 };
@@ -52,6 +53,7 @@ impl Run {
             Strategy::Parallel => Some(0),
             Strategy::Sequential => {
                 let busy = self.open_tasks > 0 || self.queued > 0 || !taken.is_empty();
+                let busy = busy && !planted(Mutant::SequenceIgnored);
                 let first = self.ready.iter().enumerate().min_by_key(|(_, entry)| **entry).map(|(place, _)| place);
                 if busy { None } else { first }
             }

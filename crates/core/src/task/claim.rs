@@ -1,6 +1,7 @@
 //! A worker takes a task.
 
 use crate::{
+    mutant::{Mutant, planted},
     task::{
         event::TaskEvent,
         model::{Lease, Rejection, Task, TaskState},
@@ -25,7 +26,7 @@ impl Claim {
     pub fn decide(self, task: &Task, now: Timestamp) -> Result<TaskEvent, Rejection> {
         match task.state {
             TaskState::Ready { .. } => Ok(TaskEvent::Claimed(Lease {
-                epoch: task.epoch + 1,
+                epoch: if planted(Mutant::EpochReused) { task.epoch.max(1) } else { task.epoch + 1 },
                 nonce: self.nonce,
                 host: self.host,
                 started_at: now,

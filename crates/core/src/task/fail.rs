@@ -34,7 +34,8 @@ impl Fail {
     /// [`Rejection::LeaseLost`] when the attempt does not hold the task.
     pub fn decide(self, task: &Task, now: Timestamp) -> Result<TaskEvent, Rejection> {
         task.lease(&self.report)?;
-        let crashed = self.error.category == Category::Crashed;
+        let uncounted = crate::mutant::planted(crate::mutant::Mutant::CrashNotCounted);
+        let crashed = self.error.category == Category::Crashed && !uncounted;
         let dead = crashed && task.crashes + 1 >= CRASHES_MAX;
         let counted = task.failures + task.crashes + 1;
         let wait = if dead { None } else { self.delay(task, crashed, counted) };

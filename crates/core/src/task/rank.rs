@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{DurationMs, Timestamp};
+use crate::{
+    mutant::{Mutant, planted},
+    time::{DurationMs, Timestamp},
+};
 
 /// A place in the order. Fixed when a task becomes ready, so that an index can keep it.
 pub type Rank = i64;
@@ -31,6 +34,7 @@ impl Ageing {
     pub fn rank(self, priority: i16, ready_at: Timestamp) -> Rank {
         let step =
             if self.0 == DurationMs::ZERO { STRICT } else { i64::try_from(self.0.0).unwrap_or(STRICT).min(STRICT) };
+        let priority = if planted(Mutant::PriorityInverted) { -priority } else { priority };
         ready_at.0.saturating_sub(i64::from(priority).saturating_mul(step))
     }
 }

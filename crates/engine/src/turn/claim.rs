@@ -2,6 +2,7 @@
 
 use kapelle_core::{
     Name,
+    mutant::{Mutant, planted},
     task::{Claim, Fail, Report, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Lane, StoreError};
@@ -35,7 +36,7 @@ impl Turns {
         while let Some(task) = self.next_ready(&open, true)? {
             let claim = Claim { nonce: (self.random)(), host: 0 };
             let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
-            self.limits.take(task.id, &lane_of(&task));
+            self.limits.take(task.id, task.epoch + 1, &lane_of(&task));
             self.cache.evolve_task(task.id, &event);
             self.dispatch(&task, &event);
         }
@@ -123,7 +124,7 @@ impl Turns {
             let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
             let TaskEvent::Claimed(lease) = event else { continue };
             self.cache.evolve_task(task.id, &event);
-            self.leases.insert(task.id, self.scratch.steady_ms + self.options.lease.0);
+            self.leases.insert(task.id, (lease.epoch, self.scratch.steady_ms + self.options.lease.0));
             self.notify_claimed(&task, &lease);
             claimed.push(ClaimedTask { id: task.id, worker: task.worker, input: task.input, lease });
         }
@@ -134,29 +135,42 @@ impl Turns {
     pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
         let mut alive = Vec::with_capacity(reports.len());
         for report in reports {
-            let held = self.load(report.task)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
-            if held {
-                self.leases.insert(report.task, self.scratch.steady_ms + self.options.lease.0);
+            let held = self.load_for(report)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
+            if held && !planted(Mutant::LeaseNotRenewed) {
+                self.leases.insert(report.task, (report.epoch, self.scratch.steady_ms + self.options.lease.0));
             }
             alive.push(held);
         }
         Ok(Ok(Reply::Alive(alive)))
     }
 
-    /// Takes back the attempts whose hosts were silent.
+    /// Takes back the attempts whose hosts were silent. A lease leaves the list once that is committed, not before: a
+    /// turn that fails must find it again.
     pub(super) fn reap_leases(&mut self) -> Result<(), StoreError> {
         let steady = self.scratch.steady_ms;
-        let lost: Vec<_> = self.leases.iter().filter(|(_, end)| **end <= steady).map(|(id, _)| *id).collect();
-        for id in lost {
-            self.leases.remove(&id);
-            if !self.load(id)? {
+        let over = self.leases.iter().filter(|(_, (_, end))| *end <= steady);
+        let mut lost: Vec<_> = over.map(|(id, (epoch, _))| (*id, *epoch)).collect();
+        lost.sort_unstable();
+        for (id, epoch) in lost {
+            let lease = match self.load(id)?.then(|| self.cache.task(id)).flatten().map(|task| &task.state) {
+                Some(TaskState::Running(lease)) if lease.host != 0 || planted(Mutant::StaleRescue) => *lease,
+                _ => {
+                    self.leases.remove(&id);
+                    continue;
+                }
+            };
+            if planted(Mutant::ReapForgets) {
+                self.leases.remove(&id);
+            }
+            if lease.epoch != epoch && !planted(Mutant::StaleRescue) {
+                // What is on the list was given out in a turn that failed; the attempt that counts gets a full term.
+                self.leases.insert(id, (lease.epoch, steady + self.options.lease.0));
                 continue;
             }
-            let Some(task) = self.cache.task(id) else { continue };
-            let TaskState::Running(lease) = task.state else { continue };
             let report = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
             let fail = Fail { report, error: silent(), random: (self.random)() };
-            if let Ok(event) = fail.decide(task, self.scratch.now) {
+            let decided = self.cache.task(id).map(|task| fail.decide(task, self.scratch.now));
+            if let Some(Ok(event)) = decided {
                 self.change(id, &event)?;
             }
         }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kapelle_core::task::{StateKind, TaskState};
+use kapelle_core::{
+    mutant::{Mutant, planted},
+    task::{StateKind, TaskState},
+};
 use kapelle_store::{Commit, StoreError};
 
 use super::{effect::Effect, lanes::lane_of, turns::Turns};
@@ -12,13 +15,18 @@ impl Turns {
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
         let batch = self.cache.batch();
         if !batch.is_empty() {
-            match self.store.commit(&batch)? {
-                Commit::Committed => {}
-                Commit::Conflict { .. } => return Ok(false),
+            match self.store.commit(&batch) {
+                Ok(Commit::Committed) => {}
+                Ok(Commit::Conflict { .. }) if planted(Mutant::ConflictIgnored) => {}
+                Ok(Commit::Conflict { .. }) => return Ok(false),
+                Err(error) if error.is_temporary() && planted(Mutant::AckBeforeCommit) => {}
+                Err(error) => return Err(error),
             }
         }
         self.keep();
+        self.let_go();
         self.lanes.committed();
+        self.limits.committed();
         if self.scratch.due_changed {
             self.next_due = self.store.next_due()?;
         }
@@ -27,8 +35,8 @@ impl Turns {
 
     /// Moves what was written to where the next turns look for it.
     fn keep(&mut self) {
-        let changed = std::mem::take(&mut self.cache.changed_tasks);
-        for (id, changed) in changed {
+        let mut ended = Vec::new();
+        for (id, changed) in std::mem::take(&mut self.cache.changed_tasks) {
             let task = changed.row;
             let kind = task.state.kind();
             let keep = match task.state {
@@ -38,19 +46,45 @@ impl Turns {
             };
             if kind != StateKind::Running {
                 self.limits.give_back(id);
+            }
+            let remote = matches!(task.state, TaskState::Running(lease) if lease.host != 0);
+            if !remote && !planted(Mutant::StaleRescue) {
                 self.leases.remove(&id);
             }
             if keep {
                 self.cache.tasks.insert(id, task);
             } else if kind.is_terminal() {
-                self.scratch.effects.push(Effect::Ended(Arc::new(task)));
+                ended.push(task);
             }
         }
+        // The same turn has the same effects, in the same order.
+        ended.sort_unstable_by_key(|task| task.id);
+        self.scratch.effects.extend(ended.into_iter().map(|task| Effect::Ended(Arc::new(task))));
         for (id, changed) in std::mem::take(&mut self.cache.changed_runs) {
             if changed.row.status.kind().is_terminal() {
                 self.scratch.effects.push(Effect::RunEnded(id));
             } else {
                 self.cache.runs.insert(id, changed.row);
+            }
+        }
+    }
+
+    /// Lets go of rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
+    fn let_go(&mut self) {
+        for id in std::mem::take(&mut self.scratch.loaded) {
+            let Some(task) = self.cache.tasks.get(&id) else { continue };
+            let needed = match task.state {
+                TaskState::Running(_) => true,
+                TaskState::Ready { rank } => self.lanes.holds(&lane_of(task), &(rank, id)),
+                _ => false,
+            };
+            if !needed {
+                self.cache.tasks.remove(&id);
+            }
+        }
+        for id in std::mem::take(&mut self.scratch.loaded_runs) {
+            if self.cache.runs.get(&id).is_some_and(|run| run.status.kind().is_terminal()) {
+                self.cache.runs.remove(&id);
             }
         }
     }

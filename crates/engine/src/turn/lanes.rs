@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use kapelle_core::{
     Name, TaskId,
+    mutant::{Mutant, planted},
     task::{Rank, Task, TaskState},
 };
 use kapelle_store::Lane;
@@ -60,7 +61,8 @@ impl Lanes {
         let capacity = self.capacity;
         let window = self.window(&lane_of(task), true);
         let place = (rank, task.id);
-        if window.complete || window.horizon.is_some_and(|horizon| place < horizon) {
+        let within = window.complete || window.horizon.is_some_and(|horizon| place < horizon);
+        if within || planted(Mutant::HorizonIgnored) {
             window.places.insert(place);
         } else {
             window.behind.push(place);
@@ -115,6 +117,9 @@ impl Lanes {
         window.places.extend(places);
         if exhausted {
             window.complete = true;
+            if planted(Mutant::RefillForgets) {
+                window.behind.clear();
+            }
             window.places.extend(window.behind.drain(..));
             return;
         }

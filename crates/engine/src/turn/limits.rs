@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use kapelle_core::{Name, TaskId, limit::Limit};
+use kapelle_core::{
+    Name, TaskId,
+    limit::Limit,
+    mutant::{Mutant, planted},
+};
 use kapelle_store::Lane;
 
 use crate::options::Options;
@@ -12,9 +16,19 @@ use crate::options::Options;
 pub struct Limits {
     queues: HashMap<Name, Limit>,
     workers: HashMap<Name, Limit>,
-    /// Who takes the slots. Counts follow from it, so that a turn that was not committed can be forgotten.
-    taken: HashMap<TaskId, (Name, Name)>,
+    /// Who takes the slots.
+    taken: HashMap<TaskId, Taken>,
+    /// What the turn under way changed, so that a turn that was not committed can be forgotten.
+    before: Vec<(TaskId, Option<Taken>)>,
     other_slots: u32,
+}
+
+/// A slot that is taken: by which attempt, in which queue, of which worker.
+#[derive(Debug, Clone)]
+struct Taken {
+    epoch: u32,
+    queue: Name,
+    worker: Name,
 }
 
 impl Limits {
@@ -45,35 +59,68 @@ impl Limits {
         free(self.queues.get(&lane.queue)) && free(self.workers.get(&lane.worker))
     }
 
-    /// A task of that lane starts.
-    pub fn take(&mut self, task: TaskId, lane: &Lane) {
-        let before = self.taken.insert(task, (lane.queue.clone(), lane.worker.clone()));
-        if before.is_none() {
-            self.queue(&lane.queue).taken += 1;
-            if let Some(limit) = self.workers.get_mut(&lane.worker) {
-                limit.taken += 1;
-            }
-        }
+    /// An attempt of a task of that lane starts.
+    pub fn take(&mut self, task: TaskId, epoch: u32, lane: &Lane) {
+        let taken = Taken { epoch, queue: lane.queue.clone(), worker: lane.worker.clone() };
+        let before = self.set(task, Some(taken));
+        self.before.push((task, before));
     }
 
     /// A task is no longer running here.
     pub fn give_back(&mut self, task: TaskId) {
-        let Some((queue, worker)) = self.taken.remove(&task) else { return };
-        self.queue(&queue).give_back();
-        if let Some(limit) = self.workers.get_mut(&worker) {
-            limit.give_back();
+        if self.taken.contains_key(&task) {
+            let before = self.set(task, None);
+            self.before.push((task, before));
         }
+    }
+
+    /// That attempt is over, whether or not it held its task to the end. A later attempt keeps its slot.
+    pub fn give_back_attempt(&mut self, task: TaskId, epoch: u32) {
+        if self.taken.get(&task).is_some_and(|taken| taken.epoch <= epoch) {
+            self.give_back(task);
+        }
+    }
+
+    /// The turn is committed: its slots stay as they are.
+    pub fn committed(&mut self) {
+        self.before.clear();
+    }
+
+    /// The turn is forgotten: its slots are as they were before it. The store cannot tell, as another server on it has
+    /// running tasks of its own.
+    pub fn forget(&mut self) {
+        if planted(Mutant::SlotLeak) {
+            self.before.clear();
+        }
+        while let Some((task, before)) = self.before.pop() {
+            self.set(task, before);
+        }
+    }
+
+    /// Sets who takes the slot of a task, with the counts; gives who took it before.
+    fn set(&mut self, task: TaskId, taken: Option<Taken>) -> Option<Taken> {
+        if let Some(taken) = &taken {
+            self.queue(&taken.queue).taken += 1;
+            if let Some(limit) = self.workers.get_mut(&taken.worker) {
+                limit.taken += 1;
+            }
+        }
+        let before = match taken {
+            Some(taken) => self.taken.insert(task, taken),
+            None => self.taken.remove(&task),
+        };
+        if let Some(before) = &before {
+            self.queue(&before.queue).give_back();
+            if let Some(limit) = self.workers.get_mut(&before.worker) {
+                limit.give_back();
+            }
+        }
+        before
     }
 
     /// Whether no task runs here.
     #[must_use]
     pub fn idle(&self) -> bool {
         self.taken.is_empty()
-    }
-
-    /// Whether a task takes a slot here.
-    #[must_use]
-    pub fn runs_here(&self, task: TaskId) -> bool {
-        self.taken.contains_key(&task)
     }
 }

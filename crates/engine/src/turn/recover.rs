@@ -2,6 +2,7 @@
 
 use kapelle_core::{
     RunId, TaskId,
+    mutant::{Mutant, planted},
     task::{TaskState, Void},
 };
 use kapelle_store::StoreError;
@@ -28,16 +29,17 @@ impl Turns {
             let Some(last) = running.last() else { break };
             after = last.id;
             for task in running {
-                let (id, host) = match task.state {
-                    TaskState::Running(lease) => (task.id, lease.host),
+                let (id, epoch, host) = match task.state {
+                    TaskState::Running(lease) => (task.id, lease.epoch, lease.host),
                     _ => continue,
                 };
                 let void = Void { ageing: self.options.ageing }.decide(&task, now);
                 self.cache.tasks.insert(id, task);
                 match void {
+                    Ok(_) if host == 0 && planted(Mutant::VoidForgotten) => {}
                     Ok(event) if host == 0 => self.change(id, &event)?,
                     _ => {
-                        self.leases.insert(id, steady_ms + self.options.lease.0);
+                        self.leases.insert(id, (epoch, steady_ms + self.options.lease.0));
                     }
                 }
             }
@@ -52,7 +54,9 @@ impl Turns {
             let runs = self.store.open_runs(run_after, CHUNK)?;
             let Some(last) = runs.last() else { break };
             run_after = *last;
-            self.scratch.more.extend(runs);
+            if !planted(Mutant::RecoverySkipsRuns) {
+                self.scratch.more.extend(runs);
+            }
         }
         self.next_due = self.store.next_due()?;
         let turned = self.turn(&[], now, steady_ms);

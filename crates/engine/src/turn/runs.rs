@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{
     RunId, TaskError, TenantId,
     definition::Definition,
+    mutant::{Mutant, planted},
     run::{BeginStep, Beginning, CancelRun, Completion, FinishRun, Run, RunEvent, RunStatus, TaskEnded, Verdict},
     task::{Task, TaskState},
 };
@@ -119,6 +120,7 @@ impl Turns {
         let mut run = from_row(row, definition);
         run.rebuild(&steps);
         self.cache.runs.insert(id, run);
+        self.scratch.loaded_runs.push(id);
         Ok(Ok(()))
     }
 
@@ -150,11 +152,17 @@ impl Turns {
             return Ok(());
         }
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if let Ok(events) = ended.decide(run) {
-            self.notify_ended(id, ended, task);
-            events.iter().for_each(|event| self.record(id, event));
+        match ended.decide(run) {
+            Ok(events) => {
+                self.notify_ended(id, ended, task);
+                events.iter().for_each(|event| self.record(id, event));
+            }
+            // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.
+            Err(_) => self.scratch.stale = true,
         }
-        self.scratch.touched.insert(id);
+        if !planted(Mutant::JoinForgotten) {
+            self.scratch.touched.insert(id);
+        }
         Ok(())
     }
 
@@ -198,7 +206,7 @@ impl Turns {
     /// Cancels the open tasks of a run that is being cancelled, a bounded number a turn.
     fn cancel_tasks(&mut self, id: RunId) -> Result<(), StoreError> {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::CancelLeavesTasks) {
+        if planted(Mutant::CancelLeavesTasks) {
             return Ok(());
         }
         let open = run.open(CHILDREN_MAX);
@@ -303,6 +311,7 @@ impl Turns {
         let begin = BeginStep { scope, slot, beginning, task };
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let Ok((events, start)) = begin.decide(run) else { return Ok(()) };
+        let input = input.filter(|_| start == kapelle_core::run::StepStart::Task);
         self.make_row(id, (scope, slot), task, start, input)?;
         events.iter().for_each(|event| self.record(id, event));
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Category, Name, TaskError, TaskId, TenantId,
+    mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
         Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent,
@@ -103,7 +104,7 @@ impl Turns {
 
     /// The key's reply, or that it was used for another body.
     pub(super) fn used_key(&mut self, tenant: TenantId, key: &Key) -> Result<Option<Result<KeyReply, ()>>, StoreError> {
-        if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::IdempotencyIgnored) {
+        if planted(Mutant::IdempotencyIgnored) {
             return Ok(None);
         }
         let row = match self.cache.keys.get(&(tenant, Arc::clone(&key.key))) {
@@ -126,11 +127,23 @@ impl Turns {
         }
         let Some(task) = self.store.task(id)? else { return Ok(false) };
         self.cache.tasks.insert(id, task);
+        self.scratch.loaded.push(id);
         Ok(true)
     }
 
+    /// Brings a task into memory to check a lease. Nobody is refused on what may be behind the store, which another
+    /// server may have written since.
+    pub(super) fn load_for(&mut self, report: &Report) -> Result<bool, StoreError> {
+        let id = report.task;
+        let holds = self.cache.task(id).map(|task| task.lease(report).is_ok());
+        if holds == Some(false) && !self.cache.changed_tasks.contains_key(&id) {
+            self.cache.tasks.remove(&id);
+        }
+        self.load(id)
+    }
+
     pub(super) fn report(&mut self, report: &Report, reported: &Reported) -> Answer {
-        if !self.load(report.task)? {
+        if !self.load_for(report)? {
             return Ok(Err(EngineError::NoSuchTask(report.task)));
         }
         let now = self.scratch.now;
@@ -162,7 +175,11 @@ impl Turns {
                 self.change(report.task, &event)?;
                 Ok(Ok(Reply::Done))
             }
-            Err(rejection) => Ok(Err(rejection.into())),
+            Err(rejection) => {
+                // Another server may have ended or given away what ran here; its slot is free all the same.
+                self.limits.give_back_attempt(report.task, report.epoch);
+                Ok(Err(rejection.into()))
+            }
         }
     }
 
@@ -214,7 +231,7 @@ impl Turns {
         }
         let task = task.clone();
         self.note_due(&task);
-        if kind == StateKind::Ready {
+        if kind == StateKind::Ready && !planted(Mutant::LostReady) {
             self.offer(&task);
         }
         if let (true, Some(origin)) = (kind.is_terminal(), origin) {

@@ -41,8 +41,8 @@ pub struct Turns {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// When a remote attempt is taken for lost, on the steady clock.
-    pub(super) leases: HashMap<TaskId, u64>,
+    /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
+    pub(super) leases: HashMap<TaskId, (u32, u64)>,
     pub(super) next_due: Option<Timestamp>,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
@@ -64,6 +64,12 @@ pub(super) struct Scratch {
     /// More tasks are due than one turn takes.
     pub(super) more_due: bool,
     pub(super) due_changed: bool,
+    /// Rows that were read from the store, which most often need not stay in memory.
+    pub(super) loaded: Vec<TaskId>,
+    /// Runs that were read from the store.
+    pub(super) loaded_runs: Vec<RunId>,
+    /// Something in memory was found to be behind the store.
+    pub(super) stale: bool,
 }
 
 /// What came of a turn.
@@ -110,12 +116,12 @@ impl Turns {
     pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
         let unfinished = std::mem::take(&mut self.scratch.more);
         let due_before = std::mem::take(&mut self.scratch.more_due);
-        for _ in 0..CONFLICTS_MAX {
+        for tried in 0..CONFLICTS_MAX {
             if self.broken {
                 break;
             }
             self.scratch = Scratch { now, steady_ms, touched: unfinished.clone(), ..Scratch::default() };
-            match self.attempt(inputs, due_before) {
+            match self.attempt(inputs, due_before, tried > 0) {
                 Ok(Some(turned)) => return turned,
                 Ok(None) => self.forget(),
                 Err(error) => {
@@ -129,8 +135,9 @@ impl Turns {
         self.failed(inputs, &EngineError::Stopped)
     }
 
-    /// Everything of a turn up to its commit; none when it met a conflict.
-    fn attempt(&mut self, inputs: &[Input], due: bool) -> Result<Option<Turned>, StoreError> {
+    /// Everything of a turn up to its commit; none when it met a conflict. `fresh` says that nothing was in memory
+    /// before.
+    fn attempt(&mut self, inputs: &[Input], due: bool, fresh: bool) -> Result<Option<Turned>, StoreError> {
         let mut replies = Vec::with_capacity(inputs.len());
         if due {
             self.wake_due()?;
@@ -140,7 +147,7 @@ impl Turns {
         }
         self.settle_runs()?;
         self.fill_slots()?;
-        if !self.commit()? {
+        if (self.scratch.stale && !fresh) || !self.commit()? {
             return Ok(None);
         }
         let scratch = &mut self.scratch;
@@ -183,19 +190,9 @@ impl Turns {
 
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
-        let running: Vec<TaskId> = self.cache.changed_tasks.keys().copied().collect();
         self.cache.forget();
         self.lanes.forget();
-        // A slot is taken by what the store says is running here: the tasks of this turn are looked at again.
-        for id in running {
-            let stored = self.store.task(id).ok().flatten();
-            match stored {
-                Some(task) if matches!(task.state, kapelle_core::task::TaskState::Running(lease) if lease.host == 0) => {
-                    self.limits.take(id, &super::lanes::lane_of(&task));
-                }
-                _ => self.limits.give_back(id),
-            }
-        }
+        self.limits.forget();
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
                 self.lanes.stored(lane);
@@ -213,7 +210,7 @@ impl Turns {
     /// When the next remote lease ends, on the steady clock.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().min().copied()
+        self.leases.values().map(|(_, end)| *end).min()
     }
 
     /// Starts nothing new in this process from now on.

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kapelle_core::{PayloadId, RunId, TaskId, task::Task};
+use kapelle_core::{
+    PayloadId, RunId, TaskId,
+    run::{Run, RunStatus},
+    task::{Task, TaskState},
+};
 
 use super::state::{State, place, row};
 use crate::{
@@ -109,21 +113,25 @@ impl State {
         };
         let run_is_there = |run| self.runs.contains_key(&run) || runs.contains(&run);
         let task_is_there = |task| self.tasks.contains_key(&task) || tasks.contains(&task);
-        let mut whole = true;
-        for write in &batch.tasks {
+        // Only the last state of a row is kept, and only the first write says what it was made with.
+        let last: BTreeMap<TaskId, &Task> = batch.tasks.iter().map(|write| (write.task.id, write.task)).collect();
+        let last_runs: BTreeMap<RunId, &Run> = batch.runs.iter().map(|write| (write.run.id, write.run)).collect();
+        let mut whole = last.values().all(|task| match &task.state {
+            TaskState::Succeeded { output, .. } => payload_is_there(output),
+            _ => true,
+        });
+        whole &= last_runs.values().all(|run| match &run.status {
+            RunStatus::Succeeded { outputs, .. } => payload_is_there(outputs),
+            _ => true,
+        });
+        for write in batch.tasks.iter().filter(|write| write.expected.is_none()) {
             whole &= payload_is_there(&write.task.input);
             whole &= write.task.origin.is_none_or(|origin| run_is_there(origin.run));
-            if let kapelle_core::task::TaskState::Succeeded { output, .. } = &write.task.state {
-                whole &= payload_is_there(output);
-            }
         }
-        for write in &batch.runs {
+        for write in batch.runs.iter().filter(|write| write.expected.is_none()) {
             let version = write.run.version;
             whole &= self.versions.contains_key(&version) || batch.versions.iter().any(|row| row.id == version);
             whole &= payload_is_there(&write.run.inputs);
-            if let kapelle_core::run::RunStatus::Succeeded { outputs, .. } = &write.run.status {
-                whole &= payload_is_there(outputs);
-            }
         }
         whole &= batch.attempts.iter().all(|row| task_is_there(row.task));
         whole &= batch.journal.iter().all(|entry| run_is_there(entry.run));

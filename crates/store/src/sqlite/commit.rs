@@ -1,15 +1,8 @@
 //! One turn as one transaction.
 
-use rusqlite::{Connection, Error, ffi};
+use rusqlite::Connection;
 
-use super::{
-    attempt,
-    fault::{Sql, Trouble},
-    ids::Ids,
-    journal, key,
-    names::Names,
-    payload, run, task, version,
-};
+use super::{attempt, fault::Sql, ids::Ids, journal, key, names::Names, payload, run, task, version};
 use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
@@ -42,29 +35,24 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     Ok(Commit::Committed)
 }
 
-/// Whether a new row could be written. A row that points at one which met a conflict cannot be, which is no fault.
-fn written(result: Sql<()>, conflicts: &Conflicts) -> Sql<bool> {
+/// Whether a new row could be written: not when there is one already.
+fn written(result: Sql<()>) -> Sql<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(trouble) if trouble.is_taken() => Ok(false),
-        Err(Trouble::Sqlite(Error::SqliteFailure(error, _)))
-            if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY && !conflicts.is_empty() =>
-        {
-            Ok(true)
-        }
         Err(trouble) => Err(trouble),
     }
 }
 
 fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
     for (id, body) in &batch.payloads {
-        conflicts.other |= !written(payload::insert(conn, *id, body), conflicts)?;
+        conflicts.other |= !written(payload::insert(conn, *id, body))?;
     }
     for row in &batch.versions {
-        conflicts.other |= !written(version::insert(conn, names, row), conflicts)?;
+        conflicts.other |= !written(version::insert(conn, names, row))?;
     }
     for row in &batch.keys {
-        conflicts.other |= !written(key::insert(conn, row), conflicts)?;
+        conflicts.other |= !written(key::insert(conn, row))?;
     }
     Ok(())
 }
@@ -72,7 +60,7 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
 fn write_runs(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
     for write in &batch.runs {
         let done = match write.expected {
-            None => written(run::insert(conn, names, write.run), conflicts)?,
+            None => written(run::insert(conn, names, write.run))?,
             Some(expected) => run::update(conn, write.run, expected)?,
         };
         if !done {
@@ -98,7 +86,7 @@ fn write_tasks(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflict
                 {
                     conflicts.runs.insert(origin.run);
                 }
-                written(result, conflicts)?
+                written(result)?
             }
         };
         if !done {
@@ -110,12 +98,12 @@ fn write_tasks(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflict
 
 fn write_histories(conn: &Connection, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {
     for row in &batch.attempts {
-        if !written(attempt::insert(conn, row), conflicts)? {
+        if !written(attempt::insert(conn, row))? {
             conflicts.tasks.insert(row.task);
         }
     }
     for entry in &batch.journal {
-        if !written(journal::insert(conn, entry), conflicts)? {
+        if !written(journal::insert(conn, entry))? {
             conflicts.runs.insert(entry.run);
         }
     }

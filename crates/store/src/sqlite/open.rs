@@ -111,12 +111,20 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
+    let fresh: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
     fs::create_dir_all(folder).map_err(io)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io)?;
+        // A folder whose name is not synced goes with everything in it.
+        for made in fresh {
+            let parent = made.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
+        }
     }
+    #[cfg(not(unix))]
+    drop(fresh);
     Ok(())
 }
 
@@ -145,6 +153,9 @@ fn open_writer(path: &Path, options: &OpenOptions, pages: &Arc<AtomicU32>) -> Sq
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = open_file(path, flags, options)?;
     let sync = if options.dangerous_no_sync { "NORMAL" } else { "FULL" };
+    // Turning the log on goes through a rollback journal. Unless its deletion is synced (EXTRA), a power cut much later
+    // can bring it back, and with it the empty database.
+    conn.execute_batch("PRAGMA synchronous = EXTRA")?;
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     conn.execute_batch(&format!(
         "PRAGMA synchronous = {sync}; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; \

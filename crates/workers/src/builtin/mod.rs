@@ -6,9 +6,11 @@ pub mod language;
 pub mod log;
 mod markdown;
 pub mod report;
+pub mod sleep;
 
 pub use extract_text::{ExtractText, media_type_of};
 pub use keywords::Keywords;
 pub use language::Language;
 pub use log::Log;
 pub use report::Report;
+pub use sleep::Sleep;

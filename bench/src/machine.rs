@@ -1,0 +1,53 @@
+//! What the figures depend on: the machine.
+
+use std::{fmt, fs::File, io::Write, path::Path};
+
+use crate::{measure::quantile, stopwatch::Stopwatch};
+
+/// Appends that are synced to learn how fast the disk is.
+const SYNCS: usize = 200;
+
+/// What the figures depend on.
+#[derive(Debug)]
+pub struct Machine {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// The median of appending 4 KiB and fdatasync, in milliseconds.
+    pub sync_ms: f64,
+    /// The 99th of a hundred.
+    pub sync_p99_ms: f64,
+}
+
+impl Machine {
+    /// Looks at the machine, and at the disk under a folder.
+    pub fn look(folder: &Path) -> anyhow::Result<Machine> {
+        let path = folder.join("sync-probe");
+        let mut file = File::create(&path)?;
+        let block = [7u8; 4_096];
+        let mut samples = Vec::with_capacity(SYNCS);
+        for _ in 0..SYNCS {
+            let watch = Stopwatch::start();
+            file.write_all(&block)?;
+            file.sync_data()?;
+            samples.push(watch.ms());
+        }
+        std::fs::remove_file(&path)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Machine { cores, sync_ms: quantile(&samples, 0.5), sync_p99_ms: quantile(&samples, 0.99) })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cores, sync_ms, sync_p99_ms } = self;
+        write!(f, "{cores} cores; 4 KiB appended and synced: p50 {sync_ms:.2} ms, p99 {sync_p99_ms:.2} ms")
+    }
+}
+
+/// The memory of this process that is in RAM, in MB.
+pub fn resident_mb() -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb: f64 = line.and_then(|line| line.trim().split(' ').next()).unwrap_or_default().parse()?;
+    Ok(kb / 1_024.0)
+}

@@ -1,0 +1,17 @@
+//! One file for each row.
+
+mod backlog;
+mod batch;
+mod chain;
+mod choice;
+#[cfg(feature = "http")]
+mod http;
+mod latency;
+pub mod memory;
+mod payload;
+mod recovery;
+mod singles;
+mod steps;
+mod wide;
+
+pub use choice::chosen;

@@ -1,0 +1,41 @@
+//! `payload`: tasks with 4 KiB of input and as much of output.
+
+use std::sync::Arc;
+
+use kapelle::{
+    core::Name,
+    engine::{NewPayload, SubmitTask},
+    serde_json::json,
+};
+
+use crate::{
+    bed::{Bed, MANY_SLOTS},
+    measure::{Floor, Measure, Plan},
+    stopwatch::Stopwatch,
+};
+
+const TASKS: usize = 40_000;
+const BATCH: usize = 500;
+const BYTES: usize = 4_096;
+
+pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
+    let tasks = plan.size(TASKS);
+    let samples = plan.repeat(async |_| rate(plan, tasks).await).await?;
+    let floor = Floor::AtLeast(20_000.0, Some(30_000.0));
+    Ok(vec![Measure::new("4 KiB in and out, batch submit to all ended", "tasks/s", samples, floor)])
+}
+
+async fn rate(plan: &Plan, tasks: usize) -> anyhow::Result<f64> {
+    let bed = Bed::fresh(plan, "payload", MANY_SLOTS).await?;
+    let text = "x".repeat(BYTES - 32);
+    let make = |number: usize| {
+        let input = json!({ "n": number, "text": text }).to_string().into_bytes();
+        SubmitTask::new(Name::new("noop"), NewPayload::Bytes(Arc::from(input)))
+    };
+    let watch = Stopwatch::start();
+    bed.submit_batches(tasks, BATCH, make).await?;
+    bed.completed(tasks).await?;
+    let rate = tasks as f64 / watch.seconds();
+    bed.remove().await?;
+    Ok(rate)
+}

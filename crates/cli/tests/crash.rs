@@ -1,0 +1,253 @@
+//! The real binary, killed at random moments, again and again. After every kill the folder is looked at: what was
+//! accepted is still there and unchanged, nothing is there twice, and nobody is blamed for the kill.
+//!
+//! `KAPELLE_CRASH_ROUNDS` says how many kills (10 when it does not), `KAPELLE_CRASH_SEED` where chance begins.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use kapelle::{
+    RunId, TaskId,
+    core::{
+        Payload, TenantId, Timestamp,
+        run::RunEvent,
+        task::{Origin, Task, TaskState},
+    },
+    store::{Page, Reader, RunFilter, RunRow, SqliteReader},
+};
+
+/// Steps of a run, and how long each does nothing: eight at a time, a run lives for more than a second.
+const STEPS: usize = 2_000;
+const STEP_MS: u64 = 5;
+/// A kill comes at the latest so many milliseconds after a start.
+const KILL_WITHIN_MS: u64 = 250;
+/// So many kills, then the run is let end and the next begins in a fresh folder.
+const KILLS_OF_A_RUN: u64 = 20;
+/// Longer than this no start and no run takes, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Chance that can be repeated.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// A folder under test, and all that was ever seen as accepted in it.
+struct Folder {
+    root: tempfile::TempDir,
+    accepted: BTreeMap<TaskId, Accepted>,
+    journal: usize,
+}
+
+/// What must never change again.
+#[derive(Debug, Clone, PartialEq)]
+struct Accepted {
+    origin: Option<Origin>,
+    output: Payload,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    attempts: u32,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let root = tempfile::tempdir().unwrap();
+        let mut text = "name: crash\nsteps:\n".to_owned();
+        for step in 0..STEPS {
+            // Every fourth waits for the one before it, so that a kill also meets what makes a step ready.
+            let needs = if step % 4 == 3 { format!("needs: [s{}], ", step - 1) } else { String::new() };
+            writeln!(text, "  s{step}: {{ {needs}worker: sleep, with: {{ ms: {STEP_MS} }} }}").unwrap();
+        }
+        std::fs::write(root.path().join("crash.yaml"), text).unwrap();
+        Folder { root, accepted: BTreeMap::new(), journal: 0 }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the process under test is started here, to be killed")]
+    fn start(&self, arguments: &[&str]) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(self.root.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
+        command.current_dir(self.root.path()).args(arguments).arg("--quiet").arg("--data").arg(self.data());
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.spawn().unwrap()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.root.path().join("log")).unwrap_or_default()
+    }
+
+    /// The newest run, once a process has made one.
+    fn run(&self) -> Option<RunRow> {
+        let reader = SqliteReader::open_read_only(&self.data()).ok()?;
+        let newest = reader.runs(TenantId::DEFAULT, &RunFilter::default(), Page { before: None, most: 1 });
+        newest.ok()?.pop()
+    }
+
+    /// Kills a process after a while. Gives its end when it was earlier.
+    fn kill_after(&self, mut child: Child, wait: Duration) -> Option<ExitStatus> {
+        let end = now() + wait;
+        while now() < end {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some(status);
+            }
+            pause(1);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
+    }
+
+    /// Everything that must hold of the folder at any time. Gives how many steps have ended.
+    fn check(&mut self, run: RunId) -> usize {
+        let reader = SqliteReader::open_read_only(&self.data()).unwrap();
+        reader.check().unwrap();
+        let mut places = HashSet::new();
+        let mut found = 0;
+        for task in steps(&reader, run) {
+            let origin = task.origin.unwrap();
+            assert!(places.insert((origin.scope, origin.slot)), "{}: a step has two rows", task.id);
+            assert_eq!((task.failures, task.crashes), (0, 0), "{}: blamed for a kill", task.id);
+            found += usize::from(self.accept(&task));
+        }
+        assert_eq!(self.accepted.len(), found, "an accepted result is gone");
+        let entries = journal(&reader, run, found);
+        assert!(entries >= self.journal, "the journal has become shorter");
+        self.journal = entries;
+        found
+    }
+
+    /// Whether the task has a result, which must be the one that was seen before.
+    fn accept(&mut self, task: &Task) -> bool {
+        match &task.state {
+            TaskState::Succeeded { output, started_at, ended_at, .. } => {
+                let accepted = Accepted {
+                    origin: task.origin,
+                    output: output.clone(),
+                    started_at: *started_at,
+                    ended_at: *ended_at,
+                    attempts: task.epoch,
+                };
+                let before = self.accepted.entry(task.id).or_insert_with(|| accepted.clone());
+                assert_eq!(*before, accepted, "{}: an accepted result changed", task.id);
+                true
+            }
+            TaskState::Failed { error, .. } => panic!("{} failed: {error}", task.id),
+            TaskState::Cancelled { reason, .. } => panic!("{} was cancelled: {reason}", task.id),
+            _ => false,
+        }
+    }
+}
+
+fn steps(reader: &SqliteReader, run: RunId) -> Vec<Task> {
+    let mut all: Vec<Task> = Vec::new();
+    loop {
+        let after = all.last().map_or(TaskId(0), |task| task.id);
+        let page = reader.steps(run, after, 1_000).unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// Reads the journal, which must be without gaps and tell of every end once. Gives its length.
+fn journal(reader: &SqliteReader, run: RunId, ended: usize) -> usize {
+    let (mut next, mut ends) = (0, HashSet::new());
+    loop {
+        let page = reader.journal(run, next, 1_000).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        for entry in page {
+            assert_eq!(entry.seq, next, "the journal has a gap");
+            next += 1;
+            if let RunEvent::StepEnded { task, .. } = entry.event {
+                assert!(ends.insert(task), "{task} ended twice");
+            }
+        }
+    }
+    assert_eq!(ends.len(), ended, "the journal and the rows disagree");
+    usize::try_from(next).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a harness of faults works in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a harness of faults works in real time")]
+fn pause(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Starts a run, waits until it is there, and kills the process soon after.
+fn begin(folder: &Folder, chance: &mut Chance) -> RunId {
+    let mut child = folder.start(&["run", "crash.yaml"]);
+    let end = now() + PATIENCE;
+    let run = loop {
+        if let Some(run) = folder.run() {
+            break run.id;
+        }
+        let over = child.try_wait().unwrap();
+        assert!(over.is_none() && now() < end, "no run was made ({over:?}):\n{}", folder.log());
+        pause(2);
+    };
+    let over = folder.kill_after(child, Duration::from_millis(chance.below(KILL_WITHIN_MS)));
+    assert_eq!(over, None, "{}", folder.log());
+    run
+}
+
+/// One run in a fresh folder, killed at most so many times and then let end. Gives the kills.
+fn episode(chance: &mut Chance, most: u64) -> u64 {
+    let mut folder = Folder::new();
+    let run = begin(&folder, chance);
+    let mut kills = 1;
+    while folder.check(run) < STEPS && kills < most {
+        let child = folder.start(&["resume"]);
+        match folder.kill_after(child, Duration::from_millis(chance.below(KILL_WITHIN_MS))) {
+            None => kills += 1,
+            Some(status) => assert!(status.success(), "{status}:\n{}", folder.log()),
+        }
+    }
+    let status = folder.kill_after(folder.start(&["resume"]), PATIENCE);
+    assert!(status.is_some_and(|status| status.success()), "{status:?}:\n{}", folder.log());
+    assert_eq!(folder.check(run), STEPS, "steps are missing");
+    assert_eq!(folder.run().unwrap().status.kind().as_str(), "succeeded");
+    kills
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
+    let rounds = number("KAPELLE_CRASH_ROUNDS", 10);
+    let seed = number("KAPELLE_CRASH_SEED", 1);
+    let mut chance = Chance(seed);
+    let begun = now();
+    let (mut kills, mut runs) = (0, 0);
+    while kills < rounds {
+        kills += episode(&mut chance, (rounds - kills).min(KILLS_OF_A_RUN));
+        runs += 1;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "seed {seed}: {kills} kills of {runs} runs of {STEPS} steps in {seconds:.1} s, nothing lost or done twice"
+    );
+}

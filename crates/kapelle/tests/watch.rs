@@ -1,0 +1,52 @@
+//! Files of workers and workflows take effect, or are reported, while something runs.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use kapelle::{Change, Kapelle};
+
+const WORKER: &str = "kind: prompt\nname: greeter\noffline: summary\nprompt: 'Greet {{ text }}'\n";
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("kapelle-watch-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("workers")).unwrap();
+    fs::create_dir_all(folder.join("workflows")).unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_a_changed_a_broken_and_a_removed_file_are_noticed_in_time() {
+    let folder = folder("all");
+    let (workers, workflows) = (folder.join("workers"), folder.join("workflows"));
+    let kapelle = Kapelle::builder(folder.join("state")).environment(|_| None).open().await.unwrap();
+    let (sender, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let watch = kapelle.watch(&workers, &workflows, move |change| {
+        let _ = sender.send(change);
+    });
+    let mut next = async || tokio::time::timeout(Duration::from_secs(2), changes.recv()).await.unwrap().unwrap();
+
+    let file = workers.join("greeter.yaml");
+    fs::write(&file, WORKER).unwrap();
+    assert_eq!(next().await, Change::Worker { name: "greeter".to_owned(), file: file.clone() });
+    assert!(kapelle.engine().has_worker(&"greeter".into()));
+
+    fs::write(&file, WORKER.replace("prompt:", "promt:")).unwrap();
+    let Change::Broken { message, .. } = next().await else { panic!("expected a broken file") };
+    assert!(message.contains("greeter.yaml:4:1") && message.contains("prompt"), "{message}");
+    assert!(kapelle.engine().has_worker(&"greeter".into()), "what was in effect stays in effect");
+
+    fs::remove_file(&file).unwrap();
+    assert_eq!(next().await, Change::WorkerGone { name: "greeter".to_owned() });
+    assert!(!kapelle.engine().has_worker(&"greeter".into()));
+
+    let file = workflows.join("hello.yaml");
+    fs::write(&file, "name: hello\nsteps: { a: { worker: log, needs: [b] } }\n").unwrap();
+    let Change::Broken { message, .. } = next().await else { panic!("expected a broken file") };
+    assert!(message.contains("hello.yaml:2:"), "{message}");
+    fs::write(&file, "name: hello\nsteps: { a: { worker: log, with: { message: hi } } }\n").unwrap();
+    assert_eq!(next().await, Change::Workflow { name: "hello".to_owned(), file });
+
+    drop(watch);
+    kapelle.close().await;
+    fs::remove_dir_all(&folder).unwrap();
+}

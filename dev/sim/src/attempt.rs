@@ -1,0 +1,161 @@
+//! How attempts go, those in a server's process, and the pool that evaluates.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Category, DurationMs, Payload, TaskError, TaskId, TenantId,
+    expr::Shared as Value,
+    task::{Lease, Report, TaskState},
+};
+use kapelle_engine::{
+    Evaluated, Evaluation, Resolve,
+    turn::{Command, Dispatch, NewPayload, Reported},
+};
+
+use crate::{
+    disk::Shared,
+    net::{Asked, Told},
+    world::World,
+};
+
+/// An attempt in a server's own process.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) server: usize,
+    report: Report,
+    pub(crate) ends_at: u64,
+    reported: Reported,
+}
+
+/// An evaluation in a server's pool.
+#[derive(Debug)]
+pub(crate) struct Pooled {
+    pub(crate) server: usize,
+    pub(crate) at: u64,
+    evaluation: Box<Evaluation>,
+}
+
+impl World {
+    /// Draws how an attempt goes: how long it takes and what it reports.
+    pub(crate) fn draw_attempt(&mut self, timeout_ms: u64) -> (u64, Reported) {
+        if self.calm {
+            return (self.rng.below(50), self.answer());
+        }
+        let manners = self.plan.manners.clone();
+        let fail = |category, message: &str| Reported::Fail { error: TaskError::new(category, message) };
+        let took = [5, 100, 1_500, 5_000][self.rng.place(4)];
+        let took = self.rng.below(took);
+        let hangs = self.rng.chance(manners.hang) || took >= timeout_ms;
+        if hangs {
+            return (timeout_ms, fail(Category::Timeout, "the attempt took too long"));
+        }
+        let reported = if self.rng.chance(manners.release) {
+            Reported::Release
+        } else if self.rng.chance(manners.panic) {
+            fail(Category::Crashed, "the worker panicked")
+        } else if self.rng.chance(manners.fatal) {
+            fail(Category::InvalidInput, "not this input")
+        } else if self.rng.chance(manners.fail) {
+            let category = [Category::Unavailable, Category::RateLimited, Category::Provider][self.rng.place(3)];
+            let error = TaskError::new(category, "not now");
+            Reported::Fail { error: if self.rng.chance(100) { error.after(DurationMs(2_000)) } else { error } }
+        } else {
+            self.answer()
+        };
+        (took, reported)
+    }
+
+    fn answer(&mut self) -> Reported {
+        let text = match self.rng.place(8) {
+            0 => "null".to_owned(),
+            1 => format!("{{\"v\":2,\"long\":\"{}\"}}", "x".repeat(600)),
+            _ => "{\"v\":1}".to_owned(),
+        };
+        let output = if text == "null" { NewPayload::None } else { NewPayload::Bytes(Arc::from(text.as_bytes())) };
+        Reported::Succeed { output, provenance: Arc::default() }
+    }
+
+    /// A server begins an attempt in its process: its lease must be the stored one by now.
+    pub(crate) fn dispatched(&mut self, server: usize, dispatch: &Dispatch) -> Result<(), String> {
+        self.stored_lease(dispatch.task, &dispatch.lease, 0)?;
+        let (took, reported) = self.draw_attempt(dispatch.timeout.0);
+        let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
+        self.locals.push(Local { server, report, ends_at: self.steady_ms + took, reported });
+        Ok(())
+    }
+
+    /// Nothing leaves before its turn is committed.
+    pub(crate) fn stored_lease(&self, task: TaskId, lease: &Lease, host: u32) -> Result<(), String> {
+        let disk = self.disk.lock();
+        let stored = disk.task(task).map(|task| &task.state);
+        let same = matches!(stored, Some(TaskState::Running(other)) if other == lease && other.host == host);
+        // Given out and ended in one turn: the host is told with its first heartbeat.
+        let over = host != 0 && disk.task(task).is_some_and(|t| t.epoch == lease.epoch && t.state.kind().is_terminal());
+        let same = same || over;
+        if same { Ok(()) } else { Err(format!("{task} was given out with {lease:?}, and stored is {stored:?}")) }
+    }
+
+    /// A server stops an attempt; some report all the same.
+    pub(crate) fn stopped(&mut self, server: usize, task: TaskId) {
+        let zombie = self.plan.faults.zombie;
+        if self.calm || !self.rng.chance(zombie) {
+            self.locals.retain(|local| local.server != server || local.report.task != task);
+        }
+    }
+
+    /// Attempts that are over report, evaluations that are done come back.
+    pub(crate) fn locals_act(&mut self) {
+        let now = self.steady_ms;
+        let mut at = 0;
+        while at < self.locals.len() {
+            if self.locals[at].ends_at > now {
+                at += 1;
+                continue;
+            }
+            let local = self.locals.swap_remove(at);
+            let asked = Asked::Report(None, local.report, Told::of(&local.reported));
+            self.send_inside(local.server, asked, Command::Report { report: local.report, reported: local.reported });
+        }
+        let mut at = 0;
+        while at < self.pool.len() {
+            if self.pool[at].at > now {
+                at += 1;
+                continue;
+            }
+            let pooled = self.pool.swap_remove(at);
+            let evaluated = pooled.evaluation.evaluate(&Stored(&self.disk)).unwrap_or(Evaluated::Nothing);
+            let command = pooled.evaluation.command(evaluated);
+            if !self.calm && self.rng.chance(self.plan.faults.evaluate_twice) {
+                self.send_inside(pooled.server, Asked::Nobody, command.clone());
+            }
+            self.send_inside(pooled.server, Asked::Nobody, command);
+        }
+    }
+
+    pub(crate) fn evaluate(&mut self, server: usize, evaluation: Box<Evaluation>) {
+        let at = self.steady_ms + if self.calm { 0 } else { self.rng.below(500) };
+        self.pool.push(Pooled { server, at, evaluation });
+    }
+}
+
+/// Values from the disk.
+struct Stored<'a>(&'a Shared);
+
+impl Resolve for Stored<'_> {
+    fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<(Value, Option<String>), TaskError>> {
+        let task = self.0.lock().task(id)?.clone();
+        match task.state {
+            TaskState::Succeeded { output, .. } => Some(self.payload(&output)?.map(|output| (output, None))),
+            TaskState::Failed { error, .. } => Some(Ok((Value::null(), Some(error.message.clone())))),
+            _ => Some(Ok((Value::null(), None))),
+        }
+    }
+
+    fn payload(&self, payload: &Payload) -> Option<Result<Value, TaskError>> {
+        let bytes: Arc<[u8]> = match payload {
+            Payload::Row(id) => Arc::clone(self.0.lock().payload(*id)?),
+            other => Arc::from(other.inline()?),
+        };
+        Some(Value::from_json_bytes(&bytes).map_err(|error| TaskError::new(Category::Internal, error.to_string())))
+    }
+}

@@ -1,0 +1,124 @@
+//! The second phase: faults stop, and everything must come to its end.
+
+use kapelle_core::{Payload, task::Task};
+use kapelle_engine::turn::Command;
+
+use crate::{
+    disk::Disk,
+    host::Host,
+    laws,
+    net::Asked,
+    plan::Faults,
+    rng::Rng,
+    world::{Story, World},
+};
+
+/// Steps within which everything must have ended.
+const STEPS_MAX: u32 = 3_000;
+/// No wait is longer than this without a look around.
+const WAIT_MAX: u64 = 4 * 3_600_000;
+
+impl World {
+    pub(crate) fn drain(&mut self) -> Result<(), String> {
+        self.note("calm".to_owned());
+        self.calm = true;
+        self.disk.lock().set_faults(Faults::default(), Rng::new(0));
+        if self.hosts.is_empty() {
+            self.hosts.push(Host { slots: 2, ..Host::default() });
+        }
+        self.hosts.iter_mut().for_each(|host| host.paused_until = 0);
+        self.servers_act()?;
+        for server in 0..self.servers.len() {
+            for (queue, options) in self.plan.options.queues.clone() {
+                let command = Command::LimitQueue { queue, slots: Some(options.slots), paused: Some(false) };
+                self.send(server, Asked::Nobody, command);
+            }
+        }
+        // What is still under way, such as a pause that was asked for, arrives before the servers are told to go on.
+        let last = self.flights.iter().map(|flight| flight.at).max().unwrap_or(0);
+        for flight in self.flights.iter_mut().rev() {
+            if matches!(&flight.command, Command::LimitQueue { paused: Some(false), slots: Some(_), .. }) {
+                flight.at = last;
+            }
+        }
+        for _ in 0..STEPS_MAX {
+            if self.is_done() {
+                return self.ended();
+            }
+            let next = self.next_event().unwrap_or(self.steady_ms + 1_000);
+            let wait = next.saturating_sub(self.steady_ms).min(WAIT_MAX);
+            self.pass(wait.max(1));
+            self.hosts_act();
+            self.locals_act();
+            self.servers_act()?;
+        }
+        let disk = self.disk.lock();
+        let tasks: Vec<&Task> = disk.open_tasks().take(3).collect();
+        let run = disk.open_runs.first().and_then(|run| disk.runs.get(run));
+        let run = run.map(|shelf| (&shelf.row, &shelf.steps, &shelf.journal));
+        Err(format!("I10: still open after {STEPS_MAX} quiet steps: {tasks:?}, {run:?}"))
+    }
+
+    fn is_done(&self) -> bool {
+        let disk = self.disk.lock();
+        self.flights.is_empty() && disk.open_runs.is_empty() && disk.open_tasks().next().is_none()
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        let flights = self.flights.iter().map(|flight| flight.at);
+        let locals = self.locals.iter().map(|local| local.ends_at);
+        let pool = self.pool.iter().map(|pooled| pooled.at);
+        let servers = self.servers.iter().filter_map(|server| server.next(self.wall_ms, self.steady_ms));
+        flights.chain(locals).chain(pool).chain(servers).chain(self.host_next()).min()
+    }
+
+    /// Everything has ended: what is stored agrees with itself, and a server that starts on it finds nothing to do.
+    fn ended(&mut self) -> Result<(), String> {
+        self.granted_once()?;
+        let commits = {
+            let disk = self.disk.lock();
+            for shelf in disk.runs.values() {
+                laws::folded(&disk, shelf, None).map_err(|law| format!("{}: {law}", shelf.row.id))?;
+            }
+            for task in disk.tasks.iter().flatten() {
+                let recorded = disk.attempts.range((task.id, 0)..=(task.id, u32::MAX)).count() as u32;
+                // A task that was put back by hand forgets its counts, not its attempts.
+                if recorded < task.failures + task.crashes || recorded > task.epoch {
+                    return Err(format!("{recorded} attempts are recorded of {task:?}"));
+                }
+            }
+            disk.commits
+        };
+        self.restart_all()?;
+        let after = self.disk.lock().commits;
+        if after != commits {
+            Err(format!("a start with nothing open wrote {} turns", after - commits))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn story(&self) -> Story {
+        let disk = self.disk.lock();
+        let mut digest = disk.commits ^ (self.turns << 20);
+        for task in disk.tasks.iter().flatten() {
+            for part in [task.id.0 as u64, u64::from(task.epoch), u64::from(task.revision), task.state.kind() as u64] {
+                digest = (digest ^ part).wrapping_mul(0x0000_0100_0000_01B3);
+            }
+        }
+        let tasks = disk.tasks.iter().flatten().count() as u64;
+        Story { turns: self.turns, commits: disk.commits, tasks, runs: disk.runs.len() as u64, digest }
+    }
+}
+
+/// The number of the request that made a task, as its input tells.
+pub(crate) fn token(disk: &Disk, task: &Task) -> Option<usize> {
+    let bytes = match &task.input {
+        Payload::Row(id) => disk.payload(*id)?,
+        Payload::Inline(bytes) => bytes,
+        Payload::None => return None,
+    };
+    let rest = bytes.strip_prefix(b"{\"r\":")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+}

@@ -1,0 +1,226 @@
+//! How a task may change from one commit to the next.
+
+use kapelle_core::{
+    Category, RunId, TaskError,
+    run::RunStatus,
+    task::{StateKind, Task, TaskState},
+};
+use kapelle_store::Batch;
+
+use crate::{
+    disk::Disk,
+    moment::{Moment, Said},
+    plan::LEASE_MS,
+};
+
+/// A crash often enough makes a task dead.
+const CRASHES_MAX: u32 = 3;
+
+/// A task before and after a turn.
+pub(super) struct Change<'a> {
+    pub(super) before: Option<&'a Task>,
+    pub(super) after: &'a Task,
+    /// Its run is being cancelled.
+    pub(super) run_ends: bool,
+    /// Unsuccessful attempts that the turn recorded for it.
+    pub(super) attempts: usize,
+}
+
+/// Whether a run is being cancelled, or was, once this batch is written.
+pub(super) fn run_is_cancelled(disk: &Disk, batch: &Batch<'_>, run: RunId) -> bool {
+    let cancelled = |status: &RunStatus| matches!(status, RunStatus::Cancelling { .. } | RunStatus::Cancelled { .. });
+    batch.runs.iter().any(|write| write.run.id == run && cancelled(&write.run.status))
+        || disk.runs.get(&run).is_some_and(|shelf| cancelled(&shelf.row.status))
+}
+
+impl Change<'_> {
+    pub(super) fn check(&self, disk: &Disk) -> Result<(), String> {
+        let moment = &disk.moment;
+        let Some(before) = self.before else { return self.check_new(moment) };
+        self.frozen(before)?;
+        let revived = moment.revived.contains(&before.id);
+        if before.state.kind().is_terminal() {
+            let by_hand = revived && before.state.kind() == StateKind::Failed && before.origin.is_none();
+            if !by_hand {
+                return Err("I3: a task that had ended changed".to_owned());
+            }
+        }
+        self.epochs(before, revived)?;
+        if !revived {
+            self.counts(before)?;
+        }
+        let lost = Self::lost(before, disk);
+        match &self.after.state {
+            TaskState::Succeeded { .. } => {
+                let answered = moment.matching(before).any(|said| matches!(said, Said::Succeeded));
+                if answered {
+                    Ok(())
+                } else {
+                    Err("I2: an answer was accepted from who does not hold the task".to_owned())
+                }
+            }
+            TaskState::Cancelled { .. } if self.run_ends || moment.cancelled.contains(&before.id) => Ok(()),
+            TaskState::Cancelled { .. } => Err("I5: cancelled, and nobody asked for it".to_owned()),
+            TaskState::Failed { error, dead, .. } => self.failed(before, error, *dead, lost, moment),
+            TaskState::Retrying { at, error } => {
+                let told = moment.matching(before).any(|said| matches!(said, Said::Failed(other) if other == &**error));
+                if !told && !lost.is_ok() {
+                    return lost.map_err(|law| format!("tried again: {law}"));
+                }
+                if !self.may_retry(error) || at.0 < moment.now.0 {
+                    return Err(format!("tried again after {error}, against its retry rules"));
+                }
+                Ok(())
+            }
+            TaskState::Ready { rank } => {
+                self.became_ready(before, revived, lost, moment)?;
+                if *rank == moment.rank(before.priority) { Ok(()) } else { Err(format!("ready with rank {rank}")) }
+            }
+            TaskState::Running(_) => self.running(before, revived, lost, moment),
+            other => Err(format!("became {}", other.kind().as_str())),
+        }
+    }
+
+    fn check_new(&self, moment: &Moment) -> Result<(), String> {
+        let task = self.after;
+        let fresh = task.failures == 0 && task.crashes == 0 && task.epoch <= 1;
+        let good = match &task.state {
+            TaskState::Scheduled { at } => *at > moment.now,
+            TaskState::Ready { rank } => task.epoch == 0 && *rank == moment.rank(task.priority),
+            TaskState::Running(lease) => task.epoch == 1 && lease.epoch == 1,
+            TaskState::Failed { .. } => task.origin.is_some() || self.late(moment),
+            TaskState::Skipped { .. } => task.origin.is_some(),
+            TaskState::Cancelled { .. } => self.run_ends || moment.cancelled.contains(&task.id),
+            _ => false,
+        };
+        if fresh && good { Ok(()) } else { Err("a task began in a state in which none begins".to_owned()) }
+    }
+
+    /// What was fixed at submission.
+    fn frozen(&self, before: &Task) -> Result<(), String> {
+        let after = self.after;
+        let same = before.tenant == after.tenant
+            && before.queue == after.queue
+            && before.worker == after.worker
+            && before.priority == after.priority
+            && before.key == after.key
+            && before.input == after.input
+            && before.origin == after.origin
+            && before.policy == after.policy
+            && before.created_at == after.created_at;
+        if same { Ok(()) } else { Err("something that is fixed at submission changed".to_owned()) }
+    }
+
+    fn epochs(&self, before: &Task, revived: bool) -> Result<(), String> {
+        let most = before.epoch + 1 + u32::from(revived);
+        if self.after.epoch < before.epoch || self.after.epoch > most {
+            return Err(format!("the attempt went from {} to {}", before.epoch, self.after.epoch));
+        }
+        Ok(())
+    }
+
+    /// Counts rise by one with every recorded attempt, and crashes apart from failures.
+    fn counts(&self, before: &Task) -> Result<(), String> {
+        let rise = (self.after.failures + self.after.crashes).checked_sub(before.failures + before.crashes);
+        let apart = self.after.failures >= before.failures && self.after.crashes >= before.crashes;
+        if rise != Some(self.attempts as u32) || !apart || self.attempts > 1 {
+            return Err(format!("{} attempts were recorded, and the counts do not say so", self.attempts));
+        }
+        if rise == Some(1) {
+            let error = match &self.after.state {
+                TaskState::Retrying { error, .. } | TaskState::Failed { error, .. } => error,
+                _ => return Ok(()),
+            };
+            let crashed = error.category == Category::Crashed;
+            if crashed != (self.after.crashes > before.crashes) {
+                return Err("a crash must be counted as a crash, and nothing else as one".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the attempt may be taken for lost now.
+    fn lost(before: &Task, disk: &Disk) -> Result<(), String> {
+        let TaskState::Running(lease) = before.state else { return Err("it was not running".to_owned()) };
+        if lease.host == 0 {
+            return Err("an attempt in the server's own process was taken for lost".to_owned());
+        }
+        let sign = disk.signs.get(&before.id).filter(|(epoch, _)| *epoch == lease.epoch);
+        match sign {
+            Some((_, at)) if disk.moment.alone && disk.moment.since(*at).0 < LEASE_MS => {
+                Err(format!("I4: taken for lost {} ms after its last sign of life", disk.moment.since(*at).0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn late(&self, moment: &Moment) -> bool {
+        let policy = &self.after.policy;
+        let deadline = policy.deadline.is_some_and(|at| at <= moment.now);
+        deadline || (self.after.epoch == 0 && policy.expires.is_some_and(|at| at <= moment.now))
+    }
+
+    fn failed(
+        &self,
+        before: &Task,
+        error: &TaskError,
+        dead: bool,
+        lost: Result<(), String>,
+        moment: &Moment,
+    ) -> Result<(), String> {
+        if dead != (self.after.crashes >= CRASHES_MAX) {
+            return Err(format!("dead: {dead} after {} crashes", self.after.crashes));
+        }
+        if self.late(moment) {
+            return Ok(());
+        }
+        let told = moment.matching(before).any(|said| matches!(said, Said::Failed(other) if other == error));
+        if !told && lost.is_err() {
+            return lost.map_err(|law| format!("failed: {law}"));
+        }
+        let deadline_near = self.after.policy.deadline.is_some();
+        if self.may_retry(error) && !deadline_near {
+            return Err(format!("given up after {error}, although its retry rules allow another attempt"));
+        }
+        Ok(())
+    }
+
+    /// The retry rules, told from the counts after the failure.
+    fn may_retry(&self, error: &TaskError) -> bool {
+        let rules = &self.after.policy.retry;
+        let listed = rules.on.is_empty() || rules.on.contains(&error.category);
+        let left = match error.category {
+            Category::Crashed => self.after.crashes < CRASHES_MAX,
+            _ => self.after.failures < rules.max_attempts,
+        };
+        error.retryable && listed && left
+    }
+
+    fn became_ready(
+        &self,
+        before: &Task,
+        revived: bool,
+        lost: Result<(), String>,
+        moment: &Moment,
+    ) -> Result<(), String> {
+        let good = match &before.state {
+            TaskState::Scheduled { at } | TaskState::Retrying { at, .. } => *at <= moment.now,
+            TaskState::Running(lease) if lease.host == 0 && moment.recovering => true,
+            TaskState::Running(_) => {
+                moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok()
+            }
+            _ => revived,
+        };
+        if good { Ok(()) } else { Err("became ready without a reason".to_owned()) }
+    }
+
+    fn running(&self, before: &Task, revived: bool, lost: Result<(), String>, moment: &Moment) -> Result<(), String> {
+        if self.after.epoch == before.epoch {
+            return Err("I4: a lease changed without a new attempt".to_owned());
+        }
+        match &before.state {
+            TaskState::Ready { .. } => Ok(()),
+            _ => self.became_ready(before, revived, lost, moment).map_err(|law| format!("I4: claimed, but {law}")),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Random numbers that are the same for the same seed everywhere.
+
+/// A small, fast generator (splitmix64).
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// The generator of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ 0xE703_7ED1_A0B4_28DB)
+    }
+
+    /// 64 bits.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Below `n`, which must not be zero.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.draw() % n.max(1)
+    }
+
+    /// A place in a list of that length.
+    pub fn place(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// True that often in a thousand.
+    pub fn chance(&mut self, in_a_thousand: u32) -> bool {
+        in_a_thousand > 0 && self.below(1_000) < u64::from(in_a_thousand)
+    }
+
+    /// Zero half of the time, otherwise up to `most`: how often a fault happens differs from seed to seed, and most
+    /// seeds know only some of them.
+    pub fn weight(&mut self, most: u32) -> u32 {
+        if self.chance(500) { 0 } else { 1 + self.below(u64::from(most)) as u32 }
+    }
+
+    /// A generator of its own for another part of the simulation.
+    pub fn fork(&mut self) -> Rng {
+        Rng::new(self.draw())
+    }
+}

@@ -1,0 +1,211 @@
+//! Servers: turns taken on what has arrived, deaths and restarts.
+
+use std::sync::Arc;
+
+use kapelle_core::{Timestamp, worker::WorkerSpec};
+use kapelle_engine::{
+    EngineError,
+    turn::{Command, Directory, Effect, Input, Turned, Turns},
+};
+
+use crate::{
+    net::{Asked, Flight},
+    plan::{WORKERS, Workers},
+    world::World,
+};
+
+/// The longest a server sleeps.
+const NAP_MS: u64 = 1_000;
+
+/// One server.
+#[derive(Default)]
+pub(crate) struct Server {
+    turns: Option<Turns>,
+    pub(crate) down_until: u64,
+    more: bool,
+    turned_at: u64,
+}
+
+impl Server {
+    /// When something must happen in it next: on the steady clock, given both clocks.
+    pub(crate) fn next(&self, wall_ms: i64, steady_ms: u64) -> Option<u64> {
+        let turns = self.turns.as_ref()?;
+        if self.more {
+            return Some(steady_ms);
+        }
+        let due = turns.next_due().map(|due| steady_ms + due.since(Timestamp(wall_ms)).0);
+        match (due, turns.next_lease_end()) {
+            (Some(due), Some(end)) => Some(due.min(end)),
+            (due, end) => due.or(end),
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn servers_act(&mut self) -> Result<(), String> {
+        for server in 0..self.servers.len() {
+            if self.servers[server].turns.is_none() {
+                if self.calm || self.servers[server].down_until <= self.steady_ms {
+                    self.start_server(server)?;
+                }
+                continue;
+            }
+            if !self.calm && self.rng.chance(self.plan.faults.crash) {
+                self.kill(server);
+                continue;
+            }
+            self.turn(server)?;
+        }
+        Ok(())
+    }
+
+    fn start_server(&mut self, server: usize) -> Result<(), String> {
+        let mut random = self.rng.fork();
+        let directory: Arc<Workers> = Arc::clone(&self.plan.directory);
+        let mut turns = Turns::new(
+            Box::new(self.disk.clone()),
+            self.plan.options.clone(),
+            directory,
+            Box::new(move || random.draw()),
+        );
+        self.set_moment(&[], true);
+        let started = turns.recover(Timestamp(self.wall_ms), self.steady_ms);
+        self.checked()?;
+        match started {
+            Ok(turned) if !turned.broken => {
+                self.give_full_terms();
+                let place = &mut self.servers[server];
+                place.turns = Some(turns);
+                place.turned_at = self.steady_ms;
+                self.follow(server, turned)
+            }
+            _ => {
+                self.kill(server);
+                Ok(())
+            }
+        }
+    }
+
+    /// Remote attempts get a full term from the start of the server on.
+    fn give_full_terms(&mut self) {
+        let mut disk = self.disk.lock();
+        let steady = self.steady_ms;
+        disk.signs.values_mut().for_each(|(_, at)| *at = steady);
+    }
+
+    /// The server dies, and with it all that is in its process.
+    fn kill(&mut self, server: usize) {
+        let down = if self.calm { 0 } else { self.rng.below(3_000) };
+        self.servers[server] = Server { down_until: self.steady_ms + down, ..Server::default() };
+        self.locals.retain(|local| local.server != server);
+        self.pool.retain(|pooled| pooled.server != server);
+        self.flights.retain(|flight| flight.server != server || !flight.inside);
+    }
+
+    /// Tells the laws what a turn is about to do.
+    fn set_moment(&mut self, inputs: &[Input], starting: bool) {
+        let options = &self.plan.options;
+        let mut disk = self.disk.lock();
+        let moment = &mut disk.moment;
+        if starting {
+            moment.limits = options.queues.iter().map(|(name, queue)| (name.clone(), queue.slots, false)).collect();
+            moment.other_slots = options.other_slots;
+            let spec = |name: &&str| self.plan.directory.local(&kapelle_core::Name::new(name));
+            let slots = |spec: Arc<WorkerSpec>| (spec.name.clone(), spec.slots);
+            moment.worker_slots = WORKERS.iter().filter_map(spec).map(slots).collect();
+        }
+        moment.now = Timestamp(self.wall_ms);
+        moment.steady_ms = self.steady_ms;
+        moment.alone = self.servers.len() == 1;
+        moment.ageing_ms = options.ageing.0.0;
+        moment.ask(inputs);
+        moment.recovering = starting;
+    }
+
+    /// The first law that the disk saw broken.
+    fn checked(&mut self) -> Result<(), String> {
+        self.disk.lock().broken.take().map_or(Ok(()), Err)
+    }
+
+    fn turn(&mut self, server: usize) -> Result<(), String> {
+        let mut inputs = self.arrived(server);
+        let place = &self.servers[server];
+        let due = place.next(self.wall_ms, self.steady_ms).is_some_and(|at| at <= self.steady_ms);
+        let rested = self.steady_ms >= place.turned_at + NAP_MS;
+        if due && (self.calm || !self.rng.chance(self.plan.faults.late_tick)) {
+            self.asked.push(Asked::Nobody);
+            inputs.push(Input { ticket: self.asked.len() as u64 - 1, command: Command::Tick });
+        }
+        if inputs.is_empty() && !self.servers[server].more && !rested {
+            return Ok(());
+        }
+        if self.verbose {
+            self.note(format!("server {server} at {}: {inputs:?}", self.steady_ms));
+        }
+        self.set_moment(&inputs, false);
+        self.turns += 1;
+        let place = &mut self.servers[server];
+        place.turned_at = self.steady_ms;
+        let Some(turns) = place.turns.as_mut() else { return Ok(()) };
+        let turned = turns.turn(&inputs, Timestamp(self.wall_ms), self.steady_ms);
+        self.checked()?;
+        if turned.broken {
+            self.kill(server);
+            return Ok(());
+        }
+        self.send_again(server, inputs, &turned);
+        self.follow(server, turned)
+    }
+
+    /// What comes from within the server's process is sent again when the disk was full.
+    fn send_again(&mut self, server: usize, inputs: Vec<Input>, turned: &Turned) {
+        for (input, (ticket, reply)) in inputs.into_iter().zip(&turned.replies) {
+            let full = matches!(reply, Err(EngineError::Store(error)) if error.is_temporary());
+            let inside = match &input.command {
+                Command::BeginStep { .. } | Command::FinishRun { .. } => true,
+                _ => matches!(self.asked[*ticket as usize], Asked::Report(None, ..)),
+            };
+            if full && inside {
+                let at = self.steady_ms + 250;
+                self.flights.push(Flight { at, server, inside, ticket: *ticket, command: input.command });
+            }
+        }
+    }
+
+    /// Ends every server and starts it again.
+    pub(crate) fn restart_all(&mut self) -> Result<(), String> {
+        (0..self.servers.len()).for_each(|server| self.kill(server));
+        self.servers_act()
+    }
+
+    /// Answers are given and effects performed.
+    fn follow(&mut self, server: usize, turned: Turned) -> Result<(), String> {
+        self.servers[server].more = turned.more;
+        if self.verbose {
+            self.note(format!("  replies {:?}\n  effects {:?}", turned.replies, turned.effects));
+        }
+        for (ticket, reply) in turned.replies {
+            self.answered(ticket, reply)?;
+        }
+        for effect in turned.effects {
+            match effect {
+                Effect::Dispatch(dispatch) => self.dispatched(server, &dispatch)?,
+                Effect::Stop(task) => self.stopped(server, task),
+                Effect::Evaluate(evaluation) => self.evaluate(server, evaluation),
+                Effect::Ended(task) => {
+                    let disk = self.disk.lock();
+                    if disk.task(task.id).map(|stored| &stored.state) != Some(&task.state) {
+                        return Err(format!("the end of {} was told, and is not stored", task.id));
+                    }
+                }
+                Effect::RunEnded(run) => {
+                    if self.disk.lock().open_runs.contains(&run) {
+                        return Err(format!("the end of {run} was told, and is not stored"));
+                    }
+                }
+                Effect::Notify(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
