@@ -65,8 +65,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     settings.config.fallback &= !args.no_fallback;
     let kapelle = app.builder(&settings)?.open().await?;
     app.warn_problems(kapelle.worker_problems());
-    let events = kapelle.engine().watch();
-    let follow = Follow { app, kapelle: &kapelle, events, shown };
+    let mut follow = Follow::new(app, &kapelle)?;
+    follow.shown = shown;
     let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;
     let reader = &**kapelle.engine().reader();
     match named {
