@@ -46,11 +46,9 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Some(id) => (vec![RunView::load(&reader, id)?.row], Vec::new()),
         None => (open_runs(&reader)?, open_tasks(&reader)?),
     };
-    if let (Some(id), [row]) = (named, runs.as_slice()) {
-        if row.status.kind().is_terminal() {
-            app.out.note(&format!("{id} has ended already"));
-            return result::tell(app, &reader, id, follow::End::Ended, args.out.as_deref());
-        }
+    if let Some(id) = named.filter(|_| runs.iter().all(|row| row.status.kind().is_terminal())) {
+        app.out.note(&format!("{id} has ended already"));
+        return result::tell(app, &reader, id, follow::End::Ended, args.out.as_deref());
     }
     if runs.is_empty() && tasks.is_empty() {
         app.out.note("nothing is under way");
