@@ -92,11 +92,10 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         return many.run(&each, |number| prepare(&each.nth(&args.inputs, number))).await;
     }
     first.store(kapelle.files())?;
-    let events = kapelle.engine().watch();
+    let mut follow = Follow::new(app, &kapelle)?;
     let run = kapelle.start_with(version, first.value, strategy).await?.id();
     app.out.note(&format!("{run} {}: {}", definition.name, crate::shown::count(definition.step_count(), "step")));
-    let shown = vec![Progress::new(app.out, run, Some(definition), true)];
-    let follow = Follow { app, kapelle: &kapelle, events, shown };
+    follow.shown.push(Progress::new(app.out, run, Some(definition), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;
     result::tell(app, &**kapelle.engine().reader(), run, end, args.out.as_deref())
 }

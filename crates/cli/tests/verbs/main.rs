@@ -1,5 +1,7 @@
 //! The real binary, verb by verb: what it prints, what it leaves, and its exit code.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
+
 mod config;
 mod doctor;
 mod general;
