@@ -1,18 +1,10 @@
-//! Rendering of prompt templates. This is the one place that knows the template engine.
+//! Prompt templates over the input of a worker.
 
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
-use serde::Deserialize;
+use kapelle_core::expr::{Context, ExprError, Prompt, Shared};
 use serde_json::Value;
 
-/// Steps that a template may take: enough for a list of thousands, not for a loop of loops.
-const FUEL: u64 = 1_000_000;
-/// A prompt longer than this is refused while it is rendered.
-const OUTPUT_MAX: usize = 16 << 20;
-
 /// A compiled template.
-pub(crate) struct Template(Environment<'static>);
-
-const NAME: &str = "prompt";
+pub(crate) struct Template(Prompt);
 
 impl Template {
     /// Compiles a template.
@@ -20,19 +12,10 @@ impl Template {
     /// # Errors
     /// What is wrong, and its line within the template.
     pub(crate) fn compile(source: &str) -> Result<Template, (String, usize)> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(64);
-        // Filters and functions that build long texts out of nothing.
-        for name in ["replace", "format", "indent", "pprint"] {
-            environment.remove_filter(name);
-        }
-        environment.remove_global("range");
-        let compiled = environment.add_template_owned(NAME, source.to_owned());
-        compiled.map_err(|error| (plain(&error), error.line().unwrap_or(1)))?;
-        Ok(Template(environment))
+        Prompt::compile(source).map(Template).map_err(|error| {
+            let line = line(source, &error).unwrap_or(1);
+            (plain(source, &error), line)
+        })
     }
 
     /// The template with the values of `input`.
@@ -40,39 +23,22 @@ impl Template {
     /// # Errors
     /// What is missing or too much.
     pub(crate) fn render(&self, input: &Value) -> Result<String, String> {
-        let template = self.0.get_template(NAME).map_err(|error| plain(&error))?;
-        let mut out = Bounded(Vec::new());
-        let values = minijinja::Value::deserialize(input).map_err(|error| error.to_string())?;
-        template.render_captured_to(values, &mut out).map_err(|error| plain(&error))?;
-        String::from_utf8(out.0).map_err(|error| error.to_string())
+        let given = self.0.names().filter_map(|name| Some((name, input.get(name)?)));
+        let values =
+            given.fold(Context::new(), |all, (name, value)| all.with(name.to_owned(), Shared::from_json(value)));
+        self.0.render(&values).map_err(|error| plain(self.0.source(), &error))
     }
 }
 
-fn plain(error: &Error) -> String {
-    let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
-    let line = error.line().map_or_else(String::new, |line| format!(" (line {line} of the template)"));
-    let text = match error.kind() {
-        ErrorKind::UndefinedError => "a name in the template has no value".to_owned(),
-        ErrorKind::OutOfFuel => "the template takes too many steps".to_owned(),
-        ErrorKind::WriteFailure => "the prompt is longer than 16 MiB".to_owned(),
-        kind => kind.to_string(),
-    };
-    format!("{text}{detail}{line}")
+fn line(source: &str, error: &ExprError) -> Option<usize> {
+    let before = source.get(..error.offset?)?;
+    Some(1 + before.matches('\n').count())
 }
 
-struct Bounded(Vec<u8>);
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len() + bytes.len() > OUTPUT_MAX {
-            return Err(std::io::Error::other("too long"));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+fn plain(source: &str, error: &ExprError) -> String {
+    match line(source, error) {
+        Some(line) => format!("{error} (line {line} of the template)"),
+        None => error.to_string(),
     }
 }
 
@@ -98,7 +64,7 @@ mod tests {
         let (message, line) = Template::compile("a\n{% if %}").err().unwrap();
         assert!(line == 2 && message.contains("line 2"), "{message}");
         let error = Template::compile("{{ absent }}").unwrap().render(&json!({})).unwrap_err();
-        assert!(error.contains("a name in the template has no value"), "{error}");
+        assert!(error.starts_with("`absent` is missing") && error.contains("line 1"), "{error}");
     }
 
     #[test]
@@ -109,6 +75,25 @@ mod tests {
         assert!(error.contains("too many steps"), "{error}");
         let long = json!({ "l": list, "t": "x".repeat(1 << 20) });
         let error = Template::compile("{% for a in l %}{{ t }}{% endfor %}").unwrap().render(&long).unwrap_err();
-        assert!(error.contains("longer than 16 MiB"), "{error}");
+        assert!(error.contains("longer than 8 MiB"), "{error}");
+    }
+
+    #[test]
+    fn no_template_overflows_the_stack() {
+        let nested = "(".repeat(400) + "1" + &")".repeat(400);
+        for inside in ["1".to_owned() + &"+1".repeat(50_000), "a".to_owned() + &".b".repeat(50_000), nested] {
+            for source in [format!("{{{{ {inside} }}}}"), format!("{{% if {inside} %}}{{% endif %}}")] {
+                assert!(Template::compile(&source).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_thousands_are_told_item_by_item() {
+        let list: Vec<Value> = (0..10_000).map(|n| json!({ "id": n, "text": "t" })).collect();
+        let template =
+            Template::compile("{% for a in l %}{{ loop.index }}. {{ a.id }}: {{ a.text | upper }}\n{% endfor %}");
+        let text = template.unwrap().render(&json!({ "l": list })).unwrap();
+        assert!(text.ends_with("10000. 9999: T\n"));
     }
 }
