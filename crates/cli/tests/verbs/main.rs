@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod each;
 mod general;
 mod init;
 mod logs;
