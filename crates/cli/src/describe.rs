@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     Money, RunId, TaskError, TaskId,
     core::{
-        DurationMs, Payload, TenantId, Timestamp,
+        DurationMs, Payload, TenantId,
         definition::{Definition, StepIx},
         run::{RunStatus, ScopeId},
         task::{HoldReason, StateKind, Task, TaskState},
@@ -368,9 +368,4 @@ pub fn state(word: &str) -> Result<StateKind, String> {
         let words: Vec<&str> = StateKind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("there are: {}", words.join(", "))
     })
-}
-
-/// How long ago something was, as a span.
-pub fn since(now: Timestamp, then: Timestamp) -> String {
-    shown::duration(now.since(then))
 }

@@ -19,7 +19,6 @@ pub struct Out {
 /// Styles with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    Plain,
     Bold,
     Dim,
     Good,
@@ -101,7 +100,6 @@ fn say(text: &str) {
 /// Text in a style. Where colours are not wanted, the stream takes them out again.
 pub fn paint(tone: Tone, text: &str) -> String {
     let style = match tone {
-        Tone::Plain => return text.to_owned(),
         Tone::Bold => Style::new().bold(),
         Tone::Dim => Style::new().dimmed(),
         Tone::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),

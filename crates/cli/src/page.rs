@@ -108,7 +108,7 @@ fn cells(line: &str) -> Vec<String> {
 fn table(rows: &[Vec<String>], width: u16) -> String {
     let is_rule = |row: &Vec<String>| row.iter().all(|cell| cell.is_empty() || cell.chars().all(|c| "-: ".contains(c)));
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     // Two columns are names and values, which have no heading; more are a list of things.
     let listed = rows.first().is_some_and(|row| row.len() > 2);
     for (number, row) in rows.iter().enumerate().filter(|(number, row)| *number != 1 || !is_rule(row)) {

@@ -135,13 +135,6 @@ impl Progress {
         }
     }
 
-    /// Leaves the lines as they are and draws no more, so that other text can follow.
-    pub fn pause(&self) {
-        for bar in self.drawn.iter().flat_map(|drawn| drawn.bars.values()).filter(|bar| !bar.is_finished()) {
-            bar.disable_steady_tick();
-        }
-    }
-
     /// Says something above the lines.
     pub fn say(&self, text: &str) {
         match &self.drawn {

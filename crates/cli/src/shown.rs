@@ -35,7 +35,7 @@ pub fn money(amount: Money) -> String {
 /// A table with a heading: aligned on a terminal, and in a pipe too.
 pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(heading.to_vec());
+    table.load_style(presets::NOTHING).set_header(heading.to_vec());
     // In a pipe there is no width to fit into; every row stays on one line.
     if crate::out::stdout_is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);

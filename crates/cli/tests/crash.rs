@@ -247,5 +247,7 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
         runs += 1;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    println!("seed {seed}: {kills} kills of {runs} runs of {STEPS} steps in {seconds:.1} s, nothing lost or done twice");
+    println!(
+        "seed {seed}: {kills} kills of {runs} runs of {STEPS} steps in {seconds:.1} s, nothing lost or done twice"
+    );
 }

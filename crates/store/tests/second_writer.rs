@@ -1,4 +1,5 @@
 //! Two processes on one folder (S07).
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 

@@ -168,10 +168,9 @@ impl World {
         };
         self.exists(number, reply)?;
         let request = &self.requests[number];
-        if let (Some(before), true) = (request.acked, request.key.is_some() && self.keys_last()) {
-            if before != reply {
-                return Err(format!("I9: one key gave {before:?} and {reply:?}"));
-            }
+        let lasts = request.key.is_some() && self.keys_last();
+        if let Some(before) = request.acked.filter(|before| lasts && *before != reply) {
+            return Err(format!("I9: one key gave {before:?} and {reply:?}"));
         }
         if !deaf || request.key.is_some() {
             self.requests[number].acked = Some(reply);

@@ -1,8 +1,8 @@
 //! `kapelle runs list|show|cancel`.
 
 use kapelle::{
-    Name, RunId,
-    core::{TenantId, run::RunStatus},
+    RunId,
+    core::{Name, TenantId, run::RunStatus},
     engine::Command,
     store::{Page, Reader, RunFilter, SqliteReader},
 };

@@ -1,9 +1,9 @@
 //! `kapelle tasks list|show|cancel|retry`.
 
 use kapelle::{
-    Name, TaskId,
+    TaskId,
     core::{
-        TenantId,
+        Name, TenantId,
         task::{StateKind, Task, TaskState},
     },
     engine::Command,

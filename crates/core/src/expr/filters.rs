@@ -8,11 +8,9 @@ use minijinja::{
 };
 
 use super::{
-    error::{ExprError, ExprErrorKind},
     json,
     work::{FUEL, charge, deep_cost, shallow_cost, text_cost},
 };
-use crate::definition::nearest;
 
 /// What a filter costs before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,123 +22,11 @@ enum Cost {
     Sort,
 }
 
-const FILTERS: [&str; 33] = [
-    "abs",
-    "bool",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "first",
-    "float",
-    "int",
-    "items",
-    "join",
-    "keys",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "reverse",
-    "round",
-    "select",
-    "selectattr",
-    "sort",
-    "split",
-    "string",
-    "sum",
-    "tojson",
-    "trim",
-    "upper",
-    "values",
-];
-
-const TESTS: [&str; 29] = [
-    "boolean",
-    "defined",
-    "divisibleby",
-    "endingwith",
-    "eq",
-    "equalto",
-    "even",
-    "false",
-    "float",
-    "ge",
-    "gt",
-    "in",
-    "integer",
-    "iterable",
-    "le",
-    "lower",
-    "lt",
-    "mapping",
-    "ne",
-    "none",
-    "number",
-    "odd",
-    "sequence",
-    "startingwith",
-    "string",
-    "test",
-    "true",
-    "undefined",
-    "upper",
-];
-
-const FUNCTIONS: [&str; 1] = ["range"];
-
 /// `range` makes at most this many numbers.
 const RANGE_MAX: i64 = 100_000;
 
-/// The filters of the expression language.
-#[must_use]
-pub fn filter_names() -> &'static [&'static str] {
-    &FILTERS
-}
-
-/// The tests of the expression language, as in `x is defined`.
-#[must_use]
-pub fn test_names() -> &'static [&'static str] {
-    &TESTS
-}
-
 /// The environment that all expressions share.
 pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
-
-/// Refuses filters that do not exist.
-pub(super) fn check_filter(name: &str) -> Result<(), ExprError> {
-    check("filter", name, &FILTERS)
-}
-
-/// Refuses tests that do not exist.
-pub(super) fn check_test(name: &str) -> Result<(), ExprError> {
-    check("test", name, &TESTS)
-}
-
-/// Refuses functions that do not exist.
-pub(super) fn check_function(name: &str) -> Result<(), ExprError> {
-    if FILTERS.contains(&name) {
-        let message = format!("`{name}` is a filter, not a function");
-        return Err(ExprError::new(ExprErrorKind::Unknown, message).hint(format!("write `value | {name}`")));
-    }
-    check("function", name, &FUNCTIONS)
-}
-
-fn check(what: &str, name: &str, known: &[&str]) -> Result<(), ExprError> {
-    if known.contains(&name) {
-        return Ok(());
-    }
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", known.join(", ")),
-    };
-    Err(ExprError::new(ExprErrorKind::Unknown, format!("there is no {what} `{name}`")).hint(hint))
-}
 
 /// An environment with the allow-list and nothing else.
 pub(super) fn environment() -> Environment<'static> {
@@ -405,7 +291,10 @@ fn range(state: &mut State, first: i64, end: Option<i64>, step: Option<i64>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::allowed::{FILTERS, TESTS},
+        *,
+    };
 
     #[test]
     fn every_name_of_the_allow_list_exists() {

@@ -7,8 +7,8 @@
 //! - Filters, tests and functions are looked up now, not when the expression is first evaluated.
 
 use super::{
+    allowed,
     error::{ExprError, ExprErrorKind},
-    filters,
     path::Path,
     token::{Kind, Token},
 };
@@ -113,19 +113,19 @@ impl Guard {
             "is" => {
                 let name = index + 1 + usize::from(text(index + 1) == "not");
                 if tokens.get(name).is_some_and(|token| token.kind == Kind::Ident) {
-                    filters::check_test(text(name)).map_err(|error| error.at(tokens[name].start))?;
+                    allowed::check_test(text(name)).map_err(|error| error.at(tokens[name].start))?;
                     return Ok(name + 1);
                 }
                 return Ok(index + 1);
             }
             _ if before == "." => return Ok(index + 1),
             name if before == "|" => {
-                filters::check_filter(name).map_err(|error| error.at(token.start))?;
+                allowed::check_filter(name).map_err(|error| error.at(token.start))?;
                 return Ok(index + 1);
             }
             word if KEYWORDS.contains(&word) || CONSTANTS.contains(&word) => return Ok(index + 1),
             name if text(index + 1) == "(" => {
-                filters::check_function(name).map_err(|error| error.at(token.start))?;
+                allowed::check_function(name).map_err(|error| error.at(token.start))?;
                 return Ok(index + 1);
             }
             _ if text(index + 1) == "=" => return Ok(index + 1),

@@ -8,6 +8,7 @@
 //! checks to it (values that must exist, operators that may build large values), `filters` holds the allow-list with
 //! its charges, `json` caps what comes out.
 
+mod allowed;
 mod context;
 mod error;
 mod expression;
@@ -22,10 +23,10 @@ mod template;
 mod token;
 mod work;
 
+pub use allowed::{filter_names, test_names};
 pub use context::{Context, Shared};
 pub use error::{ExprError, ExprErrorKind};
 pub use expression::Expression;
-pub use filters::{filter_names, test_names};
 pub use path::Path;
 pub use prompt::Prompt;
 pub use template::Template;

@@ -155,7 +155,10 @@ impl Turns {
             let lease = match self.load(id)?.then(|| self.cache.task(id)).flatten().map(|task| &task.state) {
                 Some(TaskState::Running(lease)) if lease.host != 0 || planted(Mutant::StaleRescue) => *lease,
                 _ => {
-                    self.leases.remove(&id);
+                    // What this turn ended leaves the list with its commit.
+                    if !self.cache.changed_tasks.contains_key(&id) {
+                        self.leases.remove(&id);
+                    }
                     continue;
                 }
             };

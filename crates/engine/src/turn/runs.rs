@@ -60,8 +60,8 @@ impl Turns {
         match wanted {
             VersionRef::Stored(id) => Ok(self.definition(*id)?.map(|definition| (*id, definition))),
             VersionRef::Source { definition, source, sha256, file } => {
-                let fresh = self.cache.versions.iter().rev();
-                let fresh = fresh.filter(|row| row.tenant == tenant && row.workflow == definition.name).next().cloned();
+                let mut fresh = self.cache.versions.iter().rev();
+                let fresh = fresh.find(|row| row.tenant == tenant && row.workflow == definition.name).cloned();
                 let newest = match fresh {
                     Some(row) => Some(row),
                     None => self.store.newest_version(tenant, &definition.name)?,

@@ -175,8 +175,8 @@ fn the_hot_queries_are_searches_in_their_index() {
         ),
         (
             "SELECT tenant, queue, worker FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 \
-             AND (tenant, queue, worker) > (1, 2, 3) ORDER BY tenant, queue, worker LIMIT 1",
-            "SEARCH task USING COVERING INDEX task_open (state=? AND (tenant,queue,worker)>(?,?,?))",
+             AND tenant = 1 AND queue = 2 AND worker > 3 ORDER BY worker LIMIT 1",
+            "SEARCH task USING COVERING INDEX task_open (state=? AND tenant=? AND queue=? AND worker>?)",
         ),
         (
             "SELECT id FROM task WHERE due_at <= 1 ORDER BY due_at, id LIMIT 2",

@@ -1,6 +1,7 @@
 //! What every store must do, run against each of them.
 
 mod commits;
+mod faults;
 mod fixtures;
 mod folder;
 mod histories;

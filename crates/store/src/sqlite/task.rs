@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{HoldReason, Lease, Origin, StateKind, Task, TaskState, WaitFor},
     worker::Provenance,
 };
-use rusqlite::{CachedStatement, Connection, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, Statement, params, types::ToSql};
 
 use super::{
     columns::{from_json, must, payload, payload_columns, text, to_json},
@@ -27,14 +27,30 @@ const INSERT: &str = "INSERT INTO task (id, tenant, queue, worker, priority, cre
      nonce, host, started_at, ended_at, dead, detail, output_id, output) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
      ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
-const UPDATE: &str = "UPDATE task SET state = ?3, revision = ?4, epoch = ?5, failures = ?6, crashes = ?7, rank = ?8, \
-     at = ?9, due_at = ?10, reason = ?11, needs = ?12, waits_for = ?13, nonce = ?14, host = ?15, started_at = ?16, \
-     ended_at = ?17, dead = ?18, detail = ?19, output_id = ?20, output = ?21 WHERE id = ?1 AND revision = ?2";
+macro_rules! update {
+    ($set:literal, $condition:literal) => {
+        concat!(
+            "UPDATE task SET state = ?3, revision = ?4, epoch = ?5, failures = ?6, crashes = ?7, rank = ?8, at = ?9, ",
+            "due_at = ?10, reason = ?11, needs = ?12, waits_for = ?13, nonce = ?14, host = ?15, started_at = ?16, ",
+            "ended_at = ?17, dead = ?18, detail = ?19, output = ?20",
+            $set,
+            " WHERE id = ?1 AND revision = ?2",
+            $condition
+        )
+    };
+}
+
+/// For outputs that are a row of their own. A column with a reference makes SQLite keep a copy of every page that the
+/// statement touches.
+const UPDATE: &str = update!(", output_id = ?21", "");
+/// For all others: nearly every update.
+const UPDATE_PLAIN: &str = update!("", " AND output_id IS NULL");
 
 /// The statements of one turn, looked up once.
 pub(super) struct Writer<'c> {
     insert: CachedStatement<'c>,
     update: CachedStatement<'c>,
+    update_plain: CachedStatement<'c>,
 }
 
 /// The columns that depend on the state.
@@ -57,7 +73,11 @@ struct StateColumns<'a> {
 impl<'c> Writer<'c> {
     /// The statements on that connection.
     pub fn new(conn: &'c Connection) -> Sql<Writer<'c>> {
-        Ok(Writer { insert: conn.prepare_cached(INSERT)?, update: conn.prepare_cached(UPDATE)? })
+        Ok(Writer {
+            insert: conn.prepare_cached(INSERT)?,
+            update: conn.prepare_cached(UPDATE)?,
+            update_plain: conn.prepare_cached(UPDATE_PLAIN)?,
+        })
     }
 
     /// A new row.
@@ -107,32 +127,46 @@ impl<'c> Writer<'c> {
 
     /// The new state of a row that has the expected revision; whether it had.
     pub fn update(&mut self, task: &Task, expected: u32) -> Sql<bool> {
-        let state = state_columns(&task.state)?;
-        let changed = self.update.execute(params![
-            task.id.0,
-            expected,
-            task.state.kind() as u8,
-            task.revision,
-            task.epoch,
-            task.failures,
-            task.crashes,
-            state.rank,
-            state.at,
-            task.due_at().map(|due| due.0),
-            state.reason,
-            state.needs,
-            state.waits_for,
-            state.nonce,
-            state.host,
-            state.started_at,
-            state.ended_at,
-            state.dead,
-            state.detail,
-            state.output.0,
-            state.output.1,
-        ])?;
-        Ok(changed == 1)
+        let columns = state_columns(&task.state)?;
+        if columns.output.0.is_none() {
+            bind_update(&mut self.update_plain, task, expected, &columns)?;
+            if self.update_plain.raw_execute()? == 1 {
+                return Ok(true);
+            }
+        }
+        bind_update(&mut self.update, task, expected, &columns)?;
+        self.update.raw_bind_parameter(21, columns.output.0)?;
+        Ok(self.update.raw_execute()? == 1)
     }
+}
+
+fn bind_update(update: &mut Statement<'_>, task: &Task, expected: u32, columns: &StateColumns<'_>) -> Sql<()> {
+    let values: [&dyn ToSql; 20] = [
+        &task.id.0,
+        &expected,
+        &(task.state.kind() as u8),
+        &task.revision,
+        &task.epoch,
+        &task.failures,
+        &task.crashes,
+        &columns.rank,
+        &columns.at,
+        &task.due_at().map(|due| due.0),
+        &columns.reason,
+        &columns.needs,
+        &columns.waits_for,
+        &columns.nonce,
+        &columns.host,
+        &columns.started_at,
+        &columns.ended_at,
+        &columns.dead,
+        &columns.detail,
+        &columns.output.1,
+    ];
+    for (at, value) in values.into_iter().enumerate() {
+        update.raw_bind_parameter(at + 1, value)?;
+    }
+    Ok(())
 }
 
 fn state_columns(state: &TaskState) -> Sql<StateColumns<'_>> {

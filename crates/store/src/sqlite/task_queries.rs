@@ -6,7 +6,7 @@ use kapelle_core::{
     run::{ScopeId, Slot},
     task::{HoldReason, Rank, StateKind, Task},
 };
-use rusqlite::{Connection, OptionalExtension, Params, types::ToSql};
+use rusqlite::{Connection, OptionalExtension, Params, Row, types::ToSql};
 
 use super::{
     columns::must,
@@ -40,21 +40,32 @@ pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id:
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
 }
 
-/// The lanes with ready tasks, each found by one search behind the one before.
+/// The lanes with ready tasks, each found by a search behind the one before: first for another worker of its queue, then
+/// for another queue, then for another tenant. One comparison of all three would read every task of the lane.
 pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
-    let mut query = conn.prepare_cached(
-        "SELECT tenant, queue, worker FROM task INDEXED BY task_open \
-         WHERE state = 1 AND state < 10 AND (tenant, queue, worker) > (?1, ?2, ?3) \
-         ORDER BY tenant, queue, worker LIMIT 1",
-    )?;
+    let next = |rest: &str| {
+        conn.prepare_cached(&format!(
+            "SELECT tenant, queue, worker FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 AND {rest} LIMIT 1"
+        ))
+    };
+    let mut by_worker = next("tenant = ?1 AND queue = ?2 AND worker > ?3 ORDER BY worker")?;
+    let mut by_queue = next("tenant = ?1 AND queue > ?2 ORDER BY queue, worker")?;
+    let mut by_tenant = next("tenant > ?1 ORDER BY tenant, queue, worker")?;
+    let lane = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let mut lanes = Vec::new();
     let mut last: (u32, i64, i64) = (0, 0, 0);
-    while let Some(next) = query.query_row(last, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()? {
-        let (tenant, queue, worker) = next;
-        let lane =
-            Lane { tenant: TenantId(tenant), queue: names.name(conn, queue)?, worker: names.name(conn, worker)? };
-        lanes.push(lane);
-        last = next;
+    loop {
+        let mut found = by_worker.query_row(last, lane).optional()?;
+        if found.is_none() {
+            found = by_queue.query_row((last.0, last.1), lane).optional()?;
+        }
+        if found.is_none() {
+            found = by_tenant.query_row([last.0], lane).optional()?;
+        }
+        let Some((tenant, queue, worker)) = found else { break };
+        let (queue_name, worker_name) = (names.name(conn, queue)?, names.name(conn, worker)?);
+        lanes.push(Lane { tenant: TenantId(tenant), queue: queue_name, worker: worker_name });
+        last = (tenant, queue, worker);
     }
     lanes.sort_unstable();
     Ok(lanes)

@@ -64,7 +64,7 @@ impl Change<'_> {
             TaskState::Failed { error, dead, .. } => self.failed(before, error, *dead, lost, moment),
             TaskState::Retrying { at, error } => {
                 let told = moment.matching(before).any(|said| matches!(said, Said::Failed(other) if other == &**error));
-                if !told && !lost.is_ok() {
+                if !told && lost.is_err() {
                     return lost.map_err(|law| format!("tried again: {law}"));
                 }
                 if !self.may_retry(error) || at.0 < moment.now.0 {
