@@ -176,8 +176,8 @@ fn journal(reader: &SqliteReader, run: RunId, ended: usize) -> usize {
         for entry in page {
             assert_eq!(entry.seq, next, "the journal has a gap");
             next += 1;
-            if let RunEvent::StepEnded { task, .. } = entry.event {
-                assert!(ends.insert(task), "{task} ended twice");
+            if let RunEvent::StepEnded { scope, slot, .. } = entry.event {
+                assert!(ends.insert((scope, slot)), "a step ended twice, says entry {}", entry.seq);
             }
         }
     }
