@@ -2,9 +2,9 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 KAPELLE := target/release/kapelle
-DOCUMENT ?= samples/annual-review.txt
+DOCUMENT ?= samples/annual-report.pdf
 
-.PHONY: help build run test check bench sim power-loss crash fuzz clean
+.PHONY: help build run first-look test check bench sim power-loss crash fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,7 +13,10 @@ build: ## the release binary, target/release/kapelle
 	@$(CARGO) build --release --locked -p kapelle-cli
 
 run: build ## analyse a sample document; DOCUMENT=path takes another
-	@$(KAPELLE) run workflows/first-look.yaml --input document=@$(DOCUMENT)
+	@$(KAPELLE) run workflows/complete-analysis.yaml --input document=@$(DOCUMENT) --out out
+
+first-look: build ## a smaller workflow over a text: summary, sentiment, keywords
+	@$(KAPELLE) run workflows/first-look.yaml --input document=@samples/annual-review.txt
 
 test: ## everything that CI tests
 	@./dev/test.sh

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kapelle::{
-    Builder, Kapelle,
+    Builder, Change, Kapelle, Watch,
     store::SqliteReader,
     workers::{Catalogue, DefinitionError, document::ChildReader},
 };
@@ -89,6 +89,17 @@ impl App {
         for problem in problems {
             self.out.warn(&format!("a worker file is not in effect: {problem}"));
         }
+    }
+
+    /// Lets changed files of workers and workflows take effect, and tells of them, while something runs.
+    pub fn watch(&self, kapelle: &Kapelle) -> Watch {
+        let out = self.out;
+        kapelle.watch(&self.project.workers(), &self.project.workflows(), move |change| match change {
+            Change::Worker { name, .. } => out.note(&format!("worker `{name}` is in effect")),
+            Change::WorkerGone { name } => out.note(&format!("worker `{name}` is gone: its file was removed")),
+            Change::Workflow { name, .. } => out.note(&format!("workflow `{name}` was read again")),
+            Change::Broken { message, .. } => out.warn(&format!("a changed file is not in effect: {message}")),
+        })
     }
 
     /// The data, for reading. Works while another process writes.

@@ -23,25 +23,35 @@ pub enum End {
 
 /// What is shown and waited for.
 pub struct Follow<'a> {
-    pub app: &'a App,
-    pub kapelle: &'a Kapelle,
-    pub events: Receiver<Event>,
+    /// What is shown of each run.
     pub shown: Vec<Progress>,
+    app: &'a App,
+    kapelle: &'a Kapelle,
+    events: Receiver<Event>,
+    signals: Signals,
 }
 
-impl Follow<'_> {
+impl<'a> Follow<'a> {
+    /// Listens to events and signals from now on: made before anything is started, so that nothing is missed.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn new(app: &'a App, kapelle: &'a Kapelle) -> Result<Follow<'a>, Failure> {
+        let signals = Signals::listen()
+            .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}")))?;
+        Ok(Follow { app, kapelle, events: kapelle.engine().watch(), signals, shown: Vec::new() })
+    }
+
     /// Shows events until `done` is done or a signal comes, then lets the attempts under way finish.
     ///
     /// # Errors
-    /// When `done` fails, or signals cannot be listened to.
+    /// When `done` fails.
     pub async fn until(mut self, done: impl Future<Output = Result<(), Failure>>) -> Result<End, Failure> {
-        let mut signals = Signals::listen()
-            .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}")))?;
         let mut done = std::pin::pin!(done);
         let asked = loop {
             tokio::select! {
                 biased;
-                code = signals.next() => break Some(code),
+                code = self.signals.next() => break Some(code),
                 Some(event) = progress::next(&mut self.events) => self.shown.iter().for_each(|one| one.event(&event)),
                 ended = &mut done => {
                     ended?;
@@ -52,18 +62,18 @@ impl Follow<'_> {
         if asked.is_some() {
             self.say("finishing the steps under way; press Ctrl-C again to stop at once");
         }
-        let end = self.drain(&mut signals, asked).await;
+        let end = self.drain(asked).await;
         self.shown.drain(..).for_each(Progress::close);
         Ok(end)
     }
 
-    async fn drain(&mut self, signals: &mut Signals, asked: Option<Code>) -> End {
+    async fn drain(&mut self, asked: Option<Code>) -> End {
         let drained = self.kapelle.drain();
         let mut drained = std::pin::pin!(drained);
         loop {
             tokio::select! {
                 biased;
-                code = signals.next() => return End::Stopped(code),
+                code = self.signals.next() => return End::Stopped(code),
                 Some(event) = progress::next(&mut self.events) => self.shown.iter().for_each(|one| one.event(&event)),
                 () = &mut drained => break,
             }

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod describe;
 mod dotenv;
+mod each;
 mod failure;
 mod follow;
 mod ids;

@@ -78,7 +78,10 @@ fn print(app: &App, outputs: &Value) -> Result<(), Failure> {
 }
 
 /// Writes `report.md` and `run.json` into a folder of the run's own.
-fn write(app: &App, view: &RunView, folder: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// When they cannot be written.
+pub fn write(app: &App, view: &RunView, folder: &Path) -> Result<(), Failure> {
     let folder = folder.join(view.row.id.to_string());
     fs::create_dir_all(&folder).map_err(|error| Failure::io(&folder, &error))?;
     let put = |name: &str, text: &str| {

@@ -177,7 +177,7 @@ fn journal(reader: &SqliteReader, run: RunId, ended: usize) -> usize {
             assert_eq!(entry.seq, next, "the journal has a gap");
             next += 1;
             if let RunEvent::StepEnded { scope, slot, .. } = entry.event {
-                assert!(ends.insert((scope, slot)), "a step ended twice, says entry {}", entry.seq);
+                assert!(ends.insert((scope, slot)), "{slot:?} of {scope:?} ended twice");
             }
         }
     }

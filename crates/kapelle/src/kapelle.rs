@@ -8,6 +8,7 @@ use std::{
 
 use kapelle_core::{
     Name, RunId, TaskError, TaskId, TenantId,
+    definition::Strategy,
     worker::{Worker, WorkerSpec},
 };
 use kapelle_engine::{Engine, EngineError, NewRun, VersionRef};
@@ -156,13 +157,26 @@ impl Kapelle {
     ///
     /// # Errors
     /// Inputs that do not fit; steps for workers that nobody has registered; a failure of the store.
-    pub async fn start_version(&self, version: VersionRef, mut inputs: Value) -> Result<Run, Error> {
+    pub async fn start_version(&self, version: VersionRef, inputs: Value) -> Result<Run, Error> {
+        self.start_with(version, inputs, None).await
+    }
+
+    /// The same with another strategy than the definition's.
+    ///
+    /// # Errors
+    /// As [`Kapelle::start_version`].
+    pub async fn start_with(
+        &self,
+        version: VersionRef,
+        mut inputs: Value,
+        strategy: Option<Strategy>,
+    ) -> Result<Run, Error> {
         if let VersionRef::Source { definition, .. } = &version {
             definition::check_inputs(definition, &mut inputs)?;
             self.check_workers(definition)?;
         }
         let inputs = self.engine.payload(&inputs)?;
-        let id = self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs }, None).await?;
+        let id = self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy }, None).await?;
         Ok(self.run(id))
     }
 

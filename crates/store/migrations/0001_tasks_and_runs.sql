@@ -48,6 +48,7 @@ CREATE TABLE run (
     stopped_by  INTEGER,
     ended_at    INTEGER,
     detail      TEXT,
+    strategy    TEXT    NOT NULL,
     inputs_id   INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     outputs_id  INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     inputs      BLOB,

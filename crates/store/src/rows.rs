@@ -2,6 +2,7 @@
 
 use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    definition::Strategy,
     run::{Run, RunStatus},
     task::StateKind,
 };
@@ -17,6 +18,8 @@ pub struct RunRow {
     pub workflow: Name,
     /// The key of the version it stays on.
     pub version: i64,
+    /// In which order its ready steps start.
+    pub strategy: Strategy,
     /// What it was started with.
     pub inputs: Payload,
     /// When it was started.
@@ -38,6 +41,7 @@ impl From<&Run> for RunRow {
             tenant: run.tenant,
             workflow: run.workflow.clone(),
             version: run.version,
+            strategy: run.strategy,
             inputs: run.inputs.clone(),
             created_at: run.created_at,
             status: run.status.clone(),

@@ -249,6 +249,7 @@ fn row_of(run: &kapelle_core::run::Run) -> RunRow {
         tenant: run.tenant,
         workflow: run.workflow.clone(),
         version: run.version,
+        strategy: run.strategy,
         inputs: run.inputs.clone(),
         created_at: run.created_at,
         status: run.status.clone(),

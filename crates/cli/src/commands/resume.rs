@@ -46,11 +46,9 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Some(id) => (vec![RunView::load(&reader, id)?.row], Vec::new()),
         None => (open_runs(&reader)?, open_tasks(&reader)?),
     };
-    if let (Some(id), [row]) = (named, runs.as_slice()) {
-        if row.status.kind().is_terminal() {
-            app.out.note(&format!("{id} has ended already"));
-            return result::tell(app, &reader, id, follow::End::Ended, args.out.as_deref());
-        }
+    if let Some(id) = named.filter(|_| runs.iter().all(|row| row.status.kind().is_terminal())) {
+        app.out.note(&format!("{id} has ended already"));
+        return result::tell(app, &reader, id, follow::End::Ended, args.out.as_deref());
     }
     if runs.is_empty() && tasks.is_empty() {
         app.out.note("nothing is under way");
@@ -65,8 +63,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     settings.config.fallback &= !args.no_fallback;
     let kapelle = app.builder(&settings)?.open().await?;
     app.warn_problems(kapelle.worker_problems());
-    let events = kapelle.engine().watch();
-    let follow = Follow { app, kapelle: &kapelle, events, shown };
+    let mut follow = Follow::new(app, &kapelle)?;
+    follow.shown = shown;
     let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;
     let reader = &**kapelle.engine().reader();
     match named {

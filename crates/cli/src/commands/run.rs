@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use kapelle::core::definition::Strategy;
+
 use crate::{
     aliases,
     app::App,
+    each::{Each, Many},
     failure::{Code, Failure},
     follow::{self, Follow},
     inputs::InputArgs,
@@ -21,12 +24,39 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     inputs: InputArgs,
+    /// One run for each file: `name=FOLDER`, or `name=FILE` again and again
+    #[arg(long, value_name = "NAME=PATH")]
+    each: Vec<String>,
+    /// In which order ready steps start, instead of what the file says
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyArg>,
     /// Also write report.md and run.json to DIR/<run>/
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Fail rather than answer offline or from a later model of a chain
     #[arg(long)]
     no_fallback: bool,
+}
+
+/// The strategies, as they are written.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum StrategyArg {
+    /// One step after the other, in the order of the file
+    Sequential,
+    /// All that are ready at once
+    Parallel,
+    /// Higher priorities first
+    Priority,
+}
+
+impl From<StrategyArg> for Strategy {
+    fn from(argument: StrategyArg) -> Strategy {
+        match argument {
+            StrategyArg::Sequential => Strategy::Sequential,
+            StrategyArg::Parallel => Strategy::Parallel,
+            StrategyArg::Priority => Strategy::Priority { fail_fast_at: None },
+        }
+    }
 }
 
 /// Runs the verb.
@@ -42,19 +72,30 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.warn_problems(&workers.problems);
     workflow.check_workers(&workers.catalogue)?;
     let definition = &workflow.definition;
-    let mut inputs = args.inputs.read(definition.inputs.as_deref(), workflow.folder())?;
-    kapelle::check_inputs(definition, &mut inputs.value).map_err(|error| wrong_inputs(&workflow, error))?;
+    let each = Each::read(&args.each, definition.inputs.as_deref())?;
+    let prepare = |input: &InputArgs| {
+        let mut inputs = input.read(definition.inputs.as_deref(), workflow.folder())?;
+        kapelle::check_inputs(definition, &mut inputs.value).map_err(|error| wrong_inputs(&workflow, error))?;
+        Ok(inputs)
+    };
+    // The first is prepared before the folder is opened: what is wrong with the inputs is told at once.
+    let first = prepare(&each.first(&args.inputs))?;
     if settings.config.fallback {
         aliases::warn(app.out, definition, &workers.catalogue, &workers.aliases);
     }
 
     let kapelle = app.builder(&settings)?.open().await?;
-    inputs.store(kapelle.files())?;
-    let events = kapelle.engine().watch();
-    let run = kapelle.start_version(version, inputs.value).await?.id();
+    let _watch = app.watch(&kapelle);
+    let strategy = args.strategy.map(Strategy::from);
+    if !each.is_empty() {
+        let many = Many { app, kapelle: &kapelle, version: &version, strategy, folder: args.out.as_deref() };
+        return many.run(&each, |number| prepare(&each.nth(&args.inputs, number))).await;
+    }
+    first.store(kapelle.files())?;
+    let mut follow = Follow::new(app, &kapelle)?;
+    let run = kapelle.start_with(version, first.value, strategy).await?.id();
     app.out.note(&format!("{run} {}: {}", definition.name, crate::shown::count(definition.step_count(), "step")));
-    let shown = vec![Progress::new(app.out, run, Some(definition), true)];
-    let follow = Follow { app, kapelle: &kapelle, events, shown };
+    follow.shown.push(Progress::new(app.out, run, Some(definition), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;
     result::tell(app, &**kapelle.engine().reader(), run, end, args.out.as_deref())
 }

@@ -68,7 +68,6 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let builder = app.builder(&settings)?;
     let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
     inputs.store(kapelle.files())?;
-    let events = kapelle.engine().watch();
     let task = kapelle.submit_with(submit).await?;
     let id = task.id();
     if !args.wait {
@@ -81,8 +80,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             app.out.print(&id.to_string()).map(|()| Code::Ok)
         };
     }
+    let follow = Follow::new(app, &kapelle)?;
     app.out.note(&format!("{id} {}", args.worker));
-    let follow = Follow { app, kapelle: &kapelle, events, shown: Vec::new() };
     let ended = async {
         kapelle.engine().wait(TenantId::DEFAULT, id).await?;
         Ok(())

@@ -268,7 +268,8 @@ pub enum RunIf {
 }
 
 /// In which order ready steps start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// One after the other, in the order of the file.
     Sequential,

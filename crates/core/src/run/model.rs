@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Name, Payload, TaskError, TenantId,
-    definition::{BlockIx, Definition, StepDef, StepIx},
+    definition::{BlockIx, Definition, StepDef, StepIx, Strategy},
     id::{RunId, TaskId},
     time::Timestamp,
 };
@@ -43,6 +43,8 @@ pub struct Run {
     pub version: i64,
     /// That definition.
     pub definition: Arc<Definition>,
+    /// In which order its ready steps start: that of the definition, unless it was started with another.
+    pub strategy: Strategy,
     /// What it was started with.
     pub inputs: Payload,
     /// When it was started.
@@ -258,6 +260,7 @@ impl Run {
             tenant,
             workflow: definition.name.clone(),
             version,
+            strategy: definition.strategy,
             inputs,
             created_at: Timestamp::default(),
             status: RunStatus::Running,

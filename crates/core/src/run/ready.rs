@@ -49,7 +49,7 @@ impl Run {
         if self.ready.is_empty() {
             return None;
         }
-        match self.definition.strategy {
+        match self.strategy {
             Strategy::Parallel => Some(0),
             Strategy::Sequential => {
                 let busy = self.open_tasks > 0 || self.queued > 0 || !taken.is_empty();

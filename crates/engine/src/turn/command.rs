@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     DurationMs, Money, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
-    definition::Definition,
+    definition::{Definition, Strategy},
     payload::INLINE_MAX,
     retry::RetryPolicy,
     run::{ScopeId, Slot},
@@ -142,6 +142,8 @@ pub struct NewRun {
     pub version: VersionRef,
     /// Its inputs, already checked against the definition.
     pub inputs: NewPayload,
+    /// In which order its ready steps start; as the definition says when none is given.
+    pub strategy: Option<Strategy>,
 }
 
 /// What a worker reports of an attempt.

@@ -42,7 +42,9 @@ impl Turns {
         let id = RunId(self.store.ids(IdKind::Run, 1)?);
         let inputs = self.place(&new.inputs)?;
         let now = self.scratch.now;
-        self.cache.insert_run(Run::new(id, tenant, version, definition, inputs));
+        let mut run = Run::new(id, tenant, version, definition, inputs);
+        run.strategy = new.strategy.unwrap_or(run.strategy);
+        self.cache.insert_run(run);
         self.record(id, &RunEvent::Started { version, at: now });
         self.scratch.touched.insert(id);
         if let Some(key) = key {
@@ -322,6 +324,7 @@ impl Turns {
 fn from_row(row: RunRow, definition: Arc<Definition>) -> Run {
     let mut run = Run::new(row.id, row.tenant, row.version, definition, row.inputs);
     run.created_at = row.created_at;
+    run.strategy = row.strategy;
     run.status = row.status;
     run.stopped_by = row.stopped_by;
     run.seq = row.seq;

@@ -16,11 +16,11 @@ use super::{
 use crate::rows::{Page, RunFilter, RunRow};
 
 const COLUMNS: &str = "id, tenant, workflow, version, created_at, status, seq, revision, stopped_by, ended_at, detail, \
-     inputs_id, inputs, outputs_id, outputs";
+     inputs_id, inputs, outputs_id, outputs, strategy";
 
 const INSERT: &str = "INSERT INTO run (id, tenant, workflow, version, created_at, status, seq, revision, stopped_by, \
-     ended_at, detail, inputs_id, inputs, outputs_id, outputs) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+     ended_at, detail, inputs_id, inputs, outputs_id, outputs, strategy) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 const UPDATE: &str = "UPDATE run SET created_at = ?3, status = ?4, seq = ?5, revision = ?6, stopped_by = ?7, \
      ended_at = ?8, detail = ?9, outputs_id = ?10, outputs = ?11 WHERE id = ?1 AND revision = ?2";
@@ -59,6 +59,7 @@ pub(super) fn insert(conn: &Connection, names: &mut Names, run: &Run) -> Sql<()>
         inputs.1,
         outputs.0,
         outputs.1,
+        to_json(&run.strategy)?,
     ])?;
     Ok(())
 }
@@ -101,6 +102,7 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
         tenant: TenantId(row.get(1)?),
         workflow: names.name(conn, row.get(2)?)?,
         version: row.get(3)?,
+        strategy: from_json(must(text(row, 15)?, "strategy")?, "strategy")?,
         inputs: payload(row, 11, 12)?,
         created_at: Timestamp(row.get(4)?),
         status,

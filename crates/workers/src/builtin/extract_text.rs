@@ -166,7 +166,10 @@ fn read_plain(path: PathBuf, name: &str) -> Result<PlainText, TaskError> {
 
 fn of_plain(read: PlainText, name: Option<&str>) -> Value {
     let PlainText { text, encoding, words, characters } = read;
-    let mut value = json!({ "text": text, "words": words, "characters": characters, "encoding": encoding });
+    let mut value = json!({
+        "text": text, "words": words, "characters": characters, "encoding": encoding, "format": "text", "pages": 1,
+        "truncated": false,
+    });
     if let Some(name) = name {
         value["name"] = json!(name);
     }

@@ -31,7 +31,10 @@ pub fn split(text: &str) -> Vec<Sentence> {
     let mut found = Vec::new();
     let mut paragraph = 0;
     let mut lines: Vec<&str> = Vec::new();
-    for line in text.lines().map(str::trim).chain([""]) {
+    // The rows of a table are no sentences, unless there is little else.
+    let rows = text.lines().filter(|line| is_row(line)).count();
+    let tables = rows * 2 < text.lines().filter(|line| !line.trim().is_empty()).count();
+    for line in text.lines().map(|line| if tables && is_row(line) { "" } else { line.trim() }).chain([""]) {
         let item = line.strip_prefix(['-', '*', '•']).filter(|rest| rest.starts_with(' '));
         if (line.is_empty() || item.is_some()) && !lines.is_empty() {
             take_paragraph(&lines, &mut paragraph, &mut found);
@@ -46,6 +49,11 @@ pub fn split(text: &str) -> Vec<Sentence> {
     }
     found.truncate(SENTENCES_MAX);
     found
+}
+
+/// Cells of a table come out of documents with tabs between them.
+fn is_row(line: &str) -> bool {
+    line.trim().contains('\t')
 }
 
 fn take_paragraph(lines: &[&str], paragraph: &mut usize, found: &mut Vec<Sentence>) {
@@ -147,6 +155,14 @@ fn bounded(piece: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_a_table_are_no_sentences() {
+        let text = "Costs rose a little this year.\n\nStaff\t6,720\nTechnology\t940\n\nThe board was pleased with that.\nMore follows.\n";
+        let found: Vec<String> = split(text).into_iter().map(|sentence| sentence.text).collect();
+        assert_eq!(found, ["Costs rose a little this year.", "The board was pleased with that.", "More follows."]);
+        assert!(!split("Staff\t6,720 people.\nTechnology\t940 things.\n").is_empty());
+    }
     use proptest::prelude::*;
 
     fn texts(text: &str) -> Vec<String> {

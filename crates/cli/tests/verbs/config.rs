@@ -1,0 +1,66 @@
+use crate::place::Place;
+
+#[test]
+fn every_layer_lies_over_the_one_below() {
+    let place = Place::new();
+    place.file(".config/kapelle/kapelle.yaml", "ageing: 5s\nretention: { tasks: 1d, runs: 2d }\n");
+    place.file("kapelle.yaml", "retention: { tasks: 3d, runs: 2d }\nqueues: { openai: { slots: 2 } }\n");
+    place.file(".env", "KAPELLE_QUEUES__ML__SLOTS=4\nKAPELLE_LISTEN=127.0.0.1:1\nOPENAI_API_KEY=sk-secret\n");
+    let said = place.with(&[("KAPELLE_LISTEN", "127.0.0.1:2")], &["config", "show", "--origin", "--json"]);
+    let config = said.json();
+    for (setting, value, origin) in [
+        ("ageing", "5s", ".config/kapelle/kapelle.yaml"),
+        ("retention.tasks", "3d", "kapelle.yaml"),
+        ("listen", "127.0.0.1:2", "environment KAPELLE_LISTEN"),
+        ("OPENAI_API_KEY", "set", ".env"),
+        ("data", ".kapelle", "default"),
+    ] {
+        assert_eq!(
+            (&config[setting]["value"], &config[setting]["origin"]),
+            (&value.into(), &origin.into()),
+            "{setting}"
+        );
+    }
+    assert_eq!(
+        (&config["queues.openai.slots"]["value"], &config["queues.default.slots"]["origin"]),
+        (&2.into(), &"default".into())
+    );
+    assert_eq!(
+        (&config["queues.ml.slots"]["value"], &config["queues.ml.slots"]["origin"]),
+        (&4.into(), &".env KAPELLE_QUEUES__ML__SLOTS".into())
+    );
+    assert!(!said.out.contains("sk-secret"));
+    let said = place.kapelle(&["config", "show"]);
+    assert!(said.code == 0 && said.out.contains("SETTING") && !said.out.contains("ORIGIN"), "{said:?}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let place = Place::new();
+    place.file("kapelle.yaml", "queues:\n  openai: { slotz: 2 }\n");
+    place.kapelle(&["config", "show"]).refused(2, &["kapelle.yaml", "slotz"]);
+    place.file("kapelle.yaml", "retention: { tasks: soon }\n");
+    place.kapelle(&["config", "show"]).refused(2, &["kapelle.yaml", "soon"]);
+    place.file("kapelle.yaml", "");
+    place
+        .with(&[("KAPELLE_QUEUES__ML__SLOTS", "many")], &["config", "show"])
+        .refused(2, &["KAPELLE_QUEUES__ML__SLOTS", "whole number"]);
+    let said = place.with(&[("KAPELLE_LISTN", "x")], &["config", "show"]);
+    assert!(said.code == 0 && said.err.contains("KAPELLE_LISTN is no setting"), "{said:?}");
+    place.file(".env", "nonsense\n");
+    place.kapelle(&["config", "show"]).refused(2, &[".env:1"]);
+}
+
+#[test]
+fn the_data_is_where_flag_variable_or_project_say() {
+    let place = Place::new();
+    place.file("kapelle.yaml", "");
+    place.file("deep/er/x", "");
+    let submit = ["submit", "log", "--input", "message=a"];
+    let status = place.command(&submit).current_dir(place.path("deep/er")).status().unwrap();
+    assert!(status.success() && place.path(".kapelle/kapelle.db").is_file());
+    place.with(&[("KAPELLE_DATA", "by-variable")], &submit);
+    assert!(place.path("by-variable/kapelle.db").is_file());
+    place.with(&[("KAPELLE_DATA", "by-variable")], &[&submit[..], &["--data", "by-flag"]].concat());
+    assert!(place.path("by-flag/kapelle.db").is_file());
+}

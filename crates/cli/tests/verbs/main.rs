@@ -1,0 +1,20 @@
+//! The real binary, verb by verb: what it prints, what it leaves, and its exit code.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
+
+mod config;
+mod doctor;
+mod general;
+mod init;
+mod logs;
+mod man;
+mod place;
+mod resume;
+mod run;
+mod runs;
+mod status;
+mod submit;
+mod tasks;
+mod version;
+mod workers;
+mod workflows;

@@ -1,0 +1,125 @@
+//! A folder of its own for every test, and the binary in it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// A folder with nothing in it.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+/// What the binary said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// A workflow that needs no model and no file.
+pub const PLAIN: &str = "\
+name: plain
+inputs: { type: object, required: [text], additionalProperties: false, properties: { text: { type: string }, n: { type: integer, default: 2 } } }
+steps:
+  words: { worker: keywords, with: { text: '${{ inputs.text }}', max: '${{ inputs.n }}' } }
+  said: { needs: [words], worker: log, with: { message: '${{ steps.words.output.keywords }}' } }
+outputs: { keywords: '${{ steps.words.output.keywords }}' }
+";
+
+/// A text that has keywords.
+pub const TEXT: &str = "The reading room needs light. The reading room has none.";
+
+impl Place {
+    pub fn new() -> Place {
+        Place { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A folder with a workflow `plain.yaml`.
+    pub fn plain() -> Place {
+        let place = Place::new();
+        place.file("plain.yaml", PLAIN);
+        place
+    }
+
+    /// A folder in which `plain.yaml` has been run once: `run_1`, `task_1` and `task_2`.
+    pub fn ran() -> Place {
+        let place = Place::plain();
+        let said = place.kapelle(&["run", "plain.yaml", "--input", &format!("text={TEXT}")]);
+        assert_eq!(said.code, 0, "{said:?}");
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the binary under test is started here")]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
+        command.current_dir(self.folder.path()).args(arguments).env_clear().stdin(Stdio::null());
+        command.env("HOME", self.folder.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    pub fn kapelle(&self, arguments: &[&str]) -> Said {
+        Said::of(&self.command(arguments).output().unwrap())
+    }
+
+    pub fn with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Said {
+        Said::of(&self.command(arguments).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    /// Starts the binary, and waits until it has said a line with that part.
+    pub fn started(&self, arguments: &[&str], part: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+        let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it said `{part}`");
+        }
+        (child, lines)
+    }
+}
+
+/// Sends a signal to a process that was started here.
+#[expect(clippy::disallowed_methods, reason = "the system's own `kill` sends the signal")]
+pub fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+impl Said {
+    fn of(output: &Output) -> Said {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// It failed with that code, and said these parts.
+    #[track_caller]
+    pub fn refused(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        for part in parts {
+            assert!(self.err.contains(part), "`{part}` is not in: {}", self.err);
+        }
+        assert!(self.err.contains("error: "), "{self:?}");
+        assert!(!self.err.contains("panicked"), "{self:?}");
+    }
+}
