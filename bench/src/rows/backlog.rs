@@ -1,7 +1,7 @@
 //! `backlog`: five thousand tasks while a million others wait, against five thousand in an empty queue, in pairs.
 
 use crate::{
-    bed::{Bed, MANY_SLOTS},
+    bed::Bed,
     measure::{Floor, Measure, Plan},
     stopwatch::Stopwatch,
 };
@@ -9,16 +9,19 @@ use crate::{
 const WAITING: usize = 1_000_000;
 const TASKS: usize = 5_000;
 const BATCH: usize = 500;
+/// Fewer than elsewhere: while the last of the five thousand end, free slots go to those that waited, which is right but
+/// not what is measured.
+const SLOTS: u32 = 256;
 /// How many pairs for each run asked for: one takes a tenth of a second.
 const PAIRS: usize = 3;
 
 pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     let waiting = plan.size(WAITING);
-    let empty = Bed::fresh(plan, "backlog-empty", MANY_SLOTS).await?;
+    let empty = Bed::fresh(plan, "backlog-empty", SLOTS).await?;
     let mut measures = Vec::new();
     let mut empty_made = 0;
     for (what, worker) in [("of another worker", "other"), ("of the same lane, less urgent", "noop")] {
-        let full = Bed::fresh(plan, "backlog-full", MANY_SLOTS).await?;
+        let full = Bed::fresh(plan, "backlog-full", SLOTS).await?;
         full.pause(true).await?;
         full.submit_batches(waiting, 2_000, |number| Bed::task(worker, number, -100)).await?;
         let (mut rates, mut ratios) = (Vec::new(), Vec::new());

@@ -10,6 +10,7 @@ use kapelle::{
 
 use crate::{
     bed::{Bed, MANY_SLOTS},
+    machine::loop_cpu_seconds,
     measure::{Floor, Measure, Plan},
     stopwatch::Stopwatch,
 };
@@ -20,12 +21,20 @@ const BYTES: usize = 4_096;
 
 pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     let tasks = plan.size(TASKS);
-    let samples = plan.repeat(async |_| rate(plan, tasks).await).await?;
+    let (mut rates, mut costs) = (Vec::new(), Vec::new());
+    for _ in 0..plan.runs {
+        let (rate, cost) = rate(plan, tasks).await?;
+        rates.push(rate);
+        costs.push(cost);
+    }
     let floor = Floor::AtLeast(20_000.0, Some(30_000.0));
-    Ok(vec![Measure::new("4 KiB in and out, batch submit to all ended", "tasks/s", samples, floor)])
+    Ok(vec![
+        Measure::new("4 KiB in and out, batch submit to all ended", "tasks/s", rates, floor),
+        Measure::new("  time of the loop on a core, per task", "us", costs, Floor::None),
+    ])
 }
 
-async fn rate(plan: &Plan, tasks: usize) -> anyhow::Result<f64> {
+async fn rate(plan: &Plan, tasks: usize) -> anyhow::Result<(f64, f64)> {
     let bed = Bed::fresh(plan, "payload", MANY_SLOTS).await?;
     let text = "x".repeat(BYTES - 32);
     let make = |number: usize| {
@@ -36,6 +45,7 @@ async fn rate(plan: &Plan, tasks: usize) -> anyhow::Result<f64> {
     bed.submit_batches(tasks, BATCH, make).await?;
     bed.completed(tasks).await?;
     let rate = tasks as f64 / watch.seconds();
+    let cost = loop_cpu_seconds()? * 1e6 / tasks as f64;
     bed.remove().await?;
-    Ok(rate)
+    Ok((rate, cost))
 }

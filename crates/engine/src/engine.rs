@@ -17,6 +17,7 @@ use crate::{
     evaluator::Evaluator,
     events::Event,
     options::Options,
+    random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     turn::{Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns},
@@ -70,7 +71,8 @@ impl Engine {
         let inbox = Inbox(sender);
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
         let evaluators = options.evaluators;
-        let mut turns = Turns::new(store, options, directory, Box::new(random));
+        let mut random = Random::new();
+        let mut turns = Turns::new(store, options, directory, Box::new(move || random.draw()));
         let watching = turns.watch_flag();
         let started = turns.recover(clock.now(), clock.steady_ms())?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
@@ -281,10 +283,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let _ = self.inbox.0.send(Message::Stop);
     }
-}
-
-/// 64 random bits from the system: leases must not be guessed.
-fn random() -> u64 {
-    // The system's source does not fail once it has begun to work; without it no lease may be given.
-    getrandom::u64().unwrap_or_else(|_| std::process::abort())
 }

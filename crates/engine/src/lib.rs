@@ -13,6 +13,7 @@ mod evaluator;
 mod events;
 mod options;
 mod pruner;
+mod random;
 mod registry;
 mod runner;
 pub mod turn;

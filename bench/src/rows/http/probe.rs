@@ -106,11 +106,11 @@ async fn claim(State(engine): State<Engine>, body: Bytes) -> Result<Json<Value>,
 
 async fn report(State(engine): State<Engine>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let reports: Vec<Value> = from_slice(&body).map_err(refuse)?;
-    let replies = reports.iter().map(|report| one_report(&engine, report));
-    let replies: Vec<_> = replies.collect();
+    // All are sent before the first is waited for, so that they share turns.
+    let replies: Vec<_> = reports.iter().map(|report| one_report(&engine, report)).collect();
     let mut accepted = 0;
     for reply in replies {
-        reply.await.map_err(refuse)?;
+        reply.await.map_err(refuse)?.map_err(refuse)?;
         accepted += 1;
     }
     Ok(Json(json!({ "accepted": accepted })))
