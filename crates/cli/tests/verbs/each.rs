@@ -34,7 +34,8 @@ fn two_hundred_documents_give_198_reports_and_two_clear_failures() {
     assert_eq!(said.code, 1, "{said:?}");
     let told = said.json();
     assert_eq!((&told["files"], &told["succeeded"], &told["failed"]), (&json!(200), &json!(198), &json!(2)));
-    let reports = fs::read_dir(place.path("out")).unwrap().flatten().filter(|run| run.path().join("report.md").is_file());
+    let reports =
+        fs::read_dir(place.path("out")).unwrap().flatten().filter(|run| run.path().join("report.md").is_file());
     assert_eq!(reports.count(), 198);
     for (file, why) in [("annual-report-0.pdf", "is damaged"), ("service-review-0.docx", "is damaged")] {
         let line = said.err.lines().find(|line| line.starts_with("  failed") && line.contains(file)).unwrap();
