@@ -9,6 +9,7 @@ mod general;
 mod init;
 mod logs;
 mod man;
+mod model;
 mod place;
 mod resume;
 mod run;
