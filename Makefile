@@ -3,6 +3,9 @@ SHELL := /bin/sh
 CARGO ?= cargo
 KAPELLE := target/release/kapelle
 DOCUMENT ?= samples/annual-report.pdf
+# Of `make fuzz`.
+TARGET ?= all
+SECONDS ?= 900
 
 .PHONY: help build run first-look test check bench sim power-loss crash fuzz clean
 
@@ -36,6 +39,9 @@ power-loss: ## 100,000 power-loss images
 
 crash: ## 200 rounds of SIGKILL on the real binary
 	@KAPELLE_CRASH_ROUNDS=200 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+
+fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
+	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)
 
 clean: ## removes what was built
 	@$(CARGO) clean

@@ -185,7 +185,7 @@ impl Many<'_> {
         let view = RunView::load(&**self.kapelle.engine().reader(), run)?;
         let shown = Project::shown(file);
         if let Some(folder) = self.folder {
-            result::write(self.app, &view, folder)?;
+            result::write(&view, folder)?;
         }
         let status = view.row.status.kind();
         let mut entry = json!({ "file": shown, "run": run.to_string(), "state": status.as_str() });

@@ -1,6 +1,9 @@
 //! The result of a run: printed, written to files, and turned into an exit code.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kapelle::{RunId, core::run::RunStatus, store::Reader};
 use serde_json::Value;
@@ -22,7 +25,9 @@ use crate::{
 pub fn tell(app: &App, reader: &dyn Reader, run: RunId, end: End, folder: Option<&Path>) -> Result<Code, Failure> {
     let view = RunView::load(reader, run)?;
     if let Some(folder) = folder {
-        write(app, &view, folder)?;
+        for path in write(&view, folder)? {
+            app.out.note(&format!("wrote {}", Project::shown(&path)));
+        }
     }
     if app.out.json {
         app.out.print_json(&view.json())?;
@@ -77,21 +82,22 @@ fn print(app: &App, outputs: &Value) -> Result<(), Failure> {
     }
 }
 
-/// Writes `report.md` and `run.json` into a folder of the run's own.
+/// Writes `report.md` and `run.json` into a folder of the run's own; gives their paths.
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn write(app: &App, view: &RunView, folder: &Path) -> Result<(), Failure> {
+pub fn write(view: &RunView, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let folder = folder.join(view.row.id.to_string());
     fs::create_dir_all(&folder).map_err(|error| Failure::io(&folder, &error))?;
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| Failure::io(&path, &error))?;
-        app.out.note(&format!("wrote {}", Project::shown(&path)));
-        Ok::<(), Failure>(())
+        Ok::<PathBuf, Failure>(path)
     };
+    let mut written = Vec::new();
     if let Some(report) = report(&view.outputs) {
-        put("report.md", report)?;
+        written.push(put("report.md", report)?);
     }
-    put("run.json", &format!("{:#}\n", view.json()))
+    written.push(put("run.json", &format!("{:#}\n", view.json()))?);
+    Ok(written)
 }

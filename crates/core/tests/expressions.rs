@@ -38,6 +38,8 @@ fn values_keep_their_type_order_and_precision() {
         ("inputs | items | length", json!(4)),
         ("null is none and not false", json!(true)),
         ("range(3) | list", json!([0, 1, 2])),
+        ("range(-9000000000000000000, 9000000000000000000, 9000000000000000000)", json!([-9e18 as i64, 0])),
+        ("range(9000000000000000000, -9000000000000000001, -6000000000000000000) | last", json!(-9e18 as i64)),
         ("steps.fetch.output.none", json!(null)),
         ("inputs.n * 2 + 1", json!(7)),
         ("-inputs.n * -2", json!(6)),

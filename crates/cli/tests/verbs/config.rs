@@ -57,8 +57,8 @@ fn the_data_is_where_flag_variable_or_project_say() {
     place.file("kapelle.yaml", "");
     place.file("deep/er/x", "");
     let submit = ["submit", "log", "--input", "message=a"];
-    let status = place.command(&submit).current_dir(place.path("deep/er")).status().unwrap();
-    assert!(status.success() && place.path(".kapelle/kapelle.db").is_file());
+    let output = place.command(&submit).current_dir(place.path("deep/er")).output().unwrap();
+    assert!(output.status.success() && place.path(".kapelle/kapelle.db").is_file());
     place.with(&[("KAPELLE_DATA", "by-variable")], &submit);
     assert!(place.path("by-variable/kapelle.db").is_file());
     place.with(&[("KAPELLE_DATA", "by-variable")], &[&submit[..], &["--data", "by-flag"]].concat());

@@ -4,10 +4,12 @@
 
 mod config;
 mod doctor;
+mod each;
 mod general;
 mod init;
 mod logs;
 mod man;
+mod model;
 mod place;
 mod resume;
 mod run;

@@ -286,7 +286,9 @@ fn range(state: &mut State, first: i64, end: Option<i64>, step: Option<i64>) -> 
         return Err(Error::new(ErrorKind::OutOfFuel, format!("`range` makes at most {RANGE_MAX} numbers")));
     }
     charge(state, count as u64)?;
-    Ok(Value::from((0..count as i64).map(|index| Value::from(start + index * step)).collect::<Vec<_>>()))
+    // `index * step` alone may be outside of 64 bits where the number itself is not.
+    let number = |index: i128| i128::from(start) + index * i128::from(step);
+    Ok(Value::from((0..count).map(|index| Value::from(number(index) as i64)).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

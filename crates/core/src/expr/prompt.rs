@@ -14,6 +14,7 @@ use super::{
     path::Path,
     stack::with_room,
     token::{Kind, Token, tokenize},
+    work::PROMPT_FUEL,
 };
 
 const NAME: &str = "prompt";
@@ -33,6 +34,7 @@ struct Compiled {
     environment: Environment<'static>,
     guarded: Guarded,
     references: Box<[Path]>,
+    names: Box<[Box<str>]>,
 }
 
 impl Prompt {
@@ -50,16 +52,20 @@ impl Prompt {
         reader.read(source)?;
         let Reader { guard, locals, .. } = reader;
         let (guarded, mut references) = guard.finish(source);
+        let mut names: Vec<Box<str>> = references.iter().map(|path| path.root().into()).collect();
+        names.sort_unstable();
+        names.dedup();
         references.retain(|path| !locals.iter().any(|local| local == path.root()));
         let mut environment = ENVIRONMENT.clone();
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             environment.set_syntax(syntax);
         }
+        environment.set_fuel(Some(PROMPT_FUEL));
         let text = guarded.source.clone();
         with_room(usize::MAX, || environment.add_template_owned(NAME, text))
             .map_err(|error| place(explain(&error), &error, &guarded))?;
-        let references = references.into();
-        Ok(Prompt(Arc::new(Compiled { source: source.into(), environment, guarded, references })))
+        let (references, names) = (references.into(), names.into());
+        Ok(Prompt(Arc::new(Compiled { source: source.into(), environment, guarded, references, names })))
     }
 
     /// The text it was compiled from.
@@ -72,6 +78,11 @@ impl Prompt {
     #[must_use]
     pub fn references(&self) -> &[Path] {
         &self.0.references
+    }
+
+    /// The names it can look up, each once: a context without the others renders the same.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.names.iter().map(|name| &**name)
     }
 
     /// Renders it.

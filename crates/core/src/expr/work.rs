@@ -6,6 +6,8 @@ use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 pub(super) const WORK_MAX: u64 = 1_000_000;
 /// Instructions of one evaluation.
 pub(super) const FUEL: u64 = 20_000;
+/// Instructions of one prompt: enough for a list of thousands, not for a loop of loops.
+pub(super) const PROMPT_FUEL: u64 = 1_000_000;
 /// Data deeper than this is refused instead of walked.
 pub(super) const DEPTH_MAX: usize = 256;
 

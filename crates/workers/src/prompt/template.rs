@@ -1,6 +1,6 @@
-//! Rendering of prompt templates: the one place where prompt workers meet the expression language.
+//! Prompt templates over the input of a worker.
 
-use kapelle_core::expr::{Context, Prompt, Shared};
+use kapelle_core::expr::{Context, ExprError, Prompt, Shared};
 use serde_json::Value;
 
 /// A compiled template.
@@ -13,23 +13,33 @@ impl Template {
     /// What is wrong, and its line within the template.
     pub(crate) fn compile(source: &str) -> Result<Template, (String, usize)> {
         Prompt::compile(source).map(Template).map_err(|error| {
-            let before = source.as_bytes().iter().take(error.offset.unwrap_or(0));
-            let line = 1 + before.filter(|byte| **byte == b'\n').count();
-            (error.to_string(), line)
+            let line = line(source, &error).unwrap_or(1);
+            (plain(source, &error), line)
         })
     }
 
-    /// The template with the values of `input`, the whole of which is `input`.
+    /// The template with the values of `input`, the whole of which goes by that name too.
     ///
     /// # Errors
     /// What is missing or too much.
     pub(crate) fn render(&self, input: &Value) -> Result<String, String> {
-        let mut context = Context::new();
-        for (name, value) in input.as_object().into_iter().flatten() {
-            context = context.with(name.clone(), Shared::from_json(value));
-        }
-        let context = context.with("input", Shared::from_json(input));
-        self.0.render(&context).map_err(|error| error.to_string())
+        let value = |name: &str| if name == "input" { Some(input) } else { input.get(name) };
+        let given = self.0.names().filter_map(|name| Some((name, value(name)?)));
+        let values =
+            given.fold(Context::new(), |all, (name, value)| all.with(name.to_owned(), Shared::from_json(value)));
+        self.0.render(&values).map_err(|error| plain(self.0.source(), &error))
+    }
+}
+
+fn line(source: &str, error: &ExprError) -> Option<usize> {
+    let before = source.get(..error.offset?)?;
+    Some(1 + before.matches('\n').count())
+}
+
+fn plain(source: &str, error: &ExprError) -> String {
+    match line(source, error) {
+        Some(line) => format!("{error} (line {line} of the template)"),
+        None => error.to_string(),
     }
 }
 
@@ -38,37 +48,59 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn rendered(source: &str, input: &Value) -> Result<String, String> {
-        Template::compile(source).map_err(|(message, line)| format!("{message} (line {line})"))?.render(input)
-    }
-
     #[test]
     fn names_are_filled_in_and_nothing_is_escaped() {
-        let text = rendered("<b>{{ text }}</b> {{ n }}", &json!({"text": "a < b & c", "n": 3})).unwrap();
-        assert_eq!(text, "<b>a < b & c</b> 3");
-    }
-
-    #[test]
-    fn a_value_is_never_read_as_a_template() {
-        assert_eq!(rendered("{{ text }}", &json!({"text": "{{ 1 + 1 }}"})).unwrap(), "{{ 1 + 1 }}");
+        let template = Template::compile("At most {{ n }}:\n{{ text }}").unwrap();
+        assert_eq!(template.render(&json!({"n":3,"text":"<b>&"})).unwrap(), "At most 3:\n<b>&");
     }
 
     #[test]
     fn the_whole_input_has_a_name() {
-        assert_eq!(rendered("{{ input | tojson }}", &json!({"a": 1})).unwrap(), r#"{"a":1}"#);
+        let template = Template::compile("{{ input | tojson }}").unwrap();
+        assert_eq!(template.render(&json!({"a": 1})).unwrap(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_value_is_never_read_as_a_template() {
+        let template = Template::compile("{{ text }}").unwrap();
+        assert_eq!(template.render(&json!({"text":"{{ secret }}"})).unwrap(), "{{ secret }}");
     }
 
     #[test]
     fn faults_name_their_line() {
-        let error = rendered("one\ntwo {{ text | replace('a', 'b') }}", &json!({})).unwrap_err();
-        assert!(error.contains("(line 2)"), "{error}");
-        assert!(rendered("{{ missing }}", &json!({})).unwrap_err().contains("missing"));
+        let (message, line) = Template::compile("a\n{% if %}").err().unwrap();
+        assert!(line == 2 && message.contains("line 2"), "{message}");
+        let error = Template::compile("{{ absent }}").unwrap().render(&json!({})).unwrap_err();
+        assert!(error.starts_with("`absent` is missing") && error.contains("line 1"), "{error}");
     }
 
     #[test]
     fn a_template_cannot_run_or_write_for_ever() {
-        let list: Vec<u32> = (0..5_000).collect();
-        let source = "{% for a in l %}{% for b in l %}{{ a }}{% endfor %}{% endfor %}";
-        assert!(rendered(source, &json!({ "l": list })).is_err());
+        let list: Vec<u32> = (0..3_000).collect();
+        let loops = "{% for a in l %}{% for b in l %}{{ a }}{% endfor %}{% endfor %}";
+        let error = Template::compile(loops).unwrap().render(&json!({ "l": list })).unwrap_err();
+        assert!(error.contains("too many steps"), "{error}");
+        let long = json!({ "l": list, "t": "x".repeat(1 << 20) });
+        let error = Template::compile("{% for a in l %}{{ t }}{% endfor %}").unwrap().render(&long).unwrap_err();
+        assert!(error.contains("longer than 8 MiB"), "{error}");
+    }
+
+    #[test]
+    fn no_template_overflows_the_stack() {
+        let nested = "(".repeat(400) + "1" + &")".repeat(400);
+        for inside in ["1".to_owned() + &"+1".repeat(50_000), "a".to_owned() + &".b".repeat(50_000), nested] {
+            for source in [format!("{{{{ {inside} }}}}"), format!("{{% if {inside} %}}{{% endif %}}")] {
+                assert!(Template::compile(&source).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_thousands_are_told_item_by_item() {
+        let list: Vec<Value> = (0..10_000).map(|n| json!({ "id": n, "text": "t" })).collect();
+        let template =
+            Template::compile("{% for a in l %}{{ loop.index }}. {{ a.id }}: {{ a.text | upper }}\n{% endfor %}");
+        let text = template.unwrap().render(&json!({ "l": list })).unwrap();
+        assert!(text.ends_with("10000. 9999: T\n"));
     }
 }
