@@ -1,7 +1,6 @@
 //! Attempts of workers of this process: begun, limited in time, stopped, reported.
 
 use std::{
-    collections::HashMap,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
@@ -19,6 +18,7 @@ use kapelle_store::Reader;
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
+    id_map::IdMap,
     registry::Registry,
     runner::Inbox,
     turn::{Command, Dispatch, NewPayload, Reported},
@@ -40,7 +40,7 @@ pub(crate) struct Dispatcher {
 
 /// The attempts under way.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<TaskId, Attempt>>);
+pub(crate) struct Running(Mutex<IdMap<TaskId, Attempt>>);
 
 /// One attempt under way.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct Attempt {
 }
 
 impl Running {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Attempt>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IdMap<TaskId, Attempt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -97,7 +97,7 @@ impl Engine {
             waiters: Arc::clone(&waiters),
             events: events.clone(),
             watching,
-            answers: std::collections::HashMap::new(),
+            answers: crate::id_map::IdMap::default(),
             deferred: std::collections::VecDeque::new(),
             next_ticket: 0,
             draining: false,

@@ -11,6 +11,7 @@ mod error;
 mod evaluate;
 mod evaluator;
 mod events;
+mod id_map;
 mod options;
 mod pruner;
 mod random;

@@ -1,7 +1,7 @@
 //! The thread on which the turns are taken.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +19,7 @@ use crate::{
     error::EngineError,
     evaluator::Evaluator,
     events::Event,
+    id_map::IdMap,
     turn::{Command, Effect, Input, Reply, Ticket, Turned, Turns},
     waiters::Waiters,
 };
@@ -77,7 +78,7 @@ pub(crate) struct Runner {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) watching: Arc<AtomicBool>,
-    pub(crate) answers: HashMap<Ticket, Answer>,
+    pub(crate) answers: IdMap<Ticket, Answer>,
     pub(crate) deferred: VecDeque<(Command, Answer)>,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,

@@ -1,18 +1,17 @@
 //! Those who wait for the end of a task or a run.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
+use crate::id_map::IdMap;
+
 /// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    tasks: Mutex<HashMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
-    runs: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+    tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
+    runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

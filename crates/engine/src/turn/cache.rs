@@ -10,7 +10,10 @@ use kapelle_core::{
 };
 use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
 
-use crate::evaluate::{Resolve, TaskValue};
+use crate::{
+    evaluate::{Resolve, TaskValue},
+    id_map::IdMap,
+};
 
 /// Makes a request repeatable: the same key with the same body gets the same reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +35,11 @@ pub(super) struct Changed<T> {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     /// Ready tasks of the windows and running tasks, as stored.
-    pub(super) tasks: HashMap<TaskId, Task>,
+    pub(super) tasks: IdMap<TaskId, Task>,
     /// Runs that have not ended, as stored.
-    pub(super) runs: HashMap<RunId, Run>,
-    pub(super) changed_tasks: HashMap<TaskId, Changed<Task>>,
-    pub(super) changed_runs: HashMap<RunId, Changed<Run>>,
+    pub(super) runs: IdMap<RunId, Run>,
+    pub(super) changed_tasks: IdMap<TaskId, Changed<Task>>,
+    pub(super) changed_runs: IdMap<RunId, Changed<Run>>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) journal: Vec<JournalEntry>,
     pub(super) payloads: Vec<(kapelle_core::PayloadId, PayloadBody)>,

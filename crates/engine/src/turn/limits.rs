@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_store::Lane;
 
-use crate::options::Options;
+use crate::{id_map::IdMap, options::Options};
 
 /// The limits of this process and what is taken of them.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Limits {
     queues: HashMap<Name, Limit>,
     workers: HashMap<Name, Limit>,
     /// Who takes the slots.
-    taken: HashMap<TaskId, Taken>,
+    taken: IdMap<TaskId, Taken>,
     /// What the turn under way changed, so that a turn that was not committed can be forgotten.
     before: Vec<(TaskId, Option<Taken>)>,
     other_slots: u32,

@@ -22,7 +22,7 @@ use super::{
     lanes::Lanes,
     limits::Limits,
 };
-use crate::{error::EngineError, options::Options};
+use crate::{error::EngineError, id_map::IdMap, options::Options};
 
 /// No turn makes, cancels or skips more steps of one run than this: a run of a hundred thousand steps shares the loop.
 pub const CHILDREN_MAX: usize = 512;
@@ -42,7 +42,7 @@ pub struct Turns {
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
     /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
-    pub(super) leases: HashMap<TaskId, (u32, u64)>,
+    pub(super) leases: IdMap<TaskId, (u32, u64)>,
     pub(super) next_due: Option<Timestamp>,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
@@ -103,7 +103,7 @@ impl Turns {
             directory,
             random,
             definitions: HashMap::new(),
-            leases: HashMap::new(),
+            leases: IdMap::default(),
             next_due: None,
             scratch: Scratch::default(),
             watched: Arc::default(),
