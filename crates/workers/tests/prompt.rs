@@ -179,7 +179,21 @@ async fn the_users_file_wins_and_a_broken_one_stops_no_other() {
 fn all_workers_have_names_descriptions_and_schemas() {
     let catalogue = offline();
     let names: Vec<&str> = catalogue.iter().map(|worker| worker.spec().name.as_str()).collect();
-    assert_eq!(names.len(), 11, "{names:?}");
+    let shipped = [
+        "category_classifier",
+        "document_analyzer",
+        "extract_text",
+        "keywords",
+        "language",
+        "log",
+        "question_generator",
+        "report",
+        "sentiment_analyzer",
+        "sleep",
+        "summarizer",
+        "translator",
+    ];
+    assert_eq!(names, shipped);
     for worker in catalogue.iter() {
         let spec = worker.spec();
         assert!(!spec.description.is_empty() && spec.input.is_some() && spec.output.is_some(), "{}", spec.name);
