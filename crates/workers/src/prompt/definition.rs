@@ -161,9 +161,10 @@ impl Checker<'_> {
         Template::compile(&field.value).map_err(|(message, line)| {
             let place = field.referenced;
             let mut error = DefinitionError::at(self.file, place, message);
-            // The place of a block is its first line of text, as the template counts.
+            // The place of a block is its first line with text; the template also counts the empty ones before.
+            let empty = field.value.bytes().take_while(|byte| *byte == b'\n').count();
             if place != Location::UNKNOWN {
-                error.line = place.line() + line.saturating_sub(1) as u64;
+                error.line = place.line() + line.saturating_sub(1 + empty) as u64;
             }
             error.help("names of the input stand in {{ }}, such as {{ text }}")
         })
@@ -203,6 +204,12 @@ mod tests {
             (definition.alias(), definition.offline(), definition.fallback),
             ("big", Some(Method::Summary), false)
         );
+    }
+
+    #[test]
+    fn empty_lines_before_a_prompt_do_not_move_the_place_of_its_fault() {
+        let error = refused("kind: prompt\nname: x\nprompt: >-\n\n\n\n\n  first {# no end\n");
+        assert!(error.starts_with("x.yaml:8:"), "{error}");
     }
 
     #[test]
