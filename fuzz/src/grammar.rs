@@ -32,7 +32,7 @@ const NAMES: [&str; 22] = [
     "deep.a.a.a",
     "nothing",
 ];
-const NUMBERS: [&str; 20] = [
+const NUMBERS: [&str; 22] = [
     "0",
     "1",
     "2",
@@ -53,6 +53,8 @@ const NUMBERS: [&str; 20] = [
     "-170141183460469231731687303715884105728",
     "1_000",
     "1.",
+    "2147483647",
+    "-2147483648",
 ];
 const TEXTS: [&str; 12] = [
     "''",

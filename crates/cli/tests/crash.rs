@@ -3,6 +3,8 @@
 //!
 //! `KAPELLE_CRASH_ROUNDS` says how many kills at work (10 when it does not), `KAPELLE_CRASH_SEED` where chance begins.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
+
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write,

@@ -126,6 +126,8 @@ pub struct TaskContext {
     pub attempt: u32,
     /// No further attempt follows should this one fail.
     pub last_attempt: bool,
+    /// How long the attempt may take before it is stopped from outside.
+    pub timeout: Option<DurationMs>,
     /// Raised when the attempt is to end.
     pub cancel: CancelFlag,
     /// Where progress goes.
@@ -144,6 +146,7 @@ impl TaskContext {
             step: None,
             attempt: 1,
             last_attempt: true,
+            timeout: None,
             cancel: CancelFlag::default(),
             progress: Arc::new(|_, _| ()),
             files: Arc::new(NoFiles),

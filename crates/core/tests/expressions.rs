@@ -98,6 +98,38 @@ fn operators_of_other_languages_get_advice() {
 }
 
 #[test]
+fn what_the_engine_would_panic_on_is_an_error() {
+    let backwards = "the step of a slice must be 1 or more: use `reverse` to go backwards";
+    for source in [
+        "[][::-1] | list",
+        "''[::-1]",
+        "inputs.list[0:2:-1]",
+        "inputs.list[::-inputs.n] | length",
+        "inputs.list[::inputs.list[::-1][0]]",
+        "inputs.list[::-9223372036854775808]",
+        "inputs.name[::-1 if true else 1]",
+        "inputs.list[::0]",
+        "inputs.list[::'a']",
+    ] {
+        assert_eq!(eval(source), Err(backwards.to_owned()), "{source}");
+        assert!(Prompt::compile(&format!("{{{{ {source} }}}}")).unwrap().render(&context()).is_err(), "{source}");
+    }
+    for (source, expected) in [
+        ("inputs.list[::2]", json!([3, 2])),
+        ("inputs.list[::inputs.n]", json!([3])),
+        ("inputs.list[:][::]", json!([3, 1, 2])),
+        ("inputs.list[0:inputs.n: none]", json!([3, 1, 2])),
+        ("{'a': inputs.list[inputs.list[::2][1]:]}", json!({"a": [2]})),
+        ("5 is divisibleby(0)", json!(false)),
+        ("5 is divisibleby(0.0)", json!(false)),
+        ("0 is divisibleby(false)", json!(false)),
+        ("6 is divisibleby(inputs.n)", json!(true)),
+    ] {
+        assert_eq!(eval(source), Ok(expected), "{source}");
+    }
+}
+
+#[test]
 fn references_are_the_paths_of_the_text() {
     let source =
         "steps.a.output.x > inputs.n and steps['b-c'].output[0] | default(vars.z) and items[1:2] and r[inputs.k]";

@@ -98,6 +98,7 @@ impl Dispatcher {
             step: dispatch.step.as_ref().map(|(_, path)| path.clone()),
             attempt: dispatch.lease.epoch,
             last_attempt: dispatch.last_attempt,
+            timeout: Some(dispatch.timeout),
             cancel: flag.clone(),
             progress: Arc::new(|_, _| ()),
             files: Arc::clone(&self.files),

@@ -3,7 +3,10 @@
 //! An evaluation carries ids, not values. It is done on the loop when every value it needs is at hand and small, and on
 //! a thread of its own pool otherwise, so that no turn takes time in proportion to somebody's data.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use kapelle_core::{
     Category, DurationMs, Name, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
@@ -167,10 +170,14 @@ impl Evaluation {
             Ok(context) => context,
             Err(error) => return Some(Evaluated::Invalid(Arc::new(error))),
         };
-        let evaluated = match step {
+        // The language is guarded and fuzzed; should its engine panic all the same, one step fails and not the loop.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| match step {
             Some(step) => self.evaluate_step(step, &context),
             None => self.evaluate_outputs(&context),
-        };
+        }));
+        let evaluated = evaluated.unwrap_or_else(|_| {
+            Err(TaskError::new(Category::Internal, "an expression made the engine of the language panic").permanent())
+        });
         Some(evaluated.unwrap_or_else(|error| Evaluated::Invalid(Arc::new(error))))
     }
 

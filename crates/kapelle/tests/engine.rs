@@ -1,5 +1,7 @@
 //! The library over a real folder: what users are promised of tasks and runs.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
+
 use std::{
     path::PathBuf,
     sync::{

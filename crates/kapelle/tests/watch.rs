@@ -1,5 +1,7 @@
 //! Files of workers and workflows take effect, or are reported, while something runs.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use kapelle::{Change, Kapelle};

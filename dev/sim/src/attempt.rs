@@ -8,7 +8,7 @@ use kapelle_core::{
     task::{Lease, Report, TaskState},
 };
 use kapelle_engine::{
-    Evaluated, Evaluation, Resolve,
+    Evaluated, Evaluation, Resolve, TaskValue,
     turn::{Command, Dispatch, NewPayload, Reported},
 };
 
@@ -142,12 +142,13 @@ impl World {
 struct Stored<'a>(&'a Shared);
 
 impl Resolve for Stored<'_> {
-    fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<(Value, Option<String>), TaskError>> {
+    fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
         let task = self.0.lock().task(id)?.clone();
-        match task.state {
-            TaskState::Succeeded { output, .. } => Some(self.payload(&output)?.map(|output| (output, None))),
-            TaskState::Failed { error, .. } => Some(Ok((Value::null(), Some(error.message.clone())))),
-            _ => Some(Ok((Value::null(), None))),
+        match &task.state {
+            TaskState::Succeeded { output, .. } => {
+                Some(self.payload(output)?.map(|output| TaskValue::of(&task, output)))
+            }
+            _ => Some(Ok(TaskValue::of(&task, Value::null()))),
         }
     }
 

@@ -59,10 +59,10 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() && name != "target" && name != "corpus" && !name.starts_with('.') {
             walk(root, &path, found);
-        } else if name.ends_with(".rs") {
-            if let (Ok(text), Ok(short)) = (fs::read_to_string(&path), path.strip_prefix(root)) {
-                found.push(Source { path: short.to_string_lossy().replace('\\', "/"), text });
-            }
+        } else if name.ends_with(".rs")
+            && let (Ok(text), Ok(short)) = (fs::read_to_string(&path), path.strip_prefix(root))
+        {
+            found.push(Source { path: short.to_string_lossy().replace('\\', "/"), text });
         }
     }
 }

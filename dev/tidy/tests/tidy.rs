@@ -1,5 +1,7 @@
 //! The checks on the source itself. Each names what is wrong and where.
 
+#![expect(clippy::unwrap_used, reason = "a check ends where it cannot look")]
+
 use std::{collections::BTreeSet, fs};
 
 use kapelle_tidy::{Exceptions, Source, functions::functions, source::root, sources};

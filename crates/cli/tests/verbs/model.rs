@@ -14,7 +14,8 @@ steps:
 outputs: { text: '${{ steps.summary.output.text }}' }
 ";
 
-const TEXT: &str = "text=The roof of the reading room leaks. It should be mended before winter. Nobody has money for it.";
+const TEXT: &str =
+    "text=The roof of the reading room leaks. It should be mended before winter. Nobody has money for it.";
 
 struct Stage {
     place: Place,
@@ -73,7 +74,14 @@ fn a_refused_key_falls_back_and_says_so_or_fails_when_told_to() {
 
 #[test]
 fn passing_faults_are_tried_again_and_the_answer_is_the_models() {
-    for fault in ["status: 429", "status: 429, headers: { Retry-After: '0' }", "status: 500", "reset: true", "malformed: true", "cut: true"] {
+    for fault in [
+        "status: 429",
+        "status: 429, headers: { Retry-After: '0' }",
+        "status: 500",
+        "reset: true",
+        "malformed: true",
+        "cut: true",
+    ] {
         let rules = format!("[{{ times: 1, {fault} }}, {{ reply: {{ text: At last., key_points: [] }} }}]");
         let stage = Stage::new(&rules);
         let said = stage.run("sk-good", &[]);

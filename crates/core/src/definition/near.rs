@@ -10,7 +10,7 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     let same_start = |candidate: &str| candidate.chars().next() == word.chars().next();
     known
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= most && word.len() <= 80)
-        .filter_map(|candidate| Some((distance(word, candidate), !same_start(candidate), candidate)))
+        .map(|candidate| (distance(word, candidate), !same_start(candidate), candidate))
         .filter(|(distance, _, _)| *distance <= most)
         .min_by_key(|(distance, other_start, _)| (*distance, *other_start))
         .map(|(_, _, candidate)| candidate)

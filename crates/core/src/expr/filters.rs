@@ -48,6 +48,7 @@ pub(super) fn environment() -> Environment<'static> {
         Ok::<_, Error>(value)
     });
     env.add_filter("_number", number);
+    env.add_filter("_step", step);
     env.add_function("range", range);
     env.add_global("null", Value::from(()));
     env
@@ -121,7 +122,10 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("undefined", built_in_tests::is_undefined);
     env.add_test("none", built_in_tests::is_none);
     env.add_test("boolean", built_in_tests::is_boolean);
-    env.add_test("divisibleby", built_in_tests::is_divisibleby);
+    env.add_test("divisibleby", |value: &Value, other: &Value| {
+        // Nothing can be divided by zero; the engine would try.
+        Ok::<_, Error>(!is_zero(other) && built_in_tests::is_divisibleby(value, other))
+    });
     env.add_test("even", built_in_tests::is_even);
     env.add_test("odd", built_in_tests::is_odd);
     env.add_test("number", built_in_tests::is_number);
@@ -165,6 +169,19 @@ fn must(value: Value, path: &str) -> Result<Value, Error> {
         return Err(Error::new(ErrorKind::UndefinedError, format!("`{path}` is missing")));
     }
     Ok(value)
+}
+
+/// The check behind the step of a slice: backwards, the engine counts below zero.
+fn step(value: Value) -> Result<Value, Error> {
+    if value.is_none() || i64::try_from(value.clone()).is_ok_and(|step| step > 0) {
+        return Ok(value);
+    }
+    Err(Error::new(ErrorKind::InvalidOperation, "the step of a slice must be 1 or more: use `reverse` to go backwards"))
+}
+
+/// Whether the value counts as zero when it is calculated with.
+fn is_zero(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Number | ValueKind::Bool) && !value.is_true()
 }
 
 fn number(value: Value) -> Result<Value, Error> {

@@ -4,6 +4,7 @@
 //!   lets lookups pass, so that `is defined` and `default()` work at any depth.
 //! - The operands of `~` and `+` are charged by their length and those of `*` must be numbers, so that no expression
 //!   builds more than it may spend.
+//! - The step of a slice must go forwards.
 //! - Filters, tests and functions are looked up now, not when the expression is first evaluated.
 
 use super::{
@@ -195,6 +196,10 @@ impl Guard {
             "~" => "|_text()",
             "+" => "|_sum()",
             "**" => "",
+            "[" => {
+                self.step(source, tokens, index);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let operator = tokens[index];
@@ -212,6 +217,17 @@ impl Guard {
             self.insert(right, 1, guard);
         }
         Ok(())
+    }
+
+    /// The step of the slice that opens at `open`, when there is one.
+    fn step(&mut self, source: &str, tokens: &[Token], open: usize) {
+        let Some(close) = matching(source, tokens, open) else { return };
+        let Some(&[_, colon, ..]) = colons(source, tokens, open, close).get(..2) else { return };
+        if colon + 1 < close {
+            // Another text than the bracket of a path, of which only one would be kept at the same place.
+            self.insert(tokens[colon + 1].start, 2, " (");
+            self.insert(tokens[close - 1].end, 3, ")|_step()");
+        }
     }
 }
 
@@ -282,14 +298,20 @@ fn matching(source: &str, tokens: &[Token], open: usize) -> Option<usize> {
 }
 
 fn is_slice(source: &str, tokens: &[Token], open: usize, close: usize) -> bool {
+    !colons(source, tokens, open, close).is_empty()
+}
+
+/// The colons that stand right inside of the bracket at `open`.
+fn colons(source: &str, tokens: &[Token], open: usize, close: usize) -> Vec<usize> {
     let mut depth = 0usize;
-    tokens[open..close].iter().any(|token| {
+    let colon = |(index, token): (usize, &Token)| {
         match (token.kind, token.text(source)) {
             (Kind::Op, "(" | "[" | "{") => depth += 1,
             (Kind::Op, ")" | "]" | "}") => depth = depth.saturating_sub(1),
-            (Kind::Op, ":") => return depth == 1,
+            (Kind::Op, ":") if depth == 1 => return Some(open + index),
             _ => {}
         }
-        false
-    })
+        None
+    };
+    tokens[open..close].iter().enumerate().filter_map(colon).collect()
 }

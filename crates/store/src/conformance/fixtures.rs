@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, Timestamp,
-    definition::{Block, BlockIx, Definition, Strategy},
+    definition::{Definition, Strategy},
     failure::Category,
     money::Money,
     run::{Run, RunStatus, ScopeId, Slot},
@@ -140,14 +140,11 @@ pub(super) fn version(id: i64, workflow: &str, number: u32) -> VersionRow {
 }
 
 pub(super) fn run(id: i64, version: i64) -> Run {
-    let definition = Definition {
-        name: Name::new("flow"),
-        root: BlockIx(0),
-        blocks: vec![Block { steps: Vec::new() }],
-        strategy: Strategy::Parallel,
-    };
+    let source = b"name: flow\nsteps: { one: { worker: log } }\n";
+    let definition = Definition::parse(source, "flow.yaml").unwrap();
     let mut run = Run::new(RunId(id), TenantId::DEFAULT, version, Arc::new(definition), Payload::None);
     run.created_at = NOW;
+    run.strategy = if id % 2 == 0 { Strategy::Sequential } else { Strategy::Priority { fail_fast_at: Some(10) } };
     run
 }
 

@@ -126,8 +126,11 @@ impl PromptWorker {
 
     fn limits(&self, ctx: &TaskContext, spent: Money) -> Limits {
         let spec = &self.definition.spec;
+        let own = spec.timeout.map_or(DEFAULT_TIMEOUT, |time| Duration::from_millis(time.0));
+        // A tenth of the attempt's time is left for what follows a model that does not answer.
+        let attempt = ctx.timeout.map_or(own, |time| Duration::from_millis(time.0 / 10 * 9));
         Limits {
-            timeout: spec.timeout.map_or(DEFAULT_TIMEOUT, |time| Duration::from_millis(time.0)),
+            timeout: own.min(attempt),
             max_cost: spec.max_cost.map(|limit| limit.checked_sub(spent).unwrap_or(Money::ZERO)),
             no_fallback: !self.definition.fallback,
             last_attempt: ctx.last_attempt,

@@ -1,0 +1,51 @@
+//! The laws in the order in which a commit is held to them.
+
+use kapelle_core::task::TaskState;
+use kapelle_store::Batch;
+
+use super::{order, run, task};
+use crate::disk::Disk;
+
+/// Checks a batch against the rows that it replaces.
+///
+/// # Errors
+/// The law that is broken.
+pub fn before(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
+    for write in &batch.tasks {
+        let found = disk.task(write.task.id);
+        let expected = write.expected.map_or(0, |revision| revision + 1);
+        if write.task.revision != expected {
+            return Err(format!("{} is written with revision {}, not {expected}", write.task.id, write.task.revision));
+        }
+        let run_ends = write.task.origin.is_some_and(|origin| task::run_is_cancelled(disk, batch, origin.run));
+        let attempts = batch.attempts.iter().filter(|attempt| attempt.task == write.task.id).count();
+        let change = task::Change { before: found, after: write.task, run_ends, attempts };
+        change.check(disk).map_err(|law| format!("{law}\n  before: {found:?}\n  after: {:?}", write.task))?;
+    }
+    order::ranks(disk, batch)
+}
+
+/// Checks what is stored once the batch is written.
+///
+/// # Errors
+/// The law that is broken.
+pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
+    for write in &batch.tasks {
+        match write.task.state {
+            TaskState::Running(lease) if lease.host != 0 => {
+                let known = disk.signs.get(&write.task.id).is_some_and(|(epoch, _)| *epoch == lease.epoch);
+                if !known {
+                    disk.signs.insert(write.task.id, (lease.epoch, disk.moment.steady_ms));
+                }
+            }
+            _ => {
+                disk.signs.remove(&write.task.id);
+            }
+        }
+    }
+    order::slots(disk, batch)?;
+    for write in &batch.runs {
+        run::check(disk, batch, write.run)?;
+    }
+    Ok(())
+}
