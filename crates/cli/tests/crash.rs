@@ -1,7 +1,7 @@
 //! The real binary, killed at random moments, again and again. After every kill the folder is looked at: what was
 //! accepted is still there and unchanged, nothing is there twice, and nobody is blamed for the kill.
 //!
-//! `KAPELLE_CRASH_ROUNDS` says how many kills (10 when it does not), `KAPELLE_CRASH_SEED` where chance begins.
+//! `KAPELLE_CRASH_ROUNDS` says how many kills at work (10 when it does not), `KAPELLE_CRASH_SEED` where chance begins.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
 
@@ -51,6 +51,35 @@ struct Folder {
     root: tempfile::TempDir,
     accepted: BTreeMap<TaskId, Accepted>,
     journal: usize,
+    /// Attempts begun, ever.
+    attempts: u64,
+}
+
+/// What was seen after a kill.
+struct Seen {
+    /// Steps with a result.
+    ended: usize,
+    /// The process that was killed had begun attempts.
+    alive: bool,
+}
+
+/// How often a process was killed.
+#[derive(Default)]
+struct Kills {
+    /// While it was at work on the run.
+    alive: u64,
+    /// Before it had begun: while it started, or took up what the one before it had left.
+    early: u64,
+}
+
+impl Kills {
+    fn count(&mut self, seen: &Seen) {
+        if seen.alive {
+            self.alive += 1;
+        } else {
+            self.early += 1;
+        }
+    }
 }
 
 /// What must never change again.
@@ -73,7 +102,7 @@ impl Folder {
             writeln!(text, "  s{step}: {{ {needs}worker: sleep, with: {{ ms: {STEP_MS} }} }}").unwrap();
         }
         std::fs::write(root.path().join("crash.yaml"), text).unwrap();
-        Folder { root, accepted: BTreeMap::new(), journal: 0 }
+        Folder { root, accepted: BTreeMap::new(), journal: 0, attempts: 0 }
     }
 
     fn data(&self) -> PathBuf {
@@ -114,23 +143,26 @@ impl Folder {
         None
     }
 
-    /// Everything that must hold of the folder at any time. Gives how many steps have ended.
-    fn check(&mut self, run: RunId) -> usize {
+    /// Everything that must hold of the folder at any time.
+    fn check(&mut self, run: RunId) -> Seen {
         let reader = SqliteReader::open_read_only(&self.data()).unwrap();
         reader.check().unwrap();
         let mut places = HashSet::new();
-        let mut found = 0;
+        let (mut found, mut attempts) = (0, 0);
         for task in steps(&reader, run) {
             let origin = task.origin.unwrap();
             assert!(places.insert((origin.scope, origin.slot)), "{}: a step has two rows", task.id);
             assert_eq!((task.failures, task.crashes), (0, 0), "{}: blamed for a kill", task.id);
             found += usize::from(self.accept(&task));
+            attempts += u64::from(task.epoch);
         }
         assert_eq!(self.accepted.len(), found, "an accepted result is gone");
         let entries = journal(&reader, run, found);
         assert!(entries >= self.journal, "the journal has become shorter");
         self.journal = entries;
-        found
+        let alive = attempts > self.attempts;
+        self.attempts = attempts;
+        Seen { ended: found, alive }
     }
 
     /// Whether the task has a result, which must be the one that was seen before.
@@ -218,23 +250,27 @@ fn begin(folder: &Folder, chance: &mut Chance) -> RunId {
     run
 }
 
-/// One run in a fresh folder, killed at most so many times and then let end. Gives the kills.
-fn episode(chance: &mut Chance, most: u64) -> u64 {
+/// One run in a fresh folder, killed at most so many times while at work and then let end.
+fn episode(chance: &mut Chance, most: u64, kills: &mut Kills) {
     let mut folder = Folder::new();
     let run = begin(&folder, chance);
-    let mut kills = 1;
-    while folder.check(run) < STEPS && kills < most {
+    let wanted = kills.alive + most;
+    loop {
+        let seen = folder.check(run);
+        kills.count(&seen);
+        if seen.ended == STEPS || kills.alive >= wanted {
+            break;
+        }
         let child = folder.start(&["resume"]);
-        match folder.kill_after(child, Duration::from_millis(chance.below(KILL_WITHIN_MS))) {
-            None => kills += 1,
-            Some(status) => assert!(status.success(), "{status}:\n{}", folder.log()),
+        if let Some(status) = folder.kill_after(child, Duration::from_millis(chance.below(KILL_WITHIN_MS))) {
+            assert!(status.success(), "{status}:\n{}", folder.log());
+            break;
         }
     }
     let status = folder.kill_after(folder.start(&["resume"]), PATIENCE);
     assert!(status.is_some_and(|status| status.success()), "{status:?}:\n{}", folder.log());
-    assert_eq!(folder.check(run), STEPS, "steps are missing");
+    assert_eq!(folder.check(run).ended, STEPS, "steps are missing");
     assert_eq!(folder.run().unwrap().status.kind().as_str(), "succeeded");
-    kills
 }
 
 #[test]
@@ -243,13 +279,14 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let seed = number("KAPELLE_CRASH_SEED", 1);
     let mut chance = Chance(seed);
     let begun = now();
-    let (mut kills, mut runs) = (0, 0);
-    while kills < rounds {
-        kills += episode(&mut chance, (rounds - kills).min(KILLS_OF_A_RUN));
+    let (mut kills, mut runs) = (Kills::default(), 0);
+    while kills.alive < rounds {
+        episode(&mut chance, (rounds - kills.alive).min(KILLS_OF_A_RUN), &mut kills);
         runs += 1;
     }
     let seconds = begun.elapsed().as_secs_f64();
+    let Kills { alive, early } = kills;
     println!(
-        "seed {seed}: {kills} kills of {runs} runs of {STEPS} steps in {seconds:.1} s, nothing lost or done twice"
+        "seed {seed}: {alive} kills at work and {early} before it, of {runs} runs of {STEPS} steps in {seconds:.1} s"
     );
 }
