@@ -109,13 +109,10 @@ fn store_code(error: &StoreError) -> Code {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
-        use kapelle::core::{run::RunRejection, task::Rejection};
         let code = match &error {
-            EngineError::Task(Rejection::NotFound(_))
-            | EngineError::Run(RunRejection::NotFound(_))
-            | EngineError::UnknownWorker { .. }
-            | EngineError::NoSuchTask(_)
-            | EngineError::NoSuchRun(_) => Code::NotFound,
+            EngineError::UnknownWorker { .. } | EngineError::NoSuchTask(_) | EngineError::NoSuchRun(_) => {
+                Code::NotFound
+            }
             EngineError::Task(_) | EngineError::Run(_) | EngineError::KeyReused(_) => Code::Conflict,
             EngineError::Unsupported(_) | EngineError::InvalidInput(_) => Code::Usage,
             EngineError::Store(error) => store_code(error),

@@ -178,7 +178,7 @@ impl Disk {
 
     fn write_runs(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         for write in &batch.runs {
-            let row = row_of(write.run);
+            let row = RunRow::from(write.run);
             if row.status.kind().is_terminal() {
                 self.open_runs.remove(&row.id);
             } else {
@@ -240,22 +240,6 @@ impl Disk {
         } else {
             Ok(Commit::Committed)
         }
-    }
-}
-
-fn row_of(run: &kapelle_core::run::Run) -> RunRow {
-    RunRow {
-        id: run.id,
-        tenant: run.tenant,
-        workflow: run.workflow.clone(),
-        version: run.version,
-        strategy: run.strategy,
-        inputs: run.inputs.clone(),
-        created_at: run.created_at,
-        status: run.status.clone(),
-        stopped_by: run.stopped_by,
-        seq: run.seq,
-        revision: run.revision,
     }
 }
 

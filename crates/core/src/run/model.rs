@@ -225,9 +225,6 @@ impl Phase {
 /// Why a command to a run was refused. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunRejection {
-    /// There is no such run.
-    #[error("{0} does not exist")]
-    NotFound(RunId),
     /// It has ended, or is about to.
     #[error("{run} is {}", status.as_str())]
     NotRunning {

@@ -302,9 +302,6 @@ pub enum WaitFor {
 /// Why a command was refused. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is no such task.
-    #[error("{0} does not exist")]
-    NotFound(TaskId),
     /// The attempt has been given to another, or is over.
     #[error("{0}: the lease is no longer valid (lease_lost); the task was given to another attempt or has ended")]
     LeaseLost(TaskId),
