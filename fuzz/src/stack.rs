@@ -10,4 +10,19 @@ pub fn report_overflow() {
     // SAFETY: the memory is never freed and nothing else uses it; the old setting is not asked for.
     let outcome = unsafe { libc::sigaltstack(&alternate, std::ptr::null_mut()) };
     assert_eq!(outcome, 0, "the system refuses a stack for signals");
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        keep_on_it(signal);
+    }
+}
+
+/// The fuzzer sets its handlers after this and moves to the other stack only where that was asked for before.
+fn keep_on_it(signal: libc::c_int) {
+    // SAFETY: all zero is a valid action, the one the system takes by itself; the old one is not asked for.
+    let outcome = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        action.sa_flags = libc::SA_ONSTACK;
+        libc::sigaction(signal, &action, std::ptr::null_mut())
+    };
+    assert_eq!(outcome, 0, "the system refuses to handle signal {signal}");
 }
