@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::definition::{Action, Definition, OnError};
+use kapelle_core::definition::{Action, Definition, OnError, Strategy};
 use kapelle_engine::VersionRef;
 use kapelle_workers::schema::Schema;
 use serde_json::Value;
@@ -41,6 +41,9 @@ pub fn unsupported(definition: &Definition) -> Option<String> {
     }
     if definition.timeout.is_some() || definition.budget.is_some() {
         return Some("`timeout` and `budget` of a whole run are not enforced by this version yet".to_owned());
+    }
+    if matches!(definition.strategy, Strategy::Priority { fail_fast_at: Some(_) }) {
+        return Some("`fail_fast_at` is not acted on by this version yet: any failure stops the run".to_owned());
     }
     for step in &definition.block(definition.root).steps {
         let found = match &step.action {
