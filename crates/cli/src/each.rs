@@ -170,7 +170,7 @@ impl Many<'_> {
     async fn start(&self, inputs: Result<Inputs, Failure>) -> Result<RunId, Failure> {
         let inputs = inputs?;
         inputs.store(self.kapelle.files())?;
-        Ok(self.kapelle.start_with(self.version.clone(), inputs.value, self.strategy).await?.id())
+        Ok(self.kapelle.start_with(self.version.clone(), inputs.value, self.strategy.clone()).await?.id())
     }
 
     fn bar(&self, files: usize) -> ProgressBar {

@@ -59,8 +59,8 @@ fn problem(text: &str) -> String {
 fn the_format_of_the_documentation_reads_in_full() {
     let flow = parse(TRIAGE).unwrap_or_else(|shown| panic!("{shown}"));
     assert_eq!(
-        (flow.name.as_str(), flow.strategy, flow.budget),
-        ("ticket-triage", Strategy::Parallel, Some(Money(2_500_000_000)))
+        (flow.name.as_str(), &flow.strategy, flow.budget),
+        ("ticket-triage", &Strategy::Parallel, Some(Money(2_500_000_000)))
     );
     assert_eq!((flow.timeout, flow.step_count()), (Some(DurationMs(3_600_000)), 12));
     let root = flow.block(flow.root);

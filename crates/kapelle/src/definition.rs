@@ -42,6 +42,9 @@ pub fn unsupported(definition: &Definition) -> Option<String> {
     if definition.timeout.is_some() || definition.budget.is_some() {
         return Some("`timeout` and `budget` of a whole run are not enforced by this version yet".to_owned());
     }
+    if let Strategy::Custom(name) = &definition.strategy {
+        return Some(format!("there is no strategy `{name}`: there are {}", Strategy::NAMES.join(", ")));
+    }
     if matches!(definition.strategy, Strategy::Priority { fail_fast_at: Some(_) }) {
         return Some("`fail_fast_at` is not acted on by this version yet: any failure stops the run".to_owned());
     }

@@ -310,3 +310,19 @@ async fn a_name_alone_needs_a_model_and_says_so() {
     assert!(names.iter().any(|spec| spec.name == Name::new("poet")));
     kapelle.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_run_yet_is_refused_and_never_ignored() {
+    let folder = Folder::new("unsupported");
+    let kapelle = folder.open().await;
+    for (part, named) in [
+        ("strategy: { priority: { fail_fast_at: 5 } }\nsteps: { a: { worker: log } }", "fail_fast_at"),
+        ("timeout: 1h\nsteps: { a: { worker: log } }", "timeout"),
+        ("steps: { a: { worker: log, for_each: [1, 2] } }", "for_each"),
+        ("steps: { a: { worker: log } }\nfinally: { steps: { b: { worker: log } } }", "finally"),
+    ] {
+        let error = kapelle.start(&format!("name: x\n{part}\n"), Value::Null).await.unwrap_err().to_string();
+        assert!(error.contains(named) && error.contains("by this version yet"), "{error}");
+    }
+    kapelle.close().await;
+}

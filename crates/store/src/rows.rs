@@ -41,7 +41,7 @@ impl From<&Run> for RunRow {
             tenant: run.tenant,
             workflow: run.workflow.clone(),
             version: run.version,
-            strategy: run.strategy,
+            strategy: run.strategy.clone(),
             inputs: run.inputs.clone(),
             created_at: run.created_at,
             status: run.status.clone(),

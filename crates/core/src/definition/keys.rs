@@ -123,7 +123,11 @@ pub(super) static STEP: Table = Table {
         key("description", Shape::Text, "One line for people."),
         key("needs", Shape::Names, "The steps it waits for."),
         key("if", Shape::Expression, "When it does not hold, the step is skipped, or `else` runs."),
-        key("run_if", Shape::OneOf(&["success", "failure", "always"]), "Which ends of its needs let it start."),
+        key(
+            "run_if",
+            Shape::OneOf(&["success", "failure", "always", "any_success"]),
+            "Which ends of its needs let it start.",
+        ),
         key("for_each", Shape::List, "Does it once for each item of a list."),
         key("max_parallel", COUNT, "How many items are worked on at once; 5 unless given."),
         key("on_item_error", Shape::OneOf(&["fail", "collect"]), "What the failure of an item means."),

@@ -265,10 +265,12 @@ pub enum RunIf {
     Failure,
     /// All ended, no matter how.
     Always,
+    /// At least one succeeded.
+    AnySuccess,
 }
 
 /// In which order ready steps start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// One after the other, in the order of the file.
@@ -278,9 +280,19 @@ pub enum Strategy {
     Parallel,
     /// Higher priorities first; a failure of a step at or above `fail_fast_at` ends the run at once.
     Priority {
-        /// The lowest priority whose failure ends the run at once.
+        /// The lowest priority whose failure ends the run at once; [`Strategy::FAIL_FAST_AT`] unless given.
         fail_fast_at: Option<i32>,
     },
+    /// One that a user of the library registered under that name.
+    Custom(Name),
+}
+
+impl Strategy {
+    /// The lowest priority whose failure ends a run with the priority strategy at once, unless the file says otherwise.
+    pub const FAIL_FAST_AT: i32 = 10;
+
+    /// The names of those that are always there.
+    pub const NAMES: [&str; 3] = ["sequential", "parallel", "priority"];
 }
 
 /// What a step's failure means for the run.

@@ -189,11 +189,12 @@ impl Parser<'_> {
 
     fn strategy(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Strategy> {
         if let Content::Scalar { .. } = node.content {
-            let words = ["sequential", "parallel", "priority"];
-            return Some(match self.reader.one_of(node, trail, &words)? {
-                0 => Strategy::Sequential,
-                1 => Strategy::Parallel,
-                _ => Strategy::Priority { fail_fast_at: None },
+            return Some(match self.reader.name(node, trail)? {
+                name if name.as_str() == "sequential" => Strategy::Sequential,
+                name if name.as_str() == "parallel" => Strategy::Parallel,
+                name if name.as_str() == "priority" => Strategy::Priority { fail_fast_at: None },
+                // Which others there are is known where the definition is loaded.
+                name => Strategy::Custom(name),
             });
         }
         let fields = self.reader.table(node, trail, &keys::STRATEGY);

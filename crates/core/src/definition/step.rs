@@ -307,7 +307,7 @@ impl Parser<'_> {
                 self.reader.text(node, trail);
             }
             ("run_if", Shape::OneOf(words)) => {
-                let known = [RunIf::Success, RunIf::Failure, RunIf::Always];
+                let known = [RunIf::Success, RunIf::Failure, RunIf::Always, RunIf::AnySuccess];
                 let found = self.reader.one_of(node, trail, words);
                 step.run_if = found.and_then(|at| known.get(at).copied()).unwrap_or_default();
             }

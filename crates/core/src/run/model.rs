@@ -257,7 +257,7 @@ impl Run {
             tenant,
             workflow: definition.name.clone(),
             version,
-            strategy: definition.strategy,
+            strategy: definition.strategy.clone(),
             inputs,
             created_at: Timestamp::default(),
             status: RunStatus::Running,

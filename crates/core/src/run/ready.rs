@@ -50,7 +50,7 @@ impl Run {
             return None;
         }
         match self.strategy {
-            Strategy::Parallel => Some(0),
+            Strategy::Parallel | Strategy::Custom(_) => Some(0),
             Strategy::Sequential => {
                 let busy = self.open_tasks > 0 || self.queued > 0 || !taken.is_empty();
                 let busy = busy && !planted(Mutant::SequenceIgnored);

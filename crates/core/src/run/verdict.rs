@@ -28,6 +28,8 @@ pub enum SkipReason {
     NeedFailed,
     /// It runs only after a failure, and there was none.
     NothingFailed,
+    /// It runs only after a success, and there was none.
+    NothingSucceeded,
     /// Another step stopped the run.
     RunStopped,
 }
@@ -41,6 +43,7 @@ impl SkipReason {
             SkipReason::NeedsSkipped => "every step it needs was skipped",
             SkipReason::NeedFailed => "a step it needs did not succeed",
             SkipReason::NothingFailed => "it runs only after a failure, and nothing it needs failed",
+            SkipReason::NothingSucceeded => "it runs only after a success, and nothing it needs succeeded",
             SkipReason::RunStopped => "another step failed and stopped the run",
         }
     }
@@ -62,6 +65,10 @@ impl Run {
             RunIf::Failure if any_failed => Verdict::Start,
             RunIf::Failure => Verdict::Skip(SkipReason::NothingFailed),
             _ if stopped && !failed => Verdict::Skip(SkipReason::RunStopped),
+            RunIf::AnySuccess if step.needs.is_empty() || phases().any(|phase| phase == Phase::Succeeded) => {
+                Verdict::Start
+            }
+            RunIf::AnySuccess => Verdict::Skip(SkipReason::NothingSucceeded),
             RunIf::Success if failed => Verdict::Skip(SkipReason::NeedFailed),
             RunIf::Success if !step.needs.is_empty() && phases().all(|phase| phase == Phase::Skipped) => {
                 if crate::mutant::planted(crate::mutant::Mutant::SkipStartsAnyway) {

@@ -43,7 +43,7 @@ impl Turns {
         let inputs = self.place(&new.inputs)?;
         let now = self.scratch.now;
         let mut run = Run::new(id, tenant, version, definition, inputs);
-        run.strategy = new.strategy.unwrap_or(run.strategy);
+        run.strategy = new.strategy.clone().unwrap_or(run.strategy);
         self.cache.insert_run(run);
         self.record(id, &RunEvent::Started { version, at: now });
         self.scratch.touched.insert(id);
