@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 wanted=${1:-all}
 seconds=${2:-900}
 sanitizer=${SANITIZER:-none}
+# An input is evaluated several times by the oracles, and the machine may be busy: what is bounded takes at most a second.
+timeout=${TIMEOUT:-20}
 CARGO=${CARGO:-cargo}
 
 if ! $CARGO fuzz --version >/dev/null 2>&1; then
@@ -31,7 +33,7 @@ for target in $wanted; do
     (
         [ "$sanitizer" = none ] && ulimit -s 2048
         exec $CARGO fuzz run -O -a -s "$sanitizer" "$target" "fuzz/corpus/$target" "fuzz/corpus-seeds/$target" -- \
-            -dict="fuzz/dictionaries/$target.dict" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 \
+            -dict="fuzz/dictionaries/$target.dict" -max_total_time="$seconds" -timeout="$timeout" -rss_limit_mb=2048 \
             -max_len=65536 -print_final_stats=1 -verbosity="${VERBOSITY:-1}"
     ) || failed="$failed $target"
 done

@@ -1,14 +1,14 @@
 //! Runs, steps and tasks as they are shown, in text and in JSON.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use kapelle::{
     Money, RunId, TaskError, TaskId,
     core::{
         DurationMs, Payload, TenantId,
-        definition::{Definition, StepIx},
-        run::{RunStatus, ScopeId},
-        task::{HoldReason, StateKind, Task, TaskState},
+        definition::{Definition, StepDef},
+        run::{Opening, RunStatus},
+        task::{HoldReason, StateKind, Task, TaskState, WaitFor},
         worker::Provenance,
     },
     store::{Reader, RunRow},
@@ -69,6 +69,35 @@ pub fn definition(reader: &dyn Reader, row: &RunRow) -> Result<Option<Definition
     Ok(Definition::parse(&version.source, &version.file).ok())
 }
 
+/// The step of the outermost block that a path begins with; of a handler the step that failed.
+fn first_step(path: &str) -> &str {
+    let name = path.split(['.', '[']).next().unwrap_or(path);
+    match name.split_once('(') {
+        Some((_, failed)) => failed.trim_end_matches(')'),
+        None => name,
+    }
+}
+
+/// Puts the steps inside of others behind those, in the order of their paths: `a[2]` before `a[10]`.
+fn interleave(steps: Vec<StepView>, mut inner: Vec<(usize, StepView)>) -> Vec<StepView> {
+    inner.sort_by_cached_key(|(at, view)| (*at, natural(&view.name)));
+    let mut inner = inner.into_iter().peekable();
+    let mut all = Vec::with_capacity(steps.len() + inner.len());
+    for (at, step) in steps.into_iter().enumerate() {
+        all.push(step);
+        while let Some((_, view)) = inner.next_if(|(place, _)| *place == at) {
+            all.push(view);
+        }
+    }
+    all.extend(inner.map(|(_, view)| view));
+    all
+}
+
+/// A path as words and numbers.
+fn natural(path: &str) -> Vec<(u64, String)> {
+    path.split(['.', '[', ']']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
+}
+
 impl RunView {
     /// Reads a run.
     ///
@@ -80,25 +109,30 @@ impl RunView {
         })?;
         let definition = definition(reader, &row)?;
         let root = definition.as_ref().map(|definition| definition.block(definition.root));
-        let mut steps: Vec<StepView> =
-            root.iter().flat_map(|root| &root.steps).map(|step| StepView::pending(step.name.as_str())).collect();
+        let own = |step: &&StepDef| !step.is_handler;
+        let mut steps: Vec<StepView> = root
+            .iter()
+            .flat_map(|root| root.steps.iter().filter(own))
+            .map(|step| StepView::pending(step.name.as_str()))
+            .collect();
+        let places: HashMap<String, usize> =
+            steps.iter().enumerate().map(|(at, step)| (step.name.clone(), at)).collect();
+        let mut inner: Vec<(usize, StepView)> = Vec::new();
         let mut after = TaskId(0);
         loop {
             let tasks = reader.steps(id, after, PAGE)?;
             let Some(last) = tasks.last() else { break };
             after = last.id;
             for task in &tasks {
-                let place = task.origin.filter(|origin| origin.scope == ScopeId::ROOT).map(|origin| origin.slot.0);
-                let known = place.filter(|place| (*place as usize) < steps.len());
-                match (known, root) {
-                    (Some(place), Some(root)) => {
-                        let name = root.step(StepIx(place)).name.to_string();
-                        steps[place as usize] = StepView::of(name, task);
-                    }
-                    _ => steps.push(StepView::of(task.id.to_string(), task)),
+                let path = task.origin.as_ref().map_or("", |origin| &*origin.path);
+                let view = StepView::of(path.to_owned(), task);
+                match places.get(path) {
+                    Some(place) => steps[*place] = view,
+                    None => inner.push((places.get(first_step(path)).copied().unwrap_or(steps.len()), view)),
                 }
             }
         }
+        let steps = interleave(steps, inner);
         let outputs = match &row.status {
             RunStatus::Succeeded { outputs, .. } => value(reader, outputs)?,
             _ => Value::Null,
@@ -183,8 +217,10 @@ pub fn run_json(row: &RunRow) -> Value {
         "duration_ms": row.status.ended_at().map(|ended| ended.since(row.created_at).0),
     });
     match &row.status {
-        RunStatus::Failed { error, .. } => value["error"] = error_json(error),
-        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => value["reason"] = json!(&**reason),
+        RunStatus::Failed { error, .. } | RunStatus::Failing { error } => value["error"] = error_json(error),
+        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
+            value["reason"] = json!(&**reason)
+        }
         _ => {}
     }
     value
@@ -200,7 +236,7 @@ pub fn tone(state: &str) -> Tone {
     match state {
         "succeeded" => Tone::Good,
         "failed" => Tone::Bad,
-        "cancelled" | "cancelling" | "retrying" | "held" | "parked" => Tone::Warn,
+        "cancelled" | "cancelling" | "failing" | "waiting" | "retrying" | "held" | "parked" => Tone::Warn,
         "running" => Tone::Bold,
         _ => Tone::Dim,
     }
@@ -251,7 +287,8 @@ impl StepView {
             TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
                 view.reason = Some(reason.to_string());
             }
-            TaskState::Ready { .. } | TaskState::Running(_) | TaskState::Waiting(_) => {}
+            TaskState::Waiting(wait) => view.reason = Some(waits_for(wait)),
+            TaskState::Ready { .. } | TaskState::Running(_) => {}
         }
         view
     }
@@ -301,6 +338,20 @@ impl StepView {
     }
 }
 
+/// What a step waits for, in words.
+fn waits_for(wait: &WaitFor) -> String {
+    let until = wait.until().map_or_else(String::new, |until| format!(" until {}", shown::time(until)));
+    match wait {
+        WaitFor::Scope(Opening::Items { total }) => shown::count(*total as usize, "item"),
+        WaitFor::Scope(Opening::Turns) => "takes turns".to_owned(),
+        WaitFor::Scope(Opening::Block(_)) => "its steps".to_owned(),
+        WaitFor::Run(run) => format!("waits for {run}"),
+        WaitFor::Timer { .. } => format!("waits{until}"),
+        WaitFor::Signal { name, .. } => format!("waits for the signal {name}{until}"),
+        WaitFor::Approval { .. } => format!("waits for an approval{until}"),
+    }
+}
+
 /// A task, for machines. `output` and `input` are added by those who show one task.
 pub fn task_json(task: &Task) -> Value {
     let view = StepView::of(String::new(), task);
@@ -310,7 +361,8 @@ pub fn task_json(task: &Task) -> Value {
     }
     value["queue"] = json!(task.queue.as_str());
     value["priority"] = json!(task.priority);
-    value["run"] = json!(task.origin.map(|origin| origin.run.to_string()));
+    value["run"] = json!(task.origin.as_ref().map(|origin| origin.run.to_string()));
+    value["step"] = json!(task.origin.as_ref().map(|origin| &*origin.path));
     value["created_at"] = json!(shown::time_exact(task.created_at));
     value["ended_at"] = json!(task.ended_at().map(shown::time_exact));
     value["dead"] = json!(matches!(task.state, TaskState::Failed { dead: true, .. }));
@@ -320,7 +372,7 @@ pub fn task_json(task: &Task) -> Value {
 /// The row of a task in a table.
 pub fn task_row(task: &Task) -> Vec<String> {
     let view = StepView::of(String::new(), task);
-    let origin = task.origin.map_or_else(|| "-".to_owned(), |origin| origin.run.to_string());
+    let origin = task.origin.as_ref().map_or_else(|| "-".to_owned(), |origin| origin.run.to_string());
     vec![
         task.id.to_string(),
         paint(tone(view.state), view.state),
@@ -342,8 +394,8 @@ pub fn run_table(rows: &[RunRow]) -> String {
         let state = row.status.kind().as_str();
         let took = row.status.ended_at().map(|ended| shown::duration(ended.since(row.created_at)));
         let note = match &row.status {
-            RunStatus::Failed { error, .. } => error.to_string(),
-            RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => reason.to_string(),
+            RunStatus::Failed { error, .. } | RunStatus::Failing { error } => error.to_string(),
+            RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => reason.to_string(),
             _ => String::new(),
         };
         vec![

@@ -150,7 +150,7 @@ impl Folder {
         let mut places = HashSet::new();
         let (mut found, mut attempts) = (0, 0);
         for task in steps(&reader, run) {
-            let origin = task.origin.unwrap();
+            let origin = task.origin.clone().unwrap();
             assert!(places.insert((origin.scope, origin.slot)), "{}: a step has two rows", task.id);
             assert_eq!((task.failures, task.crashes), (0, 0), "{}: blamed for a kill", task.id);
             found += usize::from(self.accept(&task));
@@ -170,7 +170,7 @@ impl Folder {
         match &task.state {
             TaskState::Succeeded { output, started_at, ended_at, .. } => {
                 let accepted = Accepted {
-                    origin: task.origin,
+                    origin: task.origin.clone(),
                     output: output.clone(),
                     started_at: *started_at,
                     ended_at: *ended_at,

@@ -34,11 +34,18 @@ pub enum Mutant {
     RecoverySkipsRuns,
     VoidForgotten,
     SlotLeak,
+    HandlerForgotten,
+    FinallySkipped,
+    GapForgotten,
+    UntilIgnored,
+    BranchSwapped,
+    ItemsUnordered,
+    SignalLost,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 35] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -67,6 +74,13 @@ impl Mutant {
         Mutant::RecoverySkipsRuns,
         Mutant::VoidForgotten,
         Mutant::SlotLeak,
+        Mutant::HandlerForgotten,
+        Mutant::FinallySkipped,
+        Mutant::GapForgotten,
+        Mutant::UntilIgnored,
+        Mutant::BranchSwapped,
+        Mutant::ItemsUnordered,
+        Mutant::SignalLost,
     ];
 }
 

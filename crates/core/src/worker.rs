@@ -189,6 +189,9 @@ pub struct Provenance {
     /// The input was cut to fit the worker's limit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
+    /// The step of an earlier run whose answer was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<String>,
     /// Requests sent to model providers.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calls: u64,

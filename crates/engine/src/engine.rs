@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     dispatcher::{Dispatcher, Running, Spill},
     error::EngineError,
-    evaluator::Evaluator,
+    evaluator::{Evaluator, Sources},
     events::Event,
     options::Options,
     random::Random,
@@ -71,6 +71,8 @@ impl Engine {
         let inbox = Inbox(sender);
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
         let evaluators = options.evaluators;
+        let sources =
+            Sources { reader: Arc::clone(&reader), directory: Arc::clone(&directory), spill: Arc::clone(&spill) };
         let mut random = Random::new();
         let mut turns = Turns::new(store, options, directory, Box::new(move || random.draw()));
         let watching = turns.watch_flag();
@@ -78,7 +80,7 @@ impl Engine {
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiters = Arc::new(Waiters::default());
         let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
-        let evaluator = Evaluator::start(evaluators, &reader, &inbox).map_err(cannot)?;
+        let evaluator = Evaluator::start(evaluators, &sources, &inbox).map_err(cannot)?;
         let dispatcher = Dispatcher {
             runtime: tokio::runtime::Handle::current(),
             registry: Arc::clone(&registry),

@@ -8,16 +8,34 @@ use std::{
     },
 };
 
-use kapelle_core::{Category, Payload, PayloadId, TaskError, TaskId, TenantId, expr::Shared, task::TaskState};
+use kapelle_core::{
+    Category, Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId,
+    expr::Shared,
+    run::ScopeId,
+    task::{Task, TaskState},
+};
 use kapelle_store::Reader;
 
 use crate::{
-    evaluate::{Evaluated, Evaluation, Resolve, TaskValue},
+    dispatcher::Spill,
+    evaluate::{BYTES_MAX, Evaluated, Evaluation, Resolve, TaskValue},
     runner::Inbox,
+    turn::{Directory, NewPayload},
 };
 
 /// Values of payloads that are kept for the next evaluation.
 const KEPT: usize = 32;
+
+/// What values are read from, checked against and written to.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    pub(crate) reader: Arc<dyn Reader>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) spill: Spill,
+}
+
+/// Rows of a scope that are read at once.
+const PAGE: u32 = 1_000;
 
 /// The pool's entrance. Dropping it ends the pool once its queue is empty.
 pub(crate) struct Evaluator {
@@ -26,14 +44,14 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     /// Starts the threads.
-    pub(crate) fn start(threads: usize, reader: &Arc<dyn Reader>, inbox: &Inbox) -> std::io::Result<Evaluator> {
+    pub(crate) fn start(threads: usize, sources: &Sources, inbox: &Inbox) -> std::io::Result<Evaluator> {
         let (queue, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..threads.max(1) {
-            let (reader, inbox, waiting) = (Arc::clone(reader), inbox.clone(), Arc::clone(&waiting));
+            let (sources, inbox, waiting) = (sources.clone(), inbox.clone(), Arc::clone(&waiting));
             std::thread::Builder::new()
                 .name(format!("kapelle-eval-{number}"))
-                .spawn(move || work(&waiting, reader, &inbox))?;
+                .spawn(move || work(&waiting, sources, &inbox))?;
         }
         Ok(Evaluator { queue })
     }
@@ -44,8 +62,8 @@ impl Evaluator {
     }
 }
 
-fn work(waiting: &Mutex<Receiver<Box<Evaluation>>>, reader: Arc<dyn Reader>, inbox: &Inbox) {
-    let stored = Stored { reader, kept: Mutex::default() };
+fn work(waiting: &Mutex<Receiver<Box<Evaluation>>>, sources: Sources, inbox: &Inbox) {
+    let stored = Stored { sources, kept: Mutex::default() };
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(evaluation) = next else { return };
@@ -59,7 +77,7 @@ fn work(waiting: &Mutex<Receiver<Box<Evaluation>>>, reader: Arc<dyn Reader>, inb
 
 /// Values from the store, the latest kept: the steps of a run tend to refer to the same ones.
 struct Stored {
-    reader: Arc<dyn Reader>,
+    sources: Sources,
     kept: Mutex<HashMap<PayloadId, Shared>>,
 }
 
@@ -69,7 +87,7 @@ fn unreadable(error: &dyn std::fmt::Display) -> TaskError {
 
 impl Resolve for Stored {
     fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
-        let task = match self.reader.task(tenant, id) {
+        let task = match self.sources.reader.task(tenant, id) {
             Ok(found) => found?,
             Err(error) => return Some(Err(unreadable(&error))),
         };
@@ -77,6 +95,58 @@ impl Resolve for Stored {
             TaskState::Succeeded { output, .. } => self.payload(output)?.map(|output| TaskValue::of(&task, output)),
             _ => Ok(TaskValue::of(&task, Shared::null())),
         })
+    }
+
+    fn input(&self, tenant: TenantId, id: TaskId) -> Option<Result<Shared, TaskError>> {
+        match self.sources.reader.task(tenant, id) {
+            Ok(found) => self.payload(&found?.input),
+            Err(error) => Some(Err(unreadable(&error))),
+        }
+    }
+
+    fn scope(
+        &self,
+        run: RunId,
+        scope: ScopeId,
+        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
+    ) -> Option<Result<(), TaskError>> {
+        let mut after = None;
+        loop {
+            let page = match self.sources.reader.scope(run, scope, after, PAGE) {
+                Ok(page) => page,
+                Err(error) => return Some(Err(unreadable(&error))),
+            };
+            for task in &page {
+                after = task.origin.as_ref().map(|origin| origin.slot);
+                let output = match &task.state {
+                    TaskState::Succeeded { output: Payload::Row(id), .. } => match self.sources.reader.payload(*id) {
+                        Ok(found) => found?,
+                        Err(error) => return Some(Err(unreadable(&error))),
+                    },
+                    TaskState::Succeeded { output, .. } => output.inline()?.to_vec(),
+                    _ => Vec::new(),
+                };
+                if let Err(error) = show(task, &output) {
+                    return Some(Err(error));
+                }
+            }
+            if page.len() < PAGE as usize {
+                return Some(Ok(()));
+            }
+        }
+    }
+
+    fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>> {
+        if json.len() <= BYTES_MAX {
+            return Some(Ok(NewPayload::Bytes(Arc::from(json))));
+        }
+        let bytes = json.len() as u64;
+        let kept = (self.sources.spill)(&json).map(|sha256| NewPayload::File { sha256, bytes });
+        Some(kept.map_err(|message| TaskError::new(Category::Internal, message)))
+    }
+
+    fn admit(&self, workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+        Some(self.sources.directory.admit(workflow, inputs))
     }
 
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>> {
@@ -88,7 +158,7 @@ impl Resolve for Stored {
         if let Some(value) = kept.get(&id) {
             return Some(Ok(value.clone()));
         }
-        let bytes = match self.reader.payload(id) {
+        let bytes = match self.sources.reader.payload(id) {
             Ok(found) => found?,
             Err(error) => return Some(Err(unreadable(&error))),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     RunId, TaskId, Timestamp,
-    run::{RunEvent, StatusKind, TaskEnded},
+    run::{RunEvent, ScopeId, Slot, StatusKind},
     task::{Lease, Task, TaskState},
 };
 
@@ -71,18 +71,29 @@ impl Turns {
         }
         let kind = match event {
             RunEvent::Started { .. } => EventKind::RunStarted,
-            RunEvent::StepStarted { task, .. } => EventKind::StepReady { task: *task },
+            RunEvent::StepStarted { task, .. } | RunEvent::ScopeOpened { task, .. } => {
+                EventKind::StepReady { task: *task }
+            }
             RunEvent::StepSkipped { reason, .. } => EventKind::StepSkipped { reason: reason.as_str() },
             RunEvent::Succeeded { .. } => EventKind::RunEnded { status: StatusKind::Succeeded },
             RunEvent::Failed { .. } => EventKind::RunEnded { status: StatusKind::Failed },
             RunEvent::Cancelled { .. } => EventKind::RunEnded { status: StatusKind::Cancelled },
             // Told with the task in its last state by `notify_ended`, or of no interest to people.
-            RunEvent::StepEnded { .. } | RunEvent::Stopping { .. } | RunEvent::CancelRequested { .. } => return,
+            RunEvent::StepEnded { .. }
+            | RunEvent::LoopEnded { .. }
+            | RunEvent::ScopeFailed { .. }
+            | RunEvent::Failing { .. }
+            | RunEvent::TailOpened { .. }
+            | RunEvent::Paused { .. }
+            | RunEvent::Resumed { .. }
+            | RunEvent::SignalKept { .. }
+            | RunEvent::SignalTaken { .. }
+            | RunEvent::CancelRequested { .. } => return,
         };
         let place = match event {
-            RunEvent::StepStarted { scope, slot, .. } | RunEvent::StepSkipped { scope, slot, .. } => {
-                Some((*scope, *slot))
-            }
+            RunEvent::StepStarted { scope, slot, .. }
+            | RunEvent::ScopeOpened { scope, slot, .. }
+            | RunEvent::StepSkipped { scope, slot, .. } => Some((*scope, *slot)),
             _ => None,
         };
         let step = place.and_then(|(scope, slot)| self.step_path(run, scope, slot));
@@ -90,24 +101,24 @@ impl Turns {
     }
 
     pub(crate) fn notify_claimed(&mut self, task: &Task, lease: &Lease) {
-        let Some(origin) = task.origin else { return };
+        let Some(origin) = &task.origin else { return };
         if self.watched() {
-            let step = self.step_path(origin.run, origin.scope, origin.slot);
+            let step = Some(origin.path.to_string());
             self.notify(origin.run, step, EventKind::AttemptStarted { task: task.id, attempt: lease.epoch });
         }
     }
 
-    pub(crate) fn notify_ended(&mut self, run: RunId, ended: TaskEnded, task: &Task) {
+    pub(crate) fn notify_ended(&mut self, run: RunId, (scope, slot): (ScopeId, Slot), task: &Task) {
         if self.watched() {
-            let step = self.step_path(run, ended.scope, ended.slot);
+            let step = self.step_path(run, scope, slot);
             self.notify(run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
         }
     }
 
     pub(crate) fn notify_failed_early(&mut self, task: &Task) {
-        let Some(origin) = task.origin else { return };
+        let Some(origin) = &task.origin else { return };
         if self.watched() && matches!(task.state, TaskState::Failed { .. }) {
-            let step = self.step_path(origin.run, origin.scope, origin.slot);
+            let step = Some(origin.path.to_string());
             self.notify(origin.run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
         }
     }

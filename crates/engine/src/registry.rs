@@ -1,4 +1,4 @@
-//! The workers of this process.
+//! The workers, workflows and strategies of this process.
 
 use std::{
     collections::BTreeMap,
@@ -6,16 +6,25 @@ use std::{
 };
 
 use kapelle_core::{
-    Name,
+    Name, TaskError,
+    definition::Definition,
+    run::StepOrder,
     worker::{Worker, WorkerSpec},
 };
+use serde_json::Value;
 
-use crate::turn::Directory;
+use crate::turn::{Directory, VersionRef};
 
-/// The workers of this process, by name. Changing it takes effect with the next turn.
+/// Checks the inputs of a workflow and fills in defaults.
+pub type Admit = Arc<dyn Fn(&Definition, Value) -> Result<Value, TaskError> + Send + Sync>;
+
+/// The workers, workflows and strategies of this process, by name. Changing it takes effect with the next turn.
 #[derive(Default)]
 pub struct Registry {
     workers: RwLock<BTreeMap<Name, Entry>>,
+    workflows: RwLock<BTreeMap<Name, VersionRef>>,
+    orders: RwLock<BTreeMap<Name, Arc<dyn StepOrder>>>,
+    admit: RwLock<Option<Admit>>,
 }
 
 #[derive(Clone)]
@@ -52,7 +61,52 @@ impl Registry {
     }
 }
 
+/// Workflows and strategies.
+impl Registry {
+    /// Adds a workflow that steps can start by its name, or puts it in the place of the one of the same name.
+    pub fn insert_workflow(&self, name: Name, version: VersionRef) {
+        self.workflows.write().unwrap_or_else(PoisonError::into_inner).insert(name, version);
+    }
+
+    /// Takes a workflow away. Its stored versions stay, and the newest of them is what steps start then.
+    pub fn remove_workflow(&self, name: &Name) {
+        self.workflows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Adds a strategy that definitions can name.
+    pub fn insert_order(&self, name: Name, order: Arc<dyn StepOrder>) {
+        self.orders.write().unwrap_or_else(PoisonError::into_inner).insert(name, order);
+    }
+
+    /// The names of the strategies that were added.
+    #[must_use]
+    pub fn orders(&self) -> Vec<Name> {
+        self.orders.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Sets how inputs of workflows that steps start are checked.
+    pub fn check_inputs_with(&self, admit: Admit) {
+        *self.admit.write().unwrap_or_else(PoisonError::into_inner) = Some(admit);
+    }
+}
+
 impl Directory for Registry {
+    fn workflow(&self, name: &Name) -> Option<VersionRef> {
+        self.workflows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn order(&self, name: &Name) -> Option<Arc<dyn StepOrder>> {
+        self.orders.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn admit(&self, workflow: &Name, inputs: Value) -> Result<Value, TaskError> {
+        let check = self.admit.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match (self.workflow(workflow), check) {
+            (Some(VersionRef::Source { definition, .. }), Some(check)) => check(&definition, inputs),
+            _ => Ok(inputs),
+        }
+    }
+
     fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.get(name).map(|entry| Arc::clone(&entry.spec))

@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use kapelle_core::{Name, run::StepOrder};
 use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
 use kapelle_gateway::Gateway;
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
 use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
 
-use crate::{config::Config, error::Error, kapelle::Kapelle};
+use crate::{config::Config, definition, error::Error, kapelle::Kapelle};
 
 /// Where environment variables come from.
 type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
@@ -21,6 +22,8 @@ pub struct Builder {
     config: Config,
     environment: Environment,
     workers: Vec<PathBuf>,
+    workflows: Vec<PathBuf>,
+    strategies: Vec<(Name, Arc<dyn StepOrder>)>,
     reader: Option<Arc<dyn DocumentReader>>,
     clock: Arc<dyn Clock>,
     idle: bool,
@@ -36,6 +39,8 @@ impl Builder {
             config: Config::default(),
             environment: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
             workers: Vec::new(),
+            workflows: Vec::new(),
+            strategies: Vec::new(),
             reader: None,
             clock: Arc::new(SystemClock::default()),
             idle: false,
@@ -60,6 +65,21 @@ impl Builder {
     #[must_use]
     pub fn workers(mut self, folder: &Path) -> Builder {
         self.workers.push(folder.to_owned());
+        self
+    }
+
+    /// With the workflows of a folder, which steps can start by name. Files that are wrong are left out.
+    #[must_use]
+    pub fn workflows(mut self, folder: &Path) -> Builder {
+        self.workflows.push(folder.to_owned());
+        self
+    }
+
+    /// With a strategy that workflows can name: `strategy: NAME`. It must be there from the start, because runs that are
+    /// under way may need it.
+    #[must_use]
+    pub fn strategy(mut self, name: &str, order: Arc<dyn StepOrder>) -> Builder {
+        self.strategies.push((Name::new(name), order));
         self
     }
 
@@ -114,6 +134,13 @@ impl Builder {
         let shipped = self.shipped(&gateway)?;
         let registry = Arc::new(Registry::default());
         catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
+        registry.check_inputs_with(Arc::new(definition::admit));
+        for (name, version) in self.workflows.iter().flat_map(|folder| definition::folder(folder)) {
+            registry.insert_workflow(name, version);
+        }
+        for (name, order) in self.strategies {
+            registry.insert_order(name, order);
+        }
 
         let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
         let blobs = Arc::new(Blobs::open(&self.folder)?);

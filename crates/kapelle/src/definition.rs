@@ -1,8 +1,11 @@
 //! Workflow files on their way into the engine.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use kapelle_core::definition::{Action, Definition, OnError, Strategy};
+use kapelle_core::{Category, Name, TaskError, definition::Definition};
 use kapelle_engine::VersionRef;
 use kapelle_workers::schema::Schema;
 use serde_json::Value;
@@ -27,45 +30,49 @@ pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
     })
 }
 
-/// What of a definition this version does not run yet. The format is read and checked in full; the engine runs steps
-/// of workers with their needs, conditions, retries and limits.
+/// The workflows of a folder that are as they should be, by name.
+pub(crate) fn folder(folder: &Path) -> Vec<(Name, VersionRef)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_workflow(path)).collect();
+    files.sort();
+    let named = |file: &PathBuf| named(&std::fs::read(file).ok()?, &file.display().to_string()).ok();
+    files.iter().filter_map(named).collect()
+}
+
+/// A workflow with its name.
+pub(crate) fn named(source: &[u8], file: &str) -> Result<(Name, VersionRef), Error> {
+    let version = load(source, file)?;
+    match &version {
+        VersionRef::Source { definition, .. } => Ok((definition.name.clone(), version.clone())),
+        VersionRef::Stored(_) => Err(Error::Config(format!("{file}: not a workflow"))),
+    }
+}
+
+fn is_workflow(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("yaml" | "yml" | "json")) && path.is_file()
+}
+
+/// What of a definition this version does not run yet: the format is read and checked in full.
 #[must_use]
 pub fn unsupported(definition: &Definition) -> Option<String> {
-    let not_yet = |line: u32, what: &str| Some(format!("line {line}: {what} is not run by this version yet"));
-    for (what, block) in
-        [("finally", definition.finally), ("on_error", definition.on_error), ("on_cancel", definition.on_cancel)]
-    {
-        if block.is_some() {
-            return Some(format!("`{what}` is not run by this version yet"));
+    if definition.budget.is_some() {
+        return Some("`budget` of a whole run is not enforced by this version yet".to_owned());
+    }
+    let mut steps = definition.blocks.iter().flat_map(|block| &block.steps);
+    let step = steps.find(|step| step.cache.is_some())?;
+    Some(format!("line {}: `cache` is not run by this version yet", step.line))
+}
+
+/// Checks the inputs of a workflow that a step starts.
+pub(crate) fn admit(definition: &Definition, mut inputs: Value) -> Result<Value, TaskError> {
+    match check_inputs(definition, &mut inputs) {
+        Ok(()) => Ok(inputs),
+        Err(error) => {
+            let what = format!("the inputs of `{}`: {error}", definition.name);
+            Err(TaskError::new(Category::InvalidInput, what).permanent())
         }
     }
-    if definition.timeout.is_some() || definition.budget.is_some() {
-        return Some("`timeout` and `budget` of a whole run are not enforced by this version yet".to_owned());
-    }
-    if let Strategy::Custom(name) = &definition.strategy {
-        return Some(format!("there is no strategy `{name}`: there are {}", Strategy::NAMES.join(", ")));
-    }
-    if matches!(definition.strategy, Strategy::Priority { fail_fast_at: Some(_) }) {
-        return Some("`fail_fast_at` is not acted on by this version yet: any failure stops the run".to_owned());
-    }
-    for step in &definition.block(definition.root).steps {
-        let found = match &step.action {
-            Action::Worker { .. } => None,
-            Action::Workflow { .. } => Some("`workflow`"),
-            Action::Wait(_) => Some("`wait`"),
-            Action::Steps(_) => Some("a block of `steps`"),
-            Action::Branch { .. } => Some("`then`"),
-        };
-        let found = found
-            .or(step.for_each.as_ref().map(|_| "`for_each`"))
-            .or(step.repeat.as_ref().map(|_| "`repeat`"))
-            .or(step.cache.as_ref().map(|_| "`cache`"))
-            .or(matches!(step.on_error, OnError::Run(_)).then_some("`on_error: { run: ... }`"));
-        if let Some(what) = found {
-            return not_yet(step.line, what);
-        }
-    }
-    None
 }
 
 /// Fills in the defaults of a workflow's inputs and checks them.

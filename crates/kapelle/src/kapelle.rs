@@ -11,7 +11,7 @@ use kapelle_core::{
     definition::Strategy,
     worker::{Worker, WorkerSpec},
 };
-use kapelle_engine::{Engine, EngineError, NewRun, VersionRef};
+use kapelle_engine::{Command, Engine, EngineError, NewRun, VersionRef};
 use kapelle_gateway::Gateway;
 use kapelle_store::Blobs;
 use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
@@ -176,7 +176,8 @@ impl Kapelle {
             self.check_workers(definition)?;
         }
         let inputs = self.engine.payload(&inputs)?;
-        let id = self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy }, None).await?;
+        let id =
+            self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy, rerun: None }, None).await?;
         Ok(self.run(id))
     }
 
@@ -184,6 +185,29 @@ impl Kapelle {
     #[must_use]
     pub fn run(&self, id: RunId) -> Run {
         Run { id, engine: self.engine.clone() }
+    }
+
+    /// Makes a workflow known under its name, so that steps of other workflows can start it.
+    ///
+    /// # Errors
+    /// Every problem of the text with its place.
+    pub fn register_workflow(&self, workflow: &str) -> Result<(), Error> {
+        let (name, version) = definition::named(workflow.as_bytes(), "workflow")?;
+        self.engine.registry().insert_workflow(name, version);
+        Ok(())
+    }
+
+    /// Answers a step that waits for approval: yes makes it succeed with `{"approved": true, "by", "comment"}`, no makes it
+    /// fail.
+    ///
+    /// # Errors
+    /// When there is no such step, or it does not wait for an approval (any more).
+    pub async fn approve(&self, step: TaskId, approved: bool, by: &str, comment: &str) -> Result<(), Error> {
+        let answer = self.engine.payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
+        let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+        let why = Arc::from(format!("{by} said no{reason}"));
+        self.engine.ask(Command::Approve { task: step, approved, answer, why }).await?;
+        Ok(())
     }
 
     /// The engine beneath.

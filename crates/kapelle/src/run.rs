@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{RunId, TenantId, run::RunStatus};
-use kapelle_engine::{Engine, EngineError, Event};
+use kapelle_core::{
+    Name, Payload, RunId, TenantId,
+    definition::{Definition, nearest},
+    run::{Rerun, RunStatus},
+};
+use kapelle_engine::{Command, Engine, EngineError, Event, NewPayload, NewRun, VersionRef};
 use kapelle_store::RunRow;
 use serde_json::Value;
 
@@ -41,7 +45,9 @@ impl Run {
             RunStatus::Succeeded { outputs, .. } => Ok(RunResult { outputs: self.engine.value(&outputs)? }),
             RunStatus::Failed { error, .. } => Err(Error::Failed { what, error: (*error).clone() }),
             RunStatus::Cancelled { reason, .. } => Err(Error::Cancelled { what, reason: reason.to_string() }),
-            RunStatus::Running | RunStatus::Cancelling { .. } => Err(EngineError::Stopped.into()),
+            RunStatus::Running | RunStatus::Cancelling { .. } | RunStatus::Failing { .. } => {
+                Err(EngineError::Stopped.into())
+            }
         }
     }
 
@@ -60,12 +66,84 @@ impl Run {
         self.engine.watch()
     }
 
-    /// Ends it: open tasks are cancelled, no step starts.
+    /// Begins nothing further until it is resumed; what runs goes on.
+    ///
+    /// # Errors
+    /// When it is paused already, or has ended.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.engine.ask(Command::PauseRun { run: self.id }).await?;
+        Ok(())
+    }
+
+    /// Goes on after a pause.
+    ///
+    /// # Errors
+    /// When it is not paused, or has ended.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.engine.ask(Command::ResumeRun { run: self.id }).await?;
+        Ok(())
+    }
+
+    /// Sends it a signal, which goes to the step that has waited for it the longest, or to the first that will.
+    ///
+    /// # Errors
+    /// When it has ended, or keeps too many signals that no step waited for.
+    pub async fn signal(&self, name: &str, payload: Value) -> Result<(), Error> {
+        let name = Name::parse(name)?;
+        let payload = self.engine.payload(&payload)?;
+        self.engine.ask(Command::Signal { run: self.id, name, payload }).await?;
+        Ok(())
+    }
+
+    /// Starts a new run of the same version on the same inputs that takes over the results of steps of this one that
+    /// succeeded on the same input. With `from`, that step of the outermost block and everything that waits for it is
+    /// done again.
+    ///
+    /// # Errors
+    /// When this one has not ended, there is no such step, or the store fails.
+    pub async fn rerun(&self, from: Option<&str>) -> Result<Run, Error> {
+        let row = self.state()?;
+        if !row.status.kind().is_terminal() {
+            let what = format!("{} is {}: it can be run again once it has ended", self.id, row.status.kind().as_str());
+            return Err(Error::Config(what));
+        }
+        let from = from.map(Name::parse).transpose()?;
+        if let Some(step) = &from {
+            self.check_step(&row, step)?;
+        }
+        let inputs = match &row.inputs {
+            Payload::None => NewPayload::None,
+            _ => self.engine.payload(&self.engine.value(&row.inputs)?)?,
+        };
+        let version = VersionRef::Stored(row.version);
+        let rerun = Some(Rerun { of: self.id, from });
+        let new = NewRun { version, inputs, strategy: Some(row.strategy), rerun };
+        let id = self.engine.start_run(TenantId::DEFAULT, new, None).await?;
+        Ok(Run { id, engine: self.engine.clone() })
+    }
+
+    fn check_step(&self, row: &RunRow, step: &Name) -> Result<(), Error> {
+        let Some(version) = self.engine.reader().version(TenantId::DEFAULT, row.version)? else { return Ok(()) };
+        let Ok(definition) = Definition::parse(&version.source, &version.file) else { return Ok(()) };
+        let root = definition.block(definition.root);
+        if root.find(step.as_str()).is_some() {
+            return Ok(());
+        }
+        let names = root.steps.iter().map(|step| step.name.as_str());
+        let hint = match nearest(step.as_str(), names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        Err(Error::Config(format!("{} has no step `{step}`: {hint}", self.id)))
+    }
+
+    /// Ends it: open tasks are cancelled, then what its definition wants done on a cancel runs. Asked for again, that is
+    /// ended as well.
     ///
     /// # Errors
     /// When it has ended already.
     pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        self.engine.ask(kapelle_engine::Command::CancelRun { run: self.id, reason: Arc::from(reason) }).await?;
+        self.engine.ask(Command::CancelRun { run: self.id, reason: Arc::from(reason) }).await?;
         Ok(())
     }
 }

@@ -162,7 +162,13 @@ impl Watcher {
             };
         }
         match Definition::parse(&text, &file.display().to_string()) {
-            Ok(definition) => Change::Workflow { name: definition.name.to_string(), file: file.to_owned() },
+            Ok(definition) => {
+                // One that asks for what is not run yet is read, and cannot be started.
+                if let Ok((name, version)) = crate::definition::named(&text, &file.display().to_string()) {
+                    self.engine.registry().insert_workflow(name, version);
+                }
+                Change::Workflow { name: definition.name.to_string(), file: file.to_owned() }
+            }
             Err(problems) => broken(problems.render(&String::from_utf8_lossy(&text))),
         }
     }

@@ -316,10 +316,8 @@ async fn what_is_not_run_yet_is_refused_and_never_ignored() {
     let folder = Folder::new("unsupported");
     let kapelle = folder.open().await;
     for (part, named) in [
-        ("strategy: { priority: { fail_fast_at: 5 } }\nsteps: { a: { worker: log } }", "fail_fast_at"),
-        ("timeout: 1h\nsteps: { a: { worker: log } }", "timeout"),
-        ("steps: { a: { worker: log, for_each: [1, 2] } }", "for_each"),
-        ("steps: { a: { worker: log } }\nfinally: { steps: { b: { worker: log } } }", "finally"),
+        ("budget: $1\nsteps: { a: { worker: log } }", "budget"),
+        ("steps: { a: { worker: log, for_each: [1, 2], cache: 1h } }", "cache"),
     ] {
         let error = kapelle.start(&format!("name: x\n{part}\n"), Value::Null).await.unwrap_err().to_string();
         assert!(error.contains(named) && error.contains("by this version yet"), "{error}");

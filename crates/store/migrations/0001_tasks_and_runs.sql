@@ -52,8 +52,11 @@ CREATE TABLE run (
     inputs_id   INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     outputs_id  INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     inputs      BLOB,
-    outputs     BLOB
+    outputs     BLOB,
+    due_at      INTEGER,
+    extra       TEXT
 ) STRICT;
+CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_open ON run (id) WHERE status < 10;
 CREATE INDEX run_workflow ON run (tenant, workflow);
 CREATE INDEX run_ended ON run (ended_at) WHERE ended_at IS NOT NULL;
@@ -90,7 +93,7 @@ CREATE TABLE task (
     due_at      INTEGER,
     reason      INTEGER,
     needs       INTEGER,
-    waits_for   INTEGER,
+    waits_for   TEXT,
     nonce       INTEGER,
     host        INTEGER,
     started_at  INTEGER,
@@ -101,13 +104,15 @@ CREATE TABLE task (
     input_id    INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     output_id   INTEGER REFERENCES payload (id) DEFERRABLE INITIALLY DEFERRED,
     input       BLOB,
-    output      BLOB
+    output      BLOB,
+    path        TEXT
 ) STRICT;
 -- The lanes of ready tasks in the order of claiming; also what is running, and the counts of everything open.
 CREATE INDEX task_open ON task (state, tenant, queue, worker, rank) WHERE state < 10;
 CREATE INDEX task_due ON task (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX task_held ON task (reason, rank) WHERE state = 4;
 CREATE INDEX task_held_key ON task (reason, key, rank) WHERE state = 4;
+CREATE INDEX task_held_run ON task (run, id) WHERE state = 4 AND reason = 3;
 -- A step has one row: a second one is a step that was started twice.
 CREATE UNIQUE INDEX task_step ON task (run, scope, slot) WHERE run IS NOT NULL;
 CREATE INDEX task_unsuccessful ON task (tenant, state) WHERE state > 10;

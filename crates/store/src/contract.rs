@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
-    run::StepRow,
+    run::{ScopeId, Slot, StepRow},
     task::{Attempt, HoldReason, Rank, Task},
 };
 
 use crate::{
-    batch::{Batch, JournalEntry, KeyRow, VersionRow},
+    batch::{Batch, JournalEntry, KeyRow, PayloadBody, VersionRow},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
 };
@@ -134,10 +134,22 @@ pub trait Store: Send {
     /// The tasks held for a reason, of a key when one is given, in the order of claiming.
     fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError>;
 
+    /// Steps of a run that are held because it was paused, by id.
+    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The step at a place of a run, when it has a row.
+    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError>;
+
+    /// A payload as it was written.
+    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError>;
+
     /// The tasks to which something must happen by `now`, earliest first.
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError>;
 
-    /// When something must next happen to a task.
+    /// The runs that are out of time by `now`, earliest first.
+    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError>;
+
+    /// When something must next happen to a task or a run.
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
     /// The running tasks behind an id, by id.
@@ -178,6 +190,9 @@ pub trait Reader: Send + Sync {
 
     /// The steps of a run that have a row, by id, from behind `after`.
     fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// The rows in one scope of a run by slot, from behind `after`.
+    fn scope(&self, run: RunId, scope: ScopeId, after: Option<Slot>, most: u32) -> Result<Vec<Task>, StoreError>;
 
     /// The journal of a run from entry `from` on.
     fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError>;

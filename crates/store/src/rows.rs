@@ -1,10 +1,12 @@
 //! What queries give and take.
 
+use std::collections::VecDeque;
+
 use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId, Timestamp,
     definition::Strategy,
-    run::{Run, RunStatus},
-    task::StateKind,
+    run::{Opening, Parent, Rerun, Run, RunStatus},
+    task::{StateKind, WaitFor},
 };
 
 /// A run as its row has it: everything but its steps, which are rows of their own.
@@ -28,6 +30,16 @@ pub struct RunRow {
     pub status: RunStatus,
     /// The step whose failure stopped it.
     pub stopped_by: Option<TaskId>,
+    /// Since then nothing begins, until it is resumed.
+    pub paused: Option<Timestamp>,
+    /// Signals that came before a step waited for them, oldest first.
+    pub mailbox: VecDeque<(Name, Payload)>,
+    /// What started it, when it is part of another.
+    pub parent: Option<Parent>,
+    /// The run whose results it takes over.
+    pub rerun: Option<Rerun>,
+    /// When it is out of time.
+    pub due_at: Option<Timestamp>,
     /// The number of the next journal entry.
     pub seq: u64,
     /// Raised by every committed change.
@@ -45,10 +57,24 @@ impl From<&Run> for RunRow {
             inputs: run.inputs.clone(),
             created_at: run.created_at,
             status: run.status.clone(),
-            stopped_by: run.stopped_by,
+            stopped_by: run.failed_by(),
+            paused: run.paused,
+            mailbox: run.mailbox.clone(),
+            parent: run.parent,
+            rerun: run.rerun.clone(),
+            due_at: run.due_at,
             seq: run.seq,
             revision: run.revision,
         }
+    }
+}
+
+/// What a run's rows tell of a step that waits: the scope it opened, or the signal it waits for.
+pub(crate) fn waited(wait: Option<&WaitFor>) -> (Option<Opening>, Option<Name>) {
+    match wait {
+        Some(WaitFor::Scope(opening)) => (Some(*opening), None),
+        Some(WaitFor::Signal { name, .. }) => (None, Some(name.clone())),
+        _ => (None, None),
     }
 }
 

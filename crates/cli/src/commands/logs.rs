@@ -1,11 +1,12 @@
 //! `kapelle logs RUN|TASK`: what happened, line by line.
 
+use std::collections::HashMap;
+
 use kapelle::{
     RunId, TaskId,
     core::{
         TenantId,
-        definition::{Definition, StepIx},
-        run::{RunEvent, ScopeId, Slot},
+        run::{Opening, RunEvent, ScopeId},
         task::TaskState,
     },
     store::{Reader, RunRow, SqliteReader},
@@ -15,7 +16,6 @@ use serde_json::{Value, json};
 use super::tasks;
 use crate::{
     app::App,
-    describe,
     failure::{Code, Failure},
     ids::{self, Id},
     shown,
@@ -47,7 +47,7 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
 
 fn of_run(app: &App, reader: &SqliteReader, id: RunId) -> Result<Code, Failure> {
     let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
-    let names = Names { definition: describe::definition(reader, &row)?, row: &row };
+    let names = Names::read(reader, &row)?;
     let mut from = 0;
     loop {
         let entries = reader.journal(id, from, PAGE)?;
@@ -75,7 +75,7 @@ fn of_run(app: &App, reader: &SqliteReader, id: RunId) -> Result<Code, Failure> 
 
 /// The attempts of a step that did not succeed stand below its failure.
 fn failed_attempts(reader: &SqliteReader, event: &RunEvent) -> Result<Option<String>, Failure> {
-    let RunEvent::Stopping { task } = event else { return Ok(None) };
+    let RunEvent::ScopeFailed { task, .. } = event else { return Ok(None) };
     let mut text = String::new();
     for attempt in reader.attempts(*task)? {
         let span = shown::duration(attempt.ended_at.since(attempt.started_at));
@@ -84,40 +84,78 @@ fn failed_attempts(reader: &SqliteReader, event: &RunEvent) -> Result<Option<Str
     Ok(Some(text))
 }
 
+/// The paths of a run's steps.
 struct Names<'a> {
-    definition: Option<Definition>,
     row: &'a RunRow,
+    paths: HashMap<TaskId, String>,
+    scopes: HashMap<ScopeId, String>,
 }
 
-impl Names<'_> {
-    fn step(&self, scope: ScopeId, slot: Slot) -> String {
-        let root = self.definition.as_ref().map(|definition| definition.block(definition.root));
-        match root.filter(|root| scope == ScopeId::ROOT && (slot.0 as usize) < root.steps.len()) {
-            Some(root) => root.step(StepIx(slot.0)).name.to_string(),
-            None => format!("{}.{}", scope.0, slot.0),
+impl<'a> Names<'a> {
+    fn read(reader: &SqliteReader, row: &'a RunRow) -> Result<Names<'a>, Failure> {
+        let mut names = Names { row, paths: HashMap::new(), scopes: HashMap::new() };
+        let mut after = TaskId(0);
+        loop {
+            let page = reader.steps(row.id, after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(names) };
+            after = last.id;
+            for task in page {
+                let Some(origin) = task.origin else { continue };
+                names.scopes.insert(ScopeId::inner(origin.scope, origin.slot), origin.path.to_string());
+                names.paths.insert(task.id, origin.path.to_string());
+            }
+        }
+    }
+
+    fn of(&self, task: TaskId) -> String {
+        self.paths.get(&task).cloned().unwrap_or_else(|| task.to_string())
+    }
+
+    fn scope(&self, scope: ScopeId) -> String {
+        match scope {
+            ScopeId::ROOT => "the run".to_owned(),
+            ScopeId::ON_ERROR => "`on_error`".to_owned(),
+            ScopeId::ON_CANCEL => "`on_cancel`".to_owned(),
+            ScopeId::FINALLY => "`finally`".to_owned(),
+            inner => self.scopes.get(&inner).map_or_else(|| "a step".to_owned(), |path| format!("step {path}")),
         }
     }
 
     fn line(&self, event: &RunEvent) -> (Option<String>, String) {
+        let of_step = |task: TaskId, text: &str| {
+            let step = self.of(task);
+            let text = format!("step {step} {text}");
+            (Some(step), text)
+        };
         match event {
             RunEvent::Started { .. } => (None, format!("{} started: {}", self.row.id, self.row.workflow)),
-            RunEvent::StepStarted { scope, slot, task } => {
-                let step = self.step(*scope, *slot);
-                let text = format!("step {step} is ready ({task})");
-                (Some(step), text)
+            RunEvent::StepStarted { task, signal: Some(name), .. } => {
+                of_step(*task, &format!("waits for the signal {name} ({task})"))
             }
-            RunEvent::StepSkipped { scope, slot, reason, .. } => {
-                let step = self.step(*scope, *slot);
-                let text = format!("step {step} skipped: {}", reason.as_str());
-                (Some(step), text)
-            }
-            RunEvent::StepEnded { scope, slot, outcome } => {
-                let step = self.step(*scope, *slot);
+            RunEvent::StepStarted { task, .. } => of_step(*task, &format!("is ready ({task})")),
+            RunEvent::ScopeOpened { task, opening, .. } => of_step(
+                *task,
+                &match opening {
+                    Opening::Items { total } => format!("works on {}", shown::count(*total as usize, "item")),
+                    Opening::Turns => "takes turns".to_owned(),
+                    Opening::Block(_) => "begins its steps".to_owned(),
+                },
+            ),
+            RunEvent::StepSkipped { task, reason, .. } => of_step(*task, &format!("skipped: {}", reason.as_str())),
+            RunEvent::StepEnded { task, outcome, .. } => {
                 let outcome = serde_json::to_value(outcome).unwrap_or_default();
-                let text = format!("step {step} {}", outcome.as_str().unwrap_or("ended"));
-                (Some(step), text)
+                of_step(*task, outcome.as_str().unwrap_or("ended"))
             }
-            RunEvent::Stopping { task } => (None, format!("stopping: {task} failed")),
+            RunEvent::LoopEnded { scope } => (None, format!("{} has taken its last turn", self.scope(*scope))),
+            RunEvent::ScopeFailed { scope, task, .. } => {
+                (None, format!("{} fails: {} did not succeed", self.scope(*scope), self.of(*task)))
+            }
+            RunEvent::Failing { error } => (None, format!("fails at once: {error}")),
+            RunEvent::TailOpened { scope } => (None, format!("{} begins", self.scope(*scope))),
+            RunEvent::Paused { .. } => (None, "paused".to_owned()),
+            RunEvent::Resumed { .. } => (None, "goes on".to_owned()),
+            RunEvent::SignalKept { name } => (None, format!("the signal {name} came, and is kept")),
+            RunEvent::SignalTaken { name } => (None, format!("the signal {name} that was kept is taken")),
             RunEvent::CancelRequested { reason } => (None, format!("to be cancelled: {reason}")),
             RunEvent::Succeeded { .. } => (None, format!("{} succeeded", self.row.id)),
             RunEvent::Failed { error, .. } => (None, format!("{} failed: {error}", self.row.id)),

@@ -112,7 +112,7 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
         view.table()
     );
     match &view.row.status {
-        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason } => {
+        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
             text.push_str(&format!("\nreason: {reason}\n"))
         }
         RunStatus::Running => {

@@ -142,7 +142,11 @@ pub(super) static STEP: Table = Table {
         key("with", Shape::TemplateMap, "The input of the worker or workflow."),
         key("priority", PRIORITY, "-100 (last) to 100 (first); 0 unless given."),
         key("queue", Shape::Name, "The queue of its tasks."),
-        key("timeout", Shape::Duration, "How long one attempt may take."),
+        key(
+            "timeout",
+            Shape::Duration,
+            "How long one attempt may take; of a step without a worker, how long all of it.",
+        ),
         key("deadline", Shape::Duration, "How long all attempts together may take."),
         key("retry", Shape::Object(&RETRY), "When a failed attempt is tried again."),
         key("cache", Shape::Cache, "Whether an earlier answer to the same input may be taken, and how old."),

@@ -216,7 +216,8 @@ pub enum Timer {
 }
 
 /// What happens when nobody answered in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
     /// The step fails.
     #[default]

@@ -67,6 +67,10 @@ impl Parser<'_> {
         let branch = matches!(action, Action::Branch { .. });
         let condition_scope = if branch { scope } else { outer };
         let mut step = StepDef { action, ..self.blank(name, place.line) };
+        if !matches!(step.action, Action::Worker { .. }) {
+            // The default is about attempts, and only tasks have those.
+            step.timeout = None;
+        }
         let mut draft_needs = Vec::new();
         let mut handler = None;
         for (key, node) in &fields.found {

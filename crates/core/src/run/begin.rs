@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use super::{
+    ended::Ending,
+    event::{Outcome, RunEvent},
+    model::{Run, RunRejection},
+    scope::{Opening, Phase, ScopeId, ScopeKind, Slot},
+    verdict::{SkipReason, Verdict},
+};
 use crate::{
-    TaskError,
+    Name, TaskError,
     id::TaskId,
     mutant::{Mutant, planted},
-    run::{
-        event::{Outcome, RunEvent},
-        model::{Phase, Run, RunRejection, RunStatus, ScopeId, Slot},
-        verdict::{SkipReason, Verdict},
-    },
 };
 
 /// What the step is to do.
@@ -18,18 +20,24 @@ use crate::{
 pub enum Beginning {
     /// Run, on the input that was evaluated for it.
     Start,
+    /// Wait for something, for a signal when one is named.
+    Wait(Option<Name>),
+    /// Open a scope of its own.
+    Open(Opening),
+    /// Not begin: the `until` of its loop holds.
+    Enough,
     /// Be left out.
     Skip(SkipReason),
     /// Fail before it began: its condition or input could not be evaluated.
     Invalid(Arc<TaskError>),
 }
 
-/// Settles one step.
+/// Settles one slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeginStep {
     /// Where.
     pub scope: ScopeId,
-    /// Which step.
+    /// Which slot.
     pub slot: Slot,
     /// What it is to do.
     pub beginning: Beginning,
@@ -37,33 +45,38 @@ pub struct BeginStep {
     pub task: TaskId,
 }
 
-/// The row that must be made for a step.
+/// The row that must be made for a slot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepStart {
     /// A task that will be claimed.
     Task,
+    /// A row that waits for something other than a worker.
+    Waiting,
+    /// A row that waits for the scope it opened.
+    Opened(Opening),
     /// A row that only tells that the step was skipped.
     Skipped(SkipReason),
     /// A row that only tells why the step failed.
     Failed(Arc<TaskError>),
+    /// None.
+    Nothing,
 }
 
 impl BeginStep {
     /// The events and the row to make.
     ///
     /// # Errors
-    /// When the run no longer runs, or the step is not waiting to be begun (an evaluation that was repeated after a
-    /// crash or a conflict arrives twice).
+    /// When the run has ended, or the slot is not waiting to be begun (an evaluation that was repeated after a crash or a
+    /// conflict arrives twice; or its scope is being ended).
     pub fn decide(self, run: &Run) -> Result<(Vec<RunEvent>, StepStart), RunRejection> {
         let BeginStep { scope, slot, beginning, task } = self;
-        if !matches!(run.status, RunStatus::Running) {
+        if run.status.kind().is_terminal() {
             return Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() });
         }
         let state = run.slot(scope, slot);
         let phase = state.map_or(Phase::Skipped, |state| state.phase);
         let early = planted(Mutant::StartBeforeNeeds);
-        let waiting = matches!(phase, Phase::Pending | Phase::Queued) && (early || state.is_some_and(|s| s.unmet == 0));
-        if !waiting {
+        if !run.is_alive(scope, slot) || !(early || state.is_some_and(|state| state.unmet == 0)) {
             return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase });
         }
         // Its condition and input may have taken their time: what happened since then decides.
@@ -71,21 +84,47 @@ impl BeginStep {
             Verdict::Skip(reason) if !planted(Mutant::StaleVerdict) => Beginning::Skip(reason),
             _ => beginning,
         };
+        let started = |signal| RunEvent::StepStarted { scope, slot, task, signal };
         Ok(match beginning {
-            Beginning::Start => (vec![RunEvent::StepStarted { scope, slot, task }], StepStart::Task),
+            Beginning::Start => (vec![started(None)], StepStart::Task),
+            Beginning::Wait(signal) => (vec![started(signal)], StepStart::Waiting),
+            Beginning::Open(opening) => {
+                (vec![RunEvent::ScopeOpened { scope, slot, task, opening }], StepStart::Opened(opening))
+            }
+            Beginning::Enough => match run.scopes.get(&scope).map(|scope| &scope.kind) {
+                Some(ScopeKind::Turns(_)) => (vec![RunEvent::LoopEnded { scope }], StepStart::Nothing),
+                _ => return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase }),
+            },
             Beginning::Skip(reason) => {
                 (vec![RunEvent::StepSkipped { scope, slot, task, reason }], StepStart::Skipped(reason))
             }
             Beginning::Invalid(error) => {
-                let mut events = vec![
-                    RunEvent::StepStarted { scope, slot, task },
-                    RunEvent::StepEnded { scope, slot, outcome: Outcome::Failed },
-                ];
-                if run.stops_on_failure(scope, slot) {
-                    events.push(RunEvent::Stopping { task });
-                }
+                let outcome = Outcome::Failed;
+                let mut events = vec![started(None), RunEvent::StepEnded { scope, slot, task, outcome }];
+                events.extend(run.failure(&Ending { scope, slot, task, outcome }, Some(&error)));
                 (events, StepStart::Failed(error))
             }
         })
+    }
+}
+
+impl Run {
+    /// Takes back a slot that was taken up and cannot begin now, because the run is paused.
+    pub fn put_back(&mut self, id: ScopeId, slot: Slot) {
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        let Some(state) = scope.slot_mut(slot).filter(|state| state.phase == Phase::Queued) else { return };
+        state.phase = Phase::Pending;
+        match &mut scope.kind {
+            ScopeKind::Block(block) => {
+                block.busy = block.busy.saturating_sub(1);
+                self.push_ready(id, slot);
+            }
+            ScopeKind::Items(items) => {
+                items.open.remove(&slot.0);
+                items.gaps.push_front(slot.0);
+            }
+            ScopeKind::Turns(_) => {}
+        }
+        self.awake.insert(id);
     }
 }

@@ -1,31 +1,54 @@
-//! A run has nothing left to do.
+//! A run's own steps are over: what runs at the end, and the end itself.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
+use super::{
+    event::RunEvent,
+    model::{Run, RunRejection, RunStatus},
+    scope::ScopeId,
+};
 use crate::{
     TaskError,
-    run::{
-        event::RunEvent,
-        model::{Run, RunRejection, RunStatus, ScopeId},
-    },
+    id::TaskId,
+    mutant::{Mutant, planted},
     time::Timestamp,
 };
 
 /// What is left to be done once every step has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
+    /// Begin the steps of the run's `on_error`, `on_cancel` or `finally`.
+    Tail(ScopeId),
     /// Evaluate the definition's `outputs`, then finish.
     Outputs,
-    /// A step stopped it: finish with that step's error.
-    Stopped,
+    /// A step failed: finish with that step's error; with that of the status when no step is named.
+    Failed(Option<TaskId>),
     /// It was cancelled and its last task has ended: finish.
     Cancelled,
+}
+
+/// Begins the steps of the run's `on_error`, `on_cancel` or `finally`.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenTail(pub ScopeId);
+
+impl OpenTail {
+    /// They are opened.
+    ///
+    /// # Errors
+    /// When it is not their turn.
+    pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
+        if run.completion() == Some(Completion::Tail(self.0)) {
+            Ok(vec![RunEvent::TailOpened { scope: self.0 }])
+        } else {
+            Err(RunRejection::Unfinished(run.id))
+        }
+    }
 }
 
 /// Ends the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishRun {
-    /// Why it failed, when a step stopped it or its outputs could not be evaluated.
+    /// Why it failed, when a step made it fail or its outputs could not be evaluated.
     pub error: Option<Arc<TaskError>>,
 }
 
@@ -38,16 +61,21 @@ impl FinishRun {
         if run.status.kind().is_terminal() {
             return Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() });
         }
-        let completion = run.completion().ok_or(RunRejection::Unfinished(run.id))?;
-        Ok(vec![match (completion, self.error) {
-            (Completion::Cancelled, _) => RunEvent::Cancelled { at: now },
-            (_, Some(error)) => RunEvent::Failed { error, at: now },
-            (Completion::Stopped, None) => {
-                let error = TaskError::new(crate::Category::Internal, "a step failed");
-                RunEvent::Failed { error: Arc::new(error), at: now }
-            }
-            (Completion::Outputs, None) => RunEvent::Succeeded { at: now },
-        }])
+        let failed = |error| RunEvent::Failed { error, at: now };
+        let last = match run.completion() {
+            None | Some(Completion::Tail(_)) => return Err(RunRejection::Unfinished(run.id)),
+            Some(Completion::Cancelled) => RunEvent::Cancelled { at: now },
+            Some(Completion::Outputs) => match self.error {
+                Some(error) => failed(error),
+                None => RunEvent::Succeeded { at: now },
+            },
+            Some(Completion::Failed(_)) => match (&run.status, self.error) {
+                (RunStatus::Failing { error }, _) => failed(Arc::clone(error)),
+                (_, Some(error)) => failed(error),
+                (_, None) => failed(Arc::new(TaskError::new(crate::Category::Internal, "a step failed"))),
+            },
+        };
+        Ok(vec![last])
     }
 }
 
@@ -55,12 +83,54 @@ impl Run {
     /// What is left to be done, once every step has ended. Follows from the state alone, so a crash loses nothing.
     #[must_use]
     pub fn completion(&self) -> Option<Completion> {
-        let unfinished = self.scopes.get(&ScopeId::ROOT).map_or(0, |scope| scope.unfinished);
+        let ended = self.doomed.is_empty() || planted(Mutant::CancelLeavesTasks);
         match self.status {
-            RunStatus::Running if unfinished == 0 && self.stopped_by.is_some() => Some(Completion::Stopped),
-            RunStatus::Running if unfinished == 0 => Some(Completion::Outputs),
-            RunStatus::Cancelling { .. } if self.open_tasks == 0 => Some(Completion::Cancelled),
+            _ if !ended => None,
+            RunStatus::Running => {
+                let root = self.scopes.get(&ScopeId::ROOT).filter(|root| root.is_done())?;
+                let failed = root.failed_by;
+                let tails: &[ScopeId] =
+                    if failed.is_some() { &[ScopeId::ON_ERROR, ScopeId::FINALLY] } else { &[ScopeId::FINALLY] };
+                if let ControlFlow::Break(next) = self.tails(tails) {
+                    return next;
+                }
+                let finally = self.scopes.get(&ScopeId::FINALLY).and_then(|scope| scope.failed_by);
+                Some(match failed.or(finally) {
+                    None => Completion::Outputs,
+                    failed => Completion::Failed(failed),
+                })
+            }
+            RunStatus::Failing { .. } => match self.tails(&[ScopeId::ON_ERROR, ScopeId::FINALLY]) {
+                ControlFlow::Break(next) => next,
+                ControlFlow::Continue(()) => Some(Completion::Failed(None)),
+            },
+            RunStatus::Cancelling { hard, .. } => {
+                // `finally` may be under way, when the cancel came late: then nothing else is begun.
+                let late = self.scopes.contains_key(&ScopeId::FINALLY);
+                let tails: &[ScopeId] = match (hard, late) {
+                    (true, _) => &[],
+                    (false, true) => &[ScopeId::FINALLY],
+                    (false, false) => &[ScopeId::ON_CANCEL, ScopeId::FINALLY],
+                };
+                let tails = if planted(Mutant::FinallySkipped) { &[] } else { tails };
+                match self.tails(tails) {
+                    ControlFlow::Break(next) => next,
+                    ControlFlow::Continue(()) => Some(Completion::Cancelled),
+                }
+            }
             _ => None,
         }
+    }
+
+    /// The first of these blocks that was not opened or is not done.
+    fn tails(&self, tails: &[ScopeId]) -> ControlFlow<Option<Completion>> {
+        for tail in tails.iter().filter(|tail| self.tail_block(**tail).is_some()) {
+            match self.scopes.get(tail) {
+                None => return ControlFlow::Break(Some(Completion::Tail(*tail))),
+                Some(scope) if !scope.is_done() => return ControlFlow::Break(None),
+                Some(_) => {}
+            }
+        }
+        ControlFlow::Continue(())
     }
 }

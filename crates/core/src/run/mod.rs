@@ -1,32 +1,46 @@
 //! The run: one execution of a workflow, as a machine that knows of steps and nothing of queues, leases or attempts.
 //!
-//! | from \ input | begin step | task ended | last step ended | cancel | last open task ended |
-//! |---|---|---|---|---|---|
-//! | Running | Running | Running | Succeeded or Failed | Cancelling | - |
-//! | Cancelling | refused | Cancelling | - | refused | Cancelled |
-//! | Succeeded, Failed, Cancelled | refused | ignored | - | refused | - |
+//! | from \ input | begin step | task ended | all done | cancel | out of time, failed fast | last open task ended |
+//! |---|---|---|---|---|---|---|
+//! | Running | Running | Running | end part, then Succeeded or Failed | Cancelling | Failing | - |
+//! | Failing | end part only | Failing | - | Cancelling | ignored | end part, then Failed |
+//! | Cancelling | end part only | Cancelling | - | once more: also the end part | ignored | end part, then Cancelled |
+//! | Succeeded, Failed, Cancelled | refused | ignored | - | refused | ignored | - |
 //!
-//! A run is a tree of scopes. A scope has slots: the steps of a block. A slot is Pending until every step it needs has
-//! ended, then Queued, then it is begun (a task exists) or skipped, and it ends once. A scope is done when its count of
-//! unfinished slots reaches zero. Everything but the status is told by the rows of the run's tasks, so that recovery
-//! reads those ([`Run::rebuild`]) and the journal is there to be read by people and checked by tests.
+//! A run is a tree of scopes ([`Scope`]). A slot of a scope is a step, an item of a list or a turn of a loop. A step is
+//! Pending until every step it needs has ended, then Queued, then it is begun (a row exists) or skipped, and it ends once.
+//! A step that holds others has a row that waits until its inner scope is done. The end part is the run's
+//! `on_error` or `on_cancel`, then its `finally`. Everything but the status is told by the rows of the run's steps, so
+//! that recovery reads those ([`Run::rebuild`]) and the journal is there to be read by people and checked by tests.
 
 mod begin;
 mod cancel;
+mod close;
+mod doom;
+mod ended;
 mod event;
+mod evolve;
 mod finish;
 mod model;
+mod order;
+mod path;
+mod pause;
 mod ready;
 mod rebuild;
-mod task_ended;
+mod scope;
 mod verdict;
 
 pub use begin::{BeginStep, Beginning, StepStart};
 pub use cancel::CancelRun;
+pub use close::Closed;
+pub use doom::TimeOut;
+pub use ended::TaskEnded;
 pub use event::{Outcome, RunEvent};
-pub use finish::{Completion, FinishRun};
-pub use model::{Phase, Run, RunRejection, RunStatus, Scope, ScopeId, Slot, SlotState, StatusKind};
+pub use finish::{Completion, FinishRun, OpenTail};
+pub use model::{Doing, Parent, Rerun, Run, RunRejection, RunStatus, StatusKind};
+pub use order::{Parallel, Priority, Reaction, Sequential, StepOrder, built_in};
+pub use pause::{PauseRun, ResumeRun};
 pub use ready::NextStep;
 pub use rebuild::StepRow;
-pub use task_ended::TaskEnded;
+pub use scope::{BlockScope, ItemsScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState, TurnsScope};
 pub use verdict::{SkipReason, Verdict};

@@ -1,34 +1,22 @@
 //! What a run is made of.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    order::{self, StepOrder},
+    scope::{BlockScope, ItemsScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState, TurnsScope},
+};
 use crate::{
     Name, Payload, TaskError, TenantId,
-    definition::{BlockIx, Definition, StepDef, StepIx, Strategy},
+    definition::{Action, BlockIx, Definition, ForEach, OnError, Repeat, StepDef, StepIx, Strategy},
     id::{RunId, TaskId},
     time::Timestamp,
 };
-
-/// The number of a scope within its run; 0 is the outermost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ScopeId(pub u32);
-
-impl ScopeId {
-    /// The outermost scope.
-    pub const ROOT: ScopeId = ScopeId(0);
-}
-
-/// A place within a scope: the number of a step of its block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Slot(pub u32);
 
 /// One execution of a workflow.
 #[derive(Debug, Clone)]
@@ -51,20 +39,55 @@ pub struct Run {
     pub created_at: Timestamp,
     /// Where it stands.
     pub status: RunStatus,
-    /// The step whose failure stopped it, once there is one.
-    pub stopped_by: Option<TaskId>,
-    /// The scopes that are not done.
+    /// Since then nothing begins, until it is resumed.
+    pub paused: Option<Timestamp>,
+    /// Signals that came before a step waited for them, oldest first.
+    pub mailbox: VecDeque<(Name, Payload)>,
+    /// The run and the step that started it, when a step did.
+    pub parent: Option<Parent>,
+    /// How it came to be, when not by somebody's wish alone.
+    pub rerun: Option<Rerun>,
+    /// When it is out of time.
+    pub due_at: Option<Timestamp>,
+    /// The scopes under way.
     pub scopes: BTreeMap<ScopeId, Scope>,
-    /// Tasks that have not ended.
+    /// Rows of steps that have not ended.
     pub open_tasks: u32,
+    /// Open tasks that are to be cancelled.
+    pub doomed: BTreeSet<TaskId>,
+    /// Steps that wait for a signal, by its name.
+    pub waiting: BTreeMap<Name, BTreeSet<TaskId>>,
     /// The number of the next journal entry.
     pub seq: u64,
     /// Raised by every committed change.
     pub revision: u32,
-    /// Slots whose needs have all ended, in the order in which that happened.
-    pub(super) ready: VecDeque<(ScopeId, Slot)>,
-    /// Slots taken from `ready` and not begun yet.
-    pub(super) queued: u32,
+    pub(super) order: Arc<dyn StepOrder>,
+    /// Scopes in which something may begin.
+    pub(super) awake: BTreeSet<ScopeId>,
+    /// Scopes inside of steps that are done and were not taken up yet.
+    pub(super) done: BTreeSet<ScopeId>,
+    /// The number of the next slot that becomes ready.
+    pub(super) readied: u64,
+}
+
+/// What started a run that is a step of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// The step, when it waits for the end; none when it does not, and for a run started by another's end.
+    pub task: Option<TaskId>,
+    /// How many runs led to it: 1 for the child of a run that nobody's step started.
+    pub depth: u16,
+}
+
+/// A run that takes over results of an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rerun {
+    /// The earlier run.
+    pub of: RunId,
+    /// The step of the outermost block whose results, and those of everything that waits for it, are not taken over.
+    pub from: Option<Name>,
 }
 
 /// Where a run stands.
@@ -76,6 +99,13 @@ pub enum RunStatus {
     Cancelling {
         /// By whom or why.
         reason: Arc<str>,
+        /// Asked for twice: also the steps that run at the end are ended.
+        hard: bool,
+    },
+    /// It is about to fail at once: the open tasks are being ended.
+    Failing {
+        /// Why.
+        error: Arc<TaskError>,
     },
     /// Every step ended and none stopped it.
     Succeeded {
@@ -108,6 +138,7 @@ pub enum RunStatus {
 pub enum StatusKind {
     Running = 0,
     Cancelling = 1,
+    Failing = 2,
     Succeeded = 10,
     Failed = 11,
     Cancelled = 12,
@@ -115,8 +146,14 @@ pub enum StatusKind {
 
 impl StatusKind {
     /// Every kind.
-    pub const ALL: [StatusKind; 5] =
-        [StatusKind::Running, StatusKind::Cancelling, StatusKind::Succeeded, StatusKind::Failed, StatusKind::Cancelled];
+    pub const ALL: [StatusKind; 6] = [
+        StatusKind::Running,
+        StatusKind::Cancelling,
+        StatusKind::Failing,
+        StatusKind::Succeeded,
+        StatusKind::Failed,
+        StatusKind::Cancelled,
+    ];
 
     /// The kind with that number.
     #[must_use]
@@ -130,6 +167,7 @@ impl StatusKind {
         match self {
             StatusKind::Running => "running",
             StatusKind::Cancelling => "cancelling",
+            StatusKind::Failing => "failing",
             StatusKind::Succeeded => "succeeded",
             StatusKind::Failed => "failed",
             StatusKind::Cancelled => "cancelled",
@@ -150,6 +188,7 @@ impl RunStatus {
         match self {
             RunStatus::Running => StatusKind::Running,
             RunStatus::Cancelling { .. } => StatusKind::Cancelling,
+            RunStatus::Failing { .. } => StatusKind::Failing,
             RunStatus::Succeeded { .. } => StatusKind::Succeeded,
             RunStatus::Failed { .. } => StatusKind::Failed,
             RunStatus::Cancelled { .. } => StatusKind::Cancelled,
@@ -163,62 +202,8 @@ impl RunStatus {
             RunStatus::Succeeded { ended_at, .. }
             | RunStatus::Failed { ended_at, .. }
             | RunStatus::Cancelled { ended_at, .. } => Some(*ended_at),
-            RunStatus::Running | RunStatus::Cancelling { .. } => None,
+            RunStatus::Running | RunStatus::Cancelling { .. } | RunStatus::Failing { .. } => None,
         }
-    }
-}
-
-/// One level of a run: the steps of one block, under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// The slot of the enclosing scope that this one belongs to.
-    pub parent: Option<(ScopeId, Slot)>,
-    /// The block of the definition.
-    pub block: BlockIx,
-    /// The steps, by their number.
-    pub slots: Vec<SlotState>,
-    /// Slots that have not ended.
-    pub unfinished: u32,
-}
-
-/// One step, as its scope sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlotState {
-    /// How far it is.
-    pub phase: Phase,
-    /// Needed steps that have not ended.
-    pub unmet: u32,
-    /// Its task, once there is one.
-    pub task: Option<TaskId>,
-}
-
-/// How far a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Needs have not ended.
-    Pending,
-    /// Needs have ended; its condition and input are being evaluated.
-    Queued,
-    /// It has a task.
-    Open,
-    /// Ended well.
-    Succeeded,
-    /// Failed, and stopped the run.
-    Failed,
-    /// Failed, and `on_error: continue` lets the run go on.
-    Tolerated,
-    /// Ended by somebody.
-    Cancelled,
-    /// Kept from running.
-    Skipped,
-}
-
-impl Phase {
-    /// Nothing follows it.
-    #[must_use]
-    pub fn has_ended(self) -> bool {
-        !matches!(self, Phase::Pending | Phase::Queued | Phase::Open)
     }
 }
 
@@ -243,93 +228,191 @@ pub enum RunRejection {
         /// How far it is.
         phase: Phase,
     },
+    /// It is paused already, or not at all.
+    #[error("{run} is {}paused", if *.paused { "already " } else { "not " })]
+    Paused {
+        /// The run.
+        run: RunId,
+        /// Whether it is.
+        paused: bool,
+    },
     /// The run still has work to do.
     #[error("{0} has steps that have not ended")]
     Unfinished(RunId),
+}
+
+/// What a slot does, seen from its scope: a step with `for_each` works on items, an item of a step with `repeat` takes turns.
+#[derive(Debug, Clone, Copy)]
+pub enum Doing<'d> {
+    /// Works on the items of a list.
+    Items(&'d ForEach),
+    /// Takes turns.
+    Turns(&'d Repeat),
+    /// Does what the step is for.
+    Action(&'d Action),
 }
 
 impl Run {
     /// A run whose first steps are ready. The caller records [`crate::run::RunEvent::Started`].
     #[must_use]
     pub fn new(id: RunId, tenant: TenantId, version: i64, definition: Arc<Definition>, inputs: Payload) -> Run {
+        let strategy = definition.strategy.clone();
+        let order = order::built_in(&strategy).unwrap_or_else(|| Arc::new(order::Parallel));
+        let root = definition.root;
         let mut run = Run {
             id,
             tenant,
             workflow: definition.name.clone(),
             version,
-            strategy: definition.strategy.clone(),
+            strategy,
             inputs,
             created_at: Timestamp::default(),
             status: RunStatus::Running,
-            stopped_by: None,
+            paused: None,
+            mailbox: VecDeque::new(),
+            parent: None,
+            rerun: None,
+            due_at: None,
             scopes: BTreeMap::new(),
             open_tasks: 0,
+            doomed: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             seq: 0,
             revision: 0,
-            ready: VecDeque::new(),
-            queued: 0,
+            order,
+            awake: BTreeSet::new(),
+            done: BTreeSet::new(),
+            readied: 0,
             definition,
         };
-        let root = run.fresh_scope(None, run.definition.root);
-        run.scopes.insert(ScopeId::ROOT, root);
-        run.queue_roots(ScopeId::ROOT);
+        run.open_block(ScopeId::ROOT, None, root);
         run
     }
 
-    /// A scope none of whose steps has begun.
-    pub(super) fn fresh_scope(&self, parent: Option<(ScopeId, Slot)>, block: BlockIx) -> Scope {
-        let steps = &self.definition.block(block).steps;
-        let slots: Vec<SlotState> = steps
-            .iter()
-            .map(|step| SlotState { phase: Phase::Pending, unmet: step.needs.len() as u32, task: None })
-            .collect();
-        let unfinished = slots.len() as u32;
-        Scope { parent, block, slots, unfinished }
+    /// The same run, none of whose steps has begun, with another strategy.
+    #[must_use]
+    pub fn with_strategy(mut self, strategy: Strategy, order: Arc<dyn StepOrder>) -> Run {
+        (self.strategy, self.order) = (strategy, order);
+        let root = self.definition.root;
+        self.open_block(ScopeId::ROOT, None, root);
+        self
     }
 
-    /// Puts the steps that need nothing on the ready list.
-    pub(super) fn queue_roots(&mut self, id: ScopeId) {
-        let Some(scope) = self.scopes.get(&id) else { return };
-        for (number, slot) in scope.slots.iter().enumerate() {
-            if slot.phase == Phase::Pending && slot.unmet == 0 {
-                self.ready.push_back((id, Slot(number as u32)));
+    /// Opens a block none of whose steps has begun.
+    pub(super) fn open_block(&mut self, id: ScopeId, parent: Option<(ScopeId, Slot)>, block: BlockIx) {
+        let definition = Arc::clone(&self.definition);
+        let steps = &definition.block(block).steps;
+        let state = |step: &StepDef| {
+            // What handles failures is begun by them alone.
+            let phase = if step.is_handler { Phase::Skipped } else { Phase::Pending };
+            SlotState { phase, unmet: step.needs.len() as u32, task: None }
+        };
+        let slots: Vec<SlotState> = steps.iter().map(state).collect();
+        let unfinished = slots.iter().filter(|slot| slot.phase == Phase::Pending).count() as u32;
+        let kind = BlockScope { block, slots, handlers: BTreeMap::new(), unfinished, busy: 0, ready: BTreeMap::new() };
+        self.open_scope(id, parent, ScopeKind::Block(kind));
+        for (at, step) in steps.iter().enumerate() {
+            if step.needs.is_empty() && !step.is_handler {
+                self.push_ready(id, Slot(at as u32));
             }
         }
     }
 
-    /// The state of a step.
+    pub(super) fn open_scope(&mut self, id: ScopeId, parent: Option<(ScopeId, Slot)>, kind: ScopeKind) {
+        let outermost = match parent {
+            None => id,
+            Some((outer, _)) => self.scopes.get(&outer).map_or(ScopeId::ROOT, |scope| scope.outermost),
+        };
+        self.scopes.insert(id, Scope::new(parent, outermost, kind));
+        self.awake.insert(id);
+        self.note_done(id);
+    }
+
+    /// Opens what a slot holds.
+    pub(super) fn open_inner(&mut self, scope: ScopeId, slot: Slot, opening: Opening) {
+        let (id, parent) = (ScopeId::inner(scope, slot), Some((scope, slot)));
+        match opening {
+            Opening::Block(block) => self.open_block(id, parent, block),
+            Opening::Items { total } => {
+                self.open_scope(id, parent, ScopeKind::Items(ItemsScope { total, ..ItemsScope::default() }));
+            }
+            Opening::Turns => {
+                let turns = TurnsScope { turn: 0, state: SlotState::FRESH, last: None, over: false };
+                self.open_scope(id, parent, ScopeKind::Turns(turns));
+            }
+        }
+    }
+
+    /// Puts a step on the list of those that may begin.
+    pub(super) fn push_ready(&mut self, id: ScopeId, slot: Slot) {
+        let number = self.readied;
+        self.readied += 1;
+        let order = Arc::clone(&self.order);
+        let definition = Arc::clone(&self.definition);
+        let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
+        let steps = &definition.block(block.block).steps;
+        // A handler takes the turn of the step that failed.
+        let at = block.handled(slot).unwrap_or(slot);
+        let rank = steps.get(at.0 as usize).map_or(0, |step| order.rank(StepIx(at.0), step));
+        block.ready.insert((rank, number), slot);
+        self.awake.insert(id);
+    }
+
+    /// Notes a scope inside of a step that has nothing left to do.
+    pub(super) fn note_done(&mut self, id: ScopeId) {
+        if !id.is_outermost() && self.scopes.get(&id).is_some_and(Scope::is_done) {
+            self.done.insert(id);
+        }
+    }
+
+    /// The state of a slot.
     #[must_use]
     pub fn slot(&self, scope: ScopeId, slot: Slot) -> Option<&SlotState> {
-        self.scopes.get(&scope)?.slots.get(slot.0 as usize)
+        self.scopes.get(&scope)?.slot(slot)
     }
 
-    /// The definition of a step.
+    /// The definition of the step that a slot is, or is an item or turn of.
     #[must_use]
     pub fn step(&self, scope: ScopeId, slot: Slot) -> Option<&StepDef> {
-        let scope = self.scopes.get(&scope)?;
-        self.definition.block(scope.block).steps.get(StepIx(slot.0).0 as usize)
+        let (block, at) = self.step_place(scope, slot)?;
+        self.definition.block(block).steps.get(at.0 as usize)
     }
 
-    /// The path of a step as people write it: `route.summarize`.
+    /// Where the definition of a slot's step is.
     #[must_use]
-    pub fn path(&self, scope: ScopeId, slot: Slot) -> String {
-        let mut names = Vec::new();
-        let mut at = Some((scope, slot));
-        while let Some((scope, slot)) = at {
-            names.push(self.step(scope, slot).map_or("?", |step| step.name.as_str()));
-            at = self.scopes.get(&scope).and_then(|scope| scope.parent);
+    pub fn step_place(&self, scope: ScopeId, slot: Slot) -> Option<(BlockIx, StepIx)> {
+        let (mut scope, mut slot) = (self.scopes.get(&scope)?, slot);
+        loop {
+            match (&scope.kind, scope.parent) {
+                (ScopeKind::Block(block), _) => {
+                    let Some(failed) = block.handled(slot) else { return Some((block.block, StepIx(slot.0))) };
+                    let failed = self.definition.block(block.block).steps.get(failed.0 as usize)?;
+                    let OnError::Run(handler) = failed.on_error else { return None };
+                    return Some((block.block, handler));
+                }
+                (_, Some((outer, holder))) => (scope, slot) = (self.scopes.get(&outer)?, holder),
+                (_, None) => return None,
+            }
         }
-        let mut path = String::new();
-        for name in names.iter().rev() {
-            let _ = write!(path, "{}{name}", if path.is_empty() { "" } else { "." });
-        }
-        path
     }
 
-    /// The tasks that have not ended, at most `most` of them.
+    /// What a slot does.
     #[must_use]
-    pub fn open(&self, most: usize) -> Vec<TaskId> {
-        let slots = self.scopes.values().flat_map(|scope| &scope.slots);
-        slots.filter(|slot| slot.phase == Phase::Open).filter_map(|slot| slot.task).take(most).collect()
+    pub fn doing(&self, scope: ScopeId, slot: Slot) -> Option<Doing<'_>> {
+        let step = self.step(scope, slot)?;
+        let layer = &self.scopes.get(&scope)?.kind;
+        let items = step.for_each.as_ref().filter(|_| matches!(layer, ScopeKind::Block(_)));
+        let turns = step.repeat.as_ref().filter(|_| !matches!(layer, ScopeKind::Turns(_)));
+        Some(match (items, turns) {
+            (Some(items), _) => Doing::Items(items),
+            (None, Some(turns)) => Doing::Turns(turns),
+            (None, None) => Doing::Action(&step.action),
+        })
+    }
+
+    /// The task whose failure made the run's own steps fail.
+    #[must_use]
+    pub fn failed_by(&self) -> Option<TaskId> {
+        self.scopes.get(&ScopeId::ROOT)?.failed_by
     }
 }

@@ -1,67 +1,100 @@
 //! Which steps are to be settled next.
 
-use crate::{
-    definition::Strategy,
-    mutant::{Mutant, planted},
-    run::model::{Phase, Run, RunStatus, ScopeId, Slot},
-    run::verdict::Verdict,
+use std::sync::Arc;
+
+use super::{
+    model::Run,
+    scope::{Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
+    verdict::Verdict,
 };
 
-/// A step whose needs have ended, and what is to become of it.
+/// No list is worked on more widely than this, whatever its `max_parallel` says.
+const AT_ONCE_MAX: usize = 1_000;
+
+/// A slot whose needs have ended, and what is to become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextStep {
     /// Where.
     pub scope: ScopeId,
-    /// Which step.
+    /// Which slot.
     pub slot: Slot,
     /// Start or skip.
     pub verdict: Verdict,
 }
 
 impl Run {
-    /// Takes up to `most` steps off the ready list, for the caller to settle. What was taken and not begun is not
-    /// stored: after a crash it is on the list again.
+    /// Takes up to `most` slots that may begin, for the caller to settle. What was taken and not begun is not stored:
+    /// after a crash it may begin again.
     pub fn take_ready(&mut self, most: usize) -> Vec<NextStep> {
-        if !matches!(self.status, RunStatus::Running) {
-            return Vec::new();
-        }
         let mut next = Vec::new();
+        if self.paused.is_some() || self.status.kind().is_terminal() {
+            return next;
+        }
         while next.len() < most {
-            let Some(place) = self.next_place(&next) else { break };
-            let Some((scope, slot)) = self.ready.remove(place) else { break };
-            if let Some(state) = self.scopes.get_mut(&scope).and_then(|scope| scope.slots.get_mut(slot.0 as usize)) {
-                state.phase = Phase::Queued;
-                self.queued += 1;
+            let Some(scope) = self.awake.first().copied() else { break };
+            match self.pop(scope) {
+                Some(slot) => next.push(NextStep { scope, slot, verdict: self.verdict(scope, slot) }),
+                None => {
+                    self.awake.remove(&scope);
+                }
             }
-            next.push(NextStep { scope, slot, verdict: self.verdict(scope, slot) });
         }
         next
     }
 
-    /// Whether there are steps left to take.
+    /// Whether there may be slots left to take.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() && matches!(self.status, RunStatus::Running)
+        self.paused.is_none() && !self.awake.is_empty() && !self.status.kind().is_terminal()
     }
 
-    /// The place on the list of the step that the run's strategy puts next.
-    fn next_place(&self, taken: &[NextStep]) -> Option<usize> {
-        if self.ready.is_empty() {
+    /// The slot of the scope that the run's strategy puts next, taken up.
+    fn pop(&mut self, id: ScopeId) -> Option<Slot> {
+        let order = Arc::clone(&self.order);
+        let parallel = match self.scopes.get(&id) {
+            Some(Scope { kind: ScopeKind::Items(_), parent: Some((outer, slot)), .. }) => {
+                let list = self.step(*outer, *slot).and_then(|step| step.for_each.as_ref());
+                list.map_or(1, |list| list.max_parallel as usize).min(AT_ONCE_MAX)
+            }
+            _ => 1,
+        };
+        let scope = self.scopes.get_mut(&id)?;
+        if scope.dead || scope.closed {
             return None;
         }
-        match self.strategy {
-            Strategy::Parallel | Strategy::Custom(_) => Some(0),
-            Strategy::Sequential => {
-                let busy = self.open_tasks > 0 || self.queued > 0 || !taken.is_empty();
-                let busy = busy && !planted(Mutant::SequenceIgnored);
-                let first = self.ready.iter().enumerate().min_by_key(|(_, entry)| **entry).map(|(place, _)| place);
-                if busy { None } else { first }
+        match &mut scope.kind {
+            ScopeKind::Block(block) => {
+                if block.busy >= order.at_once() {
+                    return None;
+                }
+                let (_, slot) = block.ready.pop_first()?;
+                block.busy += 1;
+                if let Some(state) = scope.slot_mut(slot) {
+                    state.phase = Phase::Queued;
+                }
+                Some(slot)
             }
-            Strategy::Priority { .. } => {
-                let key = |&(scope, slot): &(ScopeId, Slot)| {
-                    (std::cmp::Reverse(self.step(scope, slot).map_or(0, |step| step.priority)), scope, slot)
+            ScopeKind::Items(items) => {
+                if scope.stopped || items.open.len() >= parallel {
+                    return None;
+                }
+                let slot = match items.gaps.pop_front() {
+                    Some(gap) => gap,
+                    None if items.next < items.total => {
+                        items.next += 1;
+                        items.next - 1
+                    }
+                    None => return None,
                 };
-                self.ready.iter().enumerate().min_by_key(|(_, entry)| key(entry)).map(|(place, _)| place)
+                items.open.insert(slot, SlotState::QUEUED);
+                Some(Slot(slot))
+            }
+            ScopeKind::Turns(turns) => {
+                if turns.over || turns.state.phase != Phase::Pending {
+                    return None;
+                }
+                turns.state.phase = Phase::Queued;
+                Some(Slot(turns.turn))
             }
         }
     }

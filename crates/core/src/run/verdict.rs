@@ -2,9 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    model::Run,
+    scope::{Phase, ScopeId, ScopeKind, Slot},
+};
 use crate::{
     definition::RunIf,
-    run::model::{Phase, Run, ScopeId, Slot},
+    mutant::{Mutant, planted},
 };
 
 /// What is to become of a step whose needs have ended.
@@ -50,28 +54,34 @@ impl SkipReason {
 }
 
 impl Run {
-    /// Looks at the step's needs, and at nothing else of the run but whether it was stopped.
+    /// Looks at the step's needs, and at nothing else of the run but whether its scope was stopped.
     #[must_use]
     pub fn verdict(&self, scope: ScopeId, slot: Slot) -> Verdict {
-        let (Some(step), Some(state)) = (self.step(scope, slot), self.scopes.get(&scope)) else {
-            return Verdict::Skip(SkipReason::RunStopped);
+        let Some(state) = self.scopes.get(&scope) else { return Verdict::Skip(SkipReason::RunStopped) };
+        let stopped = state.stopped && !planted(Mutant::StopIgnored);
+        let block = match &state.kind {
+            ScopeKind::Block(block) => block,
+            ScopeKind::Items(_) if stopped => return Verdict::Skip(SkipReason::RunStopped),
+            ScopeKind::Items(_) | ScopeKind::Turns(_) => return Verdict::Start,
         };
-        let phases = || step.needs.iter().filter_map(|need| state.slots.get(need.0 as usize)).map(|slot| slot.phase);
+        if block.handled(slot).is_some() {
+            return Verdict::Start;
+        }
+        let Some(step) = self.step(scope, slot) else { return Verdict::Skip(SkipReason::RunStopped) };
+        let phases = || step.needs.iter().filter_map(|need| block.slots.get(need.0 as usize)).map(|slot| slot.phase);
         let failed = phases().any(|phase| matches!(phase, Phase::Failed | Phase::Cancelled));
         let any_failed = failed || phases().any(|phase| phase == Phase::Tolerated);
-        let stopped = self.stopped_by.is_some() && !crate::mutant::planted(crate::mutant::Mutant::StopIgnored);
+        let none = step.needs.is_empty();
         match step.run_if {
             RunIf::Always => Verdict::Start,
             RunIf::Failure if any_failed => Verdict::Start,
             RunIf::Failure => Verdict::Skip(SkipReason::NothingFailed),
             _ if stopped && !failed => Verdict::Skip(SkipReason::RunStopped),
-            RunIf::AnySuccess if step.needs.is_empty() || phases().any(|phase| phase == Phase::Succeeded) => {
-                Verdict::Start
-            }
+            RunIf::AnySuccess if none || phases().any(|phase| phase == Phase::Succeeded) => Verdict::Start,
             RunIf::AnySuccess => Verdict::Skip(SkipReason::NothingSucceeded),
             RunIf::Success if failed => Verdict::Skip(SkipReason::NeedFailed),
-            RunIf::Success if !step.needs.is_empty() && phases().all(|phase| phase == Phase::Skipped) => {
-                if crate::mutant::planted(crate::mutant::Mutant::SkipStartsAnyway) {
+            RunIf::Success if !none && phases().all(|phase| phase == Phase::Skipped) => {
+                if planted(Mutant::SkipStartsAnyway) {
                     return Verdict::Start;
                 }
                 Verdict::Skip(SkipReason::NeedsSkipped)

@@ -1,18 +1,19 @@
 //! The task: one piece of work, durable from the moment it is acknowledged.
 //!
-//! | from \ command | claim | succeed | fail, may retry | fail, over | release, void | cancel | wake (due) | expire | hold | lift | park |
-//! |---|---|---|---|---|---|---|---|---|---|---|---|
-//! | Scheduled | - | - | - | - | - | Cancelled | Ready | Failed | - | - | - |
-//! | Ready | Running | - | - | - | - | Cancelled | - | Failed | Held | - | Parked |
-//! | Running | - | Succeeded | Retrying | Failed | Ready | Cancelled | - | Failed | - | - | Parked |
-//! | Retrying | - | - | - | - | - | Cancelled | Ready | Failed | - | - | - |
-//! | Held | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - |
-//! | Parked | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - |
-//! | Succeeded, Failed, Cancelled, Skipped | - | - | - | - | - | - | - | - | - | - | - |
+//! | from \ command | claim | succeed | fail, may retry | fail, over | release, void | cancel | wake (due) | expire | hold | lift | park | resolve |
+//! |---|---|---|---|---|---|---|---|---|---|---|---|---|
+//! | Scheduled | - | - | - | - | - | Cancelled | Ready | Failed | - | - | - | - |
+//! | Ready | Running | - | - | - | - | Cancelled | - | Failed | Held | - | Parked | - |
+//! | Running | - | Succeeded | Retrying | Failed | Ready | Cancelled | - | Failed | - | - | Parked | - |
+//! | Retrying | - | - | - | - | - | Cancelled | Ready | Failed | - | - | - | - |
+//! | Held | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - | - |
+//! | Parked | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - | - |
+//! | Waiting | - | - | - | - | - | Cancelled | Succeeded or Failed | Failed | - | - | - | Succeeded or Failed |
+//! | Succeeded, Failed, Cancelled, Skipped | - | - | - | - | - | - | - | - | - | - | - | - |
 //!
 //! A report (succeed, fail, release) carries its lease, and counts only while that lease is the recorded one: anything
 //! else is `lease_lost` and changes nothing. Only a dead task (Failed) may be retried by hand, which makes it Ready.
-//! A step that waits for its own inner steps, a timer or a signal is Waiting: it is ended by its run, never claimed.
+//! A step that waits for the steps inside of it, another run, a time, a signal or a person is Waiting: never claimed.
 
 mod cancel;
 mod claim;
@@ -23,6 +24,7 @@ mod hold;
 mod model;
 mod rank;
 mod release;
+mod resolve;
 mod submit;
 mod succeed;
 mod wake;
@@ -36,6 +38,7 @@ pub use hold::{Hold, Lift, Park};
 pub use model::{HoldReason, Lease, Origin, Policy, Rejection, Report, StateKind, Task, TaskState, WaitFor};
 pub use rank::{Ageing, Rank};
 pub use release::{Release, Void};
+pub use resolve::{Elapse, Resolve};
 pub use submit::{NewTask, Submit};
 pub use succeed::Succeed;
 pub use wake::{RetryByHand, Wake};

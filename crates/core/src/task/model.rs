@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Name, Payload, TaskError, TenantId,
+    definition::OnTimeout,
     id::{RunId, TaskId},
     money::Money,
     retry::RetryPolicy,
-    run::{ScopeId, Slot},
+    run::{Opening, ScopeId, Slot},
     task::rank::Rank,
     time::{DurationMs, Timestamp},
     worker::Provenance,
@@ -51,14 +52,16 @@ pub struct Task {
 }
 
 /// The step of a run that a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The run.
     pub run: RunId,
     /// The scope within the run.
     pub scope: ScopeId,
-    /// The place within the scope: a step of its block, or an item of its fan-out.
+    /// The place within the scope: a step of its block, an item of its list or a turn of its loop.
     pub slot: Slot,
+    /// The same as people write it: `classify[17].score`.
+    pub path: Arc<str>,
 }
 
 /// Retry rules and time limits, fixed at submission and shared by tasks that were submitted alike.
@@ -293,10 +296,48 @@ impl HoldReason {
 }
 
 /// What a waiting step waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WaitFor {
-    /// Its own inner steps, which are counted in that scope.
-    Scope(ScopeId),
+    /// The steps, items or turns inside of it.
+    Scope(Opening),
+    /// The end of that run, which it started.
+    Run(RunId),
+    /// A time.
+    Timer {
+        /// That time.
+        until: Timestamp,
+    },
+    /// A signal to its run.
+    Signal {
+        /// The name of the signal.
+        name: Name,
+        /// How long at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What happens then.
+        on_timeout: OnTimeout,
+    },
+    /// A person who says yes or no to its input.
+    Approval {
+        /// How long at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What happens then.
+        on_timeout: OnTimeout,
+    },
+}
+
+impl WaitFor {
+    /// When it has waited long enough.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            WaitFor::Timer { until } => Some(*until),
+            WaitFor::Signal { until, .. } | WaitFor::Approval { until, .. } => *until,
+            WaitFor::Scope(_) | WaitFor::Run(_) => None,
+        }
+    }
 }
 
 /// Why a command was refused. Nothing has changed then.
@@ -352,6 +393,10 @@ impl Task {
             }
             TaskState::Running(_) => deadline,
             TaskState::Ready { .. } | TaskState::Held { .. } | TaskState::Parked { .. } => limit,
+            TaskState::Waiting(ref wait) => match (deadline, wait.until()) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
             _ => None,
         }
     }

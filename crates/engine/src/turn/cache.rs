@@ -3,15 +3,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kapelle_core::{
-    Category, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
+    Category, Name, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
     expr::Shared,
-    run::Run,
+    run::{Run, ScopeId},
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
 
+use super::command::NewPayload;
 use crate::{
-    evaluate::{Resolve, TaskValue},
+    evaluate::{BYTES_MAX, Resolve, TaskValue},
     id_map::IdMap,
 };
 
@@ -147,6 +148,27 @@ impl Resolve for Cache {
             }
             _ => Some(Ok(TaskValue::of(task, Shared::null()))),
         }
+    }
+
+    fn input(&self, _tenant: TenantId, id: TaskId) -> Option<Result<Shared, TaskError>> {
+        self.payload(&Cache::task(self, id)?.input)
+    }
+
+    fn scope(
+        &self,
+        _run: RunId,
+        _scope: ScopeId,
+        _show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
+    ) -> Option<Result<(), TaskError>> {
+        None
+    }
+
+    fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>> {
+        (json.len() <= BYTES_MAX).then(|| Ok(NewPayload::Bytes(Arc::from(json))))
+    }
+
+    fn admit(&self, _workflow: &Name, _inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+        None
     }
 
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>> {

@@ -12,7 +12,7 @@ use super::{
     effect::{Dispatch, Effect},
     lanes::{lane_of, serves},
     tasks::silent,
-    turns::Turns,
+    turns::{CHILDREN_MAX, Turns},
 };
 use crate::error::EngineError;
 
@@ -67,7 +67,14 @@ impl Turns {
                 && let Some(task) = self.cache.task(place.1)
                 && matches!(task.state, TaskState::Ready { .. })
             {
-                return Ok(Some(task.clone()));
+                let task = task.clone();
+                if self.hold_paused(&task)? {
+                    if self.scratch.held >= CHILDREN_MAX {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                return Ok(Some(task));
             }
         }
     }
@@ -93,10 +100,7 @@ impl Turns {
 
     fn dispatch(&mut self, task: &Task, event: &TaskEvent) {
         let TaskEvent::Claimed(lease) = event else { return };
-        let step = task.origin.map(|origin| {
-            let path = self.cache.run(origin.run).map(|run| run.path(origin.scope, origin.slot));
-            (origin.run, path.unwrap_or_default())
-        });
+        let step = task.origin.as_ref().map(|origin| (origin.run, origin.path.to_string()));
         self.notify_claimed(task, lease);
         self.scratch.effects.push(Effect::Dispatch(Dispatch {
             task: task.id,

@@ -7,7 +7,7 @@ use kapelle_core::{
     definition::{Definition, Strategy},
     payload::INLINE_MAX,
     retry::RetryPolicy,
-    run::{ScopeId, Slot},
+    run::{Rerun, ScopeId, Slot, StepOrder},
     task::{Lease, Report},
     worker::{Provenance, WorkerSpec},
 };
@@ -27,10 +27,28 @@ pub struct Input {
     pub command: Command,
 }
 
-/// What is known of workers where the loop runs.
+/// What is known of workers, workflows and strategies where the loop runs.
 pub trait Directory: Send + Sync {
     /// The worker of that name, when it is registered in this process.
     fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>>;
+
+    /// The workflow of that name as it is to be run now; without one the newest stored version is.
+    fn workflow(&self, _name: &Name) -> Option<VersionRef> {
+        None
+    }
+
+    /// The strategy that was registered under that name.
+    fn order(&self, _name: &Name) -> Option<Arc<dyn StepOrder>> {
+        None
+    }
+
+    /// The inputs of a workflow that a step wants to start, checked, with defaults filled in.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Result<serde_json::Value, TaskError> {
+        Ok(inputs)
+    }
 }
 
 /// JSON that has not been stored yet.
@@ -144,6 +162,8 @@ pub struct NewRun {
     pub inputs: NewPayload,
     /// In which order its ready steps start; as the definition says when none is given.
     pub strategy: Option<Strategy>,
+    /// The earlier run whose results it takes over.
+    pub rerun: Option<Rerun>,
 }
 
 /// What a worker reports of an attempt.
@@ -236,6 +256,45 @@ pub enum Command {
         slot: Slot,
         /// What came out.
         evaluated: Evaluated,
+    },
+    /// The output of a scope that is done has been put together.
+    CloseScope {
+        /// The run.
+        run: RunId,
+        /// Which scope.
+        scope: ScopeId,
+        /// What came out.
+        evaluated: Evaluated,
+    },
+    /// Begin nothing of a run until it is resumed.
+    PauseRun {
+        /// Which.
+        run: RunId,
+    },
+    /// Go on with a run that was paused.
+    ResumeRun {
+        /// Which.
+        run: RunId,
+    },
+    /// Send a signal to a run: to the step that waits for it, or to the first that will.
+    Signal {
+        /// Which.
+        run: RunId,
+        /// The name of the signal.
+        name: Name,
+        /// What it carries.
+        payload: NewPayload,
+    },
+    /// Answer a step that waits for a person.
+    Approve {
+        /// Which.
+        task: TaskId,
+        /// Yes or no.
+        approved: bool,
+        /// The output of the step when the answer is yes.
+        answer: NewPayload,
+        /// Why the step fails when the answer is no.
+        why: Arc<str>,
     },
     /// The outputs of a run have been evaluated.
     FinishRun {

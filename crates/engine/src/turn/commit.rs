@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kapelle_core::{
     mutant::{Mutant, planted},
-    task::{StateKind, TaskState},
+    run::Opening,
+    task::{StateKind, TaskState, WaitFor},
 };
 use kapelle_store::{Commit, StoreError};
 
@@ -42,6 +43,8 @@ impl Turns {
             let keep = match task.state {
                 TaskState::Running(_) => true,
                 TaskState::Ready { rank } => self.lanes.holds(&lane_of(&task), &(rank, id)),
+                // The lists of fan-outs under way: each of their items looks at them.
+                TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
                 _ => false,
             };
             if kind != StateKind::Running {
@@ -76,6 +79,7 @@ impl Turns {
             let needed = match task.state {
                 TaskState::Running(_) => true,
                 TaskState::Ready { rank } => self.lanes.holds(&lane_of(task), &(rank, id)),
+                TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
                 _ => false,
             };
             if !needed {

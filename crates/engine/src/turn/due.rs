@@ -1,6 +1,6 @@
 //! Times that have come.
 
-use kapelle_core::task::{Expire, Wake};
+use kapelle_core::task::{Elapse, Expire, Wake};
 use kapelle_store::StoreError;
 
 use super::turns::Turns;
@@ -24,10 +24,17 @@ impl Turns {
                 continue;
             }
             let Some(task) = self.cache.task(id) else { continue };
-            let decided = Expire.decide(task, now).or_else(|_| Wake { ageing: self.options.ageing }.decide(task, now));
+            let wake = Wake { ageing: self.options.ageing };
+            let decided = Expire.decide(task, now).or_else(|_| Elapse.decide(task, now));
+            let decided = decided.or_else(|_| wake.decide(task, now));
             if let Ok(event) = decided {
                 self.change(id, &event)?;
             }
+        }
+        let runs = self.store.due_runs(now, DUE_MAX)?;
+        self.scratch.more_due |= runs.len() == DUE_MAX as usize;
+        for id in runs {
+            self.time_out(id)?;
         }
         Ok(())
     }

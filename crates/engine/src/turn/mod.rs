@@ -6,15 +6,19 @@
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
 mod cache;
+mod children;
 mod claim;
 mod command;
 mod commit;
+mod control;
 mod due;
 mod effect;
 mod lanes;
 mod limits;
 mod recover;
+mod rerun;
 mod runs;
+mod settle;
 mod steps;
 mod tasks;
 mod turns;

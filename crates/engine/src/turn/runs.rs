@@ -1,28 +1,24 @@
-//! Commands to runs, and what is to be done for a run before its turn ends.
+//! Runs come into being and into memory.
 
 use std::sync::Arc;
 
 use kapelle_core::{
-    RunId, TaskError, TenantId,
-    definition::Definition,
+    RunId, TenantId, Timestamp,
+    definition::{Definition, Strategy},
     mutant::{Mutant, planted},
-    run::{BeginStep, Beginning, CancelRun, Completion, FinishRun, Run, RunEvent, RunStatus, TaskEnded, Verdict},
-    task::{Task, TaskState},
+    run::{Run, RunEvent, StepOrder, TaskEnded, built_in},
+    task::Task,
 };
 use kapelle_store::{IdKind, KeyReply, RunRow, StoreError, VersionRow};
 
 use super::{
     cache::Key,
     command::{NewRun, Reply, VersionRef},
-    effect::Effect,
-    turns::{CHILDREN_MAX, Turns},
+    turns::Turns,
 };
-use crate::{
-    error::EngineError,
-    evaluate::{Evaluated, Evaluation},
-};
+use crate::error::EngineError;
 
-type Answer = Result<Result<Reply, EngineError>, StoreError>;
+pub(super) type Answer = Result<Result<Reply, EngineError>, StoreError>;
 
 impl Turns {
     pub(super) fn start_run(&mut self, tenant: TenantId, new: &NewRun, key: Option<&Key>) -> Answer {
@@ -39,22 +35,45 @@ impl Turns {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
+        let strategy = new.strategy.clone().unwrap_or_else(|| definition.strategy.clone());
+        let Some(order) = self.order(&strategy) else { return Ok(Err(no_strategy(&strategy))) };
         let id = RunId(self.store.ids(IdKind::Run, 1)?);
         let inputs = self.place(&new.inputs)?;
-        let now = self.scratch.now;
-        let mut run = Run::new(id, tenant, version, definition, inputs);
-        run.strategy = new.strategy.clone().unwrap_or(run.strategy);
-        self.cache.insert_run(run);
-        self.record(id, &RunEvent::Started { version, at: now });
-        self.scratch.touched.insert(id);
+        let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
+        run.rerun = new.rerun.clone();
+        self.begin_run(run);
         if let Some(key) = key {
             self.remember_key(tenant, key, KeyReply::Run(id));
         }
         Ok(Ok(Reply::Run { run: id, repeated: false }))
     }
 
+    /// Takes a new run into the turn.
+    pub(super) fn begin_run(&mut self, mut run: Run) {
+        let (id, version, now) = (run.id, run.version, self.scratch.now);
+        run.due_at = run.definition.timeout.map(|timeout| now + timeout);
+        self.note_run_due(run.due_at);
+        self.cache.insert_run(run);
+        self.record(id, &RunEvent::Started { version, at: now });
+        self.scratch.touched.insert(id);
+    }
+
+    pub(super) fn note_run_due(&mut self, due: Option<Timestamp>) {
+        if let Some(due) = due {
+            self.next_due = Some(self.next_due.map_or(due, |known| known.min(due)));
+        }
+    }
+
+    /// The order of a strategy; none when nobody registered it.
+    pub(super) fn order(&self, strategy: &Strategy) -> Option<Arc<dyn StepOrder>> {
+        match strategy {
+            Strategy::Custom(name) => self.directory.order(name),
+            known => built_in(known),
+        }
+    }
+
     /// The definition to run and the key of its version, which is made when the text is new.
-    fn version(
+    pub(super) fn version(
         &mut self,
         tenant: TenantId,
         wanted: &VersionRef,
@@ -119,8 +138,15 @@ impl Turns {
             Ok(definition) => definition,
             Err(error) => return Ok(Err(EngineError::Definition { run: id, message: error.to_string() })),
         };
-        let mut run = from_row(row, definition);
+        let Some(order) = self.order(&row.strategy) else {
+            return Ok(Err(EngineError::Definition { run: id, message: no_strategy(&row.strategy).to_string() }));
+        };
+        let mut run = from_row(row, definition, order);
         run.rebuild(&steps);
+        // What was held by a pause that is over has to be let go, should that have been cut short.
+        if run.paused.is_none() && !self.store.held_steps(id, 1)?.is_empty() {
+            self.lifting.insert(id);
+        }
         self.cache.runs.insert(id, run);
         self.scratch.loaded_runs.push(id);
         Ok(Ok(()))
@@ -133,30 +159,16 @@ impl Turns {
         self.cache.evolve_run(id, event, now);
     }
 
-    pub(super) fn cancel_run(&mut self, id: RunId, reason: &Arc<str>) -> Answer {
-        if let Err(error) = self.load_run(id)? {
-            return Ok(Err(error));
-        }
-        let Some(run) = self.cache.run(id) else { return Ok(Err(EngineError::NoSuchRun(id))) };
-        match (CancelRun { reason: Arc::clone(reason) }).decide(run) {
-            Ok(events) => {
-                events.iter().for_each(|event| self.record(id, event));
-                self.scratch.touched.insert(id);
-                Ok(Ok(Reply::Done))
-            }
-            Err(rejection) => Ok(Err(rejection.into())),
-        }
-    }
-
     /// A task of a run has ended.
     pub(super) fn step_ended(&mut self, id: RunId, ended: TaskEnded, task: &Task) -> Result<(), StoreError> {
         if self.load_run(id)?.is_err() {
             return Ok(());
         }
         let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let (scope, slot) = (ended.scope, ended.slot);
         match ended.decide(run) {
             Ok(events) => {
-                self.notify_ended(id, ended, task);
+                self.notify_ended(id, (scope, slot), task);
                 events.iter().for_each(|event| self.record(id, event));
             }
             // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.
@@ -167,167 +179,28 @@ impl Turns {
         }
         Ok(())
     }
-
-    /// Looks at every run that the turn touched: starts what is ready, ends what is done.
-    pub(super) fn settle_runs(&mut self) -> Result<(), StoreError> {
-        while let Some(id) = self.scratch.touched.pop_first() {
-            if self.load_run(id)?.is_ok() {
-                self.settle(id)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, id: RunId) -> Result<(), StoreError> {
-        let mut left = CHILDREN_MAX;
-        loop {
-            let next = self.cache.run_mut(id).map(|run| run.take_ready(left)).unwrap_or_default();
-            if next.is_empty() {
-                break;
-            }
-            left = left.saturating_sub(next.len());
-            for step in next {
-                match step.verdict {
-                    Verdict::Skip(reason) => {
-                        self.settle_step(id, (step.scope, step.slot), Beginning::Skip(reason), None)?;
-                    }
-                    Verdict::Start => self.evaluate_step(id, step.scope, step.slot)?,
-                }
-            }
-        }
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if run.has_ready() && left == 0 {
-            self.scratch.more.insert(id);
-        }
-        if matches!(run.status, RunStatus::Cancelling { .. }) {
-            self.cancel_tasks(id)?;
-        }
-        self.complete(id)
-    }
-
-    /// Cancels the open tasks of a run that is being cancelled, a bounded number a turn.
-    fn cancel_tasks(&mut self, id: RunId) -> Result<(), StoreError> {
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        if planted(Mutant::CancelLeavesTasks) {
-            return Ok(());
-        }
-        let open = run.open(CHILDREN_MAX);
-        let reason: Arc<str> = Arc::from("its run was cancelled");
-        for task in &open {
-            let _ = self.cancel(*task, &reason)?;
-        }
-        // Every cancelled task touched the run again; what is left is done in the next turn.
-        self.scratch.touched.remove(&id);
-        if self.cache.run(id).is_some_and(|run| run.open_tasks > 0) && open.len() == CHILDREN_MAX {
-            self.scratch.more.insert(id);
-        }
-        Ok(())
-    }
-
-    /// Ends a run that has nothing left to do.
-    fn complete(&mut self, id: RunId) -> Result<(), StoreError> {
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        match run.completion() {
-            None => Ok(()),
-            Some(Completion::Cancelled) => self.finish_with(id, Evaluated::Nothing),
-            Some(Completion::Stopped) => {
-                let error = self.stopping_error(id)?;
-                self.finish_with(id, Evaluated::Invalid(error))
-            }
-            Some(Completion::Outputs) => {
-                let evaluation = Evaluation::outputs(run);
-                match evaluation {
-                    None => self.finish_with(id, Evaluated::Nothing),
-                    Some(evaluation) => match evaluation.evaluate(&self.cache) {
-                        Some(evaluated) => self.finish_with(id, evaluated),
-                        None => {
-                            self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
-                            Ok(())
-                        }
-                    },
-                }
-            }
-        }
-    }
-
-    /// The error of the step that stopped the run, with the step's path.
-    fn stopping_error(&mut self, id: RunId) -> Result<Arc<TaskError>, StoreError> {
-        let stopped_by = self.cache.run(id).and_then(|run| run.stopped_by);
-        let mut error = TaskError::new(kapelle_core::Category::Internal, "a step failed");
-        let Some(task) = stopped_by else { return Ok(Arc::new(error)) };
-        if self.load(task)?
-            && let (Some(task), Some(run)) = (self.cache.task(task), self.cache.run(id))
-        {
-            let path = task.origin.map(|origin| run.path(origin.scope, origin.slot)).unwrap_or_default();
-            error = match &task.state {
-                TaskState::Failed { error, .. } => {
-                    TaskError { message: format!("step `{path}` failed: {}", error.message), ..(**error).clone() }
-                }
-                _ => TaskError::new(kapelle_core::Category::Cancelled, format!("step `{path}` was cancelled")),
-            };
-        }
-        Ok(Arc::new(error))
-    }
-
-    /// The outputs of a run have been evaluated on the pool.
-    pub(super) fn finish(&mut self, id: RunId, evaluated: &Evaluated) -> Answer {
-        if let Err(error) = self.load_run(id)? {
-            return Ok(Err(error));
-        }
-        let finished = self.cache.run(id).is_none_or(|run| run.completion() != Some(Completion::Outputs));
-        if !finished {
-            self.finish_with(id, evaluated.clone())?;
-        }
-        Ok(Ok(Reply::Done))
-    }
-
-    fn finish_with(&mut self, id: RunId, evaluated: Evaluated) -> Result<(), StoreError> {
-        let error = match &evaluated {
-            Evaluated::Invalid(error) => Some(Arc::clone(error)),
-            _ => None,
-        };
-        let outputs = match &evaluated {
-            Evaluated::Value(payload) => self.place(payload)?,
-            _ => kapelle_core::Payload::None,
-        };
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        let Ok(events) = (FinishRun { error }).decide(run, self.scratch.now) else { return Ok(()) };
-        events.iter().for_each(|event| self.record(id, event));
-        if let Some(run) = self.cache.change_run(id)
-            && let RunStatus::Succeeded { outputs: place, .. } = &mut run.status
-        {
-            *place = outputs;
-        }
-        Ok(())
-    }
-
-    /// Settles one step: its row, its events.
-    pub(super) fn settle_step(
-        &mut self,
-        id: RunId,
-        (scope, slot): super::steps::Place,
-        beginning: Beginning,
-        input: Option<&super::NewPayload>,
-    ) -> Result<(), StoreError> {
-        let task = kapelle_core::TaskId(self.store.ids(IdKind::Task, 1)?);
-        let begin = BeginStep { scope, slot, beginning, task };
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        let Ok((events, start)) = begin.decide(run) else { return Ok(()) };
-        let input = input.filter(|_| start == kapelle_core::run::StepStart::Task);
-        self.make_row(id, (scope, slot), task, start, input)?;
-        events.iter().for_each(|event| self.record(id, event));
-        Ok(())
-    }
 }
 
 /// A run as its row has it, none of its steps begun.
-fn from_row(row: RunRow, definition: Arc<Definition>) -> Run {
-    let mut run = Run::new(row.id, row.tenant, row.version, definition, row.inputs);
+fn from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>) -> Run {
+    let run = Run::new(row.id, row.tenant, row.version, definition, row.inputs);
+    let mut run = run.with_strategy(row.strategy, order);
     run.created_at = row.created_at;
-    run.strategy = row.strategy;
     run.status = row.status;
-    run.stopped_by = row.stopped_by;
+    run.paused = row.paused;
+    run.mailbox = row.mailbox;
+    run.parent = row.parent;
+    run.rerun = row.rerun;
+    run.due_at = row.due_at;
     run.seq = row.seq;
     run.revision = row.revision;
     run
+}
+
+fn no_strategy(strategy: &Strategy) -> EngineError {
+    let name = if let Strategy::Custom(name) = strategy { name.as_str() } else { "" };
+    let known = Strategy::NAMES.join(", ");
+    EngineError::InvalidInput(format!(
+        "there is no strategy `{name}`: there are {known}, and those that were registered"
+    ))
 }

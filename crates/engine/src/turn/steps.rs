@@ -3,31 +3,38 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Name, RunId, TaskId, Timestamp,
-    definition::{Action, StepDef},
-    run::{Beginning, ScopeId, SkipReason, Slot, StepStart},
-    task::{NewTask, Origin, Policy, Submit, Task, TaskState},
+    Category, Name, RunId, TaskError, TaskId, Timestamp,
+    definition::{Action, BlockIx, StepDef, Wait, WaitFor as Target},
+    run::{BeginStep, Beginning, Doing, Opening, Parent, Run, ScopeId, SkipReason, Slot, StepStart},
+    task::{NewTask, Origin, Policy, Submit, Task, TaskState, WaitFor},
     worker::WorkerSpec,
 };
-use kapelle_store::StoreError;
+use kapelle_store::{IdKind, StoreError};
 
 use super::{
     command::{NewPayload, Reply},
     effect::Effect,
+    runs::Answer,
     turns::Turns,
 };
-use crate::{
-    error::EngineError,
-    evaluate::{Evaluated, Evaluation},
-};
+use crate::evaluate::{Evaluated, Evaluation};
 
-/// A step of a run.
+/// A slot of a run.
 pub(super) type Place = (ScopeId, Slot);
+
+/// What rows of steps that are not tasks have in the place of a worker's name. No worker can be called that.
+mod kind {
+    pub const STEPS: &str = "(steps)";
+    pub const ITEMS: &str = "(for_each)";
+    pub const TURNS: &str = "(repeat)";
+    pub const WAIT: &str = "(wait)";
+    pub const WORKFLOW: &str = "(workflow)";
+}
 
 impl Turns {
     /// Evaluates a step here when everything it refers to is at hand and small, otherwise on the pool.
     pub(super) fn evaluate_step(&mut self, id: RunId, scope: ScopeId, slot: Slot) -> Result<(), StoreError> {
-        let Some(evaluation) = self.cache.run(id).and_then(|run| Evaluation::step(run, scope, slot)) else {
+        let Some(evaluation) = self.cache.run(id).and_then(|run| Evaluation::begin(run, scope, slot)) else {
             return Ok(());
         };
         match evaluation.evaluate(&self.cache) {
@@ -40,44 +47,148 @@ impl Turns {
     }
 
     /// A step has been evaluated on the pool.
-    pub(super) fn begin(
-        &mut self,
-        id: RunId,
-        place: Place,
-        evaluated: &Evaluated,
-    ) -> Result<Result<Reply, EngineError>, StoreError> {
+    pub(super) fn begin(&mut self, id: RunId, place: Place, evaluated: &Evaluated) -> Answer {
         if let Err(error) = self.load_run(id)? {
             return Ok(Err(error));
         }
-        self.begin_evaluated(id, place, evaluated)?;
         self.scratch.touched.insert(id);
+        if self.cache.run(id).is_some_and(|run| run.paused.is_some()) {
+            if let Some(run) = self.cache.run_mut(id) {
+                run.put_back(place.0, place.1);
+            }
+            return Ok(Ok(Reply::Done));
+        }
+        self.begin_evaluated(id, place, evaluated)?;
         Ok(Ok(Reply::Done))
     }
 
     fn begin_evaluated(&mut self, id: RunId, place: Place, evaluated: &Evaluated) -> Result<(), StoreError> {
-        match evaluated {
-            Evaluated::Value(input) => self.settle_step(id, place, Beginning::Start, Some(input)),
-            Evaluated::Nothing => self.settle_step(id, place, Beginning::Skip(SkipReason::Condition), None),
-            Evaluated::Invalid(error) => self.settle_step(id, place, Beginning::Invalid(Arc::clone(error)), None),
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let now = self.scratch.now;
+        let (beginning, input) = match evaluated {
+            Evaluated::Value(input) => match run.doing(place.0, place.1) {
+                Some(Doing::Action(Action::Workflow { workflow, wait, .. })) => {
+                    let (workflow, wait) = (workflow.clone(), *wait);
+                    return self.begin_child(id, place, (&workflow, wait), input);
+                }
+                Some(Doing::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
+                _ => (Beginning::Start, Some(input)),
+            },
+            Evaluated::Items { list, total } => (Beginning::Open(Opening::Items { total: *total }), Some(list)),
+            Evaluated::Open => (opening(run, place, true), None),
+            Evaluated::Otherwise => (opening(run, place, false), None),
+            Evaluated::After(time) => {
+                let wait = WaitFor::Timer { until: now + *time };
+                return self.settle_with(id, place, Beginning::Wait(None), None, Some(wait)).map(|_| ());
+            }
+            Evaluated::Enough => (Beginning::Enough, None),
+            Evaluated::Nothing => (Beginning::Skip(SkipReason::Condition), None),
+            Evaluated::Invalid(error) => (Beginning::Invalid(Arc::clone(error)), None),
+        };
+        self.settle_step(id, place, beginning, input)
+    }
+
+    /// Settles one slot: its row, its events.
+    pub(super) fn settle_step(
+        &mut self,
+        id: RunId,
+        place: Place,
+        beginning: Beginning,
+        input: Option<&NewPayload>,
+    ) -> Result<(), StoreError> {
+        let wait = match self.cache.run(id).and_then(|run| run.doing(place.0, place.1)) {
+            Some(Doing::Action(Action::Wait(wait))) => wait_for(wait, self.scratch.now),
+            _ => None,
+        };
+        let signal = match &beginning {
+            Beginning::Wait(Some(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let Some(task) = self.settle_with(id, place, beginning, input, wait)? else { return Ok(()) };
+        match signal {
+            Some(name) => self.take_signal(id, &name, task),
+            None => Ok(()),
         }
     }
 
-    /// The row of a step that was begun, left out, or failed before it began.
-    pub(super) fn make_row(
+    /// The same for a step that waits for what is given. The answer is the row that waits or runs.
+    fn settle_with(
+        &mut self,
+        id: RunId,
+        place: Place,
+        beginning: Beginning,
+        input: Option<&NewPayload>,
+        wait: Option<WaitFor>,
+    ) -> Result<Option<TaskId>, StoreError> {
+        let task = TaskId(self.store.ids(IdKind::Task, 1)?);
+        let begin = BeginStep { scope: place.0, slot: place.1, beginning, task };
+        let Some(run) = self.cache.run(id) else { return Ok(None) };
+        let Ok((events, start)) = begin.decide(run) else { return Ok(None) };
+        let open = matches!(start, StepStart::Task | StepStart::Waiting | StepStart::Opened(_));
+        let ended = self.make_row(id, place, task, (start, wait), input.filter(|_| open))?;
+        events.iter().for_each(|event| self.record(id, event));
+        if let Some(ended) = ended {
+            self.reused(id, place, &ended)?;
+            return Ok(None);
+        }
+        Ok(open.then_some(task))
+    }
+
+    /// A step that starts a run, and waits for its end or not.
+    fn begin_child(
+        &mut self,
+        id: RunId,
+        place: Place,
+        (workflow, wait): (&Name, bool),
+        inputs: &NewPayload,
+    ) -> Result<(), StoreError> {
+        let child = match self.child_run(id, None, workflow, inputs)? {
+            Ok(child) => child,
+            Err(error) => return self.settle_step(id, place, Beginning::Invalid(error), None),
+        };
+        let waits = WaitFor::Run(child.id);
+        let Some(task) = self.settle_with(id, place, Beginning::Wait(None), Some(inputs), Some(waits))? else {
+            return Ok(());
+        };
+        let (number, mut child) = (child.id, child);
+        if let Some(Parent { task: waiting, .. }) = &mut child.parent {
+            *waiting = wait.then_some(task);
+        }
+        self.begin_run(child);
+        if wait {
+            return Ok(());
+        }
+        let output = serde_json::to_vec(&serde_json::json!({ "run": number.to_string() })).unwrap_or_default();
+        self.resolve(task, Ok(kapelle_core::Payload::Inline(Arc::from(output))))
+    }
+
+    /// The row of a slot that was begun, left out, or failed before it began. A row that ended at once, because its result
+    /// was taken over from an earlier run, is the answer.
+    fn make_row(
         &mut self,
         run: RunId,
         (scope, slot): Place,
         id: TaskId,
-        start: StepStart,
+        (start, wait): (StepStart, Option<WaitFor>),
         input: Option<&NewPayload>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Task>, StoreError> {
+        if start == StepStart::Nothing {
+            return Ok(None);
+        }
+        let earlier = match (&start, &wait) {
+            (StepStart::Task, _) | (StepStart::Waiting, Some(WaitFor::Signal { .. } | WaitFor::Approval { .. })) => {
+                self.earlier_result(run, (scope, slot), input)?
+            }
+            _ => None,
+        };
         let input = input.map_or(Ok(kapelle_core::Payload::None), |input| self.place(input))?;
         let now = self.scratch.now;
-        let Some(run) = self.cache.run(run) else { return Ok(()) };
-        let Some(step) = run.step(scope, slot) else { return Ok(()) };
-        let worker = worker_of(step);
+        let Some(run) = self.cache.run(run) else { return Ok(None) };
+        let (Some(step), Some(doing)) = (run.step(scope, slot), run.doing(scope, slot)) else { return Ok(None) };
+        let worker = worker_of(doing);
         let spec = self.directory.local(&worker);
         let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
+        let path = Arc::from(run.path(scope, slot));
         let new = NewTask {
             tenant: run.tenant,
             queue: queue.unwrap_or_else(|| Name::new("default")),
@@ -85,13 +196,23 @@ impl Turns {
             priority: i16::try_from(step.priority.clamp(-100, 100)).unwrap_or(0),
             key: None,
             input,
-            origin: Some(Origin { run: run.id, scope, slot }),
-            policy: Arc::new(policy(step, spec.as_deref(), now)),
+            origin: Some(Origin { run: run.id, scope, slot, path }),
+            policy: Arc::new(policy(step, doing, spec.as_deref(), now)),
             not_before: None,
         };
         let mut task = Submit { id, task: new, ageing: self.options.ageing }.decide(now);
+        if let Some(state) = earlier {
+            task.state = state;
+            self.insert_ended(task.clone());
+            return Ok(Some(task));
+        }
         match start {
             StepStart::Task => self.insert(task),
+            StepStart::Opened(opening) => self.insert_waiting(task, WaitFor::Scope(opening)),
+            StepStart::Waiting => {
+                let until = wait.unwrap_or(WaitFor::Timer { until: now });
+                self.insert_waiting(task, until);
+            }
             StepStart::Skipped(reason) => {
                 task.state = TaskState::Skipped { reason: Arc::from(reason.as_str()), ended_at: now };
                 self.insert_ended(task);
@@ -101,8 +222,13 @@ impl Turns {
                 self.notify_failed_early(&task);
                 self.insert_ended(task);
             }
+            StepStart::Nothing => {}
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn insert_waiting(&mut self, task: Task, wait: WaitFor) {
+        self.insert(Task { state: TaskState::Waiting(wait), ..task });
     }
 
     fn insert_ended(&mut self, task: Task) {
@@ -112,20 +238,69 @@ impl Turns {
     }
 }
 
-/// The worker that a step names. Steps of other kinds are refused before a run starts.
-fn worker_of(step: &StepDef) -> Name {
-    match &step.action {
-        Action::Worker { worker, .. } => worker.clone(),
-        _ => Name::new("none"),
+/// The scope that a slot opens; of a branch the one that its condition chose. A step that waits for a signal waits.
+fn opening(run: &Run, (scope, slot): Place, holds: bool) -> Beginning {
+    let block = |block: BlockIx| Beginning::Open(Opening::Block(block));
+    match run.doing(scope, slot) {
+        Some(Doing::Turns(_)) => Beginning::Open(Opening::Turns),
+        Some(Doing::Action(Action::Steps(inner))) => block(*inner),
+        Some(Doing::Action(Action::Branch { then, .. })) if holds => block(*then),
+        Some(Doing::Action(Action::Branch { otherwise: Some(otherwise), .. })) => block(*otherwise),
+        Some(Doing::Action(Action::Wait(Wait { target: Target::Signal(name), .. }))) => {
+            Beginning::Wait(Some(name.clone()))
+        }
+        _ => Beginning::Skip(SkipReason::Condition),
     }
 }
 
-fn policy(step: &StepDef, spec: Option<&WorkerSpec>, now: Timestamp) -> Policy {
-    Policy {
-        retry: step.retry.clone().or_else(|| spec.and_then(|spec| spec.retry.clone())).unwrap_or_default(),
-        timeout: step.timeout.or_else(|| spec.and_then(|spec| spec.timeout)),
-        deadline: step.deadline.map(|span| now + span),
-        expires: None,
-        max_cost: spec.and_then(|spec| spec.max_cost),
+fn wait_for(wait: &Wait, now: Timestamp) -> Option<WaitFor> {
+    let until = wait.timeout.map(|timeout| now + timeout);
+    match &wait.target {
+        Target::Signal(name) => Some(WaitFor::Signal { name: name.clone(), until, on_timeout: wait.on_timeout }),
+        Target::Approval(_) => Some(WaitFor::Approval { until, on_timeout: wait.on_timeout }),
+        Target::Timer(_) => None,
+    }
+}
+
+fn worker_of(doing: Doing<'_>) -> Name {
+    match doing {
+        Doing::Items(_) => Name::new(kind::ITEMS),
+        Doing::Turns(_) => Name::new(kind::TURNS),
+        Doing::Action(Action::Worker { worker, .. }) => worker.clone(),
+        Doing::Action(Action::Workflow { .. }) => Name::new(kind::WORKFLOW),
+        Doing::Action(Action::Wait(_)) => Name::new(kind::WAIT),
+        Doing::Action(Action::Steps(_) | Action::Branch { .. }) => Name::new(kind::STEPS),
+    }
+}
+
+/// Rules and limits of a row. The `timeout` of a step that is no task ends it whatever is inside of it.
+fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Timestamp) -> Policy {
+    match doing {
+        Doing::Items(_) | Doing::Turns(_) => Policy::default(),
+        Doing::Action(Action::Worker { .. }) => Policy {
+            retry: step.retry.clone().or_else(|| spec.and_then(|spec| spec.retry.clone())).unwrap_or_default(),
+            timeout: step.timeout.or_else(|| spec.and_then(|spec| spec.timeout)),
+            deadline: step.deadline.map(|span| now + span),
+            expires: None,
+            max_cost: spec.and_then(|spec| spec.max_cost),
+        },
+        Doing::Action(_) => Policy { deadline: step.timeout.map(|span| now + span), ..Policy::default() },
+    }
+}
+
+/// Why a step did not end well, as those outside of it are told: a step that holds others has the error of the one in it.
+pub(super) fn step_error(task: &Task) -> Option<Arc<TaskError>> {
+    let path = task.origin.as_ref().map_or("?", |origin| &origin.path);
+    let held = [kind::STEPS, kind::ITEMS, kind::TURNS].contains(&task.worker.as_str());
+    match &task.state {
+        TaskState::Failed { error, .. } if held && error.message.starts_with("step `") => Some(Arc::clone(error)),
+        TaskState::Failed { error, .. } => {
+            let message = format!("step `{path}` failed: {}", error.message);
+            Some(Arc::new(TaskError { message, ..(**error).clone() }))
+        }
+        TaskState::Cancelled { .. } => {
+            Some(Arc::new(TaskError::new(Category::Cancelled, format!("step `{path}` was cancelled"))))
+        }
+        _ => None,
     }
 }

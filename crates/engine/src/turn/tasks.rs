@@ -8,7 +8,7 @@ use kapelle_core::{
     run::{Outcome, TaskEnded},
     task::{
         Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent,
-        TaskState,
+        TaskState, WaitFor,
     },
     worker::WorkerSpec,
 };
@@ -19,6 +19,7 @@ use super::{
     command::{Reply, Reported, SubmitTask},
     effect::Effect,
     lanes::lane_of,
+    steps::step_error,
     turns::Turns,
 };
 use crate::error::EngineError;
@@ -214,6 +215,7 @@ impl Turns {
     /// Applies an event to a task in memory and follows it up: its place in the order, its slot, its run.
     pub(super) fn change(&mut self, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
         let Some(before) = self.cache.task(id) else { return Ok(()) };
+        let left = matches!(before.state, TaskState::Waiting(WaitFor::Run(_))).then(|| before.clone());
         let was_running_here = matches!(before.state, TaskState::Running(lease) if lease.host == 0);
         if let TaskState::Ready { rank } = before.state {
             let lane = lane_of(before);
@@ -221,7 +223,7 @@ impl Turns {
         }
         self.scratch.due_changed |= before.due_at().is_some();
         let Some(task) = self.cache.evolve_task(id, event) else { return Ok(()) };
-        let (kind, origin) = (task.state.kind(), task.origin);
+        let (kind, origin) = (task.state.kind(), task.origin.clone());
         if was_running_here && kind != StateKind::Running {
             self.limits.give_back(id);
             let reported = matches!(event, TaskEvent::Succeeded { .. } | TaskEvent::WillRetry { .. });
@@ -234,13 +236,17 @@ impl Turns {
         if kind == StateKind::Ready && !planted(Mutant::LostReady) {
             self.offer(&task);
         }
+        if let Some(before) = left.filter(|_| kind != StateKind::Succeeded) {
+            self.leave_child(&before)?;
+        }
         if let (true, Some(origin)) = (kind.is_terminal(), origin) {
             let outcome = match kind {
                 StateKind::Succeeded => Outcome::Succeeded,
                 StateKind::Cancelled => Outcome::Cancelled,
                 _ => Outcome::Failed,
             };
-            let ended = TaskEnded { scope: origin.scope, slot: origin.slot, task: id, outcome };
+            let error = step_error(&task);
+            let ended = TaskEnded { scope: origin.scope, slot: origin.slot, task: id, outcome, error };
             self.step_ended(origin.run, ended, &task)?;
         }
         Ok(())

@@ -44,6 +44,8 @@ pub struct Turns {
     /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
     pub(super) leases: IdMap<TaskId, (u32, u64)>,
     pub(super) next_due: Option<Timestamp>,
+    /// Runs that go on after a pause, some of whose steps may still be held.
+    pub(super) lifting: BTreeSet<RunId>,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
     /// Nothing new starts here.
@@ -68,6 +70,8 @@ pub(super) struct Scratch {
     pub(super) loaded: Vec<TaskId>,
     /// Runs that were read from the store.
     pub(super) loaded_runs: Vec<RunId>,
+    /// Steps that were held because their runs are paused.
+    pub(super) held: usize,
     /// Something in memory was found to be behind the store.
     pub(super) stale: bool,
 }
@@ -105,6 +109,7 @@ impl Turns {
             definitions: HashMap::new(),
             leases: IdMap::default(),
             next_due: None,
+            lifting: BTreeSet::new(),
             scratch: Scratch::default(),
             watched: Arc::default(),
             draining: false,
@@ -167,7 +172,12 @@ impl Turns {
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
             Command::RetryByHand { task } => self.retry_by_hand(*task),
             Command::BeginStep { run, scope, slot, evaluated } => self.begin(*run, (*scope, *slot), evaluated),
+            Command::CloseScope { run, scope, evaluated } => self.close(*run, *scope, evaluated),
             Command::FinishRun { run, evaluated } => self.finish(*run, evaluated),
+            Command::PauseRun { run } => self.pause_run(*run),
+            Command::ResumeRun { run } => self.resume_run(*run),
+            Command::Signal { run, name, payload } => self.signal(*run, name, payload),
+            Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
             Command::LimitQueue { queue, slots, paused } => {
                 let limit = self.limits.queue(queue);
                 limit.slots = slots.unwrap_or(limit.slots);

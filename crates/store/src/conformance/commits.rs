@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Name, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp,
-    run::{RunStatus, ScopeId, Slot, StepRow},
+    Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, Timestamp,
+    run::{Parent, RunStatus, ScopeId, Slot, StepRow},
     task::{Attempt, Origin, StateKind, Task, TaskState},
 };
 
@@ -51,7 +51,7 @@ fn every_field_of_a_task_reads_back(mut rig: Rig) {
         worker: Name::new("summarizer"),
         priority: -100,
         key: Some(Name::new("cust-7")),
-        origin: Some(Origin { run: RunId(7), scope: ScopeId(2), slot: Slot(u32::MAX) }),
+        origin: Some(Origin { run: RunId(7), scope: ScopeId(2), slot: Slot(u32::MAX), path: Arc::from("a[3].b") }),
         policy: policy(),
         epoch: u32::MAX,
         failures: 4,
@@ -72,7 +72,9 @@ fn every_status_of_a_run_reads_back(mut rig: Rig) {
     let inline = Payload::Inline(Arc::from(&b"[]"[..]));
     let statuses = [
         RunStatus::Running,
-        RunStatus::Cancelling { reason: Arc::clone(&reason) },
+        RunStatus::Cancelling { reason: Arc::clone(&reason), hard: false },
+        RunStatus::Cancelling { reason: Arc::clone(&reason), hard: true },
+        RunStatus::Failing { error: Arc::new(TaskError::new(kapelle_core::Category::Timeout, "slow")) },
         RunStatus::Succeeded { outputs: inline.clone(), ended_at: at },
         RunStatus::Failed { error: error("no"), ended_at: at },
         RunStatus::Cancelled { reason, ended_at: at },
@@ -82,7 +84,9 @@ fn every_status_of_a_run_reads_back(mut rig: Rig) {
         let mut run = run(n as i64 + 1, 1);
         run.inputs = inline.clone();
         rig.done(&Batch { runs: vec![RunWrite { run: &run, expected: None }], ..Batch::default() });
-        (run.status, run.revision, run.seq, run.stopped_by) = (status, 1, 12, Some(TaskId(3)));
+        (run.status, run.revision, run.seq, run.paused) = (status, 1, 12, Some(Timestamp(3)));
+        run.mailbox.push_back((Name::new("go"), Payload::Inline(Arc::from(&b"{}"[..]))));
+        run.parent = Some(Parent { run: RunId(4), task: Some(TaskId(9)), depth: 1 });
         rig.done(&Batch { runs: vec![RunWrite { run: &run, expected: Some(0) }], ..Batch::default() });
         let expected = RunRow::from(&run);
         assert_eq!(rig.store.run(run.id).unwrap().unwrap(), (expected.clone(), vec![]));
@@ -191,8 +195,14 @@ fn a_step_cannot_be_started_twice(mut rig: Rig) {
     let (a, b) = (step(5, 1, 2), step(6, 1, 2));
     let tasks = [&a, &b].map(|task| TaskWrite { task, expected: None }).to_vec();
     assert_eq!(rig.store.commit(&Batch { tasks, ..Batch::default() }).unwrap(), conflict(&[6], &[1], false));
-    let row =
-        |slot, task| StepRow { scope: ScopeId::ROOT, slot: Slot(slot), task: TaskId(task), state: StateKind::Ready };
+    let row = |slot, task| StepRow {
+        scope: ScopeId::ROOT,
+        slot: Slot(slot),
+        task: TaskId(task),
+        state: StateKind::Ready,
+        opened: None,
+        signal: None,
+    };
     assert_eq!(rig.store.run(RunId(1)).unwrap().unwrap().1, [row(0, 1), row(1, 2)]);
 }
 

@@ -7,7 +7,7 @@ use kapelle_core::{
     definition::{Definition, Strategy},
     failure::Category,
     money::Money,
-    run::{Run, RunStatus, ScopeId, Slot},
+    run::{Opening, Run, RunStatus, ScopeId, Slot},
     task::{HoldReason, Lease, Origin, Policy, Task, TaskState, WaitFor},
     worker::Provenance,
 };
@@ -44,7 +44,10 @@ pub(super) fn in_state(id: i64, state: TaskState) -> Task {
 
 /// A step of run 1.
 pub(super) fn step(id: i64, run: i64, slot: u32) -> Task {
-    Task { origin: Some(Origin { run: RunId(run), scope: ScopeId::ROOT, slot: Slot(slot) }), ..task(id) }
+    Task {
+        origin: Some(Origin { run: RunId(run), scope: ScopeId::ROOT, slot: Slot(slot), path: Arc::from("s") }),
+        ..task(id)
+    }
 }
 
 pub(super) fn ready(id: i64, rank: i64) -> Task {
@@ -69,6 +72,7 @@ pub(super) fn error(message: &str) -> Arc<TaskError> {
 /// One state of every kind, with every field set to something that a mix-up would show.
 pub(super) fn every_state() -> Vec<TaskState> {
     let provenance = Arc::new(Provenance {
+        reused: Some("task_3".to_owned()),
         provider: Some("openai".to_owned()),
         model: Some("small".to_owned()),
         degraded: Some("no OPENAI_API_KEY".to_owned()),
@@ -87,7 +91,9 @@ pub(super) fn every_state() -> Vec<TaskState> {
         TaskState::Held { reason: HoldReason::KeyLimit, rank: i64::MIN },
         TaskState::Held { reason: HoldReason::RunPaused, rank: i64::MAX },
         TaskState::Parked { rank: 8, needs: Money(u64::MAX) },
-        TaskState::Waiting(WaitFor::Scope(ScopeId(u32::MAX))),
+        TaskState::Waiting(WaitFor::Scope(Opening::Items { total: u32::MAX })),
+        TaskState::Waiting(WaitFor::Run(RunId(4))),
+        TaskState::Waiting(WaitFor::Timer { until: Timestamp(70) }),
         TaskState::Succeeded {
             output: Payload::Inline(Arc::from(&b""[..])),
             provenance,
@@ -163,7 +169,8 @@ pub(super) fn ended(mut run: Run, at: i64) -> Run {
 }
 
 pub(super) fn entry(run: i64, seq: u64) -> JournalEntry {
-    let event = kapelle_core::run::RunEvent::StepStarted { scope: ScopeId::ROOT, slot: Slot(0), task: TaskId(1) };
+    let event =
+        kapelle_core::run::RunEvent::StepStarted { scope: ScopeId::ROOT, slot: Slot(0), task: TaskId(1), signal: None };
     JournalEntry { run: RunId(run), seq, at: NOW, event }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Name, RunId, TaskId, TenantId, Timestamp,
-    run::{Outcome, RunEvent, ScopeId, SkipReason, Slot},
+    definition::BlockIx,
+    run::{Opening, Outcome, RunEvent, ScopeId, SkipReason, Slot},
     task::Attempt,
 };
 
@@ -93,10 +94,15 @@ fn a_journal_is_dense_and_reads_back(mut rig: Rig) {
     let (scope, slot, task, at) = (ScopeId(1), Slot(2), TaskId(3), NOW);
     let events = [
         RunEvent::Started { version: 1, at },
-        RunEvent::StepStarted { scope, slot, task },
+        RunEvent::StepStarted { scope, slot, task, signal: Some(Name::new("go")) },
+        RunEvent::ScopeOpened { scope, slot, task, opening: Opening::Block(BlockIx(3)) },
         RunEvent::StepSkipped { scope, slot, task, reason: SkipReason::Condition },
-        RunEvent::StepEnded { scope, slot, outcome: Outcome::Failed },
-        RunEvent::Stopping { task },
+        RunEvent::StepEnded { scope, slot, task, outcome: Outcome::Failed },
+        RunEvent::ScopeFailed { scope, task, stops: true },
+        RunEvent::LoopEnded { scope },
+        RunEvent::TailOpened { scope },
+        RunEvent::Paused { at },
+        RunEvent::Resumed { at },
         RunEvent::CancelRequested { reason: Arc::from("by hand") },
         RunEvent::Succeeded { at },
         RunEvent::Failed { error: error("no"), at },

@@ -125,7 +125,12 @@ impl Made {
     fn push(&mut self, write: &Write) {
         match *write {
             Write::NewTask { id, tenant, words, key, step, state } => {
-                let origin = step.map(|(run, slot)| Origin { run: RunId(run), scope: ScopeId::ROOT, slot: Slot(slot) });
+                let origin = step.map(|(run, slot)| Origin {
+                    run: RunId(run),
+                    scope: ScopeId::ROOT,
+                    slot: Slot(slot),
+                    path: Arc::from("s"),
+                });
                 let input = if id % 3 == 0 { row(id / 3) } else { Payload::None };
                 let (queue, worker) = (Name::new(WORDS[words.0]), Name::new(WORDS[words.1]));
                 let key = key.map(|key| Name::new(WORDS[key]));
@@ -150,7 +155,7 @@ impl Made {
                 let (reason, ended_at) = (Arc::from("r"), Timestamp(at));
                 run.revision = expected + 1;
                 run.status = match status {
-                    0 => RunStatus::Cancelling { reason },
+                    0 => RunStatus::Cancelling { reason, hard: false },
                     1 => RunStatus::Succeeded { outputs: row(1 + at % 4), ended_at },
                     2 => RunStatus::Failed { error: error("e"), ended_at },
                     _ => RunStatus::Cancelled { reason, ended_at },

@@ -126,7 +126,7 @@ impl State {
         });
         for write in batch.tasks.iter().filter(|write| write.expected.is_none()) {
             whole &= payload_is_there(&write.task.input);
-            whole &= write.task.origin.is_none_or(|origin| run_is_there(origin.run));
+            whole &= write.task.origin.as_ref().is_none_or(|origin| run_is_there(origin.run));
         }
         for write in batch.runs.iter().filter(|write| write.expected.is_none()) {
             let version = write.run.version;

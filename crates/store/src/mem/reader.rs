@@ -8,6 +8,7 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId,
+    run::{ScopeId, Slot},
     task::{Attempt, StateKind, Task, TaskState},
 };
 
@@ -92,8 +93,16 @@ impl Reader for MemReader {
     fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
         let state = self.state();
         let behind = state.tasks.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, task)| task);
-        let steps = behind.filter(|task| task.origin.is_some_and(|origin| origin.run == run));
+        let steps = behind.filter(|task| task.origin.as_ref().is_some_and(|origin| origin.run == run));
         Ok(steps.take(most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn scope(&self, run: RunId, scope: ScopeId, after: Option<Slot>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let from = after.map_or(Bound::Included((run, scope, Slot(0))), |slot| Bound::Excluded((run, scope, slot)));
+        let places = state.steps.range((from, Bound::Included((run, scope, Slot(u32::MAX)))));
+        let rows = places.filter_map(|(_, id)| state.tasks.get(id).cloned());
+        Ok(rows.take(most.min(PAGE_MOST) as usize).collect())
     }
 
     fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError> {

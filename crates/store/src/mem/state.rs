@@ -71,7 +71,7 @@ impl Default for State {
 
 /// The place of a task that is a step.
 pub(super) fn place(task: &Task) -> Option<Place> {
-    task.origin.map(|origin| (origin.run, origin.scope, origin.slot))
+    task.origin.as_ref().map(|origin| (origin.run, origin.scope, origin.slot))
 }
 
 /// The lane of a task.
@@ -118,7 +118,7 @@ impl State {
         if let Some(due) = task.due_at() {
             self.due.insert((due, task.id));
         }
-        if let (Some(ended), None) = (task.ended_at(), task.origin) {
+        if let (Some(ended), None) = (task.ended_at(), &task.origin) {
             self.ended_tasks.insert((ended, task.id));
         }
         match &task.state {

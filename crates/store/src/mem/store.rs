@@ -7,9 +7,9 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, RunId, TaskId, TenantId, Timestamp,
-    run::StepRow,
-    task::{HoldReason, Rank, Task},
+    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    run::{ScopeId, Slot, StepRow},
+    task::{HoldReason, Rank, Task, TaskState},
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     state::State,
 };
 use crate::{
-    batch::{Batch, KeyRow, VersionRow},
+    batch::{Batch, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
@@ -99,11 +99,15 @@ impl Store for MemStore {
     fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
         let state = self.state();
         let Some(row) = state.runs.get(&id).cloned() else { return Ok(None) };
-        let from = (id, kapelle_core::run::ScopeId(0), kapelle_core::run::Slot(0));
+        let from = (id, kapelle_core::run::ScopeId(i64::MIN), kapelle_core::run::Slot(0));
         let steps = state.steps.range(from..).take_while(|(place, _)| place.0 == id);
         let steps = steps.filter_map(|(&(_, scope, slot), task)| {
-            let state = state.tasks.get(task)?.state.kind();
-            Some(StepRow { scope, slot, task: *task, state })
+            let wait = &state.tasks.get(task)?.state;
+            let (opened, signal) = crate::rows::waited(match wait {
+                TaskState::Waiting(wait) => Some(wait),
+                _ => None,
+            });
+            Some(StepRow { scope, slot, task: *task, state: wait.kind(), opened, signal })
         });
         Ok(Some((row, steps.collect())))
     }
@@ -149,13 +153,44 @@ impl Store for MemStore {
         Ok(wanted.take(most as usize).cloned().collect())
     }
 
+    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let held = |task: &&Task| {
+            matches!(task.state, TaskState::Held { reason: HoldReason::RunPaused, .. })
+                && task.origin.as_ref().is_some_and(|origin| origin.run == run)
+        };
+        let mut held: Vec<Task> = state.tasks.values().filter(held).cloned().collect();
+        held.sort_unstable_by_key(|task| task.id);
+        held.truncate(most as usize);
+        Ok(held)
+    }
+
+    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
+        let state = self.state();
+        Ok(state.steps.get(&(run, scope, slot)).and_then(|id| state.tasks.get(id)).cloned())
+    }
+
+    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
+        Ok(self.state().payloads.get(&id).cloned())
+    }
+
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
         let state = self.state();
         Ok(state.due.range(..=(now, TaskId(i64::MAX))).take(most as usize).map(|(_, id)| *id).collect())
     }
 
+    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
+        let state = self.state();
+        let due = state.open_runs.iter().filter_map(|id| Some((state.runs.get(id)?.due_at?, *id)));
+        let mut due: Vec<(Timestamp, RunId)> = due.filter(|(at, _)| *at <= now).collect();
+        due.sort_unstable();
+        Ok(due.into_iter().take(most as usize).map(|(_, id)| id).collect())
+    }
+
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.state().due.first().map(|(at, _)| *at))
+        let state = self.state();
+        let runs = state.open_runs.iter().filter_map(|id| state.runs.get(id)?.due_at);
+        Ok(state.due.first().map(|(at, _)| *at).into_iter().chain(runs).min())
     }
 
     fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {

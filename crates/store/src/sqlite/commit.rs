@@ -81,7 +81,7 @@ fn write_tasks(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflict
             Some(expected) => writer.update(task, expected)?,
             None => {
                 let result = writer.insert(conn, names, task);
-                if let (Err(trouble), Some(origin)) = (&result, task.origin)
+                if let (Err(trouble), Some(origin)) = (&result, &task.origin)
                     && trouble.is_taken_twice()
                 {
                     conflicts.runs.insert(origin.run);

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId,
+    run::{ScopeId, Slot},
     task::{Attempt, Task},
 };
 
@@ -85,6 +86,10 @@ impl Reader for SqliteReader {
 
     fn steps(&self, run: RunId, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
         self.pool.query(|conn, names| task_queries::steps(conn, names, run, after, most.min(1_000)))
+    }
+
+    fn scope(&self, run: RunId, scope: ScopeId, after: Option<Slot>, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::scope(conn, names, (run, scope), after, most.min(1_000)))
     }
 
     fn journal(&self, run: RunId, from: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError> {

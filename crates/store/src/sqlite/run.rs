@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    RunId, TaskId, TenantId, Timestamp,
-    run::{Run, RunStatus, StatusKind},
+    Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, Timestamp,
+    run::{Parent, Rerun, Run, RunStatus, StatusKind},
 };
-use rusqlite::{Connection, Params, Row, params, types::ToSql};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::ToSql};
+use serde::{Deserialize, Serialize};
 
 use super::{
     columns::{from_json, must, payload, payload_columns, text, to_json},
@@ -16,24 +17,113 @@ use super::{
 use crate::rows::{Page, RunFilter, RunRow};
 
 const COLUMNS: &str = "id, tenant, workflow, version, created_at, status, seq, revision, stopped_by, ended_at, detail, \
-     inputs_id, inputs, outputs_id, outputs, strategy";
+     inputs_id, inputs, outputs_id, outputs, strategy, due_at, extra";
 
 const INSERT: &str = "INSERT INTO run (id, tenant, workflow, version, created_at, status, seq, revision, stopped_by, \
-     ended_at, detail, inputs_id, inputs, outputs_id, outputs, strategy) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     ended_at, detail, inputs_id, inputs, outputs_id, outputs, strategy, due_at, extra) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 const UPDATE: &str = "UPDATE run SET created_at = ?3, status = ?4, seq = ?5, revision = ?6, stopped_by = ?7, \
-     ended_at = ?8, detail = ?9, outputs_id = ?10, outputs = ?11 WHERE id = ?1 AND revision = ?2";
+     ended_at = ?8, detail = ?9, outputs_id = ?10, outputs = ?11, due_at = ?12, extra = ?13 WHERE id = ?1 AND revision = ?2";
+
+/// What few runs have, as one JSON column.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Extra {
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Timestamp>,
+    /// When it would be out of time, while it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<Timestamp>,
+    /// Cancelled twice.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hard: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Parent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<Rerun>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mailbox: Vec<(Name, Kept)>,
+}
+
+/// The payload of a signal that no step took yet.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kept {
+    None,
+    Inline(String),
+    Row(PayloadId),
+}
+
+impl Kept {
+    fn of(payload: &Payload) -> Kept {
+        match payload {
+            Payload::None => Kept::None,
+            Payload::Inline(bytes) => Kept::Inline(String::from_utf8_lossy(bytes).into_owned()),
+            Payload::Row(id) => Kept::Row(*id),
+        }
+    }
+
+    fn payload(self) -> Payload {
+        match self {
+            Kept::None => Payload::None,
+            Kept::Inline(text) => Payload::Inline(Arc::from(text.into_bytes())),
+            Kept::Row(id) => Payload::Row(id),
+        }
+    }
+}
+
+impl Extra {
+    fn of(run: &Run) -> Extra {
+        Extra {
+            paused: run.paused,
+            due: run.due_at.filter(|_| run.paused.is_some()),
+            hard: matches!(run.status, RunStatus::Cancelling { hard: true, .. }),
+            parent: run.parent,
+            rerun: run.rerun.clone(),
+            mailbox: run.mailbox.iter().map(|(name, payload)| (name.clone(), Kept::of(payload))).collect(),
+        }
+    }
+
+    /// Nothing for most runs.
+    fn text(&self) -> Sql<Option<String>> {
+        let plain = self.paused.is_none()
+            && !self.hard
+            && self.parent.is_none()
+            && self.rerun.is_none()
+            && self.mailbox.is_empty();
+        if plain { Ok(None) } else { to_json(self).map(Some) }
+    }
+}
+
+/// Only a run that has not ended can be out of time, and only while it is not paused.
+fn due_at(run: &Run) -> Option<i64> {
+    run.due_at.filter(|_| run.paused.is_none() && !run.status.kind().is_terminal()).map(|at| at.0)
+}
+
+/// The runs that are out of time.
+pub(super) fn due(conn: &Connection, now: Timestamp, most: u32) -> Sql<Vec<RunId>> {
+    let mut query = conn.prepare_cached("SELECT id FROM run WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2")?;
+    let rows = query.query_map((now.0, most), |row| row.get(0).map(RunId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the next run is out of time.
+pub(super) fn next_due(conn: &Connection) -> Sql<Option<Timestamp>> {
+    let mut query = conn.prepare_cached("SELECT due_at FROM run WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")?;
+    Ok(query.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
+}
 
 type Outputs<'a> = (Option<i64>, Option<&'a [u8]>);
 
 fn detail(status: &RunStatus) -> Sql<(Option<String>, Outputs<'_>)> {
     Ok(match status {
         RunStatus::Running => (None, (None, None)),
-        RunStatus::Cancelling { reason } | RunStatus::Cancelled { reason, .. } => {
+        RunStatus::Cancelling { reason, .. } | RunStatus::Cancelled { reason, .. } => {
             (Some(reason.to_string()), (None, None))
         }
-        RunStatus::Failed { error, .. } => (Some(to_json(&**error)?), (None, None)),
+        RunStatus::Failed { error, .. } | RunStatus::Failing { error } => (Some(to_json(&**error)?), (None, None)),
         RunStatus::Succeeded { outputs, .. } => (None, payload_columns(outputs)),
     })
 }
@@ -52,7 +142,7 @@ pub(super) fn insert(conn: &Connection, names: &mut Names, run: &Run) -> Sql<()>
         run.status.kind() as u8,
         run.seq.cast_signed(),
         run.revision,
-        run.stopped_by.map(|task| task.0),
+        run.failed_by().map(|task| task.0),
         run.status.ended_at().map(|at| at.0),
         detail,
         inputs.0,
@@ -60,6 +150,8 @@ pub(super) fn insert(conn: &Connection, names: &mut Names, run: &Run) -> Sql<()>
         outputs.0,
         outputs.1,
         to_json(&run.strategy)?,
+        due_at(run),
+        Extra::of(run).text()?,
     ])?;
     Ok(())
 }
@@ -74,11 +166,13 @@ pub(super) fn update(conn: &Connection, run: &Run, expected: u32) -> Sql<bool> {
         run.status.kind() as u8,
         run.seq.cast_signed(),
         run.revision,
-        run.stopped_by.map(|task| task.0),
+        run.failed_by().map(|task| task.0),
         run.status.ended_at().map(|at| at.0),
         detail,
         outputs.0,
         outputs.1,
+        due_at(run),
+        Extra::of(run).text()?,
     ])?;
     Ok(changed == 1)
 }
@@ -87,15 +181,15 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
     let kind = must(StatusKind::from_number(row.get(5)?), "status")?;
     let ended_at = || -> Sql<Timestamp> { Ok(Timestamp(must(row.get(9)?, "end")?)) };
     let reason = || -> Sql<Arc<str>> { Ok(Arc::from(must(text(row, 10)?, "reason")?)) };
+    let error = || -> Sql<Arc<TaskError>> { Ok(Arc::new(from_json(must(text(row, 10)?, "error")?, "error")?)) };
+    let extra: Extra = text(row, 17)?.map_or(Ok(Extra::default()), |json| from_json(json, "run"))?;
     let status = match kind {
         StatusKind::Running => RunStatus::Running,
-        StatusKind::Cancelling => RunStatus::Cancelling { reason: reason()? },
+        StatusKind::Cancelling => RunStatus::Cancelling { reason: reason()?, hard: extra.hard },
+        StatusKind::Failing => RunStatus::Failing { error: error()? },
         StatusKind::Cancelled => RunStatus::Cancelled { reason: reason()?, ended_at: ended_at()? },
         StatusKind::Succeeded => RunStatus::Succeeded { outputs: payload(row, 13, 14)?, ended_at: ended_at()? },
-        StatusKind::Failed => {
-            let error = Arc::new(from_json(must(text(row, 10)?, "error")?, "error")?);
-            RunStatus::Failed { error, ended_at: ended_at()? }
-        }
+        StatusKind::Failed => RunStatus::Failed { error: error()?, ended_at: ended_at()? },
     };
     Ok(RunRow {
         id: RunId(row.get(0)?),
@@ -107,6 +201,11 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
         created_at: Timestamp(row.get(4)?),
         status,
         stopped_by: row.get::<_, Option<i64>>(8)?.map(TaskId),
+        due_at: row.get::<_, Option<i64>>(16)?.map(Timestamp).or(extra.due),
+        paused: extra.paused,
+        parent: extra.parent,
+        mailbox: extra.mailbox.into_iter().map(|(name, kept)| (name, kept.payload())).collect(),
+        rerun: extra.rerun,
         seq: row.get::<_, i64>(6)?.cast_unsigned(),
         revision: row.get(7)?,
     })

@@ -9,8 +9,8 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, RunId, TaskId, TenantId, Timestamp,
-    run::StepRow,
+    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task},
 };
 use rusqlite::{Connection, config::DbConfig};
@@ -22,10 +22,10 @@ use super::{
     key,
     lock::FolderLock,
     names::Names,
-    prune, run, task_queries, version,
+    payload, prune, run, task_queries, version,
 };
 use crate::{
-    batch::{Batch, KeyRow, VersionRow},
+    batch::{Batch, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
@@ -173,12 +173,31 @@ impl Store for SqliteStore {
         self.query(|conn, names| task_queries::held(conn, names, reason, key, most))
     }
 
+    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| task_queries::held_steps(conn, names, run, most))
+    }
+
+    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
+        self.query(|conn, names| task_queries::step(conn, names, run, scope, slot))
+    }
+
+    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
+        self.query(|conn, _| payload::one(conn, id))
+    }
+
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
         self.query(|conn, _| task_queries::due(conn, now, most))
     }
 
+    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
+        self.query(|conn, _| run::due(conn, now, most))
+    }
+
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        self.query(|conn, _| task_queries::next_due(conn))
+        self.query(|conn, _| {
+            let (task, run) = (task_queries::next_due(conn)?, run::next_due(conn)?);
+            Ok(task.into_iter().chain(run).min())
+        })
     }
 
     fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {

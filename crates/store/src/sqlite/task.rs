@@ -6,7 +6,7 @@ use kapelle_core::{
     RunId, TaskError, TaskId, TenantId, Timestamp,
     money::Money,
     run::{ScopeId, Slot},
-    task::{HoldReason, Lease, Origin, StateKind, Task, TaskState, WaitFor},
+    task::{HoldReason, Lease, Origin, StateKind, Task, TaskState},
     worker::Provenance,
 };
 use rusqlite::{CachedStatement, Connection, Row, Statement, params, types::ToSql};
@@ -20,12 +20,12 @@ use super::{
 /// What [`decode`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, tenant, queue, worker, priority, created_at, run, scope, slot, key, \
      state, revision, epoch, failures, crashes, rank, at, reason, needs, waits_for, nonce, host, started_at, \
-     ended_at, dead, detail, policy, input_id, input, output_id, output";
+     ended_at, dead, detail, policy, input_id, input, output_id, output, path";
 
 const INSERT: &str = "INSERT INTO task (id, tenant, queue, worker, priority, created_at, run, scope, slot, key, \
      policy, input_id, input, state, revision, epoch, failures, crashes, rank, at, due_at, reason, needs, waits_for, \
-     nonce, host, started_at, ended_at, dead, detail, output_id, output) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-     ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
+     nonce, host, started_at, ended_at, dead, detail, output_id, output, path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+     ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
 
 macro_rules! update {
     ($set:literal, $condition:literal) => {
@@ -60,7 +60,7 @@ struct StateColumns<'a> {
     at: Option<i64>,
     reason: Option<i64>,
     needs: Option<i64>,
-    waits_for: Option<u32>,
+    waits_for: Option<String>,
     nonce: Option<i64>,
     host: Option<u32>,
     started_at: Option<i64>,
@@ -84,7 +84,7 @@ impl<'c> Writer<'c> {
     pub fn insert(&mut self, conn: &Connection, names: &mut Names, task: &Task) -> Sql<()> {
         let queue = names.id(conn, &task.queue)?;
         let worker = names.id(conn, &task.worker)?;
-        let origin = task.origin;
+        let origin = task.origin.as_ref();
         let (input_id, input) = payload_columns(&task.input);
         let state = state_columns(&task.state)?;
         let policy = names.policy_text(&task.policy)?;
@@ -121,6 +121,7 @@ impl<'c> Writer<'c> {
             state.detail,
             state.output.0,
             state.output.1,
+            origin.map(|origin| &*origin.path),
         ])?;
         Ok(())
     }
@@ -186,7 +187,7 @@ fn state_columns(state: &TaskState) -> Sql<StateColumns<'_>> {
         TaskState::Parked { rank, needs } => {
             StateColumns { rank: Some(*rank), needs: Some(needs.0.cast_signed()), ..none }
         }
-        TaskState::Waiting(WaitFor::Scope(scope)) => StateColumns { waits_for: Some(scope.0), ..none },
+        TaskState::Waiting(wait) => StateColumns { waits_for: Some(to_json(wait)?), ..none },
         TaskState::Succeeded { output, provenance, started_at, ended_at } => {
             let plain = **provenance == Provenance::default();
             let detail = if plain { None } else { Some(to_json(&**provenance)?.into()) };
@@ -211,7 +212,12 @@ fn state_columns(state: &TaskState) -> Sql<StateColumns<'_>> {
 pub(super) fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<Task> {
     let run: Option<i64> = row.get(6)?;
     let origin = match run {
-        Some(run) => Some(Origin { run: RunId(run), scope: ScopeId(row.get(7)?), slot: Slot(row.get(8)?) }),
+        Some(run) => Some(Origin {
+            run: RunId(run),
+            scope: ScopeId(row.get(7)?),
+            slot: Slot(row.get(8)?),
+            path: Arc::from(text(row, 31)?.unwrap_or_default()),
+        }),
         None => None,
     };
     let epoch: u32 = row.get(12)?;
@@ -256,7 +262,7 @@ fn decode_state(row: &Row<'_>, epoch: u32) -> Sql<TaskState> {
             rank: rank()?,
             needs: Money(must(row.get::<_, Option<i64>>(18)?, "amount")?.cast_unsigned()),
         },
-        StateKind::Waiting => TaskState::Waiting(WaitFor::Scope(ScopeId(must(row.get(19)?, "scope")?))),
+        StateKind::Waiting => TaskState::Waiting(from_json(must(text(row, 19)?, "wait")?, "wait")?),
         StateKind::Succeeded => TaskState::Succeeded {
             output: payload(row, 29, 30)?,
             provenance: match text(row, 25)? {

@@ -9,7 +9,7 @@ use kapelle_core::{
 use rusqlite::{Connection, OptionalExtension, Params, Row, types::ToSql};
 
 use super::{
-    columns::must,
+    columns::{from_json, must, text},
     fault::Sql,
     names::Names,
     task::{COLUMNS, decode},
@@ -117,6 +117,30 @@ pub(super) fn held(
     }
 }
 
+/// The steps of a run that are held because it was paused.
+pub(super) fn held_steps(conn: &Connection, names: &mut Names, run: RunId, most: u32) -> Sql<Vec<Task>> {
+    let rest = "INDEXED BY task_held_run WHERE run = ?1 AND state = 4 AND reason = 3 ORDER BY id LIMIT ?2";
+    select(conn, names, rest, (run.0, most))
+}
+
+/// The step at a place of a run.
+pub(super) fn step(conn: &Connection, names: &mut Names, run: RunId, scope: ScopeId, slot: Slot) -> Sql<Option<Task>> {
+    Ok(select(conn, names, "WHERE run = ?1 AND scope = ?2 AND slot = ?3", (run.0, scope.0, slot.0))?.pop())
+}
+
+/// The rows in one scope of a run behind a slot.
+pub(super) fn scope(
+    conn: &Connection,
+    names: &mut Names,
+    (run, scope): (RunId, ScopeId),
+    after: Option<Slot>,
+    most: u32,
+) -> Sql<Vec<Task>> {
+    let after = after.map_or(-1, |slot| i64::from(slot.0));
+    let rest = "WHERE run = ?1 AND scope = ?2 AND slot > ?3 ORDER BY slot LIMIT ?4";
+    select(conn, names, rest, (run.0, scope.0, after, most))
+}
+
 /// The tasks that are due.
 pub(super) fn due(conn: &Connection, now: Timestamp, most: u32) -> Sql<Vec<TaskId>> {
     ids(conn, "SELECT id FROM task WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2", (now.0, most))
@@ -142,13 +166,18 @@ pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most:
 /// What the rows of a run's steps tell.
 pub(super) fn step_rows(conn: &Connection, run: RunId) -> Sql<Vec<StepRow>> {
     let mut query =
-        conn.prepare_cached("SELECT scope, slot, id, state FROM task WHERE run = ?1 ORDER BY scope, slot")?;
+        conn.prepare_cached("SELECT scope, slot, id, state, waits_for FROM task WHERE run = ?1 ORDER BY scope, slot")?;
     let mut rows = query.query([run.0])?;
     let mut steps = Vec::new();
     while let Some(row) = rows.next()? {
         let state = must(StateKind::from_number(row.get(3)?), "state")?;
         let (scope, slot) = (ScopeId(row.get(0)?), Slot(row.get(1)?));
-        steps.push(StepRow { scope, slot, task: TaskId(row.get(2)?), state });
+        let wait = match text(row, 4)? {
+            None => None,
+            Some(json) => Some(from_json(json, "wait")?),
+        };
+        let (opened, signal) = crate::rows::waited(wait.as_ref().filter(|_| state == StateKind::Waiting));
+        steps.push(StepRow { scope, slot, task: TaskId(row.get(2)?), state, opened, signal });
     }
     Ok(steps)
 }

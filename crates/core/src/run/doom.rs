@@ -1,0 +1,137 @@
+//! What is left open when something ends from outside is cancelled.
+
+use std::sync::Arc;
+
+use super::{
+    event::RunEvent,
+    model::{Run, RunRejection, RunStatus},
+    scope::{Phase, Scope, ScopeId, ScopeKind, Slot},
+};
+use crate::{
+    TaskError,
+    definition::{Action, BlockIx},
+    id::TaskId,
+    mutant::{Mutant, planted},
+};
+
+/// The run is out of time.
+#[derive(Debug, Clone)]
+pub struct TimeOut {
+    /// What to tell.
+    pub error: Arc<TaskError>,
+}
+
+impl TimeOut {
+    /// The run fails at once.
+    ///
+    /// # Errors
+    /// When it is ending already, or has ended; or when its own steps are over, and only those at the end are left.
+    pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
+        let over = run.scopes.get(&ScopeId::ROOT).is_none_or(|root| root.is_done() || root.dead);
+        match run.status {
+            RunStatus::Running if !over => Ok(vec![RunEvent::Failing { error: self.error }]),
+            _ => Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() }),
+        }
+    }
+}
+
+impl Run {
+    /// The block of the definition that a scope outside of the run's own steps runs.
+    #[must_use]
+    pub fn tail_block(&self, scope: ScopeId) -> Option<BlockIx> {
+        match scope {
+            ScopeId::ON_ERROR => self.definition.on_error,
+            ScopeId::ON_CANCEL => self.definition.on_cancel,
+            ScopeId::FINALLY => self.definition.finally,
+            _ => None,
+        }
+    }
+
+    /// The tasks that are to be cancelled, at most `most` of them.
+    #[must_use]
+    pub fn doomed(&self, most: usize) -> Vec<TaskId> {
+        self.doomed.iter().take(most).copied().collect()
+    }
+
+    /// The tasks that have not ended, at most `most` of them.
+    #[must_use]
+    pub fn open(&self, most: usize) -> Vec<TaskId> {
+        let open = self.scopes.values().flat_map(Scope::open).map(|(_, task)| task);
+        open.chain(self.doomed.iter().copied()).take(most).collect()
+    }
+
+    /// Ends what the status does not let go on: when failing, the run's own steps; when cancelling, all but `finally`; when
+    /// that was asked for twice, all.
+    pub(super) fn doom_all(&mut self) {
+        let spared: &[ScopeId] = match self.status {
+            RunStatus::Failing { .. } => &[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY],
+            RunStatus::Cancelling { hard: true, .. } => &[],
+            RunStatus::Cancelling { .. } => &[ScopeId::FINALLY],
+            _ => return,
+        };
+        let ended: Vec<ScopeId> =
+            self.scopes.iter().filter(|(_, scope)| !spared.contains(&scope.outermost)).map(|(id, _)| *id).collect();
+        for id in ended {
+            self.doom(id);
+            // The outermost ones stay: what runs at the end refers to their steps.
+            if !id.is_outermost() {
+                self.scopes.remove(&id);
+            }
+        }
+    }
+
+    /// Nothing begins in the scope any more, and what is open in it is to be cancelled.
+    fn doom(&mut self, id: ScopeId) {
+        self.awake.remove(&id);
+        self.done.remove(&id);
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        scope.dead = true;
+        if let ScopeKind::Block(block) = &mut scope.kind {
+            block.ready.clear();
+        }
+        if !planted(Mutant::CancelLeavesTasks) {
+            self.doomed.extend(scope.open().into_iter().map(|(_, task)| task));
+        }
+    }
+
+    /// A slot has ended: the scope it opened goes, and what is still open in it is to be cancelled. The steps of a turn
+    /// stay until the next turn has begun, because `until` may refer to them.
+    pub(super) fn leave_inner(&mut self, scope: ScopeId, slot: Slot) {
+        let inner = ScopeId::inner(scope, slot);
+        let turn = matches!(self.scopes.get(&scope).map(|scope| &scope.kind), Some(ScopeKind::Turns(_)));
+        let plain = matches!(self.step(scope, slot).map(|step| &step.action), Some(Action::Steps(_)));
+        if turn && plain && self.scopes.get(&inner).is_some_and(|inner| inner.is_done() && inner.failed_by.is_none()) {
+            self.done.remove(&inner);
+            self.awake.remove(&inner);
+            if let Some(inner) = self.scopes.get_mut(&inner) {
+                inner.closed = true;
+            }
+        } else {
+            self.drop_inner(scope, slot);
+        }
+    }
+
+    /// Forgets the scope that a slot opened, with all inside of it.
+    pub(super) fn drop_inner(&mut self, scope: ScopeId, slot: Slot) {
+        let mut left = vec![ScopeId::inner(scope, slot)];
+        while let Some(id) = left.pop() {
+            if !self.scopes.contains_key(&id) {
+                continue;
+            }
+            self.doom(id);
+            let Some(scope) = self.scopes.remove(&id) else { continue };
+            left.extend(scope.open().into_iter().map(|(slot, _)| ScopeId::inner(id, slot)));
+            if let ScopeKind::Turns(turns) = &scope.kind {
+                left.extend(turns.turn.checked_sub(1).map(|before| ScopeId::inner(id, Slot(before))));
+                left.push(ScopeId::inner(id, Slot(turns.turn)));
+            }
+        }
+    }
+
+    /// Whether the slot may still be begun.
+    pub(super) fn is_alive(&self, scope: ScopeId, slot: Slot) -> bool {
+        let Some(scope) = self.scopes.get(&scope) else { return false };
+        let phase = scope.slot(slot).map(|state| state.phase);
+        !scope.dead && !scope.closed && matches!(phase, Some(Phase::Pending | Phase::Queued))
+    }
+}

@@ -1,0 +1,106 @@
+//! A task of the run has ended.
+
+use std::sync::Arc;
+
+use super::{
+    event::{Outcome, RunEvent},
+    model::{Run, RunRejection, RunStatus},
+    order::Reaction,
+    scope::{Phase, ScopeId, ScopeKind, Slot},
+};
+use crate::{
+    TaskError,
+    definition::{OnError, OnItemError},
+    id::TaskId,
+};
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskEnded {
+    /// Where.
+    pub scope: ScopeId,
+    /// Which slot.
+    pub slot: Slot,
+    /// The task.
+    pub task: TaskId,
+    /// How.
+    pub outcome: Outcome,
+    /// Why it did not succeed.
+    pub error: Option<Arc<TaskError>>,
+}
+
+/// The same without the error, whether or not there was a task.
+pub(super) struct Ending {
+    pub scope: ScopeId,
+    pub slot: Slot,
+    pub task: TaskId,
+    pub outcome: Outcome,
+}
+
+impl TaskEnded {
+    /// The step ends; a failure that is not tolerated makes its scope fail, or the run.
+    ///
+    /// # Errors
+    /// When the step is not open, or the run has ended.
+    pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
+        let TaskEnded { scope, slot, task, outcome, error } = self;
+        if run.status.kind().is_terminal() {
+            return Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() });
+        }
+        let ended = RunEvent::StepEnded { scope, slot, task, outcome };
+        if run.doomed.contains(&task) {
+            return Ok(vec![ended]);
+        }
+        let state = run.slot(scope, slot).filter(|state| state.task == Some(task));
+        let phase = state.map_or(Phase::Skipped, |state| state.phase);
+        if phase != Phase::Open {
+            return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase });
+        }
+        let mut events = vec![ended];
+        events.extend(run.failure(&Ending { scope, slot, task, outcome }, error.as_ref()));
+        Ok(events)
+    }
+}
+
+impl Run {
+    /// What follows when a slot ended other than well. A step that was cancelled by hand counts as a failure: its answer is
+    /// missing for good.
+    pub(super) fn failure(&self, ending: &Ending, error: Option<&Arc<TaskError>>) -> Vec<RunEvent> {
+        let Ending { scope, slot, task, outcome } = *ending;
+        let (Some(state), Some(step)) = (self.scopes.get(&scope), self.step(scope, slot)) else { return Vec::new() };
+        if outcome == Outcome::Succeeded || state.dead {
+            return Vec::new();
+        }
+        let failed = |stops| vec![RunEvent::ScopeFailed { scope, task, stops }];
+        let block = match &state.kind {
+            ScopeKind::Items(_) => {
+                let collect = step.for_each.as_ref().is_some_and(|list| list.on_item_error == OnItemError::Collect);
+                return if collect { Vec::new() } else { failed(true) };
+            }
+            ScopeKind::Turns(_) => return failed(true),
+            ScopeKind::Block(block) => block,
+        };
+        // What handles a failure and fails itself makes the step that failed count.
+        let step = match block.handled(slot) {
+            None => match (step.on_error, outcome) {
+                (OnError::Continue, _) | (OnError::Run(_), Outcome::Failed) => return Vec::new(),
+                _ => step,
+            },
+            Some(failing) => match self.definition.block(block.block).steps.get(failing.0 as usize) {
+                Some(failing) => failing,
+                None => step,
+            },
+        };
+        let own = state.outermost == ScopeId::ROOT && matches!(self.status, RunStatus::Running);
+        match self.order.on_failure(step) {
+            Reaction::Stop => failed(true),
+            Reaction::GoOn => failed(false),
+            Reaction::FailFast if !own => failed(true),
+            Reaction::FailFast => {
+                let general = || Arc::new(TaskError::new(crate::Category::Internal, "a step failed"));
+                let error = error.map_or_else(general, Arc::clone);
+                vec![RunEvent::ScopeFailed { scope, task, stops: true }, RunEvent::Failing { error }]
+            }
+        }
+    }
+}

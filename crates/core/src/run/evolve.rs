@@ -1,0 +1,240 @@
+//! What each event does to a run.
+
+use std::sync::Arc;
+
+use super::{
+    event::{Outcome, RunEvent},
+    model::{Run, RunStatus},
+    scope::{Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
+};
+use crate::{
+    Payload,
+    definition::OnError,
+    id::TaskId,
+    mutant::{Mutant, planted},
+};
+
+impl Run {
+    /// Applies a fact. Total: what `decide` allowed cannot fail here.
+    pub fn evolve(&mut self, event: &RunEvent) {
+        self.seq += 1;
+        match event {
+            RunEvent::Started { at, .. } => self.created_at = *at,
+            RunEvent::StepStarted { scope, slot, task, signal } => {
+                self.begin(*scope, *slot, *task);
+                if let Some(name) = signal {
+                    self.waiting.entry(name.clone()).or_default().insert(*task);
+                }
+            }
+            RunEvent::ScopeOpened { scope, slot, task, opening } => {
+                self.begin(*scope, *slot, *task);
+                self.open_inner(*scope, *slot, *opening);
+            }
+            RunEvent::StepSkipped { scope, slot, task, .. } => {
+                self.take(*scope, *slot, Phase::Skipped, *task);
+                self.slot_ended(*scope, *slot, *task, Phase::Skipped);
+            }
+            RunEvent::StepEnded { scope, slot, task, outcome } => self.step_ended(*scope, *slot, *task, *outcome),
+            RunEvent::LoopEnded { scope } => {
+                if let Some(Scope { kind: ScopeKind::Turns(turns), .. }) = self.scopes.get_mut(scope) {
+                    turns.over = true;
+                }
+                self.note_done(*scope);
+            }
+            RunEvent::ScopeFailed { scope, task, stops } => {
+                if let Some(scope) = self.scopes.get_mut(scope) {
+                    scope.fail(*task, *stops);
+                }
+                self.note_done(*scope);
+            }
+            RunEvent::Failing { error } => {
+                self.status = RunStatus::Failing { error: Arc::clone(error) };
+                self.doom_all();
+            }
+            RunEvent::TailOpened { scope } => {
+                if let Some(block) = self.tail_block(*scope) {
+                    self.open_block(*scope, None, block);
+                }
+            }
+            RunEvent::Paused { at } => self.paused = Some(*at),
+            RunEvent::Resumed { at } => {
+                // Its time stood still.
+                if let (Some(since), Some(due)) = (self.paused.take(), &mut self.due_at) {
+                    *due = *due + at.since(since);
+                }
+            }
+            // The payload is not in the journal: whoever commits keeps it.
+            RunEvent::SignalKept { .. } => {}
+            RunEvent::SignalTaken { name } => {
+                if let Some(at) = self.mailbox.iter().position(|(kept, _)| kept == name) {
+                    self.mailbox.remove(at);
+                }
+            }
+            RunEvent::CancelRequested { reason } => {
+                let hard = matches!(self.status, RunStatus::Cancelling { .. });
+                self.status = RunStatus::Cancelling { reason: Arc::clone(reason), hard };
+                self.doom_all();
+            }
+            RunEvent::Succeeded { at } => {
+                // The outputs are a payload, which the journal does not carry: whoever commits adds them.
+                self.status = RunStatus::Succeeded { outputs: Payload::None, ended_at: *at };
+            }
+            RunEvent::Failed { error, at } => {
+                self.status = RunStatus::Failed { error: Arc::clone(error), ended_at: *at };
+            }
+            RunEvent::Cancelled { at } => {
+                let reason = match &self.status {
+                    RunStatus::Cancelling { reason, .. } => Arc::clone(reason),
+                    _ => Arc::from(""),
+                };
+                self.status = RunStatus::Cancelled { reason, ended_at: *at };
+            }
+        }
+    }
+
+    fn begin(&mut self, scope: ScopeId, slot: Slot, task: TaskId) {
+        self.take(scope, slot, Phase::Open, task);
+        self.open_tasks += 1;
+        // The turn before has been looked at for the last time.
+        if let Some(Scope { kind: ScopeKind::Turns(_), .. }) = self.scopes.get(&scope)
+            && let Some(before) = slot.0.checked_sub(1)
+        {
+            self.drop_inner(scope, Slot(before));
+        }
+    }
+
+    /// A slot gets its row, also when it was never taken off the ready list because the journal is being folded.
+    fn take(&mut self, id: ScopeId, slot: Slot, phase: Phase, task: TaskId) {
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        let queued = scope.slot(slot).is_some_and(|state| state.phase == Phase::Queued);
+        match &mut scope.kind {
+            ScopeKind::Block(block) if !queued => {
+                block.ready.retain(|_, ready| *ready != slot);
+                block.busy += 1;
+            }
+            ScopeKind::Items(items) if !queued => {
+                items.gaps.retain(|gap| *gap != slot.0);
+                items.next = items.next.max(slot.0 + 1);
+                items.open.insert(slot.0, SlotState::QUEUED);
+            }
+            _ => {}
+        }
+        if let Some(state) = scope.slot_mut(slot) {
+            (state.phase, state.task) = (phase, Some(task));
+        }
+    }
+
+    fn step_ended(&mut self, id: ScopeId, slot: Slot, task: TaskId, outcome: Outcome) {
+        self.open_tasks = self.open_tasks.saturating_sub(1);
+        self.waiting.retain(|_, tasks| {
+            tasks.remove(&task);
+            !tasks.is_empty()
+        });
+        let doomed = self.doomed.remove(&task);
+        self.leave_inner(id, slot);
+        let on_error = self.step(id, slot).map_or(OnError::Stop, |step| step.on_error);
+        let mut phase = match outcome {
+            Outcome::Succeeded => Phase::Succeeded,
+            Outcome::Failed => Phase::Failed,
+            Outcome::Cancelled => Phase::Cancelled,
+        };
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        if let (ScopeKind::Block(block), Outcome::Failed) = (&mut scope.kind, outcome) {
+            let own = block.handled(slot).is_none();
+            phase = match on_error {
+                OnError::Continue if own => Phase::Tolerated,
+                OnError::Run(_) if own && !doomed => Phase::Handling,
+                _ => Phase::Failed,
+            };
+        }
+        if let Some(state) = scope.slot_mut(slot) {
+            state.phase = phase;
+        }
+        if doomed {
+            return;
+        }
+        if phase == Phase::Handling {
+            self.call_handler(id, slot);
+        } else {
+            self.slot_ended(id, slot, task, phase);
+        }
+    }
+
+    /// The step that handles the failure of another becomes ready, in its place.
+    pub(super) fn call_handler(&mut self, id: ScopeId, failed: Slot) {
+        let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
+        block.handlers.insert(failed.0, SlotState::FRESH);
+        // It takes the place of the step that failed among those under way.
+        block.busy = block.busy.saturating_sub(1);
+        let handler = block.handler_of(failed);
+        if !planted(Mutant::HandlerForgotten) {
+            self.push_ready(id, handler);
+        }
+    }
+
+    /// A slot has ended: its scope counts, and looks at its neighbours.
+    fn slot_ended(&mut self, id: ScopeId, slot: Slot, task: TaskId, phase: Phase) {
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        match &mut scope.kind {
+            ScopeKind::Block(block) => {
+                block.busy = block.busy.saturating_sub(1);
+                let ended = match block.handled(slot) {
+                    None => slot,
+                    Some(failed) => {
+                        let handled = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
+                        if let Some(state) = block.slots.get_mut(failed.0 as usize) {
+                            state.phase = handled;
+                        }
+                        failed
+                    }
+                };
+                self.neighbours(id, ended);
+            }
+            ScopeKind::Items(items) => {
+                items.open.remove(&slot.0);
+                items.ended += if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
+            }
+            ScopeKind::Turns(turns) => {
+                turns.last = Some(task);
+                if matches!(phase, Phase::Succeeded | Phase::Skipped) {
+                    turns.turn = slot.0 + 1;
+                    turns.state = SlotState::FRESH;
+                } else {
+                    turns.over = true;
+                }
+                self.end_of_turns(id);
+            }
+        }
+        self.awake.insert(id);
+        self.note_done(id);
+    }
+
+    /// A loop that has taken as many turns as it may is over.
+    pub(super) fn end_of_turns(&mut self, id: ScopeId) {
+        let step = self.scopes.get(&id).and_then(|scope| scope.parent).and_then(|(outer, slot)| self.step(outer, slot));
+        let max = step.and_then(|step| step.repeat.as_ref()).map_or(0, |repeat| repeat.max);
+        if let Some(Scope { kind: ScopeKind::Turns(turns), .. }) = self.scopes.get_mut(&id) {
+            turns.over |= turns.turn >= max;
+        }
+    }
+
+    /// One look at the neighbours: their counts go down, and those at zero become ready.
+    fn neighbours(&mut self, id: ScopeId, slot: Slot) {
+        let definition = Arc::clone(&self.definition);
+        let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
+        let joined = if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
+        block.unfinished = block.unfinished.saturating_sub(joined);
+        let Some(step) = definition.block(block.block).steps.get(slot.0 as usize) else { return };
+        let mut ready = Vec::new();
+        for dependent in &step.dependents {
+            let Some(state) = block.slots.get_mut(dependent.0 as usize) else { continue };
+            let met = if planted(Mutant::NeedCountedTwice) { 2 } else { 1 };
+            state.unmet = state.unmet.saturating_sub(met);
+            let allowed = if planted(Mutant::StartBeforeNeeds) { 1 } else { 0 };
+            if state.unmet <= allowed && state.phase == Phase::Pending {
+                ready.push(Slot(dependent.0));
+            }
+        }
+        ready.into_iter().for_each(|slot| self.push_ready(id, slot));
+    }
+}

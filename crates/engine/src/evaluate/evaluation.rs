@@ -1,0 +1,209 @@
+//! What is to be evaluated, and what came out.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use kapelle_core::{
+    Category, DurationMs, Payload, RunId, TaskError, TenantId, Timestamp,
+    definition::Definition,
+    expr::{Context, ExprError, Shared},
+    run::{Phase, Run, ScopeId, Slot},
+};
+
+use super::{
+    begin::Begin,
+    close::Close,
+    sight::{Failure, Names, Sight, error_value},
+    value::{Resolve, TaskValue},
+};
+use crate::turn::{Command, NewPayload};
+
+/// What is to be evaluated.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    pub(super) run: RunId,
+    pub(super) tenant: TenantId,
+    pub(super) definition: Arc<Definition>,
+    inputs: Payload,
+    started_at: Timestamp,
+    target: Target,
+    sight: Sight,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Begin(Begin),
+    Close(Close),
+    Outputs,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Evaluated {
+    /// The input of a step, the message of an approval, or the outputs of a scope or a run.
+    Value(NewPayload),
+    /// The list of a `for_each`.
+    Items {
+        /// The list itself.
+        list: NewPayload,
+        /// How long it is.
+        total: u32,
+    },
+    /// What the step holds may open; of a branch: `then`.
+    Open,
+    /// The branch `else` is taken.
+    Otherwise,
+    /// How long a timer is to wait.
+    After(DurationMs),
+    /// The `until` of a loop holds.
+    Enough,
+    /// The condition is false; or there are no outputs.
+    Nothing,
+    /// It could not be evaluated.
+    Invalid(Arc<TaskError>),
+}
+
+impl Evaluation {
+    /// What is needed to begin a slot.
+    #[must_use]
+    pub fn begin(run: &Run, scope: ScopeId, slot: Slot) -> Option<Evaluation> {
+        let begin = Begin::new(run, scope, slot)?;
+        let mut names = Names::default();
+        begin.note(&run.definition, &mut names);
+        let sight = Sight::from(run, scope, slot, &names);
+        Some(Evaluation::new(run, Target::Begin(begin), sight))
+    }
+
+    /// The output of a scope that is done; none for that of a loop, which is the output of its last turn.
+    #[must_use]
+    pub fn close(run: &Run, scope: ScopeId) -> Option<Evaluation> {
+        Some(Evaluation::new(run, Target::Close(Close::new(run, scope)?), Sight::default()))
+    }
+
+    /// The outputs of a run, when its definition names any.
+    #[must_use]
+    pub fn outputs(run: &Run) -> Option<Evaluation> {
+        let outputs = run.definition.outputs.as_ref()?;
+        let mut names = Names::default();
+        names.note(outputs.references());
+        let sight = Sight::from(run, ScopeId::ROOT, Slot(u32::MAX), &names);
+        Some(Evaluation::new(run, Target::Outputs, sight))
+    }
+
+    fn new(run: &Run, target: Target, sight: Sight) -> Evaluation {
+        Evaluation {
+            run: run.id,
+            tenant: run.tenant,
+            definition: Arc::clone(&run.definition),
+            inputs: run.inputs.clone(),
+            started_at: run.created_at,
+            target,
+            sight,
+        }
+    }
+
+    /// Evaluates; none when a value is not at hand.
+    pub fn evaluate(&self, resolve: &dyn Resolve) -> Option<Evaluated> {
+        // The language is guarded and fuzzed; should its engine panic all the same, one step fails and not the loop.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| self.try_evaluate(resolve)));
+        let evaluated = evaluated.unwrap_or_else(|_| {
+            let what = "an expression made the engine of the language panic";
+            Some(Err(TaskError::new(Category::Internal, what).permanent()))
+        });
+        Some(evaluated?.unwrap_or_else(|error| Evaluated::Invalid(Arc::new(error))))
+    }
+
+    fn try_evaluate(&self, resolve: &dyn Resolve) -> Option<Result<Evaluated, TaskError>> {
+        match &self.target {
+            Target::Close(close) => close.evaluate(self, resolve),
+            Target::Begin(begin) => begin.evaluate(self, resolve),
+            Target::Outputs => {
+                let Some(outputs) = &self.definition.outputs else { return Some(Ok(Evaluated::Nothing)) };
+                let context = match self.context(resolve)? {
+                    Ok(context) => context,
+                    Err(error) => return Some(Err(error)),
+                };
+                match outputs.render(&context) {
+                    Ok(value) => keep(resolve, &value).map(|kept| kept.map(Evaluated::Value)),
+                    Err(error) => Some(Err(invalid("outputs", &error))),
+                }
+            }
+        }
+    }
+
+    /// Everything that an expression can see.
+    pub(super) fn context(&self, resolve: &dyn Resolve) -> Option<Result<Context, TaskError>> {
+        let inputs = match resolve.payload(&self.inputs)? {
+            Ok(inputs) => inputs,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut steps = Vec::with_capacity(self.sight.steps.len());
+        for step in &self.sight.steps {
+            let value = match step.task {
+                Some(task) if step.phase != Phase::Skipped => match resolve.task(self.tenant, task)? {
+                    Ok(found) => found,
+                    Err(error) => return Some(Err(error)),
+                },
+                _ => TaskValue::nothing(),
+            };
+            steps.push((step.name.to_string(), value.fields(step.phase)));
+        }
+        let run = serde_json::json!({ "id": self.run.to_string(), "started_at_ms": self.started_at.0 });
+        let mut context = Context::new().with("inputs", inputs).with("run", Shared::from_json(&run));
+        let vars = match self.definition.vars.render(&context) {
+            Ok(vars) => Shared::from_json(&vars),
+            Err(error) => return Some(Err(invalid("vars", &error))),
+        };
+        context = context.with("vars", vars).with("steps", Shared::map(steps));
+        if let Some(item) = self.sight.item {
+            let list = match resolve.input(self.tenant, item.list)? {
+                Ok(list) => list,
+                Err(error) => return Some(Err(error)),
+            };
+            let value = list.item(item.index as usize).unwrap_or_else(Shared::null);
+            context = context.with("item", value).with("index", Shared::from_json(&item.index.into()));
+        }
+        match &self.sight.failure {
+            None => {}
+            Some(Failure::Is(error)) => context = context.with("error", error_value(error)),
+            Some(Failure::Of(task)) => match resolve.task(self.tenant, *task)? {
+                Ok(value) => {
+                    let general = || TaskError::new(Category::Internal, "a step failed");
+                    context = context.with("error", error_value(&value.error().unwrap_or_else(general)));
+                }
+                Err(error) => return Some(Err(error)),
+            },
+        }
+        Some(Ok(context))
+    }
+
+    /// The command that brings the result back to the loop.
+    #[must_use]
+    pub fn command(&self, evaluated: Evaluated) -> Command {
+        match self.target {
+            Target::Begin(Begin { scope, slot, .. }) => Command::BeginStep { run: self.run, scope, slot, evaluated },
+            Target::Close(Close { scope, .. }) => Command::CloseScope { run: self.run, scope, evaluated },
+            Target::Outputs => Command::FinishRun { run: self.run, evaluated },
+        }
+    }
+}
+
+pub(super) fn invalid(field: &str, error: &ExprError) -> TaskError {
+    TaskError::new(Category::InvalidInput, format!("`{field}` cannot be evaluated: {error}"))
+}
+
+/// The value as a payload.
+pub(super) fn keep(resolve: &dyn Resolve, value: &serde_json::Value) -> Option<Result<NewPayload, TaskError>> {
+    if value.is_null() {
+        return Some(Ok(NewPayload::None));
+    }
+    match serde_json::to_vec(value) {
+        Ok(bytes) => resolve.keep(bytes),
+        Err(error) => {
+            let message = format!("the value cannot be written as JSON: {error}");
+            Some(Err(TaskError::new(Category::Internal, message)))
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Conditions, inputs, lists and outputs: what a workflow's expressions give.
+//!
+//! An evaluation carries ids, not values. It is done on the loop when every value it needs is at hand and small, and on
+//! a thread of its own pool otherwise, so that no turn takes time in proportion to somebody's data.
+
+mod begin;
+mod close;
+mod evaluation;
+mod sight;
+mod value;
+
+pub use evaluation::{Evaluated, Evaluation};
+pub(crate) use value::BYTES_MAX;
+pub use value::{Resolve, TaskValue};

@@ -1,0 +1,146 @@
+//! What an expression can see from where it stands: steps, the item it is about, the failure it handles.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Name, TaskError, TaskId,
+    expr::{Path, Shared},
+    run::{Phase, Run, RunStatus, ScopeId, ScopeKind, Slot},
+};
+
+/// A step that is referred to.
+#[derive(Debug, Clone)]
+pub(super) struct StepValue {
+    pub name: Name,
+    pub task: Option<TaskId>,
+    pub phase: Phase,
+}
+
+/// The item that a step is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item {
+    /// The row whose input is the list.
+    pub list: TaskId,
+    pub index: u32,
+}
+
+/// The failure that a step handles.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// That of a task.
+    Of(TaskId),
+    /// This one.
+    Is(Arc<TaskError>),
+}
+
+/// What can be seen from a place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    pub steps: Vec<StepValue>,
+    pub item: Option<Item>,
+    pub failure: Option<Failure>,
+}
+
+/// The first parts of the paths that expressions refer to, as far as they matter here.
+#[derive(Debug, Default)]
+pub(super) struct Names<'d> {
+    steps: Vec<&'d str>,
+    item: bool,
+    failure: bool,
+}
+
+impl<'d> Names<'d> {
+    pub fn note(&mut self, paths: impl IntoIterator<Item = &'d Path>) {
+        for path in paths {
+            match (path.root(), path.part(1)) {
+                ("steps", Some(name)) if !self.steps.contains(&name) => self.steps.push(name),
+                ("item" | "index", _) => self.item = true,
+                ("error", _) => self.failure = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Sight {
+    /// What those names stand for, seen from a slot of a scope; with `turn`, the steps of the turn before come first.
+    pub fn from(run: &Run, scope: ScopeId, slot: Slot, names: &Names<'_>) -> Sight {
+        let find = |name: &&str| step_value(run, scope, slot, name);
+        Sight {
+            steps: names.steps.iter().filter_map(find).collect(),
+            item: if names.item { item(run, scope, slot) } else { None },
+            failure: if names.failure { failure(run, scope, slot) } else { None },
+        }
+    }
+}
+
+/// The scopes around a slot with the slot in each, from the inside.
+fn around(run: &Run, scope: ScopeId, slot: Slot) -> impl Iterator<Item = (ScopeId, Slot)> {
+    let mut at = Some((scope, slot));
+    std::iter::from_fn(move || {
+        let (scope, slot) = at?;
+        at = run.scopes.get(&scope).and_then(|scope| scope.parent);
+        Some((scope, slot))
+    })
+}
+
+fn step_value(run: &Run, scope: ScopeId, slot: Slot, name: &str) -> Option<StepValue> {
+    let named = |task, phase| Some(StepValue { name: Name::new(name), task, phase });
+    // A loop's `until` looks at the steps of the turn before, or at the step itself.
+    if let Some(ScopeKind::Turns(turns)) = run.scopes.get(&scope).map(|scope| &scope.kind)
+        && let Some(before) = slot.0.checked_sub(1)
+    {
+        if let Some(found) = in_block(run, ScopeId::inner(scope, Slot(before)), name) {
+            return named(found.0, found.1);
+        }
+        if run.step(scope, slot).is_some_and(|step| step.name.as_str() == name) {
+            return named(turns.last, Phase::Succeeded);
+        }
+    }
+    let outer = around(run, scope, slot).find_map(|(scope, _)| in_block(run, scope, name));
+    let (task, phase) = outer.or_else(|| in_block(run, ScopeId::ROOT, name))?;
+    named(task, phase)
+}
+
+fn in_block(run: &Run, scope: ScopeId, name: &str) -> Option<(Option<TaskId>, Phase)> {
+    let ScopeKind::Block(block) = &run.scopes.get(&scope)?.kind else { return None };
+    let at = run.definition.block(block.block).find(name)?;
+    let state = block.slots.get(at.0 as usize)?;
+    if !run.definition.step(block.block, at).is_handler {
+        return Some((state.task, state.phase));
+    }
+    // What handled failures is told by its first answer.
+    let of_it =
+        |failed: &u32| run.step_place(scope, block.handler_of(Slot(*failed))).is_some_and(|(_, step)| step == at);
+    let handled = block.handlers.iter().find(|(failed, _)| of_it(failed));
+    Some(handled.map_or((None, Phase::Skipped), |(_, state)| (state.task, state.phase)))
+}
+
+fn item(run: &Run, scope: ScopeId, slot: Slot) -> Option<Item> {
+    let found = around(run, scope, slot)
+        .find(|(scope, _)| matches!(run.scopes.get(scope).map(|scope| &scope.kind), Some(ScopeKind::Items(_))));
+    let (items, index) = found?;
+    let (outer, holder) = run.scopes.get(&items)?.parent?;
+    Some(Item { list: run.slot(outer, holder)?.task?, index: index.0 })
+}
+
+fn failure(run: &Run, scope: ScopeId, slot: Slot) -> Option<Failure> {
+    for (scope, slot) in around(run, scope, slot) {
+        let Some(ScopeKind::Block(block)) = run.scopes.get(&scope).map(|scope| &scope.kind) else { continue };
+        if let Some(failed) = block.handled(slot) {
+            return Some(Failure::Of(block.slots.get(failed.0 as usize)?.task?));
+        }
+        if scope == ScopeId::ON_ERROR || scope == ScopeId::FINALLY {
+            return match (&run.status, run.failed_by()) {
+                (RunStatus::Failing { error }, _) => Some(Failure::Is(Arc::clone(error))),
+                (_, task) => task.map(Failure::Of),
+            };
+        }
+    }
+    None
+}
+
+/// The error as expressions see it.
+pub(super) fn error_value(error: &TaskError) -> Shared {
+    Shared::from_json(&serde_json::json!({ "category": error.category.as_str(), "message": error.message }))
+}

@@ -1,0 +1,69 @@
+//! Runs that steps of other runs start.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Category, Name, RunId, TaskError, TaskId,
+    run::{Parent, Run},
+    task::{Task, TaskState, WaitFor},
+};
+use kapelle_store::{IdKind, StoreError};
+
+use super::{
+    command::{NewPayload, VersionRef},
+    turns::Turns,
+};
+
+/// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.
+const DEPTH_MAX: u16 = 16;
+
+impl Turns {
+    /// The run that a step starts, which is not begun yet; or why it cannot be.
+    pub(super) fn child_run(
+        &mut self,
+        parent: RunId,
+        task: Option<TaskId>,
+        workflow: &Name,
+        inputs: &NewPayload,
+    ) -> Result<Result<Run, Arc<TaskError>>, StoreError> {
+        let refuse = |what: String| Ok(Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent())));
+        let Some((tenant, depth)) = self.cache.run(parent).map(|run| (run.tenant, run.parent.map_or(0, |p| p.depth)))
+        else {
+            return refuse(format!("{parent} is not open"));
+        };
+        if depth >= DEPTH_MAX {
+            return refuse(format!(
+                "`{workflow}` would be the {}th run in a row that another started; {DEPTH_MAX} are the most: is there a circle?",
+                depth + 1
+            ));
+        }
+        let version = match self.directory.workflow(workflow) {
+            Some(version) => version,
+            None => match self.store.newest_version(tenant, workflow)? {
+                Some(row) => VersionRef::Stored(row.id),
+                None => return refuse(format!("there is no workflow `{workflow}`")),
+            },
+        };
+        let (version, definition) = match self.version(tenant, &version)? {
+            Ok(found) => found,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let strategy = definition.strategy.clone();
+        let Some(order) = self.order(&strategy) else {
+            return refuse(format!("`{workflow}` asks for a strategy that nobody registered"));
+        };
+        let id = RunId(self.store.ids(IdKind::Run, 1)?);
+        let inputs = self.place(inputs)?;
+        let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
+        run.parent = Some(Parent { run: parent, task, depth: depth + 1 });
+        Ok(Ok(run))
+    }
+
+    /// A step that waits for a run has ended otherwise: nobody waits for that run any more, so it is cancelled.
+    pub(super) fn leave_child(&mut self, before: &Task) -> Result<(), StoreError> {
+        if let TaskState::Waiting(WaitFor::Run(child)) = before.state {
+            let _ = self.cancel_run(child, &Arc::from("the step that started it was ended"))?;
+        }
+        Ok(())
+    }
+}

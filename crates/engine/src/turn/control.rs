@@ -1,0 +1,152 @@
+//! What people ask of runs that are under way.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Category, Name, RunId, TaskError, TaskId,
+    mutant::{Mutant, planted},
+    run::{CancelRun, PauseRun, ResumeRun, RunEvent, RunRejection, TimeOut},
+    task::{Hold, HoldReason, Task, TaskState, WaitFor},
+};
+use kapelle_store::StoreError;
+
+use super::{
+    command::{NewPayload, Reply},
+    runs::Answer,
+    turns::{CHILDREN_MAX, Turns},
+};
+use crate::error::EngineError;
+
+/// Signals that a run keeps for steps that do not wait for them yet.
+const MAILBOX_MAX: usize = 1_000;
+
+impl Turns {
+    /// Decides a command to a run and records what follows.
+    fn ask_run(
+        &mut self,
+        id: RunId,
+        decide: impl FnOnce(&kapelle_core::run::Run) -> Result<Vec<RunEvent>, RunRejection>,
+    ) -> Answer {
+        if let Err(error) = self.load_run(id)? {
+            return Ok(Err(error));
+        }
+        let Some(run) = self.cache.run(id) else { return Ok(Err(EngineError::NoSuchRun(id))) };
+        match decide(run) {
+            Ok(events) => {
+                events.iter().for_each(|event| self.record(id, event));
+                self.scratch.touched.insert(id);
+                self.scratch.due_changed = true;
+                Ok(Ok(Reply::Done))
+            }
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    pub(super) fn cancel_run(&mut self, id: RunId, reason: &Arc<str>) -> Answer {
+        self.ask_run(id, |run| CancelRun { reason: Arc::clone(reason) }.decide(run))
+    }
+
+    pub(super) fn pause_run(&mut self, id: RunId) -> Answer {
+        let now = self.scratch.now;
+        self.ask_run(id, |run| PauseRun.decide(run, now))
+    }
+
+    pub(super) fn resume_run(&mut self, id: RunId) -> Answer {
+        let now = self.scratch.now;
+        self.lifting.insert(id);
+        let answer = self.ask_run(id, |run| ResumeRun.decide(run, now))?;
+        if answer.is_ok() {
+            let due = self.cache.run(id).and_then(|run| run.due_at);
+            self.note_run_due(due);
+        }
+        Ok(answer)
+    }
+
+    /// A run is out of time.
+    pub(super) fn time_out(&mut self, id: RunId) -> Result<(), StoreError> {
+        let error = TaskError::new(Category::Timeout, "the run took longer than its `timeout`").permanent();
+        let answer = self.ask_run(id, |run| TimeOut { error: Arc::new(error) }.decide(run))?;
+        // Also when only what runs at the end is left: that has its own time.
+        if let Some(run) = self.cache.change_run(id) {
+            run.due_at = None;
+        }
+        let _ = answer;
+        Ok(())
+    }
+
+    /// A ready step of a paused run does not begin: it is held, a bounded number a turn.
+    pub(super) fn hold_paused(&mut self, task: &Task) -> Result<bool, StoreError> {
+        let Some(run) = task.origin.as_ref().map(|origin| origin.run) else { return Ok(false) };
+        if self.cache.run(run).is_none_or(|run| run.paused.is_none()) {
+            return Ok(false);
+        }
+        if let Ok(event) = (Hold { reason: HoldReason::RunPaused }).decide(task) {
+            self.change(task.id, &event)?;
+        }
+        self.scratch.held += 1;
+        if self.scratch.held >= CHILDREN_MAX {
+            self.scratch.more.insert(run);
+        }
+        Ok(true)
+    }
+
+    /// A signal goes to the step that has waited for it the longest, or is kept.
+    pub(super) fn signal(&mut self, id: RunId, name: &Name, payload: &NewPayload) -> Answer {
+        if let Err(error) = self.load_run(id)? {
+            return Ok(Err(error));
+        }
+        let Some(run) = self.cache.run(id) else { return Ok(Err(EngineError::NoSuchRun(id))) };
+        let status = run.status.kind();
+        if status.is_terminal() {
+            return Ok(Err(RunRejection::NotRunning { run: id, status }.into()));
+        }
+        let waiting = run.waiting.get(name).and_then(|tasks| tasks.first().copied());
+        if waiting.is_none() && run.mailbox.len() >= MAILBOX_MAX {
+            let what = format!("{id} keeps {MAILBOX_MAX} signals that no step waited for, and keeps no more");
+            return Ok(Err(EngineError::InvalidInput(what)));
+        }
+        let payload = self.place(payload)?;
+        match waiting {
+            Some(task) => self.resolve(task, Ok(payload))?,
+            None if planted(Mutant::SignalLost) => {}
+            None => {
+                self.record(id, &RunEvent::SignalKept { name: name.clone() });
+                if let Some(run) = self.cache.change_run(id) {
+                    run.mailbox.push_back((name.clone(), payload));
+                }
+            }
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// A step that waits for a signal takes one that was kept.
+    pub(super) fn take_signal(&mut self, id: RunId, name: &Name, task: TaskId) -> Result<(), StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let Some((_, payload)) = run.mailbox.iter().find(|(kept, _)| kept == name) else { return Ok(()) };
+        let payload = payload.clone();
+        self.record(id, &RunEvent::SignalTaken { name: name.clone() });
+        self.resolve(task, Ok(payload))
+    }
+
+    /// A person has answered.
+    pub(super) fn approve(&mut self, id: TaskId, approved: bool, answer: &NewPayload, why: &Arc<str>) -> Answer {
+        if !self.load(id)? {
+            return Ok(Err(EngineError::NoSuchTask(id)));
+        }
+        match self.cache.task(id).map(|task| &task.state) {
+            Some(TaskState::Waiting(WaitFor::Approval { .. })) => {}
+            Some(state) => {
+                let what = format!("{id} is {}: it does not wait for an approval", state.kind().as_str());
+                return Ok(Err(EngineError::InvalidInput(what)));
+            }
+            None => return Ok(Err(EngineError::NoSuchTask(id))),
+        }
+        let ending = if approved {
+            Ok(self.place(answer)?)
+        } else {
+            Err(Arc::new(TaskError::new(Category::Cancelled, why.to_string()).permanent()))
+        };
+        self.resolve(id, ending)?;
+        Ok(Ok(Reply::Done))
+    }
+}

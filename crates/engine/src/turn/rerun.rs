@@ -1,0 +1,87 @@
+//! A run that takes over results of an earlier one.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Payload, RunId,
+    definition::StepIx,
+    run::{Outcome, Run, TaskEnded},
+    task::{Task, TaskState},
+    worker::Provenance,
+};
+use kapelle_store::{PayloadBody, StoreError};
+
+use super::{command::NewPayload, steps::Place, turns::Turns};
+
+impl Turns {
+    /// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
+    /// the same input, and is neither the one from which to begin again nor waits for it.
+    pub(super) fn earlier_result(
+        &mut self,
+        id: RunId,
+        (scope, slot): Place,
+        input: Option<&NewPayload>,
+    ) -> Result<Option<TaskState>, StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(None) };
+        let Some(rerun) = run.rerun.clone() else { return Ok(None) };
+        if rerun.from.is_some_and(|from| is_behind(run, from.as_str(), (scope, slot))) {
+            return Ok(None);
+        }
+        let Some(earlier) = self.store.step(rerun.of, scope, slot)? else { return Ok(None) };
+        let TaskState::Succeeded { output, provenance, .. } = &earlier.state else { return Ok(None) };
+        if !self.same_input(&earlier.input, input)? {
+            return Ok(None);
+        }
+        let now = self.scratch.now;
+        // It was paid for by the earlier run.
+        let provenance =
+            Provenance { cost: kapelle_core::Money(0), reused: Some(earlier.id.to_string()), ..(**provenance).clone() };
+        let (output, provenance) = (output.clone(), Arc::new(provenance));
+        Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+    }
+
+    fn same_input(&mut self, earlier: &Payload, input: Option<&NewPayload>) -> Result<bool, StoreError> {
+        let id = match (earlier, input) {
+            (Payload::None, None | Some(NewPayload::None)) => return Ok(true),
+            (Payload::Inline(bytes), Some(NewPayload::Bytes(new))) => return Ok(bytes == new),
+            (Payload::Row(id), Some(NewPayload::Bytes(_) | NewPayload::File { .. })) => *id,
+            _ => return Ok(false),
+        };
+        Ok(match (self.store.payload(id)?, input) {
+            (Some(PayloadBody::Bytes(bytes)), Some(NewPayload::Bytes(new))) => bytes == *new,
+            (Some(PayloadBody::File { sha256, .. }), Some(NewPayload::File { sha256: new, .. })) => sha256 == *new,
+            _ => false,
+        })
+    }
+
+    /// The row of a step whose result was taken over has ended already.
+    pub(super) fn reused(&mut self, id: RunId, (scope, slot): Place, task: &Task) -> Result<(), StoreError> {
+        let ended = TaskEnded { scope, slot, task: task.id, outcome: Outcome::Succeeded, error: None };
+        self.step_ended(id, ended, task)
+    }
+}
+
+/// Whether the slot is that step of the outermost block, inside of it, or waits for it.
+fn is_behind(run: &Run, from: &str, (mut scope, mut slot): Place) -> bool {
+    while let Some((outer, holder)) = run.scopes.get(&scope).and_then(|scope| scope.parent) {
+        (scope, slot) = (outer, holder);
+    }
+    let block = run.definition.block(run.definition.root);
+    let Some(from) = block.find(from) else { return false };
+    if scope != kapelle_core::run::ScopeId::ROOT {
+        return true;
+    }
+    let mut left = vec![StepIx(slot.0)];
+    let mut seen = std::collections::HashSet::new();
+    while let Some(at) = left.pop() {
+        if at == from {
+            return true;
+        }
+        if seen.insert(at)
+            && let Some(step) = block.steps.get(at.0 as usize)
+        {
+            left.extend(step.needs.iter().copied());
+        }
+    }
+    false
+}

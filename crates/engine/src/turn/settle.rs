@@ -1,0 +1,256 @@
+//! What is to be done for a run before its turn ends: what is ready begins, what is done is closed, what is left ends.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Category, Payload, RunId, TaskError, TaskId,
+    run::{Beginning, Closed, Completion, FinishRun, OpenTail, Parent, RunStatus, ScopeId, ScopeKind, Verdict},
+    task::{Lift, Resolve, TaskState},
+};
+use kapelle_store::StoreError;
+
+use super::{
+    command::Reply,
+    effect::Effect,
+    runs::Answer,
+    steps::step_error,
+    turns::{CHILDREN_MAX, Turns},
+};
+use crate::evaluate::{Evaluated, Evaluation};
+
+impl Turns {
+    /// Looks at every run that the turn touched: starts what is ready, ends what is done.
+    pub(super) fn settle_runs(&mut self) -> Result<(), StoreError> {
+        while let Some(id) = self.scratch.touched.pop_first() {
+            if self.load_run(id)?.is_ok() {
+                self.settle(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, id: RunId) -> Result<(), StoreError> {
+        let mut left = CHILDREN_MAX;
+        loop {
+            let next = self.cache.run_mut(id).map(|run| run.take_ready(left)).unwrap_or_default();
+            left = left.saturating_sub(next.len());
+            let begun = !next.is_empty();
+            for step in next {
+                match step.verdict {
+                    Verdict::Skip(reason) => {
+                        self.settle_step(id, (step.scope, step.slot), Beginning::Skip(reason), None)?;
+                    }
+                    Verdict::Start => self.evaluate_step(id, step.scope, step.slot)?,
+                }
+            }
+            let done = if left > 0 { self.cache.run_mut(id).and_then(|run| run.take_done()) } else { None };
+            match done {
+                Some(closed) => {
+                    left -= 1;
+                    self.close_scope(id, closed)?;
+                }
+                None if begun && left > 0 => {}
+                None => break,
+            }
+        }
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        if left == 0 && (run.has_ready() || run.has_done()) {
+            self.scratch.more.insert(id);
+        }
+        self.lift(id)?;
+        self.cancel_doomed(id)?;
+        self.complete(id)
+    }
+
+    /// Ends the row that waits for a scope that is done.
+    fn close_scope(&mut self, id: RunId, closed: Closed) -> Result<(), StoreError> {
+        if let Some(task) = closed.failed_by {
+            let error = self.error_of(task)?;
+            return self.resolve(closed.task, Err(error));
+        }
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        if let Some(evaluation) = Evaluation::close(run, closed.scope) {
+            match evaluation.evaluate(&self.cache) {
+                Some(evaluated) => self.close_with(id, closed, &evaluated)?,
+                None => self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation))),
+            }
+            return Ok(());
+        }
+        let last = match run.scopes.get(&closed.scope).map(|scope| &scope.kind) {
+            Some(ScopeKind::Turns(turns)) => turns.last,
+            _ => None,
+        };
+        let mut output = Payload::None;
+        if let Some(last) = last
+            && self.load(last)?
+            && let Some(TaskState::Succeeded { output: given, .. }) = self.cache.task(last).map(|task| &task.state)
+        {
+            output = given.clone();
+        }
+        self.resolve(closed.task, Ok(output))
+    }
+
+    /// The output of a scope has been evaluated on the pool.
+    pub(super) fn close(&mut self, id: RunId, scope: ScopeId, evaluated: &Evaluated) -> Answer {
+        if let Err(error) = self.load_run(id)? {
+            return Ok(Err(error));
+        }
+        if let Some(closed) = self.cache.run(id).and_then(|run| run.closed(scope)) {
+            self.close_with(id, closed, evaluated)?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    fn close_with(&mut self, id: RunId, closed: Closed, evaluated: &Evaluated) -> Result<(), StoreError> {
+        self.scratch.touched.insert(id);
+        match evaluated {
+            Evaluated::Invalid(error) => self.resolve(closed.task, Err(Arc::clone(error))),
+            Evaluated::Value(output) => {
+                let output = self.place(output)?;
+                self.resolve(closed.task, Ok(output))
+            }
+            _ => self.resolve(closed.task, Ok(Payload::None)),
+        }
+    }
+
+    /// Ends a step that waits.
+    pub(super) fn resolve(&mut self, task: TaskId, ending: Result<Payload, Arc<TaskError>>) -> Result<(), StoreError> {
+        if !self.load(task)? {
+            return Ok(());
+        }
+        let Some(row) = self.cache.task(task) else { return Ok(()) };
+        if let Ok(event) = (Resolve { ending }).decide(row, self.scratch.now) {
+            self.change(task, &event)?;
+        }
+        Ok(())
+    }
+
+    /// Why a step did not end well, as those outside of it are told.
+    pub(super) fn error_of(&mut self, task: TaskId) -> Result<Arc<TaskError>, StoreError> {
+        let found = if self.load(task)? { self.cache.task(task).and_then(step_error) } else { None };
+        Ok(found.unwrap_or_else(|| Arc::new(TaskError::new(Category::Internal, "a step failed"))))
+    }
+
+    /// Lets go of what a pause held, a bounded number a turn.
+    fn lift(&mut self, id: RunId) -> Result<(), StoreError> {
+        if !self.lifting.contains(&id) || self.cache.run(id).is_none_or(|run| run.paused.is_some()) {
+            return Ok(());
+        }
+        let held = self.store.held_steps(id, CHILDREN_MAX as u32)?;
+        // What this turn itself held is not stored yet.
+        let last = held.len() < CHILDREN_MAX && self.scratch.held == 0;
+        for task in held {
+            if self.load(task.id)?
+                && let Some(Ok(event)) = self.cache.task(task.id).map(|task| Lift.decide(task))
+            {
+                self.change(task.id, &event)?;
+            }
+        }
+        if last {
+            self.lifting.remove(&id);
+        } else {
+            self.scratch.more.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Cancels what is to be cancelled, a bounded number a turn.
+    fn cancel_doomed(&mut self, id: RunId) -> Result<(), StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let doomed = run.doomed(CHILDREN_MAX);
+        let reason: Arc<str> = Arc::from(match run.status {
+            RunStatus::Cancelling { .. } => "its run was cancelled",
+            RunStatus::Failing { .. } => "its run failed",
+            _ => "the step it is part of ended",
+        });
+        for task in &doomed {
+            // A row that cannot be cancelled has ended: what is in memory is behind what another server wrote.
+            self.scratch.stale |= self.cancel(*task, &reason)?.is_err();
+        }
+        if !doomed.is_empty() {
+            // Every cancelled task touched the run again; what is left is done in the next turn.
+            self.scratch.touched.remove(&id);
+            if self.cache.run(id).is_some_and(|run| !run.doomed.is_empty() || run.has_ready() || run.has_done()) {
+                self.scratch.more.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run that has nothing left to do.
+    fn complete(&mut self, id: RunId) -> Result<(), StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        match run.completion() {
+            None => Ok(()),
+            Some(Completion::Tail(scope)) => {
+                let events = OpenTail(scope).decide(run).unwrap_or_default();
+                events.iter().for_each(|event| self.record(id, event));
+                self.scratch.touched.insert(id);
+                Ok(())
+            }
+            Some(Completion::Cancelled) => self.finish_with(id, Evaluated::Nothing),
+            Some(Completion::Failed(task)) => {
+                let general = || Arc::new(TaskError::new(Category::Internal, "a step failed"));
+                let error = task.map_or_else(|| Ok(general()), |task| self.error_of(task))?;
+                self.finish_with(id, Evaluated::Invalid(error))
+            }
+            Some(Completion::Outputs) => match Evaluation::outputs(run) {
+                None => self.finish_with(id, Evaluated::Nothing),
+                Some(evaluation) => match evaluation.evaluate(&self.cache) {
+                    Some(evaluated) => self.finish_with(id, evaluated),
+                    None => {
+                        self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
+                        Ok(())
+                    }
+                },
+            },
+        }
+    }
+
+    /// The outputs of a run have been evaluated on the pool.
+    pub(super) fn finish(&mut self, id: RunId, evaluated: &Evaluated) -> Answer {
+        if let Err(error) = self.load_run(id)? {
+            return Ok(Err(error));
+        }
+        if self.cache.run(id).is_some_and(|run| run.completion() == Some(Completion::Outputs)) {
+            self.finish_with(id, evaluated.clone())?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    fn finish_with(&mut self, id: RunId, evaluated: Evaluated) -> Result<(), StoreError> {
+        let error = match &evaluated {
+            Evaluated::Invalid(error) => Some(Arc::clone(error)),
+            _ => None,
+        };
+        let outputs = match &evaluated {
+            Evaluated::Value(payload) => self.place(payload)?,
+            _ => Payload::None,
+        };
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let Ok(events) = (FinishRun { error }).decide(run, self.scratch.now) else { return Ok(()) };
+        events.iter().for_each(|event| self.record(id, event));
+        self.scratch.due_changed = true;
+        let Some(run) = self.cache.change_run(id) else { return Ok(()) };
+        if let RunStatus::Succeeded { outputs: place, .. } = &mut run.status {
+            *place = outputs;
+        }
+        match run.parent {
+            Some(Parent { task: Some(task), .. }) => self.tell_parent(id, task),
+            _ => Ok(()),
+        }
+    }
+
+    /// The step that started the run and waits for it ends.
+    fn tell_parent(&mut self, id: RunId, task: TaskId) -> Result<(), StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let ending = match &run.status {
+            RunStatus::Succeeded { outputs, .. } => Ok(outputs.clone()),
+            RunStatus::Failed { error, .. } => {
+                Err(Arc::new(TaskError { message: format!("{id}: {}", error.message), ..(**error).clone() }))
+            }
+            _ => Err(Arc::new(TaskError::new(Category::Cancelled, format!("{id} was cancelled")).permanent())),
+        };
+        self.resolve(task, ending)
+    }
+}
