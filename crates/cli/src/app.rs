@@ -72,6 +72,7 @@ impl App {
             .config(settings.config.clone())
             .environment(move |name| environment.get(name).map(str::to_owned))
             .workers(&self.project.workers())
+            .workflows(&self.project.workflows())
             .document_reader(Arc::new(reader)))
     }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, init, logs, man, resume, run, runs, status, submit, tasks, version, workers, workflows,
+    approvals, completions, config, doctor, init, logs, man, resume, run, runs, status, submit, tasks, version,
+    workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -56,8 +57,10 @@ pub enum Verb {
     Status(status::Args),
     /// Record a task for a worker
     Submit(submit::Args),
-    /// List, show and cancel runs
+    /// List, show, follow, draw, explain and control runs
     Runs(runs::Args),
+    /// Answer steps that wait for a person
+    Approvals(approvals::Args),
     /// List, show, cancel and retry tasks
     Tasks(tasks::Args),
     /// What happened to a run or task, line by line

@@ -199,6 +199,24 @@ impl RunView {
         format!("{} {}{took}: {}", self.row.id, paint(tone(kind.as_str()), kind.as_str()), parts.join(", "))
     }
 
+    /// The steps as a tree, each with its state.
+    pub fn tree(&self) -> String {
+        let mut text = format!("{} {}\n", self.row.id, self.row.workflow);
+        for step in &self.steps {
+            let parts: Vec<&str> = step.name.split_inclusive(['.', ']']).collect();
+            let depth = step.name.matches(['.', '[']).count();
+            let name = parts.last().map_or(step.name.as_str(), |last| last.trim_end_matches('.'));
+            let name = match name.split_once('[') {
+                Some((_, index)) => format!("[{index}"),
+                None => name.to_owned(),
+            };
+            let note = step.note();
+            let note = if note.is_empty() { note } else { format!(": {note}") };
+            text.push_str(&format!("{}{name} {}{note}\n", "  ".repeat(depth + 1), paint(tone(step.state), step.state)));
+        }
+        text
+    }
+
     /// The steps as a table.
     pub fn table(&self) -> String {
         let heading = ["STEP", "STATE", "ATTEMPT", "TIME", "PROVIDER", "COST", "NOTE"];

@@ -41,6 +41,7 @@ mod config;
 mod definition;
 mod error;
 mod function;
+pub mod inspect;
 mod kapelle;
 mod run;
 mod task;

@@ -104,6 +104,19 @@ pub struct Pruned {
     pub more: bool,
 }
 
+/// How deleting a version went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is gone.
+    Deleted,
+    /// There is none of that number.
+    Missing,
+    /// It is the newest: what is started by name is that one.
+    Newest,
+    /// So many runs stay on it.
+    Used(u64),
+}
+
 /// The writing side. One owner; every method sees all commits before it.
 pub trait Store: Send {
     /// Draws `n` consecutive ids and returns the first.
@@ -120,6 +133,9 @@ pub trait Store: Send {
 
     /// The newest version of a workflow.
     fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError>;
+
+    /// Deletes a version that no run stays on and that is not the newest.
+    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError>;
 
     /// What an idempotency key stands for, unless its time ended before `now`: such a key is forgotten here, so that
     /// it can be used again.

@@ -19,7 +19,7 @@ mod sqlite;
 
 pub use batch::{Batch, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
 pub use blobs::Blobs;
-pub use contract::{Commit, IdKind, Lane, Pruned, Reader, Retention, Store};
+pub use contract::{Commit, Deletion, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};

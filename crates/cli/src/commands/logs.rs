@@ -47,12 +47,24 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
 
 fn of_run(app: &App, reader: &SqliteReader, id: RunId) -> Result<Code, Failure> {
     let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
-    let names = Names::read(reader, &row)?;
-    let mut from = 0;
+    print_run(app, reader, &row, 0)?;
+    Ok(Code::Ok)
+}
+
+/// Prints the journal of a run from an entry on; the answer is the number of the next.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn print_run(app: &App, reader: &SqliteReader, row: &RunRow, mut from: u64) -> Result<u64, Failure> {
+    let mut names = None;
     loop {
-        let entries = reader.journal(id, from, PAGE)?;
-        let Some(last) = entries.last() else { return Ok(Code::Ok) };
+        let entries = reader.journal(row.id, from, PAGE)?;
+        let Some(last) = entries.last() else { return Ok(from) };
         from = last.seq + 1;
+        if names.is_none() {
+            names = Some(Names::read(reader, row)?);
+        }
+        let Some(names) = &names else { return Ok(from) };
         for entry in &entries {
             let (step, text) = names.line(&entry.event);
             if app.out.json {

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod approvals;
 pub mod completions;
 pub mod config;
 pub mod doctor;

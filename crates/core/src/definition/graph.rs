@@ -23,7 +23,7 @@ pub fn levels(block: &Block) -> Vec<Vec<StepIx>> {
 }
 
 /// What a step does, in a few words.
-fn what(step: &StepDef) -> String {
+pub(super) fn what(step: &StepDef) -> String {
     let mut text = match &step.action {
         Action::Worker { worker, .. } => worker.to_string(),
         Action::Workflow { workflow, wait: true, .. } => format!("workflow {workflow}"),
@@ -49,7 +49,7 @@ fn what(step: &StepDef) -> String {
 }
 
 /// The blocks inside of a step, with what they are called.
-fn inner(step: &StepDef) -> Vec<(&'static str, BlockIx)> {
+pub(super) fn inner(step: &StepDef) -> Vec<(&'static str, BlockIx)> {
     match &step.action {
         Action::Steps(block) => vec![("steps", *block)],
         Action::Branch { then, otherwise } => {
@@ -62,7 +62,7 @@ fn inner(step: &StepDef) -> Vec<(&'static str, BlockIx)> {
 }
 
 /// The blocks of the run itself, with what they are called.
-fn outer(definition: &Definition) -> Vec<(&'static str, BlockIx)> {
+pub(super) fn outer(definition: &Definition) -> Vec<(&'static str, BlockIx)> {
     let ends =
         [("on_error", definition.on_error), ("on_cancel", definition.on_cancel), ("finally", definition.finally)];
     let found = ends.into_iter().filter_map(|(name, block)| Some((name, block?)));

@@ -4,6 +4,7 @@
 //! the format, from which both the reader and the [`schema`] for editors are made.
 
 mod block;
+pub mod drawing;
 mod fields;
 pub mod graph;
 mod keys;

@@ -11,7 +11,7 @@ use kapelle_core::{
     task::{Lease, Report},
     worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::PayloadBody;
+use kapelle_store::{Deletion, PayloadBody};
 
 use crate::evaluate::Evaluated;
 
@@ -285,6 +285,22 @@ pub enum Command {
         /// What it carries.
         payload: NewPayload,
     },
+    /// Store a version of a workflow, unless the newest has the same text.
+    StoreVersion {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which.
+        version: VersionRef,
+    },
+    /// Delete a version that no run stays on.
+    DeleteVersion {
+        /// Whose it is.
+        tenant: TenantId,
+        /// The workflow.
+        workflow: Name,
+        /// The number of the version.
+        number: u32,
+    },
     /// Answer a step that waits for a person.
     Approve {
         /// Which.
@@ -350,6 +366,10 @@ pub enum Reply {
         /// It had been started for the same key before.
         repeated: bool,
     },
+    /// The key of a version, which was stored or had been.
+    Version(i64),
+    /// How deleting a version went.
+    Deleted(Deletion),
     /// Tasks for a worker host, perhaps none.
     Claimed(Vec<ClaimedTask>),
     /// For each report of a heartbeat whether the attempt is still wanted.

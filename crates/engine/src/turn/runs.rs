@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    RunId, TenantId, Timestamp,
+    Name, RunId, TenantId, Timestamp,
     definition::{Definition, Strategy},
     mutant::{Mutant, planted},
     run::{Run, RunEvent, StepOrder, TaskEnded, built_in},
     task::Task,
 };
-use kapelle_store::{IdKind, KeyReply, RunRow, StoreError, VersionRow};
+use kapelle_store::{Deletion, IdKind, KeyReply, RunRow, StoreError, VersionRow};
 
 use super::{
     cache::Key,
@@ -109,6 +109,16 @@ impl Turns {
                 Ok(Ok((id, Arc::clone(kept))))
             }
         }
+    }
+
+    pub(super) fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Answer {
+        // A run that this very turn starts is not stored yet.
+        let starting = self.cache.changed_runs.values().filter(|run| run.row.workflow == *workflow).count() as u64;
+        let deletion = match starting {
+            0 => self.store.delete_version(tenant, workflow, number)?,
+            runs => Deletion::Used(runs),
+        };
+        Ok(Ok(Reply::Deleted(deletion)))
     }
 
     fn definition(&mut self, id: i64) -> Result<Result<Arc<Definition>, EngineError>, StoreError> {

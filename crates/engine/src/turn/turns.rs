@@ -174,6 +174,10 @@ impl Turns {
             Command::BeginStep { run, scope, slot, evaluated } => self.begin(*run, (*scope, *slot), evaluated),
             Command::CloseScope { run, scope, evaluated } => self.close(*run, *scope, evaluated),
             Command::FinishRun { run, evaluated } => self.finish(*run, evaluated),
+            Command::StoreVersion { tenant, version } => {
+                Ok(self.version(*tenant, version)?.map(|(id, _)| Reply::Version(id)))
+            }
+            Command::DeleteVersion { tenant, workflow, number } => self.delete_version(*tenant, workflow, *number),
             Command::PauseRun { run } => self.pause_run(*run),
             Command::ResumeRun { run } => self.resume_run(*run),
             Command::Signal { run, name, payload } => self.signal(*run, name, payload),

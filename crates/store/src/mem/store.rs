@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     batch::{Batch, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
+    contract::{Commit, Deletion, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
 };
@@ -120,6 +120,24 @@ impl Store for MemStore {
         let state = self.state();
         let of = state.versions.values().filter(|row| row.tenant == tenant && row.workflow == *workflow);
         Ok(of.max_by_key(|row| row.number).cloned())
+    }
+
+    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError> {
+        let mut state = self.state();
+        let of = state.versions.values().filter(|row| row.tenant == tenant && row.workflow == *workflow);
+        let newest = of.clone().map(|row| row.number).max();
+        let Some(id) = of.clone().find(|row| row.number == number).map(|row| row.id) else {
+            return Ok(Deletion::Missing);
+        };
+        if newest == Some(number) {
+            return Ok(Deletion::Newest);
+        }
+        let used = state.runs.values().filter(|run| run.version == id).count() as u64;
+        if used > 0 {
+            return Ok(Deletion::Used(used));
+        }
+        state.versions.remove(&id);
+        Ok(Deletion::Deleted)
     }
 
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     batch::{Batch, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
+    contract::{Commit, Deletion, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
 };
@@ -148,6 +148,16 @@ impl Store for SqliteStore {
 
     fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError> {
         self.query(|conn, names| version::newest(conn, names, tenant, workflow))
+    }
+
+    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError> {
+        self.usable()?;
+        let end = version::delete(&self.conn, &mut self.names, &self.ids, (tenant, workflow, number));
+        // Nothing was begun unless it is gone.
+        match end {
+            Ok(Deletion::Deleted) | Err(_) => self.transaction(end, |_| true),
+            Ok(refused) => Ok(refused),
+        }
     }
 
     fn key(&mut self, tenant: TenantId, text: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use kapelle_core::{Name, TenantId, Timestamp};
 use rusqlite::{Connection, Params, Row, params, types::ToSql};
 
-use super::{fault::Sql, names::Names};
-use crate::{batch::VersionRow, rows::Page};
+use super::{commit::control, fault::Sql, ids::Ids, names::Names};
+use crate::{batch::VersionRow, contract::Deletion, rows::Page};
 
 const COLUMNS: &str = "id, tenant, workflow, number, sha256, source, file, created_at";
 
@@ -94,4 +94,31 @@ pub(super) fn page(
     }
     rest += " ORDER BY id DESC LIMIT ?3";
     select(conn, names, &rest, rusqlite::params_from_iter(values))
+}
+
+/// Deletes a version that nobody needs. A transaction of its own, which is rare.
+pub(super) fn delete(
+    conn: &Connection,
+    names: &mut Names,
+    ids: &Ids,
+    (tenant, workflow, number): (TenantId, &Name, u32),
+) -> Sql<Deletion> {
+    let Some(newest) = newest(conn, names, tenant, workflow)? else { return Ok(Deletion::Missing) };
+    if newest.number == number {
+        return Ok(Deletion::Newest);
+    }
+    let Some(name) = names.find(conn, workflow)? else { return Ok(Deletion::Missing) };
+    let rest = "WHERE tenant = ?1 AND workflow = ?2 AND number = ?3";
+    let Some(row) = select(conn, names, rest, (tenant.0, name, number))?.pop() else { return Ok(Deletion::Missing) };
+    let mut runs =
+        conn.prepare_cached("SELECT count(*) FROM run WHERE tenant = ?1 AND workflow = ?2 AND version = ?3")?;
+    let used: i64 = runs.query_row((tenant.0, name, row.id), |row| row.get(0))?;
+    if used > 0 {
+        return Ok(Deletion::Used(used.cast_unsigned()));
+    }
+    control(conn, "BEGIN IMMEDIATE")?;
+    ids.save(conn)?;
+    conn.prepare_cached("DELETE FROM version WHERE id = ?1")?.execute([row.id])?;
+    control(conn, "COMMIT")?;
+    Ok(Deletion::Deleted)
 }

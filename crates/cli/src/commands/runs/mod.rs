@@ -1,4 +1,10 @@
-//! `kapelle runs list|show|cancel`.
+//! `kapelle runs list|show|watch|graph|explain|rerun|cancel|pause|resume|signal`.
+
+mod control;
+mod explain;
+mod graph;
+mod rerun;
+mod watch;
 
 use kapelle::{
     RunId,
@@ -15,7 +21,7 @@ use crate::{
     ids, shown,
 };
 
-/// List, show and cancel runs.
+/// List, show, follow, draw, explain and control runs.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -34,13 +40,58 @@ enum Verb {
         /// Such as run_3
         run: String,
     },
-    /// End a run: its open steps are cancelled, no step starts
+    /// Follow a run until it ends, event by event
+    Watch {
+        /// Such as run_3
+        run: String,
+        /// Begin with this event: one more than the last number that was seen
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        from: u64,
+    },
+    /// Draw a run with the states of its steps
+    Graph {
+        /// Such as run_3
+        run: String,
+        /// As indented text, as a picture, or for Mermaid
+        #[arg(long, value_enum, default_value_t = graph::Format::Text)]
+        format: graph::Format,
+    },
+    /// Why steps are not running
+    Explain {
+        /// Such as run_3
+        run: String,
+        /// Only this step, such as `classify[17]`
+        step: Option<String>,
+    },
+    /// Run again, taking over the results of steps that succeeded
+    Rerun(rerun::Args),
+    /// End a run: its open steps are cancelled, then its `on_cancel` and `finally` run; a second time ends those too
     Cancel {
         /// Such as run_3
         run: String,
         /// What is noted as the reason
         #[arg(long, default_value = "cancelled on the command line")]
         reason: String,
+    },
+    /// Begin no further step until the run is resumed
+    Pause {
+        /// Such as run_3
+        run: String,
+    },
+    /// Let a paused run go on
+    Resume {
+        /// Such as run_3
+        run: String,
+    },
+    /// Send a signal to the step that waits for it, or to the first that will
+    Signal {
+        /// Such as run_3
+        run: String,
+        /// The name of the signal
+        name: String,
+        /// What it carries, as JSON
+        #[arg(long, default_value = "null", value_name = "JSON")]
+        payload: String,
     },
 }
 
@@ -71,7 +122,17 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             let run = ids::run(&run)?;
             show(app, &app.reader()?, run)
         }
-        Verb::Cancel { run, reason } => cancel(app, ids::run(&run)?, &reason).await,
+        Verb::Watch { run, from } => watch::run(app, ids::run(&run)?, from).await,
+        Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format),
+        Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()),
+        Verb::Rerun(args) => rerun::run(app, args).await,
+        Verb::Cancel { run, reason } => {
+            let reason = reason.as_str().into();
+            control::ask(app, &run, |run| Command::CancelRun { run, reason }).await
+        }
+        Verb::Pause { run } => control::ask(app, &run, |run| Command::PauseRun { run }).await,
+        Verb::Resume { run } => control::ask(app, &run, |run| Command::ResumeRun { run }).await,
+        Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }
 }
 
@@ -130,21 +191,5 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
         }
     }
     app.out.print(&text)?;
-    Ok(Code::Ok)
-}
-
-async fn cancel(app: &App, run: RunId, reason: &str) -> Result<Code, Failure> {
-    // Looked up first, so that an id that is wrong does not make a folder.
-    RunView::load(&app.reader()?, run)?;
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
-    let done = kapelle.engine().ask(Command::CancelRun { run, reason: reason.into() }).await;
-    kapelle.drain().await;
-    done?;
-    let state = kapelle.run(run).state()?.status.kind().as_str();
-    if app.out.json {
-        app.out.print_json(&json!({ "run": run.to_string(), "state": state }))?;
-    } else {
-        app.out.print(&format!("{run} is {state}"))?;
-    }
     Ok(Code::Ok)
 }

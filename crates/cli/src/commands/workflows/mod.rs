@@ -1,8 +1,10 @@
-//! `kapelle workflows list|show|validate|graph`.
+//! `kapelle workflows list|show|validate|graph|versions|source|diff|rollback|delete`.
+
+mod versions;
 
 use std::path::{Path, PathBuf};
 
-use kapelle::core::definition::graph;
+use kapelle::core::definition::{drawing, graph};
 use serde_json::{Value, json};
 
 use super::workers;
@@ -14,7 +16,7 @@ use crate::{
     workflow::{self, Workflow},
 };
 
-/// List, show, check and draw workflows.
+/// List, show, check and draw workflows; their stored versions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -40,15 +42,51 @@ enum Verb {
     Graph {
         /// A file, or the name of one in workflows/
         file: PathBuf,
-        /// As indented text, or for Mermaid
+        /// As indented text, as a picture, or for Mermaid
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// The stored versions of a workflow, newest first
+    Versions {
+        /// The name of the workflow
+        workflow: String,
+    },
+    /// The text of a stored version
+    Source {
+        /// The name of the workflow
+        workflow: String,
+        /// Its number; the newest when none is given
+        number: Option<u32>,
+    },
+    /// What differs between two stored versions
+    Diff {
+        /// The name of the workflow
+        workflow: String,
+        /// The earlier number; the one before the later when none is given
+        from: Option<u32>,
+        /// The later number; the newest when none is given
+        to: Option<u32>,
+    },
+    /// Make the text of an earlier version the newest again, and write it to its file
+    Rollback {
+        /// The name of the workflow
+        workflow: String,
+        /// The number of the earlier version
+        number: u32,
+    },
+    /// Delete a version that no run stays on
+    Delete {
+        /// The name of the workflow
+        workflow: String,
+        /// Its number
+        number: u32,
     },
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
     Text,
+    Svg,
     Mermaid,
 }
 
@@ -56,12 +94,17 @@ enum Format {
 ///
 /// # Errors
 /// When there is no such workflow, or it is wrong.
-pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match args.verb.as_ref().unwrap_or(&Verb::List) {
         Verb::List => list(app),
         Verb::Show { file } => show(app, &open(app, file)?),
         Verb::Validate { files } => validate(app, files),
         Verb::Graph { file, format } => draw(app, &open(app, file)?, *format),
+        Verb::Versions { workflow } => versions::list(app, workflow),
+        Verb::Source { workflow, number } => versions::source(app, workflow, *number),
+        Verb::Diff { workflow, from, to } => versions::diff(app, workflow, *from, *to),
+        Verb::Rollback { workflow, number } => versions::rollback(app, workflow, *number).await,
+        Verb::Delete { workflow, number } => versions::delete(app, workflow, *number).await,
     }
 }
 
@@ -172,6 +215,7 @@ fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
 fn draw(app: &App, read: &Workflow, format: Format) -> Result<Code, Failure> {
     let text = match format {
         Format::Text => graph::to_text(&read.definition),
+        Format::Svg => drawing::to_svg(&read.definition, &|_| None),
         Format::Mermaid => graph::to_mermaid(&read.definition),
     };
     if app.out.json {

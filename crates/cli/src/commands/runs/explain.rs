@@ -1,0 +1,50 @@
+//! `kapelle runs explain RUN [STEP]`: why steps are not running.
+
+use kapelle::{RunId, core::TenantId, core::definition::nearest, inspect, store::Reader};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+    shown,
+};
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such run or step, or its definition cannot be read.
+pub(super) fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code, Failure> {
+    let reader = app.reader()?;
+    let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
+    let known = app.workers(&app.settings()?)?;
+    let serves = |worker: &str| known.catalogue.iter().any(|known| known.spec().name.as_str() == worker);
+    let mut reasons = inspect::explain(&reader, &row, &serves)?;
+    if let Some(wanted) = step {
+        let names: Vec<String> = reasons.iter().map(|reason| reason.path.clone()).collect();
+        reasons.retain(|reason| reason.path == wanted);
+        if reasons.is_empty() {
+            let failure = Failure::not_found(format!("{id} has no step `{wanted}` that is known yet"));
+            return Err(match nearest(wanted, names.iter().map(String::as_str)) {
+                Some(near) => failure.help(format!("did you mean `{near}`?")),
+                None => failure.help(format!("`kapelle runs show {id}` lists its steps")),
+            });
+        }
+    } else {
+        reasons.retain(|reason| !reason.ended);
+    }
+    if app.out.json {
+        let steps: Vec<_> = reasons
+            .iter()
+            .map(|reason| json!({ "step": reason.path, "state": reason.state, "ended": reason.ended, "why": reason.why }))
+            .collect();
+        app.out.print_json(&json!({ "run": id.to_string(), "state": row.status.kind().as_str(), "steps": steps }))?;
+        return Ok(Code::Ok);
+    }
+    if reasons.is_empty() {
+        app.out.print(&format!("{id} is {}: nothing waits", row.status.kind().as_str()))?;
+        return Ok(Code::Ok);
+    }
+    let rows = reasons.into_iter().map(|reason| vec![reason.path, reason.state.to_owned(), reason.why]).collect();
+    app.out.print(&shown::table(&["STEP", "STATE", "WHY"], rows))?;
+    Ok(Code::Ok)
+}
