@@ -88,6 +88,7 @@ impl Turns {
             | RunEvent::Resumed { .. }
             | RunEvent::SignalKept { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::Triggered { .. }
             | RunEvent::CancelRequested { .. } => return,
         };
         let place = match event {

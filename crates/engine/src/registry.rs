@@ -99,6 +99,18 @@ impl Directory for Registry {
         self.orders.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    fn triggered(&self, workflow: &Name) -> Vec<Arc<Definition>> {
+        let workflows = self.workflows.read().unwrap_or_else(PoisonError::into_inner);
+        let wants = |definition: &&Arc<Definition>| {
+            definition.on_completed.as_ref().is_some_and(|completed| completed.workflow == *workflow)
+        };
+        let definitions = workflows.values().filter_map(|version| match version {
+            VersionRef::Source { definition, .. } => Some(definition),
+            VersionRef::Stored(_) => None,
+        });
+        definitions.filter(wants).cloned().collect()
+    }
+
     fn admit(&self, workflow: &Name, inputs: Value) -> Result<Value, TaskError> {
         let check = self.admit.read().unwrap_or_else(PoisonError::into_inner).clone();
         match (self.workflow(workflow), check) {

@@ -15,7 +15,7 @@ use kapelle::{
     Category, Error, Kapelle, Run, TaskError, TaskId,
     core::{
         TenantId,
-        run::{StatusKind, StepOrder},
+        run::{RunEvent, StatusKind, StepOrder},
         task::{StateKind, Task, TaskState, WaitFor},
     },
     engine::EventKind,
@@ -454,6 +454,65 @@ async fn priorities_decide_the_order_and_what_a_failure_does() {
     let (ended, states) = outcome(&kapelle, &flow(6), Value::Null).await;
     assert_eq!(ended, Err("step `bad` failed: no".into()));
     assert_eq!(states, ["bad failed", "slow succeeded", "then succeeded"], "below it the others go on");
+    kapelle.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_run_starts_another_when_its_condition_holds() {
+    let place = Place::new("triggers");
+    let kapelle = place.open().await;
+    let on = |status: &str| {
+        format!(
+            "name: after_{status}\ninputs: {{ type: object, properties: {{ n: {{ type: integer }} }} }}\n\
+            on: {{ completed: {{ workflow: first, status: {status}, if: completed.inputs.n > 1, with: {{ n: '${{{{ completed.inputs.n }}}}' }} }} }}\n\
+            steps: {{ a: {{ worker: echo, with: {{ n: '${{{{ inputs.n }}}}' }} }} }}\n"
+        )
+    };
+    kapelle.register_workflow(&on("succeeded")).unwrap();
+    kapelle.register_workflow(&on("failed")).unwrap();
+    kapelle
+        .register_workflow("name: forever\non: { completed: { workflow: forever } }\nsteps: { a: { worker: echo } }\n")
+        .unwrap();
+    let first = |worker: &str| {
+        format!(
+            "name: first\ninputs: {{ type: object, properties: {{ n: {{ type: integer }} }} }}\nsteps: {{ a: {{ worker: {worker} }} }}\n"
+        )
+    };
+    let started = |run: &Run| {
+        let journal = kapelle.engine().reader().journal(run.id(), 0, 1_000).unwrap();
+        let found = journal.iter().filter_map(|entry| match &entry.event {
+            RunEvent::Triggered { workflow, run, .. } => Some((workflow.to_string(), *run)),
+            _ => None,
+        });
+        found.collect::<Vec<_>>()
+    };
+    let run = kapelle.start(&first("echo"), json!({ "n": 2 })).await.unwrap();
+    run.wait().await.unwrap();
+    let found = started(&run);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "after_succeeded");
+    let next = kapelle.run(found[0].1.unwrap());
+    next.wait().await.unwrap();
+    assert_eq!(steps(&kapelle, &next)["a"].1, json!({ "n": 2 }));
+
+    let run = kapelle.start(&first("echo"), json!({ "n": 1 })).await.unwrap();
+    run.wait().await.unwrap();
+    assert_eq!(started(&run), [], "its condition does not hold");
+    let run = kapelle.start(&first("fail"), json!({ "n": 5 })).await.unwrap();
+    assert!(run.wait().await.is_err());
+    assert_eq!(started(&run)[0].0, "after_failed");
+
+    let mut run = kapelle.start("name: forever\nsteps: { a: { worker: echo } }\n", Value::Null).await.unwrap();
+    let mut count = 0;
+    loop {
+        run.wait().await.unwrap();
+        count += 1;
+        match started(&run)[0].1 {
+            Some(next) => run = kapelle.run(next),
+            None => break,
+        }
+    }
+    assert_eq!(count, 17, "a circle ends");
     kapelle.close().await;
 }
 

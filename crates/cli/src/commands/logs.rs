@@ -168,6 +168,11 @@ impl<'a> Names<'a> {
             RunEvent::Resumed { .. } => (None, "goes on".to_owned()),
             RunEvent::SignalKept { name } => (None, format!("the signal {name} came, and is kept")),
             RunEvent::SignalTaken { name } => (None, format!("the signal {name} that was kept is taken")),
+            RunEvent::Triggered { workflow, run: Some(run), .. } => (None, format!("starts {run} of {workflow}")),
+            RunEvent::Triggered { workflow, error, .. } => {
+                let why = error.as_deref().unwrap_or("no reason is known");
+                (None, format!("should start {workflow}, which cannot be: {why}"))
+            }
             RunEvent::CancelRequested { reason } => (None, format!("to be cancelled: {reason}")),
             RunEvent::Succeeded { .. } => (None, format!("{} succeeded", self.row.id)),
             RunEvent::Failed { error, .. } => (None, format!("{} failed: {error}", self.row.id)),

@@ -268,4 +268,6 @@ pub(super) struct Scope {
     pub own: bool,
     /// Whether nothing but the inputs is there, as in `vars`.
     pub inputs_only: bool,
+    /// Only `completed` can be referred to: it says what starts a run when another has ended.
+    pub completed: bool,
 }

@@ -83,6 +83,7 @@ pub(super) static WORKFLOW: Table = Table {
         key("description", Shape::Text, "One line for people."),
         key("inputs", Shape::Inputs, "JSON Schema of the inputs."),
         key("vars", Shape::TemplateMap, "Values that steps refer to as vars.x."),
+        key("on", Shape::Object(&ON), "What starts a run by itself."),
         key("strategy", Shape::Strategy, "In which order ready steps start."),
         key("timeout", Shape::Duration, "How long a run may take."),
         key("budget", Shape::Money, "What a run may cost; at the limit it is parked."),
@@ -92,6 +93,29 @@ pub(super) static WORKFLOW: Table = Table {
         key("on_error", Shape::Object(&BLOCK), "Steps that run when the run failed."),
         key("on_cancel", Shape::Object(&BLOCK), "Steps that run when the run was cancelled."),
         key("outputs", Shape::TemplateMap, "What the run answers."),
+    ],
+};
+
+pub(super) static ON: Table = Table {
+    name: "on",
+    about: "What starts a run by itself.",
+    required: &["completed"],
+    keys: &[key("completed", Shape::Object(&COMPLETED), "The end of a run of another workflow.")],
+};
+
+pub(super) static COMPLETED: Table = Table {
+    name: "completed",
+    about: "The end of a run of another workflow, which expressions see as `completed`.",
+    required: &["workflow"],
+    keys: &[
+        key("workflow", Shape::Name, "The other workflow."),
+        key(
+            "status",
+            Shape::OneOf(&["succeeded", "failed", "cancelled", "any"]),
+            "How its run must have ended; succeeded unless given.",
+        ),
+        key("if", Shape::Expression, "When it does not hold, no run is started."),
+        key("with", Shape::TemplateMap, "The inputs of the run."),
     ],
 };
 
@@ -213,5 +237,17 @@ pub(super) static ON_ERROR: Table = Table {
 };
 
 /// All tables, for the schema.
-pub(super) static TABLES: [&Table; 10] =
-    [&WORKFLOW, &DEFAULTS, &BLOCK, &STEP, &RETRY, &REPEAT, &WAIT, &STRATEGY, &PRIORITY_STRATEGY, &ON_ERROR];
+pub(super) static TABLES: [&Table; 12] = [
+    &WORKFLOW,
+    &ON,
+    &COMPLETED,
+    &DEFAULTS,
+    &BLOCK,
+    &STEP,
+    &RETRY,
+    &REPEAT,
+    &WAIT,
+    &STRATEGY,
+    &PRIORITY_STRATEGY,
+    &ON_ERROR,
+];

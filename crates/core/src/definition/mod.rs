@@ -21,8 +21,8 @@ mod step;
 mod yaml;
 
 pub use model::{
-    Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnError, OnItemError, OnTimeout, Repeat, RunIf,
-    StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
+    Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnCompleted, OnError, OnItemError, OnTimeout, Repeat,
+    RunIf, StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
 };
 pub use near::nearest;
 pub use problem::{Problem, Problems};

@@ -33,6 +33,8 @@ pub struct Definition {
     pub inputs: Option<Arc<Json>>,
     /// Values that steps refer to as `vars.x`; they may refer to `inputs`.
     pub vars: Template,
+    /// Starts a run when a run of another workflow has ended.
+    pub on_completed: Option<OnCompleted>,
     /// In which order ready steps start.
     pub strategy: Strategy,
     /// How long a run may take while it is not parked, paused or waiting.
@@ -79,6 +81,19 @@ impl Definition {
     pub fn step_count(&self) -> usize {
         self.blocks.iter().map(|block| block.steps.len()).sum()
     }
+}
+
+/// Starts a run when a run of another workflow has ended.
+#[derive(Debug, Clone)]
+pub struct OnCompleted {
+    /// The other workflow.
+    pub workflow: Name,
+    /// How its run must have ended; in any way when none is given.
+    pub status: Option<crate::run::StatusKind>,
+    /// When it does not hold, no run is started.
+    pub condition: Option<Expression>,
+    /// The inputs of the run.
+    pub with: Template,
 }
 
 /// Steps that depend on each other and on nothing outside.

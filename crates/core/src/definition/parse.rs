@@ -8,7 +8,7 @@ use super::{
     FILE_MAX,
     fields::{Reader, Scope, Trail},
     keys::{self, Shape},
-    model::{Block, BlockIx, Defaults, Definition, Strategy},
+    model::{Block, BlockIx, Defaults, Definition, OnCompleted, Strategy},
     near::nearest,
     node::{Content, Node},
     problem::Problems,
@@ -19,6 +19,7 @@ use crate::{
     failure::Category,
     name::Name,
     retry::{Jitter, RetryPolicy},
+    run::StatusKind,
 };
 
 /// Reading a definition with up to 200 levels needs at most this much stack.
@@ -109,7 +110,8 @@ impl Parser<'_> {
             self.defaults(node);
         }
         let mut made = Definition::empty();
-        let outside = Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false };
+        let outside =
+            Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false, completed: false };
         // The steps of the run come first, so that they are block 0.
         let root_block = fields
             .iter()
@@ -129,6 +131,7 @@ impl Parser<'_> {
                     let scope = Scope { inputs_only: true, ..outside };
                     made.vars = self.tree(node, &trail, scope).unwrap_or_default();
                 }
+                "on" => made.on_completed = self.on_completed(node, &trail),
                 "strategy" => made.strategy = self.strategy(node, &trail).unwrap_or_default(),
                 "timeout" => made.timeout = self.reader.duration(node, &trail),
                 "budget" => made.budget = self.reader.money(node, &trail),
@@ -146,6 +149,31 @@ impl Parser<'_> {
         made.defaults = std::mem::take(&mut self.defaults);
         made.blocks = std::mem::take(&mut self.blocks);
         Some(made)
+    }
+
+    /// `on: { completed: { workflow: …, status: …, if: …, with: … } }`
+    fn on_completed(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<OnCompleted> {
+        let (key, node) = self.reader.table(node, trail, &keys::ON).into_iter().next()?;
+        let trail = trail.then(key.name);
+        let scope =
+            Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false, completed: true };
+        let (mut workflow, mut status, mut condition, mut with) =
+            (None, Some(StatusKind::Succeeded), None, Template::default());
+        for (key, node) in self.reader.table(node, &trail, &keys::COMPLETED) {
+            let trail = trail.then(key.name);
+            match (key.name, key.shape) {
+                ("workflow", _) => workflow = self.reader.name(node, &trail),
+                ("status", Shape::OneOf(words)) => {
+                    let known = [StatusKind::Succeeded, StatusKind::Failed, StatusKind::Cancelled];
+                    if let Some(at) = self.reader.one_of(node, &trail, words) {
+                        status = known.get(at).copied();
+                    }
+                }
+                ("if", _) => condition = self.reader.expression(node, &trail, scope),
+                _ => with = self.tree(node, &trail, scope).unwrap_or_default(),
+            }
+        }
+        Some(OnCompleted { workflow: workflow?, status, condition, with })
     }
 
     /// A map that holds `steps`.
@@ -276,6 +304,7 @@ impl Definition {
             description: None,
             inputs: None,
             vars: Template::default(),
+            on_completed: None,
             strategy: Strategy::default(),
             timeout: None,
             budget: None,

@@ -85,6 +85,11 @@ impl<'d> Check<'d> {
     fn site(&mut self, site: &Site) -> Option<Complaint> {
         let path = &site.path;
         let root = path.root();
+        if site.scope.completed {
+            let hint = "its parts are workflow, run, status, outputs, inputs and error".to_owned();
+            let wrong = format!("`on` can only refer to `completed`, not to `{path}`");
+            return (root != "completed").then_some((wrong, Some(hint)));
+        }
         if site.scope.inputs_only && root != "inputs" && root != "run" && ROOTS.contains(&root) {
             return Some((format!("`vars` can only refer to `inputs`, not to `{path}`"), None));
         }

@@ -52,8 +52,15 @@ impl Parser<'_> {
         let known = node.entries().map(|entries| entries.len() == found.len());
         let fields = Fields { found, place };
         let (block, own) = seen.parent.map_or((0, 0), |(block, step)| (block.0, step.0));
-        let outer =
-            Scope { block, step: Some(own), item: seen.item, error: seen.error, own: false, inputs_only: false };
+        let outer = Scope {
+            block,
+            step: Some(own),
+            item: seen.item,
+            error: seen.error,
+            own: false,
+            inputs_only: false,
+            completed: false,
+        };
         let scope = Scope { item: seen.item || fields.has("for_each"), ..outer };
         let inside = Surroundings { item: scope.item, ..seen };
         if let Some(known) = known {

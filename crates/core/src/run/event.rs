@@ -8,7 +8,11 @@ use super::{
     scope::{Opening, ScopeId, Slot},
     verdict::SkipReason,
 };
-use crate::{Name, TaskError, id::TaskId, time::Timestamp};
+use crate::{
+    Name, TaskError,
+    id::{RunId, TaskId},
+    time::Timestamp,
+};
 
 /// How a task of the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +123,17 @@ pub enum RunEvent {
     SignalTaken {
         /// Its name.
         name: Name,
+    },
+    /// Its end starts, or should start, a run of another workflow.
+    Triggered {
+        /// The workflow.
+        workflow: Name,
+        /// The run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// Why there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Arc<str>>,
     },
     /// Somebody wants it to end.
     CancelRequested {

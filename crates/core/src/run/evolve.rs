@@ -64,7 +64,7 @@ impl Run {
                 }
             }
             // The payload is not in the journal: whoever commits keeps it.
-            RunEvent::SignalKept { .. } => {}
+            RunEvent::SignalKept { .. } | RunEvent::Triggered { .. } => {}
             RunEvent::SignalTaken { name } => {
                 if let Some(at) = self.mailbox.iter().position(|(kept, _)| kept == name) {
                     self.mailbox.remove(at);

@@ -9,12 +9,13 @@ use kapelle_core::{
     Category, DurationMs, Payload, RunId, TaskError, TenantId, Timestamp,
     definition::Definition,
     expr::{Context, ExprError, Shared},
-    run::{Phase, Run, ScopeId, Slot},
+    run::{Phase, Run, ScopeId, Slot, StatusKind},
 };
 
 use super::{
     begin::Begin,
     close::Close,
+    ending::{Ending, Start},
     sight::{Failure, Names, Sight, error_value},
     value::{Resolve, TaskValue},
 };
@@ -26,17 +27,17 @@ pub struct Evaluation {
     pub(super) run: RunId,
     pub(super) tenant: TenantId,
     pub(super) definition: Arc<Definition>,
-    inputs: Payload,
+    pub(super) inputs: Payload,
     started_at: Timestamp,
     target: Target,
     sight: Sight,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Target {
     Begin(Begin),
     Close(Close),
-    Outputs,
+    End(Ending),
 }
 
 /// What came out.
@@ -59,8 +60,17 @@ pub enum Evaluated {
     After(DurationMs),
     /// The `until` of a loop holds.
     Enough,
-    /// The condition is false; or there are no outputs.
+    /// The condition is false.
     Nothing,
+    /// How a run ends.
+    Ended {
+        /// The status with which it was about to end.
+        status: StatusKind,
+        /// Its outputs, or why it failed.
+        outputs: Result<NewPayload, Arc<TaskError>>,
+        /// The runs that its end starts.
+        starts: Vec<Start>,
+    },
     /// It could not be evaluated.
     Invalid(Arc<TaskError>),
 }
@@ -82,14 +92,22 @@ impl Evaluation {
         Some(Evaluation::new(run, Target::Close(Close::new(run, scope)?), Sight::default()))
     }
 
-    /// The outputs of a run, when its definition names any.
+    /// The outputs of a run that ends, and the inputs of the runs that its end starts; none when there are neither.
     #[must_use]
-    pub fn outputs(run: &Run) -> Option<Evaluation> {
-        let outputs = run.definition.outputs.as_ref()?;
+    pub fn ending(
+        run: &Run,
+        status: StatusKind,
+        error: Option<Arc<TaskError>>,
+        triggers: Vec<Arc<Definition>>,
+    ) -> Option<Evaluation> {
+        let outputs = run.definition.outputs.as_ref().filter(|_| status == StatusKind::Succeeded);
+        if outputs.is_none() && triggers.is_empty() {
+            return None;
+        }
         let mut names = Names::default();
-        names.note(outputs.references());
+        names.note(outputs.iter().flat_map(|outputs| outputs.references()));
         let sight = Sight::from(run, ScopeId::ROOT, Slot(u32::MAX), &names);
-        Some(Evaluation::new(run, Target::Outputs, sight))
+        Some(Evaluation::new(run, Target::End(Ending { status, error, triggers }), sight))
     }
 
     fn new(run: &Run, target: Target, sight: Sight) -> Evaluation {
@@ -119,17 +137,7 @@ impl Evaluation {
         match &self.target {
             Target::Close(close) => close.evaluate(self, resolve),
             Target::Begin(begin) => begin.evaluate(self, resolve),
-            Target::Outputs => {
-                let Some(outputs) = &self.definition.outputs else { return Some(Ok(Evaluated::Nothing)) };
-                let context = match self.context(resolve)? {
-                    Ok(context) => context,
-                    Err(error) => return Some(Err(error)),
-                };
-                match outputs.render(&context) {
-                    Ok(value) => keep(resolve, &value).map(|kept| kept.map(Evaluated::Value)),
-                    Err(error) => Some(Err(invalid("outputs", &error))),
-                }
-            }
+            Target::End(ending) => ending.evaluate(self, resolve).map(Ok),
         }
     }
 
@@ -182,10 +190,12 @@ impl Evaluation {
     /// The command that brings the result back to the loop.
     #[must_use]
     pub fn command(&self, evaluated: Evaluated) -> Command {
-        match self.target {
-            Target::Begin(Begin { scope, slot, .. }) => Command::BeginStep { run: self.run, scope, slot, evaluated },
-            Target::Close(Close { scope, .. }) => Command::CloseScope { run: self.run, scope, evaluated },
-            Target::Outputs => Command::FinishRun { run: self.run, evaluated },
+        match &self.target {
+            Target::Begin(Begin { scope, slot, .. }) => {
+                Command::BeginStep { run: self.run, scope: *scope, slot: *slot, evaluated }
+            }
+            Target::Close(Close { scope, .. }) => Command::CloseScope { run: self.run, scope: *scope, evaluated },
+            Target::End(_) => Command::FinishRun { run: self.run, evaluated },
         }
     }
 }

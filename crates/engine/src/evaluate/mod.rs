@@ -5,10 +5,12 @@
 
 mod begin;
 mod close;
+mod ending;
 mod evaluation;
 mod sight;
 mod value;
 
+pub use ending::Start;
 pub use evaluation::{Evaluated, Evaluation};
 pub(crate) use value::BYTES_MAX;
 pub use value::{Resolve, TaskValue};

@@ -2,7 +2,6 @@
 
 use kapelle_core::{
     DurationMs, Name, Payload, RunId, TaskError, TaskId, TenantId,
-    definition::Definition,
     expr::Shared,
     run::{Phase, ScopeId},
     task::{Task, TaskState},
@@ -38,12 +37,6 @@ pub trait Resolve {
 
     /// The inputs of a workflow that is to be started, checked, with defaults filled in.
     fn admit(&self, workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>>;
-
-    /// Whether a workflow that ended has the other started.
-    fn triggered(&self, definition: &Definition) -> Vec<Name> {
-        let _ = definition;
-        Vec::new()
-    }
 }
 
 /// What expressions see of a task: `steps.x.output`, `steps.x.provider` and so on.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Category, Name, RunId, TaskError, TaskId,
-    run::{Parent, Run},
+    run::{Parent, Run, RunEvent},
     task::{Task, TaskState, WaitFor},
 };
 use kapelle_store::{IdKind, StoreError};
@@ -13,6 +13,7 @@ use super::{
     command::{NewPayload, VersionRef},
     turns::Turns,
 };
+use crate::evaluate::Start;
 
 /// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.
 const DEPTH_MAX: u16 = 16;
@@ -57,6 +58,25 @@ impl Turns {
         let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
         run.parent = Some(Parent { run: parent, task, depth: depth + 1 });
         Ok(Ok(run))
+    }
+
+    /// The runs that the end of a run starts begin with the commit of that end.
+    pub(super) fn start_triggered(&mut self, id: RunId, starts: Vec<Start>) -> Result<(), StoreError> {
+        for (workflow, inputs) in starts {
+            let child = match inputs {
+                Ok(inputs) => self.child_run(id, None, &workflow, &inputs)?,
+                Err(error) => Err(error),
+            };
+            let (run, error) = match &child {
+                Ok(child) => (Some(child.id), None),
+                Err(error) => (None, Some(Arc::from(error.message.as_str()))),
+            };
+            self.record(id, &RunEvent::Triggered { workflow, run, error });
+            if let Ok(child) = child {
+                self.begin_run(child);
+            }
+        }
+        Ok(())
     }
 
     /// A step that waits for a run has ended otherwise: nobody waits for that run any more, so it is cancelled.

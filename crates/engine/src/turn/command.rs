@@ -42,6 +42,11 @@ pub trait Directory: Send + Sync {
         None
     }
 
+    /// The workflows that want to be started when a run of that one has ended.
+    fn triggered(&self, _workflow: &Name) -> Vec<Arc<Definition>> {
+        Vec::new()
+    }
+
     /// The inputs of a workflow that a step wants to start, checked, with defaults filled in.
     ///
     /// # Errors

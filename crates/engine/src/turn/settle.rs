@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Category, Payload, RunId, TaskError, TaskId,
-    run::{Beginning, Closed, Completion, FinishRun, OpenTail, Parent, RunStatus, ScopeId, ScopeKind, Verdict},
+    run::{
+        Beginning, Closed, Completion, FinishRun, OpenTail, Parent, RunStatus, ScopeId, ScopeKind, StatusKind, Verdict,
+    },
     task::{Lift, Resolve, TaskState},
 };
 use kapelle_store::StoreError;
 
 use super::{
-    command::Reply,
+    command::{NewPayload, Reply},
     effect::Effect,
     runs::Answer,
     steps::step_error,
@@ -188,45 +190,72 @@ impl Turns {
                 self.scratch.touched.insert(id);
                 Ok(())
             }
-            Some(Completion::Cancelled) => self.finish_with(id, Evaluated::Nothing),
+            Some(Completion::Cancelled) => self.end(id, StatusKind::Cancelled, None),
             Some(Completion::Failed(task)) => {
                 let general = || Arc::new(TaskError::new(Category::Internal, "a step failed"));
-                let error = task.map_or_else(|| Ok(general()), |task| self.error_of(task))?;
-                self.finish_with(id, Evaluated::Invalid(error))
+                let error = match (&run.status, task) {
+                    (RunStatus::Failing { error }, _) => Arc::clone(error),
+                    (_, Some(task)) => self.error_of(task)?,
+                    (_, None) => general(),
+                };
+                self.end(id, StatusKind::Failed, Some(error))
             }
-            Some(Completion::Outputs) => match Evaluation::outputs(run) {
-                None => self.finish_with(id, Evaluated::Nothing),
-                Some(evaluation) => match evaluation.evaluate(&self.cache) {
-                    Some(evaluated) => self.finish_with(id, evaluated),
-                    None => {
-                        self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
-                        Ok(())
-                    }
-                },
-            },
+            Some(Completion::Outputs) => self.end(id, StatusKind::Succeeded, None),
         }
     }
 
-    /// The outputs of a run have been evaluated on the pool.
+    /// The run ends so, once its outputs are known and the inputs of the runs that its end starts.
+    fn end(&mut self, id: RunId, status: StatusKind, error: Option<Arc<TaskError>>) -> Result<(), StoreError> {
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let triggers = self.directory.triggered(&run.workflow);
+        let evaluated = match Evaluation::ending(run, status, error.clone(), triggers) {
+            None => {
+                let outputs = error.map_or(Ok(NewPayload::None), Err);
+                Some(Evaluated::Ended { status, outputs, starts: Vec::new() })
+            }
+            Some(evaluation) => {
+                let evaluated = evaluation.evaluate(&self.cache);
+                if evaluated.is_none() {
+                    self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
+                }
+                evaluated
+            }
+        };
+        evaluated.map_or(Ok(()), |evaluated| self.finish_with(id, evaluated))
+    }
+
+    /// The end of a run has been evaluated on the pool.
     pub(super) fn finish(&mut self, id: RunId, evaluated: &Evaluated) -> Answer {
         if let Err(error) = self.load_run(id)? {
             return Ok(Err(error));
         }
-        if self.cache.run(id).is_some_and(|run| run.completion() == Some(Completion::Outputs)) {
-            self.finish_with(id, evaluated.clone())?;
-        }
+        self.finish_with(id, evaluated.clone())?;
         Ok(Ok(Reply::Done))
     }
 
     fn finish_with(&mut self, id: RunId, evaluated: Evaluated) -> Result<(), StoreError> {
-        let error = match &evaluated {
-            Evaluated::Invalid(error) => Some(Arc::clone(error)),
-            _ => None,
+        let Some(run) = self.cache.run(id) else { return Ok(()) };
+        let (expected, outputs, starts) = match evaluated {
+            Evaluated::Ended { status, outputs, starts } => (Some(status), outputs, starts),
+            // The language failed as a whole.
+            Evaluated::Invalid(error) => (None, Err(error), Vec::new()),
+            _ => return Ok(()),
         };
-        let outputs = match &evaluated {
-            Evaluated::Value(payload) => self.place(payload)?,
-            _ => Payload::None,
+        let status = match run.completion() {
+            Some(Completion::Outputs) => StatusKind::Succeeded,
+            Some(Completion::Failed(_)) => StatusKind::Failed,
+            Some(Completion::Cancelled) => StatusKind::Cancelled,
+            None | Some(Completion::Tail(_)) => return Ok(()),
         };
+        // Somebody cancelled it meanwhile: its end is evaluated anew.
+        if expected.is_some_and(|expected| expected != status) {
+            return Ok(());
+        }
+        let (outputs, error) = match outputs {
+            Ok(outputs) => (self.place(&outputs)?, None),
+            Err(error) => (Payload::None, Some(error)),
+        };
+        self.start_triggered(id, starts)?;
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let Ok(events) = (FinishRun { error }).decide(run, self.scratch.now) else { return Ok(()) };
         events.iter().for_each(|event| self.record(id, event));

@@ -84,6 +84,7 @@ impl Turns {
             Evaluated::Enough => (Beginning::Enough, None),
             Evaluated::Nothing => (Beginning::Skip(SkipReason::Condition), None),
             Evaluated::Invalid(error) => (Beginning::Invalid(Arc::clone(error)), None),
+            Evaluated::Ended { .. } => return Ok(()),
         };
         self.settle_step(id, place, beginning, input)
     }
