@@ -45,6 +45,7 @@ pub mod inspect;
 mod kapelle;
 mod run;
 mod task;
+mod template;
 mod watch;
 
 pub use builder::{Builder, Workers};
@@ -54,6 +55,7 @@ pub use error::Error;
 pub use kapelle::Kapelle;
 pub use run::{Run, RunResult};
 pub use task::{Submit, Task, TaskResult};
+pub use template::Template;
 pub use watch::{Change, Watch};
 
 pub use kapelle_core as core;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
 mod config;
+mod control;
 mod doctor;
 mod each;
 mod general;
@@ -17,6 +18,7 @@ mod runs;
 mod status;
 mod submit;
 mod tasks;
+mod templates;
 mod version;
 mod workers;
 mod workflows;
