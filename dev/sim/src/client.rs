@@ -132,7 +132,8 @@ impl World {
             sha256: flow.sha256,
             file: Arc::from("flow.yaml"),
         };
-        let run = NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None };
+        let run =
+            NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None, rerun: None };
         let key = self.key();
         let command =
             Command::StartRun { tenant: TenantId::DEFAULT, run, key: key.as_ref().map(|(_, key)| key.clone()) };

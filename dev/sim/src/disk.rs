@@ -9,8 +9,8 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
-    run::StepRow,
-    task::{HoldReason, Rank, Task, TaskState},
+    run::{Opening, ScopeId, Slot, StepRow},
+    task::{HoldReason, Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
     Batch, Commit, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow, Store, StoreError,
@@ -19,8 +19,8 @@ use kapelle_store::{
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
 
-/// A step's place in its run, as a plain number.
-pub type SlotNumber = usize;
+/// A place in a run.
+pub type Place = (ScopeId, Slot);
 
 /// What is stored of a run.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct RunShelf {
     pub row: RunRow,
     /// Its workflow, as it was drawn.
     pub flow: Arc<Flow>,
-    /// The row of each step.
-    pub steps: Vec<Option<TaskId>>,
+    /// The row of each place that has one.
+    pub steps: BTreeMap<Place, TaskId>,
     /// Its journal.
     pub journal: Vec<JournalEntry>,
 }
@@ -102,6 +102,27 @@ impl Disk {
     /// The tasks that have not ended.
     pub fn open_tasks(&self) -> impl Iterator<Item = &Task> {
         self.tasks.iter().flatten().filter(|task| !task.state.kind().is_terminal())
+    }
+
+    /// The rows of a run's steps, as a recovery reads them.
+    #[must_use]
+    pub fn rows(&self, shelf: &RunShelf) -> Vec<StepRow> {
+        let row = |(&(scope, slot), &task): (&Place, &TaskId)| {
+            let state = &self.task(task)?.state;
+            let (opened, signal): (Option<Opening>, Option<Name>) = match state {
+                TaskState::Waiting(WaitFor::Scope(opening)) => (Some(*opening), None),
+                TaskState::Waiting(WaitFor::Signal { name, .. }) => (None, Some(name.clone())),
+                _ => (None, None),
+            };
+            Some(StepRow { scope, slot, task, state: state.kind(), opened, signal })
+        };
+        shelf.steps.iter().filter_map(row).collect()
+    }
+
+    fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
+        // The time of a paused run stands still.
+        let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
+        open.filter(|row| row.paused.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
     }
 
     fn conflicts(&self, batch: &Batch<'_>) -> Option<Commit> {
@@ -189,18 +210,15 @@ impl Disk {
                 continue;
             }
             let flow = self.flows.get(&row.workflow).cloned().ok_or("a run of an unknown workflow")?;
-            let steps = vec![None; flow.steps.len()];
+            let steps = BTreeMap::new();
             self.runs.insert(row.id, RunShelf { row, flow, steps, journal: Vec::new() });
         }
         for write in batch.tasks.iter().filter(|write| write.expected.is_none()) {
-            let Some(origin) = write.task.origin else { continue };
+            let Some(origin) = &write.task.origin else { continue };
             let shelf = self.runs.get_mut(&origin.run).ok_or("a step of a run that is not there")?;
-            let place = shelf.steps.get_mut(origin.slot.0 as SlotNumber).ok_or("a step that is not there")?;
-            if let Some(other) = place.replace(write.task.id) {
-                return Err(format!(
-                    "I6: step {} of {} has two rows: {other}, {}",
-                    origin.slot.0, origin.run, write.task.id
-                ));
+            if let Some(other) = shelf.steps.insert((origin.scope, origin.slot), write.task.id) {
+                let (path, run) = (&origin.path, origin.run);
+                return Err(format!("I6: step {path} of {run} has two rows: {other}, {}", write.task.id));
             }
         }
         for entry in &batch.journal {
@@ -264,12 +282,7 @@ impl Store for Shared {
     fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
         let disk = self.lock();
         let Some(shelf) = disk.runs.get(&id) else { return Ok(None) };
-        let rows = shelf.steps.iter().flatten().filter_map(|task| {
-            let task = disk.task(*task)?;
-            let origin = task.origin?;
-            Some(StepRow { scope: origin.scope, slot: origin.slot, task: task.id, state: task.state.kind() })
-        });
-        Ok(Some((shelf.row.clone(), rows.collect())))
+        Ok(Some((shelf.row.clone(), disk.rows(shelf))))
     }
 
     fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError> {
@@ -304,13 +317,38 @@ impl Store for Shared {
         Ok(Vec::new())
     }
 
+    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let disk = self.lock();
+        let Some(shelf) = disk.runs.get(&run) else { return Ok(Vec::new()) };
+        let tasks: BTreeSet<TaskId> = shelf.steps.values().copied().collect();
+        let held = |task: &&Task| matches!(task.state, TaskState::Held { reason: HoldReason::RunPaused, .. });
+        Ok(tasks.iter().filter_map(|id| disk.task(*id)).filter(held).take(most as usize).cloned().collect())
+    }
+
+    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
+        let disk = self.lock();
+        let task = disk.runs.get(&run).and_then(|shelf| shelf.steps.get(&(scope, slot)));
+        Ok(task.and_then(|task| disk.task(*task)).cloned())
+    }
+
+    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
+        Ok(self.lock().payload(id).map(|bytes| PayloadBody::Bytes(Arc::clone(bytes))))
+    }
+
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
         let disk = self.lock();
         Ok(disk.due.iter().take_while(|(at, _)| *at <= now).take(most as usize).map(|(_, id)| *id).collect())
     }
 
+    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
+        let disk = self.lock();
+        let due: BTreeSet<(Timestamp, RunId)> = disk.run_dues().filter(|(at, _)| *at <= now).collect();
+        Ok(due.into_iter().take(most as usize).map(|(_, id)| id).collect())
+    }
+
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.lock().due.first().map(|(at, _)| *at))
+        let disk = self.lock();
+        Ok(disk.due.first().map(|(at, _)| *at).into_iter().chain(disk.run_dues().map(|(at, _)| at)).min())
     }
 
     fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
