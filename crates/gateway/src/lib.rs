@@ -11,16 +11,24 @@
 //! - [`price`]: what a token costs, in whole nano-dollars.
 
 pub mod answer;
+pub mod clock;
 pub mod config;
 pub mod error;
 pub mod gateway;
+mod health;
+pub mod money;
 pub mod price;
-pub mod providers;
+mod providers;
+mod rate;
 pub mod request;
+mod routes;
 pub mod secret;
 pub mod status;
+mod walk;
+pub mod wire;
 
 pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
 pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
