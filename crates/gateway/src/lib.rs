@@ -10,6 +10,7 @@
 //! - [`providers`]: one file per wire format.
 //! - [`price`]: what a token costs, in whole nano-dollars.
 
+pub mod access;
 pub mod answer;
 pub mod clock;
 pub mod config;
@@ -20,13 +21,16 @@ pub mod money;
 pub mod price;
 mod providers;
 mod rate;
+pub mod replay;
 pub mod request;
 mod routes;
 pub mod secret;
+pub mod service;
 pub mod status;
 mod walk;
 pub mod wire;
 
+pub use access::{Grant, TokenId, Tokens};
 pub use answer::{Answer, Finish, Hop, Route, Usage};
 pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
@@ -34,4 +38,6 @@ pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
 pub use request::{ChatRequest, Message};
 pub use secret::Secret;
+pub use service::{Body, Reply, Service};
 pub use status::{AliasStatus, LinkState, LinkStatus};
+pub use wire::Operation;

@@ -15,7 +15,8 @@ use crate::{
     price::Price,
     providers::{
         Fault, FaultKind, Server,
-        dialect::{Asked, Whole},
+        dialect::{Asked, Seen, Whole},
+        format::hides_thinking,
     },
     rate::Permit,
     routes::{Chain, Routes},
@@ -24,6 +25,9 @@ use crate::{
 
 /// Fewer tokens than this are no answer: the call is refused instead of bought.
 const SMALLEST_ANSWER: u64 = 256;
+
+/// What a provider may have written between the last piece that came and the moment it noticed that nobody reads.
+const UNSEEN_TOKENS: u64 = 512;
 
 /// One call on its way.
 pub(crate) struct Errand<'a> {
@@ -89,12 +93,22 @@ impl Opened {
         cost
     }
 
-    /// Settles the call at its reservation: what it costs will never be known.
-    pub(crate) fn settle_unknown(&mut self) -> Money {
-        let Some(hold) = self.hold.take() else { return Money::ZERO };
-        let worst = hold.worst;
-        hold.settle(Outcome::Unknown);
-        worst
+    /// Settles a call that was cut before it was counted. What came is counted on the safe side, with what the
+    /// provider may have written before it noticed; a model that thinks may have thought anything, so it is charged
+    /// at its reservation.
+    pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
+        if let Some(usage) = &seen.usage {
+            self.settle(usage);
+            return;
+        }
+        let Some(hold) = self.hold.take() else { return };
+        if hides_thinking(&self.model) {
+            hold.settle(Outcome::Unknown);
+            return;
+        }
+        let cost = self.price.worst(call.input_bound(), seen.tokens.saturating_add(UNSEEN_TOKENS));
+        let cost = cost.min(hold.worst);
+        hold.settle(Outcome::Cost(cost));
     }
 }
 

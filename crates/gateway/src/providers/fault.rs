@@ -54,6 +54,11 @@ impl Fault {
         self.kind == FaultKind::Passing
     }
 
+    /// Whether the key is at fault.
+    pub(crate) fn is_of_key(&self) -> bool {
+        self.kind == FaultKind::Key
+    }
+
     pub(crate) fn may_end_offline(&self, last_attempt: bool) -> bool {
         match self.kind {
             FaultKind::Key => true,

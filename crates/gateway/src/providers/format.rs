@@ -86,6 +86,13 @@ pub(crate) fn thinks(model: &str) -> bool {
     numbered || name.starts_with("gpt-5")
 }
 
+/// Whether a model of that name may think without showing it, so that a cut stream says little of what was paid for.
+pub(crate) fn hides_thinking(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let old = name.starts_with("gemini-1") || name.starts_with("gemini-2.0");
+    thinks(name) || (name.starts_with("gemini-") && !old)
+}
+
 /// About how many tokens a message or a piece of one is: its texts and the arguments of its calls.
 fn tokens_of(message: &Value) -> u64 {
     let text = |name: &str| message[name].as_str().map_or(0, estimate_tokens);
@@ -101,7 +108,6 @@ struct ChatEvents {
     /// The choices seen, and whether each has its finish reason.
     choices: BTreeMap<u64, bool>,
     seen: Seen,
-    /// Characters received, for the estimate.
     ended: bool,
 }
 

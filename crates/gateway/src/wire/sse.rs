@@ -85,7 +85,7 @@ impl Parser {
             self.note(content.start..end);
         }
         let data = mem::take(&mut self.data);
-        (!data.is_empty()).then(|| Event { raw: self.buffer, data })
+        (!data.is_empty()).then_some(Event { raw: self.buffer, data })
     }
 
     /// The next whole line without its end (`\n`, `\r\n` or `\r`), and where the one after it begins.
