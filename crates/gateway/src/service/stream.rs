@@ -1,6 +1,6 @@
 //! A stream on its way from the provider to the caller: passed on, metered, recorded, and ended honestly.
 
-use std::{collections::VecDeque, mem, pin::Pin, sync::Arc};
+use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 
 use kapelle_core::{Category, TaskError};
 use reqwest::Response;
@@ -27,6 +27,8 @@ use crate::{
 
 /// A stream that is longer than this in all is cut.
 const STREAM_MAX: usize = 64 << 20;
+/// After its last event a provider has this long to end its answer, so that the connection can be used again.
+const DRAIN: Duration = Duration::from_millis(100);
 
 /// What a stream begins with.
 pub(crate) struct Opening {
@@ -63,9 +65,17 @@ enum State {
     /// The provider is speaking.
     Reading(Box<Reading>),
     /// The answer is whole; the journal is writing it down.
-    Recording(Pin<Box<dyn Future<Output = Result<Recorded, Refusal>> + Send>>, Vec<u8>),
+    Recording(Box<Recording>),
+    /// The answer is delivered; the provider is to end its side.
+    Draining(Box<Response>, Instant),
     /// Nothing follows.
     Done,
+}
+
+struct Recording {
+    journal: Pin<Box<dyn Future<Output = Result<Recorded, Refusal>> + Send>>,
+    last: Vec<u8>,
+    response: Response,
 }
 
 impl ReplyStream {
@@ -93,13 +103,21 @@ impl ReplyStream {
             }
             match &mut self.state {
                 State::Done => return None,
-                State::Recording(recording, last) => {
-                    let recorded = recording.await;
-                    let last = mem::take(last);
-                    self.state = State::Done;
+                State::Recording(recording) => {
+                    let recorded = recording.journal.as_mut().await;
+                    let State::Recording(recording) = mem::replace(&mut self.state, State::Done) else { return None };
                     match recorded {
-                        Ok(_) => return Some(last),
+                        Ok(_) => {
+                            let until = Instant::now() + DRAIN;
+                            self.state = State::Draining(Box::new(recording.response), until);
+                            return Some(recording.last);
+                        }
                         Err(refusal) => self.ready.push_back(self.error_frame(&refusal)),
+                    }
+                }
+                State::Draining(response, until) => {
+                    if !matches!(timeout_at(*until, response.chunk()).await, Ok(Ok(Some(_)))) {
+                        self.state = State::Done;
                     }
                 }
                 State::Reading(reading) => {
@@ -187,7 +205,7 @@ impl ReplyStream {
     /// The answer is whole: it is settled now, and its last bytes wait for the journal.
     fn finish(&mut self, last: Vec<u8>) {
         let State::Reading(reading) = mem::replace(&mut self.state, State::Done) else { return };
-        let delivery = reading.delivery;
+        let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
         let usage = seen.usage.unwrap_or_else(|| estimated(&self.call, seen.tokens));
         let cost = self.opened.settle(&usage);
@@ -202,7 +220,8 @@ impl ReplyStream {
             usage,
             cost,
         };
-        self.state = State::Recording(Box::pin(delivery.finish(answer)), last);
+        let journal = Box::pin(delivery.finish(answer));
+        self.state = State::Recording(Box::new(Recording { journal, last, response }));
     }
 
     /// The stream is broken: it is settled, those who wait are told, and the caller gets an error as its last piece.
