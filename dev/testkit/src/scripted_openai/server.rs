@@ -241,12 +241,7 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
     if let Some(fault) = messages.then(|| messages::fault(&body, &header)).flatten() {
         return send(stream, 400, &[], fault.as_bytes()).await;
     }
-    let completion = || match path.rsplit('/').next() {
-        Some("messages") => messages::message(&body, rule.as_ref(), number).to_string(),
-        Some("responses") => reply::response(&body, rule.as_ref(), number).to_string(),
-        Some("embeddings") => reply::embeddings(&body, rule.as_ref()).to_string(),
-        _ => reply::completion(&body, rule.as_ref(), number).to_string(),
-    };
+    let completion = || whole(path, &body, rule.as_ref(), number).to_string();
     let streams = body["stream"] == Value::Bool(true);
     let events = || stream::events(path, &body, rule.as_ref(), number);
     if streams && rule.is_none() {
@@ -293,6 +288,15 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
             Ok(false)
         }
         None => send(stream, status, &headers, text.as_bytes()).await,
+    }
+}
+
+fn whole(path: &str, body: &Value, rule: Option<&Rule>, number: u64) -> Value {
+    match path.rsplit('/').next() {
+        Some("messages") => messages::message(body, rule, number),
+        Some("responses") => reply::response(body, rule, number),
+        Some("embeddings") => reply::embeddings(body, rule),
+        _ => reply::completion(body, rule, number),
     }
 }
 
