@@ -109,7 +109,7 @@ async fn whatever_fails_the_provider_never_bills_more_than_was_charged_nor_the_c
         "uncounted" => 1,
         // Faults of streams do nothing to whole answers, and the other way round.
         "garbled" if body["stream"] == true => 7,
-        "noend" if body["stream"] != true => 7,
+        "noend" => 7,
         "half" if body["stream"] != true => 6,
         "fine" => 321,
         _ => 500,
