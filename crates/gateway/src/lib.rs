@@ -16,11 +16,13 @@
 //! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
 //! - [`access`]: tokens of its own.
+//! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
 //! - `rate`, `health`: how much and how soon a provider may be asked.
 
 pub mod access;
 pub mod answer;
+pub mod bypass;
 pub mod clock;
 pub mod config;
 pub mod error;

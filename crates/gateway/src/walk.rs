@@ -150,7 +150,9 @@ impl Errand<'_> {
         let link = format!("{provider}/{model}");
         let server = self.usable(&link, provider)?;
         let (price, price_known) = self.routes.prices.find(provider, model);
-        if !price_known && self.known_price_only {
+        // Spoken tokens cost many times what written ones do: the dear default would not be dear enough.
+        let spoken = self.call.needs().has(Feature::Audio);
+        if !price_known && (self.known_price_only || spoken) {
             let why = format!("the price of this model is not known: give one under `prices`, as `{link}`");
             return Err(Fault::unsent(&link, FaultKind::Request, Category::Budget, &why));
         }

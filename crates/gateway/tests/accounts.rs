@@ -178,6 +178,16 @@ async fn an_unknown_price_is_dear_or_refused_and_never_free() {
 }
 
 #[tokio::test]
+async fn what_is_spoken_needs_a_price_of_its_own() {
+    let stage = Stage::with("[]").await;
+    let mut body = says("hi");
+    body["modalities"] = json!(["text", "audio"]);
+    body["model"] = json!("p/gpt-4o-audio-preview");
+    assert_eq!(stage.chat(&body).await.status, 402);
+    assert_eq!(stage.double.calls().len(), 0);
+}
+
+#[tokio::test]
 async fn a_hundred_calls_and_streams_share_one_connection() {
     let stage = Stage::with("[]").await;
     for number in 0..100 {
@@ -207,6 +217,7 @@ async fn weights_share_the_calls_and_the_next_link_stands_in() {
     for _ in 0..20 {
         let reply = stage.chat(&json!({ "model": "backed", "messages": [] })).await;
         assert_eq!(header(&reply, "x-kapelle-model"), Some("good"));
+        assert!(header(&reply, "x-kapelle-degraded").is_some(), "a fallback never pretends");
     }
     assert_eq!((count(&stage, "bad"), count(&stage, "good")), (5, 20), "after five failures it is left alone");
 }

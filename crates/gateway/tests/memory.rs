@@ -157,6 +157,21 @@ async fn whoever_follows_a_caller_that_leaves_leads_and_a_refusal_holds_for_all(
 }
 
 #[tokio::test]
+async fn an_empty_purse_of_one_does_not_refuse_those_who_wait_with_it() {
+    let stage = Stage::with("[{ delay_ms: 20 }]").await;
+    stage.ledger.limit(TENANT, Account::Worker("poor".to_owned()), Money(1));
+    let cached = |grant: &mut Grant| grant.cache = Some(Duration::from_secs(60));
+    let poor = stage.grant(|grant| {
+        cached(grant);
+        grant.payer.accounts = vec![Account::Worker("poor".to_owned())];
+    });
+    let rich = stage.grant(cached);
+    let body = says("hi");
+    let (one, two) = tokio::join!(stage.ask(&poor, Operation::Chat, &body), stage.ask(&rich, Operation::Chat, &body));
+    assert_eq!((one.status, two.status), (402, 200));
+}
+
+#[tokio::test]
 async fn tenants_share_nothing_and_free_answers_are_never_blocked() {
     let stage = Stage::with("[]").await;
     let cached = |grant: &mut Grant| grant.cache = Some(Duration::from_secs(60));

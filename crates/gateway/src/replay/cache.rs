@@ -95,6 +95,7 @@ mod tests {
             model: "m".to_owned(),
             usage: Usage::default(),
             cost: Money(1),
+            degraded: None,
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Recorded {
     pub usage: Usage,
     /// What it cost when it was bought; a replay costs nothing.
     pub cost: Money,
+    /// Why it was not the first link that answered.
+    pub degraded: Option<String>,
 }
 
 /// Why a log could not be read or written.

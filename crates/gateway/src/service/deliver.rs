@@ -50,9 +50,11 @@ impl Delivery {
         Ok(answer)
     }
 
-    /// Tells those who wait that there is no answer.
+    /// Tells those who wait that there is no answer. What is wrong with this caller alone (its money, its time, its
+    /// token) is nothing to them: one of them leads then.
     pub(crate) fn refuse(self, refusal: &Refusal) {
-        if let Some(guard) = self.guard {
+        let own = matches!(refusal.category, Category::Budget | Category::Timeout | Category::LeaseLost);
+        if let Some(guard) = self.guard.filter(|_| !own) {
             guard.land(Landed::Refused(Box::new(refusal.clone())));
         }
     }

@@ -156,14 +156,13 @@ impl Service {
         delivery: Delivery,
         until: Instant,
     ) -> Result<Reply, Refusal> {
-        let opened = match self.open(&call, holder, until).await {
+        let (mut opened, degraded) = match self.open(&call, holder, until).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 delivery.refuse(&refusal);
                 return Err(refusal);
             }
         };
-        let mut opened = *opened;
         match mem::replace(&mut opened.answer, Answered::Taken) {
             Answered::Whole(whole) => {
                 let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
@@ -176,21 +175,28 @@ impl Service {
                     model: opened.model,
                     usage,
                     cost,
+                    degraded,
                 };
                 let answer = delivery.finish(answer).await?;
                 Ok(Reply::recorded(&answer, "provider", cost))
             }
             Answered::Stream(response) => {
                 let (provider, model) = (opened.provider.clone(), opened.model.clone());
-                let stream = ReplyStream::new(Opening { call, opened, response, delivery, until });
-                Ok(Reply::streamed(stream, &provider, &model))
+                let why = degraded.clone();
+                let stream = ReplyStream::new(Opening { call, opened, response, delivery, until, degraded });
+                Ok(Reply::streamed(stream, (&provider, &model), why.as_deref()))
             }
             Answered::Taken => Err(Refusal::new(500, "internal", Category::Internal, "no answer".to_owned())),
         }
     }
 
-    /// Walks the chain with the holder's money.
-    async fn open(&self, call: &ModelCall, holder: &Holder, until: Instant) -> Result<Box<Opened>, Refusal> {
+    /// Walks the chain with the holder's money. Says besides why it was not the first link that answers.
+    async fn open(
+        &self,
+        call: &ModelCall,
+        holder: &Holder,
+        until: Instant,
+    ) -> Result<(Opened, Option<String>), Refusal> {
         let routes = self.gateway.routes();
         let grant = &holder.grant;
         let chain = routes.find(&call.model).map_err(|error| {
@@ -213,7 +219,10 @@ impl Service {
             payer: Some((&grant.payer, &self.ledger)),
         };
         match errand.run().await {
-            Ok(End::Open(opened, _)) => Ok(opened),
+            Ok(End::Open(opened, faults)) => {
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                Ok((*opened, Hop::reasons(&hops)))
+            }
             Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
             Err(faults) => {
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());

@@ -33,15 +33,15 @@ impl Reply {
 
     /// An answer that is all there. `source` says where it comes from: `provider`, `replay`, `cache` or `shared`.
     pub(crate) fn recorded(answer: &Recorded, source: &str, paid: Money) -> Reply {
-        let mut headers = origin(&answer.provider, &answer.model, source);
+        let mut headers = origin((&answer.provider, &answer.model), source, answer.degraded.as_deref());
         headers.push(("content-type", answer.content_type.to_owned()));
         headers.push(("x-kapelle-cost-nanousd", paid.0.to_string()));
         Reply { status: 200, headers, body: Body::Whole(answer.body.to_vec()) }
     }
 
     /// The head of a stream; what it cost is known at its end.
-    pub(crate) fn streamed(stream: ReplyStream, provider: &str, model: &str) -> Reply {
-        let mut headers = origin(provider, model, "provider");
+    pub(crate) fn streamed(stream: ReplyStream, link: (&str, &str), degraded: Option<&str>) -> Reply {
+        let mut headers = origin(link, "provider", degraded);
         headers.push(("content-type", "text/event-stream".to_owned()));
         headers.push(("cache-control", "no-cache".to_owned()));
         Reply { status: 200, headers, body: Body::Stream(Box::new(stream)) }
@@ -62,12 +62,14 @@ impl Reply {
     }
 }
 
-fn origin(provider: &str, model: &str, source: &str) -> Vec<(&'static str, String)> {
-    // A model's name may come from a script: nothing of it may end the header.
-    let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).take(200).collect::<String>();
-    vec![
+fn origin((provider, model): (&str, &str), source: &str, degraded: Option<&str>) -> Vec<(&'static str, String)> {
+    // A model's name may come from a script and a reason from a provider: nothing of it may end the header.
+    let plain = |text: &str| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect::<String>();
+    let mut headers = vec![
         ("x-kapelle-provider", plain(provider)),
         ("x-kapelle-model", plain(model)),
         ("x-kapelle-source", source.to_owned()),
-    ]
+    ];
+    headers.extend(degraded.map(|why| ("x-kapelle-degraded", plain(why))));
+    headers
 }

@@ -37,6 +37,8 @@ pub(crate) struct Opening {
     pub(crate) response: Response,
     pub(crate) delivery: Delivery,
     pub(crate) until: Instant,
+    /// Why it was not the first link that answers.
+    pub(crate) degraded: Option<String>,
 }
 
 /// The pieces of an answer. It ends in success only with a finish reason and after the journal has the answer; else
@@ -53,6 +55,7 @@ pub struct ReplyStream {
     record: Option<Vec<u8>>,
     length: usize,
     pieces: u64,
+    degraded: Option<String>,
 }
 
 struct Reading {
@@ -80,7 +83,7 @@ struct Recording {
 
 impl ReplyStream {
     pub(crate) fn new(opening: Opening) -> ReplyStream {
-        let Opening { call, opened, response, delivery, until } = opening;
+        let Opening { call, opened, response, delivery, until, degraded } = opening;
         ReplyStream {
             events: opened.server.dialect.events(&call),
             ended: delivery.holder.ended(),
@@ -92,6 +95,7 @@ impl ReplyStream {
             call,
             opened,
             until,
+            degraded,
         }
     }
 
@@ -219,6 +223,7 @@ impl ReplyStream {
             model: self.opened.model.clone(),
             usage,
             cost,
+            degraded: self.degraded.take(),
         };
         let journal = Box::pin(delivery.finish(answer));
         self.state = State::Recording(Box::new(Recording { journal, last, response }));
@@ -228,9 +233,7 @@ impl ReplyStream {
     fn fail(&mut self, error: &TaskError) {
         let refusal = Refusal::of(error);
         self.opened.settle_cut(&self.call, self.events.seen());
-        if let State::Reading(reading) = mem::replace(&mut self.state, State::Done)
-            && error.category != Category::LeaseLost
-        {
+        if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
             reading.delivery.refuse(&refusal);
         }
         self.ready.push_back(self.error_frame(&refusal));

@@ -63,6 +63,8 @@ pub struct ModelCall {
     pub fields: Map<String, Value>,
     /// The bytes of the request, which bound its tokens: a token is at least one byte.
     bytes: u64,
+    /// About how many tokens the input is.
+    estimate: u64,
 }
 
 impl ModelCall {
@@ -95,7 +97,9 @@ impl ModelCall {
         refuse_unpriced(&fields)?;
         // `retain` keeps the order of the others, which is that of the caller.
         fields.retain(|name, _| !REFUSED.contains(&name.as_str()));
-        Ok(ModelCall { operation, model, stream, wants_usage, fields, bytes })
+        let inputs = ["messages", "input", "instructions", "tools", "response_format", "text"];
+        let estimate = inputs.iter().filter_map(|name| fields.get(*name)).map(|value| tokens_of(value, 0)).sum();
+        Ok(ModelCall { operation, model, stream, wants_usage, fields, bytes, estimate })
     }
 
     /// What a provider must be able to do to answer it.
@@ -133,11 +137,10 @@ impl ModelCall {
         self.bytes + PREAMBLE_TOKENS + pictures * PICTURE_TOKENS + stored
     }
 
-    /// About how many tokens the input is, for a provider that does not count.
+    /// About how many tokens the input is: for rates, and for a provider that does not count.
     #[must_use]
     pub fn input_estimate(&self) -> u64 {
-        let of = |name: &str| self.fields.get(name).map_or(0, |value| estimate_tokens(&value.to_string()));
-        (of("messages") + of("input") + of("instructions") + of("tools") + of("response_format")).max(1)
+        self.estimate.max(1)
     }
 
     /// What the provider may add to the answer at the caller's wish: rejected tokens of a prediction are paid for.
@@ -149,6 +152,19 @@ impl ModelCall {
 
 fn is_set(fields: &Map<String, Value>, name: &str) -> bool {
     fields.get(name).is_some_and(|value| !value.is_null())
+}
+
+/// About how many tokens the texts in a value are. The bytes of a picture are no text.
+fn tokens_of(value: &Value, depth: usize) -> u64 {
+    const PICTURE: u64 = 1_000;
+    match value {
+        _ if depth > 128 => 0,
+        Value::String(text) if text.starts_with("data:") => PICTURE,
+        Value::String(text) => estimate_tokens(text),
+        Value::Array(list) => list.iter().map(|item| 1 + tokens_of(item, depth + 1)).sum(),
+        Value::Object(map) => map.iter().map(|(name, v)| estimate_tokens(name) + tokens_of(v, depth + 1)).sum(),
+        _ => 1,
+    }
 }
 
 /// Counts pictures, and notes files and recordings, wherever they stand.
@@ -177,6 +193,14 @@ fn refuse_unpriced(fields: &Map<String, Value>) -> Result<(), Refusal> {
     let no = |field: &str, why: &str| Err(Refusal::invalid(field, why.to_owned()));
     if fields.get("background") == Some(&Value::Bool(true)) {
         return no("background", "an answer in the background cannot be metered: leave `background` out");
+    }
+    if fields.get("n").is_some_and(|n| !n.is_null() && n.as_u64().is_none()) {
+        return no("n", "`n` is a whole number, for it is paid that many times");
+    }
+    for field in ["container", "mcp_servers"] {
+        if is_set(fields, field) {
+            return no(field, "what runs at the provider is not paid by the token: its cost cannot be capped");
+        }
     }
     if is_set(fields, "web_search_options") {
         return no("web_search_options", "web searches are not paid by the token: their cost cannot be capped");
@@ -225,6 +249,8 @@ mod tests {
             (r#"{"model":"m","background":true}"#, "background"),
             (r#"{"model":"m","web_search_options":{}}"#, "web_search_options"),
             (r#"{"model":"m","service_tier":"priority"}"#, "service_tier"),
+            (r#"{"model":"m","n":2.0}"#, "n"),
+            (r#"{"model":"m","mcp_servers":[{"url":"http://evil"}]}"#, "mcp_servers"),
             (r#"{"model":"m","tools":[{"type":"mcp","server_url":"http://evil"}]}"#, "tools"),
         ] {
             let refusal = chat(body).unwrap_err();
