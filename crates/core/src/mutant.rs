@@ -34,11 +34,14 @@ pub enum Mutant {
     RecoverySkipsRuns,
     VoidForgotten,
     SlotLeak,
+    KeyLimitIgnored,
+    KeyNotLifted,
+    PauseForgotten,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 31] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -67,6 +70,9 @@ impl Mutant {
         Mutant::RecoverySkipsRuns,
         Mutant::VoidForgotten,
         Mutant::SlotLeak,
+        Mutant::KeyLimitIgnored,
+        Mutant::KeyNotLifted,
+        Mutant::PauseForgotten,
     ];
 }
 

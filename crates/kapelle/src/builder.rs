@@ -1,10 +1,12 @@
 //! How a Kapelle is put together.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use kapelle_core::{balance::Balancer, middleware::Middleware};
 use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
 use kapelle_gateway::Gateway;
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
@@ -23,8 +25,13 @@ pub struct Builder {
     workers: Vec<PathBuf>,
     reader: Option<Arc<dyn DocumentReader>>,
     clock: Arc<dyn Clock>,
+    layers: Vec<Arc<dyn Middleware>>,
+    balancers: BTreeMap<String, NewBalancer>,
     idle: bool,
 }
+
+/// Makes a balancer for a pool.
+pub(crate) type NewBalancer = Arc<dyn Fn() -> Box<dyn Balancer> + Send + Sync>;
 
 /// The way to the models, the workers bound to it, and what is wrong with worker files.
 pub type Workers = (Arc<Gateway>, Catalogue, Vec<DefinitionError>);
@@ -38,6 +45,8 @@ impl Builder {
             workers: Vec::new(),
             reader: None,
             clock: Arc::new(SystemClock::default()),
+            layers: Vec::new(),
+            balancers: BTreeMap::new(),
             idle: false,
         }
     }
@@ -74,6 +83,24 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Builder {
         self.clock = clock;
+        self
+    }
+
+    /// With a layer around every attempt, inside those that were added before it.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Middleware) -> Builder {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// With a balancer of one's own, which pools can name. One of the same name as a built-in takes its place.
+    #[must_use]
+    pub fn balancer<B: Balancer + 'static>(
+        mut self,
+        name: &str,
+        balancer: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Builder {
+        self.balancers.insert(name.to_owned(), Arc::new(move || Box::new(balancer())));
         self
     }
 
@@ -124,9 +151,24 @@ impl Builder {
             registry,
             files: Arc::clone(&blobs) as _,
             spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
+            layers: self.layers.clone(),
         };
         let engine = Engine::start(parts, options)?;
-        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, shipped, problems })
+        let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
+        let folder = self.folder;
+        let kapelle = Kapelle {
+            engine,
+            gateway,
+            blobs,
+            folder,
+            shipped,
+            problems,
+            layers,
+            balancers: Arc::new(balancers),
+            clock,
+        };
+        kapelle.tell_layers();
+        Ok(kapelle)
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
 mod config;
+mod dead;
 mod doctor;
 mod each;
 mod general;
@@ -11,6 +12,7 @@ mod logs;
 mod man;
 mod model;
 mod place;
+mod queues;
 mod resume;
 mod run;
 mod runs;

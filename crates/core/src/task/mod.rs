@@ -8,20 +8,23 @@
 //! | Retrying | - | - | - | - | - | Cancelled | Ready | Failed | - | - | - |
 //! | Held | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - |
 //! | Parked | - | - | - | - | - | Cancelled | - | Failed | - | Ready | - |
-//! | Succeeded, Failed, Cancelled, Skipped | - | - | - | - | - | - | - | - | - | - | - |
+//! | Succeeded, Failed, Cancelled, Skipped, Discarded | - | - | - | - | - | - | - | - | - | - | - |
 //!
 //! A report (succeed, fail, release) carries its lease, and counts only while that lease is the recorded one: anything
-//! else is `lease_lost` and changes nothing. Only a dead task (Failed) may be retried by hand, which makes it Ready.
+//! else is `lease_lost` and changes nothing. Only a failed task may be retried by hand, which makes it Ready,
+//! or discarded by hand, which makes it Discarded: nothing follows that.
 //! A step that waits for its own inner steps, a timer or a signal is Waiting: it is ended by its run, never claimed.
 
 mod cancel;
 mod claim;
+mod discard;
 mod event;
 mod expire;
 mod fail;
 mod hold;
 mod model;
 mod rank;
+mod refuse;
 mod release;
 mod submit;
 mod succeed;
@@ -29,12 +32,16 @@ mod wake;
 
 pub use cancel::Cancel;
 pub use claim::Claim;
+#[cfg(test)]
+pub(crate) use claim::tests::running as running_for_tests;
+pub use discard::Discard;
 pub use event::{Attempt, TaskEvent};
 pub use expire::Expire;
 pub use fail::{CRASHES_MAX, Fail};
 pub use hold::{Hold, Lift, Park};
 pub use model::{HoldReason, Lease, Origin, Policy, Rejection, Report, StateKind, Task, TaskState, WaitFor};
 pub use rank::{Ageing, Rank};
+pub use refuse::Refuse;
 pub use release::{Release, Void};
 pub use submit::{NewTask, Submit};
 pub use succeed::Succeed;

@@ -145,6 +145,19 @@ pub enum TaskState {
         /// When.
         ended_at: Timestamp,
     },
+    /// A dead letter that somebody has dealt with: it is not tried again, and all that is known of it stays.
+    Discarded {
+        /// Why it had failed.
+        error: Arc<TaskError>,
+        /// It was a poison task.
+        dead: bool,
+        /// By whom or why it was discarded.
+        reason: Arc<str>,
+        /// When it had failed.
+        ended_at: Timestamp,
+        /// When it was discarded.
+        discarded_at: Timestamp,
+    },
     /// A step whose condition or needs kept it from running.
     Skipped {
         /// What kept it.
@@ -171,11 +184,12 @@ pub enum StateKind {
     Failed = 11,
     Cancelled = 12,
     Skipped = 13,
+    Discarded = 14,
 }
 
 impl StateKind {
     /// Every kind.
-    pub const ALL: [StateKind; 11] = [
+    pub const ALL: [StateKind; 12] = [
         StateKind::Scheduled,
         StateKind::Ready,
         StateKind::Running,
@@ -187,6 +201,7 @@ impl StateKind {
         StateKind::Failed,
         StateKind::Cancelled,
         StateKind::Skipped,
+        StateKind::Discarded,
     ];
 
     /// The kind with that number.
@@ -210,6 +225,7 @@ impl StateKind {
             StateKind::Failed => "failed",
             StateKind::Cancelled => "cancelled",
             StateKind::Skipped => "skipped",
+            StateKind::Discarded => "discarded",
         }
     }
 
@@ -236,6 +252,7 @@ impl TaskState {
             TaskState::Failed { .. } => StateKind::Failed,
             TaskState::Cancelled { .. } => StateKind::Cancelled,
             TaskState::Skipped { .. } => StateKind::Skipped,
+            TaskState::Discarded { .. } => StateKind::Discarded,
         }
     }
 }
@@ -275,11 +292,14 @@ pub enum HoldReason {
     RateLimit = 2,
     /// Its run is paused.
     RunPaused = 3,
+    /// Its worker fails, and retries are no more than a share of the attempts meanwhile.
+    RetryShare = 4,
 }
 
 impl HoldReason {
     /// Every reason.
-    pub const ALL: [HoldReason; 3] = [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused];
+    pub const ALL: [HoldReason; 4] =
+        [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused, HoldReason::RetryShare];
 
     /// For people: what the task waits for.
     #[must_use]
@@ -288,6 +308,9 @@ impl HoldReason {
             HoldReason::KeyLimit => "as many tasks of its key are running as may",
             HoldReason::RateLimit => "the provider's rate limit leaves no room at the moment",
             HoldReason::RunPaused => "its run is paused",
+            HoldReason::RetryShare => {
+                "its worker is failing: retries wait, so that they are at most a fifth of its attempts"
+            }
         }
     }
 }
@@ -363,6 +386,7 @@ impl Task {
             TaskState::Succeeded { ended_at, .. }
             | TaskState::Failed { ended_at, .. }
             | TaskState::Cancelled { ended_at, .. }
+            | TaskState::Discarded { ended_at, .. }
             | TaskState::Skipped { ended_at, .. } => Some(ended_at),
             _ => None,
         }

@@ -5,16 +5,19 @@
 //! once. Only then are replies given and effects performed. When the store answers that a row had changed meanwhile,
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
+mod answers;
 mod cache;
 mod claim;
 mod command;
 mod commit;
 mod due;
 mod effect;
+mod keys;
 mod lanes;
 mod limits;
 mod recover;
 mod runs;
+mod shares;
 mod steps;
 mod tasks;
 mod turns;
@@ -24,5 +27,5 @@ pub use command::{
     ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef,
 };
 pub use effect::{Dispatch, Effect};
-pub use limits::Limits;
+pub use limits::{KeyGroup, Limits};
 pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -8,6 +8,7 @@ use std::{
 
 use kapelle_core::{
     Name, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::StepRow,
     task::{HoldReason, Rank, Task},
 };
@@ -15,11 +16,11 @@ use kapelle_core::{
 use super::{
     fault::{Fault, Plan},
     reader::MemReader,
-    state::State,
+    state::{State, lane},
 };
 use crate::{
-    batch::{Batch, KeyRow, VersionRow},
-    contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
+    batch::{Batch, Gate, KeyRow, VersionRow},
+    contract::{Commit, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
 };
@@ -147,6 +148,31 @@ impl Store for MemStore {
         let tasks = held.filter_map(|(_, _, id)| state.tasks.get(id));
         let wanted = tasks.filter(|task| key.is_none_or(|key| task.key.as_ref() == Some(key)));
         Ok(wanted.take(most as usize).cloned().collect())
+    }
+
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let mut held = self.held(reason, place.key, u32::MAX)?;
+        held.retain(|task| {
+            task.tenant == place.tenant
+                && place.queue.is_none_or(|queue| task.queue == *queue)
+                && place.worker.is_none_or(|worker| task.worker == *worker)
+        });
+        held.truncate(most as usize);
+        Ok(held)
+    }
+
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
+        let held = self.held(reason, None, u32::MAX)?;
+        let lanes: std::collections::BTreeSet<_> = held.iter().map(|task| (lane(task), task.key.clone())).collect();
+        Ok(lanes.into_iter().collect())
+    }
+
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
+        Ok(self.state().gates.values().cloned().collect())
+    }
+
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
+        Ok(self.state().answers.get(&(tenant, key)).filter(|row| row.until >= now).map(|row| row.task))
     }
 
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
