@@ -6,8 +6,9 @@ use crate::{
     Payload, TaskError,
     id::TaskId,
     money::Money,
-    task::model::{HoldReason, Lease, Task, TaskState},
+    task::model::{Lease, Task, TaskState},
     task::rank::Rank,
+    task::reason::HoldReason,
     time::Timestamp,
     worker::Provenance,
 };

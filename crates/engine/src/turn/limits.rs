@@ -52,12 +52,12 @@ struct Taken {
 }
 
 impl Taken {
-    fn groups(&self) -> impl Iterator<Item = KeyGroup> {
-        let Lane { tenant, queue, worker } = self.lane.clone();
-        self.key.clone().into_iter().flat_map(move |key| {
-            let of_worker = KeyGroup { tenant, kind: GateKind::Worker, name: worker.clone(), key: key.clone() };
-            [of_worker, KeyGroup { tenant, kind: GateKind::Queue, name: queue.clone(), key }]
-        })
+    /// The groups that it counts for, when it has a key.
+    fn groups(&self) -> Option<[KeyGroup; 2]> {
+        let key = self.key.as_ref()?;
+        let Lane { tenant, queue, worker } = &self.lane;
+        let group = |kind, name: &Name| KeyGroup { tenant: *tenant, kind, name: name.clone(), key: key.clone() };
+        Some([group(GateKind::Worker, worker), group(GateKind::Queue, queue)])
     }
 }
 
@@ -170,7 +170,8 @@ impl Limits {
                 limit.taken += 1;
             }
         }
-        let next = taken.clone().filter(|taken| taken.key.is_some());
+        // Most tasks have no key, and nothing is copied for them.
+        let next = taken.as_ref().filter(|taken| taken.key.is_some()).cloned();
         let before = match taken {
             Some(taken) => self.taken.insert(task, taken),
             None => self.taken.remove(&task),
@@ -182,7 +183,7 @@ impl Limits {
                     limit.give_back();
                 }
             }
-            for group in before.groups() {
+            for group in before.groups().into_iter().flatten() {
                 let running = self.keys.entry(group.clone()).or_default();
                 running.remove(&task);
                 if running.is_empty() {
@@ -190,7 +191,7 @@ impl Limits {
                 }
             }
         }
-        for group in next.iter().flat_map(Taken::groups) {
+        for group in next.iter().filter_map(Taken::groups).flatten() {
             self.keys.entry(group).or_default().insert(task);
         }
         before

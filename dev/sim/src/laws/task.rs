@@ -74,7 +74,7 @@ impl Change<'_> {
             }
             TaskState::Ready { rank } => {
                 self.became_ready(before, revived, lost, moment)?;
-                let kept = matches!(before.state, TaskState::Held { rank: other, .. } if other == *rank);
+                let kept = matches!(before.state, TaskState::Held { rank: other, .. } | TaskState::Ready { rank: other } if other == *rank);
                 if kept || *rank == moment.rank(before.priority) {
                     Ok(())
                 } else {
@@ -219,6 +219,8 @@ impl Change<'_> {
                 moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok()
             }
             TaskState::Held { .. } => true,
+            // Held for its key, and lifted again in the same turn.
+            TaskState::Ready { .. } => before.key.is_some(),
             _ => revived,
         };
         if good { Ok(()) } else { Err("became ready without a reason".to_owned()) }
