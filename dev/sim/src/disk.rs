@@ -9,12 +9,13 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{Opening, ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    Batch, Commit, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow, Store, StoreError,
-    VersionRow,
+    AnswerRow, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned,
+    Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
@@ -52,6 +53,9 @@ pub struct Disk {
     payloads: BTreeMap<PayloadId, Arc<[u8]>>,
     keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
     versions: Vec<VersionRow>,
+    /// What was paused or resumed.
+    pub gates: Vec<Gate>,
+    answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
     next: [i64; 4],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
@@ -194,6 +198,11 @@ impl Disk {
             self.keys.insert((row.tenant, Arc::clone(&row.key)), row.clone());
         }
         self.versions.extend(batch.versions.iter().cloned());
+        for gate in &batch.gates {
+            self.gates.retain(|other| (other.kind, &other.name) != (gate.kind, &gate.name));
+            self.gates.push(gate.clone());
+        }
+        self.answers.extend(batch.answers.iter().map(|row| ((row.tenant, row.key), *row)));
         self.write_runs(batch)
     }
 
@@ -295,6 +304,11 @@ impl Store for Shared {
         Ok(rows.max_by_key(|row| row.number).cloned())
     }
 
+    fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
+        // Nobody deletes versions here.
+        Ok(Deletion::Missing)
+    }
+
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
         let disk = self.lock();
         Ok(disk.keys.get(&(tenant, Arc::from(key))).filter(|row| row.until >= now).cloned())
@@ -313,8 +327,39 @@ impl Store for Shared {
         Ok(behind.take(most as usize).filter_map(|(_, id)| disk.task(*id).cloned()).collect())
     }
 
-    fn held(&mut self, _reason: HoldReason, _key: Option<&Name>, _most: u32) -> Result<Vec<Task>, StoreError> {
-        Ok(Vec::new())
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let disk = self.lock();
+        let held = disk.tasks.iter().flatten().filter_map(|task| match task.state {
+            TaskState::Held { reason: other, rank } if other == reason => Some((rank, task)),
+            _ => None,
+        });
+        let mut held: Vec<_> = held.filter(|(_, task)| key.is_none() || task.key.as_ref() == key).collect();
+        held.sort_unstable_by_key(|(rank, task)| (*rank, task.id));
+        Ok(held.into_iter().take(most as usize).map(|(_, task)| task.clone()).collect())
+    }
+
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let mut held = self.held(reason, place.key, u32::MAX)?;
+        held.retain(|task| {
+            place.queue.is_none_or(|queue| task.queue == *queue)
+                && place.worker.is_none_or(|worker| task.worker == *worker)
+        });
+        held.truncate(most as usize);
+        Ok(held)
+    }
+
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
+        let held = self.held(reason, None, u32::MAX)?;
+        let lanes: BTreeSet<_> = held.iter().map(|task| (lane_of(task), task.key.clone())).collect();
+        Ok(lanes.into_iter().collect())
+    }
+
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
+        Ok(self.lock().gates.clone())
+    }
+
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
+        Ok(self.lock().answers.get(&(tenant, key)).filter(|row| row.until >= now).map(|row| row.task))
     }
 
     fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {

@@ -4,6 +4,7 @@
 
 mod config;
 mod control;
+mod dead;
 mod doctor;
 mod each;
 mod general;
@@ -12,6 +13,7 @@ mod logs;
 mod man;
 mod model;
 mod place;
+mod queues;
 mod resume;
 mod run;
 mod runs;

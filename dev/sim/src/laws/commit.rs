@@ -44,6 +44,7 @@ pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
         }
     }
     order::slots(disk, batch)?;
+    order::gates(disk, batch)?;
     for write in &batch.runs {
         run::check(disk, batch, write.run)?;
     }
