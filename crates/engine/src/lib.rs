@@ -13,12 +13,15 @@ mod evaluator;
 mod events;
 mod id_map;
 mod options;
+mod parking;
 mod pruner;
 mod random;
 mod registry;
 mod runner;
 pub mod turn;
 mod waiters;
+
+pub use waiters::Observer;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts};
@@ -27,4 +30,4 @@ pub use evaluate::{Evaluated, Evaluation, Resolve, StepValue, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::Registry;
-pub use turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef};
+pub use turn::{ClaimedTask, Command, Key, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted};

@@ -161,7 +161,7 @@ impl Turns {
             Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
             Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
             Command::Report { report, reported } => self.report(report, reported),
-            Command::Claim { host, workers, most } => self.claim_remote(*host, workers, *most),
+            Command::Claim { host, wanted, most } => self.claim_remote(*host, wanted, *most),
             Command::Heartbeat { reports } => self.heartbeat(reports),
             Command::Cancel { task, reason } => self.cancel(*task, reason),
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
