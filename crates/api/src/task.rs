@@ -39,7 +39,7 @@ pub struct SubmitTask {
     pub retry: Option<Retry>,
     /// The most it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_cost_nanousd: Option<i64>,
+    pub max_cost_nanousd: Option<u64>,
 }
 
 /// When a failed attempt is tried again.
@@ -165,7 +165,7 @@ pub struct Provenance {
     pub output_tokens: u64,
     /// What it cost.
     #[serde(default)]
-    pub cost_nanousd: i64,
+    pub cost_nanousd: u64,
 }
 
 /// Why an attempt failed.

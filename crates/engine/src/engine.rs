@@ -146,12 +146,27 @@ impl Engine {
     /// # Errors
     /// When it is refused, the store fails, or the engine stops.
     pub async fn submit_and_wait(&self, tenant: TenantId, task: SubmitTask) -> Result<Arc<Task>, EngineError> {
+        let (_, ended) = self.submit_watched(tenant, task).await?;
+        ended.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Makes one task, and gives its id and what tells of its end.
+    ///
+    /// # Errors
+    /// When it is refused, the store fails, or the engine stops.
+    pub async fn submit_watched(
+        &self,
+        tenant: TenantId,
+        task: SubmitTask,
+    ) -> Result<(TaskId, oneshot::Receiver<Arc<Task>>), EngineError> {
         let (reply, replied) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let command = Command::Submit { tenant, tasks: Arc::from([task]), key: None };
         self.post(Message::Command(command, Answer::Watch(reply, end)))?;
-        replied.await.unwrap_or(Err(EngineError::Stopped))?;
-        ended.await.map_err(|_| EngineError::Stopped)
+        match replied.await.unwrap_or(Err(EngineError::Stopped))? {
+            Reply::Tasks { first, .. } => Ok((first, ended)),
+            _ => Err(EngineError::Stopped),
+        }
     }
 
     /// Waits until a task has ended.

@@ -8,7 +8,7 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use crate::error::StoreError;
+use crate::{access::AccessWrite, audit::AuditRow, error::StoreError};
 
 /// Everything one turn changed, in its last state. Written whole or not at all.
 #[derive(Debug, Default)]
@@ -27,6 +27,10 @@ pub struct Batch<'a> {
     pub keys: Vec<KeyRow>,
     /// New versions of workflows. Never changed afterwards.
     pub versions: Vec<VersionRow>,
+    /// Changes to the keys that let people and hosts in.
+    pub access: Vec<AccessWrite>,
+    /// Administrative acts, in their order.
+    pub audit: Vec<AuditRow>,
 }
 
 impl Batch<'_> {
@@ -40,6 +44,8 @@ impl Batch<'_> {
             && self.payloads.is_empty()
             && self.keys.is_empty()
             && self.versions.is_empty()
+            && self.access.is_empty()
+            && self.audit.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

@@ -9,6 +9,8 @@ use kapelle_core::{
 };
 
 use crate::{
+    access::AccessKey,
+    audit::{AuditHead, AuditRow},
     batch::{Batch, JournalEntry, KeyRow, VersionRow},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
@@ -52,7 +54,8 @@ pub enum Commit {
         tasks: Vec<TaskId>,
         /// Changed runs.
         runs: Vec<RunId>,
-        /// An idempotency key, the number of a version or the id of a payload was taken by another turn.
+        /// An idempotency key, the number of a version, the id of a payload or of a key, or a place in the audit trail
+        /// was taken by another turn.
         other: bool,
     },
 }
@@ -146,6 +149,9 @@ pub trait Store: Send {
     /// The runs behind an id that have not ended, by id.
     fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError>;
 
+    /// The end of the trail of administrative acts.
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError>;
+
     /// Writes a turn: all of it, synced, or nothing. Of a task or run that exists only what its state machine changes
     /// is written, not what it was submitted with. After [`StoreError::Full`] nothing of it was written and the store
     /// goes on; after [`StoreError::Io`] it refuses every further commit, and whether the turn was written shows when
@@ -187,6 +193,15 @@ pub trait Reader: Send + Sync {
 
     /// The versions of a workflow, newest first; of every workflow when none is named.
     fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError>;
+
+    /// Every key, oldest first, also those that were taken back.
+    fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError>;
+
+    /// Administrative acts that touched a tenant, newest first.
+    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Administrative acts in their order, from behind number `after`, of all tenants.
+    fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError>;
 
     /// How many tasks that have not ended there are, by lane and state.
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError>;

@@ -8,7 +8,7 @@ use kapelle_core::{
     run::Run,
     task::{Attempt, Task, TaskEvent, TaskState},
 };
-use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+use kapelle_store::{AccessWrite, AuditRow, Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
 
 use crate::{
     evaluate::{Resolve, TaskValue},
@@ -45,6 +45,8 @@ pub(super) struct Cache {
     pub(super) payloads: Vec<(kapelle_core::PayloadId, PayloadBody)>,
     pub(super) keys: HashMap<(TenantId, Arc<str>), KeyRow>,
     pub(super) versions: Vec<VersionRow>,
+    pub(super) access: Vec<AccessWrite>,
+    pub(super) audit: Vec<AuditRow>,
 }
 
 impl Cache {
@@ -128,6 +130,8 @@ impl Cache {
             payloads: std::mem::take(&mut self.payloads),
             keys: self.keys.drain().map(|(_, row)| row).collect(),
             versions: std::mem::take(&mut self.versions),
+            access: std::mem::take(&mut self.access),
+            audit: std::mem::take(&mut self.audit),
         }
     }
 

@@ -11,7 +11,7 @@ use kapelle_core::{
     task::{Lease, Report},
     worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::{Lane, PayloadBody};
+use kapelle_store::{AccessWrite, Act, Lane, PayloadBody};
 
 use crate::evaluate::Evaluated;
 
@@ -252,6 +252,18 @@ pub enum Command {
         slots: Option<u32>,
         /// Whether nothing new starts; unchanged when none.
         paused: Option<bool>,
+    },
+    /// Change the keys that let people and hosts in.
+    Access {
+        /// How.
+        write: AccessWrite,
+    },
+    /// Do something for somebody, and write down who did what in the same commit. What is refused is not written down.
+    Audited {
+        /// Who does what.
+        act: Act,
+        /// What is to be done.
+        command: Box<Command>,
     },
     /// Time has passed: wake what is due, take back what was lost.
     Tick,

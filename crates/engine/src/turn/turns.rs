@@ -9,11 +9,11 @@ use std::{
 };
 
 use kapelle_core::{
-    DurationMs, PayloadId, RunId, TaskId, Timestamp,
+    DurationMs, PayloadId, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
 };
-use kapelle_store::{IdKind, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, IdKind, Pruned, Retention, Store, StoreError};
 
 use super::{
     cache::Cache,
@@ -174,6 +174,17 @@ impl Turns {
                 limit.paused = paused.unwrap_or(limit.paused);
                 Ok(Ok(Reply::Done))
             }
+            Command::Access { write } => {
+                self.cache.access.push(write.clone());
+                Ok(Ok(Reply::Done))
+            }
+            Command::Audited { act, command } => {
+                let reply = self.apply(command)?;
+                if reply.is_ok() {
+                    self.write_down(act)?;
+                }
+                Ok(reply)
+            }
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;
@@ -181,6 +192,16 @@ impl Turns {
             }
             Command::WorkersChanged => Ok(Ok(Reply::Done)),
         }
+    }
+
+    /// Adds an act to the trail.
+    fn write_down(&mut self, act: &Act) -> Result<(), StoreError> {
+        let head = match self.cache.audit.last() {
+            Some(last) => Some(last.head()),
+            None => self.store.audit_head()?,
+        };
+        self.cache.audit.push(AuditRow::after(head, self.scratch.now, act.clone()));
+        Ok(())
     }
 
     fn failed(&self, inputs: &[Input], error: &EngineError) -> Turned {
@@ -248,6 +269,10 @@ impl Turns {
 
     pub(crate) fn push_effect(&mut self, effect: Effect) {
         self.scratch.effects.push(effect);
+    }
+
+    pub(crate) fn run_tenant(&self, run: RunId) -> Option<TenantId> {
+        self.cache.run(run).map(|run| run.tenant)
     }
 
     pub(crate) fn step_path(&self, run: RunId, scope: ScopeId, slot: Slot) -> Option<String> {

@@ -194,6 +194,7 @@ impl Made {
             payloads: payloads.clone(),
             keys: keys.clone(),
             versions: versions.clone(),
+            ..Batch::default()
         }
     }
 }

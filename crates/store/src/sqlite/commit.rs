@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{attempt, fault::Sql, ids::Ids, journal, key, names::Names, payload, run, task, version};
+use super::{access, attempt, audit, fault::Sql, ids::Ids, journal, key, names::Names, payload, run, task, version};
 use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
@@ -53,6 +53,12 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     }
     for row in &batch.keys {
         conflicts.other |= !written(key::insert(conn, row))?;
+    }
+    for row in &batch.access {
+        conflicts.other |= !written(access::write(conn, row))?;
+    }
+    for row in &batch.audit {
+        conflicts.other |= !written(audit::insert(conn, row))?;
     }
     Ok(())
 }

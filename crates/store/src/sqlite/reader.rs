@@ -7,8 +7,10 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use super::{attempt, journal, payload, pool::Pool, run, task_queries, version};
+use super::{access, attempt, audit, journal, payload, pool::Pool, run, task_queries, version};
 use crate::{
+    access::AccessKey,
+    audit::AuditRow,
     batch::{JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
     contract::Reader,
@@ -97,6 +99,18 @@ impl Reader for SqliteReader {
 
     fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError> {
         self.pool.query(|conn, names| version::page(conn, names, tenant, workflow, page))
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        self.pool.query(|conn, _| access::all(conn))
+    }
+
+    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+        self.pool.query(|conn, _| audit::page(conn, tenant, page))
+    }
+
+    fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.pool.query(|conn, _| audit::from(conn, after, most))
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -16,7 +16,7 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    commit,
+    audit, commit,
     fault::{Sql, Trouble},
     ids::Ids,
     key,
@@ -25,6 +25,7 @@ use super::{
     prune, run, task_queries, version,
 };
 use crate::{
+    audit::AuditHead,
     batch::{Batch, KeyRow, VersionRow},
     contract::{Commit, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
@@ -187,6 +188,10 @@ impl Store for SqliteStore {
 
     fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
         self.query(|conn, _| run::open(conn, after, most))
+    }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
+        self.query(|conn, _| audit::head(conn))
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
