@@ -1,14 +1,18 @@
 //! One file a verb.
 
+pub mod audit;
 pub mod completions;
 pub mod config;
 pub mod doctor;
+pub mod host;
 pub mod init;
+pub mod keys;
 pub mod logs;
 pub mod man;
 pub mod resume;
 pub mod run;
 pub mod runs;
+pub mod serve;
 pub mod status;
 pub mod submit;
 pub mod tasks;

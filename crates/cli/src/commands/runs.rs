@@ -12,7 +12,7 @@ use crate::{
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
-    ids, shown,
+    ids, remote, shown,
 };
 
 /// List, show and cancel runs.
@@ -134,6 +134,10 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
 }
 
 async fn cancel(app: &App, run: RunId, reason: &str) -> Result<Code, Failure> {
+    if let Some(client) = remote::server(app)? {
+        let path = format!("/api/v1/runs/{run}/cancel");
+        return remote::change(app, &client, "run", &path, &json!({ "reason": reason })).await;
+    }
     // Looked up first, so that an id that is wrong does not make a folder.
     RunView::load(&app.reader()?, run)?;
     let kapelle = app.builder(&app.settings()?)?.idle().open().await?;

@@ -14,6 +14,7 @@ mod place;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod status;
 mod submit;
 mod tasks;
