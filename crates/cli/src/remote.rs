@@ -21,12 +21,15 @@ const WAIT_MS: u64 = 30_000;
 /// When the token cannot be read.
 pub fn server(app: &App) -> Result<Option<Client>, Failure> {
     let folder = app.data()?;
-    if lock_holder(&folder).is_none() {
-        return Ok(None);
+    let Some(holder) = lock_holder(&folder) else { return Ok(None) };
+    // Locked by another process than the one that wrote the address: another verb works here, and that is told when
+    // the folder is opened.
+    let Ok(text) = std::fs::read_to_string(folder.join(ADDRESS_FILE)) else { return Ok(None) };
+    let mut lines = text.lines();
+    match (lines.next(), lines.next()) {
+        (Some(address), Some(process)) if process == holder => Ok(Some(Client::new(address, &token(&folder)?)?)),
+        _ => Ok(None),
     }
-    // Locked without an address: another verb works here, and says so when the folder is opened.
-    let Ok(address) = std::fs::read_to_string(folder.join(ADDRESS_FILE)) else { return Ok(None) };
-    Ok(Some(Client::new(address.trim(), &token(&folder)?)?))
 }
 
 /// The token of a folder.

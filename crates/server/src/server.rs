@@ -21,7 +21,8 @@ use crate::{
     routes::routes,
 };
 
-/// The file that tells programs of this machine where the server of a folder listens.
+/// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
+/// one that was killed leaves the file behind.
 pub const ADDRESS_FILE: &str = "address";
 
 /// How a server is set up.
@@ -187,6 +188,6 @@ fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
         _ => address,
     };
     let fresh = file.with_extension("new");
-    std::fs::write(&fresh, format!("http://{reachable}\n"))?;
+    std::fs::write(&fresh, format!("http://{reachable}\n{}\n", std::process::id()))?;
     std::fs::rename(&fresh, file)
 }

@@ -44,7 +44,7 @@ fn it_says_where_it_listens_shows_the_token_once_and_ends_in_good_order() {
     assert!(!place.path(".kapelle/address").exists());
     let served = Served::start(&place);
     let address = std::fs::read_to_string(place.path(".kapelle/address")).unwrap();
-    assert_eq!(address.trim(), format!("http://{}", served.address));
+    assert_eq!(address, format!("http://{}\n{}\n", served.address, served.child.id()));
     assert_eq!(std::fs::read_to_string(place.path(".kapelle/token")).unwrap(), token);
     assert_eq!(served.end("-INT"), 130);
 }

@@ -47,7 +47,9 @@ async fn half_a_request_is_not_waited_for() {
 async fn large_heads_and_endless_bodies_are_cut() {
     let place = Place::new().await;
     let long = format!("GET /livez HTTP/1.1\r\nhost: {}\r\nx: {}\r\n\r\n", place.address(), "a".repeat(100_000));
-    assert!(until_closed(&place, long.as_bytes()).await.contains("431"));
+    // The connection may be closed on what was still being sent, and the answer with it.
+    let answer = until_closed(&place, long.as_bytes()).await;
+    assert!(answer.is_empty() || answer.contains("431"), "{answer}");
     let many = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n{}\r\n", place.address(), "x: y\r\n".repeat(1_000));
     assert!(until_closed(&place, many.as_bytes()).await.contains("431"));
     let mut endless = format!(
