@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approvals, completions, config, dead, doctor, init, logs, man, queues, resume, run, runs, status, submit, tasks,
-    version, workers, workflows,
+    approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs, serve,
+    status, submit, tasks, version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -23,7 +23,7 @@ const AFTER: &str = "\
 A first run:   kapelle run workflows/first-look.yaml --input document=@samples/annual-review.txt
 A new project: kapelle init
 
-Exit codes: 0 ok, 1 failed, 2 wrong usage or input, 3 not found, 5 in use or conflict, 69 unavailable, 75 disk full,
+Exit codes: 0 ok, 1 failed, 2 wrong usage or input, 3 not found, 4 refused, 5 in use or conflict, 69 unavailable, 75 disk full,
 124 timeout, 130 interrupted, 143 terminated. Without a key for a model provider, answers are offline and marked so.";
 
 /// What holds for all verbs.
@@ -53,6 +53,14 @@ pub enum Verb {
     Run(run::Args),
     /// Go on with what was under way
     Resume(resume::Args),
+    /// Serve tasks, runs and workers over HTTP
+    Serve(serve::Args),
+    /// Work on the tasks of a server
+    Host(host::Args),
+    /// List, make and take back keys of the running server
+    Keys(keys::Args),
+    /// Show administrative acts, or check that none was changed
+    Audit(audit::Args),
     /// What is going on, or how a run or task stands
     Status(status::Args),
     /// Record a task for a worker

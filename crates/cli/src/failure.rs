@@ -3,7 +3,7 @@
 use kapelle::{Category, Error, TaskError, engine::EngineError, store::StoreError};
 use serde_json::{Value, json};
 
-/// Exit codes. 4 is kept for a refused token.
+/// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Code {
@@ -11,6 +11,7 @@ pub enum Code {
     Failed = 1,
     Usage = 2,
     NotFound = 3,
+    Refused = 4,
     Conflict = 5,
     Unavailable = 69,
     Temporary = 75,

@@ -18,7 +18,7 @@ use crate::{
 /// What begins the variables of Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
 const PREFIX: &str = "KAPELLE_";
 /// Variables with that beginning that are not settings of the configuration.
-const OTHERS: [&str; 2] = ["KAPELLE_DATA", "KAPELLE_LOG"];
+const OTHERS: [&str; 3] = ["KAPELLE_DATA", "KAPELLE_LOG", "KAPELLE_TOKEN"];
 
 /// The configuration, and where it comes from.
 pub struct Settings {

@@ -9,8 +9,8 @@ use crate::{
     app::App,
     cli::{Cli, Global, Verb},
     commands::{
-        approvals, completions, config, dead, doctor, init, logs, man, queues, resume, run, runs, status, submit,
-        tasks, version, workers, workflows,
+        approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs,
+        serve, status, submit, tasks, version, workers, workflows,
     },
     failure::{Code, Failure},
     out::Out,
@@ -58,6 +58,10 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
     match verb {
         Verb::Run(args) => run::run(app, args).await,
         Verb::Resume(args) => resume::run(app, args).await,
+        Verb::Host(args) => host::run(app, args).await,
+        Verb::Keys(args) => keys::run(app, args).await,
+        Verb::Audit(args) => audit::run(app, &args),
+        Verb::Serve(args) => serve::run(app, args).await,
         Verb::Status(args) => status::run(app, &args),
         Verb::Submit(args) => submit::run(app, args).await,
         Verb::Runs(args) => runs::run(app, args).await,

@@ -18,11 +18,12 @@ use crate::{
     evaluator::{Evaluator, Sources},
     events::Event,
     options::Options,
+    parking::{Awaited, Parking, Poll},
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
-    turn::{Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns},
-    waiters::Waiters,
+    turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
+    waiters::{Observer, Waiters},
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -105,6 +106,7 @@ impl Engine {
             watching,
             answers: crate::id_map::IdMap::default(),
             deferred: std::collections::VecDeque::new(),
+            parking: Parking::default(),
             next_ticket: 0,
             draining: false,
             prune_at: 0,
@@ -150,12 +152,27 @@ impl Engine {
     /// # Errors
     /// When it is refused, the store fails, or the engine stops.
     pub async fn submit_and_wait(&self, tenant: TenantId, task: SubmitTask) -> Result<Arc<Task>, EngineError> {
+        let (_, ended) = self.submit_watched(tenant, task).await?;
+        ended.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Makes one task, and gives its id and what tells of its end.
+    ///
+    /// # Errors
+    /// When it is refused, the store fails, or the engine stops.
+    pub async fn submit_watched(
+        &self,
+        tenant: TenantId,
+        task: SubmitTask,
+    ) -> Result<(TaskId, oneshot::Receiver<Arc<Task>>), EngineError> {
         let (reply, replied) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let command = Command::Submit { tenant, tasks: Arc::from([task]), key: None };
         self.post(Message::Command(command, Answer::Watch(reply, end)))?;
-        replied.await.unwrap_or(Err(EngineError::Stopped))?;
-        ended.await.map_err(|_| EngineError::Stopped)
+        match replied.await.unwrap_or(Err(EngineError::Stopped))? {
+            Reply::Tasks { first, .. } => Ok((first, ended)),
+            _ => Err(EngineError::Stopped),
+        }
     }
 
     /// Waits until a task has ended.
@@ -169,6 +186,24 @@ impl Engine {
             return Ok(Arc::new(task));
         }
         ended.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Gives tasks to a worker host: at once when there are some, else when the first becomes ready, and none when that
+    /// does not happen in time. Dropped before it is done, it gives back what was claimed meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails or the engine stops.
+    pub async fn claim(
+        &self,
+        host: u32,
+        wanted: Wanted,
+        most: u32,
+        wait: std::time::Duration,
+    ) -> Result<Vec<ClaimedTask>, EngineError> {
+        let (sender, answer) = oneshot::channel();
+        let mut awaited = Awaited { inbox: self.inner.inbox.clone(), answer };
+        self.post(Message::Poll(Box::new(Poll { host, wanted, most, answer: sender, looked: 0 })))?;
+        awaited.within(wait).await
     }
 
     /// Starts a run.
@@ -195,6 +230,12 @@ impl Engine {
             }
             ended.await.map_err(|_| EngineError::Stopped)?;
         }
+    }
+
+    /// Has somebody told of the end of every task from now on, once it is committed and on the thread of the loop: it
+    /// must be quick. Only the first observer is kept.
+    pub fn observe(&self, observer: Observer) {
+        self.inner.waiters.observe(observer);
     }
 
     /// The events of all runs from now on. A watcher that is too slow is told how many it missed.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    RunId, TaskId, Timestamp,
+    RunId, TaskId, TenantId, Timestamp,
     run::{RunEvent, ScopeId, Slot, StatusKind},
     task::{Lease, Task, TaskState, WaitFor},
 };
@@ -13,6 +13,8 @@ use crate::turn::{Effect, Turns};
 /// Something that happened to a run. Told after it was committed.
 #[derive(Debug, Clone)]
 pub struct Event {
+    /// Whose run it is.
+    pub tenant: TenantId,
     /// The run.
     pub run: RunId,
     /// When.
@@ -68,7 +70,8 @@ impl Turns {
     fn notify(&mut self, run: RunId, step: Option<String>, kind: EventKind) {
         if self.watched() {
             let at = self.now();
-            self.push_effect(Effect::Notify(Event { run, at, step, kind }));
+            let Some(tenant) = self.run_tenant(run) else { return };
+            self.push_effect(Effect::Notify(Event { tenant, run, at, step, kind }));
         }
     }
 

@@ -13,6 +13,7 @@ mod evaluator;
 mod events;
 mod id_map;
 mod options;
+mod parking;
 mod pruner;
 pub mod question;
 mod random;
@@ -21,6 +22,8 @@ mod runner;
 pub mod turn;
 mod waiters;
 
+pub use waiters::Observer;
+
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts};
 pub use error::EngineError;
@@ -28,4 +31,4 @@ pub use evaluate::{Evaluated, Evaluation, Resolve, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Registry};
-pub use turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef};
+pub use turn::{ClaimedTask, Command, Key, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted};

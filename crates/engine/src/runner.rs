@@ -20,6 +20,7 @@ use crate::{
     evaluator::Evaluator,
     events::Event,
     id_map::IdMap,
+    parking::{Parking, Poll, undelivered},
     turn::{Command, Effect, Input, Reply, Ticket, Turned, Turns},
     waiters::Waiters,
 };
@@ -40,6 +41,8 @@ const PRUNE_EVERY_MS: u64 = 60_000;
 pub(crate) enum Message {
     /// A command, and who wants the reply.
     Command(Command, Answer),
+    /// A worker host wants tasks, and waits until there are some.
+    Poll(Box<Poll>),
     /// Start nothing new; end when the attempts under way have ended.
     Drain,
     /// End now.
@@ -54,6 +57,8 @@ pub(crate) enum Answer {
     Reply(oneshot::Sender<Result<Reply, EngineError>>),
     /// Somebody who also waits for the end of the one task that is made.
     Watch(oneshot::Sender<Result<Reply, EngineError>>, oneshot::Sender<Arc<Task>>),
+    /// A worker host that waits until there is work for it.
+    Poll(Box<Poll>),
 }
 
 /// The way into the loop.
@@ -80,6 +85,7 @@ pub(crate) struct Runner {
     pub(crate) watching: Arc<AtomicBool>,
     pub(crate) answers: IdMap<Ticket, Answer>,
     pub(crate) deferred: VecDeque<(Command, Answer)>,
+    pub(crate) parking: Parking,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
     /// When the loop next looks for what is past its retention, on the steady clock.
@@ -98,10 +104,14 @@ impl Runner {
             }
             self.watching.store(self.events.receiver_count() > 0, Ordering::Relaxed);
             let turned = self.turns.turn(&inputs, self.clock.now(), self.clock.steady_ms());
+            if more || inputs.iter().any(|input| !matches!(input.command, Command::Claim { .. })) {
+                self.parking.stirred();
+            }
             more = turned.more;
             let broken = turned.broken;
             self.reply(turned.replies, &mut inputs);
             self.perform(turned.effects);
+            self.parking.wake(&self.turns);
             if broken {
                 tracing::error!("the store failed for good; the engine stops so that nothing is lost");
                 break;
@@ -118,7 +128,7 @@ impl Runner {
     fn collect(&mut self, inputs: &mut Vec<Input>, more: bool) -> bool {
         inputs.clear();
         let mut tasks = 0;
-        let nap = if more { Duration::ZERO } else { self.nap() };
+        let nap = if more || self.parking.is_awake() { Duration::ZERO } else { self.nap() };
         let mut next = match self.inbox.recv_timeout(nap) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
@@ -135,10 +145,14 @@ impl Runner {
                     tasks += if let Command::Submit { tasks, .. } = &command { tasks.len() } else { 1 };
                     self.enter(command, answer, inputs);
                 }
+                Message::Poll(poll) => self.enter(poll.command(), Answer::Poll(poll), inputs),
             }
             if inputs.len() < COMMANDS_MAX && tasks < TASKS_MAX {
                 next = self.inbox.try_recv().ok();
             }
+        }
+        for poll in self.parking.woken() {
+            self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
         }
         if inputs.is_empty() {
             for (command, answer) in std::mem::take(&mut self.deferred) {
@@ -203,6 +217,14 @@ impl Runner {
                         self.deferred.push_back((input.command, Answer::Nobody));
                     }
                 }
+                Some(Answer::Poll(poll)) => match reply {
+                    Ok(Reply::Claimed(tasks)) if tasks.is_empty() => self.parking.park(*poll),
+                    reply => {
+                        if let Err(Ok(Reply::Claimed(tasks))) = poll.answer.send(reply) {
+                            self.deferred.extend(undelivered(&tasks).map(|command| (command, Answer::Nobody)));
+                        }
+                    }
+                },
                 Some(Answer::Reply(sender)) => {
                     let _ = sender.send(reply);
                 }

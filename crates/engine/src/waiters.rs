@@ -1,15 +1,19 @@
 //! Those who wait for the end of a task or a run.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
 use crate::id_map::IdMap;
 
+/// Told of the end of every task, on the thread of the loop: it must be quick.
+pub type Observer = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
+
 /// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Waiters {
+    observer: OnceLock<Observer>,
     tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
     runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
@@ -41,7 +45,15 @@ impl Waiters {
         receiver
     }
 
+    /// Sets who is told of every end; the first one stays.
+    pub(crate) fn observe(&self, observer: Observer) {
+        let _ = self.observer.set(observer);
+    }
+
     pub(crate) fn task_ended(&self, task: &Arc<Task>) {
+        if let Some(observer) = self.observer.get() {
+            observer(task);
+        }
         let waiting = lock(&self.tasks).remove(&task.id);
         for sender in waiting.into_iter().flatten() {
             let _ = sender.send(Arc::clone(task));

@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use crate::error::StoreError;
+use crate::{access::AccessWrite, audit::AuditRow, error::StoreError};
 
 /// Everything one turn changed, in its last state. Written whole or not at all.
 #[derive(Debug, Default)]
@@ -32,6 +32,10 @@ pub struct Batch<'a> {
     pub gates: Vec<Gate>,
     /// Whose answers may be given again. The last one of a key holds.
     pub answers: Vec<AnswerRow>,
+    /// Changes to the keys that let people and hosts in.
+    pub access: Vec<AccessWrite>,
+    /// Administrative acts, in their order.
+    pub audit: Vec<AuditRow>,
 }
 
 impl Batch<'_> {
@@ -47,6 +51,8 @@ impl Batch<'_> {
             && self.versions.is_empty()
             && self.gates.is_empty()
             && self.answers.is_empty()
+            && self.access.is_empty()
+            && self.audit.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

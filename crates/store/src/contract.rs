@@ -10,6 +10,8 @@ use kapelle_core::{
 };
 
 use crate::{
+    access::AccessKey,
+    audit::{AuditHead, AuditRow},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
@@ -66,7 +68,8 @@ pub enum Commit {
         tasks: Vec<TaskId>,
         /// Changed runs.
         runs: Vec<RunId>,
-        /// An idempotency key, the number of a version or the id of a payload was taken by another turn.
+        /// An idempotency key, the number of a version, the id of a payload or of a key, or a place in the audit trail
+        /// was taken by another turn.
         other: bool,
     },
 }
@@ -199,6 +202,9 @@ pub trait Store: Send {
     /// The runs behind an id that have not ended, by id.
     fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError>;
 
+    /// The end of the trail of administrative acts.
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError>;
+
     /// Writes a turn: all of it, synced, or nothing. Of a task or run that exists only what its state machine changes
     /// is written, not what it was submitted with. After [`StoreError::Full`] nothing of it was written and the store
     /// goes on; after [`StoreError::Io`] it refuses every further commit, and whether the turn was written shows when
@@ -246,6 +252,14 @@ pub trait Reader: Send + Sync {
 
     /// Everything of a tenant that was ever paused or resumed by hand, in its last state.
     fn gates(&self, tenant: TenantId) -> Result<Vec<Gate>, StoreError>;
+    /// Every key, oldest first, also those that were taken back.
+    fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError>;
+
+    /// Administrative acts that touched a tenant, newest first.
+    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Administrative acts in their order, from behind number `after`, of all tenants.
+    fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError>;
 
     /// How many tasks that have not ended there are, by lane and state.
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError>;

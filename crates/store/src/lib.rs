@@ -7,6 +7,8 @@
 //! Two stores pass the same conformance suite: [`SqliteStore`], which keeps everything in one folder, and
 //! [`MemStore`], which keeps nothing and can be told to fail.
 
+mod access;
+mod audit;
 mod batch;
 mod blobs;
 #[cfg(test)]
@@ -17,6 +19,8 @@ mod mem;
 mod rows;
 mod sqlite;
 
+pub use access::{AccessKey, AccessWrite};
+pub use audit::{Act, AuditHead, AuditRow};
 pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };

@@ -14,8 +14,8 @@ use kapelle_core::{
     task::{HoldReason, Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    AnswerRow, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned,
-    Retention, RunRow, Store, StoreError, VersionRow,
+    AnswerRow, AuditHead, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, JournalEntry, KeyRow, Lane, PayloadBody,
+    Pruned, Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
@@ -277,6 +277,11 @@ pub fn lane_of(task: &Task) -> Lane {
 }
 
 impl Store for Shared {
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
+        // Nobody administers in the simulation.
+        Ok(None)
+    }
+
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError> {
         let next = &mut self.lock().next[kind as usize];
         let first = *next + 1;

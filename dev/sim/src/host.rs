@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, task::Report};
-use kapelle_engine::turn::{ClaimedTask, Command, Reported};
+use kapelle_core::{Name, TenantId, task::Report};
+use kapelle_engine::turn::{ClaimedTask, Command, Reported, Wanted};
 
 use crate::{
     net::{Asked, Told},
@@ -80,9 +80,10 @@ impl World {
         }
         self.hosts[host].next_claim = self.steady_ms + if self.calm { 1_000 } else { 300 };
         let workers: Arc<[Name]> = ON_HOSTS.iter().map(|name| Name::new(name)).collect();
+        let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]) };
         let server = self.rng.place(self.servers.len());
         let most = 1 + self.rng.place(free) as u32;
-        self.send(server, Asked::Claim(host), Command::Claim { host: host as u32 + 1, workers, most });
+        self.send(server, Asked::Claim(host), Command::Claim { host: host as u32 + 1, wanted, most });
     }
 
     /// A host got tasks; when the answer is lost, nobody works on them.

@@ -11,7 +11,7 @@ use axum::{
 };
 use kapelle::{
     core::{Name, Payload, TaskId, TenantId, task::Report},
-    engine::{Command, Engine, EngineError, NewPayload, Reply, SubmitTask, turn::Reported},
+    engine::{Command, Engine, EngineError, NewPayload, Reply, Reported, SubmitTask, Wanted},
     serde_json::{Value, from_slice, json, to_vec},
 };
 use std::collections::HashMap;
@@ -92,7 +92,8 @@ async fn submit_batch(State(engine): State<Engine>, body: Bytes) -> Result<Json<
 async fn claim(State(engine): State<Engine>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let most: u32 = from_slice(&body).map_err(refuse)?;
     let workers: Arc<[Name]> = Arc::from([Name::new("remote")]);
-    let reply = engine.ask(Command::Claim { host: 1, workers, most }).await.map_err(refuse)?;
+    let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]) };
+    let reply = engine.ask(Command::Claim { host: 1, wanted, most }).await.map_err(refuse)?;
     let Reply::Claimed(tasks) = reply else { return Err(refuse("not claimed")) };
     let tasks = tasks.iter().map(|task| {
         let input = match &task.input {

@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use kapelle::core::definition::Strategy;
+use kapelle::{core::definition::Strategy, store::Blobs};
 
 use crate::{
     aliases,
     app::App,
     each::{Each, Many},
     failure::{Code, Failure},
-    follow::{self, Follow},
+    follow::{self, End, Follow},
     inputs::InputArgs,
     progress::Progress,
-    result,
+    remote, result,
     workflow::{self, Workflow},
 };
 
@@ -49,6 +49,16 @@ enum StrategyArg {
     Priority,
 }
 
+impl StrategyArg {
+    fn word(self) -> &'static str {
+        match self {
+            StrategyArg::Sequential => "sequential",
+            StrategyArg::Parallel => "parallel",
+            StrategyArg::Priority => "priority",
+        }
+    }
+}
+
 impl From<StrategyArg> for Strategy {
     fn from(argument: StrategyArg) -> Strategy {
         match argument {
@@ -70,7 +80,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     settings.config.fallback &= !args.no_fallback;
     let workers = app.workers(&settings)?;
     app.warn_problems(&workers.problems);
-    workflow.check_workers(&workers.catalogue)?;
+    let server = remote::server(app)?;
+    if server.is_none() {
+        // A server knows workers that this project does not, and checks for itself.
+        workflow.check_workers(&workers.catalogue)?;
+    }
     let definition = &workflow.definition;
     let each = Each::read(&args.each, definition.inputs.as_deref())?;
     let prepare = |input: &InputArgs| {
@@ -84,6 +98,29 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         aliases::warn(app.out, definition, &workers.catalogue, &workers.aliases);
     }
 
+    if let Some(client) = server {
+        if !each.is_empty() {
+            let what = "--each runs many workflows in this process, and a server works on this folder";
+            return Err(
+                Failure::new(Code::Conflict, what).help("start them one by one, or name another folder with --data")
+            );
+        }
+        if args.no_fallback {
+            let what = "--no-fallback is for a run in this process, and a server works on this folder";
+            return Err(Failure::new(Code::Conflict, what).help("set `fallback: false` where the server runs"));
+        }
+        first.store(&Blobs::in_folder(&app.data()?))?;
+        let start = kapelle_api::StartRun {
+            source: Some(String::from_utf8_lossy(&workflow.source).into_owned()),
+            inputs: first.value,
+            strategy: args.strategy.map(|strategy| strategy.word().to_owned()),
+            ..kapelle_api::StartRun::default()
+        };
+        let started: kapelle_api::StartedRun = client.post("/api/v1/runs", &start).await?;
+        app.out.note(&format!("{} {}: the server works on it", started.id, definition.name));
+        remote::ended(&client, &format!("/api/v1/runs/{}", started.id)).await?;
+        return result::tell(app, &app.reader()?, crate::ids::run(&started.id)?, End::Ended, args.out.as_deref());
+    }
     let kapelle = app.builder(&settings)?.open().await?;
     let _watch = app.watch(&kapelle);
     let strategy = args.strategy.map(Strategy::from);

@@ -5,17 +5,20 @@ use std::path::Path;
 use kapelle::{
     CacheRule, Submit, TaskId,
     core::{DurationMs, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
+    store::{Blobs, Reader},
     workers::schema::Schema,
 };
+use kapelle_api::Client;
 use serde_json::json;
 
-use super::workers;
+use super::{tasks, workers};
 use crate::{
     app::App,
     describe,
     failure::{Code, Failure},
     follow::{End, Follow},
     inputs::InputArgs,
+    remote,
 };
 
 /// Record a task for a worker.
@@ -66,6 +69,13 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
+    if let Some(client) = remote::server(app)? {
+        // It knows workers that this project does not, and checks the input itself.
+        let spec = known.catalogue.get(&args.worker);
+        let inputs = args.inputs.read(spec.as_ref().and_then(|worker| worker.spec().input.as_ref()), Path::new("."))?;
+        inputs.store(&Blobs::in_folder(&app.data()?))?;
+        return args.ask(app, &client, inputs.value).await;
+    }
     let worker = workers::find(&known.catalogue, &args.worker)?;
     let mut inputs = args.inputs.read(worker.spec().input.as_ref(), Path::new("."))?;
     inputs.value = admit(worker.spec(), inputs.value)?;
@@ -93,10 +103,39 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Ok(())
     };
     let end = follow.until(ended).await?;
-    answer(app, &kapelle, id, end)
+    answer(app, &**kapelle.engine().reader(), id, end)
 }
 
 impl Args {
+    /// Has the server record it, and wait for its end.
+    async fn ask(&self, app: &App, client: &Client, input: serde_json::Value) -> Result<Code, Failure> {
+        let task = kapelle_api::SubmitTask {
+            worker: self.worker.clone(),
+            input,
+            queue: self.queue.clone(),
+            priority: self.priority,
+            delay_ms: self.delay.map_or(0, |delay| delay.0),
+            timeout_ms: self.timeout.map(|timeout| timeout.0),
+            retry: self
+                .retries
+                .map(|retries| kapelle_api::Retry { max_attempts: Some(retries + 1), ..kapelle_api::Retry::default() }),
+            ..kapelle_api::SubmitTask::default()
+        };
+        let made: kapelle_api::Submitted = client.post_once("/api/v1/tasks", self.key.as_deref(), &task).await?;
+        if !self.wait {
+            app.out.note(&format!("{} is recorded; the server works on it", made.id));
+            return if app.out.json {
+                app.out.print_json(&json!({ "task": made.id, "state": made.state })).map(|()| Code::Ok)
+            } else {
+                app.out.print(&made.id).map(|()| Code::Ok)
+            };
+        }
+        app.out.note(&format!("{} {}", made.id, self.worker));
+        remote::ended(client, &format!("/api/v1/tasks/{}", made.id)).await?;
+        let id = crate::ids::task(&made.id)?;
+        answer(app, &app.reader()?, id, End::Ended)
+    }
+
     fn submit(&self, spec: &WorkerSpec, input: serde_json::Value) -> Submit {
         let mut submit = Submit::new(&self.worker, input).priority(self.priority);
         if let Some(queue) = &self.queue {
@@ -135,9 +174,12 @@ pub fn admit(spec: &WorkerSpec, input: serde_json::Value) -> Result<serde_json::
     })
 }
 
-fn answer(app: &App, kapelle: &kapelle::Kapelle, id: TaskId, end: End) -> Result<Code, Failure> {
-    let task = kapelle.task(id).state()?;
-    let output = kapelle.engine().output(&task)?;
+fn answer(app: &App, reader: &dyn Reader, id: TaskId, end: End) -> Result<Code, Failure> {
+    let task = tasks::load(reader, id)?;
+    let output = match &task.state {
+        TaskState::Succeeded { output, .. } => Some(describe::value(reader, output)?),
+        _ => None,
+    };
     if app.out.json {
         let mut value = describe::task_json(&task);
         value["output"] = output.clone().unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::{
     app::App,
     describe::{self, StepView},
     failure::{Code, Failure},
-    ids, shown,
+    ids, remote, shown,
 };
 
 /// List, show, cancel and retry tasks.
@@ -90,10 +90,18 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Cancel { task, reason } => {
             let task = ids::task(&task)?;
+            if let Some(client) = remote::server(app)? {
+                let path = format!("/api/v1/tasks/{task}/cancel");
+                return remote::change(app, &client, "task", &path, &json!({ "reason": reason })).await;
+            }
             change(app, task, Command::Cancel { task, reason: reason.into() }).await
         }
         Verb::Retry { task } => {
             let task = ids::task(&task)?;
+            if let Some(client) = remote::server(app)? {
+                let path = format!("/api/v1/tasks/{task}/retry");
+                return remote::change(app, &client, "task", &path, &json!({})).await;
+            }
             let code = change(app, task, Command::RetryByHand { task }).await?;
             app.out.note("`kapelle resume` works it off");
             Ok(code)

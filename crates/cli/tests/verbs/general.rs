@@ -10,6 +10,10 @@ fn help_names_every_verb_and_a_typo_is_mended() {
     for verb in [
         "run",
         "resume",
+        "serve",
+        "host",
+        "keys",
+        "audit",
         "status",
         "submit",
         "runs",

@@ -17,6 +17,7 @@ mod queues;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod status;
 mod submit;
 mod tasks;

@@ -8,7 +8,9 @@ use kapelle_core::{
     run::{Run, ScopeId},
     task::{Attempt, Task, TaskEvent, TaskState},
 };
-use kapelle_store::{AnswerRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+use kapelle_store::{
+    AccessWrite, AnswerRow, AuditRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
+};
 
 use super::command::NewPayload;
 use crate::{
@@ -48,6 +50,8 @@ pub(super) struct Cache {
     pub(super) versions: Vec<VersionRow>,
     pub(super) gates: Vec<Gate>,
     pub(super) answers: Vec<AnswerRow>,
+    pub(super) access: Vec<AccessWrite>,
+    pub(super) audit: Vec<AuditRow>,
 }
 
 impl Cache {
@@ -133,6 +137,8 @@ impl Cache {
             versions: std::mem::take(&mut self.versions),
             gates: std::mem::take(&mut self.gates),
             answers: std::mem::take(&mut self.answers),
+            access: std::mem::take(&mut self.access),
+            audit: std::mem::take(&mut self.audit),
         }
     }
 

@@ -1,16 +1,17 @@
 //! Ready tasks meet free slots: those of this process, and those of worker hosts.
 
+use std::collections::HashMap;
+
 use kapelle_core::{
-    Name,
+    DurationMs, RunId,
     mutant::{Mutant, planted},
     task::{Claim, Fail, Report, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Lane, StoreError};
 
 use super::{
-    command::{ClaimedTask, Reply},
+    command::{ClaimedTask, Reply, Wanted},
     effect::{Dispatch, Effect},
-    lanes::serves,
     tasks::silent,
     turns::{CHILDREN_MAX, Turns},
 };
@@ -106,27 +107,56 @@ impl Turns {
 
     fn dispatch(&mut self, task: &Task, event: &TaskEvent) {
         let TaskEvent::Claimed(lease) = event else { return };
-        let step = task.origin.as_ref().map(|origin| (origin.run, origin.path.to_string()));
+        let (timeout, last_attempt, step) = self.terms(task);
         self.notify_claimed(task, lease);
         self.scratch.effects.push(Effect::Dispatch(Dispatch {
             task: task.id,
             worker: task.worker.clone(),
             input: task.input.clone(),
             lease: *lease,
-            last_attempt: task.failures + 1 >= task.policy.retry.max_attempts,
-            timeout: task.policy.timeout.unwrap_or(self.options.default_timeout),
+            last_attempt,
+            timeout,
             step,
         }));
+    }
+
+    /// What an attempt is told beside its input: how long it may take, whether it is the last, which step it is.
+    fn terms(&self, task: &Task) -> (DurationMs, bool, Option<(RunId, String)>) {
+        let step = task.origin.as_ref().map(|origin| (origin.run, origin.path.to_string()));
+        let timeout = task.policy.timeout.unwrap_or(self.options.default_timeout);
+        (timeout, task.failures + 1 >= task.policy.retry.max_attempts, step)
+    }
+
+    /// How many ready tasks a worker host could be given, at most `most`. `taken` counts, by lane, what others were
+    /// promised before it.
+    pub(crate) fn on_offer(&self, wanted: &Wanted, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
+        let mut found = 0;
+        let offered = |at: &usize| {
+            let lane = self.lanes.lane(*at);
+            wanted.includes(lane) && !self.limits.is_paused(lane)
+        };
+        for at in (0..self.lanes.len()).filter(offered) {
+            // What is only in the store is not counted: it is enough for everybody, or the next look will tell.
+            let there = if self.lanes.wants_refill(at).is_some() { usize::MAX } else { self.lanes.count(at) };
+            let promised = taken.entry(at).or_default();
+            let share = there.saturating_sub(*promised).min(most as usize - found);
+            *promised = promised.saturating_add(share);
+            found += share;
+            if found == most as usize {
+                break;
+            }
+        }
+        found
     }
 
     /// Gives tasks to a worker host.
     pub(super) fn claim_remote(
         &mut self,
         host: u32,
-        workers: &[Name],
+        wanted: &Wanted,
         most: u32,
     ) -> Result<Result<Reply, EngineError>, StoreError> {
-        let lanes: Vec<usize> = (0..self.lanes.len()).filter(|&at| serves(self.lanes.lane(at), workers)).collect();
+        let lanes: Vec<usize> = (0..self.lanes.len()).filter(|&at| wanted.includes(self.lanes.lane(at))).collect();
         let mut claimed = Vec::new();
         while claimed.len() < most as usize {
             let Some(task) = self.next_ready(&lanes, false)? else { break };
@@ -141,7 +171,9 @@ impl Turns {
             self.cache.evolve_task(task.id, &event);
             self.leases.insert(task.id, (lease.epoch, self.scratch.steady_ms + self.options.lease.0));
             self.notify_claimed(&task, &lease);
-            claimed.push(ClaimedTask { id: task.id, worker: task.worker, input: task.input, lease });
+            let (timeout, last_attempt, step) = self.terms(&task);
+            let Task { id, worker, input, .. } = task;
+            claimed.push(ClaimedTask { id, worker, input, lease, timeout, last_attempt, step });
         }
         Ok(Ok(Reply::Claimed(claimed)))
     }

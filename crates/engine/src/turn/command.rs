@@ -12,7 +12,7 @@ use kapelle_core::{
     task::{Lease, Report},
     worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::{Deletion, GateKind, PayloadBody};
+use kapelle_store::{AccessWrite, Act, Deletion, GateKind, Lane, PayloadBody};
 
 use crate::evaluate::Evaluated;
 
@@ -226,8 +226,8 @@ pub enum Command {
     Claim {
         /// Who it is; never 0.
         host: u32,
-        /// The workers it serves.
-        workers: Arc<[Name]>,
+        /// What it takes.
+        wanted: Wanted,
         /// How many tasks at most.
         most: u32,
     },
@@ -355,10 +355,43 @@ pub enum Command {
         /// By whom or why.
         reason: Arc<str>,
     },
+    /// Change the keys that let people and hosts in.
+    Access {
+        /// How.
+        write: AccessWrite,
+    },
+    /// Do something for somebody, and write down who did what in the same commit. What is refused is not written down.
+    Audited {
+        /// Who does what.
+        act: Act,
+        /// What is to be done.
+        command: Box<Command>,
+    },
     /// Time has passed: wake what is due, take back what was lost.
     Tick,
     /// The workers of this process have changed.
     WorkersChanged,
+}
+
+/// The tasks that a worker host takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whose tasks.
+    pub tenant: TenantId,
+    /// The workers it serves.
+    pub workers: Arc<[Name]>,
+    /// The queues it serves; empty means any.
+    pub queues: Arc<[Name]>,
+}
+
+impl Wanted {
+    /// Whether the tasks of a lane are among them.
+    #[must_use]
+    pub fn includes(&self, lane: &Lane) -> bool {
+        lane.tenant == self.tenant
+            && self.workers.contains(&lane.worker)
+            && (self.queues.is_empty() || self.queues.contains(&lane.queue))
+    }
 }
 
 /// A task given to a worker host.
@@ -372,6 +405,12 @@ pub struct ClaimedTask {
     pub input: kapelle_core::Payload,
     /// The lease to report with.
     pub lease: Lease,
+    /// How long the attempt may take.
+    pub timeout: DurationMs,
+    /// No further attempt follows should this one fail.
+    pub last_attempt: bool,
+    /// The run and the path of the step, when it is one.
+    pub step: Option<(RunId, String)>,
 }
 
 /// What the loop answers.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use kapelle_core::{
-    Name, TaskId,
+    TaskId,
     mutant::{Mutant, planted},
     task::{Rank, Task, TaskState},
 };
@@ -100,6 +100,11 @@ impl Lanes {
         self.windows[at].places.first().copied()
     }
 
+    /// How many places a lane's window holds.
+    pub(super) fn count(&self, at: usize) -> usize {
+        self.windows[at].places.len()
+    }
+
     /// Takes the first place of a lane's window.
     pub(super) fn pop(&mut self, at: usize) -> Option<Place> {
         self.windows[at].places.pop_first()
@@ -167,16 +172,11 @@ pub(super) fn lane_of(task: &Task) -> Lane {
     Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
 }
 
-/// Whether a lane leads to one of those workers.
-pub(super) fn serves(lane: &Lane, workers: &[Name]) -> bool {
-    workers.contains(&lane.worker)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use kapelle_core::{
-        Payload, TenantId, Timestamp,
+        Name, Payload, TenantId, Timestamp,
         task::{Ageing, NewTask, Submit},
     };
     use std::{collections::BTreeMap, sync::Arc};

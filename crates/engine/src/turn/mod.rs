@@ -28,7 +28,7 @@ mod turns;
 
 pub use cache::Key;
 pub use command::{
-    ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef,
+    ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted,
 };
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};

@@ -14,7 +14,7 @@ use kapelle_core::{
     run::{ScopeId, Slot},
     task::{Task, TaskState},
 };
-use kapelle_store::{Gate, IdKind, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, Gate, IdKind, Pruned, Retention, Store, StoreError};
 
 use super::{
     cache::Cache,
@@ -199,7 +199,7 @@ impl Turns {
             Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
             Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
             Command::Report { report, reported } => self.report(report, reported),
-            Command::Claim { host, workers, most } => self.claim_remote(*host, workers, *most),
+            Command::Claim { host, wanted, most } => self.claim_remote(*host, wanted, *most),
             Command::Heartbeat { reports } => self.heartbeat(reports),
             Command::Cancel { task, reason } => self.cancel(*task, reason),
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
@@ -227,6 +227,17 @@ impl Turns {
                 self.cache.gates.push(gate);
                 Ok(Ok(Reply::Done))
             }
+            Command::Access { write } => {
+                self.cache.access.push(write.clone());
+                Ok(Ok(Reply::Done))
+            }
+            Command::Audited { act, command } => {
+                let reply = self.apply(command)?;
+                if reply.is_ok() {
+                    self.write_down(act)?;
+                }
+                Ok(reply)
+            }
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;
@@ -237,6 +248,16 @@ impl Turns {
                 Ok(Ok(Reply::Done))
             }
         }
+    }
+
+    /// Adds an act to the trail.
+    fn write_down(&mut self, act: &Act) -> Result<(), StoreError> {
+        let head = match self.cache.audit.last() {
+            Some(last) => Some(last.head()),
+            None => self.store.audit_head()?,
+        };
+        self.cache.audit.push(AuditRow::after(head, self.scratch.now, act.clone()));
+        Ok(())
     }
 
     fn failed(&self, inputs: &[Input], error: &EngineError) -> Turned {
@@ -329,6 +350,10 @@ impl Turns {
 
     pub(crate) fn push_effect(&mut self, effect: Effect) {
         self.scratch.effects.push(effect);
+    }
+
+    pub(crate) fn run_tenant(&self, run: RunId) -> Option<TenantId> {
+        self.cache.run(run).map(|run| run.tenant)
     }
 
     pub(crate) fn step_path(&self, run: RunId, scope: ScopeId, slot: Slot) -> Option<String> {

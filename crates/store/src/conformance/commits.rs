@@ -131,6 +131,7 @@ fn a_conflict_undoes_the_whole_batch(mut rig: Rig) {
         gates: Vec::new(),
         answers: Vec::new(),
         versions: vec![version(1, "flow", 1)],
+        ..Batch::default()
     };
     assert_eq!(rig.store.commit(&batch).unwrap(), conflict(&[1], &[], false));
     assert_eq!(rig.store.task(TaskId(2)).unwrap(), None);

@@ -199,8 +199,7 @@ impl Made {
             payloads: payloads.clone(),
             keys: keys.clone(),
             versions: versions.clone(),
-            gates: Vec::new(),
-            answers: Vec::new(),
+            ..Batch::default()
         }
     }
 }

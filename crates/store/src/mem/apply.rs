@@ -1,6 +1,9 @@
 //! A batch checked against the rows, then applied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kapelle_core::{
     PayloadId, RunId, TaskId,
@@ -10,6 +13,7 @@ use kapelle_core::{
 
 use super::state::{State, place, row};
 use crate::{
+    access::{AccessKey, AccessWrite},
     batch::Batch,
     contract::{Commit, Conflicts},
     error::StoreError,
@@ -49,6 +53,10 @@ impl State {
             let key = (row.tenant, row.key.clone());
             conflicts.other |= self.keys.contains_key(&key) || !keys.insert(key);
         }
+        let taken =
+            |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
+        conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
+        conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
     }
 
     fn check_runs(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
@@ -151,6 +159,19 @@ impl State {
             self.gates.insert((gate.tenant, gate.kind, gate.name.clone()), gate.clone());
         }
         self.answers.extend(batch.answers.iter().map(|row| ((row.tenant, row.key), *row)));
+        for write in &batch.access {
+            match write {
+                AccessWrite::Add(key) => {
+                    self.access.insert(Arc::clone(&key.id), key.clone());
+                }
+                AccessWrite::Revoke { id, at } => {
+                    if let Some(key) = self.access.get_mut(id) {
+                        key.revoked_at.get_or_insert(*at);
+                    }
+                }
+            }
+        }
+        self.audit.extend(batch.audit.iter().map(|row| (row.seq, row.clone())));
         for write in &batch.runs {
             let mut row = RunRow::from(write.run);
             if let (Some(_), Some(old)) = (write.expected, self.runs.get(&row.id)) {

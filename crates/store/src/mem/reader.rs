@@ -14,6 +14,8 @@ use kapelle_core::{
 
 use super::state::State;
 use crate::{
+    access::AccessKey,
+    audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     contract::Reader,
     error::StoreError,
@@ -130,6 +132,25 @@ impl Reader for MemReader {
 
     fn gates(&self, tenant: TenantId) -> Result<Vec<Gate>, StoreError> {
         Ok(self.state().gates.values().filter(|gate| gate.tenant == tenant).cloned().collect())
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        let mut keys: Vec<AccessKey> = self.state().access.values().cloned().collect();
+        keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        Ok(keys)
+    }
+
+    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+        let state = self.state();
+        let before = page.before.map_or(u64::MAX, i64::cast_unsigned);
+        let rows = state.audit.range(..before).rev().map(|(_, row)| row).filter(|row| row.act.tenant == tenant);
+        Ok(rows.take(most(page)).cloned().collect())
+    }
+
+    fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError> {
+        let state = self.state();
+        let rows = state.audit.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
+        Ok(rows.take(most.min(PAGE_MOST) as usize).cloned().collect())
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -13,6 +13,8 @@ use kapelle_core::{
 };
 
 use crate::{
+    access::AccessKey,
+    audit::AuditRow,
     batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
     rows::RunRow,
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub open_runs: BTreeSet<RunId>,
     pub ended_tasks: BTreeSet<(Timestamp, TaskId)>,
     pub ended_runs: BTreeSet<(Timestamp, RunId)>,
+    pub access: BTreeMap<Arc<str>, AccessKey>,
+    pub audit: BTreeMap<u64, AuditRow>,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -69,6 +73,8 @@ impl Default for State {
             open_runs: BTreeSet::new(),
             ended_tasks: BTreeSet::new(),
             ended_runs: BTreeSet::new(),
+            access: BTreeMap::new(),
+            audit: BTreeMap::new(),
             uses: BTreeMap::new(),
         }
     }

@@ -19,6 +19,7 @@ use super::{
     state::{State, lane},
 };
 use crate::{
+    audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
@@ -80,7 +81,7 @@ fn total_conflict(batch: &Batch<'_>) -> Commit {
     Commit::Conflict {
         tasks: batch.tasks.iter().map(|write| write.task.id).collect(),
         runs: batch.runs.iter().map(|write| write.run.id).collect(),
-        other: !batch.keys.is_empty() || !batch.versions.is_empty(),
+        other: !batch.keys.is_empty() || !batch.versions.is_empty() || !batch.audit.is_empty(),
     }
 }
 
@@ -247,6 +248,10 @@ impl Store for MemStore {
         let state = self.state();
         let behind = state.open_runs.range((Bound::Excluded(after), Bound::Unbounded));
         Ok(behind.take(most as usize).copied().collect())
+    }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
+        Ok(self.state().audit.last_key_value().map(|(_, row)| row.head()))
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {

@@ -2,7 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::{answer, attempt, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version};
+use super::{
+    access, answer, attempt, audit, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version,
+};
 use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
@@ -55,7 +57,14 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
         conflicts.other |= !written(key::insert(conn, row))?;
     }
     batch.gates.iter().try_for_each(|row| gate::put(conn, names, row))?;
-    batch.answers.iter().try_for_each(|row| answer::put(conn, row))
+    batch.answers.iter().try_for_each(|row| answer::put(conn, row))?;
+    for row in &batch.access {
+        conflicts.other |= !written(access::write(conn, row))?;
+    }
+    for row in &batch.audit {
+        conflicts.other |= !written(audit::insert(conn, row))?;
+    }
+    Ok(())
 }
 
 fn write_runs(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {

@@ -4,8 +4,10 @@
 //! data only and never hold a snapshot for long. A turn is one transaction; its writes are synced before
 //! [`crate::Store::commit`] returns.
 
+mod access;
 mod answer;
 mod attempt;
+mod audit;
 mod columns;
 mod commit;
 mod fault;

@@ -8,8 +8,10 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use super::{attempt, gate, journal, payload, pool::Pool, run, task_queries, version};
+use super::{access, attempt, audit, gate, journal, payload, pool::Pool, run, task_queries, version};
 use crate::{
+    access::AccessKey,
+    audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
     contract::Reader,
@@ -108,6 +110,18 @@ impl Reader for SqliteReader {
         let mut gates = self.pool.query(gate::all)?;
         gates.retain(|gate| gate.tenant == tenant);
         Ok(gates)
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError> {
+        self.pool.query(|conn, _| access::all(conn))
+    }
+
+    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+        self.pool.query(|conn, _| audit::page(conn, tenant, page))
+    }
+
+    fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.pool.query(|conn, _| audit::from(conn, after, most))
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -17,7 +17,7 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    answer, commit,
+    answer, audit, commit,
     fault::{Sql, Trouble},
     gate, held,
     ids::Ids,
@@ -27,6 +27,7 @@ use super::{
     payload, prune, run, task_queries, version,
 };
 use crate::{
+    audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
@@ -234,6 +235,10 @@ impl Store for SqliteStore {
 
     fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
         self.query(|conn, _| run::open(conn, after, most))
+    }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
+        self.query(|conn, _| audit::head(conn))
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
-    ids, shown,
+    ids, remote, shown,
 };
 
 /// List, show, follow, draw, explain and control runs.

@@ -1,0 +1,95 @@
+//! Keys and the trail of administrative acts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A key that somebody wants made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What people call it.
+    pub name: String,
+    /// `admin`, `operator`, `developer`, `viewer` or `worker`.
+    pub role: String,
+    /// Whose data it opens; the tenant of the maker when left out. Only tenant 1 makes keys for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<u32>,
+    /// It stops working after that long; never when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+}
+
+/// A key was made. Its secret is shown here and never again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyCreated {
+    /// What is to be sent as `Authorization: Bearer ...`.
+    pub secret: String,
+    /// The key.
+    #[serde(flatten)]
+    pub key: Key,
+}
+
+/// A key without its secret, of which only a hash is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub role: String,
+    /// Whose data it opens.
+    pub tenant: u32,
+    /// When it was made.
+    pub created_at: String,
+    /// When it stops working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// When it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+}
+
+/// The keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyList {
+    /// Also those that were taken back.
+    pub keys: Vec<Key>,
+}
+
+/// A pass for opening one WebSocket, for those who cannot send headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ticket {
+    /// To be sent as `?ticket=`.
+    pub ticket: String,
+    /// How long it is good for.
+    pub expires_in_ms: u64,
+}
+
+/// An administrative act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditEntry {
+    /// Its number.
+    pub seq: u64,
+    /// When.
+    pub at: String,
+    /// Whose data it touched.
+    pub tenant: u32,
+    /// The key that did it.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub resource: String,
+    /// SHA-256 over this entry and the hash of the one before.
+    pub hash: String,
+}
+
+/// Administrative acts, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditPage {
+    /// The acts.
+    pub entries: Vec<AuditEntry>,
+    /// Where the next page begins, when there is one.
+    pub next_cursor: Option<String>,
+}

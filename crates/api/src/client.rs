@@ -1,0 +1,159 @@
+//! A client of a server.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::problem::Problem;
+
+/// Longer than the longest poll.
+const LONGEST: Duration = Duration::from_secs(90);
+/// Shorter than the server keeps an idle connection, so that none is used in the moment in which it is closed.
+const IDLE: Duration = Duration::from_secs(8);
+
+/// A client of a server.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server refused it.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The server was not reached, or its answer was not understood.
+    #[error("{address}: {message}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            ClientError::Refused(problem) => matches!(problem.status, 408 | 429 | 500..),
+            ClientError::Unreachable { .. } => true,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the server at that address (`http://127.0.0.1:7863`), with a token or key.
+    ///
+    /// # Errors
+    /// When the system gives no connections.
+    pub fn new(base: &str, token: &str) -> Result<Client, ClientError> {
+        // A second installation is refused, and the first one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .timeout(LONGEST)
+            .connect_timeout(Duration::from_secs(10))
+            .pool_idle_timeout(IDLE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build();
+        let base = base.trim_end_matches('/').to_owned();
+        let http = http.map_err(|error| unreachable(&base, &error))?;
+        Ok(Client { http, base, token: token.to_owned() })
+    }
+
+    /// The address of the server.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// The problem that the server told of, or that it was not reached.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Asks for something to be done.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Asks for something to be done once, however often it is asked for with that key.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        })
+        .await
+    }
+
+    /// Asks for something to be taken away.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
+        let failed = |error: reqwest::Error| unreachable(&self.base, &error);
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(failed)?;
+        if !status.is_success() {
+            return Err(refused(&self.base, status, &body));
+        }
+        let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(body).map_err(|error| ClientError::Unreachable {
+            address: self.base.clone(),
+            message: format!("the answer is not what was expected: {error}"),
+        })
+    }
+}
+
+fn refused(base: &str, status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice(body) {
+        Ok(problem) => ClientError::Refused(problem),
+        Err(_) => ClientError::Unreachable { address: base.to_owned(), message: format!("answered {status}") },
+    }
+}
+
+fn unreachable(base: &str, error: &reqwest::Error) -> ClientError {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        message = inner.to_string();
+        source = inner.source();
+    }
+    ClientError::Unreachable { address: base.to_owned(), message }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}

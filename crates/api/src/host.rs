@@ -1,0 +1,238 @@
+//! The protocol of worker hosts: register, claim, heartbeat, report.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    task::{Provenance, TaskError},
+    worker::Worker,
+};
+
+/// A process that wants to work.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
+    /// How many tasks it works on at once.
+    #[serde(default = "one")]
+    pub slots: u32,
+    /// The workers it serves: names, or names with what is known of them.
+    pub workers: Vec<Served>,
+    /// Only tasks of these queues; of any when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<String>,
+    /// What sets it apart, for people: `gpu: a100`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// It acknowledges what it claims; what it has not acknowledged within two seconds goes to another host.
+    #[serde(default)]
+    pub ack: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A worker that a host serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Served {
+    /// Its name alone.
+    Name(String),
+    /// Its name and what is known of it.
+    Worker(Box<Worker>),
+}
+
+impl Served {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Served::Name(name) => name,
+            Served::Worker(worker) => &worker.name,
+        }
+    }
+}
+
+/// A host is known from now on, until it is silent for ten minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Registered {
+    /// Under this id.
+    pub id: String,
+    /// How long a claimed task stays its own without a heartbeat.
+    pub lease_ttl_ms: u64,
+    /// How often it should send a heartbeat while it works.
+    pub heartbeat_ms: u64,
+}
+
+/// A host has free slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// How many tasks at most (1 to 1,000).
+    #[serde(default = "one")]
+    pub max_tasks: u32,
+    /// How long to wait for the first (at most 60,000).
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+/// Tasks for a host, perhaps none.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Claimed {
+    /// The tasks.
+    pub tasks: Vec<ClaimedTask>,
+}
+
+/// An attempt that belongs to the host as long as its lease lasts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimedTask {
+    /// The task.
+    pub id: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// To be presented with every report.
+    pub lease_token: String,
+    /// How long the lease lasts without a heartbeat.
+    pub lease_ttl_ms: u64,
+    /// How long the attempt may take: the host ends it then and reports `timeout`.
+    pub timeout_ms: u64,
+    /// No further attempt follows should this one fail.
+    pub last_attempt: bool,
+    /// The worker.
+    pub worker: String,
+    /// The run, when the task is a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The path of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What the worker gets.
+    #[schemars(with = "Value")]
+    pub input: Box<RawValue>,
+}
+
+/// Claimed tasks have arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ack {
+    /// Their lease tokens.
+    pub lease_tokens: Vec<String>,
+}
+
+/// A host is alive.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Beat {
+    /// What it works on; may be empty.
+    #[serde(default)]
+    pub tasks: Vec<BeatTask>,
+}
+
+/// A task that a host works on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeatTask {
+    /// Its lease token.
+    pub lease_token: String,
+    /// The share done, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// A line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The leases of a host begin anew, but for those that are not its own any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BeatAnswer {
+    /// Attempts to be stopped: cancelled, or given to another. Their reports would be refused.
+    pub cancel: Vec<String>,
+    /// How long the leases last from now on.
+    pub lease_ttl_ms: u64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With an answer.
+    Succeed,
+    /// With an error.
+    Fail,
+    /// Given back: another attempt follows at once, and nothing is counted against the task.
+    Release,
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The lease token of the attempt.
+    pub lease_token: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The answer, when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
+    pub output: Option<Box<RawValue>>,
+    /// Who gave the answer, and for how much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+    /// The error, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+/// The ends of attempts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reports {
+    /// At most 1,000.
+    pub reports: Vec<Report>,
+}
+
+/// What came of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportResult {
+    /// Its lease token.
+    pub lease_token: String,
+    /// It counts. Reporting the same success again is accepted again.
+    pub accepted: bool,
+    /// Why not, as the code of a problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why not, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What came of reports, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportAnswer {
+    /// One for each.
+    pub results: Vec<ReportResult>,
+}
+
+/// The end of one attempt, under the path that says how it ended.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SingleReport {
+    /// The lease token of the attempt.
+    pub lease_token: String,
+    /// The answer, when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
+    pub output: Option<Box<RawValue>>,
+    /// Who gave the answer, and for how much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+    /// The error, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}

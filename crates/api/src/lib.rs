@@ -1,0 +1,29 @@
+//! What travels between a Kapelle server and those who speak to it, and a client for it.
+//!
+//! These types are apart from the ones of the core on purpose: what is stored may change without changing what is
+//! promised on the wire. Times are RFC 3339, durations end in `_ms`, money in `_nanousd`, ids look like `task_12`.
+
+mod access;
+mod client;
+mod host;
+mod problem;
+mod queue;
+mod run;
+mod task;
+mod worker;
+mod workflow;
+
+pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
+pub use client::{Client, ClientError};
+pub use host::{
+    Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
+    ReportResult, Reports, Served, SingleReport,
+};
+pub use problem::{Problem, code};
+pub use queue::{Queue, QueueList};
+pub use run::{JournalPage, Run, RunPage, StartRun, StartedRun, StepList};
+pub use task::{
+    BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
+};
+pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
+pub use workflow::{Version, VersionPage, VersionSource};

@@ -1,0 +1,44 @@
+//! Errors as RFC 9457 has them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a request was refused (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the code tells the kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request, where, and what to do.
+    pub detail: String,
+    /// The kind for programs, one of those in [`code`].
+    pub code: String,
+}
+
+/// The codes of problems. A code never changes its meaning.
+pub mod code {
+    #![expect(missing_docs, reason = "the words say it, and docs/guides/server.md lists them")]
+
+    pub const INVALID_REQUEST: &str = "invalid_request";
+    pub const INVALID_INPUT: &str = "invalid_input";
+    pub const UNAUTHORIZED: &str = "unauthorized";
+    pub const FORBIDDEN: &str = "forbidden";
+    pub const NOT_FOUND: &str = "not_found";
+    pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    pub const CONFLICT: &str = "conflict";
+    pub const LEASE_LOST: &str = "lease_lost";
+    pub const TOO_LARGE: &str = "too_large";
+    pub const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported_media_type";
+    pub const WRONG_HOST: &str = "wrong_host";
+    pub const UNKNOWN_WORKER: &str = "unknown_worker";
+    pub const KEY_REUSED: &str = "idempotency_key_reused";
+    pub const TOO_MANY: &str = "too_many";
+    pub const TIMEOUT: &str = "timeout";
+    pub const UNAVAILABLE: &str = "unavailable";
+    pub const STORAGE_FULL: &str = "storage_full";
+    pub const INTERNAL: &str = "internal";
+}

@@ -1,0 +1,90 @@
+//! Runs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::task::{Task, TaskError};
+
+/// A run that somebody wants started: of a workflow by its name, or of a text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRun {
+    /// The name of a workflow of the project, or of one that was run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// A stored version of it, by its number; the newest when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// The definition itself, in YAML or JSON, instead of a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Its inputs.
+    #[serde(default)]
+    pub inputs: Value,
+    /// `sequential`, `parallel` or `priority`, instead of what the definition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+}
+
+/// A run was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StartedRun {
+    /// Its id.
+    pub id: String,
+    /// `running`.
+    pub state: String,
+}
+
+/// A run and where it stands.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// The workflow.
+    pub workflow: String,
+    /// `running`, `cancelling`, `succeeded`, `failed` or `cancelled`, and what later versions add.
+    pub state: String,
+    /// When it was started.
+    pub created_at: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// The number of the next journal entry.
+    pub seq: u64,
+    /// Why it was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it failed.
+    pub error: Option<TaskError>,
+    /// What the definition's `outputs` gave. Left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Value>,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunPage {
+    /// The runs, without their outputs.
+    pub runs: Vec<Run>,
+    /// Where the next page begins, when there is one.
+    pub next_cursor: Option<String>,
+}
+
+/// The steps of a run that have begun or been left out, in that order.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct StepList {
+    /// Each is a task.
+    pub steps: Vec<Task>,
+    /// Where the next page begins, when there is one.
+    pub next_cursor: Option<String>,
+}
+
+/// What happened to a run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct JournalPage {
+    /// Entries with `seq` (0, 1, 2, ... without gaps), `at`, `event` and what belongs to it.
+    pub entries: Vec<Value>,
+    /// The number of the entry after these.
+    pub next: u64,
+}

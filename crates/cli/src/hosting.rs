@@ -1,0 +1,303 @@
+//! A worker host: claims tasks of a server, runs its workers on them, and reports.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kapelle::{
+    Category, TaskContext, TaskError, Worker,
+    core::{
+        DurationMs,
+        worker::{CancelFlag, NoFiles, Output},
+    },
+};
+use kapelle_api::{self as api, Client, ClientError, Outcome};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::AbortHandle,
+};
+
+use crate::{
+    failure::{Code, Failure},
+    out::Out,
+    signals::Signals,
+};
+
+/// How long a claim waits for work.
+const WAIT_MS: u64 = 20_000;
+/// Between two tries to reach the server.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Reports of one request.
+const REPORTS_MAX: usize = 500;
+/// For how long an answer is held for a server that is away: longer than a restart, and than a lease.
+const HOLD_TRIES: u32 = 60;
+
+/// A worker host.
+pub struct Hosting {
+    out: Out,
+    client: Client,
+    register: api::Register,
+    workers: HashMap<String, Arc<dyn Worker>>,
+    slots: Arc<Semaphore>,
+    running: Arc<Running>,
+}
+
+/// The attempts under way, by their lease tokens.
+#[derive(Debug, Default)]
+struct Running(Mutex<HashMap<String, (CancelFlag, Option<AbortHandle>)>>);
+
+impl Running {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (CancelFlag, Option<AbortHandle>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, token: &str) -> bool {
+        let Some((flag, abort)) = self.lock().remove(token) else { return false };
+        flag.raise();
+        if let Some(abort) = abort {
+            abort.abort();
+        }
+        true
+    }
+}
+
+impl Hosting {
+    /// A host that says that of itself.
+    pub fn new(out: Out, client: Client, register: api::Register, workers: Vec<Arc<dyn Worker>>) -> Hosting {
+        let slots = Arc::new(Semaphore::new(register.slots as usize));
+        let workers = workers.into_iter().map(|worker| (worker.spec().name.to_string(), worker)).collect();
+        Hosting { out, client, register, workers, slots, running: Arc::default() }
+    }
+
+    /// Works until asked to end: then what is under way is finished, and given back when asked again.
+    ///
+    /// # Errors
+    /// When the server refuses this host.
+    pub async fn until(self, mut signals: Signals) -> Result<Code, Failure> {
+        let mut registered = self.join().await?;
+        self.out.note(&format!(
+            "{} works for {} with {} slots",
+            registered.id,
+            self.client.base(),
+            self.register.slots
+        ));
+        let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
+        let (place, places) = tokio::sync::watch::channel(registered.id.clone());
+        let reporting = tokio::spawn(report(self.client.clone(), places.clone(), queue, self.out));
+        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running)));
+        let code = loop {
+            let claimed = tokio::select! {
+                claimed = self.claim(&registered.id) => claimed,
+                code = signals.next() => break code,
+            };
+            match claimed {
+                Ok((tasks, permits)) => self.begin(tasks, permits, &registered.id, &reports).await,
+                Err(ClientError::Refused(problem)) if problem.code == api::code::NOT_FOUND => {
+                    // A server that was started anew knows no hosts.
+                    registered = self.join().await?;
+                    place.send_replace(registered.id.clone());
+                }
+                Err(error) if error.is_temporary() => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.out.note("ending: attempts under way are finished; ask again to give them back");
+        let idle = self.slots.acquire_many(self.register.slots);
+        let code = tokio::select! {
+            _ = idle => code,
+            again = signals.next() => {
+                self.give_back(&reports).await;
+                again
+            }
+        };
+        drop(reports);
+        let _ = reporting.await;
+        beating.abort();
+        let _ = self.client.delete::<serde_json::Value>(&format!("/api/v1/hosts/{}", registered.id)).await;
+        Ok(code)
+    }
+
+    async fn join(&self) -> Result<api::Registered, ClientError> {
+        let mut told = false;
+        loop {
+            match self.client.post("/api/v1/hosts", &self.register).await {
+                Err(error) if error.is_temporary() => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.out.note(&format!("waiting for the server: {error}"));
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// Tasks for the slots that are free, with their slots.
+    async fn claim(&self, host: &str) -> Result<(Vec<api::ClaimedTask>, Vec<OwnedSemaphorePermit>), ClientError> {
+        let mut permits = Vec::new();
+        let slots = || Arc::clone(&self.slots);
+        permits.extend(slots().acquire_owned().await.ok());
+        while let Ok(permit) = slots().try_acquire_owned() {
+            permits.push(permit);
+        }
+        let most = u32::try_from(permits.len()).unwrap_or(1).clamp(1, 1_000);
+        let claim = api::Claim { max_tasks: most, wait_ms: WAIT_MS };
+        let claimed: api::Claimed = self.client.post(&format!("/api/v1/hosts/{host}/claim"), &claim).await?;
+        Ok((claimed.tasks, permits))
+    }
+
+    async fn begin(
+        &self,
+        tasks: Vec<api::ClaimedTask>,
+        permits: Vec<OwnedSemaphorePermit>,
+        host: &str,
+        reports: &mpsc::Sender<api::Report>,
+    ) {
+        if tasks.is_empty() {
+            return;
+        }
+        let lease_tokens = tasks.iter().map(|task| task.lease_token.clone()).collect();
+        let path = format!("/api/v1/hosts/{host}/ack");
+        // Without it the server would give the tasks to another; what cannot be acknowledged is its own to judge.
+        let _ = self.client.post::<serde_json::Value>(&path, &api::Ack { lease_tokens }).await;
+        for (task, permit) in tasks.into_iter().zip(permits) {
+            let Some(worker) = self.workers.get(&task.worker).cloned() else { continue };
+            let (token, flag) = (task.lease_token.clone(), CancelFlag::default());
+            let (running, reports, cancel) = (Arc::clone(&self.running), reports.clone(), flag.clone());
+            running.lock().insert(token.clone(), (flag, None));
+            let of = token.clone();
+            let attempt = tokio::spawn(attempt(worker, task, cancel));
+            let abort = attempt.abort_handle();
+            if let Some((_, place)) = self.running.lock().get_mut(&of) {
+                *place = Some(abort);
+            }
+            tokio::spawn(async move {
+                let ended = attempt.await;
+                // Stopped attempts were cancelled or given back: nothing is to be said of them any more.
+                if running.lock().remove(&token).is_some() {
+                    let result = ended.unwrap_or_else(|error| {
+                        Err(TaskError::new(Category::Crashed, format!("the worker panicked: {error}")))
+                    });
+                    let _ = reports.send(report_of(token, result)).await;
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn give_back(&self, reports: &mpsc::Sender<api::Report>) {
+        let tokens: Vec<String> = self.running.lock().keys().cloned().collect();
+        for token in tokens {
+            if self.running.stop(&token) {
+                let release = api::Report {
+                    lease_token: token,
+                    outcome: Outcome::Release,
+                    output: None,
+                    provenance: None,
+                    error: None,
+                };
+                let _ = reports.send(release).await;
+            }
+        }
+    }
+}
+
+/// One attempt within its time.
+async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: CancelFlag) -> Result<Output, TaskError> {
+    let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
+    let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
+    let context = TaskContext {
+        task: task.id,
+        run: task.run,
+        step: task.step,
+        attempt: task.attempt,
+        last_attempt: task.last_attempt,
+        timeout: Some(DurationMs(task.timeout_ms)),
+        cancel: cancel.clone(),
+        progress: Arc::new(|_, _| ()),
+        files: Arc::new(NoFiles),
+    };
+    match tokio::time::timeout(Duration::from_millis(task.timeout_ms), worker.execute(&context, input)).await {
+        Ok(result) => result,
+        Err(_) => {
+            cancel.raise();
+            Err(TaskError::new(Category::Timeout, format!("the attempt took longer than {} ms", task.timeout_ms)))
+        }
+    }
+}
+
+fn report_of(lease_token: String, result: Result<Output, TaskError>) -> api::Report {
+    let mut report =
+        api::Report { lease_token, outcome: Outcome::Succeed, output: None, provenance: None, error: None };
+    let failed = match result {
+        Ok(output) => match serde_json::to_string(&output.value).and_then(RawValue::from_string) {
+            Ok(value) => {
+                report.output = Some(value);
+                report.provenance = Some(kapelle_server::describe_provenance(&output.provenance));
+                return report;
+            }
+            Err(error) => TaskError::new(Category::InvalidOutput, format!("the output is not JSON: {error}")),
+        },
+        Err(error) => error,
+    };
+    report.outcome = Outcome::Fail;
+    report.error = Some(api::TaskError {
+        category: failed.category.as_str().to_owned(),
+        message: failed.message,
+        retryable: Some(failed.retryable),
+        retry_after_ms: failed.retry_after.map(|wait| wait.0),
+    });
+    report
+}
+
+/// Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost.
+async fn report(
+    client: Client,
+    host: tokio::sync::watch::Receiver<String>,
+    mut queue: mpsc::Receiver<api::Report>,
+    out: Out,
+) {
+    let mut gathered = Vec::new();
+    while queue.recv_many(&mut gathered, REPORTS_MAX).await > 0 {
+        let reports = api::Reports { reports: std::mem::take(&mut gathered) };
+        for _ in 0..HOLD_TRIES {
+            let path = format!("/api/v1/hosts/{}/report", host.borrow().clone());
+            match client.post::<api::ReportAnswer>(&path, &reports).await {
+                Err(error) if error.is_temporary() => tokio::time::sleep(AGAIN).await,
+                Err(error) => {
+                    out.warn(&format!("a report was refused: {error}"));
+                    break;
+                }
+                Ok(answer) => {
+                    for result in answer.results.iter().filter(|result| !result.accepted) {
+                        let why = result.detail.as_deref().unwrap_or("without a reason");
+                        out.warn(&format!("the report of attempt {} was refused: {why}", result.lease_token));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the leases alive, and stops what is not wanted any more.
+async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(2_000));
+    loop {
+        tick.tick().await;
+        let tokens: Vec<String> = running.lock().keys().cloned().collect();
+        let tasks = tokens.into_iter().map(|lease_token| api::BeatTask { lease_token, ..api::BeatTask::default() });
+        let beat = api::Beat { tasks: tasks.collect() };
+        let path = format!("/api/v1/hosts/{}/heartbeat", host.borrow().clone());
+        if let Ok(answer) = client.post::<api::BeatAnswer>(&path, &beat).await {
+            answer.cancel.iter().for_each(|token| {
+                running.stop(token);
+            });
+        }
+    }
+}

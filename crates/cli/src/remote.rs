@@ -1,0 +1,97 @@
+//! The server that works on the folder, when there is one: writing verbs then ask it instead of opening the folder.
+
+use std::path::Path;
+
+use kapelle::store::lock_holder;
+use kapelle_api::{Client, ClientError, Problem};
+use kapelle_server::ADDRESS_FILE;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+};
+
+/// How long one question waits for an end before it is asked again.
+const WAIT_MS: u64 = 30_000;
+
+/// The server that works on the folder, when there is one.
+///
+/// # Errors
+/// When the token cannot be read.
+pub fn server(app: &App) -> Result<Option<Client>, Failure> {
+    let folder = app.data()?;
+    let Some(holder) = lock_holder(&folder) else { return Ok(None) };
+    // Locked by another process than the one that wrote the address: another verb works here, and that is told when
+    // the folder is opened.
+    let Ok(text) = std::fs::read_to_string(folder.join(ADDRESS_FILE)) else { return Ok(None) };
+    let mut lines = text.lines();
+    match (lines.next(), lines.next()) {
+        (Some(address), Some(process)) if process == holder => Ok(Some(Client::new(address, &token(&folder)?)?)),
+        _ => Ok(None),
+    }
+}
+
+/// The token of a folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn token(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join("token");
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::io(&path, &error))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Has the server change a task or a run, and prints how it stands then.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn change(app: &App, client: &Client, what: &str, path: &str, body: &Value) -> Result<Code, Failure> {
+    let changed: Value = client.post(path, body).await?;
+    let (id, state) = (changed["id"].as_str().unwrap_or_default(), changed["state"].as_str().unwrap_or_default());
+    if app.out.json {
+        app.out.print_json(&json!({ what: id, "state": state }))?;
+    } else {
+        app.out.print(&format!("{id} is {state}"))?;
+    }
+    Ok(Code::Ok)
+}
+
+/// Waits until a task or run has ended, and gives it as the server tells it.
+///
+/// # Errors
+/// When the server refuses, or goes away.
+pub async fn ended(client: &Client, path: &str) -> Result<Value, Failure> {
+    loop {
+        let shown: Value = client.get(&format!("{path}?wait_ms={WAIT_MS}")).await?;
+        if matches!(shown["state"].as_str(), Some("succeeded" | "failed" | "cancelled" | "skipped") | None) {
+            return Ok(shown);
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        match error {
+            ClientError::Refused(problem) => {
+                let code = code(&problem);
+                Failure::new(code, problem.detail)
+            }
+            ClientError::Unreachable { .. } => Failure::new(Code::Unavailable, error.to_string())
+                .help("is the server running? `kapelle serve` starts it"),
+        }
+    }
+}
+
+fn code(problem: &Problem) -> Code {
+    use kapelle_api::code;
+    match problem.code.as_str() {
+        code::NOT_FOUND | code::UNKNOWN_WORKER => Code::NotFound,
+        code::UNAUTHORIZED | code::FORBIDDEN => Code::Refused,
+        code::CONFLICT | code::KEY_REUSED | code::LEASE_LOST => Code::Conflict,
+        code::STORAGE_FULL => Code::Temporary,
+        code::UNAVAILABLE | code::TOO_MANY => Code::Unavailable,
+        code::INTERNAL => Code::Failed,
+        _ => Code::Usage,
+    }
+}

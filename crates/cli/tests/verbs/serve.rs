@@ -1,0 +1,134 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use crate::place::{Place, TEXT, signal};
+
+/// A server that was started by the verb.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(place: &Place) -> Served {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening=").unwrap().to_owned();
+        Served { child, address }
+    }
+
+    fn end(mut self, with: &str) -> i32 {
+        signal(&self.child, with);
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_shows_the_token_once_and_ends_in_good_order() {
+    let place = Place::new();
+    let (mut child, _) = place.started(&["serve", "--listen", "127.0.0.1:0"], "the token, shown this once");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let token = std::fs::read_to_string(place.path(".kapelle/token")).unwrap();
+    assert!(!place.path(".kapelle/address").exists());
+    let served = Served::start(&place);
+    let address = std::fs::read_to_string(place.path(".kapelle/address")).unwrap();
+    assert_eq!(address, format!("http://{}\n{}\n", served.address, served.child.id()));
+    assert_eq!(std::fs::read_to_string(place.path(".kapelle/token")).unwrap(), token);
+    assert_eq!(served.end("-INT"), 130);
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told() {
+    let place = Place::new();
+    place.kapelle(&["serve", "--listen", "nonsense"]).refused(2, &["`nonsense` is no address"]);
+    place.kapelle(&["serve", "--listen", "0.0.0.0:0"]).refused(2, &["other machines", "--insecure"]);
+    let served = Served::start(&place);
+    place.kapelle(&["serve", "--listen", "127.0.0.1:0"]).refused(5, &["in use by process"]);
+    let other = Place::new();
+    other.kapelle(&["serve", "--listen", &served.address]).refused(5, &["is taken", "--listen"]);
+}
+
+#[test]
+fn verbs_ask_the_server_while_it_has_the_folder() {
+    let place = Place::plain();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["run", "plain.yaml", "--input", &format!("text={TEXT}"), "--json"]);
+    assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{said:?}");
+    let said = place.kapelle(&["submit", "keywords", "--wait", "--input", &format!("text={TEXT}"), "--input", "max=1"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "{\n  \"keywords\": [\n    \"reading room\"\n  ]\n}\n"), "{said:?}");
+    let said = place.kapelle(&["submit", "log", "--input", "message=a", "--delay", "1h", "--key", "k"]);
+    let task = said.out.trim().to_owned();
+    place.kapelle(&["submit", "log", "--input", "message=b", "--key", "k"]).refused(5, &["was already used"]);
+    let said = place.kapelle(&["tasks", "cancel", &task]);
+    assert_eq!((said.code, said.out.trim()), (0, format!("{task} is cancelled").as_str()), "{said:?}");
+    place.kapelle(&["tasks", "cancel", &task]).refused(5, &["already"]);
+    place.kapelle(&["tasks", "cancel", "task_999"]).refused(3, &["task_999"]);
+    let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=a", "--input", "language=French"]);
+    said.refused(69, &["translator needs a model"]);
+    assert_eq!(served.end("-TERM"), 143);
+    assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "cancelled");
+}
+
+#[test]
+fn keys_are_made_listed_and_taken_back_and_the_trail_is_whole() {
+    let place = Place::new();
+    place.kapelle(&["keys", "list"]).refused(69, &["no server"]);
+    let served = Served::start(&place);
+    let said = place.kapelle(&["keys", "create", "ci", "--role", "worker", "--json"]);
+    let key = said.json()["key"].as_str().unwrap().to_owned();
+    assert!(said.json()["secret"].as_str().unwrap().starts_with("kap_"));
+    place.kapelle(&["keys", "create", "ci", "--role", "king"]).refused(2, &["role"]);
+    assert!(place.kapelle(&["keys"]).out.contains(&key));
+    assert_eq!(place.kapelle(&["keys", "revoke", &key]).code, 0);
+    place.kapelle(&["keys", "revoke", "key_0"]).refused(3, &["key_0"]);
+    let said = place.kapelle(&["audit", "verify", "--json"]);
+    let head = said.json()["head"].as_str().unwrap().to_owned();
+    assert_eq!((said.code, &said.json()["entries"]), (0, &2.into()));
+    assert_eq!(place.kapelle(&["audit", "verify", "--expect", &head]).code, 0);
+    place.kapelle(&["audit", "verify", "--expect", "9:00"]).refused(1, &["cut off"]);
+    assert!(place.kapelle(&["audit"]).out.contains("key.revoke"));
+    drop(served);
+}
+
+#[test]
+fn a_host_works_on_the_tasks_of_a_server() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    place.file(
+        "other/workers/shout.yaml",
+        "kind: prompt\nname: shout\nqueue: far\noffline: keywords\nprompt: '{{ text }}'\n",
+    );
+    let key = place.kapelle(&["keys", "create", "far", "--role", "worker"]).out.trim().to_owned();
+    let url = format!("http://{}", served.address);
+    let mut command = place.command(&["host", "--server", &url, "--queue", "far", "--slots", "2"]);
+    command.current_dir(place.path("other")).env("KAPELLE_TOKEN", &key);
+    let mut host = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(host.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("works for") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it had registered");
+    }
+    // Nobody but the host has that worker.
+    let workflow = "name: far\nsteps:\n  one: { worker: shout, with: { text: 'The reading room needs light.' } }\n";
+    place.file("far.yaml", workflow);
+    let said = place.kapelle(&["run", "far.yaml", "--json"]);
+    assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{said:?}");
+    place.kapelle(&["submit", "shuot"]).refused(3, &["did you mean `shout`?"]);
+    signal(&host, "-TERM");
+    assert_eq!(host.wait().unwrap().code(), Some(143));
+    let wrong = place.with(&[("KAPELLE_TOKEN", "kap_wrong")], &["host", "--server", &url]);
+    wrong.refused(4, &["not one of this server"]);
+}

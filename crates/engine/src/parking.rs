@@ -1,0 +1,130 @@
+//! Worker hosts that wait for work: each poll is kept here until a task it could take is ready.
+
+use std::collections::{HashMap, VecDeque};
+
+use kapelle_core::task::Report;
+use tokio::sync::oneshot;
+
+use crate::{
+    error::EngineError,
+    runner::Inbox,
+    turn::{ClaimedTask, Command, Reply, Reported, Turns, Wanted},
+};
+
+/// A poll of a worker host.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    pub(crate) host: u32,
+    pub(crate) wanted: Wanted,
+    pub(crate) most: u32,
+    pub(crate) answer: oneshot::Sender<Result<Reply, EngineError>>,
+    /// The round in which it last looked for work and found none.
+    pub(crate) looked: u64,
+}
+
+impl Poll {
+    pub(crate) fn command(&self) -> Command {
+        Command::Claim { host: self.host, wanted: self.wanted.clone(), most: self.most }
+    }
+}
+
+/// The polls that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    waiting: VecDeque<Poll>,
+    woken: Vec<Poll>,
+    /// Raised by every turn that may have made something ready, so that no poll looks twice at the same state.
+    round: u64,
+}
+
+impl Parking {
+    /// A poll found nothing: it waits.
+    pub(crate) fn park(&mut self, mut poll: Poll) {
+        self.waiting.retain(|other| !other.answer.is_closed());
+        if !poll.answer.is_closed() {
+            poll.looked = self.round;
+            self.waiting.push_back(poll);
+        }
+    }
+
+    /// A turn is over that may have made tasks ready.
+    pub(crate) fn stirred(&mut self) {
+        self.round += 1;
+    }
+
+    /// Wakes as many polls as there is work for, those that waited longest first.
+    pub(crate) fn wake(&mut self, turns: &Turns) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut taken = HashMap::new();
+        let mut still = VecDeque::with_capacity(self.waiting.len());
+        for poll in self.waiting.drain(..) {
+            if poll.answer.is_closed() {
+                continue;
+            }
+            if poll.looked < self.round && turns.on_offer(&poll.wanted, poll.most, &mut taken) > 0 {
+                self.woken.push(poll);
+            } else {
+                still.push_back(poll);
+            }
+        }
+        self.waiting = still;
+    }
+
+    /// Whether polls are to be served in the next turn.
+    pub(crate) fn is_awake(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// The polls that are to be served in the next turn.
+    pub(crate) fn woken(&mut self) -> Vec<Poll> {
+        std::mem::take(&mut self.woken)
+    }
+}
+
+/// The commands that give back tasks which their host will never hear of.
+pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = Command> + '_ {
+    tasks.iter().map(|task| Command::Report {
+        report: Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce },
+        reported: Reported::Release,
+    })
+}
+
+/// The other end of a poll. Dropped before its answer was taken, it gives back what was claimed.
+pub(crate) struct Awaited {
+    pub(crate) inbox: Inbox,
+    pub(crate) answer: oneshot::Receiver<Result<Reply, EngineError>>,
+}
+
+impl Awaited {
+    /// What came within that time; none when nothing did.
+    pub(crate) async fn within(&mut self, wait: std::time::Duration) -> Result<Vec<ClaimedTask>, EngineError> {
+        match tokio::time::timeout(wait, &mut self.answer).await {
+            Ok(Ok(reply)) => claimed(reply),
+            Ok(Err(_)) => Err(EngineError::Stopped),
+            Err(_) => self.last_look().map_or(Ok(Vec::new()), claimed),
+        }
+    }
+
+    /// An answer that came at the last moment.
+    fn last_look(&mut self) -> Option<Result<Reply, EngineError>> {
+        self.answer.close();
+        self.answer.try_recv().ok()
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if let Some(Ok(Reply::Claimed(tasks))) = self.last_look() {
+            undelivered(&tasks).for_each(|command| self.inbox.send(command));
+        }
+    }
+}
+
+fn claimed(reply: Result<Reply, EngineError>) -> Result<Vec<ClaimedTask>, EngineError> {
+    match reply? {
+        Reply::Claimed(tasks) => Ok(tasks),
+        _ => Err(EngineError::Stopped),
+    }
+}

@@ -1,0 +1,172 @@
+//! Who asks.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use kapelle::{
+    core::{TenantId, Timestamp},
+    store::AccessKey,
+};
+use kapelle_api::code;
+
+use super::{failures::Failures, role::Role, secret::digest};
+use crate::{
+    problem::Problem,
+    query,
+    route::{Route, Scope},
+};
+
+/// How long a pass is good for.
+pub const TICKET_MS: i64 = 30_000;
+/// Passes there can be at once.
+const TICKETS_MAX: usize = 1_000;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What the audit trail calls it: `token`, or the id of its key.
+    pub actor: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whose data it opens.
+    pub tenant: TenantId,
+    digest: [u8; 32],
+    expires_at: Option<Timestamp>,
+}
+
+/// Who may come in once, and until when.
+type Pass = (Arc<Identity>, Timestamp);
+
+/// Those who are let in.
+#[derive(Debug)]
+pub struct Auth {
+    /// By the hash of the secret.
+    known: RwLock<HashMap<[u8; 32], Arc<Identity>>>,
+    failures: Failures,
+    failures_most: u32,
+    /// Passes by their hash, with the end of their time.
+    tickets: Mutex<HashMap<[u8; 32], Pass>>,
+    anonymous: Arc<Identity>,
+}
+
+impl Auth {
+    /// The bearer of the token is let in, and those with keys.
+    pub fn new(token: &str, keys: &[AccessKey], failures_most: u32) -> Auth {
+        let anonymous = Arc::new(Identity {
+            actor: "nobody".to_owned(),
+            role: Role::Viewer,
+            tenant: TenantId::DEFAULT,
+            digest: [0; 32],
+            expires_at: None,
+        });
+        let root = Identity {
+            actor: "token".to_owned(),
+            role: Role::Admin,
+            tenant: TenantId::DEFAULT,
+            digest: digest(token),
+            expires_at: None,
+        };
+        let auth = Auth {
+            known: RwLock::new(HashMap::from([(root.digest, Arc::new(root))])),
+            failures: Failures::default(),
+            failures_most,
+            tickets: Mutex::default(),
+            anonymous,
+        };
+        keys.iter().filter(|key| key.revoked_at.is_none()).for_each(|key| auth.admit(key));
+        auth
+    }
+
+    /// Lets a key in. One with a role that this version does not know stays outside.
+    pub fn admit(&self, key: &AccessKey) {
+        let Some(role) = Role::from_word(&key.role) else { return };
+        let identity = Identity {
+            actor: key.id.to_string(),
+            role,
+            tenant: key.tenant,
+            digest: key.sha256,
+            expires_at: key.expires_at,
+        };
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key.sha256, Arc::new(identity));
+    }
+
+    /// Lets a key in no more. Live streams notice at their next look.
+    pub fn expel(&self, id: &str) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, known| known.actor != id);
+    }
+
+    /// Whether somebody who was let in would still be.
+    pub fn still(&self, who: &Identity, now: Timestamp) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&who.digest).is_some_and(|known| known.expires_at.is_none_or(|end| end > now))
+    }
+
+    /// Nobody in particular.
+    pub fn anonymous(&self) -> Arc<Identity> {
+        Arc::clone(&self.anonymous)
+    }
+
+    /// Who sends these headers.
+    ///
+    /// # Errors
+    /// When they name nobody who is let in; when an address has tried too often.
+    pub fn identify(&self, headers: &HeaderMap, address: IpAddr, now: Timestamp) -> Result<Arc<Identity>, Problem> {
+        let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, detail);
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(value) = values.next() else {
+            let detail =
+                "send `Authorization: Bearer TOKEN`; the token is in the file `token` of the server's data folder";
+            return Err(refused(detail));
+        };
+        let secret = value.to_str().ok().and_then(|value| {
+            let (scheme, secret) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+        });
+        if let (Some(secret), None) = (secret, values.next())
+            && let Some(who) = self.find(&digest(secret), now)
+        {
+            return Ok(who);
+        }
+        match self.failures.count(address, now.0, self.failures_most) {
+            None => Err(refused("the token or key is not one of this server, was taken back, or has expired")),
+            Some(seconds) => {
+                let detail = "too many wrong tokens or keys came from this address";
+                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(seconds))
+            }
+        }
+    }
+
+    fn find(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Identity>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).filter(|known| known.expires_at.is_none_or(|end| end > now)).map(Arc::clone)
+    }
+
+    /// Makes a pass for opening one stream, for those who cannot send headers.
+    pub fn ticket(&self, who: &Arc<Identity>, secret: &str, now: Timestamp) -> Result<(), Problem> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, (_, end)| *end > now);
+        if tickets.len() >= TICKETS_MAX {
+            let detail = "too many passes are waiting to be used";
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(30));
+        }
+        tickets.insert(digest(secret), (Arc::clone(who), Timestamp(now.0 + TICKET_MS)));
+        Ok(())
+    }
+
+    /// Who shows a pass, on a route that takes them. It is good for one time.
+    pub fn redeem(&self, route: &Route, parts: &Parts, now: Timestamp) -> Option<Arc<Identity>> {
+        if route.scope == Scope::Nobody || !route.query.iter().any(|(name, _)| *name == "ticket") {
+            return None;
+        }
+        let query: HashMap<String, String> = query::read(&parts.uri).ok()?;
+        let ticket = digest(query.get("ticket")?);
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let (who, end) = tickets.remove(&ticket)?;
+        drop(tickets);
+        (end > now && self.still(&who, now)).then_some(who)
+    }
+}

@@ -1,0 +1,11 @@
+//! Who may do what: the token of the folder, keys with roles, and passes for those who cannot send headers.
+
+mod access;
+mod failures;
+mod role;
+mod secret;
+
+pub use access::TICKET_MS;
+pub use access::{Auth, Identity};
+pub use role::Role;
+pub use secret::{TOKEN_FILE, digest, fresh, hex, token};

@@ -1,0 +1,117 @@
+//! A request that has passed the door, as its handler sees it.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::Response,
+};
+use bytes::Bytes;
+use kapelle::{core::TenantId, engine::Key};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::{app::App, auth::Identity, problem::Problem, query};
+
+/// Bytes of an idempotency key.
+const KEY_MAX: usize = 255;
+
+/// A request that has passed the door.
+pub struct Call {
+    /// The server.
+    pub app: Arc<App>,
+    /// Who asks.
+    pub who: Arc<Identity>,
+    /// Method, path and headers.
+    pub parts: Parts,
+    /// Parameters of the path.
+    pub params: Vec<(String, String)>,
+    /// The body, within the limit of the route.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// Whose data it may touch.
+    pub fn tenant(&self) -> TenantId {
+        self.who.tenant
+    }
+
+    /// The text of a parameter of the path.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The id in the path. What is not an id does not exist.
+    pub fn id<T: std::str::FromStr>(&self) -> Result<T, Problem> {
+        let text = self.param("id");
+        text.parse().map_err(|_| Problem::not_found(text.chars().take(40).collect::<String>()))
+    }
+
+    /// The query of the path.
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        query::read(&self.parts.uri)
+    }
+
+    /// The body as JSON. An empty one is read as `{}`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        serde_json::from_slice(body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => Problem::unprocessable(format!("the body: {error}")),
+            _ => Problem::invalid(format!("the body is not JSON: {error}")),
+        })
+    }
+
+    /// The idempotency key, bound to the path and to what is asked for.
+    pub fn idempotency(&self, body: &impl Serialize) -> Result<Option<Key>, Problem> {
+        let Some(key) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
+        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
+        let key = key.ok_or_else(|| {
+            Problem::invalid(format!("the Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters"))
+        })?;
+        let canonical = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
+        let mut hash = Sha256::new();
+        hash.update(self.parts.uri.path());
+        hash.update([0]);
+        hash.update(canonical);
+        Ok(Some(Key { key: Arc::from(key), body: hash.finalize().into() }))
+    }
+
+    /// An answer that carries a mark of its state; only the mark when the client has that state already.
+    pub fn tagged(&self, mark: &str, body: &impl Serialize) -> Result<Response, Problem> {
+        let tag = format!("\"{mark}\"");
+        let known = self.parts.headers.get_all(header::IF_NONE_MATCH).iter();
+        let known = known.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let known = known.map(|value| value.trim().trim_start_matches("W/")).any(|value| value == tag || value == "*");
+        let mut response = if known {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            json(StatusCode::OK, body)?
+        };
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        Ok(response)
+    }
+}
+
+/// An answer in JSON.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(text(status, "application/json", body))
+}
+
+/// An answer in JSON with status 200.
+pub fn ok(body: &impl Serialize) -> Result<Response, Problem> {
+    json(StatusCode::OK, body)
+}
+
+/// An answer of any kind.
+pub fn text(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,52 @@
+//! Whether the server lives, is ready, and how it is. Without a key: so nothing is told of anybody's data.
+
+use axum::http::StatusCode;
+use kapelle::core::TenantId;
+use serde_json::json as value;
+
+use crate::{
+    call::{Call, json, ok, text},
+    metrics,
+    problem::Problem,
+    route::Answer,
+};
+
+/// `GET /livez`
+pub async fn live(_call: Call) -> Answer {
+    ok(&value!({ "status": "ok" }))
+}
+
+/// `GET /readyz`
+pub async fn ready(call: Call) -> Answer {
+    if call.app.is_draining() {
+        return Err(Problem::unavailable("the server is stopping"));
+    }
+    // Answers only when the store does.
+    let stored = call.app.list(|app| Ok(app.engine().reader().versions(TenantId::DEFAULT, None, FIRST)?));
+    match stored.await {
+        Ok(_) => ok(&value!({ "status": "ok" })),
+        Err(_) => Err(Problem::unavailable("the store does not answer")),
+    }
+}
+
+const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1 };
+
+/// `GET /health`
+pub async fn health(call: Call) -> Answer {
+    let app = &call.app;
+    let draining = app.is_draining();
+    let body = value!({
+        "status": if draining { "stopping" } else { "ok" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_ms": app.steady_ms() - app.started_ms,
+        "workers": { "here": app.engine().registry().specs().len() },
+        "hosts": { "alive": app.hosts.alive(app.steady_ms()) },
+    });
+    json(if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &body)
+}
+
+/// `GET /metrics`
+pub async fn metrics(call: Call) -> Answer {
+    let scraped = call.app.list(metrics::scrape).await?;
+    Ok(text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", scraped))
+}

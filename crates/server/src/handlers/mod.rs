@@ -1,0 +1,15 @@
+//! Whoever answers, one file a noun.
+
+pub mod audit;
+pub mod events;
+pub mod health;
+pub mod hosts;
+pub mod keys;
+pub mod openapi;
+pub mod queues;
+pub mod reports;
+pub mod runs;
+pub mod submission;
+pub mod tasks;
+pub mod workers;
+pub mod workflows;

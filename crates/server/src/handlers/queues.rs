@@ -1,0 +1,76 @@
+//! Queues.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
+use axum::http::StatusCode;
+use kapelle::{
+    core::{Name, task::StateKind},
+    engine::Command,
+    store::GateKind,
+};
+use kapelle_api as api;
+
+use crate::{
+    call::{Call, json, ok},
+    problem::Problem,
+    route::Answer,
+    shown,
+};
+
+/// Slots of a queue that nobody set up.
+const OTHER_SLOTS: u32 = 8;
+
+/// `GET /api/v1/queues`
+pub async fn list(call: Call) -> Answer {
+    let tenant = call.tenant();
+    let shown = call.app.list(move |app| {
+        let set_up = app.queues.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut queues: BTreeMap<Name, api::Queue> = BTreeMap::new();
+        let fresh = |name: &Name| {
+            let (slots, paused) = set_up.get(name).copied().unwrap_or((OTHER_SLOTS, false));
+            api::Queue { name: name.to_string(), slots, paused, ready: 0, running: 0, waiting: 0, warnings: Vec::new() }
+        };
+        for name in set_up.keys() {
+            queues.insert(name.clone(), fresh(name));
+        }
+        for gate in app.engine().reader().gates(tenant)?.into_iter().filter(|gate| gate.kind == GateKind::Queue) {
+            queues.entry(gate.name.clone()).or_insert_with(|| fresh(&gate.name)).paused = gate.paused;
+        }
+        for count in app.engine().reader().open_tasks(tenant)? {
+            let queue = queues.entry(count.queue.clone()).or_insert_with(|| fresh(&count.queue));
+            match count.state {
+                StateKind::Ready => {
+                    queue.ready += count.tasks;
+                    queue.warnings.extend(shown::unserved(app, tenant, &count.worker, &count.queue));
+                }
+                StateKind::Running => queue.running += count.tasks,
+                _ => queue.waiting += count.tasks,
+            }
+        }
+        Ok(api::QueueList { queues: queues.into_values().collect() })
+    });
+    ok(&shown.await?)
+}
+
+/// `POST /api/v1/queues/{name}/pause`
+pub async fn pause(call: Call) -> Answer {
+    set(call, true).await
+}
+
+/// `POST /api/v1/queues/{name}/resume`
+pub async fn resume(call: Call) -> Answer {
+    set(call, false).await
+}
+
+async fn set(call: Call, paused: bool) -> Answer {
+    let text = call.param("name");
+    let name = Name::parse(text).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    let reason = Arc::from(format!("asked by {}", call.who.actor));
+    let command = Command::Pause { tenant: call.tenant(), kind: GateKind::Queue, name: name.clone(), paused, reason };
+    let action = if paused { "queue.pause" } else { "queue.resume" };
+    call.app.act(&call.who, action, name.as_str(), command).await?;
+    json(StatusCode::OK, &serde_json::json!({ "name": name.as_str(), "paused": paused }))
+}

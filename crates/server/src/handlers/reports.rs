@@ -1,0 +1,234 @@
+//! The ends of attempts, as worker hosts report them.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kapelle::{
+    Category, Money, Provenance, TaskError,
+    core::{
+        DurationMs, TaskId,
+        task::{Report, StateKind},
+    },
+    engine::{Command, EngineError, NewPayload, Reported},
+};
+use kapelle_api::{self as api, Outcome};
+
+use crate::{
+    call::{Call, ok},
+    hosts::Host,
+    problem::Problem,
+    route::Answer,
+};
+
+/// Reports of one request.
+const REPORTS_MAX: usize = 1_000;
+/// An answer that is longer goes among the files.
+const ROW_MAX: usize = 1 << 20;
+
+/// A lease as hosts know it.
+pub fn write(lease: &Report) -> String {
+    format!("{:x}.{:x}.{:016x}", lease.task.0, lease.epoch, lease.nonce)
+}
+
+/// Reads a lease.
+///
+/// # Errors
+/// What is not one is no lease of anybody.
+pub fn read(token: &str) -> Result<Report, Problem> {
+    let mut parts = token.splitn(3, '.');
+    let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let (task, epoch, nonce) = (next(), next(), next());
+    let lease = || {
+        Some(Report {
+            task: TaskId(i64::from_str_radix(task?, 16).ok()?),
+            epoch: u32::from_str_radix(epoch?, 16).ok()?,
+            nonce: u64::from_str_radix(nonce?, 16).ok()?,
+        })
+    };
+    lease().ok_or_else(Problem::lease_lost)
+}
+
+/// `POST /api/v1/hosts/{id}/report`
+pub async fn many(call: Call) -> Answer {
+    let id = call.param("id").strip_prefix("host_").and_then(|number| number.parse().ok());
+    let host = id.and_then(|id| call.app.hosts.get(call.tenant(), id, call.app.steady_ms()));
+    let given: api::Reports = call.json()?;
+    if given.reports.len() > REPORTS_MAX {
+        return Err(Problem::unprocessable(format!("reports: at most {REPORTS_MAX} are possible")));
+    }
+    // All are sent before the first is waited for, so that they share turns. A host that a new server does not know
+    // yet may report all the same: the lease is what counts.
+    let reports = given.reports.into_iter().map(|report| one(&call, host.as_deref(), report));
+    let mut results = Vec::new();
+    for result in join(reports.collect()).await {
+        results.push(result?);
+    }
+    ok(&api::ReportAnswer { results })
+}
+
+/// Waits for all, in their order; every one makes progress meanwhile.
+async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(move |cx| {
+        let mut waiting = false;
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(value) => *output = Some(value),
+                std::task::Poll::Pending => waiting = true,
+            }
+        }
+        if waiting {
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(futures.iter_mut().filter_map(|(_, output)| output.take()).collect())
+    })
+    .await
+}
+
+async fn one(call: &Call, host: Option<&Host>, report: api::Report) -> Result<api::ReportResult, Problem> {
+    let token = report.lease_token.clone();
+    let refused = |problem: Problem| {
+        let (code, detail) = (Some(problem.code.to_owned()), Some(problem.detail));
+        api::ReportResult { lease_token: token.clone(), accepted: false, code, detail }
+    };
+    match accept(call, host, report).await {
+        Ok(()) => Ok(api::ReportResult { lease_token: token, accepted: true, code: None, detail: None }),
+        // The whole request is to be tried again when the server itself could not do it.
+        Err(problem) if problem.status.is_server_error() => Err(problem),
+        Err(problem) => Ok(refused(problem)),
+    }
+}
+
+async fn accept(call: &Call, host: Option<&Host>, report: api::Report) -> Result<(), Problem> {
+    let lease = read(&report.lease_token)?;
+    if let Some(host) = host {
+        host.arrived([lease].iter());
+    }
+    let outcome = report.outcome;
+    let reported = reported(call, report)?;
+    match call.app.engine().ask(Command::Report { report: lease, reported }).await {
+        Ok(_) => {}
+        Err(error) => {
+            let lost = matches!(Problem::from(error.clone()).code, api::code::LEASE_LOST | api::code::NOT_FOUND);
+            if !lost {
+                return Err(error.into());
+            }
+            // The answer to the first report may have been lost on the way.
+            if !(outcome == Outcome::Succeed && already(call, &lease)?) {
+                return Err(Problem::lease_lost());
+            }
+            return Ok(());
+        }
+    }
+    if let Some(host) = host {
+        match outcome {
+            Outcome::Succeed => host.succeeded.fetch_add(1, Ordering::Relaxed),
+            Outcome::Fail => host.failed.fetch_add(1, Ordering::Relaxed),
+            Outcome::Release => 0,
+        };
+    }
+    Ok(())
+}
+
+/// Whether the task has succeeded with this very attempt: no two attempts of a task have the same number.
+fn already(call: &Call, lease: &Report) -> Result<bool, EngineError> {
+    let task = call.app.engine().reader().task(call.tenant(), lease.task)?;
+    Ok(task.is_some_and(|task| task.epoch == lease.epoch && task.state.kind() == StateKind::Succeeded))
+}
+
+fn reported(call: &Call, report: api::Report) -> Result<Reported, Problem> {
+    match report.outcome {
+        Outcome::Succeed => {
+            let output = report.output.as_ref().map_or("null", |output| output.get());
+            Ok(Reported::Succeed {
+                output: payload(call, output)?,
+                provenance: Arc::new(report.provenance.map(provenance).unwrap_or_default()),
+            })
+        }
+        Outcome::Fail => {
+            let given = report.error.ok_or_else(|| Problem::unprocessable("error: say why the attempt failed"))?;
+            Ok(Reported::Fail { error: error(given)? })
+        }
+        Outcome::Release => Ok(Reported::Release),
+    }
+}
+
+/// The answer is checked to be JSON that can be read again, and kept as it came.
+fn payload(call: &Call, text: &str) -> Result<NewPayload, Problem> {
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| Problem::unprocessable(format!("output: {error}")))?;
+    if value.is_null() {
+        return Ok(NewPayload::None);
+    }
+    if text.len() <= ROW_MAX {
+        return Ok(NewPayload::Bytes(Arc::from(text.as_bytes())));
+    }
+    Ok(call.app.engine().payload(&value)?)
+}
+
+fn provenance(given: api::Provenance) -> Provenance {
+    let unexplained = || "the worker said so".to_owned();
+    Provenance {
+        provider: given.provider,
+        model: given.model,
+        degraded: given.degraded_reason.or_else(|| given.degraded.then(unexplained)),
+        stand_in: given.stand_in,
+        truncated: given.truncated,
+        reused: None,
+        cached: false,
+        calls: given.calls,
+        input_tokens: given.input_tokens,
+        output_tokens: given.output_tokens,
+        cost: Money(given.cost_nanousd.min(i64::MAX.unsigned_abs())),
+    }
+}
+
+fn error(given: api::TaskError) -> Result<TaskError, Problem> {
+    let category = Category::from_word(&given.category).ok_or_else(|| {
+        let words = Category::ALL.map(Category::as_str).join(", ");
+        Problem::unprocessable(format!("error.category: there are {words}"))
+    })?;
+    let mut error = TaskError::new(category, given.message);
+    error.retryable = given.retryable.unwrap_or(error.retryable);
+    error.retry_after = given.retry_after_ms.map(|ms| DurationMs(ms.min(86_400_000)));
+    Ok(error)
+}
+
+/// `POST /api/v1/tasks/{id}/succeed`
+pub async fn succeed(call: Call) -> Answer {
+    single(call, Outcome::Succeed).await
+}
+
+/// `POST /api/v1/tasks/{id}/fail`
+pub async fn fail(call: Call) -> Answer {
+    single(call, Outcome::Fail).await
+}
+
+/// `POST /api/v1/tasks/{id}/release`
+pub async fn release(call: Call) -> Answer {
+    single(call, Outcome::Release).await
+}
+
+async fn single(call: Call, outcome: Outcome) -> Answer {
+    let id: TaskId = call.id()?;
+    let api::SingleReport { lease_token, output, provenance, error } = call.json()?;
+    if read(&lease_token)?.task != id {
+        return Err(Problem::lease_lost());
+    }
+    let report = api::Report { lease_token: lease_token.clone(), outcome, output, provenance, error };
+    accept(&call, None, report).await?;
+    ok(&api::ReportResult { lease_token, accepted: true, code: None, detail: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_reads_back_and_nothing_else_does() {
+        let lease = Report { task: TaskId(12), epoch: 3, nonce: 0x0123_4567_89ab_cdef };
+        assert_eq!(read(&write(&lease)).unwrap(), lease);
+        for text in ["", "c.3", "c.3.", "-c.3.1", "c.3.1.1", "c.3.g", "zz.1.1", "c.ffffffffff.1"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

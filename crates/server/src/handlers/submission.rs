@@ -1,0 +1,161 @@
+//! What is asked for, checked and turned into what the engine takes.
+
+use std::sync::Arc;
+
+use kapelle::{
+    Category, Money, WorkerSpec,
+    core::{
+        DurationMs, Name, TenantId, Timestamp,
+        retry::{Jitter, RetryPolicy},
+    },
+    engine::SubmitTask,
+};
+use kapelle_api as api;
+
+use crate::{app::App, problem::Problem};
+
+/// The longest duration that is taken: a hundred years.
+const LONGEST_MS: u64 = 100 * 366 * 86_400_000;
+/// Attempts at most.
+const ATTEMPTS_MAX: u32 = 1_000;
+
+/// A task as the engine takes it.
+///
+/// # Errors
+/// What is wrong with it: the field, what it has, what is possible.
+pub fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Result<SubmitTask, Problem> {
+    let worker = Name::parse(&given.worker).map_err(|error| Problem::unprocessable(format!("worker: {error}")))?;
+    let spec = app.known(tenant, &worker)?;
+    if !(-100..=100).contains(&given.priority) {
+        return Err(Problem::unprocessable(format!("priority: {} is not within -100 and 100", given.priority)));
+    }
+    let input = match app.schema(&spec)? {
+        None => given.input,
+        Some(schema) => schema
+            .admit(if given.input.is_null() { serde_json::json!({}) } else { given.input })
+            .map_err(|error| Problem::unprocessable(format!("input: {}", error.message)))?,
+    };
+    let queue = optional_name("queue", given.queue.as_deref())?;
+    let remote = app.engine().registry().get(&worker).is_none();
+    let retry = match &given.retry {
+        Some(retry) => Some(policy(retry, &spec)?),
+        None => spec.retry.clone().filter(|_| remote),
+    };
+    let max_cost = given.max_cost_nanousd.map(|cost| Money(cost.min(i64::MAX.unsigned_abs())));
+    Ok(SubmitTask {
+        // The loop knows only the workers of its own process; what a host said of its own is filled in here.
+        queue: queue.or_else(|| remote.then(|| spec.queue.clone())),
+        priority: given.priority,
+        key: optional_name("key", given.key.as_deref())?,
+        delay: DurationMs(bounded("delay_ms", given.delay_ms)?),
+        deadline: given.deadline.as_deref().map(deadline).transpose()?,
+        ttl: optional_duration("ttl_ms", given.ttl_ms)?,
+        timeout: optional_duration("timeout_ms", given.timeout_ms)?.or(if remote { spec.timeout } else { None }),
+        retry,
+        max_cost,
+        ..SubmitTask::new(worker, app.engine().payload(&input)?)
+    })
+}
+
+/// What a host says of a worker.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
+    let name = Name::parse(given.name()).map_err(|error| Problem::unprocessable(format!("workers: {error}")))?;
+    let mut spec = WorkerSpec::named(name.as_str());
+    if let api::Served::Worker(worker) = given {
+        spec.description.clone_from(&worker.description);
+        if let Some(queue) = optional_name("workers.queue", worker.queue.as_deref())? {
+            spec.queue = queue;
+        }
+        spec.slots = worker.slots.unwrap_or(spec.slots);
+        spec.timeout = optional_duration("workers.timeout_ms", worker.timeout_ms)?;
+        spec.retry = worker.retry.as_ref().map(|retry| policy(retry, &spec)).transpose()?;
+        for (field, schema) in [("input", &worker.input), ("output", &worker.output)] {
+            if let Some(schema) = schema {
+                kapelle::workers::schema::Schema::compile(schema)
+                    .map_err(|error| Problem::unprocessable(format!("workers.{field} of {name}: {error}")))?;
+            }
+        }
+        (spec.input, spec.output) = (worker.input.clone(), worker.output.clone());
+    }
+    Ok(Arc::new(spec))
+}
+
+/// Names of queues.
+///
+/// # Errors
+/// The first that is not a name.
+pub fn names(field: &str, given: &[String]) -> Result<Arc<[Name]>, Problem> {
+    let parsed = given.iter().map(|name| Name::parse(name));
+    parsed.collect::<Result<_, _>>().map_err(|error| Problem::unprocessable(format!("{field}: {error}")))
+}
+
+fn optional_name(field: &str, given: Option<&str>) -> Result<Option<Name>, Problem> {
+    let parsed = given.map(Name::parse).transpose();
+    parsed.map_err(|error| Problem::unprocessable(format!("{field}: {error}")))
+}
+
+fn bounded(field: &str, ms: u64) -> Result<u64, Problem> {
+    if ms > LONGEST_MS {
+        return Err(Problem::unprocessable(format!("{field}: {ms} is longer than a hundred years")));
+    }
+    Ok(ms)
+}
+
+fn optional_duration(field: &str, ms: Option<u64>) -> Result<Option<DurationMs>, Problem> {
+    match ms {
+        None => Ok(None),
+        Some(0) => Err(Problem::unprocessable(format!("{field}: it must be more than 0"))),
+        Some(ms) => bounded(field, ms).map(|ms| Some(DurationMs(ms))),
+    }
+}
+
+fn deadline(text: &str) -> Result<Timestamp, Problem> {
+    let parsed = text.parse::<jiff::Timestamp>();
+    let stamp = parsed.map_err(|_| {
+        let shown: String = text.chars().take(60).collect();
+        Problem::unprocessable(format!("deadline: `{shown}` is not a time as RFC 3339 has it: 2026-12-01T10:00:00Z"))
+    })?;
+    Ok(Timestamp(stamp.as_millisecond()))
+}
+
+fn policy(given: &api::Retry, spec: &WorkerSpec) -> Result<RetryPolicy, Problem> {
+    let wrong = |what: String| Problem::unprocessable(format!("retry.{what}"));
+    let usual = spec.retry.clone().unwrap_or_default();
+    let max_attempts = given.max_attempts.unwrap_or(usual.max_attempts);
+    if !(1..=ATTEMPTS_MAX).contains(&max_attempts) {
+        return Err(wrong(format!("max_attempts: {max_attempts} is not within 1 and {ATTEMPTS_MAX}")));
+    }
+    let multiplier = given.multiplier.unwrap_or(usual.multiplier);
+    if !(1.0..=100.0).contains(&multiplier) {
+        return Err(wrong(format!("multiplier: {multiplier} is not within 1 and 100")));
+    }
+    let jitter = match given.jitter.as_deref() {
+        None => usual.jitter,
+        Some("none") => Jitter::None,
+        Some("full") => Jitter::Full,
+        Some("equal") => Jitter::Equal,
+        Some(other) => return Err(wrong(format!("jitter: `{other}` is not none, full or equal"))),
+    };
+    let on = match &given.on {
+        None => usual.on,
+        Some(words) => words
+            .iter()
+            .map(|word| category(word).ok_or_else(|| wrong(format!("on: `{word}` is not a category"))))
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(RetryPolicy {
+        max_attempts,
+        delay: DurationMs(bounded("retry.delay_ms", given.delay_ms.unwrap_or(usual.delay.0))?),
+        multiplier,
+        max_delay: DurationMs(bounded("retry.max_delay_ms", given.max_delay_ms.unwrap_or(usual.max_delay.0))?),
+        jitter,
+        on,
+    })
+}
+
+fn category(word: &str) -> Option<Category> {
+    Category::from_word(word)
+}

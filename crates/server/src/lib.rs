@@ -1,0 +1,37 @@
+//! The HTTP server: routes, access, worker hosts, live events. The only place that knows axum.
+//!
+//! A connection is accepted by [`listener`], which bounds how many there are and how slow they may be. Each request
+//! passes the [`front`] door (host, origin, credentials, permission, size) before its handler sees it. What may be asked
+//! at all stands in [`routes`], one line a route.
+
+mod app;
+mod auth;
+mod call;
+mod cursor;
+mod front;
+mod guarded;
+mod handlers;
+mod hosts;
+mod hub;
+mod limits;
+mod listener;
+mod metrics;
+mod notify;
+mod openapi;
+mod origin;
+mod problem;
+mod query;
+mod route;
+mod routes;
+mod server;
+mod shown;
+mod stats;
+mod stream;
+
+pub use auth::Role;
+pub use limits::Limits;
+pub use notify::{Notifier, State};
+pub use route::{Permission, Route, Scope};
+pub use routes::routes;
+pub use server::{ADDRESS_FILE, Options, Server, ServerError};
+pub use shown::{provenance as describe_provenance, worker as describe_worker};

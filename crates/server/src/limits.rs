@@ -1,0 +1,48 @@
+//! How much one client may ask of the server.
+
+use std::time::Duration;
+
+/// How much one client may ask of the server. The defaults are those of `kapelle serve`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
+    pub header_time: Duration,
+    /// Between two parts of a body.
+    pub body_idle: Duration,
+    /// A client that takes nothing for that long while it is sent something is let go.
+    pub write_stall: Duration,
+    /// Bytes of the headers together.
+    pub header_bytes: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address.
+    pub connections_per_peer: usize,
+    /// Live streams in all.
+    pub streams: usize,
+    /// Wrong credentials of one address within a minute; more are told to wait.
+    pub failures_per_minute: u32,
+    /// How often a live stream looks whether its key still holds.
+    pub recheck: Duration,
+    /// How long a drain waits for answers under way.
+    pub drain: Duration,
+    /// How long a claimed task may go unacknowledged by a host that promised to acknowledge.
+    pub ack: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            header_time: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            header_bytes: 32 * 1024,
+            connections: 8_192,
+            connections_per_peer: 4_096,
+            streams: 1_024,
+            failures_per_minute: 20,
+            recheck: Duration::from_secs(2),
+            drain: Duration::from_secs(10),
+            ack: Duration::from_millis(1_500),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The accept loop: how many connections there may be, how slow, and how they end.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::body::Body;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use crate::{app::App, front::Front, guarded::Guarded};
+
+/// How long to wait when the system gives no more connections.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Header lines of one request.
+const HEADERS_MAX: usize = 100;
+
+/// How far the server is on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Serves.
+    Up,
+    /// Takes no more connections; those there are end after their answer.
+    Ending,
+    /// Every connection is cut.
+    Cut,
+}
+
+/// The connections there are.
+#[derive(Debug, Default)]
+pub struct Connections {
+    by_peer: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection, counted until it is dropped.
+struct Counted {
+    connections: Arc<Connections>,
+    peer: IpAddr,
+}
+
+impl Connections {
+    fn admit(self: &Arc<Self>, peer: IpAddr, all: usize, each: usize) -> Option<Counted> {
+        let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: usize = by_peer.values().sum();
+        let count = by_peer.entry(peer).or_default();
+        if total >= all || *count >= each {
+            return None;
+        }
+        *count += 1;
+        drop(by_peer);
+        Some(Counted { connections: Arc::clone(self), peer })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut by_peer = self.connections.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_peer.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                by_peer.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Accepts connections until the phase says otherwise, and returns when the last has ended.
+pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phase: watch::Receiver<Phase>) {
+    // Dropped with the last connection: then nothing is sent to it any more.
+    let (alive, mut last) = tokio::sync::mpsc::channel::<Infallible>(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            changed = phase.wait_for(|phase| *phase > Phase::Up) => { drop(changed); break }
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: those that end give room.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let limits = &app.limits;
+        let Some(counted) = app.connections.admit(peer.ip(), limits.connections, limits.connections_per_peer) else {
+            app.metrics.refused_connections.inc();
+            continue;
+        };
+        let (front, phase, alive) = (front.clone(), phase.clone(), alive.clone());
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            connection(stream, peer, &app, front, phase).await;
+            drop((counted, alive));
+        });
+    }
+    drop((listener, alive));
+    let _ = last.recv().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: &Arc<App>,
+    front: Front,
+    mut phase: watch::Receiver<Phase>,
+) {
+    // An answer is sent when it is there, not when there is more of it.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let limits = &app.limits;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut front = front.clone();
+        async move { Ok::<_, Infallible>(front.handle(peer, local, request.map(Body::new)).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(limits.header_bytes.max(8 * 1024));
+    let io = TokioIo::new(Guarded::new(stream, limits.write_stall));
+    let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
+    loop {
+        let now = *phase.borrow_and_update();
+        match now {
+            Phase::Up => {}
+            Phase::Ending => serving.as_mut().graceful_shutdown(),
+            Phase::Cut => return,
+        }
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection ended");
+                }
+                return;
+            }
+            changed = phase.changed() => if changed.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What `/metrics` tells, in the text form of Prometheus. No ids are in labels.
+
+use axum::http::StatusCode;
+use kapelle::core::TenantId;
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::{app::App, problem::Problem};
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// What is counted as it happens.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    classes: [Counter; 6],
+    pub refused_connections: Counter,
+}
+
+impl Metrics {
+    /// An answer was given.
+    pub fn answered(&self, status: StatusCode) {
+        if let Some(counter) = self.classes.get(usize::from(status.as_u16() / 100)) {
+            counter.inc();
+        }
+    }
+}
+
+/// The text for a scrape. Tasks are counted in the store, so what is shown is what is.
+pub fn scrape(app: &App) -> Result<String, Problem> {
+    let mut registry = Registry::with_prefix("kapelle");
+    let requests = Family::<Labels<1>, Counter>::default();
+    for (class, counter) in app.metrics.classes.iter().enumerate().skip(1) {
+        requests.get_or_create(&[("class", format!("{class}xx"))]).inc_by(counter.get());
+    }
+    registry.register("http_requests", "Requests answered, by class of status", requests);
+    let refused = app.metrics.refused_connections.clone();
+    registry.register("refused_connections", "Connections refused because there were too many", refused);
+    let gauge = |value: u64| {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge
+    };
+    registry.register("connections", "Open connections", gauge(app.connections.count() as u64));
+    registry.register("hosts", "Worker hosts that are alive", gauge(app.hosts.alive(app.steady_ms())));
+    let uptime = gauge((app.steady_ms() - app.started_ms) / 1_000);
+    registry.register("uptime_seconds", "Time since the start", uptime);
+    let ended = Family::<Labels<2>, Counter>::default();
+    for (worker, succeeded, failed) in app.stats.totals() {
+        for (outcome, count) in [("succeeded", succeeded), ("failed", failed)] {
+            ended.get_or_create(&[("worker", worker.to_string()), ("outcome", outcome.to_owned())]).inc_by(count);
+        }
+    }
+    registry.register("tasks_ended", "Tasks that ended since the start", ended);
+    let open = Family::<Labels<2>, Gauge>::default();
+    for count in app.engine().reader().open_tasks(TenantId::DEFAULT)? {
+        let labels = [("queue", count.queue.to_string()), ("state", count.state.as_str().to_owned())];
+        open.get_or_create(&labels).inc_by(i64::try_from(count.tasks).unwrap_or(i64::MAX));
+    }
+    registry.register("tasks_open", "Tasks that have not ended, of the first tenant", open);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(text)
+}

@@ -1,0 +1,193 @@
+//! A server from its start to its end.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kapelle::{Kapelle, core::Name};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    app::{App, Parts},
+    auth::{self, Auth},
+    front::Front,
+    limits::Limits,
+    listener::{Phase, listen},
+    openapi,
+    origin::Names,
+    routes::routes,
+};
+
+/// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
+/// one that was killed leaves the file behind.
+pub const ADDRESS_FILE: &str = "address";
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen, such as `127.0.0.1:7863`; port 0 takes any that is free.
+    pub listen: String,
+    /// Further names under which it is reached.
+    pub host_names: Vec<String>,
+    /// Listens where others than this machine can connect, although nothing is encrypted here.
+    pub insecure: bool,
+    /// The folder with the workflows of the project.
+    pub workflows: Option<PathBuf>,
+    /// Slots of the queues in this process, by name.
+    pub queues: Vec<(Name, u32)>,
+    /// How much one client may ask.
+    pub limits: Limits,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is not one.
+    #[error("`{0}` is no address to listen at: it looks like 127.0.0.1:7863")]
+    Address(String),
+    /// Others could read what is sent.
+    #[error(
+        "{0} can be reached from other machines, and nothing is encrypted here, tokens included: put a proxy with TLS in front and listen at 127.0.0.1, or say --insecure"
+    )]
+    Exposed(SocketAddr),
+    /// Somebody else listens there.
+    #[error("{0} is taken: another program listens there; stop it, or give another port with --listen")]
+    Taken(SocketAddr),
+    /// The system does not let us.
+    #[error("{address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The token or the address cannot be written down.
+    #[error("{path}: {error}", path = .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] kapelle::store::StoreError),
+}
+
+/// A running server.
+pub struct Server {
+    app: Arc<App>,
+    address: SocketAddr,
+    fresh_token: Option<String>,
+    phase: watch::Sender<Phase>,
+    draining: watch::Sender<bool>,
+    listening: JoinHandle<()>,
+    file: PathBuf,
+}
+
+impl Server {
+    /// Listens, and serves from now on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be used, or the token cannot be read or written.
+    pub async fn start(kapelle: Arc<Kapelle>, options: Options) -> Result<Server, ServerError> {
+        let (listener, address) = bind(&options).await?;
+        let folder = kapelle.folder().to_owned();
+        let cannot = |name: &str| {
+            let path = folder.join(name);
+            move |error| ServerError::File { path, error }
+        };
+        let (token, fresh) = auth::token(&folder).map_err(cannot(auth::TOKEN_FILE))?;
+        let keys = kapelle.engine().reader().access_keys()?;
+        let (phase, phases) = watch::channel(Phase::Up);
+        let (draining, drains) = watch::channel(false);
+        let app = Arc::new(App::new(Parts {
+            auth: Auth::new(&token, &keys, options.limits.failures_per_minute),
+            names: Names::new(&options.host_names),
+            limits: options.limits,
+            workflows: options.workflows,
+            queues: options.queues.into_iter().map(|(name, slots)| (name, (slots, false))).collect(),
+            description: openapi::describe(&routes()),
+            draining: drains,
+            kapelle,
+        }));
+        let (stats, hub) = (Arc::clone(&app.stats), Arc::clone(&app.hub));
+        app.engine().observe(Box::new(move |task| {
+            stats.ended(task);
+            hub.task_ended(task);
+        }));
+        let front = Front::new(&app, routes());
+        let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));
+        let file = folder.join(ADDRESS_FILE);
+        write_address(&file, address).map_err(cannot(ADDRESS_FILE))?;
+        Ok(Server { app, address, fresh_token: fresh.then_some(token), phase, draining, listening, file })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The token, when it was made just now: to be shown once.
+    #[must_use]
+    pub fn fresh_token(&self) -> Option<&str> {
+        self.fresh_token.as_deref()
+    }
+
+    /// Ends in good order: nothing new is taken, attempts in this process are finished, answers are sent. Dropping the
+    /// future and calling [`Server::stop`] cuts it short.
+    pub async fn drain(&mut self) {
+        self.draining.send_replace(true);
+        self.app.kapelle.drain().await;
+        self.phase.send_replace(Phase::Ending);
+        let wait = self.app.limits.drain;
+        if tokio::time::timeout(wait, &mut self.listening).await.is_err() {
+            self.phase.send_replace(Phase::Cut);
+        }
+        self.forget_address();
+    }
+
+    /// Ends at once: attempts in this process are begun again at the next start.
+    pub async fn stop(&mut self) {
+        self.draining.send_replace(true);
+        self.phase.send_replace(Phase::Cut);
+        self.app.kapelle.close().await;
+        self.forget_address();
+    }
+
+    fn forget_address(&self) {
+        // A file that stays names an address at which nobody answers; clients look first.
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let wrong = || ServerError::Address(options.listen.clone());
+    let text = options.listen.replace("localhost:", "127.0.0.1:");
+    let wanted: SocketAddr = text.parse().map_err(|_| wrong())?;
+    if !wanted.ip().is_loopback() && !options.insecure {
+        return Err(ServerError::Exposed(wanted));
+    }
+    let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServerError::Taken(wanted),
+        _ => ServerError::Listen { address: wanted, error },
+    })?;
+    let address = listener.local_addr().map_err(|error| ServerError::Listen { address: wanted, error })?;
+    Ok((listener, address))
+}
+
+/// Written beside its place and moved there, so that nobody reads half of it.
+fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
+    let reachable = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        ip if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    };
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, format!("http://{reachable}\n{}\n", std::process::id()))?;
+    std::fs::rename(&fresh, file)
+}

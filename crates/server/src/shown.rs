@@ -1,0 +1,217 @@
+//! Rows as they travel.
+
+use std::sync::Arc;
+
+use kapelle::{
+    WorkerSpec,
+    core::{
+        Name, Payload, TaskError, Timestamp,
+        retry::{Jitter, RetryPolicy},
+        run::RunStatus,
+        task::{HoldReason, Task, TaskState},
+        worker::Provenance,
+    },
+    engine::turn::Directory,
+    store::{AccessKey, AuditRow, RunRow, VersionRow},
+};
+use kapelle_api as api;
+use serde_json::value::RawValue;
+
+use crate::{app::App, auth, problem::Problem};
+
+/// `2026-11-21T03:40:05.123Z`.
+pub fn time(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string())
+}
+
+/// The JSON of a stored payload, as it stands.
+pub fn raw(app: &App, payload: &Payload) -> Result<Box<RawValue>, Problem> {
+    let bytes = match payload {
+        Payload::Row(id) => app.engine().reader().payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
+        other => other.inline().unwrap_or(b"null").to_vec(),
+    };
+    let broken = |error: &dyn std::fmt::Display| Problem::internal(format!("a stored value is not JSON: {error}"));
+    let text = String::from_utf8(bytes).map_err(|error| broken(&error))?;
+    RawValue::from_string(text).map_err(|error| broken(&error))
+}
+
+/// A task, without its output.
+pub fn task(app: &App, task: &Task) -> api::Task {
+    let mut shown = api::Task {
+        id: task.id.to_string(),
+        worker: task.worker.to_string(),
+        queue: task.queue.to_string(),
+        state: task.state.kind().as_str().to_owned(),
+        attempt: task.epoch,
+        priority: task.priority,
+        created_at: time(task.created_at),
+        ended_at: task.ended_at().map(time),
+        run: task.origin.as_ref().map(|origin| origin.run.to_string()),
+        reason: None,
+        dead: false,
+        provenance: api::Provenance::default(),
+        error: None,
+        output: None,
+    };
+    match &task.state {
+        TaskState::Succeeded { provenance: from, .. } => shown.provenance = provenance(from),
+        TaskState::Failed { error: why, dead, .. } => {
+            shown.error = Some(error(why));
+            shown.dead = *dead;
+        }
+        TaskState::Retrying { error: why, at } => {
+            shown.error = Some(error(why));
+            shown.reason = Some(format!("tried again at {}", time(*at)));
+        }
+        TaskState::Scheduled { at } => shown.reason = Some(format!("not before {}", time(*at))),
+        TaskState::Held { reason, .. } => shown.reason = Some(HoldReason::as_str(*reason).to_owned()),
+        TaskState::Parked { needs, .. } => shown.reason = Some(format!("the next call may cost {needs}")),
+        TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
+            shown.reason = Some(reason.to_string());
+        }
+        TaskState::Ready { .. } => shown.reason = unserved(app, task.tenant, &task.worker, &task.queue),
+        _ => {}
+    }
+    shown
+}
+
+/// A task with its output.
+pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
+    let mut shown = task(app, row);
+    if let TaskState::Succeeded { output, .. } = &row.state {
+        shown.output = Some(raw(app, output)?);
+    }
+    Ok(shown)
+}
+
+/// Why a ready task will not be worked on as things are.
+pub fn unserved(app: &App, tenant: kapelle::core::TenantId, worker: &Name, queue: &Name) -> Option<String> {
+    let paused = {
+        let queues = app.queues.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        queues.get(queue).is_some_and(|(_, paused)| *paused)
+    };
+    if paused {
+        return Some(format!("queue `{queue}` is paused"));
+    }
+    if app.engine().registry().local(worker).is_some() || app.hosts.serve(tenant, worker, queue, app.steady_ms()) {
+        return None;
+    }
+    Some(format!("0 worker hosts serve worker `{worker}` in queue `{queue}` at the moment"))
+}
+
+/// Where an answer came from.
+pub fn provenance(from: &Provenance) -> api::Provenance {
+    api::Provenance {
+        provider: from.provider.clone(),
+        model: from.model.clone(),
+        degraded: from.degraded.is_some(),
+        degraded_reason: from.degraded.clone(),
+        stand_in: from.stand_in,
+        truncated: from.truncated,
+        calls: from.calls,
+        input_tokens: from.input_tokens,
+        output_tokens: from.output_tokens,
+        cost_nanousd: from.cost.0,
+    }
+}
+
+/// Why something failed.
+pub fn error(error: &Arc<TaskError>) -> api::TaskError {
+    api::TaskError {
+        category: error.category.as_str().to_owned(),
+        message: error.message.clone(),
+        retryable: Some(error.retryable),
+        retry_after_ms: error.retry_after.map(|wait| wait.0),
+    }
+}
+
+/// A run, without its outputs.
+pub fn run(row: &RunRow) -> api::Run {
+    let mut shown = api::Run {
+        id: row.id.to_string(),
+        workflow: row.workflow.to_string(),
+        state: row.status.kind().as_str().to_owned(),
+        created_at: time(row.created_at),
+        ended_at: row.status.ended_at().map(time),
+        seq: row.seq,
+        reason: None,
+        error: None,
+        outputs: None,
+    };
+    match &row.status {
+        RunStatus::Failed { error: why, .. } => shown.error = Some(error(why)),
+        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
+            shown.reason = Some(reason.to_string());
+        }
+        _ => {}
+    }
+    shown
+}
+
+/// A version of a workflow.
+pub fn version(row: &VersionRow) -> api::Version {
+    api::Version {
+        workflow: row.workflow.to_string(),
+        number: row.number,
+        sha256: auth::hex(&row.sha256),
+        file: row.file.to_string(),
+        created_at: time(row.created_at),
+    }
+}
+
+/// A key.
+pub fn key(key: &AccessKey) -> api::Key {
+    api::Key {
+        id: key.id.to_string(),
+        name: key.name.to_string(),
+        role: key.role.to_string(),
+        tenant: key.tenant.0,
+        created_at: time(key.created_at),
+        expires_at: key.expires_at.map(time),
+        revoked_at: key.revoked_at.map(time),
+    }
+}
+
+/// An administrative act.
+pub fn audit(row: &AuditRow) -> api::AuditEntry {
+    api::AuditEntry {
+        seq: row.seq,
+        at: time(row.at),
+        tenant: row.act.tenant.0,
+        actor: row.act.actor.to_string(),
+        action: row.act.action.to_string(),
+        resource: row.act.resource.to_string(),
+        hash: auth::hex(&row.hash),
+    }
+}
+
+/// What is known of a worker, as it travels.
+#[must_use]
+pub fn worker(spec: &WorkerSpec) -> api::Worker {
+    api::Worker {
+        name: spec.name.to_string(),
+        description: spec.description.clone(),
+        queue: Some(spec.queue.to_string()),
+        slots: Some(spec.slots),
+        input: spec.input.clone(),
+        output: spec.output.clone(),
+        timeout_ms: spec.timeout.map(|timeout| timeout.0),
+        retry: spec.retry.as_ref().map(retry),
+    }
+}
+
+fn retry(policy: &RetryPolicy) -> api::Retry {
+    let jitter = match policy.jitter {
+        Jitter::None => "none",
+        Jitter::Full => "full",
+        Jitter::Equal => "equal",
+    };
+    api::Retry {
+        max_attempts: Some(policy.max_attempts),
+        delay_ms: Some(policy.delay.0),
+        multiplier: Some(policy.multiplier),
+        max_delay_ms: Some(policy.max_delay.0),
+        jitter: Some(jitter.to_owned()),
+        on: Some(policy.on.iter().map(|category| category.as_str().to_owned()).collect()),
+    }
+}

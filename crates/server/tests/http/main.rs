@@ -1,0 +1,12 @@
+//! The real server on a real socket: what it answers, to whom, and what it refuses.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
+
+mod abuse;
+mod access;
+mod hosts;
+mod live;
+mod matrix;
+mod place;
+mod runs;
+mod tasks;

@@ -1,0 +1,203 @@
+//! Every route there is, asked by everybody in every way. A route that is added is tested by being in the table.
+
+use kapelle_server::{Permission, Role, Route, Scope, routes};
+use serde_json::{Value, json};
+
+use crate::place::Place;
+
+/// Routes that answer with a stream, or need an upgrade: let in, they are not waited for.
+fn streams(route: &Route) -> bool {
+    route.path.ends_with("/events") || route.path.ends_with("/ws")
+}
+
+/// The path of a route with the ids of things that exist for tenant 1.
+fn path(route: &Route, ids: &[(&str, &str)]) -> String {
+    let kind = route.path.split('/').nth(3).unwrap_or("");
+    let id = ids.iter().find(|(of, _)| *of == kind).map_or("x_1", |(_, id)| *id);
+    route.path.replace("{id}", id).replace("{name}", "default").replace("{number}", "1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_in_without_a_key_but_where_the_table_says_so() {
+    let place = Place::new().await;
+    for route in routes() {
+        let path = path(&route, &[]);
+        let answer = place.say(route.method.as_str(), &path, &[], b"").await;
+        let open = route.permission == Permission::Public;
+        assert_eq!(answer.status, if open { 200 } else { 401 }, "{route:?}");
+        if !open {
+            answer.refused(401, "unauthorized", &[]);
+            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{route:?}");
+        }
+        assert!(answer.headers.contains_key("x-content-type-options"), "{route:?}");
+    }
+    // What does not exist is not told to strangers either.
+    place.say("GET", "/api/v1/nothing", &[], b"").await.refused(401, "unauthorized", &[]);
+    place.say("PATCH", "/api/v1/tasks", &[], b"").await.refused(401, "unauthorized", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_may_do_what_the_table_says_and_nothing_else() {
+    let place = Place::new().await;
+    for role in Role::ALL {
+        let (key, _) = place.key(role.as_str(), 1).await;
+        for route in routes().iter().filter(|route| !streams(route)) {
+            let answer = place.ask_as(&key, route.method.as_str(), &path(route, &[]), Value::Null).await;
+            let may = role.may(route.permission);
+            assert_eq!(answer.status == 403, !may, "{} {route:?}: {}", role.as_str(), answer.text());
+            assert!(answer.status < 500, "{} {route:?}: {}", role.as_str(), answer.text());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_another_tenant_does_not_exist() {
+    let place = Place::new().await;
+    let task = place.submit("echo", json!({})).await;
+    let source = "name: flow\nsteps:\n  one: { worker: echo }\n";
+    let run = place.post("/api/v1/runs", json!({ "source": source })).await.json(201);
+    let run = run["id"].as_str().unwrap().to_owned();
+    let host = place.post("/api/v1/hosts", json!({ "workers": ["far"] })).await.json(201);
+    let host = host["id"].as_str().unwrap().to_owned();
+    let (_, key_id) = place.key("viewer", 1).await;
+    let (other, _) = place.key("admin", 2).await;
+    let ids = [("tasks", task.as_str()), ("runs", &run), ("hosts", &host), ("keys", &key_id)];
+    let none = [("tasks", "task_999"), ("runs", "run_999"), ("hosts", "host_999"), ("keys", "key_999")];
+    let bodies = [("claim", json!({})), ("report", json!({ "reports": [] })), ("ack", json!({ "lease_tokens": [] }))];
+    let report = json!({ "lease_token": "1.1.0000000000000001", "error": { "category": "internal", "message": "m" } });
+    let mut asked = 0;
+    for route in routes().iter().filter(|route| route.path.contains("{id}")) {
+        let last = route.path.rsplit('/').next().unwrap();
+        let body = bodies.iter().find(|(name, _)| *name == last).map(|(_, body)| body.clone());
+        let body = match (body, last) {
+            (Some(body), _) => body,
+            (None, "succeed" | "fail" | "release") => report.clone(),
+            _ => Value::Null,
+        };
+        let theirs = place.ask_as(&other, route.method.as_str(), &path(route, &ids), body.clone()).await;
+        let nothing = place.ask_as(&other, route.method.as_str(), &path(route, &none), body).await;
+        let same = |text: String| ids.iter().chain(&none).fold(text, |text, (kind, id)| text.replace(id, kind));
+        assert_eq!(theirs.status, nothing.status, "{route:?}");
+        assert_eq!(same(theirs.text()), same(nothing.text()), "{route:?}");
+        // Reports are judged by their leases, which no other tenant has.
+        let expected: &[u16] = if last == "report" { &[200] } else { &[404, 409] };
+        assert!(expected.contains(&theirs.status), "{route:?}: {}", theirs.text());
+        asked += 1;
+    }
+    assert!(asked >= 15, "{asked}");
+    for route in routes().iter().filter(|route| route.scope == Scope::Server) {
+        let answer = place.ask_as(&other, route.method.as_str(), &path(route, &[]), Value::Null).await;
+        answer.refused(403, "forbidden", &[]);
+    }
+    let listed = place.ask_as(&other, "GET", "/api/v1/tasks", Value::Null).await.json(200);
+    assert_eq!(listed["tasks"], json!([]));
+    let listed = place.ask_as(&other, "GET", "/api/v1/keys", Value::Null).await.json(200);
+    assert!(listed["keys"].as_array().unwrap().iter().all(|key| key["tenant"] == 2), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_hosts_and_pages_are_refused_on_every_route() {
+    let place = Place::new().await;
+    let bearer = format!("Bearer {}", place.token);
+    let authorization = ("authorization", bearer.as_str());
+    for route in routes() {
+        let path = path(&route, &[]);
+        let method = route.method.as_str();
+        place.say(method, &path, &[authorization, ("host", "evil.example")], b"").await.refused(421, "wrong_host", &[]);
+        for foreign in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+            place.say(method, &path, &[authorization, foreign], b"").await.refused(403, "forbidden", &[]);
+        }
+    }
+    let named = [authorization, ("host", "kapelle.example"), ("origin", "https://kapelle.example")];
+    assert_eq!(place.say("GET", "/api/v1/tasks", &named, b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_and_json_and_methods_are_those_of_the_table() {
+    let place = Place::new().await;
+    let bearer = format!("Bearer {}", place.token);
+    let authorization = ("authorization", bearer.as_str());
+    for route in routes().iter().filter(|route| route.method.as_str() != "GET") {
+        let path = path(route, &[]);
+        let large = vec![b' '; route.body + 1];
+        let kind = ("content-type", "application/json");
+        let answer = place.say(route.method.as_str(), &path, &[authorization, kind], &large).await;
+        answer.refused(413, "too_large", &[&route.body.to_string()]);
+        if route.body > 0 {
+            for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
+                let headers = [authorization, ("content-type", kind)];
+                let answer = place.say(route.method.as_str(), &path, &headers, b"{}").await;
+                answer.refused(415, "unsupported_media_type", &[]);
+            }
+        }
+    }
+    let mut paths: Vec<&str> = routes().iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let all = routes();
+        let known: Vec<&Route> = all.iter().filter(|route| route.path == path).collect();
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            if known.iter().any(|route| route.method.as_str() == method) {
+                continue;
+            }
+            let shown = self::path(known[0], &[]);
+            let answer = place.say(method, &shown, &[authorization], b"").await;
+            answer.refused(405, "method_not_allowed", &[method]);
+            assert!(known.iter().all(|route| answer.headers["allow"].contains(route.method.as_str())), "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_spelling_of_a_path_reaches_a_handler() {
+    let place = Place::new().await;
+    for path in [
+        "//api/v1/keys",
+        "/api/v1/keys/",
+        "/api/v1//keys",
+        "/api/v1/%6beys",
+        "/api/v1/keys;x",
+        "/API/v1/keys",
+        "/livez/../api/v1/keys",
+        "/livez/%2e%2e/api/v1/keys",
+        "/api/v1/keys%00",
+    ] {
+        assert_eq!(place.say("GET", path, &[], b"").await.status, 401, "{path}");
+        let (viewer, _) = place.key("viewer", 1).await;
+        let answer = place.ask_as(&viewer, "GET", path, Value::Null).await;
+        assert!([403, 404].contains(&answer.status), "{path}: {}", answer.status);
+    }
+    for path in [
+        "/api/v1/tasks/..%2f..%2ftoken",
+        "/api/v1/workflows/..%2f..%2ftoken/1",
+        "/api/v1/runs/%ff",
+        "/api/v1/tasks/task_1%00",
+    ] {
+        let answer = place.get(path).await;
+        assert!([400, 404].contains(&answer.status), "{path}: {}", answer.status);
+        assert!(!answer.text().contains(&place.token));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_has_every_route_and_no_other() {
+    let place = Place::new().await;
+    let description = place.get("/openapi.json").await.json(200);
+    assert_eq!(description["openapi"], "3.1.0");
+    let described: usize =
+        description["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    assert_eq!(described, routes().len());
+    for route in routes() {
+        let operation = &description["paths"][route.path][route.method.as_str().to_lowercase()];
+        assert_eq!(operation["summary"], route.summary, "{route:?}");
+    }
+    // Every reference leads somewhere.
+    let text = description.to_string();
+    for reference in text.split("\"$ref\":\"").skip(1) {
+        let name = reference.split('"').next().unwrap().strip_prefix("#/components/schemas/").unwrap();
+        assert!(description["components"]["schemas"][name].is_object(), "{name}");
+    }
+    let page = place.get("/docs").await;
+    assert_eq!(page.status, 200);
+    assert!(routes().iter().all(|route| page.text().contains(route.summary)));
+}

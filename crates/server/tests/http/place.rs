@@ -1,0 +1,176 @@
+//! A server over a folder that goes away, and a client that says exactly what it is told to.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use kapelle::{Kapelle, TaskError, WorkerSpec, core::Name};
+use kapelle_server::{Limits, Options, Server};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
+
+/// A server over a folder that goes away.
+pub struct Place {
+    pub server: Server,
+    pub kapelle: Arc<Kapelle>,
+    pub token: String,
+    /// Lets go of the tasks of the worker `gate`.
+    pub gate: Arc<Notify>,
+    folder: tempfile::TempDir,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Place {
+    pub async fn new() -> Place {
+        Place::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Arc::new(Notify::new());
+        let (server, kapelle, token) = start(&folder, limits, &gate).await;
+        Place { server, kapelle, token, gate, folder }
+    }
+
+    /// The same folder with a new server.
+    pub async fn again(mut self) -> Place {
+        self.server.stop().await;
+        drop((self.server, self.kapelle));
+        let (server, kapelle, token) = start(&self.folder, Limits::default(), &self.gate).await;
+        Place { server, kapelle, token, gate: self.gate, folder: self.folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Asks with the token.
+    pub async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.ask_as(&self.token, method, path, body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, Value::Null).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, body).await
+    }
+
+    /// Asks with another token or key.
+    pub async fn ask_as(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.say(method, path, &headers, &body).await
+    }
+
+    /// Asks with exactly these headers beside host and length.
+    pub async fn say(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            head += &format!("host: {}\r\n", self.address());
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("content-length: {}\r\n\r\n", body.len());
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A large one is only announced: that is when it is refused, and what is sent after that meets a closed door,
+        // which can take the answer with it.
+        if body.len() <= 1 << 20 {
+            stream.write_all(body).await.unwrap();
+        }
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        Answer::parse(&answer)
+    }
+
+    /// Makes a key and gives its secret and id.
+    pub async fn key(&self, role: &str, tenant: u32) -> (String, String) {
+        let body = json!({ "name": format!("a {role}"), "role": role, "tenant": tenant });
+        let made = self.post("/api/v1/keys", body).await.json(201);
+        (made["secret"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
+    }
+
+    /// Submits a task and gives its id.
+    pub async fn submit(&self, worker: &str, input: Value) -> String {
+        let made = self.post("/api/v1/tasks", json!({ "worker": worker, "input": input })).await.json(201);
+        made["id"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn start(folder: &tempfile::TempDir, limits: Limits, gate: &Arc<Notify>) -> (Server, Arc<Kapelle>, String) {
+    let kapelle = Kapelle::builder(folder.path()).environment(|_| None).open().await.unwrap();
+    kapelle.register("echo", async |input| Ok(input)).unwrap();
+    let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));
+    kapelle.register("refuse", refuse).unwrap();
+    let opened = Arc::clone(gate);
+    let gated = WorkerSpec { slots: 1, ..WorkerSpec::named("gate") };
+    kapelle.register_spec(gated, move |input| {
+        let opened = Arc::clone(&opened);
+        async move {
+            opened.notified().await;
+            Ok(input)
+        }
+    });
+    let kapelle = Arc::new(kapelle);
+    let options = Options {
+        listen: "127.0.0.1:0".to_owned(),
+        host_names: vec!["kapelle.example".to_owned()],
+        insecure: false,
+        workflows: None,
+        queues: vec![(Name::new("default"), 8)],
+        limits,
+    };
+    let server = Server::start(Arc::clone(&kapelle), options).await.unwrap();
+    let token = std::fs::read_to_string(folder.path().join("token")).unwrap().trim().to_owned();
+    (server, kapelle, token)
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Answer {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_lowercase(), value.trim().to_owned())
+        });
+        Answer { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
+    }
+
+    /// The body, when the status is that.
+    #[track_caller]
+    pub fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// It was refused with that status and code, and the detail has these parts.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str, parts: &[&str]) {
+        let problem = self.json(status);
+        assert_eq!((problem["code"].as_str(), problem["status"].as_u64()), (Some(code), Some(status.into())));
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        for part in parts {
+            assert!(problem["detail"].as_str().unwrap().contains(part), "`{part}` is not in {problem}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The trail of administrative acts: each entry is bound to the one before by a hash, so that an entry that was changed
+//! or taken out is noticed. That the newest ones were cut off is noticed by comparing the last hash with one that was
+//! noted elsewhere.
+
+use std::sync::Arc;
+
+use kapelle_core::{TenantId, Timestamp};
+use sha2::{Digest, Sha256};
+
+/// What somebody did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Whose data it touched.
+    pub tenant: TenantId,
+    /// The key that did it.
+    pub actor: Arc<str>,
+    /// What was done.
+    pub action: Arc<str>,
+    /// To what.
+    pub resource: Arc<str>,
+}
+
+/// An entry of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its number: 1, 2, 3, ... without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What was done.
+    pub act: Act,
+    /// SHA-256 over the hash before and this entry.
+    pub hash: [u8; 32],
+}
+
+/// The end of the trail: the number and the hash of the last entry.
+pub type AuditHead = (u64, [u8; 32]);
+
+impl AuditRow {
+    /// The entry after those before.
+    #[must_use]
+    pub fn after(head: Option<AuditHead>, at: Timestamp, act: Act) -> AuditRow {
+        let (seq, before) = head.map_or((1, [0; 32]), |(seq, hash)| (seq + 1, hash));
+        let hash = hash(&before, seq, at, &act);
+        AuditRow { seq, at, act, hash }
+    }
+
+    /// Its place in the trail.
+    #[must_use]
+    pub fn head(&self) -> AuditHead {
+        (self.seq, self.hash)
+    }
+
+    /// Whether it is what was written behind that entry.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn follows(&self, head: Option<AuditHead>) -> Result<(), String> {
+        let expected = AuditRow::after(head, self.at, self.act.clone());
+        if self.seq != expected.seq {
+            return Err(format!("entry {} is missing: entry {} follows instead", expected.seq, self.seq));
+        }
+        if self.hash != expected.hash {
+            return Err(format!("entry {} was changed, or one before it was replaced", self.seq));
+        }
+        Ok(())
+    }
+}
+
+/// Every part is preceded by its length, so that nothing can move from one to the next.
+fn hash(before: &[u8; 32], seq: u64, at: Timestamp, act: &Act) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    hash.update(seq.to_be_bytes());
+    hash.update(at.0.to_be_bytes());
+    hash.update(act.tenant.0.to_be_bytes());
+    for text in [&act.actor, &act.action, &act.resource] {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn act(resource: &str) -> Act {
+        let text = Arc::<str>::from;
+        Act { tenant: TenantId(1), actor: text("token"), action: text("queue.pause"), resource: text(resource) }
+    }
+
+    #[test]
+    fn every_change_to_the_trail_is_noticed() {
+        let mut rows: Vec<AuditRow> = Vec::new();
+        for number in 0..5 {
+            let head = rows.last().map(AuditRow::head);
+            rows.push(AuditRow::after(head, Timestamp(number), act(&format!("q{number}"))));
+        }
+        let fault = |rows: &[AuditRow]| {
+            let mut head = None;
+            rows.iter().find_map(|row| {
+                let found = row.follows(head).err();
+                head = Some(row.head());
+                found
+            })
+        };
+        assert_eq!(fault(&rows), None);
+        let mut changed = rows.clone();
+        changed[2].act.resource = Arc::from("other");
+        assert_eq!(fault(&changed).unwrap(), "entry 3 was changed, or one before it was replaced");
+        let mut moved = rows.clone();
+        moved[2].act.actor = Arc::from("tokenqueue");
+        moved[2].act.action = Arc::from(".pause");
+        assert!(fault(&moved).is_some());
+        let mut without = rows.clone();
+        without.remove(1);
+        assert_eq!(fault(&without).unwrap(), "entry 2 is missing: entry 3 follows instead");
+        assert!(fault(&rows[1..]).is_some());
+    }
+}
