@@ -21,7 +21,9 @@ pub use host::{
 };
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
-pub use run::{JournalPage, Run, RunPage, StartRun, StartedRun, StepList};
+pub use run::{
+    Answer, Approval, ApprovalList, JournalPage, Rerun, Run, RunPage, Signal, StartRun, StartedRun, StepList,
+};
 pub use task::{
     BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };

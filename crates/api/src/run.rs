@@ -27,6 +27,61 @@ pub struct StartRun {
     pub strategy: Option<String>,
 }
 
+/// A signal to a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    /// What it carries; null when left out.
+    #[serde(default)]
+    pub payload: Value,
+}
+
+/// From where a run is to be done again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rerun {
+    /// The step of the outermost block that is done again with all that wait for it; only what did not succeed when left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A step that waits for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// The step, to be named in the answer.
+    pub id: String,
+    /// Its run.
+    pub run: Option<String>,
+    /// Its path within the run.
+    pub step: Option<String>,
+    /// What is asked.
+    pub question: Value,
+    /// Since when.
+    pub created_at: String,
+    /// When it gives up.
+    pub until: Option<String>,
+}
+
+/// The steps that wait for a person, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalList {
+    /// At most 1,000 of them.
+    pub approvals: Vec<Approval>,
+}
+
+/// An answer to a step that waits for a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Noted beside the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Who answers; the name of the key when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// A run was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartedRun {

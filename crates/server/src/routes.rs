@@ -4,7 +4,9 @@ use axum::http::{Method, StatusCode};
 use kapelle_api as api;
 
 use crate::{
-    handlers::{audit, events, health, hosts, keys, openapi, queues, reports, runs, tasks, workers, workflows},
+    handlers::{
+        approvals, audit, events, health, hosts, keys, openapi, queues, reports, runs, tasks, workers, workflows,
+    },
     route::{
         BODY, BODY_MANY,
         Permission::{Administer, Known, Operate, Public, Read, Submit, Work},
@@ -113,6 +115,24 @@ fn of_runs() -> Vec<Route> {
         Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "End a run", runs::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Run>(ok),
+        Route::new(post("/api/v1/runs/{id}/pause"), Submit, Tenant, "Begin nothing further of a run", runs::pause)
+            .gives::<api::Run>(ok),
+        Route::new(post("/api/v1/runs/{id}/resume"), Submit, Tenant, "Go on with a paused run", runs::resume)
+            .gives::<api::Run>(ok),
+        Route::new(post("/api/v1/runs/{id}/signals/{name}"), Submit, Tenant, "Send a signal to a run", runs::signal)
+            .takes::<api::Signal>(BODY_MANY)
+            .gives::<api::Run>(ok),
+        Route::new(post("/api/v1/runs/{id}/rerun"), Submit, Tenant, "Run again with earlier results", runs::rerun)
+            .takes::<api::Rerun>(BODY)
+            .gives::<api::StartedRun>(StatusCode::CREATED),
+        Route::new(get("/api/v1/approvals"), Read, Tenant, "Steps that wait for a person", approvals::list)
+            .gives::<api::ApprovalList>(ok),
+        Route::new(post("/api/v1/approvals/{id}/approve"), Submit, Tenant, "Say yes", approvals::approve)
+            .takes::<api::Answer>(BODY)
+            .gives::<api::Task>(ok),
+        Route::new(post("/api/v1/approvals/{id}/deny"), Submit, Tenant, "Say no", approvals::deny)
+            .takes::<api::Answer>(BODY)
+            .gives::<api::Task>(ok),
         Route::new(get("/api/v1/workflows"), Read, Tenant, "Versions of workflows, newest first", workflows::list)
             .gives::<api::VersionPage>(ok)
             .query(PAGING),

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     describe,
     failure::{Code, Failure},
-    ids, shown,
+    ids, remote, shown,
 };
 
 /// Answer steps that wait for a person.
@@ -111,9 +111,14 @@ async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failur
     let id: TaskId = ids::task(&answer.task)?;
     let reader = app.reader()?;
     let task = reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
     let by = answer.by.clone().or_else(user).unwrap_or_else(|| "someone".to_owned());
+    if let Some(client) = remote::server(app)? {
+        let verb = if approved { "approve" } else { "deny" };
+        let body = json!({ "by": by, "comment": answer.comment });
+        return remote::change(app, &client, "task", &format!("/api/v1/approvals/{id}/{verb}"), &body).await;
+    }
+    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let done = kapelle.approve(id, approved, &by, &answer.comment).await;
     kapelle.drain().await;
     done?;

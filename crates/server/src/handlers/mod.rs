@@ -1,5 +1,6 @@
 //! Whoever answers, one file a noun.
 
+pub mod approvals;
 pub mod audit;
 pub mod events;
 pub mod health;

@@ -8,7 +8,7 @@ use kapelle::{
     core::{
         Name, TenantId,
         definition::{Action, Definition, Strategy},
-        run::RunStatus,
+        run::{Rerun, RunStatus},
     },
     engine::{Command, EngineError, NewRun, VersionRef},
     store::{JournalEntry, Page, RunFilter, RunRow},
@@ -232,6 +232,63 @@ pub async fn cancel(call: Call) -> Answer {
     let reason = reason(&call)?;
     call.app.act(&call.who, "run.cancel", &id.to_string(), Command::CancelRun { run: id, reason }).await?;
     ok(&shown::run(&one(&call, id)?))
+}
+
+/// `POST /api/v1/runs/{id}/pause`
+pub async fn pause(call: Call) -> Answer {
+    let id = one(&call, call.id()?)?.id;
+    call.app.act(&call.who, "run.pause", &id.to_string(), Command::PauseRun { run: id }).await?;
+    ok(&shown::run(&one(&call, id)?))
+}
+
+/// `POST /api/v1/runs/{id}/resume`
+pub async fn resume(call: Call) -> Answer {
+    let id = one(&call, call.id()?)?.id;
+    call.app.act(&call.who, "run.resume", &id.to_string(), Command::ResumeRun { run: id }).await?;
+    ok(&shown::run(&one(&call, id)?))
+}
+
+/// `POST /api/v1/runs/{id}/signals/{name}`
+pub async fn signal(call: Call) -> Answer {
+    let id = one(&call, call.id()?)?.id;
+    let given: api::Signal = call.json()?;
+    let name = Name::parse(call.param("name")).map_err(|error| Problem::unprocessable(format!("name: {error}")))?;
+    let payload = call.app.engine().payload(&given.payload)?;
+    call.app.act(&call.who, "run.signal", &id.to_string(), Command::Signal { run: id, name, payload }).await?;
+    ok(&shown::run(&one(&call, id)?))
+}
+
+/// `POST /api/v1/runs/{id}/rerun`
+pub async fn rerun(call: Call) -> Answer {
+    let row = one(&call, call.id()?)?;
+    let given: api::Rerun = call.json()?;
+    refuse_while_draining(&call)?;
+    let status = row.status.kind();
+    if !status.is_terminal() {
+        return Err(Problem::conflict(format!(
+            "{} is {}: it can be run again once it has ended",
+            row.id,
+            status.as_str()
+        )));
+    }
+    let tenant = call.tenant();
+    let new = call.app.list(move |app| {
+        let from = given.from.as_deref().map(Name::parse).transpose();
+        let from = from.map_err(|error| Problem::unprocessable(format!("from: {error}")))?;
+        if let Some(step) = &from {
+            let stored = app.engine().reader().version(tenant, row.version)?;
+            let stored = stored.ok_or_else(|| Problem::internal("the version of the run is not stored"))?;
+            let (_, definition) = load(&stored.source, &stored.file)?;
+            if definition.block(definition.root).find(step.as_str()).is_none() {
+                return Err(Problem::unprocessable(format!("from: {} has no step `{step}`", row.id)));
+            }
+        }
+        let inputs = app.engine().payload(&app.engine().value(&row.inputs)?)?;
+        let rerun = Some(Rerun { of: row.id, from });
+        Ok(NewRun { version: VersionRef::Stored(row.version), inputs, strategy: Some(row.strategy), rerun })
+    });
+    let id = call.app.engine().start_run(tenant, new.await?, None).await?;
+    json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: "running".to_owned() })
 }
 
 /// A run of the caller's tenant.

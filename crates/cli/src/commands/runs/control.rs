@@ -11,14 +11,23 @@ use crate::{
     app::App,
     describe::RunView,
     failure::{Code, Failure},
-    ids,
+    ids, remote,
 };
 
 /// Asks the engine for something about a run, and tells how the run stands then.
 ///
 /// # Errors
 /// When there is no such run, or it is refused.
-pub(super) async fn ask(app: &App, run: &str, command: impl FnOnce(RunId) -> Command) -> Result<Code, Failure> {
+pub(super) async fn ask(
+    app: &App,
+    run: &str,
+    (verb, body): (&str, Value),
+    command: impl FnOnce(RunId) -> Command,
+) -> Result<Code, Failure> {
+    if let Some(client) = remote::server(app)? {
+        let path = format!("/api/v1/runs/{}/{verb}", ids::run(run)?);
+        return remote::change(app, &client, "run", &path, &body).await;
+    }
     let (kapelle, run) = open(app, run).await?;
     let done = kapelle.engine().ask(command(run)).await;
     kapelle.drain().await;
@@ -36,6 +45,10 @@ pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> R
         Failure::usage(format!("--payload is not JSON: {error}"))
             .help("text needs quotes of its own: --payload '\"yes\"'")
     })?;
+    if let Some(client) = remote::server(app)? {
+        let path = format!("/api/v1/runs/{}/signals/{name}", ids::run(run)?);
+        return remote::change(app, &client, "run", &path, &json!({ "payload": value })).await;
+    }
     let (kapelle, run) = open(app, run).await?;
     let sent = match kapelle.engine().payload(&value) {
         Ok(payload) => kapelle.engine().ask(command(run, name, payload)).await,

@@ -12,13 +12,13 @@ use kapelle::{
     engine::Command,
     store::{Page, Reader, RunFilter, SqliteReader},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
-    ids, remote, shown,
+    ids, shown,
 };
 
 /// List, show, follow, draw, explain and control runs.
@@ -127,11 +127,14 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()),
         Verb::Rerun(args) => rerun::run(app, args).await,
         Verb::Cancel { run, reason } => {
+            let body = json!({ "reason": &reason });
             let reason = reason.as_str().into();
-            control::ask(app, &run, |run| Command::CancelRun { run, reason }).await
+            control::ask(app, &run, ("cancel", body), |run| Command::CancelRun { run, reason }).await
         }
-        Verb::Pause { run } => control::ask(app, &run, |run| Command::PauseRun { run }).await,
-        Verb::Resume { run } => control::ask(app, &run, |run| Command::ResumeRun { run }).await,
+        Verb::Pause { run } => control::ask(app, &run, ("pause", Value::Null), |run| Command::PauseRun { run }).await,
+        Verb::Resume { run } => {
+            control::ask(app, &run, ("resume", Value::Null), |run| Command::ResumeRun { run }).await
+        }
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }
 }

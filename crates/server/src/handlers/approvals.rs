@@ -1,0 +1,88 @@
+//! Steps that wait for a person.
+
+use std::sync::Arc;
+
+use kapelle::{
+    TaskId,
+    core::{
+        TenantId,
+        task::{StateKind, Task, TaskState, WaitFor},
+    },
+    engine::Command,
+    store::{Page, TaskFilter},
+};
+use kapelle_api as api;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    call::{Call, ok},
+    problem::Problem,
+    route::Answer,
+    shown,
+};
+
+/// Steps that are listed.
+const MOST: usize = 1_000;
+
+/// `GET /api/v1/approvals`
+pub async fn list(call: Call) -> Answer {
+    let tenant = call.tenant();
+    let shown = call.app.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant)? }));
+    ok(&shown.await?)
+}
+
+fn waiting(app: &App, tenant: TenantId) -> Result<Vec<api::Approval>, Problem> {
+    let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let page = app.engine().reader().tasks(tenant, &filter, Page { before, most: 1_000 })?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id.0);
+        for task in &page {
+            let TaskState::Waiting(wait @ WaitFor::Approval { .. }) = &task.state else { continue };
+            found.push(api::Approval {
+                id: task.id.to_string(),
+                run: task.origin.as_ref().map(|origin| origin.run.to_string()),
+                step: task.origin.as_ref().map(|origin| origin.path.to_string()),
+                question: app.engine().value(&task.input)?,
+                created_at: shown::time(task.created_at),
+                until: wait.until().map(shown::time),
+            });
+        }
+    }
+    found.reverse();
+    found.truncate(MOST);
+    Ok(found)
+}
+
+/// `POST /api/v1/approvals/{id}/approve`
+pub async fn approve(call: Call) -> Answer {
+    answer(call, true).await
+}
+
+/// `POST /api/v1/approvals/{id}/deny`
+pub async fn deny(call: Call) -> Answer {
+    answer(call, false).await
+}
+
+async fn answer(call: Call, approved: bool) -> Answer {
+    let id: TaskId = call.id()?;
+    one(&call, id)?;
+    let given: api::Answer = call.json()?;
+    let by = given.by.unwrap_or_else(|| call.who.actor.clone());
+    let comment = given.comment.unwrap_or_default();
+    let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+    let why = Arc::from(format!("{by} said no{reason}"));
+    let answer = call.app.engine().payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
+    let action = if approved { "approval.approve" } else { "approval.deny" };
+    let command = Command::Approve { task: id, approved, answer, why };
+    call.app.act(&call.who, action, &id.to_string(), command).await?;
+    ok(&shown::task(&call.app, &one(&call, id)?))
+}
+
+/// A task of the caller's tenant.
+fn one(call: &Call, id: TaskId) -> Result<Task, Problem> {
+    let task = call.app.engine().reader().task(call.tenant(), id)?;
+    task.ok_or_else(|| Problem::not_found(id))
+}
