@@ -197,7 +197,7 @@ impl Run {
         match phase {
             Phase::Succeeded | Phase::Skipped => {
                 turns.turn = last.slot.0 + 1;
-                turns.last = Some(last.task);
+                (turns.last, turns.left_out) = (Some(last.task), phase == Phase::Skipped);
             }
             _ => {
                 turns.turn = last.slot.0;
