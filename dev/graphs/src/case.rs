@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_engine::turn::{Command, NewPayload};
 use kapelle_store::Reader as _;
-use kapelle_testkit::reference::{Address, End, Phase, Reference, Seen, Waits};
+use kapelle_testkit::reference::{Address, End, Ends, Phase, Reference, Seen, Waits};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -97,7 +97,7 @@ pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
         },
     };
     let mut often = |seeds, often| if rng.chance(seeds) { often } else { 0 };
-    let weather = Weather { restart: often(35, 8), twice: often(30, 50), slow: often(50, 50) };
+    let weather = Weather { restart: often(35, 8), twice: often(30, 50), slow: often(50, 50), conflict: often(25, 15) };
     let script = Script::draw(&mut rng);
     let list: Vec<u64> = (0..rng.below(6)).map(|_| rng.below(9)).collect();
     let inputs = json!({ "yes": rng.chance(50), "n": rng.below(12), "list": list });
@@ -140,23 +140,26 @@ impl World {
     fn rest(&mut self) -> Result<(), String> {
         let before = self.reference.clone();
         let marks = std::mem::take(&mut self.engine.marks);
-        self.follow(&marks, true)?;
+        self.follow(&marks, Ends::First)?;
         let Err(difference) = self.compare() else { return Ok(()) };
         // What ended and what began in the same turn may have been the other way round.
-        let other = std::mem::replace(&mut self.reference, before);
-        self.follow(&marks, false)?;
-        if self.compare().is_err() {
-            self.reference = other;
-            return Err(difference);
+        let first = self.reference.clone();
+        for ends in [Ends::Between, Ends::Last] {
+            self.reference = before.clone();
+            self.follow(&marks, ends)?;
+            if self.compare().is_ok() {
+                return Ok(());
+            }
         }
-        Ok(())
+        self.reference = first;
+        Err(difference)
     }
 
     /// Turn by turn what the engine began may begin, and in the end whatever may.
-    fn follow(&mut self, marks: &[u64], ends_first: bool) -> Result<(), String> {
+    fn follow(&mut self, marks: &[u64], ends: Ends) -> Result<(), String> {
         let places = Places::of(&self.engine.rows(self.run)?);
         for mark in marks.iter().copied().chain([u64::MAX]) {
-            self.reference.settle(&|address| places.rank(address, mark), ends_first);
+            self.reference.settle(&|address| places.rank(address, mark), ends);
         }
         Ok(())
     }

@@ -205,6 +205,9 @@ impl Draw<'_> {
         if self.priorities && self.rng.chance(60) {
             step.insert("priority".into(), json!(self.rng.below(24) as i64 - 11));
         }
+        if !step.contains_key("worker") && self.rng.chance(self.palette.waits) {
+            step.insert("timeout".into(), json!(format!("{}ms", 1_000 + self.rng.below(60_000))));
+        }
         let plain = step.contains_key("worker") && !step.contains_key("for_each");
         (step, plain)
     }
@@ -243,6 +246,8 @@ impl Draw<'_> {
                 self.about(&Known { name, plain })
             }
             (None, true) => self.about(&Known { name: name.to_owned(), plain: true }),
+            // A branch that is not taken is skipped, turn after turn.
+            _ if self.rng.chance(50) => format!("steps.{name}.state == 'succeeded'"),
             _ => self.condition(around),
         };
         if self.rng.chance(75) {

@@ -13,7 +13,7 @@ use kapelle_engine::{
     EngineError, Evaluated, Evaluation, Options, QueueOptions,
     turn::{Command, Directory, Effect, Input, NewPayload, NewRun, Reply, Turned, Turns, VersionRef},
 };
-use kapelle_store::{MemReader, MemStore, Reader as _};
+use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
 use kapelle_testkit::reference::{Address, Reference};
 use serde_json::Value as Json;
 
@@ -28,6 +28,9 @@ use crate::{
 pub const TENANT: TenantId = TenantId(1);
 /// More turns than any case needs to come to rest.
 const TURNS_MAX: usize = 20_000;
+
+/// What the engine answers to a command.
+pub type Answered = Result<Reply, EngineError>;
 
 /// An attempt that the engine gave out.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Weather {
     pub twice: u32,
     /// An evaluation takes longer than a turn, in a hundred.
     pub slow: u32,
+    /// A commit meets a conflict that is not there, in a hundred.
+    pub conflict: u32,
 }
 
 /// The engine under test, with what it gave out.
@@ -56,7 +61,7 @@ pub struct Engine {
     options: Options,
     /// The attempts that were given out and not reported.
     pub held: Vec<Held>,
-    pooled: Vec<Box<Evaluation>>,
+    pooled: Vec<Evaluation>,
     /// The time in milliseconds.
     pub now: i64,
     rng: Rng,
@@ -96,7 +101,7 @@ impl Engine {
 
     fn with(options: Options, mut rng: Rng, weather: Weather) -> Engine {
         let store = MemStore::new();
-        let turns = start(&store, &options, &mut rng);
+        let turns = start(&store, &options, weather, &mut rng);
         Engine {
             reader: store.reader(),
             store,
@@ -136,15 +141,11 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine breaks, or never comes to rest.
-    pub fn pump(&mut self, commands: Vec<Command>) -> Result<Vec<Result<Reply, EngineError>>, String> {
+    pub fn pump(&mut self, commands: Vec<Command>) -> Result<Vec<Answered>, String> {
         let count = commands.len() as u64;
         let mut answers = Vec::new();
-        let mut ticket = 0;
-        let mut inputs = Vec::new();
-        for command in commands {
-            inputs.push(Input { ticket, command });
-            ticket += 1;
-        }
+        let numbered = (0..).zip(commands);
+        let mut inputs: Vec<Input> = numbered.map(|(ticket, command)| Input { ticket, command }).collect();
         for _ in 0..TURNS_MAX {
             self.turned += 1;
             let turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
@@ -192,7 +193,7 @@ impl Engine {
     fn restart(&mut self) -> Result<bool, String> {
         self.held.clear();
         self.pooled.clear();
-        self.turns = start(&self.store, &self.options, &mut self.rng);
+        self.turns = start(&self.store, &self.options, self.weather, &mut self.rng);
         let turned = self.turns.recover(Timestamp(self.now), self.now.unsigned_abs());
         let turned = turned.map_err(|error| format!("the engine does not start again: {error}"))?;
         let more = turned.more;
@@ -200,7 +201,7 @@ impl Engine {
         Ok(more)
     }
 
-    fn follow(&mut self, turned: Turned) -> Result<Vec<(u64, Result<Reply, EngineError>)>, String> {
+    fn follow(&mut self, turned: Turned) -> Result<Vec<(u64, Answered)>, String> {
         if turned.broken {
             return Err(format!("the engine broke: {:?}", turned.replies));
         }
@@ -212,7 +213,7 @@ impl Engine {
                     self.held.push(Held { report });
                 }
                 Effect::Stop(task) => self.held.retain(|held| held.report.task != task),
-                Effect::Evaluate(evaluation) => self.pooled.push(evaluation),
+                Effect::Evaluate(evaluation) => self.pooled.push(*evaluation),
                 Effect::Ended(_) | Effect::RunEnded(_) | Effect::Notify(_) => {}
             }
         }
@@ -250,9 +251,12 @@ impl Engine {
     }
 }
 
-fn start(store: &MemStore, options: &Options, rng: &mut Rng) -> Turns {
+fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -> Turns {
     let mut random = Rng::new(rng.draw());
-    Turns::new(Box::new(store.share()), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
+    let mut faults = Rng::new(rng.draw());
+    let conflict = move |_| if faults.chance(weather.conflict) { Fault::Conflict } else { Fault::None };
+    let store = store.share().with_faults(conflict);
+    Turns::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
 }
 
 /// Which row of the engine stands for which node of the reference.

@@ -18,6 +18,17 @@ pub enum Change {
     Ended(Address),
 }
 
+/// When containing steps that are done end, among others that may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Before any further step begins.
+    First,
+    /// One of them each time that all have begun that could.
+    Between,
+    /// When no further step can begin.
+    Last,
+}
+
 /// A run, interpreted.
 #[derive(Debug, Clone)]
 pub struct Reference {
@@ -66,15 +77,14 @@ impl Reference {
 
     /// Begins, skips and ends whatever there is to begin, skip and end. In which order concurrent things happen is not for
     /// the format to say, so the caller does: of several steps that could begin the one for which `rank` gives the least
-    /// comes first and one for which it gives none does not begin, and with `ends_first` a containing step that is done ends before any further one begins; otherwise all
-    /// that may begin do so before one of them ends.
-    pub fn settle(&mut self, rank: &dyn Fn(&Address) -> Option<u64>, ends_first: bool) -> Vec<Change> {
+    /// comes first, one for which it gives none does not begin, and `ends` says when containing steps that are done end.
+    pub fn settle(&mut self, rank: &dyn Fn(&Address) -> Option<u64>, ends: Ends) -> Vec<Change> {
         loop {
             self.advance(self.now);
-            let changed = if ends_first {
-                self.end_something(rank) || self.begin_something(rank)
-            } else {
-                self.begin_all(rank) | self.end_something(rank)
+            let changed = match ends {
+                Ends::First => self.end_something(rank) || self.begin_something(rank),
+                Ends::Between => self.begin_all(rank) | self.end_something(rank),
+                Ends::Last => self.begin_something(rank) || self.end_something(rank),
             };
             if !changed {
                 return std::mem::take(&mut self.changes);
@@ -125,7 +135,7 @@ impl Reference {
                 let what = match &self.nodes[at].seen.waits {
                     Some(Waits::Signal(name)) if !own => format!("the signal `{name}` did not come in time"),
                     Some(Waits::Approval) if !own => "nobody approved it in time".to_owned(),
-                    _ => "it did not end before its deadline".to_owned(),
+                    _ => "the deadline passed before the task was done".to_owned(),
                 };
                 self.end(at, End::Failed(TaskError::new(Category::Timeout, what).permanent()));
             }
