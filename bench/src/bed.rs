@@ -14,7 +14,7 @@ use kapelle::{
     core::{Name, TenantId, task::StateKind},
     engine::{Command, NewPayload, SubmitTask},
     serde_json::{Value, json},
-    store::{Page, TaskFilter},
+    store::{GateKind, Page, TaskFilter},
 };
 use tokio::sync::Notify;
 
@@ -66,7 +66,7 @@ impl Bed {
     /// Over that folder as it is.
     pub async fn open(folder: &Path, slots: u32) -> anyhow::Result<Bed> {
         let mut config = Config::default();
-        config.queues.insert("default".to_owned(), QueueConfig { slots });
+        config.queues.insert("default".to_owned(), QueueConfig::of(slots));
         let environment = |_: &str| None;
         let kapelle = Kapelle::builder(folder).config(config).environment(environment).open().await?;
         let ended = Arc::new(Ended::default());
@@ -166,7 +166,13 @@ impl Bed {
 
     /// Pauses the queue, or lets it go on.
     pub async fn pause(&self, paused: bool) -> anyhow::Result<()> {
-        let command = Command::LimitQueue { queue: Name::new("default"), slots: None, paused: Some(paused) };
+        let command = Command::Pause {
+            tenant: TenantId::DEFAULT,
+            kind: GateKind::Queue,
+            name: Name::new("default"),
+            paused,
+            reason: "measured".into(),
+        };
         self.kapelle.engine().ask(command).await?;
         Ok(())
     }

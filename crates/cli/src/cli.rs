@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approvals, completions, config, doctor, init, logs, man, resume, run, runs, status, submit, tasks, version,
-    workers, workflows,
+    approvals, completions, config, dead, doctor, init, logs, man, queues, resume, run, runs, status, submit, tasks,
+    version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -63,9 +63,13 @@ pub enum Verb {
     Approvals(approvals::Args),
     /// List, show, cancel and retry tasks
     Tasks(tasks::Args),
+    /// Tasks that were given up: list, show, retry and discard them
+    Dead(dead::Args),
+    /// List, pause and resume queues
+    Queues(queues::Args),
     /// What happened to a run or task, line by line
     Logs(logs::Args),
-    /// List, show and try workers
+    /// List, show, try, pause and resume workers
     Workers(workers::Args),
     /// List, show, check and draw workflows
     Workflows(workflows::Args),

@@ -299,6 +299,10 @@ impl StepView {
                 view.error = Some(Arc::clone(error));
                 view.reason = Some(format!("again at {}", shown::time(*at)));
             }
+            TaskState::Discarded { error, reason, .. } => {
+                view.error = Some(Arc::clone(error));
+                view.reason = Some(format!("discarded: {reason}"));
+            }
             TaskState::Scheduled { at } => view.reason = Some(format!("not before {}", shown::time(*at))),
             TaskState::Held { reason, .. } => view.reason = Some(HoldReason::as_str(*reason).to_owned()),
             TaskState::Parked { needs, .. } => view.reason = Some(format!("the next call may cost {needs}")),
@@ -322,6 +326,7 @@ impl StepView {
             "duration_ms": self.duration.map(|span| span.0),
             "provider": self.provenance.provider,
             "model": self.provenance.model,
+            "cached": self.provenance.cached,
             "degraded": self.provenance.degraded.is_some(),
             "degraded_reason": self.provenance.degraded,
             "cost_nanousd": self.provenance.cost.0,
@@ -334,6 +339,9 @@ impl StepView {
     pub fn note(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
+        if self.provenance.cached {
+            parts.push("an earlier answer".to_owned());
+        }
         if self.provenance.truncated {
             parts.push("the input was cut".to_owned());
         }

@@ -113,7 +113,9 @@ impl From<EngineError> for Failure {
             EngineError::UnknownWorker { .. } | EngineError::NoSuchTask(_) | EngineError::NoSuchRun(_) => {
                 Code::NotFound
             }
-            EngineError::Task(_) | EngineError::Run(_) | EngineError::KeyReused(_) => Code::Conflict,
+            EngineError::Task(_) | EngineError::Run(_) | EngineError::KeyReused(_) | EngineError::Busy(_) => {
+                Code::Conflict
+            }
             EngineError::Unsupported(_) | EngineError::InvalidInput(_) => Code::Usage,
             EngineError::Store(error) => store_code(error),
             EngineError::Stopped => Code::Unavailable,

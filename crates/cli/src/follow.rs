@@ -1,6 +1,10 @@
 //! Waiting for runs while showing them, until they end or somebody asks this process to end.
 
-use kapelle::{Kapelle, RunId, core::TenantId, engine::Event};
+use kapelle::{
+    Kapelle, RunId,
+    core::{TenantId, task::WaitFor},
+    engine::{Event, EventKind},
+};
 use tokio::sync::broadcast::Receiver;
 
 use crate::{
@@ -52,7 +56,10 @@ impl<'a> Follow<'a> {
             tokio::select! {
                 biased;
                 code = self.signals.next() => break Some(code),
-                Some(event) = progress::next(&mut self.events) => self.shown.iter().for_each(|one| one.event(&event)),
+                Some(event) = progress::next(&mut self.events) => {
+                    self.shown.iter().for_each(|one| one.event(&event));
+                    self.waits(&event);
+                }
                 ended = &mut done => {
                     ended?;
                     break None;
@@ -82,6 +89,25 @@ impl<'a> Follow<'a> {
             self.shown.iter().for_each(|one| one.event(&event));
         }
         asked.map_or(End::Ended, End::Drained)
+    }
+
+    /// Tells what a step waits for that somebody has to give.
+    fn waits(&self, event: &Event) {
+        let EventKind::StepWaiting { task, wait } = &event.kind else { return };
+        let step = event.step.as_deref().unwrap_or("a step");
+        let run = event.run;
+        let other = "from another terminal once this process has ended (Ctrl-C)";
+        match wait {
+            WaitFor::Approval { .. } => {
+                self.say(&format!("{step} waits for an approval: `kapelle approvals approve {task}`, {other}"));
+            }
+            WaitFor::Signal { name, .. } => {
+                self.say(&format!("{step} waits for a signal: `kapelle runs signal {run} {name}`, {other}"));
+            }
+            WaitFor::Timer { until } => self.say(&format!("{step} waits until {}", crate::shown::time(*until))),
+            WaitFor::Run(child) => self.say(&format!("{step} waits for {child}")),
+            WaitFor::Scope(_) => {}
+        }
     }
 
     fn say(&self, text: &str) {

@@ -66,6 +66,7 @@ impl Progress {
         let Some(step) = event.step.as_deref() else { return };
         match &event.kind {
             EventKind::StepReady { .. } => self.draw(step, "waiting for a slot", false),
+            EventKind::StepWaiting { .. } => self.draw(step, "waiting", false),
             EventKind::AttemptStarted { attempt, .. } => {
                 let text = if *attempt > 1 { format!("running, attempt {attempt}") } else { "running".to_owned() };
                 if *attempt > 1 && self.drawn.is_none() {

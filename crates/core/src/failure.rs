@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::DurationMs;
+use crate::{money::Money, time::DurationMs};
 
 /// The kinds of failure, as users list them under `retry.on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +114,13 @@ pub struct TaskError {
     /// How long the other side asked us to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<DurationMs>,
+    /// What the attempt had spent on model calls before it failed.
+    #[serde(default, rename = "cost_nanousd", skip_serializing_if = "is_nothing")]
+    pub cost: Money,
+}
+
+fn is_nothing(cost: &Money) -> bool {
+    *cost == Money::ZERO
 }
 
 /// Messages are kept to this many bytes, so that an error page in an answer cannot fill the store.
@@ -129,7 +136,7 @@ impl TaskError {
             message.truncate(cut);
             message.push('…');
         }
-        TaskError { category, message, retryable: category.retryable(), retry_after: None }
+        TaskError { category, message, retryable: category.retryable(), retry_after: None, cost: Money::ZERO }
     }
 
     /// The same error, not to be tried again.
@@ -143,6 +150,13 @@ impl TaskError {
     #[must_use]
     pub fn after(mut self, wait: DurationMs) -> TaskError {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same error with what its attempt had spent, so that a failure is not free in the books.
+    #[must_use]
+    pub fn costing(mut self, cost: Money) -> TaskError {
+        self.cost = cost;
         self
     }
 }

@@ -3,18 +3,22 @@
 //! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
 //! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
 
+pub mod balance;
 pub mod budget;
+pub mod cache;
 pub mod definition;
 pub mod expr;
 pub mod failure;
 pub mod id;
 pub mod limit;
+pub mod middleware;
 pub mod money;
 pub mod mutant;
 pub mod name;
 pub mod payload;
 pub mod retry;
 pub mod run;
+pub mod share;
 pub mod task;
 pub mod time;
 pub mod worker;

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    id::TaskId,
+    mutant::{Mutant, planted},
+};
+
 /// A concurrency limit and how much of it is taken. The taken count follows from the running tasks, so it is counted
 /// again at a start and never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +62,76 @@ impl Limit {
     }
 }
 
+/// What is done with a task when as many of its key are running as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It waits until one of them has ended.
+    #[default]
+    Queue,
+    /// The newest wins: the oldest of them is cancelled to make room.
+    CancelRunning,
+    /// It is refused.
+    Reject,
+}
+
+impl WhenFull {
+    /// Every rule.
+    pub const ALL: [WhenFull; 3] = [WhenFull::Queue, WhenFull::CancelRunning, WhenFull::Reject];
+
+    /// The word used in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WhenFull::Queue => "queue",
+            WhenFull::CancelRunning => "cancel_running",
+            WhenFull::Reject => "reject",
+        }
+    }
+}
+
+/// How many tasks of one key may run at once, here and on worker hosts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLimit {
+    /// That many.
+    pub limit: u32,
+    /// What is done with one more.
+    #[serde(default)]
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a task that could start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It starts.
+    Start,
+    /// It waits.
+    Wait,
+    /// It is refused.
+    Reject,
+    /// It starts once this one, the oldest that runs, is cancelled.
+    Replace(TaskId),
+    /// It is cancelled itself: newer ones are running.
+    Superseded,
+}
+
+impl KeyLimit {
+    /// What becomes of a task while these of its key run, oldest first.
+    #[must_use]
+    pub fn admit(&self, task: TaskId, running: impl ExactSizeIterator<Item = TaskId>) -> Admission {
+        if running.len() < self.limit as usize || planted(Mutant::KeyLimitIgnored) {
+            return Admission::Start;
+        }
+        match (self.when_full, running.min()) {
+            (WhenFull::Queue, _) | (WhenFull::CancelRunning, None) => Admission::Wait,
+            (WhenFull::Reject, _) => Admission::Reject,
+            (WhenFull::CancelRunning, Some(oldest)) if oldest < task => Admission::Replace(oldest),
+            (WhenFull::CancelRunning, Some(_)) => Admission::Superseded,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +149,29 @@ mod tests {
                     _ => limit.paused = false,
                 }
                 prop_assert!(limit.taken <= limit.slots);
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order, no more run than may, and with `cancel_running` the newest of them do.
+        #[test]
+        fn no_key_runs_more_often_than_it_may(limit in 1u32..4, rule in 0usize..3, moves in prop::collection::vec((0i64..50, any::<bool>()), 0..200)) {
+            let rule = KeyLimit { limit, when_full: WhenFull::ALL[rule] };
+            let mut running = std::collections::BTreeSet::new();
+            for (task, ends) in moves.into_iter().map(|(id, ends)| (TaskId(id), ends)) {
+                if ends { running.remove(&task); continue; }
+                if running.contains(&task) { continue; }
+                match rule.admit(task, running.iter().copied()) {
+                    Admission::Start => { running.insert(task); }
+                    Admission::Replace(oldest) => {
+                        prop_assert!(oldest < task && running.remove(&oldest));
+                        running.insert(task);
+                    }
+                    Admission::Superseded => prop_assert!(running.iter().all(|other| *other > task)),
+                    Admission::Wait | Admission::Reject => prop_assert!(running.len() == limit as usize),
+                }
+                prop_assert!(running.len() <= limit as usize);
             }
         }
     }

@@ -41,11 +41,14 @@ pub enum Mutant {
     BranchSwapped,
     ItemsUnordered,
     SignalLost,
+    KeyLimitIgnored,
+    KeyNotLifted,
+    PauseForgotten,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 35] = [
+    pub const ALL: [Mutant; 38] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -81,6 +84,9 @@ impl Mutant {
         Mutant::BranchSwapped,
         Mutant::ItemsUnordered,
         Mutant::SignalLost,
+        Mutant::KeyLimitIgnored,
+        Mutant::KeyNotLifted,
+        Mutant::PauseForgotten,
     ];
 }
 

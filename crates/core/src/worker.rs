@@ -13,7 +13,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{failure::TaskError, money::Money, name::Name, retry::RetryPolicy, time::DurationMs};
+use crate::{
+    cache::CacheRule, failure::TaskError, limit::KeyLimit, money::Money, name::Name, retry::RetryPolicy,
+    time::DurationMs,
+};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -56,6 +59,15 @@ pub struct WorkerSpec {
     /// The most that one task may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
+    /// How many of its tasks with the same key may run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_key: Option<KeyLimit>,
+    /// Whether an earlier answer to the same input is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheRule>,
+    /// What its definition says besides, as a hash: an answer is kept for one version of a worker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
 impl WorkerSpec {
@@ -73,6 +85,9 @@ impl WorkerSpec {
             timeout: None,
             retry: None,
             max_cost: None,
+            per_key: None,
+            cache: None,
+            version: String::new(),
         }
     }
 }
@@ -186,6 +201,9 @@ pub struct Provenance {
     /// The answer of a declared stand-in, not of the worker itself.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stand_in: bool,
+    /// The answer that the same worker gave to the same input before; nothing was run and nothing paid for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cached: bool,
     /// The input was cut to fit the worker's limit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,

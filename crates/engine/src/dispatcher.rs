@@ -11,8 +11,9 @@ use std::{
 
 use kapelle_core::{
     Category, Payload, TaskError, TaskId,
+    middleware::{Call, Metadata, Middleware, Next},
     task::Report,
-    worker::{CancelFlag, FileSource, Output, TaskContext, Worker},
+    worker::{CancelFlag, FileSource, Output, TaskContext, WorkerSpec},
 };
 use kapelle_store::Reader;
 use tokio::{runtime::Handle, task::AbortHandle};
@@ -36,6 +37,8 @@ pub(crate) struct Dispatcher {
     pub(crate) spill: Spill,
     pub(crate) inbox: Inbox,
     pub(crate) running: Arc<Running>,
+    /// What is done around every attempt, outermost first.
+    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
 }
 
 /// The attempts under way.
@@ -104,17 +107,21 @@ impl Dispatcher {
             files: Arc::clone(&self.files),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
-        let running = Arc::clone(&self.running);
+        let (running, layers) = (Arc::clone(&self.running), Arc::clone(&self.layers));
         running.lock().insert(dispatch.task, Attempt { epoch: report.epoch, flag, abort: None });
         let task = dispatch.task;
-        let attempt = async move {
-            let reported = match perform(worker.as_ref(), &context, &dispatch, reader.as_ref()).await {
-                Ok(output) => succeed(output, &spill),
-                Err(error) => Reported::Fail { error },
+        let attempt =
+            async move {
+                let reported =
+                    match perform(Next::new(&layers, worker.as_ref()), worker.spec(), &context, &dispatch, &*reader)
+                        .await
+                    {
+                        Ok(output) => succeed(output, &spill),
+                        Err(error) => Reported::Fail { error },
+                    };
+                running.ended(report.task, report.epoch);
+                inbox.send(Command::Report { report, reported });
             };
-            running.ended(report.task, report.epoch);
-            inbox.send(Command::Report { report, reported });
-        };
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {
             attempt.abort = Some(abort);
@@ -122,9 +129,10 @@ impl Dispatcher {
     }
 }
 
-/// One attempt: the input read, the worker run within its time, its panics caught.
+/// One attempt: the input read, the layers and the worker run within its time, their panics caught.
 async fn perform(
-    worker: &dyn Worker,
+    next: Next<'_>,
+    spec: &WorkerSpec,
     context: &TaskContext,
     dispatch: &Dispatch,
     reader: &dyn Reader,
@@ -140,7 +148,11 @@ async fn perform(
     };
     let input = input.map_err(|error| internal(format!("the stored input is not JSON: {error}")).permanent())?;
     let limit = Duration::from_millis(dispatch.timeout.0);
-    match tokio::time::timeout(limit, unpanicked(worker.execute(context, input))).await {
+    let metadata = Metadata::default();
+    let call = Call { context, spec, metadata: &metadata };
+    // Begun inside, so that a panic before the first wait is caught too.
+    let attempt = unpanicked(async move { next.run(call, input).await });
+    match tokio::time::timeout(limit, attempt).await {
         Ok(Ok(result)) => result,
         Ok(Err(message)) => Err(TaskError::new(Category::Crashed, format!("the worker panicked: {message}"))),
         Err(_) => {

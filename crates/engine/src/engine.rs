@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc::channel};
 
 use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId,
+    middleware::Middleware,
     task::{Task, TaskState},
     worker::FileSource,
 };
@@ -41,6 +42,8 @@ pub struct Parts {
     pub spill: Spill,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What is done around every attempt, outermost first.
+    pub layers: Vec<Arc<dyn Middleware>>,
 }
 
 /// A running engine. Cloning it gives another handle; [`Engine::stop`] ends it for all.
@@ -66,7 +69,7 @@ impl Engine {
     /// # Errors
     /// When the store fails, or a thread cannot be started.
     pub fn start(parts: Parts, options: Options) -> Result<Engine, EngineError> {
-        let Parts { store, reader, registry, files, spill, clock } = parts;
+        let Parts { store, reader, registry, files, spill, clock, layers } = parts;
         let (sender, receiver) = channel();
         let inbox = Inbox(sender);
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
@@ -89,6 +92,7 @@ impl Engine {
             spill: Arc::clone(&spill),
             inbox: inbox.clone(),
             running: Arc::new(Running::default()),
+            layers: layers.into(),
         };
         let runner = Runner {
             turns,

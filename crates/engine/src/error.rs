@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{RunId, TaskId, run::RunRejection, task::Rejection};
+use kapelle_core::{RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
 use kapelle_store::StoreError;
 
 /// Why the engine refused or failed.
@@ -17,6 +17,9 @@ pub enum EngineError {
     /// The idempotency key was used for something else.
     #[error("the idempotency key `{0}` was already used with another body: use a new key for a new request")]
     KeyReused(String),
+    /// As many tasks of the key run as may, and the rule is to refuse more.
+    #[error("{}", .0.message)]
+    Busy(Box<TaskError>),
     /// Nobody has registered a worker of that name.
     #[error("no worker is called `{name}`{hint}")]
     UnknownWorker {

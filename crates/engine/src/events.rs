@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{
     RunId, TaskId, Timestamp,
     run::{RunEvent, ScopeId, Slot, StatusKind},
-    task::{Lease, Task, TaskState},
+    task::{Lease, Task, TaskState, WaitFor},
 };
 
 use crate::turn::{Effect, Turns};
@@ -32,6 +32,13 @@ pub enum EventKind {
     StepReady {
         /// The task.
         task: TaskId,
+    },
+    /// A step waits for something other than a worker or the steps inside of it.
+    StepWaiting {
+        /// The row that waits.
+        task: TaskId,
+        /// For what.
+        wait: WaitFor,
     },
     /// An attempt has begun.
     AttemptStarted {
@@ -99,6 +106,14 @@ impl Turns {
         };
         let step = place.and_then(|(scope, slot)| self.step_path(run, scope, slot));
         self.notify(run, step, kind);
+    }
+
+    pub(crate) fn notify_waiting(&mut self, task: &Task, wait: &WaitFor) {
+        let Some(origin) = &task.origin else { return };
+        if self.watched() && !matches!(wait, WaitFor::Scope(_)) {
+            let kind = EventKind::StepWaiting { task: task.id, wait: wait.clone() };
+            self.notify(origin.run, Some(origin.path.to_string()), kind);
+        }
     }
 
     pub(crate) fn notify_claimed(&mut self, task: &Task, lease: &Lease) {

@@ -14,6 +14,7 @@ mod events;
 mod id_map;
 mod options;
 mod pruner;
+pub mod question;
 mod random;
 mod registry;
 mod runner;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Name, task::Ageing};
+use kapelle_core::{DurationMs, Name, limit::KeyLimit, task::Ageing};
 
 /// How an engine is set up. The defaults are those of `kapelle.yaml`.
 #[derive(Debug, Clone)]
@@ -34,6 +34,16 @@ pub struct Options {
 pub struct QueueOptions {
     /// How many of its tasks run at once in this process.
     pub slots: u32,
+    /// How many of its tasks with the same key may run at once, here and on worker hosts together.
+    pub per_key: Option<KeyLimit>,
+}
+
+impl QueueOptions {
+    /// A queue with that many slots.
+    #[must_use]
+    pub fn of(slots: u32) -> QueueOptions {
+        QueueOptions { slots, per_key: None }
+    }
 }
 
 const DAY: u64 = 86_400_000;
@@ -42,7 +52,7 @@ impl Default for Options {
     fn default() -> Options {
         let queues = [("default", 8), ("openai", 8), ("ml", 1)];
         Options {
-            queues: queues.into_iter().map(|(name, slots)| (Name::new(name), QueueOptions { slots })).collect(),
+            queues: queues.into_iter().map(|(name, slots)| (Name::new(name), QueueOptions::of(slots))).collect(),
             other_slots: 8,
             ageing: Ageing::default(),
             default_timeout: DurationMs(300_000),

@@ -53,6 +53,13 @@ impl Registry {
         workers.get(name).map(|entry| Arc::clone(&entry.worker))
     }
 
+    /// What is known of the worker of that name.
+    #[must_use]
+    pub fn spec(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.get(name).map(|entry| Arc::clone(&entry.spec))
+    }
+
     /// What is known of every worker, by name.
     #[must_use]
     pub fn specs(&self) -> Vec<Arc<WorkerSpec>> {
@@ -120,7 +127,6 @@ impl Directory for Registry {
     }
 
     fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
-        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.get(name).map(|entry| Arc::clone(&entry.spec))
+        self.spec(name)
     }
 }

@@ -60,10 +60,16 @@ pub enum Finish {
 /// Tokens of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Tokens sent.
+    /// Tokens sent, those of the prompt cache among them.
     pub input: u64,
-    /// Tokens received.
+    /// Tokens received, those of thinking among them.
     pub output: u64,
+    /// Of the input, what the provider read from its prompt cache.
+    pub cached: u64,
+    /// Of the input, what the provider wrote into its prompt cache.
+    pub cache_write: u64,
+    /// Of the output, what the model thought before it answered.
+    pub reasoning: u64,
 }
 
 /// A link that did not answer, and why.

@@ -1,11 +1,11 @@
 //! Providers, aliases and prices as they stand in `kapelle.yaml`, and the checks on them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use kapelle_core::Money;
 use serde::{Deserialize, Serialize};
 
-use crate::price::Price;
+use crate::{price::Price, wire::Feature};
 
 /// Where the provider named `openai` is when nothing else is said.
 pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
@@ -34,8 +34,20 @@ pub struct GatewayConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The OpenAI chat completions format, which most servers speak.
+    /// OpenAI, or another address that speaks its format.
     Openai,
+    /// Azure OpenAI and Foundry (`resource` or `base_url`); models are deployments.
+    Azure,
+    /// AWS Bedrock with a Bedrock API key (`region` or `base_url`).
+    Bedrock,
+    /// The Gemini API.
+    Gemini,
+    /// Vertex AI (`project` and `location`, or `base_url`).
+    Vertex,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Any server that speaks the format of OpenAI (`base_url`).
+    Compatible,
     /// The classical methods that come with Kapelle.
     Offline,
 }
@@ -52,9 +64,71 @@ pub struct Provider {
     /// The environment variable that overrides the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url_env: Option<String>,
-    /// The environment variable that holds the key; without it the provider needs no key.
+    /// The environment variable that holds the key. Without it `openai` and `compatible` need no key, and the others
+    /// take the variable that their own tools use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
+    /// A file that holds the key and may be renewed at any time; it is read for each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// The resource of `azure`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// The region of `bedrock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The project of `vertex`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The location of `vertex`; `global` when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// What the server can or cannot do, over what its kind says: `{ responses: false }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub supports: BTreeMap<Feature, bool>,
+    /// How much the provider may be asked in a minute; what its answers say is learned besides.
+    #[serde(default, skip_serializing_if = "RateLimits::is_open")]
+    pub limits: RateLimits,
+}
+
+/// Limits of a provider that all workers share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    /// Requests in any minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Tokens in any minute, sent and received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+}
+
+impl RateLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self == RateLimits::default()
+    }
+}
+
+impl Provider {
+    /// A provider of that kind about which nothing else is said.
+    #[must_use]
+    pub fn of(kind: Kind) -> Provider {
+        Provider {
+            kind,
+            base_url: None,
+            base_url_env: None,
+            api_key_env: None,
+            api_key_file: None,
+            resource: None,
+            region: None,
+            project: None,
+            location: None,
+            supports: BTreeMap::new(),
+            limits: RateLimits::default(),
+        }
+    }
 }
 
 /// A name for models in order of preference.
@@ -66,6 +140,9 @@ pub struct Alias {
     /// The longest answer when the caller names no limit.
     #[serde(default = "default_output_tokens")]
     pub max_output_tokens: u32,
+    /// How often each link comes first, in the order of the chain: `[3, 1]`. Empty: the first link always does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<u32>,
 }
 
 /// Dollars for a million tokens, as providers list them.
@@ -76,6 +153,9 @@ pub struct PricePerMillion {
     pub input: String,
     /// For tokens received.
     pub output: String,
+    /// For tokens read from the provider's prompt cache; the price of the input when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<String>,
 }
 
 fn default_output_tokens() -> u32 {
@@ -85,18 +165,17 @@ fn default_output_tokens() -> u32 {
 impl Default for GatewayConfig {
     fn default() -> GatewayConfig {
         let openai = Provider {
-            kind: Kind::Openai,
-            base_url: None,
             base_url_env: Some("OPENAI_BASE_URL".to_owned()),
             api_key_env: Some("OPENAI_API_KEY".to_owned()),
+            ..Provider::of(Kind::Openai)
         };
-        let offline = Provider { kind: Kind::Offline, base_url: None, base_url_env: None, api_key_env: None };
+        let offline = Provider::of(Kind::Offline);
         let chain = vec![format!("openai/{DEFAULT_MODEL}"), "offline".to_owned()];
         GatewayConfig {
             providers: BTreeMap::from([("openai".to_owned(), openai), ("offline".to_owned(), offline)]),
             models: BTreeMap::from([(
                 DEFAULT_ALIAS.to_owned(),
-                Alias { chain, max_output_tokens: default_output_tokens() },
+                Alias { chain, max_output_tokens: default_output_tokens(), weights: Vec::new() },
             )]),
             prices: BTreeMap::new(),
             fallback: true,
@@ -139,6 +218,7 @@ impl GatewayConfig {
                 return Err(ConfigError::at(format!("models.{alias}.chain"), message));
             }
             let mut links = Vec::with_capacity(entry.chain.len());
+            check_weights(alias, entry)?;
             for (at, text) in entry.chain.iter().enumerate() {
                 let instead = model.filter(|_| alias == DEFAULT_ALIAS);
                 links.push(
@@ -159,8 +239,8 @@ impl GatewayConfig {
         match (provider.kind, model) {
             (Kind::Offline, "") => Ok(Link::Offline { provider: name.to_owned() }),
             (Kind::Offline, _) => Err(format!("`{name}` has no models: write `{name}` alone")),
-            (Kind::Openai, "") => Err(format!("name a model too: `{name}/{DEFAULT_MODEL}`")),
-            (Kind::Openai, model) => {
+            (_, "") => Err(format!("name a model too: `{name}/{DEFAULT_MODEL}`")),
+            (_, model) => {
                 // The override is meant for the provider's own models, not for a second server in the chain.
                 let model = instead.filter(|_| name == "openai").unwrap_or(model);
                 Ok(Link::Model { provider: name.to_owned(), model: model.to_owned() })
@@ -181,11 +261,30 @@ impl GatewayConfig {
                 }
                 Ok(money.0 / 1_000_000)
             };
-            let price = Price { input: read("input", &price.input)?, output: read("output", &price.output)? };
-            prices.insert(model.clone(), price);
+            let (input, output) = (read("input", &price.input)?, read("output", &price.output)?);
+            let cached = match &price.cached_input {
+                Some(text) => read("cached_input", text)?,
+                None => input,
+            };
+            // Who writes into a cache pays up to a quarter more, or twice as much for an hour; the dearer is taken.
+            prices.insert(model.clone(), Price { input, output, cached, cache_write: input.saturating_mul(2) });
         }
         Ok(prices)
     }
+}
+
+fn check_weights(alias: &str, entry: &Alias) -> Result<(), ConfigError> {
+    let fault = |message: String| Err(ConfigError::at(format!("models.{alias}.weights"), message));
+    if entry.weights.is_empty() {
+        return Ok(());
+    }
+    if entry.weights.len() != entry.chain.len() {
+        return fault(format!("{} links need {} weights, such as [3, 1]", entry.chain.len(), entry.chain.len()));
+    }
+    if entry.weights.iter().all(|&weight| weight == 0) {
+        return fault("at least one weight must not be 0".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -226,11 +325,22 @@ mod tests {
     #[test]
     fn prices_are_read_per_million() {
         let mut config = GatewayConfig::default();
-        let price = |input: &str| PricePerMillion { input: input.to_owned(), output: "$0.60".to_owned() };
+        let price =
+            |input: &str| PricePerMillion { input: input.to_owned(), output: "$0.60".to_owned(), cached_input: None };
         config.prices.insert("openai/mine".to_owned(), price("$0.15"));
-        assert_eq!(config.own_prices().unwrap()["openai/mine"], Price { input: 150, output: 600 });
+        let want = Price { input: 150, output: 600, cached: 150, cache_write: 300 };
+        assert_eq!(config.own_prices().unwrap()["openai/mine"], want);
         config.prices.insert("openai/mine".to_owned(), price("cheap"));
         assert!(config.own_prices().unwrap_err().to_string().starts_with("prices.openai/mine.input: `cheap`"));
+    }
+
+    #[test]
+    fn weights_are_as_many_as_links() {
+        let mut config = chain(&["openai/a", "openai/b"]);
+        for (weights, fine) in [(vec![3, 1], true), (vec![], true), (vec![1], false), (vec![0, 0], false)] {
+            config.models.get_mut("fast").unwrap().weights = weights;
+            assert_eq!(config.links(None).is_ok(), fine);
+        }
     }
 
     #[test]

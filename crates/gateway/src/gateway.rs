@@ -1,21 +1,28 @@
-//! The walk over an alias's chain: ask, record, fall back, meter.
+//! The gateway as a prompt worker uses it: an alias, a request, one whole answer.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use kapelle_core::{Category, Money, TaskError};
-
-use crate::{
-    answer::{Answer, Hop, Route},
-    config::{ConfigError, GatewayConfig, Kind, Link, MODEL_VARIABLE},
-    error::GatewayError,
-    price::{Price, Prices},
-    providers::{Fault, FaultKind, openai::Openai},
-    request::ChatRequest,
-    status::{AliasStatus, LinkState, LinkStatus},
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-/// Fewer tokens than this are no answer: the call is refused instead of bought.
-const SMALLEST_ANSWER: u64 = 256;
+use kapelle_core::{Category, DurationMs, Money, TaskError};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::{
+    answer::{Answer, Finish, Hop, Route},
+    clock::Clock,
+    config::{ConfigError, GatewayConfig, Link},
+    error::GatewayError,
+    health::Clinic,
+    providers::{Fault, FaultKind, format::estimated},
+    request::ChatRequest,
+    routes::Routes,
+    status::{AliasStatus, LinkState, LinkStatus},
+    walk::{Answered, End, Errand, Opened},
+    wire::{ModelCall, Operation},
+};
 
 /// What one call may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,17 +43,34 @@ impl Default for Limits {
     }
 }
 
-struct Chain {
-    links: Vec<Link>,
-    max_output_tokens: u32,
-}
-
 /// The way to every model provider.
 pub struct Gateway {
-    chains: BTreeMap<String, Chain>,
-    providers: BTreeMap<String, Openai>,
-    prices: Prices,
-    fallback: bool,
+    routes: RwLock<Arc<Routes>>,
+    pub(crate) clinic: Clinic,
+    pub(crate) clock: Clock,
+}
+
+/// A chat completion, as far as a worker needs it.
+#[derive(Deserialize)]
+struct Completion {
+    #[serde(default)]
+    model: Option<String>,
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Said,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
 }
 
 impl Gateway {
@@ -55,20 +79,35 @@ impl Gateway {
     /// # Errors
     /// [`ConfigError`] that names the key: an unknown provider, an address that is none, a price that is none.
     pub fn new(config: &GatewayConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Gateway, ConfigError> {
-        let model = env(MODEL_VARIABLE).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let mut chains = BTreeMap::new();
-        for (alias, links) in config.links(model.as_deref())? {
-            let max_output_tokens = config.models.get(&alias).map_or(4_096, |entry| entry.max_output_tokens);
-            chains.insert(alias, Chain { links, max_output_tokens });
-        }
-        let mut providers = BTreeMap::new();
-        for (name, provider) in &config.providers {
-            if provider.kind == Kind::Openai {
-                providers.insert(name.clone(), Openai::new(name, provider, env)?);
-            }
-        }
-        let prices = Prices::with(config.own_prices()?);
-        Ok(Gateway { chains, providers, prices, fallback: config.fallback })
+        Gateway::with_clock(config, env, Clock::default())
+    }
+
+    /// The same with a clock that somebody else moves.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_clock(
+        config: &GatewayConfig,
+        env: &dyn Fn(&str) -> Option<String>,
+        clock: Clock,
+    ) -> Result<Gateway, ConfigError> {
+        let routes = Routes::new(config, env, &clock, None)?;
+        Ok(Gateway { routes: RwLock::new(Arc::new(routes)), clinic: Clinic::default(), clock })
+    }
+
+    /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
+    /// their connections, and what was learned of links and rates stays.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`]; the configuration before stays in force then.
+    pub fn reload(&self, config: &GatewayConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        let routes = Routes::new(config, env, &self.clock, Some(&self.routes()))?;
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+        Ok(())
+    }
+
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the models of the alias in order until one answers.
@@ -80,131 +119,154 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`] when no link may answer.
     pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
-        let chain = self.chains.get(alias).ok_or_else(|| self.no_such_alias(alias))?;
-        let fallback = self.fallback && !limits.no_fallback;
-        let asked = chain.links.iter().filter(|link| self.has_key(link)).count().max(1);
-        let each = limits.timeout / u32::try_from(asked).unwrap_or(u32::MAX);
-        let mut faults: Vec<Fault> = Vec::new();
-        for link in &chain.links {
-            match link {
-                Link::Offline { provider } => {
-                    if faults.iter().all(|fault| fault.may_end_offline(limits.last_attempt)) {
-                        let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
-                        let reason = Hop::reasons(&hops);
-                        return Ok(Route::Offline { provider: provider.clone(), reason, hops });
-                    }
-                    break;
-                }
-                Link::Model { provider, model } => {
-                    match self.ask((provider, model), chain.max_output_tokens, request, (limits, each)).await {
-                        Ok(answer) => return Ok(Route::Answer(after(answer, faults))),
-                        Err(fault) => faults.push(fault),
-                    }
-                }
-            }
-            if !fallback {
-                break;
-            }
-        }
-        Err(give_up(alias, faults))
-    }
-
-    async fn ask(
-        &self,
-        (name, model): (&str, &str),
-        max_output_tokens: u32,
-        request: &ChatRequest,
-        (limits, timeout): (&Limits, Duration),
-    ) -> Result<Answer, Fault> {
-        let link = format!("{name}/{model}");
-        let Some(provider) = self.providers.get(name) else {
-            return Err(Fault::unsent(&link, FaultKind::Request, Category::Internal, "the provider is gone"));
+        let routes = self.routes();
+        let chain = routes.chains.get(alias).ok_or_else(|| GatewayError::plain(routes.unknown(alias)))?;
+        let call = call_of(alias, request).map_err(GatewayError::plain)?;
+        let errand = Errand {
+            call: &call,
+            chain,
+            routes: &routes,
+            clinic: &self.clinic,
+            clock: &self.clock,
+            until: Instant::now() + limits.timeout,
+            fallback: routes.fallback && !limits.no_fallback,
+            last_attempt: limits.last_attempt,
+            max_cost: limits.max_cost,
+            known_price_only: false,
+            hold: false,
+            payer: None,
         };
-        if let Some(reason) = provider.key_missing() {
-            return Err(Fault::unsent(&link, FaultKind::Key, Category::ModelRequired, &reason));
-        }
-        let (price, price_known) = self.prices.find(name, model);
-        let mut body = request.clone();
-        let wanted = request.max_tokens.unwrap_or(max_output_tokens);
-        body.max_tokens = Some(affordable(&link, price, request.input_tokens(), wanted, limits.max_cost)?);
-        let reply = provider.chat(model, &body, timeout).await?;
-        let cost = price.of(reply.usage.input, reply.usage.output);
-        Ok(Answer {
-            content: reply.content,
-            finish: reply.finish,
-            provider: name.to_owned(),
-            model: reply.model,
-            usage: reply.usage,
-            cost,
-            price_known,
-            calls: 1,
-            degraded: None,
-            hops: Vec::new(),
-        })
-    }
-
-    fn has_key(&self, link: &Link) -> bool {
-        match link {
-            Link::Model { provider, .. } => self.providers.get(provider).is_some_and(|p| p.key_missing().is_none()),
-            Link::Offline { .. } => false,
+        match errand.run().await {
+            Ok(End::Offline(provider, faults)) => {
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                Ok(Route::Offline { provider, reason: Hop::reasons(&hops), hops })
+            }
+            Ok(End::Open(mut opened, mut faults)) => match answer_of(&mut opened, &call) {
+                Ok(answer) => Ok(Route::Answer(after(answer, faults))),
+                Err(fault) => {
+                    faults.push(fault);
+                    Err(give_up(alias, faults))
+                }
+            },
+            Err(faults) => Err(give_up(alias, faults)),
         }
     }
 
-    fn no_such_alias(&self, alias: &str) -> GatewayError {
-        let known: Vec<&str> = self.chains.keys().map(String::as_str).collect();
-        let message = format!("there is no model alias `{alias}`; there are: {}", known.join(", "));
-        GatewayError::plain(TaskError::new(Category::ModelRequired, message))
+    /// How long a call to that alias would have to wait for the rates of its providers now: nothing is sent or taken.
+    /// A scheduler asks before it gives a slot to a task, so that the wait is spent in the queue. `tokens` is what the
+    /// call is expected to send and receive. Zero when some link would take it at once, or when no link has a rate.
+    #[must_use]
+    pub fn rate_wait(&self, alias: &str, tokens: u64) -> DurationMs {
+        let routes = self.routes();
+        let Ok(chain) = routes.find(alias) else { return DurationMs(0) };
+        let now_ms = self.clock.now_ms();
+        let waits = chain.links.iter().filter_map(|link| match link {
+            Link::Model { provider, model } if routes.has_key(link) => {
+                let rest = self.clinic.of(&format!("{provider}/{model}")).resting(now_ms);
+                let rate = routes.servers.get(provider)?.rate.waits(now_ms, tokens);
+                Some(rate.max(rest.unwrap_or(DurationMs(0))))
+            }
+            _ => None,
+        });
+        waits.min().unwrap_or(DurationMs(0))
     }
 
     /// Whether that alias exists.
     #[must_use]
     pub fn knows(&self, alias: &str) -> bool {
-        self.chains.contains_key(alias)
+        self.routes().chains.contains_key(alias)
     }
 
     /// What stands behind each alias now. Nothing is sent.
     #[must_use]
     pub fn status(&self) -> Vec<AliasStatus> {
-        let of = |(alias, chain): (&String, &Chain)| {
-            let links: Vec<LinkStatus> = chain.links.iter().map(|link| self.link_status(link)).collect();
+        let routes = self.routes();
+        let mut all = Vec::new();
+        for (alias, chain) in &routes.chains {
+            let links: Vec<LinkStatus> = chain.links.iter().map(|link| link_status(&routes, link)).collect();
             let live = links.iter().any(|link| link.state == LinkState::Ready);
             let reason = chain.links.first().and_then(|link| match link {
-                Link::Model { provider, .. } => self.providers.get(provider)?.trouble(),
+                Link::Model { provider, .. } => routes.servers.get(provider)?.trouble(),
                 Link::Offline { .. } => None,
             });
-            AliasStatus { alias: alias.clone(), live, reason, links }
-        };
-        self.chains.iter().map(of).collect()
+            all.push(AliasStatus { alias: alias.clone(), live, reason, links });
+        }
+        all
     }
+}
 
-    fn link_status(&self, link: &Link) -> LinkStatus {
-        match link {
-            Link::Offline { provider } => {
-                LinkStatus { link: provider.clone(), state: LinkState::Offline, price_known: true }
-            }
-            Link::Model { provider, model } => {
-                let state = self.providers.get(provider).map_or(LinkState::NoKey, Openai::state);
-                let price_known = self.prices.find(provider, model).1;
-                LinkStatus { link: format!("{provider}/{model}"), state, price_known }
-            }
+fn link_status(routes: &Routes, link: &Link) -> LinkStatus {
+    match link {
+        Link::Offline { provider } => {
+            LinkStatus { link: provider.clone(), state: LinkState::Offline, price_known: true }
+        }
+        Link::Model { provider, model } => {
+            let state = routes.servers.get(provider).map_or(LinkState::NoKey, |server| server.state());
+            let price_known = routes.prices.find(provider, model).1;
+            LinkStatus { link: format!("{provider}/{model}"), state, price_known }
         }
     }
 }
 
-/// The longest answer that the money buys.
-fn affordable(link: &str, price: Price, input: u64, wanted: u32, limit: Option<Money>) -> Result<u32, Fault> {
-    let Some(limit) = limit else { return Ok(wanted) };
-    let left = limit.0.saturating_sub(price.of(input, 0).0);
-    let buys = left.checked_div(price.output).unwrap_or(if limit >= price.of(input, 0) { u64::MAX } else { 0 });
-    if buys < SMALLEST_ANSWER.min(u64::from(wanted)) {
-        let message = format!(
-            "about {input} tokens of input and an answer cost up to {}, and the limit is {limit}: raise max_cost, \
-             shorten the input, or give the model's price under `prices`",
-            price.of(input, u64::from(wanted))
-        );
-        return Err(Fault::unsent(link, FaultKind::Request, Category::Budget, &message));
+fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, TaskError> {
+    let bytes = serde_json::to_vec(request).map_or(0, |text| text.len() as u64);
+    let mut fields: Map<String, Value> = match serde_json::to_value(request) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    fields.insert("model".to_owned(), Value::from(alias));
+    // A worker gets its answer whole.
+    fields.remove("stream");
+    ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
+}
+
+fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<Answer, Fault> {
+    let link = format!("{}/{}", opened.provider, opened.model);
+    let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
+    let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
+        return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
+    };
+    // A server that does not count is not free: its tokens are estimated.
+    let usage = match whole.usage {
+        Some(counted) if counted.input > 0 => counted,
+        _ => estimated(call, whole.text_tokens.max(1)),
+    };
+    let cost = opened.settle(&usage);
+    let completion: Completion = match serde_json::from_slice(&whole.body) {
+        Ok(completion) => completion,
+        Err(error) => {
+            let reason = format!("the answer is not a chat completion: {error}");
+            return fault(FaultKind::Passing, &opened.server.clean(&reason));
+        }
+    };
+    let Some(choice) = completion.choices.into_iter().next() else {
+        return fault(FaultKind::Passing, "the answer holds no choice");
+    };
+    if let Some(refusal) = choice.message.refusal.filter(|text| !text.is_empty()) {
+        return fault(FaultKind::Request, &format!("the model declined: {}", opened.server.clean(&refusal)));
     }
-    Ok(u32::try_from(buys).unwrap_or(u32::MAX).min(wanted))
+    let finish = match choice.finish_reason.as_deref() {
+        // Some servers leave the reason out of a whole answer.
+        Some("stop") | None => Finish::Stop,
+        Some("length") => Finish::Length,
+        Some("content_filter") => Finish::Filtered,
+        Some(_) => Finish::Other,
+    };
+    if finish == Finish::Filtered {
+        return fault(FaultKind::Request, "the provider's content filter held the answer back");
+    }
+    Ok(Answer {
+        content: choice.message.content.unwrap_or_default(),
+        finish,
+        provider: opened.provider.clone(),
+        model: completion.model.filter(|name| !name.is_empty()).unwrap_or_else(|| opened.model.clone()),
+        usage,
+        cost,
+        price_known: opened.price_known,
+        calls: 1,
+        degraded: None,
+        hops: Vec::new(),
+    })
 }
 
 /// The answer with what the links before it did.
@@ -216,7 +278,7 @@ fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
 }
 
 /// The error that helps most: one that passes by itself before one that does not.
-fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
+pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
     let chosen = faults.iter().find(|fault| fault.error.retryable).or_else(|| faults.first());
     let Some(chosen) = chosen else {
         return GatewayError::plain(TaskError::new(Category::ModelRequired, format!("`{alias}` has no model to ask")));
@@ -237,23 +299,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_cut_to_what_the_money_buys() {
-        let price = Price { input: 100, output: 1_000 };
-        let buys = |limit: u64| affordable("p/m", price, 1_000, 4_096, Some(Money(limit)));
-        assert_eq!(buys(10_000_000).unwrap(), 4_096);
-        assert_eq!(buys(1_100_000).unwrap(), 1_000);
-        let fault = buys(200_000).unwrap_err();
-        assert_eq!(fault.error.category, Category::Budget);
-        assert!(fault.error.message.contains("the limit is $0.0002"), "{}", fault.error.message);
-    }
-
-    #[test]
-    fn a_free_model_is_always_affordable() {
-        let free = Price { input: 0, output: 0 };
-        assert_eq!(affordable("p/m", free, 1_000, 4_096, Some(Money(0))).unwrap(), 4_096);
-    }
-
-    #[test]
     fn without_a_key_the_status_says_so() {
         let gateway = Gateway::new(&GatewayConfig::default(), &|_| None).unwrap();
         let status = gateway.status();
@@ -262,5 +307,14 @@ mod tests {
         assert_eq!(status[0].reason.as_deref(), Some("no OPENAI_API_KEY"));
         assert_eq!(status[0].links[0].state, LinkState::NoKey);
         assert!(gateway.knows("fast") && !gateway.knows("slow"));
+    }
+
+    #[test]
+    fn a_wrong_configuration_leaves_the_one_before_in_force() {
+        let gateway = Gateway::new(&GatewayConfig::default(), &|_| None).unwrap();
+        let mut config = GatewayConfig::default();
+        config.models.get_mut("fast").unwrap().chain = vec!["nobody/x".to_owned()];
+        assert!(gateway.reload(&config, &|_| None).is_err());
+        assert!(gateway.knows("fast"));
     }
 }

@@ -5,25 +5,50 @@
 //! recorded as a [`Hop`]. When the chain comes to `offline`, the gateway says so ([`Route::Offline`]) and the worker
 //! runs the classical method that its file declares, or fails.
 //!
+//! There are two ways in. [`Gateway::complete`] gives a prompt worker one whole answer. [`Service::call`] is `/v1`
+//! without the sockets, for scripts that hold a token: it adds money, replay, a cache and streams.
+//!
 //! - [`config`]: providers, aliases and prices as they stand in `kapelle.yaml`.
-//! - [`gateway`]: the walk over a chain.
-//! - [`providers`]: one file per wire format.
+//! - [`gateway`]: the walk over a chain, for prompt workers.
+//! - [`service`]: one call of a script, from its token to its last byte.
+//! - `providers`: one file per provider behind one trait.
+//! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
+//! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
+//! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
+//! - [`access`]: tokens of its own.
+//! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
+//! - `rate`, `health`: how much and how soon a provider may be asked.
 
+pub mod access;
 pub mod answer;
+pub mod bypass;
+pub mod clock;
 pub mod config;
 pub mod error;
 pub mod gateway;
+mod health;
+pub mod money;
 pub mod price;
-pub mod providers;
+mod providers;
+mod rate;
+pub mod replay;
 pub mod request;
+mod routes;
 pub mod secret;
+pub mod service;
 pub mod status;
+mod walk;
+pub mod wire;
 
+pub use access::{Grant, TokenId, Tokens};
 pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
 pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
 pub use request::{ChatRequest, Message};
 pub use secret::Secret;
+pub use service::{Body, Reply, Service};
 pub use status::{AliasStatus, LinkState, LinkStatus};
+pub use wire::Operation;

@@ -1,54 +1,133 @@
 //! What a token costs, in whole nano-dollars, so that sums are exact.
 //!
-//! The table is a snapshot of list prices of [`AS_OF`]. The configuration overrides it. A model that stands in
-//! neither is charged at [`UNKNOWN`], which is dearer than most: an unknown model is never free.
+//! The table is a snapshot of list prices; each row says where it comes from and when. The configuration overrides it.
+//! A model that stands in neither is charged at [`UNKNOWN`], which is dearer than most: an unknown model is never free.
 
 use std::collections::BTreeMap;
 
 use kapelle_core::Money;
 
-/// The day of the table below.
-pub const AS_OF: &str = "2025-09-01";
+use crate::answer::Usage;
 
 /// Nano-dollars per token. One dollar per million tokens is 1,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
     /// Per token sent.
     pub input: u64,
-    /// Per token received.
+    /// Per token received, thinking included.
     pub output: u64,
+    /// Per token sent that the provider read from its prompt cache.
+    pub cached: u64,
+    /// Per token sent that the provider wrote into its prompt cache.
+    pub cache_write: u64,
 }
 
 /// The price of a model that nobody gave a price: $5 and $20 for a million tokens.
-pub const UNKNOWN: Price = Price { input: 5_000, output: 20_000 };
+pub const UNKNOWN: Price = Price { input: 5_000, output: 20_000, cached: 5_000, cache_write: 10_000 };
 
-/// (model, input, output). A dated or tuned name (`gpt-4o-mini-2024-07-18`) takes the longest entry it begins with.
-const TABLE: &[(&str, u64, u64)] = &[
-    ("ft:gpt-4.1", 3_000, 12_000),
-    ("ft:gpt-4.1-mini", 800, 3_200),
-    ("ft:gpt-4.1-nano", 200, 800),
-    ("ft:gpt-4o", 3_750, 15_000),
-    ("ft:gpt-4o-mini", 300, 1_200),
-    ("gpt-3.5-turbo", 500, 1_500),
-    ("gpt-4-turbo", 10_000, 30_000),
-    ("gpt-4.1", 2_000, 8_000),
-    ("gpt-4.1-mini", 400, 1_600),
-    ("gpt-4.1-nano", 100, 400),
-    ("gpt-4o", 2_500, 10_000),
-    ("gpt-4o-mini", 150, 600),
-    ("gpt-5", 1_250, 10_000),
-    ("gpt-5-mini", 250, 2_000),
-    ("gpt-5-nano", 50, 400),
-    ("o3", 2_000, 8_000),
-    ("o3-mini", 1_100, 4_400),
-    ("o4-mini", 1_100, 4_400),
+/// Where a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Written down from memory and checked against nothing: list prices as they were on about that day.
+    Remembered(&'static str),
+    /// Read in LiteLLM's table (MIT part of BerriAI/litellm, `model_prices_and_context_window.json`) at that commit,
+    /// on that day.
+    Litellm(&'static str, &'static str),
+}
+
+const REMEMBERED: Source = Source::Remembered("2025-09-01");
+const LITELLM: Source = Source::Litellm("00035b69", "2026-11-21");
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// A dated or tuned name (`gpt-4o-mini-2024-07-18`) takes the longest row it begins with.
+    pub model: &'static str,
+    /// What it costs.
+    pub price: Price,
+    /// Where that comes from.
+    pub source: Source,
+}
+
+const fn row(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
+    // OpenAI takes nothing extra for writing into its cache.
+    Row { model, price: Price { input, output, cached, cache_write: input }, source: REMEMBERED }
+}
+
+const fn claude(model: &'static str, input: u64, output: u64) -> Row {
+    // Read at a tenth; written at a quarter more for five minutes, at twice the price for an hour: the dearer is taken.
+    let price = Price { input, output, cached: input / 10, cache_write: input * 2 };
+    Row { model, price, source: REMEMBERED }
+}
+
+const fn gemini(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
+    Row { model, price: Price { input, output, cached, cache_write: input }, source: LITELLM }
+}
+
+/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, the dearer price stands.
+pub const TABLE: &[Row] = &[
+    row("ft:gpt-4.1", 3_000, 750, 12_000),
+    row("ft:gpt-4.1-mini", 800, 200, 3_200),
+    row("ft:gpt-4.1-nano", 200, 50, 800),
+    row("ft:gpt-4o", 3_750, 1_875, 15_000),
+    row("ft:gpt-4o-mini", 300, 150, 1_200),
+    row("gpt-3.5-turbo", 500, 500, 1_500),
+    row("gpt-4-turbo", 10_000, 10_000, 30_000),
+    row("gpt-4.1", 2_000, 500, 8_000),
+    row("gpt-4.1-mini", 400, 100, 1_600),
+    row("gpt-4.1-nano", 100, 25, 400),
+    row("gpt-4o", 2_500, 1_250, 10_000),
+    row("gpt-4o-mini", 150, 75, 600),
+    row("gpt-5", 1_250, 125, 10_000),
+    row("gpt-5-mini", 250, 25, 2_000),
+    row("gpt-5-nano", 50, 5, 400),
+    row("o3", 2_000, 500, 8_000),
+    row("o3-mini", 1_100, 550, 4_400),
+    row("o4-mini", 1_100, 275, 4_400),
+    row("text-embedding-3-large", 130, 130, 0),
+    row("text-embedding-3-small", 20, 20, 0),
+    row("text-embedding-ada-002", 100, 100, 0),
+    claude("claude-3-5-haiku", 800, 4_000),
+    claude("claude-haiku-4-5", 1_000, 5_000),
+    claude("claude-opus-4", 15_000, 75_000),
+    claude("claude-opus-4-1", 15_000, 75_000),
+    claude("claude-sonnet-4", 3_000, 15_000),
+    claude("claude-sonnet-4-5", 3_000, 15_000),
+    gemini("gemini-2.5-flash", 300, 75, 2_500),
+    gemini("gemini-2.5-flash-lite", 100, 25, 400),
+    gemini("gemini-2.5-pro", 2_500, 250, 15_000),
+    gemini("gemini-3.1-flash-lite", 250, 25, 1_500),
 ];
 
 impl Price {
+    /// The price of a model that costs nothing.
+    pub const FREE: Price = Price { input: 0, output: 0, cached: 0, cache_write: 0 };
+
     /// What that many tokens cost; the largest amount when the sum does not fit.
     #[must_use]
     pub fn of(self, input_tokens: u64, output_tokens: u64) -> Money {
-        Money(self.input.saturating_mul(input_tokens).saturating_add(self.output.saturating_mul(output_tokens)))
+        self.cost(&Usage { input: input_tokens, output: output_tokens, ..Usage::default() })
+    }
+
+    /// What was used costs so much; the largest amount when the sum does not fit.
+    #[must_use]
+    pub fn cost(self, usage: &Usage) -> Money {
+        let apart = usage.cached.saturating_add(usage.cache_write);
+        let plain = usage.input.saturating_sub(apart);
+        let parts = [
+            self.input.saturating_mul(plain),
+            self.cached.saturating_mul(usage.cached),
+            self.cache_write.saturating_mul(usage.cache_write),
+            self.output.saturating_mul(usage.output),
+        ];
+        Money(parts.into_iter().fold(0, u64::saturating_add))
+    }
+
+    /// The most that so many tokens can cost, whatever the prompt cache does.
+    #[must_use]
+    pub fn worst(self, input_tokens: u64, output_tokens: u64) -> Money {
+        let dearest = self.input.max(self.cached).max(self.cache_write);
+        Money(dearest.saturating_mul(input_tokens).saturating_add(self.output.saturating_mul(output_tokens)))
     }
 }
 
@@ -76,6 +155,8 @@ impl Prices {
 
 fn listed(model: &str) -> Option<Price> {
     // Only a date or a tuning suffix may follow: `gpt-4o-audio-preview` is another model at another price.
+    // Vertex names the publisher first: `google/gemini-2.5-flash`.
+    let model = model.rsplit('/').next().unwrap_or(model);
     let variant_of = |name: &str| {
         let rest = model.strip_prefix(name)?;
         let same = rest.is_empty() || rest.starts_with(':') || rest.strip_prefix('-').is_some_and(is_date);
@@ -83,7 +164,7 @@ fn listed(model: &str) -> Option<Price> {
     };
     TABLE
         .iter()
-        .filter_map(|&(name, input, output)| Some((variant_of(name)?, Price { input, output })))
+        .filter_map(|row| Some((variant_of(row.model)?, row.price)))
         .max_by_key(|&(length, _)| length)
         .map(|(_, price)| price)
 }
@@ -101,11 +182,16 @@ mod tests {
     #[test]
     fn dated_and_tuned_names_take_the_price_of_their_model() {
         let prices = Prices::default();
+        let of = |name| {
+            let (price, known) = prices.find("openai", name);
+            (price.input, price.output, known)
+        };
         for name in ["gpt-4o-mini", "gpt-4o-mini-2024-07-18"] {
-            assert_eq!(prices.find("openai", name), (Price { input: 150, output: 600 }, true));
+            assert_eq!(of(name), (150, 600, true));
         }
-        let tuned = prices.find("openai", "ft:gpt-4o-mini-2024-07-18:acme::abc");
-        assert_eq!(tuned, (Price { input: 300, output: 1_200 }, true));
+        assert_eq!(of("ft:gpt-4o-mini-2024-07-18:acme::abc"), (300, 1_200, true));
+        assert_eq!(of("claude-sonnet-4-5-20250929"), (3_000, 15_000, true));
+        assert_eq!(of("google/gemini-2.5-flash"), (300, 2_500, true));
     }
 
     #[test]
@@ -116,8 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn every_row_stands_once_and_is_dated() {
+        for (at, row) in TABLE.iter().enumerate() {
+            assert!(TABLE[..at].iter().all(|other| other.model != row.model), "{} stands twice", row.model);
+            let (Source::Remembered(day) | Source::Litellm(_, day)) = row.source;
+            assert!(day.parse::<jiff::civil::Date>().is_ok() && row.price.input > 0, "{}", row.model);
+        }
+    }
+
+    #[test]
     fn the_users_price_wins() {
-        let free = Price { input: 0, output: 0 };
+        let free = Price::FREE;
         let prices = Prices::with(BTreeMap::from([("ollama/*".to_owned(), free)]));
         assert_eq!(prices.find("ollama", "llama3"), (free, true));
         assert_eq!(prices.find("other", "llama3"), (UNKNOWN, false));
@@ -125,7 +220,12 @@ mod tests {
 
     #[test]
     fn cost_is_exact_and_saturates() {
-        assert_eq!(Price { input: 150, output: 600 }.of(1_000, 200), Money(270_000));
+        let (price, _) = Prices::default().find("openai", "gpt-4o-mini");
+        assert_eq!(price.of(1_000, 200), Money(270_000));
         assert_eq!(UNKNOWN.of(u64::MAX, 1), Money(u64::MAX));
+        let usage = Usage { input: 1_000, output: 200, cached: 400, cache_write: 100, reasoning: 150 };
+        let (claude, _) = Prices::default().find("anthropic", "claude-haiku-4-5");
+        assert_eq!(claude.cost(&usage), Money(500 * 1_000 + 400 * 100 + 100 * 2_000 + 200 * 5_000));
+        assert!(claude.worst(1_000, 200) >= claude.cost(&usage));
     }
 }

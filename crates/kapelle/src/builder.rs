@@ -1,11 +1,12 @@
 //! How a Kapelle is put together.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use kapelle_core::{Name, run::StepOrder};
+use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
 use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
 use kapelle_gateway::Gateway;
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
@@ -26,8 +27,13 @@ pub struct Builder {
     strategies: Vec<(Name, Arc<dyn StepOrder>)>,
     reader: Option<Arc<dyn DocumentReader>>,
     clock: Arc<dyn Clock>,
+    layers: Vec<Arc<dyn Middleware>>,
+    balancers: BTreeMap<String, NewBalancer>,
     idle: bool,
 }
+
+/// Makes a balancer for a pool.
+pub(crate) type NewBalancer = Arc<dyn Fn() -> Box<dyn Balancer> + Send + Sync>;
 
 /// The way to the models, the workers bound to it, and what is wrong with worker files.
 pub type Workers = (Arc<Gateway>, Catalogue, Vec<DefinitionError>);
@@ -43,6 +49,8 @@ impl Builder {
             strategies: Vec::new(),
             reader: None,
             clock: Arc::new(SystemClock::default()),
+            layers: Vec::new(),
+            balancers: BTreeMap::new(),
             idle: false,
         }
     }
@@ -94,6 +102,24 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Builder {
         self.clock = clock;
+        self
+    }
+
+    /// With a layer around every attempt, inside those that were added before it.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Middleware) -> Builder {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// With a balancer of one's own, which pools can name. One of the same name as a built-in takes its place.
+    #[must_use]
+    pub fn balancer<B: Balancer + 'static>(
+        mut self,
+        name: &str,
+        balancer: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Builder {
+        self.balancers.insert(name.to_owned(), Arc::new(move || Box::new(balancer())));
         self
     }
 
@@ -151,9 +177,24 @@ impl Builder {
             registry,
             files: Arc::clone(&blobs) as _,
             spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
+            layers: self.layers.clone(),
         };
         let engine = Engine::start(parts, options)?;
-        Ok(Kapelle { engine, gateway, blobs, folder: self.folder, shipped, problems })
+        let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
+        let folder = self.folder;
+        let kapelle = Kapelle {
+            engine,
+            gateway,
+            blobs,
+            folder,
+            shipped,
+            problems,
+            layers,
+            balancers: Arc::new(balancers),
+            clock,
+        };
+        kapelle.tell_layers();
+        Ok(kapelle)
     }
 }

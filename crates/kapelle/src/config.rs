@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use kapelle_core::{DurationMs, Name, task::Ageing};
+use kapelle_core::{DurationMs, Name, limit::KeyLimit, task::Ageing};
 use kapelle_engine::{Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,17 @@ pub struct Config {
 pub struct QueueConfig {
     /// How many of its tasks run at once in one process.
     pub slots: u32,
+    /// How many of its tasks with the same key may run at once: `{ limit: 1, when_full: queue | cancel_running | reject }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_key: Option<KeyLimit>,
+}
+
+impl QueueConfig {
+    /// A queue with that many slots.
+    #[must_use]
+    pub fn of(slots: u32) -> QueueConfig {
+        QueueConfig { slots, per_key: None }
+    }
 }
 
 /// How long what has ended is kept.
@@ -63,7 +74,7 @@ impl Default for Config {
             models: gateway.models,
             prices: gateway.prices,
             fallback: gateway.fallback,
-            queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig { slots })).collect(),
+            queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig::of(slots))).collect(),
             ageing: "60s".to_owned(),
             retention: RetentionConfig::default(),
         }
@@ -136,7 +147,12 @@ impl Config {
         let mut queues = BTreeMap::new();
         for (name, queue) in &self.queues {
             let name = Name::parse(name).map_err(|error| ConfigProblem(format!("queues: {error}")))?;
-            queues.insert(name, QueueOptions { slots: queue.slots });
+            if queue.per_key.is_some_and(|rule| rule.limit == 0) {
+                let message =
+                    format!("queues.{name}.per_key.limit: 0 lets no task with a key run; pause the queue instead");
+                return Err(ConfigProblem(message));
+            }
+            queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });
         }
         Ok(Options {
             queues,

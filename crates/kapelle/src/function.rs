@@ -8,6 +8,15 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
+/// An async function as a worker, as a member of a pool is given.
+pub fn function<F, Fut>(spec: WorkerSpec, function: F) -> Arc<dyn Worker>
+where
+    F: Fn(Value) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
+{
+    Arc::new(Function { spec, function: Arc::new(function) })
+}
+
 /// An async function as a worker.
 pub(crate) struct Function<F> {
     pub(crate) spec: WorkerSpec,

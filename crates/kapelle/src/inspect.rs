@@ -93,6 +93,7 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
         },
         TaskState::Succeeded { .. } => "it is done".to_owned(),
         TaskState::Failed { error, .. } => error.to_string(),
+        TaskState::Discarded { .. } => "it was given up, and discarded by hand".to_owned(),
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => reason.to_string(),
     };
     let path = task.origin.as_ref().map_or_else(|| task.id.to_string(), |origin| origin.path.to_string());

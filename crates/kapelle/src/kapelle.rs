@@ -1,6 +1,7 @@
 //! The engine over one folder.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
@@ -8,20 +9,23 @@ use std::{
 
 use kapelle_core::{
     Name, RunId, TaskError, TaskId, TenantId,
+    balance::built_in,
     definition::Strategy,
+    middleware::Middleware,
     worker::{Worker, WorkerSpec},
 };
-use kapelle_engine::{Command, Engine, EngineError, NewRun, VersionRef};
+use kapelle_engine::{Clock, Command, Engine, EngineError, NewRun, VersionRef};
 use kapelle_gateway::Gateway;
 use kapelle_store::Blobs;
 use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
 use serde_json::{Value, json};
 
 use crate::{
-    builder::Builder,
+    builder::{Builder, NewBalancer},
     definition,
     error::Error,
     function::Function,
+    pool::Pool,
     run::Run,
     task::{Submit, Task},
 };
@@ -34,6 +38,9 @@ pub struct Kapelle {
     pub(crate) folder: PathBuf,
     pub(crate) shipped: kapelle_workers::Catalogue,
     pub(crate) problems: Vec<DefinitionError>,
+    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Kapelle {
@@ -72,6 +79,26 @@ impl Kapelle {
         Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
     {
         self.register_worker(Arc::new(Function { spec, function: Arc::new(function) }));
+    }
+
+    /// Registers several workers under one name. `balancer` says who gets the next task: `round_robin`, `least_loaded`,
+    /// `fastest`, or one that [`Builder::balancer`] brought. The specification is the pool's; those of its members do
+    /// not count.
+    ///
+    /// # Errors
+    /// When there is no such balancer, or no member.
+    pub fn register_pool(&self, spec: WorkerSpec, balancer: &str, members: Vec<Arc<dyn Worker>>) -> Result<(), Error> {
+        let own = self.balancers.get(balancer).map(|make| make());
+        let Some(chosen) = own.or_else(|| built_in(balancer)) else {
+            let own = self.balancers.keys().map(String::as_str);
+            let names: Vec<&str> = ["round_robin", "least_loaded", "fastest"].into_iter().chain(own).collect();
+            return Err(Error::Config(format!("there is no balancer `{balancer}`: there are {}", names.join(", "))));
+        };
+        if members.is_empty() {
+            return Err(Error::Config(format!("the pool `{}` has no members: give it at least one", spec.name)));
+        }
+        self.register_worker(Arc::new(Pool::new(spec, members, chosen, Arc::clone(&self.clock))));
+        Ok(())
     }
 
     /// Registers a worker.
@@ -172,6 +199,11 @@ impl Kapelle {
         strategy: Option<Strategy>,
     ) -> Result<Run, Error> {
         if let VersionRef::Source { definition, .. } = &version {
+            for layer in &*self.layers {
+                layer
+                    .run_starting(definition.name.as_str(), &mut inputs)
+                    .map_err(|error| Error::Failed { what: format!("the start of `{}`", definition.name), error })?;
+            }
             definition::check_inputs(definition, &mut inputs)?;
             self.check_workers(definition)?;
         }

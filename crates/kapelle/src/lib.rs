@@ -41,19 +41,26 @@ mod config;
 mod definition;
 mod error;
 mod function;
+mod gates;
 pub mod inspect;
 mod kapelle;
+pub mod layers;
+mod pool;
 mod run;
 mod task;
+mod template;
 mod watch;
 
 pub use builder::{Builder, Workers};
 pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
 pub use definition::{check_inputs, load, unsupported};
 pub use error::Error;
+pub use function::function;
+pub use gates::{Standing, standings};
 pub use kapelle::Kapelle;
 pub use run::{Run, RunResult};
 pub use task::{Submit, Task, TaskResult};
+pub use template::Template;
 pub use watch::{Change, Watch};
 
 pub use kapelle_core as core;
@@ -65,5 +72,9 @@ pub use serde_json;
 
 pub use kapelle_core::{
     Category, Money, RunId, TaskError, TaskId,
+    balance::{Balancer, Load},
+    cache::CacheRule,
+    limit::{KeyLimit, WhenFull},
+    middleware::{Call, Metadata, Middleware, Next},
     worker::{Output, Provenance, TaskContext, Worker, WorkerSpec},
 };

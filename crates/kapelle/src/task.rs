@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    DurationMs, Name, TaskId, TenantId, Timestamp, retry::RetryPolicy, task::TaskState, worker::Provenance,
+    DurationMs, Name, TaskId, TenantId, Timestamp, cache::CacheRule, retry::RetryPolicy, task::TaskState,
+    worker::Provenance,
 };
-use kapelle_engine::{Engine, EngineError, Key, SubmitTask};
+use kapelle_engine::{Engine, EngineError, Key, SubmitTask, question::cacheable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+
+/// The longest key that limits may group tasks by.
+const KEY_MAX: usize = 200;
 
 /// A task to be made, with settings of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,8 @@ pub struct Submit {
     timeout: Option<DurationMs>,
     retry: Option<RetryPolicy>,
     idempotency: Option<String>,
+    key: Option<String>,
+    cache: Option<CacheRule>,
 }
 
 impl Submit {
@@ -41,6 +47,8 @@ impl Submit {
             timeout: None,
             retry: None,
             idempotency: None,
+            key: None,
+            cache: None,
         }
     }
 
@@ -93,6 +101,20 @@ impl Submit {
         self
     }
 
+    /// Grouped with the tasks of the same key where its worker or queue limits how many of one key run at once.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Submit {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Answered by an earlier task with the same input, when there is one that is not older than the rule says.
+    #[must_use]
+    pub fn cache(mut self, rule: CacheRule) -> Submit {
+        self.cache = Some(rule);
+        self
+    }
+
     /// Submitting it again with the same key and the same settings gives the same task, for seven days.
     #[must_use]
     pub fn idempotency_key(mut self, key: &str) -> Submit {
@@ -112,13 +134,21 @@ impl Submit {
             self.deadline,
             self.ttl,
             self.timeout,
-            self.retry
+            self.retry,
+            self.key,
+            self.cache
         ]);
         Some(Key { key: Arc::from(key), body: Sha256::digest(body.to_string()).into() })
     }
 
     pub(crate) fn prepare(&self, engine: &Engine) -> Result<SubmitTask, Error> {
         let queue = self.queue.as_deref().map(Name::parse).transpose()?;
+        if let Some(key) = self.key.as_deref().filter(|key| key.is_empty() || key.len() > KEY_MAX) {
+            let message = format!("a key has 1 to {KEY_MAX} bytes, and this one has {}", key.len());
+            return Err(Error::Inputs(message));
+        }
+        let spec = engine.registry().spec(&Name::new(&self.worker));
+        let cache = spec.and_then(|spec| cacheable(&spec, self.cache, &self.input));
         Ok(SubmitTask {
             queue,
             priority: self.priority,
@@ -127,6 +157,8 @@ impl Submit {
             ttl: self.ttl,
             timeout: self.timeout,
             retry: self.retry.clone(),
+            key: self.key.as_deref().map(Name::new),
+            cache,
             ..SubmitTask::new(Name::new(&self.worker), engine.payload(&self.input)?)
         })
     }

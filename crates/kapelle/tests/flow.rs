@@ -208,6 +208,22 @@ async fn a_loop_takes_turns_until_its_condition_holds_or_it_has_taken_the_most()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_turn_knows_its_number_and_what_the_one_before_gave() {
+    let place = Place::new("turns");
+    let kapelle = place.open().await;
+    let flow = "name: f\nsteps:\n\
+        \x20 sum:\n\
+        \x20   repeat: { max: 4 }\n\
+        \x20   steps: { add: { worker: echo, with: { n: '${{ (previous.add.n if previous else 0) + turn }}' } } }\n\
+        outputs: { n: '${{ steps.sum.output.add.n }}' }\n";
+    assert_eq!(outcome(&kapelle, flow, Value::Null).await.0, Ok(json!({ "n": 6 })));
+    let outside =
+        kapelle.start("name: f\nsteps: { a: { worker: echo, with: { n: '${{ turn }}' } } }\n", Value::Null).await;
+    assert!(outside.unwrap_err().to_string().contains("only there in a step with `repeat`"));
+    kapelle.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_handled_by_the_step_that_is_named_for_it() {
     let place = Place::new("handled");
     let kapelle = place.open().await;

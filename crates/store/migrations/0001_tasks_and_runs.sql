@@ -140,3 +140,24 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_until ON idempotency (until);
+
+-- What somebody paused by hand: 0 a queue, 1 a worker. A row stays when it is resumed and says who did it.
+CREATE TABLE gate (
+    tenant  INTEGER NOT NULL,
+    kind    INTEGER NOT NULL,
+    name    INTEGER NOT NULL,
+    paused  INTEGER NOT NULL,
+    reason  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, kind, name)
+) STRICT, WITHOUT ROWID;
+
+-- The task whose answer may be given again to the same question. It refers to nothing: a task that is gone is a miss.
+CREATE TABLE answer (
+    tenant  INTEGER NOT NULL,
+    key     BLOB NOT NULL,
+    task    INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answer_until ON answer (until);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{Run, RunEvent},
     task::{Attempt, Task},
 };
@@ -27,6 +28,10 @@ pub struct Batch<'a> {
     pub keys: Vec<KeyRow>,
     /// New versions of workflows. Never changed afterwards.
     pub versions: Vec<VersionRow>,
+    /// Queues and workers that were paused or resumed. The last one of a name holds.
+    pub gates: Vec<Gate>,
+    /// Whose answers may be given again. The last one of a key holds.
+    pub answers: Vec<AnswerRow>,
 }
 
 impl Batch<'_> {
@@ -40,6 +45,8 @@ impl Batch<'_> {
             && self.payloads.is_empty()
             && self.keys.is_empty()
             && self.versions.is_empty()
+            && self.gates.is_empty()
+            && self.answers.is_empty()
     }
 
     /// Refuses what could be written and not be read back.
@@ -149,4 +156,58 @@ pub struct VersionRow {
     pub file: Arc<str>,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// What can be paused by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum GateKind {
+    /// A queue.
+    Queue = 0,
+    /// A worker.
+    Worker = 1,
+}
+
+impl GateKind {
+    /// Every kind.
+    pub const ALL: [GateKind; 2] = [GateKind::Queue, GateKind::Worker];
+
+    /// For people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GateKind::Queue => "queue",
+            GateKind::Worker => "worker",
+        }
+    }
+}
+
+/// A queue or worker that was paused or resumed by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Whose tasks are meant.
+    pub tenant: TenantId,
+    /// A queue or a worker.
+    pub kind: GateKind,
+    /// Its name.
+    pub name: Name,
+    /// Whether nothing new starts.
+    pub paused: bool,
+    /// By whom or why.
+    pub reason: Arc<str>,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// The task that answers a question, so that its answer may be given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerRow {
+    /// Whose it is: an answer never crosses tenants.
+    pub tenant: TenantId,
+    /// The question.
+    pub key: CacheKey,
+    /// The task.
+    pub task: TaskId,
+    /// When the entry is forgotten.
+    pub until: Timestamp,
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{Attempt, HoldReason, Rank, Task},
 };
 
 use crate::{
-    batch::{Batch, JournalEntry, KeyRow, PayloadBody, VersionRow},
+    batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
 };
@@ -38,6 +39,19 @@ pub struct Lane {
     pub queue: Name,
     /// The worker.
     pub worker: Name,
+}
+
+/// Where held tasks are looked for. What is left out does not restrict.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldPlace<'a> {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Of this queue.
+    pub queue: Option<&'a Name>,
+    /// For this worker.
+    pub worker: Option<&'a Name>,
+    /// With this key.
+    pub key: Option<&'a Name>,
 }
 
 /// How a commit went.
@@ -158,6 +172,17 @@ pub trait Store: Send {
 
     /// A payload as it was written.
     fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError>;
+    /// The tasks held for a reason in that place, in the order of claiming.
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError>;
+
+    /// Where tasks are held for a reason: every lane and key, once.
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError>;
+
+    /// Everything that was ever paused or resumed by hand, in its last state.
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError>;
+
+    /// The task that answers a question, unless the entry's time ended before `now`.
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError>;
 
     /// The tasks to which something must happen by `now`, earliest first.
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError>;
@@ -218,6 +243,9 @@ pub trait Reader: Send + Sync {
 
     /// The versions of a workflow, newest first; of every workflow when none is named.
     fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError>;
+
+    /// Everything of a tenant that was ever paused or resumed by hand, in its last state.
+    fn gates(&self, tenant: TenantId) -> Result<Vec<Gate>, StoreError>;
 
     /// How many tasks that have not ended there are, by lane and state.
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError>;

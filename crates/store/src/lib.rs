@@ -17,9 +17,11 @@ mod mem;
 mod rows;
 mod sqlite;
 
-pub use batch::{Batch, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+pub use batch::{
+    AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
+};
 pub use blobs::Blobs;
-pub use contract::{Commit, Deletion, IdKind, Lane, Pruned, Reader, Retention, Store};
+pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};

@@ -96,7 +96,7 @@ pub struct TaskFilter {
     pub queue: Option<Name>,
     /// For this worker.
     pub worker: Option<Name>,
-    /// Dead tasks only.
+    /// Dead tasks only: those that killed their worker too often.
     pub dead: bool,
     /// Also the steps of runs; otherwise only tasks of their own.
     pub steps: bool,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Category, DurationMs, Payload, TaskError, TaskId, TenantId,
+    Category, DurationMs, Name, Payload, RunId, TaskError, TaskId, TenantId,
     expr::Shared as Value,
-    task::{Lease, Report, TaskState},
+    run::{ScopeId, Slot},
+    task::{Lease, Report, Task, TaskState},
 };
 use kapelle_engine::{
     Evaluated, Evaluation, Resolve, TaskValue,
@@ -141,6 +142,15 @@ impl World {
 /// Values from the disk.
 struct Stored<'a>(&'a Shared);
 
+impl Stored<'_> {
+    fn bytes(&self, payload: &Payload) -> Option<Arc<[u8]>> {
+        match payload {
+            Payload::Row(id) => self.0.lock().payload(*id).cloned(),
+            other => other.inline().map(Arc::from),
+        }
+    }
+}
+
 impl Resolve for Stored<'_> {
     fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
         let task = self.0.lock().task(id)?.clone();
@@ -153,10 +163,43 @@ impl Resolve for Stored<'_> {
     }
 
     fn payload(&self, payload: &Payload) -> Option<Result<Value, TaskError>> {
-        let bytes: Arc<[u8]> = match payload {
-            Payload::Row(id) => Arc::clone(self.0.lock().payload(*id)?),
-            other => Arc::from(other.inline()?),
-        };
+        let bytes = self.bytes(payload)?;
         Some(Value::from_json_bytes(&bytes).map_err(|error| TaskError::new(Category::Internal, error.to_string())))
+    }
+
+    fn input(&self, _tenant: TenantId, id: TaskId) -> Option<Result<Value, TaskError>> {
+        let input = self.0.lock().task(id)?.input.clone();
+        self.payload(&input)
+    }
+
+    fn scope(
+        &self,
+        run: RunId,
+        scope: ScopeId,
+        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
+    ) -> Option<Result<(), TaskError>> {
+        let rows: Vec<Task> = {
+            let disk = self.0.lock();
+            let places = disk.runs.get(&run)?.steps.range((scope, Slot(0))..=(scope, Slot(u32::MAX)));
+            places.filter_map(|(_, task)| disk.task(*task).cloned()).collect()
+        };
+        for task in &rows {
+            let output = match &task.state {
+                TaskState::Succeeded { output, .. } => self.bytes(output)?,
+                _ => Arc::default(),
+            };
+            if let Err(error) = show(task, &output) {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(()))
+    }
+
+    fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>> {
+        Some(Ok(NewPayload::Bytes(Arc::from(json))))
+    }
+
+    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+        Some(Ok(inputs))
     }
 }

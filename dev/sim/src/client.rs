@@ -7,7 +7,7 @@ use kapelle_engine::{
     EngineError,
     turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef},
 };
-use kapelle_store::KeyReply;
+use kapelle_store::{GateKind, KeyReply};
 
 use crate::{
     flow::flow,
@@ -56,9 +56,17 @@ impl World {
             }
             18 => {
                 let queue = Name::new(["default", "ml"][self.rng.place(2)]);
-                let slots = self.rng.chance(500).then(|| 1 + self.rng.below(3) as u32);
-                let paused = self.rng.chance(500).then(|| self.rng.chance(500));
-                self.send(server, Asked::Nobody, Command::LimitQueue { queue, slots, paused });
+                if self.rng.chance(500) {
+                    let slots = 1 + self.rng.below(3) as u32;
+                    self.send(server, Asked::Nobody, Command::LimitQueue { queue: queue.clone(), slots });
+                }
+                let (kind, name) = if self.rng.chance(500) {
+                    (GateKind::Queue, queue)
+                } else {
+                    (GateKind::Worker, Name::new(WORKERS[self.rng.place(3)]))
+                };
+                let (tenant, paused) = (TenantId::DEFAULT, self.rng.chance(500));
+                self.send(server, Asked::Nobody, Command::Pause { tenant, kind, name, paused, reason });
             }
             _ => {}
         }
@@ -101,6 +109,9 @@ impl World {
         if self.rng.chance(200) {
             task.queue = Some(Name::new(["ml", "other"][self.rng.place(2)]));
         }
+        if self.rng.chance(400) {
+            task.key = Some(Name::new(["a", "b"][self.rng.place(2)]));
+        }
         if self.rng.chance(200) {
             task.delay = DurationMs(self.rng.below(10_000));
         }
@@ -132,7 +143,8 @@ impl World {
             sha256: flow.sha256,
             file: Arc::from("flow.yaml"),
         };
-        let run = NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None };
+        let run =
+            NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None, rerun: None };
         let key = self.key();
         let command =
             Command::StartRun { tenant: TenantId::DEFAULT, run, key: key.as_ref().map(|(_, key)| key.clone()) };

@@ -9,18 +9,19 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
-    run::StepRow,
-    task::{HoldReason, Rank, Task, TaskState},
+    cache::CacheKey,
+    run::{Opening, ScopeId, Slot, StepRow},
+    task::{HoldReason, Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    Batch, Commit, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow, Store, StoreError,
-    VersionRow,
+    AnswerRow, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, JournalEntry, KeyRow, Lane, PayloadBody, Pruned,
+    Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
 
-/// A step's place in its run, as a plain number.
-pub type SlotNumber = usize;
+/// A place in a run.
+pub type Place = (ScopeId, Slot);
 
 /// What is stored of a run.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub struct RunShelf {
     pub row: RunRow,
     /// Its workflow, as it was drawn.
     pub flow: Arc<Flow>,
-    /// The row of each step.
-    pub steps: Vec<Option<TaskId>>,
+    /// The row of each place that has one.
+    pub steps: BTreeMap<Place, TaskId>,
     /// Its journal.
     pub journal: Vec<JournalEntry>,
 }
@@ -52,6 +53,9 @@ pub struct Disk {
     payloads: BTreeMap<PayloadId, Arc<[u8]>>,
     keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
     versions: Vec<VersionRow>,
+    /// What was paused or resumed.
+    pub gates: Vec<Gate>,
+    answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
     next: [i64; 4],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
@@ -102,6 +106,27 @@ impl Disk {
     /// The tasks that have not ended.
     pub fn open_tasks(&self) -> impl Iterator<Item = &Task> {
         self.tasks.iter().flatten().filter(|task| !task.state.kind().is_terminal())
+    }
+
+    /// The rows of a run's steps, as a recovery reads them.
+    #[must_use]
+    pub fn rows(&self, shelf: &RunShelf) -> Vec<StepRow> {
+        let row = |(&(scope, slot), &task): (&Place, &TaskId)| {
+            let state = &self.task(task)?.state;
+            let (opened, signal): (Option<Opening>, Option<Name>) = match state {
+                TaskState::Waiting(WaitFor::Scope(opening)) => (Some(*opening), None),
+                TaskState::Waiting(WaitFor::Signal { name, .. }) => (None, Some(name.clone())),
+                _ => (None, None),
+            };
+            Some(StepRow { scope, slot, task, state: state.kind(), opened, signal })
+        };
+        shelf.steps.iter().filter_map(row).collect()
+    }
+
+    fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
+        // The time of a paused run stands still.
+        let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
+        open.filter(|row| row.paused.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
     }
 
     fn conflicts(&self, batch: &Batch<'_>) -> Option<Commit> {
@@ -173,6 +198,11 @@ impl Disk {
             self.keys.insert((row.tenant, Arc::clone(&row.key)), row.clone());
         }
         self.versions.extend(batch.versions.iter().cloned());
+        for gate in &batch.gates {
+            self.gates.retain(|other| (other.kind, &other.name) != (gate.kind, &gate.name));
+            self.gates.push(gate.clone());
+        }
+        self.answers.extend(batch.answers.iter().map(|row| ((row.tenant, row.key), *row)));
         self.write_runs(batch)
     }
 
@@ -189,18 +219,15 @@ impl Disk {
                 continue;
             }
             let flow = self.flows.get(&row.workflow).cloned().ok_or("a run of an unknown workflow")?;
-            let steps = vec![None; flow.steps.len()];
+            let steps = BTreeMap::new();
             self.runs.insert(row.id, RunShelf { row, flow, steps, journal: Vec::new() });
         }
         for write in batch.tasks.iter().filter(|write| write.expected.is_none()) {
-            let Some(origin) = write.task.origin else { continue };
+            let Some(origin) = &write.task.origin else { continue };
             let shelf = self.runs.get_mut(&origin.run).ok_or("a step of a run that is not there")?;
-            let place = shelf.steps.get_mut(origin.slot.0 as SlotNumber).ok_or("a step that is not there")?;
-            if let Some(other) = place.replace(write.task.id) {
-                return Err(format!(
-                    "I6: step {} of {} has two rows: {other}, {}",
-                    origin.slot.0, origin.run, write.task.id
-                ));
+            if let Some(other) = shelf.steps.insert((origin.scope, origin.slot), write.task.id) {
+                let (path, run) = (&origin.path, origin.run);
+                return Err(format!("I6: step {path} of {run} has two rows: {other}, {}", write.task.id));
             }
         }
         for entry in &batch.journal {
@@ -264,12 +291,7 @@ impl Store for Shared {
     fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
         let disk = self.lock();
         let Some(shelf) = disk.runs.get(&id) else { return Ok(None) };
-        let rows = shelf.steps.iter().flatten().filter_map(|task| {
-            let task = disk.task(*task)?;
-            let origin = task.origin?;
-            Some(StepRow { scope: origin.scope, slot: origin.slot, task: task.id, state: task.state.kind() })
-        });
-        Ok(Some((shelf.row.clone(), rows.collect())))
+        Ok(Some((shelf.row.clone(), disk.rows(shelf))))
     }
 
     fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError> {
@@ -280,6 +302,11 @@ impl Store for Shared {
         let disk = self.lock();
         let rows = disk.versions.iter().filter(|row| row.tenant == tenant && row.workflow == *workflow);
         Ok(rows.max_by_key(|row| row.number).cloned())
+    }
+
+    fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
+        // Nobody deletes versions here.
+        Ok(Deletion::Missing)
     }
 
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
@@ -300,8 +327,57 @@ impl Store for Shared {
         Ok(behind.take(most as usize).filter_map(|(_, id)| disk.task(*id).cloned()).collect())
     }
 
-    fn held(&mut self, _reason: HoldReason, _key: Option<&Name>, _most: u32) -> Result<Vec<Task>, StoreError> {
-        Ok(Vec::new())
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let disk = self.lock();
+        let held = disk.tasks.iter().flatten().filter_map(|task| match task.state {
+            TaskState::Held { reason: other, rank } if other == reason => Some((rank, task)),
+            _ => None,
+        });
+        let mut held: Vec<_> = held.filter(|(_, task)| key.is_none() || task.key.as_ref() == key).collect();
+        held.sort_unstable_by_key(|(rank, task)| (*rank, task.id));
+        Ok(held.into_iter().take(most as usize).map(|(_, task)| task.clone()).collect())
+    }
+
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let mut held = self.held(reason, place.key, u32::MAX)?;
+        held.retain(|task| {
+            place.queue.is_none_or(|queue| task.queue == *queue)
+                && place.worker.is_none_or(|worker| task.worker == *worker)
+        });
+        held.truncate(most as usize);
+        Ok(held)
+    }
+
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
+        let held = self.held(reason, None, u32::MAX)?;
+        let lanes: BTreeSet<_> = held.iter().map(|task| (lane_of(task), task.key.clone())).collect();
+        Ok(lanes.into_iter().collect())
+    }
+
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
+        Ok(self.lock().gates.clone())
+    }
+
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
+        Ok(self.lock().answers.get(&(tenant, key)).filter(|row| row.until >= now).map(|row| row.task))
+    }
+
+    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let disk = self.lock();
+        let Some(shelf) = disk.runs.get(&run) else { return Ok(Vec::new()) };
+        let tasks: BTreeSet<TaskId> = shelf.steps.values().copied().collect();
+        let held = |task: &&Task| matches!(task.state, TaskState::Held { reason: HoldReason::RunPaused, .. });
+        Ok(tasks.iter().filter_map(|id| disk.task(*id)).filter(held).take(most as usize).cloned().collect())
+    }
+
+    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
+        let disk = self.lock();
+        let task = disk.runs.get(&run).and_then(|shelf| shelf.steps.get(&(scope, slot)));
+        Ok(task.and_then(|task| disk.task(*task)).cloned())
+    }
+
+    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
+        Ok(self.lock().payload(id).map(|bytes| PayloadBody::Bytes(Arc::clone(bytes))))
     }
 
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
@@ -309,8 +385,15 @@ impl Store for Shared {
         Ok(disk.due.iter().take_while(|(at, _)| *at <= now).take(most as usize).map(|(_, id)| *id).collect())
     }
 
+    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
+        let disk = self.lock();
+        let due: BTreeSet<(Timestamp, RunId)> = disk.run_dues().filter(|(at, _)| *at <= now).collect();
+        Ok(due.into_iter().take(most as usize).map(|(_, id)| id).collect())
+    }
+
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.lock().due.first().map(|(at, _)| *at))
+        let disk = self.lock();
+        Ok(disk.due.first().map(|(at, _)| *at).into_iter().chain(disk.run_dues().map(|(at, _)| at)).min())
     }
 
     fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {

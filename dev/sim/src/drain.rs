@@ -1,14 +1,15 @@
 //! The second phase: faults stop, and everything must come to its end.
 
-use kapelle_core::{Payload, task::Task};
+use kapelle_core::{Name, Payload, TenantId, task::Task};
 use kapelle_engine::turn::Command;
+use kapelle_store::GateKind;
 
 use crate::{
     disk::Disk,
     host::Host,
     laws,
     net::Asked,
-    plan::Faults,
+    plan::{Faults, WORKERS},
     rng::Rng,
     world::{Story, World},
 };
@@ -30,14 +31,18 @@ impl World {
         self.servers_act()?;
         for server in 0..self.servers.len() {
             for (queue, options) in self.plan.options.queues.clone() {
-                let command = Command::LimitQueue { queue, slots: Some(options.slots), paused: Some(false) };
+                let command = Command::LimitQueue { queue: queue.clone(), slots: options.slots };
                 self.send(server, Asked::Nobody, command);
+                self.send(server, Asked::Nobody, resume(GateKind::Queue, queue));
+            }
+            for worker in WORKERS {
+                self.send(server, Asked::Nobody, resume(GateKind::Worker, Name::new(worker)));
             }
         }
         // What is still under way, such as a pause that was asked for, arrives before the servers are told to go on.
         let last = self.flights.iter().map(|flight| flight.at).max().unwrap_or(0);
         for flight in self.flights.iter_mut().rev() {
-            if matches!(&flight.command, Command::LimitQueue { paused: Some(false), slots: Some(_), .. }) {
+            if matches!(&flight.command, Command::LimitQueue { .. } | Command::Pause { paused: false, .. }) {
                 flight.at = last;
             }
         }
@@ -109,6 +114,10 @@ impl World {
         let tasks = disk.tasks.iter().flatten().count() as u64;
         Story { turns: self.turns, commits: disk.commits, tasks, runs: disk.runs.len() as u64, digest }
     }
+}
+
+fn resume(kind: GateKind, name: Name) -> Command {
+    Command::Pause { tenant: TenantId::DEFAULT, kind, name, paused: false, reason: "calm".into() }
 }
 
 /// The number of the request that made a task, as its input tells.

@@ -19,6 +19,8 @@ pub struct Flow {
     pub steps: Vec<FlowStep>,
     /// One step at a time.
     pub sequential: bool,
+    /// A failure stops nothing at once.
+    pub goes_on: bool,
 }
 
 /// A step as it was drawn.
@@ -91,6 +93,7 @@ fn draw(number: u64) -> anyhow::Result<Flow> {
         definition: Arc::new(definition),
         steps,
         sequential: strategy == "sequential",
+        goes_on: strategy == "priority",
     })
 }
 

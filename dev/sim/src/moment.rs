@@ -27,14 +27,16 @@ pub struct Moment {
     pub cancelled: Vec<TaskId>,
     /// Runs that somebody ends.
     pub cancelled_runs: Vec<RunId>,
-    /// A queue's limit is changed in this turn.
+    /// A queue's limit is changed in this turn, or something is paused or resumed.
     pub limiting: bool,
-    /// Slots of the server's queues: how many, and whether they are paused.
-    pub limits: Vec<(Name, u32, bool)>,
+    /// Slots of the server's queues.
+    pub limits: Vec<(Name, u32)>,
     /// Slots of queues that are not listed.
     pub other_slots: u32,
     /// Slots of the server's workers.
     pub worker_slots: Vec<(Name, u32)>,
+    /// How many tasks of one key its workers may run at once.
+    pub key_limits: Vec<(Name, u32)>,
 }
 
 /// What a report said.
@@ -70,23 +72,21 @@ impl Moment {
                 Command::RetryByHand { task } => self.revived.push(*task),
                 Command::Cancel { task, .. } => self.cancelled.push(*task),
                 Command::CancelRun { run, .. } => self.cancelled_runs.push(*run),
-                Command::LimitQueue { queue, slots, paused } => {
+                Command::LimitQueue { queue, slots } => {
                     self.limiting = true;
-                    self.limit(queue, *slots, *paused);
+                    self.limit(queue, *slots);
                 }
+                Command::Pause { .. } => self.limiting = true,
                 _ => {}
             }
         }
     }
 
-    fn limit(&mut self, queue: &Name, slots: Option<u32>, paused: Option<bool>) {
-        let place = self.limits.iter().position(|(name, ..)| name == queue).unwrap_or_else(|| {
-            self.limits.push((queue.clone(), self.other_slots, false));
-            self.limits.len() - 1
-        });
-        let limit = &mut self.limits[place];
-        limit.1 = slots.unwrap_or(limit.1);
-        limit.2 = paused.unwrap_or(limit.2);
+    fn limit(&mut self, queue: &Name, slots: u32) {
+        match self.limits.iter_mut().find(|(name, _)| name == queue) {
+            Some(limit) => limit.1 = slots,
+            None => self.limits.push((queue.clone(), slots)),
+        }
     }
 
     /// The reports that present the lease of a running task, whether or not they were accepted.

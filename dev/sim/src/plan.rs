@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kapelle_core::{
     DurationMs, Name,
+    limit::{KeyLimit, WhenFull},
     retry::{Jitter, RetryPolicy},
     task::Ageing,
     worker::WorkerSpec,
@@ -123,7 +124,7 @@ impl Plan {
                 hang: rng.weight(150),
                 release: rng.weight(150),
             },
-            directory: Arc::new(workers(rng)),
+            directory: Arc::new(workers(rng, servers == 1)),
             first_flow: rng.below(60),
             busy: [100, 300, 600][rng.place(3)],
         }
@@ -150,9 +151,9 @@ fn faults(rng: &mut Rng) -> Faults {
 }
 
 fn options(rng: &mut Rng) -> Options {
-    let slots = |rng: &mut Rng| QueueOptions { slots: 1 + rng.below(3) as u32 };
+    let slots = |rng: &mut Rng| QueueOptions::of(1 + rng.below(3) as u32);
     let queues: BTreeMap<Name, QueueOptions> =
-        [(Name::new("default"), slots(rng)), (Name::new("ml"), QueueOptions { slots: 1 })].into();
+        [(Name::new("default"), slots(rng)), (Name::new("ml"), QueueOptions::of(1))].into();
     Options {
         queues,
         other_slots: 1 + rng.below(3) as u32,
@@ -165,7 +166,8 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
-fn workers(rng: &mut Rng) -> Workers {
+/// Limits for each key are counted by one server, so several have none.
+fn workers(rng: &mut Rng, alone: bool) -> Workers {
     let mut specs = Vec::new();
     for name in &WORKERS[..2] {
         let mut spec = WorkerSpec::named(name);
@@ -173,6 +175,8 @@ fn workers(rng: &mut Rng) -> Workers {
         if rng.chance(300) {
             spec.queue = Name::new("ml");
         }
+        let limit = 1 + rng.below(2) as u32;
+        spec.per_key = (rng.chance(600) && alone).then_some(KeyLimit { limit, when_full: WhenFull::Queue });
         spec.retry = rng.chance(700).then(|| retry(rng));
         specs.push(Arc::new(spec));
     }

@@ -108,11 +108,13 @@ impl World {
         let mut disk = self.disk.lock();
         let moment = &mut disk.moment;
         if starting {
-            moment.limits = options.queues.iter().map(|(name, queue)| (name.clone(), queue.slots, false)).collect();
+            moment.limits = options.queues.iter().map(|(name, queue)| (name.clone(), queue.slots)).collect();
             moment.other_slots = options.other_slots;
             let spec = |name: &&str| self.plan.directory.local(&kapelle_core::Name::new(name));
             let slots = |spec: Arc<WorkerSpec>| (spec.name.clone(), spec.slots);
             moment.worker_slots = WORKERS.iter().filter_map(spec).map(slots).collect();
+            let keys = |spec: Arc<WorkerSpec>| Some((spec.name.clone(), spec.per_key?.limit));
+            moment.key_limits = WORKERS.iter().filter_map(spec).filter_map(keys).collect();
         }
         moment.now = Timestamp(self.wall_ms);
         moment.steady_ms = self.steady_ms;

@@ -208,6 +208,10 @@ fn of_task(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failure
         }
         TaskState::Failed { error, ended_at, .. } => add(*ended_at, "failed", format!("{id} failed: {error}")),
         TaskState::Cancelled { reason, ended_at } => add(*ended_at, "cancelled", format!("{id} cancelled: {reason}")),
+        TaskState::Discarded { error, reason, ended_at, discarded_at, .. } => {
+            add(*ended_at, "failed", format!("{id} failed: {error}"));
+            add(*discarded_at, "discarded", format!("{id} discarded: {reason}"));
+        }
         TaskState::Skipped { reason, ended_at } => add(*ended_at, "skipped", format!("{id} skipped: {reason}")),
         TaskState::Retrying { at, .. } => add(*at, "due", "the next attempt is due".to_owned()),
         TaskState::Scheduled { at } => add(*at, "due", "the first attempt is due".to_owned()),

@@ -3,10 +3,12 @@
 pub mod approvals;
 pub mod completions;
 pub mod config;
+pub mod dead;
 pub mod doctor;
 pub mod init;
 pub mod logs;
 pub mod man;
+pub mod queues;
 pub mod resume;
 pub mod run;
 pub mod runs;

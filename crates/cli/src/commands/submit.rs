@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kapelle::{
-    Submit, TaskId,
+    CacheRule, Submit, TaskId,
     core::{DurationMs, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
     workers::schema::Schema,
 };
@@ -43,6 +43,12 @@ pub struct Args {
     /// Submitting again with the same key gives the same task
     #[arg(long)]
     key: Option<String>,
+    /// Grouped with the tasks of the same key where its worker or queue limits them
+    #[arg(long, value_name = "KEY")]
+    group: Option<String>,
+    /// Take an earlier answer to the same input that is not older than this
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    cache: Option<DurationMs>,
     /// Work it off now, in this process, and print its answer
     #[arg(long)]
     wait: bool,
@@ -105,6 +111,12 @@ impl Args {
         if let Some(retries) = self.retries {
             let policy = spec.retry.clone().unwrap_or_default();
             submit = submit.retry(RetryPolicy { max_attempts: retries + 1, ..policy });
+        }
+        if let Some(group) = &self.group {
+            submit = submit.key(group);
+        }
+        if self.cache.is_some() {
+            submit = submit.cache(CacheRule { max_age: self.cache });
         }
         if let Some(key) = &self.key {
             submit = submit.idempotency_key(key);

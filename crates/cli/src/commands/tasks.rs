@@ -158,6 +158,7 @@ pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failur
                     "attempt": attempt.epoch,
                     "started_at": shown::time_exact(attempt.started_at),
                     "ended_at": shown::time_exact(attempt.ended_at),
+                    "cost_nanousd": attempt.error.cost.0,
                     "error": describe::error_json(&attempt.error),
                 })
             })

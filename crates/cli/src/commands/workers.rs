@@ -1,11 +1,20 @@
-//! `kapelle workers list|show|test`.
+//! `kapelle workers list|show|test|pause|resume`.
 
 use std::{path::Path, sync::Arc};
 
-use kapelle::{TaskContext, Worker, WorkerSpec, core::definition::nearest, workers::Catalogue};
+use kapelle::{
+    Standing, TaskContext, Worker, WorkerSpec,
+    core::{Name, definition::nearest},
+    standings,
+    store::GateKind,
+    workers::Catalogue,
+};
 use serde_json::{Value, json};
 
-use super::submit;
+use super::{
+    queues::{Change, counts, gate, standing_json},
+    submit,
+};
 use crate::{
     app::{App, Workers},
     failure::{Code, Failure, advice, task_code},
@@ -13,7 +22,7 @@ use crate::{
     shown,
 };
 
-/// List, show and try workers.
+/// List, show, try, pause and resume workers.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -36,6 +45,10 @@ enum Verb {
         #[command(flatten)]
         inputs: InputArgs,
     },
+    /// Start no further task of a worker until it is resumed
+    Pause(Change),
+    /// Let the tasks of a worker start again
+    Resume(Change),
 }
 
 /// Runs the verb.
@@ -48,6 +61,12 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(app, &known),
         Verb::Show { name } => show(app, find(&known.catalogue, &name)?.spec()),
+        Verb::Pause(change) => {
+            find(&known.catalogue, &change.name)?;
+            gate(app, GateKind::Worker, &change, true).await
+        }
+        // One whose file is gone can be resumed as well.
+        Verb::Resume(change) => gate(app, GateKind::Worker, &change, false).await,
         Verb::Test { name, inputs } => test(app, find(&known.catalogue, &name)?, &inputs).await,
     }
 }
@@ -70,9 +89,18 @@ pub fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<dyn Worker>, Failur
 
 fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
     let specs = known.catalogue.iter().map(|worker| worker.spec());
+    let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
+    // Nothing has run yet: there is nothing to be told of tasks.
+    let standings = match app.reader() {
+        Ok(reader) => standings(&reader, GateKind::Worker, served)?,
+        Err(_) => Vec::new(),
+    };
+    let standing = |name: &Name| standings.iter().find(|standing| standing.name == *name);
+    warn_unserved(app, &standings);
     if app.out.json {
         let specs: Vec<&WorkerSpec> = specs.collect();
-        app.out.print_json(&json!({ "workers": specs }))?;
+        let standings: Vec<Value> = standings.iter().map(standing_json).collect();
+        app.out.print_json(&json!({ "workers": specs, "standings": standings }))?;
         return Ok(Code::Ok);
     }
     let live = |alias: &str| known.aliases.iter().any(|status| status.alias == alias && status.live);
@@ -81,10 +109,21 @@ fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
             || "-".to_owned(),
             |alias| if live(alias.as_str()) { alias.to_string() } else { format!("{alias} (offline)") },
         );
-        vec![spec.name.to_string(), spec.queue.to_string(), spec.slots.to_string(), model, spec.description.clone()]
+        let standing = standing(&spec.name);
+        let tasks = standing.map_or_else(|| "-".to_owned(), counts);
+        let paused = if standing.is_some_and(|standing| standing.paused.is_some()) { "paused" } else { "" };
+        let tasks = [paused, &tasks].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let slots = spec.slots.to_string();
+        vec![spec.name.to_string(), spec.queue.to_string(), slots, model, tasks, spec.description.clone()]
     });
-    app.out.print(&shown::table(&["WORKER", "QUEUE", "SLOTS", "MODEL", "DESCRIPTION"], rows.collect()))?;
+    app.out.print(&shown::table(&["WORKER", "QUEUE", "SLOTS", "MODEL", "TASKS", "DESCRIPTION"], rows.collect()))?;
     Ok(Code::Ok)
+}
+
+fn warn_unserved(app: &App, standings: &[Standing]) {
+    for standing in standings.iter().filter(|standing| !standing.unserved.is_empty()) {
+        app.out.warn(&format!("nobody serves worker {}: {} wait for it", standing.name, counts(standing)));
+    }
 }
 
 fn show(app: &App, spec: &WorkerSpec) -> Result<Code, Failure> {

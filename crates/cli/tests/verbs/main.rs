@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
 mod config;
+mod control;
+mod dead;
 mod doctor;
 mod each;
 mod general;
@@ -11,12 +13,14 @@ mod logs;
 mod man;
 mod model;
 mod place;
+mod queues;
 mod resume;
 mod run;
 mod runs;
 mod status;
 mod submit;
 mod tasks;
+mod templates;
 mod version;
 mod workers;
 mod workflows;

@@ -254,7 +254,7 @@ impl Reader<'_> {
 }
 
 /// Where an expression stands, and so what it can see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Scope {
     /// The block and, inside of a step, the step.
     pub block: u32,
@@ -262,6 +262,8 @@ pub(super) struct Scope {
     pub step: Option<u32>,
     /// Whether `item` and `index` are there.
     pub item: bool,
+    /// Whether `turn` and `previous` are there.
+    pub turn: bool,
     /// Whether `error` is there.
     pub error: bool,
     /// Whether the step itself is there, as in the `until` of a loop.

@@ -38,6 +38,7 @@ pub(super) struct Parser<'s> {
 pub(super) struct Surroundings {
     pub parent: Option<(BlockIx, super::StepIx)>,
     pub item: bool,
+    pub turn: bool,
     pub error: bool,
 }
 
@@ -110,8 +111,7 @@ impl Parser<'_> {
             self.defaults(node);
         }
         let mut made = Definition::empty();
-        let outside =
-            Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false, completed: false };
+        let outside = Scope::default();
         // The steps of the run come first, so that they are block 0.
         let root_block = fields
             .iter()
@@ -155,8 +155,7 @@ impl Parser<'_> {
     fn on_completed(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<OnCompleted> {
         let (key, node) = self.reader.table(node, trail, &keys::ON).into_iter().next()?;
         let trail = trail.then(key.name);
-        let scope =
-            Scope { block: 0, step: None, item: false, error: false, own: false, inputs_only: false, completed: true };
+        let scope = Scope { completed: true, ..Scope::default() };
         let (mut workflow, mut status, mut condition, mut with) =
             (None, Some(StatusKind::Succeeded), None, Template::default());
         for (key, node) in self.reader.table(node, &trail, &keys::COMPLETED) {

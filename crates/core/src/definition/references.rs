@@ -14,7 +14,7 @@ use super::{
 };
 use crate::expr::Path;
 
-const ROOTS: [&str; 7] = ["inputs", "vars", "steps", "run", "item", "index", "error"];
+const ROOTS: [&str; 9] = ["inputs", "vars", "steps", "run", "item", "index", "turn", "previous", "error"];
 /// What can be asked about a step, besides its output.
 const STEP_PARTS: [&str; 9] =
     ["output", "state", "error", "provider", "degraded", "attempts", "duration_ms", "cost", "cost_nanousd"];
@@ -101,11 +101,15 @@ impl<'d> Check<'d> {
                 let hint = "add `for_each`, or move the step into one that has it".to_owned();
                 Some((format!("`{root}` is only there in a step with `for_each`"), Some(hint)))
             }
+            "turn" | "previous" if !site.scope.turn => {
+                let hint = "add `repeat`, or move the step into one that has it".to_owned();
+                Some((format!("`{root}` is only there in a step with `repeat`"), Some(hint)))
+            }
             "error" if !site.scope.error && !self.in_handler(site.scope) => {
                 let hint = "use it in the steps of `on_error`".to_owned();
                 Some(("`error` is only there when a failure is handled".to_owned(), Some(hint)))
             }
-            "run" | "item" | "index" | "error" => None,
+            "run" | "item" | "index" | "turn" | "previous" | "error" => None,
             other => Some((format!("there is no `{other}` here"), self.root_hint(other, site.scope))),
         }
     }

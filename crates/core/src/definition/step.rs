@@ -52,24 +52,18 @@ impl Parser<'_> {
         let known = node.entries().map(|entries| entries.len() == found.len());
         let fields = Fields { found, place };
         let (block, own) = seen.parent.map_or((0, 0), |(block, step)| (block.0, step.0));
-        let outer = Scope {
-            block,
-            step: Some(own),
-            item: seen.item,
-            error: seen.error,
-            own: false,
-            inputs_only: false,
-            completed: false,
-        };
-        let scope = Scope { item: seen.item || fields.has("for_each"), ..outer };
-        let inside = Surroundings { item: scope.item, ..seen };
+        let outer =
+            Scope { block, step: Some(own), item: seen.item, turn: seen.turn, error: seen.error, ..Scope::default() };
+        let scope =
+            Scope { item: seen.item || fields.has("for_each"), turn: seen.turn || fields.has("repeat"), ..outer };
+        let inside = Surroundings { item: scope.item, turn: scope.turn, ..seen };
         if let Some(known) = known {
             self.conflicts(&fields, known, trail);
         }
         let action = self.action(&fields, trail, inside, scope);
         let looped = match (&action, fields.has("repeat")) {
-            (Action::Steps(inner), true) => Scope { block: inner.0, step: None, ..scope },
-            _ => Scope { own: true, ..scope },
+            (Action::Steps(inner), true) => Scope { block: inner.0, step: None, turn: seen.turn, ..scope },
+            _ => Scope { own: true, turn: seen.turn, ..scope },
         };
         let branch = matches!(action, Action::Branch { .. });
         let condition_scope = if branch { scope } else { outer };

@@ -6,8 +6,9 @@ use crate::{
     Payload, TaskError,
     id::TaskId,
     money::Money,
-    task::model::{HoldReason, Lease, Task, TaskState},
+    task::model::{Lease, Task, TaskState},
     task::rank::Rank,
+    task::reason::HoldReason,
     time::Timestamp,
     worker::Provenance,
 };
@@ -58,6 +59,13 @@ pub enum TaskEvent {
         /// Its place in the order.
         rank: Rank,
     },
+    /// A dead letter was dealt with by hand.
+    Discarded {
+        /// By whom or why.
+        reason: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
     /// Lacks something.
     Held {
         /// What.
@@ -92,7 +100,7 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// Why it failed.
+    /// Why it failed, with what it had spent.
     pub error: Arc<TaskError>,
 }
 
@@ -147,6 +155,17 @@ impl Task {
                 self.failures = 0;
                 self.crashes = 0;
                 self.state = TaskState::Ready { rank: *rank };
+            }
+            TaskEvent::Discarded { reason, at } => {
+                if let TaskState::Failed { error, dead, ended_at } = &self.state {
+                    self.state = TaskState::Discarded {
+                        error: Arc::clone(error),
+                        dead: *dead,
+                        reason: Arc::clone(reason),
+                        ended_at: *ended_at,
+                        discarded_at: *at,
+                    };
+                }
             }
             TaskEvent::Held { reason, rank } => self.state = TaskState::Held { reason: *reason, rank: *rank },
             TaskEvent::Parked { rank, needs } => self.state = TaskState::Parked { rank: *rank, needs: *needs },

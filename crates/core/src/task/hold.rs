@@ -4,8 +4,9 @@ use crate::{
     money::Money,
     task::{
         event::TaskEvent,
-        model::{HoldReason, Rejection, Task, TaskState},
+        model::{Rejection, Task, TaskState},
         rank::Ageing,
+        reason::HoldReason,
     },
     time::Timestamp,
 };

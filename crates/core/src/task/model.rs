@@ -11,7 +11,7 @@ use crate::{
     money::Money,
     retry::RetryPolicy,
     run::{Opening, ScopeId, Slot},
-    task::rank::Rank,
+    task::{rank::Rank, reason::HoldReason},
     time::{DurationMs, Timestamp},
     worker::Provenance,
 };
@@ -148,6 +148,19 @@ pub enum TaskState {
         /// When.
         ended_at: Timestamp,
     },
+    /// A dead letter that somebody has dealt with: it is not tried again, and all that is known of it stays.
+    Discarded {
+        /// Why it had failed.
+        error: Arc<TaskError>,
+        /// It was a poison task.
+        dead: bool,
+        /// By whom or why it was discarded.
+        reason: Arc<str>,
+        /// When it had failed.
+        ended_at: Timestamp,
+        /// When it was discarded.
+        discarded_at: Timestamp,
+    },
     /// A step whose condition or needs kept it from running.
     Skipped {
         /// What kept it.
@@ -174,11 +187,12 @@ pub enum StateKind {
     Failed = 11,
     Cancelled = 12,
     Skipped = 13,
+    Discarded = 14,
 }
 
 impl StateKind {
     /// Every kind.
-    pub const ALL: [StateKind; 11] = [
+    pub const ALL: [StateKind; 12] = [
         StateKind::Scheduled,
         StateKind::Ready,
         StateKind::Running,
@@ -190,6 +204,7 @@ impl StateKind {
         StateKind::Failed,
         StateKind::Cancelled,
         StateKind::Skipped,
+        StateKind::Discarded,
     ];
 
     /// The kind with that number.
@@ -213,6 +228,7 @@ impl StateKind {
             StateKind::Failed => "failed",
             StateKind::Cancelled => "cancelled",
             StateKind::Skipped => "skipped",
+            StateKind::Discarded => "discarded",
         }
     }
 
@@ -239,6 +255,7 @@ impl TaskState {
             TaskState::Failed { .. } => StateKind::Failed,
             TaskState::Cancelled { .. } => StateKind::Cancelled,
             TaskState::Skipped { .. } => StateKind::Skipped,
+            TaskState::Discarded { .. } => StateKind::Discarded,
         }
     }
 }
@@ -265,34 +282,6 @@ pub struct Report {
     pub epoch: u32,
     /// The nonce that came with the claim.
     pub nonce: u64,
-}
-
-/// What a held task lacks. Shown to people as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum HoldReason {
-    /// As many tasks of its key run as may.
-    KeyLimit = 1,
-    /// The provider's rate leaves no room at the moment.
-    RateLimit = 2,
-    /// Its run is paused.
-    RunPaused = 3,
-}
-
-impl HoldReason {
-    /// Every reason.
-    pub const ALL: [HoldReason; 3] = [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused];
-
-    /// For people: what the task waits for.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            HoldReason::KeyLimit => "as many tasks of its key are running as may",
-            HoldReason::RateLimit => "the provider's rate limit leaves no room at the moment",
-            HoldReason::RunPaused => "its run is paused",
-        }
-    }
 }
 
 /// What a waiting step waits for.
@@ -408,6 +397,7 @@ impl Task {
             TaskState::Succeeded { ended_at, .. }
             | TaskState::Failed { ended_at, .. }
             | TaskState::Cancelled { ended_at, .. }
+            | TaskState::Discarded { ended_at, .. }
             | TaskState::Skipped { ended_at, .. } => Some(ended_at),
             _ => None,
         }

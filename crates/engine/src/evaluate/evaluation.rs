@@ -173,6 +173,16 @@ impl Evaluation {
             let value = list.item(item.index as usize).unwrap_or_else(Shared::null);
             context = context.with("item", value).with("index", Shared::from_json(&item.index.into()));
         }
+        if let Some(turn) = self.sight.turn {
+            let before = match turn.before.map(|task| resolve.task(self.tenant, task)) {
+                None => Shared::null(),
+                Some(found) => match found? {
+                    Ok(value) => value.output(),
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            context = context.with("turn", Shared::from_json(&turn.number.into())).with("previous", before);
+        }
         match &self.sight.failure {
             None => {}
             Some(Failure::Is(error)) => context = context.with("error", error_value(error)),

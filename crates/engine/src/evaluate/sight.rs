@@ -24,6 +24,14 @@ pub(super) struct Item {
     pub index: u32,
 }
 
+/// The turn of a loop that a step is part of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub number: u32,
+    /// The row of the turn before.
+    pub before: Option<TaskId>,
+}
+
 /// The failure that a step handles.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
@@ -38,6 +46,7 @@ pub(super) enum Failure {
 pub(super) struct Sight {
     pub steps: Vec<StepValue>,
     pub item: Option<Item>,
+    pub turn: Option<Turn>,
     pub failure: Option<Failure>,
 }
 
@@ -46,6 +55,7 @@ pub(super) struct Sight {
 pub(super) struct Names<'d> {
     steps: Vec<&'d str>,
     item: bool,
+    turn: bool,
     failure: bool,
 }
 
@@ -55,6 +65,7 @@ impl<'d> Names<'d> {
             match (path.root(), path.part(1)) {
                 ("steps", Some(name)) if !self.steps.contains(&name) => self.steps.push(name),
                 ("item" | "index", _) => self.item = true,
+                ("turn" | "previous", _) => self.turn = true,
                 ("error", _) => self.failure = true,
                 _ => {}
             }
@@ -69,6 +80,7 @@ impl Sight {
         Sight {
             steps: names.steps.iter().filter_map(find).collect(),
             item: if names.item { item(run, scope, slot) } else { None },
+            turn: if names.turn { turn(run, scope, slot) } else { None },
             failure: if names.failure { failure(run, scope, slot) } else { None },
         }
     }
@@ -122,6 +134,13 @@ fn item(run: &Run, scope: ScopeId, slot: Slot) -> Option<Item> {
     let (items, index) = found?;
     let (outer, holder) = run.scopes.get(&items)?.parent?;
     Some(Item { list: run.slot(outer, holder)?.task?, index: index.0 })
+}
+
+fn turn(run: &Run, scope: ScopeId, slot: Slot) -> Option<Turn> {
+    around(run, scope, slot).find_map(|(scope, slot)| match run.scopes.get(&scope).map(|scope| &scope.kind) {
+        Some(ScopeKind::Turns(turns)) => Some(Turn { number: slot.0, before: turns.last.filter(|_| slot.0 > 0) }),
+        _ => None,
+    })
 }
 
 fn failure(run: &Run, scope: ScopeId, slot: Slot) -> Option<Failure> {

@@ -73,6 +73,11 @@ impl TaskValue {
         }
     }
 
+    /// What the task gave.
+    pub(super) fn output(self) -> Shared {
+        self.output
+    }
+
     /// The error that made the task end, when it did not end well.
     pub(super) fn error(self) -> Option<TaskError> {
         self.error

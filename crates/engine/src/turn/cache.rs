@@ -8,7 +8,7 @@ use kapelle_core::{
     run::{Run, ScopeId},
     task::{Attempt, Task, TaskEvent, TaskState},
 };
-use kapelle_store::{Batch, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
+use kapelle_store::{AnswerRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow};
 
 use super::command::NewPayload;
 use crate::{
@@ -46,6 +46,8 @@ pub(super) struct Cache {
     pub(super) payloads: Vec<(kapelle_core::PayloadId, PayloadBody)>,
     pub(super) keys: HashMap<(TenantId, Arc<str>), KeyRow>,
     pub(super) versions: Vec<VersionRow>,
+    pub(super) gates: Vec<Gate>,
+    pub(super) answers: Vec<AnswerRow>,
 }
 
 impl Cache {
@@ -129,6 +131,8 @@ impl Cache {
             payloads: std::mem::take(&mut self.payloads),
             keys: self.keys.drain().map(|(_, row)| row).collect(),
             versions: std::mem::take(&mut self.versions),
+            gates: std::mem::take(&mut self.gates),
+            answers: std::mem::take(&mut self.answers),
         }
     }
 

@@ -10,7 +10,7 @@ use kapelle_store::{Lane, StoreError};
 use super::{
     command::{ClaimedTask, Reply},
     effect::{Dispatch, Effect},
-    lanes::{lane_of, serves},
+    lanes::serves,
     tasks::silent,
     turns::{CHILDREN_MAX, Turns},
 };
@@ -34,9 +34,13 @@ impl Turns {
             }
         }
         while let Some(task) = self.next_ready(&open, true)? {
+            if !self.admit(&task)? {
+                continue;
+            }
             let claim = Claim { nonce: (self.random)(), host: 0 };
             let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
-            self.limits.take(task.id, task.epoch + 1, &lane_of(&task));
+            self.limits.take(&task, task.epoch + 1, true);
+            self.note_attempt(&task);
             self.cache.evolve_task(task.id, &event);
             self.dispatch(&task, &event);
         }
@@ -48,7 +52,9 @@ impl Turns {
         loop {
             let mut best: Option<(super::lanes::Place, usize)> = None;
             for &at in lanes {
-                if here && !self.limits.room(self.lanes.lane(at)) {
+                let lane = self.lanes.lane(at);
+                let room = if here { self.limits.room(lane) } else { !self.limits.is_paused(lane) };
+                if !room || (!self.scratch.held.is_empty() && self.held_enough(&lane.clone())) {
                     continue;
                 }
                 if let Some(after) = self.lanes.wants_refill(at) {
@@ -69,7 +75,7 @@ impl Turns {
             {
                 let task = task.clone();
                 if self.hold_paused(&task)? {
-                    if self.scratch.held >= CHILDREN_MAX {
+                    if self.scratch.paused >= CHILDREN_MAX {
                         return Ok(None);
                     }
                     continue;
@@ -124,9 +130,14 @@ impl Turns {
         let mut claimed = Vec::new();
         while claimed.len() < most as usize {
             let Some(task) = self.next_ready(&lanes, false)? else { break };
+            if !self.admit(&task)? {
+                continue;
+            }
             let claim = Claim { nonce: (self.random)(), host: host.max(1) };
             let Ok(event) = claim.decide(&task, self.scratch.now) else { continue };
             let TaskEvent::Claimed(lease) = event else { continue };
+            self.limits.take(&task, lease.epoch, false);
+            self.note_attempt(&task);
             self.cache.evolve_task(task.id, &event);
             self.leases.insert(task.id, (lease.epoch, self.scratch.steady_ms + self.options.lease.0));
             self.notify_claimed(&task, &lease);

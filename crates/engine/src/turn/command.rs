@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     DurationMs, Money, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
+    cache::Cacheable,
     definition::{Definition, Strategy},
     payload::INLINE_MAX,
     retry::RetryPolicy,
@@ -11,7 +12,7 @@ use kapelle_core::{
     task::{Lease, Report},
     worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::{Deletion, PayloadBody};
+use kapelle_store::{Deletion, GateKind, PayloadBody};
 
 use crate::evaluate::Evaluated;
 
@@ -118,6 +119,8 @@ pub struct SubmitTask {
     pub retry: Option<RetryPolicy>,
     /// The most it may cost.
     pub max_cost: Option<Money>,
+    /// The question it is, when an earlier answer will do. Read at submission; a delayed task is always run.
+    pub cache: Option<Cacheable>,
 }
 
 impl SubmitTask {
@@ -136,6 +139,7 @@ impl SubmitTask {
             timeout: None,
             retry: None,
             max_cost: None,
+            cache: None,
         }
     }
 }
@@ -324,14 +328,32 @@ pub enum Command {
         /// What came out.
         evaluated: Evaluated,
     },
-    /// Change how many tasks of a queue run in this process, or pause it.
+    /// Mark a failed task as dealt with.
+    Discard {
+        /// Which.
+        task: TaskId,
+        /// By whom or why.
+        reason: Arc<str>,
+    },
+    /// Change how many tasks of a queue run in this process, until it ends.
     LimitQueue {
         /// Which.
         queue: Name,
-        /// How many; unchanged when none.
-        slots: Option<u32>,
-        /// Whether nothing new starts; unchanged when none.
-        paused: Option<bool>,
+        /// How many.
+        slots: u32,
+    },
+    /// Pause or resume a queue or worker, here and on worker hosts, until it is changed again.
+    Pause {
+        /// Whose tasks are meant.
+        tenant: TenantId,
+        /// A queue or a worker.
+        kind: GateKind,
+        /// Its name.
+        name: Name,
+        /// Whether nothing new starts.
+        paused: bool,
+        /// By whom or why.
+        reason: Arc<str>,
     },
     /// Time has passed: wake what is due, take back what was lost.
     Tick,

@@ -83,8 +83,8 @@ impl Turns {
         if let Ok(event) = (Hold { reason: HoldReason::RunPaused }).decide(task) {
             self.change(task.id, &event)?;
         }
-        self.scratch.held += 1;
-        if self.scratch.held >= CHILDREN_MAX {
+        self.scratch.paused += 1;
+        if self.scratch.paused >= CHILDREN_MAX {
             self.scratch.more.insert(run);
         }
         Ok(true)

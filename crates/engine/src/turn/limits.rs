@@ -1,14 +1,16 @@
-//! How many tasks run at once in this process, by queue and by worker.
+//! How many tasks run at once: in this process by queue and by worker, everywhere by key; and what is paused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kapelle_core::{
-    Name, TaskId,
+    Name, TaskId, TenantId,
     limit::Limit,
     mutant::{Mutant, planted},
+    task::Task,
 };
-use kapelle_store::Lane;
+use kapelle_store::{Gate, GateKind, Lane};
 
+use super::lanes::lane_of;
 use crate::{id_map::IdMap, options::Options};
 
 /// The limits of this process and what is taken of them.
@@ -21,14 +23,42 @@ pub struct Limits {
     /// What the turn under way changed, so that a turn that was not committed can be forgotten.
     before: Vec<(TaskId, Option<Taken>)>,
     other_slots: u32,
+    /// The running tasks of each key, those of worker hosts included.
+    keys: HashMap<KeyGroup, BTreeSet<TaskId>>,
+    paused: HashSet<(TenantId, GateKind, Name)>,
 }
 
-/// A slot that is taken: by which attempt, in which queue, of which worker.
+/// The tasks that a limit for each key counts together: those with one key of one worker, or in one queue.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyGroup {
+    /// Whose they are.
+    pub tenant: TenantId,
+    /// Of a worker, or in a queue.
+    pub kind: GateKind,
+    /// Of which, or in which.
+    pub name: Name,
+    /// The key.
+    pub key: Name,
+}
+
+/// What an attempt takes: slots in this process, and its place among those of its key.
 #[derive(Debug, Clone)]
 struct Taken {
     epoch: u32,
-    queue: Name,
-    worker: Name,
+    lane: Lane,
+    key: Option<Name>,
+    /// It runs in this process.
+    here: bool,
+}
+
+impl Taken {
+    /// The groups that it counts for, when it has a key.
+    fn groups(&self) -> Option<[KeyGroup; 2]> {
+        let key = self.key.as_ref()?;
+        let Lane { tenant, queue, worker } = &self.lane;
+        let group = |kind, name: &Name| KeyGroup { tenant: *tenant, kind, name: name.clone(), key: key.clone() };
+        Some([group(GateKind::Worker, worker), group(GateKind::Queue, queue)])
+    }
 }
 
 impl Limits {
@@ -56,17 +86,52 @@ impl Limits {
     #[must_use]
     pub fn room(&self, lane: &Lane) -> bool {
         let free = |limit: Option<&Limit>| limit.is_none_or(|limit| limit.room().is_ok());
-        free(self.queues.get(&lane.queue)) && free(self.workers.get(&lane.worker))
+        free(self.queues.get(&lane.queue)) && free(self.workers.get(&lane.worker)) && !self.is_paused(lane)
     }
 
-    /// An attempt of a task of that lane starts.
-    pub fn take(&mut self, task: TaskId, epoch: u32, lane: &Lane) {
-        let taken = Taken { epoch, queue: lane.queue.clone(), worker: lane.worker.clone() };
-        let before = self.set(task, Some(taken));
-        self.before.push((task, before));
+    /// Whether the queue or the worker of a lane is paused.
+    #[must_use]
+    pub fn is_paused(&self, lane: &Lane) -> bool {
+        !self.paused.is_empty()
+            && (self.paused.contains(&(lane.tenant, GateKind::Queue, lane.queue.clone()))
+                || self.paused.contains(&(lane.tenant, GateKind::Worker, lane.worker.clone())))
     }
 
-    /// A task is no longer running here.
+    /// Something was paused or resumed.
+    pub fn gate(&mut self, gate: &Gate) {
+        let place = (gate.tenant, gate.kind, gate.name.clone());
+        if gate.paused {
+            self.paused.insert(place);
+        } else {
+            self.paused.remove(&place);
+        }
+    }
+
+    /// What is paused, as stored.
+    pub fn gates(&mut self, gates: &[Gate]) {
+        self.paused.clear();
+        if !planted(Mutant::PauseForgotten) {
+            gates.iter().for_each(|gate| self.gate(gate));
+        }
+    }
+
+    /// The running tasks of a key.
+    pub fn running_of(&self, group: &KeyGroup) -> impl ExactSizeIterator<Item = TaskId> {
+        static NONE: BTreeSet<TaskId> = BTreeSet::new();
+        self.keys.get(group).unwrap_or(&NONE).iter().copied()
+    }
+
+    /// An attempt of a task starts, in this process or on a worker host. Of the latter only those with a key count.
+    pub fn take(&mut self, task: &Task, epoch: u32, here: bool) {
+        if !here && task.key.is_none() {
+            return;
+        }
+        let taken = Taken { epoch, lane: lane_of(task), key: task.key.clone(), here };
+        let before = self.set(task.id, Some(taken));
+        self.before.push((task.id, before));
+    }
+
+    /// A task is no longer running.
     pub fn give_back(&mut self, task: TaskId) {
         if self.taken.contains_key(&task) {
             let before = self.set(task, None);
@@ -99,21 +164,35 @@ impl Limits {
 
     /// Sets who takes the slot of a task, with the counts; gives who took it before.
     fn set(&mut self, task: TaskId, taken: Option<Taken>) -> Option<Taken> {
-        if let Some(taken) = &taken {
-            self.queue(&taken.queue).taken += 1;
-            if let Some(limit) = self.workers.get_mut(&taken.worker) {
+        if let Some(taken) = taken.as_ref().filter(|taken| taken.here) {
+            self.queue(&taken.lane.queue).taken += 1;
+            if let Some(limit) = self.workers.get_mut(&taken.lane.worker) {
                 limit.taken += 1;
             }
         }
+        // Most tasks have no key, and nothing is copied for them.
+        let next = taken.as_ref().filter(|taken| taken.key.is_some()).cloned();
         let before = match taken {
             Some(taken) => self.taken.insert(task, taken),
             None => self.taken.remove(&task),
         };
         if let Some(before) = &before {
-            self.queue(&before.queue).give_back();
-            if let Some(limit) = self.workers.get_mut(&before.worker) {
-                limit.give_back();
+            if before.here {
+                self.queue(&before.lane.queue).give_back();
+                if let Some(limit) = self.workers.get_mut(&before.lane.worker) {
+                    limit.give_back();
+                }
             }
+            for group in before.groups().into_iter().flatten() {
+                let running = self.keys.entry(group.clone()).or_default();
+                running.remove(&task);
+                if running.is_empty() {
+                    self.keys.remove(&group);
+                }
+            }
+        }
+        for group in next.iter().filter_map(Taken::groups).flatten() {
+            self.keys.entry(group).or_default().insert(task);
         }
         before
     }
@@ -121,6 +200,6 @@ impl Limits {
     /// Whether no task runs here.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.taken.is_empty()
+        !self.taken.values().any(|taken| taken.here)
     }
 }

@@ -5,6 +5,7 @@
 //! once. Only then are replies given and effects performed. When the store answers that a row had changed meanwhile,
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
+mod answers;
 mod cache;
 mod children;
 mod claim;
@@ -13,12 +14,14 @@ mod commit;
 mod control;
 mod due;
 mod effect;
+mod keys;
 mod lanes;
 mod limits;
 mod recover;
 mod rerun;
 mod runs;
 mod settle;
+mod shares;
 mod steps;
 mod tasks;
 mod turns;
@@ -28,5 +31,5 @@ pub use command::{
     ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef,
 };
 pub use effect::{Dispatch, Effect};
-pub use limits::Limits;
+pub use limits::{KeyGroup, Limits};
 pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -59,7 +59,7 @@ impl Turns {
         if left == 0 && (run.has_ready() || run.has_done()) {
             self.scratch.more.insert(id);
         }
-        self.lift(id)?;
+        self.lift_paused(id)?;
         self.cancel_doomed(id)?;
         self.complete(id)
     }
@@ -134,13 +134,13 @@ impl Turns {
     }
 
     /// Lets go of what a pause held, a bounded number a turn.
-    fn lift(&mut self, id: RunId) -> Result<(), StoreError> {
+    fn lift_paused(&mut self, id: RunId) -> Result<(), StoreError> {
         if !self.lifting.contains(&id) || self.cache.run(id).is_none_or(|run| run.paused.is_some()) {
             return Ok(());
         }
         let held = self.store.held_steps(id, CHILDREN_MAX as u32)?;
         // What this turn itself held is not stored yet.
-        let last = held.len() < CHILDREN_MAX && self.scratch.held == 0;
+        let last = held.len() < CHILDREN_MAX && self.scratch.paused == 0;
         for task in held {
             if self.load(task.id)?
                 && let Some(Ok(event)) = self.cache.task(task.id).map(|task| Lift.decide(task))

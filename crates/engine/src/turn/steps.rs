@@ -230,6 +230,7 @@ impl Turns {
     }
 
     fn insert_waiting(&mut self, task: Task, wait: WaitFor) {
+        self.notify_waiting(&task, &wait);
         self.insert(Task { state: TaskState::Waiting(wait), ..task });
     }
 

@@ -1,18 +1,18 @@
 //! Commands to tasks.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use kapelle_core::{
     Category, Name, TaskError, TaskId, TenantId,
     mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
-        Cancel, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task, TaskEvent,
-        TaskState, WaitFor,
+        Cancel, Discard, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task,
+        TaskEvent, TaskState, WaitFor,
     },
     worker::WorkerSpec,
 };
-use kapelle_store::{IdKind, KeyReply, KeyRow, StoreError};
+use kapelle_store::{IdKind, KeyReply, KeyRow, Lane, StoreError};
 
 use super::{
     cache::Key,
@@ -39,6 +39,9 @@ impl Turns {
                 None => {}
             }
         }
+        if let Some(error) = self.refusal(tenant, tasks) {
+            return Ok(Err(EngineError::Busy(Box::new(error))));
+        }
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         let first = TaskId(self.store.ids(IdKind::Task, count.max(1))?);
         let mut shared: Option<(Name, Arc<Policy>)> = None;
@@ -54,13 +57,41 @@ impl Turns {
                 shared = Some((task.worker.clone(), Arc::clone(&policy)));
             }
             let new = self.new_task(tenant, task, spec.as_deref(), policy)?;
-            let submit = Submit { id: TaskId(first.0 + number as i64), task: new, ageing: self.options.ageing };
-            self.insert(submit.decide(self.scratch.now));
+            let id = TaskId(first.0 + number as i64);
+            let mut made = Submit { id, task: new, ageing: self.options.ageing }.decide(self.scratch.now);
+            if let Some(question) = task.cache.as_ref().filter(|_| task.delay.0 == 0) {
+                if let Some(answered) = self.cached_answer(tenant, question)? {
+                    made.state = answered;
+                    self.cache.insert_task(made);
+                    continue;
+                }
+                self.remember_question(tenant, question, id)?;
+            }
+            let keyed = made.key.is_some().then(|| made.clone());
+            self.insert(made);
+            if let Some(task) = keyed.filter(|task| task.state.kind() == StateKind::Ready) {
+                self.make_room(&task)?;
+            }
         }
         if let Some(key) = key {
             self.remember_key(tenant, key, KeyReply::Tasks(first, count));
         }
         Ok(Ok(Reply::Tasks { first, count, repeated: false }))
+    }
+
+    /// Why tasks are refused, when one is for a key of which as many run as may and the rule is to refuse.
+    fn refusal(&self, tenant: TenantId, tasks: &[SubmitTask]) -> Option<TaskError> {
+        let mut before: HashMap<&Name, usize> = HashMap::new();
+        tasks.iter().filter(|task| task.key.is_some()).find_map(|task| {
+            let spec = self.directory.local(&task.worker);
+            let queue = task.queue.clone().or_else(|| spec.map(|spec| spec.queue.clone()));
+            let queue = queue.unwrap_or_else(|| Name::new("default"));
+            let earlier = before.entry(task.key.as_ref()?).or_default();
+            let lane = Lane { tenant, queue, worker: task.worker.clone() };
+            let refused = self.refused(&lane, task.key.as_ref(), *earlier);
+            *earlier += 1;
+            refused
+        })
     }
 
     fn policy(&self, task: &SubmitTask, spec: Option<&WorkerSpec>) -> Policy {
@@ -212,10 +243,27 @@ impl Turns {
         }
     }
 
+    pub(super) fn discard(&mut self, id: TaskId, reason: &Arc<str>) -> Answer {
+        if !self.load(id)? {
+            return Ok(Err(EngineError::NoSuchTask(id)));
+        }
+        let Some(task) = self.cache.task(id) else { return Ok(Err(EngineError::NoSuchTask(id))) };
+        match (Discard { reason: Arc::clone(reason) }).decide(task, self.scratch.now) {
+            Ok(event) => {
+                self.change(id, &event)?;
+                Ok(Ok(Reply::Done))
+            }
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
     /// Applies an event to a task in memory and follows it up: its place in the order, its slot, its run.
     pub(super) fn change(&mut self, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
+        let shared = self.share_retry(id, event);
+        let event = shared.as_ref().unwrap_or(event);
         let Some(before) = self.cache.task(id) else { return Ok(()) };
         let left = matches!(before.state, TaskState::Waiting(WaitFor::Run(_))).then(|| before.clone());
+        let state_before = before.state.kind();
         let was_running_here = matches!(before.state, TaskState::Running(lease) if lease.host == 0);
         if let TaskState::Ready { rank } = before.state {
             let lane = lane_of(before);
@@ -224,8 +272,11 @@ impl Turns {
         self.scratch.due_changed |= before.due_at().is_some();
         let Some(task) = self.cache.evolve_task(id, event) else { return Ok(()) };
         let (kind, origin) = (task.state.kind(), task.origin.clone());
-        if was_running_here && kind != StateKind::Running {
+        let freed = task.key.clone().map(|key| (lane_of(task), key));
+        if state_before == StateKind::Running && kind != StateKind::Running {
             self.limits.give_back(id);
+        }
+        if was_running_here && kind != StateKind::Running {
             let reported = matches!(event, TaskEvent::Succeeded { .. } | TaskEvent::WillRetry { .. });
             if !reported {
                 self.scratch.effects.push(Effect::Stop(id));
@@ -233,8 +284,13 @@ impl Turns {
         }
         let task = task.clone();
         self.note_due(&task);
+        self.note_share(state_before, &task);
+        if matches!(state_before, StateKind::Running | StateKind::Ready) && kind != StateKind::Held {
+            self.scratch.freed.extend(freed);
+        }
         if kind == StateKind::Ready && !planted(Mutant::LostReady) {
             self.offer(&task);
+            self.make_room(&task)?;
         }
         if let Some(before) = left.filter(|_| kind != StateKind::Succeeded) {
             self.leave_child(&before)?;

@@ -9,18 +9,21 @@ use std::{
 };
 
 use kapelle_core::{
-    DurationMs, PayloadId, RunId, TaskId, Timestamp,
+    DurationMs, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
+    task::{Task, TaskState},
 };
-use kapelle_store::{IdKind, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Gate, IdKind, Pruned, Retention, Store, StoreError};
 
 use super::{
     cache::Cache,
     command::{Command, Directory, Input, NewPayload, Reply, Ticket},
     effect::Effect,
+    keys::Freed,
     lanes::Lanes,
     limits::Limits,
+    shares::Share,
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};
 
@@ -46,6 +49,10 @@ pub struct Turns {
     pub(super) next_due: Option<Timestamp>,
     /// Runs that go on after a pause, some of whose steps may still be held.
     pub(super) lifting: BTreeSet<RunId>,
+    /// Workers that fail, and how many retries they get.
+    pub(super) shares: HashMap<(TenantId, Name), Share>,
+    /// What limits count and what is paused has been read from the store.
+    primed: bool,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
     /// Nothing new starts here.
@@ -71,9 +78,19 @@ pub(super) struct Scratch {
     /// Runs that were read from the store.
     pub(super) loaded_runs: Vec<RunId>,
     /// Steps that were held because their runs are paused.
-    pub(super) held: usize,
+    pub(super) paused: usize,
     /// Something in memory was found to be behind the store.
     pub(super) stale: bool,
+    /// Places of keys that may have become free.
+    pub(super) freed: Vec<Freed>,
+    /// Keys of which more tasks are to be lifted than one turn may.
+    pub(super) unlifted: Vec<Freed>,
+    /// Tasks that were held for their key.
+    pub(super) held: Vec<TaskId>,
+    /// More tasks are to be held than one turn may.
+    pub(super) more_held: bool,
+    /// Every key under which tasks are held is to be looked at.
+    pub(super) sweep: bool,
 }
 
 /// What came of a turn.
@@ -110,6 +127,8 @@ impl Turns {
             leases: IdMap::default(),
             next_due: None,
             lifting: BTreeSet::new(),
+            shares: HashMap::new(),
+            primed: false,
             scratch: Scratch::default(),
             watched: Arc::default(),
             draining: false,
@@ -121,17 +140,19 @@ impl Turns {
     pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
         let unfinished = std::mem::take(&mut self.scratch.more);
         let due_before = std::mem::take(&mut self.scratch.more_due);
+        let unlifted = std::mem::take(&mut self.scratch.unlifted);
         for tried in 0..CONFLICTS_MAX {
             if self.broken {
                 break;
             }
-            self.scratch = Scratch { now, steady_ms, touched: unfinished.clone(), ..Scratch::default() };
+            let (touched, freed) = (unfinished.clone(), unlifted.clone());
+            self.scratch = Scratch { now, steady_ms, touched, freed, ..Scratch::default() };
             match self.attempt(inputs, due_before, tried > 0) {
                 Ok(Some(turned)) => return turned,
                 Ok(None) => self.forget(),
                 Err(error) => {
                     self.forget();
-                    self.scratch = Scratch { more: unfinished, ..Scratch::default() };
+                    self.scratch = Scratch { more: unfinished, unlifted, ..Scratch::default() };
                     self.broken = !error.is_temporary();
                     return self.failed(inputs, &EngineError::from(error));
                 }
@@ -144,19 +165,31 @@ impl Turns {
     /// before.
     fn attempt(&mut self, inputs: &[Input], due: bool, fresh: bool) -> Result<Option<Turned>, StoreError> {
         let mut replies = Vec::with_capacity(inputs.len());
+        self.prime()?;
         if due {
             self.wake_due()?;
         }
         for input in inputs {
             replies.push((input.ticket, self.apply(&input.command)?));
         }
-        self.settle_runs()?;
-        self.fill_slots()?;
+        self.lift_retries()?;
+        if std::mem::take(&mut self.scratch.sweep) {
+            self.sweep_keys()?;
+        }
+        // Who starts may push another out, which ends a step or makes place for the next of its key.
+        loop {
+            self.settle_runs()?;
+            self.lift_keys()?;
+            self.fill_slots()?;
+            if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() {
+                break;
+            }
+        }
         if (self.scratch.stale && !fresh) || !self.commit()? {
             return Ok(None);
         }
         let scratch = &mut self.scratch;
-        let more = !scratch.more.is_empty() || scratch.more_due;
+        let more = !scratch.more.is_empty() || scratch.more_due || scratch.more_held || !scratch.unlifted.is_empty();
         Ok(Some(Turned { replies, effects: std::mem::take(&mut scratch.effects), more, broken: false }))
     }
 
@@ -182,10 +215,16 @@ impl Turns {
             Command::ResumeRun { run } => self.resume_run(*run),
             Command::Signal { run, name, payload } => self.signal(*run, name, payload),
             Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
-            Command::LimitQueue { queue, slots, paused } => {
-                let limit = self.limits.queue(queue);
-                limit.slots = slots.unwrap_or(limit.slots);
-                limit.paused = paused.unwrap_or(limit.paused);
+            Command::Discard { task, reason } => self.discard(*task, reason),
+            Command::LimitQueue { queue, slots } => {
+                self.limits.queue(queue).slots = *slots;
+                Ok(Ok(Reply::Done))
+            }
+            Command::Pause { tenant, kind, name, paused, reason } => {
+                let (name, reason, at) = (name.clone(), Arc::clone(reason), self.scratch.now);
+                let gate = Gate { tenant: *tenant, kind: *kind, name, paused: *paused, reason, at };
+                self.limits.gate(&gate);
+                self.cache.gates.push(gate);
                 Ok(Ok(Reply::Done))
             }
             Command::Tick => {
@@ -193,7 +232,10 @@ impl Turns {
                 self.reap_leases()?;
                 Ok(Ok(Reply::Done))
             }
-            Command::WorkersChanged => Ok(Ok(Reply::Done)),
+            Command::WorkersChanged => {
+                self.scratch.sweep = true;
+                Ok(Ok(Reply::Done))
+            }
         }
     }
 
@@ -207,6 +249,7 @@ impl Turns {
         self.cache.forget();
         self.lanes.forget();
         self.limits.forget();
+        self.primed = false;
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
                 self.lanes.stored(lane);
@@ -215,10 +258,34 @@ impl Turns {
         self.next_due = self.store.next_due().ok().flatten();
     }
 
+    /// Reads, before the first turn and after one that was forgotten, what is paused, which remote attempts count for their key, and what is held.
+    fn prime(&mut self) -> Result<(), StoreError> {
+        if self.primed {
+            return Ok(());
+        }
+        let gates = self.store.gates()?;
+        self.limits.gates(&gates);
+        let mut after = TaskId(0);
+        loop {
+            let running = self.store.running(after, CHILDREN_MAX as u32)?;
+            let Some(last) = running.last() else { break };
+            after = last.id;
+            let remote = |task: &&Task| matches!(task.state, TaskState::Running(lease) if lease.host != 0);
+            running.iter().filter(remote).for_each(|task| self.limits.take(task, task.epoch, false));
+        }
+        self.recover_shares(self.scratch.now)?;
+        self.sweep_keys()?;
+        self.primed = true;
+        Ok(())
+    }
+
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.next_due
+        match (self.next_due, self.next_share()) {
+            (Some(due), Some(share)) => Some(due.min(share)),
+            (due, share) => due.or(share),
+        }
     }
 
     /// When the next remote lease ends, on the steady clock.

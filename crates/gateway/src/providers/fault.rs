@@ -23,6 +23,8 @@ pub(crate) struct Fault {
     pub(crate) error: TaskError,
     /// The record of it.
     pub(crate) hop: Hop,
+    /// The request went out and nobody knows what it cost.
+    pub(crate) unsettled: bool,
 }
 
 impl Fault {
@@ -31,7 +33,7 @@ impl Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
         let hop = Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false };
-        Fault { kind, error, hop }
+        Fault { kind, error, hop, unsettled: false }
     }
 
     /// A failure of a request that was sent.
@@ -39,6 +41,22 @@ impl Fault {
         let mut fault = Fault::unsent(link, kind, category, reason);
         fault.hop.called = true;
         fault
+    }
+
+    /// The same failure of a call that the provider may have been paid for.
+    pub(crate) fn unsettled(mut self) -> Fault {
+        self.unsettled = true;
+        self
+    }
+
+    /// Whether the link may be well again in a moment.
+    pub(crate) fn passes(&self) -> bool {
+        self.kind == FaultKind::Passing
+    }
+
+    /// Whether the key is at fault.
+    pub(crate) fn is_of_key(&self) -> bool {
+        self.kind == FaultKind::Key
     }
 
     pub(crate) fn may_end_offline(&self, last_attempt: bool) -> bool {

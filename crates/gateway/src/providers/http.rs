@@ -39,6 +39,17 @@ fn is_local(base: &Url) -> bool {
     host == "localhost" || address.is_some_and(|ip| ip.is_loopback())
 }
 
+/// Why an answer of that type is not read: it is packed, or it is something else than was asked for.
+pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
+    if let Some(packed) = text("content-encoding").filter(|coding| !matches!(coding.as_str(), "" | "identity")) {
+        return Some(format!("the answer is packed (`{packed}`), which was not asked for and is not unpacked"));
+    }
+    let given = text("content-type")?;
+    let plain = given.split(';').next().unwrap_or("").trim();
+    (plain != wanted).then(|| format!("the answer is `{plain}` and not `{wanted}`"))
+}
+
 /// Why a body could not be read.
 pub(crate) enum BodyFault {
     /// Longer than allowed.

@@ -1,7 +1,27 @@
-//! One file per wire format, and what they share: faults and the reading of answers.
+//! One file per provider, behind one trait ([`dialect::Dialect`]), and what they share.
+//!
+//! | provider | address | key | format |
+//! |---|---|---|---|
+//! | `openai` | api.openai.com, or any | `Authorization: Bearer` | OpenAI |
+//! | `azure` | `{resource}.openai.azure.com/openai/v1` | `api-key` | OpenAI, models are deployments |
+//! | `bedrock` | `bedrock-mantle.{region}.api.aws/v1` | `Authorization: Bearer` | OpenAI, no embeddings |
+//! | `gemini` | generativelanguage.googleapis.com | `Authorization: Bearer` | OpenAI, no responses |
+//! | `vertex` | `{location}-aiplatform.googleapis.com` | a token that is renewed | OpenAI, no responses or embeddings |
+//! | `anthropic` | api.anthropic.com | `x-api-key` | Messages, translated both ways |
+//! | `compatible` | any | any or none | OpenAI |
 
+mod anthropic;
+mod azure;
+mod bedrock;
+mod compatible;
+pub(crate) mod dialect;
 mod fault;
-mod http;
-pub mod openai;
+pub(crate) mod format;
+mod gemini;
+pub(crate) mod http;
+mod openai;
+mod server;
+mod vertex;
 
 pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use server::Server;

@@ -128,6 +128,8 @@ fn a_conflict_undoes_the_whole_batch(mut rig: Rig) {
         journal: vec![entry(1, 0)],
         payloads: vec![(PayloadId(1), PayloadBody::Bytes(Arc::from(&b"1"[..])))],
         keys: vec![key],
+        gates: Vec::new(),
+        answers: Vec::new(),
         versions: vec![version(1, "flow", 1)],
     };
     assert_eq!(rig.store.commit(&batch).unwrap(), conflict(&[1], &[], false));

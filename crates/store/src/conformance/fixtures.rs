@@ -77,6 +77,7 @@ pub(super) fn every_state() -> Vec<TaskState> {
         model: Some("small".to_owned()),
         degraded: Some("no OPENAI_API_KEY".to_owned()),
         stand_in: true,
+        cached: true,
         truncated: true,
         calls: 2,
         input_tokens: 3,
@@ -110,6 +111,13 @@ pub(super) fn every_state() -> Vec<TaskState> {
         TaskState::Failed { error: error("x"), dead: false, ended_at: Timestamp(-11) },
         TaskState::Cancelled { reason: Arc::from("by hand"), ended_at: Timestamp(12) },
         TaskState::Skipped { reason: Arc::from(""), ended_at: Timestamp(13) },
+        TaskState::Discarded {
+            error: error("y"),
+            dead: true,
+            reason: Arc::from("é"),
+            ended_at: Timestamp(14),
+            discarded_at: Timestamp(15),
+        },
     ]
 }
 

@@ -2,11 +2,12 @@
 
 use kapelle_core::{
     Name, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     task::{HoldReason, Task, TaskState},
 };
 
 use super::{Rig, fixtures::*, on_every_store};
-use crate::{Commit, Lane};
+use crate::{AnswerRow, Batch, Commit, Gate, GateKind, HeldPlace, Lane, Retention};
 
 on_every_store! {
     ready_tasks_come_by_rank_then_id,
@@ -14,6 +15,9 @@ on_every_store! {
     lanes_are_those_with_ready_tasks,
     a_claimed_task_leaves_its_lane,
     held_tasks_are_found_by_reason_and_key,
+    held_tasks_are_found_by_their_place,
+    what_is_paused_is_told_in_its_last_state,
+    an_answer_is_found_until_its_time_is_over,
     due_tasks_come_earliest_first,
     running_tasks_are_paged_by_id,
 }
@@ -103,6 +107,72 @@ fn held_tasks_are_found_by_reason_and_key(mut rig: Rig) {
     assert_eq!(ask(HoldReason::KeyLimit, Some("a"), 1), [3]);
     assert_eq!(ask(HoldReason::RateLimit, None, 9), [4]);
     assert_eq!(ask(HoldReason::RunPaused, Some("a"), 9), [0; 0]);
+}
+
+fn held_tasks_are_found_by_their_place(mut rig: Rig) {
+    let held = |id, queue: &str, worker: &str, key: Option<&str>, rank| Task {
+        queue: Name::new(queue),
+        worker: Name::new(worker),
+        key: key.map(Name::new),
+        ..in_state(id, TaskState::Held { reason: HoldReason::KeyLimit, rank })
+    };
+    rig.add(&[
+        held(1, "q", "w", Some("a"), 9),
+        held(2, "q", "w", Some("a"), 5),
+        held(3, "q", "v", Some("a"), 1),
+        held(4, "p", "w", Some("a"), 0),
+        held(5, "q", "w", None, 7),
+        Task { tenant: TenantId(2), ..held(6, "q", "w", Some("a"), 2) },
+    ]);
+    let (q, w, a) = (Name::new("q"), Name::new("w"), Name::new("a"));
+    let place = HeldPlace { tenant: TenantId::DEFAULT, queue: None, worker: None, key: None };
+    let mut ask = |place, most| ids(&rig.store.held_in(HoldReason::KeyLimit, place, most).unwrap());
+    assert_eq!(ask(place, 9), [4, 3, 2, 5, 1]);
+    assert_eq!(ask(HeldPlace { worker: Some(&w), key: Some(&a), ..place }, 9), [4, 2, 1]);
+    assert_eq!(ask(HeldPlace { queue: Some(&q), key: Some(&a), ..place }, 2), [3, 2]);
+    assert_eq!(ask(HeldPlace { queue: Some(&q), worker: Some(&w), ..place }, 9), [2, 5, 1]);
+    assert_eq!(ask(HeldPlace { worker: Some(&Name::new("unheard")), ..place }, 9), [0; 0]);
+    let at = |tenant, queue, worker, key: Option<&str>| (lane(tenant, queue, worker), key.map(Name::new));
+    let expected = [
+        at(1, "p", "w", Some("a")),
+        at(1, "q", "v", Some("a")),
+        at(1, "q", "w", None),
+        at(1, "q", "w", Some("a")),
+        at(2, "q", "w", Some("a")),
+    ];
+    assert_eq!(rig.store.held_lanes(HoldReason::KeyLimit).unwrap(), expected);
+    assert_eq!(rig.store.held_lanes(HoldReason::RateLimit).unwrap(), []);
+}
+
+fn what_is_paused_is_told_in_its_last_state(mut rig: Rig) {
+    let gate = |kind, paused, at| Gate {
+        tenant: TenantId::DEFAULT,
+        kind,
+        name: Name::new("default"),
+        paused,
+        reason: "by hand".into(),
+        at: Timestamp(at),
+    };
+    let other = Gate { tenant: TenantId(2), ..gate(GateKind::Queue, true, 3) };
+    rig.done(&Batch { gates: vec![gate(GateKind::Queue, true, 1), other.clone()], ..Batch::default() });
+    let last = [gate(GateKind::Queue, false, 2), gate(GateKind::Worker, true, 2)];
+    rig.done(&Batch { gates: last.to_vec(), ..Batch::default() });
+    assert_eq!(rig.reader.gates(TenantId::DEFAULT).unwrap(), last);
+    assert_eq!(rig.store.gates().unwrap(), [last[0].clone(), last[1].clone(), other]);
+}
+
+fn an_answer_is_found_until_its_time_is_over(mut rig: Rig) {
+    let key = CacheKey([7; 32]);
+    let row = |task, until| AnswerRow { tenant: TenantId::DEFAULT, key, task: TaskId(task), until: Timestamp(until) };
+    let mut put = |row| rig.done(&Batch { answers: vec![row], ..Batch::default() });
+    put(row(1, 10));
+    put(row(2, 20));
+    let mut ask = |tenant, now| rig.store.answer(TenantId(tenant), key, Timestamp(now)).unwrap();
+    assert_eq!((ask(1, 20), ask(1, 21), ask(2, 0)), (Some(TaskId(2)), None, None));
+    let early = Timestamp(i64::MIN);
+    let retention = Retention { tasks_before: early, runs_before: early, keys_before: Timestamp(21), most: 10 };
+    rig.store.prune(retention).unwrap();
+    assert_eq!(rig.store.answer(TenantId::DEFAULT, key, Timestamp(0)).unwrap(), None);
 }
 
 fn due_tasks_come_earliest_first(mut rig: Rig) {

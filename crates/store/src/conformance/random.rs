@@ -199,6 +199,8 @@ impl Made {
             payloads: payloads.clone(),
             keys: keys.clone(),
             versions: versions.clone(),
+            gates: Vec::new(),
+            answers: Vec::new(),
         }
     }
 }

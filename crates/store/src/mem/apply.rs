@@ -147,6 +147,10 @@ impl State {
         for row in &batch.keys {
             self.keys.insert((row.tenant, row.key.clone()), row.clone());
         }
+        for gate in &batch.gates {
+            self.gates.insert((gate.tenant, gate.kind, gate.name.clone()), gate.clone());
+        }
+        self.answers.extend(batch.answers.iter().map(|row| ((row.tenant, row.key), *row)));
         for write in &batch.runs {
             let mut row = RunRow::from(write.run);
             if let (Some(_), Some(old)) = (write.expected, self.runs.get(&row.id)) {

@@ -16,6 +16,13 @@ impl State {
             self.keys.remove(&(row.tenant, row.key));
             left -= 1;
         }
+        let old = self.answers.values().filter(|row| row.until < retention.keys_before);
+        let mut old: Vec<_> = old.map(|row| (row.until, row.tenant, row.key)).collect();
+        old.sort_unstable();
+        for (_, tenant, key) in old.into_iter().take(left as usize) {
+            self.answers.remove(&(tenant, key));
+            left -= 1;
+        }
         while left > 0 {
             let Some(&(ended, id)) = self.ended_tasks.first() else { break };
             if ended >= retention.tasks_before {

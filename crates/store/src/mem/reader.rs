@@ -14,7 +14,7 @@ use kapelle_core::{
 
 use super::state::State;
 use crate::{
-    batch::{JournalEntry, PayloadBody, VersionRow},
+    batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     contract::Reader,
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
@@ -126,6 +126,10 @@ impl Reader for MemReader {
         let rows = state.versions.range(..page.before.unwrap_or(i64::MAX)).rev().map(|(_, row)| row);
         let rows = rows.filter(|row| row.tenant == tenant && workflow.is_none_or(|name| row.workflow == *name));
         Ok(rows.take(most(page)).cloned().collect())
+    }
+
+    fn gates(&self, tenant: TenantId) -> Result<Vec<Gate>, StoreError> {
+        Ok(self.state().gates.values().filter(|gate| gate.tenant == tenant).cloned().collect())
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -7,12 +7,13 @@ use std::{
 
 use kapelle_core::{
     Name, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{RunEvent, ScopeId, Slot},
     task::{Attempt, Rank, Task, TaskState},
 };
 
 use crate::{
-    batch::{KeyRow, PayloadBody, VersionRow},
+    batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
     rows::RunRow,
 };
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
     pub versions: BTreeMap<i64, VersionRow>,
     pub numbers: BTreeSet<(TenantId, Name, u32)>,
+    pub gates: BTreeMap<(TenantId, GateKind, Name), Gate>,
+    pub answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
     pub steps: BTreeMap<Place, TaskId>,
     pub ready: BTreeMap<Lane, BTreeSet<(Rank, TaskId)>>,
     pub held: BTreeSet<(u8, Rank, TaskId)>,
@@ -56,6 +59,8 @@ impl Default for State {
             keys: BTreeMap::new(),
             versions: BTreeMap::new(),
             numbers: BTreeSet::new(),
+            gates: BTreeMap::new(),
+            answers: BTreeMap::new(),
             steps: BTreeMap::new(),
             ready: BTreeMap::new(),
             held: BTreeSet::new(),

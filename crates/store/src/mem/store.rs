@@ -8,6 +8,7 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task, TaskState},
 };
@@ -15,11 +16,11 @@ use kapelle_core::{
 use super::{
     fault::{Fault, Plan},
     reader::MemReader,
-    state::State,
+    state::{State, lane},
 };
 use crate::{
-    batch::{Batch, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, Deletion, IdKind, Lane, Pruned, Retention, Store},
+    batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
+    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
 };
@@ -183,6 +184,17 @@ impl Store for MemStore {
         Ok(held)
     }
 
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let mut held = self.held(reason, place.key, u32::MAX)?;
+        held.retain(|task| {
+            task.tenant == place.tenant
+                && place.queue.is_none_or(|queue| task.queue == *queue)
+                && place.worker.is_none_or(|worker| task.worker == *worker)
+        });
+        held.truncate(most as usize);
+        Ok(held)
+    }
+
     fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
         let state = self.state();
         Ok(state.steps.get(&(run, scope, slot)).and_then(|id| state.tasks.get(id)).cloned())
@@ -190,6 +202,20 @@ impl Store for MemStore {
 
     fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
         Ok(self.state().payloads.get(&id).cloned())
+    }
+
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
+        let held = self.held(reason, None, u32::MAX)?;
+        let lanes: std::collections::BTreeSet<_> = held.iter().map(|task| (lane(task), task.key.clone())).collect();
+        Ok(lanes.into_iter().collect())
+    }
+
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
+        Ok(self.state().gates.values().cloned().collect())
+    }
+
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
+        Ok(self.state().answers.get(&(tenant, key)).filter(|row| row.until >= now).map(|row| row.task))
     }
 
     fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {

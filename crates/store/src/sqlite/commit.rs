@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{attempt, fault::Sql, ids::Ids, journal, key, names::Names, payload, run, task, version};
+use super::{answer, attempt, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version};
 use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
@@ -54,7 +54,8 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     for row in &batch.keys {
         conflicts.other |= !written(key::insert(conn, row))?;
     }
-    Ok(())
+    batch.gates.iter().try_for_each(|row| gate::put(conn, names, row))?;
+    batch.answers.iter().try_for_each(|row| answer::put(conn, row))
 }
 
 fn write_runs(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {

@@ -4,10 +4,13 @@
 //! data only and never hold a snapshot for long. A turn is one transaction; its writes are synced before
 //! [`crate::Store::commit`] returns.
 
+mod answer;
 mod attempt;
 mod columns;
 mod commit;
 mod fault;
+mod gate;
+mod held;
 mod ids;
 mod journal;
 mod key;

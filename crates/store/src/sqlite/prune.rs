@@ -4,6 +4,7 @@ use kapelle_core::RunId;
 use rusqlite::{Connection, params};
 
 use super::{
+    answer,
     commit::control,
     fault::{Sql, Trouble},
     ids::Ids,
@@ -31,6 +32,8 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
          WHERE until < ?1 ORDER BY until, tenant, key LIMIT ?2)",
     )?;
     let deleted = delete.execute(params![retention.keys_before.0, *left])?;
+    take(left, deleted);
+    let deleted = answer::prune(conn, retention.keys_before, *left)?;
     take(left, deleted);
     Ok(())
 }

@@ -8,9 +8,9 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use super::{attempt, journal, payload, pool::Pool, run, task_queries, version};
+use super::{attempt, gate, journal, payload, pool::Pool, run, task_queries, version};
 use crate::{
-    batch::{JournalEntry, PayloadBody, VersionRow},
+    batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
     contract::Reader,
     error::StoreError,
@@ -102,6 +102,12 @@ impl Reader for SqliteReader {
 
     fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError> {
         self.pool.query(|conn, names| version::page(conn, names, tenant, workflow, page))
+    }
+
+    fn gates(&self, tenant: TenantId) -> Result<Vec<Gate>, StoreError> {
+        let mut gates = self.pool.query(gate::all)?;
+        gates.retain(|gate| gate.tenant == tenant);
+        Ok(gates)
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -10,14 +10,16 @@ use std::{
 
 use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task},
 };
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    commit,
+    answer, commit,
     fault::{Sql, Trouble},
+    gate, held,
     ids::Ids,
     key,
     lock::FolderLock,
@@ -25,8 +27,8 @@ use super::{
     payload, prune, run, task_queries, version,
 };
 use crate::{
-    batch::{Batch, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, Deletion, IdKind, Lane, Pruned, Retention, Store},
+    batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
+    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
 };
@@ -180,7 +182,23 @@ impl Store for SqliteStore {
     }
 
     fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
-        self.query(|conn, names| task_queries::held(conn, names, reason, key, most))
+        self.query(|conn, names| held::of(conn, names, reason, key, most))
+    }
+
+    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| held::of_place(conn, names, reason, place, most))
+    }
+
+    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
+        self.query(|conn, names| held::lanes(conn, names, reason))
+    }
+
+    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
+        self.query(gate::all)
+    }
+
+    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
+        self.query(|conn, _| answer::one(conn, tenant, key, now))
     }
 
     fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {

@@ -202,6 +202,13 @@ fn state_columns(state: &TaskState) -> Sql<StateColumns<'_>> {
         TaskState::Failed { error: why, dead, ended_at } => {
             StateColumns { dead: Some(*dead), ended_at: Some(ended_at.0), detail: error(why)?, ..none }
         }
+        TaskState::Discarded { error, dead, reason, ended_at, discarded_at } => StateColumns {
+            at: Some(discarded_at.0),
+            dead: Some(*dead),
+            ended_at: Some(ended_at.0),
+            detail: Some(to_json(&(&**error, &**reason))?.into()),
+            ..none
+        },
         TaskState::Cancelled { reason, ended_at } | TaskState::Skipped { reason, ended_at } => {
             StateColumns { ended_at: Some(ended_at.0), detail: Some((&**reason).into()), ..none }
         }
@@ -279,6 +286,16 @@ fn decode_state(row: &Row<'_>, epoch: u32) -> Sql<TaskState> {
         },
         StateKind::Cancelled => TaskState::Cancelled { reason: reason()?, ended_at: time(23, "end")? },
         StateKind::Skipped => TaskState::Skipped { reason: reason()?, ended_at: time(23, "end")? },
+        StateKind::Discarded => {
+            let (error, reason): (TaskError, String) = from_json(must(text(row, 25)?, "error")?, "error")?;
+            TaskState::Discarded {
+                error: Arc::new(error),
+                dead: must(row.get(24)?, "mark of death")?,
+                reason: Arc::from(reason),
+                ended_at: time(23, "end")?,
+                discarded_at: time(16, "time of discarding")?,
+            }
+        }
     })
 }
 

@@ -1,10 +1,10 @@
 //! What is asked of tasks, on the writing and the reading side.
 
 use kapelle_core::{
-    Name, RunId, TaskId, TenantId, Timestamp,
+    RunId, TaskId, TenantId, Timestamp,
     run::StepRow,
     run::{ScopeId, Slot},
-    task::{HoldReason, Rank, StateKind, Task},
+    task::{Rank, StateKind, Task},
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, types::ToSql};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The tasks of a query: `SELECT <columns> FROM task <rest>`.
-fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params) -> Sql<Vec<Task>> {
+pub(super) fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params) -> Sql<Vec<Task>> {
     let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM task {rest}"))?;
     let mut rows = query.query(params)?;
     let mut tasks = Vec::new();
@@ -90,31 +90,6 @@ pub(super) fn ready(
          AND (rank, id) > (?4, ?5) ORDER BY rank, id LIMIT ?6",
         (lane.tenant.0, queue, worker, rank, id, most),
     )
-}
-
-/// The held tasks of a reason, of a key when one is given.
-pub(super) fn held(
-    conn: &Connection,
-    names: &mut Names,
-    reason: HoldReason,
-    key: Option<&Name>,
-    most: u32,
-) -> Sql<Vec<Task>> {
-    let reason = reason as i64;
-    match key {
-        None => select(
-            conn,
-            names,
-            "INDEXED BY task_held WHERE state = 4 AND reason = ?1 ORDER BY rank, id LIMIT ?2",
-            (reason, most),
-        ),
-        Some(key) => select(
-            conn,
-            names,
-            "INDEXED BY task_held_key WHERE state = 4 AND reason = ?1 AND key = ?2 ORDER BY rank, id LIMIT ?3",
-            (reason, key.as_str(), most),
-        ),
-    }
 }
 
 /// The steps of a run that are held because it was paused.

@@ -1,10 +1,17 @@
 //! A prompt worker's file, checked: names, money, times, schemas and templates are known to be good.
 
-use kapelle_core::{DurationMs, Money, Name, retry::RetryPolicy, worker::WorkerSpec};
+use kapelle_core::{
+    DurationMs, Money, Name,
+    cache::CacheRule,
+    limit::{KeyLimit, WhenFull},
+    retry::RetryPolicy,
+    worker::WorkerSpec,
+};
 use serde_saphyr::{Location, Spanned};
+use sha2::{Digest, Sha256};
 
 use super::{
-    file::{self, DefinitionError, PromptFile, RetryFile},
+    file::{self, CacheFor, DefinitionError, PerKey, PromptFile, RetryFile},
     template::Template,
 };
 use crate::{offline::Method, schema::Schema};
@@ -38,7 +45,9 @@ impl PromptDefinition {
     /// [`DefinitionError`] with file, line, column and what to do.
     pub fn parse(file: &str, text: &str) -> Result<PromptDefinition, DefinitionError> {
         let written = file::read(file, text)?;
-        Checker { file }.check(written)
+        let mut definition = Checker { file }.check(written)?;
+        definition.spec.version = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(definition)
     }
 
     /// What is known of the worker without running it.
@@ -88,6 +97,11 @@ impl Checker<'_> {
             Some(text) => Some(Money::parse(&text.value).map_err(|error| self.at(text, error.to_string()))?),
             None => None,
         };
+        spec.per_key = written.per_key.as_ref().map(|rule| self.per_key(rule)).transpose()?;
+        spec.cache = match &written.cache {
+            Some(cache) => self.cache(cache)?,
+            None => None,
+        };
         spec.retry = written.retry.map(|retry| self.retry(retry)).transpose()?;
         let input = self.schema(written.input.as_ref())?;
         let output = self.schema(written.output.as_ref())?;
@@ -123,6 +137,28 @@ impl Checker<'_> {
             Ok(DurationMs::ZERO) => Err(self.at(field, "a duration of zero leaves no time")),
             Ok(duration) => Ok(duration),
             Err(error) => Err(self.at(field, error.to_string())),
+        }
+    }
+
+    fn per_key(&self, field: &Spanned<PerKey>) -> Result<KeyLimit, DefinitionError> {
+        let rule = match field.value {
+            PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
+            PerKey::Rule(rule) => rule,
+        };
+        if !(1..=10_000).contains(&rule.limit) {
+            return Err(self.at(field, "per_key must be between 1 and 10000 tasks of one key"));
+        }
+        Ok(rule)
+    }
+
+    fn cache(&self, field: &Spanned<CacheFor>) -> Result<Option<CacheRule>, DefinitionError> {
+        match &field.value {
+            CacheFor::Switch(on) => Ok(on.then(CacheRule::default)),
+            CacheFor::Age(text) => match DurationMs::parse(text) {
+                Ok(DurationMs::ZERO) => Err(self.at(field, "a duration of zero keeps no answer; write `cache: false`")),
+                Ok(age) => Ok(Some(CacheRule { max_age: Some(age) })),
+                Err(error) => Err(self.at(field, format!("{error}; or write true or false"))),
+            },
         }
     }
 
@@ -207,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn limits_for_keys_and_kept_answers_are_read_in_both_ways() {
+        let spec = |rest: &str| PromptDefinition::parse("x.yaml", &format!("{GOOD}{rest}\n")).unwrap().spec().clone();
+        let queue = KeyLimit { limit: 2, when_full: WhenFull::Queue };
+        assert_eq!(spec("per_key: 2").per_key, Some(queue));
+        let rule = spec("per_key: { limit: 1, when_full: cancel_running }").per_key;
+        assert_eq!(rule, Some(KeyLimit { limit: 1, when_full: WhenFull::CancelRunning }));
+        assert_eq!(spec("cache: 1h").cache, Some(CacheRule { max_age: Some(DurationMs(3_600_000)) }));
+        assert_eq!((spec("cache: true").cache, spec("cache: false").cache), (Some(CacheRule::default()), None));
+        assert_ne!(spec("cache: 1h").version, spec("cache: 2h").version);
+    }
+
+    #[test]
     fn empty_lines_before_a_prompt_do_not_move_the_place_of_its_fault() {
         let error = refused("kind: prompt\nname: x\nprompt: >-\n\n\n\n\n  first {# no end\n");
         assert!(error.starts_with("x.yaml:8:"), "{error}");
@@ -220,6 +268,8 @@ mod tests {
             (format!("{GOOD}timeout: 60\n"), "x.yaml:4:10: `60` is not a duration"),
             (format!("{GOOD}max_cost: cheap\n"), "x.yaml:4:11: `cheap` is not an amount"),
             (format!("{GOOD}slots: 0\n"), "x.yaml:4:8: slots must be"),
+            (format!("{GOOD}per_key: 0\n"), "x.yaml:4:10: per_key must be"),
+            (format!("{GOOD}cache: often\n"), "x.yaml:4:8: `often` is not a duration"),
             (format!("{GOOD}output: {{ type: strnig }}\n"), "x.yaml:4:9: not a JSON Schema"),
             (format!("{GOOD}system: |\n  one\n  {{% if %}}\n"), "x.yaml:6:"),
             (GOOD.replace("{{ text }}", "{{ text"), "x.yaml:3:"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kapelle_core::{Category, retry::Jitter};
+use kapelle_core::{Category, limit::KeyLimit, retry::Jitter};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
@@ -81,6 +81,10 @@ pub(crate) struct PromptFile {
     #[serde(default)]
     pub(crate) retry: Option<RetryFile>,
     #[serde(default)]
+    pub(crate) per_key: Option<Spanned<PerKey>>,
+    #[serde(default)]
+    pub(crate) cache: Option<Spanned<CacheFor>>,
+    #[serde(default)]
     pub(crate) temperature: Option<f64>,
     #[serde(default)]
     pub(crate) max_output_tokens: Option<u32>,
@@ -93,6 +97,22 @@ pub(crate) struct PromptFile {
     pub(crate) prompt: Spanned<String>,
     #[serde(default)]
     pub(crate) output: Option<Spanned<Value>>,
+}
+
+/// `per_key: 1`, or `per_key: { limit: 1, when_full: reject }`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PerKey {
+    Limit(u32),
+    Rule(KeyLimit),
+}
+
+/// `cache: true`, or `cache: 1h`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum CacheFor {
+    Switch(bool),
+    Age(String),
 }
 
 /// The retry rules as they are written.

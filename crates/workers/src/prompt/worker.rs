@@ -50,11 +50,14 @@ impl PromptWorker {
         let whole = self.definition.offline.map(|_| input.clone());
         provenance.truncated = truncate::to_tokens(&mut input, self.definition.max_input_tokens);
         let request = self.request(&input)?;
-        match self.ask(ctx, request, &mut provenance).await? {
+        let asked = self.ask(ctx, request, &mut provenance).await;
+        // What the calls of a failed attempt cost is spent all the same.
+        match asked.map_err(|error| error.costing(provenance.cost))? {
             Ok(value) => Ok(Output { value, provenance }),
             Err(going) => {
                 provenance.truncated = false;
-                self.go_offline(whole, going, provenance).await
+                let spent = provenance.cost;
+                self.go_offline(whole, going, provenance).await.map_err(|error| error.costing(spent))
             }
         }
     }

@@ -17,7 +17,7 @@ pub fn before(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
         if write.task.revision != expected {
             return Err(format!("{} is written with revision {}, not {expected}", write.task.id, write.task.revision));
         }
-        let run_ends = write.task.origin.is_some_and(|origin| task::run_is_cancelled(disk, batch, origin.run));
+        let run_ends = write.task.origin.as_ref().is_some_and(|origin| task::run_is_cancelled(disk, batch, origin.run));
         let attempts = batch.attempts.iter().filter(|attempt| attempt.task == write.task.id).count();
         let change = task::Change { before: found, after: write.task, run_ends, attempts };
         change.check(disk).map_err(|law| format!("{law}\n  before: {found:?}\n  after: {:?}", write.task))?;
@@ -44,6 +44,7 @@ pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
         }
     }
     order::slots(disk, batch)?;
+    order::gates(disk, batch)?;
     for write in &batch.runs {
         run::check(disk, batch, write.run)?;
     }

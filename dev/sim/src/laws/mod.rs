@@ -5,6 +5,7 @@
 //! step and one join, I9 one task per idempotency key, I10 everything drains.
 
 mod commit;
+mod mirror;
 mod order;
 mod run;
 mod task;

@@ -6,7 +6,7 @@ use kapelle_core::{
     Name, TaskId,
     task::{Rank, TaskState},
 };
-use kapelle_store::{Batch, Lane};
+use kapelle_store::{Batch, GateKind, Lane};
 
 use crate::disk::{Disk, lane_of};
 
@@ -38,6 +38,29 @@ pub(super) fn ranks(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Nothing starts, here or on a host, that is paused, or beside as many of its key as may run.
+pub(super) fn gates(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
+    if !disk.moment.alone || disk.moment.limiting {
+        return Ok(());
+    }
+    for write in batch.tasks.iter().filter(|write| matches!(write.task.state, TaskState::Running(_))) {
+        let task = write.task;
+        let paused =
+            |kind, name: &Name| disk.gates.iter().any(|gate| gate.paused && gate.kind == kind && gate.name == *name);
+        if paused(GateKind::Queue, &task.queue) || paused(GateKind::Worker, &task.worker) {
+            return Err(format!("{} started, and its queue or worker is paused", task.id));
+        }
+        let limit = disk.moment.key_limits.iter().find(|(name, _)| *name == task.worker);
+        let (Some((_, most)), Some(key)) = (limit, &task.key) else { continue };
+        let running = disk.running.iter().filter_map(|id| disk.task(*id));
+        let running = running.filter(|other| other.worker == task.worker && other.key.as_ref() == Some(key)).count();
+        if running > *most as usize {
+            return Err(format!("{running} tasks of the key {key} run for {}, which allows {most}", task.worker));
+        }
+    }
+    Ok(())
+}
+
 /// No more tasks run in a server than its queues and workers have slots.
 pub(super) fn slots(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     if !disk.moment.alone || disk.moment.limiting {
@@ -51,11 +74,8 @@ pub(super) fn slots(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     };
     for write in claimed {
         let (queue, worker) = (&write.task.queue, &write.task.worker);
-        let limit = disk.moment.limits.iter().find(|(name, ..)| name == queue);
-        let (most, paused) = limit.map_or((disk.moment.other_slots, false), |(_, slots, paused)| (*slots, *paused));
-        if paused {
-            return Err(format!("{} started in the paused queue {queue}", write.task.id));
-        }
+        let limit = disk.moment.limits.iter().find(|(name, _)| name == queue);
+        let most = limit.map_or(disk.moment.other_slots, |(_, slots)| *slots);
         let taken = running(&|other, _| other == queue);
         if taken > most {
             return Err(format!("{taken} tasks run in queue {queue}, which has {most} slots"));

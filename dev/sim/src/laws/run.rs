@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Payload, TaskId,
-    run::{Outcome, Phase, Run, RunEvent, RunStatus, ScopeId, Slot, StatusKind},
+    run::{Outcome, Phase, Run, RunEvent, RunStatus, ScopeId, ScopeKind, Slot, StatusKind},
     task::StateKind,
 };
 use kapelle_store::Batch;
 
-use super::verdict::{Due, due};
+use super::{
+    mirror::{dead, seen},
+    verdict::{Due, due},
+};
 use crate::disk::{Disk, RunShelf};
+
+/// The row of a step of the outermost block.
+fn row_of(shelf: &RunShelf, slot: usize) -> Option<TaskId> {
+    shelf.steps.get(&(ScopeId::ROOT, Slot(slot as u32))).copied()
+}
 
 /// How the row of a step ended, if it has.
 fn ended(disk: &Disk, shelf: &RunShelf, slot: usize) -> Option<StateKind> {
-    let task = disk.task((*shelf.steps.get(slot)?)?)?;
+    let task = disk.task(row_of(shelf, slot)?)?;
     let kind = task.state.kind();
     kind.is_terminal().then_some(kind)
 }
@@ -73,11 +81,12 @@ fn entries(disk: &Disk, batch: &Batch<'_>, shelf: &RunShelf) -> Result<(), Strin
                     return Err(format!("I6: step {} ended as {outcome:?}, its row as {expected:?}", slot.0));
                 }
             }
-            RunEvent::Stopping { task } => {
-                let slot = shelf.steps.iter().position(|step| *step == Some(*task)).ok_or("stopped by no step")?;
+            RunEvent::ScopeFailed { task, stops, .. } => {
+                let place = shelf.steps.iter().find(|(_, step)| *step == task);
+                let slot = place.map(|((_, slot), _)| slot.0 as usize).ok_or("stopped by no step")?;
                 let kind = ended(disk, shelf, slot);
                 let bad = matches!(kind, Some(StateKind::Failed | StateKind::Cancelled));
-                if !bad || shelf.flow.steps[slot].tolerated || stopped(earlier) {
+                if !bad || shelf.flow.steps[slot].tolerated || *stops == shelf.flow.goes_on {
                     return Err(format!("stopped by step {slot}, which is {kind:?}"));
                 }
             }
@@ -91,7 +100,7 @@ fn entries(disk: &Disk, batch: &Batch<'_>, shelf: &RunShelf) -> Result<(), Strin
 }
 
 fn stopped(earlier: &[kapelle_store::JournalEntry]) -> bool {
-    earlier.iter().any(|entry| matches!(entry.event, RunEvent::Stopping { .. }))
+    earlier.iter().any(|entry| matches!(entry.event, RunEvent::ScopeFailed { stops: true, .. }))
 }
 
 /// A step was begun or left out: once, with a row, and as its needs demand.
@@ -113,7 +122,7 @@ fn begun(
     if earlier.iter().any(|entry| matches!(entry.event, RunEvent::CancelRequested { .. })) {
         return Err(format!("step {at} began after the run was cancelled"));
     }
-    if shelf.steps.get(at).copied().flatten() != Some(task) || disk.task(task).is_none() {
+    if row_of(shelf, at) != Some(task) || disk.task(task).is_none() {
         return Err(format!("I6: step {at} has no row"));
     }
     let step = &shelf.flow.steps[at];
@@ -134,11 +143,14 @@ fn begun(
 
 /// The live run is what its rows say.
 fn mirrored(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
-    let Some(scope) = run.scopes.get(&ScopeId::ROOT) else { return Err("it has no steps".to_owned()) };
+    let root = run.scopes.get(&ScopeId::ROOT);
+    // What was left open when it was cancelled ends and is not counted any more.
+    let dead = root.is_some_and(|scope| scope.dead);
+    let Some(ScopeKind::Block(scope)) = root.map(|scope| &scope.kind) else { return Err("it has no steps".to_owned()) };
     let (mut open, mut unfinished) = (0, 0);
     for (at, step) in shelf.flow.steps.iter().enumerate() {
         let state = &scope.slots[at];
-        let row = shelf.steps[at].and_then(|task| disk.task(task));
+        let row = row_of(shelf, at).and_then(|task| disk.task(task));
         let expected = match row.map(|task| task.state.kind()) {
             None => Phase::Pending,
             Some(StateKind::Succeeded) => Phase::Succeeded,
@@ -152,11 +164,11 @@ fn mirrored(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
         unfinished += u32::from(!expected.has_ended());
         let unmet = step.needs.iter().filter(|need| ended(disk, shelf, **need).is_none()).count() as u32;
         let phase = if state.phase == Phase::Queued { Phase::Pending } else { state.phase };
-        if phase != expected || state.unmet != unmet || state.task != shelf.steps[at] {
+        if phase != expected || (state.unmet != unmet && !dead) || state.task != row_of(shelf, at) {
             return Err(format!("step {at} is {state:?} in memory, {expected:?} with {unmet} unmet in its rows"));
         }
     }
-    if (run.open_tasks, scope.unfinished) != (open, unfinished) {
+    if run.open_tasks != open || (scope.unfinished != unfinished && !dead) {
         let live = (run.open_tasks, scope.unfinished);
         return Err(format!("I6: open and unfinished are {live:?} in memory, {:?} in the rows", (open, unfinished)));
     }
@@ -168,8 +180,8 @@ fn mirrored(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
 
 /// A run that ended has nothing left, and ended as its steps did.
 fn finished(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
-    let kinds: Vec<Option<StateKind>> = (0..shelf.steps.len()).map(|at| ended(disk, shelf, at)).collect();
-    let open = shelf.steps.iter().enumerate().any(|(at, task)| task.is_some() && kinds[at].is_none());
+    let kinds: Vec<Option<StateKind>> = (0..shelf.flow.steps.len()).map(|at| ended(disk, shelf, at)).collect();
+    let open = (0..kinds.len()).any(|at| row_of(shelf, at).is_some() && kinds[at].is_none());
     if open {
         return Err("it ended with an open task".to_owned());
     }
@@ -204,28 +216,23 @@ pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), S
     shelf.journal.iter().for_each(|entry| folded.evolve(&entry.event));
     let mut rebuilt = fresh();
     rebuilt.status = row.status.clone();
-    let rows = shelf.steps.iter().flatten().filter_map(|task| {
-        let task = disk.task(*task)?;
-        let origin = task.origin?;
-        let state = task.state.kind();
-        Some(kapelle_core::run::StepRow { scope: origin.scope, slot: origin.slot, task: task.id, state })
-    });
-    rebuilt.rebuild(&rows.collect::<Vec<_>>());
-    let told = |what: &str| Err(format!("the journal and the {what} disagree"));
-    if folded.scopes != rebuilt.scopes || folded.open_tasks != rebuilt.open_tasks {
-        return told("rows of the steps");
-    }
-    if folded.status.kind() != row.status.kind() || folded.stopped_by != row.stopped_by || folded.seq != row.seq {
-        return told("row of the run");
-    }
-    // What is being evaluated is not journaled: it is still pending for everybody else.
-    let settled = |phase: Phase| if phase == Phase::Queued { Phase::Pending } else { phase };
-    let phases = |run: &Run| {
-        let slots = run.scopes.values().flat_map(|scope| &scope.slots);
-        slots.map(|slot| (settled(slot.phase), slot.unmet, slot.task)).collect::<Vec<_>>()
+    rebuilt.rebuild(&disk.rows(shelf));
+    let told = |what: &str, folded: String, other: String| {
+        Err(format!("the journal and the {what} disagree\n  journal: {folded}\n  {what}: {other}"))
     };
-    if live.is_some_and(|run| phases(run) != phases(&folded) || run.open_tasks != folded.open_tasks) {
-        return told("run in memory");
+    let dead = dead(&folded);
+    let mine = seen(&folded, &dead);
+    if mine != seen(&rebuilt, &dead) {
+        return told("rows of the steps", format!("{mine:?}"), format!("{:?}", seen(&rebuilt, &dead)));
     }
-    Ok(())
+    let stopped = dead.contains(&ScopeId::ROOT) || folded.failed_by() == row.stopped_by;
+    if folded.status.kind() != row.status.kind() || !stopped || folded.seq != row.seq {
+        return told("row of the run", format!("{folded:?}"), format!("{row:?}"));
+    }
+    match live {
+        Some(run) if seen(run, &dead) != mine => {
+            told("run in memory", format!("{mine:?}"), format!("{:?}", seen(run, &dead)))
+        }
+        _ => Ok(()),
+    }
 }

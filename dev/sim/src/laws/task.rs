@@ -3,7 +3,7 @@
 use kapelle_core::{
     Category, RunId, TaskError,
     run::RunStatus,
-    task::{StateKind, Task, TaskState},
+    task::{HoldReason, StateKind, Task, TaskState},
 };
 use kapelle_store::Batch;
 
@@ -74,9 +74,15 @@ impl Change<'_> {
             }
             TaskState::Ready { rank } => {
                 self.became_ready(before, revived, lost, moment)?;
-                if *rank == moment.rank(before.priority) { Ok(()) } else { Err(format!("ready with rank {rank}")) }
+                let kept = matches!(before.state, TaskState::Held { rank: other, .. } | TaskState::Ready { rank: other } if other == *rank);
+                if kept || *rank == moment.rank(before.priority) {
+                    Ok(())
+                } else {
+                    Err(format!("ready with rank {rank}"))
+                }
             }
             TaskState::Running(_) => self.running(before, revived, lost, moment),
+            TaskState::Held { reason, rank } => self.held(before, *reason, *rank, moment),
             other => Err(format!("became {}", other.kind().as_str())),
         }
     }
@@ -86,6 +92,9 @@ impl Change<'_> {
         let fresh = task.failures == 0 && task.crashes == 0 && task.epoch <= 1;
         let good = match &task.state {
             TaskState::Scheduled { at } => *at > moment.now,
+            TaskState::Held { reason: HoldReason::KeyLimit, rank } => {
+                task.key.is_some() && task.epoch == 0 && *rank == moment.rank(task.priority)
+            }
             TaskState::Ready { rank } => task.epoch == 0 && *rank == moment.rank(task.priority),
             TaskState::Running(lease) => task.epoch == 1 && lease.epoch == 1,
             TaskState::Failed { .. } => task.origin.is_some() || self.late(moment),
@@ -209,9 +218,27 @@ impl Change<'_> {
             TaskState::Running(_) => {
                 moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok()
             }
+            TaskState::Held { .. } => true,
+            // Held for its key, and lifted again in the same turn.
+            TaskState::Ready { .. } => before.key.is_some(),
             _ => revived,
         };
         if good { Ok(()) } else { Err("became ready without a reason".to_owned()) }
+    }
+
+    /// Held for its key when it could have started, or for its share when its time to be tried again had come.
+    fn held(&self, before: &Task, reason: HoldReason, rank: i64, moment: &Moment) -> Result<(), String> {
+        let kept = match before.state {
+            TaskState::Ready { rank } | TaskState::Held { rank, .. } => Some(rank),
+            _ => None,
+        };
+        let placed = kept.unwrap_or_else(|| moment.rank(before.priority)) == rank;
+        let good = match reason {
+            HoldReason::KeyLimit => before.key.is_some(),
+            HoldReason::RetryShare => matches!(before.state, TaskState::Retrying { at, .. } if at <= moment.now),
+            _ => false,
+        };
+        if good && placed { Ok(()) } else { Err(format!("held with rank {rank} for no reason: {reason:?}")) }
     }
 
     fn running(&self, before: &Task, revived: bool, lost: Result<(), String>, moment: &Moment) -> Result<(), String> {

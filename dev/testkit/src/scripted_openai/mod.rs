@@ -1,4 +1,5 @@
-//! A real HTTP double of the OpenAI chat completions API, driven by a script.
+//! A real HTTP double of a model provider, driven by a script: chat completions, responses and embeddings of OpenAI,
+//! and the Messages of Anthropic (`/messages`), whole and as streams.
 //!
 //! It speaks HTTP/1.1 by hand, because its purpose is to do what a well-behaved server cannot: hang, reset the
 //! connection, drip, cut an answer, send more than announced. Every call is recorded with its headers and body.
@@ -14,9 +15,11 @@
 //! Without a rule that fits, the answer is built from the request's JSON Schema.
 
 mod http;
+mod messages;
 mod reply;
 mod script;
 mod server;
+mod stream;
 
-pub use script::{Rule, Script, ScriptError};
+pub use script::{Rule, Script, ScriptError, ToolCall, Usage};
 pub use server::{Call, ScriptedOpenai};

@@ -2,30 +2,104 @@
 
 use serde_json::{Map, Value, json};
 
-use super::script::Rule;
+use super::script::{Rule, ToolCall};
+
+/// What an answer says and counts, whatever its format.
+pub(crate) struct Said {
+    pub(crate) content: String,
+    pub(crate) calls: Vec<ToolCall>,
+    pub(crate) finish: String,
+    pub(crate) prompt: u64,
+    pub(crate) completion: u64,
+    pub(crate) cached: u64,
+}
+
+impl Said {
+    /// As the rule has it, or made from the request's own schema.
+    pub(crate) fn of(request: &Value, rule: Option<&Rule>) -> Said {
+        let content = match rule.and_then(|rule| rule.reply.as_ref()) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => default_content(request),
+        };
+        let calls = rule.map(|rule| rule.tool_calls.clone()).unwrap_or_default();
+        let usage = rule.and_then(|rule| rule.usage);
+        let usual = if calls.is_empty() { "stop" } else { "tool_calls" };
+        Said {
+            prompt: usage.map_or_else(|| prompt_of(request).len() as u64 / 4 + 1, |u| u.prompt_tokens),
+            completion: usage.map_or(content.len() as u64 / 4 + 1, |u| u.completion_tokens),
+            cached: usage.map_or(0, |u| u.cached_tokens),
+            finish: rule.and_then(|rule| rule.finish_reason.clone()).unwrap_or_else(|| usual.to_owned()),
+            content,
+            calls,
+        }
+    }
+
+    /// The counts as a chat completion writes them.
+    pub(crate) fn usage(&self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt, "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens_details": { "cached_tokens": self.cached },
+        })
+    }
+
+    /// The calls as a chat completion writes them.
+    pub(crate) fn tool_calls(&self) -> Vec<Value> {
+        let call = |(at, call): (usize, &ToolCall)| {
+            let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
+            json!({ "index": at, "id": format!("call_{at}"), "type": "function", "function": function })
+        };
+        self.calls.iter().enumerate().map(call).collect()
+    }
+}
+
+/// A response as the rule has it.
+pub(crate) fn response(request: &Value, rule: Option<&Rule>, number: u64) -> Value {
+    let said = Said::of(request, rule);
+    let text = json!({ "type": "output_text", "text": said.content, "annotations": [] });
+    let message =
+        json!({ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text] });
+    json!({
+        "id": format!("resp_{number}"), "object": "response", "created_at": 1_700_000_000, "status": "completed",
+        "model": request["model"], "output": [message], "error": null,
+        "usage": {
+            "input_tokens": said.prompt, "output_tokens": said.completion,
+            "total_tokens": said.prompt + said.completion,
+            "input_tokens_details": { "cached_tokens": said.cached },
+        },
+    })
+}
+
+/// One vector for each input.
+pub(crate) fn embeddings(request: &Value, rule: Option<&Rule>) -> Value {
+    let said = Said::of(request, rule);
+    let count = request["input"].as_array().map_or(1, Vec::len);
+    let vector = |at: usize| json!({ "object": "embedding", "index": at, "embedding": [0.5, -0.25, 0.125] });
+    json!({
+        "object": "list", "model": request["model"], "data": (0..count).map(vector).collect::<Vec<_>>(),
+        "usage": { "prompt_tokens": said.prompt, "total_tokens": said.prompt },
+    })
+}
 
 /// A completion as the rule has it, or one made from the request's own schema.
 pub(crate) fn completion(request: &Value, rule: Option<&Rule>, number: u64) -> Value {
-    let content = match rule.and_then(|rule| rule.reply.as_ref()) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => default_content(request),
-    };
-    let usage = rule.and_then(|rule| rule.usage);
-    let prompt = usage.map_or_else(|| prompt_of(request).len() as u64 / 4 + 1, |u| u.prompt_tokens);
-    let completion = usage.map_or(content.len() as u64 / 4 + 1, |u| u.completion_tokens);
-    let finish = rule.and_then(|rule| rule.finish_reason.clone()).unwrap_or_else(|| "stop".to_owned());
+    let said = Said::of(request, rule);
+    let mut message = json!({ "role": "assistant", "content": said.content });
+    if !said.calls.is_empty() {
+        message["content"] = Value::Null;
+        message["tool_calls"] = said.tool_calls().into();
+    }
+    let finish = &said.finish;
     let mut body = json!({
         "id": format!("chatcmpl-{number}"),
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": request["model"],
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": content }, "finish_reason": finish }],
+        "choices": [{ "index": 0, "message": message, "finish_reason": finish }],
     });
     if !rule.is_some_and(|rule| rule.no_usage) {
-        body["usage"] = json!({
-            "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-        });
+        body["usage"] = said.usage();
     }
     body
 }
@@ -42,7 +116,8 @@ pub(crate) fn prompt_of(request: &Value) -> String {
         other => other.to_string(),
     };
     let messages = request["messages"].as_array().into_iter().flatten();
-    messages.map(|message| text(&message["content"])).collect::<Vec<_>>().join("\n")
+    let input = Some(&request["input"]).filter(|input| !input.is_null()).map(text);
+    messages.map(|message| text(&message["content"])).chain(input).collect::<Vec<_>>().join("\n")
 }
 
 fn default_content(request: &Value) -> String {

@@ -11,6 +11,10 @@ use serde_json::Value;
 pub struct Script {
     /// The key that callers must send; any other gets 401.
     pub key: Option<String>,
+    /// The header that holds the key by itself, such as `api-key`; without it, `authorization: Bearer`.
+    pub key_header: Option<String>,
+    /// The path below which everything is, such as `/openai/v1`; anything else gets 404. Without it any base will do.
+    pub base: Option<String>,
     /// Tried in order; the first that fits and is not used up answers.
     pub rules: Vec<Rule>,
 }
@@ -53,6 +57,30 @@ pub struct Rule {
     pub cut: bool,
     /// Sends the answer in pieces of that many bytes, `delay_ms` apart.
     pub drip: Option<usize>,
+    /// The functions that the answer calls, each `{ name, arguments }`.
+    pub tool_calls: Vec<ToolCall>,
+    /// Sends only that many events of a stream and closes the connection.
+    pub events_cut: Option<usize>,
+    /// Sends only that many events of a stream and then waits until the caller is gone.
+    pub events_hang: Option<usize>,
+    /// Ends a stream without saying why the model stopped.
+    pub no_finish: bool,
+    /// Puts an event that is no JSON into the middle of a stream.
+    pub bad_sse: bool,
+    /// Puts a line of that many bytes into the middle of a stream.
+    pub huge_line: Option<usize>,
+    /// Ends a stream with an error event.
+    pub error_event: bool,
+}
+
+/// A function that an answer calls.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCall {
+    /// Its name.
+    pub name: String,
+    /// What it is called with.
+    pub arguments: Value,
 }
 
 /// Token counts of an answer.
@@ -63,6 +91,9 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens received.
     pub completion_tokens: u64,
+    /// Of those sent, what came from the prompt cache.
+    #[serde(default)]
+    pub cached_tokens: u64,
 }
 
 /// Why a script could not be read.

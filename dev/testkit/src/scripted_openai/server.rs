@@ -18,8 +18,9 @@ use tokio::{
 
 use super::{
     http::{self, Request},
-    reply,
+    messages, reply,
     script::{Rule, Script},
+    stream,
 };
 
 /// A call as it came in.
@@ -43,6 +44,7 @@ struct State {
     script: Script,
     inner: Mutex<Inner>,
     count: watch::Sender<u64>,
+    left: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -76,7 +78,12 @@ impl ScriptedOpenai {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let inner = Inner { used: vec![0; script.rules.len()], ..Inner::default() };
-        let state = Arc::new(State { script, inner: Mutex::new(inner), count: watch::Sender::new(0) });
+        let state = Arc::new(State {
+            script,
+            inner: Mutex::new(inner),
+            count: watch::Sender::new(0),
+            left: watch::Sender::new(0),
+        });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(ScriptedOpenai { address, state, task })
     }
@@ -112,6 +119,12 @@ impl ScriptedOpenai {
         let _ = count.wait_for(|&seen| seen >= calls).await;
     }
 
+    /// Returns once that many callers have gone away in the middle of a stream that was told to hang.
+    pub async fn left(&self, callers: u64) {
+        let mut left = self.state.left.subscribe();
+        let _ = left.wait_for(|&seen| seen >= callers).await;
+    }
+
     /// Runs until the process ends.
     pub async fn serve(mut self) {
         let _ = (&mut self.task).await;
@@ -127,6 +140,24 @@ impl Drop for ScriptedOpenai {
 impl State {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether models are asked at that path.
+    fn serves(&self, path: &str) -> bool {
+        let endpoint = ["/chat/completions", "/responses", "/embeddings", "/messages"]
+            .iter()
+            .find_map(|end| path.strip_suffix(end));
+        endpoint.is_some_and(|base| self.script.base.as_deref().is_none_or(|own| own == base))
+    }
+
+    /// The key that a caller showed, when it is not the right one.
+    fn wrong_key(&self, request: &Request) -> Option<String> {
+        let key = self.script.key.as_ref()?;
+        let given = match &self.script.key_header {
+            Some(name) => request.header(name).unwrap_or("").to_owned(),
+            None => request.header("authorization").and_then(|v| v.strip_prefix("Bearer ")).unwrap_or("").to_owned(),
+        };
+        (given != *key).then_some(given)
     }
 
     /// Writes the call down and finds the rule that answers it.
@@ -179,7 +210,7 @@ async fn connection(mut stream: TcpStream, number: u64, state: &State) -> io::Re
                 let list = json!({ "object": "list", "data": [{ "id": "gpt-4o-mini", "object": "model" }] });
                 send(&mut stream, 200, &[], list.to_string().as_bytes()).await?
             }
-            ("POST", path) if path.ends_with("/chat/completions") => chat(&mut stream, number, &request, state).await?,
+            ("POST", path) if state.serves(path) => chat(&mut stream, number, &request, state).await?,
             (method, path) => {
                 let body = reply::error(&format!("Invalid URL ({method} {path})"), "unknown_url");
                 send(&mut stream, 404, &[], body.as_bytes()).await?
@@ -196,15 +227,27 @@ async fn connection(mut stream: TcpStream, number: u64, state: &State) -> io::Re
 async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state: &State) -> io::Result<bool> {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let (number, rule) = state.record(connection, request, &body);
-    if let Some(key) = &state.script.key
-        && request.header("authorization") != Some(&format!("Bearer {key}"))
-    {
+    let path = request.path.as_str();
+    let messages = path.ends_with("/messages");
+    if let Some(given) = state.wrong_key(request) {
         // The provider repeats the key it was given, which callers must not log.
-        let given = request.header("authorization").unwrap_or("").replace("Bearer ", "");
-        let body = reply::error(&format!("Incorrect API key provided: {given}."), "invalid_api_key");
+        let body = match messages {
+            true => messages::wrong_key(&given),
+            false => reply::error(&format!("Incorrect API key provided: {given}."), "invalid_api_key"),
+        };
         return send(stream, 401, &[], body.as_bytes()).await;
     }
-    let completion = || reply::completion(&body, rule.as_ref(), number).to_string();
+    let header = |name: &str| request.header(name).map(str::to_owned);
+    if let Some(fault) = messages.then(|| messages::fault(&body, &header)).flatten() {
+        return send(stream, 400, &[], fault.as_bytes()).await;
+    }
+    let completion = || whole(path, &body, rule.as_ref(), number).to_string();
+    let streams = body["stream"] == Value::Bool(true);
+    let events = || stream::events(path, &body, rule.as_ref(), number);
+    if streams && rule.is_none() {
+        stream::send(stream, &[], events(), None).await?;
+        return Ok(true);
+    }
     let Some(rule) = &rule else {
         return send(stream, 200, &[], completion().as_bytes()).await;
     };
@@ -223,6 +266,13 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
         return flood(stream, &headers, bytes).await;
     }
     let status = rule.status.unwrap_or(200);
+    if streams && status == 200 && rule.body.is_none() {
+        let ended = stream::send(stream, &headers, events(), Some(rule)).await?;
+        if ended == stream::Ended::CallerLeft {
+            state.left.send_modify(|left| *left += 1);
+        }
+        return Ok(ended == stream::Ended::Whole);
+    }
     let text = match &rule.body {
         Some(body) => body.clone(),
         None if status != 200 => reply::error(&format!("scripted status {status}"), "scripted"),
@@ -238,6 +288,15 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
             Ok(false)
         }
         None => send(stream, status, &headers, text.as_bytes()).await,
+    }
+}
+
+fn whole(path: &str, body: &Value, rule: Option<&Rule>, number: u64) -> Value {
+    match path.rsplit('/').next() {
+        Some("messages") => messages::message(body, rule, number),
+        Some("responses") => reply::response(body, rule, number),
+        Some("embeddings") => reply::embeddings(body, rule),
+        _ => reply::completion(body, rule, number),
     }
 }
 

@@ -1,5 +1,6 @@
-//! `kapelle workflows list|show|validate|graph|versions|source|diff|rollback|delete`.
+//! `kapelle workflows list|show|validate|graph|templates|new|versions|source|diff|rollback|delete`.
 
+mod templates;
 mod versions;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,19 @@ enum Verb {
         /// As indented text, as a picture, or for Mermaid
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// The templates that workflows can be made from
+    Templates,
+    /// Make a workflow from a template
+    New {
+        /// The name of the workflow; it is written to workflows/NAME.yaml
+        name: String,
+        /// Which template
+        #[arg(long)]
+        template: String,
+        /// A parameter of the template, such as `worker=translator`
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        set: Vec<String>,
     },
     /// The stored versions of a workflow, newest first
     Versions {
@@ -100,6 +114,8 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         Verb::Show { file } => show(app, &open(app, file)?),
         Verb::Validate { files } => validate(app, files),
         Verb::Graph { file, format } => draw(app, &open(app, file)?, *format),
+        Verb::Templates => templates::list(app),
+        Verb::New { name, template, set } => templates::new(app, name, template, set),
         Verb::Versions { workflow } => versions::list(app, workflow),
         Verb::Source { workflow, number } => versions::source(app, workflow, *number),
         Verb::Diff { workflow, from, to } => versions::diff(app, workflow, *from, *to),

@@ -1,0 +1,119 @@
+//! `kapelle queues list|pause|resume`, and the same for workers.
+
+use kapelle::{Kapelle, Standing, core::task::StateKind, standings, store::GateKind};
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+    out::{Tone, paint},
+    shown,
+};
+
+/// List, pause and resume queues.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The queues with open tasks, and those that are paused
+    List,
+    /// Start no further task of a queue until it is resumed
+    Pause(Change),
+    /// Let the tasks of a queue start again
+    Resume(Change),
+}
+
+/// What is paused or resumed.
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// Its name
+    pub name: String,
+    /// What is noted as the reason
+    #[arg(long, default_value = "by hand")]
+    pub reason: String,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When a name is not one, or another process writes to the folder.
+pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    match args.verb.unwrap_or(Verb::List) {
+        Verb::List => list(app),
+        Verb::Pause(change) => gate(app, GateKind::Queue, &change, true).await,
+        Verb::Resume(change) => gate(app, GateKind::Queue, &change, false).await,
+    }
+}
+
+/// Pauses or resumes a queue or worker. It holds until it is changed, also after a restart.
+///
+/// # Errors
+/// When the name is not one, or another process writes to the folder.
+pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> Result<Code, Failure> {
+    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let (name, reason) = (change.name.as_str(), change.reason.as_str());
+    let done = match (kind, paused) {
+        (GateKind::Queue, true) => kapelle.pause_queue(name, reason).await,
+        (GateKind::Queue, false) => kapelle.resume_queue(name, reason).await,
+        (GateKind::Worker, true) => kapelle.pause_worker(name, reason).await,
+        (GateKind::Worker, false) => kapelle.resume_worker(name, reason).await,
+    };
+    kapelle.drain().await;
+    done?;
+    if app.out.json {
+        app.out.print_json(&json!({ kind.as_str(): name, "paused": paused }))?;
+    } else {
+        app.out.print(&format!("{} {name} is {}", kind.as_str(), if paused { "paused" } else { "resumed" }))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn list(app: &App) -> Result<Code, Failure> {
+    let known = app.workers(&app.settings()?)?;
+    let served = |worker: &kapelle::core::Name| known.catalogue.get(worker.as_str()).is_some();
+    let queues = standings(&app.reader()?, GateKind::Queue, served)?;
+    if app.out.json {
+        app.out.print_json(&json!({ "queues": queues.iter().map(standing_json).collect::<Vec<_>>() }))?;
+    } else if queues.is_empty() {
+        app.out.note("no queue has open tasks, and none is paused");
+    } else {
+        let rows = queues.iter().map(|queue| {
+            let paused =
+                queue.paused.as_ref().map_or_else(String::new, |why| paint(Tone::Warn, &format!("paused: {why}")));
+            vec![queue.name.to_string(), counts(queue), paused]
+        });
+        app.out.print(&shown::table(&["QUEUE", "TASKS", "NOTE"], rows.collect()))?;
+    }
+    for queue in &queues {
+        for worker in &queue.unserved {
+            app.out.warn(&format!("nobody serves worker {worker}, and tasks for it wait in queue {}", queue.name));
+        }
+    }
+    Ok(Code::Ok)
+}
+
+/// How many open tasks there are in which state.
+pub fn counts(standing: &Standing) -> String {
+    if standing.tasks.is_empty() {
+        return "-".to_owned();
+    }
+    let counts = standing.tasks.iter().map(|(state, tasks)| format!("{tasks} {}", StateKind::as_str(*state)));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// A queue or worker, for machines.
+pub fn standing_json(standing: &Standing) -> Value {
+    let tasks: serde_json::Map<String, Value> =
+        standing.tasks.iter().map(|(state, tasks)| (state.as_str().to_owned(), json!(tasks))).collect();
+    json!({
+        "name": standing.name.as_str(),
+        "paused": standing.paused.is_some(),
+        "reason": standing.paused.as_deref(),
+        "tasks": tasks,
+        "unserved_workers": standing.unserved.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,83 @@
+//! Each template that ships gives a workflow that does what it says, with classical methods alone.
+
+use crate::place::{Place, signal};
+
+const GOOD: &str =
+    "text=The new reading room is wonderful. Everybody loves the light, and the staff is kind and helpful.";
+
+fn made(name: &str, template: &str, set: &[&str]) -> Place {
+    let place = Place::new();
+    let mut arguments = vec!["workflows", "new", name, "--template", template];
+    set.iter().for_each(|one| arguments.extend(["--set", one]));
+    let said = place.kapelle(&arguments);
+    assert!(said.code == 0 && said.out.contains(&format!("made workflows/{name}.yaml")), "{said:?}");
+    assert_eq!(place.kapelle(&["workflows", "validate", name]).code, 0);
+    place
+}
+
+#[test]
+fn texts_are_mapped_and_reduced() {
+    let place = made("digest", "map-reduce", &["max_parallel=2"]);
+    let texts = r#"texts=["The reading room needs light. It has none.", "The roof leaks. Rain comes in.", "Visitors doubled."]"#;
+    let outputs = place.kapelle(&["run", "digest", "--input", texts, "--json"]).json()["outputs"].clone();
+    assert_eq!((&outputs["texts"], &outputs["failed"]), (&3.into(), &0.into()));
+    assert!(outputs["text"].as_str().unwrap().contains("reading room"), "{outputs}");
+}
+
+#[test]
+fn a_draft_is_judged_until_it_is_good_or_the_turns_are_over() {
+    let place = made("refine", "evaluator-optimiser", &["threshold=0.1", "max=3"]);
+    let run = place.kapelle(&["run", "refine", "--input", GOOD, "--json"]).json();
+    assert!(run["outputs"]["score"].as_f64().unwrap() >= 0.1, "{run}");
+    let turns = |run: &serde_json::Value| {
+        let steps = run["steps"].as_array().unwrap();
+        steps.iter().filter(|step| step["name"].as_str().unwrap().ends_with(']')).count()
+    };
+    assert_eq!(turns(&run), 1, "the first draft is good enough");
+    let place = made("strict", "evaluator-optimiser", &["threshold=2", "max=3"]);
+    assert_eq!(turns(&place.kapelle(&["run", "strict", "--input", GOOD, "--json"]).json()), 3, "never good enough");
+}
+
+#[test]
+fn nothing_is_done_before_somebody_says_yes() {
+    let place = made("gate", "approval-gate", &["question=Post it?"]);
+    let (mut child, _lines) = place.started(&["run", "gate", "--input", GOOD], "kapelle approvals approve");
+    signal(&child, "-INT");
+    child.wait().unwrap();
+    let asked = place.kapelle(&["approvals", "--json"]).json();
+    let asked = &asked["approvals"][0];
+    assert!(asked["question"].as_str().unwrap().starts_with("Post it? "), "{asked}");
+    let task = asked["task"].as_str().unwrap();
+    assert_eq!(place.kapelle(&["approvals", "approve", task, "--by", "ada"]).code, 0);
+    assert!(place.kapelle(&["resume"]).out.contains("succeeded"));
+    assert_eq!(place.kapelle(&["runs", "show", "run_1", "--json"]).json()["outputs"]["approved_by"], "ada");
+}
+
+#[test]
+fn another_worker_answers_when_the_first_keeps_failing() {
+    // Translation needs a model, and there is none.
+    let place = made("answer", "fallback", &["attempts=2", "delay=1ms"]);
+    let run = place.kapelle(&["run", "answer", "--input", GOOD, "--json"]).json();
+    assert_eq!(run["outputs"]["by"], "summarizer", "{run}");
+    assert!(run["outputs"]["text"].as_str().unwrap().contains("reading room"));
+    let place = made("direct", "fallback", &["primary=summarizer"]);
+    assert_eq!(place.kapelle(&["run", "direct", "--input", GOOD, "--json"]).json()["outputs"]["by"], "summarizer");
+}
+
+#[test]
+fn what_is_wrong_with_a_template_or_its_parameters_is_told() {
+    let place = Place::new();
+    let listed = place.kapelle(&["workflows", "templates"]).out;
+    assert!(listed.contains("map-reduce:") && listed.contains("max_parallel [4]"), "{listed}");
+    place.kapelle(&["workflows", "new", "x", "--template", "map-reduc"]).refused(3, &["did you mean `map-reduce`?"]);
+    let wrong = |set: &str, part: &str| {
+        place.kapelle(&["workflows", "new", "x", "--template", "map-reduce", "--set", set]).refused(2, &[part]);
+    };
+    wrong("mapp=x", "did you mean `map`?");
+    wrong("max_parallel=none", "max_parallel");
+    wrong("map", "has no value");
+    wrong("map=a\" b", "cannot be");
+    assert!(!place.path("workflows/x.yaml").exists());
+    assert_eq!(place.kapelle(&["workflows", "new", "x", "--template", "fallback"]).code, 0);
+    place.kapelle(&["workflows", "new", "x", "--template", "fallback"]).refused(5, &["is there already"]);
+}

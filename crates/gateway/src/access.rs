@@ -1,0 +1,195 @@
+//! Tokens of the gateway's own. A worker's process is given one of these and never a provider's key.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use kapelle_core::Money;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+
+use crate::{
+    money::Payer,
+    replay::{Fingerprint, Recorded, TaskKey},
+};
+
+/// What every token begins with, so that one that leaked is found by its looks.
+pub const PREFIX: &str = "kapelle_";
+const ID_DIGITS: usize = 16;
+const SECRET_DIGITS: usize = 64;
+
+/// What the holder of a token may do, and who pays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Who pays.
+    pub payer: Payer,
+    /// The task whose answers are recorded and replayed; nothing for a daemon.
+    pub task: Option<TaskKey>,
+    /// The aliases and models that may be named. Empty: all.
+    pub models: Vec<String>,
+    /// How long an answer may be taken from the cache or from an equal call under way; nothing: never.
+    pub cache: Option<Duration>,
+    /// The attempt wants new answers: neither cache nor an equal call answers it, though its answers are kept.
+    pub fresh: bool,
+    /// Whether a later link of a chain may answer.
+    pub fallback: bool,
+    /// Whether a model of unknown price is refused; else it is charged at the dear default.
+    pub known_price_only: bool,
+    /// The most that one call may cost; its answer is cut to what that buys.
+    pub max_cost: Option<Money>,
+    /// Whether a call over the provider's rate is refused with the wait instead of waiting here.
+    pub hold: bool,
+    /// The longest that one call may take.
+    pub timeout: Duration,
+}
+
+impl Grant {
+    /// A grant for everything, ten minutes a call, paid by those accounts.
+    #[must_use]
+    pub fn of(payer: Payer) -> Grant {
+        Grant {
+            payer,
+            task: None,
+            models: Vec::new(),
+            cache: None,
+            fresh: false,
+            fallback: true,
+            known_price_only: false,
+            max_cost: None,
+            hold: false,
+            timeout: Duration::from_secs(600),
+        }
+    }
+
+    pub(crate) fn allows(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|name| name == model)
+    }
+}
+
+/// Names a token without being one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenId(u64);
+
+/// Somebody with a token, and what was already answered in this attempt.
+pub(crate) struct Holder {
+    pub(crate) grant: Grant,
+    /// The recorded answers that are left, once they were read.
+    pub(crate) left: tokio::sync::Mutex<Option<Vec<Recorded>>>,
+    ended: watch::Sender<bool>,
+}
+
+impl Holder {
+    /// Changes to true when the token ends.
+    pub(crate) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// Takes the next recorded answer to that call.
+    pub(crate) fn next_of(left: &mut Vec<Recorded>, fingerprint: Fingerprint) -> Option<Recorded> {
+        let at = left.iter().position(|answer| answer.fingerprint == fingerprint)?;
+        Some(left.remove(at))
+    }
+}
+
+/// The tokens in force.
+#[derive(Default)]
+pub struct Tokens {
+    entries: RwLock<HashMap<u64, Entry>>,
+    next: Mutex<u64>,
+}
+
+struct Entry {
+    digest: [u8; 32],
+    holder: Arc<Holder>,
+}
+
+/// The system gives no random numbers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no token can be made: the system gives no random numbers ({0})")]
+pub struct NoRandomness(String);
+
+impl Tokens {
+    /// Makes a token. Only its digest is kept.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn issue(&self, grant: Grant) -> Result<(TokenId, String), NoRandomness> {
+        let mut secret = [0u8; SECRET_DIGITS / 2];
+        getrandom::fill(&mut secret).map_err(|error| NoRandomness(error.to_string()))?;
+        let id = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            *next += 1;
+            *next
+        };
+        let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = format!("{PREFIX}{id:016x}{digits}");
+        let holder = Holder { grant, left: tokio::sync::Mutex::new(None), ended: watch::Sender::new(false) };
+        let entry = Entry { digest: Sha256::digest(digits.as_bytes()).into(), holder: Arc::new(holder) };
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
+        Ok((TokenId(id), token))
+    }
+
+    /// Ends a token: its next call gets 401, and its calls under way are cut, upstream too. Says whether it was in
+    /// force.
+    pub fn revoke(&self, id: TokenId) -> bool {
+        let gone = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&id.0);
+        gone.map(|entry| entry.holder.ended.send_replace(true)).is_some()
+    }
+
+    /// How many are in force.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whose token it is. The number in it finds the entry; the secret is compared by its digest in constant time,
+    /// also when there is no such entry, so that neither can be told by the time it takes.
+    pub(crate) fn find(&self, token: &str) -> Option<Arc<Holder>> {
+        let rest = token.strip_prefix(PREFIX).filter(|rest| rest.len() == ID_DIGITS + SECRET_DIGITS)?;
+        let (id, secret) = rest.split_at_checked(ID_DIGITS)?;
+        let given: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = u64::from_str_radix(id, 16).ok().and_then(|id| entries.get(&id));
+        let digest = entry.map_or([0; 32], |entry| entry.digest);
+        let same = bool::from(digest.ct_eq(&given));
+        entry.filter(|_| same).map(|entry| Arc::clone(&entry.holder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kapelle_core::TenantId;
+
+    fn grant() -> Grant {
+        Grant::of(Payer { tenant: TenantId(1), accounts: Vec::new() })
+    }
+
+    #[test]
+    fn a_token_is_found_until_it_is_revoked_and_no_other_is() {
+        let tokens = Tokens::default();
+        let (id, token) = tokens.issue(grant()).unwrap();
+        let (_, other) = tokens.issue(grant()).unwrap();
+        assert!(tokens.find(&token).is_some() && token != other);
+        let swapped = format!("{}{}", &token[..PREFIX.len() + ID_DIGITS], &other[PREFIX.len() + ID_DIGITS..]);
+        for wrong in ["", "kapelle_", "sk-x", &token[..token.len() - 1], &format!("{token}0"), &swapped, "kapelle_é"] {
+            assert!(tokens.find(wrong).is_none(), "{wrong}");
+        }
+        let mut upper = token.to_uppercase();
+        upper.replace_range(..PREFIX.len(), PREFIX);
+        assert!(tokens.find(&upper).is_none() || upper == token);
+        let ended = tokens.find(&token).unwrap().ended();
+        assert!(tokens.revoke(id) && !tokens.revoke(id));
+        assert!(*ended.borrow() && tokens.find(&token).is_none());
+        assert_eq!(tokens.count(), 1);
+    }
+
+    #[test]
+    fn the_models_of_a_grant_bind() {
+        let some = Grant { models: vec!["fast".to_owned()], ..grant() };
+        assert!(some.allows("fast") && !some.allows("openai/gpt-5") && grant().allows("any"));
+    }
+}

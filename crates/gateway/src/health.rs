@@ -1,0 +1,144 @@
+//! Whether a link is worth asking: a circuit breaker and the waits that providers ask for.
+//!
+//! | state | what happened | what is asked |
+//! |---|---|---|
+//! | closed | fewer than five failures in a row | everything |
+//! | cooling | the provider named a wait | nothing until it is over |
+//! | open | five failures in a row | nothing for 5 s, then twice as long each time, up to 60 s |
+//! | probing | the time of `open` is over | one call; its end closes the circuit or opens it again |
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kapelle_core::DurationMs;
+
+/// So many failures in a row open the circuit.
+const FAILURES: u32 = 5;
+/// The first time that an open circuit lasts; it doubles up to [`LONGEST_MS`].
+const FIRST_MS: u64 = 5_000;
+const LONGEST_MS: u64 = 60_000;
+/// While one call probes, others wait at most that long for its end.
+const PROBE_MS: u64 = 10_000;
+/// Models that callers named themselves are remembered up to this number.
+const KEPT: usize = 1_024;
+
+/// The health of one link.
+#[derive(Default)]
+pub(crate) struct Health(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    opened: u32,
+    closed_until_ms: u64,
+}
+
+impl Health {
+    /// Whether it may be asked now.
+    ///
+    /// # Errors
+    /// How long it is left alone.
+    pub(crate) fn ask(&self, now_ms: u64) -> Result<(), DurationMs> {
+        let mut state = self.lock();
+        if now_ms < state.closed_until_ms {
+            return Err(DurationMs(state.closed_until_ms - now_ms));
+        }
+        if state.opened > 0 {
+            // This call is the probe; the others are told to wait for its end.
+            state.closed_until_ms = now_ms + PROBE_MS;
+        }
+        Ok(())
+    }
+
+    /// It answered, also with a refusal of the request.
+    pub(crate) fn well(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// It failed in a way that may pass.
+    pub(crate) fn failed(&self, now_ms: u64, wait: Option<DurationMs>) {
+        let mut state = self.lock();
+        if let Some(wait) = wait {
+            state.closed_until_ms = state.closed_until_ms.max(now_ms.saturating_add(wait.0));
+            return;
+        }
+        state.failures += 1;
+        if state.failures >= FAILURES || state.opened > 0 {
+            let lasts = FIRST_MS.checked_shl(state.opened).unwrap_or(LONGEST_MS).min(LONGEST_MS);
+            state.opened = (state.opened + 1).min(8);
+            state.closed_until_ms = now_ms + lasts;
+        }
+    }
+
+    /// How long it is still left alone.
+    pub(crate) fn resting(&self, now_ms: u64) -> Option<DurationMs> {
+        let until = self.lock().closed_until_ms;
+        (until > now_ms).then(|| DurationMs(until - now_ms))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The health of every link, by `provider/model`. It outlives a change of the configuration.
+#[derive(Default)]
+pub(crate) struct Clinic(Mutex<HashMap<String, Arc<Health>>>);
+
+impl Clinic {
+    pub(crate) fn of(&self, link: &str) -> Arc<Health> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(health) = all.get(link) {
+            return Arc::clone(health);
+        }
+        if all.len() >= KEPT {
+            all.clear();
+        }
+        let health = Arc::new(Health::default());
+        all.insert(link.to_owned(), Arc::clone(&health));
+        health
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_open_the_circuit_and_one_probe_closes_it() {
+        let health = Health::default();
+        for _ in 0..4 {
+            health.failed(0, None);
+        }
+        assert_eq!(health.ask(0), Ok(()));
+        health.failed(0, None);
+        assert_eq!(health.ask(1_000), Err(DurationMs(4_000)));
+        assert_eq!(health.ask(5_000), Ok(()), "the probe");
+        assert!(health.ask(5_001).is_err(), "one probe at a time");
+        health.failed(5_002, None);
+        assert_eq!(health.ask(5_002), Err(DurationMs(10_000)), "twice as long");
+        assert_eq!(health.ask(15_002), Ok(()));
+        health.well();
+        assert_eq!((health.ask(15_003), health.resting(15_003)), (Ok(()), None));
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_is_kept() {
+        let health = Health::default();
+        health.failed(100, Some(DurationMs(7_000)));
+        assert_eq!(health.ask(100), Err(DurationMs(7_000)));
+        assert_eq!(health.ask(7_100), Ok(()));
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_does_not_close_the_link_for_ever() {
+        let health = Health::default();
+        for _ in 0..5 {
+            health.failed(0, None);
+        }
+        assert_eq!(health.ask(5_000), Ok(()));
+        assert_eq!(health.ask(15_000), Ok(()));
+    }
+}

@@ -1,0 +1,109 @@
+//! A whole message as a chat completion.
+
+use serde_json::{Value, json};
+
+use super::ANSWER_TOOL;
+use crate::{answer::Usage, providers::dialect::Whole, request::estimate_tokens};
+
+pub(super) fn whole(body: &[u8]) -> Result<Whole, String> {
+    let message: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let parts = message["content"].as_array().ok_or("it has no `content`")?;
+    let mut text = String::new();
+    let mut calls: Vec<Value> = Vec::new();
+    let mut shaped = false;
+    for part in parts {
+        match part["type"].as_str().unwrap_or("") {
+            "text" => text.push_str(part["text"].as_str().unwrap_or("")),
+            "tool_use" if part["name"] == ANSWER_TOOL => {
+                shaped = true;
+                text = part["input"].to_string();
+            }
+            "tool_use" => calls.push(json!({
+                "id": part["id"], "type": "function",
+                "function": { "name": part["name"], "arguments": part["input"].to_string() },
+            })),
+            // Thinking has no place in a chat completion.
+            _ => {}
+        }
+    }
+    let mut said =
+        json!({ "role": "assistant", "content": if text.is_empty() { Value::Null } else { text.as_str().into() } });
+    if !calls.is_empty() {
+        said["tool_calls"] = Value::Array(calls);
+    }
+    let usage = usage(&message["usage"]);
+    let finish = finish(message["stop_reason"].as_str(), shaped);
+    let completion = json!({
+        "id": message["id"], "object": "chat.completion", "created": 0, "model": message["model"],
+        "choices": [{ "index": 0, "message": said, "finish_reason": finish }],
+        "usage": usage.map(|u| written(&u)),
+    });
+    Ok(Whole {
+        text_tokens: estimate_tokens(&message["content"].to_string()),
+        usage,
+        body: completion.to_string().into_bytes(),
+    })
+}
+
+/// Why a message ended, in OpenAI's word. `shaped`: the call of a tool was the answer itself.
+pub(super) fn finish(reason: Option<&str>, shaped: bool) -> &'static str {
+    match reason {
+        Some("max_tokens" | "model_context_window_exceeded") => "length",
+        Some("tool_use") if !shaped => "tool_calls",
+        Some("refusal") => "content_filter",
+        _ => "stop",
+    }
+}
+
+/// Messages counts what came from and went to the prompt cache beside the input, OpenAI within it.
+pub(super) fn usage(usage: &Value) -> Option<Usage> {
+    let number = |name: &str| usage[name].as_u64().unwrap_or(0);
+    let (cached, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
+    let input = number("input_tokens").saturating_add(cached).saturating_add(cache_write);
+    let output = number("output_tokens");
+    (input > 0 || output > 0).then_some(Usage { input, output, cached, cache_write, reasoning: 0 })
+}
+
+/// Counts as a chat completion writes them.
+pub(super) fn written(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.input, "completion_tokens": usage.output,
+        "total_tokens": usage.input.saturating_add(usage.output),
+        "prompt_tokens_details": { "cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_calls_and_counts_are_carried_over() {
+        let body = json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
+            "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Let me see."},
+                {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}],
+            "usage": {"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2, "output_tokens": 7},
+        });
+        let whole = whole(body.to_string().as_bytes()).unwrap();
+        assert_eq!(whole.usage, Some(Usage { input: 17, output: 7, cached: 5, cache_write: 2, reasoning: 0 }));
+        let said: Value = serde_json::from_slice(&whole.body).unwrap();
+        let choice = &said["choices"][0];
+        assert_eq!(
+            (&choice["finish_reason"], &choice["message"]["content"]),
+            (&"tool_calls".into(), &"Let me see.".into())
+        );
+        assert_eq!(choice["message"]["tool_calls"][0]["function"], json!({"name": "f", "arguments": "{\"a\":1}"}));
+        assert_eq!(said["usage"]["prompt_tokens_details"]["cached_tokens"], 5);
+    }
+
+    #[test]
+    fn an_answer_given_as_a_tools_input_is_the_content() {
+        let body = json!({"id": "m", "model": "c", "stop_reason": "tool_use", "usage": {"output_tokens": 1},
+            "content": [{"type": "tool_use", "id": "t", "name": ANSWER_TOOL, "input": {"x": [1, 2]}}]});
+        let said: Value = serde_json::from_slice(&whole(body.to_string().as_bytes()).unwrap().body).unwrap();
+        assert_eq!(said["choices"][0]["message"]["content"], r#"{"x":[1,2]}"#);
+        assert_eq!(said["choices"][0]["finish_reason"], "stop");
+        assert!(whole(b"{}").is_err());
+    }
+}

@@ -1,0 +1,61 @@
+//! The format as the gateway sees it.
+
+use super::{answer, request, stream};
+use crate::{
+    config::{ConfigError, Provider},
+    providers::{
+        dialect::{Asked, Dialect, Events, Whole},
+        server::{Auth, Parts},
+    },
+    wire::{Feature, Features, ModelCall, Operation},
+};
+
+const BASE_URL: &str = "https://api.anthropic.com/v1";
+
+/// The version of the format that is spoken.
+const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
+
+/// The format.
+struct Messages;
+
+/// The provider's own address unless one is given.
+pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
+    Ok(Parts {
+        base: Some(BASE_URL.to_owned()),
+        key_env: Some(provider.api_key_env.clone().unwrap_or_else(|| "ANTHROPIC_API_KEY".to_owned())),
+        auth: Auth::Header("x-api-key"),
+        dialect: Box::new(Messages),
+    })
+}
+
+impl Dialect for Messages {
+    fn features(&self) -> Features {
+        Features::default().with(&[
+            Feature::Chat,
+            Feature::Tools,
+            Feature::JsonSchema,
+            Feature::Images,
+            Feature::StreamUsage,
+        ])
+    }
+
+    fn path(&self, _: Operation) -> &'static [&'static str] {
+        &["messages"]
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[VERSION]
+    }
+
+    fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String> {
+        request::body(call, ask)
+    }
+
+    fn whole(&self, _: Operation, body: Vec<u8>) -> Result<Whole, String> {
+        answer::whole(&body)
+    }
+
+    fn events(&self, call: &ModelCall) -> Box<dyn Events> {
+        Box::new(stream::MessageEvents::new(call.wants_usage))
+    }
+}

@@ -1,0 +1,221 @@
+//! The events of a message as the pieces of a chat completion.
+
+use serde_json::{Value, json};
+
+use super::{ANSWER_TOOL, answer};
+use crate::{
+    providers::dialect::{Events, Seen, Step},
+    request::estimate_tokens,
+    wire::sse::{Event, frame},
+};
+
+/// What a block under way is, which decides where its pieces go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Text,
+    /// The call with that number among the calls.
+    Call(u64),
+    /// The input of the tool that stands for the answer.
+    Answer,
+    /// Thinking and whatever else a chat completion has no place for.
+    Hidden,
+}
+
+/// One stream.
+pub(super) struct MessageEvents {
+    wants_usage: bool,
+    id: Value,
+    model: Value,
+    block: Block,
+    calls: u64,
+    shaped: bool,
+    counts: Value,
+    finish: Option<&'static str>,
+    seen: Seen,
+}
+
+impl MessageEvents {
+    pub(super) fn new(wants_usage: bool) -> MessageEvents {
+        MessageEvents {
+            wants_usage,
+            id: Value::Null,
+            model: Value::Null,
+            block: Block::Hidden,
+            calls: 0,
+            shaped: false,
+            counts: json!({}),
+            finish: None,
+            seen: Seen::default(),
+        }
+    }
+
+    fn piece(&self, delta: &Value, finish: Option<&str>) -> Vec<u8> {
+        let choices = json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
+        self.chunk(&choices, &Value::Null)
+    }
+
+    fn chunk(&self, choices: &Value, usage: &Value) -> Vec<u8> {
+        let mut chunk = json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": choices,
+        });
+        if !usage.is_null() {
+            chunk["usage"] = usage.clone();
+        }
+        frame(None, &chunk.to_string())
+    }
+
+    /// Later counts replace earlier ones; what is not named again stays.
+    fn count(&mut self, usage: &Value) {
+        for (name, value) in usage.as_object().into_iter().flatten().filter(|(_, value)| value.is_u64()) {
+            self.counts[name] = value.clone();
+        }
+    }
+
+    fn start_block(&mut self, block: &Value, out: &mut Vec<u8>) {
+        self.block = match block["type"].as_str() {
+            Some("text") => Block::Text,
+            Some("tool_use") if block["name"] == ANSWER_TOOL => {
+                self.shaped = true;
+                Block::Answer
+            }
+            Some("tool_use") => {
+                let number = self.calls;
+                self.calls += 1;
+                let function = json!({ "name": block["name"], "arguments": "" });
+                let call = json!({ "index": number, "id": block["id"], "type": "function", "function": function });
+                out.extend(self.piece(&json!({ "tool_calls": [call] }), None));
+                Block::Call(number)
+            }
+            _ => Block::Hidden,
+        };
+    }
+
+    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
+        let text = ["text", "partial_json", "thinking"].iter().find_map(|name| delta[*name].as_str()).unwrap_or("");
+        self.seen.tokens += estimate_tokens(text).max(1);
+        if text.is_empty() {
+            return;
+        }
+        match self.block {
+            Block::Text | Block::Answer => out.extend(self.piece(&json!({ "content": text }), None)),
+            Block::Call(number) => {
+                let call = json!({ "index": number, "function": { "arguments": text } });
+                out.extend(self.piece(&json!({ "tool_calls": [call] }), None));
+            }
+            Block::Hidden => {}
+        }
+    }
+
+    fn end(&mut self) -> Result<Step, String> {
+        let finish = self.finish.ok_or("the stream ended without a stop reason")?;
+        let mut last = self.piece(&json!({}), Some(finish));
+        if self.wants_usage
+            && let Some(usage) = &self.seen.usage
+        {
+            last.extend(self.chunk(&json!([]), &answer::written(usage)));
+        }
+        last.extend(frame(None, "[DONE]"));
+        Ok(Step::Last(last))
+    }
+}
+
+impl Events for MessageEvents {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String> {
+        if event.is_comment() {
+            return Ok(Step::More);
+        }
+        let event: Value = serde_json::from_slice(&event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
+        match event["type"].as_str().unwrap_or("") {
+            "message_start" => {
+                let message = &event["message"];
+                (self.id, self.model) = (message["id"].clone(), message["model"].clone());
+                self.count(&message["usage"]);
+                out.extend(self.piece(&json!({ "role": "assistant", "content": "" }), None));
+            }
+            "content_block_start" => self.start_block(&event["content_block"], out),
+            "content_block_delta" => self.delta(&event["delta"], out),
+            "message_delta" => {
+                self.count(&event["usage"]);
+                self.seen.usage = answer::usage(&self.counts);
+                if let Some(reason) = event["delta"]["stop_reason"].as_str() {
+                    self.finish = Some(answer::finish(Some(reason), self.shaped));
+                }
+            }
+            "message_stop" => return self.end(),
+            "error" => {
+                let text = event["error"]["message"].as_str().unwrap_or("no reason given");
+                return Err(format!("the provider broke off: {text}"));
+            }
+            // Pings, ends of blocks, and whatever is invented later.
+            _ => {}
+        }
+        Ok(Step::More)
+    }
+
+    fn close(&mut self) -> Option<Vec<u8>> {
+        // Without `message_stop` the answer may be cut, even when its stop reason came.
+        None
+    }
+
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(events: &[Value], wants_usage: bool) -> (Vec<Value>, Result<Step, String>) {
+        let mut reader = MessageEvents::new(wants_usage);
+        let mut out = Vec::new();
+        let mut last = Ok(Step::More);
+        for event in events {
+            let data = event.to_string().into_bytes();
+            last = reader.event(Event { raw: Vec::new(), data }, &mut out);
+        }
+        let mut bytes = out;
+        if let Ok(Step::Last(end)) = &last {
+            bytes.extend(end);
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        let pieces = text.split("\n\n").filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok());
+        (pieces.collect(), last)
+    }
+
+    #[test]
+    fn text_calls_and_counts_come_as_pieces() {
+        let (pieces, last) = run(
+            &[
+                json!({"type": "message_start", "message": {"id": "m1", "model": "c", "usage": {"input_tokens": 9, "output_tokens": 1}}}),
+                json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+                json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}}),
+                json!({"type": "content_block_stop", "index": 0}),
+                json!({"type": "ping"}),
+                json!({"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
+                json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{\"a\":"}}),
+                json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "1}"}}),
+                json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 12}}),
+                json!({"type": "message_stop"}),
+            ],
+            true,
+        );
+        assert!(matches!(last, Ok(Step::Last(_))));
+        let delta = |at: usize| &pieces[at]["choices"][0]["delta"];
+        assert_eq!(delta(1)["content"], "Hi");
+        assert_eq!(delta(2)["tool_calls"][0]["id"], "t");
+        assert_eq!(delta(3)["tool_calls"][0]["function"]["arguments"], "{\"a\":");
+        assert_eq!(pieces[5]["choices"][0]["finish_reason"], "tool_calls");
+        assert_eq!(
+            (&pieces[6]["usage"]["prompt_tokens"], &pieces[6]["usage"]["completion_tokens"]),
+            (&9.into(), &12.into())
+        );
+    }
+
+    #[test]
+    fn a_stop_without_a_reason_and_an_error_end_the_stream() {
+        assert!(run(&[json!({"type": "message_stop"})], false).1.is_err());
+        let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+        assert_eq!(run(&[overloaded], false).1, Err("the provider broke off: Overloaded".to_owned()));
+    }
+}

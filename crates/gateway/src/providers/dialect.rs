@@ -1,0 +1,130 @@
+//! The seam between the gateway and a wire format: requests out, answers and streams in, both in the words of OpenAI
+//! on the caller's side.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    answer::Usage,
+    wire::{Features, ModelCall, Operation, sse::Event},
+};
+
+/// How one kind of server is spoken to. It holds no state of a call and knows neither keys nor sockets.
+pub(crate) trait Dialect: Send + Sync {
+    /// What servers of this kind can do, unless the configuration says otherwise.
+    fn features(&self) -> Features;
+
+    /// Where an operation is, below the base address.
+    fn path(&self, operation: Operation) -> &'static [&'static str] {
+        operation.path()
+    }
+
+    /// Headers that go with every request, besides the key.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The body that asks `model`. `longest` bounds the answer; `count` asks for token counts on a stream.
+    ///
+    /// # Errors
+    /// Why this format cannot say what the caller wants.
+    fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>;
+
+    /// A whole answer in the caller's format.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, String>;
+
+    /// A reader for one stream.
+    fn events(&self, call: &ModelCall) -> Box<dyn Events>;
+}
+
+/// What the gateway adds to the caller's request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The model, as the provider calls it.
+    pub(crate) model: &'a str,
+    /// The longest answer in tokens; nothing for an operation without one.
+    pub(crate) longest: Option<u64>,
+    /// Whether the server can count tokens on a stream when it is asked to.
+    pub(crate) count: bool,
+}
+
+/// A whole answer, read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Whole {
+    /// In the caller's format; the very bytes of the provider where the formats are the same.
+    pub(crate) body: Vec<u8>,
+    /// Tokens, when the provider counted them.
+    pub(crate) usage: Option<Usage>,
+    /// The characters of the answer, to estimate what was not counted.
+    pub(crate) text_tokens: u64,
+}
+
+/// Reads the events of one stream and writes those of the caller.
+pub(crate) trait Events: Send {
+    /// Takes an event; what the caller gets of it is appended to `out`.
+    ///
+    /// # Errors
+    /// What the provider said, or what is wrong with the event: the stream ends here.
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String>;
+
+    /// The other side has closed: what the caller still gets, if the answer was complete; nothing if it was cut.
+    fn close(&mut self) -> Option<Vec<u8>>;
+
+    /// What was seen so far.
+    fn seen(&self) -> &Seen;
+}
+
+/// Whether a stream goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// More is to come.
+    More,
+    /// The answer is complete; these bytes end it. They are held back until the answer is in the journal.
+    Last(Vec<u8>),
+}
+
+/// What is known of a stream's cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The provider's own count.
+    pub(crate) usage: Option<Usage>,
+    /// Tokens received, as far as they can be told from what came: never fewer than one for each piece.
+    pub(crate) tokens: u64,
+}
+
+/// Writes a JSON object: `first`, then the fields that `keep` lets through, then `last`. Nothing of the caller's is
+/// copied, for it may hold pictures.
+pub(crate) fn object(first: &[(&str, Value)], fields: &Map<String, Value>, last: &[(&str, Value)]) -> Vec<u8> {
+    let replaced = |name: &str| first.iter().chain(last).any(|(own, _)| *own == name);
+    let kept = fields.iter().filter(|(name, _)| !replaced(name)).map(|(name, value)| (name.as_str(), value));
+    let own = |pairs: &'_ [(&'_ str, Value)]| pairs.len();
+    let mut body = Vec::with_capacity(256 + 64 * (own(first) + own(last)));
+    body.push(b'{');
+    let all = first.iter().map(|(n, v)| (*n, v)).chain(kept).chain(last.iter().map(|(n, v)| (*n, v)));
+    for (name, value) in all.filter(|(_, value)| !value.is_null()) {
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        // Writing JSON values into memory cannot fail.
+        let _ = serde_json::to_writer(&mut body, name);
+        body.push(b':');
+        let _ = serde_json::to_writer(&mut body, value);
+    }
+    body.push(b'}');
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_replaced_or_dropped_and_the_rest_keeps_its_order() {
+        let fields = json!({"b": 1, "a": 2, "c": 3}).as_object().unwrap().clone();
+        let body = object(&[("model", json!("m"))], &fields, &[("a", json!(9)), ("c", Value::Null)]);
+        assert_eq!(body, br#"{"model":"m","b":1,"a":9}"#);
+    }
+}

@@ -1,0 +1,431 @@
+//! One configured server: its address, its key, its connections, and what it can do.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kapelle_core::Category;
+use reqwest::{Client, Response, StatusCode, Url, header};
+use serde_json::Value;
+
+use super::{
+    Fault, FaultKind, anthropic, azure, bedrock, compatible,
+    dialect::{Asked, Dialect, Whole},
+    gemini,
+    http::{self, BODY_MAX, BodyFault, ERROR_BODY_MAX},
+    openai, vertex,
+};
+use crate::{
+    clock::Clock,
+    config::{ConfigError, Kind, OPENAI_BASE_URL, Provider},
+    rate::Rate,
+    secret::{Secret, scrub_key_like},
+    status::LinkState,
+    wire::{Feature, Features, ModelCall, Operation},
+};
+
+/// What tells one kind of provider from another.
+pub(crate) struct Parts {
+    /// The address, when none is configured.
+    pub(crate) base: Option<String>,
+    /// The variable of the key.
+    pub(crate) key_env: Option<String>,
+    /// Where the key goes.
+    pub(crate) auth: Auth,
+    /// How it is spoken to.
+    pub(crate) dialect: Box<dyn Dialect>,
+}
+
+/// How a key is shown to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// A header of its own.
+    Header(&'static str),
+}
+
+/// One server.
+pub(crate) struct Server {
+    name: String,
+    provider: Provider,
+    base: Url,
+    key: Option<Secret>,
+    key_env: Option<String>,
+    key_file: Option<PathBuf>,
+    key_refused: AtomicBool,
+    auth: Auth,
+    pub(crate) features: Features,
+    pub(crate) dialect: Box<dyn Dialect>,
+    pub(crate) rate: Rate,
+    clock: Clock,
+    // Built at the first call: loading the certificates of the system takes time that a start without calls saves.
+    client: OnceLock<Result<Client, String>>,
+}
+
+impl Server {
+    /// Reads the address and the key. Nothing is connected. The offline kind is no server.
+    pub(crate) fn new(
+        name: &str,
+        provider: &Provider,
+        env: &dyn Fn(&str) -> Option<String>,
+        clock: &Clock,
+    ) -> Result<Option<Server>, ConfigError> {
+        let parts = match provider.kind {
+            Kind::Offline => return Ok(None),
+            Kind::Openai => openai::parts(provider)?,
+            Kind::Azure => azure::parts(provider)?,
+            Kind::Bedrock => bedrock::parts(provider)?,
+            Kind::Gemini => gemini::parts(provider)?,
+            Kind::Vertex => vertex::parts(provider)?,
+            Kind::Anthropic => anthropic::parts(provider)?,
+            Kind::Compatible => compatible::parts(provider)?,
+        };
+        let base = base(name, provider, &parts, env)?;
+        let key = parts.key_env.as_ref().and_then(|variable| Secret::new(&env(variable)?));
+        if let (Some(key), Some(variable)) = (&key, &parts.key_env)
+            && header::HeaderValue::from_str(key.expose()).is_err()
+        {
+            return Err(ConfigError::at(variable, "the key holds characters that cannot be sent"));
+        }
+        let mut features = parts.dialect.features();
+        for (&feature, &on) in &provider.supports {
+            features = if on { features.with(&[feature]) } else { features.without(&[feature]) };
+        }
+        Ok(Some(Server {
+            name: name.to_owned(),
+            provider: provider.clone(),
+            base,
+            key,
+            key_env: parts.key_env,
+            key_file: provider.api_key_file.clone(),
+            key_refused: AtomicBool::new(false),
+            auth: parts.auth,
+            features,
+            dialect: parts.dialect,
+            rate: Rate::new(provider.limits),
+            clock: clock.clone(),
+            client: OnceLock::new(),
+        }))
+    }
+
+    /// Its name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is the same server with the same key, so that its connections and what was learned may be kept.
+    pub(crate) fn same_as(&self, other: &Server) -> bool {
+        let key = |server: &Server| server.key.as_ref().map(|key| key.expose().to_owned());
+        self.provider == other.provider && self.base == other.base && key(self) == key(other)
+    }
+
+    /// Why it cannot be asked, when its key is not set.
+    pub(crate) fn key_missing(&self) -> Option<String> {
+        if let Some(file) = &self.key_file {
+            return (!file.exists()).then(|| format!("no key in {}", file.display()));
+        }
+        let variable = self.key_env.as_ref()?;
+        self.key.is_none().then(|| format!("no {variable}"))
+    }
+
+    /// What it can do now.
+    pub(crate) fn state(&self) -> LinkState {
+        if self.key_missing().is_some() {
+            LinkState::NoKey
+        } else if self.key_refused.load(Ordering::Relaxed) {
+            LinkState::KeyRefused
+        } else {
+            LinkState::Ready
+        }
+    }
+
+    /// What is wrong with its key, in words.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self.state() {
+            LinkState::KeyRefused => Some(format!("{} was refused", self.key_name())),
+            _ => self.key_missing(),
+        }
+    }
+
+    fn key_name(&self) -> String {
+        let file = self.key_file.as_ref().map(|file| file.display().to_string());
+        file.or_else(|| self.key_env.clone()).unwrap_or_else(|| format!("the key of {}", self.name))
+    }
+
+    /// Whether it counts tokens on a stream when it is asked to.
+    pub(crate) fn counts_streams(&self) -> bool {
+        self.features.has(Feature::StreamUsage)
+    }
+
+    /// Sends one request and gives the answer when its status and type are those of one. `within` bounds everything,
+    /// the reading of the body included.
+    pub(crate) async fn open(&self, call: &ModelCall, ask: &Asked<'_>, within: Duration) -> Result<Response, Fault> {
+        let link = format!("{}/{}", self.name, ask.model);
+        let client = self.client.get_or_init(|| http::client(&self.base)).as_ref().map_err(|why| {
+            let why = format!("no HTTP client ({why}): are the CA certificates of the system installed?");
+            Fault::unsent(&link, FaultKind::Request, Category::Internal, &why)
+        })?;
+        let body = self
+            .dialect
+            .body(call, ask)
+            .map_err(|why| Fault::unsent(&link, FaultKind::Request, Category::InvalidInput, &why))?;
+        let key =
+            self.current_key().map_err(|why| Fault::unsent(&link, FaultKind::Key, Category::ModelRequired, &why))?;
+        let mut sending = client
+            .post(self.address(call.operation))
+            .timeout(within)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
+        for (name, value) in self.dialect.headers() {
+            sending = sending.header(*name, *value);
+        }
+        if let Some(key) = &key {
+            sending = match self.auth {
+                Auth::Bearer => sending.bearer_auth(key.expose()),
+                Auth::Header(name) => sending.header(name, key.expose()),
+            };
+        }
+        let response = sending.send().await.map_err(|error| self.transport(&link, error))?;
+        self.rate.learn(self.clock.now_ms(), response.headers());
+        if response.status() != StatusCode::OK {
+            return Err(self.refusal(&link, response, key.as_ref()).await);
+        }
+        self.key_refused.store(false, Ordering::Relaxed);
+        let wanted = if call.stream { "text/event-stream" } else { "application/json" };
+        if let Some(why) = http::unreadable(response.headers(), wanted) {
+            return Err(Fault::sent(&link, FaultKind::Request, Category::Provider, &self.clean(&why)).unsettled());
+        }
+        Ok(response)
+    }
+
+    /// Reads a whole answer.
+    pub(crate) async fn read(&self, model: &str, operation: Operation, response: Response) -> Result<Whole, Fault> {
+        let link = format!("{}/{model}", self.name);
+        let bytes = match http::body(response, BODY_MAX).await {
+            Ok(bytes) => bytes,
+            Err(BodyFault::Broken(error)) => return Err(self.transport(&link, error)),
+            Err(BodyFault::TooLong) => {
+                let reason = "the answer is larger than 10 MiB";
+                return Err(Fault::sent(&link, FaultKind::Request, Category::Provider, reason).unsettled());
+            }
+        };
+        self.dialect.whole(operation, bytes).map_err(|error| {
+            let reason = format!("the answer is not {}: {error}", operation.answer());
+            Fault::sent(&link, FaultKind::Passing, Category::Provider, &self.clean(&reason)).unsettled()
+        })
+    }
+
+    /// The address comes from the configuration alone.
+    fn address(&self, operation: Operation) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(self.dialect.path(operation));
+        }
+        url
+    }
+
+    fn current_key(&self) -> Result<Option<Secret>, String> {
+        let Some(file) = &self.key_file else { return Ok(self.key.clone()) };
+        let text = fs::read_to_string(file).map_err(|error| format!("the key in {}: {error}", file.display()))?;
+        let key = Secret::new(&text).ok_or_else(|| format!("no key in {}", file.display()))?;
+        match header::HeaderValue::from_str(key.expose()) {
+            Ok(_) => Ok(Some(key)),
+            Err(_) => Err(format!("the key in {} holds characters that cannot be sent", file.display())),
+        }
+    }
+
+    /// The fault of an answer that is not 200.
+    async fn refusal(&self, link: &str, response: Response, key: Option<&Secret>) -> Fault {
+        let status = response.status();
+        let wait = http::retry_after(response.headers());
+        let page = http::body(response, ERROR_BODY_MAX).await.unwrap_or_default();
+        let (said, code) = error_of(&page);
+        let said = self.clean(&key.map_or_else(|| said.clone(), |key| key.scrub(&said)));
+        let number = status.as_u16();
+        let with = |what: &str| if said.is_empty() { what.to_owned() } else { format!("{what}: {said}") };
+        let mut fault = match number {
+            401 | 403 => {
+                self.key_refused.store(true, Ordering::Relaxed);
+                let reason = format!("{} was refused ({number})", self.key_name());
+                Fault::sent(link, FaultKind::Key, Category::Provider, &reason)
+            }
+            429 if code == "insufficient_quota" => {
+                let reason = format!("{} has no quota left (429)", self.key_name());
+                Fault::sent(link, FaultKind::Key, Category::Provider, &reason)
+            }
+            429 => Fault::sent(link, FaultKind::Passing, Category::RateLimited, &with("rate limited (429)")),
+            408 | 409 | 425 | 500..=599 => {
+                let reason = with(&format!("the provider failed ({number})"));
+                Fault::sent(link, FaultKind::Passing, Category::Unavailable, &reason)
+            }
+            300..=399 => {
+                let reason = format!("the address answers with a redirect ({number}), which is not followed");
+                Fault::sent(link, FaultKind::Request, Category::Provider, &reason)
+            }
+            _ => {
+                let reason = with(&format!("the request was refused ({number})"));
+                Fault::sent(link, FaultKind::Request, Category::Provider, &reason)
+            }
+        };
+        if fault.error.retryable {
+            fault.error.retry_after = wait;
+        }
+        fault
+    }
+
+    /// The fault of a connection.
+    pub(crate) fn transport(&self, link: &str, error: reqwest::Error) -> Fault {
+        let error = error.without_url();
+        let cause = self.clean(&http::chain_of(&error));
+        if error.is_connect() {
+            let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
+            return Fault::sent(link, FaultKind::Passing, category, &format!("cannot be reached: {cause}"));
+        }
+        // The request is out: whether it is paid for is not known.
+        let (category, reason) = if error.is_timeout() {
+            (Category::Timeout, "no answer in time".to_owned())
+        } else {
+            (Category::Unavailable, format!("the connection was cut: {cause}"))
+        };
+        Fault::sent(link, FaultKind::Passing, category, &reason).unsettled()
+    }
+
+    /// Text from outside without keys, and short.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let text = scrub_key_like(text);
+        let text = self.key.as_ref().map_or_else(|| text.clone(), |key| key.scrub(&text));
+        text.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+}
+
+fn base(
+    name: &str,
+    provider: &Provider,
+    parts: &Parts,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Url, ConfigError> {
+    let from_env = provider.base_url_env.as_ref().and_then(|variable| {
+        let text = env(variable)?.trim().to_owned();
+        (!text.is_empty()).then(|| (variable.clone(), text))
+    });
+    let (place, text) = match (from_env, &provider.base_url, &parts.base) {
+        (Some((variable, text)), ..) => (variable, text),
+        (None, Some(text), _) => (format!("providers.{name}.base_url"), text.clone()),
+        (None, None, Some(text)) => (format!("providers.{name}"), text.clone()),
+        (None, None, None) => {
+            let needs = match provider.kind {
+                Kind::Azure => "`resource` or `base_url`",
+                Kind::Bedrock => "`region` or `base_url`",
+                Kind::Vertex => "`project` (and `location`) or `base_url`",
+                _ => "`base_url`",
+            };
+            return Err(ConfigError::at(format!("providers.{name}"), format!("give {needs}")));
+        }
+    };
+    address(&text).map_err(|message| ConfigError::at(place, message))
+}
+
+/// A base address such as `http://localhost:11434/v1`.
+fn address(base: &str) -> Result<Url, String> {
+    // What stands before an @ may be a password.
+    let shown: String = base.rsplit('@').next().unwrap_or("").chars().take(60).collect();
+    let url = Url::parse(base)
+        .map_err(|error| format!("`{shown}` is not an address ({error}): write one such as {OPENAI_BASE_URL}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("`{shown}` is not an http or https address: write one such as {OPENAI_BASE_URL}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an address must not hold a user or password: put the key into the variable".to_owned());
+    }
+    Ok(url)
+}
+
+/// The message and code of an error body; of anything but JSON, its first words.
+fn error_of(page: &[u8]) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    match serde_json::from_slice::<Value>(page) {
+        Ok(json) => {
+            // Google's addresses put the object into a list.
+            let json = if json.is_array() { &json[0] } else { &json };
+            let error = &json["error"];
+            let message = if error.is_string() { text(error) } else { text(&error["message"]) };
+            (message, text(&error["code"]))
+        }
+        Err(_) => (String::from_utf8_lossy(&page[..page.len().min(300)]).trim().to_owned(), String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(provider: &Provider) -> Result<Server, ConfigError> {
+        Server::new("p", provider, &|_| None, &Clock::default()).map(Option::unwrap)
+    }
+
+    #[test]
+    fn the_endpoint_is_below_the_base() {
+        for base in ["http://localhost:11434/v1", "http://localhost:11434/v1/"] {
+            let provider = Provider { base_url: Some(base.to_owned()), ..Provider::of(Kind::Compatible) };
+            let url = server(&provider).unwrap().address(Operation::Chat);
+            assert_eq!(url.as_str(), "http://localhost:11434/v1/chat/completions");
+        }
+        for base in ["", "localhost:80", "ftp://x/y", "http://user:pw@x/v1", "/v1"] {
+            assert!(address(base).is_err(), "{base}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_address_or_says_what_it_needs() {
+        let some = |text: &str| Some(text.to_owned());
+        let azure = Provider { resource: some("acme"), ..Provider::of(Kind::Azure) };
+        let bedrock = Provider { region: some("eu-west-1"), ..Provider::of(Kind::Bedrock) };
+        let vertex = Provider { project: some("p1"), location: some("us-east5"), ..Provider::of(Kind::Vertex) };
+        for (provider, url) in [
+            (Provider::of(Kind::Openai), "https://api.openai.com/v1/chat/completions"),
+            (azure, "https://acme.openai.azure.com/openai/v1/chat/completions"),
+            (bedrock, "https://bedrock-mantle.eu-west-1.api.aws/v1/chat/completions"),
+            (Provider::of(Kind::Gemini), "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"),
+            (
+                vertex,
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/p1/locations/us-east5/endpoints/openapi/chat/completions",
+            ),
+            (Provider::of(Kind::Anthropic), "https://api.anthropic.com/v1/messages"),
+        ] {
+            assert_eq!(server(&provider).unwrap().address(Operation::Chat).as_str(), url);
+        }
+        for (kind, part) in [
+            (Kind::Azure, "`resource`"),
+            (Kind::Bedrock, "`region`"),
+            (Kind::Vertex, "`project`"),
+            (Kind::Compatible, "`base_url`"),
+        ] {
+            let error = server(&Provider::of(kind)).err().unwrap().to_string();
+            assert!(error.starts_with("providers.p: give") && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_supports_can_be_said() {
+        let mut provider = Provider { base_url: Some("http://x/v1".to_owned()), ..Provider::of(Kind::Compatible) };
+        provider.supports.insert(Feature::Responses, false);
+        let features = server(&provider).unwrap().features;
+        assert!(!features.has(Feature::Responses) && features.has(Feature::Chat));
+    }
+
+    #[test]
+    fn error_pages_of_any_kind_give_a_message() {
+        assert_eq!(error_of(br#"{"error":{"message":"no","code":"c"}}"#), ("no".to_owned(), "c".to_owned()));
+        assert_eq!(error_of(br#"[{"error":{"message":"no","code":400}}]"#), ("no".to_owned(), String::new()));
+        assert_eq!(error_of(br#"{"error":"no model"}"#).0, "no model");
+        assert_eq!(error_of(b"<html>Bad gateway").0, "<html>Bad gateway");
+        assert_eq!(error_of(&[0xff, 0xfe]).1, "");
+    }
+}

@@ -1,0 +1,250 @@
+//! One call from its token to its answer.
+
+use std::{mem, sync::Arc};
+
+use kapelle_core::{Category, Money, TaskError};
+use serde_json::json;
+use tokio::{select, time::Instant};
+
+use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
+use crate::{
+    access::{Holder, Tokens},
+    answer::Hop,
+    gateway::{Gateway, give_up},
+    money::Ledger,
+    providers::format::estimated,
+    replay::{Cache, CallLog, Fingerprint, Flights, Landed, Recorded, Role},
+    walk::{Answered, End, Errand, Opened},
+    wire::{ModelCall, Operation, Refusal},
+};
+
+/// The gateway with its tokens, its money and its memory of answers.
+pub struct Service {
+    gateway: Arc<Gateway>,
+    ledger: Arc<dyn Ledger>,
+    log: Arc<dyn CallLog>,
+    tokens: Tokens,
+    cache: Arc<Cache>,
+    flights: Arc<Flights>,
+}
+
+/// How the memory of answers sends a call on.
+enum Found {
+    /// There is an answer, from there.
+    Answer(Recorded, &'static str),
+    /// Somebody has to be asked.
+    Ask(Delivery),
+}
+
+impl Service {
+    /// A service over a gateway, a book of money and a log of calls.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) -> Service {
+        Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
+    }
+
+    /// The tokens in force, to issue and revoke.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Answers one request. `token` is what stood after `Bearer`; no other header of the caller counts.
+    ///
+    /// Every failure is a [`Reply`] in the shape of OpenAI: 400 bad request, 401 no such token (any more), 402 no
+    /// money, 403 model not granted, 429 rate, 5xx as the message says.
+    pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
+        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        let mut ended = holder.ended();
+        let work = self.answer(operation, &holder, body);
+        // The sender lives in the holder, which lives here: waiting cannot fail.
+        let done = select! {
+            done = work => done,
+            _ = ended.wait_for(|&ended| ended) => Err(no_token()),
+        };
+        done.unwrap_or_else(|refusal| Reply::refused(&refusal))
+    }
+
+    /// `GET /v1/models`: the aliases that the token may name.
+    pub fn models(&self, token: &str) -> Reply {
+        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        let routes = self.gateway.routes();
+        let model = |id: &String| json!({ "id": id, "object": "model", "created": 0, "owned_by": "kapelle" });
+        let names = routes.chains.keys().filter(|name| holder.grant.allows(name));
+        let list = json!({ "object": "list", "data": names.map(model).collect::<Vec<_>>() });
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Reply { status: 200, headers, body: Body::Whole(list.to_string().into_bytes()) }
+    }
+
+    async fn answer(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Result<Reply, Refusal> {
+        let until = Instant::now() + holder.grant.timeout;
+        let call = ModelCall::parse(operation, body)?;
+        if !holder.grant.allows(&call.model) {
+            let shown: String = call.model.chars().take(80).collect();
+            let message = format!("this token may not ask `{shown}`; it may ask: {}", holder.grant.models.join(", "));
+            return Err(Refusal::new(403, "model_not_granted", Category::InvalidInput, message));
+        }
+        match self.remembered(&call, holder, until).await? {
+            Found::Answer(answer, source) => Ok(Reply::recorded(&answer, source, Money::ZERO)),
+            Found::Ask(delivery) => self.ask(call, holder, delivery, until).await,
+        }
+    }
+
+    /// Looks for an answer that costs nothing: recorded for this task, in the cache, on its way to another.
+    async fn remembered(&self, call: &ModelCall, holder: &Arc<Holder>, until: Instant) -> Result<Found, Refusal> {
+        let fingerprint = Fingerprint::of(call);
+        let grant = &holder.grant;
+        if let Some(key) = grant.task {
+            let mut left = holder.left.lock().await;
+            if left.is_none() {
+                let log = self.log.recorded(key).await;
+                *left = Some(log.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?);
+            }
+            if let Some(answer) = left.as_mut().and_then(|left| Holder::next_of(left, fingerprint)) {
+                return Ok(Found::Answer(answer, "replay"));
+            }
+        }
+        let delivery = |guard| Delivery {
+            holder: Arc::clone(holder),
+            fingerprint,
+            guard,
+            log: Arc::clone(&self.log),
+            cache: Arc::clone(&self.cache),
+            clock: self.gateway.clock.clone(),
+        };
+        if grant.cache.is_none() || grant.fresh {
+            return Ok(Found::Ask(delivery(None)));
+        }
+        let key = (grant.payer.tenant, fingerprint);
+        loop {
+            if let Some(answer) = self.cache.get(&key, self.gateway.clock.now_ms()) {
+                return self.shared(answer, delivery(None), "cache").await;
+            }
+            let mut landed = match self.flights.join(key, grant.task.map(|key| key.task)) {
+                Role::Lead(guard) => return Ok(Found::Ask(delivery(Some(guard)))),
+                Role::Alone => return Ok(Found::Ask(delivery(None))),
+                Role::Follow(landed) => landed,
+            };
+            let waiting = tokio::time::timeout_at(until, landed.wait_for(|state| !matches!(state, Landed::Flying)));
+            let state = match waiting.await {
+                Ok(Ok(state)) => state.clone(),
+                Ok(Err(_)) => Landed::Gone,
+                Err(_) => return Err(Refusal::of(&TaskError::new(Category::Timeout, "no answer in time"))),
+            };
+            match state {
+                Landed::Answered(answer) => return self.shared(*answer, delivery(None), "shared").await,
+                Landed::Refused(refusal) => return Err(*refusal),
+                Landed::Flying | Landed::Gone => {}
+            }
+        }
+    }
+
+    /// An answer that another call paid for: this task's journal has it before it is delivered, too.
+    async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
+        if let Some(key) = to.holder.grant.task {
+            let own = Recorded { cost: Money::ZERO, ..answer.clone() };
+            let appended = self.log.append(key, own).await;
+            appended.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?;
+        }
+        Ok(Found::Answer(answer, source))
+    }
+
+    async fn ask(
+        &self,
+        call: ModelCall,
+        holder: &Arc<Holder>,
+        delivery: Delivery,
+        until: Instant,
+    ) -> Result<Reply, Refusal> {
+        let (mut opened, degraded) = match self.open(&call, holder, until).await {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                delivery.refuse(&refusal);
+                return Err(refusal);
+            }
+        };
+        match mem::replace(&mut opened.answer, Answered::Taken) {
+            Answered::Whole(whole) => {
+                let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
+                let cost = opened.settle(&usage);
+                let answer = Recorded {
+                    fingerprint: delivery.fingerprint,
+                    content_type: "application/json",
+                    body: whole.body.into(),
+                    provider: opened.provider,
+                    model: opened.model,
+                    usage,
+                    cost,
+                    degraded,
+                };
+                let answer = delivery.finish(answer).await?;
+                Ok(Reply::recorded(&answer, "provider", cost))
+            }
+            Answered::Stream(response) => {
+                let (provider, model) = (opened.provider.clone(), opened.model.clone());
+                let why = degraded.clone();
+                let stream = ReplyStream::new(Opening { call, opened, response, delivery, until, degraded });
+                Ok(Reply::streamed(stream, (&provider, &model), why.as_deref()))
+            }
+            Answered::Taken => Err(Refusal::new(500, "internal", Category::Internal, "no answer".to_owned())),
+        }
+    }
+
+    /// Walks the chain with the holder's money. Says besides why it was not the first link that answers.
+    async fn open(
+        &self,
+        call: &ModelCall,
+        holder: &Holder,
+        until: Instant,
+    ) -> Result<(Opened, Option<String>), Refusal> {
+        let routes = self.gateway.routes();
+        let grant = &holder.grant;
+        let chain = routes.find(&call.model).map_err(|error| {
+            let mut refusal = Refusal::of(&error);
+            (refusal.status, refusal.code, refusal.param) = (404, "model_not_found", Some("model".to_owned()));
+            refusal
+        })?;
+        let errand = Errand {
+            call,
+            chain: &chain,
+            routes: &routes,
+            clinic: &self.gateway.clinic,
+            clock: &self.gateway.clock,
+            until,
+            fallback: routes.fallback && grant.fallback,
+            last_attempt: true,
+            max_cost: grant.max_cost,
+            known_price_only: grant.known_price_only,
+            hold: grant.hold,
+            payer: Some((&grant.payer, &self.ledger)),
+        };
+        match errand.run().await {
+            Ok(End::Open(opened, faults)) => {
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                Ok((*opened, Hop::reasons(&hops)))
+            }
+            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
+            Err(faults) => {
+                let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
+                let mut refusal = Refusal::of(&give_up(&call.model, faults).error);
+                if keys && refusal.status == 400 {
+                    // The caller's request is fine; the gateway's own key is not.
+                    (refusal.status, refusal.kind, refusal.code) = (502, "server_error", "provider_key");
+                }
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// A script's call cannot be answered by a classical method: nobody said which one.
+fn model_required(hops: Vec<Hop>) -> Refusal {
+    let why = Hop::reasons(&hops).unwrap_or_else(|| "the alias is offline".to_owned());
+    let message = format!("only a model can answer this, and none can be asked: {why}");
+    Refusal::of(&TaskError::new(Category::ModelRequired, message))
+}
+
+fn no_token() -> Refusal {
+    let message = "this token is not known here, or has ended with its attempt or process".to_owned();
+    Refusal::new(401, "invalid_token", Category::LeaseLost, message)
+}

@@ -1,0 +1,262 @@
+//! A stream on its way from the provider to the caller: passed on, metered, recorded, and ended honestly.
+
+use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
+
+use kapelle_core::{Category, TaskError};
+use reqwest::Response;
+use serde_json::json;
+use tokio::{
+    select,
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::deliver::Delivery;
+use crate::{
+    providers::{
+        dialect::{Events, Step},
+        format::estimated,
+    },
+    replay::Recorded,
+    walk::Opened,
+    wire::{
+        ModelCall, Operation, Refusal,
+        sse::{Event, Parser, frame},
+    },
+};
+
+/// A stream that is longer than this in all is cut.
+const STREAM_MAX: usize = 64 << 20;
+/// After its last event a provider has this long to end its answer, so that the connection can be used again.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// What a stream begins with.
+pub(crate) struct Opening {
+    pub(crate) call: ModelCall,
+    pub(crate) opened: Opened,
+    pub(crate) response: Response,
+    pub(crate) delivery: Delivery,
+    pub(crate) until: Instant,
+    /// Why it was not the first link that answers.
+    pub(crate) degraded: Option<String>,
+}
+
+/// The pieces of an answer. It ends in success only with a finish reason and after the journal has the answer; else
+/// its last piece is an error. Dropping it closes the connection to the provider and settles the call.
+pub struct ReplyStream {
+    call: ModelCall,
+    opened: Opened,
+    events: Box<dyn Events>,
+    ended: watch::Receiver<bool>,
+    until: Instant,
+    state: State,
+    ready: VecDeque<Vec<u8>>,
+    /// What was given out, when somebody besides the caller wants it.
+    record: Option<Vec<u8>>,
+    length: usize,
+    pieces: u64,
+    degraded: Option<String>,
+}
+
+struct Reading {
+    response: Response,
+    parser: Parser,
+    delivery: Delivery,
+}
+
+enum State {
+    /// The provider is speaking.
+    Reading(Box<Reading>),
+    /// The answer is whole; the journal is writing it down.
+    Recording(Box<Recording>),
+    /// The answer is delivered; the provider is to end its side.
+    Draining(Box<Response>, Instant),
+    /// Nothing follows.
+    Done,
+}
+
+struct Recording {
+    journal: Pin<Box<dyn Future<Output = Result<Recorded, Refusal>> + Send>>,
+    last: Vec<u8>,
+    response: Response,
+}
+
+impl ReplyStream {
+    pub(crate) fn new(opening: Opening) -> ReplyStream {
+        let Opening { call, opened, response, delivery, until, degraded } = opening;
+        ReplyStream {
+            events: opened.server.dialect.events(&call),
+            ended: delivery.holder.ended(),
+            record: delivery.keeps().then(Vec::new),
+            state: State::Reading(Box::new(Reading { response, parser: Parser::default(), delivery })),
+            ready: VecDeque::new(),
+            length: 0,
+            pieces: 0,
+            call,
+            opened,
+            until,
+            degraded,
+        }
+    }
+
+    /// The next piece; nothing at the end. Dropping the future loses nothing: the next call goes on.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(piece);
+            }
+            match &mut self.state {
+                State::Done => return None,
+                State::Recording(recording) => {
+                    let recorded = recording.journal.as_mut().await;
+                    let State::Recording(recording) = mem::replace(&mut self.state, State::Done) else { return None };
+                    match recorded {
+                        Ok(_) => {
+                            let until = Instant::now() + DRAIN;
+                            self.state = State::Draining(Box::new(recording.response), until);
+                            return Some(recording.last);
+                        }
+                        Err(refusal) => self.ready.push_back(self.error_frame(&refusal)),
+                    }
+                }
+                State::Draining(response, until) => {
+                    if !matches!(timeout_at(*until, response.chunk()).await, Ok(Ok(Some(_)))) {
+                        self.state = State::Done;
+                    }
+                }
+                State::Reading(reading) => {
+                    let read = select! {
+                        read = timeout_at(self.until, reading.response.chunk()) => read.map_err(|_| Category::Timeout),
+                        _ = self.ended.wait_for(|&ended| ended) => Err(Category::LeaseLost),
+                    };
+                    match read {
+                        Ok(Ok(Some(bytes))) => self.take(&bytes),
+                        Ok(Ok(None)) => self.close(),
+                        Ok(Err(error)) => {
+                            let link = format!("{}/{}", self.opened.provider, self.opened.model);
+                            let fault = self.opened.server.transport(&link, error);
+                            self.fail(&fault.error);
+                        }
+                        Err(Category::Timeout) => {
+                            self.fail(&TaskError::new(Category::Timeout, "the stream took longer than it may"));
+                        }
+                        Err(category) => self.fail(&TaskError::new(category, "the token has ended")),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes bytes of the provider.
+    fn take(&mut self, bytes: &[u8]) {
+        let State::Reading(reading) = &mut self.state else { return };
+        match reading.parser.feed(bytes) {
+            Ok(events) => self.pass(events),
+            Err(fault) => self.fail(&TaskError::new(Category::Provider, fault.to_string())),
+        }
+    }
+
+    fn pass(&mut self, events: Vec<Event>) {
+        let mut out = Vec::new();
+        for event in events {
+            match self.events.event(event, &mut out) {
+                Ok(Step::More) => {}
+                Ok(Step::Last(last)) => {
+                    self.give(out);
+                    return self.finish(last);
+                }
+                Err(why) => {
+                    self.give(out);
+                    let why = self.opened.server.clean(&why);
+                    return self.fail(&TaskError::new(Category::Provider, why));
+                }
+            }
+        }
+        self.give(out);
+        if self.length > STREAM_MAX {
+            self.fail(&TaskError::new(Category::Provider, "the stream is longer than 64 MiB"));
+        }
+    }
+
+    fn give(&mut self, out: Vec<u8>) {
+        if out.is_empty() {
+            return;
+        }
+        self.length += out.len();
+        self.pieces += 1;
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(&out);
+        }
+        self.ready.push_back(out);
+    }
+
+    /// The provider has closed the connection.
+    fn close(&mut self) {
+        if let State::Reading(reading) = &mut self.state
+            && let Some(event) = mem::take(&mut reading.parser).rest()
+        {
+            self.pass(vec![event]);
+        }
+        if !matches!(self.state, State::Reading(_)) {
+            return;
+        }
+        match self.events.close() {
+            Some(last) => self.finish(last),
+            None => self.fail(&TaskError::new(Category::Unavailable, "the stream was cut before it was complete")),
+        }
+    }
+
+    /// The answer is whole: it is settled now, and its last bytes wait for the journal.
+    fn finish(&mut self, last: Vec<u8>) {
+        let State::Reading(reading) = mem::replace(&mut self.state, State::Done) else { return };
+        let Reading { response, delivery, .. } = *reading;
+        let seen = *self.events.seen();
+        let usage = seen.usage.unwrap_or_else(|| estimated(&self.call, seen.tokens));
+        let cost = self.opened.settle(&usage);
+        let mut body = self.record.take().unwrap_or_default();
+        body.extend_from_slice(&last);
+        let answer = Recorded {
+            fingerprint: delivery.fingerprint,
+            content_type: "text/event-stream",
+            body: Arc::from(body),
+            provider: self.opened.provider.clone(),
+            model: self.opened.model.clone(),
+            usage,
+            cost,
+            degraded: self.degraded.take(),
+        };
+        let journal = Box::pin(delivery.finish(answer));
+        self.state = State::Recording(Box::new(Recording { journal, last, response }));
+    }
+
+    /// The stream is broken: it is settled, those who wait are told, and the caller gets an error as its last piece.
+    fn fail(&mut self, error: &TaskError) {
+        let refusal = Refusal::of(error);
+        self.opened.settle_cut(&self.call, self.events.seen());
+        if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
+            reading.delivery.refuse(&refusal);
+        }
+        self.ready.push_back(self.error_frame(&refusal));
+    }
+
+    fn error_frame(&self, refusal: &Refusal) -> Vec<u8> {
+        let mut body = refusal.body();
+        if self.call.operation != Operation::Responses {
+            return frame(None, &body.to_string());
+        }
+        body["type"] = json!("error");
+        body["code"] = json!(refusal.code);
+        body["message"] = json!(refusal.message);
+        body["param"] = json!(refusal.param);
+        body["sequence_number"] = json!(self.pieces);
+        frame(Some("error"), &body.to_string())
+    }
+}
+
+impl Drop for ReplyStream {
+    fn drop(&mut self) {
+        if matches!(self.state, State::Reading(_)) {
+            self.opened.settle_cut(&self.call, self.events.seen());
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The walk over a chain: who is asked, in which order, with whose money, and what is told of each.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{Category, Money};
+use reqwest::Response;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{
+    answer::Usage,
+    clock::Clock,
+    config::Link,
+    health::Clinic,
+    money::{Hold, Ledger, NoMoney, Outcome, Payer},
+    price::Price,
+    providers::{
+        Fault, FaultKind, Server,
+        dialect::{Asked, Seen, Whole},
+        format::hides_thinking,
+    },
+    rate::Permit,
+    routes::{Chain, Routes},
+    wire::{Feature, ModelCall},
+};
+
+/// Fewer tokens than this are no answer: the call is refused instead of bought.
+const SMALLEST_ANSWER: u64 = 256;
+
+/// What a provider may have written between the last piece that came and the moment it noticed that nobody reads.
+const UNSEEN_TOKENS: u64 = 512;
+
+/// One call on its way.
+pub(crate) struct Errand<'a> {
+    pub(crate) call: &'a ModelCall,
+    pub(crate) chain: &'a Chain,
+    pub(crate) routes: &'a Routes,
+    pub(crate) clinic: &'a Clinic,
+    pub(crate) clock: &'a Clock,
+    /// When everything must have ended.
+    pub(crate) until: Instant,
+    /// Whether a later link than the first may answer.
+    pub(crate) fallback: bool,
+    /// Whether a passing fault may be answered offline, too.
+    pub(crate) last_attempt: bool,
+    /// The most that one call may cost; its answer is cut to what that buys.
+    pub(crate) max_cost: Option<Money>,
+    /// Whether a model of unknown price is refused instead of charged at the dear default.
+    pub(crate) known_price_only: bool,
+    /// Whether the caller would rather hear how long to wait than wait here.
+    pub(crate) hold: bool,
+    /// Who pays, and out of which book.
+    pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
+}
+
+/// How a walk ends when it does not fail.
+pub(crate) enum End {
+    /// A model answers.
+    Open(Box<Opened>, Vec<Fault>),
+    /// It came to the offline link.
+    Offline(String, Vec<Fault>),
+}
+
+/// An answer under way, with what is to be settled after it.
+pub(crate) struct Opened {
+    pub(crate) server: Arc<Server>,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) price: Price,
+    pub(crate) price_known: bool,
+    pub(crate) answer: Answered,
+    permit: Permit,
+    hold: Option<Hold>,
+}
+
+/// The answer.
+pub(crate) enum Answered {
+    /// All of it.
+    Whole(Whole),
+    /// Its head; the events follow.
+    Stream(Response),
+    /// It was taken out.
+    Taken,
+}
+
+impl Opened {
+    /// Settles the call at what was used, and says what that costs.
+    pub(crate) fn settle(&mut self, usage: &Usage) -> Money {
+        let cost = self.price.cost(usage);
+        self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
+        if let Some(hold) = self.hold.take() {
+            hold.settle(Outcome::Cost(cost));
+        }
+        cost
+    }
+
+    /// Settles a call that was cut before it was counted. What came is counted on the safe side, with what the
+    /// provider may have written before it noticed; a model that thinks may have thought anything, so it is charged
+    /// at its reservation.
+    pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
+        if let Some(usage) = &seen.usage {
+            self.settle(usage);
+            return;
+        }
+        let Some(hold) = self.hold.take() else { return };
+        if hides_thinking(&self.model) {
+            hold.settle(Outcome::Unknown);
+            return;
+        }
+        let cost = self.price.worst(call.input_bound(), seen.tokens.saturating_add(UNSEEN_TOKENS));
+        let cost = cost.min(hold.worst);
+        hold.settle(Outcome::Cost(cost));
+    }
+}
+
+impl Errand<'_> {
+    /// Asks the links in order until one answers.
+    pub(crate) async fn run(&self) -> Result<End, Vec<Fault>> {
+        let links = self.chain.order();
+        let mut left = links.iter().filter(|link| self.routes.has_key(link)).count().max(1);
+        let mut faults: Vec<Fault> = Vec::new();
+        for link in links {
+            match link {
+                Link::Offline { provider } => {
+                    if faults.iter().all(|fault| fault.may_end_offline(self.last_attempt)) {
+                        return Ok(End::Offline(provider.clone(), faults));
+                    }
+                    break;
+                }
+                Link::Model { provider, model } => {
+                    // What is left of the time is shared out evenly among the models that are left.
+                    let remaining = self.until.saturating_duration_since(Instant::now());
+                    let share = remaining / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+                    match self.ask(provider, model, Instant::now() + share).await {
+                        Ok(opened) => return Ok(End::Open(Box::new(opened), faults)),
+                        Err(fault) => {
+                            left = left.saturating_sub(usize::from(fault.hop.called)).max(1);
+                            faults.push(fault);
+                        }
+                    }
+                }
+            }
+            if !self.fallback {
+                break;
+            }
+        }
+        Err(faults)
+    }
+
+    async fn ask(&self, provider: &str, model: &str, until: Instant) -> Result<Opened, Fault> {
+        let link = format!("{provider}/{model}");
+        let server = self.usable(&link, provider)?;
+        let (price, price_known) = self.routes.prices.find(provider, model);
+        // Spoken tokens cost many times what written ones do: the dear default would not be dear enough.
+        let spoken = self.call.needs().has(Feature::Audio);
+        if !price_known && (self.known_price_only || spoken) {
+            let why = format!("the price of this model is not known: give one under `prices`, as `{link}`");
+            return Err(Fault::unsent(&link, FaultKind::Request, Category::Budget, &why));
+        }
+        let health = self.clinic.of(&link);
+        health.ask(self.clock.now_ms()).map_err(|wait| {
+            let why = format!("left alone for another {} ms after it failed", wait.0);
+            let mut fault = Fault::unsent(&link, FaultKind::Passing, Category::Unavailable, &why);
+            fault.error.retry_after = Some(wait);
+            fault
+        })?;
+        let longest = self.longest(&link, price)?;
+        let permit = self.rate_permit(&link, &server, longest, until).await?;
+        let hold = match self.reserve(&link, price, longest, until).await {
+            Ok(hold) => hold,
+            Err(fault) => {
+                server.rate.give_back(permit);
+                return Err(fault);
+            }
+        };
+        let ask = Asked { model, longest, count: server.counts_streams() };
+        let sent = self.send(&server, &ask, until).await;
+        match sent {
+            Ok(answer) => {
+                health.well();
+                let (provider, model) = (provider.to_owned(), model.to_owned());
+                Ok(Opened { server, provider, model, price, price_known, answer, permit, hold })
+            }
+            Err(fault) => {
+                if fault.passes() {
+                    health.failed(self.clock.now_ms(), fault.error.retry_after);
+                } else if fault.hop.called {
+                    health.well();
+                }
+                if let Some(hold) = hold {
+                    hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free });
+                }
+                if !fault.hop.called {
+                    server.rate.give_back(permit);
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// The server, when it has a key and can do what is asked.
+    fn usable(&self, link: &str, provider: &str) -> Result<Arc<Server>, Fault> {
+        let Some(server) = self.routes.servers.get(provider) else {
+            return Err(Fault::unsent(link, FaultKind::Request, Category::Internal, "the provider is gone"));
+        };
+        if let Some(reason) = server.key_missing() {
+            return Err(Fault::unsent(link, FaultKind::Key, Category::ModelRequired, &reason));
+        }
+        let missing = server.features.missing(self.call.needs());
+        if !missing.is_empty() {
+            let names: Vec<&str> = missing.into_iter().map(Feature::as_str).collect();
+            let why = format!("it cannot do what is asked: {}", names.join(", "));
+            return Err(Fault::unsent(link, FaultKind::Request, Category::Provider, &why));
+        }
+        Ok(Arc::clone(server))
+    }
+
+    /// The longest answer: what the caller wrote or the alias says, cut to what the money buys.
+    fn longest(&self, link: &str, price: Price) -> Result<Option<u64>, Fault> {
+        if self.call.operation == crate::wire::Operation::Embeddings {
+            return Ok(None);
+        }
+        let wanted = self.call.longest_answer().unwrap_or(u64::from(self.chain.max_output_tokens));
+        affordable(link, price, self.call.input_estimate(), wanted, self.max_cost).map(Some)
+    }
+
+    async fn rate_permit(
+        &self,
+        link: &str,
+        server: &Server,
+        longest: Option<u64>,
+        until: Instant,
+    ) -> Result<Permit, Fault> {
+        let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
+        let tokens = self.call.input_estimate().saturating_add(answers);
+        loop {
+            let wait = match server.rate.take(self.clock.now_ms(), tokens) {
+                Ok(permit) => return Ok(permit),
+                Err(wait) => wait,
+            };
+            let span = Duration::from_millis(wait.0);
+            if self.hold || Instant::now() + span >= until {
+                let why = format!("the provider's rate is used up for another {} ms", wait.0);
+                let mut fault = Fault::unsent(link, FaultKind::Passing, Category::RateLimited, &why);
+                fault.error.retry_after = Some(wait);
+                return Err(fault);
+            }
+            sleep(span).await;
+        }
+    }
+
+    async fn reserve(
+        &self,
+        link: &str,
+        price: Price,
+        longest: Option<u64>,
+        until: Instant,
+    ) -> Result<Option<Hold>, Fault> {
+        let Some((payer, ledger)) = self.payer else { return Ok(None) };
+        let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
+        let worst = price.worst(self.call.input_bound(), answers.saturating_add(self.call.predicted()));
+        match timeout_at(until, ledger.reserve(payer, worst)).await {
+            Ok(Ok(reservation)) => Ok(Some(Hold::new(Arc::clone(ledger), reservation, worst))),
+            Ok(Err(why @ NoMoney::Broken(_))) => {
+                Err(Fault::unsent(link, FaultKind::Passing, Category::Internal, &why.to_string()))
+            }
+            Ok(Err(why)) => Err(Fault::unsent(link, FaultKind::Request, Category::Budget, &why.to_string())),
+            Err(_) => {
+                let why = format!("waited in vain for {worst} that calls under way have reserved");
+                Err(Fault::unsent(link, FaultKind::Passing, Category::Timeout, &why))
+            }
+        }
+    }
+
+    async fn send(&self, server: &Server, ask: &Asked<'_>, until: Instant) -> Result<Answered, Fault> {
+        let now = Instant::now();
+        if !self.call.stream {
+            let response = server.open(self.call, ask, until.saturating_duration_since(now)).await?;
+            return server.read(ask.model, self.call.operation, response).await.map(Answered::Whole);
+        }
+        // The head must come within this link's share; the pieces have all the time there is.
+        let all = self.until.saturating_duration_since(now);
+        match timeout_at(until, server.open(self.call, ask, all)).await {
+            Ok(answer) => answer.map(Answered::Stream),
+            Err(_) => {
+                let link = format!("{}/{}", server.name(), ask.model);
+                Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled())
+            }
+        }
+    }
+}
+
+/// The longest answer that the money buys.
+fn affordable(link: &str, price: Price, input: u64, wanted: u64, limit: Option<Money>) -> Result<u64, Fault> {
+    let Some(limit) = limit else { return Ok(wanted) };
+    let left = limit.0.saturating_sub(price.of(input, 0).0);
+    let buys = left.checked_div(price.output).unwrap_or(if limit >= price.of(input, 0) { u64::MAX } else { 0 });
+    if buys < SMALLEST_ANSWER.min(wanted) {
+        let message = format!(
+            "about {input} tokens of input and an answer cost up to {}, and the limit is {limit}: raise max_cost, \
+             shorten the input, or give the model's price under `prices`",
+            price.of(input, wanted)
+        );
+        return Err(Fault::unsent(link, FaultKind::Request, Category::Budget, &message));
+    }
+    Ok(buys.min(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_cut_to_what_the_money_buys() {
+        let price = Price { input: 100, output: 1_000, ..Price::FREE };
+        let buys = |limit: u64| affordable("p/m", price, 1_000, 4_096, Some(Money(limit)));
+        assert_eq!(buys(10_000_000).unwrap(), 4_096);
+        assert_eq!(buys(1_100_000).unwrap(), 1_000);
+        let fault = buys(200_000).unwrap_err();
+        assert_eq!(fault.error.category, Category::Budget);
+        assert!(fault.error.message.contains("the limit is $0.0002"), "{}", fault.error.message);
+    }
+
+    #[test]
+    fn a_free_model_is_always_affordable() {
+        assert_eq!(affordable("p/m", Price::FREE, 1_000, 4_096, Some(Money(0))).unwrap(), 4_096);
+    }
+}

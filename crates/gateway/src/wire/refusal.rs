@@ -1,0 +1,113 @@
+//! An error in the shape that the OpenAI SDKs read.
+
+use kapelle_core::{Category, DurationMs, TaskError};
+use serde_json::{Value, json};
+
+/// Why a call got no answer, as its caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// `error.type`: one of the words that the SDKs know.
+    pub kind: &'static str,
+    /// `error.code`: what programs look at, such as `budget` or `model_required`.
+    pub code: &'static str,
+    /// For a person: what, where, and what to do.
+    pub message: String,
+    /// The field that is at fault.
+    pub param: Option<String>,
+    /// How long to wait before it may help to try again.
+    pub retry_after: Option<DurationMs>,
+    /// The failure for the task, when the caller is a task.
+    pub category: Category,
+}
+
+impl Refusal {
+    /// 400: the request cannot be sent as it is.
+    pub(crate) fn invalid(param: &str, message: String) -> Refusal {
+        let mut refusal = Refusal::new(400, "invalid_request", Category::InvalidInput, message);
+        refusal.param = Some(param.to_owned());
+        refusal
+    }
+
+    pub(crate) fn too_large(max: usize) -> Refusal {
+        let message = format!("the request is longer than {} MiB: shorten it", max >> 20);
+        Refusal::new(413, "too_large", Category::InvalidInput, message)
+    }
+
+    pub(crate) fn new(status: u16, code: &'static str, category: Category, message: String) -> Refusal {
+        let kind = match status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            402 | 429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        Refusal { status, kind, code, message, param: None, retry_after: None, category }
+    }
+
+    /// What a task's failure looks like to the caller of `/v1`.
+    pub(crate) fn of(error: &TaskError) -> Refusal {
+        let (status, code) = match error.category {
+            Category::RateLimited => (429, "rate_limited"),
+            Category::Timeout => (504, "timeout"),
+            Category::Unavailable => (503, "unavailable"),
+            Category::ModelRequired => (503, "model_required"),
+            Category::Budget => (402, "budget"),
+            Category::InvalidInput | Category::InvalidOutput => (400, "invalid_request"),
+            Category::Cancelled => (499, "cancelled"),
+            Category::LeaseLost => (401, "token_ended"),
+            Category::Provider => (if error.retryable { 502 } else { 400 }, "provider"),
+            Category::Crashed | Category::Internal => (500, "internal"),
+        };
+        let mut refusal = Refusal::new(status, code, error.category, error.message.clone());
+        refusal.retry_after = error.retry_after;
+        refusal
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        json!({ "error": { "message": self.message, "type": self.kind, "param": self.param, "code": self.code } })
+    }
+
+    /// The headers of the answer. `x-should-retry: false` keeps the SDKs from retrying by themselves: the task's own
+    /// retry rules decide, and physical calls are counted where they are made.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-type", "application/json".to_owned()), ("x-should-retry", "false".to_owned())];
+        if let Some(wait) = self.retry_after {
+            headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
+            headers.push(("retry-after-ms", wait.0.to_string()));
+        }
+        headers
+    }
+
+    /// The failure for the task.
+    #[must_use]
+    pub fn task_error(&self) -> TaskError {
+        let mut error = TaskError::new(self.category, self.message.clone());
+        error.retry_after = self.retry_after;
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_category_has_a_status_and_the_shape_of_the_sdks() {
+        for category in Category::ALL {
+            let refusal = Refusal::of(&TaskError::new(category, "why").after(DurationMs(1_500)));
+            assert!((400..600).contains(&refusal.status), "{category}");
+            assert_eq!(refusal.body()["error"]["message"], "why");
+            let headers = refusal.headers();
+            assert!(
+                headers.contains(&("retry-after", "2".to_owned()))
+                    && headers.contains(&("x-should-retry", "false".to_owned()))
+            );
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! One matrix of behaviour over every provider, each against a double of its own wire format.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
+
+mod stage;
+
+use kapelle_core::Money;
+use kapelle_gateway::{Operation, config::Kind, price::Prices};
+use serde_json::{Value, json};
+use stage::{ALL, KEY, Stage, base, events, header, model, says, streams, text, whole};
+
+const COUNTED: &str =
+    "[{ reply: hello there, usage: { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 } }]";
+
+/// What the counted answer costs.
+fn price(kind: Kind) -> Money {
+    let (price, known) = Prices::default().find("p", model(kind));
+    assert!(known, "{kind:?}");
+    Money(600 * price.input + 400 * price.cached + 200 * price.output)
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_metered_with_its_cache_and_the_key_goes_where_it_belongs() {
+    for kind in ALL {
+        let stage = Stage::of(kind, COUNTED).await;
+        let reply = stage.chat(&says("hi")).await;
+        assert_eq!(header(&reply, "x-kapelle-cost-nanousd"), Some(price(kind).0.to_string().as_str()), "{kind:?}");
+        let (status, body) = whole(reply).await;
+        assert_eq!(status, 200, "{kind:?}: {body}");
+        let choice = &body["choices"][0];
+        assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&"hello there".into(), &"stop".into()));
+        assert_eq!(
+            (&body["usage"]["prompt_tokens"], &body["usage"]["completion_tokens"]),
+            (&1_000.into(), &200.into())
+        );
+        assert_eq!(stage.spent(), price(kind), "{kind:?}");
+        let call = &stage.double.calls()[0];
+        let path = if kind == Kind::Anthropic { "messages" } else { "chat/completions" };
+        assert_eq!(call.path, format!("{}/{path}", base(kind)));
+        assert_eq!((&call.body["model"], &call.body["max_tokens"]), (&model(kind).into(), &500.into()));
+        let (name, value) = match kind {
+            Kind::Azure => ("api-key", KEY.to_owned()),
+            Kind::Anthropic => ("x-api-key", KEY.to_owned()),
+            _ => ("authorization", format!("Bearer {KEY}")),
+        };
+        assert_eq!(call.headers[name], value, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_metered_whether_or_not_the_caller_asks_for_counts() {
+    for kind in ALL {
+        for asked in [false, true] {
+            let stage = Stage::of(kind, COUNTED).await;
+            let mut body = streams("hi");
+            if asked {
+                body["stream_options"] = json!({ "include_usage": true });
+            }
+            let events = events(stage.chat(&body).await).await;
+            assert_eq!(text(&events), "hello there", "{kind:?}");
+            assert_eq!(events.last().unwrap(), "[DONE]");
+            let finishes = events.iter().filter(|event| event["choices"][0]["finish_reason"] == "stop").count();
+            let counts = events.iter().filter(|event| event["usage"]["prompt_tokens"] == 1_000).count();
+            assert_eq!((finishes, counts), (1, usize::from(asked)), "{kind:?}");
+            assert_eq!(stage.spent(), price(kind), "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_the_same_format_passes_byte_for_byte() {
+    let stage = Stage::with("[]").await;
+    let mut body = streams("hi");
+    body["stream_options"] = json!({ "include_usage": true });
+    let through = stage.chat(&body).await.collect().await;
+    body["model"] = json!("gpt-4o-mini");
+    let bare = stage_client(&stage, &body).await;
+    assert_eq!(String::from_utf8(through).unwrap().replace("chatcmpl-1", "chatcmpl-2"), bare);
+}
+
+/// What the double sends to somebody who asks it without the gateway.
+async fn stage_client(stage: &Stage, body: &Value) -> String {
+    let url = format!("{}/chat/completions", stage.double.base_url());
+    let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let response = client.post(url).bearer_auth(KEY).json(body).send().await.unwrap();
+    response.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn tools_are_called_whole_and_in_pieces() {
+    let rule = "[{ tool_calls: [{ name: weather, arguments: { city: Bern } }] }]";
+    let tools = json!([{ "type": "function", "function": { "name": "weather", "parameters": { "type": "object" } } }]);
+    for kind in ALL {
+        let stage = Stage::of(kind, rule).await;
+        let mut body = says("How is the weather?");
+        body["tools"] = tools.clone();
+        let (_, answer) = whole(stage.chat(&body).await).await;
+        let choice = &answer["choices"][0];
+        assert_eq!(choice["finish_reason"], "tool_calls", "{kind:?}");
+        let call = &choice["message"]["tool_calls"][0]["function"];
+        assert_eq!((&call["name"], &call["arguments"]), (&"weather".into(), &r#"{"city":"Bern"}"#.into()), "{kind:?}");
+        body["stream"] = json!(true);
+        let events = events(stage.chat(&body).await).await;
+        let parts =
+            events.iter().filter_map(|e| e["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str());
+        assert_eq!(parts.collect::<String>(), r#"{"city":"Bern"}"#, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_fit_a_schema_everywhere() {
+    let schema = json!({"type": "object", "required": ["a"], "additionalProperties": false, "properties": {"a": {"type": "integer"}}});
+    for kind in ALL {
+        for stream in [false, true] {
+            let stage = Stage::of(kind, "[]").await;
+            let mut body = says("a number");
+            body["response_format"] =
+                json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": schema } });
+            body["stream"] = json!(stream);
+            let reply = stage.chat(&body).await;
+            let content = if stream {
+                text(&events(reply).await)
+            } else {
+                whole(reply).await.1["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+            };
+            assert_eq!(content, r#"{"a":1}"#, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pictures_reach_every_provider_in_its_own_words() {
+    for kind in ALL {
+        let stage = Stage::of(kind, "[]").await;
+        let picture = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgo=" } });
+        let body = json!({ "model": "fast", "messages": [{ "role": "user", "content": [picture] }] });
+        assert_eq!(whole(stage.chat(&body).await).await.0, 200, "{kind:?}");
+        let sent = &stage.double.calls()[0].body["messages"][0]["content"][0];
+        let want = if kind == Kind::Anthropic {
+            json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}})
+        } else {
+            picture
+        };
+        assert_eq!(sent, &want, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn responses_and_embeddings_are_answered_where_they_exist_and_refused_before_sending_elsewhere() {
+    let without_responses = [Kind::Gemini, Kind::Vertex, Kind::Anthropic];
+    let without_embeddings = [Kind::Bedrock, Kind::Vertex, Kind::Anthropic];
+    for kind in ALL {
+        let stage = Stage::of(kind, COUNTED).await;
+        for (operation, without) in
+            [(Operation::Responses, &without_responses), (Operation::Embeddings, &without_embeddings)]
+        {
+            let body = json!({ "model": "fast", "input": "hi" });
+            let (status, answer) = whole(stage.ask(&stage.token, operation, &body).await).await;
+            if without.contains(&kind) {
+                assert_eq!(status, 400, "{kind:?}");
+                assert!(
+                    answer["error"]["message"].as_str().unwrap().contains("it cannot do what is asked"),
+                    "{answer}"
+                );
+            } else {
+                assert_eq!(status, 200, "{kind:?} {answer}");
+                assert!(answer["output"].is_array() || answer["data"].is_array());
+            }
+        }
+        let sent = usize::from(!without_responses.contains(&kind)) + usize::from(!without_embeddings.contains(&kind));
+        assert_eq!(stage.double.calls().len(), sent, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_response_ends_with_its_own_event_and_is_metered() {
+    let stage = Stage::with(COUNTED).await;
+    let body = json!({ "model": "fast", "input": "hi", "stream": true });
+    let events = events(stage.ask(&stage.token, Operation::Responses, &body).await).await;
+    assert_eq!(events.last().unwrap()["type"], "response.completed");
+    assert_eq!(stage.spent(), price(Kind::Openai));
+    assert_eq!(stage.double.calls()[0].body["max_output_tokens"], 500);
+}
+
+#[tokio::test]
+async fn errors_have_the_shape_of_openai_and_no_key_in_them() {
+    for kind in ALL {
+        for (rule, status, code) in [
+            ("{ status: 500 }", 503, "unavailable"),
+            ("{ status: 400 }", 400, "provider"),
+            ("{ status: 429, headers: { retry-after: '7' } }", 429, "rate_limited"),
+            (
+                "{ status: 401, body: '{\"error\":{\"message\":\"bad sk-canary-1234567890abcdef\"}}' }",
+                502,
+                "provider_key",
+            ),
+            ("{ reset: true }", 503, "unavailable"),
+            ("{ malformed: true }", 502, "provider"),
+            ("{ status: 301, headers: { location: 'http://127.0.0.1:9/' } }", 400, "provider"),
+            ("{ headers: { content-encoding: gzip } }", 400, "provider"),
+            ("{ headers: { content-type: text/html } }", 400, "provider"),
+        ] {
+            let stage = Stage::of(kind, &format!("[{rule}]")).await;
+            let reply = stage.chat(&says("hi")).await;
+            assert_eq!(header(&reply, "x-should-retry"), Some("false"));
+            if code == "rate_limited" {
+                assert_eq!(header(&reply, "retry-after"), Some("7"));
+            }
+            let (found, body) = whole(reply).await;
+            assert_eq!((found, &body["error"]["code"]), (status, &code.into()), "{kind:?} {rule}: {body}");
+            assert!(body["error"]["message"].is_string() && body["error"]["type"].is_string());
+            assert!(!body.to_string().contains("canary"), "the key leaked: {body}");
+            assert_eq!(stage.double.calls().len(), 1, "the gateway does not retry");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_cannot_do_what_is_asked_is_passed_over() {
+    let (anthropic, openai) = (stage::double(Kind::Anthropic, "[]").await, stage::double(Kind::Openai, "[]").await);
+    let mut config = stage::config(Kind::Openai, &openai);
+    config.providers.insert("a".to_owned(), stage::provider(Kind::Anthropic, &anthropic));
+    config.models.insert("fast".to_owned(), stage::alias(&["a/claude-haiku-4-5", "p/gpt-4o-mini"]));
+    let stage = Stage::configured(openai, &config);
+    let mut body = says("hi");
+    let reply = stage.chat(&body).await;
+    assert_eq!(header(&reply, "x-kapelle-provider"), Some("a"));
+    body["n"] = json!(2);
+    let reply = stage.chat(&body).await;
+    assert_eq!(header(&reply, "x-kapelle-provider"), Some("p"));
+    assert_eq!((anthropic.calls().len(), stage.double.calls().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_list_of_models_is_that_of_the_aliases() {
+    let stage = Stage::with("[]").await;
+    let (status, list) = whole(stage.service.models(&stage.token)).await;
+    assert_eq!((status, &list["data"][0]["id"]), (200, &"fast".into()));
+    assert_eq!(whole(stage.service.models("kapelle_x")).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_key_in_a_file_is_read_for_each_call() {
+    let folder = std::env::temp_dir().join(format!("kapelle-key-{}", std::process::id()));
+    std::fs::write(&folder, "old").unwrap();
+    let double = stage::double(Kind::Vertex, "[]").await;
+    let mut config = stage::config(Kind::Vertex, &double);
+    config.providers.get_mut("p").unwrap().api_key_file = Some(folder.clone());
+    let stage = Stage::configured(double, &config);
+    assert_eq!(whole(stage.chat(&says("hi")).await).await.0, 502);
+    std::fs::write(&folder, format!("{KEY}\n")).unwrap();
+    assert_eq!(whole(stage.chat(&says("hi")).await).await.0, 200);
+    std::fs::remove_file(&folder).unwrap();
+    assert_eq!(whole(stage.chat(&says("hi")).await).await.0, 503);
+}

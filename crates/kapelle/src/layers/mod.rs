@@ -1,0 +1,9 @@
+//! The layers that ship: [`Logging`], [`Validation`], [`Metrics`].
+
+mod logging;
+mod metrics;
+mod validation;
+
+pub use logging::Logging;
+pub use metrics::{Figures, Metrics};
+pub use validation::Validation;

@@ -1,0 +1,82 @@
+//! A run as everybody must see it: the journal, the rows and the memory of a server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kapelle_core::{
+    Name, TaskId,
+    run::{Phase, Run, ScopeId, ScopeKind, Slot, SlotState},
+};
+
+/// A run without what only its server knows: what it is evaluating, and in which order things became ready.
+#[derive(Debug, PartialEq)]
+pub(super) struct Seen {
+    scopes: BTreeMap<ScopeId, SeenScope>,
+    open: u32,
+    doomed: BTreeSet<TaskId>,
+    waiting: BTreeMap<Name, BTreeSet<TaskId>>,
+}
+
+type SeenSlot = (Phase, u32, Option<TaskId>);
+
+#[derive(Debug, PartialEq)]
+struct SeenScope {
+    parent: Option<(ScopeId, Slot)>,
+    failed_by: Option<TaskId>,
+    stopped: bool,
+    closed: bool,
+    kind: SeenKind,
+}
+
+#[derive(Debug, PartialEq)]
+enum SeenKind {
+    Block { slots: Vec<SeenSlot>, handlers: BTreeMap<u32, SeenSlot>, unfinished: u32 },
+    Items { open: BTreeMap<u32, SeenSlot>, left: BTreeSet<u32>, ended: u32 },
+    Turns { turn: u32, state: SeenSlot, last: Option<TaskId>, over: bool },
+}
+
+/// The scopes that were ended from outside: nothing begins in them any more, so that nobody counts what is left of them,
+/// and whether they would have failed is not known from the rows.
+pub(super) fn dead(run: &Run) -> BTreeSet<ScopeId> {
+    run.scopes.iter().filter(|(_, scope)| scope.dead).map(|(id, _)| *id).collect()
+}
+
+/// What can be seen of a run, of whose scopes these are known to be dead.
+pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
+    let scope = |id: &ScopeId, scope: &kapelle_core::run::Scope| {
+        let dead = dead.contains(id);
+        // What is being evaluated is not stored: it is still pending for everybody else.
+        let slot = |state: &SlotState| {
+            let phase = if state.phase == Phase::Queued { Phase::Pending } else { state.phase };
+            (phase, if dead { 0 } else { state.unmet }, state.task)
+        };
+        let kind = match &scope.kind {
+            ScopeKind::Block(block) => SeenKind::Block {
+                slots: block.slots.iter().map(slot).collect(),
+                handlers: block.handlers.iter().map(|(failed, state)| (*failed, slot(state))).collect(),
+                unfinished: if dead { 0 } else { block.unfinished },
+            },
+            ScopeKind::Items(items) => {
+                let begun = |state: &SlotState| state.phase != Phase::Queued;
+                let queued = items.open.iter().filter(|(_, state)| !begun(state)).map(|(at, _)| *at);
+                SeenKind::Items {
+                    open: items.open.iter().filter(|(_, s)| begun(s)).map(|(at, state)| (*at, slot(state))).collect(),
+                    left: queued.chain(items.gaps.iter().copied()).chain(items.next..items.total).collect(),
+                    ended: items.ended,
+                }
+            }
+            ScopeKind::Turns(turns) => {
+                let (turn, last, over) = (turns.turn, turns.last, turns.over);
+                SeenKind::Turns { turn, state: slot(&turns.state), last, over }
+            }
+        };
+        let (failed_by, stopped) = (scope.failed_by.filter(|_| !dead), scope.stopped && !dead);
+        let (parent, closed) = (scope.parent, scope.closed);
+        SeenScope { parent, failed_by, stopped, closed, kind }
+    };
+    Seen {
+        scopes: run.scopes.iter().map(|(id, inner)| (*id, scope(id, inner))).collect(),
+        open: run.open_tasks,
+        doomed: run.doomed.clone(),
+        waiting: run.waiting.clone(),
+    }
+}
