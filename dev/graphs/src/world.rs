@@ -89,7 +89,7 @@ impl Engine {
     /// An engine on an empty store.
     pub fn new(mut rng: Rng, weather: Weather) -> Engine {
         let slots = [2, 8, 1_000][rng.place(3)];
-        let queues = [(Name::new("default"), QueueOptions { slots })].into();
+        let queues = [(Name::new("default"), QueueOptions::of(slots))].into();
         let options = Options { queues, other_slots: slots, ..Options::default() };
         Engine::with(options, rng, weather)
     }

@@ -24,8 +24,7 @@ impl Life {
     fn start(source: &str, inputs: &Json, queues: &[(Name, u32)]) -> Result<Life, String> {
         let definition =
             Definition::parse(source.as_bytes(), "pattern.yaml").map_err(|problems| problems.to_string())?;
-        let mut engine =
-            Engine::calm(queues.iter().map(|(name, slots)| (name.clone(), QueueOptions { slots: *slots })));
+        let mut engine = Engine::calm(queues.iter().map(|(name, slots)| (name.clone(), QueueOptions::of(*slots))));
         let run = engine.run(&Arc::new(definition), source, inputs)?;
         Ok(Life { engine, run })
     }
