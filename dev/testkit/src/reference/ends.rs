@@ -7,7 +7,7 @@ use kapelle_core::{
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    model::{Address, End, Kind, Layer, NodeAt, Outer, Phase, ScopeAt, Verdict},
+    model::{End, Kind, Layer, NodeAt, Outer, Phase, ScopeAt, Verdict},
     run::{Change, Reference},
 };
 
@@ -136,13 +136,13 @@ impl Reference {
     }
 
     /// Ends one containing node, turns one loop, or moves the run on; false when there is nothing of that to do.
-    pub(super) fn end_something(&mut self, rank: &dyn Fn(&Address) -> Option<u64>) -> bool {
+    pub(super) fn end_something(&mut self) -> bool {
         for scope in 0..self.scopes.len() {
             let Some(parent) = self.scopes[scope].parent else { continue };
             if self.scopes[scope].dead || self.nodes[parent].seen.phase != Phase::Open {
                 continue;
             }
-            if self.turn_loop(scope, rank) {
+            if self.turn_loop(scope) {
                 return true;
             }
             if self.is_done(scope) {
@@ -157,7 +157,7 @@ impl Reference {
     }
 
     /// After a turn that ended well the loop ends or another turn follows.
-    fn turn_loop(&mut self, scope: ScopeAt, rank: &dyn Fn(&Address) -> Option<u64>) -> bool {
+    fn turn_loop(&mut self, scope: ScopeAt) -> bool {
         let Kind::Turns { over: false } = self.scopes[scope].kind else { return false };
         let Some((last, parent)) = self.scopes[scope].nodes.last().copied().zip(self.scopes[scope].parent) else {
             return false;
@@ -182,11 +182,10 @@ impl Reference {
             Ok(false) => {
                 self.push_node(scope, turns, Layer::Turn, None);
             }
-            // The turn that cannot be decided on is the one that fails.
+            // The turn that cannot be decided on is the one that fails, when its place in the order comes.
             Err(error) => {
                 let turn = self.push_node(scope, turns, Layer::Turn, None);
-                self.number(turn, rank);
-                self.end(turn, End::Failed(error));
+                self.nodes[turn].seen.error = Some(error);
             }
         }
         true

@@ -82,9 +82,9 @@ impl Reference {
         loop {
             self.advance(self.now);
             let changed = match ends {
-                Ends::First => self.end_something(rank) || self.begin_something(rank),
-                Ends::Between => self.begin_all(rank) | self.end_something(rank),
-                Ends::Last => self.begin_something(rank) || self.end_something(rank),
+                Ends::First => self.end_something() || self.begin_something(rank),
+                Ends::Between => self.begin_all(rank) | self.end_something(),
+                Ends::Last => self.begin_something(rank) || self.end_something(),
             };
             if !changed {
                 return std::mem::take(&mut self.changes);

@@ -123,7 +123,8 @@ impl Reference {
 
     fn take(&mut self, at: NodeAt) {
         let address = self.nodes[at].seen.address.clone();
-        match self.open(at) {
+        let undecided = self.nodes[at].seen.error.take();
+        match undecided.map_or_else(|| self.open(at), Err) {
             Ok(None) => {
                 if self.nodes[at].seen.phase == Phase::Pending {
                     self.nodes[at].seen.phase = Phase::Open;
