@@ -1,5 +1,7 @@
 //! The workflow patterns: each file says what happens to its workflow and what is to come of it, line by line.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its files cannot be read")]
+
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use kapelle_core::{Category, DurationMs, Name, RunId, TaskError, TaskId, definition::Definition, task::Task};
