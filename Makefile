@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test check bench sim power-loss crash fuzz clean
+.PHONY: help build run first-look test check bench sim graphs power-loss crash fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ bench: ## the figures of bench/README.md
 
 sim: ## a long seeded simulation; SEEDS=0..200000
 	@$(CARGO) run --release --locked -p kapelle-sim -- --seeds $(or $(SEEDS),0..200000)
+
+graphs: ## random workflows in the engine and in the reference interpreter; SEEDS=0..20000
+	@$(CARGO) run --release --locked -p kapelle-graphs -- --seeds $(or $(SEEDS),0..20000)
 
 power-loss: ## 100,000 power-loss images
 	@KAPELLE_POWER_LOSS_IMAGES=100000 $(CARGO) test --release --locked -p kapelle-store --test power_loss -- --nocapture

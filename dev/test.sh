@@ -5,6 +5,6 @@ set -eu
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 
-# The simulation is built apart, because only it may hold planted bugs.
-$CARGO test --release --locked --workspace --exclude kapelle-sim
-$CARGO test --release --locked -p kapelle-sim
+# The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.
+$CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs
+$CARGO test --release --locked -p kapelle-sim -p kapelle-graphs

@@ -96,7 +96,13 @@ impl BeginStep {
                 _ => return Err(RunRejection::WrongPhase { run: run.id, step: run.path(scope, slot), phase }),
             },
             Beginning::Skip(reason) => {
-                (vec![RunEvent::StepSkipped { scope, slot, task, reason }], StepStart::Skipped(reason))
+                let mut events = vec![RunEvent::StepSkipped { scope, slot, task, reason }];
+                // What was to handle a failure and is left out leaves the failure as it is.
+                if let Some(task) = run.handled_failure(scope, slot) {
+                    let outcome = Outcome::Failed;
+                    events.extend(run.failure(&Ending { scope, slot, task, outcome }, None));
+                }
+                (events, StepStart::Skipped(reason))
             }
             Beginning::Invalid(error) => {
                 let outcome = Outcome::Failed;

@@ -66,7 +66,8 @@ impl Run {
         let spared: &[ScopeId] = match self.status {
             RunStatus::Failing { .. } => &[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY],
             RunStatus::Cancelling { hard: true, .. } => &[],
-            RunStatus::Cancelling { .. } => &[ScopeId::FINALLY],
+            // What a cancel has done is opened after it, and a restart must not end that.
+            RunStatus::Cancelling { .. } => &[ScopeId::ON_CANCEL, ScopeId::FINALLY],
             _ => return,
         };
         let ended: Vec<ScopeId> =

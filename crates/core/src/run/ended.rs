@@ -103,4 +103,12 @@ impl Run {
             }
         }
     }
+
+    /// The task of the step whose failure the slot handles, when it does.
+    pub(super) fn handled_failure(&self, scope: ScopeId, slot: Slot) -> Option<TaskId> {
+        match &self.scopes.get(&scope)?.kind {
+            ScopeKind::Block(block) => block.slots.get(block.handled(slot)?.0 as usize)?.task,
+            _ => None,
+        }
+    }
 }

@@ -195,7 +195,7 @@ impl Run {
                 items.ended += if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
             }
             ScopeKind::Turns(turns) => {
-                turns.last = Some(task);
+                (turns.last, turns.left_out) = (Some(task), phase == Phase::Skipped);
                 if matches!(phase, Phase::Succeeded | Phase::Skipped) {
                     turns.turn = slot.0 + 1;
                     turns.state = SlotState::FRESH;

@@ -337,7 +337,7 @@ impl Run {
                 self.open_scope(id, parent, ScopeKind::Items(ItemsScope { total, ..ItemsScope::default() }));
             }
             Opening::Turns => {
-                let turns = TurnsScope { turn: 0, state: SlotState::FRESH, last: None, over: false };
+                let turns = TurnsScope { turn: 0, state: SlotState::FRESH, last: None, left_out: false, over: false };
                 self.open_scope(id, parent, ScopeKind::Turns(turns));
             }
         }

@@ -110,11 +110,11 @@ impl Run {
                     _ => Phase::Handling,
                 };
                 block.busy += u32::from(outcome == Phase::Handling);
-                if let Some(slot) = block.slots.get_mut(failed.0 as usize) {
-                    slot.phase = outcome;
-                }
+                let Some(slot) = block.slots.get_mut(failed.0 as usize) else { continue };
+                slot.phase = outcome;
                 if outcome == Phase::Failed {
-                    failures.push((failed, row.task));
+                    let left_out = slot.task.filter(|_| phase == Phase::Skipped);
+                    failures.push((failed, left_out.unwrap_or(row.task)));
                 }
                 continue;
             }
@@ -197,7 +197,7 @@ impl Run {
         match phase {
             Phase::Succeeded | Phase::Skipped => {
                 turns.turn = last.slot.0 + 1;
-                turns.last = Some(last.task);
+                (turns.last, turns.left_out) = (Some(last.task), phase == Phase::Skipped);
             }
             _ => {
                 turns.turn = last.slot.0;

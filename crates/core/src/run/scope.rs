@@ -136,6 +136,8 @@ pub struct TurnsScope {
     pub state: SlotState,
     /// The task of the turn before it.
     pub last: Option<TaskId>,
+    /// The turn before it was skipped.
+    pub left_out: bool,
     /// No turn follows.
     pub over: bool,
 }

@@ -106,7 +106,7 @@ fn step_value(run: &Run, scope: ScopeId, slot: Slot, name: &str) -> Option<StepV
             return named(found.0, found.1);
         }
         if run.step(scope, slot).is_some_and(|step| step.name.as_str() == name) {
-            return named(turns.last, Phase::Succeeded);
+            return named(turns.last, if turns.left_out { Phase::Skipped } else { Phase::Succeeded });
         }
     }
     let outer = around(run, scope, slot).find_map(|(scope, _)| in_block(run, scope, name));

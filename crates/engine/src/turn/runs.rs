@@ -169,6 +169,13 @@ impl Turns {
         self.cache.evolve_run(id, event, now);
     }
 
+    /// A run that fails at once is told why in the same words as one that fails in the end.
+    pub(super) fn tell_first(&mut self, events: &mut [RunEvent]) -> Result<(), StoreError> {
+        let [.., RunEvent::ScopeFailed { task, .. }, RunEvent::Failing { error }] = events else { return Ok(()) };
+        *error = self.error_of(*task)?;
+        Ok(())
+    }
+
     /// A task of a run has ended.
     pub(super) fn step_ended(&mut self, id: RunId, ended: TaskEnded, task: &Task) -> Result<(), StoreError> {
         if self.load_run(id)?.is_err() {
@@ -177,8 +184,9 @@ impl Turns {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let (scope, slot) = (ended.scope, ended.slot);
         match ended.decide(run) {
-            Ok(events) => {
+            Ok(mut events) => {
                 self.notify_ended(id, (scope, slot), task);
+                self.tell_first(&mut events)?;
                 events.iter().for_each(|event| self.record(id, event));
             }
             // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.

@@ -124,9 +124,10 @@ impl Turns {
         let task = TaskId(self.store.ids(IdKind::Task, 1)?);
         let begin = BeginStep { scope: place.0, slot: place.1, beginning, task };
         let Some(run) = self.cache.run(id) else { return Ok(None) };
-        let Ok((events, start)) = begin.decide(run) else { return Ok(None) };
+        let Ok((mut events, start)) = begin.decide(run) else { return Ok(None) };
         let open = matches!(start, StepStart::Task | StepStart::Waiting | StepStart::Opened(_));
         let ended = self.make_row(id, place, task, (start, wait), input.filter(|_| open))?;
+        self.tell_first(&mut events)?;
         events.iter().for_each(|event| self.record(id, event));
         if let Some(ended) = ended {
             self.reused(id, place, &ended)?;

@@ -1,0 +1,17 @@
+//! Where the engine keeps a node of the reference.
+
+use kapelle_core::run::{ScopeId, Slot};
+use kapelle_testkit::reference::{Address, Outer};
+
+/// The scope and slot of an address.
+pub fn key(address: &Address) -> (ScopeId, Slot) {
+    let outer = match address.outer {
+        Outer::Root => ScopeId::ROOT,
+        Outer::OnError => ScopeId::ON_ERROR,
+        Outer::OnCancel => ScopeId::ON_CANCEL,
+        Outer::Finally => ScopeId::FINALLY,
+    };
+    let Some((last, before)) = address.slots.split_last() else { return (outer, Slot(u32::MAX)) };
+    let scope = before.iter().fold(outer, |scope, slot| ScopeId::inner(scope, Slot(*slot)));
+    (scope, Slot(*last))
+}

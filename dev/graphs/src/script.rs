@@ -1,0 +1,74 @@
+//! How workers answer: the path and the attempt decide.
+
+use std::sync::Arc;
+
+use kapelle_core::{Category, TaskError};
+use kapelle_engine::turn::{NewPayload, Reported};
+use kapelle_testkit::reference::End;
+use serde_json::{Value as Json, json};
+
+use crate::rng::{Rng, mix};
+
+/// What a worker does with an attempt.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// As the engine is told.
+    pub reported: Reported,
+    /// As the step ends by it, should it be the last attempt.
+    pub end: End,
+}
+
+/// The manners of all workers of a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    seed: u64,
+    /// Failures in a hundred.
+    fails: u32,
+    /// Failures that may be tried again, in a hundred of those.
+    again: u32,
+    /// Outputs that do not fit into a row, in a hundred.
+    long: u32,
+}
+
+impl Script {
+    /// The manners of a seed.
+    pub fn draw(rng: &mut Rng) -> Script {
+        let fails = [0, 3, 10, 30][rng.place(4)];
+        let long = if rng.chance(30) { 40 } else { 0 };
+        Script { seed: rng.draw(), fails, again: 60, long }
+    }
+
+    /// The answer to an attempt.
+    #[must_use]
+    pub fn answer(&self, path: &str, attempt: u32) -> Answer {
+        let mut rng =
+            Rng::new(path.bytes().fold(mix(self.seed), |sum, byte| mix(sum ^ u64::from(byte))) ^ u64::from(attempt));
+        if rng.chance(self.fails) {
+            let error = if rng.chance(self.again) {
+                TaskError::new(Category::Provider, format!("{path} is not well today"))
+            } else {
+                TaskError::new(Category::InvalidOutput, format!("{path} will never be well")).permanent()
+            };
+            return Answer { reported: Reported::Fail { error: error.clone() }, end: End::Failed(error) };
+        }
+        let output = self.output(&mut rng);
+        let payload = match serde_json::to_vec(&output) {
+            Ok(bytes) if !output.is_null() => NewPayload::Bytes(Arc::from(bytes)),
+            _ => NewPayload::None,
+        };
+        let reported = Reported::Succeed { output: payload, provenance: Arc::default() };
+        Answer { reported, end: End::Succeeded(output) }
+    }
+
+    fn output(&self, rng: &mut Rng) -> Json {
+        if rng.chance(2) {
+            return Json::Null;
+        }
+        let list: Vec<u64> = (0..rng.below(5)).map(|_| rng.below(9)).collect();
+        let mut output = json!({ "v": rng.below(10), "ok": rng.chance(50), "list": list });
+        if let (true, Some(map)) = (rng.chance(self.long), output.as_object_mut()) {
+            map.insert("text".into(), Json::String("long ".repeat(150)));
+        }
+        output
+    }
+}

@@ -1,0 +1,296 @@
+//! One case: the engine and the reference, event by event, side by side.
+
+use std::{collections::HashMap, sync::Arc};
+
+use kapelle_core::{
+    Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    definition::Definition,
+    run::{ScopeId, Slot},
+    task::{Report, Task},
+    worker::WorkerSpec,
+};
+use kapelle_engine::{
+    EngineError, Evaluated, Evaluation, Options, QueueOptions,
+    turn::{Command, Directory, Effect, Input, NewPayload, NewRun, Reply, Turned, Turns, VersionRef},
+};
+use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
+use kapelle_testkit::reference::{Address, Reference};
+use serde_json::Value as Json;
+
+use crate::{
+    key::key,
+    rng::Rng,
+    script::Script,
+    stored::{Stored, bytes},
+};
+
+/// Whose run it is.
+pub const TENANT: TenantId = TenantId(1);
+/// More turns than any case needs to come to rest.
+const TURNS_MAX: usize = 20_000;
+
+/// What the engine answers to a command.
+pub type Answered = Result<Reply, EngineError>;
+
+/// An attempt that the engine gave out.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What to report with.
+    pub report: Report,
+}
+
+/// How rough a case is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weather {
+    /// The engine dies and starts again, in a hundred turns.
+    pub restart: u32,
+    /// An evaluation is done twice, in a hundred.
+    pub twice: u32,
+    /// An evaluation takes longer than a turn, in a hundred.
+    pub slow: u32,
+    /// A commit meets a conflict that is not there, in a hundred.
+    pub conflict: u32,
+}
+
+/// The engine under test, with what it gave out.
+pub struct Engine {
+    store: MemStore,
+    /// Reads what is stored.
+    pub reader: MemReader,
+    turns: Turns,
+    options: Options,
+    /// The attempts that were given out and not reported.
+    pub held: Vec<Held>,
+    pooled: Vec<Evaluation>,
+    /// The time in milliseconds.
+    pub now: i64,
+    rng: Rng,
+    weather: Weather,
+    /// Turns taken.
+    pub turned: u64,
+    /// How many rows there were after each turn since the engine last came to rest.
+    pub marks: Vec<u64>,
+    /// The last row that was counted, and its number.
+    counted: (TaskId, u64),
+}
+
+/// Every worker there is runs here.
+struct Anybody;
+
+impl Directory for Anybody {
+    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+        let mut spec = WorkerSpec::named(name.as_str());
+        spec.slots = 1_000;
+        Some(Arc::new(spec))
+    }
+}
+
+impl Engine {
+    /// An engine on an empty store.
+    pub fn new(mut rng: Rng, weather: Weather) -> Engine {
+        let slots = [2, 8, 1_000][rng.place(3)];
+        let queues = [(Name::new("default"), QueueOptions::of(slots))].into();
+        let options = Options { queues, other_slots: slots, ..Options::default() };
+        Engine::with(options, rng, weather)
+    }
+
+    /// An engine that never dies, with these queues.
+    pub fn calm(queues: impl Iterator<Item = (Name, QueueOptions)>) -> Engine {
+        Engine::with(Options { queues: queues.collect(), ..Options::default() }, Rng::new(0), Weather::default())
+    }
+
+    fn with(options: Options, mut rng: Rng, weather: Weather) -> Engine {
+        let store = MemStore::new();
+        let turns = start(&store, &options, weather, &mut rng);
+        Engine {
+            reader: store.reader(),
+            store,
+            turns,
+            options,
+            held: Vec::new(),
+            pooled: Vec::new(),
+            now: 1_700_000_000_000,
+            rng,
+            weather,
+            turned: 0,
+            marks: Vec::new(),
+            counted: (TaskId(0), 0),
+        }
+    }
+
+    /// Starts the run.
+    ///
+    /// # Errors
+    /// What the engine said instead.
+    pub fn run(&mut self, definition: &Arc<Definition>, source: &str, inputs: &Json) -> Result<RunId, String> {
+        let version = VersionRef::Source {
+            definition: Arc::clone(definition),
+            source: Arc::from(source.as_bytes()),
+            sha256: [7; 32],
+            file: Arc::from("drawn.yaml"),
+        };
+        let inputs = NewPayload::Bytes(Arc::from(inputs.to_string().as_bytes()));
+        let run = NewRun { version, inputs, strategy: None, rerun: None };
+        match self.pump(vec![Command::StartRun { tenant: TENANT, run, key: None }])?.pop() {
+            Some(Ok(Reply::Run { run, .. })) => Ok(run),
+            other => Err(format!("the run was not started: {other:?}")),
+        }
+    }
+
+    /// Takes turns until nothing is left to be done; the answers to the commands, in order.
+    ///
+    /// # Errors
+    /// When the engine breaks, or never comes to rest.
+    pub fn pump(&mut self, commands: Vec<Command>) -> Result<Vec<Answered>, String> {
+        let count = commands.len() as u64;
+        let mut answers = Vec::new();
+        let numbered = (0..).zip(commands);
+        let mut inputs: Vec<Input> = numbered.map(|(ticket, command)| Input { ticket, command }).collect();
+        for _ in 0..TURNS_MAX {
+            self.turned += 1;
+            let turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
+            inputs.clear();
+            self.mark()?;
+            let mut more = turned.more;
+            answers
+                .extend(self.follow(turned)?.into_iter().filter(|(ticket, _)| *ticket < count).map(|(_, reply)| reply));
+            if self.rng.chance(self.weather.restart) {
+                more = self.restart()?;
+            }
+            for evaluation in std::mem::take(&mut self.pooled) {
+                if self.rng.chance(self.weather.slow) {
+                    self.pooled.push(evaluation);
+                    continue;
+                }
+                let evaluated = evaluation.evaluate(&Stored(&self.reader)).unwrap_or(Evaluated::Nothing);
+                let times = if self.rng.chance(self.weather.twice) { 2 } else { 1 };
+                for _ in 0..times {
+                    inputs.push(Input { ticket: count, command: evaluation.command(evaluated.clone()) });
+                }
+            }
+            if self.turns.next_due().is_some_and(|due| due.0 <= self.now) {
+                inputs.push(Input { ticket: count, command: Command::Tick });
+            }
+            if inputs.is_empty() && self.pooled.is_empty() && !more {
+                return Ok(answers);
+            }
+        }
+        Err("the engine never comes to rest".to_owned())
+    }
+
+    /// Counts the rows of the first run.
+    fn mark(&mut self) -> Result<(), String> {
+        loop {
+            let page = self.reader.steps(RunId(1), self.counted.0, 1_000).map_err(|error| error.to_string())?;
+            let Some(last) = page.last() else { break };
+            self.counted = (last.id, self.counted.1 + page.len() as u64);
+        }
+        self.marks.push(self.counted.1);
+        Ok(())
+    }
+
+    /// The process dies, with all that is in it, and starts again.
+    fn restart(&mut self) -> Result<bool, String> {
+        self.held.clear();
+        self.pooled.clear();
+        self.turns = start(&self.store, &self.options, self.weather, &mut self.rng);
+        let turned = self.turns.recover(Timestamp(self.now), self.now.unsigned_abs());
+        let turned = turned.map_err(|error| format!("the engine does not start again: {error}"))?;
+        let more = turned.more;
+        self.follow(turned)?;
+        Ok(more)
+    }
+
+    fn follow(&mut self, turned: Turned) -> Result<Vec<(u64, Answered)>, String> {
+        if turned.broken {
+            return Err(format!("the engine broke: {:?}", turned.replies));
+        }
+        for effect in turned.effects {
+            match effect {
+                Effect::Dispatch(dispatch) => {
+                    let lease = dispatch.lease;
+                    let report = Report { task: dispatch.task, epoch: lease.epoch, nonce: lease.nonce };
+                    self.held.push(Held { report });
+                }
+                Effect::Stop(task) => self.held.retain(|held| held.report.task != task),
+                Effect::Evaluate(evaluation) => self.pooled.push(*evaluation),
+                Effect::Ended(_) | Effect::RunEnded(_) | Effect::Notify(_) => {}
+            }
+        }
+        Ok(turned.replies)
+    }
+
+    /// When something happens by itself next.
+    pub fn next_due(&self) -> Option<i64> {
+        self.turns.next_due().map(|due| due.0)
+    }
+
+    /// The rows of a run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn rows(&self, run: RunId) -> Result<Vec<Task>, String> {
+        let mut rows: Vec<Task> = Vec::new();
+        loop {
+            let after = rows.last().map_or(TaskId(0), |row| row.id);
+            let page = self.reader.steps(run, after, 1_000).map_err(|error| error.to_string())?;
+            if page.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(page);
+        }
+    }
+
+    /// The value of a payload.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn value(&self, payload: &Payload) -> Result<Json, String> {
+        let bytes = bytes(&self.reader, payload).ok_or_else(|| format!("{payload:?} is not stored"))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{payload:?} is not JSON: {error}"))
+    }
+}
+
+fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -> Turns {
+    let mut random = Rng::new(rng.draw());
+    let mut faults = Rng::new(rng.draw());
+    let conflict = move |_| if faults.chance(weather.conflict) { Fault::Conflict } else { Fault::None };
+    let store = store.share().with_faults(conflict);
+    Turns::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
+}
+
+/// Which row of the engine stands for which node of the reference.
+pub struct Places(HashMap<(ScopeId, Slot), u64>);
+
+impl Places {
+    /// The order in which the engine made its rows.
+    pub fn of(rows: &[Task]) -> Places {
+        let place =
+            |(at, row): (usize, &Task)| row.origin.as_ref().map(|origin| ((origin.scope, origin.slot), at as u64));
+        Places(rows.iter().enumerate().filter_map(place).collect())
+    }
+
+    /// The number of the row at that address, when there is one and it is one of the first.
+    pub fn rank(&self, address: &Address, first: u64) -> Option<u64> {
+        let place = self.0.get(&key(address)).copied().unwrap_or(u64::MAX);
+        (place < first || first == u64::MAX).then_some(place)
+    }
+}
+
+/// The engine and the reference.
+pub struct World {
+    /// The one.
+    pub engine: Engine,
+    /// The other.
+    pub reference: Reference,
+    /// The run.
+    pub run: RunId,
+    /// How workers answer.
+    pub script: Script,
+    /// What has happened so far, for people.
+    pub told: Vec<String>,
+    /// The run is paused.
+    pub paused: bool,
+    /// How often it was cancelled.
+    pub cancelled: u32,
+}

@@ -1,0 +1,27 @@
+//! The engine and the reference never differ: seeds that once did first, then as many as `KAPELLE_GRAPHS` says.
+
+use kapelle_graphs::{hunt, kept, one};
+
+/// Seeds that are run unless the environment says otherwise.
+const SEEDS: u64 = 500;
+
+#[test]
+fn the_engine_does_what_the_reference_does() {
+    for seed in kept() {
+        if let Err(failure) = one(seed) {
+            panic!("{}", failure.smaller());
+        }
+    }
+    let seeds = std::env::var("KAPELLE_GRAPHS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let story = hunt(0..seeds, 2).unwrap_or_else(|failure| panic!("{}", failure.smaller()));
+    println!("{story:?}");
+    assert!(story.rows > 10 * seeds && story.succeeded > seeds / 10, "the seeds hardly do anything: {story:?}");
+    assert!(story.failed > seeds / 10 && story.cancelled > seeds / 50, "hardly anything goes wrong: {story:?}");
+}
+
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    for seed in 0..50 {
+        assert_eq!(one(seed), one(seed), "seed {seed}");
+    }
+}

@@ -1,0 +1,295 @@
+//! What the end of a node means for its scope, and the end of a scope for the node that holds it.
+
+use kapelle_core::{
+    Category, TaskError,
+    definition::{OnError, OnItemError, Strategy},
+};
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    model::{End, Kind, Layer, NodeAt, Outer, Phase, ScopeAt, Verdict},
+    run::{Change, Reference},
+};
+
+impl Reference {
+    /// A node that was open ends.
+    pub(super) fn end(&mut self, at: NodeAt, end: End) {
+        let seen = &mut self.nodes[at].seen;
+        seen.due = None;
+        match end {
+            End::Succeeded(output) => {
+                seen.phase = Phase::Succeeded;
+                seen.output = output;
+            }
+            End::Failed(error) => {
+                seen.phase = Phase::Failed;
+                seen.error = Some(error);
+            }
+            End::Cancelled(reason) => {
+                seen.phase = Phase::Cancelled;
+                seen.error = Some(TaskError::new(Category::Cancelled, reason));
+            }
+        }
+        let address = seen.address.clone();
+        self.nodes[at].limit = None;
+        self.changes.push(Change::Ended(address));
+        if let Some(inner) = self.nodes[at].inner {
+            self.kill(inner);
+        }
+        self.ended(at);
+    }
+
+    /// What the end of a node means for its scope.
+    pub(super) fn ended(&mut self, at: NodeAt) {
+        let scope = self.nodes[at].scope;
+        if self.scopes[scope].dead {
+            return;
+        }
+        let phase = self.nodes[at].seen.phase;
+        if let Some(failed) = self.nodes[at].handles {
+            self.nodes[failed].seen.phase = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
+            // What handled it tells why; when that was left out, the failure itself does.
+            match phase {
+                Phase::Succeeded => {}
+                Phase::Skipped => self.stop(scope, failed, failed),
+                _ => self.stop(scope, failed, at),
+            }
+            return;
+        }
+        if !matches!(phase, Phase::Failed | Phase::Cancelled) {
+            return;
+        }
+        match self.scopes[scope].kind {
+            Kind::Block(_) => match (self.step_of(at).on_error, phase) {
+                (OnError::Continue, Phase::Failed) => self.nodes[at].seen.phase = Phase::Tolerated,
+                (OnError::Continue, _) => {}
+                (OnError::Run(_), Phase::Failed) => self.handle(at),
+                _ => self.stop(scope, at, at),
+            },
+            Kind::Items => {
+                let each = self.step_of(at).for_each.as_ref();
+                if each.is_some_and(|each| each.on_item_error == OnItemError::Fail) {
+                    self.blame(scope, at);
+                    self.scopes[scope].stopped = true;
+                }
+            }
+            Kind::Turns { .. } => self.blame(scope, at),
+        }
+    }
+
+    fn handle(&mut self, failed: NodeAt) {
+        self.nodes[failed].seen.phase = Phase::Handling;
+        let scope = self.nodes[failed].scope;
+        let Kind::Block(block) = self.scopes[scope].kind else { return };
+        let slot = self.definition.block(block).steps.len() as u32 + self.nodes[failed].step.1.0;
+        let handler = self.push_node(scope, slot, Layer::Step, None);
+        self.scopes[scope].nodes.pop();
+        self.scopes[scope].handlers.push(handler);
+        self.nodes[handler].handles = Some(failed);
+    }
+
+    /// A failure of that step that nothing tolerates, told by the error of that node.
+    fn stop(&mut self, scope: ScopeAt, step: NodeAt, by: NodeAt) {
+        self.blame(scope, by);
+        let Strategy::Priority { fail_fast_at } = self.definition.strategy else {
+            self.scopes[scope].stopped = true;
+            return;
+        };
+        if self.step_of(step).priority >= fail_fast_at.unwrap_or(Strategy::FAIL_FAST_AT) {
+            self.scopes[scope].stopped = true;
+            // What runs at the end is not ended by one of its own.
+            if self.scopes[scope].outer == Outer::Root {
+                self.fast = Some(by);
+                self.kill(0);
+            }
+        }
+    }
+
+    /// Of several failures the one that began first is told.
+    fn blame(&mut self, scope: ScopeAt, by: NodeAt) {
+        let known = self.scopes[scope].failed_by;
+        let age = |at: NodeAt| self.nodes[at].begun;
+        let older = known.is_none_or(|known| age(by) < age(known));
+        if older {
+            self.scopes[scope].failed_by = Some(by);
+        }
+    }
+
+    /// Everything that is open in a scope and below it is cancelled, and nothing begins there any more.
+    pub(super) fn kill(&mut self, scope: ScopeAt) {
+        self.scopes[scope].dead = true;
+        let inside = [self.scopes[scope].nodes.clone(), self.scopes[scope].handlers.clone()].concat();
+        for at in inside {
+            if let Some(inner) = self.nodes[at].inner {
+                self.kill(inner);
+            }
+            let seen = &mut self.nodes[at].seen;
+            match seen.phase {
+                Phase::Open => {
+                    seen.phase = Phase::Cancelled;
+                    self.changes.push(Change::Ended(seen.address.clone()));
+                }
+                Phase::Handling => seen.phase = Phase::Failed,
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends one containing node, turns one loop, or moves the run on; false when there is nothing of that to do.
+    pub(super) fn end_something(&mut self) -> bool {
+        for scope in 0..self.scopes.len() {
+            let Some(parent) = self.scopes[scope].parent else { continue };
+            if self.scopes[scope].dead || self.nodes[parent].seen.phase != Phase::Open {
+                continue;
+            }
+            if self.turn_loop(scope) {
+                return true;
+            }
+            if self.is_done(scope) {
+                let end = self.result(scope);
+                // What is in it has ended; nothing is left to be cancelled.
+                self.scopes[scope].dead = true;
+                self.end(parent, end);
+                return true;
+            }
+        }
+        self.next_stage()
+    }
+
+    /// After a turn that ended well the loop ends or another turn follows.
+    fn turn_loop(&mut self, scope: ScopeAt) -> bool {
+        let Kind::Turns { over: false } = self.scopes[scope].kind else { return false };
+        let Some((last, parent)) = self.scopes[scope].nodes.last().copied().zip(self.scopes[scope].parent) else {
+            return false;
+        };
+        let phase = self.nodes[last].seen.phase;
+        if !phase.has_ended() {
+            return false;
+        }
+        let definition = std::sync::Arc::clone(&self.definition);
+        let (block, step) = self.nodes[parent].step;
+        let Some(repeat) = &definition.step(block, step).repeat else { return false };
+        let turns = self.scopes[scope].nodes.len() as u32;
+        let over = match &repeat.until {
+            _ if !matches!(phase, Phase::Succeeded | Phase::Skipped) || turns >= repeat.max => Ok(true),
+            // Looking whether another turn follows is a part of beginning it.
+            Some(_) if self.paused => return false,
+            Some(until) => self.holds(until, "until", parent, Some(last)),
+            None => Ok(false),
+        };
+        match over {
+            Ok(true) => self.scopes[scope].kind = Kind::Turns { over: true },
+            Ok(false) => {
+                self.push_node(scope, turns, Layer::Turn, None);
+            }
+            // The turn that cannot be decided on is the one that fails, when its place in the order comes.
+            Err(error) => {
+                let turn = self.push_node(scope, turns, Layer::Turn, None);
+                self.nodes[turn].seen.error = Some(error);
+            }
+        }
+        true
+    }
+
+    /// Nothing in it is left to be done.
+    fn is_done(&self, scope: ScopeAt) -> bool {
+        let state = &self.scopes[scope];
+        let ended = |at: &NodeAt| self.nodes[*at].seen.phase.has_ended();
+        match state.kind {
+            Kind::Block(_) => state.nodes.iter().all(|at| ended(at) || self.step_of(*at).is_handler),
+            Kind::Items if state.stopped => {
+                state.nodes.iter().all(|at| ended(at) || self.nodes[*at].seen.phase == Phase::Pending)
+            }
+            Kind::Items => state.nodes.iter().all(ended),
+            Kind::Turns { over } => over,
+        }
+    }
+
+    /// What a scope that is done gives to the node that holds it.
+    fn result(&self, scope: ScopeAt) -> End {
+        let state = &self.scopes[scope];
+        if let Some(by) = state.failed_by {
+            return End::Failed(self.blamed(by));
+        }
+        let seen = |at: &NodeAt| &self.nodes[*at].seen;
+        let output = match state.kind {
+            Kind::Block(_) => {
+                let succeeded = state.nodes.iter().filter(|at| seen(at).phase == Phase::Succeeded);
+                let entry = |at: &NodeAt| (self.step_of(*at).name.to_string(), seen(at).output.clone());
+                Json::Object(succeeded.map(entry).collect::<Map<String, Json>>())
+            }
+            Kind::Items => state.nodes.iter().map(|at| self.collected(*at)).collect(),
+            Kind::Turns { .. } => state.nodes.last().map_or(Json::Null, |at| seen(at).output.clone()),
+        };
+        End::Succeeded(output)
+    }
+
+    /// An item's place in the list.
+    fn collected(&self, at: NodeAt) -> Json {
+        let seen = &self.nodes[at].seen;
+        match (seen.phase, &seen.error) {
+            (Phase::Failed, Some(error)) => {
+                json!({ "error": { "category": error.category.as_str(), "message": error.message } })
+            }
+            (Phase::Cancelled, Some(error)) => {
+                json!({ "error": { "category": "cancelled", "message": error.message } })
+            }
+            _ => seen.output.clone(),
+        }
+    }
+
+    /// The error of a scope that failed by that node.
+    pub(super) fn blamed(&self, by: NodeAt) -> TaskError {
+        let seen = &self.nodes[by].seen;
+        match &seen.error {
+            // A step that holds others has the error of the one in it, which names that one.
+            Some(error) if seen.phase != Phase::Cancelled && error.message.starts_with("step `") => error.clone(),
+            Some(error) if seen.phase != Phase::Cancelled => {
+                TaskError { message: format!("step `{}` failed: {}", seen.path, error.message), ..error.clone() }
+            }
+            _ => TaskError::new(Category::Cancelled, format!("step `{}` was cancelled", seen.path)),
+        }
+    }
+
+    /// Moves the run on to its next block, or ends it.
+    fn next_stage(&mut self) -> bool {
+        let Some(stage) = self.stage else { return false };
+        let scope = self.scopes.iter().position(|scope| scope.outer == stage && scope.parent.is_none());
+        let failed_by = scope.and_then(|scope| self.scopes[scope].failed_by);
+        if scope.is_some_and(|scope| !self.scopes[scope].dead && !self.is_done(scope)) {
+            return false;
+        }
+        let cancelled = self.cancels > 0;
+        if stage == Outer::Root && !cancelled {
+            self.failure = self.fast.or(failed_by).map(|by| self.blamed(by));
+        }
+        let next = match stage {
+            Outer::Root | Outer::OnError if cancelled => Outer::OnCancel,
+            Outer::Root if self.failure.is_some() => Outer::OnError,
+            Outer::Root | Outer::OnError | Outer::OnCancel => Outer::Finally,
+            Outer::Finally => {
+                self.stage = None;
+                let cleaning = failed_by.map(|by| self.blamed(by));
+                let failure = self.failure.take().or(cleaning);
+                self.verdict = Some(if cancelled {
+                    Verdict::Cancelled
+                } else if let Some(error) = failure {
+                    Verdict::Failed(error)
+                } else {
+                    self.outputs()
+                });
+                return true;
+            }
+        };
+        self.stage = Some(next);
+        let block = match next {
+            Outer::OnError => self.definition.on_error,
+            Outer::OnCancel => self.definition.on_cancel,
+            _ => self.definition.finally,
+        };
+        if let Some(block) = block.filter(|_| self.cancels < 2) {
+            self.open_block(None, next, block);
+        }
+        true
+    }
+}

@@ -1,0 +1,15 @@
+//! A reference interpreter of workflow runs: slow, obvious, and written from the format alone, so that the engine can be
+//! held against it.
+//!
+//! It shares the reader of definitions and the expression language with the engine, and nothing of the machine that runs
+//! them. A run is an explicit tree of nodes; after every event the whole tree is scanned again until nothing changes.
+//! What workers answer, and the order in which concurrent things happen, come from outside.
+
+mod ends;
+mod model;
+mod run;
+mod settle;
+mod values;
+
+pub use model::{Address, End, Outer, Phase, Reason, Seen, Verdict, Waits};
+pub use run::{Change, Ends, Reference};
