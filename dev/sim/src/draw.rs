@@ -19,8 +19,8 @@ pub fn draw(
     text: impl FnOnce(&Table, &mut Rng) -> anyhow::Result<String>,
 ) -> anyhow::Result<(Table, String)> {
     let mut rng = Rng::new(number ^ 0x000F_1035);
-    let mut table = Table::default();
-    table.strategy = [Strategy::Parallel, Strategy::Parallel, Strategy::Sequential, Strategy::Priority][rng.place(4)];
+    let strategies = [Strategy::Parallel, Strategy::Parallel, Strategy::Sequential, Strategy::Priority];
+    let mut table = Table { strategy: strategies[rng.place(4)], ..Table::default() };
     // Some workflows are flat: those have room for many steps that need each other.
     let flat = rng.chance(300);
     let count = 2 + rng.place(if flat { 9 } else { 4 });

@@ -208,7 +208,7 @@ impl Model {
         let first = match self.cancels {
             0 if failed => on_error.map(|block| (ScopeId::ON_ERROR, block)),
             // A cancel that came when `finally` was under way is too late for more.
-            1 if !self.late && !(self.unsure && self.has_begun(ScopeId::FINALLY)) => {
+            1 if !(self.late || (self.unsure && self.has_begun(ScopeId::FINALLY))) => {
                 on_cancel.map(|block| (ScopeId::ON_CANCEL, block))
             }
             _ => None,
