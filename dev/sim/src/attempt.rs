@@ -70,7 +70,7 @@ impl World {
         let text = match self.rng.place(8) {
             0 => "null".to_owned(),
             1 => format!("{{\"v\":2,\"long\":\"{}\"}}", "x".repeat(600)),
-            _ => "{\"v\":1}".to_owned(),
+            _ => format!("{{\"v\":1,\"t\":{}}}", self.rng.below(1_000)),
         };
         let output = if text == "null" { NewPayload::None } else { NewPayload::Bytes(Arc::from(text.as_bytes())) };
         Reported::Succeed { output, provenance: Arc::default() }

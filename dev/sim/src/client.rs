@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{DurationMs, Name, RunId, TaskId, TenantId, Timestamp};
+use kapelle_core::{DurationMs, Name, TaskId, TenantId, Timestamp};
 use kapelle_engine::{
     EngineError,
     turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef},
@@ -10,11 +10,21 @@ use kapelle_engine::{
 use kapelle_store::{GateKind, KeyReply};
 
 use crate::{
-    flow::flow,
+    flow::{Flow, flow},
     net::Asked,
     plan::{WORKERS, retry},
     world::World,
 };
+
+/// The workflow as one who starts it hands it in.
+pub(crate) fn version(flow: &Flow) -> VersionRef {
+    VersionRef::Source {
+        definition: Arc::clone(&flow.definition),
+        source: Arc::clone(&flow.source),
+        sha256: flow.sha256,
+        file: Arc::from("flow.yaml"),
+    }
+}
 
 /// Something a client wants, which it may ask for more than once.
 #[derive(Debug, Clone)]
@@ -35,8 +45,9 @@ impl World {
         }
         let server = self.rng.place(self.servers.len());
         let reason: Arc<str> = Arc::from("by a client");
-        match self.rng.place(20) {
+        match self.rng.place(30) {
             0..7 => self.submit(server),
+            20..30 => self.steer(server)?,
             7..10 => self.start(server)?,
             10..13 if !self.requests.is_empty() => {
                 let number = self.rng.place(self.requests.len());
@@ -47,7 +58,7 @@ impl World {
                 self.send(server, Asked::Cancel(task), Command::Cancel { task, reason });
             }
             15 => {
-                let run = RunId(1 + self.rng.below(self.disk.lock().runs.len() as u64 + 1) as i64);
+                let run = self.some_run();
                 self.send(server, Asked::CancelRun(run), Command::CancelRun { run, reason });
             }
             16 | 17 => {
@@ -137,12 +148,7 @@ impl World {
         self.disk.lock().flows.insert(name, Arc::clone(&flow));
         let token = self.requests.len();
         let inputs = format!("{{\"a\":{},\"r\":{token}}}", self.rng.chance(500));
-        let version = VersionRef::Source {
-            definition: Arc::clone(&flow.definition),
-            source: Arc::clone(&flow.source),
-            sha256: flow.sha256,
-            file: Arc::from("flow.yaml"),
-        };
+        let version = version(&flow);
         let run =
             NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None, rerun: None };
         let key = self.key();
@@ -164,6 +170,12 @@ impl World {
         request.sent += 1;
         let command = request.command.clone();
         self.send(server, Asked::Request(number), command);
+    }
+
+    pub(crate) fn add_request(&mut self, server: usize, command: Command) {
+        let token = self.requests.len();
+        self.requests.push(Request { command, key: None, count: None, acked: None, sent: 0 });
+        self.request(server, token);
     }
 
     pub(crate) fn request_answered(

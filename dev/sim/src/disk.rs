@@ -11,11 +11,10 @@ use kapelle_core::{
     Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{Opening, ScopeId, Slot, StepRow},
-    task::{HoldReason, Rank, Task, TaskState, WaitFor},
+    task::{Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    AnswerRow, AuditHead, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, JournalEntry, KeyRow, Lane, PayloadBody,
-    Pruned, Retention, RunRow, Store, StoreError, VersionRow,
+    AnswerRow, Batch, Commit, Gate, JournalEntry, KeyRow, Lane, PayloadBody, RunRow, StoreError, VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
@@ -34,6 +33,8 @@ pub struct RunShelf {
     pub steps: BTreeMap<Place, TaskId>,
     /// Its journal.
     pub journal: Vec<JournalEntry>,
+    /// The run as the laws see it.
+    pub model: Option<laws::Model>,
 }
 
 /// The rows and their indexes.
@@ -47,22 +48,24 @@ pub struct Disk {
     pub ready: BTreeMap<Lane, BTreeSet<(Rank, TaskId)>>,
     /// Running tasks.
     pub running: BTreeSet<TaskId>,
-    due: BTreeSet<(Timestamp, TaskId)>,
+    pub(crate) due: BTreeSet<(Timestamp, TaskId)>,
     /// Runs that have not ended.
     pub open_runs: BTreeSet<RunId>,
     payloads: BTreeMap<PayloadId, Arc<[u8]>>,
-    keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
-    versions: Vec<VersionRow>,
+    pub(crate) keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
+    pub(crate) versions: Vec<VersionRow>,
     /// What was paused or resumed.
     pub gates: Vec<Gate>,
-    answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
-    next: [i64; 4],
+    pub(crate) answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
+    pub(crate) next: [i64; 4],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
     /// Unsuccessful attempts that were recorded.
     pub attempts: BTreeSet<(TaskId, u32)>,
     /// What the turn under way was asked, and when.
     pub moment: Moment,
+    /// Where the signals that the turn under way sends were before it.
+    pub signals: BTreeMap<(RunId, u64), usize>,
     /// The last sign of life of a remote attempt, on the steady clock.
     pub signs: BTreeMap<TaskId, (u32, u64)>,
     /// The first law that was broken.
@@ -123,7 +126,7 @@ impl Disk {
         shelf.steps.iter().filter_map(row).collect()
     }
 
-    fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
+    pub(crate) fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         // The time of a paused run stands still.
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
         open.filter(|row| row.paused.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
@@ -220,7 +223,7 @@ impl Disk {
             }
             let flow = self.flows.get(&row.workflow).cloned().ok_or("a run of an unknown workflow")?;
             let steps = BTreeMap::new();
-            self.runs.insert(row.id, RunShelf { row, flow, steps, journal: Vec::new() });
+            self.runs.insert(row.id, RunShelf { row, flow, steps, journal: Vec::new(), model: None });
         }
         for write in batch.tasks.iter().filter(|write| write.expected.is_none()) {
             let Some(origin) = &write.task.origin else { continue };
@@ -241,7 +244,7 @@ impl Disk {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
+    pub(crate) fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
         let faults = self.faults.clone();
         let mut happens = |chance: u32| self.rng.as_mut().is_some_and(|rng| rng.chance(chance));
         if happens(faults.conflict) {
@@ -274,150 +277,4 @@ impl Disk {
 #[must_use]
 pub fn lane_of(task: &Task) -> Lane {
     Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
-}
-
-impl Store for Shared {
-    fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
-        // Nobody administers in the simulation.
-        Ok(None)
-    }
-
-    fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError> {
-        let next = &mut self.lock().next[kind as usize];
-        let first = *next + 1;
-        *next += i64::from(n);
-        Ok(first)
-    }
-
-    fn task(&mut self, id: TaskId) -> Result<Option<Task>, StoreError> {
-        Ok(self.lock().task(id).cloned())
-    }
-
-    fn run(&mut self, id: RunId) -> Result<Option<(RunRow, Vec<StepRow>)>, StoreError> {
-        let disk = self.lock();
-        let Some(shelf) = disk.runs.get(&id) else { return Ok(None) };
-        Ok(Some((shelf.row.clone(), disk.rows(shelf))))
-    }
-
-    fn version(&mut self, id: i64) -> Result<Option<VersionRow>, StoreError> {
-        Ok(self.lock().versions.iter().find(|row| row.id == id).cloned())
-    }
-
-    fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError> {
-        let disk = self.lock();
-        let rows = disk.versions.iter().filter(|row| row.tenant == tenant && row.workflow == *workflow);
-        Ok(rows.max_by_key(|row| row.number).cloned())
-    }
-
-    fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
-        // Nobody deletes versions here.
-        Ok(Deletion::Missing)
-    }
-
-    fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
-        let disk = self.lock();
-        Ok(disk.keys.get(&(tenant, Arc::from(key))).filter(|row| row.until >= now).cloned())
-    }
-
-    fn lanes(&mut self) -> Result<Vec<Lane>, StoreError> {
-        let disk = self.lock();
-        Ok(disk.ready.iter().filter(|(_, places)| !places.is_empty()).map(|(lane, _)| lane.clone()).collect())
-    }
-
-    fn ready(&mut self, lane: &Lane, after: Option<(Rank, TaskId)>, most: u32) -> Result<Vec<Task>, StoreError> {
-        let disk = self.lock();
-        let Some(places) = disk.ready.get(lane) else { return Ok(Vec::new()) };
-        let behind = places
-            .range((after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded), std::ops::Bound::Unbounded));
-        Ok(behind.take(most as usize).filter_map(|(_, id)| disk.task(*id).cloned()).collect())
-    }
-
-    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
-        let disk = self.lock();
-        let held = disk.tasks.iter().flatten().filter_map(|task| match task.state {
-            TaskState::Held { reason: other, rank } if other == reason => Some((rank, task)),
-            _ => None,
-        });
-        let mut held: Vec<_> = held.filter(|(_, task)| key.is_none() || task.key.as_ref() == key).collect();
-        held.sort_unstable_by_key(|(rank, task)| (*rank, task.id));
-        Ok(held.into_iter().take(most as usize).map(|(_, task)| task.clone()).collect())
-    }
-
-    fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {
-        let mut held = self.held(reason, place.key, u32::MAX)?;
-        held.retain(|task| {
-            place.queue.is_none_or(|queue| task.queue == *queue)
-                && place.worker.is_none_or(|worker| task.worker == *worker)
-        });
-        held.truncate(most as usize);
-        Ok(held)
-    }
-
-    fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
-        let held = self.held(reason, None, u32::MAX)?;
-        let lanes: BTreeSet<_> = held.iter().map(|task| (lane_of(task), task.key.clone())).collect();
-        Ok(lanes.into_iter().collect())
-    }
-
-    fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {
-        Ok(self.lock().gates.clone())
-    }
-
-    fn answer(&mut self, tenant: TenantId, key: CacheKey, now: Timestamp) -> Result<Option<TaskId>, StoreError> {
-        Ok(self.lock().answers.get(&(tenant, key)).filter(|row| row.until >= now).map(|row| row.task))
-    }
-
-    fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {
-        let disk = self.lock();
-        let Some(shelf) = disk.runs.get(&run) else { return Ok(Vec::new()) };
-        let tasks: BTreeSet<TaskId> = shelf.steps.values().copied().collect();
-        let held = |task: &&Task| matches!(task.state, TaskState::Held { reason: HoldReason::RunPaused, .. });
-        Ok(tasks.iter().filter_map(|id| disk.task(*id)).filter(held).take(most as usize).cloned().collect())
-    }
-
-    fn step(&mut self, run: RunId, scope: ScopeId, slot: Slot) -> Result<Option<Task>, StoreError> {
-        let disk = self.lock();
-        let task = disk.runs.get(&run).and_then(|shelf| shelf.steps.get(&(scope, slot)));
-        Ok(task.and_then(|task| disk.task(*task)).cloned())
-    }
-
-    fn payload(&mut self, id: PayloadId) -> Result<Option<PayloadBody>, StoreError> {
-        Ok(self.lock().payload(id).map(|bytes| PayloadBody::Bytes(Arc::clone(bytes))))
-    }
-
-    fn due(&mut self, now: Timestamp, most: u32) -> Result<Vec<TaskId>, StoreError> {
-        let disk = self.lock();
-        Ok(disk.due.iter().take_while(|(at, _)| *at <= now).take(most as usize).map(|(_, id)| *id).collect())
-    }
-
-    fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
-        let disk = self.lock();
-        let due: BTreeSet<(Timestamp, RunId)> = disk.run_dues().filter(|(at, _)| *at <= now).collect();
-        Ok(due.into_iter().take(most as usize).map(|(_, id)| id).collect())
-    }
-
-    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let disk = self.lock();
-        Ok(disk.due.first().map(|(at, _)| *at).into_iter().chain(disk.run_dues().map(|(at, _)| at)).min())
-    }
-
-    fn running(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
-        let disk = self.lock();
-        let ids = disk.running.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        Ok(ids.take(most as usize).filter_map(|id| disk.task(*id).cloned()).collect())
-    }
-
-    fn open_runs(&mut self, after: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
-        let disk = self.lock();
-        let ids = disk.open_runs.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        Ok(ids.take(most as usize).copied().collect())
-    }
-
-    fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
-        self.lock().commit(batch)
-    }
-
-    fn prune(&mut self, _retention: Retention) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
-    }
 }

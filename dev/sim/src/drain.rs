@@ -16,6 +16,8 @@ use crate::{
 
 /// Steps within which everything must have ended.
 const STEPS_MAX: u32 = 3_000;
+/// So often somebody answers who waits.
+const HELPED_EVERY: u32 = 20;
 /// No wait is longer than this without a look around.
 const WAIT_MAX: u64 = 4 * 3_600_000;
 
@@ -46,9 +48,12 @@ impl World {
                 flight.at = last;
             }
         }
-        for _ in 0..STEPS_MAX {
+        for step in 0..STEPS_MAX {
             if self.is_done() {
                 return self.ended();
+            }
+            if step % HELPED_EVERY == 0 {
+                self.help_all();
             }
             let next = self.next_event().unwrap_or(self.steady_ms + 1_000);
             let wait = next.saturating_sub(self.steady_ms).min(WAIT_MAX);

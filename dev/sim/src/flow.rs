@@ -1,10 +1,10 @@
-//! Small random workflows: written as people write them, and kept as a plain table to check against.
+//! Small random workflows: kept as plain tables to check against, and written as people write them.
 
-use std::{cell::RefCell, collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use kapelle_core::definition::Definition;
 
-use crate::{plan::WORKERS, rng::Rng};
+use crate::{draw, write};
 
 /// A workflow and what the laws need to know of it.
 #[derive(Debug)]
@@ -15,25 +15,108 @@ pub struct Flow {
     pub sha256: [u8; 32],
     /// Read from the text.
     pub definition: Arc<Definition>,
-    /// The steps in the order of the file.
-    pub steps: Vec<FlowStep>,
-    /// One step at a time.
-    pub sequential: bool,
-    /// A failure stops nothing at once.
-    pub goes_on: bool,
+    /// What it says.
+    pub table: Table,
+}
+
+/// What a workflow says.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Its blocks; the first is the outermost.
+    pub blocks: Vec<Vec<FlowStep>>,
+    /// The blocks `on_error`, `on_cancel` and `finally`.
+    pub tails: [Option<usize>; 3],
+    /// In which order steps begin.
+    pub strategy: Strategy,
+    /// How long a run may take.
+    pub timeout_ms: Option<i64>,
+}
+
+/// The strategies, spelled again so that the laws share nothing with the code they check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// All that are ready.
+    #[default]
+    Parallel,
+    /// One step of a block at a time.
+    Sequential,
+    /// By priority; failures below 10 stop nothing.
+    Priority,
 }
 
 /// A step as it was drawn.
 #[derive(Debug, Clone)]
 pub struct FlowStep {
+    /// Its name, used once in the workflow.
+    pub name: String,
     /// The steps it needs.
     pub needs: Vec<usize>,
     /// Its `if`.
     pub condition: Condition,
     /// Its `run_if`.
     pub run_if: When,
-    /// `on_error: continue`.
-    pub tolerated: bool,
+    /// Its `on_error`.
+    pub on_error: OnError,
+    /// It handles failures, and begins at nothing else.
+    pub handler: bool,
+    /// Its priority.
+    pub priority: i64,
+    /// Its `for_each`.
+    pub items: Option<Items>,
+    /// Its `repeat`.
+    pub turns: Option<Turns>,
+    /// What it does.
+    pub act: Act,
+}
+
+/// A `for_each` over so many numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Items {
+    /// How many.
+    pub total: u32,
+    /// `max_parallel`.
+    pub at_once: usize,
+    /// `on_item_error: collect`.
+    pub collect: bool,
+}
+
+/// A `repeat`.
+#[derive(Debug, Clone, Copy)]
+pub struct Turns {
+    /// The most.
+    pub max: u32,
+    /// Its `until`.
+    pub until: Until,
+}
+
+/// What ends a loop.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// Nothing.
+    Never,
+    /// The input is true.
+    Input,
+    /// That step of the turn succeeded.
+    Succeeded(usize),
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Runs a worker.
+    Worker,
+    /// Runs a block.
+    Block(usize),
+    /// Runs one of two blocks.
+    Branch(usize, Option<usize>),
+    /// Waits for a signal of that name.
+    Signal(&'static str),
+    /// Waits for a time.
+    Timer,
+    /// Waits for a person.
+    Approval,
+    /// Starts that workflow, and waits for its end or not.
+    Workflow(u64, bool),
 }
 
 /// The conditions that are drawn.
@@ -49,15 +132,28 @@ pub enum Condition {
     Succeeded(usize),
 }
 
-/// `run_if`, spelled again so that the laws share nothing with the code they check.
+/// `run_if`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// All needs succeeded.
     Success,
+    /// A need succeeded.
+    AnySuccess,
     /// A need failed.
     Failure,
     /// In any case.
     Always,
+}
+
+/// `on_error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The block fails.
+    Stop,
+    /// Goes on.
+    Continue,
+    /// That step is run.
+    Run(usize),
 }
 
 thread_local! {
@@ -72,99 +168,13 @@ pub fn flow(number: u64) -> anyhow::Result<Arc<Flow>> {
     if let Some(kept) = KEPT.with_borrow(|kept| kept.get(&number).cloned()) {
         return Ok(kept);
     }
-    let flow = Arc::new(draw(number)?);
-    KEPT.with_borrow_mut(|kept| kept.insert(number, Arc::clone(&flow)));
-    Ok(flow)
-}
-
-fn draw(number: u64) -> anyhow::Result<Flow> {
-    let mut rng = Rng::new(number ^ 0x000F_1035);
-    let count = 3 + rng.place(if rng.clone().chance(300) { 10 } else { 4 });
-    let steps: Vec<FlowStep> = (0..count).map(|at| step(at, &mut rng)).collect();
-    let strategy = ["parallel", "parallel", "sequential", "priority"][rng.place(4)];
-    let text = write(number, strategy, &steps, &mut rng)?;
+    let (table, text) = draw::draw(number, |table, rng| write::text(number, table, rng))?;
     let definition = Definition::parse(text.as_bytes(), "flow.yaml");
     let definition = definition.map_err(|problems| anyhow::anyhow!("flow {number}: {problems}\n{text}"))?;
     let mut sha256 = [0; 32];
     sha256[..8].copy_from_slice(&number.to_le_bytes());
-    Ok(Flow {
-        source: Arc::from(text.as_bytes()),
-        sha256,
-        definition: Arc::new(definition),
-        steps,
-        sequential: strategy == "sequential",
-        goes_on: strategy == "priority",
-    })
-}
-
-fn step(at: usize, rng: &mut Rng) -> FlowStep {
-    let mut needs: Vec<usize> = Vec::new();
-    if at > 0 {
-        for _ in 0..rng.place(4) {
-            let need = rng.place(at);
-            if !needs.contains(&need) {
-                needs.push(need);
-            }
-        }
-    }
-    let condition = match rng.place(8) {
-        0 => Condition::Input,
-        1 => Condition::NotInput,
-        2 | 3 if !needs.is_empty() => Condition::Succeeded(needs[rng.place(needs.len())]),
-        _ => Condition::None,
-    };
-    let run_if = match rng.place(8) {
-        0 => When::Always,
-        1 => When::Failure,
-        _ => When::Success,
-    };
-    FlowStep { needs, condition, run_if, tolerated: rng.chance(300) }
-}
-
-fn write(number: u64, strategy: &str, steps: &[FlowStep], rng: &mut Rng) -> anyhow::Result<String> {
-    let mut text = format!("name: flow{number}\nstrategy: {strategy}\n");
-    text.push_str("inputs: { type: object, properties: { a: { type: boolean } } }\nsteps:\n");
-    for (at, step) in steps.iter().enumerate() {
-        writeln!(text, "  s{at}:")?;
-        writeln!(text, "    worker: {}", WORKERS[rng.place(3)])?;
-        if !step.needs.is_empty() {
-            let needs: Vec<String> = step.needs.iter().map(|need| format!("s{need}")).collect();
-            writeln!(text, "    needs: [{}]", needs.join(", "))?;
-        }
-        match step.condition {
-            Condition::None => {}
-            Condition::Input => writeln!(text, "    if: inputs.a")?,
-            Condition::NotInput => writeln!(text, "    if: not inputs.a")?,
-            Condition::Succeeded(need) => writeln!(text, "    if: steps.s{need}.state == 'succeeded'")?,
-        }
-        match step.run_if {
-            When::Success => {}
-            When::Failure => text.push_str("    run_if: failure\n"),
-            When::Always => text.push_str("    run_if: always\n"),
-        }
-        if step.tolerated {
-            text.push_str("    on_error: continue\n");
-        }
-        if rng.chance(400) {
-            writeln!(text, "    priority: {}", rng.below(9) as i64 - 4)?;
-        }
-        if rng.chance(400) {
-            let delay = ["0ms", "50ms", "1s"][rng.place(3)];
-            writeln!(text, "    retry: {{ max_attempts: {}, delay: {delay} }}", 1 + rng.below(3))?;
-        }
-        if rng.chance(200) {
-            text.push_str("    queue: ml\n");
-        }
-        match (rng.place(4), step.needs.first()) {
-            (0, Some(need)) => writeln!(text, "    with: {{ from: \"${{{{ steps.s{need}.output }}}}\" }}")?,
-            (1, Some(need)) => writeln!(text, "    with: {{ n: \"${{{{ steps.s{need}.output.v + 1 }}}}\" }}")?,
-            (2, _) => text.push_str("    with: { fixed: 1 }\n"),
-            _ => {}
-        }
-    }
-    if rng.chance(500) {
-        let last = steps.len() - 1;
-        writeln!(text, "outputs: {{ last: \"${{{{ steps.s{last}.output }}}}\" }}")?;
-    }
-    Ok(text)
+    let flow = Flow { source: Arc::from(text.as_bytes()), sha256, definition: Arc::new(definition), table };
+    let flow = Arc::new(flow);
+    KEPT.with_borrow_mut(|kept| kept.insert(number, Arc::clone(&flow)));
+    Ok(flow)
 }

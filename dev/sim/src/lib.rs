@@ -9,6 +9,7 @@ mod attempt;
 mod client;
 mod disk;
 mod drain;
+mod draw;
 mod flow;
 mod host;
 mod laws;
@@ -18,7 +19,10 @@ mod plan;
 mod rng;
 mod seeds;
 mod server;
+mod steer;
+mod store;
 mod world;
+mod write;
 
 pub use seeds::{Failure, KEPT, hunt, kept, live};
 pub use world::{Story, simulate};

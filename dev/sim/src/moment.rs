@@ -6,6 +6,8 @@ use kapelle_core::{
 };
 use kapelle_engine::turn::{Command, Input, Reported};
 
+use crate::laws::signals;
+
 /// The turn under way.
 #[derive(Debug, Default)]
 pub struct Moment {
@@ -27,6 +29,14 @@ pub struct Moment {
     pub cancelled: Vec<TaskId>,
     /// Runs that somebody ends.
     pub cancelled_runs: Vec<RunId>,
+    /// Runs that somebody pauses.
+    pub paused: Vec<RunId>,
+    /// Runs that somebody lets go on.
+    pub resumed: Vec<RunId>,
+    /// Signals that somebody sends: each has a number.
+    pub signals: Vec<(RunId, u64)>,
+    /// Steps that somebody answers.
+    pub approved: Vec<TaskId>,
     /// A queue's limit is changed in this turn, or something is paused or resumed.
     pub limiting: bool,
     /// Slots of the server's queues.
@@ -59,6 +69,10 @@ impl Moment {
         self.revived.clear();
         self.cancelled.clear();
         self.cancelled_runs.clear();
+        self.paused.clear();
+        self.resumed.clear();
+        self.signals.clear();
+        self.approved.clear();
         for input in inputs {
             match &input.command {
                 Command::Report { report, reported } => {
@@ -72,6 +86,10 @@ impl Moment {
                 Command::RetryByHand { task } => self.revived.push(*task),
                 Command::Cancel { task, .. } => self.cancelled.push(*task),
                 Command::CancelRun { run, .. } => self.cancelled_runs.push(*run),
+                Command::PauseRun { run } => self.paused.push(*run),
+                Command::ResumeRun { run } => self.resumed.push(*run),
+                Command::Signal { run, payload, .. } => self.signals.push((*run, signals::number(payload))),
+                Command::Approve { task, .. } => self.approved.push(*task),
                 Command::LimitQueue { queue, slots } => {
                     self.limiting = true;
                     self.limit(queue, *slots);

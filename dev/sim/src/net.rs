@@ -11,7 +11,7 @@ use kapelle_engine::{
     turn::{Command, Reply, Reported, Ticket},
 };
 
-use crate::world::World;
+use crate::{laws::signals, world::World};
 
 /// A message to a server.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) enum Asked {
     Request(usize),
     Cancel(TaskId),
     CancelRun(RunId),
+    /// A signal, by its number.
+    Signal(RunId, u64),
     Claim(usize),
     Beat(usize, Arc<[Report]>),
     /// A report, and the host when it is one's.
@@ -124,6 +126,11 @@ impl World {
                 } else {
                     Err(format!("I5: {run} was cancelled, and is {word:?}"))
                 }
+            }
+            (Asked::Signal(run, number), Ok(_)) => {
+                let acked = self.acked.entry(number).or_default();
+                *acked += 1;
+                signals::there(&self.disk.lock(), run, number, *acked)
             }
             (Asked::Claim(host), Ok(Reply::Claimed(tasks))) => self.claimed(host, tasks, deaf),
             (Asked::Beat(host, reports), Ok(Reply::Alive(alive))) => {

@@ -125,7 +125,7 @@ impl Plan {
                 release: rng.weight(150),
             },
             directory: Arc::new(workers(rng, servers == 1)),
-            first_flow: rng.below(60),
+            first_flow: 3 * rng.below(300),
             busy: [100, 300, 600][rng.place(3)],
         }
     }

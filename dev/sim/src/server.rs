@@ -164,7 +164,7 @@ impl World {
         for (input, (ticket, reply)) in inputs.into_iter().zip(&turned.replies) {
             let full = matches!(reply, Err(EngineError::Store(error)) if error.is_temporary());
             let inside = match &input.command {
-                Command::BeginStep { .. } | Command::FinishRun { .. } => true,
+                Command::BeginStep { .. } | Command::CloseScope { .. } | Command::FinishRun { .. } => true,
                 _ => matches!(self.asked[*ticket as usize], Asked::Report(None, ..)),
             };
             if full && inside {

@@ -1,5 +1,7 @@
 //! Everything there is in a seed, and its two phases.
 
+use std::collections::BTreeMap;
+
 use crate::{
     attempt::{Local, Pooled},
     client::Request,
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) flights: Vec<Flight>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) requests: Vec<Request>,
+    /// How often each signal was acknowledged.
+    pub(crate) acked: BTreeMap<u64, usize>,
     pub(crate) wall_ms: i64,
     pub(crate) steady_ms: u64,
     /// The second phase: nothing goes wrong any more.
@@ -80,6 +84,7 @@ impl World {
             flights: Vec::new(),
             asked: Vec::new(),
             requests: Vec::new(),
+            acked: BTreeMap::new(),
             wall_ms: 1_700_000_000_000,
             steady_ms: 1_000,
             calm: false,

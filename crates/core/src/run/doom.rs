@@ -60,13 +60,13 @@ impl Run {
         open.chain(self.doomed.iter().copied()).take(most).collect()
     }
 
-    /// Ends what the status does not let go on: when failing, the run's own steps; when cancelling, all but `finally`; when
-    /// that was asked for twice, all.
+    /// Ends what the status does not let go on: when failing, the run's own steps; when cancelling, all but what runs
+    /// at the end of a cancelled run; when that was asked for twice, all.
     pub(super) fn doom_all(&mut self) {
         let spared: &[ScopeId] = match self.status {
             RunStatus::Failing { .. } => &[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY],
             RunStatus::Cancelling { hard: true, .. } => &[],
-            // What a cancel has done is opened after it, and a restart must not end that.
+            // `on_cancel` is opened by nothing but the cancel: it is there when a recovery finds it under way.
             RunStatus::Cancelling { .. } => &[ScopeId::ON_CANCEL, ScopeId::FINALLY],
             _ => return,
         };
@@ -89,6 +89,7 @@ impl Run {
         scope.dead = true;
         if let ScopeKind::Block(block) = &mut scope.kind {
             block.ready.clear();
+            block.handle_no_more();
         }
         if !planted(Mutant::CancelLeavesTasks) {
             self.doomed.extend(scope.open().into_iter().map(|(_, task)| task));

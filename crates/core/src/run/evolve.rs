@@ -113,6 +113,8 @@ impl Run {
                 block.busy += 1;
             }
             ScopeKind::Items(items) if !queued => {
+                // What lies between was taken up before it, and begins later.
+                items.gaps.extend(items.next..slot.0);
                 items.gaps.retain(|gap| *gap != slot.0);
                 items.next = items.next.max(slot.0 + 1);
                 items.open.insert(slot.0, SlotState::QUEUED);
@@ -151,6 +153,12 @@ impl Run {
             state.phase = phase;
         }
         if doomed {
+            // The step whose failure it handled has come to its end with it.
+            if let ScopeKind::Block(block) = &mut scope.kind
+                && let Some(failed) = block.handled(slot)
+            {
+                block.handling_ended(failed, phase);
+            }
             return;
         }
         if phase == Phase::Handling {
@@ -181,10 +189,7 @@ impl Run {
                 let ended = match block.handled(slot) {
                     None => slot,
                     Some(failed) => {
-                        let handled = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
-                        if let Some(state) = block.slots.get_mut(failed.0 as usize) {
-                            state.phase = handled;
-                        }
+                        block.handling_ended(failed, phase);
                         failed
                     }
                 };

@@ -273,6 +273,22 @@ impl BlockScope {
         slot.0.checked_sub(self.slots.len() as u32).map(Slot)
     }
 
+    /// The failure of a step has been handled, or not.
+    pub(super) fn handling_ended(&mut self, failed: Slot, phase: Phase) {
+        if let Some(state) = self.slots.get_mut(failed.0 as usize) {
+            state.phase = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
+        }
+    }
+
+    /// Failures that nobody has begun to handle stay failures.
+    pub(super) fn handle_no_more(&mut self) {
+        for (at, state) in self.slots.iter_mut().enumerate().filter(|(_, state)| state.phase == Phase::Handling) {
+            if self.handlers.get(&(at as u32)).is_none_or(|handler| handler.task.is_none()) {
+                state.phase = Phase::Failed;
+            }
+        }
+    }
+
     /// The slot of the step that handles a failure of that step.
     #[must_use]
     pub fn handler_of(&self, failed: Slot) -> Slot {

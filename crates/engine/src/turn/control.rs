@@ -77,11 +77,14 @@ impl Turns {
     /// A ready step of a paused run does not begin: it is held, a bounded number a turn.
     pub(super) fn hold_paused(&mut self, task: &Task) -> Result<bool, StoreError> {
         let Some(run) = task.origin.as_ref().map(|origin| origin.run) else { return Ok(false) };
-        if self.cache.run(run).is_none_or(|run| run.paused.is_none()) {
+        // After a conflict and after a start it is not in memory.
+        if self.load_run(run)?.is_err() || self.cache.run(run).is_none_or(|run| run.paused.is_none()) {
             return Ok(false);
         }
         if let Ok(event) = (Hold { reason: HoldReason::RunPaused }).decide(task) {
             self.change(task.id, &event)?;
+            // The run is written with it: a server that has not heard that the run goes on must not hold its steps.
+            let _ = self.cache.change_run(run);
         }
         self.scratch.paused += 1;
         if self.scratch.paused >= CHILDREN_MAX {
@@ -107,7 +110,13 @@ impl Turns {
         }
         let payload = self.place(payload)?;
         match waiting {
-            Some(task) => self.resolve(task, Ok(payload))?,
+            Some(task) => {
+                // Another server may have ended the step: what is in memory is behind, and the signal must not be lost.
+                let waits = self.load(task)?
+                    && matches!(self.cache.task(task).map(|task| &task.state), Some(TaskState::Waiting(_)));
+                self.scratch.stale |= !waits;
+                self.resolve(task, Ok(payload))?;
+            }
             None if planted(Mutant::SignalLost) => {}
             None => {
                 self.record(id, &RunEvent::SignalKept { name: name.clone() });

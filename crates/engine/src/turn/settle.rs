@@ -142,10 +142,10 @@ impl Turns {
         // What this turn itself held is not stored yet.
         let last = held.len() < CHILDREN_MAX && self.scratch.paused == 0;
         for task in held {
-            if self.load(task.id)?
-                && let Some(Ok(event)) = self.cache.task(task.id).map(|task| Lift.decide(task))
-            {
-                self.change(task.id, &event)?;
+            match if self.load(task.id)? { self.cache.task(task.id).map(|task| Lift.decide(task)) } else { None } {
+                Some(Ok(event)) => self.change(task.id, &event)?,
+                // Another server held it, and here it is still ready.
+                _ => self.scratch.stale = true,
             }
         }
         if last {

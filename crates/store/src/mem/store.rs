@@ -226,15 +226,14 @@ impl Store for MemStore {
 
     fn due_runs(&mut self, now: Timestamp, most: u32) -> Result<Vec<RunId>, StoreError> {
         let state = self.state();
-        let due = state.open_runs.iter().filter_map(|id| Some((state.runs.get(id)?.due_at?, *id)));
-        let mut due: Vec<(Timestamp, RunId)> = due.filter(|(at, _)| *at <= now).collect();
+        let mut due: Vec<(Timestamp, RunId)> = state.run_dues().filter(|(at, _)| *at <= now).collect();
         due.sort_unstable();
         Ok(due.into_iter().take(most as usize).map(|(_, id)| id).collect())
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let state = self.state();
-        let runs = state.open_runs.iter().filter_map(|id| state.runs.get(id)?.due_at);
+        let runs = state.run_dues().map(|(at, _)| at);
         Ok(state.due.first().map(|(at, _)| *at).into_iter().chain(runs).min())
     }
 

@@ -3,25 +3,27 @@
 use kapelle_core::task::TaskState;
 use kapelle_store::Batch;
 
-use super::{order, run, task};
+use super::{order, run, signals, task};
 use crate::disk::Disk;
 
 /// Checks a batch against the rows that it replaces.
 ///
 /// # Errors
 /// The law that is broken.
-pub fn before(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
+pub fn before(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     for write in &batch.tasks {
         let found = disk.task(write.task.id);
         let expected = write.expected.map_or(0, |revision| revision + 1);
         if write.task.revision != expected {
             return Err(format!("{} is written with revision {}, not {expected}", write.task.id, write.task.revision));
         }
-        let run_ends = write.task.origin.as_ref().is_some_and(|origin| task::run_is_cancelled(disk, batch, origin.run));
+        let run_ends = write.task.origin.as_ref().is_some_and(|origin| task::is_ended(disk, batch, origin));
+        let paused = write.task.origin.as_ref().is_some_and(|origin| task::run_is_paused(disk, batch, origin.run));
         let attempts = batch.attempts.iter().filter(|attempt| attempt.task == write.task.id).count();
-        let change = task::Change { before: found, after: write.task, run_ends, attempts };
+        let change = task::Change { before: found, after: write.task, run_ends, paused, attempts };
         change.check(disk).map_err(|law| format!("{law}\n  before: {found:?}\n  after: {:?}", write.task))?;
     }
+    disk.signals = signals::held(disk);
     order::ranks(disk, batch)
 }
 
@@ -48,5 +50,5 @@ pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     for write in &batch.runs {
         run::check(disk, batch, write.run)?;
     }
-    Ok(())
+    signals::kept(disk)
 }

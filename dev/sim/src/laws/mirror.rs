@@ -49,10 +49,16 @@ pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
             let phase = if state.phase == Phase::Queued { Phase::Pending } else { state.phase };
             (phase, if dead { 0 } else { state.unmet }, state.task)
         };
+        // Nobody handles failures in it any more.
+        let called = |(_, state): &(&u32, &SlotState)| !dead || state.task.is_some();
+        let ended = |(phase, unmet, task): SeenSlot| match phase {
+            Phase::Handling if dead => (Phase::Failed, unmet, task),
+            _ => (phase, unmet, task),
+        };
         let kind = match &scope.kind {
             ScopeKind::Block(block) => SeenKind::Block {
-                slots: block.slots.iter().map(slot).collect(),
-                handlers: block.handlers.iter().map(|(failed, state)| (*failed, slot(state))).collect(),
+                slots: block.slots.iter().map(slot).map(ended).collect(),
+                handlers: block.handlers.iter().filter(called).map(|(failed, state)| (*failed, slot(state))).collect(),
                 unfinished: if dead { 0 } else { block.unfinished },
             },
             ScopeKind::Items(items) => {
@@ -73,8 +79,15 @@ pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
         let (parent, closed) = (scope.parent, scope.closed);
         SeenScope { parent, failed_by, stopped, closed, kind }
     };
+    // What runs at the end has no row before its first step: after a crash it is opened again.
+    let begun = |(id, scope): &(&ScopeId, &kapelle_core::run::Scope)| match &scope.kind {
+        ScopeKind::Block(block) if id.is_outermost() && **id != ScopeId::ROOT => {
+            block.slots.iter().any(|slot| slot.task.is_some())
+        }
+        _ => true,
+    };
     Seen {
-        scopes: run.scopes.iter().map(|(id, inner)| (*id, scope(id, inner))).collect(),
+        scopes: run.scopes.iter().filter(begun).map(|(id, inner)| (*id, scope(id, inner))).collect(),
         open: run.open_tasks,
         doomed: run.doomed.clone(),
         waiting: run.waiting.clone(),

@@ -1,47 +1,53 @@
-//! How a run may change from one commit to the next, and what its journal must say.
+//! How a run may change from one commit to the next.
 
 use std::sync::Arc;
 
 use kapelle_core::{
-    Payload, TaskId,
-    run::{Outcome, Phase, Run, RunEvent, RunStatus, ScopeId, ScopeKind, Slot, StatusKind},
-    task::StateKind,
+    Payload, RunId,
+    run::{Run, RunStatus, ScopeId},
+    task::{Task, TaskState, WaitFor},
 };
 use kapelle_store::Batch;
 
 use super::{
     mirror::{dead, seen},
-    verdict::{Due, due},
+    model::Model,
 };
 use crate::disk::{Disk, RunShelf};
 
-/// The row of a step of the outermost block.
-fn row_of(shelf: &RunShelf, slot: usize) -> Option<TaskId> {
-    shelf.steps.get(&(ScopeId::ROOT, Slot(slot as u32))).copied()
+/// So many entries of a journal are not folded again at every commit.
+const FOLDED_EVERY: u64 = 8;
+
+pub(super) fn check(disk: &mut Disk, batch: &Batch<'_>, run: &Run) -> Result<(), String> {
+    let Some(mut shelf) = disk.runs.remove(&run.id) else { return Err(format!("{} is not stored", run.id)) };
+    let mut model = shelf.model.take().unwrap_or_else(|| Model::new(input(&shelf)));
+    let checked = checked(disk, batch, run, (&shelf, &mut model));
+    let told = checked.map_err(|law| {
+        let journal: Vec<_> = shelf.journal.iter().map(|entry| &entry.event).collect();
+        let text = String::from_utf8_lossy(&shelf.flow.source).into_owned();
+        format!("{}: {law}\n  journal: {journal:?}\n  model: {model:?}\n{text}", run.id)
+    });
+    shelf.model = Some(model);
+    disk.runs.insert(run.id, shelf);
+    told
 }
 
-/// How the row of a step ended, if it has.
-fn ended(disk: &Disk, shelf: &RunShelf, slot: usize) -> Option<StateKind> {
-    let task = disk.task(row_of(shelf, slot)?)?;
-    let kind = task.state.kind();
-    kind.is_terminal().then_some(kind)
-}
-
-pub(super) fn check(disk: &Disk, batch: &Batch<'_>, run: &Run) -> Result<(), String> {
-    let Some(shelf) = disk.runs.get(&run.id) else { return Err(format!("{} is not stored", run.id)) };
-    let told = |law: String| format!("{}: {law}\n  journal: {:?}", run.id, shelf.journal);
-    entries(disk, batch, shelf).map_err(told)?;
+fn checked(disk: &Disk, _batch: &Batch<'_>, run: &Run, (shelf, model): (&RunShelf, &mut Model)) -> Result<(), String> {
     if run.seq != shelf.journal.len() as u64 {
-        return Err(told(format!("its number is {}, its journal has {} entries", run.seq, shelf.journal.len())));
+        return Err(format!("its number is {}, its journal has {} entries", run.seq, shelf.journal.len()));
     }
-    mirrored(disk, shelf, run).map_err(told)?;
-    // Fewer steps than a turn may cancel: nothing is left for a later turn, nor for the workers.
-    if run.status.kind() == StatusKind::Cancelling {
-        return Err(told("it was cancelled, and its tasks were left open".to_owned()));
+    model.listen(disk, shelf)?;
+    let open = rows(disk, shelf, model)?;
+    if open != run.open_tasks {
+        return Err(format!("I6: {} rows are open in memory, {open} are stored", run.open_tasks));
     }
     if run.status.kind().is_terminal() {
-        finished(disk, shelf, run).map_err(told)?;
-        folded(disk, shelf, Some(run)).map_err(told)?;
+        let unreadable = matches!(&run.status, RunStatus::Failed { error, .. } if error.message.contains("`outputs`"));
+        model.finished(&shelf.flow.table, unreadable)?;
+    }
+    rebuilt(disk, shelf, run)?;
+    if run.seq.is_multiple_of(FOLDED_EVERY) || run.status.kind().is_terminal() {
+        folded(disk, shelf, Some(run))?;
     }
     Ok(())
 }
@@ -51,158 +57,61 @@ fn input(shelf: &RunShelf) -> bool {
     shelf.row.inputs.inline().is_some_and(|bytes| bytes.windows(4).any(|four| four == b"true"))
 }
 
-/// Each new entry of the journal, at its place.
-fn entries(disk: &Disk, batch: &Batch<'_>, shelf: &RunShelf) -> Result<(), String> {
-    let fresh = batch.journal.iter().filter(|entry| entry.run == shelf.row.id).count();
-    let old = shelf.journal.len() - fresh;
-    for at in old..shelf.journal.len() {
-        let earlier = &shelf.journal[..at];
-        let event = &shelf.journal[at].event;
-        let over = |event: &RunEvent| {
-            matches!(event, RunEvent::Succeeded { .. } | RunEvent::Failed { .. } | RunEvent::Cancelled { .. })
-        };
-        if earlier.iter().any(|entry| over(&entry.event)) {
-            return Err(format!("I3: {event:?} after its end"));
+/// Every row is as the journal tells it, and nothing is open in what was ended. Gives how many rows are open.
+fn rows(disk: &Disk, shelf: &RunShelf, model: &Model) -> Result<u32, String> {
+    let mut open = 0;
+    for ((scope, slot), task) in &shelf.steps {
+        let Some(task) = disk.task(*task) else { return Err(format!("{task} is gone")) };
+        let kind = task.state.kind();
+        let told = model.row(*scope, slot.0).filter(|row| row.task == task.id);
+        let Some(told) = told else { return Err(format!("I6: the journal does not know {task:?}")) };
+        if told.ended != kind.is_terminal().then_some(kind) {
+            return Err(format!("I6: {:?} in the journal is {task:?}", told.ended));
         }
-        match event {
-            RunEvent::Started { .. } if at != 0 => return Err("started twice".to_owned()),
-            RunEvent::StepStarted { slot, task, .. } => begun(disk, shelf, earlier, (*slot, *task), Due::Start)?,
-            RunEvent::StepSkipped { slot, task, .. } => begun(disk, shelf, earlier, (*slot, *task), Due::Skip)?,
-            RunEvent::StepEnded { slot, outcome, .. } => {
-                let expected = match ended(disk, shelf, slot.0 as usize) {
-                    Some(StateKind::Succeeded) => Some(Outcome::Succeeded),
-                    Some(StateKind::Failed) => Some(Outcome::Failed),
-                    Some(StateKind::Cancelled) => Some(Outcome::Cancelled),
-                    _ => None,
-                };
-                let twice =
-                    earlier.iter().any(|e| matches!(&e.event, RunEvent::StepEnded { slot: s, .. } if s == slot));
-                if expected != Some(*outcome) || twice {
-                    return Err(format!("I6: step {} ended as {outcome:?}, its row as {expected:?}", slot.0));
-                }
-            }
-            RunEvent::ScopeFailed { task, stops, .. } => {
-                let place = shelf.steps.iter().find(|(_, step)| *step == task);
-                let slot = place.map(|((_, slot), _)| slot.0 as usize).ok_or("stopped by no step")?;
-                let kind = ended(disk, shelf, slot);
-                let bad = matches!(kind, Some(StateKind::Failed | StateKind::Cancelled));
-                if !bad || shelf.flow.steps[slot].tolerated || *stops == shelf.flow.goes_on {
-                    return Err(format!("stopped by step {slot}, which is {kind:?}"));
-                }
-            }
-            RunEvent::CancelRequested { .. } if !disk.moment.cancelled_runs.contains(&shelf.row.id) => {
-                return Err("I5: cancelled, and nobody asked for it".to_owned());
-            }
-            _ => {}
+        if kind.is_terminal() {
+            continue;
         }
-    }
-    Ok(())
-}
-
-fn stopped(earlier: &[kapelle_store::JournalEntry]) -> bool {
-    earlier.iter().any(|entry| matches!(entry.event, RunEvent::ScopeFailed { stops: true, .. }))
-}
-
-/// A step was begun or left out: once, with a row, and as its needs demand.
-fn begun(
-    disk: &Disk,
-    shelf: &RunShelf,
-    earlier: &[kapelle_store::JournalEntry],
-    (slot, task): (Slot, TaskId),
-    done: Due,
-) -> Result<(), String> {
-    let at = slot.0 as usize;
-    let before = |event: &RunEvent| match event {
-        RunEvent::StepStarted { slot: other, .. } | RunEvent::StepSkipped { slot: other, .. } => *other == slot,
-        _ => false,
-    };
-    if earlier.iter().any(|entry| before(&entry.event)) {
-        return Err(format!("I6: step {at} began twice"));
-    }
-    if earlier.iter().any(|entry| matches!(entry.event, RunEvent::CancelRequested { .. })) {
-        return Err(format!("step {at} began after the run was cancelled"));
-    }
-    if row_of(shelf, at) != Some(task) || disk.task(task).is_none() {
-        return Err(format!("I6: step {at} has no row"));
-    }
-    let step = &shelf.flow.steps[at];
-    // Needs must have ended by this entry of the journal, not only by the end of the turn.
-    let known = |need: usize| {
-        let told = earlier.iter().any(|entry| match &entry.event {
-            RunEvent::StepEnded { slot, .. } | RunEvent::StepSkipped { slot, .. } => slot.0 as usize == need,
-            _ => false,
-        });
-        if told { ended(disk, shelf, need) } else { None }
-    };
-    let expected = due(step, &known, &|need| shelf.flow.steps[need].tolerated, stopped(earlier), input(shelf));
-    if expected != done {
-        return Err(format!("step {at} is to {expected:?}, and the run did {done:?}"));
-    }
-    Ok(())
-}
-
-/// The live run is what its rows say.
-fn mirrored(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
-    let root = run.scopes.get(&ScopeId::ROOT);
-    // What was left open when it was cancelled ends and is not counted any more.
-    let dead = root.is_some_and(|scope| scope.dead);
-    let Some(ScopeKind::Block(scope)) = root.map(|scope| &scope.kind) else { return Err("it has no steps".to_owned()) };
-    let (mut open, mut unfinished) = (0, 0);
-    for (at, step) in shelf.flow.steps.iter().enumerate() {
-        let state = &scope.slots[at];
-        let row = row_of(shelf, at).and_then(|task| disk.task(task));
-        let expected = match row.map(|task| task.state.kind()) {
-            None => Phase::Pending,
-            Some(StateKind::Succeeded) => Phase::Succeeded,
-            Some(StateKind::Failed) if step.tolerated => Phase::Tolerated,
-            Some(StateKind::Failed) => Phase::Failed,
-            Some(StateKind::Cancelled) => Phase::Cancelled,
-            Some(StateKind::Skipped) => Phase::Skipped,
-            Some(_) => Phase::Open,
-        };
-        open += u32::from(expected == Phase::Open);
-        unfinished += u32::from(!expected.has_ended());
-        let unmet = step.needs.iter().filter(|need| ended(disk, shelf, **need).is_none()).count() as u32;
-        let phase = if state.phase == Phase::Queued { Phase::Pending } else { state.phase };
-        if phase != expected || (state.unmet != unmet && !dead) || state.task != row_of(shelf, at) {
-            return Err(format!("step {at} is {state:?} in memory, {expected:?} with {unmet} unmet in its rows"));
+        open += 1;
+        // Less than a turn may cancel: nothing is left for a later turn, nor for the workers.
+        if !model.alive(*scope) {
+            return Err(format!("what holds it was ended, and it was left open: {task:?}"));
         }
+        child(disk, shelf.row.id, task)?;
     }
-    if run.open_tasks != open || (scope.unfinished != unfinished && !dead) {
-        let live = (run.open_tasks, scope.unfinished);
-        return Err(format!("I6: open and unfinished are {live:?} in memory, {:?} in the rows", (open, unfinished)));
-    }
-    if shelf.flow.sequential && open > 1 {
-        return Err(format!("{open} steps of a sequential run are open"));
+    Ok(open)
+}
+
+/// A step that waits for a run that has ended has ended too.
+fn child(disk: &Disk, run: RunId, task: &Task) -> Result<(), String> {
+    let TaskState::Waiting(WaitFor::Run(child)) = &task.state else { return Ok(()) };
+    let Some(shelf) = disk.runs.get(child) else { return Err(format!("{task:?} waits for a run that is not there")) };
+    let parent = shelf.row.parent;
+    if parent.is_none_or(|parent| parent.run != run) || shelf.row.status.kind().is_terminal() {
+        return Err(format!("{task:?} waits for {:?}", shelf.row));
     }
     Ok(())
 }
 
-/// A run that ended has nothing left, and ended as its steps did.
-fn finished(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
-    let kinds: Vec<Option<StateKind>> = (0..shelf.flow.steps.len()).map(|at| ended(disk, shelf, at)).collect();
-    let open = (0..kinds.len()).any(|at| row_of(shelf, at).is_some() && kinds[at].is_none());
-    if open {
-        return Err("it ended with an open task".to_owned());
+fn fresh(shelf: &RunShelf) -> Run {
+    let row = &shelf.row;
+    Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None)
+}
+
+/// A recovery would find in the rows what the server has in memory.
+fn rebuilt(disk: &Disk, shelf: &RunShelf, live: &Run) -> Result<(), String> {
+    let mut rebuilt = fresh(shelf);
+    rebuilt.status = shelf.row.status.clone();
+    rebuilt.rebuild(&disk.rows(shelf));
+    differ("memory", live, "rows", &rebuilt)
+}
+
+fn differ(one: &str, left: &Run, other: &str, right: &Run) -> Result<(), String> {
+    let dead = dead(left).into_iter().chain(dead(right)).collect();
+    let (left, right) = (seen(left, &dead), seen(right, &dead));
+    if left == right {
+        return Ok(());
     }
-    let bad = |at: usize| matches!(kinds[at], Some(StateKind::Failed)) && !shelf.flow.steps[at].tolerated;
-    let ended_by_hand = |at: usize| matches!(kinds[at], Some(StateKind::Cancelled)) && !shelf.flow.steps[at].tolerated;
-    let fails = (0..kinds.len()).any(|at| bad(at) || ended_by_hand(at));
-    let asked = shelf.journal.iter().any(|entry| matches!(entry.event, RunEvent::CancelRequested { .. }));
-    let expected = match (asked, fails) {
-        (true, _) => StatusKind::Cancelled,
-        (false, true) => StatusKind::Failed,
-        (false, false) => StatusKind::Succeeded,
-    };
-    let status = run.status.kind();
-    let unreadable = matches!(&run.status, RunStatus::Failed { error, .. } if error.message.contains("`outputs`"));
-    if status != expected && !unreadable {
-        return Err(format!("it is {}, and should be {}", status.as_str(), expected.as_str()));
-    }
-    if status != StatusKind::Cancelled && kinds.iter().any(Option::is_none) {
-        return Err("I6: it ended before all of its steps".to_owned());
-    }
-    Ok(())
+    Err(format!("the {one} and the {other} disagree\n  {one}: {left:?}\n  {other}: {right:?}"))
 }
 
 /// Folding the journal gives what the rows give, and what is in memory.
@@ -211,28 +120,15 @@ fn finished(disk: &Disk, shelf: &RunShelf, run: &Run) -> Result<(), String> {
 /// Where they differ.
 pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), String> {
     let row = &shelf.row;
-    let fresh = || Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None);
-    let mut folded = fresh();
+    let mut folded = fresh(shelf);
     shelf.journal.iter().for_each(|entry| folded.evolve(&entry.event));
-    let mut rebuilt = fresh();
-    rebuilt.status = row.status.clone();
-    rebuilt.rebuild(&disk.rows(shelf));
-    let told = |what: &str, folded: String, other: String| {
-        Err(format!("the journal and the {what} disagree\n  journal: {folded}\n  {what}: {other}"))
-    };
-    let dead = dead(&folded);
-    let mine = seen(&folded, &dead);
-    if mine != seen(&rebuilt, &dead) {
-        return told("rows of the steps", format!("{mine:?}"), format!("{:?}", seen(&rebuilt, &dead)));
-    }
-    let stopped = dead.contains(&ScopeId::ROOT) || folded.failed_by() == row.stopped_by;
+    rebuilt(disk, shelf, &folded)?;
+    let stopped = dead(&folded).contains(&ScopeId::ROOT) || folded.failed_by() == row.stopped_by;
     if folded.status.kind() != row.status.kind() || !stopped || folded.seq != row.seq {
-        return told("row of the run", format!("{folded:?}"), format!("{row:?}"));
+        return Err(format!("the journal and the row of the run disagree: {row:?}, {folded:?}"));
     }
     match live {
-        Some(run) if seen(run, &dead) != mine => {
-            told("run in memory", format!("{mine:?}"), format!("{:?}", seen(run, &dead)))
-        }
-        _ => Ok(()),
+        Some(run) => differ("journal", &folded, "memory", run),
+        None => Ok(()),
     }
 }

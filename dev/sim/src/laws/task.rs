@@ -2,8 +2,8 @@
 
 use kapelle_core::{
     Category, RunId, TaskError,
-    run::RunStatus,
-    task::{HoldReason, StateKind, Task, TaskState},
+    run::{RunStatus, Slot},
+    task::{HoldReason, Origin, StateKind, Task, TaskState},
 };
 use kapelle_store::Batch;
 
@@ -20,17 +20,42 @@ const CRASHES_MAX: u32 = 3;
 pub(super) struct Change<'a> {
     pub(super) before: Option<&'a Task>,
     pub(super) after: &'a Task,
-    /// Its run is being cancelled.
+    /// Its run, or a step around it, is being ended.
     pub(super) run_ends: bool,
+    /// Its run is paused.
+    pub(super) paused: bool,
     /// Unsuccessful attempts that the turn recorded for it.
     pub(super) attempts: usize,
 }
 
-/// Whether a run is being cancelled, or was, once this batch is written.
-pub(super) fn run_is_cancelled(disk: &Disk, batch: &Batch<'_>, run: RunId) -> bool {
-    let cancelled = |status: &RunStatus| matches!(status, RunStatus::Cancelling { .. } | RunStatus::Cancelled { .. });
-    batch.runs.iter().any(|write| write.run.id == run && cancelled(&write.run.status))
-        || disk.runs.get(&run).is_some_and(|shelf| cancelled(&shelf.row.status))
+/// Whether what the step is part of is being ended, or was, once this batch is written: its run, or a step around it.
+pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool {
+    let ends = |status: &RunStatus| !matches!(status, RunStatus::Running | RunStatus::Succeeded { .. });
+    let written = batch.runs.iter().find(|write| write.run.id == origin.run);
+    let Some(shelf) = disk.runs.get(&origin.run) else { return false };
+    if written.is_some_and(|write| ends(&write.run.status)) || ends(&shelf.row.status) {
+        return true;
+    }
+    let mut scope = origin.scope;
+    while !scope.is_outermost() {
+        // A scope that is opened in this very turn is looked at when its journal is.
+        let Some(level) = shelf.model.as_ref().and_then(|model| model.levels.get(&scope)) else { return true };
+        let Some((outer, slot)) = level.outer else { return false };
+        let Some(holder) = shelf.steps.get(&(outer, Slot(slot))) else { return true };
+        let now = batch.tasks.iter().find(|write| write.task.id == *holder).map(|write| write.task);
+        if now.or_else(|| disk.task(*holder)).is_some_and(|task| task.state.kind().is_terminal()) {
+            return true;
+        }
+        scope = outer;
+    }
+    false
+}
+
+/// Whether the run was paused before this batch and still is.
+pub(super) fn run_is_paused(disk: &Disk, batch: &Batch<'_>, run: RunId) -> bool {
+    let before = disk.runs.get(&run).is_some_and(|shelf| shelf.row.paused.is_some());
+    let written = batch.runs.iter().find(|write| write.run.id == run);
+    before && written.is_none_or(|write| write.run.paused.is_some())
 }
 
 impl Change<'_> {
@@ -48,6 +73,9 @@ impl Change<'_> {
         self.epochs(before, revived)?;
         if !revived {
             self.counts(before)?;
+        }
+        if let TaskState::Waiting(_) = before.state {
+            return self.waited(disk);
         }
         let lost = Self::lost(before, disk);
         match &self.after.state {
@@ -72,6 +100,16 @@ impl Change<'_> {
                 }
                 Ok(())
             }
+            TaskState::Held { reason: HoldReason::RunPaused, rank } => match before.state {
+                TaskState::Ready { rank: former } if former == *rank => Ok(()),
+                // It became ready in the same turn.
+                _ if *rank == moment.rank(before.priority) => self.became_ready(before, revived, lost, moment),
+                _ => Err("held, and was not ready".to_owned()),
+            },
+            TaskState::Ready { rank } if matches!(before.state, TaskState::Held { .. }) => {
+                let same = matches!(before.state, TaskState::Held { rank: former, .. } if former == *rank);
+                if same && !self.paused { Ok(()) } else { Err("let go, and its run is still paused".to_owned()) }
+            }
             TaskState::Ready { rank } => {
                 self.became_ready(before, revived, lost, moment)?;
                 let kept = matches!(before.state, TaskState::Held { rank: other, .. } | TaskState::Ready { rank: other } if other == *rank);
@@ -87,6 +125,15 @@ impl Change<'_> {
         }
     }
 
+    /// A step that waits ends; whether it was time is told by the journal of its run.
+    fn waited(&self, disk: &Disk) -> Result<(), String> {
+        match &self.after.state {
+            TaskState::Succeeded { .. } | TaskState::Failed { dead: false, .. } => Ok(()),
+            TaskState::Cancelled { .. } if self.run_ends || disk.moment.cancelled.contains(&self.after.id) => Ok(()),
+            other => Err(format!("became {} from waiting", other.kind().as_str())),
+        }
+    }
+
     fn check_new(&self, moment: &Moment) -> Result<(), String> {
         let task = self.after;
         let fresh = task.failures == 0 && task.crashes == 0 && task.epoch <= 1;
@@ -98,7 +145,10 @@ impl Change<'_> {
             TaskState::Ready { rank } => task.epoch == 0 && *rank == moment.rank(task.priority),
             TaskState::Running(lease) => task.epoch == 1 && lease.epoch == 1,
             TaskState::Failed { .. } => task.origin.is_some() || self.late(moment),
-            TaskState::Skipped { .. } => task.origin.is_some(),
+            TaskState::Skipped { .. } | TaskState::Waiting(_) => task.origin.is_some(),
+            // A timer of no time, a signal that was there, a list of no items, a result that was taken over.
+            TaskState::Succeeded { .. } => task.origin.is_some() && task.epoch == 0,
+            TaskState::Held { .. } => task.origin.is_some(),
             TaskState::Cancelled { .. } => self.run_ends || moment.cancelled.contains(&task.id),
             _ => false,
         };
@@ -246,7 +296,9 @@ impl Change<'_> {
             return Err("I4: a lease changed without a new attempt".to_owned());
         }
         match &before.state {
-            TaskState::Ready { .. } => Ok(()),
+            // Of two servers one may not have heard of the pause yet.
+            _ if self.paused && moment.alone => Err("claimed, and its run is paused".to_owned()),
+            TaskState::Ready { .. } | TaskState::Held { .. } => Ok(()),
             _ => self.became_ready(before, revived, lost, moment).map_err(|law| format!("I4: claimed, but {law}")),
         }
     }

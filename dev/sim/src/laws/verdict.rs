@@ -1,10 +1,21 @@
-//! What is to become of a step, told from the rows of the steps it needs: the slow and obvious way.
-
-use kapelle_core::task::StateKind;
+//! What is to become of a step, told from how the steps it needs ended: the slow and obvious way.
 
 use crate::flow::{Condition, FlowStep, When};
 
-/// What is to become of a step.
+/// How a step ended, as those that need it see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Good,
+    /// It failed, and that is tolerated.
+    Soft,
+    /// It failed, or was cancelled.
+    Bad,
+    /// It was left out.
+    Skipped,
+}
+
+/// What the needs of a step say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// It must start.
@@ -15,40 +26,31 @@ pub enum Due {
     Wait,
 }
 
-/// What is to become of a step. `state` tells how another step ended, `None` when it has not; `tolerated` whether it
-/// may fail; `stopped` whether the run was stopped; `input` the one input that conditions look at.
-pub fn due(
-    step: &FlowStep,
-    state: &dyn Fn(usize) -> Option<StateKind>,
-    tolerated: &dyn Fn(usize) -> bool,
-    stopped: bool,
-    input: bool,
-) -> Due {
-    let mut failed_hard = false;
-    let mut failed_soft = false;
-    let mut skipped = 0;
-    for &need in &step.needs {
-        match state(need) {
-            None => return Due::Wait,
-            Some(StateKind::Succeeded) => {}
-            Some(StateKind::Skipped) => skipped += 1,
-            Some(StateKind::Failed) if tolerated(need) => failed_soft = true,
-            Some(_) => failed_hard = true,
-        }
+/// What is to become of a step, its condition left aside. `end` tells how another step ended, `None` when it has not;
+/// `stopped` whether its block was stopped.
+pub fn due(step: &FlowStep, end: &dyn Fn(usize) -> Option<End>, stopped: bool) -> Due {
+    let ends: Vec<Option<End>> = step.needs.iter().map(|need| end(*need)).collect();
+    if ends.contains(&None) {
+        return Due::Wait;
     }
+    let count = |wanted: End| ends.iter().filter(|end| **end == Some(wanted)).count();
+    let (good, soft, bad, skipped) = (count(End::Good), count(End::Soft), count(End::Bad), count(End::Skipped));
+    let all_skipped = !ends.is_empty() && skipped == ends.len();
     let allowed = match step.run_if {
         When::Always => true,
-        When::Failure => failed_hard || failed_soft,
-        When::Success => {
-            let all_skipped = !step.needs.is_empty() && skipped == step.needs.len();
-            !failed_hard && !stopped && !all_skipped
-        }
+        When::Failure => bad + soft > 0,
+        When::AnySuccess => (!stopped || bad > 0) && (ends.is_empty() || good > 0),
+        When::Success => bad == 0 && !stopped && !all_skipped,
     };
-    let holds = match step.condition {
+    if allowed { Due::Start } else { Due::Skip }
+}
+
+/// Whether the condition holds.
+pub fn holds(condition: Condition, end: &dyn Fn(usize) -> Option<End>, input: bool) -> bool {
+    match condition {
         Condition::None => true,
         Condition::Input => input,
         Condition::NotInput => !input,
-        Condition::Succeeded(need) => state(need) == Some(StateKind::Succeeded),
-    };
-    if allowed && holds { Due::Start } else { Due::Skip }
+        Condition::Succeeded(need) => end(need) == Some(End::Good),
+    }
 }
