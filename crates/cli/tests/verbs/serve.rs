@@ -122,7 +122,8 @@ fn a_host_works_on_the_tasks_of_a_server() {
         assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it had registered");
     }
     // Nobody but the host has that worker.
-    let workflow = "name: far\nsteps:\n  one: { worker: shout, with: { text: 'The reading room needs light.' } }\n";
+    let workflow =
+        "name: far\nsteps:\n  one: { worker: shout, queue: far, with: { text: 'The reading room needs light.' } }\n";
     place.file("far.yaml", workflow);
     let said = place.kapelle(&["run", "far.yaml", "--json"]);
     assert_eq!((said.code, &said.json()["state"]), (0, &"succeeded".into()), "{said:?}");
