@@ -59,9 +59,7 @@ pub fn unsupported(definition: &Definition) -> Option<String> {
     if definition.budget.is_some() {
         return Some("`budget` of a whole run is not enforced by this version yet".to_owned());
     }
-    let mut steps = definition.blocks.iter().flat_map(|block| &block.steps);
-    let step = steps.find(|step| step.cache.is_some())?;
-    Some(format!("line {}: `cache` is not run by this version yet", step.line))
+    None
 }
 
 /// Checks the inputs of a workflow that a step starts.

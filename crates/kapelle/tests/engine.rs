@@ -317,7 +317,6 @@ async fn what_is_not_run_yet_is_refused_and_never_ignored() {
     let kapelle = folder.open().await;
     for (part, named) in [
         ("budget: $1\nsteps: { a: { worker: log } }", "budget"),
-        ("steps: { a: { worker: log, for_each: [1, 2], cache: 1h } }", "cache"),
     ] {
         let error = kapelle.start(&format!("name: x\n{part}\n"), Value::Null).await.unwrap_err().to_string();
         assert!(error.contains(named) && error.contains("by this version yet"), "{error}");

@@ -224,6 +224,22 @@ async fn a_turn_knows_its_number_and_what_the_one_before_gave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_gives_an_earlier_answer_to_the_same_question_when_it_may() {
+    let place = Place::new("cache");
+    let kapelle = place.open().await;
+    let flow = |cache: &str, n: u32| format!("name: f\nsteps: {{ a: {{ worker: count, {cache} with: {{ n: {n} }} }} }}\noutputs: {{ n: '${{{{ steps.a.output }}}}' }}\n");
+    let ran = |text: String| {
+        let kapelle = &kapelle;
+        async move { outcome(kapelle, &text, Value::Null).await.0.unwrap()["n"].clone() }
+    };
+    let first = ran(flow("cache: 1h,", 1)).await;
+    assert_eq!(ran(flow("cache: 1h,", 1)).await, first, "the same question");
+    assert_ne!(ran(flow("cache: 1h,", 2)).await, first, "another question");
+    assert_ne!(ran(flow("", 1)).await, first, "a step that did not ask for it");
+    kapelle.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_handled_by_the_step_that_is_named_for_it() {
     let place = Place::new("handled");
     let kapelle = place.open().await;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Category, Name, RunId, TaskError, TaskId, Timestamp,
+    Category, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
+    cache::CacheRule,
     definition::{Action, BlockIx, StepDef, Wait, WaitFor as Target},
     run::{BeginStep, Beginning, Doing, Opening, Parent, Run, ScopeId, SkipReason, Slot, StepStart},
     task::{NewTask, Origin, Policy, Submit, Task, TaskState, WaitFor},
@@ -17,7 +18,10 @@ use super::{
     runs::Answer,
     turns::Turns,
 };
-use crate::evaluate::{Evaluated, Evaluation};
+use crate::{
+    evaluate::{Evaluated, Evaluation},
+    question::cacheable,
+};
 
 /// A slot of a run.
 pub(super) type Place = (ScopeId, Slot);
@@ -183,6 +187,14 @@ impl Turns {
             }
             _ => None,
         };
+        let question = match (&start, &earlier) {
+            (StepStart::Task, None) => self.question(run, (scope, slot), input),
+            _ => None,
+        };
+        let earlier = match &question {
+            Some((tenant, question)) => self.cached_answer(*tenant, question)?,
+            None => earlier,
+        };
         let input = input.map_or(Ok(kapelle_core::Payload::None), |input| self.place(input))?;
         let now = self.scratch.now;
         let Some(run) = self.cache.run(run) else { return Ok(None) };
@@ -209,7 +221,12 @@ impl Turns {
             return Ok(Some(task));
         }
         match start {
-            StepStart::Task => self.insert(task),
+            StepStart::Task => {
+                self.insert(task);
+                if let Some((tenant, question)) = &question {
+                    self.remember_question(*tenant, question, id)?;
+                }
+            }
             StepStart::Opened(opening) => self.insert_waiting(task, WaitFor::Scope(opening)),
             StepStart::Waiting => {
                 let until = wait.unwrap_or(WaitFor::Timer { until: now });
@@ -227,6 +244,30 @@ impl Turns {
             StepStart::Nothing => {}
         }
         Ok(None)
+    }
+
+    /// What a step asks its worker, when an earlier answer to the same may be given again. It is read here, so a turn
+    /// takes as long as reading the input does, for steps that ask for this alone; an input that is a file is not looked at.
+    fn question(
+        &self,
+        run: RunId,
+        (scope, slot): Place,
+        input: Option<&NewPayload>,
+    ) -> Option<(TenantId, kapelle_core::cache::Cacheable)> {
+        let run = self.cache.run(run)?;
+        let step = run.step(scope, slot)?;
+        let Some(Doing::Action(Action::Worker { worker, .. })) = run.doing(scope, slot) else { return None };
+        let spec = self.directory.local(worker)?;
+        let rule = step.cache.map(|cache| CacheRule { max_age: cache.max_age });
+        if rule.is_none() && spec.cache.is_none() {
+            return None;
+        }
+        let input = match input {
+            Some(NewPayload::Bytes(bytes)) => serde_json::from_slice(bytes).ok()?,
+            None | Some(NewPayload::None) => serde_json::Value::Null,
+            Some(NewPayload::File { .. }) => return None,
+        };
+        Some((run.tenant, cacheable(&spec, rule, &input)?))
     }
 
     fn insert_waiting(&mut self, task: Task, wait: WaitFor) {
