@@ -132,5 +132,7 @@ impl Run {
             ScopeKind::Turns(_) => {}
         }
         self.awake.insert(id);
+        // A list that was stopped meanwhile may have waited for nothing else.
+        self.note_done(id);
     }
 }
