@@ -16,6 +16,7 @@ use kapelle::{
 use serde_json::{Value, json};
 
 use crate::{
+    arrange,
     failure::Failure,
     out::{Tone, paint},
     shown,
@@ -69,35 +70,6 @@ pub fn definition(reader: &dyn Reader, row: &RunRow) -> Result<Option<Definition
     Ok(Definition::parse(&version.source, &version.file).ok())
 }
 
-/// The step of the outermost block that a path begins with; of a handler the step that failed.
-fn first_step(path: &str) -> &str {
-    let name = path.split(['.', '[']).next().unwrap_or(path);
-    match name.split_once('(') {
-        Some((_, failed)) => failed.trim_end_matches(')'),
-        None => name,
-    }
-}
-
-/// Puts the steps inside of others behind those, in the order of their paths: `a[2]` before `a[10]`.
-fn interleave(steps: Vec<StepView>, mut inner: Vec<(usize, StepView)>) -> Vec<StepView> {
-    inner.sort_by_cached_key(|(at, view)| (*at, natural(&view.name)));
-    let mut inner = inner.into_iter().peekable();
-    let mut all = Vec::with_capacity(steps.len() + inner.len());
-    for (at, step) in steps.into_iter().enumerate() {
-        all.push(step);
-        while let Some((_, view)) = inner.next_if(|(place, _)| *place == at) {
-            all.push(view);
-        }
-    }
-    all.extend(inner.map(|(_, view)| view));
-    all
-}
-
-/// A path as words and numbers.
-fn natural(path: &str) -> Vec<(u64, String)> {
-    path.split(['.', '[', ']']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
-}
-
 impl RunView {
     /// Reads a run.
     ///
@@ -128,11 +100,11 @@ impl RunView {
                 let view = StepView::of(path.to_owned(), task);
                 match places.get(path) {
                     Some(place) => steps[*place] = view,
-                    None => inner.push((places.get(first_step(path)).copied().unwrap_or(steps.len()), view)),
+                    None => inner.push((places.get(arrange::first_step(path)).copied().unwrap_or(steps.len()), view)),
                 }
             }
         }
-        let steps = interleave(steps, inner);
+        let steps = arrange::interleave(steps, inner);
         let outputs = match &row.status {
             RunStatus::Succeeded { outputs, .. } => value(reader, outputs)?,
             _ => Value::Null,
@@ -197,24 +169,6 @@ impl RunView {
             parts.push(self.cost().to_string());
         }
         format!("{} {}{took}: {}", self.row.id, paint(tone(kind.as_str()), kind.as_str()), parts.join(", "))
-    }
-
-    /// The steps as a tree, each with its state.
-    pub fn tree(&self) -> String {
-        let mut text = format!("{} {}\n", self.row.id, self.row.workflow);
-        for step in &self.steps {
-            let parts: Vec<&str> = step.name.split_inclusive(['.', ']']).collect();
-            let depth = step.name.matches(['.', '[']).count();
-            let name = parts.last().map_or(step.name.as_str(), |last| last.trim_end_matches('.'));
-            let name = match name.split_once('[') {
-                Some((_, index)) => format!("[{index}"),
-                None => name.to_owned(),
-            };
-            let note = step.note();
-            let note = if note.is_empty() { note } else { format!(": {note}") };
-            text.push_str(&format!("{}{name} {}{note}\n", "  ".repeat(depth + 1), paint(tone(step.state), step.state)));
-        }
-        text
     }
 
     /// The steps as a table.
@@ -309,7 +263,7 @@ impl StepView {
             TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
                 view.reason = Some(reason.to_string());
             }
-            TaskState::Waiting(wait) => view.reason = Some(waits_for(wait)),
+            TaskState::Waiting(wait) => view.reason = Some(arrange::waits_for(wait)),
             TaskState::Ready { .. } | TaskState::Running(_) => {}
         }
         view
@@ -361,20 +315,6 @@ impl StepView {
             shown::money(self.provenance.cost),
             self.note(),
         ]
-    }
-}
-
-/// What a step waits for, in words.
-fn waits_for(wait: &WaitFor) -> String {
-    let until = wait.until().map_or_else(String::new, |until| format!(" until {}", shown::time(until)));
-    match wait {
-        WaitFor::Scope(Opening::Items { total }) => shown::count(*total as usize, "item"),
-        WaitFor::Scope(Opening::Turns) => "takes turns".to_owned(),
-        WaitFor::Scope(Opening::Block(_)) => "its steps".to_owned(),
-        WaitFor::Run(run) => format!("waits for {run}"),
-        WaitFor::Timer { .. } => format!("waits{until}"),
-        WaitFor::Signal { name, .. } => format!("waits for the signal {name}{until}"),
-        WaitFor::Approval { .. } => format!("waits for an approval{until}"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod app;
+mod arrange;
 mod cli;
 mod commands;
 mod describe;

@@ -123,7 +123,7 @@ impl Engine {
     /// The refusal, or the failure of the store.
     pub async fn ask(&self, command: Command) -> Result<Reply, EngineError> {
         let (sender, receiver) = oneshot::channel();
-        self.post(Message::Command(command, Answer::Reply(sender)))?;
+        self.post(Message::Command(Box::new(command), Answer::Reply(sender)))?;
         receiver.await.unwrap_or(Err(EngineError::Stopped))
     }
 
@@ -168,7 +168,7 @@ impl Engine {
         let (reply, replied) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let command = Command::Submit { tenant, tasks: Arc::from([task]), key: None };
-        self.post(Message::Command(command, Answer::Watch(reply, end)))?;
+        self.post(Message::Command(Box::new(command), Answer::Watch(reply, end)))?;
         match replied.await.unwrap_or(Err(EngineError::Stopped))? {
             Reply::Tasks { first, .. } => Ok((first, ended)),
             _ => Err(EngineError::Stopped),

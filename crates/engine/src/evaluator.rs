@@ -9,16 +9,13 @@ use std::{
 };
 
 use kapelle_core::{
-    Category, Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId,
-    expr::Shared,
-    run::ScopeId,
-    task::{Task, TaskState},
+    Category, Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, expr::Shared, run::ScopeId, task::TaskState,
 };
 use kapelle_store::Reader;
 
 use crate::{
     dispatcher::Spill,
-    evaluate::{BYTES_MAX, Evaluated, Evaluation, Resolve, TaskValue},
+    evaluate::{BYTES_MAX, Evaluated, Evaluation, Resolve, Show, TaskValue},
     runner::Inbox,
     turn::{Directory, NewPayload},
 };
@@ -104,12 +101,7 @@ impl Resolve for Stored {
         }
     }
 
-    fn scope(
-        &self,
-        run: RunId,
-        scope: ScopeId,
-        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
-    ) -> Option<Result<(), TaskError>> {
+    fn scope(&self, run: RunId, scope: ScopeId, show: &mut Show<'_>) -> Option<Result<(), TaskError>> {
         let mut after = None;
         loop {
             let page = match self.sources.reader.scope(run, scope, after, PAGE) {

@@ -40,7 +40,7 @@ const PRUNE_EVERY_MS: u64 = 60_000;
 /// Something for the loop.
 pub(crate) enum Message {
     /// A command, and who wants the reply.
-    Command(Command, Answer),
+    Command(Box<Command>, Answer),
     /// A worker host wants tasks, and waits until there are some.
     Poll(Box<Poll>),
     /// Start nothing new; end when the attempts under way have ended.
@@ -69,7 +69,7 @@ impl Inbox {
     /// Sends a command whose reply nobody wants.
     pub(crate) fn send(&self, command: Command) {
         // Once the loop has ended nothing can be done for the sender; the store has the truth for the next start.
-        let _ = self.0.send(Message::Command(command, Answer::Nobody));
+        let _ = self.0.send(Message::Command(Box::new(command), Answer::Nobody));
     }
 }
 
@@ -142,8 +142,8 @@ impl Runner {
                     self.turns.drain();
                 }
                 Message::Command(command, answer) => {
-                    tasks += if let Command::Submit { tasks, .. } = &command { tasks.len() } else { 1 };
-                    self.enter(command, answer, inputs);
+                    tasks += if let Command::Submit { tasks, .. } = &*command { tasks.len() } else { 1 };
+                    self.enter(*command, answer, inputs);
                 }
                 Message::Poll(poll) => self.enter(poll.command(), Answer::Poll(poll), inputs),
             }

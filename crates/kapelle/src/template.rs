@@ -62,7 +62,7 @@ impl Template {
     pub fn expand(&self, name: &str, values: Map<String, Value>) -> Result<String, Error> {
         Name::parse(name)?;
         let known: Vec<&str> = self.properties().map(|(name, _)| name).collect();
-        for given in values.keys().filter(|given| !known.contains(&given.as_str())) {
+        if let Some(given) = values.keys().find(|given| !known.contains(&given.as_str())) {
             let hint = match nearest(given, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("there are: {}", known.join(", ")),

@@ -315,9 +315,7 @@ async fn a_name_alone_needs_a_model_and_says_so() {
 async fn what_is_not_run_yet_is_refused_and_never_ignored() {
     let folder = Folder::new("unsupported");
     let kapelle = folder.open().await;
-    for (part, named) in [
-        ("budget: $1\nsteps: { a: { worker: log } }", "budget"),
-    ] {
+    for (part, named) in [("budget: $1\nsteps: { a: { worker: log } }", "budget")] {
         let error = kapelle.start(&format!("name: x\n{part}\n"), Value::Null).await.unwrap_err().to_string();
         assert!(error.contains(named) && error.contains("by this version yet"), "{error}");
     }

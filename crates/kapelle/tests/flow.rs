@@ -227,7 +227,11 @@ async fn a_turn_knows_its_number_and_what_the_one_before_gave() {
 async fn a_step_gives_an_earlier_answer_to_the_same_question_when_it_may() {
     let place = Place::new("cache");
     let kapelle = place.open().await;
-    let flow = |cache: &str, n: u32| format!("name: f\nsteps: {{ a: {{ worker: count, {cache} with: {{ n: {n} }} }} }}\noutputs: {{ n: '${{{{ steps.a.output }}}}' }}\n");
+    let flow = |cache: &str, n: u32| {
+        format!(
+            "name: f\nsteps: {{ a: {{ worker: count, {cache} with: {{ n: {n} }} }} }}\noutputs: {{ n: '${{{{ steps.a.output }}}}' }}\n"
+        )
+    };
     let ran = |text: String| {
         let kapelle = &kapelle;
         async move { outcome(kapelle, &text, Value::Null).await.0.unwrap()["n"].clone() }

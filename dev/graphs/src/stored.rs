@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Category, Name, Payload, RunId, TaskError, TaskId, TenantId,
-    expr::Shared,
-    run::ScopeId,
-    task::{Task, TaskState},
+    Category, Name, Payload, RunId, TaskError, TaskId, TenantId, expr::Shared, run::ScopeId, task::TaskState,
 };
-use kapelle_engine::{Resolve, TaskValue, turn::NewPayload};
+use kapelle_engine::{Resolve, Show, TaskValue, turn::NewPayload};
 use kapelle_store::{MemReader, Reader as _};
 
 /// Rows of a scope that are read at once; few, so that pages are turned.
@@ -40,12 +37,7 @@ impl Resolve for Stored<'_> {
         self.payload(&self.0.task(tenant, id).ok()??.input)
     }
 
-    fn scope(
-        &self,
-        run: RunId,
-        scope: ScopeId,
-        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
-    ) -> Option<Result<(), TaskError>> {
+    fn scope(&self, run: RunId, scope: ScopeId, show: &mut Show<'_>) -> Option<Result<(), TaskError>> {
         let mut after = None;
         loop {
             let page = self.0.scope(run, scope, after, PAGE).ok()?;

@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{Lease, Report, Task, TaskState},
 };
 use kapelle_engine::{
-    Evaluated, Evaluation, Resolve, TaskValue,
+    Evaluated, Evaluation, Resolve, Show, TaskValue,
     turn::{Command, Dispatch, NewPayload, Reported},
 };
 
@@ -172,12 +172,7 @@ impl Resolve for Stored<'_> {
         self.payload(&input)
     }
 
-    fn scope(
-        &self,
-        run: RunId,
-        scope: ScopeId,
-        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
-    ) -> Option<Result<(), TaskError>> {
+    fn scope(&self, run: RunId, scope: ScopeId, show: &mut Show<'_>) -> Option<Result<(), TaskError>> {
         let rows: Vec<Task> = {
             let disk = self.0.lock();
             let places = disk.runs.get(&run)?.steps.range((scope, Slot(0))..=(scope, Slot(u32::MAX)));

@@ -95,8 +95,15 @@ impl Store for Shared {
         Ok(behind.take(most as usize).filter_map(|(_, id)| disk.task(*id).cloned()).collect())
     }
 
-    fn held(&mut self, _reason: HoldReason, _key: Option<&Name>, _most: u32) -> Result<Vec<Task>, StoreError> {
-        Ok(Vec::new())
+    fn held(&mut self, reason: HoldReason, key: Option<&Name>, most: u32) -> Result<Vec<Task>, StoreError> {
+        let disk = self.lock();
+        let held = disk.tasks.iter().flatten().filter_map(|task| match task.state {
+            TaskState::Held { reason: other, rank } if other == reason => Some((rank, task)),
+            _ => None,
+        });
+        let mut held: Vec<_> = held.filter(|(_, task)| key.is_none() || task.key.as_ref() == key).collect();
+        held.sort_unstable_by_key(|(rank, task)| (*rank, task.id));
+        Ok(held.into_iter().take(most as usize).map(|(_, task)| task.clone()).collect())
     }
 
     fn held_steps(&mut self, run: RunId, most: u32) -> Result<Vec<Task>, StoreError> {

@@ -1,6 +1,5 @@
 //! The balancer and the layer at work.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use std::sync::{
     Arc,

@@ -35,12 +35,7 @@ impl Run {
                 self.slot_ended(*scope, *slot, *task, Phase::Skipped);
             }
             RunEvent::StepEnded { scope, slot, task, outcome } => self.step_ended(*scope, *slot, *task, *outcome),
-            RunEvent::LoopEnded { scope } => {
-                if let Some(Scope { kind: ScopeKind::Turns(turns), .. }) = self.scopes.get_mut(scope) {
-                    turns.over = true;
-                }
-                self.note_done(*scope);
-            }
+            RunEvent::LoopEnded { scope } => self.end_loop(*scope),
             RunEvent::ScopeFailed { scope, task, stops } => {
                 if let Some(scope) = self.scopes.get_mut(scope) {
                     scope.fail(*task, *stops);
@@ -83,13 +78,23 @@ impl Run {
                 self.status = RunStatus::Failed { error: Arc::clone(error), ended_at: *at };
             }
             RunEvent::Cancelled { at } => {
-                let reason = match &self.status {
-                    RunStatus::Cancelling { reason, .. } => Arc::clone(reason),
-                    _ => Arc::from(""),
-                };
-                self.status = RunStatus::Cancelled { reason, ended_at: *at };
+                self.status = RunStatus::Cancelled { reason: self.cancel_reason(), ended_at: *at };
             }
         }
+    }
+
+    fn cancel_reason(&self) -> Arc<str> {
+        match &self.status {
+            RunStatus::Cancelling { reason, .. } => Arc::clone(reason),
+            _ => Arc::from(""),
+        }
+    }
+
+    fn end_loop(&mut self, scope: ScopeId) {
+        if let Some(Scope { kind: ScopeKind::Turns(turns), .. }) = self.scopes.get_mut(&scope) {
+            turns.over = true;
+        }
+        self.note_done(scope);
     }
 
     fn begin(&mut self, scope: ScopeId, slot: Slot, task: TaskId) {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Name, Payload, TaskError, TenantId,
-    definition::{Action, BlockIx, Definition, ForEach, OnError, Repeat, StepDef, StepIx, Strategy},
+    definition::{BlockIx, Definition, StepDef, StepIx, Strategy},
     id::{RunId, TaskId},
     time::Timestamp,
 };
@@ -241,17 +241,6 @@ pub enum RunRejection {
     Unfinished(RunId),
 }
 
-/// What a slot does, seen from its scope: a step with `for_each` works on items, an item of a step with `repeat` takes turns.
-#[derive(Debug, Clone, Copy)]
-pub enum Doing<'d> {
-    /// Works on the items of a list.
-    Items(&'d ForEach),
-    /// Takes turns.
-    Turns(&'d Repeat),
-    /// Does what the step is for.
-    Action(&'d Action),
-}
-
 impl Run {
     /// A run whose first steps are ready. The caller records [`crate::run::RunEvent::Started`].
     #[must_use]
@@ -369,45 +358,6 @@ impl Run {
     #[must_use]
     pub fn slot(&self, scope: ScopeId, slot: Slot) -> Option<&SlotState> {
         self.scopes.get(&scope)?.slot(slot)
-    }
-
-    /// The definition of the step that a slot is, or is an item or turn of.
-    #[must_use]
-    pub fn step(&self, scope: ScopeId, slot: Slot) -> Option<&StepDef> {
-        let (block, at) = self.step_place(scope, slot)?;
-        self.definition.block(block).steps.get(at.0 as usize)
-    }
-
-    /// Where the definition of a slot's step is.
-    #[must_use]
-    pub fn step_place(&self, scope: ScopeId, slot: Slot) -> Option<(BlockIx, StepIx)> {
-        let (mut scope, mut slot) = (self.scopes.get(&scope)?, slot);
-        loop {
-            match (&scope.kind, scope.parent) {
-                (ScopeKind::Block(block), _) => {
-                    let Some(failed) = block.handled(slot) else { return Some((block.block, StepIx(slot.0))) };
-                    let failed = self.definition.block(block.block).steps.get(failed.0 as usize)?;
-                    let OnError::Run(handler) = failed.on_error else { return None };
-                    return Some((block.block, handler));
-                }
-                (_, Some((outer, holder))) => (scope, slot) = (self.scopes.get(&outer)?, holder),
-                (_, None) => return None,
-            }
-        }
-    }
-
-    /// What a slot does.
-    #[must_use]
-    pub fn doing(&self, scope: ScopeId, slot: Slot) -> Option<Doing<'_>> {
-        let step = self.step(scope, slot)?;
-        let layer = &self.scopes.get(&scope)?.kind;
-        let items = step.for_each.as_ref().filter(|_| matches!(layer, ScopeKind::Block(_)));
-        let turns = step.repeat.as_ref().filter(|_| !matches!(layer, ScopeKind::Turns(_)));
-        Some(match (items, turns) {
-            (Some(items), _) => Doing::Items(items),
-            (None, Some(turns)) => Doing::Turns(turns),
-            (None, None) => Doing::Action(&step.action),
-        })
     }
 
     /// The task whose failure made the run's own steps fail.

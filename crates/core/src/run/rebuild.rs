@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    model::{Doing, Run, RunStatus},
+    doing::Doing,
+    model::{Run, RunStatus},
     scope::{Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
 };
 use crate::{

@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Name, Payload, TaskError, TenantId,
-    definition::OnTimeout,
     id::{RunId, TaskId},
     money::Money,
     retry::RetryPolicy,
-    run::{Opening, ScopeId, Slot},
-    task::{rank::Rank, reason::HoldReason},
+    run::{ScopeId, Slot},
+    task::{rank::Rank, reason::HoldReason, wait::WaitFor},
     time::{DurationMs, Timestamp},
     worker::Provenance,
 };
@@ -282,51 +281,6 @@ pub struct Report {
     pub epoch: u32,
     /// The nonce that came with the claim.
     pub nonce: u64,
-}
-
-/// What a waiting step waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitFor {
-    /// The steps, items or turns inside of it.
-    Scope(Opening),
-    /// The end of that run, which it started.
-    Run(RunId),
-    /// A time.
-    Timer {
-        /// That time.
-        until: Timestamp,
-    },
-    /// A signal to its run.
-    Signal {
-        /// The name of the signal.
-        name: Name,
-        /// How long at most.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<Timestamp>,
-        /// What happens then.
-        on_timeout: OnTimeout,
-    },
-    /// A person who says yes or no to its input.
-    Approval {
-        /// How long at most.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<Timestamp>,
-        /// What happens then.
-        on_timeout: OnTimeout,
-    },
-}
-
-impl WaitFor {
-    /// When it has waited long enough.
-    #[must_use]
-    pub fn until(&self) -> Option<Timestamp> {
-        match self {
-            WaitFor::Timer { until } => Some(*until),
-            WaitFor::Signal { until, .. } | WaitFor::Approval { until, .. } => *until,
-            WaitFor::Scope(_) | WaitFor::Run(_) => None,
-        }
-    }
 }
 
 /// Why a command was refused. Nothing has changed then.

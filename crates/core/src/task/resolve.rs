@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     event::TaskEvent,
-    model::{Rejection, Task, TaskState, WaitFor},
+    model::{Rejection, Task, TaskState},
+    wait::WaitFor,
 };
 use crate::{Payload, TaskError, definition::OnTimeout, failure::Category, time::Timestamp, worker::Provenance};
 

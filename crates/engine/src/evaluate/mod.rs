@@ -13,4 +13,4 @@ mod value;
 pub use ending::Start;
 pub use evaluation::{Evaluated, Evaluation};
 pub(crate) use value::BYTES_MAX;
-pub use value::{Resolve, TaskValue};
+pub use value::{Resolve, Show, TaskValue};

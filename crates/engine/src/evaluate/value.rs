@@ -13,6 +13,9 @@ use crate::turn::NewPayload;
 /// Values up to this size are carried by the loop; a larger one is a file.
 pub(crate) const BYTES_MAX: usize = kapelle_core::payload::ROW_MAX;
 
+/// Is shown a row and the JSON text of its output.
+pub type Show<'a> = dyn FnMut(&Task, &[u8]) -> Result<(), TaskError> + 'a;
+
 /// Where values come from. `None` means that the value is not at hand here.
 pub trait Resolve {
     /// What is known of a task that is a step.
@@ -25,12 +28,7 @@ pub trait Resolve {
     fn input(&self, tenant: TenantId, id: TaskId) -> Option<Result<Shared, TaskError>>;
 
     /// Shows the rows in one scope of a run by slot, each with the JSON text of its output.
-    fn scope(
-        &self,
-        run: RunId,
-        scope: ScopeId,
-        show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
-    ) -> Option<Result<(), TaskError>>;
+    fn scope(&self, run: RunId, scope: ScopeId, show: &mut Show<'_>) -> Option<Result<(), TaskError>>;
 
     /// The value as a payload; one that is too large to be carried is put into a file.
     fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>>;

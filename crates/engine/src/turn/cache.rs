@@ -12,9 +12,9 @@ use kapelle_store::{
     AccessWrite, AnswerRow, AuditRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };
 
-use super::command::NewPayload;
+use super::payload::NewPayload;
 use crate::{
-    evaluate::{BYTES_MAX, Resolve, TaskValue},
+    evaluate::{BYTES_MAX, Resolve, Show, TaskValue},
     id_map::IdMap,
 };
 
@@ -164,12 +164,7 @@ impl Resolve for Cache {
         self.payload(&Cache::task(self, id)?.input)
     }
 
-    fn scope(
-        &self,
-        _run: RunId,
-        _scope: ScopeId,
-        _show: &mut dyn FnMut(&Task, &[u8]) -> Result<(), TaskError>,
-    ) -> Option<Result<(), TaskError>> {
+    fn scope(&self, _run: RunId, _scope: ScopeId, _show: &mut Show<'_>) -> Option<Result<(), TaskError>> {
         None
     }
 

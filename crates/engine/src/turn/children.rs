@@ -9,10 +9,7 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{
-    command::{NewPayload, VersionRef},
-    turns::Turns,
-};
+use super::{command::VersionRef, payload::NewPayload, turns::Turns};
 use crate::evaluate::Start;
 
 /// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.

@@ -6,14 +6,14 @@ use kapelle_core::{
     DurationMs, Money, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
     cache::Cacheable,
     definition::{Definition, Strategy},
-    payload::INLINE_MAX,
     retry::RetryPolicy,
-    run::{Rerun, ScopeId, Slot, StepOrder},
+    run::{Rerun, ScopeId, Slot},
     task::{Lease, Report},
-    worker::{Provenance, WorkerSpec},
+    worker::Provenance,
 };
-use kapelle_store::{AccessWrite, Act, Deletion, GateKind, Lane, PayloadBody};
+use kapelle_store::{AccessWrite, Act, Deletion, GateKind, Lane};
 
+use super::payload::NewPayload;
 use crate::evaluate::Evaluated;
 
 /// Matches a reply with its question.
@@ -26,72 +26,6 @@ pub struct Input {
     pub ticket: Ticket,
     /// What is asked.
     pub command: Command,
-}
-
-/// What is known of workers, workflows and strategies where the loop runs.
-pub trait Directory: Send + Sync {
-    /// The worker of that name, when it is registered in this process.
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>>;
-
-    /// The workflow of that name as it is to be run now; without one the newest stored version is.
-    fn workflow(&self, _name: &Name) -> Option<VersionRef> {
-        None
-    }
-
-    /// The strategy that was registered under that name.
-    fn order(&self, _name: &Name) -> Option<Arc<dyn StepOrder>> {
-        None
-    }
-
-    /// The workflows that want to be started when a run of that one has ended.
-    fn triggered(&self, _workflow: &Name) -> Vec<Arc<Definition>> {
-        Vec::new()
-    }
-
-    /// The inputs of a workflow that a step wants to start, checked, with defaults filled in.
-    ///
-    /// # Errors
-    /// What does not fit.
-    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Result<serde_json::Value, TaskError> {
-        Ok(inputs)
-    }
-}
-
-/// JSON that has not been stored yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum NewPayload {
-    /// JSON `null`.
-    #[default]
-    None,
-    /// The text itself, at most 1 MiB.
-    Bytes(Arc<[u8]>),
-    /// A file that has been put among the blobs.
-    File {
-        /// 64 hex digits.
-        sha256: String,
-        /// Its length.
-        bytes: u64,
-    },
-}
-
-impl NewPayload {
-    /// Small enough to live in its task's row.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        match self {
-            NewPayload::None => true,
-            NewPayload::Bytes(bytes) => bytes.len() <= INLINE_MAX,
-            NewPayload::File { .. } => false,
-        }
-    }
-
-    pub(super) fn body(&self) -> PayloadBody {
-        match self {
-            NewPayload::None => PayloadBody::Bytes(Arc::from(&b"null"[..])),
-            NewPayload::Bytes(bytes) => PayloadBody::Bytes(Arc::clone(bytes)),
-            NewPayload::File { sha256, bytes } => PayloadBody::File { sha256: sha256.clone(), bytes: *bytes },
-        }
-    }
 }
 
 /// A task that somebody wants done.

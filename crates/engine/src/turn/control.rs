@@ -11,7 +11,8 @@ use kapelle_core::{
 use kapelle_store::StoreError;
 
 use super::{
-    command::{NewPayload, Reply},
+    command::Reply,
+    payload::NewPayload,
     runs::Answer,
     turns::{CHILDREN_MAX, Turns},
 };

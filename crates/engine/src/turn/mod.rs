@@ -12,11 +12,13 @@ mod claim;
 mod command;
 mod commit;
 mod control;
+mod directory;
 mod due;
 mod effect;
 mod keys;
 mod lanes;
 mod limits;
+mod payload;
 mod recover;
 mod rerun;
 mod runs;
@@ -27,9 +29,9 @@ mod tasks;
 mod turns;
 
 pub use cache::Key;
-pub use command::{
-    ClaimedTask, Command, Directory, Input, NewPayload, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted,
-};
+pub use command::{ClaimedTask, Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted};
+pub use directory::Directory;
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
+pub use payload::NewPayload;
 pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -11,7 +11,7 @@ use kapelle_core::{
 };
 use kapelle_store::{PayloadBody, StoreError};
 
-use super::{command::NewPayload, steps::Place, turns::Turns};
+use super::{payload::NewPayload, steps::Place, turns::Turns};
 
 impl Turns {
     /// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on

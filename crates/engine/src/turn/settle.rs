@@ -12,8 +12,9 @@ use kapelle_core::{
 use kapelle_store::StoreError;
 
 use super::{
-    command::{NewPayload, Reply},
+    command::Reply,
     effect::Effect,
+    payload::NewPayload,
     runs::Answer,
     steps::step_error,
     turns::{CHILDREN_MAX, Turns},

@@ -12,12 +12,7 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{
-    command::{NewPayload, Reply},
-    effect::Effect,
-    runs::Answer,
-    turns::Turns,
-};
+use super::{command::Reply, effect::Effect, payload::NewPayload, runs::Answer, turns::Turns};
 use crate::{
     evaluate::{Evaluated, Evaluation},
     question::cacheable,
@@ -197,24 +192,7 @@ impl Turns {
         };
         let input = input.map_or(Ok(kapelle_core::Payload::None), |input| self.place(input))?;
         let now = self.scratch.now;
-        let Some(run) = self.cache.run(run) else { return Ok(None) };
-        let (Some(step), Some(doing)) = (run.step(scope, slot), run.doing(scope, slot)) else { return Ok(None) };
-        let worker = worker_of(doing);
-        let spec = self.directory.local(&worker);
-        let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
-        let path = Arc::from(run.path(scope, slot));
-        let new = NewTask {
-            tenant: run.tenant,
-            queue: queue.unwrap_or_else(|| Name::new("default")),
-            worker,
-            priority: i16::try_from(step.priority.clamp(-100, 100)).unwrap_or(0),
-            key: None,
-            input,
-            origin: Some(Origin { run: run.id, scope, slot, path }),
-            policy: Arc::new(policy(step, doing, spec.as_deref(), now)),
-            not_before: None,
-        };
-        let mut task = Submit { id, task: new, ageing: self.options.ageing }.decide(now);
+        let Some(mut task) = self.fresh_row(run, (scope, slot), id, input) else { return Ok(None) };
         if let Some(state) = earlier {
             task.state = state;
             self.insert_ended(task.clone());
@@ -244,6 +222,29 @@ impl Turns {
             StepStart::Nothing => {}
         }
         Ok(None)
+    }
+
+    /// The row of a slot as it is before anything is known of its end.
+    fn fresh_row(&self, run: RunId, (scope, slot): Place, id: TaskId, input: kapelle_core::Payload) -> Option<Task> {
+        let now = self.scratch.now;
+        let run = self.cache.run(run)?;
+        let (step, doing) = (run.step(scope, slot)?, run.doing(scope, slot)?);
+        let worker = worker_of(doing);
+        let spec = self.directory.local(&worker);
+        let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
+        let path = Arc::from(run.path(scope, slot));
+        let new = NewTask {
+            tenant: run.tenant,
+            queue: queue.unwrap_or_else(|| Name::new("default")),
+            worker,
+            priority: i16::try_from(step.priority.clamp(-100, 100)).unwrap_or(0),
+            key: None,
+            input,
+            origin: Some(Origin { run: run.id, scope, slot, path }),
+            policy: Arc::new(policy(step, doing, spec.as_deref(), now)),
+            not_before: None,
+        };
+        Some(Submit { id, task: new, ageing: self.options.ageing }.decide(now))
     }
 
     /// What a step asks its worker, when an earlier answer to the same may be given again. It is read here, so a turn

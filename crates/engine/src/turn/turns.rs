@@ -18,11 +18,13 @@ use kapelle_store::{Act, AuditRow, Gate, IdKind, Pruned, Retention, Store, Store
 
 use super::{
     cache::Cache,
-    command::{Command, Directory, Input, NewPayload, Reply, Ticket},
+    command::{Command, Input, Reply, Ticket},
+    directory::Directory,
     effect::Effect,
     keys::Freed,
     lanes::Lanes,
     limits::Limits,
+    payload::NewPayload,
     shares::Share,
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};

@@ -1,0 +1,43 @@
+//! JSON on its way into the store.
+
+use std::sync::Arc;
+
+use kapelle_core::payload::INLINE_MAX;
+use kapelle_store::PayloadBody;
+
+/// JSON that has not been stored yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NewPayload {
+    /// JSON `null`.
+    #[default]
+    None,
+    /// The text itself, at most 1 MiB.
+    Bytes(Arc<[u8]>),
+    /// A file that has been put among the blobs.
+    File {
+        /// 64 hex digits.
+        sha256: String,
+        /// Its length.
+        bytes: u64,
+    },
+}
+
+impl NewPayload {
+    /// Small enough to live in its task's row.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        match self {
+            NewPayload::None => true,
+            NewPayload::Bytes(bytes) => bytes.len() <= INLINE_MAX,
+            NewPayload::File { .. } => false,
+        }
+    }
+
+    pub(super) fn body(&self) -> PayloadBody {
+        match self {
+            NewPayload::None => PayloadBody::Bytes(Arc::from(&b"null"[..])),
+            NewPayload::Bytes(bytes) => PayloadBody::Bytes(Arc::clone(bytes)),
+            NewPayload::File { sha256, bytes } => PayloadBody::File { sha256: sha256.clone(), bytes: *bytes },
+        }
+    }
+}
