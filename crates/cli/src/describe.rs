@@ -7,8 +7,8 @@ use kapelle::{
     core::{
         DurationMs, Payload, TenantId,
         definition::{Definition, StepDef},
-        run::{Opening, RunStatus},
-        task::{HoldReason, StateKind, Task, TaskState, WaitFor},
+        run::RunStatus,
+        task::{HoldReason, StateKind, Task, TaskState},
         worker::Provenance,
     },
     store::{Reader, RunRow},

@@ -1,6 +1,5 @@
 //! The balancer and the layer at work.
 
-
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
