@@ -40,8 +40,8 @@ graphs: ## random workflows in the engine and in the reference interpreter; SEED
 power-loss: ## 100,000 power-loss images
 	@KAPELLE_POWER_LOSS_IMAGES=100000 $(CARGO) test --release --locked -p kapelle-store --test power_loss -- --nocapture
 
-crash: ## 200 rounds of SIGKILL on the real binary
-	@KAPELLE_CRASH_ROUNDS=200 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-outs
+	@KAPELLE_CRASH_ROUNDS=200 KAPELLE_FANOUT_KILLS=50 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
 
 fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
 	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)

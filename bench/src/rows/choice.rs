@@ -22,6 +22,7 @@ const ROWS: &[Row] = &[
     Row { name: "latency", measure: |plan| Box::pin(super::latency::measure(plan)) },
     Row { name: "chain", measure: |plan| Box::pin(super::chain::measure(plan)) },
     Row { name: "wide", measure: |plan| Box::pin(super::wide::measure(plan)) },
+    Row { name: "fanout", measure: |plan| Box::pin(super::fanout::measure(plan)) },
     Row { name: "payload", measure: |plan| Box::pin(super::payload::measure(plan)) },
     Row { name: "backlog", measure: |plan| Box::pin(super::backlog::measure(plan)) },
     Row { name: "steps", measure: |plan| Box::pin(super::steps::measure(plan)) },

@@ -4,6 +4,7 @@ mod backlog;
 mod batch;
 mod chain;
 mod choice;
+mod fanout;
 #[cfg(feature = "http")]
 mod http;
 mod latency;

@@ -22,7 +22,8 @@ pub use host::{
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
 pub use run::{
-    Answer, Approval, ApprovalList, JournalPage, Rerun, Run, RunPage, Signal, StartRun, StartedRun, StepList,
+    Answer, Approval, ApprovalList, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal, StartRun,
+    StartedRun, StepList,
 };
 pub use task::{
     BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,

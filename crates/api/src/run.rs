@@ -61,6 +61,9 @@ pub struct Approval {
     pub created_at: String,
     /// When it gives up.
     pub until: Option<String>,
+    /// A path on this server under which whoever has it can answer this one question, once, without a key. It ends with the
+    /// wait, or a week after the question was asked.
+    pub link: Option<String>,
 }
 
 /// The steps that wait for a person, oldest first.
@@ -68,6 +71,27 @@ pub struct Approval {
 pub struct ApprovalList {
     /// At most 1,000 of them.
     pub approvals: Vec<Approval>,
+}
+
+/// An answer given with a link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkAnswer {
+    /// Yes or no.
+    pub approved: bool,
+    /// Who answers, as they call themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Noted beside the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// The answer was noted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkAnswered {
+    /// What it was.
+    pub approved: bool,
 }
 
 /// An answer to a step that waits for a person.

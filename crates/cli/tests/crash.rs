@@ -1,7 +1,8 @@
 //! The real binary, killed at random moments, again and again. After every kill the folder is looked at: what was
 //! accepted is still there and unchanged, nothing is there twice, and nobody is blamed for the kill.
 //!
-//! `KAPELLE_CRASH_ROUNDS` says how many kills at work (10 when it does not), `KAPELLE_CRASH_SEED` where chance begins.
+//! `KAPELLE_CRASH_ROUNDS` says how many kills at work (10 when it does not), `KAPELLE_FANOUT_KILLS` how many in the middle of a
+//! fan-out, `KAPELLE_CRASH_SEED` where chance begins.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
 
@@ -17,15 +18,18 @@ use kapelle::{
     RunId, TaskId,
     core::{
         Payload, TenantId, Timestamp,
-        run::RunEvent,
+        run::{RunEvent, RunStatus},
         task::{Origin, Task, TaskState},
     },
+    serde_json::{self, Value},
     store::{Page, Reader, RunFilter, RunRow, SqliteReader},
 };
 
 /// Steps of a run, and how long each does nothing: eight at a time, a run lives for more than a second.
 const STEPS: usize = 2_000;
 const STEP_MS: u64 = 5;
+/// Items of a fan-out.
+const ITEMS: usize = 10_000;
 /// A kill comes at the latest so many milliseconds after a start.
 const KILL_WITHIN_MS: u64 = 250;
 /// So many kills, then the run is let end and the next begins in a fresh folder.
@@ -49,6 +53,8 @@ impl Chance {
 /// A folder under test, and all that was ever seen as accepted in it.
 struct Folder {
     root: tempfile::TempDir,
+    /// Rows that the run has in the end.
+    rows: usize,
     accepted: BTreeMap<TaskId, Accepted>,
     journal: usize,
     /// Attempts begun, ever.
@@ -93,16 +99,32 @@ struct Accepted {
 }
 
 impl Folder {
-    fn new() -> Folder {
-        let root = tempfile::tempdir().unwrap();
+    /// Many steps.
+    fn of_steps() -> Folder {
         let mut text = "name: crash\nsteps:\n".to_owned();
         for step in 0..STEPS {
             // Every fourth waits for the one before it, so that a kill also meets what makes a step ready.
             let needs = if step % 4 == 3 { format!("needs: [s{}], ", step - 1) } else { String::new() };
             writeln!(text, "  s{step}: {{ {needs}worker: sleep, with: {{ ms: {STEP_MS} }} }}").unwrap();
         }
+        Folder::new(&text, STEPS)
+    }
+
+    /// A fan-out of many items, and its join.
+    fn of_items() -> Folder {
+        let text = format!(
+            "name: crash\nsteps:\n  all: {{ for_each: '${{{{ range({ITEMS}) }}}}', max_parallel: 1000, worker: log, \
+             with: {{ message: '${{{{ item }}}}' }} }}\n  join: {{ needs: [all], worker: log, with: {{ message: \
+             '${{{{ steps.all.output | length }}}}' }} }}\noutputs: {{ joined: '${{{{ steps.join.output.message }}}}', items: \
+             '${{{{ steps.all.output }}}}' }}\n"
+        );
+        Folder::new(&text, ITEMS + 2)
+    }
+
+    fn new(text: &str, rows: usize) -> Folder {
+        let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("crash.yaml"), text).unwrap();
-        Folder { root, accepted: BTreeMap::new(), journal: 0, attempts: 0 }
+        Folder { root, rows, accepted: BTreeMap::new(), journal: 0, attempts: 0 }
     }
 
     fn data(&self) -> PathBuf {
@@ -251,14 +273,13 @@ fn begin(folder: &Folder, chance: &mut Chance) -> RunId {
 }
 
 /// One run in a fresh folder, killed at most so many times while at work and then let end.
-fn episode(chance: &mut Chance, most: u64, kills: &mut Kills) {
-    let mut folder = Folder::new();
+fn episode(mut folder: Folder, chance: &mut Chance, most: u64, kills: &mut Kills) -> Folder {
     let run = begin(&folder, chance);
     let wanted = kills.alive + most;
     loop {
         let seen = folder.check(run);
         kills.count(&seen);
-        if seen.ended == STEPS || kills.alive >= wanted {
+        if seen.ended == folder.rows || kills.alive >= wanted {
             break;
         }
         let child = folder.start(&["resume"]);
@@ -269,8 +290,9 @@ fn episode(chance: &mut Chance, most: u64, kills: &mut Kills) {
     }
     let status = folder.kill_after(folder.start(&["resume"]), PATIENCE);
     assert!(status.is_some_and(|status| status.success()), "{status:?}:\n{}", folder.log());
-    assert_eq!(folder.check(run).ended, STEPS, "steps are missing");
+    assert_eq!(folder.check(run).ended, folder.rows, "steps are missing");
     assert_eq!(folder.run().unwrap().status.kind().as_str(), "succeeded");
+    folder
 }
 
 #[test]
@@ -281,7 +303,7 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let begun = now();
     let (mut kills, mut runs) = (Kills::default(), 0);
     while kills.alive < rounds {
-        episode(&mut chance, (rounds - kills.alive).min(KILLS_OF_A_RUN), &mut kills);
+        episode(Folder::of_steps(), &mut chance, (rounds - kills.alive).min(KILLS_OF_A_RUN), &mut kills);
         runs += 1;
     }
     let seconds = begun.elapsed().as_secs_f64();
@@ -289,4 +311,31 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     println!(
         "seed {seed}: {alive} kills at work and {early} before it, of {runs} runs of {STEPS} steps in {seconds:.1} s"
     );
+}
+
+/// Exactly as many children as items, one join, and every result in its place.
+#[test]
+fn a_fan_out_that_is_killed_in_the_middle_has_each_item_once_and_in_order() {
+    let rounds = number("KAPELLE_FANOUT_KILLS", 10);
+    let mut chance = Chance(number("KAPELLE_CRASH_SEED", 1));
+    let (mut kills, mut runs) = (Kills::default(), 0);
+    while kills.alive < rounds {
+        let most = (rounds - kills.alive).min(KILLS_OF_A_RUN);
+        let folder = episode(Folder::of_items(), &mut chance, most, &mut kills);
+        let reader = SqliteReader::open_read_only(&folder.data()).unwrap();
+        let RunStatus::Succeeded { outputs, .. } = folder.run().unwrap().status else { panic!("it did not succeed") };
+        let json = match &outputs {
+            Payload::Row(id) => reader.payload(*id).unwrap().unwrap(),
+            other => other.inline().unwrap().to_vec(),
+        };
+        let outputs: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(outputs["joined"], ITEMS.to_string());
+        let items = outputs["items"].as_array().unwrap();
+        assert_eq!(items.len(), ITEMS);
+        for (at, item) in items.iter().enumerate() {
+            assert_eq!(item["message"], at.to_string());
+        }
+        runs += 1;
+    }
+    println!("{} kills in {runs} fan-outs of {ITEMS} items, and {} before they began", kills.alive, kills.early);
 }

@@ -27,7 +27,7 @@ pub use waiters::Observer;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts};
 pub use error::EngineError;
-pub use evaluate::{Evaluated, Evaluation, Resolve, Show, TaskValue};
+pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Registry};

@@ -16,7 +16,7 @@ use kapelle::{
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    auth::{Auth, Identity},
+    auth::{Auth, Identity, Links},
     hosts::Hosts,
     hub::Hub,
     limits::Limits,
@@ -34,6 +34,8 @@ const LISTS: usize = 3;
 pub struct App {
     pub kapelle: Arc<Kapelle>,
     pub auth: Auth,
+    /// Links with which approvals are answered.
+    pub links: Links,
     pub hosts: Hosts,
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
@@ -61,6 +63,7 @@ type Compiled = (Arc<WorkerSpec>, Option<Arc<Schema>>);
 pub struct Parts {
     pub kapelle: Arc<Kapelle>,
     pub auth: Auth,
+    pub links: Links,
     pub limits: Limits,
     pub names: Names,
     pub workflows: Option<PathBuf>,
@@ -72,12 +75,13 @@ pub struct Parts {
 impl App {
     /// Puts it together.
     pub fn new(parts: Parts) -> App {
-        let Parts { kapelle, auth, limits, names, workflows, queues, draining, description } = parts;
+        let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description } = parts;
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
         App {
             kapelle,
             auth,
+            links,
             hosts: Hosts::default(),
             hub: Arc::default(),
             metrics: Metrics::default(),

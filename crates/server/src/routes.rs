@@ -5,7 +5,7 @@ use kapelle_api as api;
 
 use crate::{
     handlers::{
-        approvals, audit, events, health, hosts, keys, openapi, queues, reports, runs, tasks, workers, workflows,
+        approvals, audit, events, health, hosts, keys, links, openapi, queues, reports, runs, tasks, workers, workflows,
     },
     route::{
         BODY, BODY_MANY,
@@ -65,6 +65,10 @@ fn plain() -> Vec<Route> {
         Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics),
         Route::new(get("/openapi.json"), Known, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
         Route::new(get("/docs"), Known, Nobody, "This interface, as a page", openapi::page),
+        Route::new(get("/approve/{link}"), Public, Nobody, "A question, for who has its link", links::show),
+        Route::new(post("/approve/{link}"), Public, Nobody, "Answer it, once", links::answer)
+            .takes::<api::LinkAnswer>(BODY)
+            .gives::<api::LinkAnswered>(ok),
         Route::new(get("/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
     ]

@@ -105,6 +105,7 @@ impl Server {
         let (phase, phases) = watch::channel(Phase::Up);
         let (draining, drains) = watch::channel(false);
         let app = Arc::new(App::new(Parts {
+            links: auth::Links::new(&token),
             auth: Auth::new(&token, &keys, options.limits.failures_per_minute),
             names: Names::new(&options.host_names),
             limits: options.limits,

@@ -12,7 +12,7 @@ use kapelle::{
         worker::Provenance,
     },
     engine::turn::Directory,
-    store::{AccessKey, AuditRow, RunRow, VersionRow},
+    store::{AccessKey, AuditRow, GateKind, RunRow, VersionRow},
 };
 use kapelle_api as api;
 use serde_json::value::RawValue;
@@ -86,12 +86,12 @@ pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
 
 /// Why a ready task will not be worked on as things are.
 pub fn unserved(app: &App, tenant: kapelle::core::TenantId, worker: &Name, queue: &Name) -> Option<String> {
-    let paused = {
-        let queues = app.queues.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        queues.get(queue).is_some_and(|(_, paused)| *paused)
-    };
-    if paused {
-        return Some(format!("queue `{queue}` is paused"));
+    let gates = app.engine().reader().gates(tenant).unwrap_or_default();
+    if let Some(gate) = gates.iter().find(|gate| {
+        let name = if gate.kind == GateKind::Queue { queue } else { worker };
+        gate.paused && gate.name == *name
+    }) {
+        return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
     }
     if app.engine().registry().local(worker).is_some() || app.hosts.serve(tenant, worker, queue, app.steady_ms()) {
         return None;

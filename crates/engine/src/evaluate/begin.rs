@@ -3,7 +3,7 @@
 use kapelle_core::{
     Category, TaskError,
     definition::{Action, BlockIx, Definition, StepDef, StepIx, Timer, Wait, WaitFor},
-    expr::Context,
+    expr::{Context, Shared},
     mutant::{Mutant, planted},
     run::{Doing, Run, ScopeId, ScopeKind, Slot},
     time::DurationMs,
@@ -11,7 +11,7 @@ use kapelle_core::{
 use serde_json::Value;
 
 use super::{
-    evaluation::{Evaluated, Evaluation, invalid, keep},
+    evaluation::{Evaluated, Evaluation, List, invalid, keep},
     sight::Names,
     value::Resolve,
 };
@@ -132,7 +132,8 @@ fn items(step: &StepDef, context: &Context, resolve: &dyn Resolve) -> Option<Res
         let what = format!("`for_each` got a list of {} items, and {} are the most", items.len(), u32::MAX);
         return Some(Err(TaskError::new(Category::InvalidInput, what)));
     };
-    keep(resolve, &value).map(|kept| kept.map(|list| Evaluated::Items { list, total }))
+    let read = List(Shared::from_json(&value));
+    keep(resolve, &value).map(|kept| kept.map(|list| Evaluated::Items { list, total, value: read }))
 }
 
 fn kind(value: &Value) -> &'static str {

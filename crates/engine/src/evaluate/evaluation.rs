@@ -40,6 +40,16 @@ enum Target {
     End(Ending),
 }
 
+/// A list that has been read. Two of them are equal when their stored forms are, which are compared besides.
+#[derive(Debug, Clone)]
+pub struct List(pub Shared);
+
+impl PartialEq for List {
+    fn eq(&self, _: &List) -> bool {
+        true
+    }
+}
+
 /// What came out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evaluated {
@@ -51,6 +61,8 @@ pub enum Evaluated {
         list: NewPayload,
         /// How long it is.
         total: u32,
+        /// The list as it was computed, so that the loop need not read it again for its items.
+        value: List,
     },
     /// What the step holds may open; of a branch: `then`.
     Open,
@@ -143,10 +155,6 @@ impl Evaluation {
 
     /// Everything that an expression can see.
     pub(super) fn context(&self, resolve: &dyn Resolve) -> Option<Result<Context, TaskError>> {
-        let inputs = match resolve.payload(&self.inputs)? {
-            Ok(inputs) => inputs,
-            Err(error) => return Some(Err(error)),
-        };
         let mut steps = Vec::with_capacity(self.sight.steps.len());
         for step in &self.sight.steps {
             let value = match step.task {
@@ -159,12 +167,20 @@ impl Evaluation {
             steps.push((step.name.to_string(), value.fields(step.phase)));
         }
         let run = serde_json::json!({ "id": self.run.to_string(), "started_at_ms": self.started_at.0 });
-        let mut context = Context::new().with("inputs", inputs).with("run", Shared::from_json(&run));
-        let vars = match self.definition.vars.render(&context) {
-            Ok(vars) => Shared::from_json(&vars),
-            Err(error) => return Some(Err(invalid("vars", &error))),
-        };
-        context = context.with("vars", vars).with("steps", Shared::map(steps));
+        let mut context = Context::new().with("run", Shared::from_json(&run)).with("steps", Shared::map(steps));
+        // Inputs may be large; what refers to neither them nor `vars` does not wait for them.
+        if self.sight.inputs {
+            let inputs = match resolve.payload(&self.inputs)? {
+                Ok(inputs) => inputs,
+                Err(error) => return Some(Err(error)),
+            };
+            context = context.with("inputs", inputs);
+            let vars = match self.definition.vars.render(&context) {
+                Ok(vars) => Shared::from_json(&vars),
+                Err(error) => return Some(Err(invalid("vars", &error))),
+            };
+            context = context.with("vars", vars);
+        }
         if let Some(item) = self.sight.item {
             let list = match resolve.input(self.tenant, item.list)? {
                 Ok(list) => list,

@@ -11,6 +11,6 @@ mod sight;
 mod value;
 
 pub use ending::Start;
-pub use evaluation::{Evaluated, Evaluation};
+pub use evaluation::{Evaluated, Evaluation, List};
 pub(crate) use value::BYTES_MAX;
 pub use value::{Resolve, Show, TaskValue};

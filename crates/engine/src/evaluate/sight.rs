@@ -48,6 +48,8 @@ pub(super) struct Sight {
     pub item: Option<Item>,
     pub turn: Option<Turn>,
     pub failure: Option<Failure>,
+    /// `inputs` or `vars` are referred to.
+    pub inputs: bool,
 }
 
 /// The first parts of the paths that expressions refer to, as far as they matter here.
@@ -57,6 +59,7 @@ pub(super) struct Names<'d> {
     item: bool,
     turn: bool,
     failure: bool,
+    inputs: bool,
 }
 
 impl<'d> Names<'d> {
@@ -67,6 +70,7 @@ impl<'d> Names<'d> {
                 ("item" | "index", _) => self.item = true,
                 ("turn" | "previous", _) => self.turn = true,
                 ("error", _) => self.failure = true,
+                ("inputs" | "vars", _) => self.inputs = true,
                 _ => {}
             }
         }
@@ -82,6 +86,7 @@ impl Sight {
             item: if names.item { item(run, scope, slot) } else { None },
             turn: if names.turn { turn(run, scope, slot) } else { None },
             failure: if names.failure { failure(run, scope, slot) } else { None },
+            inputs: names.inputs,
         }
     }
 }

@@ -14,7 +14,7 @@ use kapelle_store::{
 
 use super::payload::NewPayload;
 use crate::{
-    evaluate::{BYTES_MAX, Resolve, Show, TaskValue},
+    evaluate::{BYTES_MAX, List, Resolve, Show, TaskValue},
     id_map::IdMap,
 };
 
@@ -35,10 +35,15 @@ pub(super) struct Changed<T> {
     pub(super) expected: Option<u32>,
 }
 
+/// JSON of lists that are kept for their items.
+const LISTS_MAX: usize = 8 << 20;
+
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     /// Ready tasks of the windows and running tasks, as stored.
     pub(super) tasks: IdMap<TaskId, Task>,
+    /// Lists of fan-outs under way, with the length of their JSON.
+    pub(super) lists: IdMap<TaskId, (Shared, usize)>,
     /// Runs that have not ended, as stored.
     pub(super) runs: IdMap<RunId, Run>,
     pub(super) changed_tasks: IdMap<TaskId, Changed<Task>>,
@@ -116,6 +121,15 @@ impl Cache {
         self.journal.push(entry);
     }
 
+    /// Keeps the list of a fan-out for its items, while there is room: without it they are evaluated on the pool.
+    pub(super) fn keep_list(&mut self, id: TaskId, payload: &NewPayload, list: &List) {
+        let NewPayload::Bytes(bytes) = payload else { return };
+        let kept: usize = self.lists.values().map(|(_, bytes)| bytes).sum();
+        if kept + bytes.len() <= LISTS_MAX {
+            self.lists.insert(id, (list.0.clone(), bytes.len()));
+        }
+    }
+
     /// Everything the turn changed, to be written. Taken lists are not given back: a batch that was not committed is
     /// forgotten as a whole.
     pub(super) fn batch(&mut self) -> Batch<'_> {
@@ -161,6 +175,9 @@ impl Resolve for Cache {
     }
 
     fn input(&self, _tenant: TenantId, id: TaskId) -> Option<Result<Shared, TaskError>> {
+        if let Some((list, _)) = self.lists.get(&id) {
+            return Some(Ok(list.clone()));
+        }
         self.payload(&Cache::task(self, id)?.input)
     }
 

@@ -57,6 +57,7 @@ impl Turns {
             if keep {
                 self.cache.tasks.insert(id, task);
             } else if kind.is_terminal() {
+                self.cache.lists.remove(&id);
                 ended.push(task);
             }
         }

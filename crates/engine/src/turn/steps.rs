@@ -73,7 +73,13 @@ impl Turns {
                 Some(Doing::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
                 _ => (Beginning::Start, Some(input)),
             },
-            Evaluated::Items { list, total } => (Beginning::Open(Opening::Items { total: *total }), Some(list)),
+            Evaluated::Items { list, total, value } => {
+                let opening = Beginning::Open(Opening::Items { total: *total });
+                if let Some(task) = self.settle_with(id, place, opening, Some(list), None)? {
+                    self.cache.keep_list(task, list, value);
+                }
+                return Ok(());
+            }
             Evaluated::Open => (opening(run, place, true), None),
             Evaluated::Otherwise => (opening(run, place, false), None),
             Evaluated::After(time) => {

@@ -2,10 +2,12 @@
 
 mod access;
 mod failures;
+mod link;
 mod role;
 mod secret;
 
 pub use access::TICKET_MS;
 pub use access::{Auth, Identity};
+pub use link::Links;
 pub use role::Role;
 pub use secret::{TOKEN_FILE, digest, fresh, hex, token};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     TaskId,
     core::{
-        TenantId,
+        DurationMs, TenantId,
         task::{StateKind, Task, TaskState, WaitFor},
     },
     engine::Command,
@@ -18,21 +18,25 @@ use crate::{
     app::App,
     call::{Call, ok},
     problem::Problem,
-    route::Answer,
+    route::{Answer, Permission},
     shown,
 };
 
+/// How long a link is good for when the step waits without end.
+const LINK: DurationMs = DurationMs(7 * 86_400_000);
 /// Steps that are listed.
 const MOST: usize = 1_000;
 
 /// `GET /api/v1/approvals`
 pub async fn list(call: Call) -> Answer {
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant)? }));
+    // A link answers: only those who may answer themselves are given one.
+    let may_link = call.who.role.may(Permission::Submit);
+    let shown = call.app.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant, may_link)? }));
     ok(&shown.await?)
 }
 
-fn waiting(app: &App, tenant: TenantId) -> Result<Vec<api::Approval>, Problem> {
+fn waiting(app: &App, tenant: TenantId, may_link: bool) -> Result<Vec<api::Approval>, Problem> {
     let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
     let (mut found, mut before) = (Vec::new(), None);
     loop {
@@ -48,6 +52,10 @@ fn waiting(app: &App, tenant: TenantId) -> Result<Vec<api::Approval>, Problem> {
                 question: app.engine().value(&task.input)?,
                 created_at: shown::time(task.created_at),
                 until: wait.until().map(shown::time),
+                link: may_link.then(|| {
+                    let until = wait.until().unwrap_or(task.created_at + LINK);
+                    format!("/approve/{}", app.links.mint(tenant, task.id, until))
+                }),
             });
         }
     }
@@ -71,14 +79,18 @@ async fn answer(call: Call, approved: bool) -> Answer {
     one(&call, id)?;
     let given: api::Answer = call.json()?;
     let by = given.by.unwrap_or_else(|| call.who.actor.clone());
-    let comment = given.comment.unwrap_or_default();
-    let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-    let why = Arc::from(format!("{by} said no{reason}"));
-    let answer = call.app.engine().payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
     let action = if approved { "approval.approve" } else { "approval.deny" };
-    let command = Command::Approve { task: id, approved, answer, why };
+    let command = command(&call.app, id, approved, (&by, &given.comment.unwrap_or_default()))?;
     call.app.act(&call.who, action, &id.to_string(), command).await?;
     ok(&shown::task(&call.app, &one(&call, id)?))
+}
+
+/// The answer for the engine.
+pub fn command(app: &App, id: TaskId, approved: bool, (by, comment): (&str, &str)) -> Result<Command, Problem> {
+    let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+    let why = Arc::from(format!("{by} said no{reason}"));
+    let answer = app.engine().payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
+    Ok(Command::Approve { task: id, approved, answer, why })
 }
 
 /// A task of the caller's tenant.

@@ -6,6 +6,7 @@ pub mod events;
 pub mod health;
 pub mod hosts;
 pub mod keys;
+pub mod links;
 pub mod openapi;
 pub mod queues;
 pub mod reports;

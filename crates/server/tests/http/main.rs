@@ -4,6 +4,7 @@
 
 mod abuse;
 mod access;
+mod approvals;
 mod hosts;
 mod live;
 mod matrix;
