@@ -104,12 +104,15 @@ impl Runner {
             }
             self.watching.store(self.events.receiver_count() > 0, Ordering::Relaxed);
             let turned = self.turns.turn(&inputs, self.clock.now(), self.clock.steady_ms());
-            if more || inputs.iter().any(|input| !matches!(input.command, Command::Claim { .. })) {
-                self.parking.stirred();
-            }
+            let stirred = more || inputs.iter().any(|input| !matches!(input.command, Command::Claim { .. }));
             more = turned.more;
             let broken = turned.broken;
             self.reply(turned.replies, &mut inputs);
+            // After the replies: a poll that found nothing may have looked before another command of the same turn made
+            // something ready.
+            if stirred {
+                self.parking.stirred();
+            }
             self.perform(turned.effects);
             self.parking.wake(&self.turns);
             if broken {
