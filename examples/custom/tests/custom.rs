@@ -1,4 +1,4 @@
-//! The balancer and the layer at work.
+//! The balancer, the layer and the strategy at work.
 
 use std::sync::{
     Arc,
@@ -9,7 +9,7 @@ use kapelle::{
     Kapelle, WorkerSpec, function,
     serde_json::{Value, json},
 };
-use kapelle_example_custom::{Stamp, Sticky};
+use kapelle_example_custom::{ShortestFirst, Stamp, Sticky};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balancer_and_a_layer_of_ones_own() {
@@ -38,6 +38,29 @@ async fn a_balancer_and_a_layer_of_ones_own() {
     assert_eq!((given[0].load(Ordering::SeqCst), given[1].load(Ordering::SeqCst)), (20, 0));
     let error = kapelle.submit("pool", json!({ "customer": "nobody" })).await.unwrap().wait().await.unwrap_err();
     assert!(error.to_string().contains("nothing is done for nobody"), "{error}");
+    kapelle.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strategy_of_ones_own() {
+    let folder = std::env::temp_dir().join(format!("kapelle-example-strategy-{}", std::process::id()));
+    let builder = Kapelle::builder(&folder).environment(|_| None).strategy("shortest_first", Arc::new(ShortestFirst));
+    let kapelle = builder.open().await.unwrap();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    kapelle
+        .register("note", move |input: Value| {
+            seen.lock().unwrap().push(input["name"].clone());
+            async move { Ok(input) }
+        })
+        .unwrap();
+    let flow = "name: f\nstrategy: shortest_first\nsteps:\n\
+        \x20 longest: { worker: note, with: { name: longest } }\n\
+        \x20 mid: { worker: note, with: { name: mid } }\n\
+        \x20 a: { worker: note, with: { name: a } }\n";
+    kapelle.start(flow, Value::Null).await.unwrap().wait().await.unwrap();
+    assert_eq!(*order.lock().unwrap(), ["a", "mid", "longest"]);
     kapelle.close().await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
