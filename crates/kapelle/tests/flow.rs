@@ -35,6 +35,9 @@ impl Place {
     async fn open(&self) -> Kapelle {
         let kapelle = Kapelle::builder(&self.0).environment(|_| None).open().await.unwrap();
         workers(&kapelle);
+        // Events are made only while somebody listens: so that none is missed between a look at the rows and listening,
+        // somebody always does.
+        std::mem::forget(kapelle.engine().watch());
         kapelle
     }
 }
