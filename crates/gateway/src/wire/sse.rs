@@ -90,7 +90,12 @@ impl Parser {
 
     /// The next whole line without its end (`\n`, `\r\n` or `\r`), and where the one after it begins.
     fn next_line(&mut self) -> Option<(Range<usize>, usize)> {
-        let at = self.searched + self.buffer[self.searched..].iter().position(|&b| b == b'\n' || b == b'\r')?;
+        let Some(offset) = self.buffer[self.searched..].iter().position(|&b| b == b'\n' || b == b'\r') else {
+            // A long line is not searched again with each piece of it.
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let at = self.searched + offset;
         if self.buffer[at] == b'\n' {
             return Some((self.line..at, at + 1));
         }
