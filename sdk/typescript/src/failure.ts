@@ -1,0 +1,26 @@
+/** What an error of a worker's function says about the attempt. */
+
+import { Cancelled, type Category, TaskError } from "./errors.js";
+import { Broken } from "./wire.js";
+
+/** The failure to report. Errors of any other kind count as faults of the worker, which are tried again; throw TaskError
+ * to decide otherwise. */
+export function failure(error: unknown): TaskError {
+  if (error instanceof TaskError) return error;
+  if (error instanceof Cancelled) return new TaskError(error.message, { category: "cancelled" });
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : `thrown: ${String(error)}`;
+  return new TaskError(message, { category: category(error) });
+}
+
+const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "EPIPE", "EHOSTUNREACH", "ENETUNREACH"]);
+
+function category(error: unknown): Category {
+  const { status, name, code, cause } = (error ?? {}) as { status?: unknown; name?: string; code?: string; cause?: { code?: string } };
+  // Those of the package openai, which need not be there, carry the status of the answer.
+  if (status === 429) return "rate_limited";
+  if (typeof status === "number" && status >= 500) return "unavailable";
+  const kind = error instanceof Error ? error.constructor.name : "";
+  if (name === "TimeoutError" || code === "ETIMEDOUT" || kind === "APIConnectionTimeoutError") return "timeout";
+  const network = NETWORK.has(code ?? "") || NETWORK.has(cause?.code ?? "");
+  return network || error instanceof Broken || kind === "APIConnectionError" ? "unavailable" : "internal";
+}
