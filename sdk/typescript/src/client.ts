@@ -168,7 +168,7 @@ export class Tasks {
 
   /** Puts a failed task back. */
   retry(id: string): Promise<Task> {
-    return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/retry`, read: task, body: {} });
+    return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/retry`, read: task });
   }
 }
 
@@ -222,12 +222,12 @@ export class Runs {
 
   /** Begins nothing further of a run. */
   pause(id: string): Promise<Run> {
-    return this.#post(id, "pause", {});
+    return this.#post(id, "pause");
   }
 
   /** Goes on with a paused run. */
   resume(id: string): Promise<Run> {
-    return this.#post(id, "resume", {});
+    return this.#post(id, "resume");
   }
 
   /** Sends a signal. One that comes before its step waits is kept. */
@@ -240,8 +240,9 @@ export class Runs {
     return this.#post(id, "rerun", given({ from: step }));
   }
 
-  #post(id: string, what: string, body: Raw): Promise<Run> {
-    return this.asker.ask({ method: "POST", path: `/api/v1/runs/${part(id)}/${what}`, read: run, body });
+  #post(id: string, what: string, body?: Raw): Promise<Run> {
+    const path = `/api/v1/runs/${part(id)}/${what}`;
+    return this.asker.ask({ method: "POST", path, read: run, ...(body ? { body } : {}) });
   }
 
   /**
@@ -329,7 +330,7 @@ export class Queues {
   }
 
   #gate(name: string, word: string): Promise<void> {
-    return this.asker.ask({ method: "POST", path: `/api/v1/queues/${part(name)}/${word}`, read: () => undefined, body: {} });
+    return this.asker.ask({ method: "POST", path: `/api/v1/queues/${part(name)}/${word}`, read: () => undefined });
   }
 }
 

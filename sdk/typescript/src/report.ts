@@ -11,6 +11,8 @@ import { Again, type Call, encode, pause, send } from "./wire.js";
 const MOST = 500;
 /** Characters of a request of several reports; the server takes 32 MiB. */
 const LENGTH = 8 * 1024 * 1024;
+/** Bytes of a report. The server would break off a larger one in the middle. */
+const LARGEST = 32 * 1024 * 1024 - 1024;
 /** An answer is held that long for a server that is away: longer than a restart, and than a lease. */
 const HOLD_MS = 60_000;
 
@@ -30,7 +32,11 @@ export interface Reporting {
 }
 
 function report(of: Reporting, outcome: Report["outcome"], body: Record<string, Json>): Report {
-  return { token: of.token, name: of.name, outcome, body: encode({ lease_token: of.token, outcome, ...body }) };
+  const encoded = encode({ lease_token: of.token, outcome, ...body });
+  // A character is at most three bytes, so that most are not counted.
+  const bytes = encoded.length * 3 > LARGEST ? new TextEncoder().encode(encoded).length : 0;
+  if (bytes > LARGEST) throw new RangeError(`it has ${bytes} bytes, and ${LARGEST} are possible`);
+  return { token: of.token, name: of.name, outcome, body: encoded };
 }
 
 /** A success; a failure when the answer is not JSON. */
@@ -116,11 +122,16 @@ export class Reporter {
       const why = error instanceof Error ? error.message : String(error);
       this.log(`${reports.length} reports were given up, other attempts will follow: ${why}`);
     }
+    const again: Report[] = [];
     reports.forEach((report, at) => {
       const result = results[at];
-      if (result && !result.accepted) this.log(`the report of ${report.name} was refused: ${result.detail ?? result.code}`);
-      this.done(report.token);
+      if (!result || result.accepted) return this.done(report.token);
+      const why = result.detail ?? result.code;
+      this.log(`the report of ${report.name} was refused: ${why}`);
+      if (report.outcome !== "succeed" || result.code === "lease_lost") return this.done(report.token);
+      again.push(invalid(report, `the server refused the answer: ${why}`));
     });
+    if (again.length > 0) await this.#deliver(again);
   }
 
   /** One that the server cannot take must not take others with it, and is told of as a failure. */

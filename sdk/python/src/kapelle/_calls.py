@@ -24,8 +24,10 @@ def _field(name: str) -> Callable[[Any], Sequence[Raw]]:
 
 
 def _query(**given: Any) -> dict[str, str]:
-    words = {True: "true", False: "false"}
-    return {key: words.get(value, str(value)) for key, value in given.items() if value is not None}
+    def text(value: Any) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return {key: text(value) for key, value in given.items() if value is not None}
 
 
 def _part(text: str) -> str:
@@ -68,7 +70,7 @@ def cancel_task(id: str, reason: str | None) -> Call[Task]:
 
 
 def retry_task(id: str) -> Call[Task]:
-    return Call("POST", f"/api/v1/tasks/{_part(id)}/retry", Task.read, {})
+    return Call("POST", f"/api/v1/tasks/{_part(id)}/retry", Task.read)
 
 
 def start(
@@ -112,11 +114,11 @@ def cancel_run(id: str, reason: str | None) -> Call[Run]:
 
 
 def pause_run(id: str) -> Call[Run]:
-    return Call("POST", f"/api/v1/runs/{_part(id)}/pause", Run.read, {})
+    return Call("POST", f"/api/v1/runs/{_part(id)}/pause", Run.read)
 
 
 def resume_run(id: str) -> Call[Run]:
-    return Call("POST", f"/api/v1/runs/{_part(id)}/resume", Run.read, {})
+    return Call("POST", f"/api/v1/runs/{_part(id)}/resume", Run.read)
 
 
 def signal_run(id: str, name: str, payload: Json) -> Call[Run]:
@@ -149,7 +151,7 @@ def queues() -> Call[Sequence[Raw]]:
 
 
 def gate_queue(name: str, word: str) -> Call[Raw]:
-    return Call("POST", f"/api/v1/queues/{_part(name)}/{word}", _raw, {})
+    return Call("POST", f"/api/v1/queues/{_part(name)}/{word}", _raw)
 
 
 def run_events(id: str) -> Call[None]:

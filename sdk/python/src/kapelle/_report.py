@@ -19,6 +19,8 @@ _MOST = 500
 """Reports of one request."""
 _BYTES = 8 * 1024 * 1024
 """Bytes of a request of several reports; the server takes 32 MiB."""
+_LARGEST = 32 * 1024 * 1024 - 1024
+"""Bytes of a report. The server would break off a larger one in the middle."""
 _HOLD = 60.0
 """Seconds for which an answer is held for a server that is away: longer than a restart, and than a lease."""
 
@@ -67,7 +69,10 @@ def release(attempt: Attempt) -> Report:
 
 
 def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
-    return Report(attempt, outcome, wire.encode({"lease_token": attempt.token, "outcome": outcome, **body}))
+    encoded = wire.encode({"lease_token": attempt.token, "outcome": outcome, **body})
+    if len(encoded) > _LARGEST:
+        raise ValueError(f"it has {len(encoded)} bytes, and {_LARGEST} are possible")
+    return Report(attempt, outcome, encoded)
 
 
 class Reporter:
@@ -123,12 +128,19 @@ class Reporter:
         except KapelleError as error:
             log.error("%d reports were given up, other attempts will follow: %s", len(reports), error)
             results = []
+        again = []
         for result, report in zip(results, reports):
-            if not result["accepted"]:
-                why = result.get("detail") or result.get("code")
-                log.warning("the report of %s was refused: %s", report.attempt.name, why)
+            if result["accepted"]:
+                continue
+            why = result.get("detail") or result.get("code")
+            log.warning("the report of %s was refused: %s", report.attempt.name, why)
+            if report.outcome == "succeed" and result.get("code") != "lease_lost":
+                again.append(invalid(report.attempt, f"the server refused the answer: {why}"))
         for report in reports:
-            self._done(report.attempt)
+            if all(other.attempt is not report.attempt for other in again):
+                self._done(report.attempt)
+        if again:
+            await self._deliver(again)
 
     async def _refused(self, reports: list[Report], problem: Problem) -> None:
         """One that the server cannot take must not take others with it, and is told of as a failure."""
