@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conformance.drivers import Drivers, commands
+from conformance.drivers import Drivers, Pool, commands
 from conformance.scenario import Scenario, Unmet, perform, scenarios
 from conformance.server import Server
 
-AT_ONCE = 12
+AT_ONCE = 20
 """Scenarios at once: they mostly wait."""
 
 
@@ -35,19 +35,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def one(scenario: Scenario, sdk: str, command: list[str], server: str, shared: Server, number: int) -> str | None:
+def one(scenario: Scenario, sdk: str, pool: Pool, server: str, shared: Server, number: int) -> str | None:
     """Runs a scenario with an SDK; gives what is wrong."""
-    drivers = Drivers(command)
+    drivers = Drivers(pool)
     own = Server(server) if scenario.own_server else None
+    passed = False
     try:
         perform(scenario, drivers, own or shared, f"{sdk[0]}{number}")
+        passed = True
         return None
     except Unmet as unmet:
         return f"{unmet}\n{drivers.story()}"
     except Exception:
         return f"{traceback.format_exc()}\n{drivers.story()}"
     finally:
-        drivers.end()
+        drivers.end(passed)
         if own:
             own.end()
 
@@ -61,7 +63,7 @@ def main() -> int:
         return 2
     # The slow ones first, so that nobody waits for them alone at the end.
     pairs = [(scenario, sdk) for scenario in sorted(found, key=lambda s: not s.slow) for sdk in given.sdk.split(",")]
-    command = commands(given.python, given.node)
+    pools = {sdk: Pool(command) for sdk, command in commands(given.python, given.node).items()}
     shared = Server(given.server)
     started = time.monotonic()
     failures = 0
@@ -69,7 +71,7 @@ def main() -> int:
     def work(pair: tuple[int, tuple[Scenario, str]]) -> tuple[Scenario, str, str | None, float]:
         number, (scenario, sdk) = pair
         began = time.monotonic()
-        fault = one(scenario, sdk, command[sdk], given.server, shared, number)
+        fault = one(scenario, sdk, pools[sdk], given.server, shared, number)
         return scenario, sdk, fault, time.monotonic() - began
 
     try:
@@ -81,6 +83,8 @@ def main() -> int:
                     print("    " + fault.replace("\n", "\n    "), flush=True)
     finally:
         shared.end()
+        for pool in pools.values():
+            pool.end()
     count, sdks = len(found), len(given.sdk.split(","))
     took = time.monotonic() - started
     print(f"{count} scenarios, {sdks} drivers, {len(pairs) - failures} passed, {failures} failed in {took:.0f} s")

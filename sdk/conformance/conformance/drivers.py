@@ -48,6 +48,7 @@ class Driver:
         self.errors: collections.deque[str] = collections.deque(maxlen=30)
         self._next = 0
         self._gone = False
+        self.connected = False
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._read_errors, daemon=True).start()
 
@@ -105,16 +106,49 @@ class Driver:
                     pass
 
 
-class Drivers:
-    """The driver processes of one scenario, by the names that it gives them."""
+class Pool:
+    """Drivers that are used by one scenario after the other: starting one costs more than most scenarios."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
+        self._lock = threading.Lock()
+        self._idle: list[Driver] = []
+
+    def new(self, name: str) -> Driver:
+        return Driver(name, self._command)
+
+    def take(self) -> Driver:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self.new("main")
+
+    def give_back(self, driver: Driver) -> None:
+        """It is used again if it can be brought back to its beginning."""
+        answer = driver.answer(driver.begin({"do": "reset"}), 15)
+        if not answer or "ok" not in answer:
+            driver.end()
+            return
+        driver.events.clear()
+        driver.connected = False
+        with self._lock:
+            self._idle.append(driver)
+
+    def end(self) -> None:
+        for driver in self._idle:
+            driver.end()
+
+
+class Drivers:
+    """The driver processes of one scenario, by the names that it gives them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self.by_name: dict[str, Driver] = {}
 
     def get(self, name: str) -> Driver:
         if name not in self.by_name:
-            self.by_name[name] = Driver(name, self._command)
+            self.by_name[name] = self._pool.take() if name == "main" else self._pool.new(name)
         return self.by_name[name]
 
     def signal(self, name: str, word: str) -> None:
@@ -151,6 +185,9 @@ class Drivers:
             lines += [f"{name}! {line}" for line in driver.errors]
         return "\n".join(lines)
 
-    def end(self) -> None:
-        for driver in self.by_name.values():
-            driver.end()
+    def end(self, passed: bool) -> None:
+        for name, driver in self.by_name.items():
+            if name == "main" and passed:
+                self._pool.give_back(driver)
+            else:
+                driver.end()

@@ -82,9 +82,9 @@ class _Stage:
         if given["do"] not in ("connect", "open") and not given["do"].startswith("host."):
             # A client is made where it is first needed.
             driver = self.drivers.get(place)
-            if not getattr(driver, "connected", False) and "client" not in given:
+            if not driver.connected and "client" not in given:
                 ask(self, place, {"do": "connect", "url": self.server.url, "token": self.server.token})
-                driver.connected = True  # type: ignore[attr-defined]
+                driver.connected = True
         return place, given
 
 

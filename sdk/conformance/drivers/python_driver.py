@@ -289,6 +289,20 @@ def start_host(given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def reset() -> dict[str, Any]:
+    """As if freshly started: what a scenario leaves behind is nothing to the next."""
+    for host, ended, _ in hosts.values():
+        if not ended.is_set():
+            host.stop()
+            host.stop()
+    for _, ended, _ in hosts.values():
+        if not ended.wait(10):
+            raise TimeoutError("a host does not end")
+    for known in (hosts, gates, clients):
+        known.clear()
+    return {}
+
+
 def do(given: dict[str, Any]) -> Any:
     what = given["do"]
     if what == "connect":
@@ -311,6 +325,8 @@ def do(given: dict[str, Any]) -> Any:
     if what == "open":
         gate(given["gate"]).set()
         return {}
+    if what == "reset":
+        return reset()
     return ask(given)
 
 

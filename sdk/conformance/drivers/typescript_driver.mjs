@@ -217,6 +217,15 @@ async function perform(given) {
       if (outcome) throw outcome;
       return {};
     }
+    case "reset":
+      // As if freshly started: what a scenario leaves behind is nothing to the next.
+      for (const { host } of hosts.values()) {
+        host.stop();
+        host.stop();
+      }
+      await Promise.all([...hosts.values()].map(({ outcome }) => outcome));
+      for (const known of [hosts, gates, clients]) known.clear();
+      return {};
     case "open":
       gate(given.gate).open();
       return {};

@@ -38,7 +38,8 @@ export class Heart {
     given: Omit<Given, "kapelleHeart">,
     on: { unwanted: (token: string) => void; joined: (id: string) => void; log: (message: string) => void },
   ) {
-    this.#thread = new Worker(new URL(import.meta.url), { workerData: { kapelleHeart: true, ...given } });
+    const { url, token } = given.place;
+    this.#thread = new Worker(new URL(import.meta.url), { workerData: { kapelleHeart: true, ...given, place: { url, token } } });
     this.#thread.on("message", (message: FromThread) => {
       if ("unwanted" in message) on.unwanted(message.unwanted);
       else if ("joined" in message) on.joined(message.joined);

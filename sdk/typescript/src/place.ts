@@ -9,8 +9,24 @@ export const DEFAULT_URL = "http://127.0.0.1:7863";
 
 /** A server and the token for it. */
 export interface Place {
-  url: string;
-  token: string;
+  readonly url: string;
+  readonly token: string;
+}
+
+/** One whose token is not in what is logged. */
+class Secret implements Place {
+  readonly #token: string;
+
+  constructor(
+    readonly url: string,
+    token: string,
+  ) {
+    this.#token = token;
+  }
+
+  get token(): string {
+    return this.#token;
+  }
 }
 
 /**
@@ -40,7 +56,7 @@ export function find(url?: string, token?: string): Place {
   if (!/^[!-~]+$/.test(found)) {
     throw new RangeError("token: it has characters that no token has (a line break, a space?)");
   }
-  return { url: address.replace(/\/+$/, ""), token: found };
+  return new Secret(address.replace(/\/+$/, ""), found);
 }
 
 function ofFolder(file: string): string | undefined {
