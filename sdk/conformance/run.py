@@ -32,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only scenarios whose names contain one of these")
     parser.add_argument("--python", default=sys.executable, help="a Python that has httpx")
     parser.add_argument("--node", default="node")
+    parser.add_argument("--quiet", action="store_true", help="tell only of failures")
     return parser.parse_args()
 
 
@@ -77,6 +78,8 @@ def main() -> int:
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for scenario, sdk, fault, took in pool.map(work, enumerate(pairs)):
+                if not fault and given.quiet:
+                    continue
                 print(f"{'FAILED' if fault else 'ok':6} {sdk:13} {scenario.name:28} {took:5.1f} s", flush=True)
                 if fault:
                     failures += 1

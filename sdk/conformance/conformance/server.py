@@ -17,7 +17,7 @@ class Server:
     """A server that can be killed and started again at the same address."""
 
     def __init__(self, binary: str) -> None:
-        self._binary = str(Path(binary).resolve())
+        self.binary = str(Path(binary).resolve())
         self.folder = Path(tempfile.mkdtemp(prefix="kapelle-sdk-"))
         self._process: subprocess.Popen[str] | None = None
         self.address = "127.0.0.1:0"
@@ -31,7 +31,7 @@ class Server:
     def start(self) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         self._process = subprocess.Popen(
-            [self._binary, "serve", "--listen", self.address],
+            [self.binary, "serve", "--listen", self.address],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
