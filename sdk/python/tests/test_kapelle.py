@@ -150,6 +150,7 @@ class Functions(unittest.TestCase):
             (httpx.ConnectError("x"), "unavailable"),
             (ConnectionResetError(), "unavailable"),
             (RateLimitError(), "rate_limited"),
+            (NoGateway("x"), "model_required"),
             (KeyError("k"), "internal"),
         ]
         for error, category in known:

@@ -1,6 +1,6 @@
 /** What an error of a worker's function says about the attempt. */
 
-import { Cancelled, type Category, TaskError } from "./errors.js";
+import { Cancelled, type Category, NoGateway, TaskError } from "./errors.js";
 import { Broken } from "./wire.js";
 
 /** The failure to report. Errors of any other kind count as faults of the worker, which are tried again; throw TaskError
@@ -16,6 +16,7 @@ const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN",
 
 function category(error: unknown): Category {
   const { status, name, code, cause } = (error ?? {}) as { status?: unknown; name?: string; code?: string; cause?: { code?: string } };
+  if (error instanceof NoGateway) return "model_required";
   // Those of the package openai, which need not be there, carry the status of the answer.
   if (status === 429) return "rate_limited";
   if (typeof status === "number" && status >= 500) return "unavailable";

@@ -16,7 +16,12 @@ export { Approvals, Client, Queues, Runs, Tasks, Workers } from "./client.js";
 export type { ClientOptions, RunFilter, StartOptions, TaskFilter } from "./client.js";
 export { Context } from "./context.js";
 export type { CancelReason, LlmOptions } from "./context.js";
-export * from "./errors.js";
+export {
+  CATEGORIES, Cancelled, Conflict, Forbidden, IdempotencyKeyReused, InvalidInput, InvalidRequest, KapelleError, LeaseLost,
+  NoGateway, NoToken, NotFound, Problem, RunFailed, TaskCancelled, TaskError, TaskFailed, TooLarge, TooMany, Unauthorized,
+  Unavailable, UnknownWorker, Unreachable, WaitTimeout,
+} from "./errors.js";
+export type { Category, ProblemBody, TaskErrorOptions } from "./errors.js";
 export { Host } from "./host.js";
 export type { HostOptions, WorkerFunction, WorkerOptions } from "./host.js";
 export { Run, Task } from "./model.js";

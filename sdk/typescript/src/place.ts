@@ -49,8 +49,8 @@ export function find(url?: string, token?: string): Place {
   const found = token || process.env["KAPELLE_TOKEN"] || (local ? ofFolder("token") : undefined);
   if (!found) {
     const where = local
-      ? "or work in the folder of the project, whose .kapelle/token is used"
-      : "`kapelle keys create` on the server makes a key";
+      ? "or work in the folder of the project: its server makes .kapelle/token when it is first started (`kapelle serve`)"
+      : "`kapelle keys create` on its machine makes a key";
     throw new NoToken(`there is no token for ${address}: pass { token }, set KAPELLE_TOKEN, ${where}`);
   }
   if (!/^[!-~]+$/.test(found)) {

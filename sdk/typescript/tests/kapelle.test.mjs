@@ -91,6 +91,7 @@ test("errors have their categories", () => {
     [Object.assign(new Error("x"), { status: 429 }), "rate_limited"],
     [Object.assign(new TypeError("fetch failed"), { cause: { code: "ECONNREFUSED" } }), "unavailable"],
     [new DOMException("x", "TimeoutError"), "timeout"],
+    [new NoGateway("x"), "model_required"],
     [new Error("x"), "internal"],
     ["text", "internal"],
   ];

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-from .errors import Cancelled, TaskError
+from .errors import Cancelled, NoGateway, TaskError
 
 
 def failure(error: BaseException) -> TaskError:
@@ -21,6 +21,8 @@ def failure(error: BaseException) -> TaskError:
 
 
 def _category(error: BaseException) -> str:
+    if isinstance(error, NoGateway):
+        return "model_required"
     # Those of the openai package, which need not be there, carry the status of the answer.
     status = getattr(error, "status_code", None)
     if isinstance(error, httpx.HTTPStatusError):

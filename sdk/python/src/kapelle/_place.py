@@ -39,8 +39,10 @@ def find(url: str | None, token: str | None) -> Place:
     local = _is_local(parts.hostname)
     token = token or os.environ.get("KAPELLE_TOKEN") or (_of_folder("token") if local else None)
     if not token:
-        where = "or work in the folder of the project, whose .kapelle/token is used" if local else (
-            "`kapelle keys create` on the server makes a key"
+        where = (
+            "or work in the folder of the project: its server makes .kapelle/token when it is first started (`kapelle serve`)"
+            if local
+            else "`kapelle keys create` on its machine makes a key"
         )
         raise NoToken(f"there is no token for {url}: pass token=..., set KAPELLE_TOKEN, {where}")
     if not token.isascii() or not token.isprintable() or " " in token:

@@ -170,5 +170,8 @@ class Reporter:
             except (httpx.TransportError, Problem) as error:
                 pause = again.after(call, error)
                 if pause is None or time.monotonic() + pause > self._until:
-                    raise error if isinstance(error, KapelleError) else wire.unreachable(self._url, error) from error
+                    if isinstance(error, Problem):
+                        raise
+                    # The trace of the libraries below would bury the message.
+                    raise wire.unreachable(self._url, error) from None
             await asyncio.sleep(pause)

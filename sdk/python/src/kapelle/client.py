@@ -15,7 +15,7 @@ from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
 from ._wire import CONNECT, LONGEST_POLL, PATIENCE, Again, Call, options, read, refused, unreachable
-from .errors import KapelleError, Problem, WaitTimeout
+from .errors import Problem, WaitTimeout
 from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
 
 T = TypeVar("T")
@@ -42,7 +42,10 @@ class _Asker:
             except (httpx.TransportError, Problem) as error:
                 pause = again.after(call, error)
                 if pause is None:
-                    raise error if isinstance(error, KapelleError) else unreachable(self.url, error) from error
+                    if isinstance(error, Problem):
+                        raise
+                    # The trace of the libraries below would bury the message.
+                    raise unreachable(self.url, error) from None
             time.sleep(pause)
 
     def _send(self, call: Call[Any]) -> httpx.Response:
@@ -86,7 +89,10 @@ class _Asker:
         except (httpx.TransportError, Problem) as error:
             pause = again.after(call, error)
             if pause is None:
-                raise error if isinstance(error, KapelleError) else unreachable(self.url, error) from error
+                if isinstance(error, Problem):
+                    raise
+                # The trace of the libraries below would bury the message.
+                raise unreachable(self.url, error) from None
             time.sleep(pause)
         yield None
 
