@@ -143,6 +143,11 @@ class Functions(unittest.TestCase):
     def test_exceptions_have_their_categories(self) -> None:
         class RateLimitError(Exception):
             status_code = 429
+            response = httpx.Response(429, headers={"retry-after": "7"})
+
+        class BudgetError(Exception):
+            status_code = 402
+            code = "budget"
 
         known = [
             (TaskError("x", category="budget"), "budget"),
@@ -150,11 +155,13 @@ class Functions(unittest.TestCase):
             (httpx.ConnectError("x"), "unavailable"),
             (ConnectionResetError(), "unavailable"),
             (RateLimitError(), "rate_limited"),
+            (BudgetError(), "budget"),
             (NoGateway("x"), "model_required"),
             (KeyError("k"), "internal"),
         ]
         for error, category in known:
             self.assertEqual(failure(error).category, category)
+        self.assertEqual(failure(RateLimitError()).retry_after, 7.0)
         self.assertEqual(failure(KeyError("k")).message, "KeyError: 'k'")
         with self.assertRaisesRegex(ValueError, "no `funny`"):
             TaskError("x", category="funny")

@@ -89,6 +89,7 @@ test("errors have their categories", () => {
   const known = [
     [new TaskError("x", { category: "budget" }), "budget"],
     [Object.assign(new Error("x"), { status: 429 }), "rate_limited"],
+    [Object.assign(new Error("x"), { status: 402, code: "budget" }), "budget"],
     [Object.assign(new TypeError("fetch failed"), { cause: { code: "ECONNREFUSED" } }), "unavailable"],
     [new DOMException("x", "TimeoutError"), "timeout"],
     [new NoGateway("x"), "model_required"],
@@ -96,6 +97,7 @@ test("errors have their categories", () => {
     ["text", "internal"],
   ];
   for (const [error, category] of known) assert.equal(failure(error).category, category);
+  assert.equal(failure(Object.assign(new Error("x"), { headers: new Headers({ "retry-after": "7" }) })).retryAfterMs, 7_000);
   assert.throws(() => new TaskError("x", { category: "funny" }), /no `funny`/);
 });
 

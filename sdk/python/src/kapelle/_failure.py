@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-from .errors import Cancelled, NoGateway, TaskError
+from .errors import CATEGORIES, Cancelled, NoGateway, TaskError
 
 
 def failure(error: BaseException) -> TaskError:
@@ -17,13 +17,17 @@ def failure(error: BaseException) -> TaskError:
     if isinstance(error, (Cancelled, asyncio.CancelledError)):
         return TaskError(str(error) or "the function cancelled itself", category="cancelled")
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return TaskError(message, category=_category(error))
+    return TaskError(message, category=_category(error), retry_after=_retry_after(error))
 
 
 def _category(error: BaseException) -> str:
     if isinstance(error, NoGateway):
         return "model_required"
-    # Those of the openai package, which need not be there, carry the status of the answer.
+    # Those of the openai package, which need not be there, carry what the gateway answered: its code is a category where
+    # it has one.
+    code = getattr(error, "code", None)
+    if isinstance(code, str) and code in CATEGORIES:
+        return code
     status = getattr(error, "status_code", None)
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
@@ -39,3 +43,10 @@ def _category(error: BaseException) -> str:
     if "APITimeoutError" in names:
         return "timeout"
     return "unavailable" if "APIConnectionError" in names else "internal"
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """The wait that an answer asked for, in seconds."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    text = headers.get("retry-after") if hasattr(headers, "get") else None
+    return float(text) if isinstance(text, str) and text.isdigit() else None
