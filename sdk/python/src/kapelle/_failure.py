@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 
@@ -48,5 +49,5 @@ def _category(error: BaseException) -> str:
 def _retry_after(error: BaseException) -> float | None:
     """The wait that an answer asked for, in seconds."""
     headers = getattr(getattr(error, "response", None), "headers", None)
-    text = headers.get("retry-after") if hasattr(headers, "get") else None
+    text = headers.get("retry-after") if isinstance(headers, Mapping) else None
     return float(text) if isinstance(text, str) and text.isdigit() else None
