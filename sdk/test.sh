@@ -49,7 +49,7 @@ else
 	skip "the Python SDK" "it needs python3 (3.10 or newer, with venv) and the package httpx"
 fi
 if node_ready; then
-	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node --test --test-reporter=dot tests/)
+	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p tests/tsconfig.json && node --test --test-reporter=dot tests/kapelle.test.mjs)
 	drivers=${drivers:+$drivers,}typescript
 else
 	skip "the TypeScript SDK" "it needs node (20 or newer) and npm"

@@ -251,7 +251,7 @@ class Serving {
       );
       try {
         // In a turn of its own, so that a function that keeps the loop busy does not keep others from beginning.
-        await pause(0);
+        await new Promise<void>((resolve) => setImmediate(resolve));
         report = succeed(attempt, await f(ctx, claimed.input));
       } catch (error) {
         const told = error instanceof TaskError || error instanceof Cancelled || stop.signal.aborted;

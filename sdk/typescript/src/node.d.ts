@@ -9,6 +9,8 @@ declare const process: {
   off(event: string, listener: () => void): void;
 };
 
+declare function setImmediate(f: () => void): unknown;
+
 declare module "node:fs" {
   export function readFileSync(path: string, encoding: "utf8"): string;
 }
