@@ -51,6 +51,8 @@ def shown(value: Any) -> Any:
         else:
             fields["error"] = None
         return fields
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, Event):
         return {"kind": value.kind, "seq": value.seq, "data": value.data}
     if isinstance(value, Page):
@@ -130,6 +132,11 @@ def call(client: Any, given: dict[str, Any]) -> Any:
         return runs.signal(of["of"], of["name"], of.get("payload"))
     if what == "runs.rerun":
         return runs.rerun(of["of"], of.get("step"))
+    if what in ("dead.list", "dead.discard"):
+        given_id = {"dead.discard": [of.get("of"), of.get("reason")]}.get(what, [])
+        return getattr(client.dead, what.removeprefix("dead."))(*given_id, **of.get("filter", {}))
+    if what == "files.give":
+        return client.files.give(of["text"].encode(), of["name"], of.get("media_type", "text/plain"))
     if what == "approvals.approve":
         return client.approvals.approve(of["of"], of.get("comment"))
     noun, _, verb = what.partition(".")
@@ -267,7 +274,7 @@ def start_host(given: dict[str, Any]) -> dict[str, Any]:
         drain_timeout=given.get("drain_timeout_ms", 30_000) / 1000,
     )
     for name, of in given["workers"].items():
-        options = {key: of[key] for key in ("queue", "input", "output", "description") if key in of}
+        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires") if key in of}
         make = async_worker if ASYNC else sync_worker
         register = host.worker(name, **options, timeout=seconds(of.get("timeout_ms")), retry=retry(of.get("retry")))
         register(make(name, of["acts"]))

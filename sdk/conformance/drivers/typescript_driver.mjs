@@ -26,6 +26,7 @@ function shown(value) {
     const { progress = null, provider = null } = value.raw;
     return { ...common, attempt, worker, queue, output, run, degraded, progress, provider };
   }
+  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
   if (value?.tasks) return { tasks: value.tasks.map(shown), more: value.nextCursor !== undefined };
   if (value?.runs) return { runs: value.runs.map(shown), more: value.nextCursor !== undefined };
   return value ?? null;
@@ -101,6 +102,12 @@ function call(client, of) {
       return runs.signal(of.of, of.name, of.payload);
     case "runs.rerun":
       return runs.rerun(of.of, of.step);
+    case "dead.list":
+      return client.dead.list(of.filter);
+    case "dead.discard":
+      return client.dead.discard(of.of, of.reason);
+    case "files.give":
+      return client.files.give(new TextEncoder().encode(of.text), of.name, of.media_type ?? "text/plain");
     case "approvals.approve":
       return client.approvals.approve(of.of, of.comment);
     default: {

@@ -116,6 +116,7 @@ class Asker {
 }
 
 const task = (raw: Json): Task => new Task(raw);
+const page = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
 const run = (raw: Json): Run => new Run(raw);
 const taskCall = (id: string, waitMs = 0): Call<Task> => ({
   method: "GET", path: `/api/v1/tasks/${part(id)}`, read: task, waitMs, query: { wait_ms: waitMs || undefined },
@@ -157,8 +158,7 @@ export class Tasks {
 
   /** Tasks, newest first. */
   list(filter: TaskFilter = {}): Promise<Page> {
-    const read = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
-    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read, query: { ...filter } });
+    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read: page, query: { ...filter } });
   }
 
   /** Ends a task. Throws Conflict when it has ended already. */
@@ -310,6 +310,44 @@ export class Workers {
   }
 }
 
+/** Dead letters: tasks of their own that failed and that nobody has dealt with. */
+export class Dead {
+  constructor(private readonly asker: Asker) {}
+
+  /** Newest first. */
+  list(filter: { queue?: string; worker?: string; limit?: number; cursor?: string } = {}): Promise<Page> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/dead", read: page, query: { ...filter } });
+  }
+
+  /** Puts one back, its counts at zero. */
+  retry(id: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/dead/${part(id)}/retry`, read: task });
+  }
+
+  /** Marks one as dealt with. */
+  discard(id: string, reason?: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/dead/${part(id)}/discard`, read: task, body: given({ reason }) });
+  }
+}
+
+/** Files, which inputs refer to instead of holding them. */
+export class Files {
+  constructor(private readonly asker: Asker) {}
+
+  /** Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file. */
+  give(data: Uint8Array, name: string, mediaType = "application/octet-stream"): Promise<Raw> {
+    // The same bytes are the same file, so that giving them twice does no harm.
+    const more = { content: data, mediaType, query: { name }, repeatable: true };
+    return this.asker.ask({ method: "POST", path: "/api/v1/artifacts", read: (raw) => raw, ...more });
+  }
+
+  /** The bytes of a file that was given, by what `give` gave or by its `sha256:...`. */
+  get(file: Raw | string): Promise<Uint8Array> {
+    const id = typeof file === "string" ? file : file["$file"];
+    return this.asker.ask({ method: "GET", path: `/api/v1/artifacts/${part(id)}`, read: (bytes) => bytes, binary: true });
+  }
+}
+
 /** Queues. */
 export class Queues {
   constructor(private readonly asker: Asker) {}
@@ -351,6 +389,8 @@ export class Client {
   readonly approvals: Approvals;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly dead: Dead;
+  readonly files: Files;
   readonly #asker: Asker;
 
   constructor(options: ClientOptions = {}) {
@@ -360,6 +400,8 @@ export class Client {
     this.approvals = new Approvals(this.#asker);
     this.workers = new Workers(this.#asker);
     this.queues = new Queues(this.#asker);
+    this.dead = new Dead(this.#asker);
+    this.files = new Files(this.#asker);
   }
 
   /** The address of the server. */

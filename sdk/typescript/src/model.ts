@@ -24,14 +24,14 @@ function failure(raw: Raw | null | undefined): Failure | undefined {
   return failure;
 }
 
-const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "discarded", "skipped"]);
 const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
 /** A task and where it stands. */
 export class Task {
   readonly id: string;
-  /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled` or
-   * `skipped`. */
+  /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
+   * `discarded` or `skipped`. */
   readonly state: string;
   readonly attempt: number;
   readonly worker: string;
@@ -173,6 +173,8 @@ export interface SubmitOptions {
   group?: string;
   retry?: Retry;
   maxCostNanousd?: number;
+  /** The labels that a host must have: `gpu`, or `gpu=a100`. */
+  requires?: readonly string[];
 }
 
 /** A task to be submitted. */
@@ -207,6 +209,7 @@ export function taskWire(task: NewTask): Raw {
     key: task.group,
     retry: task.retry && retryWire(task.retry),
     max_cost_nanousd: task.maxCostNanousd,
+    requires: task.requires,
   });
 }
 

@@ -162,7 +162,7 @@ class Reporter:
         # A report sent twice is accepted once.
         again = wire.Again(_HOLD, time.monotonic)
         while True:
-            call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], key="report")
+            call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], harmless=True)
             try:
                 url = self._url + call.path
                 response = await self._http.post(url, content=content, headers=headers, timeout=call.timeout())

@@ -119,6 +119,7 @@ class AsyncTasks:
         group: str | None = None,
         retry: Retry | None = None,
         max_cost_nanousd: int | None = None,
+        requires: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Task:
         """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
@@ -126,7 +127,7 @@ class AsyncTasks:
         Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
         """
         task = NewTask(
-            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
         )
         return await self._asker.ask(calls.submit(task, idempotency_key))
 
@@ -264,6 +265,40 @@ class AsyncWorkers:
         return await self._asker.ask(calls.workers_status())
 
 
+class AsyncDead:
+    """Dead letters: tasks of their own that failed and that nobody has dealt with."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    async def list(self, **filters: Any) -> Page:
+        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        return await self._asker.ask(calls.dead(filters))
+
+    async def retry(self, id: str) -> Task:
+        """Puts one back, its counts at zero."""
+        return await self._asker.ask(calls.retry_dead(id))
+
+    async def discard(self, id: str, reason: str | None = None) -> Task:
+        """Marks one as dealt with."""
+        return await self._asker.ask(calls.discard_dead(id, reason))
+
+
+class AsyncFiles:
+    """Files, which inputs refer to instead of holding them."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    async def give(self, data: bytes, name: str, media_type: str = "application/octet-stream") -> Mapping[str, Any]:
+        """Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file."""
+        return await self._asker.ask(calls.give_file(data, name, media_type))
+
+    async def get(self, file: Mapping[str, Any] | str) -> bytes:
+        """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
+        return await self._asker.ask(calls.file(file if isinstance(file, str) else file["$file"]))
+
+
 class AsyncQueues:
     """Queues."""
 
@@ -298,6 +333,8 @@ class AsyncClient:
         self.approvals = AsyncApprovals(self._asker)
         self.workers = AsyncWorkers(self._asker)
         self.queues = AsyncQueues(self._asker)
+        self.dead = AsyncDead(self._asker)
+        self.files = AsyncFiles(self._asker)
 
     @property
     def url(self) -> str:

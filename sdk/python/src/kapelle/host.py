@@ -76,11 +76,13 @@ class Host:
         output: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        requires: Sequence[str] = (),
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
         `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
-        (seconds) and `retry` hold for tasks that do not say otherwise.
+        (seconds) and `retry` hold for tasks that do not say otherwise; only hosts that have all labels of `requires` get
+        its tasks.
         """
 
         def register(function: F) -> F:
@@ -99,6 +101,7 @@ class Host:
                 "output": output,
                 "timeout_ms": ms(timeout),
                 "retry": retry.wire() if retry else None,
+                "requires": list(requires) or None,
             }
             self._functions[name] = function
             self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})
