@@ -32,8 +32,12 @@ pub(super) struct Change<'a> {
 pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool {
     let ends = |status: &RunStatus| !matches!(status, RunStatus::Running | RunStatus::Succeeded { .. });
     let written = batch.runs.iter().find(|write| write.run.id == origin.run);
+    // A run may be started and fail in one turn.
+    if written.is_some_and(|write| ends(&write.run.status)) {
+        return true;
+    }
     let Some(shelf) = disk.runs.get(&origin.run) else { return false };
-    if written.is_some_and(|write| ends(&write.run.status)) || ends(&shelf.row.status) {
+    if ends(&shelf.row.status) {
         return true;
     }
     let mut scope = origin.scope;
