@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test check bench sim graphs power-loss crash fuzz clean
+.PHONY: help build run first-look test sdk check bench sim graphs power-loss crash fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ first-look: build ## a smaller workflow over a text: summary, sentiment, keyword
 
 test: ## everything that CI tests
 	@./dev/test.sh
+
+sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of the guides
+	@./sdk/test.sh
 
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check

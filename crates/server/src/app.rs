@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     origin::Names,
     problem::Problem,
+    progress::Progress,
     stats::Stats,
 };
 
@@ -40,6 +41,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
+    /// How far attempts on worker hosts are.
+    pub progress: Arc<Progress>,
     pub limits: Limits,
     pub names: Names,
     pub connections: Arc<Connections>,
@@ -86,6 +89,7 @@ impl App {
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),
+            progress: Arc::default(),
             limits,
             names,
             connections: Arc::default(),
