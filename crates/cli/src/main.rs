@@ -24,6 +24,7 @@ mod settings;
 mod shown;
 mod signals;
 mod start;
+mod tally;
 mod terminal;
 mod workflow;
 

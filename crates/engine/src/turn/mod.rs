@@ -40,5 +40,6 @@ pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
 pub use payload::NewPayload;
 pub use session::Logged;
+pub(crate) use steps::step_error;
 pub use turns::{CHILDREN_MAX, Turned, Turns};
 pub use wanted::{ClaimedTask, Wanted};
