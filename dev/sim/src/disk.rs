@@ -276,5 +276,5 @@ impl Disk {
 /// The lane of a task.
 #[must_use]
 pub fn lane_of(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
+    Lane::of(task)
 }
