@@ -4,6 +4,7 @@
 //! promised on the wire. Times are RFC 3339, durations end in `_ms`, money in `_nanousd`, ids look like `task_12`.
 
 mod access;
+mod artifact;
 mod client;
 mod host;
 mod problem;
@@ -14,6 +15,7 @@ mod worker;
 mod workflow;
 
 pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
+pub use artifact::{Artifact, ArtifactPage};
 pub use client::{Client, ClientError};
 pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
@@ -29,4 +31,4 @@ pub use task::{
     BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };
 pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
-pub use workflow::{Version, VersionPage, VersionSource};
+pub use workflow::{Publish, Rollback, Version, VersionDiff, VersionPage, VersionSource};

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod expr;
 pub mod failure;
 pub mod id;
+pub mod label;
 pub mod limit;
 pub mod middleware;
 pub mod money;
@@ -25,6 +26,7 @@ pub mod worker;
 
 pub use failure::{Category, TaskError};
 pub use id::{RunId, TaskId, TenantId};
+pub use label::{Labels, Requires};
 pub use money::Money;
 pub use name::Name;
 pub use payload::{Payload, PayloadId};

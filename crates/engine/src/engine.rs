@@ -23,7 +23,7 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
-    waiters::{Observer, Waiters},
+    waiters::{Observer, SessionObserver, Waiters},
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -236,6 +236,17 @@ impl Engine {
     /// must be quick. Only the first observer is kept.
     pub fn observe(&self, observer: Observer) {
         self.inner.waiters.observe(observer);
+    }
+
+    /// Has somebody told what the session log is to have from now on, once it is committed and on the thread of the
+    /// loop: it must be quick. Only the first observer is kept.
+    pub fn observe_session(&self, observer: SessionObserver) {
+        self.inner.waiters.observe_session(observer);
+    }
+
+    /// Asks the loop for something whose reply nobody waits for.
+    pub fn tell(&self, command: Command) {
+        self.inner.inbox.send(command);
     }
 
     /// The events of all runs from now on. A watcher that is too slow is told how many it missed.

@@ -22,7 +22,7 @@ mod runner;
 pub mod turn;
 mod waiters;
 
-pub use waiters::Observer;
+pub use waiters::{Observer, SessionObserver};
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts};
@@ -31,4 +31,6 @@ pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Registry};
-pub use turn::{ClaimedTask, Command, Key, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted};
+pub use turn::{
+    ClaimedTask, Command, Key, Logged, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted,
+};

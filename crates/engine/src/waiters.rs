@@ -5,15 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
-use crate::id_map::IdMap;
+use crate::{id_map::IdMap, turn::Logged};
 
 /// Told of the end of every task, on the thread of the loop: it must be quick.
 pub type Observer = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
+
+/// Told of what the session log is to have, on the thread of the loop: it must be quick.
+pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
 
 /// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
 #[derive(Default)]
 pub(crate) struct Waiters {
     observer: OnceLock<Observer>,
+    session: OnceLock<SessionObserver>,
     tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
     runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
@@ -48,6 +52,17 @@ impl Waiters {
     /// Sets who is told of every end; the first one stays.
     pub(crate) fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);
+    }
+
+    /// Sets who is told what the session log is to have; the first one stays.
+    pub(crate) fn observe_session(&self, observer: SessionObserver) {
+        let _ = self.session.set(observer);
+    }
+
+    pub(crate) fn logged(&self, logged: &Arc<Logged>) {
+        if let Some(observer) = self.session.get() {
+            observer(logged);
+        }
     }
 
     pub(crate) fn task_ended(&self, task: &Arc<Task>) {

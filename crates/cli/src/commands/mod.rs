@@ -19,6 +19,7 @@ pub mod serve;
 pub mod status;
 pub mod submit;
 pub mod tasks;
+pub mod top;
 pub mod version;
 pub mod workers;
 pub mod workflows;

@@ -22,6 +22,8 @@ pub enum Effect {
     Ended(Arc<Task>),
     /// A run has ended: tell those who wait for it.
     RunEnded(RunId),
+    /// Write the session log.
+    Session(Arc<super::session::Logged>),
     /// Tell those who watch.
     Notify(Event),
 }
