@@ -28,6 +28,8 @@ class Scenario:
 
     name: str
     own_server: bool
+    config: str
+    """The `kapelle.yaml` of its own server."""
     slow: bool
     steps: list[dict[str, Any]]
 
@@ -37,10 +39,12 @@ def scenarios() -> list[Scenario]:
     found = []
     for path in sorted(_FOLDER.glob("*.json")):
         raw = json.loads(path.read_text("utf-8"))
-        unknown = set(raw) - {"why", "own_server", "slow", "steps"}
+        unknown = set(raw) - {"why", "own_server", "config", "slow", "steps"}
         if unknown or not raw.get("why") or not raw.get("steps"):
             raise ValueError(f"{path.name}: `why` and `steps` are needed; unknown: {sorted(unknown)}")
-        found.append(Scenario(path.stem, raw.get("own_server", False), raw.get("slow", False), raw["steps"]))
+        config = raw.get("config", "")
+        own = raw.get("own_server", False) or bool(config)
+        found.append(Scenario(path.stem, own, config, raw.get("slow", False), raw["steps"]))
     return found
 
 

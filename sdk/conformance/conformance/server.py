@@ -16,9 +16,11 @@ from typing import Any
 class Server:
     """A server that can be killed and started again at the same address."""
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, config: str = "") -> None:
         self.binary = str(Path(binary).resolve())
         self.folder = Path(tempfile.mkdtemp(prefix="kapelle-sdk-"))
+        if config:
+            (self.folder / "kapelle.yaml").write_text(config, "utf-8")
         self._process: subprocess.Popen[str] | None = None
         self.address = "127.0.0.1:0"
         self.start()

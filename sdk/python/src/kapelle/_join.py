@@ -114,6 +114,10 @@ class Heart:
                 missed += 1
                 if missed == 2:
                     log.warning("heartbeats do not reach the server: %s", error)
+            except Exception:
+                # Whatever it is, the next heartbeat may keep the leases.
+                if not self._over.is_set():
+                    log.exception("a heartbeat failed")
 
     def _beat(self, attempts: Sequence[Attempt]) -> None:
         id = self._membership.id

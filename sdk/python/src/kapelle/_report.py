@@ -117,7 +117,13 @@ class Reporter:
                     held = following
                     break
                 gathered.append(following)
-            await self._deliver(gathered)
+            try:
+                await self._deliver(gathered)
+            except Exception:
+                # An answer of a kind that nobody thought of must not keep later reports from being sent.
+                log.exception("%d reports could not be delivered", len(gathered))
+                for report in gathered:
+                    self._done(report.attempt)
 
     async def _deliver(self, reports: list[Report]) -> None:
         try:
