@@ -50,6 +50,12 @@ class BothFacesAreTheSame(unittest.TestCase):
                     self.assertEqual(first.__doc__, second.__doc__, name)
 
 
+class Package(unittest.TestCase):
+    def test_the_version_is_the_same_everywhere(self) -> None:
+        project = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+        self.assertIn(f'\nversion = "{kapelle.__version__}"\n', project)
+
+
 class Streams(unittest.TestCase):
     def test_events_come_whole_however_the_bytes_are_cut(self) -> None:
         data = '{"text":"a\u2028b\x85 \u00e9"}'
