@@ -124,6 +124,11 @@ class Context(_Base):
         llm: OpenAI = self._llm
         return llm
 
+    async def _close(self) -> None:
+        """The attempt is over, and with it the token of the client."""
+        if self._llm is not None:
+            self._llm.close()
+
 
 class AsyncContext(_Base):
     """What a worker's async function knows of its attempt. The function is cancelled (asyncio.CancelledError) as soon as
@@ -138,6 +143,11 @@ class AsyncContext(_Base):
             self._llm = _openai().AsyncOpenAI(base_url=url, api_key=token, max_retries=0)
         llm: AsyncOpenAI = self._llm
         return llm
+
+    async def _close(self) -> None:
+        """The attempt is over, and with it the token of the client."""
+        if self._llm is not None:
+            await self._llm.close()
 
 
 def _openai() -> Any:

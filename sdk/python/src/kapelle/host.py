@@ -312,11 +312,7 @@ class _Serving:
             if function is None:
                 self._tell(attempt, release(attempt))
                 return
-            if _is_async(function):
-                result = await function(AsyncContext(attempt), attempt.raw["input"])
-            else:
-                result = await self._in_thread(function, Context(attempt), attempt.raw["input"])
-            report = succeed(attempt, result)
+            report = succeed(attempt, await self._call(function, attempt))
         except asyncio.CancelledError as error:
             report = fail(attempt, failure(error))
         except Exception as error:
@@ -326,6 +322,15 @@ class _Serving:
         # What was stopped has been told of, or is not wanted.
         if not attempt.stopped.is_set():
             self._tell(attempt, report)
+
+    async def _call(self, function: Callable[..., Any], attempt: Attempt) -> Any:
+        ctx = AsyncContext(attempt) if _is_async(function) else Context(attempt)
+        try:
+            if isinstance(ctx, AsyncContext):
+                return await function(ctx, attempt.raw["input"])
+            return await self._in_thread(function, ctx, attempt.raw["input"])
+        finally:
+            await ctx._close()
 
     def _in_thread(self, function: Callable[..., Any], ctx: Context, input: Json) -> Awaitable[Any]:
         """The function in a thread that does not keep the process from ending."""
