@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import inspect
 import json
 import logging
 import os
@@ -116,7 +115,7 @@ def call(client: Any, given: dict[str, Any]) -> Any:
     if what == "tasks.submit_batch":
         return tasks.submit_batch([new_task(task) for task in of["tasks"]], idempotency_key=of.get("idempotency_key"))
     if what in ("tasks.wait", "runs.wait"):
-        return getattr(tasks if what == "tasks.wait" else runs, "wait")(of["of"], seconds(of.get("timeout_ms")))
+        return (tasks if what == "tasks.wait" else runs).wait(of["of"], seconds(of.get("timeout_ms")))
     if what in ("tasks.list", "runs.list"):
         return (tasks if what == "tasks.list" else runs).list(**of.get("filter", {}))
     if what in ("tasks.cancel", "runs.cancel"):

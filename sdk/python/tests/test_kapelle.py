@@ -18,10 +18,22 @@ from unittest import mock
 import httpx
 
 import kapelle
-from kapelle import AsyncClient, AsyncContext, Client, Context, Host, NewTask, NoGateway, NoToken, TaskError, Unreachable
+from kapelle import (
+    AsyncClient,
+    AsyncContext,
+    Client,
+    Context,
+    Host,
+    NewTask,
+    NoGateway,
+    NoToken,
+    TaskError,
+    Unreachable,
+)
 from kapelle._failure import failure
 from kapelle._place import find
 from kapelle._report import invalid, succeed
+from kapelle._serving import pause
 from kapelle._sse import Parser
 from kapelle._stream import RunStream
 from kapelle._wire import Again, Call, refused
@@ -63,7 +75,9 @@ class Streams(unittest.TestCase):
         for size in range(1, len(stream)):
             parser = Parser()
             frames = [f for at in range(0, len(stream), size) for f in parser.feed(stream[at : at + size])]
-            self.assertEqual([(f.id, f.kind, f.data) for f in frames], [("0", "started", data), ("1", "message", "x\ny")])
+            self.assertEqual(
+                [(f.id, f.kind, f.data) for f in frames], [("0", "started", data), ("1", "message", "x\ny")]
+            )
 
     def test_what_came_already_is_left_out_and_a_gap_is_an_error(self) -> None:
         place = RunStream(after=4)
@@ -96,6 +110,9 @@ class TryingAgain(unittest.TestCase):
         self.assertIsNone(self.again().after(Call("POST", "/x", dict), cut))
         self.assertIsNotNone(self.again().after(Call("POST", "/x", dict, key="k"), cut))
         self.assertIsNotNone(self.again().after(Call("GET", "/x", dict), cut))
+
+    def test_a_server_that_is_away_for_days_is_asked_again_every_two_seconds(self) -> None:
+        self.assertEqual([pause(1), pause(100_000)], [0.2, 2.0])
 
     def test_the_server_says_how_long_to_wait(self) -> None:
         call: Call[Any] = Call("POST", "/x", dict)

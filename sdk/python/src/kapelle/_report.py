@@ -78,7 +78,9 @@ def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
 class Reporter:
     """Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]
+    ) -> None:
         self._url = url
         self._http = http
         self._host = host
@@ -158,7 +160,9 @@ class Reporter:
         log.error("the report of %s was refused: %s", report.attempt.name, problem)
         if report.outcome == "succeed" and problem.status in (400, 413, 422):
             size = len(report.body)
-            await self._deliver([invalid(report.attempt, f"the server refused the answer of {size} bytes: {problem.detail}")])
+            await self._deliver(
+                [invalid(report.attempt, f"the server refused the answer of {size} bytes: {problem.detail}")]
+            )
         else:
             self._done(report.attempt)
 

@@ -97,7 +97,9 @@ def read(url: str, call: Call[T], response: httpx.Response) -> T:
             return call.read(response.content)
         return call.read(response.json() if response.content else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreachable(f"{url}: the answer to {call.method} {call.path} is not what was expected: {error!r}") from error
+        raise Unreachable(
+            f"{url}: the answer to {call.method} {call.path} is not what was expected: {error!r}"
+        ) from error
 
 
 def refused(url: str, response: httpx.Response) -> KapelleError:

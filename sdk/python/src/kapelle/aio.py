@@ -65,7 +65,9 @@ class _Asker:
             return 0
         return PATIENCE if left is None else min(PATIENCE, left)
 
-    async def wait(self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None) -> T:
+    async def wait(
+        self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None
+    ) -> T:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if until is None else max(until - time.monotonic(), 0.0)
@@ -76,11 +78,15 @@ class _Asker:
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
 
-    async def frames(self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again) -> AsyncIterator[Frame | None]:
+    async def frames(
+        self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
+    ) -> AsyncIterator[Frame | None]:
         """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
         timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
         try:
-            async with self.http.stream(call.method, self.url + call.path, headers=headers(), timeout=timeout) as response:
+            async with self.http.stream(
+                call.method, self.url + call.path, headers=headers(), timeout=timeout
+            ) as response:
                 if not response.is_success:
                     await response.aread()
                     raise refused(self.url, response)

@@ -75,7 +75,9 @@ class _Asker:
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
 
-    def frames(self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again) -> Iterator[Frame | None]:
+    def frames(
+        self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
+    ) -> Iterator[Frame | None]:
         """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
         timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
         try:
