@@ -165,7 +165,7 @@ mod tests {
     use kapelle_core::TenantId;
 
     fn grant() -> Grant {
-        Grant::of(Payer { tenant: TenantId(1), accounts: Vec::new() })
+        Grant::of(Payer::of(TenantId(1), Vec::new()))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
 use crate::{
     access::{Holder, Tokens},
     answer::Hop,
-    gateway::{Gateway, give_up},
+    gateway::{Gateway, give_up, tell_short},
     money::Ledger,
     providers::format::estimated,
     replay::{Cache, CallLog, Fingerprint, Flights, Landed, Recorded, Role},
@@ -117,7 +117,9 @@ impl Service {
         }
         let key = (grant.payer.tenant, fingerprint);
         loop {
-            if let Some(answer) = self.cache.get(&key, self.gateway.clock.now_ms()) {
+            let now_ms = self.gateway.clock.now_ms();
+            let kept = self.cache.get(&key, now_ms).or_else(|| self.log.kept(key.0, fingerprint, now_ms));
+            if let Some(answer) = kept {
                 return self.shared(answer, delivery(None), "cache").await;
             }
             let mut landed = match self.flights.join(key, grant.task.map(|key| key.task)) {
@@ -142,7 +144,7 @@ impl Service {
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
     async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
         if let Some(key) = to.holder.grant.task {
-            let own = Recorded { cost: Money::ZERO, ..answer.clone() };
+            let own = Recorded { cost: Money::ZERO, call: None, ..answer.clone() };
             let appended = self.log.append(key, own).await;
             appended.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?;
         }
@@ -166,8 +168,10 @@ impl Service {
         match mem::replace(&mut opened.answer, Answered::Taken) {
             Answered::Whole(whole) => {
                 let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
+                let call = opened.reservation();
                 let cost = opened.settle(&usage);
                 let answer = Recorded {
+                    call,
                     fingerprint: delivery.fingerprint,
                     content_type: "application/json",
                     body: whole.body.into(),
@@ -217,6 +221,7 @@ impl Service {
             known_price_only: grant.known_price_only,
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
+            fingerprint: Fingerprint::of(call),
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {
@@ -225,6 +230,7 @@ impl Service {
             }
             Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
             Err(faults) => {
+                tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
                 let mut refusal = Refusal::of(&give_up(&call.model, faults).error);
                 if keys && refusal.status == 400 {
