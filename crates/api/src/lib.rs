@@ -6,6 +6,7 @@
 mod access;
 mod client;
 mod host;
+mod money;
 mod problem;
 mod queue;
 mod run;
@@ -19,6 +20,7 @@ pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
     ReportResult, Reports, Served, SingleReport,
 };
+pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
 pub use run::{

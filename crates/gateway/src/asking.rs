@@ -20,7 +20,7 @@ impl Asking {
     /// An attempt. `replay_epoch` rises when one ended with a bad answer.
     #[must_use]
     pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> Asking {
-        let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt };
+        let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
         Asking { key: TaskKey { tenant, task, replay_epoch }, payer, left: Mutex::new(None) }
     }
 

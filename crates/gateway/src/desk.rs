@@ -89,7 +89,8 @@ impl Desk {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn issue_task_token(&self, task: TaskKey, attempt: u32, scope: Scope) -> Result<Issued, NoRandomness> {
-        let payer = Payer { tenant: task.tenant, accounts: vec![Account::Task(task.task)], attempt };
+        let accounts = vec![Account::Task(task.task)];
+        let payer = Payer { tenant: task.tenant, accounts, attempt, replay_epoch: task.replay_epoch };
         let grant = Grant { task: Some(task), fresh: task.replay_epoch > 0, ..granted(payer, scope) };
         let (id, token) = self.service.tokens().issue(grant)?;
         self.lock().entry(task.task).or_default().push((attempt, id));

@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use crate::{access::AccessWrite, audit::AuditRow, error::StoreError};
+use crate::{access::AccessWrite, audit::AuditRow, books::BookWrites, error::StoreError};
 
 /// Everything one turn changed, in its last state. Written whole or not at all.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub struct Batch<'a> {
     pub access: Vec<AccessWrite>,
     /// Administrative acts, in their order.
     pub audit: Vec<AuditRow>,
+    /// Money and model calls.
+    pub books: BookWrites,
 }
 
 impl Batch<'_> {
@@ -53,6 +55,7 @@ impl Batch<'_> {
             && self.answers.is_empty()
             && self.access.is_empty()
             && self.audit.is_empty()
+            && self.books.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

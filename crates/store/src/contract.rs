@@ -12,6 +12,7 @@ use kapelle_core::{
 use crate::{
     access::AccessKey,
     audit::{AuditHead, AuditRow},
+    books::{BookReader, Books},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
@@ -29,6 +30,8 @@ pub enum IdKind {
     Payload,
     /// Versions of workflows.
     Version,
+    /// Model calls.
+    Call,
 }
 
 /// Ready tasks are kept in lanes: one for each worker in each queue of each tenant. Pausing, slots and routing choose
@@ -135,7 +138,7 @@ pub enum Deletion {
 }
 
 /// The writing side. One owner; every method sees all commits before it.
-pub trait Store: Send {
+pub trait Store: Books + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -216,7 +219,7 @@ pub trait Store: Send {
 }
 
 /// The reading side: committed data, from any thread, never in the way of the writer.
-pub trait Reader: Send + Sync {
+pub trait Reader: BookReader + Send + Sync {
     /// One task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 

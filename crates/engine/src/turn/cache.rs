@@ -153,6 +153,7 @@ impl Cache {
             answers: std::mem::take(&mut self.answers),
             access: std::mem::take(&mut self.access),
             audit: std::mem::take(&mut self.audit),
+            books: kapelle_store::BookWrites::default(),
         }
     }
 

@@ -13,7 +13,10 @@ use kapelle_core::{
 };
 use kapelle_store::{AccessWrite, Act, Deletion, GateKind, Lane};
 
-use super::payload::NewPayload;
+use super::{
+    money::{BookCommand, Reserved},
+    payload::NewPayload,
+};
 use crate::evaluate::Evaluated;
 
 /// Matches a reply with its question.
@@ -301,6 +304,8 @@ pub enum Command {
         /// What is to be done.
         command: Box<Command>,
     },
+    /// Something about money and calls of models.
+    Book(BookCommand),
     /// Time has passed: wake what is due, take back what was lost.
     Tick,
     /// The workers of this process have changed.
@@ -374,6 +379,8 @@ pub enum Reply {
     Claimed(Vec<ClaimedTask>),
     /// For each report of a heartbeat whether the attempt is still wanted.
     Alive(Vec<bool>),
+    /// What came of a reservation.
+    Reserved(Reserved),
     /// Done.
     Done,
 }

@@ -6,7 +6,9 @@
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
 mod answers;
+mod books;
 mod cache;
+mod calls;
 mod children;
 mod claim;
 mod command;
@@ -18,6 +20,7 @@ mod effect;
 mod keys;
 mod lanes;
 mod limits;
+mod money;
 mod payload;
 mod recover;
 mod rerun;
@@ -32,6 +35,8 @@ pub use cache::Key;
 pub use command::{ClaimedTask, Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted};
 pub use directory::Directory;
 pub use effect::{Dispatch, Effect};
+pub use books::NO_LIMIT;
 pub use limits::{KeyGroup, Limits};
+pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved};
 pub use payload::NewPayload;
 pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -20,13 +20,15 @@ pub struct Payer {
     pub accounts: Vec<Account>,
     /// The attempt of the task among the accounts, when there is one: only the one under way may spend.
     pub attempt: u32,
+    /// The replay epoch of that task.
+    pub replay_epoch: u64,
 }
 
 impl Payer {
     /// Somebody who is no task.
     #[must_use]
     pub fn of(tenant: TenantId, accounts: Vec<Account>) -> Payer {
-        Payer { tenant, accounts, attempt: 0 }
+        Payer { tenant, accounts, attempt: 0, replay_epoch: 0 }
     }
 }
 

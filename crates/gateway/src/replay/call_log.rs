@@ -1,6 +1,6 @@
 //! What the gateway asks of a log of calls, whoever keeps it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{Money, TaskId, TenantId};
 
@@ -69,12 +69,13 @@ pub trait CallLog: Send + Sync {
     /// Adds an answer.
     fn append(&self, key: TaskKey, answer: Recorded) -> Pending<'_, Result<(), LogError>>;
 
-    /// An answer that [`CallLog::keep`] was given for that call of the tenant, unless its time was over by `now_ms`. A
-    /// log that keeps none gives none.
-    fn kept(&self, _tenant: TenantId, _fingerprint: Fingerprint, _now_ms: u64) -> Option<Recorded> {
+    /// An answer that [`CallLog::keep`] was given for that call of the tenant, unless its time is over. A log that keeps
+    /// none gives none.
+    fn kept(&self, _tenant: TenantId, _fingerprint: Fingerprint) -> Option<Recorded> {
         None
     }
 
-    /// Keeps an answer for whoever of the tenant asks the same until then. It need not be durable.
-    fn keep(&self, _tenant: TenantId, _answer: &Recorded, _until_ms: u64) {}
+    /// Keeps an answer for whoever of the tenant asks the same, for that long. It need not be durable. `recorded` says
+    /// that it was appended for a task before.
+    fn keep(&self, _tenant: TenantId, _answer: &Recorded, _recorded: bool, _ttl: Duration) {}
 }

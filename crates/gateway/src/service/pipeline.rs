@@ -8,7 +8,7 @@ use tokio::{select, time::Instant};
 
 use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
 use crate::{
-    access::{Holder, Tokens},
+    access::{Grant, Holder, Tokens},
     answer::Hop,
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
@@ -54,9 +54,20 @@ impl Service {
     /// Every failure is a [`Reply`] in the shape of OpenAI: 400 bad request, 401 no such token (any more), 402 no
     /// money, 403 model not granted, 429 rate, 5xx as the message says.
     pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
-        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        match self.tokens.find(token) {
+            Some(holder) => self.serve(operation, &holder, body).await,
+            None => Reply::refused(&no_token()),
+        }
+    }
+
+    /// Answers one request of somebody whom another door let in, such as the holder of an API key.
+    pub async fn call_as(&self, operation: Operation, grant: Grant, body: &[u8]) -> Reply {
+        self.serve(operation, &Holder::once(grant), body).await
+    }
+
+    async fn serve(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Reply {
         let mut ended = holder.ended();
-        let work = self.answer(operation, &holder, body);
+        let work = self.answer(operation, holder, body);
         // The sender lives in the holder, which lives here: waiting cannot fail.
         let done = select! {
             done = work => done,
@@ -67,10 +78,18 @@ impl Service {
 
     /// `GET /v1/models`: the aliases that the token may name.
     pub fn models(&self, token: &str) -> Reply {
-        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        match self.tokens.find(token) {
+            Some(holder) => self.models_as(&holder.grant),
+            None => Reply::refused(&no_token()),
+        }
+    }
+
+    /// The same for somebody whom another door let in.
+    #[must_use]
+    pub fn models_as(&self, grant: &Grant) -> Reply {
         let routes = self.gateway.routes();
         let model = |id: &String| json!({ "id": id, "object": "model", "created": 0, "owned_by": "kapelle" });
-        let names = routes.chains.keys().filter(|name| holder.grant.allows(name));
+        let names = routes.chains.keys().filter(|name| grant.allows(name));
         let list = json!({ "object": "list", "data": names.map(model).collect::<Vec<_>>() });
         let headers = vec![("content-type", "application/json".to_owned())];
         Reply { status: 200, headers, body: Body::Whole(list.to_string().into_bytes()) }
@@ -118,7 +137,7 @@ impl Service {
         let key = (grant.payer.tenant, fingerprint);
         loop {
             let now_ms = self.gateway.clock.now_ms();
-            let kept = self.cache.get(&key, now_ms).or_else(|| self.log.kept(key.0, fingerprint, now_ms));
+            let kept = self.cache.get(&key, now_ms).or_else(|| self.log.kept(key.0, fingerprint));
             if let Some(answer) = kept {
                 return self.shared(answer, delivery(None), "cache").await;
             }

@@ -12,6 +12,7 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
+use super::books::BookRows;
 use crate::{
     access::AccessKey,
     audit::AuditRow,
@@ -26,7 +27,7 @@ pub(super) type Place = (RunId, ScopeId, Slot);
 /// Everything that all handles share.
 #[derive(Debug)]
 pub(super) struct State {
-    pub next: [i64; 4],
+    pub next: [i64; 5],
     pub tasks: BTreeMap<TaskId, Task>,
     pub runs: BTreeMap<RunId, RunRow>,
     pub attempts: BTreeMap<(TaskId, u32), Attempt>,
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub ended_runs: BTreeSet<(Timestamp, RunId)>,
     pub access: BTreeMap<Arc<str>, AccessKey>,
     pub audit: BTreeMap<u64, AuditRow>,
+    pub books: BookRows,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -54,7 +56,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> State {
         State {
-            next: [1; 4],
+            next: [1; 5],
             tasks: BTreeMap::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -75,6 +77,7 @@ impl Default for State {
             ended_runs: BTreeSet::new(),
             access: BTreeMap::new(),
             audit: BTreeMap::new(),
+            books: BookRows::default(),
             uses: BTreeMap::new(),
         }
     }
@@ -222,12 +225,14 @@ impl State {
         for key in attempts {
             self.attempts.remove(&key);
         }
+        self.forget_calls(id);
         self.delete_unused(task_payloads(&task));
     }
 
     /// Deletes a run whose steps and journal are gone, and the payloads that nothing else refers to.
     pub fn delete_run(&mut self, id: RunId) {
         let Some(run) = self.take_run(id) else { return };
+        self.forget_account(&kapelle_core::Account::Run(id));
         self.delete_unused(run_payloads(&run));
     }
 

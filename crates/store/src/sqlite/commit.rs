@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version,
+    access, answer, attempt, audit, books, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version,
 };
 use crate::{
     batch::Batch,
@@ -30,6 +30,7 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     write_runs(conn, names, batch, &mut conflicts)?;
     write_tasks(conn, names, batch, &mut conflicts)?;
     write_histories(conn, batch, &mut conflicts)?;
+    books::write(conn, &batch.books, &mut conflicts)?;
     if let Some(conflict) = conflicts.into_commit() {
         return Ok(conflict);
     }
