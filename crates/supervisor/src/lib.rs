@@ -4,17 +4,22 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
+//! [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
+//! them (Linux only).
+//!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
 
 mod capture;
 mod child;
 mod error;
 mod group;
+#[cfg(target_os = "linux")]
+pub mod helper;
 mod limits;
-mod spawner;
-
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod machine;
+mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
