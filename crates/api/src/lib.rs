@@ -7,6 +7,7 @@ mod access;
 mod artifact;
 mod client;
 mod host;
+mod money;
 mod problem;
 mod queue;
 mod run;
@@ -21,6 +22,7 @@ pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
     ReportResult, Reports, Served, SingleReport,
 };
+pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
 pub use run::{

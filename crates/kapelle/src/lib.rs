@@ -36,6 +36,8 @@
 //! # }
 //! ```
 
+mod books;
+mod budgets;
 mod builder;
 mod config;
 mod definition;
@@ -54,8 +56,8 @@ mod template;
 mod watch;
 
 pub use builder::{Builder, Workers};
-pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
-pub use definition::{check_inputs, load, unsupported};
+pub use config::{BudgetsConfig, Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use definition::{check_inputs, load};
 pub use error::Error;
 pub use function::function;
 pub use gates::{Standing, standings};

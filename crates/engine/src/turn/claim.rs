@@ -114,6 +114,7 @@ impl Turns {
         self.notify_claimed(task, lease);
         self.scratch.effects.push(Effect::Dispatch(Dispatch {
             task: task.id,
+            tenant: task.tenant,
             worker: task.worker.clone(),
             input: task.input.clone(),
             lease: *lease,
