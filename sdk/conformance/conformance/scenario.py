@@ -141,6 +141,10 @@ def _step(stage: _Stage, step: dict[str, Any]) -> None:
         fault = mismatch(stage.fill(step["expect"]), stage.fill(step["check"]))
         if fault:
             raise Unmet(fault)
+    elif "http" in step:
+        found = stage.server.status(stage.fill(step["http"]), stage.fill(step["token"]))
+        if found != step["status"]:
+            raise Unmet(f"it answered {found}")
     elif "until" in step:
         _until(stage, step)
     else:

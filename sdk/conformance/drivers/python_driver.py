@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import httpx
 import kapelle
 from kapelle import AsyncClient, Client, Event, Host, Journal, NewTask, Page, Retry, Run, RunPage, Task, TaskError
 
@@ -206,10 +207,7 @@ def act(one: dict[str, Any], ctx: Any, input: Any) -> tuple[Any] | None:
         fields = ("task", "attempt", "last_attempt", "worker", "run", "step", "cancelled")
         return ({**{name: getattr(ctx, name) for name in fields}, "timeout_ms": round(ctx.timeout * 1000)},)
     if "gateway" in one:
-        try:
-            return (list(ctx.gateway),)
-        except kapelle.NoGateway as error:
-            return ({"no_gateway": str(error)},)
+        return (gateway(ctx),)
     if "fail" in one:
         given = dict(one["fail"])
         after = given.pop("retry_after_ms", None)
@@ -221,6 +219,17 @@ def act(one: dict[str, Any], ctx: Any, input: Any) -> tuple[Any] | None:
     if "block_ms" in one:
         time.sleep(one["block_ms"] / 1000)
     return None
+
+
+def gateway(ctx: Any) -> dict[str, Any]:
+    """What a function meets that asks the gateway with what its context gives it."""
+    url, token = ctx.gateway
+    headers = {"authorization": f"Bearer {token}"}
+    models = httpx.get(f"{url}/models", headers=headers, trust_env=False)
+    body = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
+    chat = httpx.post(f"{url}/chat/completions", headers=headers, json=body, trust_env=False)
+    code = chat.json().get("error", {}).get("code")
+    return {"at": f"{url}/models", "token": token, "models": models.status_code, "chat": chat.status_code, "code": code}
 
 
 def sync_worker(name: str, acts: list[list[dict[str, Any]]]) -> Callable[[kapelle.Context, Any], Any]:

@@ -132,6 +132,17 @@ async function events(client, given) {
 
 // -- the host --------------------------------------------------------------------------------------------------------
 
+/** What a function meets that asks the gateway with what its context gives it. */
+async function gateway(ctx) {
+  const { url, token } = ctx.gateway;
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const models = await fetch(`${url}/models`, { headers });
+  const body = JSON.stringify({ model: "fast", messages: [{ role: "user", content: "hi" }] });
+  const chat = await fetch(`${url}/chat/completions`, { method: "POST", headers, body });
+  const { error } = await chat.json();
+  return { at: `${url}/models`, token, models: models.status, chat: chat.status, code: error?.code ?? null };
+}
+
 async function act(one, ctx, input) {
   if ("return" in one) return [one.return];
   if ("return_input" in one) return [input];
@@ -142,13 +153,7 @@ async function act(one, ctx, input) {
     const { task, attempt, lastAttempt, worker, run = null, step = null, cancelled, timeoutMs } = ctx;
     return [{ task, attempt, last_attempt: lastAttempt, worker, run, step, cancelled, timeout_ms: timeoutMs }];
   }
-  if ("gateway" in one) {
-    try {
-      return [[ctx.gateway.url, ctx.gateway.token]];
-    } catch (error) {
-      return [{ no_gateway: error.message }];
-    }
-  }
+  if ("gateway" in one) return [await gateway(ctx)];
   if ("fail" in one) {
     const { message, retry_after_ms: retryAfterMs, ...rest } = one.fail;
     throw new TaskError(message, { ...rest, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
