@@ -68,6 +68,22 @@ class Package(unittest.TestCase):
         self.assertIn(f'\nversion = "{kapelle.__version__}"\n', project)
 
 
+class Waiting(unittest.TestCase):
+    def test_a_server_that_does_not_wait_is_not_asked_all_the_time(self) -> None:
+        asked = []
+
+        def handler(request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.params.get("wait_ms"))
+            return httpx.Response(200, json={"id": "task_1", "state": "running"})
+
+        with Client("http://127.0.0.1:1", "t") as client:
+            client._asker.http = httpx.Client(transport=httpx.MockTransport(handler))
+            with self.assertRaises(kapelle.WaitTimeout):
+                client.tasks.wait("task_1", timeout=0.5)
+        self.assertLessEqual(len(asked), 4)
+        self.assertEqual(asked[0], "500")
+
+
 class Streams(unittest.TestCase):
     def test_events_come_whole_however_the_bytes_are_cut(self) -> None:
         data = '{"text":"a\u2028b\x85 \u00e9"}'

@@ -22,6 +22,8 @@ from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Tas
 T = TypeVar("T")
 _SILENCE = 45.0
 """Seconds without a sign of life after which a stream is taken for dead; the server sends one every 15."""
+_EARLY = 0.2
+"""Seconds before asking again when an answer came earlier than asked for."""
 _REST = 0.1
 """Seconds between the end of a stream and the next, as when the server is on its way down."""
 
@@ -72,11 +74,15 @@ class _Asker:
         while True:
             left = None if until is None else max(until - time.monotonic(), 0.0)
             poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
+            asked = time.monotonic()
             found = await self.ask(call(poll), self.patience(left))
             if ended(found):
                 return found
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
+            if time.monotonic() - asked < poll / 2:
+                # A server on its way down does not wait.
+                await asyncio.sleep(_EARLY)
 
     async def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
