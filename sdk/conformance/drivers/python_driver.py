@@ -242,6 +242,8 @@ def sync_worker(name: str, acts: list[list[dict[str, Any]]]) -> Callable[[kapell
                         ctx.check()
                 elif "sleep_ms" in one:
                     ctx.sleep(one["sleep_ms"] / 1000)
+                elif "file" in one:
+                    return ctx.file(input[one["file"]]).decode()
                 answer = act(one, ctx, input)
                 if answer:
                     return answer[0]
@@ -262,6 +264,8 @@ def async_worker(name: str, acts: list[list[dict[str, Any]]]) -> Any:
                         await asyncio.sleep(0.02)
                 elif "sleep_ms" in one:
                     await asyncio.sleep(one["sleep_ms"] / 1000)
+                elif "file" in one:
+                    return (await ctx.file(input[one["file"]])).decode()
                 answer = act(one, ctx, input)
                 if answer:
                     return answer[0]

@@ -149,6 +149,7 @@ async function act(one, ctx, input) {
   if ("return_text" in one) return [one.return_text.text.repeat(one.return_text.times)];
   if ("return_odd" in one) return [one.return_odd === "nan" ? { not: NaN } : { half: "\ud800" }];
   if ("return_degraded" in one) return [new Output(input, { provider: "test", degradedReason: one.return_degraded })];
+  if ("file" in one) return [new TextDecoder().decode(await ctx.file(input[one.file]))];
   if ("context" in one) {
     const { task, attempt, lastAttempt, worker, run = null, step = null, cancelled, timeoutMs } = ctx;
     return [{ task, attempt, last_attempt: lastAttempt, worker, run, step, cancelled, timeout_ms: timeoutMs }];

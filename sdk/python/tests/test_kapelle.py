@@ -31,7 +31,7 @@ from kapelle import (
     Unreachable,
 )
 from kapelle._failure import failure
-from kapelle._place import find
+from kapelle._place import Place, find
 from kapelle._report import invalid, succeed
 from kapelle._serving import pause
 from kapelle._sse import Parser
@@ -42,7 +42,7 @@ from kapelle.context import Attempt
 
 def attempt(**more: Any) -> Attempt:
     raw = {"id": "task_1", "attempt": 1, "lease_token": "1.1.0", "timeout_ms": 1000, "last_attempt": False}
-    return Attempt({**raw, "worker": "w", "input": None, **more}, "http://127.0.0.1:7863")
+    return Attempt({**raw, "worker": "w", "input": None, **more}, Place("http://127.0.0.1:7863", "t", True))
 
 
 class BothFacesAreTheSame(unittest.TestCase):

@@ -3,7 +3,7 @@
 import { Asker } from "./asker.js";
 import { Unreachable } from "./errors.js";
 import {
-  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, given, taskWire,
+  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, fileHash, given, taskWire,
 } from "./model.js";
 import { find } from "./place.js";
 import { Again, type Call, freshKey, pause } from "./wire.js";
@@ -274,9 +274,9 @@ export class Files {
   }
 
   /** The bytes of a file that was given, by what `give` gave or by its `sha256:...`. */
-  get(file: Raw | string): Promise<Uint8Array> {
-    const id = typeof file === "string" ? file : file["$file"];
-    return this.asker.ask({ method: "GET", path: `/api/v1/artifacts/${part(id)}`, read: (bytes) => bytes, binary: true });
+  async get(file: Raw | string): Promise<Uint8Array> {
+    const path = `/api/v1/artifacts/${part(fileHash(file))}`;
+    return this.asker.ask({ method: "GET", path, read: (bytes) => bytes, binary: true });
   }
 }
 

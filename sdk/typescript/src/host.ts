@@ -249,7 +249,7 @@ class Serving {
     const f = this.functions.get(claimed.worker);
     let report = release(attempt);
     if (f) {
-      const ctx = new Context(claimed, this.place.url, stop.signal, (done, message) =>
+      const ctx = new Context(claimed, this.place, stop.signal, (done, message) =>
         this.#heart.tell(attempt.token, done, message),
       );
       try {

@@ -183,6 +183,13 @@ export interface NewTask extends SubmitOptions {
   input?: Json;
 }
 
+/** The hash of a file, by what stands for it in an input. */
+export function fileHash(file: Record<string, Json> | string): string {
+  const hash: unknown = typeof file === "string" ? file : file?.["$file"];
+  if (typeof hash !== "string" || !hash.startsWith("sha256:")) throw new RangeError(`file: \`${String(hash)}\` is not a file such as sha256:...`);
+  return hash;
+}
+
 /** Retry rules as they travel. */
 export function retryWire(retry: Retry): Raw {
   return given({

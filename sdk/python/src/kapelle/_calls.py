@@ -85,8 +85,20 @@ def give_file(data: bytes, name: str, media_type: str) -> Call[Raw]:
     )
 
 
-def file(id: str) -> Call[bytes]:
-    return Call("GET", f"/api/v1/artifacts/{_part(id)}", bytes, binary=True)
+def file(file: Raw | str) -> Call[bytes]:
+    return Call("GET", f"/api/v1/artifacts/{_hash(file)}", bytes, binary=True)
+
+
+def host_file(file: Raw | str) -> Call[bytes]:
+    """The same for hosts, whose keys see nothing but what they work on."""
+    return Call("GET", f"/api/v1/files/{_hash(file)}", bytes, binary=True)
+
+
+def _hash(file: Raw | str) -> str:
+    found = file if isinstance(file, str) else file.get("$file")
+    if not isinstance(found, str) or not found.startswith("sha256:"):
+        raise ValueError(f"file: `{found}` is not a file such as sha256:...")
+    return _part(found)
 
 
 def cancel_task(id: str, reason: str | None) -> Call[Task]:

@@ -18,6 +18,7 @@ import httpx
 from . import _wire as wire
 from ._failure import failure
 from ._join import Heart, Membership
+from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed
 from .context import AsyncContext, Attempt, Context, log
 from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
@@ -36,14 +37,15 @@ class Serving:
         slots: int,
         membership: Membership,
         http: httpx.AsyncClient,
-        url: str,
+        place: Place,
     ) -> None:
         self._functions = functions
         self._free = slots
         self._slots = slots
         self._membership = membership
         self._http = http
-        self._url = url
+        self._place = place
+        self._url = place.url
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         # Until their reports are delivered, so that their leases live as long.
@@ -52,7 +54,7 @@ class Serving:
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._reporter = Reporter(url, http, lambda: membership.id, self._delivered)
+        self._reporter = Reporter(place.url, http, lambda: membership.id, self._delivered)
         self._heart = Heart(membership, self._under_way, self._unwanted)
 
     def end(self) -> None:
@@ -150,7 +152,7 @@ class Serving:
         return wire.read(self._url, call, response)
 
     def _begin(self, raw: Mapping[str, Any]) -> None:
-        attempt = Attempt(raw, self._url)
+        attempt = Attempt(raw, self._place)
         with self._lock:
             self._attempts[attempt.token] = attempt
         self._free -= 1

@@ -308,7 +308,7 @@ class AsyncFiles:
 
     async def get(self, file: Mapping[str, Any] | str) -> bytes:
         """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
-        return await self._asker.ask(calls.file(file if isinstance(file, str) else file["$file"]))
+        return await self._asker.ask(calls.file(file))
 
 
 class AsyncQueues:

@@ -302,7 +302,7 @@ class Files:
 
     def get(self, file: Mapping[str, Any] | str) -> bytes:
         """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
-        return self._asker.ask(calls.file(file if isinstance(file, str) else file["$file"]))
+        return self._asker.ask(calls.file(file))
 
 
 class Queues:

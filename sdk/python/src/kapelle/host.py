@@ -142,7 +142,7 @@ class Host:
             "ack": True,
         }
         async with httpx.AsyncClient(**wire.options(place.local, place.token)) as http:
-            serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place.url)
+            serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
             loop = asyncio.get_running_loop()
 
             def end() -> None:
