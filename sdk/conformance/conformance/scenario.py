@@ -64,7 +64,7 @@ class _Stage:
                 return text * times
             if set(value) == {"$times"}:
                 return [self.fill(value["$times"][0]) for _ in range(value["$times"][1])]
-            return {self.fill(key): self.fill(inner) for key, inner in value.items()}
+            return {key.replace("{s}", self.mark): self.fill(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [self.fill(inner) for inner in value]
         if not isinstance(value, str):
