@@ -33,6 +33,8 @@ impl Poll {
 pub(crate) struct Parking {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
+    /// What gives back tasks whose poll was gone when it was to be answered.
+    returned: Vec<Command>,
     /// Raised by every turn that may have made something ready, so that no poll looks twice at the same state.
     round: u64,
 }
@@ -72,9 +74,20 @@ impl Parking {
         self.waiting = still;
     }
 
-    /// Whether polls are to be served in the next turn.
+    /// The host of these tasks left while they were claimed for it. The next turn gives them back, however much else there
+    /// is to do: under steady traffic a moment of rest may be long in coming, and until then they belong to nobody.
+    pub(crate) fn give_back(&mut self, tasks: &[ClaimedTask]) {
+        self.returned.extend(undelivered(tasks));
+    }
+
+    /// What gives back tasks, for the next turn.
+    pub(crate) fn returned(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.returned)
+    }
+
+    /// Whether polls are to be served, or tasks given back, in the next turn.
     pub(crate) fn is_awake(&self) -> bool {
-        !self.woken.is_empty()
+        !self.woken.is_empty() || !self.returned.is_empty()
     }
 
     /// The polls that are to be served in the next turn.
@@ -126,5 +139,36 @@ fn claimed(reply: Result<Reply, EngineError>) -> Result<Vec<ClaimedTask>, Engine
     match reply? {
         Reply::Claimed(tasks) => Ok(tasks),
         _ => Err(EngineError::Stopped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kapelle_core::{DurationMs, Name, Payload, TaskId, Timestamp, task::Lease};
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_takes_is_given_back_in_the_next_turn() {
+        let lease = Lease { epoch: 2, nonce: 9, host: 1, started_at: Timestamp(0) };
+        let task = ClaimedTask {
+            id: TaskId(5),
+            worker: Name::new("w"),
+            input: Payload::None,
+            lease,
+            timeout: DurationMs(1),
+            last_attempt: false,
+            step: None,
+        };
+        let mut parking = Parking::default();
+        assert!(!parking.is_awake());
+        parking.give_back(&[task]);
+        assert!(parking.is_awake(), "the loop does not nap over it");
+        let returned = parking.returned();
+        let [Command::Report { report, reported: Reported::Release }] = returned.as_slice() else {
+            unreachable!("{returned:?}")
+        };
+        assert_eq!(*report, Report { task: TaskId(5), epoch: 2, nonce: 9 });
+        assert!(!parking.is_awake() && parking.returned().is_empty());
     }
 }

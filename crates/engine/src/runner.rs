@@ -20,7 +20,7 @@ use crate::{
     evaluator::Evaluator,
     events::Event,
     id_map::IdMap,
-    parking::{Parking, Poll, undelivered},
+    parking::{Parking, Poll},
     turn::{Command, Effect, Input, Reply, Ticket, Turned, Turns},
     waiters::Waiters,
 };
@@ -154,6 +154,9 @@ impl Runner {
                 next = self.inbox.try_recv().ok();
             }
         }
+        for command in self.parking.returned() {
+            self.enter(command, Answer::Nobody, inputs);
+        }
         for poll in self.parking.woken() {
             self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
         }
@@ -224,7 +227,7 @@ impl Runner {
                     Ok(Reply::Claimed(tasks)) if tasks.is_empty() => self.parking.park(*poll),
                     reply => {
                         if let Err(Ok(Reply::Claimed(tasks))) = poll.answer.send(reply) {
-                            self.deferred.extend(undelivered(&tasks).map(|command| (command, Answer::Nobody)));
+                            self.parking.give_back(&tasks);
                         }
                     }
                 },
