@@ -74,6 +74,7 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
         ("hosts", &host),
         ("keys", &key_id),
         ("artifacts", &file),
+        ("files", &file),
     ];
     let none = [
         ("tasks", "task_999"),
@@ -82,6 +83,7 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
         ("hosts", "host_999"),
         ("keys", "key_999"),
         ("artifacts", nothing.as_str()),
+        ("files", nothing.as_str()),
     ];
     let bodies = [("claim", json!({})), ("report", json!({ "reports": [] })), ("ack", json!({ "lease_tokens": [] }))];
     let report = json!({ "lease_token": "1.1.0000000000000001", "error": { "category": "internal", "message": "m" } });
