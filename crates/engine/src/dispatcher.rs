@@ -97,8 +97,7 @@ impl Dispatcher {
         };
         let flag = CancelFlag::default();
         // Where the epoch cannot be read the attempt begins with new answers.
-        let replay_epoch =
-            replay_epoch(&*self.reader, dispatch.task, report.epoch).unwrap_or(u64::from(report.epoch));
+        let replay_epoch = replay_epoch(&*self.reader, dispatch.task, report.epoch).unwrap_or(u64::from(report.epoch));
         let context = TaskContext {
             task: dispatch.task.to_string(),
             tenant: dispatch.tenant,

@@ -46,8 +46,8 @@ mod walk;
 pub mod wire;
 
 pub use access::{Grant, TokenId, Tokens};
-pub use asking::Asking;
 pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use asking::Asking;
 pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
 pub use desk::{Desk, Issued, Scope};

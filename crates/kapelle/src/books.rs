@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{Account, CallId, DurationMs, Money, TenantId};
 use kapelle_engine::{
-    AnswerRecord, BookCommand, Clock, CallOrder, CallOver, Command, Engine, EngineError, Reply, Reserved, WeakEngine,
+    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, Reply, Reserved, WeakEngine,
 };
 use kapelle_gateway::{
     Usage,

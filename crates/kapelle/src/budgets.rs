@@ -2,7 +2,7 @@
 
 use kapelle_core::{Account, Money, TenantId};
 use kapelle_engine::{BookCommand, Command, NO_LIMIT};
-use kapelle_store::BudgetRow;
+use kapelle_store::{Act, BudgetRow};
 
 use crate::{config::Config, error::Error, kapelle::Kapelle};
 
@@ -28,7 +28,8 @@ impl Kapelle {
         let mut limits = config.budgets.limits().map_err(|error| Error::Config(error.to_string()))?;
         let tenant = TenantId::DEFAULT;
         for row in self.engine.reader().budgets(tenant, MOST)? {
-            let of_file = matches!(row.account, Account::Day | Account::Tenant | Account::Queue(_) | Account::Worker(_));
+            let of_file =
+                matches!(row.account, Account::Day | Account::Tenant | Account::Queue(_) | Account::Worker(_));
             let named = limits.iter().any(|(account, _)| *account == row.account);
             if of_file && !named && row.base > Money::ZERO && row.base < NO_LIMIT {
                 limits.push((row.account, NO_LIMIT));
@@ -37,6 +38,18 @@ impl Kapelle {
         for (account, limit) in limits {
             self.engine.ask(Command::Book(BookCommand::Limit { tenant, account, limit, file: true })).await?;
         }
+        self.books.stir();
+        Ok(())
+    }
+
+    /// Sets what an account may spend, and writes down who did. Tasks for which there is money then go on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn set_budget(&self, act: Act, account: Account, limit: Money) -> Result<(), Error> {
+        let tenant = act.tenant;
+        let command = Command::Book(BookCommand::Limit { tenant, account, limit, file: false });
+        self.engine.ask(Command::Audited { act, command: Box::new(command) }).await?;
         self.books.stir();
         Ok(())
     }

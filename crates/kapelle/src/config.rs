@@ -72,7 +72,11 @@ impl BudgetsConfig {
     pub fn limits(&self) -> Result<Vec<(Account, Money)>, ConfigProblem> {
         let money = |place: String, text: &String| {
             let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))?;
-            if money >= NO_LIMIT { Err(ConfigProblem(format!("{place}: {money} is more than can be counted"))) } else { Ok(money) }
+            if money >= NO_LIMIT {
+                Err(ConfigProblem(format!("{place}: {money} is more than can be counted")))
+            } else {
+                Ok(money)
+            }
         };
         let mut limits = Vec::new();
         for (place, text, account) in [("day", &self.day, Account::Day), ("tenant", &self.tenant, Account::Tenant)] {

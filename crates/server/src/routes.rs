@@ -5,7 +5,8 @@ use kapelle_api as api;
 
 use crate::{
     handlers::{
-        approvals, audit, events, health, hosts, keys, links, models, money, openapi, queues, reports, runs, tasks, workers, workflows,
+        approvals, audit, events, health, hosts, keys, links, models, money, openapi, queues, reports, runs, tasks,
+        workers, workflows,
     },
     route::{
         BODY, BODY_MANY,
@@ -62,7 +63,10 @@ fn delete(path: &'static str) -> (Method, &'static str) {
 /// Every route there is.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    [plain(), of_tasks(), of_runs(), of_workers(), of_hosts(), of_operation(), live(), of_models()].into_iter().flatten().collect()
+    [plain(), of_tasks(), of_runs(), of_workers(), of_hosts(), of_operation(), live(), of_models()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn plain() -> Vec<Route> {

@@ -115,6 +115,8 @@ impl Server {
             draining: drains,
             kapelle,
         }));
+        let money = Arc::clone(&app.hub);
+        app.engine().listen(Box::new(move |notice| money.notice(notice)));
         let (stats, hub) = (Arc::clone(&app.stats), Arc::clone(&app.hub));
         app.engine().observe(Box::new(move |task| {
             stats.ended(task);

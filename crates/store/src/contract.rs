@@ -12,8 +12,8 @@ use kapelle_core::{
 use crate::{
     access::AccessKey,
     audit::{AuditHead, AuditRow},
-    books::{BookReader, Books},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
+    books::{BookReader, Books},
     error::StoreError,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
 };

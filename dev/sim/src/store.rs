@@ -9,8 +9,8 @@ use kapelle_core::{
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow,
-    Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane,
+    PayloadBody, Pruned, Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};

@@ -106,7 +106,8 @@ impl Turns {
             return Ok(None);
         }
         let task = self.cache.task(id).cloned();
-        let runs = |task: &Task| matches!(task.state, TaskState::Running(lease) if attempt == 0 || lease.epoch == attempt);
+        let runs =
+            |task: &Task| matches!(task.state, TaskState::Running(lease) if attempt == 0 || lease.epoch == attempt);
         Ok(task.filter(runs))
     }
 

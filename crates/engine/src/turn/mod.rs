@@ -31,11 +31,11 @@ mod steps;
 mod tasks;
 mod turns;
 
+pub use books::NO_LIMIT;
 pub use cache::Key;
 pub use command::{ClaimedTask, Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted};
 pub use directory::Directory;
 pub use effect::{Dispatch, Effect};
-pub use books::NO_LIMIT;
 pub use limits::{KeyGroup, Limits};
 pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved};
 pub use payload::NewPayload;

@@ -234,7 +234,10 @@ mod tests {
             let id = now(ledger.reserve(&payer(1), Order::of(Money(1)))).unwrap().unwrap();
             ledger.settle(id, Outcome::Free.into());
         }
-        assert!(matches!(now(ledger.reserve(&payer(1), Order::of(Money(1)))), Some(Err(NoMoney::Calls { limit: 2, .. }))));
+        assert!(matches!(
+            now(ledger.reserve(&payer(1), Order::of(Money(1)))),
+            Some(Err(NoMoney::Calls { limit: 2, .. }))
+        ));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use kapelle::{
     core::{TenantId, task::Report},
-    gateway::{Scope, replay::TaskKey},
     engine::{ClaimedTask, Command, Reply, Reported, Wanted},
+    gateway::{Scope, replay::TaskKey},
 };
 use kapelle_api as api;
 use serde_json::json as value;

@@ -43,7 +43,8 @@ fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
 /// `POST /api/v1/budgets`
 pub async fn set(call: Call) -> Answer {
     let given: api::SetBudget = call.json()?;
-    let account = Account::parse(&given.account).map_err(|error| Problem::unprocessable(format!("account: {error}")))?;
+    let account =
+        Account::parse(&given.account).map_err(|error| Problem::unprocessable(format!("account: {error}")))?;
     let limit = Money(given.limit_nanousd);
     if matches!(account, Account::Provider(_) | Account::Model(_)) {
         return Err(Problem::unprocessable("account: what a provider or a model may cost is not limited"));
@@ -96,7 +97,9 @@ pub async fn cost(call: Call) -> Answer {
 
 fn row(row: &AccountRow) -> api::Cost {
     let name = match &row.account {
-        Account::Day => shown::time(kapelle::core::Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect(),
+        Account::Day => {
+            shown::time(kapelle::core::Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect()
+        }
         Account::Tenant => format!("tenant {}", row.tenant.0),
         other => other.name(),
     };

@@ -8,6 +8,7 @@ mod approvals;
 mod hosts;
 mod live;
 mod matrix;
+mod models;
 mod place;
 mod runs;
 mod tasks;

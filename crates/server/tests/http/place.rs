@@ -19,6 +19,14 @@ pub struct Place {
     /// Lets go of the tasks of the worker `gate`.
     pub gate: Arc<Notify>,
     folder: tempfile::TempDir,
+    setting: Setting,
+}
+
+/// Where models are asked, and the configuration.
+#[derive(Clone, Default)]
+pub struct Setting {
+    pub base_url: Option<String>,
+    pub config: kapelle::Config,
 }
 
 /// What was answered.
@@ -35,18 +43,23 @@ impl Place {
     }
 
     pub async fn with(limits: Limits) -> Place {
+        Place::set(limits, Setting::default()).await
+    }
+
+    /// With another configuration.
+    pub async fn set(limits: Limits, setting: Setting) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let gate = Arc::new(Notify::new());
-        let (server, kapelle, token) = start(&folder, limits, &gate).await;
-        Place { server, kapelle, token, gate, folder }
+        let (server, kapelle, token) = start(&folder, limits, &gate, &setting).await;
+        Place { server, kapelle, token, gate, folder, setting }
     }
 
     /// The same folder with a new server.
     pub async fn again(mut self) -> Place {
         self.server.stop().await;
         drop((self.server, self.kapelle));
-        let (server, kapelle, token) = start(&self.folder, Limits::default(), &self.gate).await;
-        Place { server, kapelle, token, gate: self.gate, folder: self.folder }
+        let (server, kapelle, token) = start(&self.folder, Limits::default(), &self.gate, &self.setting).await;
+        Place { server, kapelle, token, gate: self.gate, folder: self.folder, setting: self.setting }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -110,8 +123,20 @@ impl Place {
     }
 }
 
-async fn start(folder: &tempfile::TempDir, limits: Limits, gate: &Arc<Notify>) -> (Server, Arc<Kapelle>, String) {
-    let kapelle = Kapelle::builder(folder.path()).environment(|_| None).open().await.unwrap();
+async fn start(
+    folder: &tempfile::TempDir,
+    limits: Limits,
+    gate: &Arc<Notify>,
+    setting: &Setting,
+) -> (Server, Arc<Kapelle>, String) {
+    let base_url = setting.base_url.clone();
+    let environment = move |name: &str| match name {
+        "OPENAI_BASE_URL" => base_url.clone(),
+        "OPENAI_API_KEY" => base_url.as_ref().map(|_| "sk-canary".to_owned()),
+        _ => None,
+    };
+    let builder = Kapelle::builder(folder.path()).config(setting.config.clone()).environment(environment);
+    let kapelle = builder.open().await.unwrap();
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));
     kapelle.register("refuse", refuse).unwrap();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Account, AccountKind, CallId, Money, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp, task::*};
+use kapelle_core::{
+    Account, AccountKind, CallId, Money, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp, task::*,
+};
 
 use super::{Rig, fixtures::*, on_every_store};
 use crate::{
@@ -200,9 +202,8 @@ fn what_belongs_to_a_task_goes_with_it(mut rig: Rig) {
     rig.add(&[succeeded(5, 10, Payload::None), task(6)]);
     let mut batch = calls(vec![new(&call(1, Some(5))), answer(1, 1), new(&call(2, Some(6)))]);
     batch.payloads = vec![payload(1)];
-    batch.books.accounts = [5, 6]
-        .map(|id| AccountWrite { row: account(Account::Task(TaskId(id)), 0, 1), expected: None })
-        .to_vec();
+    batch.books.accounts =
+        [5, 6].map(|id| AccountWrite { row: account(Account::Task(TaskId(id)), 0, 1), expected: None }).to_vec();
     rig.done(&batch);
     rig.store.prune(retention(20)).unwrap();
     assert_eq!(rig.reader.call(ONE, CallId(1)).unwrap(), None);

@@ -10,7 +10,8 @@ use kapelle_core::{
 use super::{reader::MemReader, state::State, store::MemStore};
 use crate::{
     books::{
-        AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow, CallState, CallWrite, KeptRow,
+        AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow, CallState, CallWrite,
+        KeptRow,
     },
     contract::Conflicts,
     error::StoreError,
@@ -158,7 +159,8 @@ impl BookReader for MemReader {
 
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
         let state = self.state();
-        let mut own: Vec<BudgetRow> = state.books.budgets.values().filter(|row| row.tenant == tenant).cloned().collect();
+        let mut own: Vec<BudgetRow> =
+            state.books.budgets.values().filter(|row| row.tenant == tenant).cloned().collect();
         own.sort_by_key(|row| (row.account.kind(), row.account.name()));
         own.truncate(most.min(PAGE_MOST) as usize);
         Ok(own)

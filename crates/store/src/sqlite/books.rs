@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     books::{
-        AccountRow, AccountWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState, CallWrite,
-        KeptRow,
+        AccountRow, AccountWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState,
+        CallWrite, KeptRow,
     },
     contract::Conflicts,
     rows::Page,
@@ -127,7 +127,9 @@ fn put_account(conn: &Connection, write: &AccountWrite) -> Sql<bool> {
     let (calls, input, output) = (signed(row.calls), signed(row.input), signed(row.output));
     let tenant = row.tenant.0;
     let done = match write.expected {
-        None => put.execute(params![kind, name, tenant, row.day, spent, unknown, calls, input, output, row.revision])?,
+        None => {
+            put.execute(params![kind, name, tenant, row.day, spent, unknown, calls, input, output, row.revision])?
+        }
         Some(expected) => put.execute(params![
             kind,
             name,
@@ -287,8 +289,7 @@ pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, pag
         }
         (None, Some(run)) => {
             // Over the steps of the run, so that the calls of others are not looked at.
-            let sql =
-                format!("{CALL} WHERE task IN (SELECT id FROM task WHERE task.run = ?4) {end}");
+            let sql = format!("{CALL} WHERE task IN (SELECT id FROM task WHERE task.run = ?4) {end}");
             all(conn, &sql, params![tenant.0, before, most, run.0], call_row)
         }
         (None, None) => all(conn, &format!("{CALL} WHERE 1 {end}"), (tenant.0, before, most), call_row),
@@ -344,6 +345,7 @@ pub(super) fn prune(conn: &Connection, calls: Timestamp, kept: Timestamp, most: 
         "DELETE FROM payload WHERE id IN (SELECT answer_id FROM model_call WHERE answer_id IS NOT NULL AND id IN ({old}))"
     ))?
     .execute((calls.0, left))?;
-    let deleted = conn.prepare_cached(&format!("DELETE FROM model_call WHERE id IN ({old})"))?.execute((calls.0, left))?;
+    let deleted =
+        conn.prepare_cached(&format!("DELETE FROM model_call WHERE id IN ({old})"))?.execute((calls.0, left))?;
     Ok(entries + deleted)
 }

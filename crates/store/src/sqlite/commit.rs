@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, books, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version,
+    access, answer, attempt, audit, books, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task,
+    version,
 };
 use crate::{
     batch::Batch,

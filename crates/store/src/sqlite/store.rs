@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{
     audit::AuditHead,
-    books::{AccountRow, Books, BudgetRow, CallRow},
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
+    books::{AccountRow, Books, BudgetRow, CallRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     rows::RunRow,
