@@ -11,3 +11,5 @@ $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
 
 # The official OpenAI SDKs against the real server.
 ./dev/test-openai.sh
+# The SDKs against the binary that was just built.
+./sdk/test.sh

@@ -3,6 +3,7 @@
 mod aliases;
 mod app;
 mod arrange;
+mod beside;
 mod cli;
 mod commands;
 mod describe;
@@ -23,6 +24,8 @@ mod settings;
 mod shown;
 mod signals;
 mod start;
+mod tally;
+mod terminal;
 mod workflow;
 
 use std::process::ExitCode;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    cache::CacheRule, failure::TaskError, id::TenantId, limit::KeyLimit, money::Money, name::Name, retry::RetryPolicy,
-    time::DurationMs,
+    cache::CacheRule, failure::TaskError, id::TenantId, label::Requires, limit::KeyLimit, money::Money, name::Name,
+    retry::RetryPolicy, time::DurationMs,
 };
 
 /// A boxed future that may move between threads.
@@ -62,6 +62,9 @@ pub struct WorkerSpec {
     /// How many of its tasks with the same key may run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<KeyLimit>,
+    /// The labels that a host must have to be given its tasks.
+    #[serde(default, skip_serializing_if = "Requires::is_empty")]
+    pub requires: Requires,
     /// Whether an earlier answer to the same input is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheRule>,
@@ -86,6 +89,7 @@ impl WorkerSpec {
             retry: None,
             max_cost: None,
             per_key: None,
+            requires: Requires::default(),
             cache: None,
             version: String::new(),
         }

@@ -23,7 +23,7 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
-    waiters::{Listener, Observer, Waiters},
+    waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -251,6 +251,13 @@ impl Engine {
         self.inner.waiters.observe(observer);
     }
 
+    /// Has somebody told what the session log is to have from now on, once it is committed and on the thread of the
+    /// loop: it must be quick. Only the first observer is kept.
+    pub fn observe_session(&self, observer: SessionObserver) {
+        self.inner.waiters.observe_session(observer);
+    }
+
+    /// Asks the loop for something whose reply nobody waits for.
     /// Has somebody told of money and leases from now on, once it is committed and on the thread of the loop: it must be
     /// quick. Leases are told while the flag of [`Engine::lease_flag`] is set.
     pub fn listen(&self, listener: Listener) {

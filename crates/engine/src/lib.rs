@@ -22,7 +22,7 @@ mod runner;
 pub mod turn;
 mod waiters;
 
-pub use waiters::{Listener, Observer};
+pub use waiters::{Listener, Observer, SessionObserver};
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts, WeakEngine};
@@ -31,5 +31,7 @@ pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Registry};
-pub use turn::{AnswerRecord, BookCommand, CallOrder, CallOver, NO_LIMIT, Notice, Reserved};
-pub use turn::{ClaimedTask, Command, Key, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted};
+pub use turn::{
+    AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
+    Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
+};

@@ -5,11 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
-use crate::{id_map::IdMap, turn::Notice};
+use crate::{
+    id_map::IdMap,
+    turn::{Logged, Notice},
+};
 
 /// Told of the end of every task, on the thread of the loop: it must be quick.
 pub type Observer = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
 
+/// Told of what the session log is to have, on the thread of the loop: it must be quick.
+pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
 /// Told of money and leases, on the thread of the loop: it must be quick.
 pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
@@ -17,6 +22,7 @@ pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Waiters {
     observer: OnceLock<Observer>,
+    session: OnceLock<SessionObserver>,
     listeners: RwLock<Vec<Listener>>,
     tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
     runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
@@ -52,6 +58,17 @@ impl Waiters {
     /// Sets who is told of every end; the first one stays.
     pub(crate) fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);
+    }
+
+    /// Sets who is told what the session log is to have; the first one stays.
+    pub(crate) fn observe_session(&self, observer: SessionObserver) {
+        let _ = self.session.set(observer);
+    }
+
+    pub(crate) fn logged(&self, logged: &Arc<Logged>) {
+        if let Some(observer) = self.session.get() {
+            observer(logged);
+        }
     }
 
     /// Adds somebody who is told of money and leases.

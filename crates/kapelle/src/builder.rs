@@ -12,7 +12,14 @@ use kapelle_gateway::{Desk, Gateway, Service};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
 use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
 
-use crate::{books::EngineBooks, config::Config, definition, error::Error, kapelle::Kapelle};
+use crate::{
+    books::EngineBooks,
+    config::Config,
+    definition,
+    error::Error,
+    kapelle::Kapelle,
+    session::{SESSION_FILE, Session},
+};
 
 /// Where environment variables come from.
 type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
@@ -30,6 +37,7 @@ pub struct Builder {
     layers: Vec<Arc<dyn Middleware>>,
     balancers: BTreeMap<String, NewBalancer>,
     idle: bool,
+    session: bool,
 }
 
 /// Makes a balancer for a pool.
@@ -52,6 +60,7 @@ impl Builder {
             layers: Vec::new(),
             balancers: BTreeMap::new(),
             idle: false,
+            session: false,
         }
     }
 
@@ -146,6 +155,13 @@ impl Builder {
         Catalogue::shipped(gateway, self.reader.clone()).map_err(|error| Error::Config(error.to_string()))
     }
 
+    /// With a session log: every end of a task as a line of `session.log` in the folder.
+    #[must_use]
+    pub fn session_log(mut self) -> Builder {
+        self.session = true;
+        self
+    }
+
     /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -156,6 +172,7 @@ impl Builder {
             options.other_slots = 0;
             options.queues.values_mut().for_each(|queue| queue.slots = 0);
         }
+        options.session = self.session;
         let (gateway, catalogue, problems) = self.catalogue()?;
         let shipped = self.shipped(&gateway)?;
         let registry = Arc::new(Registry::default());
@@ -189,6 +206,14 @@ impl Builder {
         let desk = new_desk(&gateway, &books, &engine);
         let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
         let folder = self.folder;
+        let session = if self.session {
+            Some(
+                Session::start(&folder, &engine, Arc::clone(&clock))
+                    .map_err(|error| Error::Config(format!("{}: {error}", folder.join(SESSION_FILE).display())))?,
+            )
+        } else {
+            None
+        };
         let kapelle = Kapelle {
             engine,
             gateway,
@@ -199,6 +224,7 @@ impl Builder {
             layers,
             balancers: Arc::new(balancers),
             clock,
+            session,
             books,
             desk,
         };

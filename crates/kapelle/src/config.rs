@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use kapelle_core::{Account, DurationMs, Money, Name, limit::KeyLimit, task::Ageing};
+use kapelle_core::{Account, DurationMs, Money, Name, label::split, limit::KeyLimit, task::Ageing};
 use kapelle_engine::{NO_LIMIT, Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::health::HealthConfig;
+
+/// Milliseconds of the shortest and the longest lease.
+const LEASE_LEAST: u64 = 1_000;
+const LEASE_MOST: u64 = 600_000;
 
 /// What a project says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +35,12 @@ pub struct Config {
     pub ageing: String,
     /// How long what has ended is kept.
     pub retention: RetentionConfig,
+    /// What sets this process apart: tasks that require other labels do not run in it.
+    pub labels: BTreeMap<String, String>,
+    /// How long a worker host may be silent before its tasks go to others.
+    pub lease: String,
+    /// What the server is to call unhealthy.
+    pub health: HealthConfig,
 }
 
 /// A queue.
@@ -124,6 +136,9 @@ impl Default for Config {
             queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig::of(slots))).collect(),
             ageing: "60s".to_owned(),
             retention: RetentionConfig::default(),
+            labels: BTreeMap::new(),
+            lease: "15s".to_owned(),
+            health: HealthConfig::default(),
         }
     }
 }
@@ -202,7 +217,20 @@ impl Config {
             }
             queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });
         }
+        for (name, value) in &self.labels {
+            let text = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+            split(&text).map_err(|error| ConfigProblem(format!("labels: {error}")))?;
+        }
+        let lease = duration("lease", &self.lease)?;
+        if !(LEASE_LEAST..=LEASE_MOST).contains(&lease.0) {
+            return Err(ConfigProblem(format!("lease: {} is not between 1s and 10m", self.lease)));
+        }
+        for check in &self.health.checks {
+            check.check().map_err(|what| ConfigProblem(format!("health.checks: {what}")))?;
+        }
         Ok(Options {
+            labels: self.labels.clone(),
+            lease,
             queues,
             ageing: Ageing(duration("ageing", &self.ageing)?),
             task_retention: duration("retention.tasks", &self.retention.tasks)?,

@@ -28,6 +28,7 @@ use crate::{
     function::Function,
     pool::Pool,
     run::Run,
+    session::Session,
     task::{Submit, Task},
 };
 
@@ -42,6 +43,7 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) session: Option<Session>,
     pub(crate) books: Arc<EngineBooks>,
     pub(crate) desk: Arc<Desk>,
 }
@@ -284,11 +286,35 @@ impl Kapelle {
     /// Starts nothing new, waits for the attempts under way, and closes the folder.
     pub async fn drain(&self) {
         self.engine.drain().await;
+        self.finish_session().await;
     }
 
     /// Closes the folder at once. What is under way is begun again at the next start.
     pub async fn close(&self) {
         self.engine.stop().await;
+        self.finish_session().await;
+    }
+
+    async fn finish_session(&self) {
+        if let Some(session) = &self.session {
+            session.finish().await;
+        }
+    }
+
+    /// The same, and waits until it is committed: for what is noted right before the end.
+    pub async fn noted(&self, event: &Value) {
+        if self.session.is_some() {
+            // An engine that has ended notes nothing any more.
+            let _ = self.engine.ask(Command::Note { note: Arc::from(event.to_string()) }).await;
+        }
+    }
+
+    /// Writes something into the session log, when there is one: an object of JSON with the field `event`. It is
+    /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
+    pub fn note(&self, event: &Value) {
+        if self.session.is_some() {
+            self.engine.tell(Command::Note { note: Arc::from(event.to_string()) });
+        }
     }
 
     fn prepare(&self, submit: &Submit) -> Result<kapelle_engine::SubmitTask, Error> {

@@ -1,7 +1,11 @@
 //! The door: every request passes it before a handler sees it, whatever its path. Host and origin first, then who it
 //! is, then whether they may, then how much they send.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -149,23 +153,30 @@ async fn perform(app: Arc<App>, route: &Route, request: Request) -> Answer {
         }
         who
     };
-    let body = read(&parts, body, route, &app.limits).await?;
+    let (body, stream) = if route.raw {
+        declared(&parts, route)?;
+        (Bytes::new(), Some(body))
+    } else {
+        (read(&parts, body, route, &app.limits).await?, None)
+    };
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         Err(_) => return Err(Problem::invalid("the path is not UTF-8")),
     };
-    (route.handler)(Call { app, who, parts, params, body }).await
+    (route.handler)(Call { app, who, parts, params, body, stream: Mutex::new(stream), limit: route.body }).await
+}
+
+/// The length that the headers announce, when it is within bounds.
+fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > route.body as u64) {
+        return Err(Problem::too_large(route.body));
+    }
+    Ok(declared)
 }
 
 async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("the body has more than {} bytes, which this takes at most", route.body);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
-    };
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > route.body as u64) {
-        return Err(too_large());
-    }
+    let declared = declared(parts, route)?;
     if parts.method == Method::GET || parts.method == Method::HEAD {
         return Ok(Bytes::new());
     }
@@ -183,7 +194,7 @@ async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> 
         let frame = frame.map_err(|error| Problem::invalid(format!("the body could not be read: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > route.body {
-            return Err(too_large());
+            return Err(Problem::too_large(route.body));
         }
         read.extend_from_slice(&data);
     }

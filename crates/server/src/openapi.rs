@@ -45,6 +45,10 @@ pub fn describe(routes: &[Route]) -> String {
             let schema = takes(&mut schemas);
             operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
         }
+        if route.raw {
+            let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+            operation["requestBody"] = json!({ "required": true, "content": { "*/*": bytes } });
+        }
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;
     }

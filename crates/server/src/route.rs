@@ -64,6 +64,8 @@ pub struct Route {
     pub scope: Scope,
     /// The most bytes of a body; 0 when it takes none.
     pub body: usize,
+    /// The body is taken as it comes, of any kind, instead of as JSON.
+    pub raw: bool,
     /// One line for people.
     pub summary: &'static str,
     /// Parameters of the query: name, and what it does.
@@ -81,6 +83,8 @@ pub struct Route {
 pub const BODY: usize = 2 << 20;
 /// The most bytes of a body that carries many.
 pub const BODY_MANY: usize = 32 << 20;
+/// The most bytes of a file.
+pub const BODY_FILE: usize = 64 << 20;
 
 impl Route {
     pub(crate) fn new<F, Fut>(
@@ -100,6 +104,7 @@ impl Route {
             permission,
             scope,
             body: 0,
+            raw: false,
             summary,
             query: &[],
             takes: None,
@@ -111,6 +116,10 @@ impl Route {
 
     pub(crate) fn takes<T: JsonSchema>(self, most: usize) -> Route {
         Route { body: most, takes: Some(|schemas| schemas.subschema_for::<T>()), ..self }
+    }
+
+    pub(crate) fn takes_bytes(self, most: usize) -> Route {
+        Route { body: most, raw: true, ..self }
     }
 
     pub(crate) fn gives<T: JsonSchema>(self, status: StatusCode) -> Route {

@@ -5,11 +5,11 @@ use kapelle_api as api;
 
 use crate::{
     handlers::{
-        approvals, audit, events, health, hosts, keys, links, models, money, openapi, queues, reports, runs, tasks,
-        workers, workflows,
+        approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, models, money, openapi, queues,
+        reports, runs, tasks, workers, workflows,
     },
     route::{
-        BODY, BODY_MANY,
+        BODY, BODY_FILE, BODY_MANY,
         Permission::{Administer, Ask, Known, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
@@ -35,6 +35,17 @@ const RUN_FILTERS: &[(&str, &str)] = &[
     ("cursor", "`next_cursor` of the page before"),
 ];
 const JOURNAL: &[(&str, &str)] = &[("from", "The number of the first entry"), ("limit", "Entries at most, 1 to 1,000")];
+const DEAD_FILTERS: &[(&str, &str)] = &[
+    ("queue", "Only tasks of this queue"),
+    ("worker", "Only tasks for this worker"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
+const FILE_NAME: &[(&str, &str)] = &[("name", "What it is called; Content-Type says of which kind it is")];
+const DIFF: &[(&str, &str)] = &[
+    ("from", "The earlier version; the one before `to` when left out"),
+    ("to", "The later one; the newest when left out"),
+];
 const AFTER: &[(&str, &str)] = &[("after", "Begin behind this entry; the header Last-Event-ID does the same")];
 const LIVE: &[(&str, &str)] =
     &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
@@ -63,10 +74,21 @@ fn delete(path: &'static str) -> (Method, &'static str) {
 /// Every route there is.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    [plain(), of_tasks(), of_runs(), of_workers(), of_hosts(), of_operation(), live(), of_models()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        plain(),
+        of_tasks(),
+        of_files(),
+        of_runs(),
+        of_workflows(),
+        of_workers(),
+        of_hosts(),
+        of_operation(),
+        live(),
+        of_models(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn plain() -> Vec<Route> {
@@ -111,6 +133,29 @@ fn of_tasks() -> Vec<Route> {
     ]
 }
 
+/// Dead letters and files.
+fn of_files() -> Vec<Route> {
+    let (ok, created) = (StatusCode::OK, StatusCode::CREATED);
+    vec![
+        Route::new(get("/api/v1/dead"), Read, Tenant, "Tasks that were given up, newest first", dead::list)
+            .gives::<api::TaskPage>(ok)
+            .query(DEAD_FILTERS),
+        Route::new(post("/api/v1/dead/{id}/retry"), Operate, Tenant, "Put it back, its counts at zero", dead::retry)
+            .gives::<api::Task>(ok),
+        Route::new(post("/api/v1/dead/{id}/discard"), Operate, Tenant, "Mark it as dealt with", dead::discard)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Task>(ok),
+        Route::new(post("/api/v1/artifacts"), Submit, Tenant, "Give a file, as it is", artifacts::give)
+            .takes_bytes(BODY_FILE)
+            .gives::<api::Artifact>(created)
+            .query(FILE_NAME),
+        Route::new(get("/api/v1/artifacts"), Read, Tenant, "The files, by their hash", artifacts::list)
+            .gives::<api::ArtifactPage>(ok)
+            .query(PAGING),
+        Route::new(get("/api/v1/artifacts/{id}"), Read, Tenant, "The bytes of a file, or a range", artifacts::get),
+    ]
+}
+
 fn of_runs() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
@@ -129,6 +174,7 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "What happened to a run", runs::journal)
             .gives::<api::JournalPage>(ok)
             .query(JOURNAL),
+        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "All of a run, an object a line", export::run),
         Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "End a run", runs::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Run>(ok),
@@ -150,6 +196,12 @@ fn of_runs() -> Vec<Route> {
         Route::new(post("/api/v1/approvals/{id}/deny"), Submit, Tenant, "Say no", approvals::deny)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
+    ]
+}
+
+fn of_workflows() -> Vec<Route> {
+    let (ok, created) = (StatusCode::OK, StatusCode::CREATED);
+    vec![
         Route::new(get("/api/v1/workflows"), Read, Tenant, "Versions of workflows, newest first", workflows::list)
             .gives::<api::VersionPage>(ok)
             .query(PAGING),
@@ -158,6 +210,22 @@ fn of_runs() -> Vec<Route> {
             .query(PAGING),
         Route::new(get("/api/v1/workflows/{name}/{number}"), Read, Tenant, "A version and its text", workflows::get)
             .gives::<api::VersionSource>(ok),
+        Route::new(post("/api/v1/workflows"), Submit, Tenant, "Publish a version", workflows::publish)
+            .takes::<api::Publish>(BODY_MANY)
+            .gives::<api::Version>(created),
+        Route::new(get("/api/v1/workflows/{name}/diff"), Read, Tenant, "What changed", workflows::diff)
+            .gives::<api::VersionDiff>(ok)
+            .query(DIFF),
+        Route::new(post("/api/v1/workflows/{name}/rollback"), Submit, Tenant, "Make one newest", workflows::rollback)
+            .takes::<api::Rollback>(BODY)
+            .gives::<api::Version>(created),
+        Route::new(
+            delete("/api/v1/workflows/{name}/{number}"),
+            Operate,
+            Tenant,
+            "Delete a version that no run stays on",
+            workflows::remove,
+        ),
     ]
 }
 
@@ -169,6 +237,7 @@ fn of_workers() -> Vec<Route> {
         Route::new(get("/api/v1/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
+        Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),
         Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause),
         Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume),

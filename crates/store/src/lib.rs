@@ -16,8 +16,10 @@ mod books;
 mod conformance;
 mod contract;
 mod error;
+mod hosted;
 mod mem;
 mod rows;
+mod session;
 mod sqlite;
 
 pub use access::{AccessKey, AccessWrite};
@@ -32,6 +34,8 @@ pub use books::{
 };
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
+pub use hosted::{ArtifactRow, ServedRow, ServedWrite};
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
+pub use session::{EndedTask, SessionRow};
 pub use sqlite::{OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

@@ -4,6 +4,8 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
+//! [`Sibling`] is a program that works beside this one until it is asked to end.
+//!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
 
 mod capture;
@@ -11,6 +13,7 @@ mod child;
 mod error;
 mod group;
 mod limits;
+mod sibling;
 mod spawner;
 
 #[cfg(target_os = "linux")]
@@ -19,3 +22,4 @@ mod linux;
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
+pub use sibling::{Ask, Sibling, SiblingEnd};

@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{
     AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane,
-    PayloadBody, Pruned, Retention, RunRow, Store, StoreError, VersionRow,
+    PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -46,6 +46,16 @@ impl Store for Shared {
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         // Nobody administers in the simulation.
         Ok(None)
+    }
+
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+        // Hosts register nothing in the simulation.
+        Ok(Vec::new())
+    }
+
+    fn session_last(&mut self) -> Result<u64, StoreError> {
+        // Nobody keeps a session log here.
+        Ok(0)
     }
 
     fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {

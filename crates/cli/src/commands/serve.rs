@@ -1,6 +1,10 @@
 //! `kapelle serve`: a server over the folder, until it is asked to end.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use kapelle::{Kapelle, core::Name};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
@@ -33,13 +37,16 @@ pub struct Args {
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
+    let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
         listen: args.listen.unwrap_or_else(|| settings.config.listen.clone()),
         host_names: args.host_name,
         insecure: args.insecure,
         workflows: Some(app.project.workflows()),
         queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
-        limits: Limits::default(),
+        limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
+        labels: settings.config.labels.clone(),
+        checks: settings.config.health.checks.clone(),
     };
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
@@ -151,7 +158,7 @@ impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Failure {
         let code = match &error {
             ServerError::Address(_) | ServerError::Exposed(_) => Code::Usage,
-            ServerError::Taken(_) => Code::Conflict,
+            ServerError::Taken { .. } => Code::Conflict,
             _ => Code::Failed,
         };
         Failure::new(code, error.to_string())

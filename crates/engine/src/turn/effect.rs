@@ -23,6 +23,8 @@ pub enum Effect {
     Ended(Arc<Task>),
     /// A run has ended: tell those who wait for it.
     RunEnded(RunId),
+    /// Write the session log.
+    Session(Arc<super::session::Logged>),
     /// Tell those who watch.
     Notify(Event),
     /// Tell those who listen: about money, and who holds a task.

@@ -3,7 +3,7 @@
 use kapelle_core::{
     RunId, TaskId,
     mutant::{Mutant, planted},
-    task::{TaskState, Void},
+    task::{Lease, TaskState, Void},
 };
 use kapelle_store::StoreError;
 
@@ -29,17 +29,17 @@ impl Turns {
             let Some(last) = running.last() else { break };
             after = last.id;
             for task in running {
-                let (id, epoch, host) = match task.state {
-                    TaskState::Running(lease) => (task.id, lease.epoch, lease.host),
-                    _ => continue,
-                };
+                let (id, state) = (task.id, task.state.clone());
+                let TaskState::Running(Lease { host, .. }) = state else { continue };
                 let void = Void { ageing: self.options.ageing }.decide(&task, now);
                 self.cache.tasks.insert(id, task);
                 match void {
                     Ok(_) if host == 0 && planted(Mutant::VoidForgotten) => {}
                     Ok(event) if host == 0 => self.change(id, &event)?,
                     _ => {
-                        self.leases.insert(id, (epoch, steady_ms + self.options.lease.0));
+                        if let (Some(task), TaskState::Running(lease)) = (self.cache.task(id).cloned(), state) {
+                            self.lease(&task, &lease);
+                        }
                     }
                 }
             }

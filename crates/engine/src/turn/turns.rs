@@ -14,7 +14,7 @@ use kapelle_core::{
     run::{ScopeId, Slot},
     task::{Task, TaskState},
 };
-use kapelle_store::{Act, AuditRow, Gate, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, Pruned, Retention, Store, StoreError};
 
 use super::{
     books::Books,
@@ -24,7 +24,9 @@ use super::{
     effect::Effect,
     keys::Freed,
     lanes::Lanes,
+    leases::RemoteLease,
     limits::Limits,
+    served::Served,
     shares::Share,
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};
@@ -47,8 +49,12 @@ pub struct Turns {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
-    pub(super) leases: IdMap<TaskId, (u32, u64)>,
+    /// Remote attempts by their task.
+    pub(super) leases: IdMap<TaskId, RemoteLease>,
+    /// What worker hosts said of their workers.
+    pub(super) served: Served,
+    /// The newest number of what the session log has to write, once it was looked up.
+    pub(super) session_last: Option<u64>,
     pub(super) next_due: Option<Timestamp>,
     /// Runs that go on after a pause, some of whose steps may still be held.
     pub(super) lifting: BTreeSet<RunId>,
@@ -95,6 +101,8 @@ pub(super) struct Scratch {
     pub(super) more_held: bool,
     /// Every key under which tasks are held is to be looked at.
     pub(super) sweep: bool,
+    /// What the session log is to be told besides ended tasks.
+    pub(super) notes: Vec<Arc<str>>,
 }
 
 /// What came of a turn.
@@ -130,6 +138,8 @@ impl Turns {
             random,
             definitions: HashMap::new(),
             leases: IdMap::default(),
+            served: Served::default(),
+            session_last: None,
             next_due: None,
             lifting: BTreeSet::new(),
             shares: HashMap::new(),
@@ -224,21 +234,6 @@ impl Turns {
             Command::Signal { run, name, payload } => self.signal(*run, name, payload),
             Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
             Command::Discard { task, reason } => self.discard(*task, reason),
-            Command::LimitQueue { queue, slots } => {
-                self.limits.queue(queue).slots = *slots;
-                Ok(Ok(Reply::Done))
-            }
-            Command::Pause { tenant, kind, name, paused, reason } => {
-                let (name, reason, at) = (name.clone(), Arc::clone(reason), self.scratch.now);
-                let gate = Gate { tenant: *tenant, kind: *kind, name, paused: *paused, reason, at };
-                self.limits.gate(&gate);
-                self.cache.gates.push(gate);
-                Ok(Ok(Reply::Done))
-            }
-            Command::Access { write } => {
-                self.cache.access.push(write.clone());
-                Ok(Ok(Reply::Done))
-            }
             Command::Audited { act, command } => {
                 let reply = self.apply(command)?;
                 if reply.is_ok() {
@@ -252,8 +247,8 @@ impl Turns {
                 self.reap_leases()?;
                 Ok(Ok(Reply::Done))
             }
-            Command::WorkersChanged => {
-                self.scratch.sweep = true;
+            other => {
+                self.take_note(other);
                 Ok(Ok(Reply::Done))
             }
         }
@@ -280,6 +275,7 @@ impl Turns {
         self.books.forget();
         self.lanes.forget();
         self.limits.forget();
+        self.session_last = None;
         self.primed = false;
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
@@ -297,6 +293,7 @@ impl Turns {
         self.prime_books()?;
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
+        self.prime_served()?;
         let mut after = TaskId(0);
         loop {
             let running = self.store.running(after, CHILDREN_MAX as u32)?;
@@ -320,7 +317,7 @@ impl Turns {
     /// When the next remote lease ends, on the steady clock.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().map(|(_, end)| *end).min()
+        self.leases.values().map(|lease| lease.end).min()
     }
 
     /// Starts nothing new in this process from now on.

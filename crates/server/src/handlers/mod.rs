@@ -1,8 +1,11 @@
 //! Whoever answers, one file a noun.
 
 pub mod approvals;
+pub mod artifacts;
 pub mod audit;
+pub mod dead;
 pub mod events;
+pub mod export;
 pub mod health;
 pub mod hosts;
 pub mod keys;

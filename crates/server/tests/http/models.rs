@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kapelle::{BudgetsConfig, Config};
 use kapelle_server::Limits;
 use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::place::{Answer, Place, Setting};
+use crate::place::{Answer, Place, Setup};
 
 /// A dollar for a million tokens received and nothing for those sent: a call with `max_tokens: 100` costs at most this.
 const WORST: u64 = 100_000;
@@ -27,18 +26,17 @@ struct Stage {
 
 impl Stage {
     async fn new(rules: &str) -> Stage {
-        Stage::with(rules, |_| ()).await
+        Stage::with(rules, "").await
     }
 
-    async fn with(rules: &str, change: impl FnOnce(&mut Config)) -> Stage {
+    /// With more in `kapelle.yaml`.
+    async fn with(rules: &str, more: &str) -> Stage {
         let script = Script::from_yaml(&format!("key: sk-canary\nrules: {rules}")).unwrap();
         let double = ScriptedOpenai::start(script).await.unwrap();
-        let prices = "prices: { 'openai/*': { input: $0, output: $1 } }\n";
-        let mut config = Config::parse(prices, "kapelle.yaml").unwrap();
-        change(&mut config);
-        let setting = Setting { base_url: Some(double.base_url()), config };
+        let config = format!("prices: {{ 'openai/*': {{ input: $0, output: $1 }} }}\n{more}");
         let limits = Limits { failures_per_minute: 1_000, ..Limits::default() };
-        Stage { place: Place::set(limits, setting).await, double }
+        let setup = Setup { limits, config, base_url: Some(double.base_url()), ..Setup::default() };
+        Stage { place: Place::set_up(setup).await, double }
     }
 
     async fn chat(&self, token: &str, text: &str) -> Answer {
@@ -211,8 +209,9 @@ async fn a_cancelled_task_and_a_client_that_leaves_close_the_upstream_at_once() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_calls_at_once_on_a_budget_for_ten_spend_exactly_that() {
-    let day = |config: &mut Config| config.budgets.day = Some("$0.001".to_owned());
-    let stage = Arc::new(Stage::with("[{ usage: { prompt_tokens: 9, completion_tokens: 100 } }]", day).await);
+    let stage = Arc::new(
+        Stage::with("[{ usage: { prompt_tokens: 9, completion_tokens: 100 } }]", "budgets: { day: $0.001 }").await,
+    );
     let mut calls = JoinSet::new();
     for _ in 0..1_000 {
         let stage = Arc::clone(&stage);
@@ -245,10 +244,11 @@ async fn a_hundred_equal_calls_at_once_are_one_where_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_money_is_parked_and_goes_on_when_the_budget_is_raised() {
-    let day = |config: &mut Config| {
-        config.budgets = BudgetsConfig { day: Some("$0.0001".to_owned()), ..BudgetsConfig::default() };
-    };
-    let stage = Stage::with("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 90 } }]", day).await;
+    let stage = Stage::with(
+        "[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 90 } }]",
+        "budgets: { day: $0.0001 }",
+    )
+    .await;
     stage
         .place
         .kapelle

@@ -7,6 +7,7 @@ mod faults;
 mod fixtures;
 mod folder;
 mod histories;
+mod hosted;
 mod pruning;
 mod queries;
 mod queues;

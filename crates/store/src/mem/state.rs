@@ -18,7 +18,9 @@ use crate::{
     audit::AuditRow,
     batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
+    hosted::{ArtifactRow, ServedRow},
     rows::RunRow,
+    session::SessionRow,
 };
 
 /// The place of a step: one row at most.
@@ -48,6 +50,9 @@ pub(super) struct State {
     pub ended_runs: BTreeSet<(Timestamp, RunId)>,
     pub access: BTreeMap<Arc<str>, AccessKey>,
     pub audit: BTreeMap<u64, AuditRow>,
+    pub served: BTreeMap<(TenantId, Name), ServedRow>,
+    pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
+    pub session: BTreeMap<u64, SessionRow>,
     pub books: BookRows,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
@@ -77,6 +82,9 @@ impl Default for State {
             ended_runs: BTreeSet::new(),
             access: BTreeMap::new(),
             audit: BTreeMap::new(),
+            served: BTreeMap::new(),
+            artifacts: BTreeMap::new(),
+            session: BTreeMap::new(),
             books: BookRows::default(),
             uses: BTreeMap::new(),
         }
@@ -86,11 +94,6 @@ impl Default for State {
 /// The place of a task that is a step.
 pub(super) fn place(task: &Task) -> Option<Place> {
     task.origin.as_ref().map(|origin| (origin.run, origin.scope, origin.slot))
-}
-
-/// The lane of a task.
-pub(super) fn lane(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
 }
 
 /// The payload rows that a task refers to.
@@ -120,10 +123,10 @@ fn run_payloads(run: &RunRow) -> [Option<PayloadId>; 2] {
 }
 
 impl State {
-    /// When runs are out of time. That of a paused run stands still.
+    /// When runs are out of time. That of a run which is paused or only waits stands still.
     pub fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id));
-        open.filter(|run| run.paused.is_none()).filter_map(|run| Some((run.due_at?, run.id)))
+        open.filter(|run| run.paused.is_none() && run.resting.is_none()).filter_map(|run| Some((run.due_at?, run.id)))
     }
 
     /// Puts a task in the place of the row that it replaces.
@@ -143,7 +146,7 @@ impl State {
         }
         match &task.state {
             TaskState::Ready { rank } => {
-                self.ready.entry(lane(&task)).or_default().insert((*rank, task.id));
+                self.ready.entry(Lane::of(&task)).or_default().insert((*rank, task.id));
             }
             TaskState::Running(_) => {
                 self.running.insert(task.id);
@@ -173,7 +176,7 @@ impl State {
         }
         match &task.state {
             TaskState::Ready { rank } => {
-                let lane = lane(&task);
+                let lane = Lane::of(&task);
                 if let Some(ready) = self.ready.get_mut(&lane) {
                     ready.remove(&(*rank, id));
                     if ready.is_empty() {

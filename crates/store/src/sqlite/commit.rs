@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, books, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task,
-    version,
+    access, answer, attempt, audit, books, fault::Sql, gate, hosted, ids::Ids, journal, key, names::Names, payload,
+    run, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -65,6 +65,14 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     }
     for row in &batch.audit {
         conflicts.other |= !written(audit::insert(conn, row))?;
+    }
+    batch.served.iter().try_for_each(|row| hosted::serve(conn, row))?;
+    batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
+    if let Some(row) = &batch.session {
+        conflicts.other |= !written(session::insert(conn, row))?;
+    }
+    if let Some(seq) = batch.session_written {
+        session::written(conn, seq)?;
     }
     Ok(())
 }

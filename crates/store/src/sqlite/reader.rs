@@ -8,7 +8,9 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use super::{access, attempt, audit, books, gate, journal, payload, pool::Pool, run, task_queries, version};
+use super::{
+    access, attempt, audit, books, gate, hosted, journal, payload, pool::Pool, run, session, task_queries, version,
+};
 use crate::{
     access::AccessKey,
     audit::AuditRow,
@@ -17,7 +19,9 @@ use crate::{
     books::{AccountRow, BookReader, BudgetRow, CallFilter, CallRow},
     contract::Reader,
     error::StoreError,
+    hosted::{ArtifactRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    session::SessionRow,
 };
 
 /// The reading connections of a folder. Clones share them.
@@ -123,6 +127,34 @@ impl Reader for SqliteReader {
 
     fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.pool.query(|conn, _| audit::from(conn, after, most))
+    }
+
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::served(conn))
+    }
+
+    fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::artifact(conn, tenant, sha256))
+    }
+
+    fn artifacts(&self, tenant: TenantId, after: Option<&str>, most: u32) -> Result<Vec<ArtifactRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::artifacts(conn, tenant, after, most))
+    }
+
+    fn session(&self, after: u64, most: u32) -> Result<Vec<SessionRow>, StoreError> {
+        self.pool.query(|conn, _| session::after(conn, after, most))
+    }
+
+    fn task_of_any(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::one(conn, names, id))
+    }
+
+    fn open_run_count(&self) -> Result<u64, StoreError> {
+        self.pool.query(|conn, _| run::open_count(conn))
+    }
+
+    fn busy_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        self.pool.query(|conn, _| task_queries::busy_tenants(conn))
     }
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {

@@ -19,12 +19,12 @@ use rusqlite::{Connection, config::DbConfig};
 use super::{
     answer, audit, books, commit,
     fault::{Sql, Trouble},
-    gate, held,
+    gate, held, hosted,
     ids::Ids,
     key,
     lock::FolderLock,
     names::Names,
-    payload, prune, run, task_queries, version,
+    payload, prune, run, session, task_queries, version,
 };
 use crate::{
     audit::AuditHead,
@@ -32,6 +32,7 @@ use crate::{
     books::{AccountRow, Books, BudgetRow, CallRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
+    hosted::ServedRow,
     rows::RunRow,
 };
 
@@ -240,6 +241,14 @@ impl Store for SqliteStore {
 
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         self.query(|conn, _| audit::head(conn))
+    }
+
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+        self.query(|conn, _| hosted::served(conn))
+    }
+
+    fn session_last(&mut self) -> Result<u64, StoreError> {
+        self.query(|conn, _| session::last(conn))
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
