@@ -167,7 +167,7 @@ impl Gateway {
         };
         match errand.run().await {
             Ok(End::Offline(provider, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((Route::Offline { provider, reason: Hop::reasons(&hops), hops }, None))
             }
             Ok(End::Open(mut opened, mut faults)) => match completion::answer_of(&mut opened, call) {
@@ -245,7 +245,7 @@ fn link_status(routes: &Routes, link: &Link) -> LinkStatus {
 /// Tells the book when nothing but money was missing.
 pub(crate) fn tell_short(faults: &[Fault], payer: &Payer, ledger: &Arc<dyn Ledger>) {
     let lasting = faults.iter().all(|fault| !fault.error.retryable);
-    if let Some(why) = faults.iter().find_map(|fault| fault.short.as_ref()).filter(|_| lasting) {
+    if let Some(why) = faults.iter().find_map(|fault| fault.short.as_deref()).filter(|_| lasting) {
         ledger.short(payer, why);
     }
 }
@@ -264,7 +264,7 @@ pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
         error.retryable = retryable;
         error.retry_after = wait;
     }
-    GatewayError { error, hops: faults.into_iter().map(|fault| fault.hop).collect() }
+    GatewayError { error, hops: faults.into_iter().map(|fault| *fault.hop).collect() }
 }
 
 #[cfg(test)]

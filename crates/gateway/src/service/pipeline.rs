@@ -244,10 +244,10 @@ impl Service {
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((*opened, Hop::reasons(&hops)))
             }
-            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
+            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| *fault.hop).collect())),
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
