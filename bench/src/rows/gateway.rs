@@ -51,7 +51,7 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(TenantId::DEFAULT, vec![task], None).await?;
         let workers = Arc::from([Name::new("far")]);
-        let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), ..Wanted::default() };
+        let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
         let claimed = kapelle.engine().claim(1, wanted, 1, Duration::from_secs(5)).await?;
         let attempt = claimed.first().context("nothing was claimed")?.lease.epoch;
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };
@@ -119,7 +119,12 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
                     (1, 1) => Floor::AtMost(0.6, None),
                     _ => Floor::None,
                 };
-                rows.push(Measure::new(format!("{what}, {connections} connections, added {name}"), "ms", samples, floor));
+                rows.push(Measure::new(
+                    format!("{what}, {connections} connections, added {name}"),
+                    "ms",
+                    samples,
+                    floor,
+                ));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The law of money: calls = tasks = runs + standalone = budget movement, and nobody ever spends more than they may; over
 //! random calls, ends, faults of the store, and deaths of the engine.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
+#![expect(clippy::unwrap_used, reason = "a test ends where its stage cannot be set")]
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -158,7 +158,7 @@ impl Stage {
             }
             Happens::Claim(most) => {
                 let workers = Arc::from([Name::new("w")]);
-                let wanted = Wanted { tenant: TENANT, workers, queues: Arc::from([]) };
+                let wanted = Wanted { tenant: TENANT, workers, queues: Arc::from([]), labels: Arc::default() };
                 let claimed = self.ask(Command::Claim { host: 1, wanted, most: *most });
                 let Some(Reply::Claimed(tasks)) = claimed else { return };
                 let report =

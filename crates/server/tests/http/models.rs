@@ -209,17 +209,34 @@ async fn a_cancelled_task_and_a_client_that_leaves_close_the_upstream_at_once() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_calls_at_once_on_a_budget_for_ten_spend_exactly_that() {
-    let stage = Arc::new(
-        Stage::with("[{ usage: { prompt_tokens: 9, completion_tokens: 100 } }]", "budgets: { day: $0.001 }").await,
+    let rules = "[{ usage: { prompt_tokens: 9, completion_tokens: 100 } }]";
+    let stage = Stage::with(rules, "budgets: { day: $0.001 }").await;
+    // The connections first, one by one, so that all calls come at the same moment.
+    let mut connections = Vec::new();
+    for _ in 0..1_000 {
+        connections.push(TcpStream::connect(stage.place.address()).await.unwrap());
+    }
+    let body = says("hi").to_string();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        stage.place.address(),
+        stage.place.token,
+        body.len()
     );
     let mut calls = JoinSet::new();
-    for _ in 0..1_000 {
-        let stage = Arc::clone(&stage);
-        calls.spawn(async move { stage.chat(&stage.place.token, "hi").await.status });
+    for mut connection in connections {
+        let request = request.clone();
+        calls.spawn(async move {
+            connection.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer[9..12]).into_owned()
+        });
     }
     let statuses = calls.join_all().await;
-    assert_eq!(statuses.iter().filter(|&&status| status == 200).count(), 10);
-    assert_eq!(statuses.iter().filter(|&&status| status == 402).count(), 990);
+    assert_eq!(statuses.iter().filter(|status| *status == "200").count(), 10);
+    assert_eq!(statuses.iter().filter(|status| *status == "402").count(), 990);
     assert_eq!(stage.double.calls().len(), 10);
     assert_eq!(stage.spent("day", "").await, (10 * WORST, 10));
 }
@@ -319,4 +336,30 @@ async fn a_run_keeps_to_the_budget_of_its_workflow() {
     assert_eq!((&ended["state"], &ended["cost_nanousd"]), (&json!("succeeded"), &json!(5 * WORST)), "{ended}");
     assert_eq!(stage.spent("run", &run).await, (5 * WORST, 5));
     assert_eq!((stage.spent("worker", "asks").await, stage.double.calls().len()), ((5 * WORST, 5), 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_whose_provider_is_at_its_rate_wait_in_their_queue_and_take_no_slot() {
+    let provider = "providers: { openai: { kind: openai, base_url_env: OPENAI_BASE_URL, api_key_env: OPENAI_API_KEY, \
+                    limits: { requests_per_minute: 3 } } }";
+    let stage = Stage::with("[{ reply: hello }]", provider).await;
+    stage.place.kapelle.register_prompt("kind: prompt\nname: asks\nprompt: '{{ text }}'\n").unwrap();
+    for number in 0..10 {
+        stage.place.submit("asks", json!({ "text": format!("number {number}") })).await;
+    }
+    let tasks = |state: &'static str| async move { format!("/api/v1/tasks?worker=asks&state={state}") };
+    let count = async |state: &'static str| {
+        let page = stage.place.get(&tasks(state).await).await.json(200);
+        page["tasks"].as_array().unwrap().clone()
+    };
+    timeout(PATIENCE, async {
+        while count("succeeded").await.len() < 3 || count("held").await.len() < 7 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let held = count("held").await;
+    assert!(held[0]["reason"].as_str().unwrap().contains("rate limit"), "{}", held[0]);
+    assert_eq!((count("running").await.len(), stage.double.calls().len()), (0, 3));
 }
