@@ -118,7 +118,7 @@ def _step(stage: _Stage, step: dict[str, Any]) -> None:
         _settle(stage, step, stage.drivers.get(place).answer(number, _STEP))
     elif "event" in step:
         wanted = stage.fill(step["event"])
-        found = stage.drivers.event(lambda event: not mismatch(wanted, event), step.get("within_ms", 10_000) / 1000)
+        found = stage.drivers.event(lambda event: not mismatch(wanted, event), step.get("within_ms", 30_000) / 1000)
         if not found:
             raise Unmet(f"there was no event {wanted}")
         stage.names[step.get("as", "_")] = found
@@ -129,7 +129,7 @@ def _step(stage: _Stage, step: dict[str, Any]) -> None:
     elif "exited" in step:
         process = stage.drivers.by_name[step["exited"]].process
         try:
-            process.wait(step.get("within_ms", 10_000) / 1000)
+            process.wait(step.get("within_ms", 30_000) / 1000)
         except Exception:
             raise Unmet("the process has not ended") from None
     elif "key" in step:
@@ -167,7 +167,7 @@ def ask(stage: _Stage, place: str, given: dict[str, Any]) -> Any:
 
 
 def _until(stage: _Stage, step: dict[str, Any]) -> None:
-    until = time.monotonic() + step.get("within_ms", 10_000) / 1000
+    until = time.monotonic() + step.get("within_ms", 30_000) / 1000
     while True:
         place, given = stage.command(step["until"])
         found = ask(stage, place, given)
