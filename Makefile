@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run workers first-look test check bench sim graphs power-loss crash fuzz clean
+.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash spawns fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ first-look: build ## a smaller workflow over a text: summary, sentiment, keyword
 test: ## everything that CI tests
 	@./dev/test.sh
 
+sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of the guides
+	@./sdk/test.sh
+
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
@@ -45,6 +48,9 @@ power-loss: ## 100,000 power-loss images
 
 crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-outs
 	@KAPELLE_CRASH_ROUNDS=200 KAPELLE_FANOUT_KILLS=50 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+
+spawns: ## 10,000 workers started and ended, with files, threads and zombies counted
+	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture
 
 fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
 	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)

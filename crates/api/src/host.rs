@@ -112,6 +112,12 @@ pub struct ClaimedTask {
     /// The path of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Where the attempt asks models: the base address of an OpenAI-compatible service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_url: Option<String>,
+    /// The attempt's own key there. It ends with the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_token: Option<String>,
     /// What the worker gets.
     #[schemars(with = "Value")]
     pub input: Box<RawValue>,

@@ -7,6 +7,7 @@ mod access;
 mod artifact;
 mod client;
 mod host;
+mod money;
 mod problem;
 mod queue;
 mod run;
@@ -21,6 +22,7 @@ pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
     ReportResult, Reports, Served, SingleReport,
 };
+pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
 pub use run::{
@@ -28,7 +30,7 @@ pub use run::{
     StartedRun, StepList,
 };
 pub use task::{
-    BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
+    BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };
 pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
 pub use workflow::{Publish, Rollback, Version, VersionDiff, VersionPage, VersionSource};

@@ -228,6 +228,8 @@ async fn attempt(
     let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
     let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
     let context = TaskContext {
+        tenant: kapelle::core::TenantId::DEFAULT,
+        replay_epoch: 0,
         task: task.id,
         run: task.run,
         step: task.step,

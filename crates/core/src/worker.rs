@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    cache::CacheRule, failure::TaskError, label::Requires, limit::KeyLimit, money::Money, name::Name,
+    cache::CacheRule, failure::TaskError, id::TenantId, label::Requires, limit::KeyLimit, money::Money, name::Name,
     retry::RetryPolicy, time::DurationMs,
 };
 
@@ -137,6 +137,10 @@ impl FileSource for NoFiles {
 pub struct TaskContext {
     /// The task's public id.
     pub task: String,
+    /// Whose task it is.
+    pub tenant: TenantId,
+    /// Raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not given again.
+    pub replay_epoch: u64,
     /// The run's public id, when the task is a step.
     pub run: Option<String>,
     /// The step's path within the run, when the task is a step.
@@ -161,6 +165,8 @@ impl TaskContext {
     pub fn detached(task: &str) -> TaskContext {
         TaskContext {
             task: task.to_owned(),
+            tenant: TenantId::DEFAULT,
+            replay_epoch: 0,
             run: None,
             step: None,
             attempt: 1,

@@ -7,12 +7,13 @@ use std::{
 };
 
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
-use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
-use kapelle_gateway::Gateway;
+use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
+use kapelle_gateway::{Desk, Gateway, Service};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
 use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
 
 use crate::{
+    books::EngineBooks,
     config::Config,
     definition,
     error::Error,
@@ -184,6 +185,12 @@ impl Builder {
             registry.insert_order(name, order);
         }
 
+        // Before the engine, whose workers begin with it.
+        let books = EngineBooks::new(Arc::clone(&self.clock));
+        gateway.keep_books(Arc::clone(&books) as _, Arc::clone(&books) as _);
+        // A task whose provider has no room waits in its queue and not in a slot.
+        let rates = Arc::clone(&gateway);
+        registry.wait_for_providers_with(Arc::new(move |spec, task| rates.admit(spec.model.as_ref()?.as_str(), task)));
         let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
         let blobs = Arc::new(Blobs::open(&self.folder)?);
         let spilled = Arc::clone(&blobs);
@@ -196,7 +203,10 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             layers: self.layers.clone(),
         };
+        let config = self.config;
         let engine = Engine::start(parts, options)?;
+        books.bind(&engine);
+        let desk = new_desk(&gateway, &books, &engine);
         let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
         let folder = self.folder;
         let session = if self.session {
@@ -218,8 +228,28 @@ impl Builder {
             balancers: Arc::new(balancers),
             clock,
             session,
+            books,
+            desk,
         };
         kapelle.tell_layers();
+        kapelle.set_budgets(&config).await?;
         Ok(kapelle)
     }
+}
+
+/// The desk for tokens, told by the engine when an attempt is over and when money may have come free.
+fn new_desk(gateway: &Arc<Gateway>, books: &Arc<EngineBooks>, engine: &Engine) -> Arc<Desk> {
+    let service = Service::new(Arc::clone(gateway), Arc::clone(books) as _, Arc::clone(books) as _);
+    let desk = Arc::new(Desk::new(Arc::new(service), Arc::clone(books) as _));
+    engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+    let told = Arc::downgrade(&desk);
+    engine.listen(Box::new(move |notice| {
+        if let (Notice::Lease { task, running }, Some(desk)) = (notice, told.upgrade()) {
+            desk.lease(*task, *running);
+            if running.is_none() {
+                desk.service().gateway().dismiss(*task);
+            }
+        }
+    }));
+    desk
 }

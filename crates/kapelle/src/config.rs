@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use kapelle_core::{DurationMs, Name, label::split, limit::KeyLimit, task::Ageing};
-use kapelle_engine::{Options, QueueOptions};
+use kapelle_core::{Account, DurationMs, Money, Name, label::split, limit::KeyLimit, task::Ageing};
+use kapelle_engine::{NO_LIMIT, Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct Config {
     pub prices: BTreeMap<String, kapelle_gateway::config::PricePerMillion>,
     /// Whether a missing or refused key lets the next link of a chain answer.
     pub fallback: bool,
+    /// What may be spent, by whom.
+    pub budgets: BudgetsConfig,
     /// The queues and how many of their tasks run at once in one process.
     pub queues: BTreeMap<String, QueueConfig>,
     /// What a point of priority is worth in waiting time; `0s` turns ageing off.
@@ -60,6 +62,50 @@ impl QueueConfig {
     }
 }
 
+/// What may be spent. At a limit tasks are parked until it is raised; that of the day is full again each day (UTC).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetsConfig {
+    /// By everybody on one day, such as `$10`.
+    pub day: Option<String>,
+    /// By everybody in all.
+    pub tenant: Option<String>,
+    /// By the tasks of a queue in all.
+    pub queues: BTreeMap<String, String>,
+    /// By the tasks and processes of a worker in all.
+    pub workers: BTreeMap<String, String>,
+}
+
+impl BudgetsConfig {
+    /// The limits by account.
+    ///
+    /// # Errors
+    /// With the place of an amount that is none.
+    pub fn limits(&self) -> Result<Vec<(Account, Money)>, ConfigProblem> {
+        let money = |place: String, text: &String| {
+            let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))?;
+            if money >= NO_LIMIT {
+                Err(ConfigProblem(format!("{place}: {money} is more than can be counted")))
+            } else {
+                Ok(money)
+            }
+        };
+        let mut limits = Vec::new();
+        for (place, text, account) in [("day", &self.day, Account::Day), ("tenant", &self.tenant, Account::Tenant)] {
+            if let Some(text) = text {
+                limits.push((account, money(format!("budgets.{place}"), text)?));
+            }
+        }
+        for (name, text) in &self.queues {
+            limits.push((Account::Queue(name.clone()), money(format!("budgets.queues.{name}"), text)?));
+        }
+        for (name, text) in &self.workers {
+            limits.push((Account::Worker(name.clone()), money(format!("budgets.workers.{name}"), text)?));
+        }
+        Ok(limits)
+    }
+}
+
 /// How long what has ended is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -86,6 +132,7 @@ impl Default for Config {
             models: gateway.models,
             prices: gateway.prices,
             fallback: gateway.fallback,
+            budgets: BudgetsConfig::default(),
             queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig::of(slots))).collect(),
             ageing: "60s".to_owned(),
             retention: RetentionConfig::default(),
@@ -159,6 +206,7 @@ impl Config {
             }
             DurationMs::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))
         };
+        self.budgets.limits()?;
         let mut queues = BTreeMap::new();
         for (name, queue) in &self.queues {
             let name = Name::parse(name).map_err(|error| ConfigProblem(format!("queues: {error}")))?;

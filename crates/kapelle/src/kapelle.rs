@@ -15,12 +15,13 @@ use kapelle_core::{
     worker::{Worker, WorkerSpec},
 };
 use kapelle_engine::{Clock, Command, Engine, EngineError, NewRun, VersionRef};
-use kapelle_gateway::Gateway;
+use kapelle_gateway::{Desk, Gateway};
 use kapelle_store::Blobs;
 use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
 use serde_json::{Value, json};
 
 use crate::{
+    books::EngineBooks,
     builder::{Builder, NewBalancer},
     definition,
     error::Error,
@@ -43,6 +44,8 @@ pub struct Kapelle {
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) session: Option<Session>,
+    pub(crate) books: Arc<EngineBooks>,
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Kapelle {
@@ -58,6 +61,12 @@ impl Kapelle {
     #[must_use]
     pub fn builder(folder: impl AsRef<Path>) -> Builder {
         Builder::new(folder.as_ref())
+    }
+
+    /// The desk that gives tokens of the model gateway to attempts and processes.
+    #[must_use]
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Registers an async function as a worker of the default queue.

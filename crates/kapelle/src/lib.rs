@@ -36,6 +36,8 @@
 //! # }
 //! ```
 
+mod books;
+mod budgets;
 mod builder;
 mod config;
 mod definition;
@@ -53,9 +55,10 @@ mod task;
 mod template;
 mod watch;
 
+pub use budgets::standing as budgets;
 pub use builder::{Builder, Workers};
-pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
-pub use definition::{check_inputs, load, unsupported};
+pub use config::{BudgetsConfig, Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use definition::{check_inputs, load};
 pub use error::Error;
 pub use function::function;
 pub use gates::{Standing, standings};

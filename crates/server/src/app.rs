@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     origin::Names,
     problem::Problem,
+    progress::Progress,
     standing::Checks,
     stats::Stats,
 };
@@ -41,6 +42,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
+    /// How far attempts on worker hosts are.
+    pub progress: Arc<Progress>,
     pub limits: Limits,
     pub names: Names,
     pub connections: Arc<Connections>,
@@ -94,6 +97,7 @@ impl App {
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),
+            progress: Arc::default(),
             limits,
             names,
             connections: Arc::default(),

@@ -24,6 +24,7 @@ use tower_service::Service;
 use crate::{
     app::App,
     call::Call,
+    handlers::models,
     limits::Limits,
     problem::Problem,
     route::{Answer, Permission, Route, Scope},
@@ -102,7 +103,13 @@ fn methods(app: &Arc<App>, routes: Vec<Route>) -> MethodRouter {
         let (app, route) = (Arc::clone(app), Arc::new(route));
         methods = methods.on(filter, move |request: Request| {
             let (app, route) = (Arc::clone(&app), Arc::clone(&route));
-            async move { perform(app, &route, request).await.unwrap_or_else(Problem::into_response) }
+            async move {
+                let answer = perform(app, &route, request).await;
+                answer.unwrap_or_else(|problem| match route.openai {
+                    true => models::refused(&problem),
+                    false => problem.into_response(),
+                })
+            }
         });
     }
     let app = Arc::clone(app);
@@ -132,11 +139,15 @@ async fn perform(app: Arc<App>, route: &Route, request: Request) -> Answer {
         app.auth.anonymous()
     } else {
         let from = peer(&parts.extensions);
+        let token = route.openai.then(|| models::token(&parts.headers)).flatten();
         let who = match app.auth.redeem(route, &parts, app.now()) {
             Some(who) => who,
+            // The gateway looks at its own tokens itself.
+            None if token.is_some() => app.auth.anonymous(),
             None => app.auth.identify(&parts.headers, from.ip(), app.now())?,
         };
-        if !who.role.may(route.permission) || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
+        let may = token.is_some() || who.role.may(route.permission);
+        if !may || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
             let detail = format!("a key with the role {} may not do this", who.role.as_str());
             return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
         }

@@ -22,6 +22,7 @@ mod notify;
 mod openapi;
 mod origin;
 mod problem;
+mod progress;
 mod query;
 mod route;
 mod routes;

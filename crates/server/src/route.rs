@@ -25,6 +25,8 @@ pub enum Permission {
     Operate,
     /// Claim tasks and report on them.
     Work,
+    /// Ask models.
+    Ask,
     /// Keys and the audit trail.
     Administer,
 }
@@ -72,6 +74,8 @@ pub struct Route {
     pub takes: Option<Describe>,
     /// The status and body of its usual answer.
     pub gives: (StatusCode, Option<Describe>),
+    /// Refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are let in.
+    pub openai: bool,
     pub(crate) handler: Handler,
 }
 
@@ -105,6 +109,7 @@ impl Route {
             query: &[],
             takes: None,
             gives: (StatusCode::OK, None),
+            openai: false,
             handler: Arc::new(move |call| Box::pin(handler(call))),
         }
     }
@@ -119,6 +124,11 @@ impl Route {
 
     pub(crate) fn gives<T: JsonSchema>(self, status: StatusCode) -> Route {
         Route { gives: (status, Some(|schemas| schemas.subschema_for::<T>())), ..self }
+    }
+
+    /// One of the gateway's own.
+    pub(crate) fn openai(self, body: usize) -> Route {
+        Route { openai: true, body, ..self }
     }
 
     pub(crate) fn query(self, query: &'static [(&'static str, &'static str)]) -> Route {

@@ -5,12 +5,12 @@ use kapelle_api as api;
 
 use crate::{
     handlers::{
-        approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, openapi, queues, reports, runs,
-        tasks, workers, workflows,
+        approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, models, money, openapi, queues,
+        reports, runs, tasks, workers, workflows,
     },
     route::{
         BODY, BODY_FILE, BODY_MANY,
-        Permission::{Administer, Known, Operate, Public, Read, Submit, Work},
+        Permission::{Administer, Ask, Known, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
     },
@@ -50,6 +50,15 @@ const AFTER: &[(&str, &str)] = &[("after", "Begin behind this entry; the header 
 const LIVE: &[(&str, &str)] =
     &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
 
+const COST: &[(&str, &str)] =
+    &[("by", "task, run, worker, queue, key, provider, model, tenant or day"), ("limit", "Rows at most, 1 to 1,000")];
+const CALLS: &[(&str, &str)] = &[
+    ("task", "Only calls of this task"),
+    ("run", "Only calls of this run"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
+
 fn get(path: &'static str) -> (Method, &'static str) {
     (Method::GET, path)
 }
@@ -65,10 +74,21 @@ fn delete(path: &'static str) -> (Method, &'static str) {
 /// Every route there is.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    [plain(), of_tasks(), of_files(), of_runs(), of_workflows(), of_workers(), of_hosts(), of_operation(), live()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        plain(),
+        of_tasks(),
+        of_files(),
+        of_runs(),
+        of_workflows(),
+        of_workers(),
+        of_hosts(),
+        of_operation(),
+        live(),
+        of_models(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn plain() -> Vec<Route> {
@@ -296,5 +316,26 @@ fn live() -> Vec<Route> {
         Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket).query(LIVE),
         Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
+    ]
+}
+
+fn of_models() -> Vec<Route> {
+    let ok = StatusCode::OK;
+    vec![
+        Route::new(get("/v1/models"), Ask, Tenant, "The models that may be named (OpenAI)", models::list).openai(0),
+        Route::new(post("/v1/chat/completions"), Ask, Tenant, "Ask a model (OpenAI)", models::chat).openai(BODY_MANY),
+        Route::new(post("/v1/responses"), Ask, Tenant, "Ask a model (OpenAI)", models::responses).openai(BODY_MANY),
+        Route::new(post("/v1/embeddings"), Ask, Tenant, "Embed texts (OpenAI)", models::embeddings).openai(BODY_MANY),
+        Route::new(get("/api/v1/budgets"), Read, Tenant, "What may be spent, and what is", money::budgets)
+            .gives::<api::BudgetList>(ok),
+        Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", money::set)
+            .takes::<api::SetBudget>(BODY)
+            .gives::<api::Budget>(ok),
+        Route::new(get("/api/v1/cost"), Read, Tenant, "What was spent, by whom", money::cost)
+            .gives::<api::CostReport>(ok)
+            .query(COST),
+        Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", money::calls)
+            .gives::<api::CallPage>(ok)
+            .query(CALLS),
     ]
 }

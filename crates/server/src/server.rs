@@ -149,11 +149,15 @@ impl Server {
             checks: options.checks,
             kapelle,
         }));
-        let (stats, hub) = (Arc::clone(&app.stats), Arc::clone(&app.hub));
+        let money = Arc::clone(&app.hub);
+        app.engine().listen(Box::new(move |notice| money.notice(notice)));
+        let (stats, hub, progress) = (Arc::clone(&app.stats), Arc::clone(&app.hub), Arc::clone(&app.progress));
         app.engine().observe(Box::new(move |task| {
             stats.ended(task);
             hub.task_ended(task);
+            progress.forget(task.id);
         }));
+        app.kapelle.desk().serve_at(format!("http://{}/v1", reachable(address)));
         let front = Front::new(&app, routes());
         let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));
         let file = folder.join(ADDRESS_FILE);
@@ -235,12 +239,17 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
 
 /// Written beside its place and moved there, so that nobody reads half of it.
 fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
-    let reachable = match address.ip() {
-        ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
-        ip if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
-        _ => address,
-    };
+    let reachable = reachable(address);
     let fresh = file.with_extension("new");
     std::fs::write(&fresh, format!("http://{reachable}\n{}\n", std::process::id()))?;
     std::fs::rename(&fresh, file)
+}
+
+/// Where programs of this machine reach what listens there.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        ip if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    }
 }

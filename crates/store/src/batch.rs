@@ -12,6 +12,7 @@ use kapelle_core::{
 use crate::{
     access::AccessWrite,
     audit::AuditRow,
+    books::BookWrites,
     error::StoreError,
     hosted::{ArtifactRow, ServedWrite},
     session::SessionRow,
@@ -50,6 +51,8 @@ pub struct Batch<'a> {
     pub session: Option<SessionRow>,
     /// Everything up to this number stands in the session log.
     pub session_written: Option<u64>,
+    /// Money and model calls.
+    pub books: BookWrites,
 }
 
 impl Batch<'_> {
@@ -71,6 +74,7 @@ impl Batch<'_> {
             && self.artifacts.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()
+            && self.books.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

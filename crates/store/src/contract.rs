@@ -13,6 +13,7 @@ use crate::{
     access::AccessKey,
     audit::{AuditHead, AuditRow},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
+    books::{BookReader, Books},
     error::StoreError,
     hosted::{ArtifactRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
@@ -31,6 +32,8 @@ pub enum IdKind {
     Payload,
     /// Versions of workflows.
     Version,
+    /// Model calls.
+    Call,
 }
 
 /// Ready tasks are kept in lanes: one for each worker in each queue of each tenant, and for what is required of hosts. Pausing, slots and routing choose
@@ -152,7 +155,7 @@ pub enum Deletion {
 }
 
 /// The writing side. One owner; every method sees all commits before it.
-pub trait Store: Send {
+pub trait Store: Books + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -239,7 +242,7 @@ pub trait Store: Send {
 }
 
 /// The reading side: committed data, from any thread, never in the way of the writer.
-pub trait Reader: Send + Sync {
+pub trait Reader: BookReader + Send + Sync {
     /// One task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 

@@ -11,6 +11,7 @@ mod access;
 mod audit;
 mod batch;
 mod blobs;
+mod books;
 #[cfg(test)]
 mod conformance;
 mod contract;
@@ -27,6 +28,10 @@ pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };
 pub use blobs::Blobs;
+pub use books::{
+    AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow,
+    CallState, CallWrite, KeptRow,
+};
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
 pub use hosted::{ArtifactRow, ServedRow, ServedWrite};

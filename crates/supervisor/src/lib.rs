@@ -4,7 +4,8 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
-//! [`Sibling`] is a program that works beside this one until it is asked to end.
+//! [`Sibling`] is a program that works beside this one until it is asked to end. [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
+//! them (Linux only).
 //!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
 
@@ -12,12 +13,15 @@ mod capture;
 mod child;
 mod error;
 mod group;
+#[cfg(target_os = "linux")]
+pub mod helper;
 mod limits;
 mod sibling;
-mod spawner;
 
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod machine;
+mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;

@@ -57,7 +57,7 @@ pub struct Disk {
     /// What was paused or resumed.
     pub gates: Vec<Gate>,
     pub(crate) answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
-    pub(crate) next: [i64; 4],
+    pub(crate) next: [i64; 5],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
     /// Unsuccessful attempts that were recorded.

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    Account, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AuditHead, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow,
-    ServedRow, Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane,
+    PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -168,5 +168,24 @@ impl Store for Shared {
 
     fn prune(&mut self, _retention: Retention) -> Result<Pruned, StoreError> {
         Ok(Pruned::default())
+    }
+}
+
+/// The simulated loops make no model calls, so that their books stay empty.
+impl Books for Shared {
+    fn open_calls(&mut self, _after: CallId, _most: u32) -> Result<Vec<CallRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn account(&mut self, _tenant: TenantId, _account: &Account, _day: i64) -> Result<Option<AccountRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn budget(&mut self, _tenant: TenantId, _account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn parked(&mut self, _after: TaskId, _most: u32) -> Result<Vec<Task>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -162,6 +162,7 @@ impl Cache {
             artifacts: std::mem::take(&mut self.artifacts),
             session: self.session.clone(),
             session_written: self.session_written.take(),
+            books: kapelle_store::BookWrites::default(),
         }
     }
 

@@ -38,7 +38,7 @@ impl Turns {
             }
         }
         while let Some(task) = self.next_ready(&open, true)? {
-            if !self.admit(&task)? {
+            if !self.admit(&task)? || !self.provider_has_room(&task)? {
                 continue;
             }
             let claim = Claim { nonce: (self.random)(), host: 0 };
@@ -114,6 +114,7 @@ impl Turns {
         self.notify_claimed(task, lease);
         self.scratch.effects.push(Effect::Dispatch(Dispatch {
             task: task.id,
+            tenant: task.tenant,
             worker: task.worker.clone(),
             input: task.input.clone(),
             lease: *lease,

@@ -14,6 +14,7 @@ use kapelle_core::{
 use kapelle_store::{AccessWrite, Act, ArtifactRow, Deletion, GateKind};
 
 use super::{
+    money::{BookCommand, Reserved},
     payload::NewPayload,
     wanted::{ClaimedTask, Wanted},
 };
@@ -336,6 +337,8 @@ pub enum Command {
         /// The number.
         seq: u64,
     },
+    /// Something about money and calls of models.
+    Book(BookCommand),
     /// Time has passed: wake what is due, take back what was lost.
     Tick,
     /// The workers of this process have changed.
@@ -369,6 +372,8 @@ pub enum Reply {
     Claimed(Vec<ClaimedTask>),
     /// For each report of a heartbeat whether the attempt is still wanted.
     Alive(Vec<bool>),
+    /// What came of a reservation.
+    Reserved(Reserved),
     /// Done.
     Done,
 }

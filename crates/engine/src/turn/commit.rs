@@ -9,13 +9,14 @@ use kapelle_core::{
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{effect::Effect, lanes::lane_of, session::Logged, turns::Turns};
+use super::{effect::Effect, lanes::lane_of, money::Notice, session::Logged, turns::Turns};
 
 impl Turns {
     /// Writes the turn; false when it met a conflict.
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
         self.keep_session()?;
-        let batch = self.cache.batch();
+        let mut batch = self.cache.batch();
+        batch.books = self.books.batch();
         if !batch.is_empty() {
             match self.store.commit(&batch) {
                 Ok(Commit::Committed) => {}
@@ -28,6 +29,7 @@ impl Turns {
                 Err(error) => return Err(error),
             }
         }
+        self.books.committed();
         self.keep();
         self.let_go();
         self.lanes.committed();
@@ -44,6 +46,13 @@ impl Turns {
         for (id, changed) in std::mem::take(&mut self.cache.changed_tasks) {
             let task = changed.row;
             let kind = task.state.kind();
+            if self.leases_watched() {
+                let running = match task.state {
+                    TaskState::Running(lease) => Some(lease.epoch),
+                    _ => None,
+                };
+                self.scratch.effects.push(Effect::Tell(Notice::Lease { task: id, running }));
+            }
             let keep = match task.state {
                 TaskState::Running(_) => true,
                 TaskState::Ready { rank } => self.lanes.holds(&lane_of(&task), &(rank, id)),

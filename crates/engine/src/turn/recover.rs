@@ -49,6 +49,16 @@ impl Turns {
                 after = TaskId(0);
             }
         }
+        // Whatever a call of the former process cost is charged before the first new one.
+        self.scratch = Scratch { now, steady_ms, ..Scratch::default() };
+        loop {
+            self.settle_lost_calls()?;
+            if self.commit()? {
+                break;
+            }
+            self.books.forget();
+        }
+        self.look_at_parked();
         let mut run_after = RunId(0);
         loop {
             let runs = self.store.open_runs(run_after, CHUNK)?;

@@ -9,14 +9,15 @@ use std::{
 };
 
 use kapelle_core::{
-    DurationMs, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    DurationMs, Name, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
     task::{Task, TaskState},
 };
-use kapelle_store::{Act, AuditRow, IdKind, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, Pruned, Retention, Store, StoreError};
 
 use super::{
+    books::Books,
     cache::Cache,
     command::{Command, Input, Reply, Ticket},
     directory::Directory,
@@ -25,7 +26,6 @@ use super::{
     lanes::Lanes,
     leases::RemoteLease,
     limits::Limits,
-    payload::NewPayload,
     served::Served,
     shares::Share,
 };
@@ -41,6 +41,9 @@ const CONFLICTS_MAX: u32 = 1_000;
 pub struct Turns {
     pub(super) store: Box<dyn Store>,
     pub(super) cache: Cache,
+    pub(super) books: Books,
+    /// When those who wait for a provider are looked at again.
+    pub(super) rate_at: Option<Timestamp>,
     pub(super) lanes: Lanes,
     pub(super) limits: Limits,
     pub(super) options: Options,
@@ -63,6 +66,7 @@ pub struct Turns {
     primed: bool,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
+    leases_watched: Arc<AtomicBool>,
     /// Nothing new starts here.
     pub(super) draining: bool,
     broken: bool,
@@ -128,6 +132,8 @@ impl Turns {
         Turns {
             store,
             cache: Cache::default(),
+            books: Books::default(),
+            rate_at: None,
             lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
             options,
@@ -143,6 +149,7 @@ impl Turns {
             primed: false,
             scratch: Scratch::default(),
             watched: Arc::default(),
+            leases_watched: Arc::default(),
             draining: false,
             broken: false,
         }
@@ -185,6 +192,8 @@ impl Turns {
             replies.push((input.ticket, self.apply(&input.command)?));
         }
         self.lift_retries()?;
+        self.roll_day();
+        self.lift_rates()?;
         if std::mem::take(&mut self.scratch.sweep) {
             self.sweep_keys()?;
         }
@@ -192,6 +201,7 @@ impl Turns {
         loop {
             self.settle_runs()?;
             self.lift_keys()?;
+            self.lift_parked()?;
             self.fill_slots()?;
             if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() {
                 break;
@@ -235,6 +245,7 @@ impl Turns {
                 }
                 Ok(reply)
             }
+            Command::Book(command) => self.book(command),
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;
@@ -265,6 +276,7 @@ impl Turns {
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
         self.cache.forget();
+        self.books.forget();
         self.lanes.forget();
         self.limits.forget();
         self.session_last = None;
@@ -282,6 +294,9 @@ impl Turns {
         if self.primed {
             return Ok(());
         }
+        self.prime_books()?;
+        // Whoever waited for a provider before is looked at.
+        self.rate_at = Some(self.scratch.now);
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
         self.prime_served()?;
@@ -302,10 +317,7 @@ impl Turns {
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        match (self.next_due, self.next_share()) {
-            (Some(due), Some(share)) => Some(due.min(share)),
-            (due, share) => due.or(share),
-        }
+        [self.next_due, self.next_share(), self.books.day_ends, self.rate_at].into_iter().flatten().min()
     }
 
     /// When the next remote lease ends, on the steady clock.
@@ -339,6 +351,16 @@ impl Turns {
         Arc::clone(&self.watched)
     }
 
+    /// Set to be told of leases by [`Effect::Tell`].
+    #[must_use]
+    pub fn lease_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.leases_watched)
+    }
+
+    pub(super) fn leases_watched(&self) -> bool {
+        self.leases_watched.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
     }
@@ -363,18 +385,5 @@ impl Turns {
     #[must_use]
     pub fn window_len(&self) -> usize {
         self.lanes.in_memory()
-    }
-
-    /// Gives a payload its place: in the row when it is small, otherwise in a row of its own.
-    pub(super) fn place(&mut self, payload: &NewPayload) -> Result<kapelle_core::Payload, StoreError> {
-        Ok(match payload {
-            NewPayload::None => kapelle_core::Payload::None,
-            NewPayload::Bytes(bytes) if payload.is_inline() => kapelle_core::Payload::Inline(Arc::clone(bytes)),
-            other => {
-                let id = PayloadId(self.store.ids(IdKind::Payload, 1)?);
-                self.cache.payloads.push((id, other.body()));
-                kapelle_core::Payload::Row(id)
-            }
-        })
     }
 }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use kapelle::{
     WorkerSpec,
-    core::{Name, label::split, task::Report},
+    core::{Name, TenantId, label::split, task::Report},
     engine::{ClaimedTask, Command, Reply, Reported, Wanted},
+    gateway::{Scope, replay::TaskKey},
 };
 use kapelle_api as api;
 use serde_json::json as value;
@@ -139,7 +140,7 @@ pub async fn claim(call: Call) -> Answer {
     drop(polling);
     host.heard(call.app.steady_ms());
     host.claimed.fetch_add(claimed.len() as u64, std::sync::atomic::Ordering::Relaxed);
-    let tasks = claimed.iter().map(|task| task_of(&call.app, task)).collect::<Result<Vec<_>, _>>();
+    let tasks = claimed.iter().map(|task| task_of(&call.app, host.tenant, task)).collect::<Result<Vec<_>, _>>();
     let leases: Vec<Report> = claimed.iter().map(lease).collect();
     match tasks {
         Ok(tasks) => {
@@ -160,8 +161,18 @@ fn lease(task: &ClaimedTask) -> Report {
     Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce }
 }
 
-fn task_of(app: &App, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {
+fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {
+    let desk = app.kapelle.desk();
+    let attempt = task.lease.epoch;
+    let replay_epoch = app.engine().replay_epoch(task.id, attempt)?;
+    let key = TaskKey { tenant, task: task.id, replay_epoch };
+    // Each call ends with the attempt, and not before: its own time limit is the attempt's.
+    let scope = Scope { timeout: Duration::from_millis(task.timeout.0), ..Scope::default() };
+    let issued = desk.base_url().map(|_| desk.issue_task_token(key, attempt, scope)).transpose();
+    let issued = issued.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(api::ClaimedTask {
+        gateway_url: desk.base_url().map(str::to_owned),
+        gateway_token: issued.map(|issued| issued.token),
         id: task.id.to_string(),
         attempt: task.lease.epoch,
         lease_token: reports::write(&lease(task)),
@@ -214,8 +225,16 @@ pub async fn heartbeat(call: Call) -> Answer {
         }
     }
     .into_iter();
-    let wanted = read.iter().map(|lease| lease.is_some() && alive.next().unwrap_or(false));
-    let cancel = given.tasks.iter().zip(wanted).filter(|(_, wanted)| !wanted);
-    let cancel = cancel.map(|(task, _)| task.lease_token.clone()).collect();
+    let mut cancel = Vec::new();
+    for (task, lease) in given.tasks.iter().zip(read) {
+        match lease.filter(|_| alive.next().unwrap_or(false)) {
+            Some(lease) => {
+                if let Some(done) = task.progress {
+                    call.app.progress.tell(lease, done, task.message.as_deref());
+                }
+            }
+            None => cancel.push(task.lease_token.clone()),
+        }
+    }
     ok(&api::BeatAnswer { cancel, lease_ttl_ms: call.app.hosts.alive_ms() })
 }

@@ -10,6 +10,8 @@ pub mod health;
 pub mod hosts;
 pub mod keys;
 pub mod links;
+pub mod models;
+pub mod money;
 pub mod openapi;
 pub mod queues;
 pub mod reports;

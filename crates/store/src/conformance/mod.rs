@@ -1,6 +1,7 @@
 //! What every store must do, run against each of them.
 
 mod access;
+mod books;
 mod commits;
 mod faults;
 mod fixtures;

@@ -57,6 +57,7 @@ impl State {
         let taken =
             |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
+        self.books.check(&batch.books, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
         conflicts.other |= batch.session.as_ref().is_some_and(|row| self.session.contains_key(&row.seq));
     }
@@ -173,6 +174,7 @@ impl State {
                 }
             }
         }
+        self.books.apply(&batch.books);
         self.audit.extend(batch.audit.iter().map(|row| (row.seq, row.clone())));
         for write in &batch.served {
             match write {

@@ -12,6 +12,7 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
+use super::books::BookRows;
 use crate::{
     access::AccessKey,
     audit::AuditRow,
@@ -28,7 +29,7 @@ pub(super) type Place = (RunId, ScopeId, Slot);
 /// Everything that all handles share.
 #[derive(Debug)]
 pub(super) struct State {
-    pub next: [i64; 4],
+    pub next: [i64; 5],
     pub tasks: BTreeMap<TaskId, Task>,
     pub runs: BTreeMap<RunId, RunRow>,
     pub attempts: BTreeMap<(TaskId, u32), Attempt>,
@@ -52,6 +53,7 @@ pub(super) struct State {
     pub served: BTreeMap<(TenantId, Name), ServedRow>,
     pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
     pub session: BTreeMap<u64, SessionRow>,
+    pub books: BookRows,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -59,7 +61,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> State {
         State {
-            next: [1; 4],
+            next: [1; 5],
             tasks: BTreeMap::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -83,6 +85,7 @@ impl Default for State {
             served: BTreeMap::new(),
             artifacts: BTreeMap::new(),
             session: BTreeMap::new(),
+            books: BookRows::default(),
             uses: BTreeMap::new(),
         }
     }
@@ -225,12 +228,14 @@ impl State {
         for key in attempts {
             self.attempts.remove(&key);
         }
+        self.forget_calls(id);
         self.delete_unused(task_payloads(&task));
     }
 
     /// Deletes a run whose steps and journal are gone, and the payloads that nothing else refers to.
     pub fn delete_run(&mut self, id: RunId) {
         let Some(run) = self.take_run(id) else { return };
+        self.forget_account(&kapelle_core::Account::Run(id));
         self.delete_unused(run_payloads(&run));
     }
 

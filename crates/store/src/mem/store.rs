@@ -68,7 +68,7 @@ impl MemStore {
         MemReader::new(Arc::clone(&self.state))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, fault::Sql, gate, hosted, ids::Ids, journal, key, names::Names, payload, run,
-    session, task, version,
+    access, answer, attempt, audit, books, fault::Sql, gate, hosted, ids::Ids, journal, key, names::Names, payload,
+    run, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -31,6 +31,7 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     write_runs(conn, names, batch, &mut conflicts)?;
     write_tasks(conn, names, batch, &mut conflicts)?;
     write_histories(conn, batch, &mut conflicts)?;
+    books::write(conn, &batch.books, &mut conflicts)?;
     if let Some(conflict) = conflicts.into_commit() {
         return Ok(conflict);
     }

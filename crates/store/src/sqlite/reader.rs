@@ -3,17 +3,20 @@
 use std::{path::Path, sync::Arc};
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId,
+    Account, AccountKind, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::{ScopeId, Slot},
     task::{Attempt, Task},
 };
 
-use super::{access, attempt, audit, gate, hosted, journal, payload, pool::Pool, run, session, task_queries, version};
+use super::{
+    access, attempt, audit, books, gate, hosted, journal, payload, pool::Pool, run, session, task_queries, version,
+};
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
+    books::{AccountRow, BookReader, BudgetRow, CallFilter, CallRow},
     contract::Reader,
     error::StoreError,
     hosted::{ArtifactRow, ServedRow},
@@ -156,5 +159,35 @@ impl Reader for SqliteReader {
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
         self.pool.query(|conn, names| task_queries::open_counts(conn, names, tenant))
+    }
+}
+
+impl BookReader for SqliteReader {
+    fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
+        self.pool.query(|conn, _| books::account(conn, tenant, account, day))
+    }
+
+    fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError> {
+        self.pool.query(|conn, _| books::accounts(conn, tenant, kind, most))
+    }
+
+    fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
+        self.pool.query(|conn, _| books::budgets(conn, tenant, most))
+    }
+
+    fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::recorded(conn, task, epoch))
+    }
+
+    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::calls(conn, tenant, filter, page))
+    }
+
+    fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::one(conn, tenant, id))
+    }
+
+    fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::kept(conn, tenant, fingerprint, now))
     }
 }

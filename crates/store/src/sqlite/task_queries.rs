@@ -161,6 +161,17 @@ pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most:
     )
 }
 
+/// The parked tasks behind an id.
+pub(super) fn parked(conn: &Connection, names: &mut Names, after: TaskId, most: u32) -> Sql<Vec<Task>> {
+    select(
+        conn,
+        names,
+        "WHERE id IN (SELECT id FROM task INDEXED BY task_open WHERE state = 5 AND state < 10 AND id > ?1 \
+         ORDER BY id LIMIT ?2) ORDER BY id",
+        (after.0, most),
+    )
+}
+
 /// What the rows of a run's steps tell.
 pub(super) fn step_rows(conn: &Connection, run: RunId) -> Sql<Vec<StepRow>> {
     let mut query =

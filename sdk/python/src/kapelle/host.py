@@ -1,0 +1,157 @@
+"""A worker host: functions under worker names, and a process that works with them (`_serving`)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import httpx
+
+from . import _wire as wire
+from ._join import Membership
+from ._place import find
+from ._serving import Serving
+from .context import log
+from .model import Retry, ms
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Host:
+    """A process that works on tasks.
+
+    `url` and `token` are found as for `Client`; a key with the role `worker` is enough. `slots` is how many tasks it works
+    on at once, `queues` the only queues it takes tasks of, `labels` what sets it apart. When asked to end it gives what is
+    under way `drain_timeout` seconds to finish, and gives the rest back.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        name: str | None = None,
+        slots: int = 4,
+        queues: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        drain_timeout: float = 30.0,
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"slots: {slots} is less than 1")
+        self._given = (url, token)
+        self._name = name or f"python {socket.gethostname()} {os.getpid()}"
+        self._slots = slots
+        self._queues = list(queues)
+        self._labels = dict(labels or {})
+        self._drain_timeout = drain_timeout
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._known: list[dict[str, Any]] = []
+        self._ending: Callable[[], None] | None = None
+        self._ended_early = False
+
+    def worker(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        queue: str | None = None,
+        input: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        retry: Retry | None = None,
+        requires: Sequence[str] = (),
+    ) -> Callable[[F], F]:
+        """Registers the function `f(ctx, input)` under a worker's name.
+
+        `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
+        (seconds) and `retry` hold for tasks that do not say otherwise; only hosts that have all labels of `requires` get
+        its tasks.
+        """
+
+        def register(function: F) -> F:
+            if not callable(function):
+                raise TypeError(f"worker `{name}`: a function f(ctx, input) was expected")
+            try:
+                inspect.signature(function).bind(None, None)
+            except TypeError:
+                raise TypeError(f"worker `{name}`: {function!r} must take (ctx, input)") from None
+            if name in self._functions:
+                raise ValueError(f"worker `{name}` is registered twice")
+            known = {
+                "description": description,
+                "queue": queue,
+                "input": input,
+                "output": output,
+                "timeout_ms": ms(timeout),
+                "retry": retry.wire() if retry else None,
+                "requires": list(requires) or None,
+            }
+            self._functions[name] = function
+            self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})
+            return function
+
+        return register
+
+    def run(self) -> None:
+        """Works until SIGTERM or Ctrl-C: then what is under way is finished; asked again, it is given back at once.
+
+        Raises Problem when the server refuses this host, for instance because the token is wrong.
+        """
+        if not logging.getLogger().handlers and not log.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+            log.addHandler(handler)
+            log.setLevel(logging.INFO)
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self.stop)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.stop))
+        await self.serve()
+
+    def stop(self) -> None:
+        """Asks it to end: nothing new is claimed, what is under way is finished. Asked again, it is given back at once.
+        May be called from any thread, also before `serve` has begun."""
+        if self._ending:
+            self._ending()
+        else:
+            self._ended_early = True
+
+    async def serve(self) -> None:
+        """Works on the running event loop until `stop`."""
+        if not self._functions:
+            raise ValueError("the host serves no worker: register functions with @host.worker(NAME)")
+        place = find(*self._given)
+        introduction = {
+            "name": self._name,
+            "slots": self._slots,
+            "workers": self._known,
+            "queues": self._queues,
+            "labels": self._labels,
+            "ack": True,
+        }
+        async with httpx.AsyncClient(**wire.options(place.local, place.token)) as http:
+            serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
+            loop = asyncio.get_running_loop()
+
+            def end() -> None:
+                loop.call_soon_threadsafe(serving.end)
+
+            self._ending = end
+            if self._ended_early:
+                return
+            try:
+                await serving.work(self._drain_timeout)
+            finally:
+                self._ending = None
