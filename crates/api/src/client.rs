@@ -88,7 +88,14 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        self.send(self.request(Method::POST, path).json(body)).await
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreachable {
+            address: self.base.clone(),
+            message: format!("the request cannot be written: {error}"),
+        })?;
+        let request = self.request(Method::POST, path);
+        // Nothing to say is no body at all: many routes take none.
+        self.send(if body == b"{}" { request } else { request.header("content-type", "application/json").body(body) })
+            .await
     }
 
     /// Asks for something to be done once, however often it is asked for with that key.

@@ -74,6 +74,9 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
     let why = match &task.state {
         TaskState::Scheduled { at } => format!("it begins not before {}", at.0),
         TaskState::Ready { .. } if row.paused.is_some() => HoldReason::RunPaused.as_str().to_owned(),
+        TaskState::Ready { .. } if !task.policy.requires.is_empty() => {
+            format!("it waits for a host with the labels {}", task.policy.requires)
+        }
         TaskState::Ready { .. } if !serves(task.worker.as_str()) => {
             format!("nobody here serves the worker `{}`", task.worker)
         }

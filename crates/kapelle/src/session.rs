@@ -346,7 +346,6 @@ fn found(reader: &dyn Reader, ended: &EndedTask, at: Timestamp) -> io::Result<Va
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 mod tests {
     use super::*;
 

@@ -156,5 +156,10 @@ fn queues_workers_and_dead_letters_are_dealt_with_by_the_server() {
     assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "ready");
     assert_eq!(place.kapelle(&["workers", "resume", "log"]).out, "worker log is resumed\n");
     place.kapelle(&["queues", "pause", "no such"]).refused(2, &["is not a name"]);
+    // What takes no body is asked without one.
+    let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=b", "--input", "language=French"]);
+    said.refused(69, &["needs a model"]);
+    let failed = place.kapelle(&["dead", "list", "--json"]).json()["dead"][0]["task"].as_str().unwrap().to_owned();
+    assert_eq!(place.kapelle(&["dead", "retry", &failed]).code, 0);
     drop(served);
 }

@@ -60,8 +60,6 @@ impl Object for Lazy {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
-
     use serde_json::{Value as Json, json};
 
     use super::*;

@@ -20,11 +20,11 @@ async fn a_dead_letter_is_listed_put_back_and_discarded() {
     };
     assert_eq!(ids("").await, [two.clone(), one.clone()]);
     assert_eq!(ids("?worker=echo").await, [] as [String; 0]);
-    assert_eq!(ids("?limit=1").await, [two.clone()]);
+    assert_eq!(ids("?limit=1").await, std::slice::from_ref(&two));
     let kept = place.post(&format!("/api/v1/dead/{one}/discard"), json!({ "reason": "seen" })).await.json(200);
     assert_eq!((&kept["state"], &kept["error"]["message"]), (&json!("discarded"), &json!("never")));
     assert!(kept["reason"].as_str().unwrap().starts_with("seen"), "{kept}");
-    assert_eq!(ids("").await, [two.clone()]);
+    assert_eq!(ids("").await, std::slice::from_ref(&two));
     let back = place.post(&format!("/api/v1/dead/{two}/retry"), Value::Null).await.json(200);
     assert_ne!(back["state"], "discarded");
     let again = place.get(&format!("/api/v1/tasks/{two}?wait_ms=20000")).await.json(200);

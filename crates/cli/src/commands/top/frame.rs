@@ -223,13 +223,12 @@ pub fn cut(line: &str, width: usize) -> String {
             dropped = true;
         }
     }
-    if dropped && width > 0 {
-        // The last visible character says that there is more.
-        if let Some((at, last)) = out.char_indices().rev().find(|(_, c)| !c.is_control() && *c != 'm' && *c != '[') {
-            if !styled {
-                out.replace_range(at..at + last.len_utf8(), "~");
-            }
-        }
+    // The last visible character says that there is more; within styles it is left as it is.
+    if dropped
+        && !styled
+        && let Some((at, last)) = out.char_indices().next_back()
+    {
+        out.replace_range(at..at + last.len_utf8(), "~");
     }
     out
 }
