@@ -9,6 +9,7 @@ mod host;
 mod problem;
 mod queue;
 mod run;
+mod script;
 mod task;
 mod worker;
 mod workflow;
@@ -25,6 +26,7 @@ pub use run::{
     Answer, Approval, ApprovalList, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal, StartRun,
     StartedRun, StepList,
 };
+pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
 pub use task::{
     BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };

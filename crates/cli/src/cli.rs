@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs, serve,
-    status, submit, tasks, version, workers, workflows,
+    status, submit, supervise, tasks, version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -93,6 +93,14 @@ pub enum Verb {
     Man(man::Args),
     /// The version
     Version(version::Args),
+    /// Supervise the scripts of a folder, without a server
+    Supervise(supervise::Args),
+    /// Starts and ends scripts for a server; started by Kapelle itself
+    #[command(name = "__supervise", hide = true)]
+    Helper {
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        arguments: Vec<String>,
+    },
     /// Reads one document under limits; started by Kapelle itself
     #[command(name = "__extract", hide = true)]
     Extract,

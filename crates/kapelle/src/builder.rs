@@ -193,6 +193,7 @@ impl Builder {
             layers,
             balancers: Arc::new(balancers),
             clock,
+            fleet: std::sync::OnceLock::new(),
         };
         kapelle.tell_layers();
         Ok(kapelle)

@@ -41,6 +41,7 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fleet: std::sync::OnceLock<kapelle_workers::script::Fleet>,
 }
 
 impl Kapelle {
@@ -272,14 +273,16 @@ impl Kapelle {
         &self.problems
     }
 
-    /// Starts nothing new, waits for the attempts under way, and closes the folder.
+    /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
         self.engine.drain().await;
+        self.end_scripts().await;
     }
 
     /// Closes the folder at once. What is under way is begun again at the next start.
     pub async fn close(&self) {
         self.engine.stop().await;
+        self.end_scripts().await;
     }
 
     fn prepare(&self, submit: &Submit) -> Result<kapelle_engine::SubmitTask, Error> {

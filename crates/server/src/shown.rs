@@ -93,6 +93,9 @@ pub fn unserved(app: &App, tenant: kapelle::core::TenantId, worker: &Name, queue
     }) {
         return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
     }
+    if let Some(why) = app.kapelle.fleet().and_then(|fleet| fleet.holds_up(worker.as_str())) {
+        return Some(why);
+    }
     if app.engine().registry().local(worker).is_some() || app.hosts.serve(tenant, worker, queue, app.steady_ms()) {
         return None;
     }

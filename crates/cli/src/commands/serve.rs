@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use kapelle::core::Name;
+use kapelle::{core::Name, workers::script::NoTokens};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
+use super::supervise;
 use crate::{
     app::App,
     failure::{Code, Failure},
@@ -56,6 +57,13 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         app.out.note(&format!("the token, shown this once and kept in {}: {token}", token_file(app)?));
     }
     app.out.print(&format!("listening={}", server.address()))?;
+    if let Some(helper) = &app.helper {
+        let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
+        // Tokens come from the gateway; without one, scripts have none, and no key either.
+        let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings, Arc::new(NoTokens)).await;
+        server.tell_of_scripts(&fleet);
+        supervise::tell(app.out, &fleet);
+    }
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);
     let code = watched(&notifier, &settings, &mut signals).await;

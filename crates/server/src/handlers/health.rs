@@ -35,11 +35,15 @@ const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1
 pub async fn health(call: Call) -> Answer {
     let app = &call.app;
     let draining = app.is_draining();
+    let mut workers = value!({ "here": app.engine().registry().specs().len() });
+    if let Some(fleet) = app.kapelle.fleet() {
+        workers["scripts"] = serde_json::to_value(fleet.counts()).unwrap_or_default();
+    }
     let body = value!({
         "status": if draining { "stopping" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_ms": app.steady_ms() - app.started_ms,
-        "workers": { "here": app.engine().registry().specs().len() },
+        "workers": workers,
         "hosts": { "alive": app.hosts.alive(app.steady_ms()) },
     });
     json(if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &body)
