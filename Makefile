@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test check bench sim graphs power-loss crash spawns fuzz clean
+.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash spawns fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,14 +15,20 @@ help: ## this list
 build: ## the release binary, target/release/kapelle
 	@$(CARGO) build --release --locked -p kapelle-cli
 
-run: build ## analyse a sample document; DOCUMENT=path takes another
-	@$(KAPELLE) run workflows/complete-analysis.yaml --input document=@$(DOCUMENT) --out out
+run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
+	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh
+
+workers: build ## worker hosts for the server of this folder, one process for each queue
+	@$(KAPELLE) host --each-queue
 
 first-look: build ## a smaller workflow over a text: summary, sentiment, keywords
 	@$(KAPELLE) run workflows/first-look.yaml --input document=@samples/annual-review.txt
 
 test: ## everything that CI tests
 	@./dev/test.sh
+
+sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of the guides
+	@./sdk/test.sh
 
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check

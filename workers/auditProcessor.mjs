@@ -23,10 +23,14 @@ for (const entry of entries) {
 }
 const result = { entries: entries.length, actors, findings };
 if (process.env.OPENAI_API_KEY && findings.length > 0) {
-  const answer = await new OpenAI().responses.create({
-    model,
-    input: `Say in two sentences what an auditor should look at first: ${JSON.stringify(result)}`,
-  });
-  result.advice = answer.output_text;
+  try {
+    const answer = await new OpenAI({ maxRetries: 0 }).responses.create({
+      model,
+      input: `Say in two sentences what an auditor should look at first: ${JSON.stringify(result)}`,
+    });
+    result.advice = answer.output_text;
+  } catch (error) {
+    console.error(`auditProcessor: no advice: ${error.message}`);
+  }
 }
 console.log(JSON.stringify(result));

@@ -24,7 +24,7 @@ for (const name of existsSync(folder) ? readdirSync(folder) : []) {
 }
 console.log(`clearTemp: ${gone.length} files are gone from ${folder}`);
 if (process.env.OPENAI_API_KEY && gone.length > 20) {
-  const answer = await new OpenAI().chat.completions
+  const answer = await new OpenAI({ maxRetries: 0 }).chat.completions
     .create({ model, messages: [{ role: 'user', content: `What wrote these temporary files? ${gone.join(', ')}` }] })
     .catch((error) => console.error(`clearTemp: no guess: ${error.message}`));
   if (answer) console.log(`clearTemp: ${answer.choices[0].message.content}`);

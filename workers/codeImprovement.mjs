@@ -39,10 +39,14 @@ for (const path of sources(folder)) {
 }
 const result = { files, lines, findings: findings.slice(0, 200), more: Math.max(0, findings.length - 200) };
 if (process.env.OPENAI_API_KEY && findings.length > 0) {
-  const answer = await new OpenAI().responses.create({
-    model,
-    input: `Which three of these would you mend first, and how? ${JSON.stringify(result.findings.slice(0, 50))}`,
-  });
-  result.advice = answer.output_text;
+  try {
+    const answer = await new OpenAI({ maxRetries: 0 }).responses.create({
+      model,
+      input: `Which three of these would you mend first, and how? ${JSON.stringify(result.findings.slice(0, 50))}`,
+    });
+    result.advice = answer.output_text;
+  } catch (error) {
+    console.error(`codeImprovement: no advice: ${error.message}`);
+  }
 }
 console.log(JSON.stringify(result));

@@ -21,7 +21,7 @@ function look(goal) {
 
 async function advise(goal) {
   if (!process.env.OPENAI_API_KEY) return undefined;
-  const answer = await new OpenAI().chat.completions.create({
+  const answer = await new OpenAI({ maxRetries: 0 }).chat.completions.create({
     model,
     messages: [{ role: 'user', content: `This goal is overdue. What is the next small step? ${goal.goal}` }],
   });

@@ -22,7 +22,7 @@ plan.sort((a, b) => a.next.localeCompare(b.next));
 const due = plan.filter((chore) => chore.due);
 if (process.env.OPENAI_API_KEY && due.length > 1) {
   try {
-    const answer = await new OpenAI().chat.completions.create({
+    const answer = await new OpenAI({ maxRetries: 0 }).chat.completions.create({
       model,
       messages: [{ role: 'user', content: `In which order, and why? ${due.map((c) => c.chore).join('; ')}` }],
     });

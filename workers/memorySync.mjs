@@ -4,7 +4,7 @@
 // schedule: 1m
 // environment: [SESSION_LOG, MEMORY_FILE]
 // ---
-// Reads the session log (one JSON object a line) and writes how each worker has fared. Without a model that is all; with
+// The gateway has the retries: the SDK asks once. Reads the session log (one JSON object a line) and writes how each worker has fared. Without a model that is all; with
 // one, it adds a sentence for people.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import OpenAI from 'openai';
@@ -32,7 +32,7 @@ function fold(text) {
 
 async function inWords(facts) {
   if (!process.env.OPENAI_API_KEY || facts.lines === 0) return undefined;
-  const answer = await new OpenAI().chat.completions.create({
+  const answer = await new OpenAI({ maxRetries: 0 }).chat.completions.create({
     model,
     messages: [{ role: 'user', content: `Say in one sentence how these workers fare: ${JSON.stringify(facts)}` }],
   });

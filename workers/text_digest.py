@@ -11,19 +11,21 @@ import os
 import re
 import sys
 
-from openai import OpenAI
+from openai import OpenAI, OpenAIError
 
 MODEL = os.environ.get("AI_MODEL", "fast")
 
 
 def shorten(task):
     text, count = task["input"]["text"], task["input"].get("sentences", 2)
-    access = task.get("environment", {})
-    if "OPENAI_API_KEY" in access:
-        client = OpenAI(api_key=access["OPENAI_API_KEY"], base_url=access["OPENAI_BASE_URL"])
+    if "gateway_token" in task:
+        client = OpenAI(api_key=task["gateway_token"], base_url=task["gateway_url"], max_retries=0)
         prompt = f"Shorten to {count} sentences:\n{text}"
-        answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
-        return {"digest": answer.choices[0].message.content, "by": "model"}
+        try:
+            answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
+            return {"digest": answer.choices[0].message.content, "by": "model"}
+        except OpenAIError as error:
+            print(f"text_digest: no model: {error}", file=sys.stderr, flush=True)
     sentences = re.split(r"(?<=[.!?])\s+", text.strip())
     return {"digest": " ".join(sentences[:count]), "by": "first sentences"}
 

@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-from openai import OpenAI
+from openai import OpenAI, OpenAIError
 
 MODEL = os.environ.get("AI_MODEL", "fast")
 print(f"word_counter running with model: {MODEL}", flush=True)
@@ -28,6 +28,10 @@ for path in sorted(folder.glob(f"*{task.get('ending', '.txt')}")):
     words.update(re.findall(r"[^\W\d_]{4,}", path.read_text(encoding="utf-8", errors="replace").lower()))
 answer = {"files": files, "words": sum(words.values()), "most": [word for word, _ in words.most_common(10)]}
 if os.environ.get("OPENAI_API_KEY") and words:
-    response = OpenAI().responses.create(model=MODEL, input="What is this about? " + ", ".join(answer["most"]))
-    answer["about"] = response.output_text
+    try:
+        client = OpenAI(max_retries=0)
+        response = client.responses.create(model=MODEL, input="What is this about? " + ", ".join(answer["most"]))
+        answer["about"] = response.output_text
+    except OpenAIError as error:
+        print(f"word_counter: no model: {error}", file=sys.stderr, flush=True)
 print(json.dumps(answer))

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs, serve,
-    status, submit, supervise, tasks, version, workers, workflows,
+    status, submit, supervise, tasks, top, version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -63,6 +63,8 @@ pub enum Verb {
     Audit(audit::Args),
     /// What is going on, or how a run or task stands
     Status(status::Args),
+    /// What a server is doing, live
+    Top(top::Args),
     /// Record a task for a worker
     Submit(submit::Args),
     /// List, show, follow, draw, explain and control runs

@@ -30,6 +30,8 @@ use crate::{
 const WAIT_MS: u64 = 20_000;
 /// Between two tries to reach the server.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between two heartbeats, at most.
+const BEAT_MS: u64 = 2_000;
 /// Reports of one request.
 const REPORTS_MAX: usize = 500;
 /// For how long an answer is held for a server that is away: longer than a restart, and than a lease.
@@ -87,7 +89,8 @@ impl Hosting {
         let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
         let (place, places) = tokio::sync::watch::channel(registered.id.clone());
         let reporting = tokio::spawn(report(self.client.clone(), places.clone(), queue, self.out));
-        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running)));
+        let every = Duration::from_millis(registered.heartbeat_ms.clamp(100, BEAT_MS));
+        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running), every));
         let code = loop {
             let claimed = tokio::select! {
                 claimed = self.claim(&registered.id) => claimed,
@@ -212,6 +215,8 @@ async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: Cancel
     let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
     let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
     let context = TaskContext {
+        tenant: kapelle::core::TenantId::DEFAULT,
+        replay_epoch: 0,
         task: task.id,
         run: task.run,
         step: task.step,
@@ -286,8 +291,8 @@ async fn report(
 }
 
 /// Keeps the leases alive, and stops what is not wanted any more.
-async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>) {
-    let mut tick = tokio::time::interval(Duration::from_millis(2_000));
+async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>, every: Duration) {
+    let mut tick = tokio::time::interval(every);
     loop {
         tick.tick().await;
         let tokens: Vec<String> = running.lock().keys().cloned().collect();

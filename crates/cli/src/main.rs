@@ -3,6 +3,7 @@
 mod aliases;
 mod app;
 mod arrange;
+mod beside;
 mod cli;
 mod commands;
 mod describe;
@@ -24,6 +25,8 @@ mod settings;
 mod shown;
 mod signals;
 mod start;
+mod tally;
+mod terminal;
 mod workflow;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use crate::{
     cli::{Cli, Global, Verb},
     commands::{
         approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs,
-        serve, status, submit, supervise, tasks, version, workers, workflows,
+        serve, status, submit, supervise, tasks, top, version, workers, workflows,
     },
     failure::{Code, Failure},
     out::Out,
@@ -72,6 +72,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Audit(args) => audit::run(app, &args),
         Verb::Serve(args) => serve::run(app, args).await,
         Verb::Status(args) => status::run(app, &args),
+        Verb::Top(args) => top::run(app, &args).await,
         Verb::Submit(args) => submit::run(app, args).await,
         Verb::Runs(args) => runs::run(app, args).await,
         Verb::Approvals(args) => approvals::run(app, args).await,

@@ -7,10 +7,10 @@ use std::{
 };
 
 use kapelle::{
-    Kapelle, WorkerSpec,
-    core::{Name, TenantId, Timestamp, definition::nearest},
+    HealthCheck, Kapelle, WorkerSpec,
+    core::{Labels, Name, TenantId, Timestamp, definition::nearest},
     engine::{Clock, Command, Engine, EngineError, Reply, SystemClock, turn::Directory},
-    store::Act,
+    store::{Act, ServedRow},
     workers::schema::Schema,
 };
 use tokio::sync::{Semaphore, watch};
@@ -24,6 +24,8 @@ use crate::{
     metrics::Metrics,
     origin::Names,
     problem::Problem,
+    progress::Progress,
+    standing::Checks,
     stats::Stats,
 };
 
@@ -40,6 +42,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
+    /// How far attempts on worker hosts are.
+    pub progress: Arc<Progress>,
     pub limits: Limits,
     pub names: Names,
     pub connections: Arc<Connections>,
@@ -50,6 +54,10 @@ pub struct App {
     pub queues: RwLock<HashMap<Name, (u32, bool)>>,
     pub draining: watch::Receiver<bool>,
     pub started_ms: u64,
+    /// What sets this process apart.
+    pub labels: Labels,
+    /// What the user of the server calls healthy.
+    pub checks: Checks,
     pub description: String,
     clock: SystemClock,
     lists: Semaphore,
@@ -70,22 +78,26 @@ pub struct Parts {
     pub queues: HashMap<Name, (u32, bool)>,
     pub draining: watch::Receiver<bool>,
     pub description: String,
+    pub labels: Labels,
+    pub checks: Vec<HealthCheck>,
+    pub served: Vec<ServedRow>,
 }
 
 impl App {
     /// Puts it together.
     pub fn new(parts: Parts) -> App {
-        let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description } = parts;
+        let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description, .. } = parts;
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
         App {
             kapelle,
             auth,
             links,
-            hosts: Hosts::default(),
+            hosts: Hosts::new(parts.served, limits.lease),
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),
+            progress: Arc::default(),
             limits,
             names,
             connections: Arc::default(),
@@ -94,6 +106,8 @@ impl App {
             queues: RwLock::new(queues),
             draining,
             started_ms: clock.steady_ms(),
+            labels: parts.labels,
+            checks: Checks::new(parts.checks, clock.steady_ms()),
             description,
             clock,
             lists: Semaphore::new(LISTS),

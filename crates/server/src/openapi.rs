@@ -45,6 +45,10 @@ pub fn describe(routes: &[Route]) -> String {
             let schema = takes(&mut schemas);
             operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
         }
+        if route.raw {
+            let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+            operation["requestBody"] = json!({ "required": true, "content": { "*/*": bytes } });
+        }
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;
     }
@@ -64,7 +68,11 @@ pub fn describe(routes: &[Route]) -> String {
 
 fn operation(route: &Route) -> String {
     let mut id = route.method.as_str().to_lowercase();
-    for part in route.path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
+    let path = route.path.strip_prefix("/v1/").map_or(route.path, |rest| rest);
+    if path != route.path {
+        id.push_str("_openai");
+    }
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
         let _ = write!(id, "_{}", part.trim_matches(['{', '}']).replace('.', "_"));
     }
     id

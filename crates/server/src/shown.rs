@@ -5,19 +5,18 @@ use std::sync::Arc;
 use kapelle::{
     WorkerSpec,
     core::{
-        Name, Payload, TaskError, Timestamp,
+        Payload, TaskError, Timestamp,
         retry::{Jitter, RetryPolicy},
         run::RunStatus,
         task::{HoldReason, Task, TaskState},
         worker::Provenance,
     },
-    engine::turn::Directory,
-    store::{AccessKey, AuditRow, GateKind, RunRow, VersionRow},
+    store::{AccessKey, ArtifactRow, AuditRow, Lane, RunRow, VersionRow},
 };
 use kapelle_api as api;
 use serde_json::value::RawValue;
 
-use crate::{app::App, auth, problem::Problem};
+use crate::{app::App, auth, problem::Problem, serving};
 
 /// `2026-11-21T03:40:05.123Z`.
 pub fn time(at: Timestamp) -> String {
@@ -48,16 +47,24 @@ pub fn task(app: &App, task: &Task) -> api::Task {
         ended_at: task.ended_at().map(time),
         run: task.origin.as_ref().map(|origin| origin.run.to_string()),
         reason: None,
+        requires: task.policy.requires.clone().into(),
         dead: false,
         provenance: api::Provenance::default(),
         error: None,
+        progress: None,
         output: None,
     };
     match &task.state {
+        TaskState::Running { .. } => shown.progress = app.progress.of(task.id, task.epoch),
         TaskState::Succeeded { provenance: from, .. } => shown.provenance = provenance(from),
         TaskState::Failed { error: why, dead, .. } => {
             shown.error = Some(error(why));
             shown.dead = *dead;
+        }
+        TaskState::Discarded { error: why, dead, reason, .. } => {
+            shown.error = Some(error(why));
+            shown.dead = *dead;
+            shown.reason = Some(reason.to_string());
         }
         TaskState::Retrying { error: why, at } => {
             shown.error = Some(error(why));
@@ -69,7 +76,7 @@ pub fn task(app: &App, task: &Task) -> api::Task {
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
             shown.reason = Some(reason.to_string());
         }
-        TaskState::Ready { .. } => shown.reason = unserved(app, task.tenant, &task.worker, &task.queue),
+        TaskState::Ready { .. } => shown.reason = serving::reason(app, &Lane::of(task)),
         _ => {}
     }
     shown
@@ -82,24 +89,6 @@ pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
         shown.output = Some(raw(app, output)?);
     }
     Ok(shown)
-}
-
-/// Why a ready task will not be worked on as things are.
-pub fn unserved(app: &App, tenant: kapelle::core::TenantId, worker: &Name, queue: &Name) -> Option<String> {
-    let gates = app.engine().reader().gates(tenant).unwrap_or_default();
-    if let Some(gate) = gates.iter().find(|gate| {
-        let name = if gate.kind == GateKind::Queue { queue } else { worker };
-        gate.paused && gate.name == *name
-    }) {
-        return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
-    }
-    if let Some(why) = app.kapelle.fleet().and_then(|fleet| fleet.holds_up(worker.as_str())) {
-        return Some(why);
-    }
-    if app.engine().registry().local(worker).is_some() || app.hosts.serve(tenant, worker, queue, app.steady_ms()) {
-        return None;
-    }
-    Some(format!("0 worker hosts serve worker `{worker}` in queue `{queue}` at the moment"))
 }
 
 /// Where an answer came from.
@@ -159,6 +148,18 @@ pub fn version(row: &VersionRow) -> api::Version {
         sha256: auth::hex(&row.sha256),
         file: row.file.to_string(),
         created_at: time(row.created_at),
+        shadowed_by: None,
+    }
+}
+
+/// A file.
+pub fn artifact(row: &ArtifactRow) -> api::Artifact {
+    api::Artifact {
+        file: format!("sha256:{}", row.sha256),
+        name: row.name.to_string(),
+        media_type: row.media_type.to_string(),
+        size: row.bytes,
+        created_at: Some(time(row.at)),
     }
 }
 
@@ -200,6 +201,7 @@ pub fn worker(spec: &WorkerSpec) -> api::Worker {
         output: spec.output.clone(),
         timeout_ms: spec.timeout.map(|timeout| timeout.0),
         retry: spec.retry.as_ref().map(retry),
+        requires: spec.requires.clone().into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use kapelle_core::{
-    Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
     definition::Strategy,
     run::{Opening, Parent, Rerun, Run, RunStatus},
     task::{StateKind, WaitFor},
@@ -32,6 +32,8 @@ pub struct RunRow {
     pub stopped_by: Option<TaskId>,
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
+    /// Since then it does nothing but wait.
+    pub resting: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
     /// What started it, when it is part of another.
@@ -59,6 +61,7 @@ impl From<&Run> for RunRow {
             status: run.status.clone(),
             stopped_by: run.failed_by(),
             paused: run.paused,
+            resting: run.resting,
             mailbox: run.mailbox.clone(),
             parent: run.parent,
             rerun: run.rerun.clone(),
@@ -111,13 +114,15 @@ pub struct RunFilter {
     pub open: bool,
 }
 
-/// How many tasks of a worker in a queue are in a state.
+/// How many tasks of a lane are in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneCount {
     /// The queue.
     pub queue: Name,
     /// The worker.
     pub worker: Name,
+    /// The labels that a host must have.
+    pub requires: Requires,
     /// The state.
     pub state: StateKind,
     /// How many.

@@ -4,6 +4,8 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
+//! [`Sibling`] is a program that works beside this one until it is asked to end.
+//!
 //! [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
 //! them (Linux only).
 //!
@@ -19,8 +21,10 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod machine;
+mod sibling;
 mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
+pub use sibling::{Ask, Sibling, SiblingEnd};

@@ -44,6 +44,23 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
     }
 }
 
+/// Arranges that the command is asked to end when this process is gone.
+pub(crate) fn follow(command: &mut tokio::process::Command) {
+    let parent = getpid();
+    let follow = move || -> io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // The parent may have died before the line above took hold.
+        if getppid() != Some(parent) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+        }
+        Ok(())
+    };
+    // SAFETY: as in `confine`: plain system calls, plain values.
+    unsafe {
+        command.as_std_mut().pre_exec(follow);
+    }
+}
+
 /// Whole seconds, rounded up: the kernel counts nothing smaller, and zero would kill at once.
 fn seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)

@@ -1,7 +1,12 @@
 //! Scripts in a folder, found, started, given tasks, changed, broken and stopped. They are written for the shell, so that
 //! nothing but it is needed.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it should be"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -68,11 +73,11 @@ impl Purse {
 }
 
 impl TokenSource for Purse {
-    fn for_task(&self, worker: &Name, task: &str, attempt: u32) -> Result<Option<Access>, String> {
-        Ok(self.give(format!("{worker}-{task}-{attempt}")))
+    fn for_task(&self, worker: &WorkerSpec, of: &TaskContext) -> Result<Option<Access>, String> {
+        Ok(self.give(format!("{}-{}-{}", worker.name, of.task, of.attempt)))
     }
 
-    fn for_process(&self, worker: &Name, _budget: Option<Money>) -> Result<Option<Access>, String> {
+    fn for_process(&self, worker: &Name, _process: &str, _budget: Option<Money>) -> Result<Option<Access>, String> {
         Ok(self.give(worker.to_string()))
     }
 
@@ -132,6 +137,7 @@ impl Place {
             tokens,
             board: Arc::clone(&self.board) as _,
             now: Arc::new(|| 1_700_000_000_000),
+            told: Box::new(|_| ()),
         };
         let fleet = Fleet::start(Helper::start(env!("CARGO_BIN_EXE_extract-child")).unwrap(), options).await;
         self.fleet = Some(fleet.clone());
@@ -277,7 +283,8 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
 async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     let mut place = Place::new("secrets");
     let body = "env | sort\necho key is $OPENAI_API_KEY\necho sk-aaaaaaaaaaaaaaaaaaaaaaaa\nprintf '\\033[31mred\\n'";
-    let settings = "mode: daemon\nenvironment: { LEVEL: 3, OTHER_KEY: null, OPENAI_API_KEY: null, MY_SECRET: swordfish }";
+    let settings =
+        "mode: daemon\nenvironment: { LEVEL: 3, OTHER_KEY: null, OPENAI_API_KEY: null, MY_SECRET: swordfish }";
     place.script("nosy", settings, body);
     let fleet = place.start().await;
     place.is("nosy", "finished").await;
@@ -285,7 +292,9 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     for absent in ["canary", "OTHER_KEY", "OPENAI", "swordfish", "sk-aaaa", "\u{1b}"] {
         assert!(!said.contains(absent), "{absent}: {said}");
     }
-    for there in ["LEVEL=3", "KAPELLE_WORKER=nosy", "AI_MODEL=fast", "TRACEPARENT=00-", "MY_SECRET=[redacted]", "\\u{1b}[31mred"] {
+    for there in
+        ["LEVEL=3", "KAPELLE_WORKER=nosy", "AI_MODEL=fast", "TRACEPARENT=00-", "MY_SECRET=[redacted]", "\\u{1b}[31mred"]
+    {
         assert!(said.contains(there), "{there}: {said}");
     }
     let file = fs::read_to_string(fleet.log(&place.status("nosy").id).unwrap().path()).unwrap();
@@ -293,8 +302,16 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     fleet.stop().await;
 
     let mut place = Place::new("tokens");
-    place.script("daemon", "mode: daemon", &format!("echo at $OPENAI_BASE_URL\n[ $OPENAI_API_KEY = token-for-daemon ] && echo mine\n{LOOP}"));
-    place.script("one", "mode: task", "cat >/dev/null\n[ $OPENAI_API_KEY = token-for-one-task_7-1 ] && echo '{\"mine\":true}'");
+    place.script(
+        "daemon",
+        "mode: daemon",
+        &format!("echo at $OPENAI_BASE_URL\n[ $OPENAI_API_KEY = token-for-daemon ] && echo mine\n{LOOP}"),
+    );
+    place.script(
+        "one",
+        "mode: task",
+        "cat >/dev/null\n[ $OPENAI_API_KEY = token-for-one-task_7-1 ] && echo '{\"mine\":true}'",
+    );
     let purse = Arc::new(Purse::default());
     let fleet = place.start_with(Arc::clone(&purse) as _).await;
     place.says("daemon", "mine").await;
@@ -309,12 +326,24 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_has_a_process_of_its_own() {
     let mut place = Place::new("task");
-    place.script("echo", "mode: task\nslots: 3\nqueue: ml", "echo working\nread -r line; printf '{\"got\":%s,\"try\":\"%s\"}\\n' \"$line\" $KAPELLE_ATTEMPT");
+    place.script(
+        "echo",
+        "mode: task\nslots: 3\nqueue: ml",
+        "echo working\nread -r line; printf '{\"got\":%s,\"try\":\"%s\"}\\n' \"$line\" $KAPELLE_ATTEMPT",
+    );
     place.script("fails", "mode: task", "echo what a pity >&2; exit 4");
-    place.script("tells", "mode: task", "echo '{\"error\":{\"category\":\"rate_limited\",\"message\":\"slow\",\"retry_after_ms\":5}}'; exit 1");
+    place.script(
+        "tells",
+        "mode: task",
+        "echo '{\"error\":{\"category\":\"rate_limited\",\"message\":\"slow\",\"retry_after_ms\":5}}'; exit 1",
+    );
     place.script("mute", "mode: task", "echo hello");
     place.script("slow", "mode: task\ntimeout: 200ms", "while :; do :; done");
-    place.script("picky", "mode: task\ninput: { type: object, required: [a] }\noutput: { type: object, required: [b] }", "echo '{\"c\":1}'");
+    place.script(
+        "picky",
+        "mode: task\ninput: { type: object, required: [a] }\noutput: { type: object, required: [b] }",
+        "echo '{\"c\":1}'",
+    );
     let fleet = place.start().await;
     let output = place.ask("echo", json!({ "a": [1, 2] })).await.unwrap();
     assert_eq!(output.value, json!({ "got": { "a": [1, 2] }, "try": "1" }));

@@ -57,7 +57,7 @@ pub struct Disk {
     /// What was paused or resumed.
     pub gates: Vec<Gate>,
     pub(crate) answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
-    pub(crate) next: [i64; 4],
+    pub(crate) next: [i64; 5],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
     /// Unsuccessful attempts that were recorded.
@@ -129,7 +129,7 @@ impl Disk {
     pub(crate) fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         // The time of a paused run stands still.
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
-        open.filter(|row| row.paused.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
+        open.filter(|row| row.paused.is_none() && row.resting.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
     }
 
     fn conflicts(&self, batch: &Batch<'_>) -> Option<Commit> {
@@ -276,5 +276,5 @@ impl Disk {
 /// The lane of a task.
 #[must_use]
 pub fn lane_of(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
+    Lane::of(task)
 }

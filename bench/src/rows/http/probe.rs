@@ -92,7 +92,7 @@ async fn submit_batch(State(engine): State<Engine>, body: Bytes) -> Result<Json<
 async fn claim(State(engine): State<Engine>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let most: u32 = from_slice(&body).map_err(refuse)?;
     let workers: Arc<[Name]> = Arc::from([Name::new("remote")]);
-    let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]) };
+    let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
     let reply = engine.ask(Command::Claim { host: 1, wanted, most }).await.map_err(refuse)?;
     let Reply::Claimed(tasks) = reply else { return Err(refuse("not claimed")) };
     let tasks = tasks.iter().map(|task| {

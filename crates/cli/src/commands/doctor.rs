@@ -202,12 +202,18 @@ async fn scripts(app: &App) -> Vec<Check> {
     let path = std::env::var_os("PATH");
     let interpreters = Interpreters::along(path.as_deref());
     let root = app.project.workers();
-    let kinds = [("node", Kind::JavaScript, "a.js"), ("typescript", Kind::TypeScript, "a.ts"), ("python", Kind::Python, "a.py")];
+    let kinds = [
+        ("node", Kind::JavaScript, "a.js"),
+        ("typescript", Kind::TypeScript, "a.ts"),
+        ("python", Kind::Python, "a.py"),
+    ];
     let mut checks = Vec::new();
     for (name, kind, file) in kinds {
         checks.push(match interpreters.choose(kind, &root.join(file), &root, None).await {
             Ok(chosen) => Check::new(name, State::Ok, chosen.in_words()),
-            Err(missing) => Check::new(name, State::Warn, format!("{} scripts cannot be started", kind.as_str())).todo(missing),
+            Err(missing) => {
+                Check::new(name, State::Warn, format!("{} scripts cannot be started", kind.as_str())).todo(missing)
+            }
         });
     }
     let mut scan = Scan::of(&root);

@@ -21,6 +21,7 @@ pub mod status;
 pub mod submit;
 pub mod supervise;
 pub mod tasks;
+pub mod top;
 pub mod version;
 pub mod workers;
 pub mod workflows;

@@ -1,13 +1,14 @@
 //! `kapelle queues list|pause|resume`, and the same for workers.
 
 use kapelle::{Kapelle, Standing, core::task::StateKind, standings, store::GateKind};
+use kapelle_api::{Client, QueueList};
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
     failure::{Code, Failure},
     out::{Tone, paint},
-    shown,
+    remote, shown,
 };
 
 /// List, pause and resume queues.
@@ -43,7 +44,10 @@ pub struct Change {
 /// When a name is not one, or another process writes to the folder.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app),
+        Verb::List => match remote::server(app)? {
+            Some(client) => list_of(app, &client).await,
+            None => list(app),
+        },
         Verb::Pause(change) => gate(app, GateKind::Queue, &change, true).await,
         Verb::Resume(change) => gate(app, GateKind::Queue, &change, false).await,
     }
@@ -68,6 +72,31 @@ pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> R
         app.out.print_json(&json!({ kind.as_str(): name, "paused": paused }))?;
     } else {
         app.out.print(&format!("{} {name} is {}", kind.as_str(), if paused { "paused" } else { "resumed" }))?;
+    }
+    Ok(Code::Ok)
+}
+
+/// The queues as the server has them: it knows its hosts.
+async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
+    let list: QueueList = client.get("/api/v1/queues").await?;
+    if app.out.json {
+        app.out.print_json(&json!(list))?;
+        return Ok(Code::Ok);
+    }
+    let rows = list.queues.iter().map(|queue| {
+        let open = [("ready", queue.ready), ("running", queue.running), ("waiting", queue.waiting)];
+        let open = open.iter().filter(|(_, tasks)| *tasks > 0).map(|(state, tasks)| format!("{tasks} {state}"));
+        let open: Vec<String> = open.collect();
+        let tasks = if open.is_empty() { "-".to_owned() } else { open.join(", ") };
+        let note = if queue.paused { paint(Tone::Warn, "paused") } else { String::new() };
+        vec![queue.name.clone(), tasks, queue.listeners.to_string(), note]
+    });
+    app.out.print(&shown::table(&["QUEUE", "TASKS", "LISTENERS", "NOTE"], rows.collect()))?;
+    for queue in &list.queues {
+        if queue.listeners == 0 {
+            app.out.warn(&format!("0 workers listen on queue {}", queue.name));
+        }
+        queue.warnings.iter().for_each(|warning| app.out.warn(warning));
     }
     Ok(Code::Ok)
 }

@@ -1,8 +1,8 @@
 //! `kapelle serve`: a server over the folder, until it is asked to end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use kapelle::{core::Name, workers::script::NoTokens};
+use kapelle::core::Name;
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
 use super::supervise;
@@ -32,13 +32,16 @@ pub struct Args {
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
+    let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
         listen: args.listen.unwrap_or_else(|| settings.config.listen.clone()),
         host_names: args.host_name,
         insecure: args.insecure,
         workflows: Some(app.project.workflows()),
         queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
-        limits: Limits::default(),
+        limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
+        labels: settings.config.labels.clone(),
+        checks: settings.config.health.checks.clone(),
     };
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
@@ -59,8 +62,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.out.print(&format!("listening={}", server.address()))?;
     if let Some(helper) = &app.helper {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
-        // Tokens come from the gateway; without one, scripts have none, and no key either.
-        let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings, Arc::new(NoTokens)).await;
+        let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
         server.tell_of_scripts(&fleet);
         supervise::tell(app.out, &fleet);
     }
@@ -101,7 +103,7 @@ impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Failure {
         let code = match &error {
             ServerError::Address(_) | ServerError::Exposed(_) => Code::Usage,
-            ServerError::Taken(_) => Code::Conflict,
+            ServerError::Taken { .. } => Code::Conflict,
             _ => Code::Failed,
         };
         Failure::new(code, error.to_string())

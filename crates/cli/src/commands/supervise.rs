@@ -58,6 +58,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         tokens: Arc::new(NoTokens),
         board: Arc::new(NoBoard),
         now: Arc::new(move || clock.now().0),
+        told: Box::new(|_| ()),
     };
     let fleet = Fleet::start(helper.clone(), options).await;
     tell(app.out, &fleet);
@@ -90,10 +91,19 @@ fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
 
 /// Says from now on what happens to scripts, as it happens.
 pub fn tell(out: Out, fleet: &Fleet) {
-    for script in fleet.status() {
-        if script.standing == "cannot_start" {
-            out.warn(&format!("script {} cannot be started: {}", script.file, script.why));
-        }
+    let all = fleet.status();
+    let cannot: Vec<&ScriptStatus> = all.iter().filter(|script| script.standing == "cannot_start").collect();
+    match cannot.as_slice() {
+        [] => {}
+        [one] => out.warn(&format!("script {} cannot be started: {}", one.file, one.why)),
+        [first, ..] => out.warn(&format!(
+            "{} scripts cannot be started, {} for one: {} (`kapelle workers` shows them all)",
+            cannot.len(),
+            first.file,
+            first.why
+        )),
+    }
+    for script in &all {
         for warning in &script.warnings {
             out.warn(&format!("script {}: {warning}", script.file));
         }

@@ -6,13 +6,13 @@ use std::{
 use crate::place::{Place, TEXT, signal};
 
 /// A server that was started by the verb.
-struct Served {
-    child: Child,
-    address: String,
+pub struct Served {
+    pub child: Child,
+    pub address: String,
 }
 
 impl Served {
-    fn start(place: &Place) -> Served {
+    pub fn start(place: &Place) -> Served {
         let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
@@ -21,7 +21,7 @@ impl Served {
         Served { child, address }
     }
 
-    fn end(mut self, with: &str) -> i32 {
+    pub fn end(mut self, with: &str) -> i32 {
         signal(&self.child, with);
         self.child.wait().unwrap().code().unwrap()
     }
@@ -57,7 +57,9 @@ fn what_keeps_it_from_starting_is_told() {
     let served = Served::start(&place);
     place.kapelle(&["serve", "--listen", "127.0.0.1:0"]).refused(5, &["in use by process"]);
     let other = Place::new();
-    other.kapelle(&["serve", "--listen", &served.address]).refused(5, &["is taken", "--listen"]);
+    other
+        .kapelle(&["serve", "--listen", &served.address])
+        .refused(5, &["is taken: kapelle (process ", &served.child.id().to_string(), "--listen"]);
 }
 
 #[test]

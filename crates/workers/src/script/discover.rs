@@ -197,7 +197,8 @@ impl Scan {
                 continue;
             }
             if let Some(other) = first.get(&script.name) {
-                let why = format!("{} has the name `{}` already: give one of them another", other.display(), script.name);
+                let why =
+                    format!("{} has the name `{}` already: give one of them another", other.display(), script.name);
                 script.start = Start::No(why);
                 // Looked at again as soon as it is the only one.
                 mark.0.clear();
@@ -325,7 +326,8 @@ fn settings(path: &Path, file: &Path, source: &str) -> Result<Settings, String> 
 
 fn wanted(script: &Script) -> Start {
     let name = script.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let test = name.contains(".test.") || name.contains(".spec.") || name.starts_with("test_") || name.contains("_test.");
+    let test =
+        name.contains(".test.") || name.contains(".spec.") || name.starts_with("test_") || name.contains("_test.");
     match (script.settings.start, script.settings.mode) {
         (Some(false), _) => Start::No("its settings say `start: false`".to_owned()),
         (Some(true), _) => Start::Yes("its settings say `start: true`".to_owned()),
@@ -333,7 +335,8 @@ fn wanted(script: &Script) -> Start {
         (None, None) if test => Start::No("it is a test".to_owned()),
         (None, None) if script.uses.sdk() => Start::Yes(format!("it {}", script.uses.in_words())),
         (None, None) => Start::No(
-            "it does not use the OpenAI SDK: say `mode: daemon`, `task` or `pool` in its settings to start it".to_owned(),
+            "it does not use the OpenAI SDK: say `mode: daemon`, `task` or `pool` in its settings to start it"
+                .to_owned(),
         ),
     }
 }

@@ -33,7 +33,8 @@ impl Surroundings {
     /// Whether a variable may not be passed on.
     #[must_use]
     pub fn is_key(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key == name) || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "KAPELLE_TOKEN")
+        self.keys.iter().any(|key| key == name)
+            || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "KAPELLE_TOKEN")
     }
 
     /// The whole environment of a process.

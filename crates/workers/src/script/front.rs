@@ -7,7 +7,8 @@ pub(super) fn front_matter(source: &str) -> Option<(String, usize)> {
     let mut begun = None;
     for (at, line) in source.lines().enumerate() {
         let trimmed = line.trim();
-        if begun.is_none() && (at == 0 && trimmed.starts_with("#!") || trimmed.is_empty() || trimmed == "/*" || trimmed == "/**")
+        if begun.is_none()
+            && (at == 0 && trimmed.starts_with("#!") || trimmed.is_empty() || trimmed == "/*" || trimmed == "/**")
         {
             continue;
         }
@@ -56,7 +57,10 @@ mod tests {
         for (source, line) in [
             ("// ---\n// mode: pool\n// limits:\n//   memory: 64MiB\n// ---\nimport x", 2),
             ("#!/usr/bin/env node\n/*\n---\nmode: pool\nlimits:\n  memory: 64MiB\n---\n*/", 4),
-            ("#!/usr/bin/env python3\n# About it.\n# ---\n# mode: pool\n# limits:\n#   memory: 64MiB\n# ---\nimport os", 4),
+            (
+                "#!/usr/bin/env python3\n# About it.\n# ---\n# mode: pool\n# limits:\n#   memory: 64MiB\n# ---\nimport os",
+                4,
+            ),
         ] {
             assert_eq!(front_matter(source), Some((yaml.to_owned(), line)), "{source}");
         }

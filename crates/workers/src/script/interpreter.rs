@@ -65,7 +65,13 @@ impl Interpreters {
     ///
     /// # Errors
     /// What is missing, and what to do.
-    pub async fn choose(&self, kind: Kind, file: &Path, root: &Path, named: Option<&str>) -> Result<Interpreter, String> {
+    pub async fn choose(
+        &self,
+        kind: Kind,
+        file: &Path,
+        root: &Path,
+        named: Option<&str>,
+    ) -> Result<Interpreter, String> {
         if let Some(named) = named {
             let program = if named.contains('/') { Some(PathBuf::from(named)) } else { self.find(named) };
             let program = program.filter(|program| is_executable(program));
@@ -96,7 +102,8 @@ impl Interpreters {
     }
 
     async fn typescript(&self, file: &Path, root: &Path) -> Result<Interpreter, String> {
-        let near = upwards(file, root).map(|folder| folder.join("node_modules/.bin/tsx")).find(|tsx| is_executable(tsx));
+        let near =
+            upwards(file, root).map(|folder| folder.join("node_modules/.bin/tsx")).find(|tsx| is_executable(tsx));
         if let Some(tsx) = near.or_else(|| self.find("tsx")) {
             return Ok(self.plain(tsx).await);
         }
@@ -155,7 +162,11 @@ pub(super) fn upwards(file: &Path, root: &Path) -> impl Iterator<Item = PathBuf>
 /// The Python of a virtual environment in a folder.
 fn environment_of(folder: &Path) -> Option<PathBuf> {
     let names = [".venv", "venv", "env"];
-    names.iter().map(|name| folder.join(name)).find(|venv| venv.join("pyvenv.cfg").is_file()).map(|v| v.join("bin/python"))
+    names
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|venv| venv.join("pyvenv.cfg").is_file())
+        .map(|v| v.join("bin/python"))
 }
 
 pub(super) fn is_executable(file: &Path) -> bool {
@@ -184,7 +195,8 @@ mod tests {
         for (kind, part) in [(Kind::JavaScript, "`node`"), (Kind::TypeScript, "`node`"), (Kind::Python, "`python3`")] {
             assert!(none.choose(kind, &file, &root, None).await.unwrap_err().contains(part));
         }
-        for (version, wanted) in [("v20.20.2", None), ("v22.7.0", Some(1)), ("v22.18.0", Some(0)), ("v24.1.0", Some(0))] {
+        for (version, wanted) in [("v20.20.2", None), ("v22.7.0", Some(1)), ("v22.18.0", Some(0)), ("v24.1.0", Some(0))]
+        {
             let bin = program("bin/node", version).parent().unwrap().to_owned();
             let there = Interpreters::along(Some(bin.as_os_str()));
             let chosen = there.choose(Kind::TypeScript, &file, &root, None).await;

@@ -237,7 +237,8 @@ impl<'a> Lexer<'a> {
         match self.tokens.last() {
             None => true,
             Some((Token::Word(word), _)) => {
-                ["return", "typeof", "case", "in", "of", "do", "else", "await", "yield", "void", "delete"].contains(word)
+                ["return", "typeof", "case", "in", "of", "do", "else", "await", "yield", "void", "delete"]
+                    .contains(word)
             }
             Some((Token::Text(_), _)) => false,
             Some((Token::Mark(mark), _)) => !matches!(mark, ')' | ']' | '}'),

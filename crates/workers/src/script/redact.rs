@@ -39,7 +39,8 @@ fn without(line: &str, begins: &str, least: usize) -> String {
     let mut rest = line;
     while let Some(at) = rest.find(begins) {
         let after = &rest[at + begins.len()..];
-        let long = after.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(after.len());
+        let long =
+            after.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(after.len());
         clean.push_str(&rest[..at]);
         if long >= least {
             clean.push_str(INSTEAD);

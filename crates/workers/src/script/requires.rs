@@ -34,7 +34,11 @@ fn node_modules(file: &Path, root: &Path, sdk: &[String]) -> Option<String> {
             }
             let extra: Vec<String> = missing.iter().filter(|name| !names.contains(name)).cloned().collect();
             let arguments = if extra.is_empty() { String::new() } else { format!(" {}", extra.join(" ")) };
-            Some(format!("{} is not installed: run `npm install{arguments}` in {}", missing.join(", "), folder.display()))
+            Some(format!(
+                "{} is not installed: run `npm install{arguments}` in {}",
+                missing.join(", "),
+                folder.display()
+            ))
         }
         None => {
             let missing = lacks(sdk);

@@ -295,7 +295,8 @@ impl Checker<'_> {
             let words = text.value.trim().trim_start_matches("every").trim();
             let every = DurationMs::parse(words).ok().filter(|every| every.0 >= 1_000);
             let message = format!("`{}` is not a schedule", text.value);
-            let help = "write an interval of a second or more, such as 15m: it is started anew so long after each start";
+            let help =
+                "write an interval of a second or more, such as 15m: it is started anew so long after each start";
             settings.policy.every_ms = Some(every.ok_or_else(|| self.at(text, message).help(help))?.0);
         }
         settings.input = self.schema(written.input)?;
@@ -339,7 +340,8 @@ impl Checker<'_> {
         };
         let number = text[..digits].parse::<u64>().ok().filter(|number| (1..1 << 30).contains(number));
         number.zip(shift).map(|(number, shift)| number << shift).ok_or_else(|| {
-            self.at(field, format!("`{text}` is not a size")).help("write a whole number and a unit, such as 512MiB or 2GiB")
+            self.at(field, format!("`{text}` is not a size"))
+                .help("write a whole number and a unit, such as 512MiB or 2GiB")
         })
     }
 
@@ -374,7 +376,8 @@ impl Checker<'_> {
         match names.into_iter().find(wrong) {
             None => Ok(()),
             Some(name) => {
-                let message = format!("`{name}` is not a variable that can be set: KAPELLE_... are given by Kapelle itself");
+                let message =
+                    format!("`{name}` is not a variable that can be set: KAPELLE_... are given by Kapelle itself");
                 Err(DefinitionError::at(self.0, place, message))
             }
         }
@@ -390,7 +393,9 @@ impl Checker<'_> {
         match &written.value {
             ReadyFile::Word(word) if word == "message" => Ok(Ready::Message),
             ReadyFile::Word(word) => wrong(format!("`{word}` is no way of being ready")),
-            ReadyFile::Rule(ReadyRule::Line(line)) if line.is_empty() => wrong("an empty line tells nothing".to_owned()),
+            ReadyFile::Rule(ReadyRule::Line(line)) if line.is_empty() => {
+                wrong("an empty line tells nothing".to_owned())
+            }
             ReadyFile::Rule(ReadyRule::Line(line)) => Ok(Ready::Line(line.clone())),
             ReadyFile::Rule(ReadyRule::Http(url)) if super::fleet::is_local_url(url) => Ok(Ready::Http(url.clone())),
             ReadyFile::Rule(ReadyRule::Http(url)) => wrong(format!("`{url}` is no address of this machine")),
@@ -459,7 +464,10 @@ mod tests {
         assert_eq!(settings.allowance, Allowance { memory: Some(64 << 20), processes: 9 });
         assert_eq!((&settings.environment["LEVEL"], &settings.passed), (&"3".to_owned(), &vec!["HOME".to_owned()]));
         let Policy { tries, delay_ms, start_ms, stop_ms, stable_ms, tells_ready, .. } = settings.policy;
-        assert_eq!((tries, delay_ms, start_ms, stop_ms, stable_ms, tells_ready), (5, 1_000, 2_000, 3_000, 10_000, true));
+        assert_eq!(
+            (tries, delay_ms, start_ms, stop_ms, stable_ms, tells_ready),
+            (5, 1_000, 2_000, 3_000, 10_000, true)
+        );
         assert_eq!(settings.fallback, Fallback::Worker(Name::new("summarizer")));
         assert_eq!(read("schedule: 15m\nfallback: wait\nrestart: never\n").policy.every_ms, Some(900_000));
         assert_eq!(read("environment: [PATH]").passed, ["PATH"]);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Money, Name};
+use kapelle_core::{
+    Money, Name,
+    worker::{TaskContext, WorkerSpec},
+};
 
 /// What a script is given to ask models with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +20,18 @@ pub struct Access {
 
 /// Makes tokens and takes them back. Must be quick.
 pub trait TokenSource: Send + Sync + 'static {
-    /// A token for one attempt of one task (`task_7`, attempt 2) of a worker; it ends with the attempt. None: there is
-    /// no gateway.
+    /// A token for one attempt of one task of a worker; it ends with the attempt. None: there is no gateway.
     ///
     /// # Errors
     /// Why none can be made.
-    fn for_task(&self, worker: &Name, task: &str, attempt: u32) -> Result<Option<Access>, String>;
+    fn for_task(&self, worker: &WorkerSpec, attempt: &TaskContext) -> Result<Option<Access>, String>;
 
-    /// A token for a process that is its own master, with the budget of its worker; it ends with the process. None:
-    /// there is no gateway.
+    /// A token for a process that is its own master, with the budget of its worker; it ends with the process, which has
+    /// a name that is used once. None: there is no gateway.
     ///
     /// # Errors
     /// Why none can be made.
-    fn for_process(&self, worker: &Name, budget: Option<Money>) -> Result<Option<Access>, String>;
+    fn for_process(&self, worker: &Name, process: &str, budget: Option<Money>) -> Result<Option<Access>, String>;
 
     /// Ends a token: its next call is refused.
     fn revoke(&self, id: u64);
@@ -40,11 +42,11 @@ pub trait TokenSource: Send + Sync + 'static {
 pub struct NoTokens;
 
 impl TokenSource for NoTokens {
-    fn for_task(&self, _worker: &Name, _task: &str, _attempt: u32) -> Result<Option<Access>, String> {
+    fn for_task(&self, _worker: &WorkerSpec, _attempt: &TaskContext) -> Result<Option<Access>, String> {
         Ok(None)
     }
 
-    fn for_process(&self, _worker: &Name, _budget: Option<Money>) -> Result<Option<Access>, String> {
+    fn for_process(&self, _worker: &Name, _process: &str, _budget: Option<Money>) -> Result<Option<Access>, String> {
         Ok(None)
     }
 

@@ -144,7 +144,8 @@ fn python_import(tokens: &[Placed<'_>], at: usize) -> Option<String> {
 fn calls(tokens: &[Placed<'_>], words: &[&str]) -> bool {
     let mut rest = tokens.iter().filter(|(token, _)| !matches!(token, Token::Line | Token::Mark('?')));
     words.iter().all(|wanted| {
-        matches!(rest.next(), Some((Token::Mark('.'), _))) && matches!(rest.next(), Some((Token::Word(w), _)) if w == wanted)
+        matches!(rest.next(), Some((Token::Mark('.'), _)))
+            && matches!(rest.next(), Some((Token::Word(w), _)) if w == wanted)
     }) && matches!(rest.next(), Some((Token::Mark('('), _)))
 }
 

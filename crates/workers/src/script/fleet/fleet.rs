@@ -46,6 +46,8 @@ pub struct FleetOptions {
     pub board: Arc<dyn Board>,
     /// The wall clock, in milliseconds since 1970.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Told of everything that happens, at once: it must be quick.
+    pub told: Box<dyn Fn(&FleetEvent) + Send + Sync>,
 }
 
 /// The processes of all scripts of a folder. Cloning it gives another handle.
@@ -83,6 +85,7 @@ impl Inner {
     }
 
     pub(super) fn tell(&self, event: FleetEvent) {
+        (self.options.told)(&event);
         let _ = self.events.send(event);
     }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kapelle_core::worker::{TaskContext, WorkerSpec};
 use kapelle_supervisor::{
     helper::{Handle, Launch, LaunchError, Process},
     machine::{Event, Exit},
@@ -63,7 +64,11 @@ impl Live {
         let refused = |why: String| LaunchError::Refused(format!("no token: {why}"));
         // A pool's tokens come with its tasks.
         let access = match script.mode() {
-            Mode::Daemon => inner.options.tokens.for_process(&script.name, script.settings.max_cost).map_err(refused)?,
+            Mode::Daemon => {
+                let process = format!("{}.{number}.{}", group.id, inner.now_ms());
+                let budget = script.settings.max_cost;
+                inner.options.tokens.for_process(&script.name, &process, budget).map_err(refused)?
+            }
             Mode::Pool | Mode::Task => None,
         };
         let token = Lent::new(&inner.options.tokens, access);
@@ -73,7 +78,8 @@ impl Live {
         let spawned = tokio::time::timeout(SPAWN, inner.helper.spawn(launch)).await;
         let spawned = spawned.map_err(|_| LaunchError::NoHelper("it does not answer".to_owned()))?;
         let Process { handle, guard, stdin, stdout, stderr } = spawned?;
-        let ear = Ear { inner: Arc::clone(inner), group: Arc::clone(group), number, redactor, pid: handle.pid(), orders };
+        let ear =
+            Ear { inner: Arc::clone(inner), group: Arc::clone(group), number, redactor, pid: handle.pid(), orders };
         let ear = Arc::new(ear);
         let mut live = Live {
             process: handle,
@@ -225,7 +231,7 @@ pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut
 }
 
 /// A token for one attempt.
-pub(super) fn lend(inner: &Inner, script: &Script, task: &str, attempt: u32) -> Result<Lent, String> {
-    let access: Option<Access> = inner.options.tokens.for_task(&script.name, task, attempt)?;
+pub(super) fn lend(inner: &Inner, spec: &WorkerSpec, ctx: &TaskContext) -> Result<Lent, String> {
+    let access: Option<Access> = inner.options.tokens.for_task(spec, ctx)?;
     Ok(Lent::new(&inner.options.tokens, access))
 }

@@ -12,7 +12,7 @@ use std::{
 
 use kapelle_core::{
     Category, TaskError,
-    worker::{Output, ProgressFn, TaskContext},
+    worker::{Output, ProgressFn, TaskContext, WorkerSpec},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -241,11 +241,16 @@ pub(super) async fn hear(seat: Arc<Seat>, ear: Arc<Ear>, from: impl AsyncRead + 
 }
 
 /// Runs one attempt in a process of the pool. Dropping it tells the process so.
-pub(super) async fn run(inner: &Arc<Inner>, group: &Arc<Group>, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+pub(super) async fn run(
+    inner: &Arc<Inner>,
+    group: &Arc<Group>,
+    (spec, ctx): (&WorkerSpec, &TaskContext),
+    input: Value,
+) -> Result<Output, TaskError> {
     let script = group.script();
     let (seat, permit) = group.seats.take().await;
-    let token = lend(inner, &script, &ctx.task, ctx.attempt)
-        .map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
+    let token =
+        lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
     let number = seat.next.fetch_add(1, Ordering::Relaxed);
     let lease_token = format!("{}.{}.{number}", ctx.task, ctx.attempt);
     let (answer, answered) = oneshot::channel();
@@ -265,7 +270,9 @@ pub(super) async fn run(inner: &Arc<Inner>, group: &Arc<Group>, ctx: &TaskContex
         task["step"] = json!(ctx.step);
     }
     if let Some(access) = token.access() {
-        task["environment"] = json!({ "OPENAI_API_KEY": access.token, "OPENAI_BASE_URL": access.base_url });
+        // As the answer to a claim has them.
+        task["gateway_token"] = json!(access.token);
+        task["gateway_url"] = json!(access.base_url);
     }
     seat.send(&json!({ "tasks": [task] }));
     let mut attempt = Attempt { seat: Arc::clone(&seat), lease_token, permit: Some(permit) };

@@ -84,7 +84,8 @@ impl Counts {
     #[must_use]
     pub fn of(all: &[ScriptStatus]) -> Counts {
         let standing = |word: &str| all.iter().filter(|script| script.standing == word).count();
-        let processes = |word: &str| all.iter().flat_map(|script| &script.processes).filter(|p| p.state == word).count();
+        let processes =
+            |word: &str| all.iter().flat_map(|script| &script.processes).filter(|p| p.state == word).count();
         Counts {
             started: standing("started"),
             running: processes("running"),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
     Category, TaskError,
-    worker::{Output, TaskContext},
+    worker::{Output, TaskContext, WorkerSpec},
 };
 use kapelle_supervisor::helper::Process;
 use serde_json::Value;
@@ -28,11 +28,16 @@ const GRACE: Duration = Duration::from_secs(2);
 const WORDS: usize = 500;
 
 /// Runs one attempt. Dropping it ends the process.
-pub(super) async fn run(inner: &Arc<Inner>, group: &Arc<Group>, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+pub(super) async fn run(
+    inner: &Arc<Inner>,
+    group: &Arc<Group>,
+    (spec, ctx): (&WorkerSpec, &TaskContext),
+    input: Value,
+) -> Result<Output, TaskError> {
     let script = group.script();
     let _busy = group.seats.enter();
-    let token = lend(inner, &script, &ctx.task, ctx.attempt)
-        .map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
+    let token =
+        lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
     let task = Some((ctx.task.as_str(), ctx.attempt));
     let person = Person { script: &script, id: &group.id, instance: 0, access: token.access(), task, trace: "" };
     let cannot = |error: kapelle_supervisor::helper::LaunchError| {
@@ -41,7 +46,8 @@ pub(super) async fn run(inner: &Arc<Inner>, group: &Arc<Group>, ctx: &TaskContex
     let (launch, redactor) = launch(inner, &person).map_err(cannot)?;
     let Process { mut handle, guard, mut stdin, stdout, stderr } = inner.helper.spawn(launch).await.map_err(cannot)?;
     let (orders, _) = tokio::sync::mpsc::unbounded_channel();
-    let ear = Ear { inner: Arc::clone(inner), group: Arc::clone(group), number: 0, redactor, pid: handle.pid(), orders };
+    let ear =
+        Ear { inner: Arc::clone(inner), group: Arc::clone(group), number: 0, redactor, pid: handle.pid(), orders };
     let _ending = Ending { handle: handle.clone(), guard: Some(guard) };
     let input = serde_json::to_vec(&input).unwrap_or_default();
     let feed = async move {
@@ -78,7 +84,10 @@ pub(super) async fn run(inner: &Arc<Inner>, group: &Arc<Group>, ctx: &TaskContex
     said.lines().for_each(|line| ear.note(Stream::Out, line));
     if exit.is_success() {
         let found = found.ok_or_else(|| {
-            TaskError::new(Category::InvalidOutput, "it ended well, but its last line is not JSON: print the answer there")
+            TaskError::new(
+                Category::InvalidOutput,
+                "it ended well, but its last line is not JSON: print the answer there",
+            )
         })?;
         return Ok(Output::plain(found));
     }

@@ -88,12 +88,16 @@ impl Scripted {
         };
         let mut output = worker.execute(ctx, input).await?;
         output.provenance.stand_in = true;
-        output.provenance.degraded.get_or_insert_with(|| format!("{} answered for {}: {error}", stand_in, self.spec.name));
+        output
+            .provenance
+            .degraded
+            .get_or_insert_with(|| format!("{} answered for {}: {error}", stand_in, self.spec.name));
         Ok(output)
     }
 
     async fn primary(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
-        let gone = |why: String| TaskError::new(Category::Unavailable, format!("{} cannot work: {why}", self.spec.name));
+        let gone =
+            |why: String| TaskError::new(Category::Unavailable, format!("{} cannot work: {why}", self.spec.name));
         let group = self.group.as_ref().ok_or_else(|| gone(self.script.start.why().to_owned()))?;
         if !group.works() {
             return Err(gone(group.last_words()));
@@ -101,8 +105,8 @@ impl Scripted {
         let limit = ctx.timeout.map_or(DEFAULT_TIMEOUT, |timeout| Duration::from_millis(timeout.0));
         let attempt = async {
             match self.script.mode() {
-                Mode::Pool => pool::run(&self.inner, group, ctx, input).await,
-                Mode::Task | Mode::Daemon => task::run(&self.inner, group, ctx, input).await,
+                Mode::Pool => pool::run(&self.inner, group, (&self.spec, ctx), input).await,
+                Mode::Task | Mode::Daemon => task::run(&self.inner, group, (&self.spec, ctx), input).await,
             }
         };
         let output = tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
