@@ -55,6 +55,9 @@ impl App {
             Some("false" | "0" | "no" | "off") => return Ok(()),
             Some(other) => return Err(Failure::usage(format!("RUN_WORKERS={other}: it is true or false"))),
         }
+        if !cfg!(target_os = "linux") {
+            return Ok(());
+        }
         let left = sweep_leftovers();
         if left > 0 {
             self.out.note(&format!("{left} processes that a killed server had left behind were ended"));

@@ -17,6 +17,9 @@ mod error;
 mod group;
 #[cfg(target_os = "linux")]
 pub mod helper;
+#[cfg(not(target_os = "linux"))]
+#[path = "elsewhere.rs"]
+pub mod helper;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;

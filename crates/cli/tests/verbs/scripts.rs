@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Stdio},
@@ -132,6 +133,79 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     drop(served);
     let log = fs::read_to_string(place.path(".kapelle/session.log")).unwrap_or_default();
     assert!(log.contains("\"event\":\"worker_running\""), "{log}");
+}
+
+/// Asks the server of a place, and gives the status and what it said until it hung up or had said `until`.
+fn ask(place: &Place, (method, path): (&str, &str), token: &str, until: &str) -> (u16, String) {
+    let address = fs::read_to_string(place.path(".kapelle/address")).unwrap();
+    let host = address.lines().next().unwrap().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let (mut said, mut chunk) = (Vec::new(), [0; 4_096]);
+    while let Ok(read) = stream.read(&mut chunk) {
+        said.extend_from_slice(&chunk[..read]);
+        if read == 0 || !until.is_empty() && String::from_utf8_lossy(&said).contains(until) {
+            break;
+        }
+    }
+    let said = String::from_utf8(said).unwrap();
+    (said.split(' ').nth(1).unwrap().parse().unwrap(), said)
+}
+
+fn environment(pid: i64) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    bytes.split(|byte| *byte == 0).map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
+}
+
+#[test]
+fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_but_no_key() {
+    let place = Place::new();
+    script(&place, "nosy", "mode: daemon\nenvironment: [OPENAI_API_KEY]", &format!("echo up\necho sk-abcdefghijklmnopqrstuv\n{LOOP}"));
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("OPENAI_API_KEY", "sk-canary-0123456789").env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let _served = Served(child);
+    let token = fs::read_to_string(place.path(".kapelle/token")).unwrap().trim().to_owned();
+    let pid = until(|| found(&place, "nosy")["processes"][0]["pid"].as_i64());
+    let id = found(&place, "nosy")["id"].as_str().unwrap().to_owned();
+
+    // What a script is given, and nothing else.
+    let own = until(|| environment(pid).into_iter().find_map(|entry| entry.strip_prefix("OPENAI_API_KEY=").map(str::to_owned)));
+    assert!(own.starts_with("kapelle_"), "{own}");
+    assert!(!environment(pid).iter().any(|entry| entry.contains("canary") || entry.contains(&token)));
+    assert_eq!(ask(&place, ("GET", "/v1/models"), &own, "").0, 200);
+
+    let status = ask(&place, ("GET", "/workers/status"), &token, "").1;
+    assert!(status.contains(&format!("\"pid\":{pid}")) && status.contains("\"uptime_ms\""), "{status}");
+    let health = ask(&place, ("GET", "/health"), "", "").1;
+    assert!(health.contains("\"started\":1,\"running\":1,\"crashed\":0"), "{health}");
+    let logs = format!("/workers/logs/{id}");
+    let said = ask(&place, ("GET", &logs), &token, "").1;
+    assert!(said.contains("\"text\":\"up\"") && said.contains("[redacted]") && !said.contains("sk-abc"), "{said}");
+    assert_eq!(ask(&place, ("GET", &format!("{logs}?tail=5000")), &token, "").0, 400);
+    let (code, followed) = ask(&place, ("GET", &format!("{logs}?follow=true")), &token, "\"text\":\"up\"");
+    assert!(code == 200 && followed.contains("text/event-stream") && followed.contains("event: line"), "{followed}");
+
+    // For another tenant there is no such thing, and who only looks changes nothing.
+    let key = |role: &str, tenant: &str| place.kapelle(&["keys", "create", "k", "--role", role, "--tenant", tenant]).out;
+    let (other, viewer) = (key("admin", "2"), key("viewer", "1"));
+    for path in [logs.as_str(), "/workers/logs/worker_0", "/workers/logs/..%2f..%2ftoken"] {
+        assert_eq!(ask(&place, ("GET", path), other.trim(), "").0, 404, "{path}");
+    }
+    let restart = format!("/workers/restart/{id}");
+    assert_eq!(ask(&place, ("POST", &restart), other.trim(), "").0, 404);
+    assert!(!ask(&place, ("GET", "/workers/status"), other.trim(), "").1.contains("nosy"));
+    assert_eq!(ask(&place, ("POST", &restart), viewer.trim(), "").0, 403);
+    assert_eq!(ask(&place, ("POST", "/workers/restart-all"), viewer.trim(), "").0, 403);
+
+    // A token ends with its process.
+    assert_eq!(ask(&place, ("POST", &restart), &token, "").0, 200);
+    until(|| found(&place, "nosy")["processes"][0]["pid"].as_i64().filter(|fresh| *fresh != pid));
+    assert_eq!(ask(&place, ("GET", "/v1/models"), &own, "").0, 401);
+    assert_eq!(ask(&place, ("POST", "/workers/restart-all"), &token, "").0, 200);
 }
 
 /// The samples of the repository, with a stand-in for the provider's SDK.

@@ -16,6 +16,7 @@ mod requires;
 pub mod settings;
 pub mod token;
 mod uses;
+mod written;
 
 pub use discover::{Scan, Script, Start};
 pub use fleet::{Fleet, FleetEvent, FleetOptions};

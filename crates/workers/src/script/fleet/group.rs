@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use kapelle_supervisor::machine::{Event, Policy};
+use kapelle_supervisor::machine::{Event, Policy, Restart};
 use tokio::sync::watch;
 
 use super::{ProcessStatus, fleet::Inner, instance::Instance, pool::Seats};
@@ -64,9 +64,14 @@ impl Group {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rules of its processes.
+    /// The rules of its processes. One of a pool that ends well is missed: tasks may come.
     pub(super) fn policy(&self) -> Policy {
-        self.script().settings.policy
+        let script = self.script();
+        let mut policy = script.settings.policy;
+        if script.mode() == Mode::Pool && policy.restart == Restart::OnFailure {
+            policy.restart = Restart::Always;
+        }
+        policy
     }
 
     /// Has it run in so many processes.

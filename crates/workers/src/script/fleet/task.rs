@@ -6,7 +6,7 @@ use kapelle_core::{
     Category, TaskError,
     worker::{Output, TaskContext, WorkerSpec},
 };
-use kapelle_supervisor::helper::Process;
+use kapelle_supervisor::{helper::Process, machine::Exit};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -57,7 +57,15 @@ pub(super) async fn run(
     };
     let mut answer = Vec::new();
     let mut out = stdout.take(ANSWER_MAX + 1);
-    let hear = out.read_to_end(&mut answer);
+    let flooded = handle.clone();
+    let hear = async {
+        let read = out.read_to_end(&mut answer).await;
+        if answer.len() as u64 > ANSWER_MAX {
+            // Nobody reads on, so it would never end.
+            flooded.kill();
+        }
+        read
+    };
     let mut last = String::new();
     let complain = read(stderr, Lines::default(), |line| {
         ear.note(Stream::Err, &line);
@@ -82,25 +90,27 @@ pub(super) async fn run(
     }
     let (said, found) = divide(&answer);
     said.lines().for_each(|line| ear.note(Stream::Out, line));
+    verdict(&exit, found, &ear.redactor.clean(&last))
+}
+
+/// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
+fn verdict(exit: &Exit, found: Option<Value>, last: &str) -> Result<Output, TaskError> {
     if exit.is_success() {
         let found = found.ok_or_else(|| {
-            TaskError::new(
-                Category::InvalidOutput,
-                "it ended well, but its last line is not JSON: print the answer there",
-            )
+            let message = "it ended well, but its last line is not JSON: print the answer there";
+            TaskError::new(Category::InvalidOutput, message)
         })?;
         return Ok(Output::plain(found));
     }
-    // One that tells what is wrong before it fails is believed.
     let told = found.and_then(|found| serde_json::from_value::<Told>(found.get("error")?.clone()).ok());
-    Err(match told {
-        Some(told) => told.into(),
-        None => {
-            let words: String = if last.is_empty() { String::new() } else { format!(": {last}") };
-            let words: String = ear.redactor.clean(&words).chars().take(WORDS).collect();
+    Err(told.map_or_else(
+        || {
+            let words: String = last.chars().take(WORDS).collect();
+            let words = if words.is_empty() { words } else { format!(": {words}") };
             TaskError::new(Category::Crashed, format!("the process ended by {exit}{words}"))
-        }
-    })
+        },
+        TaskError::from,
+    ))
 }
 
 /// An error as a script tells it.
