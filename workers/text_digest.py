@@ -19,9 +19,9 @@ MODEL = os.environ.get("AI_MODEL", "fast")
 def shorten(task):
     text, count = task["input"]["text"], task["input"].get("sentences", 2)
     if "gateway_token" in task:
-        client = OpenAI(api_key=task["gateway_token"], base_url=task["gateway_url"], max_retries=0)
         prompt = f"Shorten to {count} sentences:\n{text}"
         try:
+            client = OpenAI(api_key=task["gateway_token"], base_url=task["gateway_url"], max_retries=0)
             answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
             return {"digest": answer.choices[0].message.content, "by": "model"}
         except OpenAIError as error:

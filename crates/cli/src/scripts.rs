@@ -61,8 +61,8 @@ impl Row {
 
 fn about(started: bool, uses: &str, why: &str, last: Option<String>, warnings: &[String]) -> String {
     let about = match (started, last) {
-        (true, Some(exit)) => format!("last end: {exit}"),
-        (true, None) => uses.to_owned(),
+        (true, Some(exit)) if exit != "exit code 0" => format!("last end: {exit}"),
+        (true, _) => uses.to_owned(),
         (false, _) => why.to_owned(),
     };
     warnings.iter().fold(about, |about, warning| format!("{about}; {warning}"))

@@ -111,8 +111,10 @@ fn plain() -> Vec<Route> {
         Route::new(get("/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
         Route::new(post("/workers/restart/{id}"), Operate, Tenant, "Start a script anew", scripts::restart)
+            .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
         Route::new(post("/workers/restart-all"), Operate, Tenant, "Start all scripts anew", scripts::restart_all)
+            .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
         Route::new(get("/workers/logs/{id}"), Read, Tenant, "What a script wrote, followed on request", scripts::logs)
             .gives::<api::LogLines>(ok)
@@ -250,6 +252,7 @@ fn of_workers() -> Vec<Route> {
         Route::new(get("/api/v1/scripts"), Read, Tenant, "The scripts, started or not, and why", scripts::list)
             .gives::<api::ScriptList>(ok),
         Route::new(post("/api/v1/scripts/{id}/restart"), Operate, Tenant, "Start a script anew", scripts::restart)
+            .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
         Route::new(post("/api/v1/scripts/{id}/scale"), Operate, Tenant, "Have it run in so many", scripts::scale)
             .takes::<api::Scale>(BODY)

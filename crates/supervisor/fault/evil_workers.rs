@@ -109,7 +109,7 @@ fn leak() {
     say("leaking");
     loop {
         hoard.push(vec![1; 4 << 20]);
-        std::thread::sleep(std::time::Duration::from_millis(4));
+        std::thread::park_timeout(std::time::Duration::from_millis(4));
     }
 }
 

@@ -273,9 +273,13 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
     assert!(place.lines("bad").last().unwrap().contains("it failed 3 times in a row and is given up"));
     place.is("once", "finished").await;
     assert_eq!((fleet.counts().crashed, fleet.counts().running), (1, 0));
-    assert!(fleet.restart(&status.id) && !fleet.restart("worker_0") && !fleet.restart(&format!("{}.9", status.id)));
+    assert!(
+        fleet.restart(&status.id, "a test")
+            && !fleet.restart("worker_0", "")
+            && !fleet.restart(&format!("{}.9", status.id), "")
+    );
     until(|| place.status("bad").processes[0].restarts == 4).await;
-    assert_eq!(fleet.restart_all(), 2);
+    assert_eq!(fleet.restart_all(""), 2);
     fleet.stop().await;
 }
 

@@ -78,7 +78,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Scale { name, instances } => {
             let done = scripts::change(app, &name, "scale", &json!({ "instances": instances })).await?;
-            say(app, &done, &format!("{name} runs in {}", shown::count(instances as usize, "process")))
+            say(
+                app,
+                &done,
+                &format!("{name} runs in {instances} {}", if instances == 1 { "process" } else { "processes" }),
+            )
         }
         Verb::Show { name } => show(app, find(&known.catalogue, &name)?.spec()),
         Verb::Pause(change) => {

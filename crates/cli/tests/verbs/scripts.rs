@@ -141,7 +141,9 @@ fn ask(place: &Place, (method, path): (&str, &str), token: &str, until: &str) ->
     let host = address.lines().next().unwrap().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let (mut said, mut chunk) = (Vec::new(), [0; 4_096]);
     while let Ok(read) = stream.read(&mut chunk) {
@@ -162,7 +164,12 @@ fn environment(pid: i64) -> Vec<String> {
 #[test]
 fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_but_no_key() {
     let place = Place::new();
-    script(&place, "nosy", "mode: daemon\nenvironment: [OPENAI_API_KEY]", &format!("echo up\necho sk-abcdefghijklmnopqrstuv\n{LOOP}"));
+    script(
+        &place,
+        "nosy",
+        "mode: daemon\nenvironment: [OPENAI_API_KEY]",
+        &format!("echo up\necho sk-abcdefghijklmnopqrstuv\n{LOOP}"),
+    );
     let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("OPENAI_API_KEY", "sk-canary-0123456789").env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -173,7 +180,9 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     let id = found(&place, "nosy")["id"].as_str().unwrap().to_owned();
 
     // What a script is given, and nothing else.
-    let own = until(|| environment(pid).into_iter().find_map(|entry| entry.strip_prefix("OPENAI_API_KEY=").map(str::to_owned)));
+    let own = until(|| {
+        environment(pid).into_iter().find_map(|entry| entry.strip_prefix("OPENAI_API_KEY=").map(str::to_owned))
+    });
     assert!(own.starts_with("kapelle_"), "{own}");
     assert!(!environment(pid).iter().any(|entry| entry.contains("canary") || entry.contains(&token)));
     assert_eq!(ask(&place, ("GET", "/v1/models"), &own, "").0, 200);
@@ -190,7 +199,8 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     assert!(code == 200 && followed.contains("text/event-stream") && followed.contains("event: line"), "{followed}");
 
     // For another tenant there is no such thing, and who only looks changes nothing.
-    let key = |role: &str, tenant: &str| place.kapelle(&["keys", "create", "k", "--role", role, "--tenant", tenant]).out;
+    let key =
+        |role: &str, tenant: &str| place.kapelle(&["keys", "create", "k", "--role", role, "--tenant", tenant]).out;
     let (other, viewer) = (key("admin", "2"), key("viewer", "1"));
     for path in [logs.as_str(), "/workers/logs/worker_0", "/workers/logs/..%2f..%2ftoken"] {
         assert_eq!(ask(&place, ("GET", path), other.trim(), "").0, 404, "{path}");

@@ -53,13 +53,15 @@ pub fn all(app: &App, fleet: &Fleet) -> Vec<api::Script> {
 
 /// `POST /workers/restart/{id}`
 pub async fn restart(call: Call) -> Answer {
-    let done = fleet(&call).is_some_and(|fleet| fleet.restart(call.param("id")));
+    let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
+    let done = fleet(&call).is_some_and(|fleet| fleet.restart(call.param("id"), &why));
     if done { ok(&api::Restarted { restarted: 1 }) } else { Err(missing(&call)) }
 }
 
 /// `POST /workers/restart-all`
 pub async fn restart_all(call: Call) -> Answer {
-    ok(&api::Restarted { restarted: fleet(&call).map_or(0, Fleet::restart_all) })
+    let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
+    ok(&api::Restarted { restarted: fleet(&call).map_or(0, |fleet| fleet.restart_all(&why)) })
 }
 
 /// `POST /api/v1/scripts/{id}/scale`

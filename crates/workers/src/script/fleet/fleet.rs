@@ -18,7 +18,8 @@ use crate::script::{
     discover::{Scan, Script, Start},
     environment::Surroundings,
     interpreter::Interpreters,
-    log::Log,
+    log::{Log, Stream, presentable},
+    redact::Redactor,
     settings::{Fallback, Mode},
     token::TokenSource,
 };
@@ -26,7 +27,7 @@ use crate::script::{
 /// How often the folder is looked at. A change is in effect within two of these.
 const LOOK: Duration = Duration::from_millis(500);
 /// Looks after which scripts that lacked something are looked at again.
-const AGAIN: u32 = 10;
+const AGAIN: u32 = 60;
 /// Events kept for a slow watcher.
 const EVENTS: usize = 1_024;
 
@@ -187,19 +188,27 @@ impl Fleet {
         there.then_some((group, number))
     }
 
-    /// Starts a worker, or one of its processes, anew. False: there is none of that id that is started.
+    /// Starts a worker, or one of its processes, anew; its log tells why. False: there is none of that id that is
+    /// started.
     #[must_use]
-    pub fn restart(&self, id: &str) -> bool {
+    pub fn restart(&self, id: &str, why: &str) -> bool {
         let Some((group, number)) = self.group(id) else { return false };
-        group.tell(number, &Event::Restart);
+        self.again(&group, number, why);
         true
     }
 
     /// Starts every process of every worker anew, and gives how many.
     #[must_use]
-    pub fn restart_all(&self) -> usize {
+    pub fn restart_all(&self, why: &str) -> usize {
         let groups: Vec<Arc<Group>> = self.inner.groups().values().cloned().collect();
-        groups.iter().map(|group| group.tell(None, &Event::Restart)).sum()
+        groups.iter().map(|group| self.again(group, None, why)).sum()
+    }
+
+    fn again(&self, group: &Group, number: Option<u32>, why: &str) -> usize {
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let text = presentable(&format!("asked to start anew{why}"), &Redactor::default());
+        group.log.add(self.inner.now_ms(), number.unwrap_or(0), Stream::Kapelle, text);
+        group.tell(number, &Event::Restart)
     }
 
     /// Has a worker run in so many processes. False: there is none of that id that is started.
