@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use kapelle::{
     Builder, Change, Kapelle, Watch,
     store::SqliteReader,
-    supervisor::helper::{Helper, sweep_leftovers},
+    supervisor::keeping::{Helper, sweep_leftovers},
     workers::{Catalogue, DefinitionError, document::ChildReader, script::environment::Surroundings},
 };
 

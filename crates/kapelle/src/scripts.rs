@@ -17,7 +17,7 @@ use kapelle_gateway::{
     desk::{Desk, Issued, Scope},
     replay::TaskKey,
 };
-use kapelle_supervisor::helper::Helper;
+use kapelle_supervisor::keeping::Helper;
 use kapelle_workers::{
     Catalogue,
     script::{Access, Fleet, FleetEvent, FleetOptions, TokenSource, environment::Surroundings, fleet::Board},

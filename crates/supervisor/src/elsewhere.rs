@@ -1,6 +1,6 @@
 //! The helper where it cannot be: scripts are supervised on Linux only, and everything else says so.
 
-#[path = "helper/launch.rs"]
+#[path = "keeping/launch.rs"]
 mod launch;
 
 use std::{io, path::PathBuf, process::ExitCode};

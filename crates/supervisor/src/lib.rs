@@ -6,7 +6,7 @@
 //!
 //! [`Sibling`] is a program that works beside this one until it is asked to end.
 //!
-//! [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
+//! [`machine`] is the life of one long-lived process as rules; [`keeping`] is the process that starts, watches and ends
 //! them (Linux only).
 //!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
@@ -16,10 +16,10 @@ mod child;
 mod error;
 mod group;
 #[cfg(target_os = "linux")]
-pub mod helper;
+pub mod keeping;
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]
-pub mod helper;
+pub mod keeping;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;

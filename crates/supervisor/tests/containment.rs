@@ -8,7 +8,7 @@ use std::{
 };
 
 use kapelle_supervisor::{
-    helper::{Allowance, Helper, Launch, Process},
+    keeping::{Allowance, Helper, Launch, Process},
     machine::{Cause, Exit},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -297,7 +297,7 @@ async fn when_the_server_is_killed_nobody_is_left() {
             kill(helper, "-KILL");
             // The next start, of whatever server, ends what they left.
             until(5, || {
-                let _ = kapelle_supervisor::helper::sweep_leftovers();
+                let _ = kapelle_supervisor::keeping::sweep_leftovers();
                 carriers(&stage.run).is_disjoint(&all)
             })
             .await;

@@ -21,7 +21,7 @@ use kapelle_core::{
     Category, Money, Name, TaskError,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_supervisor::helper::Helper;
+use kapelle_supervisor::keeping::Helper;
 use kapelle_workers::script::{
     Access, Fleet, FleetOptions, NoTokens, TokenSource,
     environment::Surroundings,

@@ -167,7 +167,7 @@ impl Scan {
     pub async fn look(&mut self, interpreters: &Interpreters, again: bool) -> Differences {
         let mut differences = Differences::default();
         let mut files = Vec::new();
-        walk(&self.root, &self.root, 0, &mut files);
+        walk(&self.root, 0, &mut files);
         let here: BTreeMap<PathBuf, Mark> =
             files.into_iter().map(|path| (relative(&path, &self.root), mark(&path))).collect();
         differences.gone = self.known.keys().filter(|file| !here.contains_key(*file)).cloned().collect();
@@ -217,7 +217,7 @@ fn relative(path: &Path, root: &Path) -> PathBuf {
 }
 
 /// The scripts below a folder. Links are not followed, so that nothing outside is ever started.
-fn walk(root: &Path, folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -232,7 +232,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
         if about.is_dir() {
             let apart = ["node_modules", "__pycache__", "site-packages", "venv", "env"].contains(&name.as_str());
             if depth < DEPTH && !apart && !path.join("pyvenv.cfg").exists() {
-                walk(root, &path, depth + 1, files);
+                walk(&path, depth + 1, files);
             }
         } else if about.is_file() && kind(&path).is_some() {
             files.push(path);

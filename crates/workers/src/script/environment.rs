@@ -7,10 +7,13 @@ use super::{discover::Script, token::Access};
 /// Variables that every script is given as they are here, because programs do not run without them.
 const ALWAYS: [&str; 9] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PYENV_ROOT"];
 
+/// Gives the value of a variable.
+pub type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What is known of the surroundings of all scripts.
 pub struct Surroundings {
     /// The variables here.
-    pub lookup: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub lookup: Lookup,
     /// Names of variables that hold keys of providers. They are never passed on.
     pub keys: Vec<String>,
     /// The address of the server, when there is one.

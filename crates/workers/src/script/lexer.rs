@@ -43,7 +43,7 @@ pub(super) fn without_comments(source: &str, language: Language) -> String {
         let from = lexer.at;
         let comment = match language {
             Language::JavaScript => lexer.comment(),
-            Language::Python => lexer.rest().starts_with('#') && lexer.to_line_end(),
+            Language::Python => lexer.rest().starts_with('#') && lexer.skip_line(),
         };
         if comment {
             bare.extend(source[from..lexer.at].chars().filter(|c| *c == '\n'));
@@ -87,7 +87,7 @@ impl<'a> Lexer<'a> {
         self.tokens.push((token, line));
     }
 
-    fn to_line_end(&mut self) -> bool {
+    fn skip_line(&mut self) -> bool {
         self.at += self.rest().find('\n').unwrap_or(self.rest().len());
         true
     }
@@ -96,7 +96,7 @@ impl<'a> Lexer<'a> {
     fn comment(&mut self) -> bool {
         let rest = self.rest();
         if rest.starts_with("//") || (self.at == 0 && rest.starts_with("#!")) {
-            return self.to_line_end();
+            return self.skip_line();
         }
         if !rest.starts_with("/*") {
             return false;
@@ -141,7 +141,7 @@ impl<'a> Lexer<'a> {
         let Some(c) = self.next() else { return };
         match c {
             '#' => {
-                self.to_line_end();
+                self.skip_line();
             }
             '\n' => {
                 let line = self.line;

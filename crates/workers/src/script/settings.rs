@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kapelle_core::{DurationMs, Money, Name};
-use kapelle_supervisor::{helper::Allowance, machine::Policy};
+use kapelle_supervisor::{keeping::Allowance, machine::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kapelle_core::{DurationMs, Money, Name};
 use kapelle_supervisor::{
-    helper::Allowance,
+    keeping::Allowance,
     machine::{Policy, Restart},
 };
 use serde::Deserialize;

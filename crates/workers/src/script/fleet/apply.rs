@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{FleetEvent, fleet::Inner, group::Group, worker::Scripted};
+use super::{FleetEvent, group::Group, handle::Inner, worker::Scripted};
 use crate::script::{
     discover::{Differences, Scan, Script, Start},
     settings::{Fallback, Mode},

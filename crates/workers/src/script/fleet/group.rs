@@ -8,7 +8,7 @@ use std::sync::{
 use kapelle_supervisor::machine::{Event, Policy, Restart};
 use tokio::sync::watch;
 
-use super::{ProcessStatus, fleet::Inner, instance::Instance, pool::Seats};
+use super::{ProcessStatus, handle::Inner, instance::Instance, pool::Seats};
 use crate::script::{
     discover::Script,
     log::Log,

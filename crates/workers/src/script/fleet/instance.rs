@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_supervisor::{
-    helper::LaunchError,
+    keeping::LaunchError,
     machine::{Cause, Effect, Event, Exit, Machine},
 };
 use tokio::{
@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{FleetEvent, ProcessStatus, fleet::Inner, group::Group, live::Live};
+use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, live::Live};
 use crate::script::log::Stream;
 
 /// How long a changed process may take until the next one has its turn.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::worker::{TaskContext, WorkerSpec};
 use kapelle_supervisor::{
-    helper::{Handle, Launch, LaunchError, Process},
+    keeping::{Handle, Launch, LaunchError, Process},
     machine::{Event, Exit},
 };
 use tokio::{
@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    fleet::Inner,
     group::Group,
+    handle::Inner,
     instance::Order,
     pool::{self, Seat},
     probe,
@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process that is there.
 pub(super) struct Live {
     process: Handle,
-    _guard: kapelle_supervisor::helper::Guard,
+    _guard: kapelle_supervisor::keeping::Guard,
     _token: Lent,
     readers: Vec<JoinHandle<()>>,
     probe: Option<JoinHandle<()>>,

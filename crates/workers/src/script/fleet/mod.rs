@@ -6,8 +6,8 @@
 mod apply;
 mod board;
 mod event;
-mod fleet;
 mod group;
+mod handle;
 mod instance;
 mod live;
 mod pool;
@@ -18,6 +18,6 @@ mod worker;
 
 pub use board::{Board, NoBoard};
 pub use event::FleetEvent;
-pub use fleet::{Fleet, FleetOptions};
+pub use handle::{Fleet, FleetOptions};
 pub(super) use probe::is_local_url;
 pub use status::{Counts, ProcessStatus, ScriptStatus};

@@ -23,8 +23,8 @@ use tokio::{
 };
 
 use super::{
-    fleet::Inner,
     group::Group,
+    handle::Inner,
     live::{Ear, lend, read},
     task::Told,
 };

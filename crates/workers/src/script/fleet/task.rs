@@ -6,13 +6,13 @@ use kapelle_core::{
     Category, TaskError,
     worker::{Output, TaskContext, WorkerSpec},
 };
-use kapelle_supervisor::{helper::Process, machine::Exit};
+use kapelle_supervisor::{keeping::Process, machine::Exit};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    fleet::Inner,
     group::Group,
+    handle::Inner,
     live::{Ear, launch, lend, read},
 };
 use crate::script::{
@@ -40,7 +40,7 @@ pub(super) async fn run(
         lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
     let task = Some((ctx.task.as_str(), ctx.attempt));
     let person = Person { script: &script, id: &group.id, instance: 0, access: token.access(), task, trace: "" };
-    let cannot = |error: kapelle_supervisor::helper::LaunchError| {
+    let cannot = |error: kapelle_supervisor::keeping::LaunchError| {
         TaskError::new(Category::Unavailable, format!("{} cannot be started: {error}", script.name))
     };
     let (launch, redactor) = launch(inner, &person).map_err(cannot)?;
@@ -149,8 +149,8 @@ fn divide(output: &[u8]) -> (String, Option<Value>) {
 
 /// A process that is not wanted any more is asked to end, and ended a little later.
 struct Ending {
-    handle: kapelle_supervisor::helper::Handle,
-    guard: Option<kapelle_supervisor::helper::Guard>,
+    handle: kapelle_supervisor::keeping::Handle,
+    guard: Option<kapelle_supervisor::keeping::Guard>,
 }
 
 impl Drop for Ending {

@@ -8,7 +8,7 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
-use super::{fleet::Inner, group::Group, pool, task};
+use super::{group::Group, handle::Inner, pool, task};
 use crate::{
     schema::Schema,
     script::{

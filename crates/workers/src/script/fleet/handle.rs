@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kapelle_supervisor::{helper::Helper, machine::Event};
+use kapelle_supervisor::{keeping::Helper, machine::Event};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
