@@ -150,7 +150,9 @@ async fn asked_to_end_it_ends_and_one_that_will_not_is_killed() {
         process.handle.kill();
         let exit = within(5, process.handle.exited()).await;
         assert_eq!(exit.signal, Some(9), "{mode}");
-        assert_eq!(exit.swept, u32::from(matches!(mode, "setsid" | "double-fork")), "{mode}");
+        // The one that stands between may still be there.
+        let left = u32::from(matches!(mode, "setsid" | "double-fork"));
+        assert!(exit.swept == left || mode == "double-fork" && exit.swept == 2, "{mode}: {exit:?}");
         stage.nobody_left().await;
     }
 }

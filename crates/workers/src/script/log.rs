@@ -108,20 +108,33 @@ impl Log {
 
     /// Adds a line.
     pub(super) fn add(&self, at_ms: i64, instance: u32, stream: Stream, text: String) {
+        self.add_all(at_ms, instance, stream, vec![text]);
+    }
+
+    /// Adds lines that came together: they cost one look at the clock and one write.
+    pub(super) fn add_all(&self, at_ms: i64, instance: u32, stream: Stream, texts: Vec<String>) {
+        if texts.is_empty() {
+            return;
+        }
         let at = jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| format!("{at:.3}"));
         let mut state = self.lock();
-        let line = Arc::new(Line { number: state.next, at, instance, stream, text });
-        state.next += 1;
-        if state.write(&self.path, self.file_max, &line).is_err() {
-            state.unwritten += 1;
+        let first = state.next;
+        state.next += texts.len() as u64;
+        let line = |(number, text)| Arc::new(Line { number, at: at.clone(), instance, stream, text });
+        let lines: Vec<Arc<Line>> = (first..).zip(texts).map(line).collect();
+        if state.write(&self.path, self.file_max, &lines).is_err() {
+            state.unwritten += lines.len() as u64;
             state.file = None;
         }
-        if state.kept.len() == KEPT {
-            state.kept.pop_front();
-        }
-        state.kept.push_back(Arc::clone(&line));
+        state.kept.extend(lines.iter().cloned());
+        let beyond = state.kept.len().saturating_sub(KEPT);
+        state.kept.drain(..beyond);
         drop(state);
-        let _ = self.followers.send(line);
+        if self.followers.receiver_count() > 0 {
+            for line in lines {
+                let _ = self.followers.send(line);
+            }
+        }
     }
 
     /// The last lines, at most so many, and what comes after them.
@@ -134,19 +147,36 @@ impl Log {
 }
 
 impl State {
-    fn write(&mut self, path: &Path, file_max: u64, line: &Line) -> std::io::Result<()> {
-        let text = format!("{}\n", line.in_file());
-        if self.size + text.len() as u64 > file_max {
-            self.file = None;
-            for number in (1..FILES).rev() {
-                let older = if number == 1 { path.to_owned() } else { numbered(path, number - 1) };
-                let _ = fs::rename(older, numbered(path, number));
+    fn write(&mut self, path: &Path, file_max: u64, lines: &[Arc<Line>]) -> std::io::Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            let line = line.in_file();
+            if self.size + (text.len() + line.len()) as u64 >= file_max {
+                self.flush(path, &text)?;
+                text.clear();
+                self.rotate(path);
             }
-            self.size = 0;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        self.flush(path, &text)
+    }
+
+    fn rotate(&mut self, path: &Path) {
+        self.file = None;
+        for number in (1..FILES).rev() {
+            let older = if number == 1 { path.to_owned() } else { numbered(path, number - 1) };
+            let _ = fs::rename(older, numbered(path, number));
+        }
+        self.size = 0;
+    }
+
+    fn flush(&mut self, path: &Path, text: &str) -> std::io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
         }
         // A file that was taken away or moved is made anew, so that who cleans up by hand does no harm.
-        let there = self.file.is_some() && path.exists();
-        if !there {
+        if self.file.is_none() || !path.exists() {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }

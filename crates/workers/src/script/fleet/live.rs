@@ -33,7 +33,7 @@ use crate::script::{
 /// Bytes that are read at once.
 const CHUNK: usize = 64 << 10;
 /// So many bytes of a process are read within [`PACE`]; what is beyond waits in its pipe, and so does the process.
-const PACE_BYTES: usize = 1 << 20;
+const PACE_BYTES: usize = 512 << 10;
 const PACE: Duration = Duration::from_millis(250);
 /// How long the helper may take to start a process.
 const SPAWN: Duration = Duration::from_secs(30);
@@ -184,6 +184,12 @@ impl Ear {
         self.group.log.add(self.inner.now_ms(), self.number, stream, text);
     }
 
+    /// Adds lines that came together.
+    pub(super) fn notes(&self, stream: Stream, lines: &[String]) {
+        let texts = lines.iter().map(|line| presentable(line, &self.redactor)).collect();
+        self.group.log.add_all(self.inner.now_ms(), self.number, stream, texts);
+    }
+
     /// It has told that it is ready.
     pub(super) fn ready(&self) {
         let _ = self.orders.send((Some(self.pid), Event::Ready));
@@ -199,18 +205,19 @@ impl Ear {
             Ready::Line(line) => Some(line.clone()),
             _ => None,
         };
-        read(from, Lines::default(), |line| {
-            if wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str())) {
+        read(from, Lines::default(), |lines| {
+            let is_wanted = |line: &String| wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str()));
+            if lines.iter().any(is_wanted) {
                 self.ready();
             }
-            self.note(stream, &line);
+            self.notes(stream, &lines);
         })
         .await;
     }
 }
 
 /// Reads lines to the end, not faster than logs are good for.
-pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut line: impl FnMut(String)) {
+pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut take: impl FnMut(Vec<String>)) {
     let mut chunk = vec![0; CHUNK];
     let mut began = tokio::time::Instant::now();
     let mut read_since = 0;
@@ -218,7 +225,7 @@ pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut
         if read == 0 {
             break;
         }
-        lines.take(&chunk[..read]).into_iter().for_each(&mut line);
+        take(lines.take(&chunk[..read]));
         read_since += read;
         if began.elapsed() >= PACE {
             (began, read_since) = (tokio::time::Instant::now(), 0);
@@ -227,7 +234,7 @@ pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut
             (began, read_since) = (tokio::time::Instant::now(), 0);
         }
     }
-    lines.finish().into_iter().for_each(line);
+    take(lines.finish().into_iter().collect());
 }
 
 /// A token for one attempt.

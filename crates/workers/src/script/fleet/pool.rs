@@ -231,11 +231,13 @@ pub(super) async fn hear(seat: Arc<Seat>, ear: Arc<Ear>, from: impl AsyncRead + 
         crate::script::settings::Ready::Line(line) => Some(line.clone()),
         _ => None,
     };
-    read(from, Lines::of(LINE_MAX), |line| {
-        if wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str())) {
-            ear.ready();
+    read(from, Lines::of(LINE_MAX), |lines| {
+        for line in lines {
+            if wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str())) {
+                ear.ready();
+            }
+            seat.heard(line);
         }
-        seat.heard(line);
     })
     .await;
 }

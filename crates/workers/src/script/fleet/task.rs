@@ -67,10 +67,10 @@ pub(super) async fn run(
         read
     };
     let mut last = String::new();
-    let complain = read(stderr, Lines::default(), |line| {
-        ear.note(Stream::Err, &line);
-        if !line.trim().is_empty() {
-            last.clone_from(&line);
+    let complain = read(stderr, Lines::default(), |lines| {
+        ear.notes(Stream::Err, &lines);
+        if let Some(line) = lines.iter().rfind(|line| !line.trim().is_empty()) {
+            last.clone_from(line);
         }
     });
     let exit = {
