@@ -8,5 +8,8 @@ CARGO=${CARGO:-cargo}
 # The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.
 $CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs
 $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
+
+# The official OpenAI SDKs against the real server.
+./dev/test-openai.sh
 # The SDKs against the binary that was just built.
 ./sdk/test.sh

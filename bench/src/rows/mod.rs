@@ -5,6 +5,7 @@ mod batch;
 mod chain;
 mod choice;
 mod fanout;
+mod gateway;
 #[cfg(feature = "http")]
 mod http;
 mod latency;

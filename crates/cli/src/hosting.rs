@@ -10,7 +10,7 @@ use kapelle::{
     Category, TaskContext, TaskError, Worker,
     core::{
         DurationMs,
-        worker::{CancelFlag, NoFiles, Output},
+        worker::{CancelFlag, Output},
     },
 };
 use kapelle_api::{self as api, Client, ClientError, Outcome};
@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     failure::{Code, Failure},
+    fetched::Fetched,
     out::Out,
     signals::Signals,
 };
@@ -44,6 +45,7 @@ pub struct Hosting {
     register: api::Register,
     workers: HashMap<String, Arc<dyn Worker>>,
     slots: Arc<Semaphore>,
+    fetched: Fetched,
     running: Arc<Running>,
 }
 
@@ -68,10 +70,16 @@ impl Running {
 
 impl Hosting {
     /// A host that says that of itself.
-    pub fn new(out: Out, client: Client, register: api::Register, workers: Vec<Arc<dyn Worker>>) -> Hosting {
+    pub fn new(
+        out: Out,
+        client: Client,
+        register: api::Register,
+        workers: Vec<Arc<dyn Worker>>,
+        fetched: Fetched,
+    ) -> Hosting {
         let slots = Arc::new(Semaphore::new(register.slots as usize));
         let workers = workers.into_iter().map(|worker| (worker.spec().name.to_string(), worker)).collect();
-        Hosting { out, client, register, workers, slots, running: Arc::default() }
+        Hosting { out, client, register, workers, slots, fetched, running: Arc::default() }
     }
 
     /// Works until asked to end: then what is under way is finished, and given back when asked again.
@@ -174,7 +182,7 @@ impl Hosting {
             let (running, reports, cancel) = (Arc::clone(&self.running), reports.clone(), flag.clone());
             running.lock().insert(token.clone(), (flag, None));
             let of = token.clone();
-            let attempt = tokio::spawn(attempt(worker, task, cancel));
+            let attempt = tokio::spawn(attempt(worker, task, cancel, self.fetched.clone()));
             let abort = attempt.abort_handle();
             if let Some((_, place)) = self.running.lock().get_mut(&of) {
                 *place = Some(abort);
@@ -211,7 +219,12 @@ impl Hosting {
 }
 
 /// One attempt within its time.
-async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: CancelFlag) -> Result<Output, TaskError> {
+async fn attempt(
+    worker: Arc<dyn Worker>,
+    task: api::ClaimedTask,
+    cancel: CancelFlag,
+    fetched: Fetched,
+) -> Result<Output, TaskError> {
     let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
     let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
     let context = TaskContext {
@@ -225,9 +238,13 @@ async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: Cancel
         timeout: Some(DurationMs(task.timeout_ms)),
         cancel: cancel.clone(),
         progress: Arc::new(|_, _| ()),
-        files: Arc::new(NoFiles),
+        files: fetched.files(),
     };
-    match tokio::time::timeout(Duration::from_millis(task.timeout_ms), worker.execute(&context, input)).await {
+    let work = async {
+        fetched.bring(&input).await?;
+        worker.execute(&context, input).await
+    };
+    match tokio::time::timeout(Duration::from_millis(task.timeout_ms), work).await {
         Ok(result) => result,
         Err(_) => {
             cancel.raise();

@@ -10,6 +10,7 @@ mod describe;
 mod dotenv;
 mod each;
 mod failure;
+mod fetched;
 mod follow;
 mod hosting;
 mod ids;

@@ -146,7 +146,7 @@ fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
 
 /// The answer with what the links before it did.
 pub(crate) fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
-    answer.hops = faults.into_iter().map(|fault| fault.hop).collect();
+    answer.hops = faults.into_iter().map(|fault| *fault.hop).collect();
     answer.calls += Hop::calls(&answer.hops);
     answer.degraded = Hop::reasons(&answer.hops).map(|why| format!("{why}; answered by {}", answer.provider));
     answer

@@ -2,7 +2,7 @@
 
 use kapelle_core::{Account, Money, TenantId};
 use kapelle_engine::{BookCommand, Command, NO_LIMIT};
-use kapelle_store::BudgetRow;
+use kapelle_store::{Act, BudgetRow};
 
 use crate::{config::Config, error::Error, kapelle::Kapelle};
 
@@ -38,6 +38,18 @@ impl Kapelle {
         for (account, limit) in limits {
             self.engine.ask(Command::Book(BookCommand::Limit { tenant, account, limit, file: true })).await?;
         }
+        self.books.stir();
+        Ok(())
+    }
+
+    /// Sets what an account may spend, and writes down who did. Tasks for which there is money then go on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn set_budget(&self, act: Act, account: Account, limit: Money) -> Result<(), Error> {
+        let tenant = act.tenant;
+        let command = Command::Book(BookCommand::Limit { tenant, account, limit, file: false });
+        self.engine.ask(Command::Audited { act, command: Box::new(command) }).await?;
         self.books.stir();
         Ok(())
     }

@@ -56,6 +56,7 @@ mod task;
 mod template;
 mod watch;
 
+pub use budgets::standing as budgets;
 pub use builder::{Builder, Workers};
 pub use config::{BudgetsConfig, Config, ConfigProblem, QueueConfig, RetentionConfig};
 pub use definition::{check_inputs, load};

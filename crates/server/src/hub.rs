@@ -11,7 +11,7 @@ use std::{
 
 use kapelle::{
     core::{TenantId, Timestamp, task::Task},
-    engine::{Engine, Event, EventKind},
+    engine::{Engine, Event, EventKind, Notice},
     workers::script::FleetEvent,
 };
 use serde_json::{Value, json};
@@ -125,6 +125,25 @@ impl Hub {
                 "at": shown::time(Timestamp(event.at_ms)),
             });
             self.publish(TenantId::DEFAULT, body);
+        }
+    }
+
+    /// Something about money. Called by the loop: quick.
+    pub fn notice(&self, notice: &Notice) {
+        if !self.active.load(Ordering::Relaxed) {
+            return;
+        }
+        match notice {
+            Notice::BudgetLow { tenant, account, limit, spent } => {
+                let account = account.written();
+                let body = json!({ "event": "budget_low", "account": account, "limit_nanousd": limit.0, "spent_nanousd": spent.0 });
+                self.publish(*tenant, body);
+            }
+            Notice::Parked { tenant, task, needs } => {
+                let body = json!({ "event": "task_parked", "task": task.to_string(), "needs_nanousd": needs.0 });
+                self.publish(*tenant, body);
+            }
+            Notice::Lease { .. } => {}
         }
     }
 

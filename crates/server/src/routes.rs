@@ -263,8 +263,20 @@ fn of_workers() -> Vec<Route> {
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
         Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),
-        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause),
-        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume),
+        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause)
+            .takes::<api::Reason>(BODY),
+        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume)
+            .takes::<api::Reason>(BODY),
+        Route::new(
+            post("/api/v1/workers/{name}/pause"),
+            Operate,
+            Tenant,
+            "Give it no more tasks",
+            queues::pause_worker,
+        )
+        .takes::<api::Reason>(BODY),
+        Route::new(post("/api/v1/workers/{name}/resume"), Operate, Tenant, "Let it go on", queues::resume_worker)
+            .takes::<api::Reason>(BODY),
     ]
 }
 
@@ -283,6 +295,13 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Keep leases alive", hosts::heartbeat)
             .takes::<api::Beat>(BODY)
             .gives::<api::BeatAnswer>(ok),
+        Route::new(
+            get("/api/v1/files/{id}"),
+            Work,
+            Tenant,
+            "The bytes of a file that a task refers to",
+            artifacts::fetch,
+        ),
         Route::new(post("/api/v1/hosts/{id}/report"), Work, Tenant, "Report the ends of attempts", reports::many)
             .takes::<api::Reports>(BODY_MANY)
             .gives::<api::ReportAnswer>(ok),

@@ -149,6 +149,8 @@ impl Server {
             checks: options.checks,
             kapelle,
         }));
+        let money = Arc::clone(&app.hub);
+        app.engine().listen(Box::new(move |notice| money.notice(notice)));
         let (stats, hub, progress) = (Arc::clone(&app.stats), Arc::clone(&app.hub), Arc::clone(&app.progress));
         app.engine().observe(Box::new(move |task| {
             stats.ended(task);

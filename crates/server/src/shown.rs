@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     WorkerSpec,
     core::{
-        Payload, TaskError, Timestamp,
+        Account, Payload, TaskError, Timestamp,
         retry::{Jitter, RetryPolicy},
         run::RunStatus,
         task::{HoldReason, Task, TaskState},
@@ -88,6 +88,12 @@ pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
     if let TaskState::Succeeded { output, .. } = &row.state {
         shown.output = Some(raw(app, output)?);
     }
+    // The book counts every attempt, and what the calls under way have cost so far.
+    if let Some(book) = app.engine().reader().account(row.tenant, &Account::Task(row.id), 0)? {
+        let provenance = &mut shown.provenance;
+        (provenance.cost_nanousd, provenance.calls) = (book.spent.0, book.calls);
+        (provenance.input_tokens, provenance.output_tokens) = (book.input, book.output);
+    }
     Ok(shown)
 }
 
@@ -129,6 +135,10 @@ pub fn run(row: &RunRow) -> api::Run {
         reason: None,
         error: None,
         outputs: None,
+        cost_nanousd: 0,
+        calls: 0,
+        input_tokens: 0,
+        output_tokens: 0,
     };
     match &row.status {
         RunStatus::Failed { error: why, .. } => shown.error = Some(error(why)),
@@ -138,6 +148,16 @@ pub fn run(row: &RunRow) -> api::Run {
         _ => {}
     }
     shown
+}
+
+/// The same with what its steps have spent.
+pub fn run_and_cost(app: &App, row: &RunRow) -> Result<api::Run, Problem> {
+    let mut shown = run(row);
+    if let Some(book) = app.engine().reader().account(row.tenant, &Account::Run(row.id), 0)? {
+        (shown.cost_nanousd, shown.calls) = (book.spent.0, book.calls);
+        (shown.input_tokens, shown.output_tokens) = (book.input, book.output);
+    }
+    Ok(shown)
 }
 
 /// A version of a workflow.

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     beside,
     failure::{Code, Failure},
+    fetched::Fetched,
     hosting::Hosting,
     remote,
     signals::Signals,
@@ -82,5 +83,6 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         labels,
         ack: true,
     };
-    Hosting::new(app.out, client, register, workers).until(signals).await
+    let fetched = Fetched::new(client.clone(), app.data()?.join("host-files"));
+    Hosting::new(app.out, client, register, workers, fetched).until(signals).await
 }

@@ -2,8 +2,10 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod budgets;
 pub mod completions;
 pub mod config;
+pub mod cost;
 pub mod dead;
 pub mod doctor;
 pub mod host;

@@ -1,6 +1,11 @@
 //! `kapelle queues list|pause|resume`, and the same for workers.
 
-use kapelle::{Kapelle, Standing, core::task::StateKind, standings, store::GateKind};
+use kapelle::{
+    Kapelle, Standing,
+    core::{Name, task::StateKind},
+    standings,
+    store::GateKind,
+};
 use kapelle_api::{Client, QueueList};
 use serde_json::{Value, json};
 
@@ -58,8 +63,15 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// When the name is not one, or another process writes to the folder.
 pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> Result<Code, Failure> {
-    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let (name, reason) = (change.name.as_str(), change.reason.as_str());
+    if let Some(client) = remote::server(app)? {
+        Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
+        let verb = if paused { "pause" } else { "resume" };
+        let path = format!("/api/v1/{}s/{name}/{verb}", kind.as_str());
+        let _: Value = client.post(&path, &json!({ "reason": reason })).await?;
+        return told(app, kind, name, paused);
+    }
+    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let done = match (kind, paused) {
         (GateKind::Queue, true) => kapelle.pause_queue(name, reason).await,
         (GateKind::Queue, false) => kapelle.resume_queue(name, reason).await,
@@ -68,6 +80,10 @@ pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> R
     };
     kapelle.drain().await;
     done?;
+    told(app, kind, name, paused)
+}
+
+fn told(app: &App, kind: GateKind, name: &str, paused: bool) -> Result<Code, Failure> {
     if app.out.json {
         app.out.print_json(&json!({ kind.as_str(): name, "paused": paused }))?;
     } else {
@@ -103,7 +119,7 @@ async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
 
 fn list(app: &App) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
-    let served = |worker: &kapelle::core::Name| known.catalogue.get(worker.as_str()).is_some();
+    let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
     let queues = standings(&app.reader()?, GateKind::Queue, served)?;
     if app.out.json {
         app.out.print_json(&json!({ "queues": queues.iter().map(standing_json).collect::<Vec<_>>() }))?;

@@ -1,14 +1,20 @@
 //! `kapelle serve`: a server over the folder, until it is asked to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use kapelle::core::Name;
+use kapelle::{Kapelle, core::Name};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
 use super::supervise;
 use crate::{
     app::App,
     failure::{Code, Failure},
+    project::CONFIG_FILE,
+    settings::Settings,
     signals::Signals,
 };
 
@@ -68,7 +74,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);
-    let code = watched(&notifier, &settings, &mut signals).await;
+    let mut reloader = Reloader::new(app);
+    let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
     app.out.note("ending: attempts under way are finished; ask again to end at once");
     let code = tokio::select! {
@@ -83,14 +90,69 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 }
 
 /// Waits for a signal, and tells a service manager that wants to know that the process lives.
-async fn watched(notifier: &Notifier, settings: &crate::settings::Settings, signals: &mut Signals) -> Code {
+async fn watched(
+    app: &App,
+    (notifier, settings): (&Notifier, &Settings),
+    signals: &mut Signals,
+    (kapelle, reloader): (&Kapelle, &mut Reloader),
+) -> Code {
     let every = settings.environment.get("WATCHDOG_USEC").and_then(|text| text.parse::<u64>().ok());
     let every = std::time::Duration::from_micros(every.unwrap_or(60_000_000).max(200_000) / 2);
     let mut tick = tokio::time::interval(every);
+    let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             code = signals.next() => return code,
             _ = tick.tick() => notifier.tell(State::Alive),
+            _ = look.tick() => reloader.look(app, kapelle).await,
+        }
+    }
+}
+
+/// How often the configuration is looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Lets a changed configuration of providers, models, prices and budgets take effect.
+struct Reloader {
+    files: Vec<PathBuf>,
+    seen: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl Reloader {
+    fn new(app: &App) -> Reloader {
+        let root = &app.project.root;
+        let mut reloader = Reloader { files: vec![root.join(CONFIG_FILE), root.join(".env")], seen: Vec::new() };
+        reloader.seen = reloader.state();
+        reloader
+    }
+
+    fn state(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let state = |file: &PathBuf| {
+            let known = std::fs::metadata(file).ok()?;
+            Some((known.modified().ok()?, known.len()))
+        };
+        self.files.iter().map(state).collect()
+    }
+
+    async fn look(&mut self, app: &App, kapelle: &Kapelle) {
+        let state = self.state();
+        if state == self.seen {
+            return;
+        }
+        self.seen = state;
+        let reloaded = match Settings::load(&app.project.again()) {
+            Ok(settings) => {
+                let environment = settings.environment.clone();
+                let variable = move |name: &str| environment.get(name).map(str::to_owned);
+                kapelle.reload(&settings.config, &variable).await.map_err(Failure::from)
+            }
+            Err(failure) => Err(failure),
+        };
+        match reloaded {
+            Ok(()) => {
+                app.out.note("the configuration was read again: providers, models, prices and budgets are in effect")
+            }
+            Err(failure) => app.out.warn(&format!("the changed configuration is not in effect: {}", failure.message)),
         }
     }
 }

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "processes are killed by the system's own `kill`, and no test waits for ever"
+)]
+
 use std::{
     process::{Child, Stdio},
     time::{Duration, Instant},
@@ -167,8 +172,21 @@ fn a_task_that_requires_a_label_waits_for_a_host_that_has_it() {
 }
 
 /// Sends a signal to a process that one of ours has named.
-#[expect(clippy::disallowed_methods, reason = "the system's own `kill` sends the signal")]
 fn signal_process(id: &str, signal: &str) {
     let number: u32 = id.parse().unwrap();
     assert!(std::process::Command::new("kill").args([signal, &number.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn files_are_brought_to_the_host_that_needs_them() {
+    let place = place();
+    place.file("a.txt", "The reading room needs light.");
+    let _served = Served::start(&place);
+    let _host = Started::host(&place, &[]);
+    hosts(&place, |hosts| alive(hosts) == 1);
+    let said = place.kapelle(&["submit", "extract_text", "--input", "document=@a.txt", "--wait"]);
+    assert!(said.code == 0 && said.out.contains("reading room"), "{said:?}");
+    assert_eq!(std::fs::read_dir(place.path(".kapelle/host-files/blobs")).unwrap().count(), 1);
+    let left = std::fs::read_dir(place.path(".kapelle/host-files")).unwrap().count();
+    assert_eq!(left, 1, "nothing but the folder of whole files stays");
 }

@@ -13,6 +13,7 @@ mod init;
 mod logs;
 mod man;
 mod model;
+mod money;
 mod place;
 mod queues;
 mod resume;

@@ -135,3 +135,26 @@ fn a_host_works_on_the_tasks_of_a_server() {
     let wrong = place.with(&[("KAPELLE_TOKEN", "kap_wrong")], &["host", "--server", &url]);
     wrong.refused(4, &["not one of this server"]);
 }
+
+#[test]
+fn queues_workers_and_dead_letters_are_dealt_with_by_the_server() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=a", "--input", "language=French"]);
+    said.refused(69, &["needs a model"]);
+    assert!(place.kapelle(&["dead"]).out.contains("task_1"));
+    let said = place.kapelle(&["dead", "discard", "task_1", "--reason", "seen"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "task_1 is discarded\n"), "{said:?}");
+    place.kapelle(&["dead", "retry", "task_1"]).refused(5, &["already discarded"]);
+    let said = place.kapelle(&["queues", "pause", "default", "--reason", "later"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "queue default is paused\n"), "{said:?}");
+    assert_eq!(place.kapelle(&["workers", "pause", "log"]).out, "worker log is paused\n");
+    assert_eq!(place.kapelle(&["queues", "resume", "default"]).code, 0);
+    let task = place.kapelle(&["submit", "log", "--input", "message=a"]).out.trim().to_owned();
+    let said = place.kapelle(&["queues", "list"]);
+    assert!(said.err.contains("worker `log` is paused") && said.out.contains("LISTENERS"), "{said:?}");
+    assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "ready");
+    assert_eq!(place.kapelle(&["workers", "resume", "log"]).out, "worker log is resumed\n");
+    place.kapelle(&["queues", "pause", "no such"]).refused(2, &["is not a name"]);
+    drop(served);
+}

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "no test waits for ever")]
+
 use std::{
     collections::BTreeMap,
     process::Stdio,

@@ -23,6 +23,7 @@ mod leases;
 mod limits;
 mod money;
 mod payload;
+mod rates;
 mod recover;
 mod rerun;
 mod runs;

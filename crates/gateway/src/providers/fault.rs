@@ -22,11 +22,11 @@ pub(crate) struct Fault {
     /// What the task fails with if no other link answers.
     pub(crate) error: TaskError,
     /// The record of it.
-    pub(crate) hop: Hop,
+    pub(crate) hop: Box<Hop>,
     /// The request went out and nobody knows what it cost.
     pub(crate) unsettled: bool,
     /// The money that was not there.
-    pub(crate) short: Option<NoMoney>,
+    pub(crate) short: Option<Box<NoMoney>>,
 }
 
 impl Fault {
@@ -34,7 +34,7 @@ impl Fault {
     pub(crate) fn unsent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
-        let hop = Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false };
+        let hop = Box::new(Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false });
         Fault { kind, error, hop, unsettled: false, short: None }
     }
 
@@ -53,7 +53,7 @@ impl Fault {
 
     /// The same failure, for want of money.
     pub(crate) fn short_of(mut self, why: NoMoney) -> Fault {
-        self.short = Some(why);
+        self.short = Some(Box::new(why));
         self
     }
 

@@ -43,6 +43,12 @@ impl Service {
         Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
     }
 
+    /// The gateway behind it.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// The tokens in force, to issue and revoke.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
@@ -241,13 +247,14 @@ impl Service {
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
             fingerprint: Fingerprint::of(call),
+            gateway: Some(&self.gateway),
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((*opened, Hop::reasons(&hops)))
             }
-            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
+            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| *fault.hop).collect())),
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());

@@ -94,9 +94,12 @@ fn grant(call: &Call) -> Result<Grant, Problem> {
     Ok(grant)
 }
 
+/// A piece, and what gives the next.
+type Piece = (Option<Vec<u8>>, Box<ReplyStream>);
+
 /// The pieces of an answer as they come. Dropped when the client leaves, and the call of the provider with it.
 struct Pieces {
-    next: Pin<Box<dyn Future<Output = (Option<Vec<u8>>, Box<ReplyStream>)> + Send>>,
+    next: Pin<Box<dyn Future<Output = Piece> + Send>>,
     done: bool,
 }
 
@@ -106,7 +109,7 @@ impl Pieces {
     }
 }
 
-async fn piece(mut stream: Box<ReplyStream>) -> (Option<Vec<u8>>, Box<ReplyStream>) {
+async fn piece(mut stream: Box<ReplyStream>) -> Piece {
     (stream.next().await, stream)
 }
 

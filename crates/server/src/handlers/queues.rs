@@ -61,20 +61,35 @@ pub async fn list(call: Call) -> Answer {
 
 /// `POST /api/v1/queues/{name}/pause`
 pub async fn pause(call: Call) -> Answer {
-    set(call, true).await
+    set(call, GateKind::Queue, true).await
 }
 
 /// `POST /api/v1/queues/{name}/resume`
 pub async fn resume(call: Call) -> Answer {
-    set(call, false).await
+    set(call, GateKind::Queue, false).await
 }
 
-async fn set(call: Call, paused: bool) -> Answer {
+/// `POST /api/v1/workers/{name}/pause`
+pub async fn pause_worker(call: Call) -> Answer {
+    set(call, GateKind::Worker, true).await
+}
+
+/// `POST /api/v1/workers/{name}/resume`
+pub async fn resume_worker(call: Call) -> Answer {
+    set(call, GateKind::Worker, false).await
+}
+
+async fn set(call: Call, kind: GateKind, paused: bool) -> Answer {
     let text = call.param("name");
     let name = Name::parse(text).map_err(|error| Problem::unprocessable(error.to_string()))?;
-    let reason = Arc::from(format!("asked by {}", call.who.actor));
-    let command = Command::Pause { tenant: call.tenant(), kind: GateKind::Queue, name: name.clone(), paused, reason };
-    let action = if paused { "queue.pause" } else { "queue.resume" };
-    call.app.act(&call.who, action, name.as_str(), command).await?;
+    let given: api::Reason = call.json()?;
+    let by = format!("by {}", call.who.actor);
+    let reason = match given.reason.filter(|reason| !reason.trim().is_empty()) {
+        Some(reason) => format!("{} ({by})", reason.chars().take(500).collect::<String>()),
+        None => by,
+    };
+    let command = Command::Pause { tenant: call.tenant(), kind, name: name.clone(), paused, reason: Arc::from(reason) };
+    let action = format!("{}.{}", kind.as_str(), if paused { "pause" } else { "resume" });
+    call.app.act(&call.who, &action, name.as_str(), command).await?;
     json(StatusCode::OK, &serde_json::json!({ "name": name.as_str(), "paused": paused }))
 }

@@ -143,7 +143,7 @@ pub async fn get(call: Call) -> Answer {
             }
         }
     };
-    let mut run = shown::run(&row);
+    let mut run = shown::run_and_cost(&call.app, &row)?;
     if let RunStatus::Succeeded { outputs, .. } = &row.status {
         run.outputs = Some(call.app.engine().value(outputs)?);
     }

@@ -12,6 +12,7 @@ mod hosts;
 mod labels;
 mod live;
 mod matrix;
+mod models;
 mod place;
 mod runs;
 mod session;

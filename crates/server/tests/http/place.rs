@@ -29,6 +29,8 @@ pub struct Setup {
     pub checks: Vec<HealthCheck>,
     /// `kapelle.yaml`.
     pub config: String,
+    /// Where models are asked.
+    pub base_url: Option<String>,
 }
 
 /// What was answered.
@@ -131,7 +133,13 @@ impl Place {
 
 async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) -> (Server, Arc<Kapelle>, String) {
     let config = kapelle::Config::parse(&setup.config, "kapelle.yaml").unwrap();
-    let builder = Kapelle::builder(folder.path()).config(config).session_log().environment(|_| None);
+    let base_url = setup.base_url.clone();
+    let environment = move |name: &str| match name {
+        "OPENAI_BASE_URL" => base_url.clone(),
+        "OPENAI_API_KEY" => base_url.as_ref().map(|_| "sk-canary".to_owned()),
+        _ => None,
+    };
+    let builder = Kapelle::builder(folder.path()).config(config).session_log().environment(environment);
     let kapelle = builder.open().await.unwrap();
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));
