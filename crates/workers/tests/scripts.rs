@@ -410,6 +410,7 @@ async fn a_pool_takes_one_task_after_the_other_in_the_same_process() {
     let id = place.status("pool").id;
     assert!(fleet.scale(&id, 3));
     until(|| place.status("pool").processes.iter().filter(|process| process.state == "running").count() == 3).await;
+    assert_eq!(place.board.get(&Name::new("pool")).unwrap().spec().slots, 3);
     let many = futures(6, |_| place.ask("pool", json!({}))).await;
     assert!(many.iter().all(Result::is_ok));
     assert!(fleet.scale(&id, 1));

@@ -216,6 +216,8 @@ impl Fleet {
     pub fn scale(&self, id: &str, instances: u32) -> bool {
         let Some((group, None)) = self.group(id) else { return false };
         group.scale(instances);
+        // With more processes, more tasks run at once.
+        self.inner.post(&group);
         true
     }
 

@@ -46,7 +46,11 @@ impl Scripted {
     fn new(inner: &Arc<Inner>, script: Arc<Script>, group: Option<Arc<Group>>, open: bool) -> Scripted {
         let settings = &script.settings;
         let slots = match script.mode() {
-            Mode::Pool => settings.slots.saturating_mul(settings.instances),
+            Mode::Pool => {
+                let there = group.as_ref().map_or(0, |group| group.processes().len());
+                let there = u32::try_from(there).ok().filter(|there| *there > 0);
+                settings.slots.saturating_mul(there.unwrap_or(settings.instances))
+            }
             Mode::Task | Mode::Daemon => settings.slots,
         };
         let described = if settings.description.is_empty() {
