@@ -26,7 +26,8 @@ impl Inner {
         }
         for script in differences.changed.iter().filter_map(|file| scan.get(file)) {
             let old = before.iter().find(|old| old.file == script.file);
-            if let Some(old) = old.filter(|old| old.name != script.name || old.mode() != script.mode()) {
+            // One that goes on under its name is put in its own place, so that it is known all the while.
+            if let Some(old) = old.filter(|old| old.name != script.name || script.mode() == Mode::Daemon) {
                 self.take_away(old);
             }
             match &script.start {
