@@ -11,6 +11,7 @@ mod money;
 mod problem;
 mod queue;
 mod run;
+mod script;
 mod task;
 mod worker;
 mod workflow;
@@ -29,6 +30,7 @@ pub use run::{
     Answer, Approval, ApprovalList, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal, StartRun,
     StartedRun, StepList,
 };
+pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
 pub use task::{
     BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };

@@ -122,4 +122,7 @@ pub struct WorkersStatus {
     pub workers: Vec<Health>,
     /// Each worker host.
     pub hosts: Vec<HostInfo>,
+    /// Each script of the folder of workers, started or not.
+    #[serde(default)]
+    pub scripts: Vec<crate::script::Script>,
 }

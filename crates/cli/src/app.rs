@@ -5,12 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use kapelle::{
     Builder, Change, Kapelle, Watch,
     store::SqliteReader,
-    workers::{Catalogue, DefinitionError, document::ChildReader},
+    supervisor::keeping::{Helper, sweep_leftovers},
+    workers::{Catalogue, DefinitionError, document::ChildReader, script::environment::Surroundings},
 };
 
 use crate::{
     cli::Global,
-    failure::Failure,
+    failure::{Code, Failure},
     out::Out,
     project::Project,
     settings::{Environment, Settings},
@@ -21,6 +22,8 @@ pub struct App {
     pub global: Global,
     pub out: Out,
     pub project: Project,
+    /// What starts scripts, for verbs that do.
+    pub helper: Option<Helper>,
 }
 
 /// The workers that a project has, and what is wrong with its files.
@@ -37,7 +40,48 @@ impl App {
     /// When there is no current folder.
     pub fn new(global: Global) -> Result<App, Failure> {
         let out = Out { json: global.json, quiet: global.quiet };
-        Ok(App { project: Project::find()?, out, global })
+        Ok(App { project: Project::find()?, out, global, helper: None })
+    }
+
+    /// Starts the process that starts scripts, unless `RUN_WORKERS` says that none are to be. What earlier ones left
+    /// behind is ended first.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn start_helper(&mut self) -> Result<(), Failure> {
+        let environment = Environment::load(&self.project.root)?;
+        match environment.get("RUN_WORKERS").map(str::to_lowercase).as_deref() {
+            None | Some("true" | "1" | "yes" | "on") => {}
+            Some("false" | "0" | "no" | "off") => return Ok(()),
+            Some(other) => return Err(Failure::usage(format!("RUN_WORKERS={other}: it is true or false"))),
+        }
+        if !cfg!(target_os = "linux") {
+            return Ok(());
+        }
+        let left = sweep_leftovers();
+        if left > 0 {
+            self.out.note(&format!("{left} processes that a killed server had left behind were ended"));
+        }
+        let program = std::env::current_exe();
+        let helper = program.and_then(Helper::start).map_err(|error| {
+            Failure::new(Code::Temporary, format!("the process that starts scripts cannot be started: {error}"))
+                .help("RUN_WORKERS=false does without scripts")
+        })?;
+        self.helper = Some(helper);
+        Ok(())
+    }
+
+    /// What scripts are told of their surroundings.
+    pub fn surroundings(&self, settings: &Settings, url: Option<String>) -> Surroundings {
+        let environment = settings.environment.clone();
+        let providers = settings.config.providers.values();
+        let keys = providers.flat_map(|provider| [provider.api_key_env.clone(), provider.base_url_env.clone()]);
+        Surroundings {
+            keys: keys.flatten().collect(),
+            model: environment.get("AI_MODEL").unwrap_or("fast").to_owned(),
+            lookup: Box::new(move |name| environment.get(name).map(str::to_owned)),
+            url,
+        }
     }
 
     /// The folder with the state.

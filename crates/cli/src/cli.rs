@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues, resume,
-    run, runs, serve, status, submit, tasks, top, version, workers, workflows,
+    run, runs, serve, status, submit, supervise, tasks, top, version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -99,6 +99,14 @@ pub enum Verb {
     Man(man::Args),
     /// The version
     Version(version::Args),
+    /// Supervise the scripts of a folder, without a server
+    Supervise(supervise::Args),
+    /// Starts and ends scripts for a server; started by Kapelle itself
+    #[command(name = "__supervise", hide = true)]
+    Helper {
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        arguments: Vec<String>,
+    },
     /// Reads one document under limits; started by Kapelle itself
     #[command(name = "__extract", hide = true)]
     Extract,

@@ -21,6 +21,7 @@ mod progress;
 mod project;
 mod remote;
 mod result;
+mod scripts;
 mod settings;
 mod shown;
 mod signals;

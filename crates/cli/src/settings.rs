@@ -18,7 +18,20 @@ use crate::{
 /// What begins the variables of Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
 const PREFIX: &str = "KAPELLE_";
 /// Variables with that beginning that are not settings of the configuration.
-const OTHERS: [&str; 3] = ["KAPELLE_DATA", "KAPELLE_LOG", "KAPELLE_TOKEN"];
+const OTHERS: [&str; 11] = [
+    "KAPELLE_DATA",
+    "KAPELLE_LOG",
+    "KAPELLE_TOKEN",
+    // What scripts are given; one of them may call this program.
+    "KAPELLE_MARK",
+    "KAPELLE_WORKER",
+    "KAPELLE_WORKER_ID",
+    "KAPELLE_INSTANCE",
+    "KAPELLE_MODE",
+    "KAPELLE_TASK",
+    "KAPELLE_ATTEMPT",
+    "KAPELLE_URL",
+];
 
 /// The configuration, and where it comes from.
 pub struct Settings {

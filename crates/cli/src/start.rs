@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kapelle::workers::document::child_main;
+use kapelle::{supervisor::keeping::helper_main, workers::document::child_main};
 
 use crate::{
     app::App,
     cli::{Cli, Global, Verb},
     commands::{
         approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
-        resume, run, runs, serve, status, submit, tasks, top, version, workers, workflows,
+        resume, run, runs, serve, status, submit, supervise, tasks, top, version, workers, workflows,
     },
     failure::{Code, Failure},
     out::Out,
@@ -29,6 +29,9 @@ pub fn start() -> ExitCode {
     if matches!(cli.verb, Verb::Extract) {
         return child_main();
     }
+    if let Verb::Helper { arguments } = &cli.verb {
+        return helper_main(arguments);
+    }
     if cli.global.no_color {
         anstream::ColorChoice::Never.write_global();
     }
@@ -44,13 +47,19 @@ pub fn start() -> ExitCode {
 }
 
 fn perform(cli: Cli) -> Result<Code, Failure> {
+    let mut app = App::new(cli.global)?;
+    if matches!(cli.verb, Verb::Serve(_) | Verb::Supervise(_)) {
+        // Before there is any other thread: what is started from one dies with it.
+        app.start_helper()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(Code::Temporary, format!("the system gives no more threads: {error}")))?;
-    let app = App::new(cli.global)?;
     let done = runtime.block_on(verb(&app, cli.verb));
     // What still runs on other threads has been told to end; nobody waits for it.
     runtime.shutdown_background();
+    // With the last of it, every script has ended.
+    drop(app);
     done
 }
 
@@ -72,7 +81,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Queues(args) => queues::run(app, args).await,
         Verb::Budgets(args) => budgets::run(app, args).await,
         Verb::Cost(args) => cost::run(app, &args),
-        Verb::Logs(args) => logs::run(app, &args),
+        Verb::Logs(args) => logs::run(app, &args).await,
         Verb::Workers(args) => workers::run(app, args).await,
         Verb::Workflows(args) => workflows::run(app, &args).await,
         Verb::Config(args) => config::run(app, &args),
@@ -81,7 +90,8 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Completions(args) => completions::run(app, &args),
         Verb::Man(args) => man::run(app, &args),
         Verb::Version(args) => version::run(app, &args),
-        Verb::Extract => Ok(Code::Ok),
+        Verb::Supervise(args) => supervise::run(app, &args).await,
+        Verb::Extract | Verb::Helper { .. } => Ok(Code::Ok),
     }
 }
 

@@ -227,6 +227,7 @@ impl Builder {
             layers,
             balancers: Arc::new(balancers),
             clock,
+            fleet: std::sync::OnceLock::new(),
             session,
             books,
             desk,

@@ -43,6 +43,7 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fleet: std::sync::OnceLock<kapelle_workers::script::Fleet>,
     pub(crate) session: Option<Session>,
     pub(crate) books: Arc<EngineBooks>,
     pub(crate) desk: Arc<Desk>,
@@ -283,15 +284,17 @@ impl Kapelle {
         &self.problems
     }
 
-    /// Starts nothing new, waits for the attempts under way, and closes the folder.
+    /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
         self.engine.drain().await;
+        self.end_scripts().await;
         self.finish_session().await;
     }
 
     /// Closes the folder at once. What is under way is begun again at the next start.
     pub async fn close(&self) {
         self.engine.stop().await;
+        self.end_scripts().await;
         self.finish_session().await;
     }
 

@@ -50,6 +50,7 @@ mod kapelle;
 pub mod layers;
 mod pool;
 mod run;
+mod scripts;
 mod session;
 mod task;
 mod template;
@@ -74,6 +75,7 @@ pub use kapelle_core as core;
 pub use kapelle_engine as engine;
 pub use kapelle_gateway as gateway;
 pub use kapelle_store as store;
+pub use kapelle_supervisor as supervisor;
 pub use kapelle_workers as workers;
 pub use serde_json;
 

@@ -191,7 +191,7 @@ impl Watcher {
     fn files(&self) -> BTreeMap<PathBuf, Mark> {
         let folders = [&self.workers, &self.workflows];
         let entries = folders.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-        let yaml = |path: &Path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let yaml = kapelle_workers::catalogue::is_worker_file;
         entries
             .filter(|entry| yaml(&entry.path()))
             .filter_map(|entry| {

@@ -10,8 +10,9 @@ use std::{
 };
 
 use kapelle::{
-    core::{TenantId, task::Task},
+    core::{TenantId, Timestamp, task::Task},
     engine::{Engine, Event, EventKind, Notice},
+    workers::script::FleetEvent,
 };
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -110,6 +111,21 @@ impl Hub {
         }
         state.kept.push_back(Arc::clone(&entry));
         let _ = self.sender.send(entry);
+    }
+
+    /// Something has happened to a script, which is one of the folder's owner.
+    pub fn script_event(&self, event: &FleetEvent) {
+        if self.active.load(Ordering::Acquire) {
+            let body = json!({
+                "event": format!("worker_{}", event.what),
+                "id": event.id,
+                "worker": event.worker,
+                "instance": event.instance,
+                "detail": event.detail,
+                "at": shown::time(Timestamp(event.at_ms)),
+            });
+            self.publish(TenantId::DEFAULT, body);
+        }
     }
 
     /// Something about money. Called by the loop: quick.

@@ -6,7 +6,7 @@ use kapelle_api as api;
 use crate::{
     handlers::{
         approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, models, money, openapi, queues,
-        reports, runs, tasks, workers, workflows,
+        reports, runs, scripts, tasks, workers, workflows,
     },
     route::{
         BODY, BODY_FILE, BODY_MANY,
@@ -47,6 +47,10 @@ const DIFF: &[(&str, &str)] = &[
     ("to", "The later one; the newest when left out"),
 ];
 const AFTER: &[(&str, &str)] = &[("after", "Begin behind this entry; the header Last-Event-ID does the same")];
+const LOGS: &[(&str, &str)] = &[
+    ("tail", "Lines at most, 1 to 1,000; 100 when left out"),
+    ("follow", "`true`: as server-sent events, as they come"),
+];
 const LIVE: &[(&str, &str)] =
     &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
 
@@ -106,6 +110,15 @@ fn plain() -> Vec<Route> {
             .gives::<api::LinkAnswered>(ok),
         Route::new(get("/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
+        Route::new(post("/workers/restart/{id}"), Operate, Tenant, "Start a script anew", scripts::restart)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Restarted>(ok),
+        Route::new(post("/workers/restart-all"), Operate, Tenant, "Start all scripts anew", scripts::restart_all)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Restarted>(ok),
+        Route::new(get("/workers/logs/{id}"), Read, Tenant, "What a script wrote, followed on request", scripts::logs)
+            .gives::<api::LogLines>(ok)
+            .query(LOGS),
     ]
 }
 
@@ -236,6 +249,17 @@ fn of_workers() -> Vec<Route> {
             .gives::<api::WorkerList>(ok),
         Route::new(get("/api/v1/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
+        Route::new(get("/api/v1/scripts"), Read, Tenant, "The scripts, started or not, and why", scripts::list)
+            .gives::<api::ScriptList>(ok),
+        Route::new(post("/api/v1/scripts/{id}/restart"), Operate, Tenant, "Start a script anew", scripts::restart)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Restarted>(ok),
+        Route::new(post("/api/v1/scripts/{id}/scale"), Operate, Tenant, "Have it run in so many", scripts::scale)
+            .takes::<api::Scale>(BODY)
+            .gives::<api::Script>(ok),
+        Route::new(get("/api/v1/scripts/{id}/logs"), Read, Tenant, "What it wrote, followed on request", scripts::logs)
+            .gives::<api::LogLines>(ok)
+            .query(LOGS),
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
         Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),

@@ -184,6 +184,20 @@ impl Server {
         self.fresh_token.as_deref()
     }
 
+    /// Tells those who follow live events of what happens to scripts from now on.
+    pub fn tell_of_scripts(&self, fleet: &kapelle::workers::script::Fleet) {
+        let (hub, mut events) = (Arc::clone(&self.app.hub), fleet.watch());
+        drop(tokio::spawn(async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => hub.script_event(&event),
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        }));
+    }
+
     /// Ends in good order: nothing new is taken, attempts in this process are finished, answers are sent. Dropping the
     /// future and calling [`Server::stop`] cuts it short.
     pub async fn drain(&mut self) {

@@ -18,6 +18,9 @@ pub fn reason(app: &App, lane: &Lane) -> Option<String> {
         return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
     }
     let Lane { tenant, queue, worker, requires } = lane;
+    if let Some(why) = app.kapelle.fleet().and_then(|fleet| fleet.holds_up(worker.as_str())) {
+        return Some(why);
+    }
     let here = app.engine().registry().local(worker).is_some() && slots(app, queue) > 0;
     if here && requires.is_met_by(&app.labels) {
         return None;

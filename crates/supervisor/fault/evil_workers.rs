@@ -109,7 +109,7 @@ fn leak() {
     say("leaking");
     loop {
         hoard.push(vec![1; 4 << 20]);
-        std::thread::sleep(std::time::Duration::from_millis(4));
+        std::thread::park_timeout(std::time::Duration::from_millis(4));
     }
 }
 
@@ -137,19 +137,19 @@ fn server() {
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() else {
         return;
     };
-    let Ok(helper) = kapelle_supervisor::helper::Helper::start(std::env::current_exe().unwrap_or_default()) else {
+    let Ok(helper) = kapelle_supervisor::keeping::Helper::start(std::env::current_exe().unwrap_or_default()) else {
         return;
     };
     let run = std::env::var("RUN").unwrap_or_default();
     runtime.block_on(async {
         let mut all = Vec::new();
         for mode in ["worker-ignore-term", "worker-setsid", "worker-double-fork"] {
-            let launch = kapelle_supervisor::helper::Launch {
+            let launch = kapelle_supervisor::keeping::Launch {
                 program: std::env::current_exe().unwrap_or_default(),
                 args: vec![mode.to_owned()],
                 env: vec![("RUN".to_owned(), run.clone())],
                 folder: std::env::temp_dir(),
-                allowance: kapelle_supervisor::helper::Allowance::default(),
+                allowance: kapelle_supervisor::keeping::Allowance::default(),
             };
             all.extend(helper.spawn(launch).await.ok());
         }

@@ -4,7 +4,9 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
-//! [`Sibling`] is a program that works beside this one until it is asked to end. [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
+//! [`Sibling`] is a program that works beside this one until it is asked to end.
+//!
+//! [`machine`] is the life of one long-lived process as rules; [`keeping`] is the process that starts, watches and ends
 //! them (Linux only).
 //!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
@@ -14,13 +16,15 @@ mod child;
 mod error;
 mod group;
 #[cfg(target_os = "linux")]
-pub mod helper;
+pub mod keeping;
+#[cfg(not(target_os = "linux"))]
+#[path = "elsewhere.rs"]
+pub mod keeping;
 mod limits;
-mod sibling;
-
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod machine;
+mod sibling;
 mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};

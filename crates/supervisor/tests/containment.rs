@@ -8,7 +8,7 @@ use std::{
 };
 
 use kapelle_supervisor::{
-    helper::{Allowance, Helper, Launch, Process},
+    keeping::{Allowance, Helper, Launch, Process},
     machine::{Cause, Exit},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -150,7 +150,9 @@ async fn asked_to_end_it_ends_and_one_that_will_not_is_killed() {
         process.handle.kill();
         let exit = within(5, process.handle.exited()).await;
         assert_eq!(exit.signal, Some(9), "{mode}");
-        assert_eq!(exit.swept, u32::from(matches!(mode, "setsid" | "double-fork")), "{mode}");
+        // The one that stands between may still be there.
+        let left = u32::from(matches!(mode, "setsid" | "double-fork"));
+        assert!(exit.swept == left || mode == "double-fork" && exit.swept == 2, "{mode}: {exit:?}");
         stage.nobody_left().await;
     }
 }
@@ -297,7 +299,7 @@ async fn when_the_server_is_killed_nobody_is_left() {
             kill(helper, "-KILL");
             // The next start, of whatever server, ends what they left.
             until(5, || {
-                let _ = kapelle_supervisor::helper::sweep_leftovers();
+                let _ = kapelle_supervisor::keeping::sweep_leftovers();
                 carriers(&stage.run).is_disjoint(&all)
             })
             .await;

@@ -1,5 +1,11 @@
-//! The reading child alone, as the tests start it.
+//! The reading child and the helper of scripts, as the tests start them.
 
 fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    #[cfg(target_os = "linux")]
+    if arguments.first().is_some_and(|verb| verb == kapelle_supervisor::keeping::HELPER_VERB) {
+        return kapelle_supervisor::keeping::helper_main(&arguments[1..]);
+    }
+    drop(arguments);
     kapelle_workers::document::child_main()
 }

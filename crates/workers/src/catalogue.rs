@@ -65,7 +65,7 @@ impl Catalogue {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return errors,
             Err(error) => return vec![DefinitionError::whole(&shown, format!("cannot be read: {error}"))],
         };
-        let is_yaml = |path: &Path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let is_yaml = |path: &Path| is_worker_file(path);
         let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_yaml(p)).collect();
         paths.sort();
         if paths.len() > FILES_MAX {
@@ -110,6 +110,13 @@ impl Catalogue {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Worker>> {
         self.workers.values()
     }
+}
+
+/// Whether a file declares a prompt worker, by its name: YAML that is not the settings of a script beside it.
+#[must_use]
+pub fn is_worker_file(path: &Path) -> bool {
+    let settings = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.ends_with(".worker"));
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !settings
 }
 
 /// Reads a worker file and binds it to the gateway.

@@ -6,6 +6,7 @@
 //! - [`document`]: text out of PDF, DOCX, HTML and plain text, in a child process under limits.
 //! - [`catalogue`]: all of them by name, with the user's own before those that ship.
 //! - [`reader`]: how text comes out of documents; [`text`] reads plain text in any encoding.
+//! - [`script`]: workers that are scripts in JavaScript, Python or anything else, found and supervised.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;
@@ -15,6 +16,7 @@ pub mod offline;
 pub mod prompt;
 pub mod reader;
 pub mod schema;
+pub mod script;
 pub mod text;
 
 pub use catalogue::Catalogue;

@@ -1,11 +1,14 @@
 //! `kapelle doctor`: checks that everything needed is there, and says what to do where it is not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kapelle::{
     gateway::{AliasStatus, LinkState},
     store::{SqliteReader, StoreError},
-    workers::document::{ChildReader, Options},
+    workers::{
+        document::{ChildReader, Options},
+        script::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
+    },
 };
 use serde_json::{Value, json};
 
@@ -96,8 +99,7 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
             checks.push(Check::new("config", State::Fail, failure.message).todo("correct the file or variable named"));
         }
     }
-    checks.push(program("node", "node", "JavaScript workers need Node.js"));
-    checks.push(program("python", "python3", "Python workers need Python 3"));
+    checks.extend(scripts(app).await);
     checks.push(documents().await);
 
     if app.out.json {
@@ -195,17 +197,40 @@ fn alias(status: &AliasStatus) -> Check {
     ))
 }
 
-fn program(name: &'static str, file: &str, why: &str) -> Check {
-    match on_path(file) {
-        Some(path) => Check::new(name, State::Ok, path.display().to_string()),
-        None => Check::new(name, State::Warn, format!("`{file}` is not on the PATH"))
-            .todo(format!("{why}; nothing else does")),
+/// Who runs scripts, and which scripts lack something.
+async fn scripts(app: &App) -> Vec<Check> {
+    let path = std::env::var_os("PATH");
+    let interpreters = Interpreters::along(path.as_deref());
+    let root = app.project.workers();
+    let kinds = [
+        ("node", Kind::JavaScript, "a.js"),
+        ("typescript", Kind::TypeScript, "a.ts"),
+        ("python", Kind::Python, "a.py"),
+    ];
+    let mut checks = Vec::new();
+    for (name, kind, file) in kinds {
+        checks.push(match interpreters.choose(kind, &root.join(file), &root, None).await {
+            Ok(chosen) => Check::new(name, State::Ok, chosen.in_words()),
+            Err(missing) => {
+                Check::new(name, State::Warn, format!("{} scripts cannot be started", kind.as_str())).todo(missing)
+            }
+        });
     }
-}
-
-fn on_path(file: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(file)).find(|path| path.is_file())
+    let mut scan = Scan::of(&root);
+    scan.look(&interpreters, false).await;
+    let count = scan.scripts().count();
+    let lacks = |script: &&Script| matches!(script.start, Start::Cannot(_));
+    let lacking: Vec<Check> = scan
+        .scripts()
+        .filter(lacks)
+        .map(|script| {
+            let found = format!("{} cannot be started", script.file.display());
+            Check::new("script", State::Warn, found).todo(script.start.why())
+        })
+        .collect();
+    checks.push(Check::new("scripts", State::Ok, format!("{count} scripts, {} of them lack something", lacking.len())));
+    checks.extend(lacking);
+    checks
 }
 
 /// Reads a small page through the child, as `extract_text` does.

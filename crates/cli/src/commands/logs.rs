@@ -13,12 +13,12 @@ use kapelle::{
 };
 use serde_json::{Value, json};
 
-use super::tasks;
+use super::{script_logs, tasks};
 use crate::{
     app::App,
     failure::{Code, Failure},
     ids::{self, Id},
-    shown,
+    scripts, shown,
 };
 
 /// Entries read at a time.
@@ -27,17 +27,35 @@ const PAGE: u32 = 1_000;
 /// What happened to a run or task, line by line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Such as run_3 or task_12
-    #[arg(value_name = "RUN|TASK")]
+    /// Such as run_3, task_12, or the name of a script
+    #[arg(value_name = "RUN|TASK|SCRIPT")]
     id: String,
+    /// Of a script: go on as it writes
+    #[arg(short, long)]
+    follow: bool,
+    /// Of a script: so many lines
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    tail: usize,
 }
 
 /// Runs the verb.
 ///
 /// # Errors
 /// When there is no such run or task.
-pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    let id = ids::any(&args.id)?;
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+    let id = match ids::any(&args.id) {
+        Ok(id) => id,
+        Err(wrong) => {
+            // Not an id: the name of a script, perhaps.
+            let all = scripts::known(app).await?;
+            let found = scripts::id(&all, &args.id);
+            return match found {
+                Ok(id) => script_logs::run(app, &id, args.tail, args.follow).await,
+                Err(_) if all.is_empty() => Err(wrong),
+                Err(failure) => Err(failure),
+            };
+        }
+    };
     let reader = app.reader()?;
     match id {
         Id::Run(run) => of_run(app, &reader, run),

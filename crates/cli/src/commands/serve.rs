@@ -9,6 +9,7 @@ use std::{
 use kapelle::{Kapelle, core::Name};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
+use super::supervise;
 use crate::{
     app::App,
     failure::{Code, Failure},
@@ -65,6 +66,12 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         app.out.note(&format!("the token, shown this once and kept in {}: {token}", token_file(app)?));
     }
     app.out.print(&format!("listening={}", server.address()))?;
+    if let Some(helper) = &app.helper {
+        let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
+        let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
+        server.tell_of_scripts(&fleet);
+        supervise::tell(app.out, &fleet);
+    }
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);
     let mut reloader = Reloader::new(app);

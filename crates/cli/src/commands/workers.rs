@@ -19,7 +19,7 @@ use crate::{
     app::{App, Workers},
     failure::{Code, Failure, advice, task_code},
     inputs::InputArgs,
-    shown,
+    scripts, shown,
 };
 
 /// List, show, try, pause and resume workers.
@@ -49,6 +49,18 @@ enum Verb {
     Pause(Change),
     /// Let the tasks of a worker start again
     Resume(Change),
+    /// Start a script anew, one process of it (NAME.2), or `all`
+    Restart {
+        /// The script
+        name: String,
+    },
+    /// Have a script run in so many processes
+    Scale {
+        /// The script
+        name: String,
+        /// 1 to 64
+        instances: u32,
+    },
 }
 
 /// Runs the verb.
@@ -59,7 +71,19 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
     app.warn_problems(&known.problems);
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app, &known),
+        Verb::List => list(app, &known, &scripts::known(app).await?),
+        Verb::Restart { name } => {
+            let done = scripts::change(app, &name, "restart", &json!({})).await?;
+            say(app, &done, &format!("{name} is started anew"))
+        }
+        Verb::Scale { name, instances } => {
+            let done = scripts::change(app, &name, "scale", &json!({ "instances": instances })).await?;
+            say(
+                app,
+                &done,
+                &format!("{name} runs in {instances} {}", if instances == 1 { "process" } else { "processes" }),
+            )
+        }
         Verb::Show { name } => show(app, find(&known.catalogue, &name)?.spec()),
         Verb::Pause(change) => {
             find(&known.catalogue, &change.name)?;
@@ -87,7 +111,16 @@ pub fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<dyn Worker>, Failur
     })
 }
 
-fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
+fn say(app: &App, done: &Value, text: &str) -> Result<Code, Failure> {
+    if app.out.json {
+        app.out.print_json(done)?;
+    } else {
+        app.out.print(text)?;
+    }
+    Ok(Code::Ok)
+}
+
+fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<Code, Failure> {
     let specs = known.catalogue.iter().map(|worker| worker.spec());
     let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
     // Nothing has run yet: there is nothing to be told of tasks.
@@ -100,7 +133,7 @@ fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
     if app.out.json {
         let specs: Vec<&WorkerSpec> = specs.collect();
         let standings: Vec<Value> = standings.iter().map(standing_json).collect();
-        app.out.print_json(&json!({ "workers": specs, "standings": standings }))?;
+        app.out.print_json(&json!({ "workers": specs, "standings": standings, "scripts": scripts }))?;
         return Ok(Code::Ok);
     }
     let live = |alias: &str| known.aliases.iter().any(|status| status.alias == alias && status.live);
@@ -117,6 +150,9 @@ fn list(app: &App, known: &Workers) -> Result<Code, Failure> {
         vec![spec.name.to_string(), spec.queue.to_string(), slots, model, tasks, spec.description.clone()]
     });
     app.out.print(&shown::table(&["WORKER", "QUEUE", "SLOTS", "MODEL", "TASKS", "DESCRIPTION"], rows.collect()))?;
+    if !scripts.is_empty() {
+        app.out.print(&format!("\n{}", scripts::table(scripts.iter().map(scripts::Row::of_server))))?;
+    }
     Ok(Code::Ok)
 }
 

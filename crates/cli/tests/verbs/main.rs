@@ -19,6 +19,8 @@ mod queues;
 mod resume;
 mod run;
 mod runs;
+#[cfg(target_os = "linux")]
+mod scripts;
 mod serve;
 mod session;
 mod status;

@@ -74,6 +74,22 @@ impl Place {
         command
     }
 
+    /// Runs another program here and gives what it said.
+    #[expect(clippy::disallowed_methods, reason = "a test uses the programs of the machine")]
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).args(arguments).env("HOME", self.folder.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Whether a program is there.
+    pub fn has(&self, program: &str) -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    }
+
     pub fn kapelle(&self, arguments: &[&str]) -> Said {
         Said::of(&self.command(arguments).output().unwrap())
     }

@@ -38,6 +38,10 @@ const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1
 pub async fn health(call: Call) -> Answer {
     let app = &call.app;
     let draining = app.is_draining();
+    let mut workers = value!({ "here": app.engine().registry().specs().len() });
+    if let Some(fleet) = app.kapelle.fleet() {
+        workers["scripts"] = serde_json::to_value(fleet.counts()).unwrap_or_default();
+    }
     let checks = app.checks.results(app.steady_ms());
     let worst = |status: &str| checks.iter().any(|checked| checked.status == status);
     let status = match (draining, worst("critical"), worst("warning")) {
@@ -50,7 +54,7 @@ pub async fn health(call: Call) -> Answer {
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_ms": app.steady_ms() - app.started_ms,
-        "workers": { "here": app.engine().registry().specs().len() },
+        "workers": workers,
         "hosts": { "alive": app.hosts.alive(app.steady_ms()) },
         "checks": checks,
     });

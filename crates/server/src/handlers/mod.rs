@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod queues;
 pub mod reports;
 pub mod runs;
+pub mod scripts;
 pub mod submission;
 pub mod tasks;
 pub mod workers;

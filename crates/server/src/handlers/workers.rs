@@ -92,6 +92,8 @@ pub async fn status(call: Call) -> Answer {
                 last_error: stats.last_error.as_deref().map(str::to_owned),
             }
         };
+        // Scripts are those of the folder's owner.
+        let scripts = app.kapelle.fleet().filter(|_| tenant == kapelle::core::TenantId::DEFAULT);
         let workers: Vec<api::Health> = app.specs(tenant).iter().map(health).collect();
         let active = workers.iter().filter(|worker| worker.state != "absent").count();
         Ok(api::WorkersStatus {
@@ -99,6 +101,7 @@ pub async fn status(call: Call) -> Answer {
             active: u32::try_from(active).unwrap_or(u32::MAX),
             workers,
             hosts: hosts.iter().map(|host| info(app, host)).collect(),
+            scripts: scripts.map(|fleet| super::scripts::all(app, fleet)).unwrap_or_default(),
         })
     });
     ok(&shown.await?)

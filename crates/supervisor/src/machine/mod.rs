@@ -20,9 +20,9 @@
 //! | any with a process | lost (the helper is gone) | Waiting for no time; Stopped when it was to stop | |
 
 mod exit;
-mod machine;
+mod life;
 mod policy;
 
 pub use exit::{Cause, Exit};
-pub use machine::{Effect, Event, Machine, State, Then};
+pub use life::{Effect, Event, Machine, State, Then};
 pub use policy::{Policy, Restart};

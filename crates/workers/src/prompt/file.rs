@@ -144,6 +144,11 @@ pub(crate) fn read(file: &str, text: &str) -> Result<PromptFile, DefinitionError
     if text.trim().is_empty() {
         return Err(DefinitionError::whole(file, "the file is empty").help("a worker file begins with `kind: prompt`"));
     }
+    parse(file, text)
+}
+
+/// Reads YAML of any shape within the bounds of a worker file.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, DefinitionError> {
     // Anchors are refused by the budget: a definition has no use for them, and they can unfold to any size.
     let options = serde_saphyr::options! {
         with_snippet: false,

@@ -2,7 +2,7 @@
 
 mod answer;
 mod definition;
-mod file;
+pub(crate) mod file;
 mod template;
 mod truncate;
 mod worker;

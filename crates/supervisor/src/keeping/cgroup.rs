@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::launch::Allowance;
+use super::{launch::Allowance, mark::Owner};
 
 /// Where groups are made.
 #[derive(Debug, Clone)]
@@ -24,7 +24,9 @@ pub(super) struct Cgroup {
 impl Cgroups {
     /// Below the group of this process, when it may make groups there.
     pub(super) fn find() -> Cgroups {
-        Cgroups { root: root().filter(|root| probe(root)) }
+        let root = root().filter(|root| probe(root));
+        root.iter().for_each(|root| tidy(root));
+        Cgroups { root }
     }
 
     /// None at all.
@@ -82,6 +84,17 @@ fn root() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     Some(Path::new(mount).join(own))
+}
+
+/// Takes away groups of helpers that were killed. One that somebody is still in stays.
+fn tidy(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| Owner::of(name.strip_prefix("kapelle-")?));
+        if owner.is_some_and(|(owner, _)| owner.is_gone()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
 }
 
 /// Whether a group can be made there and ends those in it.

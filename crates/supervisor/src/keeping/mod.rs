@@ -32,5 +32,5 @@ pub use client::Helper;
 pub use launch::{Allowance, Launch, LaunchError};
 pub use leftovers::sweep_leftovers;
 pub use mark::MARK;
-pub use process::{Handle, Process};
+pub use process::{Guard, Handle, Process};
 pub use serve::{HELPER_VERB, helper_main};

@@ -1,0 +1,131 @@
+//! `kapelle supervise DIR`: the scripts of a folder, started and kept running, without a server.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use kapelle::{
+    core::DurationMs,
+    engine::{Clock, SystemClock},
+    workers::script::{
+        Fleet, FleetEvent, FleetOptions, NoTokens,
+        fleet::{NoBoard, ScriptStatus},
+    },
+};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+    out::Out,
+    project::Project,
+    scripts::{self, Row},
+    signals::Signals,
+};
+
+/// Supervise the scripts of a folder, without a server.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder with the scripts
+    #[arg(value_name = "DIR", default_value = "workers")]
+    folder: PathBuf,
+    /// How often the status is printed
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    every: String,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such folder.
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+    let every = DurationMs::parse(&args.every).map_err(|error| Failure::usage(format!("--every: {error}")))?;
+    let every = Duration::from_millis(every.0.max(100));
+    let root = args.folder.canonicalize().map_err(|error| Failure::io(&args.folder, &error))?;
+    if !root.is_dir() {
+        return Err(Failure::usage(format!("{} is a file", Project::shown(&root))).help("name the folder it is in"));
+    }
+    let Some(helper) = &app.helper else {
+        app.out.note("RUN_WORKERS=false: no script is started");
+        return Ok(Code::Ok);
+    };
+    let settings = app.settings()?;
+    let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
+    let clock = SystemClock::default();
+    let options = FleetOptions {
+        root,
+        logs: app.data()?.join("logs/workers"),
+        surroundings: app.surroundings(&settings, None),
+        path: std::env::var_os("PATH"),
+        tokens: Arc::new(NoTokens),
+        board: Arc::new(NoBoard),
+        now: Arc::new(move || clock.now().0),
+        told: Box::new(|_| ()),
+    };
+    let fleet = Fleet::start(helper.clone(), options).await;
+    tell(app.out, &fleet);
+    print(app.out, &fleet.status())?;
+    let mut tick = tokio::time::interval(every);
+    tick.tick().await;
+    let code = loop {
+        tokio::select! {
+            code = signals.next() => break code,
+            _ = tick.tick() => print(app.out, &fleet.status())?,
+        }
+    };
+    app.out.note("ending: the scripts are asked to end; ask again to end them at once");
+    tokio::select! {
+        () = fleet.stop() => Ok(code),
+        // The helper ends everything when this process is gone.
+        again = signals.next() => Ok(again),
+    }
+}
+
+fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
+    if out.json {
+        return out.print(&json!({ "scripts": all }).to_string());
+    }
+    if all.is_empty() {
+        return out.print("no scripts yet: .js, .mjs, .cjs, .ts, .py and executable files are looked for");
+    }
+    out.print(&scripts::table(all.iter().map(Row::of)))
+}
+
+/// Says from now on what happens to scripts, as it happens.
+pub fn tell(out: Out, fleet: &Fleet) {
+    let all = fleet.status();
+    let cannot: Vec<&ScriptStatus> = all.iter().filter(|script| script.standing == "cannot_start").collect();
+    match cannot.as_slice() {
+        [] => {}
+        [one] => out.warn(&format!("script {} cannot be started: {}", one.file, one.why)),
+        [first, ..] => out.warn(&format!(
+            "{} scripts cannot be started, {} for one: {} (`kapelle workers` shows them all)",
+            cannot.len(),
+            first.file,
+            first.why
+        )),
+    }
+    for script in &all {
+        for warning in &script.warnings {
+            out.warn(&format!("script {}: {warning}", script.file));
+        }
+    }
+    let mut events = fleet.watch();
+    drop(tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok(event) => say(out, &event),
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }));
+}
+
+fn say(out: Out, event: &FleetEvent) {
+    let whom = event.instance.map_or_else(|| event.worker.clone(), |number| format!("{}.{number}", event.worker));
+    match event.what {
+        "running" => out.note(&format!("script {whom} runs as process {}", event.pid.unwrap_or_default())),
+        "crashed" | "cannot_start" => out.warn(&format!("script {whom}: {}", event.detail)),
+        "waiting" | "finished" | "found" | "changed" | "gone" => out.note(&format!("script {whom}: {}", event.detail)),
+        _ => {}
+    }
+}

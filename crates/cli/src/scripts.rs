@@ -1,0 +1,159 @@
+//! Scripts as people see them: from the server that supervises them, or from their files.
+
+use kapelle::workers::script::{Scan, Start, fleet::ScriptStatus, interpreter::Interpreters};
+use kapelle_api as api;
+use serde_json::Value;
+
+use crate::{
+    app::App,
+    failure::Failure,
+    out::{Tone, paint},
+    remote, shown,
+};
+
+/// A line of the table.
+pub struct Row {
+    name: String,
+    state: String,
+    mode: String,
+    pids: Vec<String>,
+    restarts: u64,
+    file: String,
+    about: String,
+}
+
+impl Row {
+    /// Of a script that this process supervises.
+    pub fn of(script: &ScriptStatus) -> Row {
+        let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
+        Row {
+            name: script.name.clone(),
+            state: if script.standing == "started" { script.state } else { script.standing }.to_owned(),
+            mode: script.mode.to_owned(),
+            pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
+            restarts: script.processes.iter().map(|process| process.restarts).sum(),
+            file: script.file.clone(),
+            about: about(
+                script.standing == "started",
+                &script.uses,
+                &script.why,
+                last.map(ToString::to_string),
+                &script.warnings,
+            ),
+        }
+    }
+
+    /// Of a script that a server supervises.
+    pub fn of_server(script: &api::Script) -> Row {
+        let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
+        let started = script.standing == "started";
+        Row {
+            name: script.name.clone(),
+            state: if started { script.state.clone() } else { script.standing.clone() },
+            mode: script.mode.clone(),
+            pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
+            restarts: script.processes.iter().map(|process| process.restarts).sum(),
+            file: script.file.clone(),
+            about: about(started, &script.uses, &script.why, last.map(|exit| exit.reason.clone()), &script.warnings),
+        }
+    }
+}
+
+fn about(started: bool, uses: &str, why: &str, last: Option<String>, warnings: &[String]) -> String {
+    let about = match (started, last) {
+        (true, Some(exit)) if exit != "exit code 0" => format!("last end: {exit}"),
+        (true, _) => uses.to_owned(),
+        (false, _) => why.to_owned(),
+    };
+    warnings.iter().fold(about, |about, warning| format!("{about}; {warning}"))
+}
+
+/// Scripts as a table.
+pub fn table(rows: impl Iterator<Item = Row>) -> String {
+    let rows = rows.map(|row| {
+        let tone = match row.state.as_str() {
+            "running" | "idle" => Tone::Good,
+            "crashed" | "cannot_start" => Tone::Bad,
+            "waiting" | "starting" | "stopping" => Tone::Warn,
+            _ => Tone::Dim,
+        };
+        let pids = if row.pids.is_empty() { "-".to_owned() } else { row.pids.join(" ") };
+        let state = paint(tone, &row.state);
+        vec![row.name, state, row.mode, pids, row.restarts.to_string(), row.file, row.about]
+    });
+    shown::table(&["SCRIPT", "STATE", "MODE", "PID", "RESTARTS", "FILE", "ABOUT"], rows.collect())
+}
+
+/// The scripts of the project, as the server that supervises them tells, or as they would be started.
+///
+/// # Errors
+/// When there is a server that does not answer.
+pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
+    if let Some(client) = remote::server(app)? {
+        let list: api::ScriptList = client.get("/api/v1/scripts").await?;
+        return Ok(list.scripts);
+    }
+    let mut scan = Scan::of(&app.project.workers());
+    scan.look(&Interpreters::along(std::env::var_os("PATH").as_deref()), false).await;
+    let shown = scan.scripts().map(|script| api::Script {
+        id: script.id(),
+        name: script.name.to_string(),
+        file: script.file.display().to_string(),
+        kind: script.kind.as_str().to_owned(),
+        mode: script.mode().as_str().to_owned(),
+        uses: script.uses.in_words(),
+        // Nobody supervises them at the moment.
+        standing: match script.start {
+            Start::Yes(_) => "startable",
+            Start::No(_) => "not_started",
+            Start::Cannot(_) => "cannot_start",
+        }
+        .to_owned(),
+        why: script.start.why().to_owned(),
+        state: "-".to_owned(),
+        interpreter: script.interpreter.as_ref().map(kapelle::workers::script::interpreter::Interpreter::in_words),
+        warnings: script.warnings.clone(),
+        fallback: None,
+        processes: Vec::new(),
+    });
+    Ok(shown.collect())
+}
+
+/// The id of a script, by its name or itself.
+///
+/// # Errors
+/// Which name is near.
+pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
+    let found = all.iter().find(|script| script.name == name || script.id == name || script.file == name);
+    if let Some(found) = found {
+        return Ok(found.id.clone());
+    }
+    // One process of a script: `worker_0123.2`, or `name.2`.
+    if let Some((of, number)) = name.rsplit_once('.').filter(|(_, number)| number.parse::<u32>().is_ok()) {
+        return id(all, of).map(|id| format!("{id}.{number}"));
+    }
+    let shown: String = name.chars().take(80).collect();
+    let failure = Failure::not_found(format!("there is no script `{shown}`"));
+    let near = kapelle::core::definition::nearest(name, all.iter().map(|script| script.name.as_str()));
+    Err(match near {
+        Some(near) => failure.help(format!("did you mean `{near}`?")),
+        None => failure.help("`kapelle workers` shows them all"),
+    })
+}
+
+/// Has the server do something with a script.
+///
+/// # Errors
+/// When there is no server or no such script.
+pub async fn change(app: &App, name: &str, act: &str, body: &Value) -> Result<Value, Failure> {
+    let client = remote::server(app)?.ok_or_else(|| {
+        Failure::new(crate::failure::Code::Unavailable, "no server supervises the scripts of this project")
+            .help("`kapelle serve` does, and `kapelle supervise` without a server")
+    })?;
+    if name == "all" {
+        return Ok(client.post("/workers/restart-all", body).await?);
+    }
+    let list: api::ScriptList = client.get("/api/v1/scripts").await?;
+    let id = id(&list.scripts, name)?;
+    Ok(client.post(&format!("/api/v1/scripts/{id}/{act}"), body).await?)
+}

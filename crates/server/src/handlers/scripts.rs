@@ -1,0 +1,194 @@
+//! Workers that are scripts: how they are doing, started anew, and what they write. They are those of the folder's owner:
+//! for other tenants they do not exist.
+
+use std::sync::Arc;
+
+use kapelle::{
+    core::{TenantId, Timestamp},
+    supervisor::machine::Exit,
+    workers::script::{
+        Fleet,
+        fleet::{ProcessStatus, ScriptStatus},
+        log::Line,
+    },
+};
+use kapelle_api as api;
+use serde::Deserialize;
+use serde_json::json as value;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{
+    app::App,
+    call::{Call, ok},
+    problem::Problem,
+    route::Answer,
+    shown, stream,
+};
+
+/// Lines that are given when nobody says how many.
+const TAIL: usize = 100;
+/// Lines that are given at most.
+const TAIL_MAX: usize = 1_000;
+/// How often a stream shows that it lives.
+const SIGN: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// The fleet, for whom it exists.
+fn fleet(call: &Call) -> Option<&Fleet> {
+    call.app.kapelle.fleet().filter(|_| call.tenant() == TenantId::DEFAULT)
+}
+
+fn missing(call: &Call) -> Problem {
+    Problem::not_found(call.param("id").chars().take(40).collect::<String>())
+}
+
+/// `GET /api/v1/scripts`
+pub async fn list(call: Call) -> Answer {
+    ok(&api::ScriptList { scripts: fleet(&call).map(|fleet| all(&call.app, fleet)).unwrap_or_default() })
+}
+
+/// Every script as it travels.
+pub fn all(app: &App, fleet: &Fleet) -> Vec<api::Script> {
+    fleet.status().iter().map(|status| script(app, status)).collect()
+}
+
+/// `POST /workers/restart/{id}`
+pub async fn restart(call: Call) -> Answer {
+    let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
+    let done = fleet(&call).is_some_and(|fleet| fleet.restart(call.param("id"), &why));
+    if done { ok(&api::Restarted { restarted: 1 }) } else { Err(missing(&call)) }
+}
+
+/// `POST /workers/restart-all`
+pub async fn restart_all(call: Call) -> Answer {
+    let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
+    ok(&api::Restarted { restarted: fleet(&call).map_or(0, |fleet| fleet.restart_all(&why)) })
+}
+
+/// `POST /api/v1/scripts/{id}/scale`
+pub async fn scale(call: Call) -> Answer {
+    let id = call.param("id");
+    let there = fleet(&call).and_then(|fleet| fleet.status().into_iter().find(|script| script.id == id));
+    let there = there.ok_or_else(|| missing(&call))?;
+    let wanted: api::Scale = call.json()?;
+    if !(1..=64).contains(&wanted.instances) {
+        return Err(Problem::unprocessable("instances must be between 1 and 64"));
+    }
+    if there.mode == "task" {
+        return Err(Problem::unprocessable("a script of mode `task` has a process for each task: set its slots"));
+    }
+    if !fleet(&call).is_some_and(|fleet| fleet.scale(id, wanted.instances)) {
+        return Err(Problem::conflict(format!("{} is not started: {}", there.name, there.why)));
+    }
+    let now = fleet(&call).and_then(|fleet| fleet.status().into_iter().find(|script| script.id == id));
+    ok(&script(&call.app, &now.unwrap_or(there)))
+}
+
+/// The query of logs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    tail: Option<usize>,
+    follow: Option<bool>,
+}
+
+/// `GET /workers/logs/{id}`
+pub async fn logs(call: Call) -> Answer {
+    let log = fleet(&call).and_then(|fleet| fleet.log(call.param("id"))).ok_or_else(|| missing(&call))?;
+    let wanted: Wanted = call.query()?;
+    let tail = wanted.tail.unwrap_or(TAIL);
+    if tail > TAIL_MAX {
+        return Err(Problem::invalid(format!("tail is at most {TAIL_MAX}")));
+    }
+    let (lines, mut coming) = log.tail(tail);
+    if !wanted.follow.unwrap_or(false) {
+        return ok(&api::LogLines { lines: lines.iter().map(|line| shown_line(line)).collect() });
+    }
+    let (sender, response) = stream::events(&call.app)?;
+    tokio::spawn(async move {
+        let event = |line: &Arc<Line>| {
+            let body = serde_json::to_value(shown_line(line)).unwrap_or_default();
+            stream::event(&line.number.to_string(), "line", &body)
+        };
+        let work = async {
+            for line in &lines {
+                if sender.send(event(line)).await.is_err() {
+                    return;
+                }
+            }
+            loop {
+                let bytes = tokio::select! {
+                    line = coming.recv() => match line {
+                        Ok(line) => event(&line),
+                        // Who reads slower than the script writes is told how much it missed.
+                        Err(RecvError::Lagged(missed)) => stream::event("", "missed", &value!({ "lines": missed })),
+                        Err(RecvError::Closed) => return,
+                    },
+                    () = sender.closed() => return,
+                    () = tokio::time::sleep(SIGN) => stream::alive(),
+                };
+                if sender.send(bytes).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stream::over(&call.app, &call.who) => {}
+        }
+    });
+    Ok(response)
+}
+
+fn shown_line(line: &Line) -> api::LogLine {
+    api::LogLine {
+        number: line.number,
+        at: line.at.clone(),
+        instance: line.instance,
+        stream: line.stream.as_str().to_owned(),
+        text: line.text.clone(),
+    }
+}
+
+fn script(app: &App, status: &ScriptStatus) -> api::Script {
+    api::Script {
+        id: status.id.clone(),
+        name: status.name.clone(),
+        file: status.file.clone(),
+        kind: status.kind.to_owned(),
+        mode: status.mode.to_owned(),
+        uses: status.uses.clone(),
+        standing: status.standing.to_owned(),
+        why: status.why.clone(),
+        state: status.state.to_owned(),
+        interpreter: status.interpreter.clone(),
+        warnings: status.warnings.clone(),
+        fallback: status.fallback.clone(),
+        processes: status.processes.iter().map(|process| shown_process(app, process)).collect(),
+    }
+}
+
+fn shown_process(app: &App, status: &ProcessStatus) -> api::ScriptProcess {
+    let time = |at: i64| shown::time(Timestamp(at));
+    api::ScriptProcess {
+        id: status.id.clone(),
+        state: status.state.to_owned(),
+        pid: status.pid,
+        started_at: status.started_at_ms.map(time),
+        uptime_ms: status.started_at_ms.map(|at| app.now().since(Timestamp(at)).0),
+        next_start: status.next_start_ms.map(time),
+        restarts: status.restarts,
+        failures: status.failures,
+        last_exit: status.last_exit.as_ref().map(|exit| shown_exit(exit, status.last_exit_ms.map(time))),
+    }
+}
+
+fn shown_exit(exit: &Exit, at: Option<String>) -> api::ScriptExit {
+    api::ScriptExit {
+        reason: exit.to_string(),
+        kind: exit.word().to_owned(),
+        code: exit.code,
+        signal: exit.signal,
+        swept: exit.swept,
+        at,
+    }
+}

@@ -1,0 +1,115 @@
+//! What the folder says becomes what runs.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{FleetEvent, group::Group, handle::Inner, worker::Scripted};
+use crate::script::{
+    discover::{Differences, Scan, Script, Start},
+    settings::{Fallback, Mode},
+};
+
+impl Inner {
+    /// Starts what is new, rolls over what has changed, stops what is gone. One that is broken stops no other.
+    pub(super) fn apply(self: &Arc<Self>, scan: &Scan, differences: &Differences) {
+        let before = std::mem::replace(&mut *self.found(), scan.scripts().cloned().collect());
+        for file in &differences.gone {
+            drop(self.retire(file));
+            if let Some(script) = before.iter().find(|script| script.file == *file) {
+                self.take_away(script);
+                self.say(script, "gone", "its file was removed");
+            }
+        }
+        for script in differences.changed.iter().filter_map(|file| scan.get(file)) {
+            let old = before.iter().find(|old| old.file == script.file);
+            // One that goes on under its name is put in its own place, so that it is known all the while.
+            if let Some(old) = old.filter(|old| old.name != script.name || script.mode() == Mode::Daemon) {
+                self.take_away(old);
+            }
+            match &script.start {
+                Start::Yes(why) => {
+                    self.say(script, if old.is_some() { "changed" } else { "found" }, why);
+                    self.launch(script);
+                }
+                Start::No(why) => {
+                    drop(self.retire(&script.file));
+                    if old.is_some_and(|old| !matches!(old.start, Start::No(_))) {
+                        self.take_away(script);
+                        self.say(script, "gone", why);
+                    }
+                }
+                Start::Cannot(why) => {
+                    drop(self.retire(&script.file));
+                    self.hold(script);
+                    self.say(script, "cannot_start", why);
+                }
+            }
+        }
+    }
+
+    /// Starts a script, or rolls its processes over to its new text one by one.
+    fn launch(self: &Arc<Self>, script: &Script) {
+        let known = self.groups().get(&script.file).cloned();
+        if let Some(group) = known.filter(|group| group.rolls_over(script)) {
+            group.change(script.clone());
+            self.post(&group);
+            return;
+        }
+        let before = self.retire(&script.file);
+        let group = Group::begin(self, script.clone(), before);
+        self.groups().insert(script.file.clone(), Arc::clone(&group));
+        self.post(&group);
+    }
+
+    /// Makes a script that takes tasks known as a worker.
+    pub(super) fn post(self: &Arc<Self>, group: &Arc<Group>) {
+        if group.script().mode() != Mode::Daemon {
+            self.options.board.put(Arc::new(Scripted::of(self, group)));
+        }
+    }
+
+    /// Keeps the tasks of a script that cannot be started: they wait, or its stand-in answers.
+    fn hold(self: &Arc<Self>, script: &Script) {
+        if script.settings.mode.is_some_and(|mode| mode != Mode::Daemon) {
+            let stands_in = matches!(script.settings.fallback, Fallback::Worker(_));
+            self.options.board.put(Arc::new(Scripted::absent(self, script, stands_in)));
+        }
+    }
+
+    pub(super) fn take_away(&self, script: &Script) {
+        if script.mode() != Mode::Daemon {
+            self.options.board.take(&script.name);
+        }
+    }
+
+    /// Ends the processes of a script, without waiting for that; what is given changes once they have ended.
+    pub(super) fn retire(&self, file: &Path) -> Option<watch::Receiver<bool>> {
+        let group = self.groups().remove(file)?;
+        let (end, ended) = watch::channel(false);
+        let stopping = tokio::spawn(async move {
+            group.stop().await;
+            end.send_replace(true);
+        });
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.retain(|stopping| !stopping.is_finished());
+        ending.push(stopping);
+        Some(ended)
+    }
+
+    fn say(&self, script: &Script, what: &'static str, detail: &str) {
+        self.tell(FleetEvent {
+            at_ms: self.now_ms(),
+            id: self.id(script),
+            worker: script.name.to_string(),
+            instance: None,
+            what,
+            detail: detail.to_owned(),
+            exit: None,
+            pid: None,
+        });
+    }
+}

@@ -1,0 +1,31 @@
+//! Where scripts that take tasks are made known as workers.
+
+use std::sync::Arc;
+
+use kapelle_core::{Name, worker::Worker};
+
+/// The workers that tasks can be given to.
+pub trait Board: Send + Sync + 'static {
+    /// Makes a worker known, or puts it in the place of the one of its name.
+    fn put(&self, worker: Arc<dyn Worker>);
+
+    /// Takes a worker away.
+    fn take(&self, name: &Name);
+
+    /// The worker of that name.
+    fn get(&self, name: &Name) -> Option<Arc<dyn Worker>>;
+}
+
+/// Nobody gives out tasks: scripts are only supervised.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBoard;
+
+impl Board for NoBoard {
+    fn put(&self, _worker: Arc<dyn Worker>) {}
+
+    fn take(&self, _name: &Name) {}
+
+    fn get(&self, _name: &Name) -> Option<Arc<dyn Worker>> {
+        None
+    }
+}

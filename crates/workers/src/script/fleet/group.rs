@@ -1,0 +1,176 @@
+//! A script with its processes.
+
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use kapelle_supervisor::machine::{Event, Policy, Restart};
+use tokio::sync::watch;
+
+use super::{ProcessStatus, handle::Inner, instance::Instance, pool::Seats};
+use crate::script::{
+    discover::Script,
+    log::Log,
+    settings::{Mode, Settings},
+};
+
+/// A script with its processes.
+pub(super) struct Group {
+    pub(super) id: String,
+    pub(super) log: Arc<Log>,
+    pub(super) seats: Seats,
+    script: RwLock<Arc<Script>>,
+    instances: Mutex<Vec<Instance>>,
+    /// It is on its way out: nothing is started any more.
+    closed: AtomicBool,
+    inner: Weak<Inner>,
+}
+
+impl Group {
+    /// Starts the processes of a script, once those before it have ended.
+    pub(super) fn begin(inner: &Arc<Inner>, script: Script, before: Option<watch::Receiver<bool>>) -> Arc<Group> {
+        let id = inner.id(&script);
+        let log = Log::open(&inner.options.logs.join(format!("{id}.log")), script.settings.log_max);
+        let group = Arc::new(Group {
+            id,
+            log: Arc::new(log),
+            seats: Seats::default(),
+            script: RwLock::new(Arc::new(script)),
+            instances: Mutex::default(),
+            closed: AtomicBool::new(false),
+            inner: Arc::downgrade(inner),
+        });
+        let wanted = group.script().settings.instances;
+        match before {
+            None => group.scale(wanted),
+            Some(mut before) => {
+                let group = Arc::clone(&group);
+                tokio::spawn(async move {
+                    let _ = before.wait_for(|ended| *ended).await;
+                    group.scale(wanted);
+                });
+            }
+        }
+        group
+    }
+
+    /// Its text as it is now.
+    pub(super) fn script(&self) -> Arc<Script> {
+        Arc::clone(&self.script.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn instances(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rules of its processes. One of a pool that ends well is missed: tasks may come.
+    pub(super) fn policy(&self) -> Policy {
+        let script = self.script();
+        let mut policy = script.settings.policy;
+        if script.mode() == Mode::Pool && policy.restart == Restart::OnFailure {
+            policy.restart = Restart::Always;
+        }
+        policy
+    }
+
+    /// Has it run in so many processes.
+    pub(super) fn scale(self: &Arc<Self>, wanted: u32) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        let wanted = if self.script().mode() == Mode::Task { 0 } else { wanted };
+        let mut instances = self.instances();
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        while instances.len() > wanted as usize {
+            if let Some(instance) = instances.pop() {
+                instance.close();
+            }
+        }
+        while instances.len() < wanted as usize {
+            let number = u32::try_from(instances.len()).unwrap_or(u32::MAX) + 1;
+            instances.push(Instance::begin(&inner, self, number));
+        }
+    }
+
+    /// Whether its processes can take on a new text one by one; else it has to be begun anew.
+    pub(super) fn rolls_over(&self, script: &Script) -> bool {
+        let old = self.script();
+        let fixed = |settings: &Settings| (settings.policy, settings.log_max, settings.instances);
+        old.name == script.name && old.mode() == script.mode() && fixed(&old.settings) == fixed(&script.settings)
+    }
+
+    /// Takes on a new text: each process is started anew, and the next only when that one works.
+    pub(super) fn change(self: &Arc<Self>, script: Script) {
+        *self.script.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
+        let (group, numbers) = (Arc::clone(self), self.instances().len());
+        tokio::spawn(async move {
+            for at in 0..numbers {
+                let turned = group.instances().get(at).map(Instance::roll);
+                if let Some(turned) = turned {
+                    turned.await;
+                }
+            }
+        });
+    }
+
+    /// Tells one of its processes, or all; gives how many were told.
+    pub(super) fn tell(&self, number: Option<u32>, event: &Event) -> usize {
+        let instances = self.instances();
+        let told = instances.iter().filter(|instance| number.is_none_or(|number| instance.number == number));
+        told.map(|instance| instance.tell(event.clone())).count()
+    }
+
+    /// How its processes are doing.
+    pub(super) fn processes(&self) -> Vec<ProcessStatus> {
+        self.instances().iter().map(Instance::status).collect()
+    }
+
+    /// The state of the whole in one word.
+    pub(super) fn word(&self) -> &'static str {
+        let script = self.script();
+        if script.mode() == Mode::Task {
+            return if self.seats.busy() > 0 { "running" } else { "idle" };
+        }
+        let states: Vec<&str> = self.processes().iter().map(|process| process.state).collect();
+        let order = ["running", "starting", "stopping", "waiting", "crashed", "finished", "stopped"];
+        order.into_iter().find(|word| states.contains(word)).unwrap_or("stopped")
+    }
+
+    /// Whether it may come to work on tasks without anybody's doing.
+    pub(super) fn works(&self) -> bool {
+        self.script().mode() == Mode::Task || !matches!(self.word(), "crashed" | "finished" | "stopped")
+    }
+
+    /// How its processes ended.
+    pub(super) fn last_words(&self) -> String {
+        let ended = self.processes().into_iter().find_map(|process| process.last_exit);
+        ended.map_or_else(|| "it does not run".to_owned(), |exit| exit.to_string())
+    }
+
+    /// Something about it has changed that decides whether tasks are given to it.
+    pub(super) fn standing_changed(self: &Arc<Self>) {
+        if let Some(inner) = self.inner.upgrade() {
+            // One that was replaced meanwhile speaks for nobody.
+            let current = inner.groups().values().any(|group| Arc::ptr_eq(group, self));
+            if current {
+                inner.post(self);
+            }
+        }
+    }
+
+    /// Ends its processes and waits for that.
+    pub(super) async fn stop(&self) {
+        let instances = {
+            let mut instances = self.instances();
+            self.closed.store(true, Ordering::Release);
+            std::mem::take(&mut *instances)
+        };
+        for instance in &instances {
+            instance.close();
+        }
+        for instance in instances {
+            instance.closed().await;
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One process of a script, from its first start to its last end.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kapelle_supervisor::{
+    keeping::LaunchError,
+    machine::{Cause, Effect, Event, Exit, Machine},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, live::Live};
+use crate::script::log::Stream;
+
+/// How long a changed process may take until the next one has its turn.
+const TURN: Duration = Duration::from_secs(60);
+
+/// What a process is told; with a number, only that process is meant.
+pub(super) type Order = (Option<i32>, Event);
+
+/// One process of a script.
+pub(super) struct Instance {
+    pub(super) number: u32,
+    orders: mpsc::UnboundedSender<Order>,
+    shown: watch::Receiver<ProcessStatus>,
+    close: watch::Sender<bool>,
+    life: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Instance {
+    /// Starts it.
+    pub(super) fn begin(inner: &Arc<Inner>, group: &Arc<Group>, number: u32) -> Instance {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let id = format!("{}.{number}", group.id);
+        let first = ProcessStatus { id, instance: number, state: "starting", ..ProcessStatus::default() };
+        let (show, shown) = watch::channel(first);
+        let (close, closing) = watch::channel(false);
+        let life = Life {
+            inner: Arc::clone(inner),
+            group: Arc::clone(group),
+            number,
+            machine: Machine::new(group.policy()),
+            orders: orders.clone(),
+            live: None,
+            show,
+            started_ms: None,
+        };
+        let life = tokio::spawn(life.run(inbox, closing));
+        let _ = orders.send((None, Event::Start));
+        Instance { number, orders, shown, close, life: Mutex::new(Some(life)) }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        let _ = self.orders.send((None, event));
+    }
+
+    pub(super) fn status(&self) -> ProcessStatus {
+        self.shown.borrow().clone()
+    }
+
+    /// Has it end for good.
+    pub(super) fn close(&self) {
+        self.close.send_replace(true);
+    }
+
+    /// Waits until it has.
+    pub(super) async fn closed(&self) {
+        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(life) = life {
+            let _ = life.await;
+        }
+    }
+
+    /// Starts it anew with the text as it is now; done when it works again, or has failed to.
+    pub(super) fn roll(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut shown = self.shown.clone();
+        let before = shown.borrow().pid;
+        self.tell(Event::Restart);
+        async move {
+            let turned = shown.wait_for(|status| {
+                let fresh = status.pid.is_some() && status.pid != before && status.state == "running";
+                fresh || matches!(status.state, "crashed" | "waiting" | "finished" | "stopped")
+            });
+            let _ = tokio::time::timeout(TURN, turned).await;
+        }
+    }
+}
+
+struct Life {
+    inner: Arc<Inner>,
+    group: Arc<Group>,
+    number: u32,
+    machine: Machine,
+    orders: mpsc::UnboundedSender<Order>,
+    live: Option<Live>,
+    show: watch::Sender<ProcessStatus>,
+    started_ms: Option<i64>,
+}
+
+impl Life {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>, mut closing: watch::Receiver<bool>) {
+        let mut closed = false;
+        loop {
+            let deadline = self.machine.deadline().map(|at| self.inner.begun + Duration::from_millis(at));
+            let event = tokio::select! {
+                order = inbox.recv() => match order {
+                    Some((Some(pid), _)) if self.machine.pid() != Some(pid) => continue,
+                    Some((_, event)) => event,
+                    None => return,
+                },
+                _ = closing.wait_for(|close| *close), if !closed => {
+                    closed = true;
+                    Event::Stop
+                }
+                exit = ended(&mut self.live) => match exit.cause {
+                    Some(Cause::HelperLost) => Event::Lost,
+                    _ => Event::Exited(exit),
+                },
+                () = at(deadline) => Event::Time,
+            };
+            self.handle(event).await;
+            if closed && self.machine.pid().is_none() && self.machine.word() == "stopped" {
+                return;
+            }
+        }
+    }
+
+    /// Takes an event, and what follows from it at once.
+    async fn handle(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let before = self.machine.word();
+            let exit = match &event {
+                Event::Exited(exit) => Some(exit.clone()),
+                Event::Lost => Some(Exit::because(Cause::HelperLost)),
+                _ => None,
+            };
+            if exit.is_some() {
+                self.bury().await;
+            }
+            let refused = matches!(event, Event::Refused(_));
+            let effect = self.machine.handle(event, self.inner.steady_ms());
+            let exit = exit.or_else(|| self.machine.last().filter(|_| refused).cloned());
+            self.tell(before, exit);
+            match effect {
+                Some(Effect::Spawn) => next = Some(self.spawn().await),
+                Some(Effect::Terminate) => self.live.iter().for_each(|live| live.handle().terminate()),
+                Some(Effect::Kill) => self.live.iter().for_each(|live| live.handle().kill()),
+                None => {}
+            }
+        }
+    }
+
+    async fn spawn(&mut self) -> Event {
+        match Live::start(&self.inner, &self.group, self.number, self.orders.clone()).await {
+            Ok(live) => {
+                let pid = live.handle().pid();
+                self.started_ms = Some(self.inner.now_ms());
+                self.live = Some(live);
+                Event::Spawned { pid }
+            }
+            Err(LaunchError::Refused(message) | LaunchError::NoHelper(message)) => Event::Refused(message),
+        }
+    }
+
+    /// Its process has ended: the rest of what it wrote is taken, and its token taken back.
+    async fn bury(&mut self) {
+        self.group.seats.gone(self.number);
+        if let Some(live) = self.live.take() {
+            live.finish().await;
+        }
+    }
+
+    /// Shows the state, and tells of it when it is another one or something ended.
+    fn tell(&mut self, before: &'static str, exit: Option<Exit>) {
+        let (word, now) = (self.machine.word(), self.inner.now_ms());
+        let wait = match self.machine.state() {
+            kapelle_supervisor::machine::State::Waiting { until } => Some(until.saturating_sub(self.inner.steady_ms())),
+            _ => None,
+        };
+        self.show.send_modify(|status| {
+            status.state = word;
+            status.pid = self.machine.pid();
+            status.started_at_ms = self.machine.pid().and(self.started_ms);
+            status.next_start_ms = wait.map(|wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)));
+            status.restarts = self.machine.restarts();
+            status.failures = self.machine.failures();
+            if exit.is_some() {
+                status.last_exit = self.machine.last().cloned();
+                status.last_exit_ms = Some(now);
+            }
+        });
+        if word == "running" && before != "running" {
+            let live = self.live.as_ref();
+            live.and_then(Live::seat).into_iter().for_each(|seat| self.group.seats.add(seat));
+        }
+        if word == before && exit.is_none() {
+            return;
+        }
+        let last = exit.as_ref().and(self.machine.last());
+        let detail = describe(word, last, wait, self.machine.failures(), self.machine.policy.tries);
+        self.group.log.add(now, self.number, Stream::Kapelle, detail.clone());
+        self.inner.tell(FleetEvent {
+            at_ms: now,
+            id: self.group.id.clone(),
+            worker: self.group.script().name.to_string(),
+            instance: Some(self.number),
+            what: word,
+            detail,
+            exit: last.cloned(),
+            pid: self.machine.pid(),
+        });
+        if matches!(word, "crashed" | "running" | "finished") {
+            self.group.standing_changed();
+        }
+    }
+}
+
+fn describe(word: &str, exit: Option<&Exit>, wait: Option<u64>, failures: u32, tries: u32) -> String {
+    let swept = exit.map_or(0, |exit| exit.swept);
+    let left = if swept > 0 { format!(", {swept} processes that it left behind were ended") } else { String::new() };
+    match (word, exit) {
+        ("waiting", Some(exit)) => {
+            let wait = wait.unwrap_or(0);
+            let count = if failures > 0 { format!(" (try {failures} of {tries})") } else { String::new() };
+            format!("ended: {exit}{left}; it is started again in {} ms{count}", wait)
+        }
+        ("crashed", Some(exit)) => format!("ended: {exit}{left}; it failed {failures} times in a row and is given up"),
+        (_, Some(exit)) => format!("{word}: {exit}{left}"),
+        (_, None) => word.to_owned(),
+    }
+}
+
+async fn ended(live: &mut Option<Live>) -> Exit {
+    match live {
+        Some(live) => live.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

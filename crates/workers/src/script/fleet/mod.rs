@@ -1,0 +1,23 @@
+//! The processes of all scripts of a folder: started, watched, started again, given tasks, stopped.
+//!
+//! Every process has a task of its own ([`instance`]) that drives its [`kapelle_supervisor::machine::Machine`]; a group
+//! ([`group`]) is a script with its processes; the fleet looks at the folder and keeps the groups as the files say.
+
+mod apply;
+mod board;
+mod event;
+mod group;
+mod handle;
+mod instance;
+mod live;
+mod pool;
+mod probe;
+mod status;
+mod task;
+mod worker;
+
+pub use board::{Board, NoBoard};
+pub use event::FleetEvent;
+pub use handle::{Fleet, FleetOptions};
+pub(super) use probe::is_local_url;
+pub use status::{Counts, ProcessStatus, ScriptStatus};

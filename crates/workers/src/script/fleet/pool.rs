@@ -1,0 +1,320 @@
+//! Warm processes that take one task after the other, in the messages of the worker protocol, one JSON object a line:
+//! what a worker host gets as answers is written to them, what it sends as bodies they write.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use kapelle_core::{
+    Category, TaskError,
+    worker::{Output, ProgressFn, TaskContext, WorkerSpec},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt as _},
+    net::unix::pipe::Sender,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+};
+
+use super::{
+    group::Group,
+    handle::Inner,
+    live::{Ear, lend, read},
+    task::Told,
+};
+use crate::script::log::{Lines, Stream};
+
+/// The longest line of a process.
+const LINE_MAX: usize = 16 << 20;
+/// How long a process may go on with a task that is not wanted any more.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How an attempt ended, as its process told.
+type Answer = Result<Value, TaskError>;
+
+/// The processes of a pool that work, and how many attempts are under way.
+#[derive(Default)]
+pub(super) struct Seats {
+    all: Mutex<Vec<Arc<Seat>>>,
+    changed: Notify,
+    busy: Arc<AtomicUsize>,
+}
+
+/// An attempt is under way until this is dropped.
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Seats {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt.
+    pub(super) fn enter(&self) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(&self.busy))
+    }
+
+    pub(super) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// A process works from now on.
+    pub(super) fn add(&self, seat: Arc<Seat>) {
+        self.lock().push(seat);
+        self.changed.notify_waiters();
+    }
+
+    /// A process is gone: what it worked on has crashed.
+    pub(super) fn gone(&self, number: u32) {
+        let mut all = self.lock();
+        for seat in all.iter().filter(|seat| seat.number == number) {
+            seat.abandon();
+        }
+        all.retain(|seat| seat.number != number);
+    }
+
+    /// A place in the least busy process, waited for.
+    async fn take(&self) -> (Arc<Seat>, OwnedSemaphorePermit) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let mut seats: Vec<Arc<Seat>> = self.lock().clone();
+            seats.sort_by_key(|seat| std::cmp::Reverse(seat.room.available_permits()));
+            let free = seats.into_iter().find_map(|seat| {
+                let permit = Arc::clone(&seat.room).try_acquire_owned().ok()?;
+                Some((seat, permit))
+            });
+            if let Some(free) = free {
+                return free;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// A process that takes tasks.
+pub(super) struct Seat {
+    number: u32,
+    room: Arc<Semaphore>,
+    lines: mpsc::UnboundedSender<String>,
+    pending: Mutex<HashMap<String, Pending>>,
+    ear: Arc<Ear>,
+    next: AtomicU64,
+}
+
+struct Pending {
+    answer: oneshot::Sender<Answer>,
+    progress: ProgressFn,
+}
+
+impl Seat {
+    pub(super) fn new(number: u32, slots: u32, mut stdin: Sender, ear: Arc<Ear>) -> Seat {
+        let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+        tokio::spawn(async move {
+            while let Some(line) = queue.recv().await {
+                if stdin.write_all(line.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let room = Arc::new(Semaphore::new(slots as usize));
+        Seat { number, room, lines, pending: Mutex::default(), ear, next: AtomicU64::new(0) }
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, HashMap<String, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, message: &Value) {
+        let _ = self.lines.send(format!("{message}\n"));
+    }
+
+    /// Whoever waits for an answer is told that there will be none: the senders are dropped.
+    fn abandon(&self) {
+        self.pending().clear();
+        self.room.close();
+    }
+
+    fn heard(&self, line: String) {
+        let message = serde_json::from_str::<Message>(&line).ok().filter(|_| line.starts_with('{'));
+        match message {
+            Some(Message::Report(report)) => self.report(report),
+            Some(Message::Reports { reports }) => reports.into_iter().for_each(|report| self.report(report)),
+            Some(Message::Beat { tasks }) => {
+                for beat in tasks {
+                    let progress = self.pending().get(&beat.lease_token).map(|pending| Arc::clone(&pending.progress));
+                    if let Some(progress) = progress {
+                        progress(beat.progress.unwrap_or(0.0), beat.message.as_deref().unwrap_or(""));
+                    }
+                }
+            }
+            Some(Message::Register { .. }) => self.ear.ready(),
+            None => self.ear.note(Stream::Out, &line),
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let Some(pending) = self.pending().remove(&report.lease_token) else {
+            self.ear.note(Stream::Kapelle, "a report for a task that it does not work on was left aside");
+            return;
+        };
+        let answer = match (report.outcome, report.error) {
+            (Outcome::Succeed, _) => Ok(report.output),
+            (Outcome::Fail, Some(told)) => Err(told.into()),
+            (Outcome::Fail, None) => Err(TaskError::new(Category::Internal, "it reported a failure without an error")),
+            (Outcome::Release, _) => Err(TaskError::new(Category::Unavailable, "it gave the task back")),
+        };
+        let _ = pending.answer.send(answer);
+    }
+}
+
+/// What a process of a pool writes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message {
+    Report(Report),
+    Reports {
+        reports: Vec<Report>,
+    },
+    Beat {
+        tasks: Vec<Beat>,
+    },
+    Register {
+        #[serde(rename = "workers")]
+        _workers: Vec<Value>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Report {
+    lease_token: String,
+    outcome: Outcome,
+    #[serde(default)]
+    output: Value,
+    #[serde(default)]
+    error: Option<Told>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Succeed,
+    Fail,
+    Release,
+}
+
+#[derive(Deserialize)]
+struct Beat {
+    lease_token: String,
+    #[serde(default)]
+    progress: Option<f64>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// Reads what a process of a pool writes.
+pub(super) async fn hear(seat: Arc<Seat>, ear: Arc<Ear>, from: impl AsyncRead + Unpin) {
+    let wanted = match &ear.group.script().settings.ready {
+        crate::script::settings::Ready::Line(line) => Some(line.clone()),
+        _ => None,
+    };
+    read(from, Lines::of(LINE_MAX), |lines| {
+        for line in lines {
+            if wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str())) {
+                ear.ready();
+            }
+            seat.heard(line);
+        }
+    })
+    .await;
+}
+
+/// Runs one attempt in a process of the pool. Dropping it tells the process so.
+pub(super) async fn run(
+    inner: &Arc<Inner>,
+    group: &Arc<Group>,
+    (spec, ctx): (&WorkerSpec, &TaskContext),
+    input: Value,
+) -> Result<Output, TaskError> {
+    let script = group.script();
+    let (seat, permit) = group.seats.take().await;
+    let token =
+        lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
+    let number = seat.next.fetch_add(1, Ordering::Relaxed);
+    let lease_token = format!("{}.{}.{number}", ctx.task, ctx.attempt);
+    let (answer, answered) = oneshot::channel();
+    seat.pending().insert(lease_token.clone(), Pending { answer, progress: Arc::clone(&ctx.progress) });
+    let mut task = json!({
+        "id": ctx.task,
+        "attempt": ctx.attempt,
+        "lease_token": lease_token,
+        "lease_ttl_ms": 15_000,
+        "timeout_ms": ctx.timeout.map(|timeout| timeout.0),
+        "last_attempt": ctx.last_attempt,
+        "worker": script.name.as_str(),
+        "input": input,
+    });
+    if let Some(run) = &ctx.run {
+        task["run"] = json!(run);
+        task["step"] = json!(ctx.step);
+    }
+    if let Some(access) = token.access() {
+        // As the answer to a claim has them.
+        task["gateway_token"] = json!(access.token);
+        task["gateway_url"] = json!(access.base_url);
+    }
+    seat.send(&json!({ "tasks": [task] }));
+    let mut attempt = Attempt { seat: Arc::clone(&seat), lease_token, permit: Some(permit) };
+    match answered.await {
+        Ok(answer) => {
+            attempt.permit = None;
+            group.seats.changed.notify_waiters();
+            answer.map(Output::plain)
+        }
+        Err(_) => {
+            attempt.permit = None;
+            Err(TaskError::new(Category::Crashed, format!("its process ended: {}", group.last_words())))
+        }
+    }
+}
+
+/// An attempt under way. Dropped before its end, it is cancelled, and its place stays taken until the process says that
+/// it is done; one that does not say so is replaced.
+struct Attempt {
+    seat: Arc<Seat>,
+    lease_token: String,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (done, is_done) = oneshot::channel();
+        let progress: ProgressFn = Arc::new(|_, _| ());
+        self.seat.pending().insert(self.lease_token.clone(), Pending { answer: done, progress });
+        self.seat.send(&json!({ "cancel": [self.lease_token], "lease_ttl_ms": 15_000 }));
+        let seat = Arc::clone(&self.seat);
+        runtime.spawn(async move {
+            if tokio::time::timeout(GRACE, is_done).await.is_err() {
+                seat.ear.note(Stream::Kapelle, "it goes on with a task that was cancelled: it is started anew");
+                seat.ear.replace();
+            }
+            drop(permit);
+            seat.ear.group.seats.changed.notify_waiters();
+        });
+    }
+}

@@ -1,0 +1,180 @@
+//! One attempt of one task in a process of its own: its input on standard input, its answer on standard output.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{
+    Category, TaskError,
+    worker::{Output, TaskContext, WorkerSpec},
+};
+use kapelle_supervisor::{keeping::Process, machine::Exit};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    group::Group,
+    handle::Inner,
+    live::{Ear, launch, lend, read},
+};
+use crate::script::{
+    environment::Person,
+    log::{Lines, Stream},
+};
+
+/// The longest answer.
+const ANSWER_MAX: u64 = 16 << 20;
+/// How long a process that is not wanted any more may take to end by itself.
+const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of an error that are told.
+const WORDS: usize = 500;
+
+/// Runs one attempt. Dropping it ends the process.
+pub(super) async fn run(
+    inner: &Arc<Inner>,
+    group: &Arc<Group>,
+    (spec, ctx): (&WorkerSpec, &TaskContext),
+    input: Value,
+) -> Result<Output, TaskError> {
+    let script = group.script();
+    let _busy = group.seats.enter();
+    let token =
+        lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
+    let task = Some((ctx.task.as_str(), ctx.attempt));
+    let person = Person { script: &script, id: &group.id, instance: 0, access: token.access(), task, trace: "" };
+    let cannot = |error: kapelle_supervisor::keeping::LaunchError| {
+        TaskError::new(Category::Unavailable, format!("{} cannot be started: {error}", script.name))
+    };
+    let (launch, redactor) = launch(inner, &person).map_err(cannot)?;
+    let Process { mut handle, guard, mut stdin, stdout, stderr } = inner.helper.spawn(launch).await.map_err(cannot)?;
+    let (orders, _) = tokio::sync::mpsc::unbounded_channel();
+    let ear =
+        Ear { inner: Arc::clone(inner), group: Arc::clone(group), number: 0, redactor, pid: handle.pid(), orders };
+    let _ending = Ending { handle: handle.clone(), guard: Some(guard) };
+    let input = serde_json::to_vec(&input).unwrap_or_default();
+    let feed = async move {
+        // One that does not read its input has its reasons; its end tells.
+        let _ = stdin.write_all(&input).await;
+        drop(stdin);
+    };
+    let mut answer = Vec::new();
+    let mut out = stdout.take(ANSWER_MAX + 1);
+    let flooded = handle.clone();
+    let hear = async {
+        let read = out.read_to_end(&mut answer).await;
+        if answer.len() as u64 > ANSWER_MAX {
+            // Nobody reads on, so it would never end.
+            flooded.kill();
+        }
+        read
+    };
+    let mut last = String::new();
+    let complain = read(stderr, Lines::default(), |lines| {
+        ear.notes(Stream::Err, &lines);
+        if let Some(line) = lines.iter().rfind(|line| !line.trim().is_empty()) {
+            last.clone_from(line);
+        }
+    });
+    let exit = {
+        let streams = async { tokio::join!(feed, hear, complain) };
+        tokio::pin!(streams);
+        tokio::select! {
+            exit = handle.exited() => {
+                let _ = tokio::time::timeout(GRACE, streams).await;
+                exit
+            }
+            _ = &mut streams => handle.exited().await,
+        }
+    };
+    if answer.len() as u64 > ANSWER_MAX {
+        let message = format!("the answer has more than {} MiB", ANSWER_MAX >> 20);
+        return Err(TaskError::new(Category::InvalidOutput, message).permanent());
+    }
+    let (said, found) = divide(&answer);
+    said.lines().for_each(|line| ear.note(Stream::Out, line));
+    verdict(&exit, found, &ear.redactor.clean(&last))
+}
+
+/// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
+fn verdict(exit: &Exit, found: Option<Value>, last: &str) -> Result<Output, TaskError> {
+    if exit.is_success() {
+        let found = found.ok_or_else(|| {
+            let message = "it ended well, but its last line is not JSON: print the answer there";
+            TaskError::new(Category::InvalidOutput, message)
+        })?;
+        return Ok(Output::plain(found));
+    }
+    let told = found.and_then(|found| serde_json::from_value::<Told>(found.get("error")?.clone()).ok());
+    Err(told.map_or_else(
+        || {
+            let words: String = last.chars().take(WORDS).collect();
+            let words = if words.is_empty() { words } else { format!(": {words}") };
+            TaskError::new(Category::Crashed, format!("the process ended by {exit}{words}"))
+        },
+        TaskError::from,
+    ))
+}
+
+/// An error as a script tells it.
+#[derive(serde::Deserialize)]
+pub(super) struct Told {
+    category: Category,
+    message: String,
+    #[serde(default)]
+    retryable: Option<bool>,
+    #[serde(default)]
+    retry_after_ms: Option<u64>,
+}
+
+impl From<Told> for TaskError {
+    fn from(told: Told) -> TaskError {
+        let mut error = TaskError::new(told.category, told.message);
+        error.retryable = told.retryable.unwrap_or(error.retryable);
+        error.retry_after = told.retry_after_ms.map(kapelle_core::DurationMs);
+        error
+    }
+}
+
+/// What a process said, and its answer: all of it when that is JSON, else its last line.
+fn divide(output: &[u8]) -> (String, Option<Value>) {
+    if let Ok(whole) = serde_json::from_slice(output) {
+        return (String::new(), Some(whole));
+    }
+    let text = String::from_utf8_lossy(output);
+    let trimmed = text.trim_end();
+    let at = trimmed.rfind('\n').map_or(0, |at| at + 1);
+    match serde_json::from_str(&trimmed[at..]) {
+        Ok(answer) => (trimmed[..at].to_owned(), Some(answer)),
+        Err(_) => (trimmed.to_owned(), None),
+    }
+}
+
+/// A process that is not wanted any more is asked to end, and ended a little later.
+struct Ending {
+    handle: kapelle_supervisor::keeping::Handle,
+    guard: Option<kapelle_supervisor::keeping::Guard>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (Some(guard), mut handle) = (self.guard.take(), self.handle.clone()) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            handle.terminate();
+            let _ = tokio::time::timeout(GRACE, handle.exited()).await;
+            drop(guard);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_the_whole_or_the_last_line() {
+        let of = |text: &str| divide(text.as_bytes());
+        assert_eq!(of("{\"a\":\n1}\n"), (String::new(), Some(serde_json::json!({ "a": 1 }))));
+        assert_eq!(of("hello\n{\"a\":1}\n\n"), ("hello\n".to_owned(), Some(serde_json::json!({ "a": 1 }))));
+        assert_eq!(of("hello\nworld\n"), ("hello\nworld".to_owned(), None));
+        assert_eq!(of(""), (String::new(), None));
+    }
+}

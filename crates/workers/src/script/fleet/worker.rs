@@ -1,0 +1,136 @@
+//! A script as a worker: checked, run in its mode, and answered by its stand-in where one is declared.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{
+    Category, TaskError,
+    worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
+};
+use serde_json::Value;
+
+use super::{group::Group, handle::Inner, pool, task};
+use crate::{
+    schema::Schema,
+    script::{
+        discover::Script,
+        settings::{Fallback, Mode},
+    },
+};
+
+/// How long an attempt may take when neither settings nor task say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A script as a worker.
+pub(super) struct Scripted {
+    spec: WorkerSpec,
+    inner: Arc<Inner>,
+    group: Option<Arc<Group>>,
+    script: Arc<Script>,
+    input: Option<Schema>,
+    output: Option<Schema>,
+}
+
+impl Scripted {
+    /// A script that is started. While its processes have all been given up, its tasks wait: it has no slots.
+    pub(super) fn of(inner: &Arc<Inner>, group: &Arc<Group>) -> Scripted {
+        let script = group.script();
+        let open = group.works() || script.settings.fallback != Fallback::Wait;
+        Scripted::new(inner, script, Some(Arc::clone(group)), open)
+    }
+
+    /// A script that cannot be started.
+    pub(super) fn absent(inner: &Arc<Inner>, script: &Script, stands_in: bool) -> Scripted {
+        Scripted::new(inner, Arc::new(script.clone()), None, stands_in)
+    }
+
+    fn new(inner: &Arc<Inner>, script: Arc<Script>, group: Option<Arc<Group>>, open: bool) -> Scripted {
+        let settings = &script.settings;
+        let slots = match script.mode() {
+            Mode::Pool => {
+                let there = group.as_ref().map_or(0, |group| group.processes().len());
+                let there = u32::try_from(there).ok().filter(|there| *there > 0);
+                settings.slots.saturating_mul(there.unwrap_or(settings.instances))
+            }
+            Mode::Task | Mode::Daemon => settings.slots,
+        };
+        let described = if settings.description.is_empty() {
+            format!("{} script {}", script.kind.as_str(), script.file.display())
+        } else {
+            settings.description.clone()
+        };
+        let compiled = |schema: &Option<Value>| schema.as_ref().and_then(|schema| Schema::compile(schema).ok());
+        let spec = WorkerSpec {
+            description: described,
+            queue: settings.queue.clone(),
+            slots: if open { slots } else { 0 },
+            input: settings.input.clone(),
+            output: settings.output.clone(),
+            timeout: settings.timeout,
+            max_cost: settings.max_cost,
+            ..WorkerSpec::named(script.name.as_str())
+        };
+        let (input, output) = (compiled(&settings.input), compiled(&settings.output));
+        Scripted { spec, inner: Arc::clone(inner), group, script, input, output }
+    }
+
+    async fn run(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+        let input = match &self.input {
+            Some(schema) => schema.admit(input)?,
+            None => input,
+        };
+        let Fallback::Worker(stand_in) = &self.script.settings.fallback else { return self.primary(ctx, input).await };
+        let error = match self.primary(ctx, input.clone()).await {
+            Err(error) if ctx.last_attempt || error.category == Category::Unavailable => error,
+            other => return other,
+        };
+        if error.category == Category::InvalidInput || error.category == Category::Cancelled {
+            return Err(error);
+        }
+        let Some(worker) = self.inner.options.board.get(stand_in) else {
+            let message = format!("{error}; its stand-in `{stand_in}` is not there");
+            return Err(TaskError::new(error.category, message));
+        };
+        let mut output = worker.execute(ctx, input).await?;
+        output.provenance.stand_in = true;
+        output
+            .provenance
+            .degraded
+            .get_or_insert_with(|| format!("{} answered for {}: {error}", stand_in, self.spec.name));
+        Ok(output)
+    }
+
+    async fn primary(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+        let gone =
+            |why: String| TaskError::new(Category::Unavailable, format!("{} cannot work: {why}", self.spec.name));
+        let group = self.group.as_ref().ok_or_else(|| gone(self.script.start.why().to_owned()))?;
+        if !group.works() {
+            return Err(gone(group.last_words()));
+        }
+        let limit = ctx.timeout.map_or(DEFAULT_TIMEOUT, |timeout| Duration::from_millis(timeout.0));
+        let attempt = async {
+            match self.script.mode() {
+                Mode::Pool => pool::run(&self.inner, group, (&self.spec, ctx), input).await,
+                Mode::Task | Mode::Daemon => task::run(&self.inner, group, (&self.spec, ctx), input).await,
+            }
+        };
+        let output = tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            Err(TaskError::new(Category::Timeout, format!("the attempt took longer than {} ms", limit.as_millis())))
+        })?;
+        let violations = self.output.as_ref().map(|schema| schema.violations(&output.value)).unwrap_or_default();
+        if violations.is_empty() {
+            return Ok(output);
+        }
+        let message = format!("the answer does not fit the output schema: {}", violations.join("; "));
+        Err(TaskError::new(Category::InvalidOutput, message))
+    }
+}
+
+impl Worker for Scripted {
+    fn spec(&self) -> &WorkerSpec {
+        &self.spec
+    }
+
+    fn execute<'a>(&'a self, ctx: &'a TaskContext, input: Value) -> BoxFuture<'a, Result<Output, TaskError>> {
+        Box::pin(self.run(ctx, input))
+    }
+}

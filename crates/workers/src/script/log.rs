@@ -1,0 +1,297 @@
+//! What the processes of one script write: lines in files that rotate, the last ones in memory, and those who follow.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use super::redact::Redactor;
+
+/// Bytes of a line that are kept.
+const LINE_MAX: usize = 8 << 10;
+/// Lines that are kept in memory.
+const KEPT: usize = 1_000;
+/// Files of one script's log.
+const FILES: u64 = 4;
+
+/// Where a line comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+    /// Kapelle itself: starts, ends, restarts.
+    Kapelle,
+}
+
+impl Stream {
+    /// The word in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stream::Out => "out",
+            Stream::Err => "err",
+            Stream::Kapelle => "kapelle",
+        }
+    }
+}
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Its number since the log was opened.
+    pub number: u64,
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Which process of the script.
+    pub instance: u32,
+    /// Where it comes from.
+    pub stream: Stream,
+    /// What it says. Control characters stand as `\u{1b}`.
+    pub text: String,
+}
+
+impl Line {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn in_file(&self) -> String {
+        format!("{} {}/{} {}", self.at, self.instance, self.stream.as_str(), self.text)
+    }
+}
+
+/// The log of one script.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file_max: u64,
+    state: Mutex<State>,
+    followers: broadcast::Sender<Arc<Line>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<File>,
+    size: u64,
+    next: u64,
+    kept: VecDeque<Arc<Line>>,
+    /// Lines that could not be written to the disk.
+    unwritten: u64,
+}
+
+impl Log {
+    /// Opens the log at that path; it and its older files have at most so many bytes together.
+    #[must_use]
+    pub fn open(path: &Path, max: u64) -> Log {
+        let (followers, _) = broadcast::channel(KEPT);
+        let size = fs::metadata(path).map_or(0, |about| about.len());
+        let state = Mutex::new(State { size, ..State::default() });
+        Log { path: path.to_owned(), file_max: max / FILES, state, followers }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line.
+    pub(super) fn add(&self, at_ms: i64, instance: u32, stream: Stream, text: String) {
+        self.add_all(at_ms, instance, stream, vec![text]);
+    }
+
+    /// Adds lines that came together: they cost one look at the clock and one write.
+    pub(super) fn add_all(&self, at_ms: i64, instance: u32, stream: Stream, texts: Vec<String>) {
+        if texts.is_empty() {
+            return;
+        }
+        let at = jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| format!("{at:.3}"));
+        let mut state = self.lock();
+        let first = state.next;
+        state.next += texts.len() as u64;
+        let line = |(number, text)| Arc::new(Line { number, at: at.clone(), instance, stream, text });
+        let lines: Vec<Arc<Line>> = (first..).zip(texts).map(line).collect();
+        if state.write(&self.path, self.file_max, &lines).is_err() {
+            state.unwritten += lines.len() as u64;
+            state.file = None;
+        }
+        state.kept.extend(lines.iter().cloned());
+        let beyond = state.kept.len().saturating_sub(KEPT);
+        state.kept.drain(..beyond);
+        drop(state);
+        if self.followers.receiver_count() > 0 {
+            for line in lines {
+                let _ = self.followers.send(line);
+            }
+        }
+    }
+
+    /// The last lines, at most so many, and what comes after them.
+    #[must_use]
+    pub fn tail(&self, most: usize) -> (Vec<Arc<Line>>, broadcast::Receiver<Arc<Line>>) {
+        let state = self.lock();
+        let skip = state.kept.len().saturating_sub(most);
+        (state.kept.iter().skip(skip).cloned().collect(), self.followers.subscribe())
+    }
+}
+
+impl State {
+    fn write(&mut self, path: &Path, file_max: u64, lines: &[Arc<Line>]) -> std::io::Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            let line = line.in_file();
+            if self.size + (text.len() + line.len()) as u64 >= file_max {
+                self.flush(path, &text)?;
+                text.clear();
+                self.rotate(path);
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        self.flush(path, &text)
+    }
+
+    fn rotate(&mut self, path: &Path) {
+        self.file = None;
+        for number in (1..FILES).rev() {
+            let older = if number == 1 { path.to_owned() } else { numbered(path, number - 1) };
+            let _ = fs::rename(older, numbered(path, number));
+        }
+        self.size = 0;
+    }
+
+    fn flush(&mut self, path: &Path, text: &str) -> std::io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        // A file that was taken away or moved is made anew, so that who cleans up by hand does no harm.
+        if self.file.is_none() || !path.exists() {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let mut open = OpenOptions::new();
+            open.create(true).append(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+            let file = open.open(path)?;
+            self.size = file.metadata().map_or(0, |about| about.len());
+            self.file = Some(file);
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(text.as_bytes())?;
+            self.size += text.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn numbered(path: &Path, number: u64) -> PathBuf {
+    path.with_extension(format!("{number}.log"))
+}
+
+/// Cuts a stream of bytes into lines, long ones shortened.
+#[derive(Debug)]
+pub(super) struct Lines {
+    begun: Vec<u8>,
+    beyond: u64,
+    most: usize,
+}
+
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines::of(LINE_MAX)
+    }
+}
+
+impl Lines {
+    /// Lines of at most so many bytes.
+    pub(super) fn of(most: usize) -> Lines {
+        Lines { begun: Vec::new(), beyond: 0, most }
+    }
+
+    /// Takes bytes and gives the lines that are complete.
+    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.keep(&bytes[..end]);
+            lines.extend(self.finish());
+            bytes = &bytes[end + 1..];
+        }
+        self.keep(bytes);
+        lines
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.most.saturating_sub(self.begun.len()).min(bytes.len());
+        self.begun.extend_from_slice(&bytes[..room]);
+        self.beyond += (bytes.len() - room) as u64;
+    }
+
+    /// The line that is under way, when there is one.
+    pub(super) fn finish(&mut self) -> Option<String> {
+        let mut text = String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned();
+        if self.beyond > 0 {
+            text.push_str(&format!(" [{} bytes cut]", std::mem::take(&mut self.beyond)));
+        }
+        let text = text.trim_end_matches('\r');
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+/// A line as it is kept: without secrets, not too long, and with nothing that a terminal would obey.
+pub(super) fn presentable(text: &str, redactor: &Redactor) -> String {
+    let end = (0..=LINE_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    if end < text.len() && !text.ends_with(" bytes cut]") {
+        return format!("{} [{} bytes cut]", presentable(&text[..end], redactor), text.len() - end);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in redactor.clean(text).chars() {
+        if c == '\t' || !c.is_control() { shown.push(c) } else { shown.extend(c.escape_unicode()) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_and_odd_bytes_do_no_harm() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.take(b"one\r\n\ntw"), ["one"]);
+        assert_eq!(lines.take(b"o\n\xff\x1b[31mred\n"), ["two", "\u{fffd}\u{1b}[31mred"]);
+        let long = vec![b'x'; LINE_MAX + 5];
+        assert!(lines.take(&long).is_empty());
+        let cut = lines.take(b"yy\n").remove(0);
+        assert!(cut.len() < LINE_MAX + 40 && cut.ends_with("x [7 bytes cut]"), "{}", &cut[LINE_MAX - 4..]);
+        assert_eq!(presentable("\u{1b}]0;evil\u{7}", &Redactor::default()), "\\u{1b}]0;evil\\u{7}");
+    }
+
+    #[test]
+    fn files_rotate_within_their_bounds_and_one_that_was_taken_away_is_made_anew() {
+        let folder = std::env::temp_dir().join(format!("kapelle-log-{}", std::process::id()));
+        let log = Log::open(&folder.join("a.log"), 4_096);
+        for number in 0..500 {
+            log.add(0, 1, Stream::Out, format!("line {number} {}", "x".repeat(50)));
+        }
+        let size: u64 = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+        assert!((2_048..=4_096).contains(&size), "{size}");
+        assert_eq!(log.tail(3).0.last().unwrap().number, 499);
+        fs::remove_dir_all(&folder).unwrap();
+        log.add(0, 1, Stream::Err, "again".to_owned());
+        let text = fs::read_to_string(log.path()).unwrap();
+        assert_eq!(text, "1970-01-01T00:00:00.000Z 1/err again\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

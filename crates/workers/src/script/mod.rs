@@ -1,0 +1,25 @@
+//! Workers that are scripts: found in a folder, recognised, started and supervised.
+//!
+//! - [`discover`]: what each file of a folder is, what it uses, and why it is started or not.
+//! - [`fleet`]: the processes of all scripts that are started, their logs, and their tasks.
+//! - [`token`]: where the tokens come from with which scripts ask models.
+
+pub mod discover;
+pub mod environment;
+pub mod fleet;
+mod front;
+pub mod interpreter;
+mod lexer;
+pub mod log;
+mod redact;
+mod requires;
+pub mod settings;
+pub mod token;
+mod uses;
+mod written;
+
+pub use discover::{Scan, Script, Start};
+pub use fleet::{Fleet, FleetEvent, FleetOptions};
+pub use settings::{Mode, Settings};
+pub use token::{Access, NoTokens, TokenSource};
+pub use uses::Uses;

@@ -1,0 +1,210 @@
+//! What a script says about itself, in front of its code or in `name.worker.yaml` beside it.
+
+use std::collections::BTreeMap;
+
+use kapelle_core::{DurationMs, Money, Name};
+use kapelle_supervisor::{keeping::Allowance, machine::Policy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::written::{Checker, Written};
+use crate::prompt::{DefinitionError, file};
+
+/// How a script is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A loop of its own, only supervised.
+    #[default]
+    Daemon,
+    /// A process for each task: its input on standard input, its answer on standard output.
+    Task,
+    /// A process that stays and takes one task after the other, line by line.
+    Pool,
+}
+
+impl Mode {
+    /// The word in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Daemon => "daemon",
+            Mode::Task => "task",
+            Mode::Pool => "pool",
+        }
+    }
+}
+
+/// How a process tells that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ready {
+    /// It does not: it is once it runs.
+    #[default]
+    AtOnce,
+    /// It writes a line with this in it.
+    Line(String),
+    /// It writes a message of the worker protocol that registers it.
+    Message,
+    /// This address of this machine answers with 2xx.
+    Http(String),
+}
+
+/// What happens to tasks while a script cannot work on them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fallback {
+    /// They wait.
+    #[default]
+    Wait,
+    /// This worker answers in its place, and the answer says so.
+    Worker(Name),
+}
+
+/// What a script says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Its name, when it is not that of its file.
+    pub name: Option<Name>,
+    /// One line for people.
+    pub description: String,
+    /// How it is run; nothing: as a daemon, when it is recognised.
+    pub mode: Option<Mode>,
+    /// Whether it is started, whatever it uses.
+    pub start: Option<bool>,
+    /// The queue its tasks wait in.
+    pub queue: Name,
+    /// Tasks at once: of the worker in mode `task`, of one process in mode `pool`.
+    pub slots: u32,
+    /// Processes.
+    pub instances: u32,
+    /// Variables of its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Variables that it is given as they are here.
+    pub passed: Vec<String>,
+    /// What each process may use.
+    pub allowance: Allowance,
+    /// Bytes of its logs that are kept.
+    pub log_max: u64,
+    /// The rules of its processes.
+    pub policy: Policy,
+    /// How it tells that it is ready.
+    pub ready: Ready,
+    /// How long one task may take.
+    pub timeout: Option<DurationMs>,
+    /// What happens to tasks while it cannot work.
+    pub fallback: Fallback,
+    /// The model alias it is told of.
+    pub model: Option<String>,
+    /// The most that one task, or one process, may spend.
+    pub max_cost: Option<Money>,
+    /// The program that runs it, instead of the one that is found.
+    pub interpreter: Option<String>,
+    /// Arguments behind its file.
+    pub args: Vec<String>,
+    /// JSON Schema of the input.
+    pub input: Option<Value>,
+    /// JSON Schema of the output.
+    pub output: Option<Value>,
+}
+
+/// Bytes of logs that are kept when the file does not say.
+const LOG_MAX: u64 = 10 << 20;
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            name: None,
+            description: String::new(),
+            mode: None,
+            start: None,
+            queue: Name::new("default"),
+            slots: 1,
+            instances: 1,
+            environment: BTreeMap::new(),
+            passed: Vec::new(),
+            allowance: Allowance::default(),
+            log_max: LOG_MAX,
+            policy: Policy::default(),
+            ready: Ready::AtOnce,
+            timeout: None,
+            fallback: Fallback::Wait,
+            model: None,
+            max_cost: None,
+            interpreter: None,
+            args: Vec::new(),
+            input: None,
+            output: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads settings. `file` is their name, for messages; `from` the line of it that they begin in.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with file, line, column and what to do.
+    pub fn parse(file: &str, text: &str, from: usize) -> Result<Settings, DefinitionError> {
+        let plain = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let written = if plain { Ok(Written::default()) } else { file::parse::<Written>(file, text) };
+        let settings = written.and_then(|written| Checker(file).check(written));
+        settings.map_err(|mut error| {
+            error.line += if error.line > 0 { from.saturating_sub(1) as u64 } else { 0 };
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Settings {
+        Settings::parse("a.js", text, 1).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        Settings::parse("a.js", text, 3).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let settings = read(
+            "name: other\nmode: pool\nqueue: ml\nslots: 4\ninstances: 2\nlimits: { memory: 64MiB, processes: 9, log: 1MiB }\n\
+             environment: { LEVEL: 3, HOME: null }\ntimeout: 90s\nstart_timeout: 2s\nstop_timeout: 3s\nready: message\n\
+             restart: { tries: 5, delay: 1s, multiplier: 3, max_delay: 1m, stable: 10s }\nfallback: summarizer\n\
+             model: fast\nmax_cost: $0.10\nargs: [a]\ninput: { type: object }\n",
+        );
+        assert_eq!((settings.mode, settings.queue.as_str(), settings.slots), (Some(Mode::Pool), "ml", 4));
+        assert_eq!(settings.allowance, Allowance { memory: Some(64 << 20), processes: 9 });
+        assert_eq!((&settings.environment["LEVEL"], &settings.passed), (&"3".to_owned(), &vec!["HOME".to_owned()]));
+        let Policy { tries, delay_ms, start_ms, stop_ms, stable_ms, tells_ready, .. } = settings.policy;
+        assert_eq!(
+            (tries, delay_ms, start_ms, stop_ms, stable_ms, tells_ready),
+            (5, 1_000, 2_000, 3_000, 10_000, true)
+        );
+        assert_eq!(settings.fallback, Fallback::Worker(Name::new("summarizer")));
+        assert_eq!(read("schedule: 15m\nfallback: wait\nrestart: never\n").policy.every_ms, Some(900_000));
+        assert_eq!(read("environment: [PATH]").passed, ["PATH"]);
+        assert_eq!(read("# nothing\n"), Settings::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_placed_and_says_what_to_do() {
+        for (text, part) in [
+            ("mdoe: pool", "a.js:3:1: unknown key `mdoe`\n  help: did you mean `mode`?"),
+            ("mode: pol", "a.js:3:7: `pol` is not known here\n  help: one of: daemon, task, pool"),
+            ("queue: ml\nslots: 0", "a.js:4:8: slots must be between 1 and 1000"),
+            ("limits: { memory: 12 }", "`12` is not a size"),
+            ("schedule: '*/5 * * * *'", "is not a schedule"),
+            ("mode: task\nschedule: 5m", "only a script of mode `daemon`"),
+            ("environment: { KAPELLE_TOKEN: x }", "given by Kapelle itself"),
+            ("ready: { http: 'http://example.com/' }", "no address of this machine"),
+            ("ready: later", "no way of being ready"),
+            ("timeout: 5", "is not a duration"),
+            ("restart: { tries: 5000 }", "tries is at most 1000"),
+            ("input: { type: strnig }", "not a JSON Schema"),
+        ] {
+            let error = refused(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
