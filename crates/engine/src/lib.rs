@@ -30,7 +30,7 @@ pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
-pub use registry::{Admit, ProviderWait, Registry};
+pub use registry::{Admit, Registry};
 pub use turn::{
     AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
     Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,

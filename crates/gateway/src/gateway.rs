@@ -1,12 +1,11 @@
 //! The gateway as a prompt worker uses it: an alias, a request, one whole answer.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
-use kapelle_core::{Category, DurationMs, Money, TaskError, TaskId};
+use kapelle_core::{Category, DurationMs, Money, TaskError};
 use tokio::time::Instant;
 
 use crate::{
@@ -18,8 +17,7 @@ use crate::{
     error::GatewayError,
     health::Clinic,
     money::{Ledger, Payer},
-    providers::{Fault, Server},
-    rate::Permit,
+    providers::Fault,
     replay::{CallLog, Fingerprint, LogError, Recorded},
     request::ChatRequest,
     routes::Routes,
@@ -53,8 +51,6 @@ pub struct Gateway {
     pub(crate) clinic: Clinic,
     pub(crate) clock: Clock,
     books: OnceLock<Books>,
-    /// Rights to call a provider that tasks were given before they began.
-    admitted: Mutex<HashMap<TaskId, (Arc<Server>, Permit)>>,
 }
 
 /// Where money and answers are written down.
@@ -82,13 +78,7 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Gateway, ConfigError> {
         let routes = Routes::new(config, env, &clock, None)?;
-        Ok(Gateway {
-            routes: RwLock::new(Arc::new(routes)),
-            clinic: Clinic::default(),
-            clock,
-            books: OnceLock::new(),
-            admitted: Mutex::default(),
-        })
+        Ok(Gateway { routes: RwLock::new(Arc::new(routes)), clinic: Clinic::default(), clock, books: OnceLock::new() })
     }
 
     /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
@@ -174,7 +164,6 @@ impl Gateway {
             hold: false,
             payer,
             fingerprint: Fingerprint::of(call),
-            gateway: Some(self),
         };
         match errand.run().await {
             Ok(End::Offline(provider, faults)) => {
@@ -214,52 +203,6 @@ impl Gateway {
             _ => None,
         });
         waits.min().unwrap_or(DurationMs(0))
-    }
-
-    /// Gives a task the right to one call of the first provider of the alias that has room, so that it need not wait for
-    /// it in a slot; or says how long there is none. Asked again for the same task it gives the same.
-    pub fn admit(&self, alias: &str, task: TaskId) -> Option<DurationMs> {
-        let mut admitted = self.admitted();
-        if admitted.contains_key(&task) {
-            return None;
-        }
-        let routes = self.routes();
-        let chain = routes.find(alias).ok()?;
-        let (now_ms, tokens) = (self.clock.now_ms(), u64::from(chain.max_output_tokens));
-        let mut least: Option<DurationMs> = None;
-        for link in &chain.links {
-            let Link::Model { provider, .. } = link else { return None };
-            let Some(server) = routes.servers.get(provider).filter(|_| routes.has_key(link)) else { continue };
-            if server.rate.is_open(now_ms) {
-                return None;
-            }
-            match server.rate.take(now_ms, tokens) {
-                Ok(permit) => {
-                    admitted.insert(task, (Arc::clone(server), permit));
-                    return None;
-                }
-                Err(wait) => least = Some(least.map_or(wait, |known| known.min(wait))),
-            }
-        }
-        least
-    }
-
-    /// The attempt of a task is over: what it was admitted for and did not use is given back.
-    pub fn dismiss(&self, task: TaskId) {
-        if let Some((server, permit)) = self.admitted().remove(&task) {
-            server.rate.give_back(permit);
-        }
-    }
-
-    fn admitted(&self) -> MutexGuard<'_, HashMap<TaskId, (Arc<Server>, Permit)>> {
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The right that a task was given to call that server.
-    pub(crate) fn admission(&self, task: TaskId, server: &Arc<Server>) -> Option<Permit> {
-        let mut admitted = self.admitted();
-        let same = admitted.get(&task).is_some_and(|(own, _)| Arc::ptr_eq(own, server));
-        if same { admitted.remove(&task).map(|(_, permit)| permit) } else { None }
     }
 
     /// Whether that alias exists.

@@ -10,9 +10,8 @@ use crate::{
     answer::Usage,
     clock::Clock,
     config::Link,
-    gateway::Gateway,
     health::Clinic,
-    money::{Account, Hold, Ledger, NoMoney, Order, Outcome, Payer, ReservationId},
+    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer, ReservationId},
     price::Price,
     providers::{
         Fault, FaultKind, Server,
@@ -55,8 +54,6 @@ pub(crate) struct Errand<'a> {
     pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
     /// What makes the call the same as another.
     pub(crate) fingerprint: Fingerprint,
-    /// Who knows which tasks were admitted before they began.
-    pub(crate) gateway: Option<&'a Gateway>,
 }
 
 /// How a walk ends when it does not fail.
@@ -242,15 +239,12 @@ impl Errand<'_> {
     async fn rate_permit(
         &self,
         link: &str,
-        server: &Arc<Server>,
+        server: &Server,
         longest: Option<u64>,
         until: Instant,
     ) -> Result<Permit, Fault> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
-        if let Some(permit) = self.admission(server) {
-            return Ok(permit);
-        }
         loop {
             let wait = match server.rate.take(self.clock.now_ms(), tokens) {
                 Ok(permit) => return Ok(permit),
@@ -265,16 +259,6 @@ impl Errand<'_> {
             }
             sleep(span).await;
         }
-    }
-
-    /// The right to this call that its task was given before it began.
-    fn admission(&self, server: &Arc<Server>) -> Option<Permit> {
-        let (payer, _) = self.payer?;
-        let task = payer.accounts.iter().find_map(|account| match account {
-            Account::Task(task) => Some(*task),
-            _ => None,
-        });
-        self.gateway?.admission(task?, server)
     }
 
     async fn reserve(

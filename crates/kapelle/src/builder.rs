@@ -188,9 +188,6 @@ impl Builder {
         // Before the engine, whose workers begin with it.
         let books = EngineBooks::new(Arc::clone(&self.clock));
         gateway.keep_books(Arc::clone(&books) as _, Arc::clone(&books) as _);
-        // A task whose provider has no room waits in its queue and not in a slot.
-        let rates = Arc::clone(&gateway);
-        registry.wait_for_providers_with(Arc::new(move |spec, task| rates.admit(spec.model.as_ref()?.as_str(), task)));
         let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
         let blobs = Arc::new(Blobs::open(&self.folder)?);
         let spilled = Arc::clone(&blobs);
@@ -247,9 +244,6 @@ fn new_desk(gateway: &Arc<Gateway>, books: &Arc<EngineBooks>, engine: &Engine) -
     engine.listen(Box::new(move |notice| {
         if let (Notice::Lease { task, running }, Some(desk)) = (notice, told.upgrade()) {
             desk.lease(*task, *running);
-            if running.is_none() {
-                desk.service().gateway().dismiss(*task);
-            }
         }
     }));
     desk

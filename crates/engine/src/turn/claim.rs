@@ -38,7 +38,7 @@ impl Turns {
             }
         }
         while let Some(task) = self.next_ready(&open, true)? {
-            if !self.admit(&task)? || !self.provider_has_room(&task)? {
+            if !self.admit(&task)? {
                 continue;
             }
             let claim = Claim { nonce: (self.random)(), host: 0 };

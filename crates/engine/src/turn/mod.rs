@@ -23,7 +23,6 @@ mod leases;
 mod limits;
 mod money;
 mod payload;
-mod rates;
 mod recover;
 mod rerun;
 mod runs;

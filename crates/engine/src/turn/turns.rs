@@ -42,8 +42,6 @@ pub struct Turns {
     pub(super) store: Box<dyn Store>,
     pub(super) cache: Cache,
     pub(super) books: Books,
-    /// When those who wait for a provider are looked at again.
-    pub(super) rate_at: Option<Timestamp>,
     pub(super) lanes: Lanes,
     pub(super) limits: Limits,
     pub(super) options: Options,
@@ -133,7 +131,6 @@ impl Turns {
             store,
             cache: Cache::default(),
             books: Books::default(),
-            rate_at: None,
             lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
             options,
@@ -193,7 +190,6 @@ impl Turns {
         }
         self.lift_retries()?;
         self.roll_day();
-        self.lift_rates()?;
         if std::mem::take(&mut self.scratch.sweep) {
             self.sweep_keys()?;
         }
@@ -295,8 +291,6 @@ impl Turns {
             return Ok(());
         }
         self.prime_books()?;
-        // Whoever waited for a provider before is looked at.
-        self.rate_at = Some(self.scratch.now);
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
         self.prime_served()?;
@@ -317,7 +311,7 @@ impl Turns {
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        [self.next_due, self.next_share(), self.books.day_ends, self.rate_at].into_iter().flatten().min()
+        [self.next_due, self.next_share(), self.books.day_ends].into_iter().flatten().min()
     }
 
     /// When the next remote lease ends, on the steady clock.

@@ -43,12 +43,6 @@ impl Service {
         Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
     }
 
-    /// The gateway behind it.
-    #[must_use]
-    pub fn gateway(&self) -> &Arc<Gateway> {
-        &self.gateway
-    }
-
     /// The tokens in force, to issue and revoke.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
@@ -247,7 +241,6 @@ impl Service {
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
             fingerprint: Fingerprint::of(call),
-            gateway: Some(&self.gateway),
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {

@@ -337,29 +337,3 @@ async fn a_run_keeps_to_the_budget_of_its_workflow() {
     assert_eq!(stage.spent("run", &run).await, (5 * WORST, 5));
     assert_eq!((stage.spent("worker", "asks").await, stage.double.calls().len()), ((5 * WORST, 5), 5));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tasks_whose_provider_is_at_its_rate_wait_in_their_queue_and_take_no_slot() {
-    let provider = "providers: { openai: { kind: openai, base_url_env: OPENAI_BASE_URL, api_key_env: OPENAI_API_KEY, \
-                    limits: { requests_per_minute: 3 } } }";
-    let stage = Stage::with("[{ reply: hello }]", provider).await;
-    stage.place.kapelle.register_prompt("kind: prompt\nname: asks\nprompt: '{{ text }}'\n").unwrap();
-    for number in 0..10 {
-        stage.place.submit("asks", json!({ "text": format!("number {number}") })).await;
-    }
-    let tasks = |state: &'static str| async move { format!("/api/v1/tasks?worker=asks&state={state}") };
-    let count = async |state: &'static str| {
-        let page = stage.place.get(&tasks(state).await).await.json(200);
-        page["tasks"].as_array().unwrap().clone()
-    };
-    timeout(PATIENCE, async {
-        while count("succeeded").await.len() < 3 || count("held").await.len() < 7 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
-    let held = count("held").await;
-    assert!(held[0]["reason"].as_str().unwrap().contains("rate limit"), "{}", held[0]);
-    assert_eq!((count("running").await.len(), stage.double.calls().len()), (0, 3));
-}
