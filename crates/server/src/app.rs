@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use bytes::Bytes;
 use kapelle::{
     Kapelle, WorkerSpec,
     core::{Name, TenantId, Timestamp, definition::nearest},
@@ -17,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     auth::{Auth, Identity, Links},
+    before::Before,
     hosts::Hosts,
     hub::Hub,
     limits::Limits,
@@ -37,6 +39,8 @@ pub struct App {
     /// Links with which approvals are answered.
     pub links: Links,
     pub hosts: Hosts,
+    /// What hosts served before.
+    pub before: Before,
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
@@ -50,7 +54,7 @@ pub struct App {
     pub queues: RwLock<HashMap<Name, (u32, bool)>>,
     pub draining: watch::Receiver<bool>,
     pub started_ms: u64,
-    pub description: String,
+    pub description: Bytes,
     clock: SystemClock,
     lists: Semaphore,
     schemas: RwLock<HashMap<Name, Compiled>>,
@@ -79,6 +83,7 @@ impl App {
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
         App {
+            before: Before::read(kapelle.folder(), clock.steady_ms()),
             kapelle,
             auth,
             links,
@@ -94,7 +99,7 @@ impl App {
             queues: RwLock::new(queues),
             draining,
             started_ms: clock.steady_ms(),
-            description,
+            description: Bytes::from(description),
             clock,
             lists: Semaphore::new(LISTS),
             schemas: RwLock::default(),
@@ -123,7 +128,8 @@ impl App {
 
     /// What is known of a worker, of this process or of a host of the tenant.
     pub fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
-        self.engine().registry().local(name).or_else(|| self.hosts.spec(tenant, name))
+        let here = self.engine().registry().local(name).or_else(|| self.hosts.spec(tenant, name));
+        here.or_else(|| self.before.spec(tenant, name, self.steady_ms()))
     }
 
     /// What is known of a worker.
@@ -146,7 +152,12 @@ impl App {
     /// Every worker that a tenant can submit tasks for, by name.
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         let mut specs = self.engine().registry().specs();
-        let remote = self.hosts.specs(tenant);
+        let mut remote = self.hosts.specs(tenant);
+        for spec in self.before.specs(tenant, self.steady_ms()) {
+            if remote.iter().all(|known| known.name != spec.name) {
+                remote.push(Arc::clone(spec));
+            }
+        }
         specs.extend(remote.into_iter().filter(|spec| self.engine().registry().local(&spec.name).is_none()));
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         specs

@@ -17,7 +17,7 @@ use kapelle::{
 /// How long a host counts as alive without being heard of.
 pub const ALIVE_MS: u64 = 15_000;
 /// How long a silent host is remembered, and with it the workers it serves.
-const REMEMBERED_MS: u64 = 600_000;
+pub const REMEMBERED_MS: u64 = 600_000;
 /// Hosts of one tenant.
 const HOSTS_MAX: usize = 10_000;
 
@@ -201,6 +201,13 @@ impl Hosts {
             specs.extend(host.specs.iter().map(|spec| (spec.name.clone(), Arc::clone(spec))));
         }
         specs.into_values().collect()
+    }
+
+    /// What is known of every worker that any host serves.
+    pub fn serving(&self) -> Vec<(TenantId, Arc<WorkerSpec>)> {
+        let mut hosts: Vec<Arc<Host>> = self.all().values().cloned().collect();
+        hosts.sort_by_key(|host| host.id);
+        hosts.iter().flat_map(|host| host.specs.iter().map(|spec| (host.tenant, Arc::clone(spec)))).collect()
     }
 
     /// Whether a host that is alive takes the tasks of a worker in a queue.

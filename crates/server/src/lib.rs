@@ -6,6 +6,7 @@
 
 mod app;
 mod auth;
+mod before;
 mod call;
 mod cursor;
 mod front;
@@ -27,6 +28,7 @@ mod server;
 mod shown;
 mod stats;
 mod stream;
+mod strict;
 
 pub use auth::Role;
 pub use limits::Limits;

@@ -70,6 +70,10 @@ pub struct Route {
     pub takes: Option<Describe>,
     /// The status and body of its usual answer.
     pub gives: (StatusCode, Option<Describe>),
+    /// The media type of that answer.
+    pub media: &'static str,
+    /// The answer carries an `ETag`, and is left out for who has it already.
+    pub marked: bool,
     pub(crate) handler: Handler,
 }
 
@@ -100,6 +104,8 @@ impl Route {
             query: &[],
             takes: None,
             gives: (StatusCode::OK, None),
+            media: "application/json",
+            marked: false,
             handler: Arc::new(move |call| Box::pin(handler(call))),
         }
     }
@@ -110,6 +116,14 @@ impl Route {
 
     pub(crate) fn gives<T: JsonSchema>(self, status: StatusCode) -> Route {
         Route { gives: (status, Some(|schemas| schemas.subschema_for::<T>())), ..self }
+    }
+
+    pub(crate) fn media(self, status: StatusCode, media: &'static str) -> Route {
+        Route { gives: (status, None), media, ..self }
+    }
+
+    pub(crate) fn marked(self) -> Route {
+        Route { marked: true, ..self }
     }
 
     pub(crate) fn query(self, query: &'static [(&'static str, &'static str)]) -> Route {

@@ -15,7 +15,11 @@ mod spawner;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(unix)]
+mod own;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
+#[cfg(unix)]
+pub use own::raise_open_files;
