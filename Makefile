@@ -7,7 +7,8 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test check bench sim graphs power-loss crash fuzz clean
+.PHONY: help build run first-look test check bench sim graphs power-loss crash crash-hosts schema browser abuse \
+	five-minutes fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +43,21 @@ power-loss: ## 100,000 power-loss images
 
 crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-outs
 	@KAPELLE_CRASH_ROUNDS=200 KAPELLE_FANOUT_KILLS=50 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+
+crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker hosts; ROUNDS=2000
+	@KAPELLE_HOST_ROUNDS=$(or $(ROUNDS),2000) $(CARGO) test --release --locked -p kapelle-cli --test served -- --nocapture
+
+schema: build ## the server against its own description; EXAMPLES=1000 a route, SEED=1
+	@KAPELLE_TEST_REQUIRE=1 EXAMPLES=$(or $(EXAMPLES),1000) SEED=$(or $(SEED),1) LIMIT=7200 ./dev/schema/run.sh
+
+browser: build ## a malicious page in a real browser; SHOTS=folder for pictures
+	@KAPELLE_TEST_REQUIRE=1 SHOTS="$(abspath $(SHOTS))" ./dev/browser/run.sh
+
+abuse: ## slow, endless, malformed and greedy clients by the thousand
+	@$(CARGO) test --release --locked -p kapelle-cli --test abuse -- --nocapture
+
+five-minutes: build ## what a newcomer meets first, in seconds
+	@./dev/five-minutes.py
 
 fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
 	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)

@@ -8,3 +8,18 @@ CARGO=${CARGO:-cargo}
 # The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.
 $CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs
 $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
+
+# The real binary from outside, with tools in other languages.
+$CARGO build --release --locked -p kapelle-cli
+KAPELLE=${CARGO_TARGET_DIR:-target}/release/kapelle
+export KAPELLE
+./dev/schema/run.sh
+./dev/browser/run.sh
+if command -v python3 >/dev/null; then
+    ./dev/five-minutes.py
+elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then
+    echo "python3 is not there" >&2
+    exit 1
+else
+    echo "skipped: 1 (the first five minutes; it needs python3)"
+fi
