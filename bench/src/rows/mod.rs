@@ -5,7 +5,6 @@ mod batch;
 mod chain;
 mod choice;
 mod fanout;
-#[cfg(feature = "http")]
 mod http;
 mod latency;
 pub mod memory;
