@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test check bench sim graphs power-loss crash crash-hosts schema browser abuse \
+.PHONY: help build run first-look test sdk check bench sim graphs power-loss crash crash-hosts schema browser abuse \
 	five-minutes fuzz clean
 
 help: ## this list
@@ -24,6 +24,9 @@ first-look: build ## a smaller workflow over a text: summary, sentiment, keyword
 
 test: ## everything that CI tests
 	@./dev/test.sh
+
+sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of the guides
+	@./sdk/test.sh
 
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check

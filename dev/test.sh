@@ -23,3 +23,6 @@ elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then
 else
     echo "skipped: 1 (the first five minutes; it needs python3)"
 fi
+
+# The SDKs against the binary that was just built.
+./sdk/test.sh

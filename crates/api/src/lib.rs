@@ -26,7 +26,7 @@ pub use run::{
     StartedRun, StepList,
 };
 pub use task::{
-    BatchSubmitted, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
+    BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };
 pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
 pub use workflow::{Version, VersionPage, VersionSource};

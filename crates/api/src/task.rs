@@ -127,10 +127,23 @@ pub struct Task {
     pub provenance: Provenance,
     /// Why it failed.
     pub error: Option<TaskError>,
+    /// How far it is, when it runs on a worker host that tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// The answer. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Value")]
     pub output: Option<Box<RawValue>>,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// The share done, 0 to 1.
+    pub done: f64,
+    /// A line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Who gave an answer, and whether it is poorer than was asked for.

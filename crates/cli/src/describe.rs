@@ -70,15 +70,48 @@ pub fn definition(reader: &dyn Reader, row: &RunRow) -> Result<Option<Definition
     Ok(Definition::parse(&version.source, &version.file).ok())
 }
 
+/// The row of a run.
+///
+/// # Errors
+/// When there is none of that id, or it cannot be read.
+pub fn row(reader: &dyn Reader, id: RunId) -> Result<RunRow, Failure> {
+    reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| {
+        Failure::not_found(format!("{id} does not exist")).help("`kapelle runs list` shows those that do")
+    })
+}
+
+/// What a run gave; nothing when it did not succeed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn outputs(reader: &dyn Reader, row: &RunRow) -> Result<Value, Failure> {
+    match &row.status {
+        RunStatus::Succeeded { outputs, .. } => value(reader, outputs),
+        _ => Ok(Value::Null),
+    }
+}
+
+/// Shows every row of a run's steps, oldest first, a page at a time.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn each_step(reader: &dyn Reader, run: RunId, show: &mut dyn FnMut(&Task)) -> Result<(), Failure> {
+    let mut after = TaskId(0);
+    loop {
+        let tasks = reader.steps(run, after, PAGE)?;
+        let Some(last) = tasks.last() else { return Ok(()) };
+        after = last.id;
+        tasks.iter().for_each(&mut *show);
+    }
+}
+
 impl RunView {
-    /// Reads a run.
+    /// Reads a run with all of its steps.
     ///
     /// # Errors
     /// When there is none of that id, or it cannot be read.
     pub fn load(reader: &dyn Reader, id: RunId) -> Result<RunView, Failure> {
-        let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| {
-            Failure::not_found(format!("{id} does not exist")).help("`kapelle runs list` shows those that do")
-        })?;
+        let row = row(reader, id)?;
         let definition = definition(reader, &row)?;
         let root = definition.as_ref().map(|definition| definition.block(definition.root));
         let own = |step: &&StepDef| !step.is_handler;
@@ -90,26 +123,16 @@ impl RunView {
         let places: HashMap<String, usize> =
             steps.iter().enumerate().map(|(at, step)| (step.name.clone(), at)).collect();
         let mut inner: Vec<(usize, StepView)> = Vec::new();
-        let mut after = TaskId(0);
-        loop {
-            let tasks = reader.steps(id, after, PAGE)?;
-            let Some(last) = tasks.last() else { break };
-            after = last.id;
-            for task in &tasks {
-                let path = task.origin.as_ref().map_or("", |origin| &*origin.path);
-                let view = StepView::of(path.to_owned(), task);
-                match places.get(path) {
-                    Some(place) => steps[*place] = view,
-                    None => inner.push((places.get(arrange::first_step(path)).copied().unwrap_or(steps.len()), view)),
-                }
+        each_step(reader, id, &mut |task| {
+            let path = task.origin.as_ref().map_or("", |origin| &*origin.path);
+            let view = StepView::of(path.to_owned(), task);
+            match places.get(path) {
+                Some(place) => steps[*place] = view,
+                None => inner.push((places.get(arrange::first_step(path)).copied().unwrap_or(steps.len()), view)),
             }
-        }
+        })?;
         let steps = arrange::interleave(steps, inner);
-        let outputs = match &row.status {
-            RunStatus::Succeeded { outputs, .. } => value(reader, outputs)?,
-            _ => Value::Null,
-        };
-        Ok(RunView { row, outputs, steps })
+        Ok(RunView { outputs: outputs(reader, &row)?, row, steps })
     }
 
     /// Why it failed.
@@ -118,17 +141,6 @@ impl RunView {
             RunStatus::Failed { error, .. } => Some(error),
             _ => None,
         }
-    }
-
-    /// The step that stopped it.
-    pub fn stopped_by(&self) -> Option<&StepView> {
-        let task = self.row.stopped_by?;
-        self.steps.iter().find(|step| step.task == Some(task))
-    }
-
-    /// From start to end.
-    pub fn duration(&self) -> Option<DurationMs> {
-        self.row.status.ended_at().map(|ended| ended.since(self.row.created_at))
     }
 
     /// What all steps cost.
@@ -143,32 +155,6 @@ impl RunView {
         value["cost_nanousd"] = json!(self.cost().0);
         value["steps"] = self.steps.iter().map(StepView::json).collect();
         value
-    }
-
-    /// One line for people: `run_1 succeeded in 1.4 s: 5 steps, 2 degraded (no OPENAI_API_KEY)`.
-    pub fn summary(&self) -> String {
-        let kind = self.row.status.kind();
-        let took = self.duration().map_or_else(String::new, |span| format!(" in {}", shown::duration(span)));
-        let mut parts = vec![shown::count(self.steps.len(), "step")];
-        for (state, word) in [("failed", "failed"), ("skipped", "skipped")] {
-            let count = self.steps.iter().filter(|step| step.state == state).count();
-            if count > 0 {
-                parts.push(format!("{count} {word}"));
-            }
-        }
-        let degraded: Vec<&str> = self.steps.iter().filter_map(|step| step.provenance.degraded.as_deref()).collect();
-        if let Some(first) = degraded.first() {
-            let same = degraded.iter().all(|reason| reason == first);
-            parts.push(format!(
-                "{} degraded{}",
-                degraded.len(),
-                if same { format!(" ({first})") } else { String::new() }
-            ));
-        }
-        if self.cost() != Money::ZERO {
-            parts.push(self.cost().to_string());
-        }
-        format!("{} {}{took}: {}", self.row.id, paint(tone(kind.as_str()), kind.as_str()), parts.join(", "))
     }
 
     /// The steps as a table.

@@ -23,6 +23,7 @@ use crate::{
     project::Project,
     result,
     signals::Signals,
+    tally::RunTally,
 };
 
 /// Runs that are open at once. More would not be faster, and each holds memory.
@@ -182,15 +183,15 @@ impl Many<'_> {
     }
 
     fn ended(&self, file: &Path, run: RunId, tally: &mut Tally, bar: &ProgressBar) -> Result<(), Failure> {
-        let view = RunView::load(&**self.kapelle.engine().reader(), run)?;
+        let reader = &**self.kapelle.engine().reader();
         let shown = Project::shown(file);
         if let Some(folder) = self.folder {
-            result::write(&view, folder)?;
+            result::write(&RunView::load(reader, run)?, folder)?;
         }
+        let view = RunTally::load(reader, run)?;
         let status = view.row.status.kind();
         let mut entry = json!({ "file": shown, "run": run.to_string(), "state": status.as_str() });
-        let took = view.duration().map(crate::shown::duration).unwrap_or_default();
-        let mut line = format!("{run} {} {took:>8}  {shown}", status.as_str());
+        let mut line = format!("{run} {} {:>8}  {shown}", status.as_str(), view.took());
         if status != StatusKind::Succeeded {
             let why = view.error().map_or_else(|| "it was not finished".to_owned(), |error| error.message.clone());
             line = format!("{line}: {why}");

@@ -23,6 +23,7 @@ mod settings;
 mod shown;
 mod signals;
 mod start;
+mod tally;
 mod workflow;
 
 use std::process::ExitCode;

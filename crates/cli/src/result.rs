@@ -16,6 +16,7 @@ use crate::{
     out::stdout_is_terminal,
     page,
     project::Project,
+    tally::RunTally,
 };
 
 /// Shows how a run ended, or that it goes on.
@@ -23,15 +24,18 @@ use crate::{
 /// # Errors
 /// When the run did not succeed, with what to do.
 pub fn tell(app: &App, reader: &dyn Reader, run: RunId, end: End, folder: Option<&Path>) -> Result<Code, Failure> {
-    let view = RunView::load(reader, run)?;
-    if let Some(folder) = folder {
-        for path in write(&view, folder)? {
-            app.out.note(&format!("wrote {}", Project::shown(&path)));
+    if folder.is_some() || app.out.json {
+        let view = RunView::load(reader, run)?;
+        if let Some(folder) = folder {
+            for path in write(&view, folder)? {
+                app.out.note(&format!("wrote {}", Project::shown(&path)));
+            }
+        }
+        if app.out.json {
+            app.out.print_json(&view.json())?;
         }
     }
-    if app.out.json {
-        app.out.print_json(&view.json())?;
-    }
+    let view = RunTally::load(reader, run)?;
     if !view.row.status.kind().is_terminal() {
         let code = match end {
             End::Ended => Code::Failed,
@@ -53,8 +57,8 @@ pub fn tell(app: &App, reader: &dyn Reader, run: RunId, end: End, folder: Option
     }
 }
 
-fn failed(view: &RunView, error: &kapelle::TaskError) -> Failure {
-    let what = match view.stopped_by() {
+fn failed(view: &RunTally, error: &kapelle::TaskError) -> Failure {
+    let what = match &view.stopped_by {
         Some(step) => {
             let tried = if step.attempts > 1 { format!(" after {} attempts", step.attempts) } else { String::new() };
             let error = step.error.as_deref().unwrap_or(error);

@@ -44,11 +44,12 @@ pub enum Mutant {
     KeyLimitIgnored,
     KeyNotLifted,
     PauseForgotten,
+    WaitTakesTime,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 38] = [
+    pub const ALL: [Mutant; 39] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -87,6 +88,7 @@ impl Mutant {
         Mutant::KeyLimitIgnored,
         Mutant::KeyNotLifted,
         Mutant::PauseForgotten,
+        Mutant::WaitTakesTime,
     ];
 }
 

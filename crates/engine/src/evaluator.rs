@@ -20,8 +20,10 @@ use crate::{
     turn::{Directory, NewPayload},
 };
 
-/// Values of payloads that are kept for the next evaluation.
+/// Values of payloads that are kept for the next evaluation, and how long they may be in all, as JSON text. The latest is
+/// kept whatever its length: the items of a long list all look at it.
 const KEPT: usize = 32;
+const KEPT_BYTES: usize = 1 << 20;
 
 /// What values are read from, checked against and written to.
 #[derive(Clone)]
@@ -75,7 +77,13 @@ fn work(waiting: &Mutex<Receiver<Box<Evaluation>>>, sources: Sources, inbox: &In
 /// Values from the store, the latest kept: the steps of a run tend to refer to the same ones.
 struct Stored {
     sources: Sources,
-    kept: Mutex<HashMap<PayloadId, Shared>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    values: HashMap<PayloadId, Shared>,
+    bytes: usize,
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> TaskError {
@@ -147,7 +155,7 @@ impl Resolve for Stored {
             other => return Some(Shared::from_json_bytes(other.inline()?).map_err(|error| unreadable(&error))),
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = kept.get(&id) {
+        if let Some(value) = kept.values.get(&id) {
             return Some(Ok(value.clone()));
         }
         let bytes = match self.sources.reader.payload(id) {
@@ -158,10 +166,11 @@ impl Resolve for Stored {
             Ok(value) => value,
             Err(error) => return Some(Err(unreadable(&error))),
         };
-        if kept.len() >= KEPT {
-            kept.clear();
+        if kept.values.len() >= KEPT || kept.bytes + bytes.len() > KEPT_BYTES {
+            *kept = Kept::default();
         }
-        kept.insert(id, value.clone());
+        kept.bytes += bytes.len();
+        kept.values.insert(id, value.clone());
         Some(Ok(value))
     }
 }

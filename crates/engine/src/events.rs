@@ -96,6 +96,8 @@ impl Turns {
             | RunEvent::TailOpened { .. }
             | RunEvent::Paused { .. }
             | RunEvent::Resumed { .. }
+            | RunEvent::Rested { .. }
+            | RunEvent::Stirred { .. }
             | RunEvent::SignalKept { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::Triggered { .. }

@@ -26,6 +26,7 @@ use crate::{
     metrics::Metrics,
     origin::Names,
     problem::Problem,
+    progress::Progress,
     stats::Stats,
 };
 
@@ -44,6 +45,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
+    /// How far attempts on worker hosts are.
+    pub progress: Arc<Progress>,
     pub limits: Limits,
     pub names: Names,
     pub connections: Arc<Connections>,
@@ -91,6 +94,7 @@ impl App {
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),
+            progress: Arc::default(),
             limits,
             names,
             connections: Arc::default(),

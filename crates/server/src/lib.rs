@@ -21,6 +21,7 @@ mod notify;
 mod openapi;
 mod origin;
 mod problem;
+mod progress;
 mod query;
 mod route;
 mod routes;

@@ -115,10 +115,11 @@ impl Server {
             draining: drains,
             kapelle,
         }));
-        let (stats, hub) = (Arc::clone(&app.stats), Arc::clone(&app.hub));
+        let (stats, hub, progress) = (Arc::clone(&app.stats), Arc::clone(&app.hub), Arc::clone(&app.progress));
         app.engine().observe(Box::new(move |task| {
             stats.ended(task);
             hub.task_ended(task);
+            progress.forget(task.id);
         }));
         let front = Front::new(&app, routes());
         let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));

@@ -51,9 +51,11 @@ pub fn task(app: &App, task: &Task) -> api::Task {
         dead: false,
         provenance: api::Provenance::default(),
         error: None,
+        progress: None,
         output: None,
     };
     match &task.state {
+        TaskState::Running { .. } => shown.progress = app.progress.of(task.id, task.epoch),
         TaskState::Succeeded { provenance: from, .. } => shown.provenance = provenance(from),
         TaskState::Failed { error: why, dead, .. } => {
             shown.error = Some(error(why));

@@ -32,6 +32,8 @@ pub struct RunRow {
     pub stopped_by: Option<TaskId>,
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
+    /// Since then it does nothing but wait.
+    pub resting: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
     /// What started it, when it is part of another.
@@ -59,6 +61,7 @@ impl From<&Run> for RunRow {
             status: run.status.clone(),
             stopped_by: run.failed_by(),
             paused: run.paused,
+            resting: run.resting,
             mailbox: run.mailbox.clone(),
             parent: run.parent,
             rerun: run.rerun.clone(),

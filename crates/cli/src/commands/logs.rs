@@ -166,6 +166,8 @@ impl<'a> Names<'a> {
             RunEvent::TailOpened { scope } => (None, format!("{} begins", self.scope(*scope))),
             RunEvent::Paused { .. } => (None, "paused".to_owned()),
             RunEvent::Resumed { .. } => (None, "goes on".to_owned()),
+            RunEvent::Rested { .. } => (None, "only waits: its time stands still".to_owned()),
+            RunEvent::Stirred { .. } => (None, "works again".to_owned()),
             RunEvent::SignalKept { name } => (None, format!("the signal {name} came, and is kept")),
             RunEvent::SignalTaken { name } => (None, format!("the signal {name} that was kept is taken")),
             RunEvent::Triggered { workflow, run: Some(run), .. } => (None, format!("starts {run} of {workflow}")),

@@ -43,7 +43,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let named = args.run.as_deref().map(ids::run).transpose()?;
     let reader = app.reader()?;
     let (runs, tasks) = match named {
-        Some(id) => (vec![RunView::load(&reader, id)?.row], Vec::new()),
+        Some(id) => (vec![describe::row(&reader, id)?], Vec::new()),
         None => (open_runs(&reader)?, open_tasks(&reader)?),
     };
     if let Some(id) = named.filter(|_| runs.iter().all(|row| row.status.kind().is_terminal())) {

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
-    ids, shown,
+    ids, shown, tally,
 };
 
 /// List, show, follow, draw, explain and control runs.
@@ -170,7 +170,7 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
     }
     let mut text = format!(
         "{}\nworkflow {}, started {}\n\n{}\n",
-        view.summary(),
+        tally::summary_of(&view),
         view.row.workflow,
         shown::time(view.row.created_at),
         view.table()

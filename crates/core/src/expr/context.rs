@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{
     error::{ExprError, ExprErrorKind},
     expression::explain,
-    json,
+    json, lazy,
 };
 
 /// A value in the form the engine reads. Building it walks the JSON once; cloning copies a pointer.
@@ -28,8 +28,12 @@ impl Shared {
     /// Reads JSON text.
     ///
     /// # Errors
-    /// When the bytes are not JSON, or nested deeper than 128.
+    /// When the bytes are not JSON, or nested deeper than 128. Of a long list only what is looked at is read, and what is wrong
+    /// with an item is an error there.
     pub fn from_json_bytes(bytes: &[u8]) -> Result<Shared, ExprError> {
+        if let Some(list) = lazy::list(bytes) {
+            return Ok(Shared(list));
+        }
         let parsed: Json = serde_json::from_slice(bytes)
             .map_err(|error| ExprError::new(ExprErrorKind::Type, format!("the value is not JSON: {error}")))?;
         Ok(Shared::from_json(&parsed))

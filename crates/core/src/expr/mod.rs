@@ -15,6 +15,7 @@ mod expression;
 mod filters;
 mod guard;
 mod json;
+mod lazy;
 mod path;
 mod program;
 mod prompt;

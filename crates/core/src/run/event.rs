@@ -114,6 +114,16 @@ pub enum RunEvent {
         /// When.
         at: Timestamp,
     },
+    /// It does nothing but wait: its time stands still.
+    Rested {
+        /// When.
+        at: Timestamp,
+    },
+    /// It works again.
+    Stirred {
+        /// When.
+        at: Timestamp,
+    },
     /// A signal came that no step waits for yet.
     SignalKept {
         /// Its name.

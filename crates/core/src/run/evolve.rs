@@ -22,6 +22,7 @@ impl Run {
             RunEvent::Started { at, .. } => self.created_at = *at,
             RunEvent::StepStarted { scope, slot, task, signal } => {
                 self.begin(*scope, *slot, *task);
+                self.add_leaf(*scope, *slot, *task, false);
                 if let Some(name) = signal {
                     self.waiting.entry(name.clone()).or_default().insert(*task);
                 }
@@ -53,10 +54,13 @@ impl Run {
             }
             RunEvent::Paused { at } => self.paused = Some(*at),
             RunEvent::Resumed { at } => {
-                // Its time stood still.
-                if let (Some(since), Some(due)) = (self.paused.take(), &mut self.due_at) {
-                    *due = *due + at.since(since);
-                }
+                let since = self.paused.take();
+                self.move_due(since, *at, self.resting);
+            }
+            RunEvent::Rested { at } => self.resting = Some(*at),
+            RunEvent::Stirred { at } => {
+                let since = self.resting.take();
+                self.move_due(since, *at, self.paused);
             }
             // The payload is not in the journal: whoever commits keeps it.
             RunEvent::SignalKept { .. } | RunEvent::Triggered { .. } => {}
@@ -133,6 +137,7 @@ impl Run {
 
     fn step_ended(&mut self, id: ScopeId, slot: Slot, task: TaskId, outcome: Outcome) {
         self.open_tasks = self.open_tasks.saturating_sub(1);
+        self.leaves.remove(task);
         self.waiting.retain(|_, tasks| {
             tasks.remove(&task);
             !tasks.is_empty()

@@ -28,6 +28,7 @@ mod path;
 mod pause;
 mod ready;
 mod rebuild;
+mod rest;
 mod scope;
 mod verdict;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     order::{self, StepOrder},
+    rest::Leaves,
     scope::{BlockScope, ItemsScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState, TurnsScope},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub struct Run {
     pub status: RunStatus,
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
+    /// Since then it has done nothing but wait, and its time stands still. Of a run with a time limit only.
+    pub resting: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
     /// The run and the step that started it, when a step did.
@@ -61,6 +64,7 @@ pub struct Run {
     pub seq: u64,
     /// Raised by every committed change.
     pub revision: u32,
+    pub(super) leaves: Leaves,
     pub(super) order: Arc<dyn StepOrder>,
     /// Scopes in which something may begin.
     pub(super) awake: BTreeSet<ScopeId>,
@@ -258,6 +262,7 @@ impl Run {
             created_at: Timestamp::default(),
             status: RunStatus::Running,
             paused: None,
+            resting: None,
             mailbox: VecDeque::new(),
             parent: None,
             rerun: None,
@@ -268,6 +273,7 @@ impl Run {
             waiting: BTreeMap::new(),
             seq: 0,
             revision: 0,
+            leaves: Leaves::default(),
             order,
             awake: BTreeSet::new(),
             done: BTreeSet::new(),

@@ -47,6 +47,7 @@ impl Run {
         self.waiting.clear();
         self.doomed.clear();
         self.open_tasks = 0;
+        self.leaves.clear();
         let root = self.definition.root;
         self.open_block(ScopeId::ROOT, None, root);
         for tail in [ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY] {
@@ -74,6 +75,9 @@ impl Run {
     fn rebuild_scope(&mut self, id: ScopeId, rows: &[&StepRow]) {
         for row in rows.iter().filter(|row| !row.state.is_terminal()) {
             self.open_tasks += 1;
+            if row.opened.is_none() {
+                self.add_leaf(row.scope, row.slot, row.task, row.state == StateKind::Parked);
+            }
             if let Some(name) = &row.signal {
                 self.waiting.entry(name.clone()).or_default().insert(row.task);
             }

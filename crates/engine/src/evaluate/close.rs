@@ -58,6 +58,11 @@ impl Close {
                 json.push(b'}');
                 put?
             }
+            // There are no rows to be fetched.
+            What::Items(0) => {
+                json.extend_from_slice(b"[]");
+                Ok(())
+            }
             What::Items(total) => {
                 let mut next = 0;
                 json.push(b'[');

@@ -199,18 +199,26 @@ impl Evaluation {
             };
             context = context.with("turn", Shared::from_json(&turn.number.into())).with("previous", before);
         }
-        match &self.sight.failure {
-            None => {}
-            Some(Failure::Is(error)) => context = context.with("error", error_value(error)),
-            Some(Failure::Of(task)) => match resolve.task(self.tenant, *task)? {
-                Ok(value) => {
-                    let general = || TaskError::new(Category::Internal, "a step failed");
-                    context = context.with("error", error_value(&value.error().unwrap_or_else(general)));
-                }
-                Err(error) => return Some(Err(error)),
-            },
+        match self.failure(resolve)? {
+            Ok(Some(error)) => context = context.with("error", error_value(&error)),
+            Ok(None) => {}
+            Err(error) => return Some(Err(error)),
         }
         Some(Ok(context))
+    }
+
+    /// The failure that is handled.
+    fn failure(&self, resolve: &dyn Resolve) -> Option<Result<Option<Arc<TaskError>>, TaskError>> {
+        let (task, told) = match &self.sight.failure {
+            None => return Some(Ok(None)),
+            Some(Failure::Is(error)) => return Some(Ok(Some(Arc::clone(error)))),
+            Some(Failure::Of(task)) => (*task, false),
+            Some(Failure::Told(task)) => (*task, true),
+        };
+        Some(resolve.task(self.tenant, task)?.map(|value| {
+            let error = if told { value.told() } else { value.error().map(Arc::new) };
+            Some(error.unwrap_or_else(|| Arc::new(TaskError::new(Category::Internal, "a step failed"))))
+        }))
     }
 
     /// The command that brings the result back to the loop.

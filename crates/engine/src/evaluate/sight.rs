@@ -35,8 +35,10 @@ pub(super) struct Turn {
 /// The failure that a step handles.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// That of a task.
+    /// That of a task, as it failed.
     Of(TaskId),
+    /// That of a task, as the end of the run tells it: with the name of the step.
+    Told(TaskId),
     /// This one.
     Is(Arc<TaskError>),
 }
@@ -157,7 +159,7 @@ fn failure(run: &Run, scope: ScopeId, slot: Slot) -> Option<Failure> {
         if scope == ScopeId::ON_ERROR || scope == ScopeId::FINALLY {
             return match (&run.status, run.failed_by()) {
                 (RunStatus::Failing { error }, _) => Some(Failure::Is(Arc::clone(error))),
-                (_, task) => task.map(Failure::Of),
+                (_, task) => task.map(Failure::Told),
             };
         }
     }

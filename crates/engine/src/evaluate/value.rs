@@ -1,5 +1,7 @@
 //! Where values come from, and what expressions see of a step.
 
+use std::sync::Arc;
+
 use kapelle_core::{
     DurationMs, Name, Payload, RunId, TaskError, TaskId, TenantId,
     expr::Shared,
@@ -8,7 +10,7 @@ use kapelle_core::{
     worker::Provenance,
 };
 
-use crate::turn::NewPayload;
+use crate::turn::{NewPayload, step_error};
 
 /// Values up to this size are carried by the loop; a larger one is a file.
 pub(crate) const BYTES_MAX: usize = kapelle_core::payload::ROW_MAX;
@@ -42,6 +44,7 @@ pub trait Resolve {
 pub struct TaskValue {
     output: Shared,
     error: Option<TaskError>,
+    told: Option<Arc<TaskError>>,
     provenance: Provenance,
     attempts: u32,
     duration: Option<DurationMs>,
@@ -51,13 +54,13 @@ impl TaskValue {
     /// Of a step that has no task.
     pub(super) fn nothing() -> TaskValue {
         let (output, provenance) = (Shared::null(), Provenance::default());
-        TaskValue { output, error: None, provenance, attempts: 0, duration: None }
+        TaskValue { output, error: None, told: None, provenance, attempts: 0, duration: None }
     }
 
     /// Of a task whose output, if it has one, is this.
     #[must_use]
     pub fn of(task: &Task, output: Shared) -> TaskValue {
-        let value = TaskValue { output, attempts: task.epoch, ..TaskValue::nothing() };
+        let value = TaskValue { output, attempts: task.epoch, told: step_error(task), ..TaskValue::nothing() };
         match &task.state {
             TaskState::Succeeded { provenance, started_at, ended_at, .. } => {
                 TaskValue { provenance: (**provenance).clone(), duration: Some(ended_at.since(*started_at)), ..value }
@@ -79,6 +82,11 @@ impl TaskValue {
     /// The error that made the task end, when it did not end well.
     pub(super) fn error(self) -> Option<TaskError> {
         self.error
+    }
+
+    /// The same error as those outside of the step are told it.
+    pub(super) fn told(self) -> Option<Arc<TaskError>> {
+        self.told
     }
 
     pub(super) fn fields(self, phase: Phase) -> Shared {

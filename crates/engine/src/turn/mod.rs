@@ -34,4 +34,5 @@ pub use directory::Directory;
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
 pub use payload::NewPayload;
+pub(crate) use steps::step_error;
 pub use turns::{CHILDREN_MAX, Turned, Turns};

@@ -206,6 +206,7 @@ fn from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>)
     run.created_at = row.created_at;
     run.status = row.status;
     run.paused = row.paused;
+    run.resting = row.resting;
     run.mailbox = row.mailbox;
     run.parent = row.parent;
     run.rerun = row.rerun;

@@ -7,7 +7,7 @@ use kapelle_core::{
     run::{
         Beginning, Closed, Completion, FinishRun, OpenTail, Parent, RunStatus, ScopeId, ScopeKind, StatusKind, Verdict,
     },
-    task::{Lift, Resolve, TaskState},
+    task::{Lift, Resolve, StateKind, TaskState},
 };
 use kapelle_store::StoreError;
 
@@ -62,7 +62,26 @@ impl Turns {
         }
         self.lift_paused(id)?;
         self.cancel_doomed(id)?;
+        self.rest(id);
         self.complete(id)
+    }
+
+    /// The time of a run that only waits stands still.
+    fn rest(&mut self, id: RunId) {
+        let now = self.scratch.now;
+        let Some(event) = self.cache.run(id).and_then(|run| run.rest(now)) else { return };
+        self.record(id, &event);
+        self.scratch.due_changed = true;
+        let due = self.cache.run(id).filter(|run| !run.stands_still()).and_then(|run| run.due_at);
+        self.note_run_due(due);
+    }
+
+    /// A step of a run lacks money, or lacks it no more: a run that only waits for some stands still.
+    pub(super) fn note_money(&mut self, id: RunId, task: TaskId, kind: StateKind) {
+        if let Some(run) = self.cache.run_mut(id).filter(|run| run.definition.timeout.is_some()) {
+            run.set_working(task, kind != StateKind::Parked);
+            self.scratch.touched.insert(id);
+        }
     }
 
     /// Ends the row that waits for a scope that is done.

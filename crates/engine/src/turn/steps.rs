@@ -340,7 +340,7 @@ fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Time
 }
 
 /// Why a step did not end well, as those outside of it are told: a step that holds others has the error of the one in it.
-pub(super) fn step_error(task: &Task) -> Option<Arc<TaskError>> {
+pub(crate) fn step_error(task: &Task) -> Option<Arc<TaskError>> {
     let path = task.origin.as_ref().map_or("?", |origin| &origin.path);
     let held = [kind::STEPS, kind::ITEMS, kind::TURNS].contains(&task.worker.as_str());
     match &task.state {

@@ -295,6 +295,12 @@ impl Turns {
         if let Some(before) = left.filter(|_| kind != StateKind::Succeeded) {
             self.leave_child(&before)?;
         }
+        if (state_before == StateKind::Parked) != (kind == StateKind::Parked)
+            && let Some(run) = task.origin.as_ref().map(|origin| origin.run)
+            && self.load_run(run)?.is_ok()
+        {
+            self.note_money(run, id, kind);
+        }
         if let (true, Some(origin)) = (kind.is_terminal(), origin) {
             let outcome = match kind {
                 StateKind::Succeeded => Outcome::Succeeded,

@@ -174,8 +174,16 @@ pub async fn heartbeat(call: Call) -> Answer {
         }
     }
     .into_iter();
-    let wanted = read.iter().map(|lease| lease.is_some() && alive.next().unwrap_or(false));
-    let cancel = given.tasks.iter().zip(wanted).filter(|(_, wanted)| !wanted);
-    let cancel = cancel.map(|(task, _)| task.lease_token.clone()).collect();
+    let mut cancel = Vec::new();
+    for (task, lease) in given.tasks.iter().zip(read) {
+        match lease.filter(|_| alive.next().unwrap_or(false)) {
+            Some(lease) => {
+                if let Some(done) = task.progress {
+                    call.app.progress.tell(lease, done, task.message.as_deref());
+                }
+            }
+            None => cancel.push(task.lease_token.clone()),
+        }
+    }
     ok(&api::BeatAnswer { cancel, lease_ttl_ms: ALIVE_MS })
 }

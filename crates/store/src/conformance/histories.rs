@@ -103,6 +103,8 @@ fn a_journal_is_dense_and_reads_back(mut rig: Rig) {
         RunEvent::TailOpened { scope },
         RunEvent::Paused { at },
         RunEvent::Resumed { at },
+        RunEvent::Rested { at },
+        RunEvent::Stirred { at },
         RunEvent::CancelRequested { reason: Arc::from("by hand") },
         RunEvent::Succeeded { at },
         RunEvent::Failed { error: error("no"), at },

@@ -117,10 +117,10 @@ fn run_payloads(run: &RunRow) -> [Option<PayloadId>; 2] {
 }
 
 impl State {
-    /// When runs are out of time. That of a paused run stands still.
+    /// When runs are out of time. That of a run which is paused or only waits stands still.
     pub fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id));
-        open.filter(|run| run.paused.is_none()).filter_map(|run| Some((run.due_at?, run.id)))
+        open.filter(|run| run.paused.is_none() && run.resting.is_none()).filter_map(|run| Some((run.due_at?, run.id)))
     }
 
     /// Puts a task in the place of the row that it replaces.

@@ -33,7 +33,10 @@ struct Extra {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Timestamp>,
-    /// When it would be out of time, while it is paused.
+    /// Since when it does nothing but wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resting: Option<Timestamp>,
+    /// When it would be out of time, while its time stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<Timestamp>,
     /// Cancelled twice.
@@ -78,7 +81,8 @@ impl Extra {
     fn of(run: &Run) -> Extra {
         Extra {
             paused: run.paused,
-            due: run.due_at.filter(|_| run.paused.is_some()),
+            resting: run.resting,
+            due: run.due_at.filter(|_| run.stands_still()),
             hard: matches!(run.status, RunStatus::Cancelling { hard: true, .. }),
             parent: run.parent,
             rerun: run.rerun.clone(),
@@ -89,6 +93,7 @@ impl Extra {
     /// Nothing for most runs.
     fn text(&self) -> Sql<Option<String>> {
         let plain = self.paused.is_none()
+            && self.resting.is_none()
             && !self.hard
             && self.parent.is_none()
             && self.rerun.is_none()
@@ -97,9 +102,9 @@ impl Extra {
     }
 }
 
-/// Only a run that has not ended can be out of time, and only while it is not paused.
+/// Only a run that has not ended can be out of time, and only while its time does not stand still.
 fn due_at(run: &Run) -> Option<i64> {
-    run.due_at.filter(|_| run.paused.is_none() && !run.status.kind().is_terminal()).map(|at| at.0)
+    run.due_at.filter(|_| !run.stands_still() && !run.status.kind().is_terminal()).map(|at| at.0)
 }
 
 /// The runs that are out of time.
@@ -203,6 +208,7 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
         stopped_by: row.get::<_, Option<i64>>(8)?.map(TaskId),
         due_at: row.get::<_, Option<i64>>(16)?.map(Timestamp).or(extra.due),
         paused: extra.paused,
+        resting: extra.resting,
         parent: extra.parent,
         mailbox: extra.mailbox.into_iter().map(|(name, kept)| (name, kept.payload())).collect(),
         rerun: extra.rerun,

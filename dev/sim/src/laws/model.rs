@@ -22,9 +22,12 @@ pub struct Model {
     /// `finally` was open then and none of its steps had begun: a server that starts again does not know of it.
     pub(super) unsure: bool,
     pub(super) paused: Option<Timestamp>,
+    pub(super) resting: Option<Timestamp>,
     /// When it is out of time.
     pub(super) due: Option<Timestamp>,
     pub(super) over: Option<StatusKind>,
+    /// When the entry before happened.
+    pub(super) latest: Timestamp,
     /// Events that must come next.
     pub(super) expected: VecDeque<Expected>,
     /// Entries of the journal that were told.
@@ -84,8 +87,10 @@ impl Model {
             late: false,
             unsure: false,
             paused: None,
+            resting: None,
             due: None,
             over: None,
+            latest: Timestamp::default(),
             expected: VecDeque::new(),
             told: 0,
             input,
@@ -117,6 +122,15 @@ impl Model {
     /// Something of the level was begun: only then a server that starts finds it.
     pub(super) fn has_begun(&self, id: ScopeId) -> bool {
         self.levels.get(&id).is_some_and(|level| !level.rows.is_empty())
+    }
+
+    /// Something is open, and nothing that is open does anything but wait.
+    pub(super) fn only_waits(&self, table: &Table) -> bool {
+        let rows = self.levels.iter().flat_map(|(id, level)| level.rows.iter().map(|(slot, row)| (*id, *slot, row)));
+        let mut open = rows.filter(|(.., row)| row.ended.is_none() && !row.holds).peekable();
+        let waits = |act: &Act| matches!(act, Act::Signal(_) | Act::Timer | Act::Approval);
+        open.peek().is_some()
+            && open.all(|(id, slot, _)| self.step(table, id, slot).is_some_and(|step| waits(&step.act)))
     }
 
     pub(super) fn row(&self, id: ScopeId, slot: u32) -> Option<&Row> {

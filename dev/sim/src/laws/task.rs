@@ -2,10 +2,10 @@
 
 use kapelle_core::{
     Category, RunId, TaskError,
-    run::{RunStatus, Slot},
+    run::{RunEvent, RunStatus, Slot},
     task::{HoldReason, Origin, StateKind, Task, TaskState},
 };
-use kapelle_store::Batch;
+use kapelle_store::{Batch, JournalEntry};
 
 use crate::{
     disk::Disk,
@@ -32,8 +32,12 @@ pub(super) struct Change<'a> {
 pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool {
     let ends = |status: &RunStatus| !matches!(status, RunStatus::Running | RunStatus::Succeeded { .. });
     let written = batch.runs.iter().find(|write| write.run.id == origin.run);
+    // A run may be started and fail in one turn.
+    if written.is_some_and(|write| ends(&write.run.status)) {
+        return true;
+    }
     let Some(shelf) = disk.runs.get(&origin.run) else { return false };
-    if written.is_some_and(|write| ends(&write.run.status)) || ends(&shelf.row.status) {
+    if ends(&shelf.row.status) {
         return true;
     }
     let mut scope = origin.scope;
@@ -55,7 +59,9 @@ pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool 
 pub(super) fn run_is_paused(disk: &Disk, batch: &Batch<'_>, run: RunId) -> bool {
     let before = disk.runs.get(&run).is_some_and(|shelf| shelf.row.paused.is_some());
     let written = batch.runs.iter().find(|write| write.run.id == run);
-    before && written.is_none_or(|write| write.run.paused.is_some())
+    // It may go on for a moment, and be paused again in the same turn.
+    let went_on = |entry: &JournalEntry| entry.run == run && matches!(entry.event, RunEvent::Resumed { .. });
+    before && written.is_none_or(|write| write.run.paused.is_some()) && !batch.journal.iter().any(went_on)
 }
 
 impl Change<'_> {

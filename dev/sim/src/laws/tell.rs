@@ -25,6 +25,7 @@ impl Model {
             self.told += 1;
             self.tell(disk, shelf, &entry.event, entry.at)
                 .map_err(|law| format!("{law}\n  at entry {}: {:?}", entry.seq, entry.event))?;
+            self.latest = entry.at;
         }
         match self.expected.front() {
             Some(expected) => Err(format!("{expected:?} was to follow, and did not")),
@@ -75,23 +76,10 @@ impl Model {
                 level.failed = true;
                 level.stopped |= stops;
             }),
-            RunEvent::Failing { .. } => {
-                // While it is paused its time stands still.
-                let late = self.due.is_some_and(|due| due <= self.paused.unwrap_or(at));
-                if expected.is_none() && !late || self.cancels > 0 || self.failing {
-                    return Err("it began to fail, and had time".to_owned());
-                }
-                self.failing = true;
-                self.kill(&[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY]);
+            RunEvent::Failing { .. } => self.failing_at(shelf, at, expected.is_some())?,
+            RunEvent::Paused { .. } | RunEvent::Resumed { .. } | RunEvent::Rested { .. } | RunEvent::Stirred { .. } => {
+                self.stands_still(disk, shelf, event, at)?
             }
-            RunEvent::Paused { .. } if self.paused.is_none() && disk.moment.paused.contains(&shelf.row.id) => {
-                self.paused = Some(at);
-            }
-            RunEvent::Resumed { .. } if disk.moment.resumed.contains(&shelf.row.id) => {
-                let since = self.paused.take().ok_or("resumed, and not paused")?;
-                self.due = self.due.map(|due| Timestamp(due.0 + (at.0 - since.0).max(0)));
-            }
-            RunEvent::Paused { .. } | RunEvent::Resumed { .. } => return Err("nobody asked for it".to_owned()),
             // No workflow here is started by the end of another.
             RunEvent::SignalKept { .. } | RunEvent::SignalTaken { .. } | RunEvent::Triggered { .. } => {}
             RunEvent::CancelRequested { .. } => self.cancelled(disk, shelf)?,
@@ -101,6 +89,54 @@ impl Model {
             RunEvent::Cancelled { .. } => self.over = Some(StatusKind::Cancelled),
         }
         Ok(())
+    }
+
+    /// It fails at once: because of a step, as the entry before told, or because its time is up.
+    fn failing_at(&mut self, shelf: &RunShelf, at: Timestamp, told: bool) -> Result<(), String> {
+        let stood = [self.paused, self.resting].into_iter().flatten().min();
+        let late = self.due.is_some_and(|due| due <= stood.unwrap_or(at));
+        // What worked until its time was up ended in the same turn.
+        let waited = self.due.is_some_and(|due| self.latest < due) && self.only_waits(&shelf.flow.table);
+        if !told && waited {
+            return Err("its time ran out while it only waited".to_owned());
+        }
+        if !told && !late || self.cancels > 0 || self.failing {
+            return Err("it began to fail, and had time".to_owned());
+        }
+        self.failing = true;
+        self.kill(&[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY]);
+        Ok(())
+    }
+
+    /// Its time begins or ceases to stand still.
+    fn stands_still(&mut self, disk: &Disk, shelf: &RunShelf, event: &RunEvent, at: Timestamp) -> Result<(), String> {
+        match event {
+            RunEvent::Paused { .. } if self.paused.is_none() && disk.moment.paused.contains(&shelf.row.id) => {
+                self.paused = Some(at);
+            }
+            RunEvent::Resumed { .. } if disk.moment.resumed.contains(&shelf.row.id) => {
+                let since = self.paused.take().ok_or("resumed, and not paused")?;
+                self.stood_still(since, at, self.resting);
+            }
+            RunEvent::Rested { .. } => {
+                if self.due.is_none() || self.resting.is_some() || !self.only_waits(&shelf.flow.table) {
+                    return Err("its time stands still, and it does not only wait".to_owned());
+                }
+                self.resting = Some(at);
+            }
+            RunEvent::Stirred { .. } => {
+                let since = self.resting.take().ok_or("its time goes on, and did not stand still")?;
+                self.stood_still(since, at, self.paused);
+            }
+            _ => return Err("nobody asked for it".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Its time stood still for a reason, and may still do for another.
+    fn stood_still(&mut self, since: Timestamp, at: Timestamp, other: Option<Timestamp>) {
+        let until = other.map_or(at, |other| other.min(at));
+        self.due = self.due.map(|due| Timestamp(due.0 + (until.0 - since.0).max(0)));
     }
 
     fn change(&mut self, scope: ScopeId, change: impl FnOnce(&mut super::model::Level)) {

@@ -115,9 +115,8 @@ impl Reference {
             level = self.scopes[node.scope].parent;
         }
         if self.scopes[scope].outer == Outer::OnError {
-            // A failure that ended the run at once is told as the run's end tells it, any other as its step does.
-            let own = || self.nodes[self.scopes[0].failed_by?].seen.error.clone();
-            let failure = self.fast.map(|by| self.blamed(by)).or_else(own);
+            // It is told as the run's end tells it.
+            let failure = self.fast.or(self.scopes[0].failed_by).map(|by| self.blamed(by));
             error = error.or_else(|| failure.as_ref().map(error_value));
         }
         if let Some((value, index)) = item {

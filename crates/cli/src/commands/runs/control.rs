@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    describe::RunView,
+    describe,
     failure::{Code, Failure},
     ids, remote,
 };
@@ -66,7 +66,7 @@ fn command(run: RunId, name: Name, payload: NewPayload) -> Command {
 async fn open(app: &App, run: &str) -> Result<(Kapelle, RunId), Failure> {
     let run = ids::run(run)?;
     // Looked up first, so that an id that is wrong does not make a folder.
-    RunView::load(&app.reader()?, run)?;
+    describe::row(&app.reader()?, run)?;
     Ok((app.builder(&app.settings()?)?.idle().open().await?, run))
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     app::App,
-    describe::{self, RunView},
+    describe,
     failure::{Code, Failure},
     follow::{self, Follow},
     ids,
@@ -31,12 +31,12 @@ pub(super) struct Args {
 /// When there is no such run or step, the run has not ended, or the new one does not succeed.
 pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let earlier = ids::run(&args.run)?;
-    let view = RunView::load(&app.reader()?, earlier)?;
+    let row = describe::row(&app.reader()?, earlier)?;
     let kapelle = app.builder(&app.settings()?)?.open().await?;
     let mut follow = Follow::new(app, &kapelle)?;
     let run = kapelle.run(earlier).rerun(args.from.as_deref()).await?.id();
-    app.out.note(&format!("{run} {}: again after {earlier}", view.row.workflow));
-    let definition = describe::definition(&**kapelle.engine().reader(), &view.row)?;
+    app.out.note(&format!("{run} {}: again after {earlier}", row.workflow));
+    let definition = describe::definition(&**kapelle.engine().reader(), &row)?;
     follow.shown.push(Progress::new(app.out, run, definition.as_ref(), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;
     result::tell(app, &**kapelle.engine().reader(), run, end, args.out.as_deref())

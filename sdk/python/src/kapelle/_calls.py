@@ -1,0 +1,166 @@
+"""Every request of the clients, once for both."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from ._wire import Call
+from .model import Journal, Json, NewTask, Page, Run, RunPage, Task, ms
+
+Raw = Mapping[str, Any]
+
+
+def _raw(raw: Any) -> Raw:
+    if not isinstance(raw, dict):
+        raise TypeError("an object was expected")
+    return raw
+
+
+def _field(name: str) -> Callable[[Any], Sequence[Raw]]:
+    return lambda raw: list(_raw(raw)[name])
+
+
+def _query(**given: Any) -> dict[str, str]:
+    def text(value: Any) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return {key: text(value) for key, value in given.items() if value is not None}
+
+
+def _part(text: str) -> str:
+    if not text:
+        raise ValueError("an id or name is empty")
+    return quote(text, safe="")
+
+
+def fresh_key() -> str:
+    """A key under which a request is carried out once, however often it is sent."""
+    return f"py-{uuid.uuid4().hex}"
+
+
+def health() -> Call[Raw]:
+    return Call("GET", "/health", _raw)
+
+
+def submit(task: NewTask, key: str | None) -> Call[Task]:
+    return Call("POST", "/api/v1/tasks", Task.read, task.wire(), key=key or fresh_key())
+
+
+def submit_batch(tasks: Sequence[NewTask], key: str | None) -> Call[Sequence[str]]:
+    body = {"tasks": [task.wire() for task in tasks]}
+    return Call("POST", "/api/v1/tasks/batch", lambda raw: list(raw["ids"]), body, key=key or fresh_key())
+
+
+def task(id: str, wait: float = 0.0) -> Call[Task]:
+    return Call("GET", f"/api/v1/tasks/{_part(id)}", Task.read, query=_query(wait_ms=ms(wait) or None), wait=wait)
+
+
+def tasks(filters: Mapping[str, Any]) -> Call[Page]:
+    def read(raw: Any) -> Page:
+        return Page([Task.read(task) for task in raw["tasks"]], raw.get("next_cursor"))
+
+    return Call("GET", "/api/v1/tasks", read, query=_query(**filters))
+
+
+def cancel_task(id: str, reason: str | None) -> Call[Task]:
+    return Call("POST", f"/api/v1/tasks/{_part(id)}/cancel", Task.read, _reason(reason))
+
+
+def retry_task(id: str) -> Call[Task]:
+    return Call("POST", f"/api/v1/tasks/{_part(id)}/retry", Task.read)
+
+
+def start(
+    workflow: str | None, source: str | None, inputs: Json, version: int | None, strategy: str | None, key: str | None
+) -> Call[Run]:
+    if (workflow is None) == (source is None):
+        raise ValueError("name a workflow, or give its text as `source`")
+    given = {"workflow": workflow, "source": source, "version": version, "strategy": strategy}
+    body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    body["inputs"] = {} if inputs is None else inputs
+    return Call("POST", "/api/v1/runs", Run.read, body, key=key or fresh_key())
+
+
+def run(id: str, wait: float = 0.0) -> Call[Run]:
+    return Call("GET", f"/api/v1/runs/{_part(id)}", Run.read, query=_query(wait_ms=ms(wait) or None), wait=wait)
+
+
+def runs(filters: Mapping[str, Any]) -> Call[RunPage]:
+    def read(raw: Any) -> RunPage:
+        return RunPage([Run.read(run) for run in raw["runs"]], raw.get("next_cursor"))
+
+    return Call("GET", "/api/v1/runs", read, query=_query(**filters))
+
+
+def steps(id: str, limit: int | None, cursor: str | None) -> Call[Page]:
+    def read(raw: Any) -> Page:
+        return Page([Task.read(task) for task in raw["steps"]], raw.get("next_cursor"))
+
+    return Call("GET", f"/api/v1/runs/{_part(id)}/steps", read, query=_query(limit=limit, cursor=cursor))
+
+
+def journal(id: str, start: int, limit: int | None) -> Call[Journal]:
+    def read(raw: Any) -> Journal:
+        return Journal(list(raw["entries"]), raw["next"])
+
+    return Call("GET", f"/api/v1/runs/{_part(id)}/journal", read, query=_query(**{"from": start, "limit": limit}))
+
+
+def cancel_run(id: str, reason: str | None) -> Call[Run]:
+    return Call("POST", f"/api/v1/runs/{_part(id)}/cancel", Run.read, _reason(reason))
+
+
+def pause_run(id: str) -> Call[Run]:
+    return Call("POST", f"/api/v1/runs/{_part(id)}/pause", Run.read)
+
+
+def resume_run(id: str) -> Call[Run]:
+    return Call("POST", f"/api/v1/runs/{_part(id)}/resume", Run.read)
+
+
+def signal_run(id: str, name: str, payload: Json) -> Call[Run]:
+    return Call("POST", f"/api/v1/runs/{_part(id)}/signals/{_part(name)}", Run.read, {"payload": payload})
+
+
+def rerun(id: str, step: str | None) -> Call[Run]:
+    return Call("POST", f"/api/v1/runs/{_part(id)}/rerun", Run.read, {} if step is None else {"from": step})
+
+
+def approvals() -> Call[Sequence[Raw]]:
+    return Call("GET", "/api/v1/approvals", _field("approvals"))
+
+
+def answer(id: str, word: str, comment: str | None) -> Call[Task]:
+    body = {} if comment is None else {"comment": comment}
+    return Call("POST", f"/api/v1/approvals/{_part(id)}/{word}", Task.read, body)
+
+
+def workers() -> Call[Sequence[Raw]]:
+    return Call("GET", "/api/v1/workers", _field("workers"))
+
+
+def workers_status() -> Call[Raw]:
+    return Call("GET", "/api/v1/workers/status", _raw)
+
+
+def queues() -> Call[Sequence[Raw]]:
+    return Call("GET", "/api/v1/queues", _field("queues"))
+
+
+def gate_queue(name: str, word: str) -> Call[Raw]:
+    return Call("POST", f"/api/v1/queues/{_part(name)}/{word}", _raw)
+
+
+def run_events(id: str) -> Call[None]:
+    return Call("GET", f"/api/v1/runs/{_part(id)}/events", lambda _: None)
+
+
+def all_events() -> Call[None]:
+    return Call("GET", "/api/v1/events", lambda _: None)
+
+
+def _reason(reason: str | None) -> dict[str, str]:
+    return {} if reason is None else {"reason": reason}

@@ -1,0 +1,53 @@
+"""What an exception of a worker's function says about the attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import httpx
+
+from .errors import CATEGORIES, Cancelled, NoGateway, TaskError
+
+
+def failure(error: BaseException) -> TaskError:
+    """The failure to report. Exceptions of any other kind count as faults of the worker, which are tried again; raise
+    TaskError to decide otherwise."""
+    if isinstance(error, TaskError):
+        return error
+    if isinstance(error, (Cancelled, asyncio.CancelledError)):
+        return TaskError(str(error) or "the function cancelled itself", category="cancelled")
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return TaskError(message, category=_category(error), retry_after=_retry_after(error))
+
+
+def _category(error: BaseException) -> str:
+    if isinstance(error, NoGateway):
+        return "model_required"
+    # Those of the openai package, which need not be there, carry what the gateway answered: its code is a category where
+    # it has one.
+    code = getattr(error, "code", None)
+    if isinstance(code, str) and code in CATEGORIES:
+        return code
+    status = getattr(error, "status_code", None)
+    if isinstance(error, httpx.HTTPStatusError):
+        status = error.response.status_code
+    if status == 429:
+        return "rate_limited"
+    if isinstance(status, int) and status >= 500:
+        return "unavailable"
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError, httpx.TimeoutException)):
+        return "timeout"
+    if isinstance(error, (ConnectionError, httpx.TransportError)):
+        return "unavailable"
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "APITimeoutError" in names:
+        return "timeout"
+    return "unavailable" if "APIConnectionError" in names else "internal"
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """The wait that an answer asked for, in seconds."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    text = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    return float(text) if isinstance(text, str) and text.isdigit() else None

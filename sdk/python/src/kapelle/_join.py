@@ -1,0 +1,133 @@
+"""A host's place at the server: registered once, and again when the server was started anew; and its
+heartbeats, in a thread of their own, so that a function that keeps the event loop busy does not lose its lease."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from . import _wire as wire
+from ._place import Place
+from .context import Attempt, log
+from .errors import KapelleError, NotFound, Problem
+
+_BEAT = 2.0
+"""Seconds between heartbeats at most: so long may it take until a function learns that it was cancelled."""
+_ANSWER = 5.0
+"""Seconds for the answer to a heartbeat: three of them within a lease."""
+
+
+class Membership:
+    """Who this host is at the server."""
+
+    def __init__(self, place: Place, introduction: Mapping[str, Any]) -> None:
+        self._place = place
+        self._introduction = introduction
+        self._lock = threading.Lock()
+        self._http = httpx.Client(**wire.options(place.local, place.token))
+        self.id = ""
+        self.beat_every = _BEAT
+        self.leaving = threading.Event()
+
+    def ask(self, call: wire.Call[Any], within: float = wire.ANSWER) -> Any:
+        """Sends a request once."""
+        try:
+            response = self._http.request(
+                call.method,
+                self._place.url + call.path,
+                content=call.content(),
+                headers=call.headers(),
+                timeout=within,
+            )
+        except httpx.TransportError as error:
+            raise wire.unreachable(self._place.url, error) from error
+        return wire.read(self._place.url, call, response)
+
+    def join(self, known: str, patient: bool = True) -> None:
+        """Registers, unless that was done since `known` was the id. Waits for a server that is away.
+
+        Raises Problem when the server refuses this host.
+        """
+        with self._lock:
+            told = False
+            while self.id == known and not self.leaving.is_set():
+                try:
+                    raw = self.ask(wire.Call("POST", "/api/v1/hosts", dict, self._introduction))
+                    self.beat_every = min(_BEAT, raw["heartbeat_ms"] / 1000)
+                    self.id = raw["id"]
+                    log.info("%s works for %s", self.id, self._place.url)
+                    return
+                except Problem as problem:
+                    if problem.status not in (408, 429, 503):
+                        raise
+                    error: KapelleError = problem
+                except KapelleError as unreachable:
+                    error = unreachable
+                if not patient:
+                    return
+                if not told:
+                    log.warning("waiting for the server: %s", error)
+                    told = True
+                self.leaving.wait(1.0)
+
+    def leave(self) -> None:
+        """Says good-bye; a server that is away learns of it by silence."""
+        try:
+            self.ask(wire.Call("DELETE", f"/api/v1/hosts/{self.id}", lambda raw: raw), _ANSWER)
+        except KapelleError:
+            pass
+        self._http.close()
+
+
+class Heart:
+    """Keeps leases alive, tells of progress, and stops what is not wanted any more."""
+
+    def __init__(self, membership: Membership, attempts: Callable[[], Sequence[Attempt]], stop: Callable[[Attempt], None]) -> None:
+        self._membership = membership
+        self._attempts = attempts
+        self._stop = stop
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="kapelle-heart", daemon=True)
+
+    def start(self) -> None:
+        """Begins to beat."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Beats no more."""
+        self._over.set()
+
+    def _work(self) -> None:
+        missed = 0
+        while not self._over.wait(self._membership.beat_every):
+            attempts = self._attempts()
+            if not attempts:
+                continue
+            try:
+                self._beat(attempts)
+                missed = 0
+            except KapelleError as error:
+                missed += 1
+                if missed == 2:
+                    log.warning("heartbeats do not reach the server: %s", error)
+
+    def _beat(self, attempts: Sequence[Attempt]) -> None:
+        id = self._membership.id
+        body = {"tasks": [attempt.beat() for attempt in attempts]}
+        try:
+            answer = self._membership.ask(wire.Call("POST", f"/api/v1/hosts/{id}/heartbeat", dict, body), _ANSWER)
+        except NotFound:
+            # A server that was started anew knows no hosts, but the leases live on: join, and beat at once.
+            self._membership.join(id, patient=False)
+            if self._membership.id == id:
+                return
+            path = f"/api/v1/hosts/{self._membership.id}/heartbeat"
+            answer = self._membership.ask(wire.Call("POST", path, dict, body), _ANSWER)
+        unwanted = set(answer["cancel"])
+        for attempt in attempts:
+            if attempt.token in unwanted:
+                self._stop(attempt)

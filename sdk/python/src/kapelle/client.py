@@ -1,0 +1,331 @@
+"""The client for programs without asyncio. `aio` has the same for those with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+
+from . import _calls as calls
+from ._place import find
+from ._sse import Frame, Parser
+from ._stream import AllStream, RunStream
+from ._wire import CONNECT, LONGEST_POLL, PATIENCE, Again, Call, options, read, refused, unreachable
+from .errors import Problem, WaitTimeout
+from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
+
+T = TypeVar("T")
+_SILENCE = 45.0
+"""Seconds without a sign of life after which a stream is taken for dead; the server sends one every 15."""
+_REST = 0.1
+"""Seconds between the end of a stream and the next, as when the server is on its way down."""
+
+
+class _Asker:
+    """Sends requests, again where that can do no harm."""
+
+    def __init__(self, url: str | None, token: str | None, retry_for: float) -> None:
+        place = find(url, token)
+        self.url = place.url
+        self.retry_for = retry_for
+        self.http = httpx.Client(**options(place.local, place.token))
+
+    def ask(self, call: Call[T], patience: float | None = None) -> T:
+        again = Again(self.retry_for if patience is None else patience, time.monotonic)
+        while True:
+            try:
+                return read(self.url, call, self._send(call))
+            except (httpx.TransportError, Problem) as error:
+                pause = again.after(call, error)
+                if pause is None:
+                    if isinstance(error, Problem):
+                        raise
+                    # The trace of the libraries below would bury the message.
+                    raise unreachable(self.url, error) from None
+            time.sleep(pause)
+
+    def _send(self, call: Call[Any]) -> httpx.Response:
+        return self.http.request(
+            call.method,
+            self.url + call.path,
+            content=call.content(),
+            params=call.query,
+            headers=call.headers(),
+            timeout=call.timeout(),
+        )
+
+    def patience(self, left: float | None) -> float:
+        """How long a wait goes on without the server."""
+        if self.retry_for == 0:
+            return 0
+        return PATIENCE if left is None else min(PATIENCE, left)
+
+    def wait(self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None) -> T:
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(until - time.monotonic(), 0.0)
+            poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
+            found = self.ask(call(poll), self.patience(left))
+            if ended(found):
+                return found
+            if until is not None and time.monotonic() >= until:
+                raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
+
+    def frames(self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again) -> Iterator[Frame | None]:
+        """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
+        timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
+        try:
+            with self.http.stream(call.method, self.url + call.path, headers=headers(), timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refused(self.url, response)
+                parser = Parser()
+                for chunk in response.iter_bytes():
+                    yield from parser.feed(chunk)
+        except (httpx.TransportError, Problem) as error:
+            pause = again.after(call, error)
+            if pause is None:
+                if isinstance(error, Problem):
+                    raise
+                # The trace of the libraries below would bury the message.
+                raise unreachable(self.url, error) from None
+            time.sleep(pause)
+        yield None
+
+
+class Tasks:
+    """Tasks: one piece of work for a worker each, durable once submitted."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def submit(
+        self,
+        worker: str,
+        input: Json = None,
+        *,
+        queue: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        deadline: datetime | None = None,
+        ttl: float | None = None,
+        timeout: float | None = None,
+        group: str | None = None,
+        retry: Retry | None = None,
+        max_cost_nanousd: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
+
+        Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
+        """
+        task = NewTask(
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd
+        )
+        return self._asker.ask(calls.submit(task, idempotency_key))
+
+    def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
+        """Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given."""
+        return self._asker.ask(calls.submit_batch(tasks, idempotency_key))
+
+    def get(self, id: str) -> Task:
+        """A task and where it stands."""
+        return self._asker.ask(calls.task(id))
+
+    def wait(self, id: str, timeout: float | None = None) -> Task:
+        """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after that long."""
+        return self._asker.wait(id, lambda poll: calls.task(id, poll), lambda task: task.ended, timeout)
+
+    def list(self, **filters: Any) -> Page:
+        """Tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
+        return self._asker.ask(calls.tasks(filters))
+
+    def cancel(self, id: str, reason: str | None = None) -> Task:
+        """Ends a task. Raises Conflict when it has ended already."""
+        return self._asker.ask(calls.cancel_task(id, reason))
+
+    def retry(self, id: str) -> Task:
+        """Puts a failed task back."""
+        return self._asker.ask(calls.retry_task(id))
+
+
+class Runs:
+    """Runs of workflows."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def start(
+        self,
+        workflow: str | None = None,
+        inputs: Json = None,
+        *,
+        source: str | None = None,
+        version: int | None = None,
+        strategy: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Starts a run of a workflow by its name, or of the text of one (`source`, YAML or JSON)."""
+        return self._asker.ask(calls.start(workflow, source, inputs, version, strategy, idempotency_key))
+
+    def get(self, id: str) -> Run:
+        """A run and where it stands."""
+        return self._asker.ask(calls.run(id))
+
+    def wait(self, id: str, timeout: float | None = None) -> Run:
+        """Waits for the end of a run, also through a restart of the server. Raises WaitTimeout after that long."""
+        return self._asker.wait(id, lambda poll: calls.run(id, poll), lambda run: run.ended, timeout)
+
+    def list(self, **filters: Any) -> RunPage:
+        """Runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
+        return self._asker.ask(calls.runs(filters))
+
+    def steps(self, id: str, limit: int | None = None, cursor: str | None = None) -> Page:
+        """The steps that have begun or been left out."""
+        return self._asker.ask(calls.steps(id, limit, cursor))
+
+    def journal(self, id: str, start: int = 0, limit: int | None = None) -> Journal:
+        """What happened, from an entry on."""
+        return self._asker.ask(calls.journal(id, start, limit))
+
+    def cancel(self, id: str, reason: str | None = None) -> Run:
+        """Ends a run."""
+        return self._asker.ask(calls.cancel_run(id, reason))
+
+    def pause(self, id: str) -> Run:
+        """Begins nothing further of a run."""
+        return self._asker.ask(calls.pause_run(id))
+
+    def resume(self, id: str) -> Run:
+        """Goes on with a paused run."""
+        return self._asker.ask(calls.resume_run(id))
+
+    def signal(self, id: str, name: str, payload: Json = None) -> Run:
+        """Sends a signal. One that comes before its step waits is kept."""
+        return self._asker.ask(calls.signal_run(id, name, payload))
+
+    def rerun(self, id: str, step: str | None = None) -> Run:
+        """Runs an ended run again with earlier results: from a step on, or what did not succeed."""
+        return self._asker.ask(calls.rerun(id, step))
+
+    def events(self, id: str, after: int | None = None) -> Iterator[Event]:
+        """Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a
+        restart of the server. `after` is the number of the last event that is known already."""
+        place = RunStream(after)
+        again = Again(self._asker.patience(None), time.monotonic)
+        while True:
+            for frame in self._asker.frames(calls.run_events(id), place.headers, again):
+                event = None if frame is None else place.take(frame)
+                if event:
+                    again = Again(self._asker.patience(None), time.monotonic)
+                    yield event
+            if place.over(self._asker.ask(calls.run(id), self._asker.patience(None))):
+                return
+            time.sleep(_REST)
+
+
+class Approvals:
+    """Steps that wait for a person."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def list(self) -> Sequence[Mapping[str, Any]]:
+        """Those that wait, oldest first."""
+        return self._asker.ask(calls.approvals())
+
+    def approve(self, id: str, comment: str | None = None) -> Task:
+        """Says yes."""
+        return self._asker.ask(calls.answer(id, "approve", comment))
+
+    def deny(self, id: str, comment: str | None = None) -> Task:
+        """Says no."""
+        return self._asker.ask(calls.answer(id, "deny", comment))
+
+
+class Workers:
+    """The workers that tasks can be submitted for."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def list(self) -> Sequence[Mapping[str, Any]]:
+        """Each with what is known of it."""
+        return self._asker.ask(calls.workers())
+
+    def status(self) -> Mapping[str, Any]:
+        """How workers and worker hosts are doing."""
+        return self._asker.ask(calls.workers_status())
+
+
+class Queues:
+    """Queues."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def list(self) -> Sequence[Mapping[str, Any]]:
+        """Each with counts and warnings."""
+        return self._asker.ask(calls.queues())
+
+    def pause(self, name: str) -> None:
+        """Starts no more of its tasks."""
+        self._asker.ask(calls.gate_queue(name, "pause"))
+
+    def resume(self, name: str) -> None:
+        """Starts its tasks again."""
+        self._asker.ask(calls.gate_queue(name, "resume"))
+
+
+class Client:
+    """A client of a server.
+
+    `url` is by default KAPELLE_URL or http://127.0.0.1:7863; `token` KAPELLE_TOKEN or, for a server on this machine, the
+    one of the project's folder. A server that cannot be reached is tried for `retry_for` seconds. It may be shared by
+    threads; `close` or `with` ends its connections.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: float = 5.0) -> None:
+        self._asker = _Asker(url, token, retry_for)
+        self.tasks = Tasks(self._asker)
+        self.runs = Runs(self._asker)
+        self.approvals = Approvals(self._asker)
+        self.workers = Workers(self._asker)
+        self.queues = Queues(self._asker)
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return self._asker.url
+
+    def health(self) -> Mapping[str, Any]:
+        """How the server is."""
+        return self._asker.ask(calls.health())
+
+    def events(self, cursor: str | None = None) -> Iterator[Event]:
+        """Everything that happens from now on, or from behind a cursor, without end. An event of kind `resync` says that
+        some were missed: look at the state anew."""
+        place = AllStream(cursor)
+        again = Again(self._asker.patience(None), time.monotonic)
+        while True:
+            for frame in self._asker.frames(calls.all_events(), place.headers, again):
+                if frame:
+                    again = Again(self._asker.patience(None), time.monotonic)
+                    yield place.take(frame)
+            time.sleep(_REST)
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._asker.http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

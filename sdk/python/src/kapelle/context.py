@@ -1,0 +1,148 @@
+"""What a worker's function knows of its attempt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import Cancelled, NoGateway
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+log = logging.getLogger("kapelle")
+
+
+class Attempt:
+    """What an attempt shares between its function, the heartbeats and the report. Safe for threads."""
+
+    def __init__(self, raw: Mapping[str, Any], url: str) -> None:
+        self.raw = raw
+        self.url = url
+        self.token: str = raw["lease_token"]
+        self.stopped = threading.Event()
+        self.why = ""
+        self.told = False
+        """Its report is on its way."""
+        self._lock = threading.Lock()
+        self._progress: tuple[float, str | None] | None = None
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return f"{self.raw['id']} ({self.raw['worker']}, attempt {self.raw['attempt']})"
+
+    def stop(self, why: str) -> bool:
+        """It is not wanted any more. False when that was known."""
+        with self._lock:
+            if self.stopped.is_set():
+                return False
+            self.why = why
+            self.stopped.set()
+            return True
+
+    def tell(self, done: float, message: str | None) -> None:
+        """How far it is."""
+        if not 0.0 <= done <= 1.0:
+            raise ValueError(f"progress: {done} is not within 0 and 1")
+        with self._lock:
+            self._progress = (float(done), message)
+
+    def beat(self) -> dict[str, Any]:
+        """Its part of a heartbeat."""
+        with self._lock:
+            beat: dict[str, Any] = {"lease_token": self.token}
+            if self._progress:
+                beat["progress"], message = self._progress
+                if message is not None:
+                    beat["message"] = message
+            return beat
+
+
+class _Base:
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        raw = attempt.raw
+        self.task: str = raw["id"]
+        self.attempt: int = raw["attempt"]
+        """1 for the first."""
+        self.last_attempt: bool = raw["last_attempt"]
+        """No further attempt follows should this one fail."""
+        self.worker: str = raw["worker"]
+        self.run: str | None = raw.get("run")
+        self.step: str | None = raw.get("step")
+        self.timeout: float = raw["timeout_ms"] / 1000
+        """Seconds that the attempt may take."""
+        self.log = logging.LoggerAdapter(log, {"task": self.task, "attempt": self.attempt})
+        self._llm: Any = None
+
+    @property
+    def cancelled(self) -> bool:
+        """The attempt is not wanted any more: its answer would be refused. Stop working on it."""
+        return self._attempt.stopped.is_set()
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why: `not wanted` (cancelled, or given to another host), `timeout`, or `draining`."""
+        return self._attempt.why if self.cancelled else None
+
+    def check(self) -> None:
+        """Raises Cancelled when the attempt is not wanted any more."""
+        if self.cancelled:
+            raise Cancelled(self._attempt.why)
+
+    def progress(self, done: float, message: str | None = None) -> None:
+        """Says how far the attempt is (0 to 1). It travels with the next heartbeat and costs nothing here."""
+        self._attempt.tell(done, message)
+
+    @property
+    def gateway(self) -> tuple[str, str]:
+        """Address (base URL) and token of the model gateway, for clients other than OpenAI's."""
+        url, token = self._attempt.raw.get("gateway_url"), self._attempt.raw.get("gateway_token")
+        if not url or not token:
+            raise NoGateway(f"the server {self._attempt.url} offers no model gateway for {self.task}")
+        return (self._attempt.url + url if url.startswith("/") else url), token
+
+
+class Context(_Base):
+    """What a worker's function knows of its attempt."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps, and raises Cancelled as soon as the attempt is not wanted any more."""
+        self._attempt.stopped.wait(seconds)
+        self.check()
+
+    @property
+    def llm(self) -> OpenAI:
+        """A client of the `openai` package (pip install 'kapelle[openai]') that goes through the server's gateway, with a
+        token of this attempt alone. The gateway retries, so the client does not."""
+        url, token = self.gateway
+        if self._llm is None:
+            self._llm = _openai().OpenAI(base_url=url, api_key=token, max_retries=0)
+        llm: OpenAI = self._llm
+        return llm
+
+
+class AsyncContext(_Base):
+    """What a worker's async function knows of its attempt. The function is cancelled (asyncio.CancelledError) as soon as
+    the attempt is not wanted any more."""
+
+    @property
+    def llm(self) -> AsyncOpenAI:
+        """An async client of the `openai` package (pip install 'kapelle[openai]') that goes through the server's gateway,
+        with a token of this attempt alone. The gateway retries, so the client does not."""
+        url, token = self.gateway
+        if self._llm is None:
+            self._llm = _openai().AsyncOpenAI(base_url=url, api_key=token, max_retries=0)
+        llm: AsyncOpenAI = self._llm
+        return llm
+
+
+def _openai() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise NoGateway("ctx.llm needs the package openai: pip install 'kapelle[openai]'") from error
+    return openai

@@ -1,0 +1,393 @@
+/** The client. */
+
+import { Unreachable, WaitTimeout } from "./errors.js";
+import {
+  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, given, taskWire,
+} from "./model.js";
+import { type Place, find } from "./place.js";
+import { type Frame, Parser } from "./sse.js";
+import { Again, type Call, LONGEST_POLL_MS, PATIENCE_MS, broken, freshKey, open, pause, refused, send } from "./wire.js";
+
+type Raw = Record<string, Json>;
+
+/** Without a sign of life for that long a stream is taken for dead; the server sends one every 15 seconds. */
+const SILENCE_MS = 45_000;
+/** Between the end of a stream and the next, as when the server is on its way down. */
+const REST_MS = 100;
+
+/** What lists of tasks are filtered by. */
+export interface TaskFilter {
+  state?: string;
+  queue?: string;
+  worker?: string;
+  dead?: boolean;
+  steps?: boolean;
+  limit?: number;
+  cursor?: string;
+}
+
+/** What lists of runs are filtered by. */
+export interface RunFilter {
+  workflow?: string;
+  open?: boolean;
+  limit?: number;
+  cursor?: string;
+}
+
+/** How a run is started. */
+export interface StartOptions {
+  /** The text of a workflow, YAML or JSON, instead of a name. */
+  source?: string;
+  inputs?: Json;
+  version?: number;
+  strategy?: "sequential" | "parallel" | "priority";
+  idempotencyKey?: string;
+}
+
+function part(text: string): string {
+  if (!text) throw new RangeError("an id or name is empty");
+  return encodeURIComponent(text);
+}
+
+/** Sends requests, again where that can do no harm. */
+class Asker {
+  constructor(
+    readonly place: Place,
+    readonly retryForMs: number,
+  ) {}
+
+  async ask<T>(call: Call<T>, patienceMs = this.retryForMs): Promise<T> {
+    const again = new Again(patienceMs);
+    for (;;) {
+      try {
+        return await send(this.place, call);
+      } catch (error) {
+        const wait = again.after(call, error);
+        if (wait === undefined) throw error;
+        await pause(wait);
+      }
+    }
+  }
+
+  /** How long a wait goes on without the server. */
+  patience(leftMs = PATIENCE_MS): number {
+    return this.retryForMs === 0 ? 0 : Math.min(PATIENCE_MS, leftMs);
+  }
+
+  async wait<T extends { ended: boolean }>(what: string, call: (pollMs: number) => Call<T>, timeoutMs?: number): Promise<T> {
+    const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+    for (;;) {
+      const left = Math.max(until - performance.now(), 0);
+      const found = await this.ask(call(Math.round(Math.min(LONGEST_POLL_MS, left))), this.patience(left));
+      if (found.ended) return found;
+      if (performance.now() >= until) throw new WaitTimeout(`${what} has not ended within ${timeoutMs} ms; it goes on`);
+    }
+  }
+
+  /** Events until the stream ends or is interrupted. */
+  async *frames(call: Call<unknown>, headers: Record<string, string>, again: Again): AsyncGenerator<Frame> {
+    const leave = new AbortController();
+    let silence = setTimeout(() => leave.abort(), SILENCE_MS);
+    try {
+      const response = await open(this.place, call, leave.signal, headers);
+      if (!response.ok) throw refused(this.place.url, response, await response.text());
+      if (!response.body) throw new Unreachable(`${this.place.url}: the stream is empty`);
+      const parser = new Parser();
+      const reader = response.body.getReader();
+      for (;;) {
+        const { done, value } = await reader.read().catch((error: unknown) => {
+          throw broken(this.place.url, error);
+        });
+        if (done) return;
+        clearTimeout(silence);
+        silence = setTimeout(() => leave.abort(), SILENCE_MS);
+        yield* parser.feed(value);
+      }
+    } catch (error) {
+      const wait = again.after(call, error);
+      if (wait === undefined) throw error;
+      await pause(wait);
+    } finally {
+      clearTimeout(silence);
+      // Who stops listening closes the connection.
+      leave.abort();
+    }
+  }
+}
+
+const task = (raw: Json): Task => new Task(raw);
+const run = (raw: Json): Run => new Run(raw);
+const taskCall = (id: string, waitMs = 0): Call<Task> => ({
+  method: "GET", path: `/api/v1/tasks/${part(id)}`, read: task, waitMs, query: { wait_ms: waitMs || undefined },
+});
+const runCall = (id: string, waitMs = 0): Call<Run> => ({
+  method: "GET", path: `/api/v1/runs/${part(id)}`, read: run, waitMs, query: { wait_ms: waitMs || undefined },
+});
+
+/** Tasks: one piece of work for a worker each, durable once submitted. */
+export class Tasks {
+  constructor(private readonly asker: Asker) {}
+
+  /**
+   * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is made up, so that
+   * asking again after a broken connection never makes two.
+   */
+  submit(worker: string, input: Json = null, options: SubmitOptions & { idempotencyKey?: string } = {}): Promise<Task> {
+    const { idempotencyKey, ...rest } = options;
+    const body = taskWire({ worker, input, ...rest });
+    return this.asker.ask({ method: "POST", path: "/api/v1/tasks", read: task, body, key: idempotencyKey ?? freshKey() });
+  }
+
+  /** Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given. */
+  submitBatch(tasks: readonly NewTask[], options: { idempotencyKey?: string } = {}): Promise<string[]> {
+    const key = options.idempotencyKey ?? freshKey();
+    const body = { tasks: tasks.map(taskWire) };
+    return this.asker.ask({ method: "POST", path: "/api/v1/tasks/batch", read: (raw) => [...raw.ids], body, key });
+  }
+
+  /** A task and where it stands. */
+  get(id: string): Promise<Task> {
+    return this.asker.ask(taskCall(id));
+  }
+
+  /** Waits for the end of a task, also through a restart of the server. Throws WaitTimeout after that long. */
+  wait(id: string, options: { timeoutMs?: number } = {}): Promise<Task> {
+    return this.asker.wait(id, (poll) => taskCall(id, poll), options.timeoutMs);
+  }
+
+  /** Tasks, newest first. */
+  list(filter: TaskFilter = {}): Promise<Page> {
+    const read = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
+    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read, query: { ...filter } });
+  }
+
+  /** Ends a task. Throws Conflict when it has ended already. */
+  cancel(id: string, reason?: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/cancel`, read: task, body: given({ reason }) });
+  }
+
+  /** Puts a failed task back. */
+  retry(id: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/retry`, read: task });
+  }
+}
+
+/** Runs of workflows. */
+export class Runs {
+  constructor(private readonly asker: Asker) {}
+
+  /** Starts a run of a workflow by its name, or of the text of one (`source`). */
+  async start(workflow: string | undefined, options: StartOptions = {}): Promise<Run> {
+    const { source, inputs = {}, version, strategy, idempotencyKey } = options;
+    if ((workflow === undefined) === (source === undefined)) {
+      throw new RangeError("name a workflow, or give its text as `source`");
+    }
+    const body = given({ workflow, source, inputs, version, strategy });
+    return this.asker.ask({ method: "POST", path: "/api/v1/runs", read: run, body, key: idempotencyKey ?? freshKey() });
+  }
+
+  /** A run and where it stands. */
+  get(id: string): Promise<Run> {
+    return this.asker.ask(runCall(id));
+  }
+
+  /** Waits for the end of a run, also through a restart of the server. Throws WaitTimeout after that long. */
+  wait(id: string, options: { timeoutMs?: number } = {}): Promise<Run> {
+    return this.asker.wait(id, (poll) => runCall(id, poll), options.timeoutMs);
+  }
+
+  /** Runs, newest first. */
+  list(filter: RunFilter = {}): Promise<RunPage> {
+    const read = (raw: Json): RunPage => ({ runs: raw.runs.map(run), nextCursor: raw.next_cursor ?? undefined });
+    return this.asker.ask({ method: "GET", path: "/api/v1/runs", read, query: { ...filter } });
+  }
+
+  /** The steps that have begun or been left out. */
+  steps(id: string, options: { limit?: number; cursor?: string } = {}): Promise<Page> {
+    const read = (raw: Json): Page => ({ tasks: raw.steps.map(task), nextCursor: raw.next_cursor ?? undefined });
+    return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/steps`, read, query: { ...options } });
+  }
+
+  /** What happened, from an entry on. */
+  journal(id: string, options: { start?: number; limit?: number } = {}): Promise<Journal> {
+    const read = (raw: Json): Journal => ({ entries: [...raw.entries], next: raw.next });
+    const query = { from: options.start ?? 0, limit: options.limit };
+    return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/journal`, read, query });
+  }
+
+  /** Ends a run. */
+  cancel(id: string, reason?: string): Promise<Run> {
+    return this.#post(id, "cancel", given({ reason }));
+  }
+
+  /** Begins nothing further of a run. */
+  pause(id: string): Promise<Run> {
+    return this.#post(id, "pause");
+  }
+
+  /** Goes on with a paused run. */
+  resume(id: string): Promise<Run> {
+    return this.#post(id, "resume");
+  }
+
+  /** Sends a signal. One that comes before its step waits is kept. */
+  signal(id: string, name: string, payload: Json = null): Promise<Run> {
+    return this.#post(id, `signals/${part(name)}`, { payload });
+  }
+
+  /** Runs an ended run again with earlier results: from a step on, or what did not succeed. */
+  rerun(id: string, step?: string): Promise<Run> {
+    return this.#post(id, "rerun", given({ from: step }));
+  }
+
+  #post(id: string, what: string, body?: Raw): Promise<Run> {
+    const path = `/api/v1/runs/${part(id)}/${what}`;
+    return this.asker.ask({ method: "POST", path, read: run, ...(body ? { body } : {}) });
+  }
+
+  /**
+   * Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a restart
+   * of the server. `after` is the number of the last event that is known already.
+   */
+  async *events(id: string, options: { after?: number } = {}): AsyncGenerator<Event> {
+    const call: Call<unknown> = { method: "GET", path: `/api/v1/runs/${part(id)}/events`, read: () => undefined };
+    let next = options.after === undefined ? 0 : options.after + 1;
+    let again = new Again(this.asker.patience());
+    for (;;) {
+      const headers: Record<string, string> = next ? { "last-event-id": String(next - 1) } : {};
+      for await (const frame of this.asker.frames(call, headers, again)) {
+        const seq = Number(frame.id);
+        if (seq < next) continue;
+        if (seq !== next) throw new Unreachable(`the stream went from event ${next - 1} to ${frame.id}: events are missing`);
+        next = seq + 1;
+        again = new Again(this.asker.patience());
+        yield { kind: frame.kind, data: JSON.parse(frame.data), seq };
+      }
+      const state = await this.asker.ask(runCall(id), this.asker.patience());
+      if (state.ended && state.seq <= next) return;
+      await pause(REST_MS);
+    }
+  }
+}
+
+/** Steps that wait for a person. */
+export class Approvals {
+  constructor(private readonly asker: Asker) {}
+
+  /** Those that wait, oldest first. */
+  list(): Promise<Raw[]> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/approvals", read: (raw) => [...raw.approvals] });
+  }
+
+  /** Says yes. */
+  approve(id: string, comment?: string): Promise<Task> {
+    return this.#answer(id, "approve", comment);
+  }
+
+  /** Says no. */
+  deny(id: string, comment?: string): Promise<Task> {
+    return this.#answer(id, "deny", comment);
+  }
+
+  #answer(id: string, word: string, comment?: string): Promise<Task> {
+    const path = `/api/v1/approvals/${part(id)}/${word}`;
+    return this.asker.ask({ method: "POST", path, read: task, body: given({ comment }) });
+  }
+}
+
+/** The workers that tasks can be submitted for. */
+export class Workers {
+  constructor(private readonly asker: Asker) {}
+
+  /** Each with what is known of it. */
+  list(): Promise<Raw[]> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/workers", read: (raw) => [...raw.workers] });
+  }
+
+  /** How workers and worker hosts are doing. */
+  status(): Promise<Raw> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/workers/status", read: (raw) => raw });
+  }
+}
+
+/** Queues. */
+export class Queues {
+  constructor(private readonly asker: Asker) {}
+
+  /** Each with counts and warnings. */
+  list(): Promise<Raw[]> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/queues", read: (raw) => [...raw.queues] });
+  }
+
+  /** Starts no more of its tasks. */
+  pause(name: string): Promise<void> {
+    return this.#gate(name, "pause");
+  }
+
+  /** Starts its tasks again. */
+  resume(name: string): Promise<void> {
+    return this.#gate(name, "resume");
+  }
+
+  #gate(name: string, word: string): Promise<void> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/queues/${part(name)}/${word}`, read: () => undefined });
+  }
+}
+
+/** How a client is made. */
+export interface ClientOptions {
+  /** KAPELLE_URL, or the server of the project's folder, or http://127.0.0.1:7863 when left out. */
+  url?: string;
+  /** KAPELLE_TOKEN or, for a server on this machine, the one of the project's folder when left out. */
+  token?: string;
+  /** How long a server that cannot be reached is tried. 5 seconds when left out. */
+  retryForMs?: number;
+}
+
+/** A client of a server. */
+export class Client {
+  readonly tasks: Tasks;
+  readonly runs: Runs;
+  readonly approvals: Approvals;
+  readonly workers: Workers;
+  readonly queues: Queues;
+  readonly #asker: Asker;
+
+  constructor(options: ClientOptions = {}) {
+    this.#asker = new Asker(find(options.url, options.token), options.retryForMs ?? 5_000);
+    this.tasks = new Tasks(this.#asker);
+    this.runs = new Runs(this.#asker);
+    this.approvals = new Approvals(this.#asker);
+    this.workers = new Workers(this.#asker);
+    this.queues = new Queues(this.#asker);
+  }
+
+  /** The address of the server. */
+  get url(): string {
+    return this.#asker.place.url;
+  }
+
+  /** How the server is. */
+  health(): Promise<Raw> {
+    return this.#asker.ask({ method: "GET", path: "/health", read: (raw) => raw });
+  }
+
+  /**
+   * Everything that happens from now on, or from behind a cursor, without end. An event of kind `resync` says that some
+   * were missed: look at the state anew.
+   */
+  async *events(options: { cursor?: string } = {}): AsyncGenerator<Event> {
+    const call: Call<unknown> = { method: "GET", path: "/api/v1/events", read: () => undefined };
+    let cursor = options.cursor;
+    let again = new Again(this.#asker.patience());
+    for (;;) {
+      const headers: Record<string, string> = cursor ? { "last-event-id": cursor } : {};
+      for await (const frame of this.#asker.frames(call, headers, again)) {
+        again = new Again(this.#asker.patience());
+        cursor = frame.id || cursor;
+        yield { kind: frame.kind, data: JSON.parse(frame.data), ...(cursor ? { cursor } : {}) };
+      }
+      await pause(REST_MS);
+    }
+  }
+}

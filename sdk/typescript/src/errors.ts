@@ -1,0 +1,180 @@
+/** What can go wrong: refusals of the server, a server that is away, and failures of tasks. */
+
+import type { Run, Task } from "./model.js";
+
+/** The kinds of failure that a task can have. */
+export const CATEGORIES = [
+  "invalid_input",
+  "invalid_output",
+  "rate_limited",
+  "timeout",
+  "unavailable",
+  "model_required",
+  "provider",
+  "budget",
+  "cancelled",
+  "crashed",
+  "lease_lost",
+  "internal",
+] as const;
+
+/** A kind of failure. */
+export type Category = (typeof CATEGORIES)[number];
+
+/** Everything that this package throws, but for wrong arguments (RangeError, TypeError). */
+export class KapelleError extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** No token was given and none was found. */
+export class NoToken extends KapelleError {}
+
+/** The server offers no model gateway, or the `openai` package is missing. */
+export class NoGateway extends KapelleError {}
+
+/** The server was not reached, or did not answer as a Kapelle server does. */
+export class Unreachable extends KapelleError {}
+
+/** The task or run had not ended within the time given to `wait`. It goes on all the same. */
+export class WaitTimeout extends KapelleError {}
+
+/** What a refusal says (RFC 9457). */
+export interface ProblemBody {
+  status: number;
+  /** For programs; never changes its meaning. */
+  code: string;
+  detail: string;
+  title?: string;
+  /** Milliseconds after which the server wants to be asked again. */
+  retryAfterMs?: number;
+}
+
+/** The server refused a request. `code` is for programs. */
+export class Problem extends KapelleError {
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  readonly title: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(body: ProblemBody) {
+    super(`${body.detail} (${body.status} ${body.code})`);
+    this.status = body.status;
+    this.code = body.code;
+    this.detail = body.detail;
+    this.title = body.title ?? "";
+    this.retryAfterMs = body.retryAfterMs;
+  }
+}
+
+/** The request could not be read. */
+export class InvalidRequest extends Problem {}
+/** The request asks for something that cannot be. */
+export class InvalidInput extends Problem {}
+/** Nobody has registered a worker of that name. */
+export class UnknownWorker extends InvalidInput {}
+/** The idempotency key was used for another request. */
+export class IdempotencyKeyReused extends InvalidInput {}
+/** The token is missing, wrong, expired or was taken back. */
+export class Unauthorized extends Problem {}
+/** The key's role does not allow this. */
+export class Forbidden extends Problem {}
+/** There is no such thing, or it is another tenant's. */
+export class NotFound extends Problem {}
+/** The thing is not in a state in which this can be done; mostly it has ended. */
+export class Conflict extends Problem {}
+/** The attempt belongs to another host, or is over. */
+export class LeaseLost extends Conflict {}
+/** The request is larger than the server takes. */
+export class TooLarge extends Problem {}
+/** Too many requests, streams or tasks. */
+export class TooMany extends Problem {}
+/** The server is stopping or its storage is full. */
+export class Unavailable extends Problem {}
+
+const KINDS: Record<string, typeof Problem> = {
+  invalid_request: InvalidRequest,
+  invalid_input: InvalidInput,
+  unknown_worker: UnknownWorker,
+  idempotency_key_reused: IdempotencyKeyReused,
+  unauthorized: Unauthorized,
+  forbidden: Forbidden,
+  not_found: NotFound,
+  conflict: Conflict,
+  lease_lost: LeaseLost,
+  too_large: TooLarge,
+  too_many: TooMany,
+  unavailable: Unavailable,
+  storage_full: Unavailable,
+};
+
+/** The error for a refusal; codes of later servers give a plain `Problem`. */
+export function problem(body: ProblemBody): Problem {
+  return new (KINDS[body.code] ?? Problem)(body);
+}
+
+/** `task.result()` of a task that failed. `task.error` has the category. */
+export class TaskFailed extends KapelleError {
+  readonly task: Task;
+
+  constructor(task: Task) {
+    const what = task.error ? `${task.error.category}: ${task.error.message}` : (task.reason ?? task.state);
+    super(`${task.id} (${task.worker}) ${task.state}: ${what}`);
+    this.task = task;
+  }
+}
+
+/** `task.result()` of a task that was cancelled. */
+export class TaskCancelled extends TaskFailed {}
+
+/** `run.result()` of a run that failed or was cancelled. */
+export class RunFailed extends KapelleError {
+  readonly run: Run;
+
+  constructor(run: Run) {
+    const what = run.error ? `${run.error.category}: ${run.error.message}` : (run.reason ?? run.state);
+    super(`${run.id} (${run.workflow}) ${run.state}: ${what}`);
+    this.run = run;
+  }
+}
+
+/** What a `TaskError` may say beside its message. */
+export interface TaskErrorOptions {
+  category?: Category;
+  /** Whether the task is tried again; as is usual for the category when left out. */
+  retryable?: boolean;
+  /** How long the next attempt must wait at least. */
+  retryAfterMs?: number;
+}
+
+/** Thrown by a worker's function: the attempt failed, and this is why. */
+export class TaskError extends Error {
+  readonly category: Category;
+  readonly retryable: boolean | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options: TaskErrorOptions = {}) {
+    super(message);
+    this.name = "TaskError";
+    this.category = options.category ?? "internal";
+    this.retryable = options.retryable;
+    this.retryAfterMs = options.retryAfterMs;
+    if (!CATEGORIES.includes(this.category)) {
+      throw new RangeError(`category: there is no \`${this.category}\`, but ${CATEGORIES.join(", ")}`);
+    }
+    if (options.retryAfterMs !== undefined && !(options.retryAfterMs >= 0)) {
+      throw new RangeError("retryAfterMs: it must not be negative");
+    }
+  }
+}
+
+/** Thrown by `ctx.check()` and `ctx.sleep()` in an attempt that is not wanted any more. */
+export class Cancelled extends Error {
+  constructor(why: string) {
+    super(why);
+    this.name = "Cancelled";
+  }
+}

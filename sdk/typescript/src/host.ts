@@ -1,0 +1,319 @@
+/** A worker host: claims tasks, runs functions on them, and reports. */
+
+import { hostname } from "node:os";
+
+import { type CancelReason, type Claimed, Context, stopped } from "./context.js";
+import { Cancelled, KapelleError, NotFound, Problem, TaskError } from "./errors.js";
+import { failure } from "./failure.js";
+import { Heart } from "./heart.js";
+import { join } from "./membership.js";
+import { type Json, type Retry, given, retryWire } from "./model.js";
+import { type Place, find } from "./place.js";
+import { Reporter, fail, release, succeed } from "./report.js";
+import { LONGEST_POLL_MS, pause, send } from "./wire.js";
+
+/** For telling the server what is given back, when asked twice to end. */
+const LAST_WORDS_MS = 3_000;
+
+/** What a worker does. */
+export type WorkerFunction = (ctx: Context, input: Json) => unknown;
+
+/** What is known of a worker beside its function. */
+export interface WorkerOptions {
+  description?: string;
+  /** The queue its tasks wait in unless they say otherwise. */
+  queue?: string;
+  /** JSON Schema of the input: what does not fit is refused when it is submitted. */
+  input?: Json;
+  /** JSON Schema of the output. */
+  output?: Json;
+  /** How long an attempt may take. */
+  timeoutMs?: number;
+  retry?: Retry;
+}
+
+/** How a host is made. */
+export interface HostOptions {
+  /** As for `Client`. */
+  url?: string;
+  /** As for `Client`; a key with the role `worker` is enough. */
+  token?: string;
+  name?: string;
+  /** How many tasks it works on at once; 4 when left out. */
+  slots?: number;
+  /** The only queues it takes tasks of. */
+  queues?: string[];
+  /** What sets it apart. */
+  labels?: Record<string, string>;
+  /** When asked to end, what is under way has that long to finish; the rest is given back. 30 seconds when left out. */
+  drainTimeoutMs?: number;
+  /** Where messages for people go; console.error when left out. */
+  log?: (message: string) => void;
+}
+
+interface Attempt {
+  token: string;
+  name: string;
+  claimed: Claimed;
+  stop: AbortController;
+  /** Its report is on its way. */
+  told: boolean;
+}
+
+/** A process that works on tasks. */
+export class Host {
+  readonly #options: HostOptions;
+  readonly #slots: number;
+  readonly #functions = new Map<string, WorkerFunction>();
+  readonly #known: Json[] = [];
+  readonly #end = new AbortController();
+  readonly #hurry = new AbortController();
+
+  constructor(options: HostOptions = {}) {
+    this.#options = options;
+    this.#slots = options.slots ?? 4;
+    if (!Number.isInteger(this.#slots) || this.#slots < 1) throw new RangeError(`slots: ${this.#slots} is less than 1`);
+  }
+
+  /** Registers `f(ctx, input)` under a worker's name. */
+  worker(name: string, f: WorkerFunction, options: WorkerOptions = {}): this {
+    if (typeof f !== "function") throw new TypeError(`worker \`${name}\`: a function (ctx, input) was expected`);
+    if (this.#functions.has(name)) throw new RangeError(`worker \`${name}\` is registered twice`);
+    const { description, queue, input, output, timeoutMs: timeout_ms, retry } = options;
+    this.#functions.set(name, f);
+    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry: retry && retryWire(retry) }));
+    return this;
+  }
+
+  /**
+   * Works until SIGTERM or Ctrl-C: then what is under way is finished; asked again, it is given back at once. Throws
+   * Problem when the server refuses this host, for instance because the token is wrong.
+   */
+  async run(): Promise<void> {
+    const stop = (): void => this.stop();
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+    try {
+      await this.serve();
+    } finally {
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", stop);
+    }
+  }
+
+  /** Asks it to end: nothing new is claimed, what is under way is finished. Asked again, it is given back at once. */
+  stop(): void {
+    if (this.#end.signal.aborted) return this.#hurry.abort();
+    this.#log("ending: attempts under way are finished; ask again to give them back");
+    this.#end.abort();
+  }
+
+  /** Works until `stop`. */
+  async serve(): Promise<void> {
+    if (this.#functions.size === 0) throw new RangeError("the host serves no worker: register functions with host.worker(NAME, f)");
+    const place = find(this.#options.url, this.#options.token);
+    const introduction = {
+      name: this.#options.name ?? `node ${hostname()} ${process.pid}`,
+      slots: this.#slots,
+      workers: this.#known,
+      queues: this.#options.queues ?? [],
+      labels: this.#options.labels ?? {},
+      ack: true,
+    };
+    const log = (message: string): void => this.#log(message);
+    const joined = await join(place, introduction, this.#end.signal, log);
+    if (!joined) return;
+    log(`${joined.id} works for ${place.url}`);
+    const serving = new Serving(place, introduction, joined, this.#functions, this.#slots, log);
+    try {
+      await serving.claim(this.#end.signal);
+    } finally {
+      await serving.drain(this.#hurry.signal, this.#options.drainTimeoutMs ?? 30_000);
+    }
+  }
+
+  #log(message: string): void {
+    if (this.#options.log) return this.#options.log(message);
+    console.error(`${new Date().toTimeString().slice(0, 8)} ${message}`);
+  }
+}
+
+/** A host at work. */
+class Serving {
+  #id: string;
+  #free: number;
+  /** Until their reports are delivered, so that their leases live as long. */
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #working = new Map<string, Promise<void>>();
+  readonly #reporter: Reporter;
+  readonly #heart: Heart;
+  #freed: () => void = () => undefined;
+
+  constructor(
+    private readonly place: Place,
+    private readonly introduction: Json,
+    joined: { id: string; beatMs: number },
+    private readonly functions: ReadonlyMap<string, WorkerFunction>,
+    slots: number,
+    private readonly log: (message: string) => void,
+  ) {
+    this.#id = joined.id;
+    this.#free = slots;
+    this.#reporter = new Reporter(place, () => this.#id, (token) => this.#over(token), log);
+    this.#heart = new Heart(
+      { place, introduction, ...joined },
+      { unwanted: (token) => this.#unwanted(token), joined: (id) => (this.#id = id), log },
+    );
+  }
+
+  /** Claims and begins until `end` is raised. */
+  async claim(end: AbortSignal): Promise<void> {
+    for (let failures = 0; !end.aborted; ) {
+      if (this.#free === 0) {
+        await this.#slot(end);
+        continue;
+      }
+      const id = this.#id;
+      try {
+        const body = { max_tasks: Math.min(this.#free, 1_000), wait_ms: LONGEST_POLL_MS };
+        const read = (raw: Json): Claimed[] => [...raw.tasks];
+        const path = `/api/v1/hosts/${id}/claim`;
+        const tasks = await send(this.place, { method: "POST", path, body, read, waitMs: LONGEST_POLL_MS }, end);
+        failures = 0;
+        if (tasks.length > 0) await this.#acknowledge(id, tasks);
+        for (const claimed of tasks) this.#begin(claimed);
+      } catch (error) {
+        if (end.aborted) return;
+        if (error instanceof NotFound) await this.#rejoin(id, end);
+        else if (error instanceof Problem && ![408, 429, 500, 503, 507].includes(error.status)) throw error;
+        else if (!(error instanceof KapelleError)) throw error;
+        else {
+          if (!(error instanceof Problem) && ++failures === 1) this.log(`waiting for the server: ${error.message}`);
+          const after = error instanceof Problem ? error.retryAfterMs : undefined;
+          await pause(after ?? Math.min(100 * 2 ** Math.min(failures, 10), 2_000), end);
+        }
+      }
+    }
+  }
+
+  /** Without it the server would give the tasks to another soon. */
+  async #acknowledge(id: string, tasks: Claimed[]): Promise<void> {
+    const body = { lease_tokens: tasks.map((task) => task.lease_token) };
+    try {
+      await send(this.place, { method: "POST", path: `/api/v1/hosts/${id}/ack`, body, read: () => undefined });
+    } catch (error) {
+      this.log(`claimed tasks could not be acknowledged: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** A server that was started anew knows no hosts. The heart may have found out first. */
+  async #rejoin(known: string, end: AbortSignal): Promise<void> {
+    if (this.#id !== known) return;
+    const joined = await join(this.place, this.introduction, end, this.log);
+    if (!joined) return;
+    this.#id = joined.id;
+    this.#heart.joined(joined.id);
+    this.log(`${joined.id} works for ${this.place.url}`);
+  }
+
+  #slot(end: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#freed = resolve;
+      end.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  #begin(claimed: Claimed): void {
+    const token = claimed.lease_token;
+    const name = `${claimed.id} (${claimed.worker}, attempt ${claimed.attempt})`;
+    const attempt: Attempt = { token, name, claimed, stop: new AbortController(), told: false };
+    this.#attempts.set(token, attempt);
+    this.#heart.begin(token);
+    this.#free -= 1;
+    const limit = setTimeout(() => this.#timedOut(attempt), claimed.timeout_ms);
+    const working = this.#attempt(attempt).finally(() => {
+      clearTimeout(limit);
+      this.#working.delete(token);
+      this.#free += 1;
+      this.#freed();
+    });
+    this.#working.set(token, working);
+  }
+
+  /** One attempt: the function, and what is to be said of it. */
+  async #attempt(attempt: Attempt): Promise<void> {
+    const { claimed, stop } = attempt;
+    const f = this.functions.get(claimed.worker);
+    let report = release(attempt);
+    if (f) {
+      const ctx = new Context(claimed, this.place.url, stop.signal, (done, message) =>
+        this.#heart.tell(attempt.token, done, message),
+      );
+      try {
+        // In a turn of its own, so that a function that keeps the loop busy does not keep others from beginning.
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        report = succeed(attempt, await f(ctx, claimed.input));
+      } catch (error) {
+        const told = error instanceof TaskError || error instanceof Cancelled || stop.signal.aborted;
+        if (!told) this.log(`${attempt.name} failed: ${error instanceof Error ? error.stack : String(error)}`);
+        report = fail(attempt, failure(error));
+      }
+    }
+    // What was stopped has been told of, or is not wanted.
+    if (!stop.signal.aborted) this.#tell(attempt, report);
+  }
+
+  #tell(attempt: Attempt, report: ReturnType<typeof release>): void {
+    attempt.told = true;
+    this.#reporter.add(report);
+  }
+
+  #over(token: string): void {
+    this.#attempts.delete(token);
+    this.#heart.end(token);
+  }
+
+  #stop(attempt: Attempt, why: CancelReason): boolean {
+    if (attempt.stop.signal.aborted) return false;
+    attempt.stop.abort(stopped(why));
+    return true;
+  }
+
+  /** Told by a heartbeat: cancelled, or given to another host. */
+  #unwanted(token: string): void {
+    const attempt = this.#attempts.get(token);
+    // When its report is on its way, the answer to that tells.
+    if (!attempt || attempt.told || !this.#stop(attempt, "not wanted")) return;
+    this.log(`${attempt.name} is not wanted any more: cancelled, or given to another host`);
+    this.#over(token);
+  }
+
+  #timedOut(attempt: Attempt): void {
+    if (!this.#stop(attempt, "timeout")) return;
+    const took = `the attempt took longer than ${attempt.claimed.timeout_ms} ms`;
+    this.#tell(attempt, fail(attempt, new TaskError(took, { category: "timeout" })));
+  }
+
+  /** Lets what is under way finish, gives back what does not in time, and leaves. */
+  async drain(hurry: AbortSignal, ms: number): Promise<void> {
+    const wanted = [...this.#attempts.values()].filter((attempt) => !attempt.stop.signal.aborted);
+    const finishing = Promise.all(wanted.map((attempt) => this.#working.get(attempt.token)));
+    const finished = new AbortController();
+    void finishing.then(() => finished.abort());
+    await pause(ms, AbortSignal.any([hurry, finished.signal]));
+    const last = (): void => this.#reporter.hurry(LAST_WORDS_MS);
+    if (hurry.aborted) last();
+    else hurry.addEventListener("abort", last);
+    for (const attempt of [...this.#attempts.values()]) {
+      if (this.#working.has(attempt.token) && this.#stop(attempt, "draining")) {
+        this.log(`${attempt.name} is given back`);
+        this.#tell(attempt, release(attempt));
+      }
+    }
+    await this.#reporter.flushed();
+    await this.#heart.stop();
+    // A server that is away learns of it by silence.
+    const leave = { method: "DELETE" as const, path: `/api/v1/hosts/${this.#id}`, read: () => undefined };
+    await send(this.place, leave, undefined, LAST_WORDS_MS).catch(() => undefined);
+  }
+}

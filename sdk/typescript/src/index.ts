@@ -1,0 +1,30 @@
+/**
+ * Kapelle for Node: submit tasks, run workflows, and work on tasks.
+ *
+ *     import { Client, Host } from "kapelle";
+ *
+ *     const client = new Client();
+ *     const task = await client.tasks.submit("summarizer", { text: "..." });
+ *     console.log((await client.tasks.wait(task.id)).result());
+ *
+ *     const host = new Host({ slots: 2 });
+ *     host.worker("shout", (ctx, input) => ({ text: input.text.toUpperCase() }));
+ *     await host.run();
+ */
+
+export { Approvals, Client, Queues, Runs, Tasks, Workers } from "./client.js";
+export type { ClientOptions, RunFilter, StartOptions, TaskFilter } from "./client.js";
+export { Context } from "./context.js";
+export type { CancelReason, LlmOptions } from "./context.js";
+export {
+  CATEGORIES, Cancelled, Conflict, Forbidden, IdempotencyKeyReused, InvalidInput, InvalidRequest, KapelleError, LeaseLost,
+  NoGateway, NoToken, NotFound, Problem, RunFailed, TaskCancelled, TaskError, TaskFailed, TooLarge, TooMany, Unauthorized,
+  Unavailable, UnknownWorker, Unreachable, WaitTimeout,
+} from "./errors.js";
+export type { Category, ProblemBody, TaskErrorOptions } from "./errors.js";
+export { Host } from "./host.js";
+export type { HostOptions, WorkerFunction, WorkerOptions } from "./host.js";
+export { Run, Task } from "./model.js";
+export type { Event, Failure, Journal, Json, NewTask, Page, Retry, RunPage, SubmitOptions } from "./model.js";
+export { Output } from "./output.js";
+export type { Provenance } from "./output.js";

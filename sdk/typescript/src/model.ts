@@ -1,0 +1,216 @@
+/** What the server tells of. `raw` has the whole answer, with what later servers add. */
+
+import { RunFailed, TaskCancelled, TaskFailed } from "./errors.js";
+
+/** Whatever JSON can say. Left open, so that answers can be used without casts. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type Json = any;
+
+type Raw = Record<string, Json>;
+
+/** Why a task or run failed. */
+export interface Failure {
+  category: string;
+  message: string;
+  retryable?: boolean;
+  retryAfterMs?: number;
+}
+
+function failure(raw: Raw | null | undefined): Failure | undefined {
+  if (!raw) return undefined;
+  const failure: Failure = { category: raw["category"], message: raw["message"] };
+  if (raw["retryable"] !== undefined) failure.retryable = raw["retryable"];
+  if (raw["retry_after_ms"] !== undefined) failure.retryAfterMs = raw["retry_after_ms"];
+  return failure;
+}
+
+const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
+
+/** A task and where it stands. */
+export class Task {
+  readonly id: string;
+  /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled` or
+   * `skipped`. */
+  readonly state: string;
+  readonly attempt: number;
+  readonly worker: string;
+  readonly queue: string;
+  readonly output: Json;
+  readonly error: Failure | undefined;
+  /** What it waits for, or why it was ended. */
+  readonly reason: string | undefined;
+  readonly run: string | undefined;
+  /** The answer is poorer than was asked for. */
+  readonly degraded: boolean;
+  readonly costNanousd: number;
+  readonly raw: Raw;
+
+  constructor(raw: Raw) {
+    this.id = text(raw, "id");
+    this.state = text(raw, "state");
+    this.attempt = raw["attempt"] ?? 0;
+    this.worker = raw["worker"] ?? "";
+    this.queue = raw["queue"] ?? "";
+    this.output = raw["output"] ?? null;
+    this.error = failure(raw["error"]);
+    this.reason = raw["reason"];
+    this.run = raw["run"];
+    this.degraded = raw["degraded"] ?? false;
+    this.costNanousd = raw["cost_nanousd"] ?? 0;
+    this.raw = raw;
+  }
+
+  /** Whether nothing further happens to it. */
+  get ended(): boolean {
+    return TASK_ENDED.has(this.state);
+  }
+
+  /** The output of a task that succeeded. Throws TaskFailed or TaskCancelled when it did not. */
+  result(): Json {
+    if (this.state === "succeeded") return this.output;
+    if (!this.ended) throw new RangeError(`${this.id} is ${this.state}: wait for it first`);
+    throw this.state === "cancelled" ? new TaskCancelled(this) : new TaskFailed(this);
+  }
+}
+
+/** A run of a workflow and where it stands. */
+export class Run {
+  readonly id: string;
+  /** `running`, `paused`, `cancelling`, `succeeded`, `failed` or `cancelled`. */
+  readonly state: string;
+  readonly workflow: string;
+  /** The number of the next entry of its journal. */
+  readonly seq: number;
+  readonly outputs: Json;
+  readonly error: Failure | undefined;
+  readonly reason: string | undefined;
+  readonly raw: Raw;
+
+  constructor(raw: Raw) {
+    this.id = text(raw, "id");
+    this.state = text(raw, "state");
+    this.workflow = raw["workflow"] ?? "";
+    this.seq = raw["seq"] ?? 0;
+    this.outputs = raw["outputs"] ?? null;
+    this.error = failure(raw["error"]);
+    this.reason = raw["reason"];
+    this.raw = raw;
+  }
+
+  /** Whether nothing further happens to it. */
+  get ended(): boolean {
+    return RUN_ENDED.has(this.state);
+  }
+
+  /** The outputs of a run that succeeded. Throws RunFailed when it did not. */
+  result(): Json {
+    if (this.state === "succeeded") return this.outputs;
+    if (!this.ended) throw new RangeError(`${this.id} is ${this.state}: wait for it first`);
+    throw new RunFailed(this);
+  }
+}
+
+function text(raw: Raw, field: string): string {
+  const value = raw?.[field];
+  if (typeof value !== "string") throw new TypeError(`\`${field}\` is missing`);
+  return value;
+}
+
+/** Something that happened. */
+export interface Event {
+  kind: string;
+  data: Raw;
+  /** Its number in the journal of its run: 0, 1, 2, ... without gaps. */
+  seq?: number;
+  /** Where to go on in the stream of everything. */
+  cursor?: string;
+}
+
+/** A page of tasks. */
+export interface Page {
+  tasks: Task[];
+  nextCursor: string | undefined;
+}
+
+/** A page of runs. */
+export interface RunPage {
+  runs: Run[];
+  nextCursor: string | undefined;
+}
+
+/** Entries of a run's journal. */
+export interface Journal {
+  entries: Raw[];
+  /** The number of the entry after these. */
+  next: number;
+}
+
+/** When a failed attempt is tried again. What is left out is as the worker has it. */
+export interface Retry {
+  maxAttempts?: number;
+  delayMs?: number;
+  multiplier?: number;
+  maxDelayMs?: number;
+  jitter?: "none" | "full" | "equal";
+  /** Only these categories. */
+  on?: readonly string[];
+}
+
+/** What may be said of a task beside its worker and input. What is left out is as the worker has it. */
+export interface SubmitOptions {
+  queue?: string;
+  /** Higher first; -100 to 100. */
+  priority?: number;
+  delayMs?: number;
+  /** When it fails whatever it is doing. */
+  deadline?: Date;
+  /** It fails unless its first attempt has begun by then. */
+  ttlMs?: number;
+  /** How long an attempt may take. */
+  timeoutMs?: number;
+  /** What concurrency limits group it by (`key` on the wire). */
+  group?: string;
+  retry?: Retry;
+  maxCostNanousd?: number;
+}
+
+/** A task to be submitted. */
+export interface NewTask extends SubmitOptions {
+  worker: string;
+  input?: Json;
+}
+
+/** Retry rules as they travel. */
+export function retryWire(retry: Retry): Raw {
+  return given({
+    max_attempts: retry.maxAttempts,
+    delay_ms: retry.delayMs,
+    multiplier: retry.multiplier,
+    max_delay_ms: retry.maxDelayMs,
+    jitter: retry.jitter,
+    on: retry.on,
+  });
+}
+
+/** A task as it travels. */
+export function taskWire(task: NewTask): Raw {
+  return given({
+    worker: task.worker,
+    input: task.input ?? null,
+    queue: task.queue,
+    priority: task.priority,
+    delay_ms: task.delayMs,
+    deadline: task.deadline?.toISOString(),
+    ttl_ms: task.ttlMs,
+    timeout_ms: task.timeoutMs,
+    key: task.group,
+    retry: task.retry && retryWire(task.retry),
+    max_cost_nanousd: task.maxCostNanousd,
+  });
+}
+
+/** Only the fields that are there. */
+export function given(fields: Raw): Raw {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

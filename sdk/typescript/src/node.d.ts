@@ -1,0 +1,47 @@
+// What this package uses of Node, so that it needs no package of types.
+
+declare const process: {
+  readonly argv: string[];
+  readonly env: Record<string, string | undefined>;
+  readonly pid: number;
+  cwd(): string;
+  on(event: string, listener: () => void): void;
+  off(event: string, listener: () => void): void;
+};
+
+declare function setImmediate(f: () => void): unknown;
+
+declare module "node:fs" {
+  export function readFileSync(path: string, encoding: "utf8"): string;
+}
+declare module "node:path" {
+  export function dirname(path: string): string;
+  export function join(...parts: string[]): string;
+}
+declare module "node:os" {
+  export function hostname(): string;
+}
+declare module "node:crypto" {
+  export function randomUUID(): string;
+}
+declare module "node:module" {
+  export function createRequire(from: string): { resolve(name: string): string };
+}
+declare module "node:url" {
+  export function pathToFileURL(path: string): URL;
+}
+declare module "node:worker_threads" {
+  export const parentPort: {
+    on(event: "message", listener: (message: never) => void): void;
+    postMessage(message: unknown): void;
+  } | null;
+  export const workerData: unknown;
+  export class Worker {
+    constructor(script: URL, options: { workerData: unknown });
+    on(event: "message", listener: (message: never) => void): this;
+    on(event: "error", listener: (error: Error) => void): this;
+    postMessage(message: unknown): void;
+    terminate(): Promise<number>;
+    unref(): void;
+  }
+}

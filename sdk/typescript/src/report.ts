@@ -1,0 +1,169 @@
+/** How attempts ended, on their way to the server. */
+
+import { Problem, TaskError } from "./errors.js";
+import type { Json } from "./model.js";
+import { given } from "./model.js";
+import { Output } from "./output.js";
+import type { Place } from "./place.js";
+import { Again, type Call, encode, pause, send } from "./wire.js";
+
+/** Reports of one request. */
+const MOST = 500;
+/** Characters of a request of several reports; the server takes 32 MiB. */
+const LENGTH = 8 * 1024 * 1024;
+/** Bytes of a report. The server would break off a larger one in the middle. */
+const LARGEST = 32 * 1024 * 1024 - 1024;
+/** An answer is held that long for a server that is away: longer than a restart, and than a lease. */
+const HOLD_MS = 60_000;
+
+/** How an attempt ended, as it travels. */
+export interface Report {
+  token: string;
+  /** For the log. */
+  name: string;
+  outcome: "succeed" | "fail" | "release";
+  body: string;
+}
+
+/** Who reports. */
+export interface Reporting {
+  token: string;
+  name: string;
+}
+
+function report(of: Reporting, outcome: Report["outcome"], body: Record<string, Json>): Report {
+  const encoded = encode({ lease_token: of.token, outcome, ...body });
+  // A character is at most three bytes, so that most are not counted.
+  const bytes = encoded.length * 3 > LARGEST ? new TextEncoder().encode(encoded).length : 0;
+  if (bytes > LARGEST) throw new RangeError(`it has ${bytes} bytes, and ${LARGEST} are possible`);
+  return { token: of.token, name: of.name, outcome, body: encoded };
+}
+
+/** A success; a failure when the answer is not JSON. */
+export function succeed(of: Reporting, result: unknown): Report {
+  try {
+    if (result instanceof Output) return report(of, "succeed", { output: result.value, provenance: result.provenance() });
+    return report(of, "succeed", { output: result ?? null });
+  } catch (error) {
+    return invalid(of, `the worker's answer cannot be sent: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function invalid(of: Reporting, message: string): Report {
+  return fail(of, new TaskError(message, { category: "invalid_output" }));
+}
+
+/** A failure. */
+export function fail(of: Reporting, error: TaskError): Report {
+  const { category, retryable, retryAfterMs } = error;
+  // Half of a surrogate pair must not keep the failure from being told.
+  const message = Array.from(error.message.slice(0, 8_000), (c) => (/^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c)).join("");
+  const after = retryAfterMs === undefined ? undefined : Math.round(retryAfterMs);
+  return report(of, "fail", { error: given({ category, message, retryable, retry_after_ms: after }) });
+}
+
+/** Given back without blame. */
+export function release(of: Reporting): Report {
+  return report(of, "release", {});
+}
+
+/** Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost. */
+export class Reporter {
+  #queue: Report[] = [];
+  #sending: Promise<void> = Promise.resolve();
+  #busy = false;
+  #until = Infinity;
+
+  constructor(
+    private readonly place: Place,
+    private readonly host: () => string,
+    private readonly done: (token: string) => void,
+    private readonly log: (message: string) => void,
+  ) {}
+
+  /** To be sent. */
+  add(report: Report): void {
+    this.#queue.push(report);
+    if (!this.#busy) {
+      this.#busy = true;
+      // Reports of the same moment travel together.
+      this.#sending = Promise.resolve().then(() => this.#work());
+    }
+  }
+
+  /** Somebody wants to leave: a server that is away is not waited for longer than that. */
+  hurry(ms: number): void {
+    this.#until = performance.now() + ms;
+  }
+
+  /** Everything has been sent or given up. */
+  async flushed(): Promise<void> {
+    while (this.#busy) await this.#sending;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#queue.length > 0) {
+      let count = 0;
+      for (let length = 0; count < Math.min(MOST, this.#queue.length); count++) {
+        length += this.#queue[count]?.body.length ?? 0;
+        if (count > 0 && length > LENGTH) break;
+      }
+      await this.#deliver(this.#queue.splice(0, count));
+    }
+    this.#busy = false;
+  }
+
+  async #deliver(reports: Report[]): Promise<void> {
+    let results: Json[] = [];
+    try {
+      results = await this.#send(reports);
+    } catch (error) {
+      if (error instanceof Problem) return this.#refused(reports, error);
+      const why = error instanceof Error ? error.message : String(error);
+      this.log(`${reports.length} reports were given up, other attempts will follow: ${why}`);
+    }
+    const again: Report[] = [];
+    reports.forEach((report, at) => {
+      const result = results[at];
+      if (!result || result.accepted) return this.done(report.token);
+      const why = result.detail ?? result.code;
+      this.log(`the report of ${report.name} was refused: ${why}`);
+      if (report.outcome !== "succeed" || result.code === "lease_lost") return this.done(report.token);
+      again.push(invalid(report, `the server refused the answer: ${why}`));
+    });
+    if (again.length > 0) await this.#deliver(again);
+  }
+
+  /** One that the server cannot take must not take others with it, and is told of as a failure. */
+  async #refused(reports: Report[], problem: Problem): Promise<void> {
+    const [report] = reports;
+    if (!report || reports.length > 1) {
+      for (const one of reports) await this.#deliver([one]);
+      return;
+    }
+    this.log(`the report of ${report.name} was refused: ${problem.message}`);
+    if (report.outcome === "succeed" && [400, 413, 422].includes(problem.status)) {
+      const what = `the server refused the answer of ${report.body.length} characters: ${problem.detail}`;
+      await this.#deliver([invalid(report, what)]);
+    } else {
+      this.done(report.token);
+    }
+  }
+
+  async #send(reports: Report[]): Promise<Json[]> {
+    const content = `{"reports":[${reports.map((report) => report.body).join(",")}]}`;
+    const again = new Again(HOLD_MS);
+    for (;;) {
+      // A report sent twice is accepted once.
+      const path = `/api/v1/hosts/${this.host()}/report`;
+      const call: Call<Json[]> = { method: "POST", path, content, read: (raw) => raw.results, repeatable: true };
+      try {
+        return await send(this.place, call);
+      } catch (error) {
+        const wait = again.after(call, error);
+        if (wait === undefined || performance.now() + wait > this.#until) throw error;
+        await pause(wait);
+      }
+    }
+  }
+}

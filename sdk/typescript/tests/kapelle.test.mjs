@@ -1,0 +1,130 @@
+// What needs no server. The rest is in ../../conformance.
+
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { Client, Host, NoGateway, NoToken, Problem, TaskError, Unavailable } from "../dist/index.js";
+import { Context, stopped } from "../dist/context.js";
+import { failure } from "../dist/failure.js";
+import { find } from "../dist/place.js";
+import { fail, succeed } from "../dist/report.js";
+import { Parser } from "../dist/sse.js";
+import { Again, Broken, encode, refused } from "../dist/wire.js";
+
+const claimed = {
+  id: "task_1", attempt: 1, lease_token: "1.1.0", timeout_ms: 1000, last_attempt: false, worker: "w", input: null,
+};
+const context = (more = {}, signal = new AbortController().signal) =>
+  new Context({ ...claimed, ...more }, "http://127.0.0.1:7863", signal, () => undefined);
+
+test("events come whole however the bytes are cut", () => {
+  const data = '{"text":"a\u2028b\u0085 é"}';
+  const text = `: alive\n\nid: 0\nevent: started\ndata: ${data}\n\nid: 1\r\ndata: x\r\ndata: y\r\n\r\n`;
+  const bytes = new TextEncoder().encode(text);
+  for (let size = 1; size < bytes.length; size++) {
+    const parser = new Parser();
+    const frames = [];
+    for (let at = 0; at < bytes.length; at += size) frames.push(...parser.feed(bytes.subarray(at, at + size)));
+    assert.deepEqual(frames, [{ id: "0", kind: "started", data }, { id: "1", kind: "message", data: "x\ny" }]);
+  }
+});
+
+test("what may have been done is sent again only when that does no harm", () => {
+  const post = { method: "POST", path: "/x", read: () => 0 };
+  const cut = new Broken("cut", false);
+  assert.equal(new Again(5_000).after(post, cut), undefined);
+  assert.ok(new Again(5_000).after({ ...post, key: "k" }, cut) > 0);
+  assert.ok(new Again(5_000).after({ ...post, method: "GET" }, cut) > 0);
+  assert.ok(new Again(5_000).after(post, new Broken("refused", true)) > 0);
+  assert.equal(new Again(0).after(post, new Broken("refused", true)), undefined);
+  const stopping = new Unavailable({ status: 503, code: "unavailable", detail: "stopping", retryAfterMs: 2_000 });
+  assert.equal(new Again(5_000).after(post, stopping), 2_000);
+  assert.equal(new Again(1_000).after(post, stopping), undefined);
+  assert.equal(new Again(5_000).after(post, new Problem({ status: 500, code: "internal", detail: "x" })), undefined);
+});
+
+test("the token of the folder goes to this machine alone", () => {
+  const folder = mkdtempSync(join(tmpdir(), "kapelle-"));
+  const before = process.cwd();
+  const { KAPELLE_DATA, KAPELLE_TOKEN, KAPELLE_URL } = process.env;
+  try {
+    mkdirSync(join(folder, ".kapelle"));
+    mkdirSync(join(folder, "a"));
+    writeFileSync(join(folder, ".kapelle", "token"), "kap_1\n");
+    writeFileSync(join(folder, ".kapelle", "address"), "http://127.0.0.1:4711\n42\n");
+    for (const name of ["KAPELLE_DATA", "KAPELLE_TOKEN", "KAPELLE_URL"]) delete process.env[name];
+    process.chdir(join(folder, "a"));
+    assert.deepEqual([find().url, find().token], ["http://127.0.0.1:4711", "kap_1"]);
+    assert.throws(() => find("http://example.org:7863"), NoToken);
+  } finally {
+    process.chdir(before);
+    Object.assign(process.env, Object.fromEntries(Object.entries({ KAPELLE_DATA, KAPELLE_TOKEN, KAPELLE_URL }).filter(([, v]) => v)));
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("addresses and tokens that are none are refused", () => {
+  for (const url of ["localhost:7863", "ftp://x", "http://", "http://h?x=1", "http://user@h"]) {
+    assert.throws(() => find(url, "t"), /url: /, url);
+  }
+  assert.throws(() => find("http://h", "two\nlines"), /token: /);
+  const page = new Response("<p>", { status: 404, headers: { "content-type": "text/html" } });
+  assert.match(refused("http://h", page, "<p>").message, /does not look like a Kapelle server/);
+  assert.equal(JSON.stringify(new Client({ url: "http://127.0.0.1:1", token: "secret" })).includes("secret"), false);
+});
+
+test("functions are registered once, and there must be one", async () => {
+  const host = new Host({ url: "http://127.0.0.1:1", token: "t" });
+  assert.throws(() => host.worker("w", 5), /ctx, input/);
+  host.worker("w", () => 1);
+  assert.throws(() => host.worker("w", () => 1), /twice/);
+  await assert.rejects(new Host({ token: "t" }).serve(), /serves no worker/);
+  assert.throws(() => new Host({ slots: 0 }), /slots/);
+});
+
+test("errors have their categories", () => {
+  const known = [
+    [new TaskError("x", { category: "budget" }), "budget"],
+    [Object.assign(new Error("x"), { status: 429 }), "rate_limited"],
+    [Object.assign(new Error("x"), { status: 402, code: "budget" }), "budget"],
+    [Object.assign(new TypeError("fetch failed"), { cause: { code: "ECONNREFUSED" } }), "unavailable"],
+    [new DOMException("x", "TimeoutError"), "timeout"],
+    [new NoGateway("x"), "model_required"],
+    [new Error("x"), "internal"],
+    ["text", "internal"],
+  ];
+  for (const [error, category] of known) assert.equal(failure(error).category, category);
+  assert.equal(failure(Object.assign(new Error("x"), { headers: new Headers({ "retry-after": "7" }) })).retryAfterMs, 7_000);
+  assert.throws(() => new TaskError("x", { category: "funny" }), /no `funny`/);
+});
+
+test("answers that cannot be sent are failures", () => {
+  const endless = [];
+  endless.push(endless);
+  for (const answer of [NaN, { a: Infinity }, 5n, { f: () => 1 }, new Map(), endless]) {
+    assert.equal(succeed({ token: "t", name: "n" }, answer).outcome, "fail");
+  }
+  assert.equal(succeed({ token: "t", name: "n" }, undefined).outcome, "succeed");
+  assert.match(fail({ token: "t", name: "n" }, new TaskError("\ud800")).body, /\ufffd/);
+  assert.throws(() => encode({ deep: { n: NaN } }), /`n` is NaN/);
+});
+
+test("a sleep ends when the attempt is not wanted any more", async () => {
+  const stop = new AbortController();
+  const ctx = context({}, stop.signal);
+  const sleeping = assert.rejects(ctx.sleep(30_000), { name: "Cancelled" });
+  stop.abort(stopped("not wanted"));
+  await sleeping;
+  assert.equal(ctx.cancelReason, "not wanted");
+  assert.throws(() => ctx.progress(1.5), RangeError);
+});
+
+test("the way to the gateway is that of the attempt", async () => {
+  assert.throws(() => context().llmOptions, NoGateway);
+  const ctx = context({ gateway_url: "/v1", gateway_token: "kt_1" });
+  assert.deepEqual(ctx.llmOptions, { baseURL: "http://127.0.0.1:7863/v1", apiKey: "kt_1", maxRetries: 0 });
+  await assert.rejects(ctx.llm(), /npm install openai/);
+});
