@@ -85,12 +85,13 @@ impl App {
         let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description } = parts;
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
+        let before = Before::read(kapelle.folder(), clock.steady_ms());
         App {
-            before: Before::read(kapelle.folder(), clock.steady_ms()),
+            hosts: Hosts::behind(before.numbers()),
+            before,
             kapelle,
             auth,
             links,
-            hosts: Hosts::default(),
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),

@@ -1,9 +1,10 @@
-//! The workers that hosts served before this server was started. Until their hosts are back, within seconds, tasks for them
-//! are taken as they were before: what a client is told must not depend on when it asks.
+//! What must be known of worker hosts after a restart. The workers that they served: until they are back, within seconds,
+//! tasks for them are taken as they were before, for what a client is told must not depend on when it asks. And the numbers
+//! that they had: a host that still uses its own must not be taken for one that came after the restart.
 
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,34 +15,56 @@ use kapelle::{
 };
 use kapelle_api as api;
 
-use crate::{handlers, hosts::REMEMBERED_MS, shown};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    handlers,
+    hosts::{Hosts, REMEMBERED_MS},
+    shown,
+};
 
 /// Where they are written down.
-pub const WORKERS_FILE: &str = "host-workers.json";
+pub const FILE: &str = "hosts.json";
+/// Numbers that are set aside at once, so that not every host costs a write.
+const NUMBERS: u32 = 100;
 
 /// By tenant and name.
 type Specs = BTreeMap<(u32, Name), Arc<WorkerSpec>>;
 
-/// The workers that hosts served before this server was started.
+/// What is written down.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+struct Written {
+    /// No host had a greater number.
+    numbers: u32,
+    /// By tenant.
+    workers: Vec<(u32, api::Worker)>,
+}
+
+/// What hosts were before this server was started.
 #[derive(Debug)]
 pub struct Before {
     file: PathBuf,
     specs: Specs,
     until_ms: u64,
-    written: Mutex<String>,
+    written: Mutex<Written>,
 }
 
 impl Before {
     /// Reads what the server before this one wrote down. What cannot be read is not known: then hosts are waited for.
     pub fn read(folder: &Path, now_ms: u64) -> Before {
-        let file = folder.join(WORKERS_FILE);
-        let written = std::fs::read_to_string(&file).unwrap_or_default();
-        let given: Vec<(u32, api::Worker)> = serde_json::from_str(&written).unwrap_or_default();
-        let known = given.into_iter().filter_map(|(tenant, worker)| {
-            let spec = handlers::submission::spec(&api::Served::Worker(Box::new(worker))).ok()?;
-            Some(((tenant, spec.name.clone()), spec))
+        let file = folder.join(FILE);
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let written: Written = serde_json::from_str(&text).unwrap_or_default();
+        let known = written.workers.iter().filter_map(|(tenant, worker)| {
+            let spec = handlers::submission::spec(&api::Served::Worker(Box::new(worker.clone()))).ok()?;
+            Some(((*tenant, spec.name.clone()), spec))
         });
         Before { file, specs: known.collect(), until_ms: now_ms + REMEMBERED_MS, written: Mutex::new(written) }
+    }
+
+    /// No host had a greater number so far.
+    pub fn numbers(&self) -> u32 {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).numbers
     }
 
     /// What was known of a worker.
@@ -60,23 +83,24 @@ impl Before {
         if now_ms < self.until_ms { &self.specs } else { &NONE }
     }
 
-    /// Writes down what hosts serve now, beside what is still remembered. Not synced: what a crash of the machine takes is
-    /// waited for.
+    /// Writes down what hosts serve now, beside what is still remembered, and that a number is taken.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, serving: Vec<(TenantId, Arc<WorkerSpec>)>, now_ms: u64) -> io::Result<()> {
-        let mut all = self.of(now_ms).clone();
-        all.extend(serving.into_iter().map(|(tenant, spec)| ((tenant.0, spec.name.clone()), spec)));
-        let all: Vec<(u32, api::Worker)> =
-            all.into_iter().map(|((tenant, _), spec)| (tenant, shown::worker(&spec))).collect();
-        let text = serde_json::to_string(&all)?;
+    pub fn write(&self, hosts: &Hosts, number: u32, now_ms: u64) -> io::Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if *written != text {
+        let mut all = self.of(now_ms).clone();
+        all.extend(hosts.serving().into_iter().map(|(tenant, spec)| ((tenant.0, spec.name.clone()), spec)));
+        let numbers = if number > written.numbers { number.saturating_add(NUMBERS) } else { written.numbers };
+        let workers = all.into_iter().map(|((tenant, _), spec)| (tenant, shown::worker(&spec))).collect();
+        let now = Written { numbers, workers };
+        if *written != now {
             let fresh = self.file.with_extension("new");
-            std::fs::write(&fresh, &text)?;
+            let mut file = std::fs::File::create(&fresh)?;
+            file.write_all(&serde_json::to_vec(&now)?)?;
+            file.sync_all()?;
             std::fs::rename(&fresh, &self.file)?;
-            *written = text;
+            *written = now;
         }
         Ok(())
     }

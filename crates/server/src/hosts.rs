@@ -117,7 +117,7 @@ impl Host {
 }
 
 /// The worker hosts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hosts {
     next: AtomicU32,
     by_id: RwLock<HashMap<u32, Arc<Host>>>,
@@ -126,6 +126,11 @@ pub struct Hosts {
 impl Hosts {
     fn all(&self) -> std::sync::RwLockReadGuard<'_, HashMap<u32, Arc<Host>>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None yet. Their numbers begin behind those that others had before a restart.
+    pub fn behind(numbers: u32) -> Hosts {
+        Hosts { next: AtomicU32::new(numbers), by_id: RwLock::default() }
     }
 
     /// A host is known from now on; none when its tenant has too many.

@@ -64,7 +64,7 @@ fn episode(rounds: u64, chance: &mut Chance, figures: &mut Figures) {
         working.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let calm = now();
-    look_until_all_have_ended(&mut clients);
+    look_until_all_have_ended(&mut clients, &hosts, &place);
     figures.drained = figures.drained.max(calm.elapsed());
     thaw(&hosts[..3], &history);
     let all = everything(&place);
@@ -137,7 +137,7 @@ fn thaw(hosts: &[Host], history: &History) {
     }
 }
 
-fn look_until_all_have_ended(clients: &mut [Client]) {
+fn look_until_all_have_ended(clients: &mut [Client], hosts: &[Host], place: &Place) {
     let begun = now();
     for client in clients {
         let mut tasks: Vec<String> = client.events.iter().map(|(task, ..)| task.clone()).collect();
@@ -149,7 +149,10 @@ fn look_until_all_have_ended(clients: &mut [Client]) {
                 if look.as_ref().is_none_or(|look| look.ended()) {
                     break;
                 }
-                assert!(begun.elapsed() < DRAINED_WITHIN, "{task} does not end: {look:?}");
+                if begun.elapsed() > DRAINED_WITHIN {
+                    let hosts: String = hosts.iter().map(|host| host.tells_of(&task)).collect();
+                    panic!("{task} does not end: {look:?}\n{hosts}\n{}", place.log());
+                }
             }
         }
     }

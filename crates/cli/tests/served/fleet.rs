@@ -92,6 +92,13 @@ impl Host {
         history
     }
 
+    /// What it wrote down of a task, and whatever it complained about.
+    pub fn tells_of(&self, task: &str) -> String {
+        let said = fs::read_to_string(self.log.with_extension("log")).unwrap_or_default();
+        let last: Vec<&str> = said.lines().rev().take(20).collect();
+        format!("{}: {:#?} {last:#?}\n", self.name, self.seen().tasks.get(task))
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
     }

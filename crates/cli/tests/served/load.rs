@@ -11,7 +11,7 @@ use crate::{
     place::{micros, pause},
 };
 
-/// Tasks of one client that have not ended, at most.
+/// Tasks of one client that nobody works on, at most.
 const OPEN_MAX: usize = 24;
 
 /// A client.
@@ -37,7 +37,10 @@ impl Client {
         while !stop.load(Ordering::Relaxed) {
             if self.open.len() >= OPEN_MAX {
                 let oldest = self.open.remove(0);
-                self.look(&oldest, 50);
+                // What is under way may belong to a host that never heard of it, and wait for the end of a lease.
+                if self.look(&oldest, 50).is_none_or(|look| !look.ended() && look.state != "running") {
+                    self.open.push(oldest);
+                }
                 continue;
             }
             match self.chance.below(10) {

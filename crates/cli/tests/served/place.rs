@@ -93,8 +93,10 @@ pub fn kapelle(folder: &Path) -> Command {
 }
 
 fn without_keys(command: &mut Command) -> &mut Command {
-    for name in ["OPENAI_API_KEY", "OPENAI_BASE_URL", "KAPELLE_DATA", "KAPELLE_TOKEN"] {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if ["KAPELLE_", "OPENAI_"].iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
+            command.env_remove(name);
+        }
     }
     command
 }

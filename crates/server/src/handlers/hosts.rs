@@ -49,9 +49,10 @@ pub async fn register(call: Call) -> Answer {
     let host = call.app.hosts.register(introduction, call.app.steady_ms());
     let host = host.ok_or_else(|| Problem::unavailable("there are as many worker hosts as one tenant may have"))?;
     // Before it is told: a server that is started anew then knows what this host was told that it serves.
-    let written = call.app.list(|app| Ok(app.before.write(app.hosts.serving(), app.steady_ms())));
+    let number = host.id;
+    let written = call.app.list(move |app| Ok(app.before.write(&app.hosts, number, app.steady_ms())));
     if let Err(error) = written.await? {
-        tracing::warn!(%error, "what worker hosts serve cannot be written down: after a restart it is not known until they are back");
+        tracing::warn!(%error, "what worker hosts serve cannot be written down: it is not known after a restart");
     }
     call.app.hub.publish(host.tenant, value!({ "event": "host_joined", "host": id(&host), "name": host.name }));
     json(StatusCode::CREATED, &api::Registered { id: id(&host), lease_ttl_ms: ALIVE_MS, heartbeat_ms: HEARTBEAT_MS })
