@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run first-look test sdk check bench sim graphs power-loss crash crash-hosts schema browser abuse \
+.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
 	five-minutes fuzz clean
 
 help: ## this list
@@ -16,8 +16,11 @@ help: ## this list
 build: ## the release binary, target/release/kapelle
 	@$(CARGO) build --release --locked -p kapelle-cli
 
-run: build ## analyse a sample document; DOCUMENT=path takes another
-	@$(KAPELLE) run workflows/complete-analysis.yaml --input document=@$(DOCUMENT) --out out
+run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
+	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh
+
+workers: build ## worker hosts for the server of this folder, one process for each queue
+	@$(KAPELLE) host --each-queue
 
 first-look: build ## a smaller workflow over a text: summary, sentiment, keywords
 	@$(KAPELLE) run workflows/first-look.yaml --input document=@samples/annual-review.txt
@@ -61,6 +64,9 @@ abuse: ## slow, endless, malformed and greedy clients by the thousand
 
 five-minutes: build ## what a newcomer meets first, in seconds
 	@./dev/five-minutes.py
+
+spawns: ## 10,000 workers started and ended, with files, threads and zombies counted
+	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture
 
 fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
 	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)

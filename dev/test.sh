@@ -24,5 +24,7 @@ else
     echo "skipped: 1 (the first five minutes; it needs python3)"
 fi
 
+# The official OpenAI SDKs against the real server.
+./dev/test-openai.sh
 # The SDKs against the binary that was just built.
 ./sdk/test.sh

@@ -54,7 +54,9 @@ if node_ready; then
 else
 	skip "the TypeScript SDK" "it needs node (20 or newer) and npm"
 fi
-if [ -n "$drivers" ]; then
+if [ -n "$drivers" ] && ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+	skip "the scenarios and snippets" "what runs them needs python3 (3.10 or newer)"
+elif [ -n "$drivers" ]; then
 	"$PYTHON" conformance/run.py --server "$SERVER" --sdk "$drivers" --quiet
 	"$PYTHON" conformance/snippets.py --server "$SERVER" --sdk "$drivers"
 fi

@@ -39,9 +39,10 @@ def arguments() -> argparse.Namespace:
 def one(scenario: Scenario, sdk: str, pool: Pool, server: str, shared: Server, number: int) -> str | None:
     """Runs a scenario with an SDK; gives what is wrong."""
     drivers = Drivers(pool)
-    own = Server(server) if scenario.own_server else None
+    own = None
     passed = False
     try:
+        own = Server(server, scenario.config) if scenario.own_server else None
         perform(scenario, drivers, own or shared, f"{sdk[0]}{number}")
         passed = True
         return None

@@ -44,7 +44,9 @@ EXAMPLES = {"python": "sdk/python/examples/{}.py", "js": "sdk/typescript/example
 """A host and a client of each language; the client prints what came of everything it asked for."""
 COUNTED = "words: 4|batch:|1, 2, 3|refused:|0 started|succeeded|run:"
 LANGUAGES = {"python": "py", "js": "mjs", "sh": "sh"}
-FENCE = re.compile(r"(?:^<!-- test(?::? *(?P<wish>[^\n]*?))? -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```", re.M | re.S)
+FENCE = re.compile(
+    r"(?:^<!-- test(?::? *(?P<wish>[^\n]*?))? -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```", re.M | re.S
+)
 
 
 @dataclass

@@ -28,6 +28,7 @@ const ROWS: &[Row] = &[
     Row { name: "steps", measure: |plan| Box::pin(super::steps::measure(plan)) },
     Row { name: "recovery", measure: |plan| Box::pin(super::recovery::measure(plan)) },
     Row { name: "memory", measure: |plan| Box::pin(super::memory::measure(plan)) },
+    Row { name: "gateway", measure: |plan| Box::pin(super::gateway::measure(plan)) },
     Row { name: "http", measure: |plan| Box::pin(super::http::measure(plan)) },
 ];
 

@@ -5,6 +5,7 @@ mod batch;
 mod chain;
 mod choice;
 mod fanout;
+mod gateway;
 mod http;
 mod latency;
 pub mod memory;

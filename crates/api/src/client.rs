@@ -9,6 +9,8 @@ use crate::problem::Problem;
 
 /// Longer than the longest poll.
 const LONGEST: Duration = Duration::from_secs(90);
+/// The longest download.
+const DOWNLOAD: Duration = Duration::from_secs(600);
 /// Shorter than the server keeps an idle connection, so that none is used in the moment in which it is closed.
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -113,6 +115,31 @@ impl Client {
     /// As [`Client::get`].
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Takes the bytes behind a path part by part; `take` gets each. A slow answer is not cut off as long as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and what `take` fails with.
+    pub async fn download(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let failed = |error: reqwest::Error| unreachable(&self.base, &error);
+        let mut answer = self.request(Method::GET, path).timeout(DOWNLOAD).send().await.map_err(failed)?;
+        let status = answer.status();
+        if !status.is_success() {
+            let body = answer.bytes().await.map_err(failed)?;
+            return Err(refused(&self.base, status, &body));
+        }
+        while let Some(part) = answer.chunk().await.map_err(failed)? {
+            take(&part).map_err(|error| ClientError::Unreachable {
+                address: self.base.clone(),
+                message: format!("what was sent could not be kept: {error}"),
+            })?;
+        }
+        Ok(())
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

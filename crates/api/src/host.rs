@@ -26,7 +26,7 @@ pub struct Register {
     /// Only tasks of these queues; of any when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<String>,
-    /// What sets it apart, for people: `gpu: a100`.
+    /// What sets it apart, such as `gpu: a100`: tasks that require labels go only to hosts that have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// It acknowledges what it claims; what it has not acknowledged within two seconds goes to another host.
@@ -112,6 +112,12 @@ pub struct ClaimedTask {
     /// The path of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Where the attempt asks models: the base address of an OpenAI-compatible service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_url: Option<String>,
+    /// The attempt's own key there. It ends with the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_token: Option<String>,
     /// What the worker gets.
     #[schemars(with = "Value")]
     pub input: Box<RawValue>,

@@ -4,8 +4,10 @@
 //! promised on the wire. Times are RFC 3339, durations end in `_ms`, money in `_nanousd`, ids look like `task_12`.
 
 mod access;
+mod artifact;
 mod client;
 mod host;
+mod money;
 mod problem;
 mod queue;
 mod run;
@@ -14,11 +16,13 @@ mod worker;
 mod workflow;
 
 pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
+pub use artifact::{Artifact, ArtifactPage};
 pub use client::{Client, ClientError};
 pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
     ReportResult, Reports, Served, SingleReport,
 };
+pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
 pub use queue::{Queue, QueueList};
 pub use run::{
@@ -29,4 +33,4 @@ pub use task::{
     BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
 };
 pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
-pub use workflow::{Version, VersionPage, VersionSource};
+pub use workflow::{Publish, Rollback, Version, VersionDiff, VersionPage, VersionSource};

@@ -18,6 +18,9 @@ pub struct Queue {
     pub running: u64,
     /// Tasks that wait for something else: a time, a retry, money, a limit.
     pub waiting: u64,
+    /// Who takes its tasks at the moment: worker hosts that are alive, and the server's own process when it has slots.
+    #[serde(default)]
+    pub listeners: u32,
     /// What keeps its tasks from being worked on, such as a worker that nobody serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

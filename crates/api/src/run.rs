@@ -139,6 +139,18 @@ pub struct Run {
     /// What the definition's `outputs` gave. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
+    /// What its calls of models cost, those of the runs that it started among them. 0 in lists.
+    #[serde(default)]
+    pub cost_nanousd: u64,
+    /// Requests to model providers. 0 in lists.
+    #[serde(default)]
+    pub calls: u64,
+    /// Tokens sent. 0 in lists.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Tokens received. 0 in lists.
+    #[serde(default)]
+    pub output_tokens: u64,
 }
 
 /// A page of runs, newest first.

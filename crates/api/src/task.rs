@@ -40,6 +40,9 @@ pub struct SubmitTask {
     /// The most it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_nanousd: Option<u64>,
+    /// The labels that a host must have to be given it, besides those that the worker requires: `gpu`, or `gpu=a100`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
 }
 
 /// When a failed attempt is tried again.
@@ -101,8 +104,8 @@ pub struct Task {
     pub worker: String,
     /// The queue it waits in.
     pub queue: String,
-    /// `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled` or
-    /// `skipped`.
+    /// `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
+    /// `discarded` or `skipped`.
     pub state: String,
     /// Attempts begun.
     pub attempt: u32,
@@ -119,6 +122,9 @@ pub struct Task {
     /// What it waits for, or why it was ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The labels that a host must have to be given it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// It killed its workers too often.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dead: bool,

@@ -35,6 +35,9 @@ pub struct Worker {
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The labels that a host must have to be given its tasks: `gpu`, or `gpu=a100`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
 }
 
 /// The workers that tasks can be submitted for.

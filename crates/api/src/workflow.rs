@@ -14,8 +14,11 @@ pub struct Version {
     pub sha256: String,
     /// The file it was given in.
     pub file: String,
-    /// When it was first run.
+    /// When it was stored.
     pub created_at: String,
+    /// The file of the project that is run by that name instead of any stored version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadowed_by: Option<String>,
 }
 
 /// Versions, newest first.
@@ -35,4 +38,36 @@ pub struct VersionSource {
     pub version: Version,
     /// The text, as it was given.
     pub source: String,
+}
+
+/// A text that is to be a version of its workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The workflow as YAML or JSON. Its `name` says of which workflow it is a version.
+    pub source: String,
+    /// The name of the file it stands in, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// An earlier version that is to be the newest again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Its number.
+    pub number: u32,
+}
+
+/// What differs between two versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionDiff {
+    /// The workflow.
+    pub workflow: String,
+    /// The number of the one version.
+    pub from: u32,
+    /// The number of the other.
+    pub to: u32,
+    /// The difference as a unified diff; empty when there is none.
+    pub diff: String,
 }

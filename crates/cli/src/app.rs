@@ -73,6 +73,7 @@ impl App {
             .environment(move |name| environment.get(name).map(str::to_owned))
             .workers(&self.project.workers())
             .workflows(&self.project.workflows())
+            .session_log()
             .document_reader(Arc::new(reader)))
     }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approvals, audit, completions, config, dead, doctor, host, init, keys, logs, man, queues, resume, run, runs, serve,
-    status, submit, tasks, version, workers, workflows,
+    approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues, resume,
+    run, runs, serve, status, submit, tasks, top, version, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -63,6 +63,8 @@ pub enum Verb {
     Audit(audit::Args),
     /// What is going on, or how a run or task stands
     Status(status::Args),
+    /// What a server is doing, live
+    Top(top::Args),
     /// Record a task for a worker
     Submit(submit::Args),
     /// List, show, follow, draw, explain and control runs
@@ -75,6 +77,10 @@ pub enum Verb {
     Dead(dead::Args),
     /// List, pause and resume queues
     Queues(queues::Args),
+    /// List, set and raise what may be spent
+    Budgets(budgets::Args),
+    /// What was spent, by whom
+    Cost(cost::Args),
     /// What happened to a run or task, line by line
     Logs(logs::Args),
     /// List, show, try, pause and resume workers

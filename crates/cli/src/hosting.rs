@@ -10,7 +10,7 @@ use kapelle::{
     Category, TaskContext, TaskError, Worker,
     core::{
         DurationMs,
-        worker::{CancelFlag, NoFiles, Output},
+        worker::{CancelFlag, Output},
     },
 };
 use kapelle_api::{self as api, Client, ClientError, Outcome};
@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     failure::{Code, Failure},
+    fetched::Fetched,
     out::Out,
     signals::Signals,
 };
@@ -30,6 +31,8 @@ use crate::{
 const WAIT_MS: u64 = 20_000;
 /// Between two tries to reach the server.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Between two heartbeats, at most.
+const BEAT_MS: u64 = 2_000;
 /// Reports of one request.
 const REPORTS_MAX: usize = 500;
 /// For how long an answer is held for a server that is away: longer than a restart, and than a lease.
@@ -42,6 +45,7 @@ pub struct Hosting {
     register: api::Register,
     workers: HashMap<String, Arc<dyn Worker>>,
     slots: Arc<Semaphore>,
+    fetched: Fetched,
     running: Arc<Running>,
 }
 
@@ -66,10 +70,16 @@ impl Running {
 
 impl Hosting {
     /// A host that says that of itself.
-    pub fn new(out: Out, client: Client, register: api::Register, workers: Vec<Arc<dyn Worker>>) -> Hosting {
+    pub fn new(
+        out: Out,
+        client: Client,
+        register: api::Register,
+        workers: Vec<Arc<dyn Worker>>,
+        fetched: Fetched,
+    ) -> Hosting {
         let slots = Arc::new(Semaphore::new(register.slots as usize));
         let workers = workers.into_iter().map(|worker| (worker.spec().name.to_string(), worker)).collect();
-        Hosting { out, client, register, workers, slots, running: Arc::default() }
+        Hosting { out, client, register, workers, slots, fetched, running: Arc::default() }
     }
 
     /// Works until asked to end: then what is under way is finished, and given back when asked again.
@@ -87,7 +97,8 @@ impl Hosting {
         let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
         let (place, places) = tokio::sync::watch::channel(registered.id.clone());
         let reporting = tokio::spawn(report(self.client.clone(), places.clone(), queue, self.out));
-        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running)));
+        let every = Duration::from_millis(registered.heartbeat_ms.clamp(100, BEAT_MS));
+        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running), every));
         let code = loop {
             let claimed = tokio::select! {
                 claimed = self.claim(&registered.id) => claimed,
@@ -171,7 +182,7 @@ impl Hosting {
             let (running, reports, cancel) = (Arc::clone(&self.running), reports.clone(), flag.clone());
             running.lock().insert(token.clone(), (flag, None));
             let of = token.clone();
-            let attempt = tokio::spawn(attempt(worker, task, cancel));
+            let attempt = tokio::spawn(attempt(worker, task, cancel, self.fetched.clone()));
             let abort = attempt.abort_handle();
             if let Some((_, place)) = self.running.lock().get_mut(&of) {
                 *place = Some(abort);
@@ -208,10 +219,17 @@ impl Hosting {
 }
 
 /// One attempt within its time.
-async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: CancelFlag) -> Result<Output, TaskError> {
+async fn attempt(
+    worker: Arc<dyn Worker>,
+    task: api::ClaimedTask,
+    cancel: CancelFlag,
+    fetched: Fetched,
+) -> Result<Output, TaskError> {
     let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
     let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
     let context = TaskContext {
+        tenant: kapelle::core::TenantId::DEFAULT,
+        replay_epoch: 0,
         task: task.id,
         run: task.run,
         step: task.step,
@@ -220,9 +238,13 @@ async fn attempt(worker: Arc<dyn Worker>, task: api::ClaimedTask, cancel: Cancel
         timeout: Some(DurationMs(task.timeout_ms)),
         cancel: cancel.clone(),
         progress: Arc::new(|_, _| ()),
-        files: Arc::new(NoFiles),
+        files: fetched.files(),
     };
-    match tokio::time::timeout(Duration::from_millis(task.timeout_ms), worker.execute(&context, input)).await {
+    let work = async {
+        fetched.bring(&input).await?;
+        worker.execute(&context, input).await
+    };
+    match tokio::time::timeout(Duration::from_millis(task.timeout_ms), work).await {
         Ok(result) => result,
         Err(_) => {
             cancel.raise();
@@ -286,8 +308,8 @@ async fn report(
 }
 
 /// Keeps the leases alive, and stops what is not wanted any more.
-async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>) {
-    let mut tick = tokio::time::interval(Duration::from_millis(2_000));
+async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>, every: Duration) {
+    let mut tick = tokio::time::interval(every);
     loop {
         tick.tick().await;
         let tokens: Vec<String> = running.lock().keys().cloned().collect();

@@ -3,12 +3,14 @@
 mod aliases;
 mod app;
 mod arrange;
+mod beside;
 mod cli;
 mod commands;
 mod describe;
 mod dotenv;
 mod each;
 mod failure;
+mod fetched;
 mod follow;
 mod hosting;
 mod ids;
@@ -24,6 +26,7 @@ mod shown;
 mod signals;
 mod start;
 mod tally;
+mod terminal;
 mod workflow;
 
 use std::process::ExitCode;

@@ -36,6 +36,12 @@ impl Project {
         })
     }
 
+    /// The same project as it is now: its `kapelle.yaml` may have come or gone.
+    pub fn again(&self) -> Project {
+        let config = self.root.join(CONFIG_FILE);
+        Project { root: self.root.clone(), config: config.is_file().then_some(config) }
+    }
+
     /// The folder with the state: `--data`, `KAPELLE_DATA`, or `.kapelle` of the project.
     pub fn data(&self, flag: Option<&Path>, variable: Option<&str>) -> PathBuf {
         match (flag, variable) {

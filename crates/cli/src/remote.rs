@@ -32,6 +32,28 @@ pub fn server(app: &App) -> Result<Option<Client>, Failure> {
     }
 }
 
+/// A client of the server that was named, or of the one that works on the folder. The key is taken from `KAPELLE_TOKEN`,
+/// or from the folder's own token: never from the command line, which others can read.
+///
+/// # Errors
+/// When there is neither.
+pub fn client(app: &App, named: Option<&str>) -> Result<Client, Failure> {
+    let Some(address) = named else {
+        return server(app)?.ok_or_else(|| {
+            Failure::new(Code::Unavailable, "no server works on this project's folder")
+                .help("start one with `kapelle serve`, or name one with --server URL")
+        });
+    };
+    let settings = app.settings()?;
+    let token = match settings.environment.get("KAPELLE_TOKEN") {
+        Some(token) => token.to_owned(),
+        None => token(&app.data()?).map_err(|failure| {
+            failure.help("set KAPELLE_TOKEN to a key of that server: `kapelle keys create` makes one there")
+        })?,
+    };
+    Ok(Client::new(address, &token)?)
+}
+
 /// The token of a folder.
 ///
 /// # Errors

@@ -58,6 +58,11 @@ id!(
     RunId, "run"
 );
 
+id!(
+    /// One request to a model provider.
+    CallId, "call"
+);
+
 /// Whose data it is; 1 is the only tenant until more are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

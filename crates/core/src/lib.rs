@@ -3,6 +3,7 @@
 //! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
 //! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
 
+pub mod account;
 pub mod balance;
 pub mod budget;
 pub mod cache;
@@ -10,6 +11,7 @@ pub mod definition;
 pub mod expr;
 pub mod failure;
 pub mod id;
+pub mod label;
 pub mod limit;
 pub mod middleware;
 pub mod money;
@@ -23,8 +25,10 @@ pub mod task;
 pub mod time;
 pub mod worker;
 
+pub use account::{Account, AccountKind};
 pub use failure::{Category, TaskError};
-pub use id::{RunId, TaskId, TenantId};
+pub use id::{CallId, RunId, TaskId, TenantId};
+pub use label::{Labels, Requires};
 pub use money::Money;
 pub use name::Name;
 pub use payload::{Payload, PayloadId};

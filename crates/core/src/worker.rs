@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    cache::CacheRule, failure::TaskError, limit::KeyLimit, money::Money, name::Name, retry::RetryPolicy,
-    time::DurationMs,
+    cache::CacheRule, failure::TaskError, id::TenantId, label::Requires, limit::KeyLimit, money::Money, name::Name,
+    retry::RetryPolicy, time::DurationMs,
 };
 
 /// A boxed future that may move between threads.
@@ -62,6 +62,9 @@ pub struct WorkerSpec {
     /// How many of its tasks with the same key may run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<KeyLimit>,
+    /// The labels that a host must have to be given its tasks.
+    #[serde(default, skip_serializing_if = "Requires::is_empty")]
+    pub requires: Requires,
     /// Whether an earlier answer to the same input is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheRule>,
@@ -86,6 +89,7 @@ impl WorkerSpec {
             retry: None,
             max_cost: None,
             per_key: None,
+            requires: Requires::default(),
             cache: None,
             version: String::new(),
         }
@@ -133,6 +137,10 @@ impl FileSource for NoFiles {
 pub struct TaskContext {
     /// The task's public id.
     pub task: String,
+    /// Whose task it is.
+    pub tenant: TenantId,
+    /// Raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not given again.
+    pub replay_epoch: u64,
     /// The run's public id, when the task is a step.
     pub run: Option<String>,
     /// The step's path within the run, when the task is a step.
@@ -157,6 +165,8 @@ impl TaskContext {
     pub fn detached(task: &str) -> TaskContext {
         TaskContext {
             task: task.to_owned(),
+            tenant: TenantId::DEFAULT,
+            replay_epoch: 0,
             run: None,
             step: None,
             attempt: 1,

@@ -12,13 +12,14 @@ use std::{
 use kapelle_core::{
     Category, Payload, TaskError, TaskId,
     middleware::{Call, Metadata, Middleware, Next},
-    task::Report,
+    task::{Attempt, Report},
     worker::{CancelFlag, FileSource, Output, TaskContext, WorkerSpec},
 };
 use kapelle_store::Reader;
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
+    error::EngineError,
     id_map::IdMap,
     registry::Registry,
     runner::Inbox,
@@ -43,18 +44,18 @@ pub(crate) struct Dispatcher {
 
 /// The attempts under way.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<IdMap<TaskId, Attempt>>);
+pub(crate) struct Running(Mutex<IdMap<TaskId, UnderWay>>);
 
 /// One attempt under way.
 #[derive(Debug)]
-struct Attempt {
+struct UnderWay {
     epoch: u32,
     flag: CancelFlag,
     abort: Option<AbortHandle>,
 }
 
 impl Running {
-    fn lock(&self) -> std::sync::MutexGuard<'_, IdMap<TaskId, Attempt>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IdMap<TaskId, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,8 +96,12 @@ impl Dispatcher {
             return;
         };
         let flag = CancelFlag::default();
+        // Where the epoch cannot be read the attempt begins with new answers.
+        let replay_epoch = replay_epoch(&*self.reader, dispatch.task, report.epoch).unwrap_or(u64::from(report.epoch));
         let context = TaskContext {
             task: dispatch.task.to_string(),
+            tenant: dispatch.tenant,
+            replay_epoch,
             run: dispatch.step.as_ref().map(|(run, _)| run.to_string()),
             step: dispatch.step.as_ref().map(|(_, path)| path.clone()),
             attempt: dispatch.lease.epoch,
@@ -108,7 +113,7 @@ impl Dispatcher {
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
         let (running, layers) = (Arc::clone(&self.running), Arc::clone(&self.layers));
-        running.lock().insert(dispatch.task, Attempt { epoch: report.epoch, flag, abort: None });
+        running.lock().insert(dispatch.task, UnderWay { epoch: report.epoch, flag, abort: None });
         let task = dispatch.task;
         let attempt =
             async move {
@@ -127,6 +132,15 @@ impl Dispatcher {
             attempt.abort = Some(abort);
         }
     }
+}
+
+/// How many of the attempts before one ended with a bad answer.
+pub(crate) fn replay_epoch(reader: &dyn Reader, task: TaskId, attempt: u32) -> Result<u64, EngineError> {
+    if attempt <= 1 {
+        return Ok(0);
+    }
+    let bad = |ended: &Attempt| ended.epoch < attempt && ended.error.category == Category::InvalidOutput;
+    Ok(reader.attempts(task)?.iter().filter(|ended| bad(ended)).count() as u64)
 }
 
 /// One attempt: the input read, the layers and the worker run within its time, their panics caught.

@@ -1,6 +1,6 @@
 //! The engine as its users hold it.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc::channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc::channel};
 
 use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId,
@@ -23,7 +23,7 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
-    waiters::{Observer, Waiters},
+    waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -47,6 +47,18 @@ pub struct Parts {
     pub layers: Vec<Arc<dyn Middleware>>,
 }
 
+/// An engine that this does not keep running.
+#[derive(Clone)]
+pub struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, while somebody else holds it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(|inner| Engine { inner })
+    }
+}
+
 /// A running engine. Cloning it gives another handle; [`Engine::stop`] ends it for all.
 #[derive(Clone)]
 pub struct Engine {
@@ -60,6 +72,7 @@ struct Inner {
     waiters: Arc<Waiters>,
     events: broadcast::Sender<Event>,
     spill: Spill,
+    lease_flag: Arc<AtomicBool>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -79,7 +92,7 @@ impl Engine {
             Sources { reader: Arc::clone(&reader), directory: Arc::clone(&directory), spill: Arc::clone(&spill) };
         let mut random = Random::new();
         let mut turns = Turns::new(store, options, directory, Box::new(move || random.draw()));
-        let watching = turns.watch_flag();
+        let (watching, lease_flag) = (turns.watch_flag(), turns.lease_flag());
         let started = turns.recover(clock.now(), clock.steady_ms())?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiters = Arc::new(Waiters::default());
@@ -113,7 +126,7 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
-        let inner = Inner { inbox, reader, registry, waiters, events, spill, thread };
+        let inner = Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -238,10 +251,43 @@ impl Engine {
         self.inner.waiters.observe(observer);
     }
 
+    /// Has somebody told what the session log is to have from now on, once it is committed and on the thread of the
+    /// loop: it must be quick. Only the first observer is kept.
+    pub fn observe_session(&self, observer: SessionObserver) {
+        self.inner.waiters.observe_session(observer);
+    }
+
+    /// Asks the loop for something whose reply nobody waits for.
+    /// Has somebody told of money and leases from now on, once it is committed and on the thread of the loop: it must be
+    /// quick. Leases are told while the flag of [`Engine::lease_flag`] is set.
+    pub fn listen(&self, listener: Listener) {
+        self.inner.waiters.listen(listener);
+    }
+
+    /// Set while somebody wants to be told who holds which task.
+    #[must_use]
+    pub fn lease_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.inner.lease_flag)
+    }
+
+    /// Sends a command whose reply nobody wants. What a full disk refuses is tried again.
+    pub fn tell(&self, command: Command) {
+        self.inner.inbox.send(command);
+    }
+
     /// The events of all runs from now on. A watcher that is too slow is told how many it missed.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
+    }
+
+    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer. Model calls that
+    /// were recorded in the same epoch are given again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn replay_epoch(&self, task: TaskId, attempt: u32) -> Result<u64, EngineError> {
+        crate::dispatcher::replay_epoch(&*self.inner.reader, task, attempt)
     }
 
     /// The reading side of the store.
@@ -267,6 +313,24 @@ impl Engine {
         self.inner.registry.get(name).is_some()
     }
 
+    /// This engine without a hold on it.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.inner))
+    }
+
+    /// Makes a payload of bytes, putting many among the files.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn payload_of(&self, bytes: Arc<[u8]>) -> Result<NewPayload, EngineError> {
+        if bytes.len() <= crate::evaluate::BYTES_MAX {
+            return Ok(NewPayload::Bytes(bytes));
+        }
+        let sha256 = (self.inner.spill)(&bytes).map_err(EngineError::InvalidInput)?;
+        Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
+    }
+
     /// Makes a payload of a value, putting a large one among the files.
     ///
     /// # Errors
@@ -276,11 +340,7 @@ impl Engine {
             return Ok(NewPayload::None);
         }
         let bytes = serde_json::to_vec(value).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
-        if bytes.len() <= crate::evaluate::BYTES_MAX {
-            return Ok(NewPayload::Bytes(Arc::from(bytes)));
-        }
-        let sha256 = (self.inner.spill)(&bytes).map_err(EngineError::InvalidInput)?;
-        Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
+        self.payload_of(Arc::from(bytes))
     }
 
     /// The value of a stored payload.

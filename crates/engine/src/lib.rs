@@ -22,13 +22,16 @@ mod runner;
 pub mod turn;
 mod waiters;
 
-pub use waiters::Observer;
+pub use waiters::{Listener, Observer, SessionObserver};
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Engine, Parts};
+pub use engine::{Engine, Parts, WeakEngine};
 pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
-pub use registry::{Admit, Registry};
-pub use turn::{ClaimedTask, Command, Key, NewPayload, NewRun, Reply, Reported, SubmitTask, VersionRef, Wanted};
+pub use registry::{Admit, ProviderWait, Registry};
+pub use turn::{
+    AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
+    Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
+};

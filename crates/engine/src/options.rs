@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Name, limit::KeyLimit, task::Ageing};
+use kapelle_core::{DurationMs, Labels, Name, limit::KeyLimit, task::Ageing};
 
 /// How an engine is set up. The defaults are those of `kapelle.yaml`.
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct Options {
     pub task_retention: DurationMs,
     /// How long runs are kept once they have ended.
     pub run_retention: DurationMs,
+    /// What sets this process apart: tasks that require other labels do not run here.
+    pub labels: Labels,
+    /// Keeps what the session log has to write until it is told that it stands there.
+    pub session: bool,
     /// Threads that evaluate expressions.
     pub evaluators: usize,
 }
@@ -61,6 +65,8 @@ impl Default for Options {
             key_retention: DurationMs(7 * DAY),
             task_retention: DurationMs(7 * DAY),
             run_retention: DurationMs(30 * DAY),
+            labels: Labels::new(),
+            session: false,
             evaluators: 2,
         }
     }

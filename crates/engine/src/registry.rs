@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, TaskError,
+    DurationMs, Name, TaskError, TaskId,
     definition::Definition,
     run::StepOrder,
     worker::{Worker, WorkerSpec},
@@ -18,6 +18,9 @@ use crate::turn::{Directory, VersionRef};
 /// Checks the inputs of a workflow and fills in defaults.
 pub type Admit = Arc<dyn Fn(&Definition, Value) -> Result<Value, TaskError> + Send + Sync>;
 
+/// Gives the right to call the provider of a worker's model, or says how long to wait.
+pub type ProviderWait = Arc<dyn Fn(&WorkerSpec, TaskId) -> Option<DurationMs> + Send + Sync>;
+
 /// The workers, workflows and strategies of this process, by name. Changing it takes effect with the next turn.
 #[derive(Default)]
 pub struct Registry {
@@ -25,6 +28,7 @@ pub struct Registry {
     workflows: RwLock<BTreeMap<Name, VersionRef>>,
     orders: RwLock<BTreeMap<Name, Arc<dyn StepOrder>>>,
     admit: RwLock<Option<Admit>>,
+    provider_wait: RwLock<Option<ProviderWait>>,
 }
 
 #[derive(Clone)]
@@ -97,7 +101,20 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Sets who says how long a task must wait for the provider of its worker's model.
+    pub fn wait_for_providers_with(&self, wait: ProviderWait) {
+        *self.provider_wait.write().unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    }
+}
+
 impl Directory for Registry {
+    fn provider_wait(&self, spec: &WorkerSpec, task: TaskId) -> Option<DurationMs> {
+        spec.model.as_ref()?;
+        let wait = self.provider_wait.read().unwrap_or_else(PoisonError::into_inner);
+        wait.as_ref().and_then(|wait| wait(spec, task))
+    }
+
     fn workflow(&self, name: &Name) -> Option<VersionRef> {
         self.workflows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }

@@ -250,6 +250,8 @@ impl Runner {
                 Effect::Evaluate(evaluation) => self.evaluator.evaluate(evaluation),
                 Effect::Ended(task) => self.waiters.task_ended(&task),
                 Effect::RunEnded(run) => self.waiters.run_ended(run),
+                Effect::Session(logged) => self.waiters.logged(&logged),
+                Effect::Tell(notice) => self.waiters.tell(&notice),
                 Effect::Notify(event) => {
                     let _ = self.events.send(event);
                 }

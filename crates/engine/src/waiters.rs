@@ -1,19 +1,29 @@
 //! Those who wait for the end of a task or a run.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
-use crate::id_map::IdMap;
+use crate::{
+    id_map::IdMap,
+    turn::{Logged, Notice},
+};
 
 /// Told of the end of every task, on the thread of the loop: it must be quick.
 pub type Observer = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
+
+/// Told of what the session log is to have, on the thread of the loop: it must be quick.
+pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
+/// Told of money and leases, on the thread of the loop: it must be quick.
+pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
 /// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
 #[derive(Default)]
 pub(crate) struct Waiters {
     observer: OnceLock<Observer>,
+    session: OnceLock<SessionObserver>,
+    listeners: RwLock<Vec<Listener>>,
     tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
     runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
@@ -48,6 +58,26 @@ impl Waiters {
     /// Sets who is told of every end; the first one stays.
     pub(crate) fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);
+    }
+
+    /// Sets who is told what the session log is to have; the first one stays.
+    pub(crate) fn observe_session(&self, observer: SessionObserver) {
+        let _ = self.session.set(observer);
+    }
+
+    pub(crate) fn logged(&self, logged: &Arc<Logged>) {
+        if let Some(observer) = self.session.get() {
+            observer(logged);
+        }
+    }
+
+    /// Adds somebody who is told of money and leases.
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    pub(crate) fn tell(&self, notice: &Notice) {
+        self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|listener| listener(notice));
     }
 
     pub(crate) fn task_ended(&self, task: &Arc<Task>) {

@@ -65,7 +65,7 @@ fn service(double: &ScriptedOpenai) -> (Service, String) {
     let service = Service::new(gateway, Arc::new(MemoryLedger::default()), Arc::new(MemoryLog::default()));
     let task = TaskKey { tenant: TenantId(1), task: TaskId(1), replay_epoch: 0 };
     let accounts = vec![Account::Task(TaskId(1)), Account::Worker("w".to_owned()), Account::Tenant, Account::Day];
-    let mut grant = Grant::of(Payer { tenant: TenantId(1), accounts });
+    let mut grant = Grant::of(Payer::of(TenantId(1), accounts));
     grant.task = Some(task);
     let (_, token) = service.tokens().issue(grant).unwrap();
     (service, token)

@@ -82,6 +82,11 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
+    /// Somebody without a token, for one call.
+    pub(crate) fn once(grant: Grant) -> Arc<Holder> {
+        Arc::new(Holder { grant, left: tokio::sync::Mutex::new(None), ended: watch::Sender::new(false) })
+    }
+
     /// Changes to true when the token ends.
     pub(crate) fn ended(&self) -> watch::Receiver<bool> {
         self.ended.subscribe()
@@ -165,7 +170,7 @@ mod tests {
     use kapelle_core::TenantId;
 
     fn grant() -> Grant {
-        Grant::of(Payer { tenant: TenantId(1), accounts: Vec::new() })
+        Grant::of(Payer::of(TenantId(1), Vec::new()))
     }
 
     #[test]

@@ -170,13 +170,19 @@ impl Default for GatewayConfig {
             ..Provider::of(Kind::Openai)
         };
         let offline = Provider::of(Kind::Offline);
-        let chain = vec![format!("openai/{DEFAULT_MODEL}"), "offline".to_owned()];
+        let alias = |model: &str, offline: bool| {
+            let chain = [Some(format!("openai/{model}")), offline.then(|| "offline".to_owned())];
+            let chain = chain.into_iter().flatten().collect();
+            Alias { chain, max_output_tokens: default_output_tokens(), weights: Vec::new() }
+        };
+        let usual =
+            [("smart", "gpt-4o", true), ("cheap", "gpt-4.1-nano", true), ("embed", "text-embedding-3-small", false)];
+        let mut models: BTreeMap<String, Alias> =
+            usual.into_iter().map(|(name, model, offline)| (name.to_owned(), alias(model, offline))).collect();
+        models.insert(DEFAULT_ALIAS.to_owned(), alias(DEFAULT_MODEL, true));
         GatewayConfig {
             providers: BTreeMap::from([("openai".to_owned(), openai), ("offline".to_owned(), offline)]),
-            models: BTreeMap::from([(
-                DEFAULT_ALIAS.to_owned(),
-                Alias { chain, max_output_tokens: default_output_tokens(), weights: Vec::new() },
-            )]),
+            models,
             prices: BTreeMap::new(),
             fallback: true,
         }

@@ -1,27 +1,31 @@
 //! The gateway as a prompt worker uses it: an alias, a request, one whole answer.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
-use kapelle_core::{Category, DurationMs, Money, TaskError};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use kapelle_core::{Category, DurationMs, Money, TaskError, TaskId};
 use tokio::time::Instant;
 
 use crate::{
-    answer::{Answer, Finish, Hop, Route},
+    answer::{Hop, Route},
+    asking::Asking,
     clock::Clock,
+    completion,
     config::{ConfigError, GatewayConfig, Link},
     error::GatewayError,
     health::Clinic,
-    providers::{Fault, FaultKind, format::estimated},
+    money::{Ledger, Payer},
+    providers::{Fault, Server},
+    rate::Permit,
+    replay::{CallLog, Fingerprint, LogError, Recorded},
     request::ChatRequest,
     routes::Routes,
     status::{AliasStatus, LinkState, LinkStatus},
-    walk::{Answered, End, Errand, Opened},
-    wire::{ModelCall, Operation},
+    walk::{End, Errand},
+    wire::ModelCall,
 };
 
 /// What one call may use.
@@ -48,29 +52,15 @@ pub struct Gateway {
     routes: RwLock<Arc<Routes>>,
     pub(crate) clinic: Clinic,
     pub(crate) clock: Clock,
+    books: OnceLock<Books>,
+    /// Rights to call a provider that tasks were given before they began.
+    admitted: Mutex<HashMap<TaskId, (Arc<Server>, Permit)>>,
 }
 
-/// A chat completion, as far as a worker needs it.
-#[derive(Deserialize)]
-struct Completion {
-    #[serde(default)]
-    model: Option<String>,
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Said,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Said {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
+/// Where money and answers are written down.
+struct Books {
+    ledger: Arc<dyn Ledger>,
+    log: Arc<dyn CallLog>,
 }
 
 impl Gateway {
@@ -92,7 +82,13 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Gateway, ConfigError> {
         let routes = Routes::new(config, env, &clock, None)?;
-        Ok(Gateway { routes: RwLock::new(Arc::new(routes)), clinic: Clinic::default(), clock })
+        Ok(Gateway {
+            routes: RwLock::new(Arc::new(routes)),
+            clinic: Clinic::default(),
+            clock,
+            books: OnceLock::new(),
+            admitted: Mutex::default(),
+        })
     }
 
     /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
@@ -120,12 +116,54 @@ impl Gateway {
     /// [`GatewayError`] when no link may answer.
     pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
         let routes = self.routes();
+        let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
+        self.walk((alias, &call, &routes), limits, None).await.map(|(route, _)| route)
+    }
+
+    /// The same for an attempt of a task, when there are books: an answer that the task had before is given again, and
+    /// any other is paid for and recorded before it is given.
+    ///
+    /// # Errors
+    /// As [`Gateway::complete`]; when there is no money, or an answer cannot be recorded.
+    pub async fn complete_for(
+        &self,
+        asking: &Asking,
+        alias: &str,
+        request: &ChatRequest,
+        limits: &Limits,
+    ) -> Result<Route, GatewayError> {
+        let Some(books) = self.books.get() else { return self.complete(alias, request, limits).await };
+        let routes = self.routes();
+        let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
+        let lost = |error: LogError| GatewayError::plain(TaskError::new(Category::Internal, error.to_string()));
+        let fingerprint = Fingerprint::of(&call);
+        if let Some(recorded) = asking.again(&*books.log, fingerprint).await.map_err(lost)? {
+            return completion::again(&recorded).map(Route::Answer).map_err(GatewayError::plain);
+        }
+        let payer = Some((&asking.payer, &books.ledger));
+        let (route, recorded) = self.walk((alias, &call, &routes), limits, payer).await?;
+        if let Some(recorded) = recorded {
+            books.log.append(asking.key, recorded).await.map_err(lost)?;
+        }
+        Ok(route)
+    }
+
+    /// Has every call of a task paid for out of this book and recorded in this log. Only the first are kept.
+    pub fn keep_books(&self, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) {
+        let _ = self.books.set(Books { ledger, log });
+    }
+
+    async fn walk(
+        &self,
+        (alias, call, routes): (&str, &ModelCall, &Routes),
+        limits: &Limits,
+        payer: Option<(&Payer, &Arc<dyn Ledger>)>,
+    ) -> Result<(Route, Option<Recorded>), GatewayError> {
         let chain = routes.chains.get(alias).ok_or_else(|| GatewayError::plain(routes.unknown(alias)))?;
-        let call = call_of(alias, request).map_err(GatewayError::plain)?;
         let errand = Errand {
-            call: &call,
+            call,
             chain,
-            routes: &routes,
+            routes,
             clinic: &self.clinic,
             clock: &self.clock,
             until: Instant::now() + limits.timeout,
@@ -134,21 +172,28 @@ impl Gateway {
             max_cost: limits.max_cost,
             known_price_only: false,
             hold: false,
-            payer: None,
+            payer,
+            fingerprint: Fingerprint::of(call),
+            gateway: Some(self),
         };
         match errand.run().await {
             Ok(End::Offline(provider, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
-                Ok(Route::Offline { provider, reason: Hop::reasons(&hops), hops })
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
+                Ok((Route::Offline { provider, reason: Hop::reasons(&hops), hops }, None))
             }
-            Ok(End::Open(mut opened, mut faults)) => match answer_of(&mut opened, &call) {
-                Ok(answer) => Ok(Route::Answer(after(answer, faults))),
+            Ok(End::Open(mut opened, mut faults)) => match completion::answer_of(&mut opened, call) {
+                Ok((answer, recorded)) => Ok((Route::Answer(completion::after(answer, faults)), Some(recorded))),
                 Err(fault) => {
                     faults.push(fault);
                     Err(give_up(alias, faults))
                 }
             },
-            Err(faults) => Err(give_up(alias, faults)),
+            Err(faults) => {
+                if let Some((payer, ledger)) = payer {
+                    tell_short(&faults, payer, ledger);
+                }
+                Err(give_up(alias, faults))
+            }
         }
     }
 
@@ -169,6 +214,52 @@ impl Gateway {
             _ => None,
         });
         waits.min().unwrap_or(DurationMs(0))
+    }
+
+    /// Gives a task the right to one call of the first provider of the alias that has room, so that it need not wait for
+    /// it in a slot; or says how long there is none. Asked again for the same task it gives the same.
+    pub fn admit(&self, alias: &str, task: TaskId) -> Option<DurationMs> {
+        let mut admitted = self.admitted();
+        if admitted.contains_key(&task) {
+            return None;
+        }
+        let routes = self.routes();
+        let chain = routes.find(alias).ok()?;
+        let (now_ms, tokens) = (self.clock.now_ms(), u64::from(chain.max_output_tokens));
+        let mut least: Option<DurationMs> = None;
+        for link in &chain.links {
+            let Link::Model { provider, .. } = link else { return None };
+            let Some(server) = routes.servers.get(provider).filter(|_| routes.has_key(link)) else { continue };
+            if server.rate.is_open(now_ms) {
+                return None;
+            }
+            match server.rate.take(now_ms, tokens) {
+                Ok(permit) => {
+                    admitted.insert(task, (Arc::clone(server), permit));
+                    return None;
+                }
+                Err(wait) => least = Some(least.map_or(wait, |known| known.min(wait))),
+            }
+        }
+        least
+    }
+
+    /// The attempt of a task is over: what it was admitted for and did not use is given back.
+    pub fn dismiss(&self, task: TaskId) {
+        if let Some((server, permit)) = self.admitted().remove(&task) {
+            server.rate.give_back(permit);
+        }
+    }
+
+    fn admitted(&self) -> MutexGuard<'_, HashMap<TaskId, (Arc<Server>, Permit)>> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right that a task was given to call that server.
+    pub(crate) fn admission(&self, task: TaskId, server: &Arc<Server>) -> Option<Permit> {
+        let mut admitted = self.admitted();
+        let same = admitted.get(&task).is_some_and(|(own, _)| Arc::ptr_eq(own, server));
+        if same { admitted.remove(&task).map(|(_, permit)| permit) } else { None }
     }
 
     /// Whether that alias exists.
@@ -208,73 +299,12 @@ fn link_status(routes: &Routes, link: &Link) -> LinkStatus {
     }
 }
 
-fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, TaskError> {
-    let bytes = serde_json::to_vec(request).map_or(0, |text| text.len() as u64);
-    let mut fields: Map<String, Value> = match serde_json::to_value(request) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    fields.insert("model".to_owned(), Value::from(alias));
-    // A worker gets its answer whole.
-    fields.remove("stream");
-    ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
-}
-
-fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<Answer, Fault> {
-    let link = format!("{}/{}", opened.provider, opened.model);
-    let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
-    let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
-        return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
-    };
-    // A server that does not count is not free: its tokens are estimated.
-    let usage = match whole.usage {
-        Some(counted) if counted.input > 0 => counted,
-        _ => estimated(call, whole.text_tokens.max(1)),
-    };
-    let cost = opened.settle(&usage);
-    let completion: Completion = match serde_json::from_slice(&whole.body) {
-        Ok(completion) => completion,
-        Err(error) => {
-            let reason = format!("the answer is not a chat completion: {error}");
-            return fault(FaultKind::Passing, &opened.server.clean(&reason));
-        }
-    };
-    let Some(choice) = completion.choices.into_iter().next() else {
-        return fault(FaultKind::Passing, "the answer holds no choice");
-    };
-    if let Some(refusal) = choice.message.refusal.filter(|text| !text.is_empty()) {
-        return fault(FaultKind::Request, &format!("the model declined: {}", opened.server.clean(&refusal)));
+/// Tells the book when nothing but money was missing.
+pub(crate) fn tell_short(faults: &[Fault], payer: &Payer, ledger: &Arc<dyn Ledger>) {
+    let lasting = faults.iter().all(|fault| !fault.error.retryable);
+    if let Some(why) = faults.iter().find_map(|fault| fault.short.as_deref()).filter(|_| lasting) {
+        ledger.short(payer, why);
     }
-    let finish = match choice.finish_reason.as_deref() {
-        // Some servers leave the reason out of a whole answer.
-        Some("stop") | None => Finish::Stop,
-        Some("length") => Finish::Length,
-        Some("content_filter") => Finish::Filtered,
-        Some(_) => Finish::Other,
-    };
-    if finish == Finish::Filtered {
-        return fault(FaultKind::Request, "the provider's content filter held the answer back");
-    }
-    Ok(Answer {
-        content: choice.message.content.unwrap_or_default(),
-        finish,
-        provider: opened.provider.clone(),
-        model: completion.model.filter(|name| !name.is_empty()).unwrap_or_else(|| opened.model.clone()),
-        usage,
-        cost,
-        price_known: opened.price_known,
-        calls: 1,
-        degraded: None,
-        hops: Vec::new(),
-    })
-}
-
-/// The answer with what the links before it did.
-fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
-    answer.hops = faults.into_iter().map(|fault| fault.hop).collect();
-    answer.calls += Hop::calls(&answer.hops);
-    answer.degraded = Hop::reasons(&answer.hops).map(|why| format!("{why}; answered by {}", answer.provider));
-    answer
 }
 
 /// The error that helps most: one that passes by itself before one that does not.
@@ -291,7 +321,7 @@ pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
         error.retryable = retryable;
         error.retry_after = wait;
     }
-    GatewayError { error, hops: faults.into_iter().map(|fault| fault.hop).collect() }
+    GatewayError { error, hops: faults.into_iter().map(|fault| *fault.hop).collect() }
 }
 
 #[cfg(test)]
@@ -302,10 +332,14 @@ mod tests {
     fn without_a_key_the_status_says_so() {
         let gateway = Gateway::new(&GatewayConfig::default(), &|_| None).unwrap();
         let status = gateway.status();
-        assert_eq!(status[0].alias, "fast");
-        assert!(!status[0].live);
-        assert_eq!(status[0].reason.as_deref(), Some("no OPENAI_API_KEY"));
-        assert_eq!(status[0].links[0].state, LinkState::NoKey);
+        assert_eq!(
+            status.iter().map(|one| one.alias.as_str()).collect::<Vec<_>>(),
+            ["cheap", "embed", "fast", "smart"]
+        );
+        let fast = &status[2];
+        assert!(!fast.live);
+        assert_eq!(fast.reason.as_deref(), Some("no OPENAI_API_KEY"));
+        assert_eq!(fast.links[0].state, LinkState::NoKey);
         assert!(gateway.knows("fast") && !gateway.knows("slow"));
     }
 

@@ -15,16 +15,20 @@
 //! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
 //! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
-//! - [`access`]: tokens of its own.
+//! - [`access`], [`desk`]: tokens of its own.
+//! - `asking`, `completion`: prompt workers, which need no token.
 //! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
 //! - `rate`, `health`: how much and how soon a provider may be asked.
 
 pub mod access;
 pub mod answer;
+mod asking;
 pub mod bypass;
 pub mod clock;
+mod completion;
 pub mod config;
+pub mod desk;
 pub mod error;
 pub mod gateway;
 mod health;
@@ -43,8 +47,10 @@ pub mod wire;
 
 pub use access::{Grant, TokenId, Tokens};
 pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use asking::Asking;
 pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
+pub use desk::{Desk, Issued, Scope};
 pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
 pub use request::{ChatRequest, Message};

@@ -87,6 +87,15 @@ impl Rate {
         self.wait(&mut self.lock(), now_ms, tokens)
     }
 
+    /// Whether nothing limits the provider, by configuration or as far as its answers tell.
+    pub(crate) fn is_open(&self, now_ms: u64) -> bool {
+        let mut state = self.lock();
+        self.limits.is_open()
+            && self.wait(&mut state, now_ms, 0) == DurationMs(0)
+            && state.requests_left.is_none()
+            && state.tokens_left.is_none()
+    }
+
     /// Puts the true number of tokens in the place of the estimate.
     pub(crate) fn correct(&self, permit: Permit, tokens: u64) {
         let mut state = self.lock();

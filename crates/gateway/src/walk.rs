@@ -10,15 +10,18 @@ use crate::{
     answer::Usage,
     clock::Clock,
     config::Link,
+    gateway::Gateway,
     health::Clinic,
-    money::{Hold, Ledger, NoMoney, Outcome, Payer},
+    money::{Account, Hold, Ledger, NoMoney, Order, Outcome, Payer, ReservationId},
     price::Price,
     providers::{
         Fault, FaultKind, Server,
         dialect::{Asked, Seen, Whole},
         format::hides_thinking,
+        http::request_id,
     },
     rate::Permit,
+    replay::Fingerprint,
     routes::{Chain, Routes},
     wire::{Feature, ModelCall},
 };
@@ -50,6 +53,10 @@ pub(crate) struct Errand<'a> {
     pub(crate) hold: bool,
     /// Who pays, and out of which book.
     pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
+    /// What makes the call the same as another.
+    pub(crate) fingerprint: Fingerprint,
+    /// Who knows which tasks were admitted before they began.
+    pub(crate) gateway: Option<&'a Gateway>,
 }
 
 /// How a walk ends when it does not fail.
@@ -83,12 +90,17 @@ pub(crate) enum Answered {
 }
 
 impl Opened {
+    /// The reservation of the call, until it is settled.
+    pub(crate) fn reservation(&self) -> Option<ReservationId> {
+        self.hold.as_ref().map(|hold| hold.reservation)
+    }
+
     /// Settles the call at what was used, and says what that costs.
     pub(crate) fn settle(&mut self, usage: &Usage) -> Money {
         let cost = self.price.cost(usage);
         self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
         if let Some(hold) = self.hold.take() {
-            hold.settle(Outcome::Cost(cost));
+            hold.settle(Outcome::Cost(cost), *usage);
         }
         cost
     }
@@ -103,12 +115,13 @@ impl Opened {
         }
         let Some(hold) = self.hold.take() else { return };
         if hides_thinking(&self.model) {
-            hold.settle(Outcome::Unknown);
+            hold.settle(Outcome::Unknown, Usage::default());
             return;
         }
         let cost = self.price.worst(call.input_bound(), seen.tokens.saturating_add(UNSEEN_TOKENS));
         let cost = cost.min(hold.worst);
-        hold.settle(Outcome::Cost(cost));
+        let output = seen.tokens.saturating_add(UNSEEN_TOKENS);
+        hold.settle(Outcome::Cost(cost), Usage { input: call.input_bound(), output, ..Usage::default() });
     }
 }
 
@@ -165,7 +178,7 @@ impl Errand<'_> {
         })?;
         let longest = self.longest(&link, price)?;
         let permit = self.rate_permit(&link, &server, longest, until).await?;
-        let hold = match self.reserve(&link, price, longest, until).await {
+        let mut hold = match self.reserve((provider, model), price, longest, until).await {
             Ok(hold) => hold,
             Err(fault) => {
                 server.rate.give_back(permit);
@@ -175,7 +188,10 @@ impl Errand<'_> {
         let ask = Asked { model, longest, count: server.counts_streams() };
         let sent = self.send(&server, &ask, until).await;
         match sent {
-            Ok(answer) => {
+            Ok((answer, request_id)) => {
+                if let Some(hold) = &mut hold {
+                    hold.request_id = request_id;
+                }
                 health.well();
                 let (provider, model) = (provider.to_owned(), model.to_owned());
                 Ok(Opened { server, provider, model, price, price_known, answer, permit, hold })
@@ -187,7 +203,7 @@ impl Errand<'_> {
                     health.well();
                 }
                 if let Some(hold) = hold {
-                    hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free });
+                    hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free }, Usage::default());
                 }
                 if !fault.hop.called {
                     server.rate.give_back(permit);
@@ -226,12 +242,15 @@ impl Errand<'_> {
     async fn rate_permit(
         &self,
         link: &str,
-        server: &Server,
+        server: &Arc<Server>,
         longest: Option<u64>,
         until: Instant,
     ) -> Result<Permit, Fault> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
+        if let Some(permit) = self.admission(server) {
+            return Ok(permit);
+        }
         loop {
             let wait = match server.rate.take(self.clock.now_ms(), tokens) {
                 Ok(permit) => return Ok(permit),
@@ -248,22 +267,45 @@ impl Errand<'_> {
         }
     }
 
+    /// The right to this call that its task was given before it began.
+    fn admission(&self, server: &Arc<Server>) -> Option<Permit> {
+        let (payer, _) = self.payer?;
+        let task = payer.accounts.iter().find_map(|account| match account {
+            Account::Task(task) => Some(*task),
+            _ => None,
+        });
+        self.gateway?.admission(task?, server)
+    }
+
     async fn reserve(
         &self,
-        link: &str,
+        (provider, model): (&str, &str),
         price: Price,
         longest: Option<u64>,
         until: Instant,
     ) -> Result<Option<Hold>, Fault> {
         let Some((payer, ledger)) = self.payer else { return Ok(None) };
+        let link = &format!("{provider}/{model}");
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let worst = price.worst(self.call.input_bound(), answers.saturating_add(self.call.predicted()));
-        match timeout_at(until, ledger.reserve(payer, worst)).await {
+        let order = Order {
+            worst,
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            operation: self.call.operation.as_str(),
+            fingerprint: self.fingerprint,
+        };
+        match timeout_at(until, ledger.reserve(payer, order)).await {
             Ok(Ok(reservation)) => Ok(Some(Hold::new(Arc::clone(ledger), reservation, worst))),
             Ok(Err(why @ NoMoney::Broken(_))) => {
                 Err(Fault::unsent(link, FaultKind::Passing, Category::Internal, &why.to_string()))
             }
-            Ok(Err(why)) => Err(Fault::unsent(link, FaultKind::Request, Category::Budget, &why.to_string())),
+            Ok(Err(why @ NoMoney::Over)) => {
+                Err(Fault::unsent(link, FaultKind::Request, Category::LeaseLost, &why.to_string()))
+            }
+            Ok(Err(why)) => {
+                Err(Fault::unsent(link, FaultKind::Request, Category::Budget, &why.to_string()).short_of(why))
+            }
             Err(_) => {
                 let why = format!("waited in vain for {worst} that calls under way have reserved");
                 Err(Fault::unsent(link, FaultKind::Passing, Category::Timeout, &why))
@@ -271,16 +313,26 @@ impl Errand<'_> {
         }
     }
 
-    async fn send(&self, server: &Server, ask: &Asked<'_>, until: Instant) -> Result<Answered, Fault> {
+    /// Sends the request. With the answer comes what the provider calls it.
+    async fn send(
+        &self,
+        server: &Server,
+        ask: &Asked<'_>,
+        until: Instant,
+    ) -> Result<(Answered, Option<String>), Fault> {
         let now = Instant::now();
         if !self.call.stream {
             let response = server.open(self.call, ask, until.saturating_duration_since(now)).await?;
-            return server.read(ask.model, self.call.operation, response).await.map(Answered::Whole);
+            let id = request_id(response.headers());
+            return Ok((Answered::Whole(server.read(ask.model, self.call.operation, response).await?), id));
         }
         // The head must come within this link's share; the pieces have all the time there is.
         let all = self.until.saturating_duration_since(now);
         match timeout_at(until, server.open(self.call, ask, all)).await {
-            Ok(answer) => answer.map(Answered::Stream),
+            Ok(answer) => answer.map(|response| {
+                let id = request_id(response.headers());
+                (Answered::Stream(response), id)
+            }),
             Err(_) => {
                 let link = format!("{}/{}", server.name(), ask.model);
                 Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled())

@@ -7,12 +7,19 @@ use std::{
 };
 
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
-use kapelle_engine::{Clock, Engine, Parts, Registry, SystemClock};
-use kapelle_gateway::Gateway;
+use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
+use kapelle_gateway::{Desk, Gateway, Service};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
 use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
 
-use crate::{config::Config, definition, error::Error, kapelle::Kapelle};
+use crate::{
+    books::EngineBooks,
+    config::Config,
+    definition,
+    error::Error,
+    kapelle::Kapelle,
+    session::{SESSION_FILE, Session},
+};
 
 /// Where environment variables come from.
 type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
@@ -30,6 +37,7 @@ pub struct Builder {
     layers: Vec<Arc<dyn Middleware>>,
     balancers: BTreeMap<String, NewBalancer>,
     idle: bool,
+    session: bool,
 }
 
 /// Makes a balancer for a pool.
@@ -52,6 +60,7 @@ impl Builder {
             layers: Vec::new(),
             balancers: BTreeMap::new(),
             idle: false,
+            session: false,
         }
     }
 
@@ -146,6 +155,13 @@ impl Builder {
         Catalogue::shipped(gateway, self.reader.clone()).map_err(|error| Error::Config(error.to_string()))
     }
 
+    /// With a session log: every end of a task as a line of `session.log` in the folder.
+    #[must_use]
+    pub fn session_log(mut self) -> Builder {
+        self.session = true;
+        self
+    }
+
     /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -156,6 +172,7 @@ impl Builder {
             options.other_slots = 0;
             options.queues.values_mut().for_each(|queue| queue.slots = 0);
         }
+        options.session = self.session;
         let (gateway, catalogue, problems) = self.catalogue()?;
         let shipped = self.shipped(&gateway)?;
         let registry = Arc::new(Registry::default());
@@ -168,6 +185,12 @@ impl Builder {
             registry.insert_order(name, order);
         }
 
+        // Before the engine, whose workers begin with it.
+        let books = EngineBooks::new(Arc::clone(&self.clock));
+        gateway.keep_books(Arc::clone(&books) as _, Arc::clone(&books) as _);
+        // A task whose provider has no room waits in its queue and not in a slot.
+        let rates = Arc::clone(&gateway);
+        registry.wait_for_providers_with(Arc::new(move |spec, task| rates.admit(spec.model.as_ref()?.as_str(), task)));
         let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
         let blobs = Arc::new(Blobs::open(&self.folder)?);
         let spilled = Arc::clone(&blobs);
@@ -180,9 +203,20 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             layers: self.layers.clone(),
         };
+        let config = self.config;
         let engine = Engine::start(parts, options)?;
+        books.bind(&engine);
+        let desk = new_desk(&gateway, &books, &engine);
         let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
         let folder = self.folder;
+        let session = if self.session {
+            Some(
+                Session::start(&folder, &engine, Arc::clone(&clock))
+                    .map_err(|error| Error::Config(format!("{}: {error}", folder.join(SESSION_FILE).display())))?,
+            )
+        } else {
+            None
+        };
         let kapelle = Kapelle {
             engine,
             gateway,
@@ -193,8 +227,29 @@ impl Builder {
             layers,
             balancers: Arc::new(balancers),
             clock,
+            session,
+            books,
+            desk,
         };
         kapelle.tell_layers();
+        kapelle.set_budgets(&config).await?;
         Ok(kapelle)
     }
+}
+
+/// The desk for tokens, told by the engine when an attempt is over and when money may have come free.
+fn new_desk(gateway: &Arc<Gateway>, books: &Arc<EngineBooks>, engine: &Engine) -> Arc<Desk> {
+    let service = Service::new(Arc::clone(gateway), Arc::clone(books) as _, Arc::clone(books) as _);
+    let desk = Arc::new(Desk::new(Arc::new(service), Arc::clone(books) as _));
+    engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+    let told = Arc::downgrade(&desk);
+    engine.listen(Box::new(move |notice| {
+        if let (Notice::Lease { task, running }, Some(desk)) = (notice, told.upgrade()) {
+            desk.lease(*task, *running);
+            if running.is_none() {
+                desk.service().gateway().dismiss(*task);
+            }
+        }
+    }));
+    desk
 }

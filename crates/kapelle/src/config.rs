@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use kapelle_core::{DurationMs, Name, limit::KeyLimit, task::Ageing};
-use kapelle_engine::{Options, QueueOptions};
+use kapelle_core::{Account, DurationMs, Money, Name, label::split, limit::KeyLimit, task::Ageing};
+use kapelle_engine::{NO_LIMIT, Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::health::HealthConfig;
+
+/// Milliseconds of the shortest and the longest lease.
+const LEASE_LEAST: u64 = 1_000;
+const LEASE_MOST: u64 = 600_000;
 
 /// What a project says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,12 +27,20 @@ pub struct Config {
     pub prices: BTreeMap<String, kapelle_gateway::config::PricePerMillion>,
     /// Whether a missing or refused key lets the next link of a chain answer.
     pub fallback: bool,
+    /// What may be spent, by whom.
+    pub budgets: BudgetsConfig,
     /// The queues and how many of their tasks run at once in one process.
     pub queues: BTreeMap<String, QueueConfig>,
     /// What a point of priority is worth in waiting time; `0s` turns ageing off.
     pub ageing: String,
     /// How long what has ended is kept.
     pub retention: RetentionConfig,
+    /// What sets this process apart: tasks that require other labels do not run in it.
+    pub labels: BTreeMap<String, String>,
+    /// How long a worker host may be silent before its tasks go to others.
+    pub lease: String,
+    /// What the server is to call unhealthy.
+    pub health: HealthConfig,
 }
 
 /// A queue.
@@ -45,6 +59,50 @@ impl QueueConfig {
     #[must_use]
     pub fn of(slots: u32) -> QueueConfig {
         QueueConfig { slots, per_key: None }
+    }
+}
+
+/// What may be spent. At a limit tasks are parked until it is raised; that of the day is full again each day (UTC).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetsConfig {
+    /// By everybody on one day, such as `$10`.
+    pub day: Option<String>,
+    /// By everybody in all.
+    pub tenant: Option<String>,
+    /// By the tasks of a queue in all.
+    pub queues: BTreeMap<String, String>,
+    /// By the tasks and processes of a worker in all.
+    pub workers: BTreeMap<String, String>,
+}
+
+impl BudgetsConfig {
+    /// The limits by account.
+    ///
+    /// # Errors
+    /// With the place of an amount that is none.
+    pub fn limits(&self) -> Result<Vec<(Account, Money)>, ConfigProblem> {
+        let money = |place: String, text: &String| {
+            let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))?;
+            if money >= NO_LIMIT {
+                Err(ConfigProblem(format!("{place}: {money} is more than can be counted")))
+            } else {
+                Ok(money)
+            }
+        };
+        let mut limits = Vec::new();
+        for (place, text, account) in [("day", &self.day, Account::Day), ("tenant", &self.tenant, Account::Tenant)] {
+            if let Some(text) = text {
+                limits.push((account, money(format!("budgets.{place}"), text)?));
+            }
+        }
+        for (name, text) in &self.queues {
+            limits.push((Account::Queue(name.clone()), money(format!("budgets.queues.{name}"), text)?));
+        }
+        for (name, text) in &self.workers {
+            limits.push((Account::Worker(name.clone()), money(format!("budgets.workers.{name}"), text)?));
+        }
+        Ok(limits)
     }
 }
 
@@ -74,9 +132,13 @@ impl Default for Config {
             models: gateway.models,
             prices: gateway.prices,
             fallback: gateway.fallback,
+            budgets: BudgetsConfig::default(),
             queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig::of(slots))).collect(),
             ageing: "60s".to_owned(),
             retention: RetentionConfig::default(),
+            labels: BTreeMap::new(),
+            lease: "15s".to_owned(),
+            health: HealthConfig::default(),
         }
     }
 }
@@ -144,6 +206,7 @@ impl Config {
             }
             DurationMs::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))
         };
+        self.budgets.limits()?;
         let mut queues = BTreeMap::new();
         for (name, queue) in &self.queues {
             let name = Name::parse(name).map_err(|error| ConfigProblem(format!("queues: {error}")))?;
@@ -154,7 +217,20 @@ impl Config {
             }
             queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });
         }
+        for (name, value) in &self.labels {
+            let text = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+            split(&text).map_err(|error| ConfigProblem(format!("labels: {error}")))?;
+        }
+        let lease = duration("lease", &self.lease)?;
+        if !(LEASE_LEAST..=LEASE_MOST).contains(&lease.0) {
+            return Err(ConfigProblem(format!("lease: {} is not between 1s and 10m", self.lease)));
+        }
+        for check in &self.health.checks {
+            check.check().map_err(|what| ConfigProblem(format!("health.checks: {what}")))?;
+        }
         Ok(Options {
+            labels: self.labels.clone(),
+            lease,
             queues,
             ageing: Ageing(duration("ageing", &self.ageing)?),
             task_retention: duration("retention.tasks", &self.retention.tasks)?,

@@ -19,9 +19,6 @@ use crate::error::Error;
 /// Every problem with its place, or what this version does not run yet.
 pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
     let definition = Definition::parse(source, file).map_err(Error::Definition)?;
-    if let Some(reason) = unsupported(&definition) {
-        return Err(Error::Config(format!("{file}: {reason}")));
-    }
     Ok(VersionRef::Source {
         definition: Arc::new(definition),
         source: Arc::from(source),
@@ -51,15 +48,6 @@ pub(crate) fn named(source: &[u8], file: &str) -> Result<(Name, VersionRef), Err
 fn is_workflow(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("yaml" | "yml" | "json")) && path.is_file()
-}
-
-/// What of a definition this version does not run yet: the format is read and checked in full.
-#[must_use]
-pub fn unsupported(definition: &Definition) -> Option<String> {
-    if definition.budget.is_some() {
-        return Some("`budget` of a whole run is not enforced by this version yet".to_owned());
-    }
-    None
 }
 
 /// Checks the inputs of a workflow that a step starts.

@@ -15,18 +15,20 @@ use kapelle_core::{
     worker::{Worker, WorkerSpec},
 };
 use kapelle_engine::{Clock, Command, Engine, EngineError, NewRun, VersionRef};
-use kapelle_gateway::Gateway;
+use kapelle_gateway::{Desk, Gateway};
 use kapelle_store::Blobs;
 use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
 use serde_json::{Value, json};
 
 use crate::{
+    books::EngineBooks,
     builder::{Builder, NewBalancer},
     definition,
     error::Error,
     function::Function,
     pool::Pool,
     run::Run,
+    session::Session,
     task::{Submit, Task},
 };
 
@@ -41,6 +43,9 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) session: Option<Session>,
+    pub(crate) books: Arc<EngineBooks>,
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Kapelle {
@@ -56,6 +61,12 @@ impl Kapelle {
     #[must_use]
     pub fn builder(folder: impl AsRef<Path>) -> Builder {
         Builder::new(folder.as_ref())
+    }
+
+    /// The desk that gives tokens of the model gateway to attempts and processes.
+    #[must_use]
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Registers an async function as a worker of the default queue.
@@ -275,11 +286,35 @@ impl Kapelle {
     /// Starts nothing new, waits for the attempts under way, and closes the folder.
     pub async fn drain(&self) {
         self.engine.drain().await;
+        self.finish_session().await;
     }
 
     /// Closes the folder at once. What is under way is begun again at the next start.
     pub async fn close(&self) {
         self.engine.stop().await;
+        self.finish_session().await;
+    }
+
+    async fn finish_session(&self) {
+        if let Some(session) = &self.session {
+            session.finish().await;
+        }
+    }
+
+    /// The same, and waits until it is committed: for what is noted right before the end.
+    pub async fn noted(&self, event: &Value) {
+        if self.session.is_some() {
+            // An engine that has ended notes nothing any more.
+            let _ = self.engine.ask(Command::Note { note: Arc::from(event.to_string()) }).await;
+        }
+    }
+
+    /// Writes something into the session log, when there is one: an object of JSON with the field `event`. It is
+    /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
+    pub fn note(&self, event: &Value) {
+        if self.session.is_some() {
+            self.engine.tell(Command::Note { note: Arc::from(event.to_string()) });
+        }
     }
 
     fn prepare(&self, submit: &Submit) -> Result<kapelle_engine::SubmitTask, Error> {

@@ -36,29 +36,36 @@
 //! # }
 //! ```
 
+mod books;
+mod budgets;
 mod builder;
 mod config;
 mod definition;
 mod error;
 mod function;
 mod gates;
+mod health;
 pub mod inspect;
 mod kapelle;
 pub mod layers;
 mod pool;
 mod run;
+mod session;
 mod task;
 mod template;
 mod watch;
 
+pub use budgets::standing as budgets;
 pub use builder::{Builder, Workers};
-pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
-pub use definition::{check_inputs, load, unsupported};
+pub use config::{BudgetsConfig, Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use definition::{check_inputs, load};
 pub use error::Error;
 pub use function::function;
 pub use gates::{Standing, standings};
+pub use health::{HealthCheck, HealthConfig, Measure};
 pub use kapelle::Kapelle;
 pub use run::{Run, RunResult};
+pub use session::SESSION_FILE;
 pub use task::{Submit, Task, TaskResult};
 pub use template::Template;
 pub use watch::{Change, Watch};

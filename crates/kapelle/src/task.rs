@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    DurationMs, Name, TaskId, TenantId, Timestamp, cache::CacheRule, retry::RetryPolicy, task::TaskState,
+    DurationMs, Name, Requires, TaskId, TenantId, Timestamp, cache::CacheRule, retry::RetryPolicy, task::TaskState,
     worker::Provenance,
 };
 use kapelle_engine::{Engine, EngineError, Key, SubmitTask, question::cacheable};
@@ -21,6 +21,7 @@ pub struct Submit {
     pub(crate) worker: String,
     input: Value,
     queue: Option<String>,
+    requires: Requires,
     priority: i16,
     delay: DurationMs,
     deadline: Option<Timestamp>,
@@ -40,6 +41,7 @@ impl Submit {
             worker: worker.to_owned(),
             input,
             queue: None,
+            requires: Requires::default(),
             priority: 0,
             delay: DurationMs::ZERO,
             deadline: None,
@@ -101,6 +103,13 @@ impl Submit {
         self
     }
 
+    /// Only for a host with these labels, besides those that its worker requires.
+    #[must_use]
+    pub fn requires(mut self, labels: Requires) -> Submit {
+        self.requires = labels;
+        self
+    }
+
     /// Grouped with the tasks of the same key where its worker or queue limits how many of one key run at once.
     #[must_use]
     pub fn key(mut self, key: &str) -> Submit {
@@ -136,7 +145,8 @@ impl Submit {
             self.timeout,
             self.retry,
             self.key,
-            self.cache
+            self.cache,
+            self.requires
         ]);
         Some(Key { key: Arc::from(key), body: Sha256::digest(body.to_string()).into() })
     }
@@ -159,6 +169,7 @@ impl Submit {
             retry: self.retry.clone(),
             key: self.key.as_deref().map(Name::new),
             cache,
+            requires: self.requires.clone(),
             ..SubmitTask::new(Name::new(&self.worker), engine.payload(&self.input)?)
         })
     }

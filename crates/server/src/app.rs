@@ -8,25 +8,26 @@ use std::{
 
 use bytes::Bytes;
 use kapelle::{
-    Kapelle, WorkerSpec,
-    core::{Name, TenantId, Timestamp, definition::nearest},
+    HealthCheck, Kapelle, WorkerSpec,
+    core::{Labels, Name, TenantId, Timestamp, definition::nearest},
     engine::{Clock, Command, Engine, EngineError, Reply, SystemClock, turn::Directory},
-    store::Act,
+    store::{Act, ServedRow},
     workers::schema::Schema,
 };
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     auth::{Auth, Identity, Links},
-    before::Before,
     hosts::Hosts,
     hub::Hub,
     limits::Limits,
     listener::Connections,
     metrics::Metrics,
+    numbers::Numbers,
     origin::Names,
     problem::Problem,
     progress::Progress,
+    standing::Checks,
     stats::Stats,
 };
 
@@ -40,8 +41,8 @@ pub struct App {
     /// Links with which approvals are answered.
     pub links: Links,
     pub hosts: Hosts,
-    /// What hosts served before.
-    pub before: Before,
+    /// The numbers of hosts.
+    pub numbers: Numbers,
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
@@ -57,6 +58,10 @@ pub struct App {
     pub queues: RwLock<HashMap<Name, (u32, bool)>>,
     pub draining: watch::Receiver<bool>,
     pub started_ms: u64,
+    /// What sets this process apart.
+    pub labels: Labels,
+    /// What the user of the server calls healthy.
+    pub checks: Checks,
     pub description: Bytes,
     clock: SystemClock,
     lists: Semaphore,
@@ -77,21 +82,23 @@ pub struct Parts {
     pub queues: HashMap<Name, (u32, bool)>,
     pub draining: watch::Receiver<bool>,
     pub description: String,
+    pub labels: Labels,
+    pub checks: Vec<HealthCheck>,
+    pub served: Vec<ServedRow>,
 }
 
 impl App {
     /// Puts it together.
     pub fn new(parts: Parts) -> App {
-        let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description } = parts;
+        let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description, .. } = parts;
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
-        let before = Before::read(kapelle.folder(), clock.steady_ms());
         App {
-            hosts: Hosts::behind(before.numbers()),
-            before,
+            numbers: Numbers::read(kapelle.folder()),
             kapelle,
             auth,
             links,
+            hosts: Hosts::new(parts.served, limits.lease),
             hub: Arc::default(),
             metrics: Metrics::default(),
             stats: Arc::default(),
@@ -104,6 +111,8 @@ impl App {
             queues: RwLock::new(queues),
             draining,
             started_ms: clock.steady_ms(),
+            labels: parts.labels,
+            checks: Checks::new(parts.checks, clock.steady_ms()),
             description: Bytes::from(description),
             clock,
             lists: Semaphore::new(LISTS),
@@ -133,8 +142,7 @@ impl App {
 
     /// What is known of a worker, of this process or of a host of the tenant.
     pub fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
-        let here = self.engine().registry().local(name).or_else(|| self.hosts.spec(tenant, name));
-        here.or_else(|| self.before.spec(tenant, name, self.steady_ms()))
+        self.engine().registry().local(name).or_else(|| self.hosts.spec(tenant, name))
     }
 
     /// What is known of a worker.
@@ -157,12 +165,7 @@ impl App {
     /// Every worker that a tenant can submit tasks for, by name.
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         let mut specs = self.engine().registry().specs();
-        let mut remote = self.hosts.specs(tenant);
-        for spec in self.before.specs(tenant, self.steady_ms()) {
-            if remote.iter().all(|known| known.name != spec.name) {
-                remote.push(Arc::clone(spec));
-            }
-        }
+        let remote = self.hosts.specs(tenant);
         specs.extend(remote.into_iter().filter(|spec| self.engine().registry().local(&spec.name).is_none()));
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         specs

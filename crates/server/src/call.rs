@@ -1,6 +1,6 @@
 //! A request that has passed the door, as its handler sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::{
     body::Body,
@@ -33,6 +33,10 @@ pub struct Call {
     pub params: Vec<(String, String)>,
     /// The body, within the limit of the route.
     pub body: Bytes,
+    /// The body as it comes, where the route takes it so. Behind a lock only because a body is not shared otherwise.
+    pub stream: Mutex<Option<Body>>,
+    /// The most bytes of a body.
+    pub limit: usize,
 }
 
 impl Call {

@@ -1,7 +1,11 @@
 //! The door: every request passes it before a handler sees it, whatever its path. Host and origin first, then who it
 //! is, then whether they may, then how much they send.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -20,6 +24,7 @@ use tower_service::Service;
 use crate::{
     app::App,
     call::Call,
+    handlers::models,
     limits::Limits,
     problem::Problem,
     route::{Answer, Permission, Route, Scope},
@@ -98,7 +103,13 @@ fn methods(app: &Arc<App>, routes: Vec<Route>) -> MethodRouter {
         let (app, route) = (Arc::clone(app), Arc::new(route));
         methods = methods.on(filter, move |request: Request| {
             let (app, route) = (Arc::clone(&app), Arc::clone(&route));
-            async move { perform(app, &route, request).await.unwrap_or_else(Problem::into_response) }
+            async move {
+                let answer = perform(app, &route, request).await;
+                answer.unwrap_or_else(|problem| match route.openai {
+                    true => models::refused(&problem),
+                    false => problem.into_response(),
+                })
+            }
         });
     }
     let app = Arc::clone(app);
@@ -128,33 +139,44 @@ async fn perform(app: Arc<App>, route: &Route, request: Request) -> Answer {
         app.auth.anonymous()
     } else {
         let from = peer(&parts.extensions);
+        let token = route.openai.then(|| models::token(&parts.headers)).flatten();
         let who = match app.auth.redeem(route, &parts, app.now()) {
             Some(who) => who,
+            // The gateway looks at its own tokens itself.
+            None if token.is_some() => app.auth.anonymous(),
             None => app.auth.identify(&parts.headers, from.ip(), app.now())?,
         };
-        if !who.role.may(route.permission) || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
+        let may = token.is_some() || who.role.may(route.permission);
+        if !may || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
             let detail = format!("a key with the role {} may not do this", who.role.as_str());
             return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
         }
         who
     };
-    let body = read(&parts, body, route, &app.limits).await?;
+    let (body, stream) = if route.raw {
+        declared(&parts, route)?;
+        (Bytes::new(), Some(body))
+    } else {
+        (read(&parts, body, route, &app.limits).await?, None)
+    };
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         Err(_) => return Err(Problem::invalid("the path is not UTF-8")),
     };
-    (route.handler)(Call { app, who, parts, params, body }).await
+    (route.handler)(Call { app, who, parts, params, body, stream: Mutex::new(stream), limit: route.body }).await
+}
+
+/// The length that the headers announce, when it is within bounds.
+fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > route.body as u64) {
+        return Err(Problem::too_large(route.body));
+    }
+    Ok(declared)
 }
 
 async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("the body has more than {} bytes, which this takes at most", route.body);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
-    };
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > route.body as u64) {
-        return Err(too_large());
-    }
+    let declared = declared(parts, route)?;
     if parts.method == Method::GET || parts.method == Method::HEAD {
         return Ok(Bytes::new());
     }
@@ -172,7 +194,7 @@ async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> 
         let frame = frame.map_err(|error| Problem::invalid(format!("the body could not be read: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > route.body {
-            return Err(too_large());
+            return Err(Problem::too_large(route.body));
         }
         read.extend_from_slice(&data);
     }

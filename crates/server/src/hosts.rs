@@ -5,20 +5,19 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use kapelle::{
     WorkerSpec,
-    core::{Name, TenantId, task::Report},
+    core::{Labels, Name, TenantId, task::Report},
+    store::ServedRow,
 };
 
-/// How long a host counts as alive without being heard of.
-pub const ALIVE_MS: u64 = 15_000;
 /// How long a silent host is remembered, and with it the workers it serves.
-pub const REMEMBERED_MS: u64 = 600_000;
-/// Hosts of one tenant.
+const REMEMBERED_MS: u64 = 600_000;
+/// Hosts of one tenant, and names of workers that they may have served.
 const HOSTS_MAX: usize = 10_000;
 
 /// A worker host.
@@ -30,10 +29,13 @@ pub struct Host {
     pub slots: u32,
     pub workers: Arc<[Name]>,
     pub queues: Arc<[Name]>,
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<Labels>,
     /// It acknowledges what it claims.
     pub ack: bool,
-    specs: Vec<Arc<WorkerSpec>>,
+    /// How long it counts as alive without being heard of.
+    alive_ms: u64,
+    /// It is counted among those that are alive.
+    pub present: AtomicBool,
     heard_ms: AtomicU64,
     /// Polls that wait: who waits here is alive.
     polls: AtomicU32,
@@ -50,7 +52,7 @@ pub struct Introduction {
     pub name: String,
     pub slots: u32,
     pub queues: Arc<[Name]>,
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     pub ack: bool,
     pub specs: Vec<Arc<WorkerSpec>>,
 }
@@ -80,7 +82,7 @@ impl Host {
 
     /// Whether it was heard of within a lease.
     pub fn is_alive(&self, now_ms: u64) -> bool {
-        self.silent_ms(now_ms) <= ALIVE_MS
+        self.silent_ms(now_ms) <= self.alive_ms
     }
 
     /// It waits for work.
@@ -117,24 +119,49 @@ impl Host {
 }
 
 /// The worker hosts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Hosts {
-    next: AtomicU32,
     by_id: RwLock<HashMap<u32, Arc<Host>>>,
+    /// What the last host that registered a worker said of it. It stays known while no host is there.
+    known: RwLock<BTreeMap<(TenantId, Name), Arc<WorkerSpec>>>,
+    alive_ms: u64,
 }
 
 impl Hosts {
+    /// No hosts yet, but what earlier ones said of their workers.
+    pub fn new(served: Vec<ServedRow>, lease: std::time::Duration) -> Hosts {
+        let known = served.into_iter().map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
+        let alive_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        Hosts { known: RwLock::new(known), alive_ms, ..Hosts::default() }
+    }
+
+    /// How long a host counts as alive without being heard of, and a task stays its own.
+    pub fn alive_ms(&self) -> u64 {
+        self.alive_ms
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<(TenantId, Name), Arc<WorkerSpec>>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether as many names are known of a tenant as may be, with those besides.
+    pub fn is_full(&self, tenant: TenantId, more: &[Arc<WorkerSpec>]) -> bool {
+        let known = self.known();
+        let fresh = more.iter().filter(|spec| !known.contains_key(&(tenant, spec.name.clone()))).count();
+        fresh > 0 && known.keys().filter(|(of, _)| *of == tenant).count() + fresh > HOSTS_MAX
+    }
+
+    /// A worker is not known any more.
+    pub fn forget(&self, tenant: TenantId, worker: &Name) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&(tenant, worker.clone()));
+    }
+
     fn all(&self) -> std::sync::RwLockReadGuard<'_, HashMap<u32, Arc<Host>>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None yet. Their numbers begin behind those that others had before a restart.
-    pub fn behind(numbers: u32) -> Hosts {
-        Hosts { next: AtomicU32::new(numbers), by_id: RwLock::default() }
-    }
-
     /// A host is known from now on; none when its tenant has too many.
-    pub fn register(&self, introduction: Introduction, now_ms: u64) -> Option<Arc<Host>> {
+    pub fn register(&self, introduction: Introduction, number: u32, now_ms: u64) -> Option<Arc<Host>> {
         let Introduction { tenant, name, slots, queues, labels, ack, specs } = introduction;
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|_, host| host.silent_ms(now_ms) <= REMEMBERED_MS);
@@ -142,15 +169,16 @@ impl Hosts {
             return None;
         }
         let host = Arc::new(Host {
-            id: self.next.fetch_add(1, Ordering::Relaxed) + 1,
+            id: number,
             tenant,
             name,
             slots,
             workers: specs.iter().map(|spec| spec.name.clone()).collect(),
             queues,
-            labels,
+            labels: Arc::new(labels),
             ack,
-            specs,
+            alive_ms: self.alive_ms,
+            present: AtomicBool::new(true),
             heard_ms: AtomicU64::new(now_ms),
             polls: AtomicU32::new(0),
             claimed: AtomicU64::new(0),
@@ -159,6 +187,8 @@ impl Hosts {
             unacked: Mutex::default(),
         });
         by_id.insert(host.id, Arc::clone(&host));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(specs.into_iter().map(|spec| ((tenant, spec.name.clone()), spec)));
         Some(host)
     }
 
@@ -186,42 +216,29 @@ impl Hosts {
         hosts
     }
 
+    /// Every host.
+    pub fn every(&self) -> Vec<Arc<Host>> {
+        self.all().values().cloned().collect()
+    }
+
     /// How many are alive.
     pub fn alive(&self, now_ms: u64) -> u64 {
         self.all().values().filter(|host| host.is_alive(now_ms)).count() as u64
     }
 
-    /// What the newest host that serves a worker said of it.
+    /// What the last host that registered a worker said of it.
     pub fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
-        let by_id = self.all();
-        let serving = by_id.values().filter(|host| host.tenant == tenant && host.workers.contains(worker));
-        let newest = serving.max_by_key(|host| host.id)?;
-        newest.specs.iter().find(|spec| spec.name == *worker).cloned()
+        self.known().get(&(tenant, worker.clone())).cloned()
     }
 
-    /// What is known of every worker that hosts of a tenant serve.
+    /// What is known of every worker that hosts of a tenant serve or served.
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
-        let mut specs: BTreeMap<Name, Arc<WorkerSpec>> = BTreeMap::new();
-        for host in self.of(tenant) {
-            specs.extend(host.specs.iter().map(|spec| (spec.name.clone(), Arc::clone(spec))));
-        }
-        specs.into_values().collect()
+        self.known().iter().filter(|((of, _), _)| *of == tenant).map(|(_, spec)| Arc::clone(spec)).collect()
     }
 
-    /// What is known of every worker that any host serves.
-    pub fn serving(&self) -> Vec<(TenantId, Arc<WorkerSpec>)> {
-        let mut hosts: Vec<Arc<Host>> = self.all().values().cloned().collect();
-        hosts.sort_by_key(|host| host.id);
-        hosts.iter().flat_map(|host| host.specs.iter().map(|spec| (host.tenant, Arc::clone(spec)))).collect()
-    }
-
-    /// Whether a host that is alive takes the tasks of a worker in a queue.
-    pub fn serve(&self, tenant: TenantId, worker: &Name, queue: &Name, now_ms: u64) -> bool {
-        let takes = |host: &Arc<Host>| {
-            host.tenant == tenant
-                && host.workers.contains(worker)
-                && (host.queues.is_empty() || host.queues.contains(queue))
-        };
-        self.all().values().any(|host| takes(host) && host.is_alive(now_ms))
+    /// The hosts of a tenant that are alive.
+    pub fn present(&self, tenant: TenantId, now_ms: u64) -> Vec<Arc<Host>> {
+        let all = self.all();
+        all.values().filter(|host| host.tenant == tenant && host.is_alive(now_ms)).cloned().collect()
     }
 }

@@ -13,7 +13,7 @@ use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use kapelle::{
     core::{TenantId, task::Task},
-    engine::{Engine, Event, EventKind},
+    engine::{Engine, Event, EventKind, Notice},
 };
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -136,6 +136,25 @@ impl Hub {
         }
         state.kept.push_back(Arc::clone(&entry));
         let _ = self.sender.send(entry);
+    }
+
+    /// Something about money. Called by the loop: quick.
+    pub fn notice(&self, notice: &Notice) {
+        if !self.active.load(Ordering::Relaxed) {
+            return;
+        }
+        match notice {
+            Notice::BudgetLow { tenant, account, limit, spent } => {
+                let account = account.written();
+                let body = json!({ "event": "budget_low", "account": account, "limit_nanousd": limit.0, "spent_nanousd": spent.0 });
+                self.publish(*tenant, body);
+            }
+            Notice::Parked { tenant, task, needs } => {
+                let body = json!({ "event": "task_parked", "task": task.to_string(), "needs_nanousd": needs.0 });
+                self.publish(*tenant, body);
+            }
+            Notice::Lease { .. } => {}
+        }
     }
 
     /// A task has ended. Called by the loop: quick.

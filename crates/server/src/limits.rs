@@ -27,6 +27,8 @@ pub struct Limits {
     pub drain: Duration,
     /// How long a claimed task may go unacknowledged by a host that promised to acknowledge.
     pub ack: Duration,
+    /// How long a worker host may be silent before its tasks go to others; the engine has the same.
+    pub lease: Duration,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             recheck: Duration::from_secs(2),
             drain: Duration::from_secs(10),
             ack: Duration::from_millis(1_500),
+            lease: Duration::from_secs(15),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What `/metrics` tells, in the text form of Prometheus. No ids are in labels.
 
 use axum::http::StatusCode;
-use kapelle::core::TenantId;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -54,12 +53,22 @@ pub fn scrape(app: &App) -> Result<String, Problem> {
         }
     }
     registry.register("tasks_ended", "Tasks that ended since the start", ended);
-    let open = Family::<Labels<2>, Gauge>::default();
-    for count in app.engine().reader().open_tasks(TenantId::DEFAULT)? {
-        let labels = [("queue", count.queue.to_string()), ("state", count.state.as_str().to_owned())];
-        open.get_or_create(&labels).inc_by(i64::try_from(count.tasks).unwrap_or(i64::MAX));
+    let reader = app.engine().reader();
+    let open = Family::<Labels<3>, Gauge>::default();
+    for tenant in reader.busy_tenants()? {
+        for count in reader.open_tasks(tenant)? {
+            let state = count.state.as_str().to_owned();
+            let labels = [("tenant", tenant.0.to_string()), ("queue", count.queue.to_string()), ("state", state)];
+            open.get_or_create(&labels).inc_by(i64::try_from(count.tasks).unwrap_or(i64::MAX));
+        }
     }
-    registry.register("tasks_open", "Tasks that have not ended, of the first tenant", open);
+    registry.register("tasks_open", "Tasks that have not ended, by tenant", open);
+    registry.register("runs_open", "Runs that have not ended, of all tenants", gauge(reader.open_run_count()?));
+    let checks = Family::<Labels<1>, Gauge>::default();
+    for checked in app.checks.results(app.steady_ms()) {
+        checks.get_or_create(&[("check", checked.name)]).set(i64::from(checked.status != "ok"));
+    }
+    registry.register("health_check_failing", "1 while a health check of the configuration fails", checks);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(text)

@@ -28,7 +28,12 @@ pub fn describe(routes: &[Route]) -> String {
             "description": status.canonical_reason().unwrap_or(""),
             "content": { route.media: schema },
         }});
-        for status in refusals(route) {
+        if route.openai {
+            // As the SDKs of OpenAI read them; some are those of the provider.
+            let any = json!({ "application/json": {}, "text/event-stream": {} });
+            answers["default"] = json!({ "description": "As the interface of OpenAI has it", "content": any });
+        }
+        for status in refusals(route).into_iter().filter(|_| !route.openai) {
             let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
             answers[status.to_string()] = json!({
                 "description": reason,
@@ -52,6 +57,10 @@ pub fn describe(routes: &[Route]) -> String {
         if let Some(takes) = route.takes {
             let schema = takes(&mut schemas);
             operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
+        }
+        if route.raw {
+            let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+            operation["requestBody"] = json!({ "required": true, "content": { "*/*": bytes } });
         }
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;
@@ -88,7 +97,11 @@ fn refusals(route: &Route) -> Vec<u16> {
 
 fn operation(route: &Route) -> String {
     let mut id = route.method.as_str().to_lowercase();
-    for part in route.path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
+    let path = route.path.strip_prefix("/v1/").map_or(route.path, |rest| rest);
+    if path != route.path {
+        id.push_str("_openai");
+    }
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
         let _ = write!(id, "_{}", part.trim_matches(['{', '}']).replace('.', "_"));
     }
     id

@@ -56,6 +56,12 @@ impl Problem {
         Problem::new(StatusCode::CONFLICT, code::LEASE_LOST, detail)
     }
 
+    /// The body is larger than is taken.
+    pub fn too_large(most: usize) -> Problem {
+        let detail = format!("the body has more than {most} bytes, which this takes at most");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
+    }
+
     /// The server is on its way down.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE, detail).after(1)

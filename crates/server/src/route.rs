@@ -25,6 +25,8 @@ pub enum Permission {
     Operate,
     /// Claim tasks and report on them.
     Work,
+    /// Ask models.
+    Ask,
     /// Keys and the audit trail.
     Administer,
 }
@@ -62,6 +64,8 @@ pub struct Route {
     pub scope: Scope,
     /// The most bytes of a body; 0 when it takes none.
     pub body: usize,
+    /// The body is taken as it comes, of any kind, instead of as JSON.
+    pub raw: bool,
     /// One line for people.
     pub summary: &'static str,
     /// Parameters of the query: name, and what it does.
@@ -74,6 +78,8 @@ pub struct Route {
     pub media: &'static str,
     /// The answer carries an `ETag`, and is left out for who has it already.
     pub marked: bool,
+    /// Refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are let in.
+    pub openai: bool,
     pub(crate) handler: Handler,
 }
 
@@ -81,6 +87,8 @@ pub struct Route {
 pub const BODY: usize = 2 << 20;
 /// The most bytes of a body that carries many.
 pub const BODY_MANY: usize = 32 << 20;
+/// The most bytes of a file.
+pub const BODY_FILE: usize = 64 << 20;
 
 impl Route {
     pub(crate) fn new<F, Fut>(
@@ -100,18 +108,24 @@ impl Route {
             permission,
             scope,
             body: 0,
+            raw: false,
             summary,
             query: &[],
             takes: None,
             gives: (StatusCode::OK, None),
             media: "application/json",
             marked: false,
+            openai: false,
             handler: Arc::new(move |call| Box::pin(handler(call))),
         }
     }
 
     pub(crate) fn takes<T: JsonSchema>(self, most: usize) -> Route {
         Route { body: most, takes: Some(|schemas| schemas.subschema_for::<T>()), ..self }
+    }
+
+    pub(crate) fn takes_bytes(self, most: usize) -> Route {
+        Route { body: most, raw: true, ..self }
     }
 
     pub(crate) fn gives<T: JsonSchema>(self, status: StatusCode) -> Route {
@@ -124,6 +138,11 @@ impl Route {
 
     pub(crate) fn marked(self) -> Route {
         Route { marked: true, ..self }
+    }
+
+    /// One of the gateway's own.
+    pub(crate) fn openai(self, body: usize) -> Route {
+        Route { openai: true, body, ..self }
     }
 
     pub(crate) fn query(self, query: &'static [(&'static str, &'static str)]) -> Route {

@@ -5,11 +5,12 @@ use kapelle_api as api;
 
 use crate::{
     handlers::{
-        approvals, audit, events, health, hosts, keys, links, openapi, queues, reports, runs, tasks, workers, workflows,
+        approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, models, money, openapi, queues,
+        reports, runs, tasks, workers, workflows,
     },
     route::{
-        BODY, BODY_MANY,
-        Permission::{Administer, Operate, Public, Read, Submit, Work},
+        BODY, BODY_FILE, BODY_MANY,
+        Permission::{Administer, Ask, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
     },
@@ -36,9 +37,29 @@ const RUN_FILTERS: &[(&str, &str)] = &[
     ("cursor", "`next_cursor` of the page before"),
 ];
 const JOURNAL: &[(&str, &str)] = &[("from", "The number of the first entry"), ("limit", "Entries at most, 1 to 1,000")];
+const DEAD_FILTERS: &[(&str, &str)] = &[
+    ("queue", "Only tasks of this queue"),
+    ("worker", "Only tasks for this worker"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
+const FILE_NAME: &[(&str, &str)] = &[("name", "What it is called; Content-Type says of which kind it is")];
+const DIFF: &[(&str, &str)] = &[
+    ("from", "The earlier version; the one before `to` when left out"),
+    ("to", "The later one; the newest when left out"),
+];
 const AFTER: &[(&str, &str)] = &[("after", "Begin behind this entry; the header Last-Event-ID does the same")];
 const LIVE: &[(&str, &str)] =
     &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
+
+const COST: &[(&str, &str)] =
+    &[("by", "task, run, worker, queue, key, provider, model, tenant or day"), ("limit", "Rows at most, 1 to 1,000")];
+const CALLS: &[(&str, &str)] = &[
+    ("task", "Only calls of this task"),
+    ("run", "Only calls of this run"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
 
 fn get(path: &'static str) -> (Method, &'static str) {
     (Method::GET, path)
@@ -55,7 +76,21 @@ fn delete(path: &'static str) -> (Method, &'static str) {
 /// Every route there is.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    [plain(), of_tasks(), of_runs(), of_workers(), of_hosts(), of_operation(), live()].into_iter().flatten().collect()
+    [
+        plain(),
+        of_tasks(),
+        of_files(),
+        of_runs(),
+        of_workflows(),
+        of_workers(),
+        of_hosts(),
+        of_operation(),
+        live(),
+        of_models(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn plain() -> Vec<Route> {
@@ -103,6 +138,29 @@ fn of_tasks() -> Vec<Route> {
     ]
 }
 
+/// Dead letters and files.
+fn of_files() -> Vec<Route> {
+    let (ok, created) = (StatusCode::OK, StatusCode::CREATED);
+    vec![
+        Route::new(get("/api/v1/dead"), Read, Tenant, "Tasks that were given up, newest first", dead::list)
+            .gives::<api::TaskPage>(ok)
+            .query(DEAD_FILTERS),
+        Route::new(post("/api/v1/dead/{id}/retry"), Operate, Tenant, "Put it back, its counts at zero", dead::retry)
+            .gives::<api::Task>(ok),
+        Route::new(post("/api/v1/dead/{id}/discard"), Operate, Tenant, "Mark it as dealt with", dead::discard)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Task>(ok),
+        Route::new(post("/api/v1/artifacts"), Submit, Tenant, "Give a file, as it is", artifacts::give)
+            .takes_bytes(BODY_FILE)
+            .gives::<api::Artifact>(created)
+            .query(FILE_NAME),
+        Route::new(get("/api/v1/artifacts"), Read, Tenant, "The files, by their hash", artifacts::list)
+            .gives::<api::ArtifactPage>(ok)
+            .query(PAGING),
+        Route::new(get("/api/v1/artifacts/{id}"), Read, Tenant, "The bytes of a file, or a range", artifacts::get),
+    ]
+}
+
 fn of_runs() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
@@ -122,6 +180,7 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "What happened to a run", runs::journal)
             .gives::<api::JournalPage>(ok)
             .query(JOURNAL),
+        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "All of a run, an object a line", export::run),
         Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "End a run", runs::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Run>(ok),
@@ -143,6 +202,12 @@ fn of_runs() -> Vec<Route> {
         Route::new(post("/api/v1/approvals/{id}/deny"), Submit, Tenant, "Say no", approvals::deny)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
+    ]
+}
+
+fn of_workflows() -> Vec<Route> {
+    let (ok, created) = (StatusCode::OK, StatusCode::CREATED);
+    vec![
         Route::new(get("/api/v1/workflows"), Read, Tenant, "Versions of workflows, newest first", workflows::list)
             .gives::<api::VersionPage>(ok)
             .query(PAGING),
@@ -152,6 +217,22 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/workflows/{name}/{number}"), Read, Tenant, "A version and its text", workflows::get)
             .gives::<api::VersionSource>(ok)
             .marked(),
+        Route::new(post("/api/v1/workflows"), Submit, Tenant, "Publish a version", workflows::publish)
+            .takes::<api::Publish>(BODY_MANY)
+            .gives::<api::Version>(created),
+        Route::new(get("/api/v1/workflows/{name}/diff"), Read, Tenant, "What changed", workflows::diff)
+            .gives::<api::VersionDiff>(ok)
+            .query(DIFF),
+        Route::new(post("/api/v1/workflows/{name}/rollback"), Submit, Tenant, "Make one newest", workflows::rollback)
+            .takes::<api::Rollback>(BODY)
+            .gives::<api::Version>(created),
+        Route::new(
+            delete("/api/v1/workflows/{name}/{number}"),
+            Operate,
+            Tenant,
+            "Delete a version that no run stays on",
+            workflows::remove,
+        ),
     ]
 }
 
@@ -163,9 +244,22 @@ fn of_workers() -> Vec<Route> {
         Route::new(get("/api/v1/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
+        Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),
-        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause),
-        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume),
+        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause)
+            .takes::<api::Reason>(BODY),
+        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume)
+            .takes::<api::Reason>(BODY),
+        Route::new(
+            post("/api/v1/workers/{name}/pause"),
+            Operate,
+            Tenant,
+            "Give it no more tasks",
+            queues::pause_worker,
+        )
+        .takes::<api::Reason>(BODY),
+        Route::new(post("/api/v1/workers/{name}/resume"), Operate, Tenant, "Let it go on", queues::resume_worker)
+            .takes::<api::Reason>(BODY),
     ]
 }
 
@@ -184,6 +278,13 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Keep leases alive", hosts::heartbeat)
             .takes::<api::Beat>(BODY)
             .gives::<api::BeatAnswer>(ok),
+        Route::new(
+            get("/api/v1/files/{id}"),
+            Work,
+            Tenant,
+            "The bytes of a file that a task refers to",
+            artifacts::fetch,
+        ),
         Route::new(post("/api/v1/hosts/{id}/report"), Work, Tenant, "Report the ends of attempts", reports::many)
             .takes::<api::Reports>(BODY_MANY)
             .gives::<api::ReportAnswer>(ok),
@@ -227,5 +328,26 @@ fn live() -> Vec<Route> {
             .query(LIVE),
         Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
+    ]
+}
+
+fn of_models() -> Vec<Route> {
+    let ok = StatusCode::OK;
+    vec![
+        Route::new(get("/v1/models"), Ask, Tenant, "The models that may be named (OpenAI)", models::list).openai(0),
+        Route::new(post("/v1/chat/completions"), Ask, Tenant, "Ask a model (OpenAI)", models::chat).openai(BODY_MANY),
+        Route::new(post("/v1/responses"), Ask, Tenant, "Ask a model (OpenAI)", models::responses).openai(BODY_MANY),
+        Route::new(post("/v1/embeddings"), Ask, Tenant, "Embed texts (OpenAI)", models::embeddings).openai(BODY_MANY),
+        Route::new(get("/api/v1/budgets"), Read, Tenant, "What may be spent, and what is", money::budgets)
+            .gives::<api::BudgetList>(ok),
+        Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", money::set)
+            .takes::<api::SetBudget>(BODY)
+            .gives::<api::Budget>(ok),
+        Route::new(get("/api/v1/cost"), Read, Tenant, "What was spent, by whom", money::cost)
+            .gives::<api::CostReport>(ok)
+            .query(COST),
+        Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", money::calls)
+            .gives::<api::CallPage>(ok)
+            .query(CALLS),
     ]
 }

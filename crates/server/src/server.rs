@@ -7,18 +7,24 @@ use std::{
     sync::Arc,
 };
 
-use kapelle::{Kapelle, core::Name};
+use kapelle::{
+    HealthCheck, Kapelle,
+    core::{Labels, Name},
+};
+use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     app::{App, Parts},
     auth::{self, Auth},
     front::Front,
+    holder,
     limits::Limits,
     listener::{Phase, listen},
     openapi,
     origin::Names,
     routes::routes,
+    standing,
 };
 
 /// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
@@ -40,6 +46,25 @@ pub struct Options {
     pub queues: Vec<(Name, u32)>,
     /// How much one client may ask.
     pub limits: Limits,
+    /// What sets this process apart.
+    pub labels: Labels,
+    /// What is to be called unhealthy.
+    pub checks: Vec<HealthCheck>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: "127.0.0.1:7863".to_owned(),
+            host_names: Vec::new(),
+            insecure: false,
+            workflows: None,
+            queues: Vec::new(),
+            limits: Limits::default(),
+            labels: Labels::new(),
+            checks: Vec::new(),
+        }
+    }
 }
 
 /// Why a server does not start.
@@ -54,8 +79,13 @@ pub enum ServerError {
     )]
     Exposed(SocketAddr),
     /// Somebody else listens there.
-    #[error("{0} is taken: another program listens there; stop it, or give another port with --listen")]
-    Taken(SocketAddr),
+    #[error("{address} is taken: {holder} listens there; stop it, or give another port with --listen")]
+    Taken {
+        /// Where.
+        address: SocketAddr,
+        /// Who, where the system tells it.
+        holder: String,
+    },
     /// The system does not let us.
     #[error("{address}: {error}")]
     Listen {
@@ -85,6 +115,7 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     draining: watch::Sender<bool>,
     listening: JoinHandle<()>,
+    watching: JoinHandle<()>,
     file: PathBuf,
 }
 
@@ -113,19 +144,32 @@ impl Server {
             queues: options.queues.into_iter().map(|(name, slots)| (name, (slots, false))).collect(),
             description: openapi::describe(&routes()),
             draining: drains,
+            served: kapelle.engine().reader().served()?,
+            labels: options.labels,
+            checks: options.checks,
             kapelle,
         }));
+        let money = Arc::clone(&app.hub);
+        app.engine().listen(Box::new(move |notice| money.notice(notice)));
         let (stats, hub, progress) = (Arc::clone(&app.stats), Arc::clone(&app.hub), Arc::clone(&app.progress));
         app.engine().observe(Box::new(move |task| {
             stats.ended(task);
             hub.task_ended(task);
             progress.forget(task.id);
         }));
+        app.kapelle.desk().serve_at(format!("http://{}/v1", reachable(address)));
         let front = Front::new(&app, routes());
         let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));
         let file = folder.join(ADDRESS_FILE);
         write_address(&file, address).map_err(cannot(ADDRESS_FILE))?;
-        Ok(Server { app, address, fresh_token: fresh.then_some(token), phase, draining, listening, file })
+        let watching = tokio::spawn(standing::watch(Arc::clone(&app)));
+        app.kapelle.note(&json!({
+            "event": "server_started",
+            "address": address.to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "process": std::process::id(),
+        }));
+        Ok(Server { app, address, fresh_token: fresh.then_some(token), phase, draining, listening, watching, file })
     }
 
     /// Where it listens.
@@ -143,7 +187,7 @@ impl Server {
     /// Ends in good order: nothing new is taken, attempts in this process are finished, answers are sent. Dropping the
     /// future and calling [`Server::stop`] cuts it short.
     pub async fn drain(&mut self) {
-        self.draining.send_replace(true);
+        self.begin_to_end("drained").await;
         self.app.kapelle.drain().await;
         self.phase.send_replace(Phase::Ending);
         let wait = self.app.limits.drain;
@@ -155,10 +199,18 @@ impl Server {
 
     /// Ends at once: attempts in this process are begun again at the next start.
     pub async fn stop(&mut self) {
-        self.draining.send_replace(true);
+        self.begin_to_end("at once").await;
         self.phase.send_replace(Phase::Cut);
         self.app.kapelle.close().await;
         self.forget_address();
+    }
+
+    async fn begin_to_end(&self, how: &str) {
+        self.watching.abort();
+        if !self.draining.send_replace(true) {
+            let note = json!({ "event": "server_stopped", "how": how, "process": std::process::id() });
+            self.app.kapelle.noted(&note).await;
+        }
     }
 
     fn forget_address(&self) {
@@ -175,7 +227,10 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
         return Err(ServerError::Exposed(wanted));
     }
     let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ServerError::Taken(wanted),
+        io::ErrorKind::AddrInUse => {
+            let holder = holder::of(wanted).unwrap_or_else(|| "another program".to_owned());
+            ServerError::Taken { address: wanted, holder }
+        }
         _ => ServerError::Listen { address: wanted, error },
     })?;
     let address = listener.local_addr().map_err(|error| ServerError::Listen { address: wanted, error })?;
@@ -184,12 +239,17 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
 
 /// Written beside its place and moved there, so that nobody reads half of it.
 fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
-    let reachable = match address.ip() {
-        ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
-        ip if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
-        _ => address,
-    };
+    let reachable = reachable(address);
     let fresh = file.with_extension("new");
     std::fs::write(&fresh, format!("http://{reachable}\n{}\n", std::process::id()))?;
     std::fs::rename(&fresh, file)
+}
+
+/// Where programs of this machine reach what listens there.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        ip if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    }
 }

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use kapelle::{
     WorkerSpec,
     core::{
-        Name, Payload, TaskError, Timestamp,
+        Account, Payload, TaskError, Timestamp,
         retry::{Jitter, RetryPolicy},
         run::RunStatus,
         task::{HoldReason, Task, TaskState},
         worker::Provenance,
     },
-    engine::turn::Directory,
-    store::{AccessKey, AuditRow, GateKind, RunRow, VersionRow},
+    store::{AccessKey, ArtifactRow, AuditRow, Lane, RunRow, VersionRow},
 };
 use kapelle_api as api;
 use serde_json::value::RawValue;
 
-use crate::{app::App, auth, problem::Problem};
+use crate::{app::App, auth, problem::Problem, serving};
 
 /// `2026-11-21T03:40:05.123Z`.
 pub fn time(at: Timestamp) -> String {
@@ -48,6 +47,7 @@ pub fn task(app: &App, task: &Task) -> api::Task {
         ended_at: task.ended_at().map(time),
         run: task.origin.as_ref().map(|origin| origin.run.to_string()),
         reason: None,
+        requires: task.policy.requires.clone().into(),
         dead: false,
         provenance: api::Provenance::default(),
         error: None,
@@ -61,6 +61,11 @@ pub fn task(app: &App, task: &Task) -> api::Task {
             shown.error = Some(error(why));
             shown.dead = *dead;
         }
+        TaskState::Discarded { error: why, dead, reason, .. } => {
+            shown.error = Some(error(why));
+            shown.dead = *dead;
+            shown.reason = Some(reason.to_string());
+        }
         TaskState::Retrying { error: why, at } => {
             shown.error = Some(error(why));
             shown.reason = Some(format!("tried again at {}", time(*at)));
@@ -71,7 +76,7 @@ pub fn task(app: &App, task: &Task) -> api::Task {
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => {
             shown.reason = Some(reason.to_string());
         }
-        TaskState::Ready { .. } => shown.reason = unserved(app, task.tenant, &task.worker, &task.queue),
+        TaskState::Ready { .. } => shown.reason = serving::reason(app, &Lane::of(task)),
         _ => {}
     }
     shown
@@ -83,22 +88,13 @@ pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
     if let TaskState::Succeeded { output, .. } = &row.state {
         shown.output = Some(raw(app, output)?);
     }
+    // The book counts every attempt, and what the calls under way have cost so far.
+    if let Some(book) = app.engine().reader().account(row.tenant, &Account::Task(row.id), 0)? {
+        let provenance = &mut shown.provenance;
+        (provenance.cost_nanousd, provenance.calls) = (book.spent.0, book.calls);
+        (provenance.input_tokens, provenance.output_tokens) = (book.input, book.output);
+    }
     Ok(shown)
-}
-
-/// Why a ready task will not be worked on as things are.
-pub fn unserved(app: &App, tenant: kapelle::core::TenantId, worker: &Name, queue: &Name) -> Option<String> {
-    let gates = app.engine().reader().gates(tenant).unwrap_or_default();
-    if let Some(gate) = gates.iter().find(|gate| {
-        let name = if gate.kind == GateKind::Queue { queue } else { worker };
-        gate.paused && gate.name == *name
-    }) {
-        return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
-    }
-    if app.engine().registry().local(worker).is_some() || app.hosts.serve(tenant, worker, queue, app.steady_ms()) {
-        return None;
-    }
-    Some(format!("0 worker hosts serve worker `{worker}` in queue `{queue}` at the moment"))
 }
 
 /// Where an answer came from.
@@ -139,6 +135,10 @@ pub fn run(row: &RunRow) -> api::Run {
         reason: None,
         error: None,
         outputs: None,
+        cost_nanousd: 0,
+        calls: 0,
+        input_tokens: 0,
+        output_tokens: 0,
     };
     match &row.status {
         RunStatus::Failed { error: why, .. } => shown.error = Some(error(why)),
@@ -150,6 +150,16 @@ pub fn run(row: &RunRow) -> api::Run {
     shown
 }
 
+/// The same with what its steps have spent.
+pub fn run_and_cost(app: &App, row: &RunRow) -> Result<api::Run, Problem> {
+    let mut shown = run(row);
+    if let Some(book) = app.engine().reader().account(row.tenant, &Account::Run(row.id), 0)? {
+        (shown.cost_nanousd, shown.calls) = (book.spent.0, book.calls);
+        (shown.input_tokens, shown.output_tokens) = (book.input, book.output);
+    }
+    Ok(shown)
+}
+
 /// A version of a workflow.
 pub fn version(row: &VersionRow) -> api::Version {
     api::Version {
@@ -158,6 +168,18 @@ pub fn version(row: &VersionRow) -> api::Version {
         sha256: auth::hex(&row.sha256),
         file: row.file.to_string(),
         created_at: time(row.created_at),
+        shadowed_by: None,
+    }
+}
+
+/// A file.
+pub fn artifact(row: &ArtifactRow) -> api::Artifact {
+    api::Artifact {
+        file: format!("sha256:{}", row.sha256),
+        name: row.name.to_string(),
+        media_type: row.media_type.to_string(),
+        size: row.bytes,
+        created_at: Some(time(row.at)),
     }
 }
 
@@ -199,6 +221,7 @@ pub fn worker(spec: &WorkerSpec) -> api::Worker {
         output: spec.output.clone(),
         timeout_ms: spec.timeout.map(|timeout| timeout.0),
         retry: spec.retry.as_ref().map(retry),
+        requires: spec.requires.clone().into(),
     }
 }
 

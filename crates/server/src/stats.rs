@@ -23,6 +23,19 @@ pub struct WorkerStats {
     pub last_run: Option<Timestamp>,
     pub last_success: Option<Timestamp>,
     pub last_error: Option<Arc<str>>,
+    /// How the last tasks ended, the newest in the lowest bit, a failure being 1; and how many these are.
+    recent: (u128, u32),
+}
+
+/// Tasks that a failure rate is of.
+const RECENT: u32 = 100;
+
+impl WorkerStats {
+    fn remember(&mut self, failed: bool) {
+        let (bits, count) = self.recent;
+        let window = (1_u128 << RECENT) - 1;
+        self.recent = (((bits << 1) | u128::from(failed)) & window, (count + 1).min(RECENT));
+    }
 }
 
 /// How the workers are doing.
@@ -42,12 +55,14 @@ impl Stats {
         match &task.state {
             TaskState::Succeeded { started_at, ended_at, .. } => {
                 stats.succeeded += 1;
+                stats.remember(false);
                 stats.busy_ms += ended_at.since(*started_at).0;
                 stats.last_run = Some(*ended_at);
                 stats.last_success = Some(*ended_at);
             }
             TaskState::Failed { error, ended_at, .. } => {
                 stats.failed += 1;
+                stats.remember(true);
                 stats.last_run = Some(*ended_at);
                 stats.last_error = Some(Arc::from(error.to_string()));
             }
@@ -59,6 +74,13 @@ impl Stats {
     pub fn of(&self, tenant: TenantId, worker: &Name) -> WorkerStats {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         by_worker.get(&(tenant, worker.clone())).cloned().unwrap_or_default()
+    }
+
+    /// Of the last 100 tasks of a worker for each tenant how many failed, and how many these are.
+    pub fn recent(&self, worker: &Name) -> (u32, u32) {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = by_worker.iter().filter(|((_, name), _)| name == worker).map(|(_, stats)| stats.recent);
+        of.fold((0, 0), |(failed, ended), (bits, count)| (failed + bits.count_ones(), ended + count))
     }
 
     /// The counts of all tenants together, by worker.

@@ -1,13 +1,9 @@
 //! Streams of events to one client: a bounded queue, a sign of life, and an end when the key does not hold any more.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, HttpBody},
+    body::Body,
     http::{
         StatusCode,
         header::{CONTENT_TYPE, HeaderValue},
@@ -15,29 +11,13 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use hyper::body::Frame;
 use kapelle_api::code;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::{app::App, auth::Identity, problem::Problem};
+use crate::{app::App, auth::Identity, feed::Feed, problem::Problem};
 
 /// Events on their way to one client. More wait where they come from.
 const QUEUED: usize = 64;
-
-/// The body of a stream.
-struct Feed {
-    events: mpsc::Receiver<Bytes>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Feed {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.events.poll_recv(cx).map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
-    }
-}
 
 /// Room for one more stream.
 pub fn permit(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
@@ -51,7 +31,7 @@ pub fn permit(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
 pub fn events(app: &App) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
     let permit = permit(app)?;
     let (sender, receiver) = mpsc::channel(QUEUED);
-    let mut response = Response::new(Body::new(Feed { events: receiver, _permit: permit }));
+    let mut response = Response::new(Body::new(Feed::holding(receiver, permit)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok((sender, response))

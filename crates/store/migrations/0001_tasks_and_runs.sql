@@ -83,6 +83,7 @@ CREATE TABLE task (
     scope       INTEGER,
     slot        INTEGER,
     key         TEXT,
+    requires    INTEGER NOT NULL,
     state       INTEGER NOT NULL,
     revision    INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,
@@ -107,8 +108,9 @@ CREATE TABLE task (
     output      BLOB,
     path        TEXT
 ) STRICT;
--- The lanes of ready tasks in the order of claiming; also what is running, and the counts of everything open.
-CREATE INDEX task_open ON task (state, tenant, queue, worker, rank) WHERE state < 10;
+-- The lanes of ready tasks in the order of claiming; also what is running, and the counts of everything open. `requires`
+-- is the name of the labels that a host must have, 0 when any will do.
+CREATE INDEX task_open ON task (state, tenant, queue, worker, requires, rank) WHERE state < 10;
 CREATE INDEX task_due ON task (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX task_held ON task (reason, rank) WHERE state = 4;
 CREATE INDEX task_held_key ON task (reason, key, rank) WHERE state = 4;

@@ -9,7 +9,14 @@ use kapelle_core::{
     task::{Attempt, Task},
 };
 
-use crate::{access::AccessWrite, audit::AuditRow, error::StoreError};
+use crate::{
+    access::AccessWrite,
+    audit::AuditRow,
+    books::BookWrites,
+    error::StoreError,
+    hosted::{ArtifactRow, ServedWrite},
+    session::SessionRow,
+};
 
 /// Everything one turn changed, in its last state. Written whole or not at all.
 #[derive(Debug, Default)]
@@ -36,6 +43,16 @@ pub struct Batch<'a> {
     pub access: Vec<AccessWrite>,
     /// Administrative acts, in their order.
     pub audit: Vec<AuditRow>,
+    /// Changes to what is known of workers that hosts serve.
+    pub served: Vec<ServedWrite>,
+    /// Files that tenants gave. What is known already stays.
+    pub artifacts: Vec<ArtifactRow>,
+    /// What the session log is to write of this turn.
+    pub session: Option<SessionRow>,
+    /// Everything up to this number stands in the session log.
+    pub session_written: Option<u64>,
+    /// Money and model calls.
+    pub books: BookWrites,
 }
 
 impl Batch<'_> {
@@ -53,6 +70,11 @@ impl Batch<'_> {
             && self.answers.is_empty()
             && self.access.is_empty()
             && self.audit.is_empty()
+            && self.served.is_empty()
+            && self.artifacts.is_empty()
+            && self.session.is_none()
+            && self.session_written.is_none()
+            && self.books.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

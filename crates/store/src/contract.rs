@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    Name, PayloadId, Requires, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{Attempt, HoldReason, Rank, Task},
@@ -13,8 +13,11 @@ use crate::{
     access::AccessKey,
     audit::{AuditHead, AuditRow},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
+    books::{BookReader, Books},
     error::StoreError,
+    hosted::{ArtifactRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    session::SessionRow,
 };
 
 /// The sequences from which ids are drawn. A number is never handed out twice, also after the newest rows were
@@ -29,9 +32,11 @@ pub enum IdKind {
     Payload,
     /// Versions of workflows.
     Version,
+    /// Model calls.
+    Call,
 }
 
-/// Ready tasks are kept in lanes: one for each worker in each queue of each tenant. Pausing, slots and routing choose
+/// Ready tasks are kept in lanes: one for each worker in each queue of each tenant, and for what is required of hosts. Pausing, slots and routing choose
 /// among lanes; within one, rank decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
@@ -41,6 +46,21 @@ pub struct Lane {
     pub queue: Name,
     /// The worker.
     pub worker: Name,
+    /// The labels that a host must have.
+    pub requires: Requires,
+}
+
+impl Lane {
+    /// The lane of a task.
+    #[must_use]
+    pub fn of(task: &Task) -> Lane {
+        Lane {
+            tenant: task.tenant,
+            queue: task.queue.clone(),
+            worker: task.worker.clone(),
+            requires: task.policy.requires.clone(),
+        }
+    }
 }
 
 /// Where held tasks are looked for. What is left out does not restrict.
@@ -135,7 +155,7 @@ pub enum Deletion {
 }
 
 /// The writing side. One owner; every method sees all commits before it.
-pub trait Store: Send {
+pub trait Store: Books + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -205,6 +225,12 @@ pub trait Store: Send {
     /// The end of the trail of administrative acts.
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError>;
 
+    /// What worker hosts of every tenant said of their workers.
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError>;
+
+    /// The newest number of what the session log has to write; 0 when there never was anything.
+    fn session_last(&mut self) -> Result<u64, StoreError>;
+
     /// Writes a turn: all of it, synced, or nothing. Of a task or run that exists only what its state machine changes
     /// is written, not what it was submitted with. After [`StoreError::Full`] nothing of it was written and the store
     /// goes on; after [`StoreError::Io`] it refuses every further commit, and whether the turn was written shows when
@@ -216,7 +242,7 @@ pub trait Store: Send {
 }
 
 /// The reading side: committed data, from any thread, never in the way of the writer.
-pub trait Reader: Send + Sync {
+pub trait Reader: BookReader + Send + Sync {
     /// One task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 
@@ -260,6 +286,27 @@ pub trait Reader: Send + Sync {
 
     /// Administrative acts in their order, from behind number `after`, of all tenants.
     fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// What worker hosts of every tenant said of their workers.
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError>;
+
+    /// A file that a tenant gave.
+    fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError>;
+
+    /// Files of a tenant by their hash, from behind `after`.
+    fn artifacts(&self, tenant: TenantId, after: Option<&str>, most: u32) -> Result<Vec<ArtifactRow>, StoreError>;
+
+    /// What the session log has to write, from behind that number.
+    fn session(&self, after: u64, most: u32) -> Result<Vec<SessionRow>, StoreError>;
+
+    /// One task of whichever tenant, for duties of the server itself.
+    fn task_of_any(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
+
+    /// How many runs of all tenants have not ended.
+    fn open_run_count(&self) -> Result<u64, StoreError>;
+
+    /// The tenants that have tasks which have not ended.
+    fn busy_tenants(&self) -> Result<Vec<TenantId>, StoreError>;
 
     /// How many tasks that have not ended there are, by lane and state.
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError>;

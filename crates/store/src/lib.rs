@@ -11,12 +11,15 @@ mod access;
 mod audit;
 mod batch;
 mod blobs;
+mod books;
 #[cfg(test)]
 mod conformance;
 mod contract;
 mod error;
+mod hosted;
 mod mem;
 mod rows;
+mod session;
 mod sqlite;
 
 pub use access::{AccessKey, AccessWrite};
@@ -25,8 +28,14 @@ pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };
 pub use blobs::Blobs;
+pub use books::{
+    AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow,
+    CallState, CallWrite, KeptRow,
+};
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
+pub use hosted::{ArtifactRow, ServedRow, ServedWrite};
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
+pub use session::{EndedTask, SessionRow};
 pub use sqlite::{OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

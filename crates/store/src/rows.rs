@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use kapelle_core::{
-    Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
     definition::Strategy,
     run::{Opening, Parent, Rerun, Run, RunStatus},
     task::{StateKind, WaitFor},
@@ -114,13 +114,15 @@ pub struct RunFilter {
     pub open: bool,
 }
 
-/// How many tasks of a worker in a queue are in a state.
+/// How many tasks of a lane are in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneCount {
     /// The queue.
     pub queue: Name,
     /// The worker.
     pub worker: Name,
+    /// The labels that a host must have.
+    pub requires: Requires,
     /// The state.
     pub state: StateKind,
     /// How many.

@@ -1,9 +1,15 @@
 //! A child that misbehaves in the way its first argument names.
 
+#[path = "evil_workers.rs"]
+mod workers;
+
 use std::io::{Read, Write};
 
 fn main() {
     let mode = std::env::args().nth(1).unwrap_or_default();
+    if let Some(mode) = mode.strip_prefix("worker-") {
+        return workers::run(mode);
+    }
     match mode.as_str() {
         "echo" => echo(),
         "environment" => {
@@ -19,6 +25,10 @@ fn main() {
         "orphan" => orphan(false),
         "orphan-and-wait" => orphan(true),
         "supervise" => supervise(),
+        kapelle_supervisor::helper::HELPER_VERB => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            let _ = kapelle_supervisor::helper::helper_main(&arguments);
+        }
         "abort" => std::process::abort(),
         "exit" => std::process::exit(7),
         "file" => std::process::exit(i32::from(

@@ -4,22 +4,30 @@
 //! Whatever the child does, the caller gets an answer or an error that says which limit it hit, and nothing of the
 //! child's process group is left behind.
 //!
+//! [`Sibling`] is a program that works beside this one until it is asked to end. [`machine`] is the life of one long-lived process as rules; [`helper`] is the process that starts, watches and ends
+//! them (Linux only).
+//!
 //! Linux enforces every limit. Other systems enforce wall time and output, and on Unix the group is still killed.
 
 mod capture;
 mod child;
 mod error;
 mod group;
+#[cfg(target_os = "linux")]
+pub mod helper;
 mod limits;
-mod spawner;
+mod sibling;
 
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod machine;
 #[cfg(unix)]
 mod own;
+mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
 #[cfg(unix)]
 pub use own::raise_open_files;
+pub use sibling::{Ask, Sibling, SiblingEnd};

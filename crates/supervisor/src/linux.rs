@@ -1,4 +1,4 @@
-//! What happens between fork and exec on Linux. The only unsafe code of the project.
+//! What happens between fork and exec on Linux. With `helper/spawn.rs` the only unsafe code of the project.
 #![allow(unsafe_code, reason = "limits must hold before the program starts, and only `pre_exec` runs in time")]
 
 use std::{io, os::unix::process::CommandExt, time::Duration};
@@ -41,6 +41,23 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
     // (rustix issues them directly, without the C library), neither allocates nor locks, and captures plain values.
     unsafe {
         command.as_std_mut().pre_exec(confine);
+    }
+}
+
+/// Arranges that the command is asked to end when this process is gone.
+pub(crate) fn follow(command: &mut tokio::process::Command) {
+    let parent = getpid();
+    let follow = move || -> io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // The parent may have died before the line above took hold.
+        if getppid() != Some(parent) {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+        }
+        Ok(())
+    };
+    // SAFETY: as in `confine`: plain system calls, plain values.
+    unsafe {
+        command.as_std_mut().pre_exec(follow);
     }
 }
 

@@ -214,7 +214,7 @@ impl Engine {
                 }
                 Effect::Stop(task) => self.held.retain(|held| held.report.task != task),
                 Effect::Evaluate(evaluation) => self.pooled.push(*evaluation),
-                Effect::Ended(_) | Effect::RunEnded(_) | Effect::Notify(_) => {}
+                Effect::Ended(_) | Effect::RunEnded(_) | Effect::Notify(_) | Effect::Tell(_) | Effect::Session(_) => {}
             }
         }
         Ok(turned.replies)

@@ -57,7 +57,7 @@ pub struct Disk {
     /// What was paused or resumed.
     pub gates: Vec<Gate>,
     pub(crate) answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
-    pub(crate) next: [i64; 4],
+    pub(crate) next: [i64; 5],
     /// Workflows that clients have started, by name.
     pub flows: BTreeMap<Name, Arc<Flow>>,
     /// Unsuccessful attempts that were recorded.
@@ -276,5 +276,5 @@ impl Disk {
 /// The lane of a task.
 #[must_use]
 pub fn lane_of(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
+    Lane::of(task)
 }

@@ -205,7 +205,7 @@ impl World {
                         return Err(format!("the end of {run} was told, and is not stored"));
                     }
                 }
-                Effect::Notify(_) => {}
+                Effect::Notify(_) | Effect::Tell(_) | Effect::Session(_) => {}
             }
         }
         Ok(())

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    Account, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AuditHead, Batch, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow,
-    Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane,
+    PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -46,6 +46,16 @@ impl Store for Shared {
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         // Nobody administers in the simulation.
         Ok(None)
+    }
+
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+        // Hosts register nothing in the simulation.
+        Ok(Vec::new())
+    }
+
+    fn session_last(&mut self) -> Result<u64, StoreError> {
+        // Nobody keeps a session log here.
+        Ok(0)
     }
 
     fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
@@ -158,5 +168,24 @@ impl Store for Shared {
 
     fn prune(&mut self, _retention: Retention) -> Result<Pruned, StoreError> {
         Ok(Pruned::default())
+    }
+}
+
+/// The simulated loops make no model calls, so that their books stay empty.
+impl Books for Shared {
+    fn open_calls(&mut self, _after: CallId, _most: u32) -> Result<Vec<CallRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn account(&mut self, _tenant: TenantId, _account: &Account, _day: i64) -> Result<Option<AccountRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn budget(&mut self, _tenant: TenantId, _account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn parked(&mut self, _after: TaskId, _most: u32) -> Result<Vec<Task>, StoreError> {
+        Ok(Vec::new())
     }
 }

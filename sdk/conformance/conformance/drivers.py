@@ -152,8 +152,13 @@ class Drivers:
         return self.by_name[name]
 
     def signal(self, name: str, word: str) -> None:
-        numbers = {"stop": signal.SIGSTOP, "continue": signal.SIGCONT, "term": signal.SIGTERM, "kill": signal.SIGKILL,
-                   "interrupt": signal.SIGINT}
+        numbers = {
+            "stop": signal.SIGSTOP,
+            "continue": signal.SIGCONT,
+            "term": signal.SIGTERM,
+            "kill": signal.SIGKILL,
+            "interrupt": signal.SIGINT,
+        }
         self.by_name[name].process.send_signal(numbers[word])
 
     def event(self, wanted: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any] | None:

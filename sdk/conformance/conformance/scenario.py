@@ -28,6 +28,8 @@ class Scenario:
 
     name: str
     own_server: bool
+    config: str
+    """The `kapelle.yaml` of its own server."""
     slow: bool
     steps: list[dict[str, Any]]
 
@@ -37,10 +39,12 @@ def scenarios() -> list[Scenario]:
     found = []
     for path in sorted(_FOLDER.glob("*.json")):
         raw = json.loads(path.read_text("utf-8"))
-        unknown = set(raw) - {"why", "own_server", "slow", "steps"}
+        unknown = set(raw) - {"why", "own_server", "config", "slow", "steps"}
         if unknown or not raw.get("why") or not raw.get("steps"):
             raise ValueError(f"{path.name}: `why` and `steps` are needed; unknown: {sorted(unknown)}")
-        found.append(Scenario(path.stem, raw.get("own_server", False), raw.get("slow", False), raw["steps"]))
+        config = raw.get("config", "")
+        own = raw.get("own_server", False) or bool(config)
+        found.append(Scenario(path.stem, own, config, raw.get("slow", False), raw["steps"]))
     return found
 
 
@@ -60,7 +64,7 @@ class _Stage:
                 return text * times
             if set(value) == {"$times"}:
                 return [self.fill(value["$times"][0]) for _ in range(value["$times"][1])]
-            return {self.fill(key): self.fill(inner) for key, inner in value.items()}
+            return {key.replace("{s}", self.mark): self.fill(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [self.fill(inner) for inner in value]
         if not isinstance(value, str):
@@ -137,6 +141,10 @@ def _step(stage: _Stage, step: dict[str, Any]) -> None:
         fault = mismatch(stage.fill(step["expect"]), stage.fill(step["check"]))
         if fault:
             raise Unmet(fault)
+    elif "http" in step:
+        found = stage.server.status(stage.fill(step["http"]), stage.fill(step["token"]))
+        if found != step["status"]:
+            raise Unmet(f"it answered {found}")
     elif "until" in step:
         _until(stage, step)
     else:

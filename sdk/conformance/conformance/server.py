@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 class Server:
     """A server that can be killed and started again at the same address."""
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, config: str = "") -> None:
         self.binary = str(Path(binary).resolve())
         self.folder = Path(tempfile.mkdtemp(prefix="kapelle-sdk-"))
+        if config:
+            (self.folder / "kapelle.yaml").write_text(config, "utf-8")
         self._process: subprocess.Popen[str] | None = None
         self.address = "127.0.0.1:0"
         self.start()
@@ -65,10 +68,17 @@ class Server:
         with opener.open(request, timeout=10) as response:
             return json.load(response)
 
+    def status(self, url: str, token: str) -> int:
+        """How a request with that token is answered."""
+        request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
     def end(self) -> None:
         assert self._process
         if self._process.poll() is None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-

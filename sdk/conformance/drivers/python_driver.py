@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import inspect
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import httpx
 import kapelle
 from kapelle import AsyncClient, Client, Event, Host, Journal, NewTask, Page, Retry, Run, RunPage, Task, TaskError
 
@@ -51,6 +51,8 @@ def shown(value: Any) -> Any:
         else:
             fields["error"] = None
         return fields
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, Event):
         return {"kind": value.kind, "seq": value.seq, "data": value.data}
     if isinstance(value, Page):
@@ -114,7 +116,7 @@ def call(client: Any, given: dict[str, Any]) -> Any:
     if what == "tasks.submit_batch":
         return tasks.submit_batch([new_task(task) for task in of["tasks"]], idempotency_key=of.get("idempotency_key"))
     if what in ("tasks.wait", "runs.wait"):
-        return getattr(tasks if what == "tasks.wait" else runs, "wait")(of["of"], seconds(of.get("timeout_ms")))
+        return (tasks if what == "tasks.wait" else runs).wait(of["of"], seconds(of.get("timeout_ms")))
     if what in ("tasks.list", "runs.list"):
         return (tasks if what == "tasks.list" else runs).list(**of.get("filter", {}))
     if what in ("tasks.cancel", "runs.cancel"):
@@ -130,6 +132,11 @@ def call(client: Any, given: dict[str, Any]) -> Any:
         return runs.signal(of["of"], of["name"], of.get("payload"))
     if what == "runs.rerun":
         return runs.rerun(of["of"], of.get("step"))
+    if what in ("dead.list", "dead.discard"):
+        given_id = {"dead.discard": [of.get("of"), of.get("reason")]}.get(what, [])
+        return getattr(client.dead, what.removeprefix("dead."))(*given_id, **of.get("filter", {}))
+    if what == "files.give":
+        return client.files.give(of["text"].encode(), of["name"], of.get("media_type", "text/plain"))
     if what == "approvals.approve":
         return client.approvals.approve(of["of"], of.get("comment"))
     noun, _, verb = what.partition(".")
@@ -200,10 +207,7 @@ def act(one: dict[str, Any], ctx: Any, input: Any) -> tuple[Any] | None:
         fields = ("task", "attempt", "last_attempt", "worker", "run", "step", "cancelled")
         return ({**{name: getattr(ctx, name) for name in fields}, "timeout_ms": round(ctx.timeout * 1000)},)
     if "gateway" in one:
-        try:
-            return (list(ctx.gateway),)
-        except kapelle.NoGateway as error:
-            return ({"no_gateway": str(error)},)
+        return (gateway(ctx),)
     if "fail" in one:
         given = dict(one["fail"])
         after = given.pop("retry_after_ms", None)
@@ -217,6 +221,17 @@ def act(one: dict[str, Any], ctx: Any, input: Any) -> tuple[Any] | None:
     return None
 
 
+def gateway(ctx: Any) -> dict[str, Any]:
+    """What a function meets that asks the gateway with what its context gives it."""
+    url, token = ctx.gateway
+    headers = {"authorization": f"Bearer {token}"}
+    models = httpx.get(f"{url}/models", headers=headers, trust_env=False)
+    body = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
+    chat = httpx.post(f"{url}/chat/completions", headers=headers, json=body, trust_env=False)
+    code = chat.json().get("error", {}).get("code")
+    return {"at": f"{url}/models", "token": token, "models": models.status_code, "chat": chat.status_code, "code": code}
+
+
 def sync_worker(name: str, acts: list[list[dict[str, Any]]]) -> Callable[[kapelle.Context, Any], Any]:
     def work(ctx: kapelle.Context, input: Any) -> Any:
         say({"event": "started", "worker": name, "task": ctx.task, "attempt": ctx.attempt})
@@ -227,6 +242,8 @@ def sync_worker(name: str, acts: list[list[dict[str, Any]]]) -> Callable[[kapell
                         ctx.check()
                 elif "sleep_ms" in one:
                     ctx.sleep(one["sleep_ms"] / 1000)
+                elif "file" in one:
+                    return ctx.file(input[one["file"]]).decode()
                 answer = act(one, ctx, input)
                 if answer:
                     return answer[0]
@@ -247,6 +264,8 @@ def async_worker(name: str, acts: list[list[dict[str, Any]]]) -> Any:
                         await asyncio.sleep(0.02)
                 elif "sleep_ms" in one:
                     await asyncio.sleep(one["sleep_ms"] / 1000)
+                elif "file" in one:
+                    return (await ctx.file(input[one["file"]])).decode()
                 answer = act(one, ctx, input)
                 if answer:
                     return answer[0]
@@ -267,7 +286,7 @@ def start_host(given: dict[str, Any]) -> dict[str, Any]:
         drain_timeout=given.get("drain_timeout_ms", 30_000) / 1000,
     )
     for name, of in given["workers"].items():
-        options = {key: of[key] for key in ("queue", "input", "output", "description") if key in of}
+        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires") if key in of}
         make = async_worker if ASYNC else sync_worker
         register = host.worker(name, **options, timeout=seconds(of.get("timeout_ms")), retry=retry(of.get("retry")))
         register(make(name, of["acts"]))

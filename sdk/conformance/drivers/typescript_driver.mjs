@@ -26,6 +26,7 @@ function shown(value) {
     const { progress = null, provider = null } = value.raw;
     return { ...common, attempt, worker, queue, output, run, degraded, progress, provider };
   }
+  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
   if (value?.tasks) return { tasks: value.tasks.map(shown), more: value.nextCursor !== undefined };
   if (value?.runs) return { runs: value.runs.map(shown), more: value.nextCursor !== undefined };
   return value ?? null;
@@ -101,6 +102,12 @@ function call(client, of) {
       return runs.signal(of.of, of.name, of.payload);
     case "runs.rerun":
       return runs.rerun(of.of, of.step);
+    case "dead.list":
+      return client.dead.list(of.filter);
+    case "dead.discard":
+      return client.dead.discard(of.of, of.reason);
+    case "files.give":
+      return client.files.give(new TextEncoder().encode(of.text), of.name, of.media_type ?? "text/plain");
     case "approvals.approve":
       return client.approvals.approve(of.of, of.comment);
     default: {
@@ -125,23 +132,29 @@ async function events(client, given) {
 
 // -- the host --------------------------------------------------------------------------------------------------------
 
+/** What a function meets that asks the gateway with what its context gives it. */
+async function gateway(ctx) {
+  const { url, token } = ctx.gateway;
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const models = await fetch(`${url}/models`, { headers });
+  const body = JSON.stringify({ model: "fast", messages: [{ role: "user", content: "hi" }] });
+  const chat = await fetch(`${url}/chat/completions`, { method: "POST", headers, body });
+  const { error } = await chat.json();
+  return { at: `${url}/models`, token, models: models.status, chat: chat.status, code: error?.code ?? null };
+}
+
 async function act(one, ctx, input) {
   if ("return" in one) return [one.return];
   if ("return_input" in one) return [input];
   if ("return_text" in one) return [one.return_text.text.repeat(one.return_text.times)];
   if ("return_odd" in one) return [one.return_odd === "nan" ? { not: NaN } : { half: "\ud800" }];
   if ("return_degraded" in one) return [new Output(input, { provider: "test", degradedReason: one.return_degraded })];
+  if ("file" in one) return [new TextDecoder().decode(await ctx.file(input[one.file]))];
   if ("context" in one) {
     const { task, attempt, lastAttempt, worker, run = null, step = null, cancelled, timeoutMs } = ctx;
     return [{ task, attempt, last_attempt: lastAttempt, worker, run, step, cancelled, timeout_ms: timeoutMs }];
   }
-  if ("gateway" in one) {
-    try {
-      return [[ctx.gateway.url, ctx.gateway.token]];
-    } catch (error) {
-      return [{ no_gateway: error.message }];
-    }
-  }
+  if ("gateway" in one) return [await gateway(ctx)];
   if ("fail" in one) {
     const { message, retry_after_ms: retryAfterMs, ...rest } = one.fail;
     throw new TaskError(message, { ...rest, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });

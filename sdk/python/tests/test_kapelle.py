@@ -18,10 +18,22 @@ from unittest import mock
 import httpx
 
 import kapelle
-from kapelle import AsyncClient, AsyncContext, Client, Context, Host, NewTask, NoGateway, NoToken, TaskError, Unreachable
+from kapelle import (
+    AsyncClient,
+    AsyncContext,
+    Client,
+    Context,
+    Host,
+    NewTask,
+    NoGateway,
+    NoToken,
+    TaskError,
+    Unreachable,
+)
 from kapelle._failure import failure
-from kapelle._place import find
+from kapelle._place import Place, find
 from kapelle._report import invalid, succeed
+from kapelle._serving import pause
 from kapelle._sse import Parser
 from kapelle._stream import RunStream
 from kapelle._wire import Again, Call, refused
@@ -30,7 +42,7 @@ from kapelle.context import Attempt
 
 def attempt(**more: Any) -> Attempt:
     raw = {"id": "task_1", "attempt": 1, "lease_token": "1.1.0", "timeout_ms": 1000, "last_attempt": False}
-    return Attempt({**raw, "worker": "w", "input": None, **more}, "http://127.0.0.1:7863")
+    return Attempt({**raw, "worker": "w", "input": None, **more}, Place("http://127.0.0.1:7863", "t", True))
 
 
 class BothFacesAreTheSame(unittest.TestCase):
@@ -38,7 +50,7 @@ class BothFacesAreTheSame(unittest.TestCase):
         pairs = [(Client, AsyncClient)]
         with Client("http://127.0.0.1:1", "t") as one:
             other = AsyncClient("http://127.0.0.1:1", "t")
-            for noun in ("tasks", "runs", "approvals", "workers", "queues"):
+            for noun in ("tasks", "runs", "approvals", "workers", "queues", "dead", "files"):
                 pairs.append((type(getattr(one, noun)), type(getattr(other, noun))))
         for sync, awaited in pairs:
             names = {name for name in dir(sync) if not name.startswith("_")}
@@ -50,6 +62,28 @@ class BothFacesAreTheSame(unittest.TestCase):
                     self.assertEqual(first.__doc__, second.__doc__, name)
 
 
+class Package(unittest.TestCase):
+    def test_the_version_is_the_same_everywhere(self) -> None:
+        project = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+        self.assertIn(f'\nversion = "{kapelle.__version__}"\n', project)
+
+
+class Waiting(unittest.TestCase):
+    def test_a_server_that_does_not_wait_is_not_asked_all_the_time(self) -> None:
+        asked = []
+
+        def handler(request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.params.get("wait_ms"))
+            return httpx.Response(200, json={"id": "task_1", "state": "running"})
+
+        with Client("http://127.0.0.1:1", "t") as client:
+            client._asker.http = httpx.Client(transport=httpx.MockTransport(handler))
+            with self.assertRaises(kapelle.WaitTimeout):
+                client.tasks.wait("task_1", timeout=0.5)
+        self.assertLessEqual(len(asked), 4)
+        self.assertEqual(asked[0], "500")
+
+
 class Streams(unittest.TestCase):
     def test_events_come_whole_however_the_bytes_are_cut(self) -> None:
         data = '{"text":"a\u2028b\x85 \u00e9"}'
@@ -57,7 +91,9 @@ class Streams(unittest.TestCase):
         for size in range(1, len(stream)):
             parser = Parser()
             frames = [f for at in range(0, len(stream), size) for f in parser.feed(stream[at : at + size])]
-            self.assertEqual([(f.id, f.kind, f.data) for f in frames], [("0", "started", data), ("1", "message", "x\ny")])
+            self.assertEqual(
+                [(f.id, f.kind, f.data) for f in frames], [("0", "started", data), ("1", "message", "x\ny")]
+            )
 
     def test_what_came_already_is_left_out_and_a_gap_is_an_error(self) -> None:
         place = RunStream(after=4)
@@ -90,6 +126,9 @@ class TryingAgain(unittest.TestCase):
         self.assertIsNone(self.again().after(Call("POST", "/x", dict), cut))
         self.assertIsNotNone(self.again().after(Call("POST", "/x", dict, key="k"), cut))
         self.assertIsNotNone(self.again().after(Call("GET", "/x", dict), cut))
+
+    def test_a_server_that_is_away_for_days_is_asked_again_every_two_seconds(self) -> None:
+        self.assertEqual([pause(1), pause(100_000)], [0.2, 2.0])
 
     def test_the_server_says_how_long_to_wait(self) -> None:
         call: Call[Any] = Call("POST", "/x", dict)

@@ -1,17 +1,15 @@
 /** The client. */
 
-import { Unreachable, WaitTimeout } from "./errors.js";
+import { Asker } from "./asker.js";
+import { Unreachable } from "./errors.js";
 import {
-  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, given, taskWire,
+  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, fileHash, given, taskWire,
 } from "./model.js";
-import { type Place, find } from "./place.js";
-import { type Frame, Parser } from "./sse.js";
-import { Again, type Call, LONGEST_POLL_MS, PATIENCE_MS, broken, freshKey, open, pause, refused, send } from "./wire.js";
+import { find } from "./place.js";
+import { Again, type Call, freshKey, pause } from "./wire.js";
 
 type Raw = Record<string, Json>;
 
-/** Without a sign of life for that long a stream is taken for dead; the server sends one every 15 seconds. */
-const SILENCE_MS = 45_000;
 /** Between the end of a stream and the next, as when the server is on its way down. */
 const REST_MS = 100;
 
@@ -49,73 +47,8 @@ function part(text: string): string {
   return encodeURIComponent(text);
 }
 
-/** Sends requests, again where that can do no harm. */
-class Asker {
-  constructor(
-    readonly place: Place,
-    readonly retryForMs: number,
-  ) {}
-
-  async ask<T>(call: Call<T>, patienceMs = this.retryForMs): Promise<T> {
-    const again = new Again(patienceMs);
-    for (;;) {
-      try {
-        return await send(this.place, call);
-      } catch (error) {
-        const wait = again.after(call, error);
-        if (wait === undefined) throw error;
-        await pause(wait);
-      }
-    }
-  }
-
-  /** How long a wait goes on without the server. */
-  patience(leftMs = PATIENCE_MS): number {
-    return this.retryForMs === 0 ? 0 : Math.min(PATIENCE_MS, leftMs);
-  }
-
-  async wait<T extends { ended: boolean }>(what: string, call: (pollMs: number) => Call<T>, timeoutMs?: number): Promise<T> {
-    const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
-    for (;;) {
-      const left = Math.max(until - performance.now(), 0);
-      const found = await this.ask(call(Math.round(Math.min(LONGEST_POLL_MS, left))), this.patience(left));
-      if (found.ended) return found;
-      if (performance.now() >= until) throw new WaitTimeout(`${what} has not ended within ${timeoutMs} ms; it goes on`);
-    }
-  }
-
-  /** Events until the stream ends or is interrupted. */
-  async *frames(call: Call<unknown>, headers: Record<string, string>, again: Again): AsyncGenerator<Frame> {
-    const leave = new AbortController();
-    let silence = setTimeout(() => leave.abort(), SILENCE_MS);
-    try {
-      const response = await open(this.place, call, leave.signal, headers);
-      if (!response.ok) throw refused(this.place.url, response, await response.text());
-      if (!response.body) throw new Unreachable(`${this.place.url}: the stream is empty`);
-      const parser = new Parser();
-      const reader = response.body.getReader();
-      for (;;) {
-        const { done, value } = await reader.read().catch((error: unknown) => {
-          throw broken(this.place.url, error);
-        });
-        if (done) return;
-        clearTimeout(silence);
-        silence = setTimeout(() => leave.abort(), SILENCE_MS);
-        yield* parser.feed(value);
-      }
-    } catch (error) {
-      const wait = again.after(call, error);
-      if (wait === undefined) throw error;
-      await pause(wait);
-    } finally {
-      clearTimeout(silence);
-      // Who stops listening closes the connection.
-      leave.abort();
-    }
-  }
-}
-
 const task = (raw: Json): Task => new Task(raw);
+const page = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
 const run = (raw: Json): Run => new Run(raw);
 const taskCall = (id: string, waitMs = 0): Call<Task> => ({
   method: "GET", path: `/api/v1/tasks/${part(id)}`, read: task, waitMs, query: { wait_ms: waitMs || undefined },
@@ -157,8 +90,7 @@ export class Tasks {
 
   /** Tasks, newest first. */
   list(filter: TaskFilter = {}): Promise<Page> {
-    const read = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
-    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read, query: { ...filter } });
+    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read: page, query: { ...filter } });
   }
 
   /** Ends a task. Throws Conflict when it has ended already. */
@@ -310,6 +242,44 @@ export class Workers {
   }
 }
 
+/** Dead letters: tasks of their own that failed and that nobody has dealt with. */
+export class Dead {
+  constructor(private readonly asker: Asker) {}
+
+  /** Newest first. */
+  list(filter: { queue?: string; worker?: string; limit?: number; cursor?: string } = {}): Promise<Page> {
+    return this.asker.ask({ method: "GET", path: "/api/v1/dead", read: page, query: { ...filter } });
+  }
+
+  /** Puts one back, its counts at zero. */
+  retry(id: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/dead/${part(id)}/retry`, read: task });
+  }
+
+  /** Marks one as dealt with. */
+  discard(id: string, reason?: string): Promise<Task> {
+    return this.asker.ask({ method: "POST", path: `/api/v1/dead/${part(id)}/discard`, read: task, body: given({ reason }) });
+  }
+}
+
+/** Files, which inputs refer to instead of holding them. */
+export class Files {
+  constructor(private readonly asker: Asker) {}
+
+  /** Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file. */
+  give(data: Uint8Array, name: string, mediaType = "application/octet-stream"): Promise<Raw> {
+    // The same bytes are the same file, so that giving them twice does no harm.
+    const more = { content: data, mediaType, query: { name }, repeatable: true };
+    return this.asker.ask({ method: "POST", path: "/api/v1/artifacts", read: (raw) => raw, ...more });
+  }
+
+  /** The bytes of a file that was given, by what `give` gave or by its `sha256:...`. */
+  async get(file: Raw | string): Promise<Uint8Array> {
+    const path = `/api/v1/artifacts/${part(fileHash(file))}`;
+    return this.asker.ask({ method: "GET", path, read: (bytes) => bytes, binary: true });
+  }
+}
+
 /** Queues. */
 export class Queues {
   constructor(private readonly asker: Asker) {}
@@ -351,6 +321,8 @@ export class Client {
   readonly approvals: Approvals;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly dead: Dead;
+  readonly files: Files;
   readonly #asker: Asker;
 
   constructor(options: ClientOptions = {}) {
@@ -360,6 +332,8 @@ export class Client {
     this.approvals = new Approvals(this.#asker);
     this.workers = new Workers(this.#asker);
     this.queues = new Queues(this.#asker);
+    this.dead = new Dead(this.#asker);
+    this.files = new Files(this.#asker);
   }
 
   /** The address of the server. */

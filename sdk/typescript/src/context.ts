@@ -5,8 +5,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { Cancelled, NoGateway } from "./errors.js";
-import type { Json } from "./model.js";
+import { Asker } from "./asker.js";
+import { type Json, fileHash } from "./model.js";
+import type { Place } from "./place.js";
 import { pause } from "./wire.js";
+
+/** A server that cannot be reached is asked for a file that long. */
+const FILE_MS = 5_000;
 
 /** What the server says of an attempt. */
 export interface Claimed {
@@ -49,12 +54,12 @@ export class Context {
   /** Raised when the attempt is not wanted any more; fetch and timers take it. */
   readonly signal: AbortSignal;
   readonly #claimed: Claimed;
-  readonly #url: string;
+  readonly #place: Place;
   readonly #tell: (done: number, message?: string) => void;
   #llm: unknown;
 
   /** Made by the host. */
-  constructor(claimed: Claimed, url: string, signal: AbortSignal, tell: (done: number, message?: string) => void) {
+  constructor(claimed: Claimed, place: Place, signal: AbortSignal, tell: (done: number, message?: string) => void) {
     this.task = claimed.id;
     this.attempt = claimed.attempt;
     this.lastAttempt = claimed.last_attempt;
@@ -64,7 +69,7 @@ export class Context {
     this.timeoutMs = claimed.timeout_ms;
     this.signal = signal;
     this.#claimed = claimed;
-    this.#url = url;
+    this.#place = place;
     this.#tell = tell;
   }
 
@@ -95,11 +100,17 @@ export class Context {
     this.#tell(done, message);
   }
 
+  /** The bytes of a file that the input refers to, by what stands there or by its `sha256:...`. */
+  async file(file: Record<string, Json> | string): Promise<Uint8Array> {
+    const path = `/api/v1/files/${encodeURIComponent(fileHash(file))}`;
+    return new Asker(this.#place, FILE_MS).ask({ method: "GET", path, read: (bytes) => bytes, binary: true });
+  }
+
   /** Address (base URL) and token of the model gateway, for clients other than OpenAI's. */
   get gateway(): { url: string; token: string } {
     const { gateway_url: url, gateway_token: token } = this.#claimed;
-    if (!url || !token) throw new NoGateway(`the server ${this.#url} offers no model gateway for ${this.task}`);
-    return { url: url.startsWith("/") ? this.#url + url : url, token };
+    if (!url || !token) throw new NoGateway(`the server ${this.#place.url} offers no model gateway for ${this.task}`);
+    return { url: url.startsWith("/") ? this.#place.url + url : url, token };
   }
 
   /** How an OpenAI client is made that goes through the server's gateway, with a token of this attempt alone. */

@@ -39,7 +39,9 @@ export class Heart {
     on: { unwanted: (token: string) => void; joined: (id: string) => void; log: (message: string) => void },
   ) {
     const { url, token } = given.place;
-    this.#thread = new Worker(new URL(import.meta.url), { workerData: { kapelleHeart: true, ...given, place: { url, token } } });
+    const data: Given = { kapelleHeart: true, ...given, place: { url, token } };
+    // Nothing of how the program itself was started: a loader or debugger is of no use there.
+    this.#thread = new Worker(new URL(import.meta.url), { workerData: data, execArgv: [] });
     this.#thread.on("message", (message: FromThread) => {
       if ("unwanted" in message) on.unwanted(message.unwanted);
       else if ("joined" in message) on.joined(message.joined);

@@ -30,6 +30,8 @@ export interface WorkerOptions {
   /** How long an attempt may take. */
   timeoutMs?: number;
   retry?: Retry;
+  /** Only hosts that have all of these labels get its tasks: `gpu`, or `gpu=a100`. */
+  requires?: readonly string[];
 }
 
 /** How a host is made. */
@@ -79,9 +81,10 @@ export class Host {
   worker(name: string, f: WorkerFunction, options: WorkerOptions = {}): this {
     if (typeof f !== "function") throw new TypeError(`worker \`${name}\`: a function (ctx, input) was expected`);
     if (this.#functions.has(name)) throw new RangeError(`worker \`${name}\` is registered twice`);
-    const { description, queue, input, output, timeoutMs: timeout_ms, retry } = options;
+    const { description, queue, input, output, timeoutMs: timeout_ms, requires } = options;
+    const retry = options.retry && retryWire(options.retry);
     this.#functions.set(name, f);
-    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry: retry && retryWire(retry) }));
+    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires }));
     return this;
   }
 
@@ -246,7 +249,7 @@ class Serving {
     const f = this.functions.get(claimed.worker);
     let report = release(attempt);
     if (f) {
-      const ctx = new Context(claimed, this.place.url, stop.signal, (done, message) =>
+      const ctx = new Context(claimed, this.place, stop.signal, (done, message) =>
         this.#heart.tell(attempt.token, done, message),
       );
       try {

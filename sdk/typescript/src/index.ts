@@ -12,7 +12,7 @@
  *     await host.run();
  */
 
-export { Approvals, Client, Queues, Runs, Tasks, Workers } from "./client.js";
+export { Approvals, Client, Dead, Files, Queues, Runs, Tasks, Workers } from "./client.js";
 export type { ClientOptions, RunFilter, StartOptions, TaskFilter } from "./client.js";
 export { Context } from "./context.js";
 export type { CancelReason, LlmOptions } from "./context.js";

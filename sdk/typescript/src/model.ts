@@ -24,14 +24,14 @@ function failure(raw: Raw | null | undefined): Failure | undefined {
   return failure;
 }
 
-const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "discarded", "skipped"]);
 const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
 /** A task and where it stands. */
 export class Task {
   readonly id: string;
-  /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled` or
-   * `skipped`. */
+  /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
+   * `discarded` or `skipped`. */
   readonly state: string;
   readonly attempt: number;
   readonly worker: string;
@@ -173,12 +173,21 @@ export interface SubmitOptions {
   group?: string;
   retry?: Retry;
   maxCostNanousd?: number;
+  /** The labels that a host must have: `gpu`, or `gpu=a100`. */
+  requires?: readonly string[];
 }
 
 /** A task to be submitted. */
 export interface NewTask extends SubmitOptions {
   worker: string;
   input?: Json;
+}
+
+/** The hash of a file, by what stands for it in an input. */
+export function fileHash(file: Record<string, Json> | string): string {
+  const hash: unknown = typeof file === "string" ? file : file?.["$file"];
+  if (typeof hash !== "string" || !hash.startsWith("sha256:")) throw new RangeError(`file: \`${String(hash)}\` is not a file such as sha256:...`);
+  return hash;
 }
 
 /** Retry rules as they travel. */
@@ -207,6 +216,7 @@ export function taskWire(task: NewTask): Raw {
     key: task.group,
     retry: task.retry && retryWire(task.retry),
     max_cost_nanousd: task.maxCostNanousd,
+    requires: task.requires,
   });
 }
 

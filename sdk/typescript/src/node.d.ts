@@ -37,7 +37,7 @@ declare module "node:worker_threads" {
   } | null;
   export const workerData: unknown;
   export class Worker {
-    constructor(script: URL, options: { workerData: unknown });
+    constructor(script: URL, options: { workerData: unknown; execArgv: string[] });
     on(event: "message", listener: (message: never) => void): this;
     on(event: "error", listener: (error: Error) => void): this;
     postMessage(message: unknown): void;

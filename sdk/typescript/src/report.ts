@@ -108,7 +108,14 @@ export class Reporter {
         length += this.#queue[count]?.body.length ?? 0;
         if (count > 0 && length > LENGTH) break;
       }
-      await this.#deliver(this.#queue.splice(0, count));
+      const reports = this.#queue.splice(0, count);
+      try {
+        await this.#deliver(reports);
+      } catch (error) {
+        // An answer of a kind that nobody thought of must not keep later reports from being sent.
+        this.log(`${reports.length} reports could not be delivered: ${error instanceof Error ? error.stack : String(error)}`);
+        for (const report of reports) this.done(report.token);
+      }
     }
     this.#busy = false;
   }

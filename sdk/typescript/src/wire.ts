@@ -21,8 +21,12 @@ export interface Call<T> {
   path: string;
   read: (raw: Json) => T;
   body?: Json;
-  /** A body that is JSON already. */
-  content?: string;
+  /** A body as it is. */
+  content?: string | Uint8Array;
+  /** What `content` is, when it is not JSON. */
+  mediaType?: string;
+  /** The answer is no JSON. */
+  binary?: boolean;
   query?: Record<string, string | number | boolean | undefined>;
   /** The idempotency key. */
   key?: string;
@@ -79,11 +83,11 @@ export async function open(place: Place, call: Call<unknown>, signal: AbortSigna
   try {
     return await fetch(place.url + call.path + (search && `?${search}`), {
       method: call.method,
-      body,
+      body: body as BodyInit | null,
       headers: {
         authorization: `Bearer ${place.token}`,
         "user-agent": "kapelle-typescript",
-        ...(body === null ? {} : { "content-type": "application/json" }),
+        ...(body === null ? {} : { "content-type": call.mediaType ?? "application/json" }),
         ...(call.key === undefined ? {} : { "idempotency-key": call.key }),
         ...headers,
       },
@@ -99,8 +103,9 @@ export async function open(place: Place, call: Call<unknown>, signal: AbortSigna
 export async function send<T>(place: Place, call: Call<T>, signal?: AbortSignal, withinMs = ANSWER_MS): Promise<T> {
   const limit = AbortSignal.timeout((call.waitMs ?? 0) + withinMs);
   const response = await open(place, call, signal ? AbortSignal.any([signal, limit]) : limit);
-  let text: string;
+  let text = "";
   try {
+    if (call.binary && response.ok) return call.read(new Uint8Array(await response.arrayBuffer()));
     text = await response.text();
   } catch (error) {
     throw broken(place.url, error);

@@ -18,7 +18,7 @@ const claimed = {
   id: "task_1", attempt: 1, lease_token: "1.1.0", timeout_ms: 1000, last_attempt: false, worker: "w", input: null,
 };
 const context = (more = {}, signal = new AbortController().signal) =>
-  new Context({ ...claimed, ...more }, "http://127.0.0.1:7863", signal, () => undefined);
+  new Context({ ...claimed, ...more }, { url: "http://127.0.0.1:7863", token: "t" }, signal, () => undefined);
 
 test("events come whole however the bytes are cut", () => {
   const data = '{"text":"a\u2028b\u0085 é"}';

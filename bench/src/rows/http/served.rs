@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle::core::Name;
+use kapelle::core::{Labels, Name};
 use kapelle_server::{Limits, Options, Server};
 
 use super::client::Client;
@@ -26,6 +26,8 @@ impl Served {
             workflows: None,
             queues: vec![(Name::new("default"), slots)],
             limits: Limits::default(),
+            labels: Labels::default(),
+            checks: Vec::new(),
         };
         let server = Server::start(Arc::clone(&bed.kapelle), options).await?;
         let token = std::fs::read_to_string(bed.kapelle.folder().join("token"))?;

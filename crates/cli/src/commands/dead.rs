@@ -1,21 +1,22 @@
 //! `kapelle dead list|show|retry|discard`: tasks that were given up.
 
 use kapelle::{
-    TaskId,
+    Kapelle, TaskId,
     core::{
         Name, TenantId,
         task::{StateKind, Task, TaskState},
     },
     store::{Page, Reader, TaskFilter},
 };
-use serde_json::json;
+use kapelle_api::Client;
+use serde_json::{Value, json};
 
 use super::tasks;
 use crate::{
     app::App,
     describe,
     failure::{Code, Failure},
-    ids, shown,
+    ids, remote, shown,
 };
 
 /// Tasks read at a time.
@@ -137,7 +138,12 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
     for task in &wanted {
         tasks::load(&reader, *task)?;
     }
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    // With a server on the folder it is the one who changes anything.
+    let server = remote::server(app)?;
+    let kapelle = match &server {
+        Some(_) => None,
+        None => Some(app.builder(&app.settings()?)?.idle().open().await?),
+    };
     let mut done: Vec<TaskId> = Vec::new();
     let mut ended = Ok(());
     let mut before = None;
@@ -150,14 +156,10 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
         };
         before = next.last().map(|task| task.0);
         for task in &next {
-            let one = match discard {
-                Some(reason) => kapelle.discard_dead(*task, reason).await,
-                None => kapelle.retry_dead(*task).await,
-            };
-            match one {
+            match deal(&server, &kapelle, *task, discard).await {
                 Ok(()) => done.push(*task),
-                Err(error) => {
-                    ended = Err(Failure::from(error));
+                Err(failure) => {
+                    ended = Err(failure);
                     break;
                 }
             }
@@ -166,7 +168,9 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
             break;
         }
     }
-    kapelle.drain().await;
+    if let Some(kapelle) = kapelle {
+        kapelle.drain().await;
+    }
     let verb = if discard.is_some() { "discarded" } else { "ready" };
     if app.out.json && ended.is_ok() {
         app.out
@@ -177,4 +181,25 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
         }
     }
     ended.map(|()| Code::Ok)
+}
+
+/// Puts a dead letter back, or discards it for that reason.
+async fn deal(
+    server: &Option<Client>,
+    kapelle: &Option<Kapelle>,
+    task: TaskId,
+    discard: Option<&str>,
+) -> Result<(), Failure> {
+    match (server, kapelle, discard) {
+        (Some(client), _, Some(reason)) => {
+            let _: Value = client.post(&format!("/api/v1/dead/{task}/discard"), &json!({ "reason": reason })).await?;
+        }
+        (Some(client), _, None) => {
+            let _: Value = client.post(&format!("/api/v1/dead/{task}/retry"), &json!({})).await?;
+        }
+        (None, Some(kapelle), Some(reason)) => kapelle.discard_dead(task, reason).await?,
+        (None, Some(kapelle), None) => kapelle.retry_dead(task).await?,
+        (None, None, _) => {}
+    }
+    Ok(())
 }

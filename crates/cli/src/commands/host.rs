@@ -1,37 +1,44 @@
 //! `kapelle host`: works on the tasks of a server, with the workers of this project.
 
-use kapelle::core::Name;
-use kapelle_api::Client;
+use kapelle::core::{Name, label::split};
 
 use crate::{
     app::App,
+    beside,
     failure::{Code, Failure},
+    fetched::Fetched,
     hosting::Hosting,
     remote,
     signals::Signals,
 };
+
+/// Tasks at once, unless told otherwise.
+const SLOTS: u32 = 4;
 
 /// Work on the tasks of a server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The server [default: the one of this project's folder]
     #[arg(long, value_name = "URL")]
-    server: Option<String>,
+    pub server: Option<String>,
     /// Only tasks of this queue; may be given again. Of any when left out
     #[arg(long, value_name = "NAME")]
     queue: Vec<String>,
     /// Only tasks for this worker; may be given again
     #[arg(long, value_name = "NAME")]
-    worker: Vec<String>,
-    /// Tasks at once
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    slots: u32,
+    pub worker: Vec<String>,
+    /// One process for each queue of the configuration (default, ml, openai), until asked to end
+    #[arg(long, conflicts_with = "queue")]
+    each_queue: bool,
+    /// Tasks at once [default: 4; with --each-queue what the queue has]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub slots: Option<u32>,
     /// What the server calls this process
     #[arg(long, default_value = "kapelle host")]
-    name: String,
-    /// What sets it apart, such as gpu=a100; may be given again
-    #[arg(long, value_name = "KEY=VALUE")]
-    label: Vec<String>,
+    pub name: String,
+    /// What sets it apart, such as gpu or gpu=a100; may be given again. Tasks that require labels go only where they are
+    #[arg(long, value_name = "LABEL")]
+    pub label: Vec<String>,
 }
 
 /// Runs the verb. The key is taken from `KAPELLE_TOKEN`, or from the folder's own token: never from the command line,
@@ -44,27 +51,15 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     for name in args.queue.iter().chain(&args.worker) {
         Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
     }
-    let labels = args.label.iter().map(|label| match label.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Failure::usage(format!("--label {label}: KEY=VALUE is expected"))),
-    });
-    let labels = labels.collect::<Result<_, _>>()?;
-    let token = settings.environment.get("KAPELLE_TOKEN").map(str::to_owned);
-    let client = match args.server {
-        Some(server) => {
-            let token = match token {
-                Some(token) => token,
-                None => remote::token(&app.data()?).map_err(|failure| {
-                    failure.help("set KAPELLE_TOKEN to a key with the role `worker`: `kapelle keys create` makes one")
-                })?,
-            };
-            Client::new(&server, &token)?
-        }
-        None => remote::server(app)?.ok_or_else(|| {
-            Failure::new(Code::Unavailable, "no server works on this project's folder")
-                .help("name one with --server URL")
-        })?,
-    };
+    let mut labels = settings.config.labels.clone();
+    for label in &args.label {
+        let (name, value) = split(label).map_err(|error| Failure::usage(format!("--label: {error}")))?;
+        labels.insert(name.to_owned(), value.to_owned());
+    }
+    if args.each_queue {
+        return beside::each_queue(app, &settings, &args).await;
+    }
+    let client = remote::client(app, args.server.as_deref())?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
     let workers: Vec<_> = known
@@ -79,7 +74,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
     let register = kapelle_api::Register {
         name: args.name,
-        slots: args.slots,
+        slots: args.slots.unwrap_or(SLOTS),
         workers: workers
             .iter()
             .map(|worker| kapelle_api::Served::Worker(Box::new(kapelle_server::describe_worker(worker.spec()))))
@@ -88,5 +83,6 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         labels,
         ack: true,
     };
-    Hosting::new(app.out, client, register, workers).until(signals).await
+    let fetched = Fetched::new(client.clone(), app.data()?.join("host-files"));
+    Hosting::new(app.out, client, register, workers, fetched).until(signals).await
 }

@@ -2,8 +2,10 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod budgets;
 pub mod completions;
 pub mod config;
+pub mod cost;
 pub mod dead;
 pub mod doctor;
 pub mod host;
@@ -19,6 +21,7 @@ pub mod serve;
 pub mod status;
 pub mod submit;
 pub mod tasks;
+pub mod top;
 pub mod version;
 pub mod workers;
 pub mod workflows;

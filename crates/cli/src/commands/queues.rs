@@ -1,13 +1,19 @@
 //! `kapelle queues list|pause|resume`, and the same for workers.
 
-use kapelle::{Kapelle, Standing, core::task::StateKind, standings, store::GateKind};
+use kapelle::{
+    Kapelle, Standing,
+    core::{Name, task::StateKind},
+    standings,
+    store::GateKind,
+};
+use kapelle_api::{Client, QueueList};
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
     failure::{Code, Failure},
     out::{Tone, paint},
-    shown,
+    remote, shown,
 };
 
 /// List, pause and resume queues.
@@ -43,7 +49,10 @@ pub struct Change {
 /// When a name is not one, or another process writes to the folder.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app),
+        Verb::List => match remote::server(app)? {
+            Some(client) => list_of(app, &client).await,
+            None => list(app),
+        },
         Verb::Pause(change) => gate(app, GateKind::Queue, &change, true).await,
         Verb::Resume(change) => gate(app, GateKind::Queue, &change, false).await,
     }
@@ -54,8 +63,15 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// When the name is not one, or another process writes to the folder.
 pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> Result<Code, Failure> {
-    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let (name, reason) = (change.name.as_str(), change.reason.as_str());
+    if let Some(client) = remote::server(app)? {
+        Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
+        let verb = if paused { "pause" } else { "resume" };
+        let path = format!("/api/v1/{}s/{name}/{verb}", kind.as_str());
+        let _: Value = client.post(&path, &json!({ "reason": reason })).await?;
+        return told(app, kind, name, paused);
+    }
+    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let done = match (kind, paused) {
         (GateKind::Queue, true) => kapelle.pause_queue(name, reason).await,
         (GateKind::Queue, false) => kapelle.resume_queue(name, reason).await,
@@ -64,6 +80,10 @@ pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> R
     };
     kapelle.drain().await;
     done?;
+    told(app, kind, name, paused)
+}
+
+fn told(app: &App, kind: GateKind, name: &str, paused: bool) -> Result<Code, Failure> {
     if app.out.json {
         app.out.print_json(&json!({ kind.as_str(): name, "paused": paused }))?;
     } else {
@@ -72,9 +92,34 @@ pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> R
     Ok(Code::Ok)
 }
 
+/// The queues as the server has them: it knows its hosts.
+async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
+    let list: QueueList = client.get("/api/v1/queues").await?;
+    if app.out.json {
+        app.out.print_json(&json!(list))?;
+        return Ok(Code::Ok);
+    }
+    let rows = list.queues.iter().map(|queue| {
+        let open = [("ready", queue.ready), ("running", queue.running), ("waiting", queue.waiting)];
+        let open = open.iter().filter(|(_, tasks)| *tasks > 0).map(|(state, tasks)| format!("{tasks} {state}"));
+        let open: Vec<String> = open.collect();
+        let tasks = if open.is_empty() { "-".to_owned() } else { open.join(", ") };
+        let note = if queue.paused { paint(Tone::Warn, "paused") } else { String::new() };
+        vec![queue.name.clone(), tasks, queue.listeners.to_string(), note]
+    });
+    app.out.print(&shown::table(&["QUEUE", "TASKS", "LISTENERS", "NOTE"], rows.collect()))?;
+    for queue in &list.queues {
+        if queue.listeners == 0 {
+            app.out.warn(&format!("0 workers listen on queue {}", queue.name));
+        }
+        queue.warnings.iter().for_each(|warning| app.out.warn(warning));
+    }
+    Ok(Code::Ok)
+}
+
 fn list(app: &App) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
-    let served = |worker: &kapelle::core::Name| known.catalogue.get(worker.as_str()).is_some();
+    let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
     let queues = standings(&app.reader()?, GateKind::Queue, served)?;
     if app.out.json {
         app.out.print_json(&json!({ "queues": queues.iter().map(standing_json).collect::<Vec<_>>() }))?;

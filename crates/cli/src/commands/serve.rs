@@ -1,13 +1,19 @@
 //! `kapelle serve`: a server over the folder, until it is asked to end.
 
-use std::sync::Arc;
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use kapelle::core::Name;
+use kapelle::{Kapelle, core::Name};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
 use crate::{
     app::App,
     failure::{Code, Failure},
+    project::CONFIG_FILE,
+    settings::Settings,
     signals::Signals,
 };
 
@@ -31,13 +37,16 @@ pub struct Args {
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
+    let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
         listen: args.listen.unwrap_or_else(|| settings.config.listen.clone()),
         host_names: args.host_name,
         insecure: args.insecure,
         workflows: Some(app.project.workflows()),
         queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
-        limits: Limits::default(),
+        limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
+        labels: settings.config.labels.clone(),
+        checks: settings.config.health.checks.clone(),
     };
     open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
@@ -59,7 +68,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.out.print(&format!("listening={}", server.address()))?;
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);
-    let code = watched(&notifier, &settings, &mut signals).await;
+    let mut reloader = Reloader::new(app);
+    let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
     app.out.note("ending: attempts under way are finished; ask again to end at once");
     let code = tokio::select! {
@@ -74,14 +84,69 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 }
 
 /// Waits for a signal, and tells a service manager that wants to know that the process lives.
-async fn watched(notifier: &Notifier, settings: &crate::settings::Settings, signals: &mut Signals) -> Code {
+async fn watched(
+    app: &App,
+    (notifier, settings): (&Notifier, &Settings),
+    signals: &mut Signals,
+    (kapelle, reloader): (&Kapelle, &mut Reloader),
+) -> Code {
     let every = settings.environment.get("WATCHDOG_USEC").and_then(|text| text.parse::<u64>().ok());
     let every = std::time::Duration::from_micros(every.unwrap_or(60_000_000).max(200_000) / 2);
     let mut tick = tokio::time::interval(every);
+    let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             code = signals.next() => return code,
             _ = tick.tick() => notifier.tell(State::Alive),
+            _ = look.tick() => reloader.look(app, kapelle).await,
+        }
+    }
+}
+
+/// How often the configuration is looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Lets a changed configuration of providers, models, prices and budgets take effect.
+struct Reloader {
+    files: Vec<PathBuf>,
+    seen: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl Reloader {
+    fn new(app: &App) -> Reloader {
+        let root = &app.project.root;
+        let mut reloader = Reloader { files: vec![root.join(CONFIG_FILE), root.join(".env")], seen: Vec::new() };
+        reloader.seen = reloader.state();
+        reloader
+    }
+
+    fn state(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let state = |file: &PathBuf| {
+            let known = std::fs::metadata(file).ok()?;
+            Some((known.modified().ok()?, known.len()))
+        };
+        self.files.iter().map(state).collect()
+    }
+
+    async fn look(&mut self, app: &App, kapelle: &Kapelle) {
+        let state = self.state();
+        if state == self.seen {
+            return;
+        }
+        self.seen = state;
+        let reloaded = match Settings::load(&app.project.again()) {
+            Ok(settings) => {
+                let environment = settings.environment.clone();
+                let variable = move |name: &str| environment.get(name).map(str::to_owned);
+                kapelle.reload(&settings.config, &variable).await.map_err(Failure::from)
+            }
+            Err(failure) => Err(failure),
+        };
+        match reloaded {
+            Ok(()) => {
+                app.out.note("the configuration was read again: providers, models, prices and budgets are in effect")
+            }
+            Err(failure) => app.out.warn(&format!("the changed configuration is not in effect: {}", failure.message)),
         }
     }
 }
@@ -112,7 +177,7 @@ impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Failure {
         let code = match &error {
             ServerError::Address(_) | ServerError::Exposed(_) => Code::Usage,
-            ServerError::Taken(_) => Code::Conflict,
+            ServerError::Taken { .. } => Code::Conflict,
             _ => Code::Failed,
         };
         Failure::new(code, error.to_string())

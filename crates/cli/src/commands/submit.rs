@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kapelle::{
     CacheRule, Submit, TaskId,
-    core::{DurationMs, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
+    core::{DurationMs, Requires, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
     store::{Blobs, Reader},
     workers::schema::Schema,
 };
@@ -37,6 +37,9 @@ pub struct Args {
     /// Another queue than the worker's
     #[arg(long)]
     queue: Option<String>,
+    /// Only for a worker host with this label, such as gpu or gpu=a100; may be given again
+    #[arg(long, value_name = "LABEL")]
+    require: Vec<String>,
     /// How long an attempt may take
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<DurationMs>,
@@ -79,7 +82,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let worker = workers::find(&known.catalogue, &args.worker)?;
     let mut inputs = args.inputs.read(worker.spec().input.as_ref(), Path::new("."))?;
     inputs.value = admit(worker.spec(), inputs.value)?;
-    let submit = args.submit(worker.spec(), inputs.value.clone());
+    let submit = args.submit(worker.spec(), inputs.value.clone())?;
 
     let builder = app.builder(&settings)?;
     let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
@@ -116,6 +119,8 @@ impl Args {
             priority: self.priority,
             delay_ms: self.delay.map_or(0, |delay| delay.0),
             timeout_ms: self.timeout.map(|timeout| timeout.0),
+            requires: self.require.clone(),
+            key: self.group.clone(),
             retry: self
                 .retries
                 .map(|retries| kapelle_api::Retry { max_attempts: Some(retries + 1), ..kapelle_api::Retry::default() }),
@@ -136,8 +141,9 @@ impl Args {
         answer(app, &app.reader()?, id, End::Ended)
     }
 
-    fn submit(&self, spec: &WorkerSpec, input: serde_json::Value) -> Submit {
-        let mut submit = Submit::new(&self.worker, input).priority(self.priority);
+    fn submit(&self, spec: &WorkerSpec, input: serde_json::Value) -> Result<Submit, Failure> {
+        let requires = Requires::parse(&self.require).map_err(|error| Failure::usage(format!("--require: {error}")))?;
+        let mut submit = Submit::new(&self.worker, input).priority(self.priority).requires(requires);
         if let Some(queue) = &self.queue {
             submit = submit.queue(queue);
         }
@@ -160,7 +166,7 @@ impl Args {
         if let Some(key) = &self.key {
             submit = submit.idempotency_key(key);
         }
-        submit
+        Ok(submit)
     }
 }
 

@@ -203,9 +203,6 @@ fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
             Ok(read) => {
                 let steps = shown::count(read.definition.step_count(), "step");
                 values.push(json!({ "file": Project::shown(&read.path), "valid": true }));
-                if let Some(reason) = kapelle::unsupported(&read.definition) {
-                    app.out.warn(&format!("{}: {reason}", Project::shown(&read.path)));
-                }
                 if !app.out.json {
                     app.out.print(&format!(
                         "{}: {} is valid, {steps}",

@@ -6,13 +6,13 @@ use std::{
 use crate::place::{Place, TEXT, signal};
 
 /// A server that was started by the verb.
-struct Served {
-    child: Child,
-    address: String,
+pub struct Served {
+    pub child: Child,
+    pub address: String,
 }
 
 impl Served {
-    fn start(place: &Place) -> Served {
+    pub fn start(place: &Place) -> Served {
         let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
@@ -21,7 +21,7 @@ impl Served {
         Served { child, address }
     }
 
-    fn end(mut self, with: &str) -> i32 {
+    pub fn end(mut self, with: &str) -> i32 {
         signal(&self.child, with);
         self.child.wait().unwrap().code().unwrap()
     }
@@ -57,7 +57,9 @@ fn what_keeps_it_from_starting_is_told() {
     let served = Served::start(&place);
     place.kapelle(&["serve", "--listen", "127.0.0.1:0"]).refused(5, &["in use by process"]);
     let other = Place::new();
-    other.kapelle(&["serve", "--listen", &served.address]).refused(5, &["is taken", "--listen"]);
+    other
+        .kapelle(&["serve", "--listen", &served.address])
+        .refused(5, &["is taken: kapelle (process ", &served.child.id().to_string(), "--listen"]);
 }
 
 #[test]
@@ -132,4 +134,27 @@ fn a_host_works_on_the_tasks_of_a_server() {
     assert_eq!(host.wait().unwrap().code(), Some(143));
     let wrong = place.with(&[("KAPELLE_TOKEN", "kap_wrong")], &["host", "--server", &url]);
     wrong.refused(4, &["not one of this server"]);
+}
+
+#[test]
+fn queues_workers_and_dead_letters_are_dealt_with_by_the_server() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=a", "--input", "language=French"]);
+    said.refused(69, &["needs a model"]);
+    assert!(place.kapelle(&["dead"]).out.contains("task_1"));
+    let said = place.kapelle(&["dead", "discard", "task_1", "--reason", "seen"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "task_1 is discarded\n"), "{said:?}");
+    place.kapelle(&["dead", "retry", "task_1"]).refused(5, &["already discarded"]);
+    let said = place.kapelle(&["queues", "pause", "default", "--reason", "later"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "queue default is paused\n"), "{said:?}");
+    assert_eq!(place.kapelle(&["workers", "pause", "log"]).out, "worker log is paused\n");
+    assert_eq!(place.kapelle(&["queues", "resume", "default"]).code, 0);
+    let task = place.kapelle(&["submit", "log", "--input", "message=a"]).out.trim().to_owned();
+    let said = place.kapelle(&["queues", "list"]);
+    assert!(said.err.contains("worker `log` is paused") && said.out.contains("LISTENERS"), "{said:?}");
+    assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "ready");
+    assert_eq!(place.kapelle(&["workers", "resume", "log"]).out, "worker log is resumed\n");
+    place.kapelle(&["queues", "pause", "no such"]).refused(2, &["is not a name"]);
+    drop(served);
 }

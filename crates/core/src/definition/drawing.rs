@@ -72,33 +72,34 @@ impl Drawing<'_, '_> {
     /// Draws the steps of a block with its upper left corner there; the answer is its size.
     fn block(&self, index: BlockIx, path: &str, (left, top): (f64, f64), body: &mut String) -> (f64, f64) {
         let block = self.definition.block(index);
-        let mut middles: Vec<(f64, f64, f64)> = vec![(0.0, 0.0, 0.0); block.steps.len()];
+        let mut ends: Vec<(usize, f64, f64)> = vec![(0, 0.0, 0.0); block.steps.len()];
         let (mut x, mut height) = (left, 0.0_f64);
+        let mut columns: Vec<Column> = Vec::new();
         for level in levels(block) {
             let (mut y, mut widest) = (top, 0.0_f64);
+            let mut boxes = Vec::new();
             for at in level {
                 let own = join(path, block.step(at).name.as_str());
                 let size = self.step(index, at, &own, (x, y), body);
-                if let Some(middle) = middles.get_mut(at.0 as usize) {
-                    *middle = (x, x + size.0, y + HEIGHT.min(size.1) / 2.0);
+                if let Some(end) = ends.get_mut(at.0 as usize) {
+                    *end = (columns.len(), x + size.0, y + HEIGHT.min(size.1) / 2.0);
                 }
+                boxes.push((y, y + size.1));
                 y += size.1 + GAP_Y;
                 widest = widest.max(size.0);
             }
             height = height.max(y - top - GAP_Y);
+            columns.push(Column { left: x, right: x + widest, boxes });
             x += widest + GAP_X;
         }
         for at in block.indices() {
-            let (to_x, _, to_y) = middles.get(at.0 as usize).copied().unwrap_or_default();
+            let (to, _, to_y) = ends.get(at.0 as usize).copied().unwrap_or_default();
             for need in &block.step(at).needs {
-                let (_, from_x, from_y) = middles.get(need.0 as usize).copied().unwrap_or_default();
-                let bend = (to_x - from_x) / 2.0;
-                let _ = writeln!(
-                    body,
-                    "<path class=\"e\" d=\"M{from_x:.0} {from_y:.0}C{:.0} {from_y:.0} {:.0} {to_y:.0} {to_x:.0} {to_y:.0}\"/>",
-                    from_x + bend,
-                    to_x - bend
-                );
+                let (from, from_x, from_y) = ends.get(need.0 as usize).copied().unwrap_or_default();
+                let between = columns.get(from + 1..to).unwrap_or_default();
+                let end = columns.get(to).map_or(from_x, |column| column.left);
+                let lowest = edge((from_x, from_y), between, (end, to_y), body);
+                height = height.max(lowest - top);
             }
         }
         ((x - left - GAP_X).max(0.0), height)
@@ -138,6 +139,52 @@ impl Drawing<'_, '_> {
     }
 }
 
+/// Steps that stand above each other.
+struct Column {
+    left: f64,
+    right: f64,
+    /// From where to where each of them goes.
+    boxes: Vec<(f64, f64)>,
+}
+
+impl Column {
+    /// The height nearest to the wished one at which a line passes between the boxes.
+    fn pass(&self, wish: f64) -> f64 {
+        let below = self.boxes.last().map(|(_, bottom)| bottom + GAP_Y / 2.0);
+        let gaps = self.boxes.iter().map(|(top, _)| top - GAP_Y / 2.0).skip(1).chain(below);
+        gaps.min_by(|one, other| (one - wish).abs().total_cmp(&(other - wish).abs())).unwrap_or(wish)
+    }
+}
+
+/// Draws the line from a step to one that needs it, past those that stand between; the answer is how low it goes.
+fn edge(from: (f64, f64), between: &[Column], to: (f64, f64), body: &mut String) -> f64 {
+    let mut line = format!("M{:.0} {:.0}", from.0, from.1);
+    let mut bend = |(from_x, from_y): (f64, f64), (to_x, to_y): (f64, f64), straight: f64| {
+        let half = (to_x - from_x) / 2.0;
+        let (one, other) = (from_x + half, to_x - half);
+        let _ = write!(line, "C{one:.0} {from_y:.0} {other:.0} {to_y:.0} {to_x:.0} {to_y:.0}H{straight:.0}");
+    };
+    let (mut at, mut lowest) = (from, from.1.max(to.1));
+    for column in between {
+        let share = (column.left - from.0) / (to.0 - from.0).max(1.0);
+        let y = column.pass(from.1 + (to.1 - from.1) * share);
+        bend(at, (column.left, y), column.right);
+        at = (column.right, y);
+        lowest = lowest.max(y);
+    }
+    bend(at, to, to.0);
+    let (x, y) = to;
+    let _ = writeln!(
+        body,
+        "<path class=\"e\" d=\"{line}M{:.0} {:.0}L{x:.0} {y:.0}L{:.0} {:.0}\"/>",
+        x - 5.0,
+        y - 4.0,
+        x - 5.0,
+        y + 4.0
+    );
+    lowest
+}
+
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
@@ -171,6 +218,8 @@ mod tests {
             assert_eq!(svg.matches(&format!("<title>{path}</title>")).count(), 1, "{path}\n{svg}");
         }
         assert_eq!(svg.matches("<path").count(), 2);
+        let passed = Column { left: 0.0, right: 9.0, boxes: vec![(0.0, 46.0), (62.0, 108.0)] };
+        assert_eq!((passed.pass(10.0), passed.pass(60.0), passed.pass(500.0)), (54.0, 54.0, 116.0), "beside the boxes");
         assert_eq!(escape("<script>\"&"), "&lt;script&gt;&quot;&amp;");
     }
 }

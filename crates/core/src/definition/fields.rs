@@ -31,6 +31,11 @@ impl<'t> Trail<'t> {
         Trail { parent: Some(self), name }
     }
 
+    /// The name of the field itself.
+    pub fn last(&self) -> &'t str {
+        self.name
+    }
+
     pub fn text(&self) -> String {
         let mut text = self.parent.map(Trail::text).unwrap_or_default();
         if !text.is_empty() && !self.name.is_empty() && !self.name.starts_with('[') {

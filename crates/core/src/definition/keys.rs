@@ -166,6 +166,7 @@ pub(super) static STEP: Table = Table {
         key("with", Shape::TemplateMap, "The input of the worker or workflow."),
         key("priority", PRIORITY, "-100 (last) to 100 (first); 0 unless given."),
         key("queue", Shape::Name, "The queue of its tasks."),
+        key("requires", Shape::Names, "The labels that a host must have: `gpu`, or `gpu=a100`."),
         key(
             "timeout",
             Shape::Duration,

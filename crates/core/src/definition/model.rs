@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::{
     expr::{Expression, Template},
+    label::Requires,
     money::Money,
     name::Name,
     retry::RetryPolicy,
@@ -151,6 +152,8 @@ pub struct StepDef {
     pub priority: i32,
     /// The queue of its tasks; none means the worker's.
     pub queue: Option<Name>,
+    /// The labels that a host must have to be given its tasks, besides those that the worker requires.
+    pub requires: Requires,
     /// How long one attempt may take.
     pub timeout: Option<DurationMs>,
     /// How long all attempts together may take; never stops.

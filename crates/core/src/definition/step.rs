@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     expr::{Expression, Template},
+    label::Requires,
     name::Name,
 };
 
@@ -106,6 +107,7 @@ impl Parser<'_> {
             repeat: None,
             priority: self.defaults.priority,
             queue: self.defaults.queue.clone(),
+            requires: Requires::default(),
             timeout: self.defaults.timeout,
             deadline: None,
             retry: self.defaults.retry.clone(),
@@ -136,7 +138,7 @@ impl Parser<'_> {
         let action = actions.first().copied().unwrap_or("worker");
         let rules: [(&[&str], &[&str], &str); 3] = [
             (&["with"], &["worker", "workflow"], "`worker` or `workflow`"),
-            (&["queue", "retry", "cache", "deadline"], &["worker"], "`worker`"),
+            (&["queue", "requires", "retry", "cache", "deadline"], &["worker"], "`worker`"),
             (&["else"], &["then"], "`then`"),
         ];
         for (names, fitting, shown) in rules {
@@ -231,12 +233,18 @@ impl Parser<'_> {
     }
 
     fn needs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<(String, Place)> {
+        let what = if trail.last() == "requires" { "labels" } else { "step names" };
         let items = match &node.content {
             Content::List(items) => items.as_slice(),
             Content::Scalar { .. } => std::slice::from_ref(node),
             Content::Map(_) => {
-                let message = format!("expected a list of step names, found {}", node.kind());
-                self.reader.report(node.place, trail, message, Some("write `needs: [first, second]`".to_owned()));
+                let message = format!("expected a list of {what}, found {}", node.kind());
+                self.reader.report(
+                    node.place,
+                    trail,
+                    message,
+                    Some(format!("write `{}: [first, second]`", trail.last())),
+                );
                 return Vec::new();
             }
         };
@@ -247,6 +255,17 @@ impl Parser<'_> {
             }
         }
         names
+    }
+
+    fn requires(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Requires {
+        let labels = self.needs(node, trail);
+        match Requires::parse(labels.iter().map(|(label, _)| label)) {
+            Ok(requires) => requires,
+            Err(error) => {
+                self.reader.report(node.place, trail, error.to_string(), None);
+                Requires::default()
+            }
+        }
     }
 
     fn for_each(
@@ -321,6 +340,7 @@ impl Parser<'_> {
                 step.priority = number.map_or(step.priority, |number| number as i32);
             }
             ("queue", _) => step.queue = self.reader.name(node, trail),
+            ("requires", _) => step.requires = self.requires(node, trail),
             ("timeout", _) => step.timeout = self.reader.duration(node, trail),
             ("deadline", _) => step.deadline = self.reader.duration(node, trail),
             ("retry", _) => {

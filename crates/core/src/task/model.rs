@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Name, Payload, TaskError, TenantId,
     id::{RunId, TaskId},
+    label::Requires,
     money::Money,
     retry::RetryPolicy,
     run::{ScopeId, Slot},
@@ -80,6 +81,9 @@ pub struct Policy {
     /// The most it may cost.
     #[serde(default, rename = "max_cost_nanousd", skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
+    /// The labels that a host must have to be given it.
+    #[serde(default, skip_serializing_if = "Requires::is_empty")]
+    pub requires: Requires,
 }
 
 /// Where a task stands. Each state owns what is only true in it.

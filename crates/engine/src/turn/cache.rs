@@ -9,7 +9,8 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, AuditRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite,
+    ServedWrite, SessionRow, TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -57,6 +58,10 @@ pub(super) struct Cache {
     pub(super) answers: Vec<AnswerRow>,
     pub(super) access: Vec<AccessWrite>,
     pub(super) audit: Vec<AuditRow>,
+    pub(super) served: Vec<ServedWrite>,
+    pub(super) artifacts: Vec<ArtifactRow>,
+    pub(super) session: Option<SessionRow>,
+    pub(super) session_written: Option<u64>,
 }
 
 impl Cache {
@@ -153,6 +158,11 @@ impl Cache {
             answers: std::mem::take(&mut self.answers),
             access: std::mem::take(&mut self.access),
             audit: std::mem::take(&mut self.audit),
+            served: std::mem::take(&mut self.served),
+            artifacts: std::mem::take(&mut self.artifacts),
+            session: self.session.clone(),
+            session_written: self.session_written.take(),
+            books: kapelle_store::BookWrites::default(),
         }
     }
 

@@ -4,16 +4,15 @@ use std::collections::HashMap;
 
 use kapelle_core::{
     DurationMs, RunId,
-    mutant::{Mutant, planted},
-    task::{Claim, Fail, Report, Task, TaskEvent, TaskState},
+    task::{Claim, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{Lane, StoreError};
 
 use super::{
-    command::{ClaimedTask, Reply, Wanted},
+    command::Reply,
     effect::{Dispatch, Effect},
-    tasks::silent,
     turns::{CHILDREN_MAX, Turns},
+    wanted::{ClaimedTask, Wanted},
 };
 use crate::error::EngineError;
 
@@ -28,14 +27,18 @@ impl Turns {
         }
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.lanes.len() {
-            let worker = self.lanes.lane(at).worker.clone();
+            let lane = self.lanes.lane(at);
+            if !self.meets(&lane.requires) {
+                continue;
+            }
+            let worker = lane.worker.clone();
             if let Some(spec) = self.directory.local(&worker) {
                 self.limits.worker(&worker, spec.slots);
                 open.push(at);
             }
         }
         while let Some(task) = self.next_ready(&open, true)? {
-            if !self.admit(&task)? {
+            if !self.admit(&task)? || !self.provider_has_room(&task)? {
                 continue;
             }
             let claim = Claim { nonce: (self.random)(), host: 0 };
@@ -111,6 +114,7 @@ impl Turns {
         self.notify_claimed(task, lease);
         self.scratch.effects.push(Effect::Dispatch(Dispatch {
             task: task.id,
+            tenant: task.tenant,
             worker: task.worker.clone(),
             input: task.input.clone(),
             lease: *lease,
@@ -169,61 +173,12 @@ impl Turns {
             self.limits.take(&task, lease.epoch, false);
             self.note_attempt(&task);
             self.cache.evolve_task(task.id, &event);
-            self.leases.insert(task.id, (lease.epoch, self.scratch.steady_ms + self.options.lease.0));
+            self.lease(&task, &lease);
             self.notify_claimed(&task, &lease);
             let (timeout, last_attempt, step) = self.terms(&task);
             let Task { id, worker, input, .. } = task;
             claimed.push(ClaimedTask { id, worker, input, lease, timeout, last_attempt, step });
         }
         Ok(Ok(Reply::Claimed(claimed)))
-    }
-
-    /// A host is alive: its leases begin anew. Nothing is written.
-    pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
-        let mut alive = Vec::with_capacity(reports.len());
-        for report in reports {
-            let held = self.load_for(report)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
-            if held && !planted(Mutant::LeaseNotRenewed) {
-                self.leases.insert(report.task, (report.epoch, self.scratch.steady_ms + self.options.lease.0));
-            }
-            alive.push(held);
-        }
-        Ok(Ok(Reply::Alive(alive)))
-    }
-
-    /// Takes back the attempts whose hosts were silent. A lease leaves the list once that is committed, not before: a
-    /// turn that fails must find it again.
-    pub(super) fn reap_leases(&mut self) -> Result<(), StoreError> {
-        let steady = self.scratch.steady_ms;
-        let over = self.leases.iter().filter(|(_, (_, end))| *end <= steady);
-        let mut lost: Vec<_> = over.map(|(id, (epoch, _))| (*id, *epoch)).collect();
-        lost.sort_unstable();
-        for (id, epoch) in lost {
-            let lease = match self.load(id)?.then(|| self.cache.task(id)).flatten().map(|task| &task.state) {
-                Some(TaskState::Running(lease)) if lease.host != 0 || planted(Mutant::StaleRescue) => *lease,
-                _ => {
-                    // What this turn ended leaves the list with its commit.
-                    if !self.cache.changed_tasks.contains_key(&id) {
-                        self.leases.remove(&id);
-                    }
-                    continue;
-                }
-            };
-            if planted(Mutant::ReapForgets) {
-                self.leases.remove(&id);
-            }
-            if lease.epoch != epoch && !planted(Mutant::StaleRescue) {
-                // What is on the list was given out in a turn that failed; the attempt that counts gets a full term.
-                self.leases.insert(id, (lease.epoch, steady + self.options.lease.0));
-                continue;
-            }
-            let report = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
-            let fail = Fail { report, error: silent(), random: (self.random)() };
-            let decided = self.cache.task(id).map(|task| fail.decide(task, self.scratch.now));
-            if let Some(Ok(event)) = decided {
-                self.change(id, &event)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    DurationMs, Money, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
+    DurationMs, Money, Name, Requires, RunId, TaskError, TaskId, TenantId, Timestamp,
     cache::Cacheable,
     definition::{Definition, Strategy},
     retry::RetryPolicy,
     run::{Rerun, ScopeId, Slot},
-    task::{Lease, Report},
-    worker::Provenance,
+    task::Report,
+    worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::{AccessWrite, Act, Deletion, GateKind, Lane};
+use kapelle_store::{AccessWrite, Act, ArtifactRow, Deletion, GateKind};
 
-use super::payload::NewPayload;
+use super::{
+    money::{BookCommand, Reserved},
+    payload::NewPayload,
+    wanted::{ClaimedTask, Wanted},
+};
 use crate::evaluate::Evaluated;
 
 /// Matches a reply with its question.
@@ -53,6 +57,8 @@ pub struct SubmitTask {
     pub retry: Option<RetryPolicy>,
     /// The most it may cost.
     pub max_cost: Option<Money>,
+    /// The labels that a host must have to be given it, besides those that the worker requires.
+    pub requires: Requires,
     /// The question it is, when an earlier answer will do. Read at submission; a delayed task is always run.
     pub cache: Option<Cacheable>,
 }
@@ -73,6 +79,7 @@ impl SubmitTask {
             timeout: None,
             retry: None,
             max_cost: None,
+            requires: Requires::default(),
             cache: None,
         }
     }
@@ -301,50 +308,41 @@ pub enum Command {
         /// What is to be done.
         command: Box<Command>,
     },
+    /// A worker host says what it serves. It is known from now on, also when the host is away.
+    Serve {
+        /// Whose host it is.
+        tenant: TenantId,
+        /// What it says of its workers.
+        specs: Arc<[Arc<WorkerSpec>]>,
+    },
+    /// A worker that hosts served is not known any more.
+    ForgetWorker {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        worker: Name,
+    },
+    /// A tenant has given a file, whose bytes are in their place.
+    Give {
+        /// The file.
+        artifact: ArtifactRow,
+    },
+    /// Something for the session log besides the ends of tasks.
+    Note {
+        /// A JSON object.
+        note: Arc<str>,
+    },
+    /// Everything up to that number stands in the session log.
+    SessionWritten {
+        /// The number.
+        seq: u64,
+    },
+    /// Something about money and calls of models.
+    Book(BookCommand),
     /// Time has passed: wake what is due, take back what was lost.
     Tick,
     /// The workers of this process have changed.
     WorkersChanged,
-}
-
-/// The tasks that a worker host takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Whose tasks.
-    pub tenant: TenantId,
-    /// The workers it serves.
-    pub workers: Arc<[Name]>,
-    /// The queues it serves; empty means any.
-    pub queues: Arc<[Name]>,
-}
-
-impl Wanted {
-    /// Whether the tasks of a lane are among them.
-    #[must_use]
-    pub fn includes(&self, lane: &Lane) -> bool {
-        lane.tenant == self.tenant
-            && self.workers.contains(&lane.worker)
-            && (self.queues.is_empty() || self.queues.contains(&lane.queue))
-    }
-}
-
-/// A task given to a worker host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClaimedTask {
-    /// Which.
-    pub id: TaskId,
-    /// The worker.
-    pub worker: Name,
-    /// What the worker gets.
-    pub input: kapelle_core::Payload,
-    /// The lease to report with.
-    pub lease: Lease,
-    /// How long the attempt may take.
-    pub timeout: DurationMs,
-    /// No further attempt follows should this one fail.
-    pub last_attempt: bool,
-    /// The run and the path of the step, when it is one.
-    pub step: Option<(RunId, String)>,
 }
 
 /// What the loop answers.
@@ -374,6 +372,8 @@ pub enum Reply {
     Claimed(Vec<ClaimedTask>),
     /// For each report of a heartbeat whether the attempt is still wanted.
     Alive(Vec<bool>),
+    /// What came of a reservation.
+    Reserved(Reserved),
     /// Done.
     Done,
 }

@@ -5,25 +5,31 @@ use std::sync::Arc;
 use kapelle_core::{
     mutant::{Mutant, planted},
     run::Opening,
-    task::{StateKind, TaskState, WaitFor},
+    task::{StateKind, Task, TaskState, WaitFor},
 };
-use kapelle_store::{Commit, StoreError};
+use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{effect::Effect, lanes::lane_of, turns::Turns};
+use super::{effect::Effect, lanes::lane_of, money::Notice, session::Logged, turns::Turns};
 
 impl Turns {
     /// Writes the turn; false when it met a conflict.
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
-        let batch = self.cache.batch();
+        self.keep_session()?;
+        let mut batch = self.cache.batch();
+        batch.books = self.books.batch();
         if !batch.is_empty() {
             match self.store.commit(&batch) {
                 Ok(Commit::Committed) => {}
                 Ok(Commit::Conflict { .. }) if planted(Mutant::ConflictIgnored) => {}
-                Ok(Commit::Conflict { .. }) => return Ok(false),
+                Ok(Commit::Conflict { .. }) => {
+                    self.session_last = None;
+                    return Ok(false);
+                }
                 Err(error) if error.is_temporary() && planted(Mutant::AckBeforeCommit) => {}
                 Err(error) => return Err(error),
             }
         }
+        self.books.committed();
         self.keep();
         self.let_go();
         self.lanes.committed();
@@ -40,6 +46,13 @@ impl Turns {
         for (id, changed) in std::mem::take(&mut self.cache.changed_tasks) {
             let task = changed.row;
             let kind = task.state.kind();
+            if self.leases_watched() {
+                let running = match task.state {
+                    TaskState::Running(lease) => Some(lease.epoch),
+                    _ => None,
+                };
+                self.scratch.effects.push(Effect::Tell(Notice::Lease { task: id, running }));
+            }
             let keep = match task.state {
                 TaskState::Running(_) => true,
                 TaskState::Ready { rank } => self.lanes.holds(&lane_of(&task), &(rank, id)),
@@ -63,7 +76,11 @@ impl Turns {
         }
         // The same turn has the same effects, in the same order.
         ended.sort_unstable_by_key(|task| task.id);
-        self.scratch.effects.extend(ended.into_iter().map(|task| Effect::Ended(Arc::new(task))));
+        let ended: Vec<Arc<Task>> = ended.into_iter().map(Arc::new).collect();
+        self.scratch.effects.extend(ended.iter().cloned().map(Effect::Ended));
+        if let Some(SessionRow { seq, at, notes, .. }) = self.cache.session.take() {
+            self.scratch.effects.push(Effect::Session(Arc::new(Logged { seq, at, tasks: ended, notes })));
+        }
         for (id, changed) in std::mem::take(&mut self.cache.changed_runs) {
             if changed.row.status.kind().is_terminal() {
                 self.scratch.effects.push(Effect::RunEnded(id));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, TaskError, definition::Definition, run::StepOrder, worker::WorkerSpec};
+use kapelle_core::{DurationMs, Name, TaskError, TaskId, definition::Definition, run::StepOrder, worker::WorkerSpec};
 
 use super::command::VersionRef;
 
@@ -13,6 +13,12 @@ pub trait Directory: Send + Sync {
 
     /// The workflow of that name as it is to be run now; without one the newest stored version is.
     fn workflow(&self, _name: &Name) -> Option<VersionRef> {
+        None
+    }
+
+    /// Asks for the right to call the provider of a worker's model once for that task. Nothing when it has it, or needs
+    /// none; else how long it is to wait. Asked again for the same task it gives the same.
+    fn provider_wait(&self, _spec: &WorkerSpec, _task: TaskId) -> Option<DurationMs> {
         None
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    DurationMs, Name, Payload, RunId, TaskId,
+    DurationMs, Name, Payload, RunId, TaskId, TenantId,
     task::{Lease, Task},
 };
 
+use super::money::Notice;
 use crate::{evaluate::Evaluation, events::Event};
 
 /// What has to happen outside once a turn is committed. Each follows from the state, so that a crash loses none.
@@ -22,8 +23,12 @@ pub enum Effect {
     Ended(Arc<Task>),
     /// A run has ended: tell those who wait for it.
     RunEnded(RunId),
+    /// Write the session log.
+    Session(Arc<super::session::Logged>),
     /// Tell those who watch.
     Notify(Event),
+    /// Tell those who listen: about money, and who holds a task.
+    Tell(Notice),
 }
 
 /// An attempt to be done in this process.
@@ -31,6 +36,8 @@ pub enum Effect {
 pub struct Dispatch {
     /// The task.
     pub task: TaskId,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// The worker.
     pub worker: Name,
     /// What it gets.

@@ -21,7 +21,7 @@ pub(super) type Freed = (Lane, Name);
 impl Turns {
     /// The limits that a key of a lane is under: that of its worker, and that of its queue.
     fn key_limits(&self, lane: &Lane, key: &Name) -> Vec<(KeyGroup, KeyLimit)> {
-        let of_worker = self.directory.local(&lane.worker).and_then(|spec| spec.per_key);
+        let of_worker = self.spec(lane.tenant, &lane.worker).and_then(|spec| spec.per_key);
         let of_queue = self.options.queues.get(&lane.queue).and_then(|queue| queue.per_key);
         let group = |kind, name: &Name| KeyGroup { tenant: lane.tenant, kind, name: name.clone(), key: key.clone() };
         let of_worker = of_worker.map(|limit| (group(GateKind::Worker, &lane.worker), limit));
@@ -34,7 +34,7 @@ impl Turns {
             return false;
         }
         let limited = self.options.queues.get(&lane.queue).is_some_and(|queue| queue.per_key.is_some())
-            || self.directory.local(&lane.worker).is_some_and(|spec| spec.per_key.is_some());
+            || self.spec(lane.tenant, &lane.worker).is_some_and(|spec| spec.per_key.is_some());
         self.scratch.more_held |= limited;
         limited
     }
@@ -128,7 +128,7 @@ impl Turns {
         freed.dedup();
         for (lane, key) in freed {
             let limits = self.key_limits(&lane, &key);
-            if limits.is_empty() && self.directory.local(&lane.worker).is_some() {
+            if limits.is_empty() && self.spec(lane.tenant, &lane.worker).is_some() {
                 // There is no limit any more.
                 let place = HeldPlace { tenant: lane.tenant, queue: None, worker: Some(&lane.worker), key: Some(&key) };
                 if self.lift(place, HOLDS_MAX)? == HOLDS_MAX {

@@ -169,7 +169,7 @@ impl Lanes {
 
 /// The lane of a task.
 pub(super) fn lane_of(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
+    Lane::of(task)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Taken {
     /// The groups that it counts for, when it has a key.
     fn groups(&self) -> Option<[KeyGroup; 2]> {
         let key = self.key.as_ref()?;
-        let Lane { tenant, queue, worker } = &self.lane;
+        let Lane { tenant, queue, worker, .. } = &self.lane;
         let group = |kind, name: &Name| KeyGroup { tenant: *tenant, kind, name: name.clone(), key: key.clone() };
         Some([group(GateKind::Worker, worker), group(GateKind::Queue, queue)])
     }

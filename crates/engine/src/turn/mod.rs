@@ -6,7 +6,9 @@
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
 mod answers;
+mod books;
 mod cache;
+mod calls;
 mod children;
 mod claim;
 mod command;
@@ -17,22 +19,33 @@ mod due;
 mod effect;
 mod keys;
 mod lanes;
+mod leases;
 mod limits;
+mod money;
 mod payload;
+mod rates;
 mod recover;
 mod rerun;
 mod runs;
+mod served;
+mod session;
 mod settle;
 mod shares;
+mod standing;
 mod steps;
 mod tasks;
 mod turns;
+mod wanted;
 
+pub use books::NO_LIMIT;
 pub use cache::Key;
-pub use command::{ClaimedTask, Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef, Wanted};
+pub use command::{Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef};
 pub use directory::Directory;
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
+pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved};
 pub use payload::NewPayload;
+pub use session::Logged;
 pub(crate) use steps::step_error;
 pub use turns::{CHILDREN_MAX, Turned, Turns};
+pub use wanted::{ClaimedTask, Wanted};

@@ -3,7 +3,7 @@
 use kapelle_core::{
     RunId, TaskId,
     mutant::{Mutant, planted},
-    task::{TaskState, Void},
+    task::{Lease, TaskState, Void},
 };
 use kapelle_store::StoreError;
 
@@ -29,17 +29,17 @@ impl Turns {
             let Some(last) = running.last() else { break };
             after = last.id;
             for task in running {
-                let (id, epoch, host) = match task.state {
-                    TaskState::Running(lease) => (task.id, lease.epoch, lease.host),
-                    _ => continue,
-                };
+                let (id, state) = (task.id, task.state.clone());
+                let TaskState::Running(Lease { host, .. }) = state else { continue };
                 let void = Void { ageing: self.options.ageing }.decide(&task, now);
                 self.cache.tasks.insert(id, task);
                 match void {
                     Ok(_) if host == 0 && planted(Mutant::VoidForgotten) => {}
                     Ok(event) if host == 0 => self.change(id, &event)?,
                     _ => {
-                        self.leases.insert(id, (epoch, steady_ms + self.options.lease.0));
+                        if let (Some(task), TaskState::Running(lease)) = (self.cache.task(id).cloned(), state) {
+                            self.lease(&task, &lease);
+                        }
                     }
                 }
             }
@@ -49,6 +49,16 @@ impl Turns {
                 after = TaskId(0);
             }
         }
+        // Whatever a call of the former process cost is charged before the first new one.
+        self.scratch = Scratch { now, steady_ms, ..Scratch::default() };
+        loop {
+            self.settle_lost_calls()?;
+            if self.commit()? {
+                break;
+            }
+            self.books.forget();
+        }
+        self.look_at_parked();
         let mut run_after = RunId(0);
         loop {
             let runs = self.store.open_runs(run_after, CHUNK)?;

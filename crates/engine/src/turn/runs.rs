@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Name, RunId, TenantId, Timestamp,
+    Account, Money, Name, RunId, TenantId, Timestamp,
     definition::{Definition, Strategy},
     mutant::{Mutant, planted},
     run::{Run, RunEvent, StepOrder, TaskEnded, built_in},
     task::Task,
 };
-use kapelle_store::{Deletion, IdKind, KeyReply, RunRow, StoreError, VersionRow};
+use kapelle_store::{BudgetRow, Deletion, IdKind, KeyReply, RunRow, StoreError, VersionRow};
 
 use super::{
     cache::Key,
@@ -53,6 +53,10 @@ impl Turns {
         let (id, version, now) = (run.id, run.version, self.scratch.now);
         run.due_at = run.definition.timeout.map(|timeout| now + timeout);
         self.note_run_due(run.due_at);
+        if let Some(limit) = run.definition.budget {
+            let account = Account::Run(id);
+            self.put_limit(BudgetRow { tenant: run.tenant, account, limit, base: limit, warned: Money::ZERO, at: now });
+        }
         self.cache.insert_run(run);
         self.record(id, &RunEvent::Started { version, at: now });
         self.scratch.touched.insert(id);

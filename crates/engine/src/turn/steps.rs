@@ -236,7 +236,7 @@ impl Turns {
         let run = self.cache.run(run)?;
         let (step, doing) = (run.step(scope, slot)?, run.doing(scope, slot)?);
         let worker = worker_of(doing);
-        let spec = self.directory.local(&worker);
+        let spec = self.spec(run.tenant, &worker);
         let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
         let path = Arc::from(run.path(scope, slot));
         let new = NewTask {
@@ -264,7 +264,7 @@ impl Turns {
         let run = self.cache.run(run)?;
         let step = run.step(scope, slot)?;
         let Some(Doing::Action(Action::Worker { worker, .. })) = run.doing(scope, slot) else { return None };
-        let spec = self.directory.local(worker)?;
+        let spec = self.spec(run.tenant, worker)?;
         let rule = step.cache.map(|cache| CacheRule { max_age: cache.max_age });
         if rule.is_none() && spec.cache.is_none() {
             return None;
@@ -334,6 +334,7 @@ fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Time
             deadline: step.deadline.map(|span| now + span),
             expires: None,
             max_cost: spec.and_then(|spec| spec.max_cost),
+            requires: spec.map_or_else(|| step.requires.clone(), |spec| spec.requires.and(&step.requires)),
         },
         Doing::Action(_) => Policy { deadline: step.timeout.map(|span| now + span), ..Policy::default() },
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kapelle_core::{
-    Category, Name, TaskError, TaskId, TenantId,
+    Name, Requires, TaskError, TaskId, TenantId,
     mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
@@ -46,9 +46,9 @@ impl Turns {
         let first = TaskId(self.store.ids(IdKind::Task, count.max(1))?);
         let mut shared: Option<(Name, Arc<Policy>)> = None;
         for (number, task) in tasks.iter().enumerate() {
-            let spec = self.directory.local(&task.worker);
+            let spec = self.spec(tenant, &task.worker);
             let plain = task.deadline.is_none() && task.ttl.is_none() && task.timeout.is_none();
-            let plain = plain && task.retry.is_none() && task.max_cost.is_none();
+            let plain = plain && task.retry.is_none() && task.max_cost.is_none() && task.requires.is_empty();
             let policy = match &shared {
                 Some((worker, policy)) if plain && *worker == task.worker => Arc::clone(policy),
                 _ => Arc::new(self.policy(task, spec.as_deref())),
@@ -83,11 +83,10 @@ impl Turns {
     fn refusal(&self, tenant: TenantId, tasks: &[SubmitTask]) -> Option<TaskError> {
         let mut before: HashMap<&Name, usize> = HashMap::new();
         tasks.iter().filter(|task| task.key.is_some()).find_map(|task| {
-            let spec = self.directory.local(&task.worker);
-            let queue = task.queue.clone().or_else(|| spec.map(|spec| spec.queue.clone()));
-            let queue = queue.unwrap_or_else(|| Name::new("default"));
+            let queue = task.queue.clone().unwrap_or_else(|| self.queue_of(tenant, &task.worker));
             let earlier = before.entry(task.key.as_ref()?).or_default();
-            let lane = Lane { tenant, queue, worker: task.worker.clone() };
+            // What it requires of hosts does not matter here.
+            let lane = Lane { tenant, queue, worker: task.worker.clone(), requires: Requires::default() };
             let refused = self.refused(&lane, task.key.as_ref(), *earlier);
             *earlier += 1;
             refused
@@ -102,6 +101,7 @@ impl Turns {
             deadline: task.deadline,
             expires: task.ttl.map(|ttl| now + ttl),
             max_cost: task.max_cost.or_else(|| spec.and_then(|spec| spec.max_cost)),
+            requires: spec.map_or_else(|| task.requires.clone(), |spec| spec.requires.and(&task.requires)),
         }
     }
 
@@ -325,9 +325,4 @@ impl Turns {
             self.next_due = Some(self.next_due.map_or(due, |known| known.min(due)));
         }
     }
-}
-
-/// The error of a worker that was silent for longer than its lease.
-pub(super) fn silent() -> TaskError {
-    TaskError::new(Category::Crashed, "the worker was silent for longer than its lease")
 }

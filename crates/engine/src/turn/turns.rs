@@ -9,22 +9,24 @@ use std::{
 };
 
 use kapelle_core::{
-    DurationMs, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    DurationMs, Name, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
     task::{Task, TaskState},
 };
-use kapelle_store::{Act, AuditRow, Gate, IdKind, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, Pruned, Retention, Store, StoreError};
 
 use super::{
+    books::Books,
     cache::Cache,
     command::{Command, Input, Reply, Ticket},
     directory::Directory,
     effect::Effect,
     keys::Freed,
     lanes::Lanes,
+    leases::RemoteLease,
     limits::Limits,
-    payload::NewPayload,
+    served::Served,
     shares::Share,
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};
@@ -39,6 +41,9 @@ const CONFLICTS_MAX: u32 = 1_000;
 pub struct Turns {
     pub(super) store: Box<dyn Store>,
     pub(super) cache: Cache,
+    pub(super) books: Books,
+    /// When those who wait for a provider are looked at again.
+    pub(super) rate_at: Option<Timestamp>,
     pub(super) lanes: Lanes,
     pub(super) limits: Limits,
     pub(super) options: Options,
@@ -46,8 +51,12 @@ pub struct Turns {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     /// Definitions that runs in memory stay on, by the key of their version.
     pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// Remote attempts by their task: which one, and when it is taken for lost on the steady clock.
-    pub(super) leases: IdMap<TaskId, (u32, u64)>,
+    /// Remote attempts by their task.
+    pub(super) leases: IdMap<TaskId, RemoteLease>,
+    /// What worker hosts said of their workers.
+    pub(super) served: Served,
+    /// The newest number of what the session log has to write, once it was looked up.
+    pub(super) session_last: Option<u64>,
     pub(super) next_due: Option<Timestamp>,
     /// Runs that go on after a pause, some of whose steps may still be held.
     pub(super) lifting: BTreeSet<RunId>,
@@ -57,6 +66,7 @@ pub struct Turns {
     primed: bool,
     pub(super) scratch: Scratch,
     watched: Arc<AtomicBool>,
+    leases_watched: Arc<AtomicBool>,
     /// Nothing new starts here.
     pub(super) draining: bool,
     broken: bool,
@@ -93,6 +103,8 @@ pub(super) struct Scratch {
     pub(super) more_held: bool,
     /// Every key under which tasks are held is to be looked at.
     pub(super) sweep: bool,
+    /// What the session log is to be told besides ended tasks.
+    pub(super) notes: Vec<Arc<str>>,
 }
 
 /// What came of a turn.
@@ -120,6 +132,8 @@ impl Turns {
         Turns {
             store,
             cache: Cache::default(),
+            books: Books::default(),
+            rate_at: None,
             lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
             options,
@@ -127,12 +141,15 @@ impl Turns {
             random,
             definitions: HashMap::new(),
             leases: IdMap::default(),
+            served: Served::default(),
+            session_last: None,
             next_due: None,
             lifting: BTreeSet::new(),
             shares: HashMap::new(),
             primed: false,
             scratch: Scratch::default(),
             watched: Arc::default(),
+            leases_watched: Arc::default(),
             draining: false,
             broken: false,
         }
@@ -175,6 +192,8 @@ impl Turns {
             replies.push((input.ticket, self.apply(&input.command)?));
         }
         self.lift_retries()?;
+        self.roll_day();
+        self.lift_rates()?;
         if std::mem::take(&mut self.scratch.sweep) {
             self.sweep_keys()?;
         }
@@ -182,6 +201,7 @@ impl Turns {
         loop {
             self.settle_runs()?;
             self.lift_keys()?;
+            self.lift_parked()?;
             self.fill_slots()?;
             if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() {
                 break;
@@ -218,21 +238,6 @@ impl Turns {
             Command::Signal { run, name, payload } => self.signal(*run, name, payload),
             Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
             Command::Discard { task, reason } => self.discard(*task, reason),
-            Command::LimitQueue { queue, slots } => {
-                self.limits.queue(queue).slots = *slots;
-                Ok(Ok(Reply::Done))
-            }
-            Command::Pause { tenant, kind, name, paused, reason } => {
-                let (name, reason, at) = (name.clone(), Arc::clone(reason), self.scratch.now);
-                let gate = Gate { tenant: *tenant, kind: *kind, name, paused: *paused, reason, at };
-                self.limits.gate(&gate);
-                self.cache.gates.push(gate);
-                Ok(Ok(Reply::Done))
-            }
-            Command::Access { write } => {
-                self.cache.access.push(write.clone());
-                Ok(Ok(Reply::Done))
-            }
             Command::Audited { act, command } => {
                 let reply = self.apply(command)?;
                 if reply.is_ok() {
@@ -240,13 +245,14 @@ impl Turns {
                 }
                 Ok(reply)
             }
+            Command::Book(command) => self.book(command),
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;
                 Ok(Ok(Reply::Done))
             }
-            Command::WorkersChanged => {
-                self.scratch.sweep = true;
+            other => {
+                self.take_note(other);
                 Ok(Ok(Reply::Done))
             }
         }
@@ -270,8 +276,10 @@ impl Turns {
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
         self.cache.forget();
+        self.books.forget();
         self.lanes.forget();
         self.limits.forget();
+        self.session_last = None;
         self.primed = false;
         if let Ok(lanes) = self.store.lanes() {
             for lane in &lanes {
@@ -286,8 +294,12 @@ impl Turns {
         if self.primed {
             return Ok(());
         }
+        self.prime_books()?;
+        // Whoever waited for a provider before is looked at.
+        self.rate_at = Some(self.scratch.now);
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
+        self.prime_served()?;
         let mut after = TaskId(0);
         loop {
             let running = self.store.running(after, CHILDREN_MAX as u32)?;
@@ -305,16 +317,13 @@ impl Turns {
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        match (self.next_due, self.next_share()) {
-            (Some(due), Some(share)) => Some(due.min(share)),
-            (due, share) => due.or(share),
-        }
+        [self.next_due, self.next_share(), self.books.day_ends, self.rate_at].into_iter().flatten().min()
     }
 
     /// When the next remote lease ends, on the steady clock.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().map(|(_, end)| *end).min()
+        self.leases.values().map(|lease| lease.end).min()
     }
 
     /// Starts nothing new in this process from now on.
@@ -342,6 +351,16 @@ impl Turns {
         Arc::clone(&self.watched)
     }
 
+    /// Set to be told of leases by [`Effect::Tell`].
+    #[must_use]
+    pub fn lease_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.leases_watched)
+    }
+
+    pub(super) fn leases_watched(&self) -> bool {
+        self.leases_watched.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
     }
@@ -366,18 +385,5 @@ impl Turns {
     #[must_use]
     pub fn window_len(&self) -> usize {
         self.lanes.in_memory()
-    }
-
-    /// Gives a payload its place: in the row when it is small, otherwise in a row of its own.
-    pub(super) fn place(&mut self, payload: &NewPayload) -> Result<kapelle_core::Payload, StoreError> {
-        Ok(match payload {
-            NewPayload::None => kapelle_core::Payload::None,
-            NewPayload::Bytes(bytes) if payload.is_inline() => kapelle_core::Payload::Inline(Arc::clone(bytes)),
-            other => {
-                let id = PayloadId(self.store.ids(IdKind::Payload, 1)?);
-                self.cache.payloads.push((id, other.body()));
-                kapelle_core::Payload::Row(id)
-            }
-        })
     }
 }

@@ -4,31 +4,35 @@ use std::sync::Arc;
 
 use kapelle_core::Money;
 
-use super::{Ledger, Outcome, ReservationId};
+use super::{Ledger, Outcome, ReservationId, Settlement};
+use crate::answer::Usage;
 
 /// A reservation under way. Dropped without a word, it is charged as unknown: the call may have been sent.
 pub(crate) struct Hold {
     ledger: Arc<dyn Ledger>,
-    reservation: ReservationId,
+    pub(crate) reservation: ReservationId,
+    /// By what the provider knows the call, once it has answered.
+    pub(crate) request_id: Option<String>,
     pub(crate) worst: Money,
     settled: bool,
 }
 
 impl Hold {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, reservation: ReservationId, worst: Money) -> Hold {
-        Hold { ledger, reservation, worst, settled: false }
+        Hold { ledger, reservation, request_id: None, worst, settled: false }
     }
 
-    pub(crate) fn settle(mut self, outcome: Outcome) {
+    pub(crate) fn settle(mut self, outcome: Outcome, usage: Usage) {
         self.settled = true;
-        self.ledger.settle(self.reservation, outcome);
+        let request_id = self.request_id.take();
+        self.ledger.settle(self.reservation, Settlement { outcome, usage, request_id });
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         if !self.settled {
-            self.ledger.settle(self.reservation, Outcome::Unknown);
+            self.ledger.settle(self.reservation, Outcome::Unknown.into());
         }
     }
 }

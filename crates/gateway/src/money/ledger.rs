@@ -2,29 +2,14 @@
 
 use std::{future::Future, pin::Pin};
 
-use kapelle_core::{Money, RunId, TaskId, TenantId};
+use kapelle_core::{Money, TenantId};
+
+pub use kapelle_core::Account;
+
+use crate::{answer::Usage, replay::Fingerprint};
 
 /// Something that will be there, or has failed, later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Somebody who pays. Every call is charged to all of its accounts at once.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Account {
-    /// One task, over all its attempts.
-    Task(TaskId),
-    /// One run, over all its tasks.
-    Run(RunId),
-    /// A worker, by name.
-    Worker(String),
-    /// A queue, by name.
-    Queue(String),
-    /// The tenant as a whole.
-    Tenant,
-    /// The tenant on the present day. The ledger knows which day it is; a call belongs to the day of its reservation.
-    Day,
-    /// One token, such as that of a daemon's process.
-    Token(String),
-}
 
 /// Who pays for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +18,59 @@ pub struct Payer {
     pub tenant: TenantId,
     /// All that are charged, each with the whole amount.
     pub accounts: Vec<Account>,
+    /// The attempt of the task among the accounts, when there is one: only the one under way may spend.
+    pub attempt: u32,
+    /// The replay epoch of that task.
+    pub replay_epoch: u64,
+}
+
+impl Payer {
+    /// Somebody who is no task.
+    #[must_use]
+    pub fn of(tenant: TenantId, accounts: Vec<Account>) -> Payer {
+        Payer { tenant, accounts, attempt: 0, replay_epoch: 0 }
+    }
+}
+
+/// A physical call that is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The most that it may cost.
+    pub worst: Money,
+    /// The provider that is asked.
+    pub provider: String,
+    /// The model, as the provider calls it.
+    pub model: String,
+    /// The path that is asked, such as `chat/completions`.
+    pub operation: &'static str,
+    /// What is asked.
+    pub fingerprint: Fingerprint,
+}
+
+impl Order {
+    /// An order about which nothing else is known than what it may cost.
+    #[must_use]
+    pub fn of(worst: Money) -> Order {
+        let fingerprint = Fingerprint([0; 32]);
+        Order { worst, provider: String::new(), model: String::new(), operation: "", fingerprint }
+    }
+}
+
+/// The end of a reserved call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// What it costs.
+    pub outcome: Outcome,
+    /// The tokens, when they are known.
+    pub usage: Usage,
+    /// By what the provider knows the call.
+    pub request_id: Option<String>,
+}
+
+impl From<Outcome> for Settlement {
+    fn from(outcome: Outcome) -> Settlement {
+        Settlement { outcome, usage: Usage::default(), request_id: None }
+    }
 }
 
 /// One reservation.
@@ -71,6 +109,9 @@ pub enum NoMoney {
         /// How many it may make.
         limit: u64,
     },
+    /// The attempt that wants to spend is over.
+    #[error("this attempt has ended, and may not spend any more")]
+    Over,
     /// The book cannot be written.
     #[error("the ledger cannot be written: {0}")]
     Broken(String),
@@ -98,27 +139,18 @@ pub enum NoMoney {
 /// 7. **Counting.** One reservation is one physical call of each account; its limit of calls is kept like its money.
 /// 8. **Sums.** What an account has spent is the sum of the costs of its calls, `Unknown` ones at their reservation.
 pub trait Ledger: Send + Sync {
-    /// Reserves `worst` in all accounts of the payer.
+    /// Reserves the worst case of a call in all accounts of the payer.
     ///
     /// The error is [`NoMoney`]; nothing is reserved then.
-    fn reserve<'a>(&'a self, payer: &'a Payer, worst: Money) -> Pending<'a, Result<ReservationId, NoMoney>>;
+    fn reserve<'a>(&'a self, payer: &'a Payer, order: Order) -> Pending<'a, Result<ReservationId, NoMoney>>;
 
     /// Replaces a reservation by what the call cost.
-    fn settle(&self, reservation: ReservationId, outcome: Outcome);
-}
+    fn settle(&self, reservation: ReservationId, settlement: Settlement);
 
-impl Account {
-    /// For a person: `task_7`, `queue ml`.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        match self {
-            Account::Task(id) => id.to_string(),
-            Account::Run(id) => id.to_string(),
-            Account::Worker(name) => format!("worker {name}"),
-            Account::Queue(name) => format!("queue {name}"),
-            Account::Tenant => "the tenant".to_owned(),
-            Account::Day => "this day".to_owned(),
-            Account::Token(name) => format!("token {name}"),
-        }
-    }
+    /// The whole call was given up for want of money, after every link of its chain was looked at: whoever keeps the
+    /// tasks may set its task aside until there is more.
+    fn short(&self, _payer: &Payer, _why: &NoMoney) {}
+
+    /// Sets what an account may spend in all.
+    fn limit(&self, tenant: TenantId, account: &Account, limit: Money);
 }

@@ -11,7 +11,7 @@ use kapelle_core::{
 };
 use tokio::sync::watch;
 
-use super::{Account, Ledger, NoMoney, Outcome, Payer, Pending, ReservationId};
+use super::{Account, Ledger, NoMoney, Order, Outcome, Payer, Pending, ReservationId, Settlement};
 
 /// What an account has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,7 +104,7 @@ impl MemoryLedger {
     pub fn recover(&self) {
         let open: Vec<ReservationId> = self.lock().open.keys().copied().collect();
         for reservation in open {
-            self.settle(reservation, Outcome::Unknown);
+            self.settle(reservation, Outcome::Unknown.into());
         }
     }
 
@@ -147,12 +147,12 @@ impl MemoryLedger {
 }
 
 impl Ledger for MemoryLedger {
-    fn reserve<'a>(&'a self, payer: &'a Payer, worst: Money) -> Pending<'a, Result<ReservationId, NoMoney>> {
+    fn reserve<'a>(&'a self, payer: &'a Payer, order: Order) -> Pending<'a, Result<ReservationId, NoMoney>> {
         Box::pin(async move {
             let mut settled = self.settled.subscribe();
             loop {
                 settled.mark_unchanged();
-                match self.attempt(payer, worst) {
+                match self.attempt(payer, order.worst) {
                     Try::Reserved(id) => return Ok(id),
                     Try::Never(why) => return Err(why),
                     // The sender lives as long as this book, so that waiting cannot fail.
@@ -162,7 +162,12 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn settle(&self, reservation: ReservationId, outcome: Outcome) {
+    fn limit(&self, tenant: TenantId, account: &Account, limit: Money) {
+        MemoryLedger::limit(self, tenant, account.clone(), limit);
+    }
+
+    fn settle(&self, reservation: ReservationId, settlement: Settlement) {
+        let outcome = settlement.outcome;
         {
             let mut book = self.lock();
             let Some((payer, worst)) = book.open.remove(&reservation) else { return };
@@ -195,7 +200,7 @@ mod tests {
     const TENANT: TenantId = TenantId(1);
 
     fn payer(task: i64) -> Payer {
-        Payer { tenant: TENANT, accounts: vec![Account::Task(TaskId(task)), Account::Tenant, Account::Day] }
+        Payer::of(TENANT, vec![Account::Task(TaskId(task)), Account::Tenant, Account::Day])
     }
 
     /// The result if it is there at once.
@@ -210,14 +215,14 @@ mod tests {
     fn a_call_is_reserved_everywhere_or_nowhere() {
         let ledger = MemoryLedger::default();
         ledger.limit(TENANT, Account::Day, Money(100));
-        let first = now(ledger.reserve(&payer(1), Money(80))).unwrap().unwrap();
-        assert!(now(ledger.reserve(&payer(2), Money(30))).is_none(), "it waits for the first to settle");
+        let first = now(ledger.reserve(&payer(1), Order::of(Money(80)))).unwrap().unwrap();
+        assert!(now(ledger.reserve(&payer(2), Order::of(Money(30)))).is_none(), "it waits for the first to settle");
         assert_eq!(ledger.standing(TENANT, &Account::Task(TaskId(2))), Standing::default());
-        ledger.settle(first, Outcome::Cost(Money(75)));
-        let refused = now(ledger.reserve(&payer(2), Money(30))).unwrap().unwrap_err();
+        ledger.settle(first, Outcome::Cost(Money(75)).into());
+        let refused = now(ledger.reserve(&payer(2), Order::of(Money(30)))).unwrap().unwrap_err();
         assert_eq!(refused, NoMoney::Spent { account: "this day".to_owned(), needs: Money(30), left: Money(25) });
         ledger.roll_day();
-        assert!(now(ledger.reserve(&payer(2), Money(30))).unwrap().is_ok());
+        assert!(now(ledger.reserve(&payer(2), Order::of(Money(30)))).unwrap().is_ok());
         assert_eq!(ledger.standing(TENANT, &Account::Tenant).calls, 2);
     }
 
@@ -226,18 +231,21 @@ mod tests {
         let ledger = MemoryLedger::default();
         ledger.limit_calls(TENANT, Account::Task(TaskId(1)), 2);
         for _ in 0..2 {
-            let id = now(ledger.reserve(&payer(1), Money(1))).unwrap().unwrap();
-            ledger.settle(id, Outcome::Free);
+            let id = now(ledger.reserve(&payer(1), Order::of(Money(1)))).unwrap().unwrap();
+            ledger.settle(id, Outcome::Free.into());
         }
-        assert!(matches!(now(ledger.reserve(&payer(1), Money(1))), Some(Err(NoMoney::Calls { limit: 2, .. }))));
+        assert!(matches!(
+            now(ledger.reserve(&payer(1), Order::of(Money(1)))),
+            Some(Err(NoMoney::Calls { limit: 2, .. }))
+        ));
     }
 
     #[test]
     fn a_crash_charges_what_was_open_and_a_second_settlement_changes_nothing() {
         let ledger = MemoryLedger::default();
-        let id = now(ledger.reserve(&payer(1), Money(40))).unwrap().unwrap();
+        let id = now(ledger.reserve(&payer(1), Order::of(Money(40)))).unwrap().unwrap();
         ledger.recover();
-        ledger.settle(id, Outcome::Cost(Money(1)));
+        ledger.settle(id, Outcome::Cost(Money(1)).into());
         let want = Standing { spent: Money(40), reserved: Money(0), unknown: Money(40), calls: 1 };
         assert_eq!(ledger.standing(TENANT, &Account::Tenant), want);
     }
@@ -253,16 +261,16 @@ mod tests {
             ledger.limit(TENANT, Account::Tenant, Money(limit));
             let mut open = Vec::new();
             for (task, worst, end, share) in calls {
-                if let Some(Ok(id)) = now(ledger.reserve(&payer(task), Money(worst))) { open.push((id, worst, end, share)); }
+                if let Some(Ok(id)) = now(ledger.reserve(&payer(task), Order::of(Money(worst)))) { open.push((id, worst, end, share)); }
                 let standing = ledger.standing(TENANT, &Account::Tenant);
                 prop_assert!(standing.spent.0 + standing.reserved.0 <= limit);
                 if open.len() > 3 {
                     let (id, worst, end, share) = open.remove(0);
                     match end {
-                        0 => ledger.settle(id, Outcome::Free),
-                        1 => ledger.settle(id, Outcome::Unknown),
+                        0 => ledger.settle(id, Outcome::Free.into()),
+                        1 => ledger.settle(id, Outcome::Unknown.into()),
                         2 => { ledger.recover(); open.clear(); }
-                        _ => ledger.settle(id, Outcome::Cost(Money(worst * share / 100))),
+                        _ => ledger.settle(id, Outcome::Cost(Money(worst * share / 100)).into()),
                     }
                 }
             }

@@ -5,5 +5,5 @@ mod ledger;
 mod memory;
 
 pub(crate) use hold::Hold;
-pub use ledger::{Account, Ledger, NoMoney, Outcome, Payer, Pending, ReservationId};
+pub use ledger::{Account, Ledger, NoMoney, Order, Outcome, Payer, Pending, ReservationId, Settlement};
 pub use memory::{MemoryLedger, Standing};

@@ -2,7 +2,7 @@
 
 use kapelle_core::{Category, TaskError};
 
-use crate::answer::Hop;
+use crate::{answer::Hop, money::NoMoney};
 
 /// What a fault says about the links that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,11 @@ pub(crate) struct Fault {
     /// What the task fails with if no other link answers.
     pub(crate) error: TaskError,
     /// The record of it.
-    pub(crate) hop: Hop,
+    pub(crate) hop: Box<Hop>,
     /// The request went out and nobody knows what it cost.
     pub(crate) unsettled: bool,
+    /// The money that was not there.
+    pub(crate) short: Option<Box<NoMoney>>,
 }
 
 impl Fault {
@@ -32,8 +34,8 @@ impl Fault {
     pub(crate) fn unsent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
-        let hop = Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false };
-        Fault { kind, error, hop, unsettled: false }
+        let hop = Box::new(Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false });
+        Fault { kind, error, hop, unsettled: false, short: None }
     }
 
     /// A failure of a request that was sent.
@@ -46,6 +48,12 @@ impl Fault {
     /// The same failure of a call that the provider may have been paid for.
     pub(crate) fn unsettled(mut self) -> Fault {
         self.unsettled = true;
+        self
+    }
+
+    /// The same failure, for want of money.
+    pub(crate) fn short_of(mut self, why: NoMoney) -> Fault {
+        self.short = Some(Box::new(why));
         self
     }
 

@@ -73,6 +73,14 @@ pub(crate) async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
+/// By what the provider knows an answer, for questions to its support.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+    let found = names.into_iter().find_map(|name| headers.get(name)?.to_str().ok());
+    let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).take(128).collect::<String>();
+    found.map(plain).filter(|text| !text.is_empty())
+}
+
 /// How long the answer asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. A date is read
 /// against the answer's own `date`, so that a wrong clock here does no harm.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<DurationMs> {

@@ -1,11 +1,14 @@
 //! What the gateway asks of a log of calls, whoever keeps it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{Money, TaskId, TenantId};
 
 use super::Fingerprint;
-use crate::{answer::Usage, money::Pending};
+use crate::{
+    answer::Usage,
+    money::{Pending, ReservationId},
+};
 
 /// The task whose answers are recorded, and its replay epoch. A retry after a bad answer (`invalid_output`, or a
 /// worker's `retry: fresh`) raises the epoch and so begins an empty list; a retry after a crash keeps it.
@@ -38,6 +41,8 @@ pub struct Recorded {
     pub cost: Money,
     /// Why it was not the first link that answered.
     pub degraded: Option<String>,
+    /// The reservation of the call that bought it; nothing for an answer that another call bought.
+    pub call: Option<ReservationId>,
 }
 
 /// Why a log could not be read or written.
@@ -63,4 +68,14 @@ pub trait CallLog: Send + Sync {
 
     /// Adds an answer.
     fn append(&self, key: TaskKey, answer: Recorded) -> Pending<'_, Result<(), LogError>>;
+
+    /// An answer that [`CallLog::keep`] was given for that call of the tenant, unless its time is over. A log that keeps
+    /// none gives none.
+    fn kept(&self, _tenant: TenantId, _fingerprint: Fingerprint) -> Option<Recorded> {
+        None
+    }
+
+    /// Keeps an answer for whoever of the tenant asks the same, for that long. It need not be durable. `recorded` says
+    /// that it was appended for a task before.
+    fn keep(&self, _tenant: TenantId, _answer: &Recorded, _recorded: bool, _ttl: Duration) {}
 }

@@ -42,6 +42,7 @@ impl Delivery {
         }
         if let Some(ttl) = grant.cache {
             let until_ms = self.clock.now_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+            self.log.keep(grant.payer.tenant, &answer, grant.task.is_some(), ttl);
             self.cache.put((grant.payer.tenant, self.fingerprint), answer.clone(), until_ms);
         }
         if let Some(guard) = self.guard {

@@ -8,9 +8,9 @@ use tokio::{select, time::Instant};
 
 use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
 use crate::{
-    access::{Holder, Tokens},
+    access::{Grant, Holder, Tokens},
     answer::Hop,
-    gateway::{Gateway, give_up},
+    gateway::{Gateway, give_up, tell_short},
     money::Ledger,
     providers::format::estimated,
     replay::{Cache, CallLog, Fingerprint, Flights, Landed, Recorded, Role},
@@ -43,6 +43,12 @@ impl Service {
         Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
     }
 
+    /// The gateway behind it.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// The tokens in force, to issue and revoke.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
@@ -54,9 +60,20 @@ impl Service {
     /// Every failure is a [`Reply`] in the shape of OpenAI: 400 bad request, 401 no such token (any more), 402 no
     /// money, 403 model not granted, 429 rate, 5xx as the message says.
     pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
-        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        match self.tokens.find(token) {
+            Some(holder) => self.serve(operation, &holder, body).await,
+            None => Reply::refused(&no_token()),
+        }
+    }
+
+    /// Answers one request of somebody whom another door let in, such as the holder of an API key.
+    pub async fn call_as(&self, operation: Operation, grant: Grant, body: &[u8]) -> Reply {
+        self.serve(operation, &Holder::once(grant), body).await
+    }
+
+    async fn serve(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Reply {
         let mut ended = holder.ended();
-        let work = self.answer(operation, &holder, body);
+        let work = self.answer(operation, holder, body);
         // The sender lives in the holder, which lives here: waiting cannot fail.
         let done = select! {
             done = work => done,
@@ -67,10 +84,18 @@ impl Service {
 
     /// `GET /v1/models`: the aliases that the token may name.
     pub fn models(&self, token: &str) -> Reply {
-        let Some(holder) = self.tokens.find(token) else { return Reply::refused(&no_token()) };
+        match self.tokens.find(token) {
+            Some(holder) => self.models_as(&holder.grant),
+            None => Reply::refused(&no_token()),
+        }
+    }
+
+    /// The same for somebody whom another door let in.
+    #[must_use]
+    pub fn models_as(&self, grant: &Grant) -> Reply {
         let routes = self.gateway.routes();
         let model = |id: &String| json!({ "id": id, "object": "model", "created": 0, "owned_by": "kapelle" });
-        let names = routes.chains.keys().filter(|name| holder.grant.allows(name));
+        let names = routes.chains.keys().filter(|name| grant.allows(name));
         let list = json!({ "object": "list", "data": names.map(model).collect::<Vec<_>>() });
         let headers = vec![("content-type", "application/json".to_owned())];
         Reply { status: 200, headers, body: Body::Whole(list.to_string().into_bytes()) }
@@ -117,7 +142,9 @@ impl Service {
         }
         let key = (grant.payer.tenant, fingerprint);
         loop {
-            if let Some(answer) = self.cache.get(&key, self.gateway.clock.now_ms()) {
+            let now_ms = self.gateway.clock.now_ms();
+            let kept = self.cache.get(&key, now_ms).or_else(|| self.log.kept(key.0, fingerprint));
+            if let Some(answer) = kept {
                 return self.shared(answer, delivery(None), "cache").await;
             }
             let mut landed = match self.flights.join(key, grant.task.map(|key| key.task)) {
@@ -142,7 +169,7 @@ impl Service {
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
     async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
         if let Some(key) = to.holder.grant.task {
-            let own = Recorded { cost: Money::ZERO, ..answer.clone() };
+            let own = Recorded { cost: Money::ZERO, call: None, ..answer.clone() };
             let appended = self.log.append(key, own).await;
             appended.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?;
         }
@@ -166,8 +193,10 @@ impl Service {
         match mem::replace(&mut opened.answer, Answered::Taken) {
             Answered::Whole(whole) => {
                 let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
+                let call = opened.reservation();
                 let cost = opened.settle(&usage);
                 let answer = Recorded {
+                    call,
                     fingerprint: delivery.fingerprint,
                     content_type: "application/json",
                     body: whole.body.into(),
@@ -217,14 +246,17 @@ impl Service {
             known_price_only: grant.known_price_only,
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
+            fingerprint: Fingerprint::of(call),
+            gateway: Some(&self.gateway),
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| fault.hop).collect();
+                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((*opened, Hop::reasons(&hops)))
             }
-            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| fault.hop).collect())),
+            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| *fault.hop).collect())),
             Err(faults) => {
+                tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
                 let mut refusal = Refusal::of(&give_up(&call.model, faults).error);
                 if keys && refusal.status == 400 {

@@ -212,10 +212,12 @@ impl ReplyStream {
         let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
         let usage = seen.usage.unwrap_or_else(|| estimated(&self.call, seen.tokens));
+        let call = self.opened.reservation();
         let cost = self.opened.settle(&usage);
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
         let answer = Recorded {
+            call,
             fingerprint: delivery.fingerprint,
             content_type: "text/event-stream",
             body: Arc::from(body),

@@ -37,6 +37,16 @@ impl Operation {
         }
     }
 
+    /// The path below the base address.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Chat => "chat/completions",
+            Operation::Responses => "responses",
+            Operation::Embeddings => "embeddings",
+        }
+    }
+
     /// What a whole answer to it is called, for messages.
     #[must_use]
     pub fn answer(self) -> &'static str {

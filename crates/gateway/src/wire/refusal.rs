@@ -66,6 +66,14 @@ impl Refusal {
         refusal
     }
 
+    /// A refusal of the door before the gateway: who it is, how much was sent.
+    #[must_use]
+    pub fn at_the_door(status: u16, code: &'static str, message: String, retry_after: Option<DurationMs>) -> Refusal {
+        let mut refusal = Refusal::new(status, code, Category::InvalidInput, message);
+        refusal.retry_after = retry_after;
+        refusal
+    }
+
     /// The body of the answer.
     #[must_use]
     pub fn body(&self) -> Value {

@@ -83,7 +83,7 @@ pub fn env(name: &str) -> Option<String> {
 }
 
 pub fn payer() -> Payer {
-    Payer { tenant: TENANT, accounts: vec![Account::Tenant, Account::Day] }
+    Payer::of(TENANT, vec![Account::Tenant, Account::Day])
 }
 
 pub fn task(task: i64, replay_epoch: u64) -> TaskKey {

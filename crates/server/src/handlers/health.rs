@@ -23,9 +23,12 @@ pub async fn ready(call: Call) -> Answer {
     }
     // Answers only when the store does.
     let stored = call.app.list(|app| Ok(app.engine().reader().versions(TenantId::DEFAULT, None, FIRST)?));
-    match stored.await {
-        Ok(_) => ok(&value!({ "status": "ok" })),
-        Err(_) => Err(Problem::unavailable("the store does not answer")),
+    if stored.await.is_err() {
+        return Err(Problem::unavailable("the store does not answer"));
+    }
+    match call.app.checks.critical(call.app.steady_ms()) {
+        None => ok(&value!({ "status": "ok" })),
+        Some(check) => Err(Problem::unavailable(format!("the check `{}` fails: {}", check.name, check.reason))),
     }
 }
 
@@ -35,14 +38,23 @@ const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1
 pub async fn health(call: Call) -> Answer {
     let app = &call.app;
     let draining = app.is_draining();
+    let checks = app.checks.results(app.steady_ms());
+    let worst = |status: &str| checks.iter().any(|checked| checked.status == status);
+    let status = match (draining, worst("critical"), worst("warning")) {
+        (true, ..) => "stopping",
+        (_, true, _) => "critical",
+        (.., true) => "warning",
+        _ => "ok",
+    };
     let body = value!({
-        "status": if draining { "stopping" } else { "ok" },
+        "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_ms": app.steady_ms() - app.started_ms,
         "workers": { "here": app.engine().registry().specs().len() },
         "hosts": { "alive": app.hosts.alive(app.steady_ms()) },
+        "checks": checks,
     });
-    json(if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &body)
+    json(if draining || status == "critical" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &body)
 }
 
 /// `GET /metrics`

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use kapelle::{
-    core::task::Report,
+    WorkerSpec,
+    core::{Name, TenantId, label::split, task::Report},
     engine::{ClaimedTask, Command, Reply, Reported, Wanted},
+    gateway::{Scope, replay::TaskKey},
 };
 use kapelle_api as api;
 use serde_json::json as value;
@@ -14,7 +16,7 @@ use super::{reports, submission, tasks::WAIT_MAX_MS};
 use crate::{
     app::App,
     call::{Call, json, ok},
-    hosts::{ALIVE_MS, Host, Introduction},
+    hosts::{Host, Introduction},
     problem::Problem,
     route::Answer,
     shown,
@@ -24,8 +26,8 @@ use crate::{
 const WORKERS_MAX: usize = 1_000;
 /// Tasks of one claim.
 const CLAIM_MAX: u32 = 1_000;
-/// Three heartbeats may be lost before a lease is.
-const HEARTBEAT_MS: u64 = ALIVE_MS / 3;
+/// So many heartbeats may be lost before a lease is.
+const BEATS: u64 = 3;
 
 /// `POST /api/v1/hosts`
 pub async fn register(call: Call) -> Answer {
@@ -37,25 +39,62 @@ pub async fn register(call: Call) -> Answer {
     if given.slots == 0 || given.labels.len() > 100 || given.name.len() > 200 {
         return wrong("slots: at least 1; labels: at most 100; name: at most 200 bytes".to_owned());
     }
+    for (name, value) in &given.labels {
+        let label = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+        split(&label).map_err(|error| Problem::unprocessable(format!("labels: {error}")))?;
+    }
+    let specs = given.workers.iter().map(|served| described(&call, served)).collect::<Result<Vec<_>, _>>()?;
+    let queues = submission::names("queues", &given.queues)?;
+    let tenant = call.tenant();
+    if call.app.hosts.is_full(tenant, &specs) {
+        let detail =
+            "workers: as many names are known as one tenant may have; DELETE /api/v1/workers/{name} forgets one";
+        return wrong(detail.to_owned());
+    }
+    // Known to the loop first: steps are routed by it, and it holds after a restart.
+    call.app.engine().ask(Command::Serve { tenant, specs: Arc::from(specs.clone()) }).await?;
     let introduction = Introduction {
-        tenant: call.tenant(),
-        specs: given.workers.iter().map(submission::spec).collect::<Result<_, _>>()?,
-        queues: submission::names("queues", &given.queues)?,
+        tenant,
+        specs,
+        queues,
         name: given.name,
         slots: given.slots,
         labels: given.labels,
         ack: given.ack,
     };
-    let host = call.app.hosts.register(introduction, call.app.steady_ms());
+    let number = call.app.list(|app| Ok(app.numbers.next())).await?.map_err(|error| {
+        tracing::error!(%error, "the number of a worker host cannot be written down");
+        Problem::unavailable("the number of this host cannot be written down; the server's log says why")
+    })?;
+    let host = call.app.hosts.register(introduction, number, call.app.steady_ms());
     let host = host.ok_or_else(|| Problem::unavailable("there are as many worker hosts as one tenant may have"))?;
-    // Before it is told: a server that is started anew then knows what this host was told that it serves.
-    let number = host.id;
-    let written = call.app.list(move |app| Ok(app.before.write(&app.hosts, number, app.steady_ms())));
-    if let Err(error) = written.await? {
-        tracing::warn!(%error, "what worker hosts serve cannot be written down: it is not known after a restart");
+    tell(&call.app, &host, "host_joined");
+    let lease_ttl_ms = call.app.hosts.alive_ms();
+    let answer = api::Registered { id: id(&host), lease_ttl_ms, heartbeat_ms: (lease_ttl_ms / BEATS).max(1) };
+    json(StatusCode::CREATED, &answer)
+}
+
+/// What a host says of a worker. Its name alone takes nothing back of what was said before.
+fn described(call: &Call, served: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
+    let spec = submission::spec(served)?;
+    match served {
+        api::Served::Name(_) => Ok(call.app.hosts.spec(call.tenant(), &spec.name).unwrap_or(spec)),
+        api::Served::Worker(_) => Ok(spec),
     }
-    call.app.hub.publish(host.tenant, value!({ "event": "host_joined", "host": id(&host), "name": host.name }));
-    json(StatusCode::CREATED, &api::Registered { id: id(&host), lease_ttl_ms: ALIVE_MS, heartbeat_ms: HEARTBEAT_MS })
+}
+
+/// Tells those who watch, and the session log.
+pub fn tell(app: &App, host: &Host, event: &str) {
+    app.hub.publish(host.tenant, value!({ "event": event, "host": id(host), "name": host.name }));
+    let workers: Vec<&str> = host.workers.iter().take(100).map(Name::as_str).collect();
+    app.kapelle.note(&value!({
+        "event": event,
+        "host": id(host),
+        "name": host.name,
+        "tenant": host.tenant.0,
+        "workers": workers,
+        "slots": host.slots,
+    }));
 }
 
 fn id(host: &Host) -> String {
@@ -74,7 +113,7 @@ fn host(call: &Call) -> Result<Arc<Host>, Problem> {
 pub async fn leave(call: Call) -> Answer {
     let host = host(&call)?;
     call.app.hosts.remove(call.tenant(), host.id);
-    call.app.hub.publish(host.tenant, value!({ "event": "host_left", "host": id(&host), "name": host.name }));
+    tell(&call.app, &host, "host_left");
     ok(&value!({ "id": id(&host) }))
 }
 
@@ -90,7 +129,12 @@ pub async fn claim(call: Call) -> Answer {
         return Err(Problem::unavailable("the server is stopping: try again soon"));
     }
     let polling = host.polling();
-    let wanted = Wanted { tenant: host.tenant, workers: Arc::clone(&host.workers), queues: Arc::clone(&host.queues) };
+    let wanted = Wanted {
+        tenant: host.tenant,
+        workers: Arc::clone(&host.workers),
+        queues: Arc::clone(&host.queues),
+        labels: Arc::clone(&host.labels),
+    };
     let mut draining = call.app.draining.clone();
     let claimed = call.app.engine().claim(host.id, wanted, given.max_tasks, Duration::from_millis(given.wait_ms));
     let claimed = tokio::select! {
@@ -100,7 +144,7 @@ pub async fn claim(call: Call) -> Answer {
     drop(polling);
     host.heard(call.app.steady_ms());
     host.claimed.fetch_add(claimed.len() as u64, std::sync::atomic::Ordering::Relaxed);
-    let tasks = claimed.iter().map(|task| task_of(&call.app, task)).collect::<Result<Vec<_>, _>>();
+    let tasks = claimed.iter().map(|task| task_of(&call.app, host.tenant, task)).collect::<Result<Vec<_>, _>>();
     let leases: Vec<Report> = claimed.iter().map(lease).collect();
     match tasks {
         Ok(tasks) => {
@@ -121,12 +165,22 @@ fn lease(task: &ClaimedTask) -> Report {
     Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce }
 }
 
-fn task_of(app: &App, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {
+fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {
+    let desk = app.kapelle.desk();
+    let attempt = task.lease.epoch;
+    let replay_epoch = app.engine().replay_epoch(task.id, attempt)?;
+    let key = TaskKey { tenant, task: task.id, replay_epoch };
+    // Each call ends with the attempt, and not before: its own time limit is the attempt's.
+    let scope = Scope { timeout: Duration::from_millis(task.timeout.0), ..Scope::default() };
+    let issued = desk.base_url().map(|_| desk.issue_task_token(key, attempt, scope)).transpose();
+    let issued = issued.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(api::ClaimedTask {
+        gateway_url: desk.base_url().map(str::to_owned),
+        gateway_token: issued.map(|issued| issued.token),
         id: task.id.to_string(),
         attempt: task.lease.epoch,
         lease_token: reports::write(&lease(task)),
-        lease_ttl_ms: ALIVE_MS,
+        lease_ttl_ms: app.hosts.alive_ms(),
         timeout_ms: task.timeout.0,
         last_attempt: task.last_attempt,
         worker: task.worker.to_string(),
@@ -186,5 +240,5 @@ pub async fn heartbeat(call: Call) -> Answer {
             None => cancel.push(task.lease_token.clone()),
         }
     }
-    ok(&api::BeatAnswer { cancel, lease_ttl_ms: ALIVE_MS })
+    ok(&api::BeatAnswer { cancel, lease_ttl_ms: call.app.hosts.alive_ms() })
 }

@@ -1,12 +1,17 @@
 //! Whoever answers, one file a noun.
 
 pub mod approvals;
+pub mod artifacts;
 pub mod audit;
+pub mod dead;
 pub mod events;
+pub mod export;
 pub mod health;
 pub mod hosts;
 pub mod keys;
 pub mod links;
+pub mod models;
+pub mod money;
 pub mod openapi;
 pub mod queues;
 pub mod reports;

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use kapelle::{
     core::{Name, task::StateKind},
     engine::Command,
-    store::GateKind,
+    store::{GateKind, Lane, LaneCount},
 };
 use kapelle_api as api;
 
@@ -17,11 +17,11 @@ use crate::{
     call::{Call, json, ok},
     problem::Problem,
     route::Answer,
-    shown,
+    serving::{self, OTHER_SLOTS},
 };
 
-/// Slots of a queue that nobody set up.
-const OTHER_SLOTS: u32 = 8;
+/// Warnings of one queue: there may be as many as there are workers.
+const WARNINGS_MAX: usize = 20;
 
 /// `GET /api/v1/queues`
 pub async fn list(call: Call) -> Answer {
@@ -31,7 +31,9 @@ pub async fn list(call: Call) -> Answer {
         let mut queues: BTreeMap<Name, api::Queue> = BTreeMap::new();
         let fresh = |name: &Name| {
             let (slots, paused) = set_up.get(name).copied().unwrap_or((OTHER_SLOTS, false));
-            api::Queue { name: name.to_string(), slots, paused, ready: 0, running: 0, waiting: 0, warnings: Vec::new() }
+            let listeners = serving::listeners(app, tenant, name);
+            let warnings = Vec::new();
+            api::Queue { name: name.to_string(), slots, paused, ready: 0, running: 0, waiting: 0, listeners, warnings }
         };
         for name in set_up.keys() {
             queues.insert(name.clone(), fresh(name));
@@ -44,7 +46,9 @@ pub async fn list(call: Call) -> Answer {
             match count.state {
                 StateKind::Ready => {
                     queue.ready += count.tasks;
-                    queue.warnings.extend(shown::unserved(app, tenant, &count.worker, &count.queue));
+                    let LaneCount { queue: name, worker, requires, .. } = count;
+                    let warning = serving::reason(app, &Lane { tenant, queue: name, worker, requires });
+                    queue.warnings.extend(warning.filter(|_| queue.warnings.len() < WARNINGS_MAX));
                 }
                 StateKind::Running => queue.running += count.tasks,
                 _ => queue.waiting += count.tasks,
@@ -57,20 +61,35 @@ pub async fn list(call: Call) -> Answer {
 
 /// `POST /api/v1/queues/{name}/pause`
 pub async fn pause(call: Call) -> Answer {
-    set(call, true).await
+    set(call, GateKind::Queue, true).await
 }
 
 /// `POST /api/v1/queues/{name}/resume`
 pub async fn resume(call: Call) -> Answer {
-    set(call, false).await
+    set(call, GateKind::Queue, false).await
 }
 
-async fn set(call: Call, paused: bool) -> Answer {
+/// `POST /api/v1/workers/{name}/pause`
+pub async fn pause_worker(call: Call) -> Answer {
+    set(call, GateKind::Worker, true).await
+}
+
+/// `POST /api/v1/workers/{name}/resume`
+pub async fn resume_worker(call: Call) -> Answer {
+    set(call, GateKind::Worker, false).await
+}
+
+async fn set(call: Call, kind: GateKind, paused: bool) -> Answer {
     let text = call.param("name");
     let name = Name::parse(text).map_err(|error| Problem::unprocessable(error.to_string()))?;
-    let reason = Arc::from(format!("asked by {}", call.who.actor));
-    let command = Command::Pause { tenant: call.tenant(), kind: GateKind::Queue, name: name.clone(), paused, reason };
-    let action = if paused { "queue.pause" } else { "queue.resume" };
-    call.app.act(&call.who, action, name.as_str(), command).await?;
+    let given: api::Reason = call.json()?;
+    let by = format!("by {}", call.who.actor);
+    let reason = match given.reason.filter(|reason| !reason.trim().is_empty()) {
+        Some(reason) => format!("{} ({by})", reason.chars().take(500).collect::<String>()),
+        None => by,
+    };
+    let command = Command::Pause { tenant: call.tenant(), kind, name: name.clone(), paused, reason: Arc::from(reason) };
+    let action = format!("{}.{}", kind.as_str(), if paused { "pause" } else { "resume" });
+    call.app.act(&call.who, &action, name.as_str(), command).await?;
     json(StatusCode::OK, &serde_json::json!({ "name": name.as_str(), "paused": paused }))
 }

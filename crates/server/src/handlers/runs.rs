@@ -17,7 +17,10 @@ use kapelle_api as api;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
 
-use super::tasks::{Wait, reason, refuse_while_draining};
+use super::{
+    artifacts,
+    tasks::{Wait, reason, refuse_while_draining},
+};
 use crate::{
     app::App,
     call::{Call, json, ok},
@@ -44,6 +47,7 @@ pub async fn start(call: Call) -> Answer {
         let mut inputs = given.inputs;
         kapelle::check_inputs(&definition, &mut inputs)
             .map_err(|error| Problem::unprocessable(format!("inputs: {error}")))?;
+        artifacts::check(app, tenant, &inputs)?;
         Ok(NewRun { version, inputs: app.engine().payload(&inputs)?, strategy, rerun: None })
     });
     let id = call.app.engine().start_run(tenant, run.await?, key).await?;
@@ -90,7 +94,7 @@ fn version(app: &App, tenant: TenantId, given: &api::StartRun) -> Result<(Versio
     Ok((VersionRef::Stored(row.id), definition))
 }
 
-fn load(source: &[u8], file: &str) -> Result<(VersionRef, Arc<Definition>), Problem> {
+pub fn load(source: &[u8], file: &str) -> Result<(VersionRef, Arc<Definition>), Problem> {
     let version = kapelle::load(source, file)?;
     match &version {
         VersionRef::Source { definition, .. } => {
@@ -102,7 +106,7 @@ fn load(source: &[u8], file: &str) -> Result<(VersionRef, Arc<Definition>), Prob
 }
 
 /// The file of a workflow in the folder of the project. A name holds no separators, so the file is in the folder.
-fn project_file(folder: &Path, name: &Name) -> Option<(Vec<u8>, String)> {
+pub fn project_file(folder: &Path, name: &Name) -> Option<(Vec<u8>, String)> {
     ["yaml", "yml", "json"].into_iter().find_map(|ending| {
         let file = format!("{name}.{ending}");
         Some((std::fs::read(folder.join(&file)).ok()?, file))
@@ -139,7 +143,7 @@ pub async fn get(call: Call) -> Answer {
             }
         }
     };
-    let mut run = shown::run(&row);
+    let mut run = shown::run_and_cost(&call.app, &row)?;
     if let RunStatus::Succeeded { outputs, .. } = &row.status {
         run.outputs = Some(call.app.engine().value(outputs)?);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     Category, Money, WorkerSpec,
     core::{
-        DurationMs, Name, TenantId, Timestamp,
+        DurationMs, Name, Requires, TenantId, Timestamp,
         retry::{Jitter, RetryPolicy},
     },
     engine::SubmitTask,
@@ -36,21 +36,20 @@ pub fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Result<Submi
             .map_err(|error| Problem::unprocessable(format!("input: {}", error.message)))?,
     };
     let queue = optional_name("queue", given.queue.as_deref())?;
-    let remote = app.engine().registry().get(&worker).is_none();
-    let retry = match &given.retry {
-        Some(retry) => Some(policy(retry, &spec)?),
-        None => spec.retry.clone().filter(|_| remote),
-    };
+    let requires =
+        Requires::parse(&given.requires).map_err(|error| Problem::unprocessable(format!("requires: {error}")))?;
+    super::artifacts::check(app, tenant, &input)?;
+    let retry = given.retry.as_ref().map(|retry| policy(retry, &spec)).transpose()?;
     let max_cost = given.max_cost_nanousd.map(|cost| Money(cost.min(i64::MAX.unsigned_abs())));
     Ok(SubmitTask {
-        // The loop knows only the workers of its own process; what a host said of its own is filled in here.
-        queue: queue.or_else(|| remote.then(|| spec.queue.clone())),
+        queue,
+        requires,
         priority: given.priority,
         key: optional_name("key", given.key.as_deref())?,
         delay: DurationMs(bounded("delay_ms", given.delay_ms)?),
         deadline: given.deadline.as_deref().map(deadline).transpose()?,
         ttl: optional_duration("ttl_ms", given.ttl_ms)?,
-        timeout: optional_duration("timeout_ms", given.timeout_ms)?.or(if remote { spec.timeout } else { None }),
+        timeout: optional_duration("timeout_ms", given.timeout_ms)?,
         retry,
         max_cost,
         ..SubmitTask::new(worker, app.engine().payload(&input)?)
@@ -72,6 +71,8 @@ pub fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
         spec.slots = worker.slots.unwrap_or(spec.slots);
         spec.timeout = optional_duration("workers.timeout_ms", worker.timeout_ms)?;
         spec.retry = worker.retry.as_ref().map(|retry| policy(retry, &spec)).transpose()?;
+        spec.requires = Requires::parse(&worker.requires)
+            .map_err(|error| Problem::unprocessable(format!("workers.requires of {name}: {error}")))?;
         for (field, schema) in [("input", &worker.input), ("output", &worker.output)] {
             if let Some(schema) = schema {
                 kapelle::workers::schema::Schema::compile(schema)

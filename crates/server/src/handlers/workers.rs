@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use kapelle::{
     WorkerSpec,
     core::{Name, task::StateKind},
-    engine::turn::Directory,
+    engine::{Command, turn::Directory},
 };
 use kapelle_api as api;
 
@@ -32,6 +32,23 @@ pub async fn get(call: Call) -> Answer {
     let spec =
         spec.ok_or_else(|| Problem::not_found(format!("worker {}", text.chars().take(90).collect::<String>())))?;
     ok(&shown::worker(&spec))
+}
+
+/// `DELETE /api/v1/workers/{name}`
+pub async fn forget(call: Call) -> Answer {
+    let text = call.param("name");
+    let missing = || Problem::not_found(format!("worker {}", text.chars().take(90).collect::<String>()));
+    let name = Name::parse(text).map_err(|_| missing())?;
+    let tenant = call.tenant();
+    call.app.hosts.spec(tenant, &name).ok_or_else(missing)?;
+    let serving = call.app.hosts.present(tenant, call.app.steady_ms());
+    if serving.iter().any(|host| host.workers.contains(&name)) {
+        return Err(Problem::conflict(format!("a worker host serves `{name}` at the moment: end that host first")));
+    }
+    let command = Command::ForgetWorker { tenant, worker: name.clone() };
+    call.app.act(&call.who, "worker.forget", name.as_str(), command).await?;
+    call.app.hosts.forget(tenant, &name);
+    ok(&serde_json::json!({ "name": name.as_str(), "forgotten": true }))
 }
 
 /// `GET /workers/status`
@@ -96,7 +113,7 @@ fn info(app: &App, host: &Host) -> api::HostInfo {
         slots: host.slots,
         workers: host.workers.iter().map(ToString::to_string).collect(),
         queues: host.queues.iter().map(ToString::to_string).collect(),
-        labels: host.labels.clone(),
+        labels: (*host.labels).clone(),
         alive: host.is_alive(now_ms),
         silent_ms: host.silent_ms(now_ms),
         claimed: host.claimed.load(Relaxed),

@@ -169,7 +169,11 @@ async fn health_tells_nothing_of_anybodys_data() {
         assert_eq!((answer.status, answer.text().contains("gate")), (200, false), "{path}");
     }
     let metrics = place.get("/metrics").await;
-    assert!(metrics.text().contains("kapelle_tasks_open{queue=\"default\",state=\"running\"} 1"), "{}", metrics.text());
+    assert!(
+        metrics.text().contains("kapelle_tasks_open{tenant=\"1\",queue=\"default\",state=\"running\"} 1"),
+        "{}",
+        metrics.text()
+    );
     assert!(metrics.text().ends_with("# EOF\n"));
     let _: Value = place.get("/workers/status").await.json(200);
 }

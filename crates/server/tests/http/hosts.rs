@@ -135,7 +135,7 @@ async fn a_failure_is_retried_by_the_rules_that_the_host_gave() {
     let other = place.post("/api/v1/tasks", other).await.json(201);
     assert_eq!(claim(&place, &host, 0).await.len(), 0, "the host does not serve that queue");
     let task = place.get(&format!("/api/v1/tasks/{}", other["id"].as_str().unwrap())).await.json(200);
-    assert!(task["reason"].as_str().unwrap().contains("0 worker hosts serve worker `far` in queue `cpu`"), "{task}");
+    assert!(task["reason"].as_str().unwrap().contains("0 workers listen on queue `cpu` for worker `far`"), "{task}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

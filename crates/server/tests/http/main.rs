@@ -5,9 +5,16 @@
 mod abuse;
 mod access;
 mod approvals;
+mod artifacts;
+mod dead;
+mod health;
 mod hosts;
+mod labels;
 mod live;
 mod matrix;
+mod models;
 mod place;
 mod runs;
+mod session;
 mod tasks;
+mod workflows;

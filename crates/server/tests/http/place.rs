@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use kapelle::{Kapelle, TaskError, WorkerSpec, core::Name};
+use kapelle::{HealthCheck, Kapelle, TaskError, WorkerSpec, core::Name};
 use kapelle_server::{Limits, Options, Server};
 use serde_json::{Value, json};
 use tokio::{
@@ -19,6 +19,18 @@ pub struct Place {
     /// Lets go of the tasks of the worker `gate`.
     pub gate: Arc<Notify>,
     folder: tempfile::TempDir,
+    setup: Setup,
+}
+
+/// How a place is set up besides its limits.
+#[derive(Clone, Default)]
+pub struct Setup {
+    pub limits: Limits,
+    pub checks: Vec<HealthCheck>,
+    /// `kapelle.yaml`.
+    pub config: String,
+    /// Where models are asked.
+    pub base_url: Option<String>,
 }
 
 /// What was answered.
@@ -35,18 +47,27 @@ impl Place {
     }
 
     pub async fn with(limits: Limits) -> Place {
+        Place::set_up(Setup { limits, ..Setup::default() }).await
+    }
+
+    pub async fn set_up(setup: Setup) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let gate = Arc::new(Notify::new());
-        let (server, kapelle, token) = start(&folder, limits, &gate).await;
-        Place { server, kapelle, token, gate, folder }
+        let (server, kapelle, token) = start(&folder, &setup, &gate).await;
+        Place { server, kapelle, token, gate, folder, setup }
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The same folder with a new server.
     pub async fn again(mut self) -> Place {
         self.server.stop().await;
         drop((self.server, self.kapelle));
-        let (server, kapelle, token) = start(&self.folder, Limits::default(), &self.gate).await;
-        Place { server, kapelle, token, gate: self.gate, folder: self.folder }
+        let (server, kapelle, token) = start(&self.folder, &self.setup, &self.gate).await;
+        Place { server, kapelle, token, gate: self.gate, folder: self.folder, setup: self.setup }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -110,8 +131,16 @@ impl Place {
     }
 }
 
-async fn start(folder: &tempfile::TempDir, limits: Limits, gate: &Arc<Notify>) -> (Server, Arc<Kapelle>, String) {
-    let kapelle = Kapelle::builder(folder.path()).environment(|_| None).open().await.unwrap();
+async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) -> (Server, Arc<Kapelle>, String) {
+    let config = kapelle::Config::parse(&setup.config, "kapelle.yaml").unwrap();
+    let base_url = setup.base_url.clone();
+    let environment = move |name: &str| match name {
+        "OPENAI_BASE_URL" => base_url.clone(),
+        "OPENAI_API_KEY" => base_url.as_ref().map(|_| "sk-canary".to_owned()),
+        _ => None,
+    };
+    let builder = Kapelle::builder(folder.path()).config(config).session_log().environment(environment);
+    let kapelle = builder.open().await.unwrap();
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));
     kapelle.register("refuse", refuse).unwrap();
@@ -128,10 +157,10 @@ async fn start(folder: &tempfile::TempDir, limits: Limits, gate: &Arc<Notify>) -
     let options = Options {
         listen: "127.0.0.1:0".to_owned(),
         host_names: vec!["kapelle.example".to_owned()],
-        insecure: false,
-        workflows: None,
         queues: vec![(Name::new("default"), 8)],
-        limits,
+        limits: setup.limits.clone(),
+        checks: setup.checks.clone(),
+        ..Options::default()
     };
     let server = Server::start(Arc::clone(&kapelle), options).await.unwrap();
     let token = std::fs::read_to_string(folder.path().join("token")).unwrap().trim().to_owned();
@@ -139,7 +168,7 @@ async fn start(folder: &tempfile::TempDir, limits: Limits, gate: &Arc<Notify>) -
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Answer {
+    pub fn parse(bytes: &[u8]) -> Answer {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();

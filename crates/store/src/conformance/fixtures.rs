@@ -137,6 +137,7 @@ pub(super) fn policy() -> Arc<Policy> {
         deadline: Some(Timestamp(NOW.0 + 1_000)),
         expires: Some(Timestamp(NOW.0 + 500)),
         max_cost: Some(Money(1)),
+        requires: kapelle_core::Requires::parse(["gpu"]).unwrap_or_default(),
     })
 }
 

@@ -170,12 +170,17 @@ fn the_hot_queries_are_searches_in_their_index() {
     let hot = [
         (
             "SELECT * FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 AND tenant = 1 AND queue = 1 \
-             AND worker = 1 AND (rank, id) > (4, 5) ORDER BY rank, id LIMIT 6",
-            "SEARCH task USING INDEX task_open (state=? AND tenant=? AND queue=? AND worker=? AND rank>?)",
+             AND worker = 1 AND requires = 7 AND (rank, id) > (4, 5) ORDER BY rank, id LIMIT 6",
+            "SEARCH task USING INDEX task_open (state=? AND tenant=? AND queue=? AND worker=? AND requires=? AND rank>?)",
         ),
         (
-            "SELECT tenant, queue, worker FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 \
-             AND tenant = 1 AND queue = 2 AND worker > 3 ORDER BY worker LIMIT 1",
+            "SELECT tenant, queue, worker, requires FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 \
+             AND tenant = 1 AND queue = 2 AND worker = 3 AND requires > 4 ORDER BY requires LIMIT 1",
+            "SEARCH task USING COVERING INDEX task_open (state=? AND tenant=? AND queue=? AND worker=? AND requires>?)",
+        ),
+        (
+            "SELECT tenant, queue, worker, requires FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 \
+             AND tenant = 1 AND queue = 2 AND worker > 3 ORDER BY worker, requires LIMIT 1",
             "SEARCH task USING COVERING INDEX task_open (state=? AND tenant=? AND queue=? AND worker>?)",
         ),
         (

@@ -1,7 +1,7 @@
 //! What readers see.
 
 use kapelle_core::{
-    Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
     task::{StateKind, Task, TaskState},
 };
 
@@ -99,7 +99,15 @@ fn open_tasks_are_counted_by_lane_and_state(mut rig: Rig) {
         succeeded(5, 5, Payload::None),
         Task { tenant: TenantId(2), ..task(6) },
     ]);
-    let count = |queue, state, tasks| LaneCount { queue: Name::new(queue), worker: Name::new("noop"), state, tasks };
+    assert_eq!(rig.reader.open_run_count().unwrap(), 0);
+    assert_eq!(rig.reader.busy_tenants().unwrap(), [TenantId::DEFAULT, TenantId(2)]);
+    let count = |queue, state, tasks| LaneCount {
+        queue: Name::new(queue),
+        worker: Name::new("noop"),
+        requires: Requires::default(),
+        state,
+        tasks,
+    };
     let expected = [
         count("default", StateKind::Ready, 2),
         count("default", StateKind::Running, 1),

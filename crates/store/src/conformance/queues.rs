@@ -1,7 +1,7 @@
 //! What waits, in which order, and for what.
 
 use kapelle_core::{
-    Name, TaskId, TenantId, Timestamp,
+    Name, Requires, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     task::{HoldReason, Task, TaskState},
 };
@@ -13,6 +13,7 @@ on_every_store! {
     ready_tasks_come_by_rank_then_id,
     a_page_goes_on_behind_the_last_task,
     lanes_are_those_with_ready_tasks,
+    what_is_required_of_hosts_makes_lanes_of_their_own,
     a_claimed_task_leaves_its_lane,
     held_tasks_are_found_by_reason_and_key,
     held_tasks_are_found_by_their_place,
@@ -22,8 +23,32 @@ on_every_store! {
     running_tasks_are_paged_by_id,
 }
 
+fn what_is_required_of_hosts_makes_lanes_of_their_own(mut rig: Rig) {
+    let labels = |labels: &[&str]| Requires::parse(labels).unwrap();
+    let kinds = [labels(&[]), labels(&["gpu"]), labels(&["gpu", "zone=eu"])];
+    for id in 1..=9 {
+        let mut task = ready(id, 10 - id);
+        let requires = kinds[id as usize % 3].clone();
+        task.policy = std::sync::Arc::new(kapelle_core::task::Policy { requires, ..(*task.policy).clone() });
+        rig.add(&[task]);
+    }
+    let lanes = rig.store.lanes().unwrap();
+    assert_eq!(lanes.iter().map(|lane| lane.requires.clone()).collect::<Vec<_>>(), kinds);
+    for (at, lane) in lanes.iter().enumerate() {
+        let found: Vec<i64> = rig.store.ready(lane, None, 10).unwrap().iter().map(|task| task.id.0).collect();
+        let mut expected: Vec<i64> = (1..=9).filter(|id| *id as usize % 3 == at).collect();
+        expected.reverse();
+        assert_eq!(found, expected, "{lane:?}");
+    }
+    let counts = rig.reader.open_tasks(TenantId::DEFAULT).unwrap();
+    assert_eq!(
+        counts.iter().map(|count| (count.requires.clone(), count.tasks)).collect::<Vec<_>>(),
+        kinds.map(|kind| (kind, 3))
+    );
+}
+
 fn lane(tenant: u32, queue: &str, worker: &str) -> Lane {
-    Lane { tenant: TenantId(tenant), queue: Name::new(queue), worker: Name::new(worker) }
+    Lane { tenant: TenantId(tenant), queue: Name::new(queue), worker: Name::new(worker), requires: Requires::default() }
 }
 
 fn in_lane(id: i64, lane: &Lane) -> Task {

@@ -247,12 +247,19 @@ fn view(rig: &mut Rig) -> Vec<String> {
     let mut see = |what: String| seen.push(what);
     let store = &mut rig.store;
     let lanes = store.lanes().unwrap();
+    let nowhere = Name::new("z");
+    let nowhere = Lane {
+        tenant: TENANTS[0],
+        queue: nowhere.clone(),
+        worker: nowhere,
+        requires: kapelle_core::Requires::default(),
+    };
     for lane in &lanes {
         see(format!("{:?}", store.ready(lane, None, 100).unwrap()));
         see(format!("{:?}", store.ready(lane, Some((1, TaskId(5))), 2).unwrap()));
     }
     see(format!("{lanes:?}"));
-    see(told(store.ready(&Lane { tenant: TENANTS[0], queue: Name::new("z"), worker: Name::new("z") }, None, 1)));
+    see(told(store.ready(&nowhere, None, 1)));
     for reason in HoldReason::ALL {
         see(told(store.held(reason, None, 100)));
         see(told(store.held(reason, Some(&Name::new("a")), 2)));

@@ -17,6 +17,7 @@ use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
     error::StoreError,
+    hosted::ServedWrite,
     rows::RunRow,
 };
 
@@ -56,7 +57,9 @@ impl State {
         let taken =
             |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
+        self.books.check(&batch.books, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
+        conflicts.other |= batch.session.as_ref().is_some_and(|row| self.session.contains_key(&row.seq));
     }
 
     fn check_runs(&self, batch: &Batch<'_>, conflicts: &mut Conflicts) {
@@ -171,7 +174,25 @@ impl State {
                 }
             }
         }
+        self.books.apply(&batch.books);
         self.audit.extend(batch.audit.iter().map(|row| (row.seq, row.clone())));
+        for write in &batch.served {
+            match write {
+                ServedWrite::Put(row) => {
+                    self.served.insert((row.tenant, row.spec.name.clone()), row.clone());
+                }
+                ServedWrite::Forget(tenant, name) => {
+                    self.served.remove(&(*tenant, name.clone()));
+                }
+            }
+        }
+        for row in &batch.artifacts {
+            self.artifacts.entry((row.tenant, Arc::clone(&row.sha256))).or_insert_with(|| row.clone());
+        }
+        self.session.extend(batch.session.iter().map(|row| (row.seq, row.clone())));
+        if let Some(seq) = batch.session_written {
+            self.session.retain(|known, _| *known >= seq);
+        }
         for write in &batch.runs {
             let mut row = RunRow::from(write.run);
             if let (Some(_), Some(old)) = (write.expected, self.runs.get(&row.id)) {

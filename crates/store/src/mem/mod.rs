@@ -2,6 +2,7 @@
 //! share one database, and each handle can be told to fail in ways a database fails.
 
 mod apply;
+mod books;
 mod fault;
 mod prune;
 mod reader;

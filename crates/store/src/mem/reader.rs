@@ -17,9 +17,11 @@ use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
-    contract::Reader,
+    contract::{Lane, Reader},
     error::StoreError,
+    hosted::{ArtifactRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    session::SessionRow,
 };
 
 /// A reader of a state in memory.
@@ -36,7 +38,7 @@ impl MemReader {
         MemReader { state }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,13 +155,50 @@ impl Reader for MemReader {
         Ok(rows.take(most.min(PAGE_MOST) as usize).cloned().collect())
     }
 
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
+        Ok(self.state().served.values().cloned().collect())
+    }
+
+    fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {
+        Ok(self.state().artifacts.get(&(tenant, Arc::from(sha256))).cloned())
+    }
+
+    fn artifacts(&self, tenant: TenantId, after: Option<&str>, most: u32) -> Result<Vec<ArtifactRow>, StoreError> {
+        let state = self.state();
+        let rows = state.artifacts.values().filter(|row| row.tenant == tenant && *row.sha256 > *after.unwrap_or(""));
+        Ok(rows.take(most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn session(&self, after: u64, most: u32) -> Result<Vec<SessionRow>, StoreError> {
+        let state = self.state();
+        let rows = state.session.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
+        Ok(rows.take(most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn task_of_any(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.state().tasks.get(&id).cloned())
+    }
+
+    fn open_run_count(&self) -> Result<u64, StoreError> {
+        Ok(self.state().open_runs.len() as u64)
+    }
+
+    fn busy_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let state = self.state();
+        let open = state.tasks.values().filter(|task| !task.state.kind().is_terminal());
+        Ok(open.map(|task| task.tenant).collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+    }
+
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
         let state = self.state();
-        let mut counts: BTreeMap<(Name, Name, StateKind), u64> = BTreeMap::new();
+        let mut counts: BTreeMap<(Lane, StateKind), u64> = BTreeMap::new();
         for task in state.tasks.values().filter(|task| task.tenant == tenant && !task.state.kind().is_terminal()) {
-            *counts.entry((task.queue.clone(), task.worker.clone(), task.state.kind())).or_default() += 1;
+            *counts.entry((Lane::of(task), task.state.kind())).or_default() += 1;
         }
-        let counts = counts.into_iter();
-        Ok(counts.map(|((queue, worker, state), tasks)| LaneCount { queue, worker, state, tasks }).collect())
+        let count = |((lane, state), tasks)| {
+            let Lane { queue, worker, requires, .. } = lane;
+            LaneCount { queue, worker, requires, state, tasks }
+        };
+        Ok(counts.into_iter().map(count).collect())
     }
 }

@@ -12,12 +12,15 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
+use super::books::BookRows;
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
+    hosted::{ArtifactRow, ServedRow},
     rows::RunRow,
+    session::SessionRow,
 };
 
 /// The place of a step: one row at most.
@@ -26,7 +29,7 @@ pub(super) type Place = (RunId, ScopeId, Slot);
 /// Everything that all handles share.
 #[derive(Debug)]
 pub(super) struct State {
-    pub next: [i64; 4],
+    pub next: [i64; 5],
     pub tasks: BTreeMap<TaskId, Task>,
     pub runs: BTreeMap<RunId, RunRow>,
     pub attempts: BTreeMap<(TaskId, u32), Attempt>,
@@ -47,6 +50,10 @@ pub(super) struct State {
     pub ended_runs: BTreeSet<(Timestamp, RunId)>,
     pub access: BTreeMap<Arc<str>, AccessKey>,
     pub audit: BTreeMap<u64, AuditRow>,
+    pub served: BTreeMap<(TenantId, Name), ServedRow>,
+    pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
+    pub session: BTreeMap<u64, SessionRow>,
+    pub books: BookRows,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -54,7 +61,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> State {
         State {
-            next: [1; 4],
+            next: [1; 5],
             tasks: BTreeMap::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -75,6 +82,10 @@ impl Default for State {
             ended_runs: BTreeSet::new(),
             access: BTreeMap::new(),
             audit: BTreeMap::new(),
+            served: BTreeMap::new(),
+            artifacts: BTreeMap::new(),
+            session: BTreeMap::new(),
+            books: BookRows::default(),
             uses: BTreeMap::new(),
         }
     }
@@ -83,11 +94,6 @@ impl Default for State {
 /// The place of a task that is a step.
 pub(super) fn place(task: &Task) -> Option<Place> {
     task.origin.as_ref().map(|origin| (origin.run, origin.scope, origin.slot))
-}
-
-/// The lane of a task.
-pub(super) fn lane(task: &Task) -> Lane {
-    Lane { tenant: task.tenant, queue: task.queue.clone(), worker: task.worker.clone() }
 }
 
 /// The payload rows that a task refers to.
@@ -140,7 +146,7 @@ impl State {
         }
         match &task.state {
             TaskState::Ready { rank } => {
-                self.ready.entry(lane(&task)).or_default().insert((*rank, task.id));
+                self.ready.entry(Lane::of(&task)).or_default().insert((*rank, task.id));
             }
             TaskState::Running(_) => {
                 self.running.insert(task.id);
@@ -170,7 +176,7 @@ impl State {
         }
         match &task.state {
             TaskState::Ready { rank } => {
-                let lane = lane(&task);
+                let lane = Lane::of(&task);
                 if let Some(ready) = self.ready.get_mut(&lane) {
                     ready.remove(&(*rank, id));
                     if ready.is_empty() {
@@ -222,12 +228,14 @@ impl State {
         for key in attempts {
             self.attempts.remove(&key);
         }
+        self.forget_calls(id);
         self.delete_unused(task_payloads(&task));
     }
 
     /// Deletes a run whose steps and journal are gone, and the payloads that nothing else refers to.
     pub fn delete_run(&mut self, id: RunId) {
         let Some(run) = self.take_run(id) else { return };
+        self.forget_account(&kapelle_core::Account::Run(id));
         self.delete_unused(run_payloads(&run));
     }
 

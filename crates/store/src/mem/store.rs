@@ -7,7 +7,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    Name, PayloadId, Requires, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task, TaskState},
@@ -16,13 +16,14 @@ use kapelle_core::{
 use super::{
     fault::{Fault, Plan},
     reader::MemReader,
-    state::{State, lane},
+    state::State,
 };
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
+    hosted::ServedRow,
     rows::RunRow,
 };
 
@@ -67,7 +68,7 @@ impl MemStore {
         MemReader::new(Arc::clone(&self.state))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,12 +77,20 @@ fn cloned<'a>(state: &'a State, ids: impl Iterator<Item = &'a TaskId>, most: u32
     ids.filter_map(|id| state.tasks.get(id)).take(most as usize).cloned().collect()
 }
 
+/// Where a held task is looked for. What it requires of hosts does not matter for what it is held for.
+fn place(task: &Task) -> Lane {
+    Lane { requires: Requires::default(), ..Lane::of(task) }
+}
+
 /// What a batch meets when everything in it changed meanwhile.
 fn total_conflict(batch: &Batch<'_>) -> Commit {
     Commit::Conflict {
         tasks: batch.tasks.iter().map(|write| write.task.id).collect(),
         runs: batch.runs.iter().map(|write| write.run.id).collect(),
-        other: !batch.keys.is_empty() || !batch.versions.is_empty() || !batch.audit.is_empty(),
+        other: !batch.keys.is_empty()
+            || !batch.versions.is_empty()
+            || !batch.audit.is_empty()
+            || batch.session.is_some(),
     }
 }
 
@@ -207,7 +216,7 @@ impl Store for MemStore {
 
     fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
         let held = self.held(reason, None, u32::MAX)?;
-        let lanes: std::collections::BTreeSet<_> = held.iter().map(|task| (lane(task), task.key.clone())).collect();
+        let lanes: std::collections::BTreeSet<_> = held.iter().map(|task| (place(task), task.key.clone())).collect();
         Ok(lanes.into_iter().collect())
     }
 
@@ -251,6 +260,14 @@ impl Store for MemStore {
 
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         Ok(self.state().audit.last_key_value().map(|(_, row)| row.head()))
+    }
+
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+        Ok(self.state().served.values().cloned().collect())
+    }
+
+    fn session_last(&mut self) -> Result<u64, StoreError> {
+        Ok(self.state().session.keys().next_back().copied().unwrap_or(0))
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, fault::Sql, gate, ids::Ids, journal, key, names::Names, payload, run, task, version,
+    access, answer, attempt, audit, books, fault::Sql, gate, hosted, ids::Ids, journal, key, names::Names, payload,
+    run, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -30,6 +31,7 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     write_runs(conn, names, batch, &mut conflicts)?;
     write_tasks(conn, names, batch, &mut conflicts)?;
     write_histories(conn, batch, &mut conflicts)?;
+    books::write(conn, &batch.books, &mut conflicts)?;
     if let Some(conflict) = conflicts.into_commit() {
         return Ok(conflict);
     }
@@ -63,6 +65,14 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     }
     for row in &batch.audit {
         conflicts.other |= !written(audit::insert(conn, row))?;
+    }
+    batch.served.iter().try_for_each(|row| hosted::serve(conn, row))?;
+    batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
+    if let Some(row) = &batch.session {
+        conflicts.other |= !written(session::insert(conn, row))?;
+    }
+    if let Some(seq) = batch.session_written {
+        session::written(conn, seq)?;
     }
     Ok(())
 }

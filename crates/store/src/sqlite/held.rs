@@ -1,7 +1,7 @@
 //! Tasks that lack something other than a slot.
 
 use kapelle_core::{
-    Name, TenantId,
+    Name, Requires, TenantId,
     task::{HoldReason, Task},
 };
 use rusqlite::{Connection, types::ToSql};
@@ -68,7 +68,8 @@ pub(super) fn lanes(conn: &Connection, names: &mut Names, reason: HoldReason) ->
     let mut lanes = Vec::new();
     while let Some(row) = rows.next()? {
         let (queue, worker) = (names.name(conn, row.get(1)?)?, names.name(conn, row.get(2)?)?);
-        let lane = Lane { tenant: TenantId(row.get(0)?), queue, worker };
+        // What they require of hosts does not matter for what they are held for.
+        let lane = Lane { tenant: TenantId(row.get(0)?), queue, worker, requires: Requires::default() };
         lanes.push((lane, text(row, 3)?.map(Name::new)));
     }
     lanes.sort_unstable();

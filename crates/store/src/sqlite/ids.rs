@@ -9,14 +9,14 @@ use crate::contract::IdKind;
 /// The next number of each sequence, here and in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ids {
-    next: [i64; 4],
-    stored: [i64; 4],
+    next: [i64; 5],
+    stored: [i64; 5],
 }
 
 impl Ids {
     /// As the database has them.
     pub fn load(conn: &Connection) -> Sql<Ids> {
-        let mut next = [0; 4];
+        let mut next = [0; 5];
         let mut query = conn.prepare_cached("SELECT kind, next FROM sequence")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {

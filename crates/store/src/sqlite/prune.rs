@@ -4,7 +4,7 @@ use kapelle_core::RunId;
 use rusqlite::{Connection, params};
 
 use super::{
-    answer,
+    answer, books,
     commit::control,
     fault::{Sql, Trouble},
     ids::Ids,
@@ -34,6 +34,8 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     let deleted = delete.execute(params![retention.keys_before.0, *left])?;
     take(left, deleted);
     let deleted = answer::prune(conn, retention.keys_before, *left)?;
+    take(left, deleted);
+    let deleted = books::prune(conn, retention.tasks_before, retention.keys_before, *left)?;
     take(left, deleted);
     Ok(())
 }
@@ -69,6 +71,7 @@ fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pr
         take(left, entries);
         if *left > 0 {
             conn.prepare_cached("DELETE FROM run WHERE id = ?1")?.execute([run.0])?;
+            books::forget_account(conn, &kapelle_core::Account::Run(run))?;
             payloads.into_iter().flatten().try_for_each(|payload| delete_payload(conn, payload))?;
             take(left, 1);
             pruned.runs += 1;
@@ -87,6 +90,7 @@ fn delete_tasks(conn: &Connection, sql: &str, bound: i64, most: u32) -> Sql<usiz
     for (id, payloads) in &found {
         attempts.execute([id])?;
         task.execute([id])?;
+        books::forget_task(conn, *id)?;
         payloads.iter().flatten().try_for_each(|payload| delete_payload(conn, *payload))?;
     }
     Ok(found.len())

@@ -3,20 +3,25 @@
 use std::{path::Path, sync::Arc};
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId,
+    Account, AccountKind, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::{ScopeId, Slot},
     task::{Attempt, Task},
 };
 
-use super::{access, attempt, audit, gate, journal, payload, pool::Pool, run, task_queries, version};
+use super::{
+    access, attempt, audit, books, gate, hosted, journal, payload, pool::Pool, run, session, task_queries, version,
+};
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
+    books::{AccountRow, BookReader, BudgetRow, CallFilter, CallRow},
     contract::Reader,
     error::StoreError,
+    hosted::{ArtifactRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    session::SessionRow,
 };
 
 /// The reading connections of a folder. Clones share them.
@@ -124,7 +129,65 @@ impl Reader for SqliteReader {
         self.pool.query(|conn, _| audit::from(conn, after, most))
     }
 
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::served(conn))
+    }
+
+    fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::artifact(conn, tenant, sha256))
+    }
+
+    fn artifacts(&self, tenant: TenantId, after: Option<&str>, most: u32) -> Result<Vec<ArtifactRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::artifacts(conn, tenant, after, most))
+    }
+
+    fn session(&self, after: u64, most: u32) -> Result<Vec<SessionRow>, StoreError> {
+        self.pool.query(|conn, _| session::after(conn, after, most))
+    }
+
+    fn task_of_any(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.pool.query(|conn, names| task_queries::one(conn, names, id))
+    }
+
+    fn open_run_count(&self) -> Result<u64, StoreError> {
+        self.pool.query(|conn, _| run::open_count(conn))
+    }
+
+    fn busy_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        self.pool.query(|conn, _| task_queries::busy_tenants(conn))
+    }
+
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
         self.pool.query(|conn, names| task_queries::open_counts(conn, names, tenant))
+    }
+}
+
+impl BookReader for SqliteReader {
+    fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
+        self.pool.query(|conn, _| books::account(conn, tenant, account, day))
+    }
+
+    fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError> {
+        self.pool.query(|conn, _| books::accounts(conn, tenant, kind, most))
+    }
+
+    fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
+        self.pool.query(|conn, _| books::budgets(conn, tenant, most))
+    }
+
+    fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::recorded(conn, task, epoch))
+    }
+
+    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::calls(conn, tenant, filter, page))
+    }
+
+    fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::one(conn, tenant, id))
+    }
+
+    fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
+        self.pool.query(|conn, _| books::kept(conn, tenant, fingerprint, now))
     }
 }

@@ -268,3 +268,9 @@ pub(super) fn page(
     rest += " ORDER BY id DESC LIMIT ?3";
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
+
+/// How many runs have not ended.
+pub(super) fn open_count(conn: &Connection) -> Sql<u64> {
+    let mut query = conn.prepare_cached("SELECT count(*) FROM run INDEXED BY run_open WHERE status < 10")?;
+    Ok(query.query_row([], |row| row.get::<_, i64>(0))?.cast_unsigned())
+}

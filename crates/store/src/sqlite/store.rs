@@ -9,7 +9,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
+    Account, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
     task::{HoldReason, Rank, Task},
@@ -17,20 +17,22 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    answer, audit, commit,
+    answer, audit, books, commit,
     fault::{Sql, Trouble},
-    gate, held,
+    gate, held, hosted,
     ids::Ids,
     key,
     lock::FolderLock,
     names::Names,
-    payload, prune, run, task_queries, version,
+    payload, prune, run, session, task_queries, version,
 };
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
+    books::{AccountRow, Books, BudgetRow, CallRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
+    hosted::ServedRow,
     rows::RunRow,
 };
 
@@ -241,6 +243,14 @@ impl Store for SqliteStore {
         self.query(|conn, _| audit::head(conn))
     }
 
+    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+        self.query(|conn, _| hosted::served(conn))
+    }
+
+    fn session_last(&mut self) -> Result<u64, StoreError> {
+        self.query(|conn, _| session::last(conn))
+    }
+
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
         self.usable()?;
         batch.check()?;
@@ -255,5 +265,23 @@ impl Store for SqliteStore {
         self.usable()?;
         let end = prune::turn(&self.conn, &self.ids, retention);
         self.transaction(end, |_| true)
+    }
+}
+
+impl Books for SqliteStore {
+    fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError> {
+        self.query(|conn, _| books::open(conn, after, most))
+    }
+
+    fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
+        self.query(|conn, _| books::account(conn, tenant, account, day))
+    }
+
+    fn budget(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+        self.query(|conn, _| books::budget(conn, tenant, account))
+    }
+
+    fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        self.query(|conn, names| task_queries::parked(conn, names, after, most))
     }
 }

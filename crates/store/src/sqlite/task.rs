@@ -24,8 +24,8 @@ pub(super) const COLUMNS: &str = "id, tenant, queue, worker, priority, created_a
 
 const INSERT: &str = "INSERT INTO task (id, tenant, queue, worker, priority, created_at, run, scope, slot, key, \
      policy, input_id, input, state, revision, epoch, failures, crashes, rank, at, due_at, reason, needs, waits_for, \
-     nonce, host, started_at, ended_at, dead, detail, output_id, output, path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-     ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)";
+     nonce, host, started_at, ended_at, dead, detail, output_id, output, path, requires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+     ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
 
 macro_rules! update {
     ($set:literal, $condition:literal) => {
@@ -84,6 +84,10 @@ impl<'c> Writer<'c> {
     pub fn insert(&mut self, conn: &Connection, names: &mut Names, task: &Task) -> Sql<()> {
         let queue = names.id(conn, &task.queue)?;
         let worker = names.id(conn, &task.worker)?;
+        let requires = match task.policy.requires.text() {
+            Some(labels) => names.id(conn, labels)?,
+            None => 0,
+        };
         let origin = task.origin.as_ref();
         let (input_id, input) = payload_columns(&task.input);
         let state = state_columns(&task.state)?;
@@ -122,6 +126,7 @@ impl<'c> Writer<'c> {
             state.output.0,
             state.output.1,
             origin.map(|origin| &*origin.path),
+            requires,
         ])?;
         Ok(())
     }

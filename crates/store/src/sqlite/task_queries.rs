@@ -1,7 +1,7 @@
 //! What is asked of tasks, on the writing and the reading side.
 
 use kapelle_core::{
-    RunId, TaskId, TenantId, Timestamp,
+    Requires, RunId, TaskId, TenantId, Timestamp,
     run::StepRow,
     run::{ScopeId, Slot},
     task::{Rank, StateKind, Task},
@@ -40,35 +40,51 @@ pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id:
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
 }
 
-/// The lanes with ready tasks, each found by a search behind the one before: first for another worker of its queue, then
-/// for another queue, then for another tenant. One comparison of all three would read every task of the lane.
+/// The lanes with ready tasks, each found by a search behind the one before: first with other requirements, then for
+/// another worker of its queue, then for another queue, then for another tenant. One comparison of all four would read
+/// every task of the lane.
 pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
     let next = |rest: &str| {
         conn.prepare_cached(&format!(
-            "SELECT tenant, queue, worker FROM task INDEXED BY task_open WHERE state = 1 AND state < 10 AND {rest} LIMIT 1"
+            "SELECT tenant, queue, worker, requires FROM task INDEXED BY task_open \
+             WHERE state = 1 AND state < 10 AND {rest} LIMIT 1"
         ))
     };
-    let mut by_worker = next("tenant = ?1 AND queue = ?2 AND worker > ?3 ORDER BY worker")?;
-    let mut by_queue = next("tenant = ?1 AND queue > ?2 ORDER BY queue, worker")?;
-    let mut by_tenant = next("tenant > ?1 ORDER BY tenant, queue, worker")?;
-    let lane = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let mut by_labels = next("tenant = ?1 AND queue = ?2 AND worker = ?3 AND requires > ?4 ORDER BY requires")?;
+    let mut by_worker = next("tenant = ?1 AND queue = ?2 AND worker > ?3 ORDER BY worker, requires")?;
+    let mut by_queue = next("tenant = ?1 AND queue > ?2 ORDER BY queue, worker, requires")?;
+    let mut by_tenant = next("tenant > ?1 ORDER BY tenant, queue, worker, requires")?;
+    let lane = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let mut lanes = Vec::new();
-    let mut last: (u32, i64, i64) = (0, 0, 0);
+    let mut last: (u32, i64, i64, i64) = (0, 0, 0, 0);
     loop {
-        let mut found = by_worker.query_row(last, lane).optional()?;
+        let mut found = by_labels.query_row(last, lane).optional()?;
+        if found.is_none() {
+            found = by_worker.query_row((last.0, last.1, last.2), lane).optional()?;
+        }
         if found.is_none() {
             found = by_queue.query_row((last.0, last.1), lane).optional()?;
         }
         if found.is_none() {
             found = by_tenant.query_row([last.0], lane).optional()?;
         }
-        let Some((tenant, queue, worker)) = found else { break };
-        let (queue_name, worker_name) = (names.name(conn, queue)?, names.name(conn, worker)?);
-        lanes.push(Lane { tenant: TenantId(tenant), queue: queue_name, worker: worker_name });
-        last = (tenant, queue, worker);
+        let Some(found) = found else { break };
+        last = found;
+        let (tenant, queue, worker, requires) = found;
+        lanes.push(Lane {
+            tenant: TenantId(tenant),
+            queue: names.name(conn, queue)?,
+            worker: names.name(conn, worker)?,
+            requires: labels(conn, names, requires)?,
+        });
     }
     lanes.sort_unstable();
     Ok(lanes)
+}
+
+/// The labels behind a number; 0 stands for none.
+fn labels(conn: &Connection, names: &mut Names, id: i64) -> Sql<Requires> {
+    Ok(if id == 0 { Requires::default() } else { Requires::kept(names.name(conn, id)?) })
 }
 
 /// The ready tasks of a lane behind a place.
@@ -82,13 +98,20 @@ pub(super) fn ready(
     let (Some(queue), Some(worker)) = (names.find(conn, &lane.queue)?, names.find(conn, &lane.worker)?) else {
         return Ok(Vec::new());
     };
+    let requires = match lane.requires.text() {
+        None => 0,
+        Some(labels) => match names.find(conn, labels)? {
+            Some(id) => id,
+            None => return Ok(Vec::new()),
+        },
+    };
     let (rank, id) = after.map_or((i64::MIN, i64::MIN), |(rank, id)| (rank, id.0));
     select(
         conn,
         names,
         "INDEXED BY task_open WHERE state = 1 AND state < 10 AND tenant = ?1 AND queue = ?2 AND worker = ?3 \
-         AND (rank, id) > (?4, ?5) ORDER BY rank, id LIMIT ?6",
-        (lane.tenant.0, queue, worker, rank, id, most),
+         AND requires = ?7 AND (rank, id) > (?4, ?5) ORDER BY rank, id LIMIT ?6",
+        (lane.tenant.0, queue, worker, rank, id, most, requires),
     )
 }
 
@@ -133,6 +156,17 @@ pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most:
         conn,
         names,
         "WHERE id IN (SELECT id FROM task INDEXED BY task_open WHERE state = 2 AND state < 10 AND id > ?1 \
+         ORDER BY id LIMIT ?2) ORDER BY id",
+        (after.0, most),
+    )
+}
+
+/// The parked tasks behind an id.
+pub(super) fn parked(conn: &Connection, names: &mut Names, after: TaskId, most: u32) -> Sql<Vec<Task>> {
+    select(
+        conn,
+        names,
+        "WHERE id IN (SELECT id FROM task INDEXED BY task_open WHERE state = 5 AND state < 10 AND id > ?1 \
          ORDER BY id LIMIT ?2) ORDER BY id",
         (after.0, most),
     )
@@ -211,8 +245,8 @@ pub(super) fn page(
 /// How many open tasks there are, by lane and state. Read from the index alone.
 pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId) -> Sql<Vec<LaneCount>> {
     let mut query = conn.prepare_cached(
-        "SELECT state, queue, worker, count(*) FROM task INDEXED BY task_open \
-         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker",
+        "SELECT state, queue, worker, count(*), requires FROM task INDEXED BY task_open \
+         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker, requires",
     )?;
     let mut rows = query.query([tenant.0])?;
     let mut counts = Vec::new();
@@ -220,12 +254,31 @@ pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId
         counts.push(LaneCount {
             queue: names.name(conn, row.get(1)?)?,
             worker: names.name(conn, row.get(2)?)?,
+            requires: labels(conn, names, row.get(4)?)?,
             state: must(StateKind::from_number(row.get(0)?), "state")?,
             tasks: row.get::<_, i64>(3)?.cast_unsigned(),
         });
     }
-    counts.sort_unstable_by(|a, b| (&a.queue, &a.worker, a.state).cmp(&(&b.queue, &b.worker, b.state)));
+    let place = |count: &LaneCount| (count.queue.clone(), count.worker.clone(), count.requires.clone(), count.state);
+    counts.sort_by_cached_key(place);
     Ok(counts)
+}
+
+/// The tenants that have open tasks: a search in the index for each state and tenant.
+pub(super) fn busy_tenants(conn: &Connection) -> Sql<Vec<TenantId>> {
+    let mut next = conn.prepare_cached(
+        "SELECT tenant FROM task INDEXED BY task_open WHERE state = ?1 AND state < 10 AND tenant > ?2 \
+         ORDER BY tenant LIMIT 1",
+    )?;
+    let mut tenants = std::collections::BTreeSet::new();
+    for state in StateKind::ALL.into_iter().filter(|state| !state.is_terminal()) {
+        let mut last = 0_u32;
+        while let Some(tenant) = next.query_row((state as u8, last), |row| row.get(0)).optional()? {
+            tenants.insert(TenantId(tenant));
+            last = tenant;
+        }
+    }
+    Ok(tenants.into_iter().collect())
 }
 
 /// The first column of a query.

@@ -1,7 +1,7 @@
 //! A prompt worker's file, checked: names, money, times, schemas and templates are known to be good.
 
 use kapelle_core::{
-    DurationMs, Money, Name,
+    DurationMs, Money, Name, Requires,
     cache::CacheRule,
     limit::{KeyLimit, WhenFull},
     retry::RetryPolicy,
@@ -98,6 +98,9 @@ impl Checker<'_> {
             None => None,
         };
         spec.per_key = written.per_key.as_ref().map(|rule| self.per_key(rule)).transpose()?;
+        if let Some(labels) = &written.requires {
+            spec.requires = Requires::parse(&labels.value).map_err(|error| self.at(labels, error.to_string()))?;
+        }
         spec.cache = match &written.cache {
             Some(cache) => self.cache(cache)?,
             None => None,

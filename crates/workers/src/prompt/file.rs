@@ -83,6 +83,8 @@ pub(crate) struct PromptFile {
     #[serde(default)]
     pub(crate) per_key: Option<Spanned<PerKey>>,
     #[serde(default)]
+    pub(crate) requires: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
     pub(crate) cache: Option<Spanned<CacheFor>>,
     #[serde(default)]
     pub(crate) temperature: Option<f64>,

@@ -1,20 +1,20 @@
 """Kapelle for Python: submit tasks, run workflows, and work on tasks.
 
-    from kapelle import Client
+from kapelle import Client
 
-    client = Client()
-    task = client.tasks.submit("summarizer", {"text": "..."})
-    print(client.tasks.wait(task.id).result())
+client = Client()
+task = client.tasks.submit("summarizer", {"text": "..."})
+print(client.tasks.wait(task.id).result())
 
-    from kapelle import Context, Host
+from kapelle import Context, Host
 
-    host = Host(slots=2)
+host = Host(slots=2)
 
-    @host.worker("shout")
-    def shout(ctx: Context, input):
-        return {"text": input["text"].upper()}
+@host.worker("shout")
+def shout(ctx: Context, input):
+    return {"text": input["text"].upper()}
 
-    host.run()
+host.run()
 """
 
 from .aio import AsyncClient

@@ -58,11 +58,47 @@ def task(id: str, wait: float = 0.0) -> Call[Task]:
     return Call("GET", f"/api/v1/tasks/{_part(id)}", Task.read, query=_query(wait_ms=ms(wait) or None), wait=wait)
 
 
-def tasks(filters: Mapping[str, Any]) -> Call[Page]:
-    def read(raw: Any) -> Page:
-        return Page([Task.read(task) for task in raw["tasks"]], raw.get("next_cursor"))
+def _page(raw: Any) -> Page:
+    return Page([Task.read(task) for task in raw["tasks"]], raw.get("next_cursor"))
 
-    return Call("GET", "/api/v1/tasks", read, query=_query(**filters))
+
+def tasks(filters: Mapping[str, Any]) -> Call[Page]:
+    return Call("GET", "/api/v1/tasks", _page, query=_query(**filters))
+
+
+def dead(filters: Mapping[str, Any]) -> Call[Page]:
+    return Call("GET", "/api/v1/dead", _page, query=_query(**filters))
+
+
+def retry_dead(id: str) -> Call[Task]:
+    return Call("POST", f"/api/v1/dead/{_part(id)}/retry", Task.read)
+
+
+def discard_dead(id: str, reason: str | None) -> Call[Task]:
+    return Call("POST", f"/api/v1/dead/{_part(id)}/discard", Task.read, _reason(reason))
+
+
+def give_file(data: bytes, name: str, media_type: str) -> Call[Raw]:
+    # The same bytes are the same file, so that giving them twice does no harm.
+    return Call(
+        "POST", "/api/v1/artifacts", _raw, data=data, media_type=media_type, query=_query(name=name), harmless=True
+    )
+
+
+def file(file: Raw | str) -> Call[bytes]:
+    return Call("GET", f"/api/v1/artifacts/{_hash(file)}", bytes, binary=True)
+
+
+def host_file(file: Raw | str) -> Call[bytes]:
+    """The same for hosts, whose keys see nothing but what they work on."""
+    return Call("GET", f"/api/v1/files/{_hash(file)}", bytes, binary=True)
+
+
+def _hash(file: Raw | str) -> str:
+    found = file if isinstance(file, str) else file.get("$file")
+    if not isinstance(found, str) or not found.startswith("sha256:"):
+        raise ValueError(f"file: `{found}` is not a file such as sha256:...")
+    return _part(found)
 
 
 def cancel_task(id: str, reason: str | None) -> Call[Task]:

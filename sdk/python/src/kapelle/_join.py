@@ -4,7 +4,6 @@ heartbeats, in a thread of their own, so that a function that keeps the event lo
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -86,7 +85,9 @@ class Membership:
 class Heart:
     """Keeps leases alive, tells of progress, and stops what is not wanted any more."""
 
-    def __init__(self, membership: Membership, attempts: Callable[[], Sequence[Attempt]], stop: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, membership: Membership, attempts: Callable[[], Sequence[Attempt]], stop: Callable[[Attempt], None]
+    ) -> None:
         self._membership = membership
         self._attempts = attempts
         self._stop = stop
@@ -114,6 +115,10 @@ class Heart:
                 missed += 1
                 if missed == 2:
                     log.warning("heartbeats do not reach the server: %s", error)
+            except Exception:
+                # Whatever it is, the next heartbeat may keep the leases.
+                if not self._over.is_set():
+                    log.exception("a heartbeat failed")
 
     def _beat(self, attempts: Sequence[Attempt]) -> None:
         id = self._membership.id

@@ -78,7 +78,9 @@ def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
 class Reporter:
     """Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]
+    ) -> None:
         self._url = url
         self._http = http
         self._host = host
@@ -117,7 +119,13 @@ class Reporter:
                     held = following
                     break
                 gathered.append(following)
-            await self._deliver(gathered)
+            try:
+                await self._deliver(gathered)
+            except Exception:
+                # An answer of a kind that nobody thought of must not keep later reports from being sent.
+                log.exception("%d reports could not be delivered", len(gathered))
+                for report in gathered:
+                    self._done(report.attempt)
 
     async def _deliver(self, reports: list[Report]) -> None:
         try:
@@ -152,7 +160,9 @@ class Reporter:
         log.error("the report of %s was refused: %s", report.attempt.name, problem)
         if report.outcome == "succeed" and problem.status in (400, 413, 422):
             size = len(report.body)
-            await self._deliver([invalid(report.attempt, f"the server refused the answer of {size} bytes: {problem.detail}")])
+            await self._deliver(
+                [invalid(report.attempt, f"the server refused the answer of {size} bytes: {problem.detail}")]
+            )
         else:
             self._done(report.attempt)
 
@@ -162,7 +172,7 @@ class Reporter:
         # A report sent twice is accepted once.
         again = wire.Again(_HOLD, time.monotonic)
         while True:
-            call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], key="report")
+            call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], harmless=True)
             try:
                 url = self._url + call.path
                 response = await self._http.post(url, content=content, headers=headers, timeout=call.timeout())

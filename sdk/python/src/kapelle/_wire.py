@@ -42,21 +42,26 @@ class Call(Generic[T]):
     """The idempotency key."""
     wait: float = 0.0
     """Seconds that the server was asked to wait."""
+    data: bytes | None = None
+    """A body that is no JSON."""
+    media_type: str = "application/json"
+    binary: bool = False
+    """The answer is no JSON."""
+    harmless: bool = False
+    """Sending it twice does no harm, though it has no key."""
 
     @property
     def repeatable(self) -> bool:
         """Whether it may be sent twice."""
-        return self.method == "GET" or self.key is not None
+        return self.method == "GET" or self.key is not None or self.harmless
 
     def content(self) -> bytes | None:
         """Its body."""
-        if self.body is None:
-            return None
-        return encode(self.body)
+        return self.data if self.body is None else encode(self.body)
 
     def headers(self) -> dict[str, str]:
         """What belongs to it alone."""
-        headers = {} if self.body is None else {"content-type": "application/json"}
+        headers = {} if self.body is None and self.data is None else {"content-type": self.media_type}
         if self.key is not None:
             headers["idempotency-key"] = self.key
         return headers
@@ -88,9 +93,13 @@ def read(url: str, call: Call[T], response: httpx.Response) -> T:
     if not response.is_success:
         raise refused(url, response)
     try:
+        if call.binary:
+            return call.read(response.content)
         return call.read(response.json() if response.content else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreachable(f"{url}: the answer to {call.method} {call.path} is not what was expected: {error!r}") from error
+        raise Unreachable(
+            f"{url}: the answer to {call.method} {call.path} is not what was expected: {error!r}"
+        ) from error
 
 
 def refused(url: str, response: httpx.Response) -> KapelleError:

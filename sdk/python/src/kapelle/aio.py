@@ -22,6 +22,8 @@ from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Tas
 T = TypeVar("T")
 _SILENCE = 45.0
 """Seconds without a sign of life after which a stream is taken for dead; the server sends one every 15."""
+_EARLY = 0.2
+"""Seconds before asking again when an answer came earlier than asked for."""
 _REST = 0.1
 """Seconds between the end of a stream and the next, as when the server is on its way down."""
 
@@ -65,22 +67,32 @@ class _Asker:
             return 0
         return PATIENCE if left is None else min(PATIENCE, left)
 
-    async def wait(self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None) -> T:
+    async def wait(
+        self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None
+    ) -> T:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if until is None else max(until - time.monotonic(), 0.0)
             poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
+            asked = time.monotonic()
             found = await self.ask(call(poll), self.patience(left))
             if ended(found):
                 return found
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
+            if time.monotonic() - asked < poll / 2:
+                # A server on its way down does not wait.
+                await asyncio.sleep(_EARLY)
 
-    async def frames(self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again) -> AsyncIterator[Frame | None]:
+    async def frames(
+        self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
+    ) -> AsyncIterator[Frame | None]:
         """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
         timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
         try:
-            async with self.http.stream(call.method, self.url + call.path, headers=headers(), timeout=timeout) as response:
+            async with self.http.stream(
+                call.method, self.url + call.path, headers=headers(), timeout=timeout
+            ) as response:
                 if not response.is_success:
                     await response.aread()
                     raise refused(self.url, response)
@@ -119,6 +131,7 @@ class AsyncTasks:
         group: str | None = None,
         retry: Retry | None = None,
         max_cost_nanousd: int | None = None,
+        requires: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Task:
         """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
@@ -126,7 +139,7 @@ class AsyncTasks:
         Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
         """
         task = NewTask(
-            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
         )
         return await self._asker.ask(calls.submit(task, idempotency_key))
 
@@ -264,6 +277,40 @@ class AsyncWorkers:
         return await self._asker.ask(calls.workers_status())
 
 
+class AsyncDead:
+    """Dead letters: tasks of their own that failed and that nobody has dealt with."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    async def list(self, **filters: Any) -> Page:
+        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        return await self._asker.ask(calls.dead(filters))
+
+    async def retry(self, id: str) -> Task:
+        """Puts one back, its counts at zero."""
+        return await self._asker.ask(calls.retry_dead(id))
+
+    async def discard(self, id: str, reason: str | None = None) -> Task:
+        """Marks one as dealt with."""
+        return await self._asker.ask(calls.discard_dead(id, reason))
+
+
+class AsyncFiles:
+    """Files, which inputs refer to instead of holding them."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    async def give(self, data: bytes, name: str, media_type: str = "application/octet-stream") -> Mapping[str, Any]:
+        """Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file."""
+        return await self._asker.ask(calls.give_file(data, name, media_type))
+
+    async def get(self, file: Mapping[str, Any] | str) -> bytes:
+        """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
+        return await self._asker.ask(calls.file(file))
+
+
 class AsyncQueues:
     """Queues."""
 
@@ -298,6 +345,8 @@ class AsyncClient:
         self.approvals = AsyncApprovals(self._asker)
         self.workers = AsyncWorkers(self._asker)
         self.queues = AsyncQueues(self._asker)
+        self.dead = AsyncDead(self._asker)
+        self.files = AsyncFiles(self._asker)
 
     @property
     def url(self) -> str:

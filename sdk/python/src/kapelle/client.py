@@ -21,6 +21,8 @@ from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Tas
 T = TypeVar("T")
 _SILENCE = 45.0
 """Seconds without a sign of life after which a stream is taken for dead; the server sends one every 15."""
+_EARLY = 0.2
+"""Seconds before asking again when an answer came earlier than asked for."""
 _REST = 0.1
 """Seconds between the end of a stream and the next, as when the server is on its way down."""
 
@@ -69,13 +71,19 @@ class _Asker:
         while True:
             left = None if until is None else max(until - time.monotonic(), 0.0)
             poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
+            asked = time.monotonic()
             found = self.ask(call(poll), self.patience(left))
             if ended(found):
                 return found
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
+            if time.monotonic() - asked < poll / 2:
+                # A server on its way down does not wait.
+                time.sleep(_EARLY)
 
-    def frames(self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again) -> Iterator[Frame | None]:
+    def frames(
+        self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
+    ) -> Iterator[Frame | None]:
         """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
         timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
         try:
@@ -117,6 +125,7 @@ class Tasks:
         group: str | None = None,
         retry: Retry | None = None,
         max_cost_nanousd: int | None = None,
+        requires: Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Task:
         """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
@@ -124,7 +133,7 @@ class Tasks:
         Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
         """
         task = NewTask(
-            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
         )
         return self._asker.ask(calls.submit(task, idempotency_key))
 
@@ -262,6 +271,40 @@ class Workers:
         return self._asker.ask(calls.workers_status())
 
 
+class Dead:
+    """Dead letters: tasks of their own that failed and that nobody has dealt with."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def list(self, **filters: Any) -> Page:
+        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        return self._asker.ask(calls.dead(filters))
+
+    def retry(self, id: str) -> Task:
+        """Puts one back, its counts at zero."""
+        return self._asker.ask(calls.retry_dead(id))
+
+    def discard(self, id: str, reason: str | None = None) -> Task:
+        """Marks one as dealt with."""
+        return self._asker.ask(calls.discard_dead(id, reason))
+
+
+class Files:
+    """Files, which inputs refer to instead of holding them."""
+
+    def __init__(self, asker: _Asker) -> None:
+        self._asker = asker
+
+    def give(self, data: bytes, name: str, media_type: str = "application/octet-stream") -> Mapping[str, Any]:
+        """Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file."""
+        return self._asker.ask(calls.give_file(data, name, media_type))
+
+    def get(self, file: Mapping[str, Any] | str) -> bytes:
+        """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
+        return self._asker.ask(calls.file(file))
+
+
 class Queues:
     """Queues."""
 
@@ -296,6 +339,8 @@ class Client:
         self.approvals = Approvals(self._asker)
         self.workers = Workers(self._asker)
         self.queues = Queues(self._asker)
+        self.dead = Dead(self._asker)
+        self.files = Files(self._asker)
 
     @property
     def url(self) -> str:

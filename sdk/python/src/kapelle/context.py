@@ -7,6 +7,10 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import _calls as calls
+from ._place import Place
+from .aio import AsyncClient
+from .client import Client
 from .errors import Cancelled, NoGateway
 
 if TYPE_CHECKING:
@@ -18,9 +22,9 @@ log = logging.getLogger("kapelle")
 class Attempt:
     """What an attempt shares between its function, the heartbeats and the report. Safe for threads."""
 
-    def __init__(self, raw: Mapping[str, Any], url: str) -> None:
+    def __init__(self, raw: Mapping[str, Any], place: Place) -> None:
         self.raw = raw
-        self.url = url
+        self.place = place
         self.token: str = raw["lease_token"]
         self.stopped = threading.Event()
         self.why = ""
@@ -102,8 +106,8 @@ class _Base:
         """Address (base URL) and token of the model gateway, for clients other than OpenAI's."""
         url, token = self._attempt.raw.get("gateway_url"), self._attempt.raw.get("gateway_token")
         if not url or not token:
-            raise NoGateway(f"the server {self._attempt.url} offers no model gateway for {self.task}")
-        return (self._attempt.url + url if url.startswith("/") else url), token
+            raise NoGateway(f"the server {self._attempt.place.url} offers no model gateway for {self.task}")
+        return (self._attempt.place.url + url if url.startswith("/") else url), token
 
 
 class Context(_Base):
@@ -113,6 +117,12 @@ class Context(_Base):
         """Sleeps, and raises Cancelled as soon as the attempt is not wanted any more."""
         self._attempt.stopped.wait(seconds)
         self.check()
+
+    def file(self, file: Mapping[str, Any] | str) -> bytes:
+        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        place = self._attempt.place
+        with Client(place.url, place.token) as client:
+            return client._asker.ask(calls.host_file(file))
 
     @property
     def llm(self) -> OpenAI:
@@ -124,10 +134,21 @@ class Context(_Base):
         llm: OpenAI = self._llm
         return llm
 
+    async def _close(self) -> None:
+        """The attempt is over, and with it the token of the client."""
+        if self._llm is not None:
+            self._llm.close()
+
 
 class AsyncContext(_Base):
     """What a worker's async function knows of its attempt. The function is cancelled (asyncio.CancelledError) as soon as
     the attempt is not wanted any more."""
+
+    async def file(self, file: Mapping[str, Any] | str) -> bytes:
+        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        place = self._attempt.place
+        async with AsyncClient(place.url, place.token) as client:
+            return await client._asker.ask(calls.host_file(file))
 
     @property
     def llm(self) -> AsyncOpenAI:
@@ -138,6 +159,11 @@ class AsyncContext(_Base):
             self._llm = _openai().AsyncOpenAI(base_url=url, api_key=token, max_retries=0)
         llm: AsyncOpenAI = self._llm
         return llm
+
+    async def _close(self) -> None:
+        """The attempt is over, and with it the token of the client."""
+        if self._llm is not None:
+            await self._llm.close()
 
 
 def _openai() -> Any:

@@ -1,37 +1,27 @@
-"""A worker host: claims tasks, runs functions on them, and reports.
-
-The protocol lives on one event loop, heartbeats in a thread (`_join`). Async functions run on the loop, others in a
-thread each; a thread cannot be killed, so a function that ignores `ctx.cancelled` keeps its slot until it returns.
-"""
+"""A worker host: functions under worker names, and a process that works with them (`_serving`)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
 
 from . import _wire as wire
-from ._failure import failure
-from ._join import Heart, Membership
+from ._join import Membership
 from ._place import find
-from ._report import Report, Reporter, fail, release, succeed
-from .context import AsyncContext, Attempt, Context, log
-from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
-from .model import Json, Retry, ms
+from ._serving import Serving
+from .context import log
+from .model import Retry, ms
 
 F = TypeVar("F", bound=Callable[..., Any])
-_LAST_WORDS = 3.0
-"""Seconds for telling the server what is given back, when asked twice to end."""
 
 
 class Host:
@@ -76,11 +66,13 @@ class Host:
         output: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        requires: Sequence[str] = (),
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
         `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
-        (seconds) and `retry` hold for tasks that do not say otherwise.
+        (seconds) and `retry` hold for tasks that do not say otherwise; only hosts that have all labels of `requires` get
+        its tasks.
         """
 
         def register(function: F) -> F:
@@ -99,6 +91,7 @@ class Host:
                 "output": output,
                 "timeout_ms": ms(timeout),
                 "retry": retry.wire() if retry else None,
+                "requires": list(requires) or None,
             }
             self._functions[name] = function
             self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})
@@ -149,7 +142,7 @@ class Host:
             "ack": True,
         }
         async with httpx.AsyncClient(**wire.options(place.local, place.token)) as http:
-            serving = _Serving(self._functions, self._slots, Membership(place, introduction), http, place.url)
+            serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
             loop = asyncio.get_running_loop()
 
             def end() -> None:
@@ -162,241 +155,3 @@ class Host:
                 await serving.work(self._drain_timeout)
             finally:
                 self._ending = None
-
-
-class _Serving:
-    """A host at work."""
-
-    def __init__(
-        self,
-        functions: Mapping[str, Callable[..., Any]],
-        slots: int,
-        membership: Membership,
-        http: httpx.AsyncClient,
-        url: str,
-    ) -> None:
-        self._functions = functions
-        self._free = slots
-        self._slots = slots
-        self._membership = membership
-        self._http = http
-        self._url = url
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        # Until their reports are delivered, so that their leases live as long.
-        self._attempts: dict[str, Attempt] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._changed = asyncio.Event()
-        self._end = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._reporter = Reporter(url, http, lambda: membership.id, self._delivered)
-        self._heart = Heart(membership, self._under_way, self._unwanted)
-
-    def end(self) -> None:
-        """Asked to end; asked again, at once."""
-        if not self._end.is_set():
-            log.info("ending: attempts under way are finished; ask again to give them back")
-            self._end.set()
-            self._membership.leaving.set()
-            return
-        self._reporter.hurry(_LAST_WORDS)
-        self._hurry.set()
-
-    async def work(self, drain_timeout: float) -> None:
-        await self._until_end(asyncio.to_thread(self._membership.join, ""))
-        if not self._membership.id:
-            return
-        reporting = asyncio.create_task(self._reporter.work())
-        self._heart.start()
-        try:
-            await self._claim_until_end()
-        finally:
-            await self._drain(drain_timeout)
-            self._reporter.end()
-            await reporting
-            self._heart.end()
-            await asyncio.to_thread(self._membership.leave)
-
-    async def _until_end(self, work: Awaitable[Any]) -> Any:
-        """What comes of it, or None when asked to end before."""
-        working = asyncio.ensure_future(work)
-        ending = asyncio.ensure_future(self._end.wait())
-        try:
-            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
-            return working.result() if working.done() else None
-        finally:
-            ending.cancel()
-            working.cancel()
-            # A poll that is broken off is over only when its connection is.
-            await asyncio.gather(working, return_exceptions=True)
-
-    async def _claim_until_end(self) -> None:
-        failures = 0
-        while not self._end.is_set():
-            if self._free == 0:
-                self._changed.clear()
-                await self._until_end(self._changed.wait())
-                continue
-            id = self._membership.id
-            try:
-                tasks = await self._until_end(self._claim(id))
-                failures = 0
-            except NotFound:
-                await self._until_end(asyncio.to_thread(self._membership.join, id))
-                continue
-            except Problem as problem:
-                if problem.status not in (408, 429, 500, 503, 507):
-                    raise
-                await self._until_end(asyncio.sleep(problem.retry_after or 1.0))
-                continue
-            except KapelleError as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("waiting for the server: %s", error)
-                await self._until_end(asyncio.sleep(min(0.1 * 2**failures, 2.0)))
-                continue
-            if tasks:
-                await self._acknowledge(id, tasks)
-                for raw in tasks:
-                    self._begin(raw)
-
-    async def _claim(self, id: str) -> list[Mapping[str, Any]]:
-        wait = wire.LONGEST_POLL
-        body = {"max_tasks": min(self._free, 1000), "wait_ms": ms(wait)}
-        call = wire.Call("POST", f"/api/v1/hosts/{id}/claim", lambda raw: list(raw["tasks"]), body, wait=wait)
-        claimed: list[Mapping[str, Any]] = await self._ask(call)
-        return claimed
-
-    async def _acknowledge(self, id: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Without it the server would give the tasks to another soon."""
-        body = {"lease_tokens": [raw["lease_token"] for raw in tasks]}
-        try:
-            await self._ask(wire.Call("POST", f"/api/v1/hosts/{id}/ack", lambda raw: raw, body))
-        except KapelleError as error:
-            log.warning("claimed tasks could not be acknowledged: %s", error)
-
-    async def _ask(self, call: wire.Call[Any]) -> Any:
-        url = self._url + call.path
-        try:
-            response = await self._http.request(
-                call.method, url, content=call.content(), headers=call.headers(), timeout=call.timeout()
-            )
-        except httpx.TransportError as error:
-            raise wire.unreachable(self._url, error) from error
-        return wire.read(self._url, call, response)
-
-    def _begin(self, raw: Mapping[str, Any]) -> None:
-        attempt = Attempt(raw, self._url)
-        with self._lock:
-            self._attempts[attempt.token] = attempt
-        self._free -= 1
-        task = asyncio.create_task(self._attempt(attempt), name=attempt.name)
-        self._tasks[attempt.token] = task
-        limit = self._loop.call_later(raw["timeout_ms"] / 1000, self._timed_out, attempt)
-
-        def over(_: asyncio.Task[None]) -> None:
-            limit.cancel()
-            self._tasks.pop(attempt.token, None)
-            self._free += 1
-            self._changed.set()
-
-        task.add_done_callback(over)
-
-    async def _attempt(self, attempt: Attempt) -> None:
-        """One attempt: the function, and what is to be said of it."""
-        function = self._functions.get(attempt.raw["worker"])
-        try:
-            if function is None:
-                self._tell(attempt, release(attempt))
-                return
-            if _is_async(function):
-                result = await function(AsyncContext(attempt), attempt.raw["input"])
-            else:
-                result = await self._in_thread(function, Context(attempt), attempt.raw["input"])
-            report = succeed(attempt, result)
-        except asyncio.CancelledError as error:
-            report = fail(attempt, failure(error))
-        except Exception as error:
-            if not isinstance(error, (TaskError, Cancelled)):
-                log.exception("%s failed", attempt.name)
-            report = fail(attempt, failure(error))
-        # What was stopped has been told of, or is not wanted.
-        if not attempt.stopped.is_set():
-            self._tell(attempt, report)
-
-    def _in_thread(self, function: Callable[..., Any], ctx: Context, input: Json) -> Awaitable[Any]:
-        """The function in a thread that does not keep the process from ending."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        context = contextvars.copy_context()
-
-        def settle(result: Any, error: BaseException | None) -> None:
-            if not future.done():
-                future.set_exception(error) if error else future.set_result(result)
-
-        def work() -> None:
-            result, error = None, None
-            try:
-                result = context.run(function, ctx, input)
-            except Exception as raised:
-                error = raised
-            except BaseException as raised:
-                error = RuntimeError(f"the function raised {raised!r}")
-            try:
-                self._loop.call_soon_threadsafe(settle, result, error)
-            except RuntimeError:  # The loop is closed: nobody waits for it any more.
-                pass
-
-        threading.Thread(target=work, name=ctx.task, daemon=True).start()
-        return future
-
-    def _tell(self, attempt: Attempt, report: Report) -> None:
-        attempt.told = True
-        self._reporter.add(report)
-
-    def _delivered(self, attempt: Attempt) -> None:
-        with self._lock:
-            self._attempts.pop(attempt.token, None)
-
-    def _under_way(self) -> list[Attempt]:
-        with self._lock:
-            return list(self._attempts.values())
-
-    def _unwanted(self, attempt: Attempt) -> None:
-        """Told by a heartbeat, in its thread: cancelled, or given to another host."""
-        # When its report is on its way, the answer to that tells.
-        if not attempt.told and attempt.stop("not wanted"):
-            log.warning("%s is not wanted any more: cancelled, or given to another host", attempt.name)
-            self._delivered(attempt)
-            self._loop.call_soon_threadsafe(self._interrupt, attempt)
-
-    def _timed_out(self, attempt: Attempt) -> None:
-        if attempt.stop("timeout"):
-            took = f"the attempt took longer than {attempt.raw['timeout_ms']} ms"
-            self._tell(attempt, fail(attempt, TaskError(took, category="timeout")))
-            self._interrupt(attempt)
-
-    def _interrupt(self, attempt: Attempt) -> None:
-        """Async functions are cancelled; others see it in their context."""
-        task = self._tasks.get(attempt.token)
-        if task and _is_async(self._functions.get(attempt.raw["worker"])):
-            task.cancel()
-
-    async def _drain(self, seconds: float) -> None:
-        """Lets what is under way finish, and gives back what does not in time."""
-        attempts = {attempt.token for attempt in self._under_way() if not attempt.stopped.is_set()}
-        tasks = {task for token, task in self._tasks.items() if token in attempts}
-        if tasks:
-            hurry = asyncio.ensure_future(self._hurry.wait())
-            finishing = asyncio.ensure_future(asyncio.wait(tasks))
-            await asyncio.wait({hurry, finishing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
-            finishing.cancel()
-        for attempt in self._under_way():
-            if attempt.token in self._tasks and attempt.stop("draining"):
-                log.warning("%s is given back", attempt.name)
-                self._tell(attempt, release(attempt))
-                self._interrupt(attempt)
-
-
-def _is_async(function: Callable[..., Any] | None) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))

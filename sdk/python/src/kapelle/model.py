@@ -12,7 +12,7 @@ from .errors import RunFailed, TaskCancelled, TaskFailed
 Json = Any
 """Whatever JSON can say: None, bool, int, float, str, lists and dicts of it."""
 
-_TASK_ENDED = frozenset({"succeeded", "failed", "cancelled", "skipped"})
+_TASK_ENDED = frozenset({"succeeded", "failed", "cancelled", "discarded", "skipped"})
 _RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -39,8 +39,8 @@ class Task:
 
     id: str
     state: str
-    """`scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`
-    or `skipped`."""
+    """`scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
+    `discarded` or `skipped`."""
     attempt: int = 0
     worker: str = ""
     queue: str = ""
@@ -216,6 +216,8 @@ class NewTask:
     """What concurrency limits group it by (`key` on the wire)."""
     retry: Retry | None = None
     max_cost_nanousd: int | None = None
+    requires: Sequence[str] = ()
+    """The labels that a host must have: `gpu`, or `gpu=a100`."""
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""
@@ -229,6 +231,7 @@ class NewTask:
             "key": self.group,
             "retry": self.retry.wire() if self.retry else None,
             "max_cost_nanousd": self.max_cost_nanousd,
+            "requires": list(self.requires) or None,
         }
         given = {key: value for key, value in fields.items() if value is not None}
         return {"worker": self.worker, "input": self.input, **given}

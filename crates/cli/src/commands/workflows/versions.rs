@@ -13,7 +13,7 @@ use crate::{
     failure::{Code, Failure},
     out::{Tone, paint},
     project::Project,
-    shown, workflow,
+    remote, shown, workflow,
 };
 
 const MOST: u32 = 1_000;
@@ -127,10 +127,15 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
     let rows = stored(&app.reader()?, workflow)?;
     let row = numbered(&rows, workflow, number)?;
     let version = kapelle::load(&row.source, &row.file)?;
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
-    let done = kapelle.engine().ask(Command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
-    kapelle.drain().await;
-    done?;
+    if let Some(client) = remote::server(app)? {
+        let path = format!("/api/v1/workflows/{workflow}/rollback");
+        let _: serde_json::Value = client.post(&path, &json!({ "number": number })).await?;
+    } else {
+        let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+        let done = kapelle.engine().ask(Command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
+        kapelle.drain().await;
+        done?;
+    }
     let newest = stored(&app.reader()?, workflow)?.first().map_or(0, |row| row.number);
     // What is in the folder is what is started by its file's name: it goes back as well.
     let named =
@@ -153,19 +158,16 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
 pub(super) async fn delete(app: &App, workflow: &str, number: u32) -> Result<Code, Failure> {
     stored(&app.reader()?, workflow)?;
     let name = Name::parse(workflow).map_err(|error| Failure::usage(error.to_string()))?;
+    if let Some(client) = remote::server(app)? {
+        let _: serde_json::Value = client.delete(&format!("/api/v1/workflows/{workflow}/{number}")).await?;
+        return deleted(app, workflow, number);
+    }
     let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
     let command = Command::DeleteVersion { tenant: TenantId::DEFAULT, workflow: name, number };
     let done = kapelle.engine().ask(command).await;
     kapelle.drain().await;
     match done? {
-        Reply::Deleted(Deletion::Deleted) => {
-            if app.out.json {
-                app.out.print_json(&json!({ "workflow": workflow, "deleted": number }))?;
-            } else {
-                app.out.print(&format!("version {number} of {workflow} is deleted"))?;
-            }
-            Ok(Code::Ok)
-        }
+        Reply::Deleted(Deletion::Deleted) => deleted(app, workflow, number),
         Reply::Deleted(Deletion::Used(runs)) => {
             let what =
                 format!("version {number} of {workflow} is in use: {} on it", shown::count(runs as usize, "run"));
@@ -177,4 +179,13 @@ pub(super) async fn delete(app: &App, workflow: &str, number: u32) -> Result<Cod
         }
         _ => Err(Failure::not_found(format!("`{workflow}` has no version {number}"))),
     }
+}
+
+fn deleted(app: &App, workflow: &str, number: u32) -> Result<Code, Failure> {
+    if app.out.json {
+        app.out.print_json(&json!({ "workflow": workflow, "deleted": number }))?;
+    } else {
+        app.out.print(&format!("version {number} of {workflow} is deleted"))?;
+    }
+    Ok(Code::Ok)
 }

@@ -1,0 +1,30 @@
+//! Files that are given once and referred to by their hash.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A file. Inputs refer to it by `{"$file": "sha256:..."}`; the whole of this object may stand there as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Artifact {
+    /// `sha256:` and 64 hex digits.
+    #[serde(rename = "$file")]
+    pub file: String,
+    /// What the giver called it.
+    pub name: String,
+    /// Of which kind it is.
+    pub media_type: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was first given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+}
+
+/// Files, by their hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArtifactPage {
+    /// The files.
+    pub artifacts: Vec<Artifact>,
+    /// Where the next page begins, when there is one.
+    pub next_cursor: Option<String>,
+}

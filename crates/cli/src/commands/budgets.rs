@@ -1,0 +1,123 @@
+//! `kapelle budgets list|set|raise`: what may be spent.
+
+use std::sync::Arc;
+
+use kapelle::{
+    Money,
+    core::{Account, TenantId, Timestamp},
+    engine::Clock as _,
+    store::Act,
+};
+use kapelle_api::{Budget, BudgetList, SetBudget};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    failure::{Code, Failure},
+    remote, shown,
+};
+
+/// List, set and raise budgets.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The budgets, and what is spent of each
+    List,
+    /// Set what an account may spend, what is spent included
+    Set(Change),
+    /// Let an account spend that much more than it may now
+    Raise(Change),
+}
+
+/// Which budget, and how much.
+#[derive(Debug, clap::Args)]
+struct Change {
+    /// day, tenant, task_7, run_3, worker:NAME, queue:NAME or key:NAME
+    account: String,
+    /// Dollars, such as 2.50
+    amount: String,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no such account, the amount is none, or the folder cannot be opened.
+pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    match args.verb.unwrap_or(Verb::List) {
+        Verb::List => list(app),
+        Verb::Set(change) => set(app, &change, false).await,
+        Verb::Raise(change) => set(app, &change, true).await,
+    }
+}
+
+fn standing(app: &App) -> Result<Vec<Budget>, Failure> {
+    let now = kapelle::engine::SystemClock::default().now();
+    let found = kapelle::budgets(&app.reader()?, TenantId::DEFAULT, now)?;
+    let budget = |(row, spent): &(kapelle::store::BudgetRow, Money)| Budget {
+        account: row.account.written(),
+        limit_nanousd: row.limit.0,
+        spent_nanousd: spent.0,
+        set_at: shown::time_exact(Timestamp(row.at.0)),
+    };
+    Ok(found.iter().map(budget).collect())
+}
+
+fn list(app: &App) -> Result<Code, Failure> {
+    let budgets = standing(app)?;
+    if app.out.json {
+        app.out.print_json(&json!(BudgetList { budgets }))?;
+        return Ok(Code::Ok);
+    }
+    if budgets.is_empty() {
+        app.out.note("nothing is limited: `kapelle budgets set day 10` lets no more than $10 be spent on a day");
+        return Ok(Code::Ok);
+    }
+    let rows = budgets.into_iter().map(|budget| {
+        let (limit, spent) = (Money(budget.limit_nanousd), Money(budget.spent_nanousd));
+        let percent = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0)).unwrap_or(100);
+        vec![budget.account, limit.to_string(), spent.to_string(), format!("{percent} %")]
+    });
+    app.out.print(&shown::table(&["ACCOUNT", "LIMIT", "SPENT", "USED"], rows.collect()))?;
+    Ok(Code::Ok)
+}
+
+async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
+    let account = Account::parse(&change.account).map_err(|error| Failure::usage(error.to_string()))?;
+    let amount = Money::parse(&change.amount).map_err(|error| Failure::usage(error.to_string()))?;
+    let limit = if raise {
+        let known = standing(app)?.into_iter().find(|budget| budget.account == account.written());
+        let known = known.ok_or_else(|| {
+            Failure::not_found(format!("{} has no budget to raise", account.shown()))
+                .help(format!("`kapelle budgets set {} AMOUNT` gives it one", account.written()))
+        })?;
+        Money(known.limit_nanousd).checked_add(amount).ok_or_else(|| Failure::usage("that is more than there is"))?
+    } else {
+        amount
+    };
+    if let Some(client) = remote::server(app)? {
+        let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0 };
+        let _: Budget = client.post("/api/v1/budgets", &wanted).await?;
+    } else {
+        let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+        let act = Act {
+            tenant: TenantId::DEFAULT,
+            actor: Arc::from("local"),
+            action: Arc::from("budget.set"),
+            resource: Arc::from(format!("{} {limit}", account.written())),
+        };
+        let done = kapelle.set_budget(act, account.clone(), limit).await;
+        kapelle.drain().await;
+        done?;
+    }
+    if app.out.json {
+        app.out.print_json(&json!({ "account": account.written(), "limit_nanousd": limit.0 }))?;
+    } else {
+        app.out.print(&format!("{} may spend {limit}", account.shown()))?;
+    }
+    Ok(Code::Ok)
+}

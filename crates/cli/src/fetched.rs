@@ -1,0 +1,93 @@
+//! Files that the inputs of a server's tasks refer to, brought to this host and kept under their hash.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use kapelle::{Category, TaskError, core::worker::FileSource, store::Blobs};
+use kapelle_api::Client;
+use serde_json::Value;
+
+/// Sets apart what several attempts of one process bring at once.
+static UNIQUE: AtomicU64 = AtomicU64::new(0);
+
+/// The files that have been brought here.
+#[derive(Clone)]
+pub struct Fetched {
+    client: Client,
+    files: Arc<Blobs>,
+    folder: PathBuf,
+}
+
+impl Fetched {
+    /// In a folder of their own, which other hosts of this machine share.
+    pub fn new(client: Client, folder: PathBuf) -> Fetched {
+        Fetched { client, files: Arc::new(Blobs::in_folder(&folder)), folder }
+    }
+
+    /// The files, for workers.
+    pub fn files(&self) -> Arc<dyn FileSource> {
+        Arc::clone(&self.files) as Arc<dyn FileSource>
+    }
+
+    /// Brings what an input refers to.
+    ///
+    /// # Errors
+    /// When the server does not have it, or it cannot be kept here.
+    pub async fn bring(&self, input: &Value) -> Result<(), TaskError> {
+        let mut references = Vec::new();
+        gather(input, &mut references);
+        for reference in references {
+            let hash = reference.strip_prefix("sha256:").unwrap_or(&reference).to_owned();
+            // What is no hash is for the worker to refuse.
+            if hash.len() != 64
+                || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                || self.files.path(&hash).is_some()
+            {
+                continue;
+            }
+            self.download(&hash).await.map_err(|message| {
+                let message = format!("the file sha256:{hash} could not be brought here: {message}");
+                TaskError::new(Category::Unavailable, message)
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn download(&self, hash: &str) -> Result<(), String> {
+        let said = |error: std::io::Error| format!("{}: {error}", self.folder.display());
+        std::fs::create_dir_all(self.folder.join("blobs")).map_err(said)?;
+        let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
+        let fresh = self.folder.join(format!("part-{}-{number}", std::process::id()));
+        let mut file = std::fs::File::create(&fresh).map_err(said)?;
+        let path = format!("/api/v1/files/sha256:{hash}");
+        let came = self.client.download(&path, |part| file.write_all(part)).await.map_err(|error| error.to_string());
+        drop(file);
+        let kept = came.and_then(|()| {
+            let mut source = std::fs::File::open(&fresh).map_err(said)?;
+            self.files.put_from(&mut source).map_err(|error| error.to_string())
+        });
+        let _ = std::fs::remove_file(&fresh);
+        match kept {
+            Ok((found, _)) if found == hash => Ok(()),
+            Ok(_) => Err("what came has another hash".to_owned()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn gather(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            references.extend(map.get("$file").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| gather(value, references));
+        }
+        Value::Array(items) => items.iter().for_each(|value| gather(value, references)),
+        _ => {}
+    }
+}

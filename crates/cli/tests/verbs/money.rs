@@ -1,0 +1,198 @@
+//! Model calls through the real binary: killed in the middle of a call, over a budget, with a changed configuration.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use kapelle_api::Client;
+use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
+use serde_json::{Value, json};
+use tokio::{runtime::Runtime, time::timeout};
+
+use crate::place::{Place, signal};
+
+/// Longer than this nothing takes, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Stage {
+    place: Place,
+    double: ScriptedOpenai,
+    runtime: Runtime,
+}
+
+/// A server over the folder of a stage.
+struct Served {
+    child: Child,
+    base: String,
+    client: Client,
+}
+
+impl Stage {
+    fn new(rules: &str) -> Stage {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let script = Script::from_yaml(&format!("key: sk-good\nrules: {rules}\n")).unwrap();
+        let double = runtime.block_on(ScriptedOpenai::start(script)).unwrap();
+        Stage { place: Place::new(), double, runtime }
+    }
+
+    fn serve(&self) -> Served {
+        let mut command = self.place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", self.double.base_url());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let base = format!("http://{}", line.trim().strip_prefix("listening=").unwrap());
+        let token = std::fs::read_to_string(self.place.path(".kapelle/token")).unwrap();
+        let client = Client::new(&base, token.trim()).unwrap();
+        Served { child, base, client }
+    }
+
+    fn post(&self, client: &Client, path: &str, body: Value) -> Value {
+        self.runtime.block_on(async { timeout(PATIENCE, client.post(path, &body)).await.unwrap().unwrap() })
+    }
+
+    /// Waits until the double was asked so often.
+    fn asked(&self, calls: u64) {
+        self.runtime.block_on(async { timeout(PATIENCE, self.double.called(calls)).await.unwrap() });
+    }
+
+    /// The calls in the book, oldest first.
+    fn calls(&self) -> Vec<Value> {
+        let said = self.place.kapelle(&["cost", "--export"]);
+        let mut lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.reverse();
+        lines
+    }
+}
+
+impl Served {
+    fn kill(mut self) {
+        signal(&self.child, "-KILL");
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn states(calls: &[Value]) -> Vec<&str> {
+    calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
+}
+
+fn sum(calls: &[Value]) -> u64 {
+    calls.iter().map(|call| call["cost_nanousd"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_prompt_worker_that_is_killed_between_its_calls_asks_only_what_was_not_answered() {
+    let stage = Stage::new(
+        "[{ contains: does not fit, times: 1, hang: true },
+          { contains: does not fit, reply: { text: Mend the roof., key_points: [It leaks.] } },
+          { reply: nonsense, headers: { x-request-id: req-1 } }]",
+    );
+    let served = stage.serve();
+    let task = stage.post(
+        &served.client,
+        "/api/v1/tasks",
+        json!({ "worker": "summarizer", "input": { "text": "It leaks." } }),
+    );
+    stage.asked(2);
+    served.kill();
+    let served = stage.serve();
+    let path = format!("/api/v1/tasks/{}?wait_ms=30000", task["id"].as_str().unwrap());
+    let ended: Value = stage.runtime.block_on(async { served.client.get(&path).await.unwrap() });
+    assert_eq!((&ended["state"], &ended["attempt"]), (&json!("succeeded"), &json!(2)), "{ended}");
+    assert_eq!(stage.double.calls().len(), 3, "two calls, and the one that was in flight");
+    let calls = stage.calls();
+    assert_eq!(states(&calls), ["charged", "unknown", "charged"]);
+    assert_eq!((&calls[0]["provider_request_id"], &calls[0]["task"]), (&json!("req-1"), &task["id"]));
+    assert_eq!(calls[1]["cost_nanousd"], calls[1]["reserved_nanousd"]);
+    assert_eq!(ended["cost_nanousd"], sum(&calls), "{ended}");
+    let said = stage.place.kapelle(&["cost", "--by", "worker", "--json"]);
+    assert_eq!(said.json()["rows"][0]["cost_nanousd"], sum(&calls), "{said:?}");
+}
+
+#[test]
+fn a_remote_worker_gets_its_answers_again_after_the_server_was_killed() {
+    let stage =
+        Stage::new("[{ contains: second, times: 1, hang: true }, { contains: second, reply: two }, { reply: one }]");
+    let ask = |text: &str| json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] });
+    let claim = |served: &Served| {
+        let host = stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+        let path = format!("/api/v1/hosts/{}/claim", host["id"].as_str().unwrap());
+        let claimed = stage.post(&served.client, &path, json!({ "max_tasks": 1, "wait_ms": 20_000 }));
+        let task = claimed["tasks"][0].clone();
+        assert_eq!(task["gateway_url"], format!("{}/v1", served.base));
+        let own = Client::new(&served.base, task["gateway_token"].as_str().unwrap()).unwrap();
+        (task, own)
+    };
+    let served = stage.serve();
+    let host = stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+    assert!(host["id"].is_string());
+    let made = stage.post(&served.client, "/api/v1/tasks", json!({ "worker": "far" }));
+    let (task, own) = claim(&served);
+    let first = stage.post(&own, "/v1/chat/completions", ask("first"));
+    let lost = {
+        let body = ask("second");
+        stage.runtime.spawn(async move { own.post::<Value>("/v1/chat/completions", &body).await.is_err() })
+    };
+    stage.asked(2);
+    served.kill();
+    assert!(stage.runtime.block_on(lost).unwrap());
+    let served = stage.serve();
+    let path = format!("/api/v1/tasks/{}/release", made["id"].as_str().unwrap());
+    stage.post(&served.client, &path, json!({ "lease_token": task["lease_token"] }));
+    let (again, own) = claim(&served);
+    assert_eq!((&again["id"], &again["attempt"]), (&made["id"], &json!(2)));
+    assert_eq!(stage.post(&own, "/v1/chat/completions", ask("first")), first, "the same answer, byte for byte");
+    let second = stage.post(&own, "/v1/chat/completions", ask("second"));
+    assert_eq!(second["choices"][0]["message"]["content"], "two");
+    assert_eq!(stage.double.calls().len(), 3);
+    assert_eq!(states(&stage.calls()), ["charged", "unknown", "charged"]);
+}
+
+#[test]
+fn budgets_are_set_raised_and_shown_with_and_without_a_server() {
+    let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 50 } }]");
+    stage.place.kapelle(&["budgets"]).refused(3, &["nothing in"]);
+    assert_eq!(stage.place.kapelle(&["budgets", "set", "day", "0.50"]).code, 0);
+    stage.place.kapelle(&["budgets", "set", "nobody", "1"]).refused(2, &["`nobody` is no account"]);
+    stage.place.kapelle(&["budgets", "set", "day", "much"]).refused(2, &["not an amount"]);
+    stage.place.kapelle(&["budgets", "raise", "tenant", "1"]).refused(3, &["no budget to raise"]);
+    let served = stage.serve();
+    let said = stage.place.kapelle(&["budgets", "raise", "day", "0.25"]);
+    assert_eq!((said.code, said.out.trim()), (0, "this day may spend $0.75"), "{said:?}");
+    let ask = json!({ "model": "fast", "messages": [{ "role": "user", "content": "hi" }] });
+    stage.post(&served.client, "/v1/chat/completions", ask.clone());
+    let listed = stage.place.kapelle(&["budgets", "--json"]).json();
+    assert_eq!(listed["budgets"][0]["limit_nanousd"], 750_000_000);
+    assert!(listed["budgets"][0]["spent_nanousd"].as_u64().unwrap() > 0, "{listed}");
+    assert!(stage.place.kapelle(&["cost", "--by", "day"]).out.contains("COST"));
+    stage.place.kapelle(&["cost", "--by", "moon"]).refused(2, &["task, run, worker"]);
+    assert!(stage.place.kapelle(&["audit"]).out.contains("budget.set"));
+    // A changed file takes effect while the server works.
+    stage.place.file("kapelle.yaml", "models: { mine: { chain: [openai/gpt-4o] } }\nbudgets: { day: $0.000001 }\n");
+    let models = || -> Value { stage.runtime.block_on(async { served.client.get("/v1/models").await.unwrap() }) };
+    stage.runtime.block_on(async {
+        timeout(PATIENCE, async {
+            loop {
+                let models: Value = served.client.get("/v1/models").await.unwrap();
+                if models.to_string().contains("mine") {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+    });
+    assert!(models().to_string().contains("fast"));
+    let over = stage.runtime.block_on(async { served.client.post::<Value>("/v1/chat/completions", &ask).await });
+    assert!(format!("{over:?}").contains("402"), "{over:?}");
+}

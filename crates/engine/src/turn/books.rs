@@ -1,0 +1,268 @@
+//! The books in memory: what accounts have spent and promised, and which calls are open.
+
+use std::collections::{BTreeSet, HashMap};
+
+use kapelle_core::{
+    Account, CallId, Money, TenantId,
+    account::day_of,
+    budget::{Budget, DoesNotFit},
+};
+use kapelle_store::{
+    AccountRow, AccountWrite, BookWrites, BudgetRow, CallEnd, CallRow, CallState, CallWrite, StoreError,
+};
+
+use super::{effect::Effect, money::Notice, turns::Turns};
+
+/// An account: whose, which, and of which day.
+pub(super) type Key = (TenantId, Account, i64);
+
+/// Above this the accounts that nobody uses are let go.
+const ACCOUNTS_MAX: usize = 20_000;
+
+/// The share of a budget at which it is said that most of it is spent, in percent.
+const LOW_PERCENT: u128 = 80;
+
+/// A limit that stands for none.
+pub const NO_LIMIT: Money = Money(i64::MAX as u64);
+
+/// An account in memory.
+#[derive(Debug, Clone)]
+struct Entry {
+    row: AccountRow,
+    /// The revision that is stored.
+    stored: Option<u32>,
+    reserved: u64,
+}
+
+/// A call under way.
+#[derive(Debug, Clone)]
+struct Open {
+    tenant: TenantId,
+    payer: Vec<Account>,
+    day: i64,
+    worst: Money,
+    provider: String,
+    model: String,
+}
+
+/// The books. All of it can be read again from the store.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    entries: HashMap<Key, Entry>,
+    limits: HashMap<(TenantId, Account), Option<BudgetRow>>,
+    open: HashMap<CallId, Open>,
+    changed: BTreeSet<Key>,
+    limits_changed: BTreeSet<(TenantId, Account)>,
+    pub(super) writes: BookWrites,
+    primed: bool,
+    /// Every parked task from behind that one on is to be looked at.
+    pub(super) lifting: Option<kapelle_core::TaskId>,
+    /// When the day ends after which tasks that were parked on it go on.
+    pub(super) day_ends: Option<kapelle_core::Timestamp>,
+    /// What was promised to tasks that were lifted in this look.
+    pub(super) promised: HashMap<Key, u64>,
+}
+
+impl Books {
+    /// What the turn writes.
+    pub fn batch(&mut self) -> BookWrites {
+        let mut writes = std::mem::take(&mut self.writes);
+        for key in &self.changed {
+            let Some(entry) = self.entries.get(key) else { continue };
+            let revision = entry.stored.map_or(0, |stored| stored.wrapping_add(1));
+            let row = AccountRow { revision, ..entry.row.clone() };
+            writes.accounts.push(AccountWrite { row, expected: entry.stored });
+        }
+        writes.budgets = self.limits_changed.iter().filter_map(|key| self.limits.get(key).cloned().flatten()).collect();
+        writes
+    }
+
+    /// What the turn wrote is stored.
+    pub fn committed(&mut self) {
+        self.limits_changed.clear();
+        for key in std::mem::take(&mut self.changed) {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let revision = entry.stored.map_or(0, |stored| stored.wrapping_add(1));
+            (entry.stored, entry.row.revision) = (Some(revision), revision);
+            let short_lived = matches!(key.1, Account::Task(_) | Account::Token(_) | Account::Model(_));
+            if short_lived && entry.reserved == 0 {
+                self.limits.remove(&(key.0, key.1.clone()));
+                self.entries.remove(&key);
+            }
+        }
+        if self.entries.len() > ACCOUNTS_MAX {
+            self.entries.retain(|_, entry| entry.reserved > 0);
+            self.limits.clear();
+        }
+    }
+
+    /// Drops everything: what is stored is the truth.
+    pub fn forget(&mut self) {
+        // A look at the parked tasks may have been cut short: it is begun again.
+        let lifting = Some(kapelle_core::TaskId(0));
+        *self = Books { lifting, day_ends: self.day_ends, ..Books::default() };
+    }
+}
+
+/// The key of an account on a day.
+pub(super) fn key_of(tenant: TenantId, account: &Account, day: i64) -> Key {
+    (tenant, account.clone(), if *account == Account::Day { day } else { 0 })
+}
+
+impl Turns {
+    /// Reads which calls are open, before the first turn and after one that was forgotten.
+    pub(super) fn prime_books(&mut self) -> Result<(), StoreError> {
+        if self.books.primed {
+            return Ok(());
+        }
+        let mut after = CallId(0);
+        loop {
+            let open = self.store.open_calls(after, 512)?;
+            let Some(last) = open.last() else { break };
+            after = last.id;
+            for row in open {
+                let day = day_of(row.at);
+                for account in &row.payer {
+                    let entry = self.entry(&key_of(row.tenant, account, day))?;
+                    entry.reserved = entry.reserved.saturating_add(row.reserved.0);
+                }
+                self.books.open.insert(row.id, opened(&row, day));
+            }
+        }
+        self.books.primed = true;
+        Ok(())
+    }
+
+    /// Charges the calls that a former process left open at what was reserved for them.
+    pub(super) fn settle_lost_calls(&mut self) -> Result<(), StoreError> {
+        self.prime_books()?;
+        let mut lost: Vec<CallId> = self.books.open.keys().copied().collect();
+        lost.sort_unstable();
+        for id in lost {
+            self.close_call(id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, key: &Key) -> Result<&mut Entry, StoreError> {
+        if !self.books.entries.contains_key(key) {
+            let stored = self.store.account(key.0, &key.1, key.2)?;
+            let revision = stored.as_ref().map(|row| row.revision);
+            let row = stored.unwrap_or_else(|| AccountRow::new(key.0, key.1.clone(), key.2));
+            self.books.entries.insert(key.clone(), Entry { row, stored: revision, reserved: 0 });
+        }
+        let fresh = || StoreError::Database("an account was lost in memory".to_owned());
+        self.books.entries.get_mut(key).ok_or_else(fresh)
+    }
+
+    /// What an account may spend.
+    pub(super) fn limit_of(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+        let key = (tenant, account.clone());
+        if let Some(known) = self.books.limits.get(&key) {
+            return Ok(known.clone());
+        }
+        let row = self.store.budget(tenant, account)?;
+        self.books.limits.insert(key, row.clone());
+        Ok(row)
+    }
+
+    /// Whether an amount fits an account; how much is left when it does not. `own` is a limit that the payer brings.
+    pub(super) fn fits(&mut self, key: &Key, amount: Money, more: u64) -> Result<Result<(), DoesNotFit>, StoreError> {
+        let Some(limit) = self.limit_of(key.0, &key.1)? else { return Ok(Ok(())) };
+        let entry = self.entry(key)?;
+        let reserved = Money(entry.reserved.saturating_add(more));
+        let mut budget = Budget { limit: limit.limit, spent: entry.row.spent, reserved };
+        Ok(budget.reserve(amount))
+    }
+
+    /// What an account has spent and promised.
+    pub(super) fn used(&mut self, key: &Key) -> Result<u64, StoreError> {
+        let entry = self.entry(key)?;
+        Ok(entry.row.spent.0.saturating_add(entry.reserved))
+    }
+
+    /// Takes a call into the books: its worst case is promised in every account.
+    pub(super) fn open_call(&mut self, row: CallRow) -> Result<(), StoreError> {
+        let day = day_of(row.at);
+        for account in &row.payer {
+            let entry = self.entry(&key_of(row.tenant, account, day))?;
+            entry.reserved = entry.reserved.saturating_add(row.reserved.0);
+        }
+        self.books.open.insert(row.id, opened(&row, day));
+        self.books.writes.calls.push(CallWrite::New(Box::new(row)));
+        Ok(())
+    }
+
+    /// Settles a call in every account; nothing when it was settled before.
+    pub(super) fn close_call(
+        &mut self,
+        id: CallId,
+        state: CallState,
+        cost: Money,
+        (input, output): (u64, u64),
+        request_id: Option<std::sync::Arc<str>>,
+    ) -> Result<(), StoreError> {
+        let Some(open) = self.books.open.remove(&id) else { return Ok(()) };
+        let cost = match state {
+            CallState::Free => Money::ZERO,
+            CallState::Unknown => open.worst,
+            _ => cost,
+        };
+        let counted = [Account::Provider(open.provider.clone()), Account::Model(open.model.clone())];
+        for account in open.payer.iter().chain(&counted) {
+            let key = key_of(open.tenant, account, open.day);
+            let entry = self.entry(&key)?;
+            if !matches!(account, Account::Provider(_) | Account::Model(_)) {
+                entry.reserved = entry.reserved.saturating_sub(open.worst.0);
+            }
+            let row = &mut entry.row;
+            row.spent = Money(row.spent.0.saturating_add(cost.0));
+            if state == CallState::Unknown {
+                row.unknown = Money(row.unknown.0.saturating_add(cost.0));
+            }
+            row.calls += 1;
+            (row.input, row.output) = (row.input.saturating_add(input), row.output.saturating_add(output));
+            let spent = row.spent;
+            self.warn(&key, spent)?;
+            self.books.changed.insert(key);
+        }
+        let end = CallEnd { state, cost, input, output, at: self.scratch.now, request_id };
+        self.books.writes.calls.push(CallWrite::End(id, end));
+        Ok(())
+    }
+
+    /// Says once for each limit that most of it is spent.
+    fn warn(&mut self, key: &Key, spent: Money) -> Result<(), StoreError> {
+        let Some(mut row) = self.limit_of(key.0, &key.1)? else { return Ok(()) };
+        let low = u128::from(spent.0) * 100 >= u128::from(row.limit.0) * LOW_PERCENT;
+        // A day's budget is said to be low once a day: the limit of each day is another one.
+        let mark = Money(row.limit.0 ^ key.2.unsigned_abs());
+        if !low || row.limit >= NO_LIMIT || row.warned == mark || row.limit == Money::ZERO {
+            return Ok(());
+        }
+        row.warned = mark;
+        let (tenant, account, limit) = (key.0, key.1.clone(), row.limit);
+        self.put_limit(row);
+        let notice = Notice::BudgetLow { tenant, account, limit, spent };
+        self.scratch.effects.push(Effect::Tell(notice));
+        Ok(())
+    }
+
+    /// Keeps a budget in its new state.
+    pub(super) fn put_limit(&mut self, row: BudgetRow) {
+        let key = (row.tenant, row.account.clone());
+        self.books.limits.insert(key.clone(), Some(row));
+        self.books.limits_changed.insert(key);
+    }
+}
+
+fn opened(row: &CallRow, day: i64) -> Open {
+    Open {
+        tenant: row.tenant,
+        payer: row.payer.clone(),
+        day,
+        worst: row.reserved,
+        provider: row.provider.to_string(),
+        model: format!("{}/{}", row.provider, row.model),
+    }
+}

@@ -1,0 +1,290 @@
+//! Calls of models: reserved, settled, recorded; and what becomes of tasks for which there is no money.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Account, CallId, Money, TaskId, TenantId,
+    account::{day_of, end_of},
+    budget::DoesNotFit,
+    task::{Lift, Park, Task, TaskState},
+};
+use kapelle_store::{BudgetRow, CallAnswer, CallRow, CallState, CallWrite, IdKind, KeptRow, StoreError};
+
+use super::{
+    books::key_of,
+    command::Reply,
+    effect::Effect,
+    money::{AnswerRecord, BookCommand, CallOrder, Notice, Reserved},
+    payload::NewPayload,
+    runs::Answer,
+    turns::Turns,
+};
+
+/// Runs within runs that pay for a call.
+const RUNS_MAX: usize = 64;
+/// Parked tasks that are looked at in one turn.
+const LOOKS_MAX: u32 = 512;
+
+impl Turns {
+    /// Does what is asked of the books.
+    pub(super) fn book(&mut self, command: &BookCommand) -> Answer {
+        match command {
+            BookCommand::Reserve(order) => Ok(Ok(Reply::Reserved(self.reserve(order)?))),
+            BookCommand::Settle(id, over) => {
+                let tokens = (over.input, over.output);
+                self.close_call(*id, over.state, over.cost, tokens, over.request_id.clone())?;
+                Ok(Ok(Reply::Done))
+            }
+            BookCommand::Record(record) => self.record_answer(record),
+            BookCommand::Keep { row, answer } => self.keep_answer(*row, answer.as_ref()),
+            BookCommand::Short { task, attempt, needs } => self.park(*task, *attempt, *needs),
+            BookCommand::Limit { tenant, account, limit, file } => self.set_limit(*tenant, account, *limit, *file),
+        }
+    }
+
+    fn reserve(&mut self, order: &CallOrder) -> Result<Reserved, StoreError> {
+        let mut payer = order.payer.clone();
+        let task = payer.iter().find_map(|account| match account {
+            Account::Task(id) => Some(*id),
+            _ => None,
+        });
+        let mut run = None;
+        if let Some(id) = task {
+            let Some(task) = self.spender(id, order.attempt)? else { return Ok(Reserved::Over) };
+            run = task.origin.as_ref().map(|origin| origin.run);
+            if let Some(refused) = self.over_task_limit(&task, order.worst)? {
+                return Ok(refused);
+            }
+            payer.extend(self.payers_of(&task)?);
+        }
+        payer.extend([Account::Tenant, Account::Day]);
+        payer.sort_unstable();
+        payer.dedup();
+        let (now, day) = (self.scratch.now, day_of(self.scratch.now));
+        let mut later = false;
+        for account in &payer {
+            match self.fits(&key_of(order.tenant, account, day), order.worst, 0)? {
+                Ok(()) => {}
+                Err(DoesNotFit::Later(_)) => later = true,
+                Err(DoesNotFit::Never { needs, left }) => {
+                    return Ok(Reserved::Never { account: account.shown(), needs, left });
+                }
+            }
+        }
+        if later {
+            return Ok(Reserved::Later);
+        }
+        let id = CallId(self.store.ids(IdKind::Call, 1)?);
+        self.open_call(CallRow {
+            id,
+            tenant: order.tenant,
+            task,
+            attempt: order.attempt,
+            run,
+            epoch: order.epoch,
+            payer,
+            operation: Arc::clone(&order.operation),
+            provider: Arc::clone(&order.provider),
+            model: Arc::clone(&order.model),
+            fingerprint: order.fingerprint,
+            state: CallState::Open,
+            reserved: order.worst,
+            cost: Money::ZERO,
+            input: 0,
+            output: 0,
+            at: now,
+            ended_at: None,
+            request_id: None,
+            answer: None,
+        })?;
+        Ok(Reserved::Yes(id))
+    }
+
+    /// The task, when that attempt of it is the one under way.
+    fn spender(&mut self, id: TaskId, attempt: u32) -> Result<Option<Task>, StoreError> {
+        if !self.load(id)? {
+            return Ok(None);
+        }
+        let task = self.cache.task(id).cloned();
+        let runs =
+            |task: &Task| matches!(task.state, TaskState::Running(lease) if attempt == 0 || lease.epoch == attempt);
+        Ok(task.filter(runs))
+    }
+
+    /// The limit that a task was submitted with, or its worker has: no call begins once it is spent. A call's answer is
+    /// cut beforehand to what is left, so that the limit need not hold the worst case.
+    fn over_task_limit(&mut self, task: &Task, worst: Money) -> Result<Option<Reserved>, StoreError> {
+        let account = Account::Task(task.id);
+        let Some(limit) = task.policy.max_cost else { return Ok(None) };
+        if self.limit_of(task.tenant, &account)?.is_some() {
+            return Ok(None);
+        }
+        let used = self.used(&key_of(task.tenant, &account, 0))?;
+        let spent = used > 0 && used >= limit.0;
+        let account = account.shown();
+        Ok(spent.then_some(Reserved::Never { account, needs: worst, left: Money::ZERO }))
+    }
+
+    /// Who pays for a task besides itself: its worker, its queue, its run and the runs that led to that.
+    fn payers_of(&mut self, task: &Task) -> Result<Vec<Account>, StoreError> {
+        let mut payers = vec![Account::Worker(task.worker.to_string()), Account::Queue(task.queue.to_string())];
+        let mut next = task.origin.as_ref().map(|origin| origin.run);
+        while let Some(id) = next.filter(|_| payers.len() < RUNS_MAX) {
+            payers.push(Account::Run(id));
+            if self.load_run(id)?.is_err() {
+                break;
+            }
+            next = self.cache.run(id).and_then(|run| run.parent).map(|parent| parent.run);
+        }
+        Ok(payers)
+    }
+
+    fn new_answer(&mut self, body: &NewPayload, meta: &Arc<str>) -> Result<CallAnswer, StoreError> {
+        let id = kapelle_core::PayloadId(self.store.ids(IdKind::Payload, 1)?);
+        self.cache.payloads.push((id, body.body()));
+        Ok(CallAnswer { payload: id, meta: Arc::clone(meta) })
+    }
+
+    fn record_answer(&mut self, record: &AnswerRecord) -> Answer {
+        let answer = self.new_answer(&record.body, &record.meta)?;
+        if let Some(call) = record.call {
+            self.books.writes.calls.push(CallWrite::Answer(call, answer));
+            return Ok(Ok(Reply::Done));
+        }
+        let id = CallId(self.store.ids(IdKind::Call, 1)?);
+        let now = self.scratch.now;
+        let run = if self.load(record.task)? { self.cache.task(record.task) } else { None };
+        let run = run.and_then(|task| task.origin.as_ref()).map(|origin| origin.run);
+        self.books.writes.calls.push(CallWrite::New(Box::new(CallRow {
+            id,
+            tenant: record.tenant,
+            task: Some(record.task),
+            attempt: record.attempt,
+            run,
+            epoch: record.epoch,
+            payer: Vec::new(),
+            operation: Arc::from(""),
+            provider: Arc::clone(&record.provider),
+            model: Arc::clone(&record.model),
+            fingerprint: record.fingerprint,
+            state: CallState::Given,
+            reserved: Money::ZERO,
+            cost: Money::ZERO,
+            input: 0,
+            output: 0,
+            at: now,
+            ended_at: Some(now),
+            request_id: None,
+            answer: Some(answer),
+        })));
+        Ok(Ok(Reply::Done))
+    }
+
+    fn keep_answer(&mut self, row: KeptRow, answer: Option<&(NewPayload, Arc<str>)>) -> Answer {
+        if let Some((body, meta)) = answer {
+            let answer = self.new_answer(body, meta)?;
+            self.books.writes.calls.push(CallWrite::Answer(row.call, answer));
+        }
+        self.books.writes.kept.push(row);
+        Ok(Ok(Reply::Done))
+    }
+
+    fn park(&mut self, id: TaskId, attempt: u32, needs: Money) -> Answer {
+        let Some(task) = self.spender(id, attempt)? else { return Ok(Ok(Reply::Done)) };
+        let park = Park { needs, ageing: self.options.ageing };
+        if let Ok(event) = park.decide(&task, self.scratch.now) {
+            self.change(id, &event)?;
+            self.scratch.effects.push(Effect::Tell(Notice::Parked { tenant: task.tenant, task: id, needs }));
+            self.books.day_ends = Some(end_of(day_of(self.scratch.now)));
+            // What was raised between the refusal and now is seen at once.
+            self.look_at_parked();
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    fn set_limit(&mut self, tenant: TenantId, account: &Account, limit: Money, file: bool) -> Answer {
+        let at = self.scratch.now;
+        let row = match self.limit_of(tenant, account)? {
+            Some(row) if file && row.base == limit => return Ok(Ok(Reply::Done)),
+            Some(row) => BudgetRow { limit, base: if file { limit } else { row.base }, at, ..row },
+            None => {
+                let base = if file { limit } else { Money::ZERO };
+                BudgetRow { tenant, account: account.clone(), limit, base, warned: Money::ZERO, at }
+            }
+        };
+        self.put_limit(row);
+        self.look_at_parked();
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Has every parked task looked at: money may be there.
+    pub(super) fn look_at_parked(&mut self) {
+        self.books.lifting = Some(TaskId(0));
+        self.books.promised.clear();
+    }
+
+    /// Begins the new day: what was parked on the old one may go on.
+    pub(super) fn roll_day(&mut self) {
+        if self.books.day_ends.is_some_and(|end| end <= self.scratch.now) {
+            self.books.day_ends = None;
+            self.look_at_parked();
+        }
+    }
+
+    /// Puts parked tasks back in the order for which there is money now, a bounded number in a turn.
+    pub(super) fn lift_parked(&mut self) -> Result<(), StoreError> {
+        let Some(after) = self.books.lifting.take() else { return Ok(()) };
+        let parked = self.store.parked(after, LOOKS_MAX)?;
+        let mut fresh: Vec<Task> = Vec::new();
+        if after == TaskId(0) {
+            let changed = self.cache.changed_tasks.values().map(|changed| &changed.row);
+            fresh.extend(changed.filter(|task| matches!(task.state, TaskState::Parked { .. })).cloned());
+        }
+        if parked.len() == LOOKS_MAX as usize {
+            self.books.lifting = parked.last().map(|task| task.id);
+            self.scratch.more_held = true;
+        }
+        let day = day_of(self.scratch.now);
+        let mut left = !fresh.is_empty();
+        for stored in parked.into_iter().chain(fresh) {
+            let id = stored.id;
+            if !self.load(id)? {
+                continue;
+            }
+            let Some(task) = self.cache.task(id).cloned() else { continue };
+            let TaskState::Parked { needs, .. } = task.state else { continue };
+            if !self.affords(&task, needs, day)? {
+                left = true;
+                continue;
+            }
+            if let Ok(event) = Lift.decide(&task) {
+                self.change(id, &event)?;
+            }
+        }
+        if left {
+            self.books.day_ends.get_or_insert(end_of(day));
+        }
+        Ok(())
+    }
+
+    /// Whether there is money for the next call of a parked task, besides what tasks before it were promised.
+    fn affords(&mut self, task: &Task, needs: Money, day: i64) -> Result<bool, StoreError> {
+        if let Some(Reserved::Never { .. }) = self.over_task_limit(task, needs)? {
+            return Ok(false);
+        }
+        let mut payers = self.payers_of(task)?;
+        payers.extend([Account::Task(task.id), Account::Tenant, Account::Day]);
+        let keys: Vec<_> = payers.iter().map(|account| key_of(task.tenant, account, day)).collect();
+        for key in &keys {
+            let promised = self.books.promised.get(key).copied().unwrap_or(0);
+            if self.fits(key, needs, promised)?.is_err() {
+                return Ok(false);
+            }
+        }
+        for key in keys {
+            let promised = self.books.promised.entry(key).or_default();
+            *promised = promised.saturating_add(needs.0);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,161 @@
+//! What can be asked of the books, and what they answer.
+
+use std::sync::Arc;
+
+use kapelle_core::{Account, CallId, Money, TaskId, TenantId};
+use kapelle_store::{CallState, KeptRow};
+
+use super::payload::NewPayload;
+
+/// A call that is about to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallOrder {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Who pays, as the caller knows it. A task stands for its run, worker and queue too; tenant and day are added.
+    pub payer: Vec<Account>,
+    /// The attempt of the task among the payers; only the one under way may spend. 0 for any.
+    pub attempt: u32,
+    /// The replay epoch of the task.
+    pub epoch: u64,
+    /// The worst case.
+    pub worst: Money,
+    /// The path that is asked.
+    pub operation: Arc<str>,
+    /// The provider.
+    pub provider: Arc<str>,
+    /// The model, as the provider calls it.
+    pub model: Arc<str>,
+    /// What is asked.
+    pub fingerprint: [u8; 32],
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallOver {
+    /// Charged, free or unknown.
+    pub state: CallState,
+    /// What it costs, where that is known.
+    pub cost: Money,
+    /// Tokens sent.
+    pub input: u64,
+    /// Tokens received.
+    pub output: u64,
+    /// By what the provider knows it.
+    pub request_id: Option<Arc<str>>,
+}
+
+/// An answer to be recorded for a task before it is delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerRecord {
+    /// The call that bought it; nothing when another's answer was given.
+    pub call: Option<CallId>,
+    /// Whose task it is.
+    pub tenant: TenantId,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt; 0 when nobody knows.
+    pub attempt: u32,
+    /// The replay epoch.
+    pub epoch: u64,
+    /// What was asked.
+    pub fingerprint: [u8; 32],
+    /// Who had answered.
+    pub provider: Arc<str>,
+    /// The model.
+    pub model: Arc<str>,
+    /// The bytes.
+    pub body: NewPayload,
+    /// What else belongs to it, as JSON.
+    pub meta: Arc<str>,
+}
+
+/// What can be asked of the books.
+#[derive(Debug, Clone)]
+pub enum BookCommand {
+    /// Reserve the worst case of a call. Answered with [`Reserved`].
+    Reserve(Box<CallOrder>),
+    /// A reserved call has ended.
+    Settle(CallId, Box<CallOver>),
+    /// Record an answer for its task.
+    Record(Box<AnswerRecord>),
+    /// Give the answer of a call to whoever of the tenant asks the same.
+    Keep {
+        /// Which, and until when.
+        row: KeptRow,
+        /// The answer with what belongs to it, unless it is recorded for a task.
+        answer: Option<(NewPayload, Arc<str>)>,
+    },
+    /// A task needs more money than there is: it is parked.
+    Short {
+        /// Which.
+        task: TaskId,
+        /// Its attempt.
+        attempt: u32,
+        /// What the call would cost at most.
+        needs: Money,
+    },
+    /// Set what an account may spend.
+    Limit {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which account.
+        account: Account,
+        /// How much.
+        limit: Money,
+        /// A file says so: a limit that was raised by hand stays while the file says the same.
+        file: bool,
+    },
+}
+
+/// What came of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reserved {
+    /// It may be sent.
+    Yes(CallId),
+    /// It would fit once calls under way settle for less than was reserved.
+    Later,
+    /// It cannot fit unless a budget is raised.
+    Never {
+        /// The account that refuses, for a person.
+        account: String,
+        /// The worst case of the call.
+        needs: Money,
+        /// What is not spent.
+        left: Money,
+    },
+    /// The attempt is over.
+    Over,
+}
+
+/// Something about money or leases that others want to hear of, once it is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A task changed hands: that attempt runs now, or none.
+    Lease {
+        /// The task.
+        task: TaskId,
+        /// The attempt under way.
+        running: Option<u32>,
+    },
+    /// Most of a budget is spent (80 %).
+    BudgetLow {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Which account.
+        account: Account,
+        /// What it may spend.
+        limit: Money,
+        /// What it has spent.
+        spent: Money,
+    },
+    /// A task was parked.
+    Parked {
+        /// Whose it is.
+        tenant: TenantId,
+        /// The task.
+        task: TaskId,
+        /// What its next call would cost at most.
+        needs: Money,
+    },
+}

@@ -1,0 +1,60 @@
+//! What is known of workers: those of this process, and what worker hosts said of theirs.
+
+use std::{collections::HashMap, sync::Arc};
+
+use kapelle_core::{Name, Requires, TenantId, worker::WorkerSpec};
+use kapelle_store::{ServedRow, ServedWrite, StoreError};
+
+use super::turns::Turns;
+
+/// What worker hosts said of their workers, as stored and as the turn under way has it.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    specs: HashMap<(TenantId, Name), Arc<WorkerSpec>>,
+}
+
+impl Turns {
+    /// What is known of a worker: as this process has it, else as the host said that registered it last.
+    pub(super) fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
+        self.directory.local(worker).or_else(|| self.served.specs.get(&(tenant, worker.clone())).cloned())
+    }
+
+    /// The queue of a worker's tasks that name none.
+    pub(super) fn queue_of(&self, tenant: TenantId, worker: &Name) -> Name {
+        self.spec(tenant, worker).map_or_else(|| Name::new("default"), |spec| spec.queue.clone())
+    }
+
+    /// Reads what hosts said before.
+    pub(super) fn prime_served(&mut self) -> Result<(), StoreError> {
+        let rows = self.store.served()?.into_iter();
+        self.served.specs = rows.map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
+        Ok(())
+    }
+
+    /// A host says what it serves. What is known already is not written again.
+    pub(super) fn serve(&mut self, tenant: TenantId, specs: &[Arc<WorkerSpec>]) {
+        for spec in specs {
+            let place = (tenant, spec.name.clone());
+            if self.served.specs.get(&place).is_some_and(|known| known == spec) {
+                continue;
+            }
+            self.served.specs.insert(place, Arc::clone(spec));
+            let row = ServedRow { tenant, spec: Arc::clone(spec), at: self.scratch.now };
+            self.cache.served.push(ServedWrite::Put(row));
+        }
+        // Its limits may be others now.
+        self.scratch.sweep = true;
+    }
+
+    /// A worker that hosts served is not to be known any more. Its open tasks stay.
+    pub(super) fn forget_worker(&mut self, tenant: TenantId, worker: &Name) {
+        if self.served.specs.remove(&(tenant, worker.clone())).is_some() {
+            self.cache.served.push(ServedWrite::Forget(tenant, worker.clone()));
+        }
+    }
+
+    /// Whether tasks with these requirements may run in this process.
+    pub(super) fn meets(&self, requires: &Requires) -> bool {
+        requires.is_met_by(&self.options.labels)
+    }
+}

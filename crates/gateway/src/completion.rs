@@ -1,0 +1,153 @@
+//! Chat completions as a prompt worker needs them: one text, and why it ended.
+
+use kapelle_core::{Category, Money, TaskError};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    answer::{Answer, Finish, Hop, Usage},
+    providers::{Fault, FaultKind, format::estimated},
+    replay::{Fingerprint, Recorded},
+    request::ChatRequest,
+    walk::{Answered, Opened},
+    wire::{ModelCall, Operation},
+};
+
+/// A chat completion, as far as a worker needs it.
+#[derive(Deserialize)]
+struct Completion {
+    #[serde(default)]
+    model: Option<String>,
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Said,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, TaskError> {
+    let bytes = serde_json::to_vec(request).map_or(0, |text| text.len() as u64);
+    let mut fields: Map<String, Value> = match serde_json::to_value(request) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    fields.insert("model".to_owned(), Value::from(alias));
+    // A worker gets its answer whole.
+    fields.remove("stream");
+    ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
+}
+
+/// The answer of a provider, settled, and the record of it.
+pub(crate) fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<(Answer, Recorded), Fault> {
+    let link = format!("{}/{}", opened.provider, opened.model);
+    let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
+    let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
+        return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
+    };
+    // A server that does not count is not free: its tokens are estimated.
+    let usage = match whole.usage {
+        Some(counted) if counted.input > 0 => counted,
+        _ => estimated(call, whole.text_tokens.max(1)),
+    };
+    let reservation = opened.reservation();
+    let cost = opened.settle(&usage);
+    let (content, finish, model) = match read(&whole.body) {
+        Ok(read) => read,
+        Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &opened.server.clean(&reason)),
+        Err(Unread::Declined(reason)) => return fault(FaultKind::Request, &opened.server.clean(&reason)),
+    };
+    let recorded = Recorded {
+        fingerprint: Fingerprint::of(call),
+        content_type: "application/json",
+        body: whole.body.into(),
+        provider: opened.provider.clone(),
+        model: opened.model.clone(),
+        usage,
+        cost,
+        degraded: None,
+        call: reservation,
+    };
+    let answer = Answer {
+        content,
+        finish,
+        provider: opened.provider.clone(),
+        model: model.unwrap_or_else(|| opened.model.clone()),
+        usage,
+        cost,
+        price_known: opened.price_known,
+        calls: 1,
+        degraded: None,
+        hops: Vec::new(),
+    };
+    Ok((answer, recorded))
+}
+
+/// An answer that was recorded in an earlier attempt: nothing is asked and nothing paid.
+pub(crate) fn again(recorded: &Recorded) -> Result<Answer, TaskError> {
+    let wrong = |why: String| TaskError::new(Category::Internal, format!("the recorded answer: {why}"));
+    let (content, finish, model) = read(&recorded.body).map_err(|unread| match unread {
+        Unread::Broken(why) | Unread::Declined(why) => wrong(why),
+    })?;
+    Ok(Answer {
+        content,
+        finish,
+        provider: recorded.provider.clone(),
+        model: model.unwrap_or_else(|| recorded.model.clone()),
+        usage: Usage::default(),
+        cost: Money::ZERO,
+        price_known: true,
+        calls: 0,
+        degraded: recorded.degraded.clone(),
+        hops: Vec::new(),
+    })
+}
+
+/// Why a body is no answer.
+enum Unread {
+    /// It is none.
+    Broken(String),
+    /// The model or its provider would not answer.
+    Declined(String),
+}
+
+/// The text of a completion, why it ended, and the model that it names.
+fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
+    let completion: Completion = serde_json::from_slice(body)
+        .map_err(|error| Unread::Broken(format!("the answer is not a chat completion: {error}")))?;
+    let choice = completion.choices.into_iter().next();
+    let choice = choice.ok_or_else(|| Unread::Broken("the answer holds no choice".to_owned()))?;
+    if let Some(refusal) = choice.message.refusal.filter(|text| !text.is_empty()) {
+        return Err(Unread::Declined(format!("the model declined: {refusal}")));
+    }
+    let finish = match choice.finish_reason.as_deref() {
+        // Some servers leave the reason out of a whole answer.
+        Some("stop") | None => Finish::Stop,
+        Some("length") => Finish::Length,
+        Some("content_filter") => Finish::Filtered,
+        Some(_) => Finish::Other,
+    };
+    if finish == Finish::Filtered {
+        return Err(Unread::Declined("the provider's content filter held the answer back".to_owned()));
+    }
+    let model = completion.model.filter(|name| !name.is_empty());
+    Ok((choice.message.content.unwrap_or_default(), finish, model))
+}
+
+/// The answer with what the links before it did.
+pub(crate) fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
+    answer.hops = faults.into_iter().map(|fault| *fault.hop).collect();
+    answer.calls += Hop::calls(&answer.hops);
+    answer.degraded = Hop::reasons(&answer.hops).map(|why| format!("{why}; answered by {}", answer.provider));
+    answer
+}

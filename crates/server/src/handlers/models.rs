@@ -1,0 +1,151 @@
+//! `/v1`: the model gateway, as the SDKs of OpenAI speak to it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use hyper::body::Frame;
+use kapelle::{
+    core::{Account, DurationMs},
+    gateway::{Body as Answered, Grant, Operation, Reply, access, money::Payer, service::ReplyStream, wire::Refusal},
+};
+
+use crate::{call::Call, problem::Problem, route::Answer};
+
+/// Seconds for which an answer may be taken from the cache, as a caller with a key says.
+const CACHE: &str = "x-kapelle-cache";
+/// The longest that an answer is kept.
+const CACHE_MAX: u64 = 86_400;
+
+/// The gateway's own token, when the request carries one.
+pub fn token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(access::PREFIX)).then_some(token)
+}
+
+/// A refusal of the door, in the shape that the SDKs read.
+pub fn refused(problem: &Problem) -> Response {
+    let code = if problem.status == StatusCode::UNAUTHORIZED { "invalid_api_key" } else { problem.code };
+    let wait = problem.retry_after.map(|seconds| DurationMs(u64::from(seconds) * 1_000));
+    let refusal = Refusal::at_the_door(problem.status.as_u16(), code, problem.detail.clone(), wait);
+    let mut response = send(Reply::refused(&refusal));
+    if problem.status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// `GET /v1/models`
+pub async fn list(call: Call) -> Answer {
+    let service = call.app.kapelle.desk().service();
+    let reply = match token(&call.parts.headers) {
+        Some(token) => service.models(token),
+        None => service.models_as(&grant(&call)?),
+    };
+    Ok(send(reply))
+}
+
+/// `POST /v1/chat/completions`
+pub async fn chat(call: Call) -> Answer {
+    ask(call, Operation::Chat).await
+}
+
+/// `POST /v1/responses`
+pub async fn responses(call: Call) -> Answer {
+    ask(call, Operation::Responses).await
+}
+
+/// `POST /v1/embeddings`
+pub async fn embeddings(call: Call) -> Answer {
+    ask(call, Operation::Embeddings).await
+}
+
+async fn ask(call: Call, operation: Operation) -> Answer {
+    if call.app.is_draining() {
+        return Err(Problem::unavailable("the server is stopping: try again soon"));
+    }
+    let service = call.app.kapelle.desk().service();
+    let reply = match token(&call.parts.headers) {
+        Some(token) => service.call(operation, token, &call.body).await,
+        None => service.call_as(operation, grant(&call)?, &call.body).await,
+    };
+    Ok(send(reply))
+}
+
+/// What the holder of a key may do: all models, paid by the key, the tenant and the day.
+fn grant(call: &Call) -> Result<Grant, Problem> {
+    let mut grant = Grant::of(Payer::of(call.tenant(), vec![Account::Key(call.who.actor.clone())]));
+    if let Some(value) = call.parts.headers.get(CACHE) {
+        let seconds = value.to_str().ok().and_then(|text| text.parse::<u64>().ok()).filter(|n| *n <= CACHE_MAX);
+        let wrong = || Problem::invalid(format!("{CACHE}: seconds, 0 to {CACHE_MAX}"));
+        grant.cache = Some(seconds.ok_or_else(wrong)?).filter(|n| *n > 0).map(Duration::from_secs);
+    }
+    Ok(grant)
+}
+
+/// A piece, and what gives the next.
+type Piece = (Option<Vec<u8>>, Box<ReplyStream>);
+
+/// The pieces of an answer as they come. Dropped when the client leaves, and the call of the provider with it.
+struct Pieces {
+    next: Pin<Box<dyn Future<Output = Piece> + Send>>,
+    done: bool,
+}
+
+impl Pieces {
+    fn new(stream: Box<ReplyStream>) -> Pieces {
+        Pieces { next: Box::pin(piece(stream)), done: false }
+    }
+}
+
+async fn piece(mut stream: Box<ReplyStream>) -> Piece {
+    (stream.next().await, stream)
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let (piece, stream) = std::task::ready!(self.next.as_mut().poll(cx));
+        match piece {
+            Some(bytes) => {
+                self.next = Box::pin(self::piece(stream));
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from(bytes)))))
+            }
+            None => {
+                self.done = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+fn send(reply: Reply) -> Response {
+    let body = match reply.body {
+        Answered::Whole(bytes) => Body::from(bytes),
+        Answered::Stream(stream) => Body::new(Pieces::new(stream)),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}

@@ -1,0 +1,240 @@
+//! Money and model calls.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Account, AccountKind, CallId, Money, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp, task::*,
+};
+
+use super::{Rig, fixtures::*, on_every_store};
+use crate::{
+    AccountRow, AccountWrite, Batch, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState,
+    CallWrite, Commit, IdKind, KeptRow, Page, PayloadBody, Retention,
+};
+
+on_every_store! {
+    a_call_is_open_until_it_is_settled_once,
+    answers_come_back_in_the_order_of_recording_by_task_and_epoch,
+    an_account_is_written_only_over_what_was_read,
+    accounts_are_listed_by_day_and_amount,
+    budgets_are_kept_by_account,
+    an_answer_is_kept_for_its_tenant_until_its_time,
+    what_belongs_to_a_task_goes_with_it,
+    calls_without_a_task_go_after_their_time,
+    parked_tasks_are_found,
+    calls_have_numbers_of_their_own,
+}
+
+const ONE: TenantId = TenantId(1);
+
+fn call(id: i64, task: Option<i64>) -> CallRow {
+    CallRow {
+        id: CallId(id),
+        tenant: ONE,
+        task: task.map(TaskId),
+        attempt: 1,
+        run: Some(RunId(9)),
+        epoch: 0,
+        payer: vec![Account::Worker("w".to_owned()), Account::Day],
+        operation: Arc::from("chat/completions"),
+        provider: Arc::from("p"),
+        model: Arc::from("m"),
+        fingerprint: [7; 32],
+        state: CallState::Open,
+        reserved: Money(500),
+        cost: Money::ZERO,
+        input: 0,
+        output: 0,
+        at: Timestamp(id),
+        ended_at: None,
+        request_id: None,
+        answer: None,
+    }
+}
+
+fn end(cost: u64) -> CallEnd {
+    let request_id = Some(Arc::from("req_1"));
+    CallEnd { state: CallState::Charged, cost: Money(cost), input: 3, output: 4, at: Timestamp(99), request_id }
+}
+
+fn new(row: &CallRow) -> CallWrite {
+    CallWrite::New(Box::new(row.clone()))
+}
+
+fn answer(call: i64, payload: i64) -> CallWrite {
+    CallWrite::Answer(CallId(call), CallAnswer { payload: PayloadId(payload), meta: Arc::from("{}") })
+}
+
+fn calls(calls: Vec<CallWrite>) -> Batch<'static> {
+    Batch { books: BookWrites { calls, ..BookWrites::default() }, ..Batch::default() }
+}
+
+fn conflict() -> Commit {
+    Commit::Conflict { tasks: Vec::new(), runs: Vec::new(), other: true }
+}
+
+fn payload(id: i64) -> (PayloadId, PayloadBody) {
+    (PayloadId(id), PayloadBody::Bytes(Arc::from(&b"{}"[..])))
+}
+
+fn a_call_is_open_until_it_is_settled_once(mut rig: Rig) {
+    let (one, two) = (call(1, Some(5)), call(2, None));
+    rig.done(&calls(vec![new(&one), new(&two)]));
+    assert_eq!(rig.store.commit(&calls(vec![new(&one)])).unwrap(), conflict(), "it exists");
+    assert_eq!(rig.store.open_calls(CallId(0), 9).unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(rig.store.open_calls(CallId(1), 9).unwrap(), std::slice::from_ref(&two));
+    rig.done(&calls(vec![CallWrite::End(CallId(1), end(70))]));
+    rig.done(&calls(vec![CallWrite::End(CallId(1), end(71)), CallWrite::End(CallId(77), end(1))]));
+    assert_eq!(rig.store.open_calls(CallId(0), 9).unwrap(), [two]);
+    let want = CallRow {
+        state: CallState::Charged,
+        cost: Money(70),
+        input: 3,
+        output: 4,
+        ended_at: Some(Timestamp(99)),
+        request_id: Some(Arc::from("req_1")),
+        ..one
+    };
+    assert_eq!(rig.reader.call(ONE, CallId(1)).unwrap(), Some(want.clone()));
+    assert_eq!(rig.reader.call(TenantId(2), CallId(1)).unwrap(), None);
+    let page = Page { before: None, most: 9 };
+    let all = rig.reader.calls(ONE, CallFilter::default(), page).unwrap();
+    assert_eq!(all.iter().map(|row| row.id.0).collect::<Vec<_>>(), [2, 1]);
+    let of_task = CallFilter { task: Some(TaskId(5)), run: None };
+    assert_eq!(rig.reader.calls(ONE, of_task, page).unwrap(), [want]);
+    // A call that is begun and settled in one turn.
+    rig.done(&calls(vec![new(&call(3, None)), CallWrite::End(CallId(3), end(1))]));
+    assert_eq!(rig.reader.call(ONE, CallId(3)).unwrap().unwrap().state, CallState::Charged);
+}
+
+fn answers_come_back_in_the_order_of_recording_by_task_and_epoch(mut rig: Rig) {
+    let other = CallRow { epoch: 1, ..call(3, Some(5)) };
+    let mut batch = calls(vec![new(&call(1, Some(5))), new(&call(2, Some(5))), new(&other), new(&call(4, Some(6)))]);
+    batch.payloads = (1..5).map(payload).collect();
+    rig.done(&batch);
+    rig.done(&calls(vec![answer(2, 1), answer(1, 2), answer(3, 3), answer(4, 4)]));
+    // An answer is never changed, and that of a call that is gone is dropped.
+    rig.done(&calls(vec![answer(1, 4), answer(77, 4)]));
+    let ids = |task, epoch| {
+        let rows = rig.reader.recorded(TaskId(task), epoch).unwrap();
+        rows.iter().map(|row| row.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(5, 0), ids(5, 1), ids(6, 0), ids(7, 0)), (vec![2, 1], vec![3], vec![4], vec![]));
+}
+
+fn account(account: Account, day: i64, spent: u64) -> AccountRow {
+    AccountRow { spent: Money(spent), calls: 1, ..AccountRow::new(ONE, account, day) }
+}
+
+fn accounts(writes: Vec<(AccountRow, Option<u32>)>) -> Batch<'static> {
+    let accounts = writes.into_iter().map(|(row, expected)| AccountWrite { row, expected }).collect();
+    Batch { books: BookWrites { accounts, ..BookWrites::default() }, ..Batch::default() }
+}
+
+fn an_account_is_written_only_over_what_was_read(mut rig: Rig) {
+    let row = account(Account::Queue("ml".to_owned()), 0, 5);
+    rig.done(&accounts(vec![(row.clone(), None)]));
+    assert_eq!(rig.store.commit(&accounts(vec![(row.clone(), None)])).unwrap(), conflict());
+    let more = AccountRow { spent: Money(8), revision: 1, ..row.clone() };
+    assert_eq!(rig.store.commit(&accounts(vec![(more.clone(), Some(1))])).unwrap(), conflict());
+    rig.done(&accounts(vec![(more.clone(), Some(0))]));
+    assert_eq!(rig.store.account(ONE, &row.account, 0).unwrap(), Some(more.clone()));
+    assert_eq!(rig.reader.account(ONE, &row.account, 0).unwrap(), Some(more));
+    assert_eq!(rig.store.account(TenantId(2), &row.account, 0).unwrap(), None);
+    assert_eq!(rig.store.account(ONE, &row.account, 1).unwrap(), None);
+}
+
+fn accounts_are_listed_by_day_and_amount(mut rig: Rig) {
+    let days = [(3, 5), (4, 1), (2, 9)].map(|(day, spent)| (account(Account::Day, day, spent), None));
+    let queues = [("a", 5), ("b", 7), ("c", 5)].map(|(name, spent)| {
+        let row = account(Account::Queue(name.to_owned()), 0, spent);
+        (row, None)
+    });
+    rig.done(&accounts(days.into_iter().chain(queues).collect()));
+    let days: Vec<i64> = rig.reader.accounts(ONE, AccountKind::Day, 2).unwrap().iter().map(|row| row.day).collect();
+    assert_eq!(days, [4, 3]);
+    let queues = rig.reader.accounts(ONE, AccountKind::Queue, 9).unwrap();
+    assert_eq!(queues.iter().map(|row| row.account.name()).collect::<Vec<_>>(), ["b", "a", "c"]);
+}
+
+fn budgets_are_kept_by_account(mut rig: Rig) {
+    let row = |account, limit| BudgetRow {
+        tenant: ONE,
+        account,
+        limit: Money(limit),
+        base: Money(1),
+        warned: Money(0),
+        at: Timestamp(4),
+    };
+    let write = |budgets| Batch { books: BookWrites { budgets, ..BookWrites::default() }, ..Batch::default() };
+    rig.done(&write(vec![row(Account::Run(RunId(3)), 5), row(Account::Day, 6)]));
+    rig.done(&write(vec![row(Account::Day, 7)]));
+    assert_eq!(rig.store.budget(ONE, &Account::Day).unwrap(), Some(row(Account::Day, 7)));
+    assert_eq!(rig.store.budget(ONE, &Account::Tenant).unwrap(), None);
+    assert_eq!(rig.reader.budgets(ONE, 9).unwrap(), [row(Account::Run(RunId(3)), 5), row(Account::Day, 7)]);
+    assert_eq!(rig.reader.budgets(TenantId(2), 9).unwrap(), []);
+}
+
+fn an_answer_is_kept_for_its_tenant_until_its_time(mut rig: Rig) {
+    let mut batch = calls(vec![new(&call(1, None)), answer(1, 1), new(&call(2, None))]);
+    batch.payloads = vec![payload(1)];
+    let kept = |call, mark, until| KeptRow {
+        tenant: ONE,
+        fingerprint: [mark; 32],
+        call: CallId(call),
+        until: Timestamp(until),
+    };
+    batch.books.kept = vec![kept(1, 7, 50), kept(2, 8, 50), kept(5, 9, 50)];
+    rig.done(&batch);
+    let found = |tenant, mark: u8, now| {
+        rig.reader.kept(TenantId(tenant), &[mark; 32], Timestamp(now)).unwrap().map(|row| row.id.0)
+    };
+    assert_eq!((found(1, 7, 49), found(1, 7, 50), found(2, 7, 49)), (Some(1), None, None));
+    assert_eq!((found(1, 8, 1), found(1, 9, 1)), (None, None), "no answer, and no call");
+}
+
+fn retention(at: i64) -> Retention {
+    let at = Timestamp(at);
+    Retention { tasks_before: at, runs_before: at, keys_before: at, most: 100 }
+}
+
+fn what_belongs_to_a_task_goes_with_it(mut rig: Rig) {
+    rig.add(&[succeeded(5, 10, Payload::None), task(6)]);
+    let mut batch = calls(vec![new(&call(1, Some(5))), answer(1, 1), new(&call(2, Some(6)))]);
+    batch.payloads = vec![payload(1)];
+    batch.books.accounts =
+        [5, 6].map(|id| AccountWrite { row: account(Account::Task(TaskId(id)), 0, 1), expected: None }).to_vec();
+    rig.done(&batch);
+    rig.store.prune(retention(20)).unwrap();
+    assert_eq!(rig.reader.call(ONE, CallId(1)).unwrap(), None);
+    assert_eq!(rig.reader.payload(PayloadId(1)).unwrap(), None);
+    assert_eq!(rig.store.account(ONE, &Account::Task(TaskId(5)), 0).unwrap(), None);
+    assert!(rig.reader.call(ONE, CallId(2)).unwrap().is_some());
+    assert!(rig.store.account(ONE, &Account::Task(TaskId(6)), 0).unwrap().is_some());
+}
+
+fn calls_without_a_task_go_after_their_time(mut rig: Rig) {
+    let rows = [call(1, None), call(2, None), call(30, None), call(3, Some(8))];
+    let mut writes: Vec<CallWrite> = rows.iter().map(new).collect();
+    writes.extend([1, 30, 3].map(|id| CallWrite::End(CallId(id), end(1))));
+    rig.done(&calls(writes));
+    rig.store.prune(retention(20)).unwrap();
+    let left = rig.reader.calls(ONE, CallFilter::default(), Page { before: None, most: 9 }).unwrap();
+    assert_eq!(left.iter().map(|row| row.id.0).collect::<Vec<_>>(), [30, 3, 2], "the open one and the task's stay");
+}
+
+fn parked_tasks_are_found(mut rig: Rig) {
+    let parked = |id| Task { state: TaskState::Parked { rank: 1, needs: Money(5) }, ..task(id) };
+    rig.add(&[parked(1), task(2), parked(3)]);
+    let found = |rig: &mut Rig, after| {
+        let rows = rig.store.parked(TaskId(after), 9).unwrap();
+        rows.iter().map(|task| task.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!((found(&mut rig, 0), found(&mut rig, 1), found(&mut rig, 3)), (vec![1, 3], vec![3], vec![]));
+}
+
+fn calls_have_numbers_of_their_own(mut rig: Rig) {
+    assert_eq!(rig.store.ids(IdKind::Call, 2).unwrap(), 1);
+    rig.done(&calls(vec![new(&call(1, None))]));
+    assert_eq!((rig.store.ids(IdKind::Call, 1).unwrap(), rig.store.ids(IdKind::Task, 1).unwrap()), (3, 1));
+}

@@ -1,0 +1,71 @@
+//! What worker hosts said of their workers, files that tenants gave, and what the session log has to write.
+
+use std::sync::Arc;
+
+use kapelle_core::{TaskId, TenantId, Timestamp, task::StateKind, worker::WorkerSpec};
+
+use super::{Rig, on_every_store};
+use crate::{ArtifactRow, Batch, Commit, EndedTask, ServedRow, ServedWrite, SessionRow};
+
+on_every_store! {
+    the_last_word_on_a_worker_holds_until_it_is_forgotten,
+    a_file_belongs_to_the_tenants_that_gave_it,
+    the_session_keeps_what_is_not_written_and_its_newest_row,
+}
+
+fn row(tenant: u32, name: &str, queue: &str) -> ServedRow {
+    let spec = WorkerSpec { queue: queue.into(), ..WorkerSpec::named(name) };
+    ServedRow { tenant: TenantId(tenant), spec: Arc::new(spec), at: Timestamp(5) }
+}
+
+fn the_last_word_on_a_worker_holds_until_it_is_forgotten(mut rig: Rig) {
+    assert_eq!(rig.store.served().unwrap(), []);
+    let rows = [row(1, "a", "q"), row(1, "b", "q"), row(2, "a", "r")];
+    let served = rows.iter().cloned().map(ServedWrite::Put).collect();
+    rig.done(&Batch { served, ..Batch::default() });
+    assert_eq!(rig.reader.served().unwrap(), rows);
+    let newer = row(1, "a", "s");
+    let forget = ServedWrite::Forget(TenantId(1), "b".into());
+    rig.done(&Batch { served: vec![ServedWrite::Put(newer.clone()), forget], ..Batch::default() });
+    assert_eq!(rig.store.served().unwrap(), [newer, row(2, "a", "r")]);
+}
+
+fn a_file_belongs_to_the_tenants_that_gave_it(mut rig: Rig) {
+    let file = |tenant, hash: char, name: &str| ArtifactRow {
+        tenant: TenantId(tenant),
+        sha256: Arc::from(hash.to_string().repeat(64)),
+        name: Arc::from(name),
+        media_type: Arc::from("text/plain"),
+        bytes: 3,
+        at: Timestamp(1),
+    };
+    let (one, two) = (file(1, 'a', "first"), file(1, 'b', "second"));
+    let artifacts = vec![one.clone(), two.clone(), file(1, 'a', "again"), file(2, 'b', "theirs")];
+    rig.done(&Batch { artifacts, ..Batch::default() });
+    assert_eq!(rig.reader.artifact(TenantId(1), &one.sha256).unwrap(), Some(one.clone()));
+    assert_eq!(rig.reader.artifact(TenantId(2), &one.sha256).unwrap(), None);
+    assert_eq!(rig.reader.artifacts(TenantId(1), None, 10).unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(rig.reader.artifacts(TenantId(1), Some(&one.sha256), 10).unwrap(), [two]);
+    assert_eq!(rig.reader.artifacts(TenantId(1), None, 1).unwrap(), [one]);
+}
+
+fn the_session_keeps_what_is_not_written_and_its_newest_row(mut rig: Rig) {
+    assert_eq!(rig.store.session_last().unwrap(), 0);
+    let row = |seq: u64| SessionRow {
+        seq,
+        at: Timestamp(seq as i64),
+        ended: vec![EndedTask { task: TaskId(7), epoch: 2, state: StateKind::Failed }],
+        notes: vec![Arc::from(r#"{"event":"é"}"#)],
+    };
+    for seq in 1..=3 {
+        rig.done(&Batch { session: Some(row(seq)), ..Batch::default() });
+    }
+    assert_eq!(rig.reader.session(0, 10).unwrap(), [row(1), row(2), row(3)]);
+    assert_eq!(rig.reader.session(1, 1).unwrap(), [row(2)]);
+    let again = Batch { session: Some(row(3)), ..Batch::default() };
+    let taken = Commit::Conflict { tasks: Vec::new(), runs: Vec::new(), other: true };
+    assert_eq!(rig.store.commit(&again).unwrap(), taken);
+    rig.done(&Batch { session_written: Some(3), ..Batch::default() });
+    assert_eq!(rig.reader.session(0, 10).unwrap(), [row(3)]);
+    assert_eq!(rig.store.session_last().unwrap(), 3);
+}

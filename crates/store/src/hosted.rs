@@ -1,0 +1,42 @@
+//! What worker hosts said of their workers, and files that tenants gave.
+
+use std::sync::Arc;
+
+use kapelle_core::{Name, TenantId, Timestamp, worker::WorkerSpec};
+
+/// What a worker host said of a worker. It holds when the host is away, and after a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServedRow {
+    /// Whose host it was.
+    pub tenant: TenantId,
+    /// What it said; the name is in it.
+    pub spec: Arc<WorkerSpec>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A change to what is known of workers that hosts serve.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServedWrite {
+    /// In place of what was known of that name.
+    Put(ServedRow),
+    /// That name is not known any more.
+    Forget(TenantId, Name),
+}
+
+/// A file that a tenant gave. Its bytes are in `blobs/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactRow {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// 64 hex digits.
+    pub sha256: Arc<str>,
+    /// What the giver called it.
+    pub name: Arc<str>,
+    /// Of which kind it is.
+    pub media_type: Arc<str>,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was first given.
+    pub at: Timestamp,
+}

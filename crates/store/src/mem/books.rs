@@ -1,0 +1,195 @@
+//! Money and model calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kapelle_core::{
+    Account, AccountKind, CallId, TaskId, TenantId, Timestamp,
+    task::{StateKind, Task},
+};
+
+use super::{reader::MemReader, state::State, store::MemStore};
+use crate::{
+    books::{
+        AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow, CallState, CallWrite,
+        KeptRow,
+    },
+    contract::Conflicts,
+    error::StoreError,
+    rows::Page,
+};
+
+/// The most rows of one page.
+const PAGE_MOST: u32 = 1_000;
+
+type Key = (TenantId, Account, i64);
+
+/// The rows.
+#[derive(Debug, Default)]
+pub(super) struct BookRows {
+    calls: BTreeMap<CallId, CallRow>,
+    accounts: BTreeMap<Key, AccountRow>,
+    budgets: BTreeMap<(TenantId, Account), BudgetRow>,
+    kept: BTreeMap<(TenantId, [u8; 32]), KeptRow>,
+}
+
+impl BookRows {
+    /// Whether everything fits the rows that are there.
+    pub fn check(&self, books: &BookWrites, conflicts: &mut Conflicts) {
+        let mut fresh = BTreeSet::new();
+        for write in &books.calls {
+            let CallWrite::New(row) = write else { continue };
+            conflicts.other |= self.calls.contains_key(&row.id) || !fresh.insert(row.id);
+        }
+        for write in &books.accounts {
+            let key = (write.row.tenant, write.row.account.clone(), write.row.day);
+            conflicts.other |= self.accounts.get(&key).map(|row| row.revision) != write.expected;
+        }
+    }
+
+    /// Writes what was checked.
+    pub fn apply(&mut self, books: &BookWrites) {
+        for write in &books.calls {
+            match write {
+                CallWrite::New(row) => {
+                    self.calls.insert(row.id, (**row).clone());
+                }
+                CallWrite::End(id, end) => {
+                    let Some(row) = self.calls.get_mut(id).filter(|row| row.state == CallState::Open) else { continue };
+                    (row.state, row.cost, row.input, row.output) = (end.state, end.cost, end.input, end.output);
+                    (row.ended_at, row.request_id) = (Some(end.at), end.request_id.clone());
+                }
+                CallWrite::Answer(id, answer) => {
+                    if let Some(row) = self.calls.get_mut(id).filter(|row| row.answer.is_none()) {
+                        row.answer = Some(answer.clone());
+                    }
+                }
+            }
+        }
+        for AccountWrite { row, .. } in &books.accounts {
+            self.accounts.insert((row.tenant, row.account.clone(), row.day), row.clone());
+        }
+        for row in &books.budgets {
+            self.budgets.insert((row.tenant, row.account.clone()), row.clone());
+        }
+        self.kept.extend(books.kept.iter().map(|row| ((row.tenant, row.fingerprint), *row)));
+    }
+
+    fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Option<AccountRow> {
+        self.accounts.get(&(tenant, account.clone(), day)).cloned()
+    }
+}
+
+impl State {
+    /// Deletes an account and its budget.
+    pub fn forget_account(&mut self, account: &Account) {
+        self.books.accounts.retain(|(_, own, _), _| own != account);
+        self.books.budgets.retain(|(_, own), _| own != account);
+    }
+
+    /// Deletes the calls of a task, their answers, and the task's account.
+    pub fn forget_calls(&mut self, task: TaskId) {
+        let own: Vec<CallId> =
+            self.books.calls.values().filter(|row| row.task == Some(task)).map(|row| row.id).collect();
+        if !own.is_empty() {
+            self.forget_account(&Account::Task(task));
+        }
+        own.into_iter().for_each(|id| self.forget_call(id));
+    }
+
+    fn forget_call(&mut self, id: CallId) {
+        if let Some(answer) = self.books.calls.remove(&id).and_then(|row| row.answer) {
+            self.payloads.remove(&answer.payload);
+        }
+    }
+
+    /// Deletes calls without a task that are older, and entries whose time is over; how many.
+    pub fn prune_books(&mut self, calls: Timestamp, kept: Timestamp, most: u32) -> u32 {
+        let most = most as usize;
+        let over = self.books.kept.values().filter(|row| row.until < kept);
+        let mut over: Vec<_> = over.map(|row| (row.until, row.tenant, row.fingerprint)).collect();
+        over.sort_unstable();
+        over.truncate(most);
+        for (_, tenant, fingerprint) in &over {
+            self.books.kept.remove(&(*tenant, *fingerprint));
+        }
+        let loose = |row: &&CallRow| row.task.is_none() && row.at < calls && row.state != CallState::Open;
+        let mut old: Vec<_> = self.books.calls.values().filter(loose).map(|row| (row.at, row.id)).collect();
+        old.sort_unstable();
+        old.truncate(most - over.len());
+        old.iter().for_each(|(_, id)| self.forget_call(*id));
+        u32::try_from(over.len() + old.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Books for MemStore {
+    fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError> {
+        let state = self.state();
+        let open = state.books.calls.values().filter(|row| row.id > after && row.state == CallState::Open);
+        Ok(open.take(most as usize).cloned().collect())
+    }
+
+    fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
+        Ok(self.state().books.account(tenant, account, day))
+    }
+
+    fn budget(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+        Ok(self.state().books.budgets.get(&(tenant, account.clone())).cloned())
+    }
+
+    fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let parked = state.tasks.values().filter(|task| task.id > after && task.state.kind() == StateKind::Parked);
+        Ok(parked.take(most as usize).cloned().collect())
+    }
+}
+
+impl BookReader for MemReader {
+    fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
+        Ok(self.state().books.account(tenant, account, day))
+    }
+
+    fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError> {
+        let state = self.state();
+        let own = state.books.accounts.values().filter(|row| row.tenant == tenant && row.account.kind() == kind);
+        let mut own: Vec<AccountRow> = own.cloned().collect();
+        own.sort_by_key(|row| (std::cmp::Reverse((row.day, row.spent)), row.account.name()));
+        own.truncate(most.min(PAGE_MOST) as usize);
+        Ok(own)
+    }
+
+    fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
+        let state = self.state();
+        let mut own: Vec<BudgetRow> =
+            state.books.budgets.values().filter(|row| row.tenant == tenant).cloned().collect();
+        own.sort_by_key(|row| (row.account.kind(), row.account.name()));
+        own.truncate(most.min(PAGE_MOST) as usize);
+        Ok(own)
+    }
+
+    fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError> {
+        let state = self.state();
+        let own = state.books.calls.values().filter(|row| row.task == Some(task) && row.epoch == epoch);
+        let mut own: Vec<CallRow> = own.filter(|row| row.answer.is_some()).cloned().collect();
+        own.sort_by_key(|row| row.answer.as_ref().map(|answer| answer.payload));
+        Ok(own)
+    }
+
+    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
+        let state = self.state();
+        let rows = state.books.calls.values().rev().filter(|row| row.tenant == tenant);
+        let rows = rows.filter(|row| page.before.is_none_or(|before| row.id.0 < before));
+        let rows = rows.filter(|row| filter.task.is_none_or(|task| row.task == Some(task)));
+        let rows = rows.filter(|row| filter.run.is_none_or(|run| row.run == Some(run)));
+        Ok(rows.take(page.most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
+        Ok(self.state().books.calls.get(&id).filter(|row| row.tenant == tenant).cloned())
+    }
+
+    fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
+        let state = self.state();
+        let kept = state.books.kept.get(&(tenant, *fingerprint)).filter(|row| row.until > now);
+        Ok(kept.and_then(|row| state.books.calls.get(&row.call)).filter(|row| row.answer.is_some()).cloned())
+    }
+}

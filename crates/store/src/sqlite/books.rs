@@ -1,0 +1,351 @@
+//! Money and model calls.
+
+use std::sync::Arc;
+
+use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId, TenantId, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+use super::{
+    columns,
+    fault::{Sql, Trouble},
+};
+use crate::{
+    books::{
+        AccountRow, AccountWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState,
+        CallWrite, KeptRow,
+    },
+    contract::Conflicts,
+    rows::Page,
+};
+
+/// The most rows of one page.
+const PAGE_MOST: u32 = 1_000;
+
+const CALL: &str = "SELECT id, tenant, task, attempt, run, epoch, payer, operation, provider, model, fingerprint, state, \
+                    reserved, cost, input, output, at, ended_at, request_id, answer_id, answer FROM model_call ";
+const ACCOUNT: &str = "SELECT kind, name, tenant, day, spent, unknown, calls, input, output, revision FROM account ";
+const BUDGET: &str = "SELECT kind, name, tenant, most, base, warned, at FROM budget ";
+
+/// An amount as its column has it: what is more than nine billion dollars stands as that.
+fn nanos(money: Money) -> i64 {
+    i64::try_from(money.0).unwrap_or(i64::MAX)
+}
+
+fn money(row: &Row<'_>, at: usize) -> Sql<Money> {
+    Ok(Money(row.get::<_, i64>(at)?.cast_unsigned()))
+}
+
+fn count(row: &Row<'_>, at: usize) -> Sql<u64> {
+    Ok(row.get::<_, i64>(at)?.cast_unsigned())
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Writes what a turn has of money and calls. Part of a transaction.
+pub(super) fn write(conn: &Connection, books: &BookWrites, conflicts: &mut Conflicts) -> Sql<()> {
+    for write in &books.calls {
+        match write {
+            CallWrite::New(row) => conflicts.other |= !insert(conn, row)?,
+            CallWrite::End(id, end) => settle(conn, *id, end)?,
+            CallWrite::Answer(id, answer) => {
+                let sql = "UPDATE model_call SET answer_id = ?2, answer = ?3 WHERE id = ?1 AND answer_id IS NULL";
+                conn.prepare_cached(sql)?.execute(params![id.0, answer.payload.0, &*answer.meta])?;
+            }
+        }
+    }
+    for write in &books.accounts {
+        conflicts.other |= !put_account(conn, write)?;
+    }
+    books.budgets.iter().try_for_each(|row| put_budget(conn, row))?;
+    books.kept.iter().try_for_each(|row| keep(conn, row))
+}
+
+fn insert(conn: &Connection, row: &CallRow) -> Sql<bool> {
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO model_call (id, tenant, task, attempt, run, epoch, payer, operation, provider, model, \
+         fingerprint, state, reserved, cost, input, output, at, ended_at, request_id, answer_id, answer) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+    )?;
+    let done = insert.execute(params![
+        row.id.0,
+        row.tenant.0,
+        row.task.map(|task| task.0),
+        row.attempt,
+        row.run.map(|run| run.0),
+        signed(row.epoch),
+        columns::to_json(&row.payer)?,
+        &*row.operation,
+        &*row.provider,
+        &*row.model,
+        row.fingerprint,
+        row.state as u8,
+        nanos(row.reserved),
+        nanos(row.cost),
+        signed(row.input),
+        signed(row.output),
+        row.at.0,
+        row.ended_at.map(|at| at.0),
+        row.request_id.as_deref(),
+        row.answer.as_ref().map(|answer| answer.payload.0),
+        row.answer.as_ref().map(|answer| &*answer.meta)
+    ]);
+    match done.map_err(Trouble::from) {
+        Ok(_) => Ok(true),
+        Err(trouble) if trouble.is_taken() => Ok(false),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// Settles an open call. One that is settled or gone stays as it is: its accounts say whether that was a conflict.
+fn settle(conn: &Connection, id: CallId, end: &CallEnd) -> Sql<()> {
+    let mut update = conn.prepare_cached(
+        "UPDATE model_call SET state = ?2, cost = ?3, input = ?4, output = ?5, ended_at = ?6, request_id = ?7 \
+         WHERE id = ?1 AND state = 0",
+    )?;
+    let (input, output) = (signed(end.input), signed(end.output));
+    let request = end.request_id.as_deref();
+    update.execute(params![id.0, end.state as u8, nanos(end.cost), input, output, end.at.0, request])?;
+    Ok(())
+}
+
+fn put_account(conn: &Connection, write: &AccountWrite) -> Sql<bool> {
+    let row = &write.row;
+    let mut put = match write.expected {
+        None => conn.prepare_cached(
+            "INSERT INTO account (kind, name, tenant, day, spent, unknown, calls, input, output, revision) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        )?,
+        Some(_) => conn.prepare_cached(
+            "UPDATE account SET spent = ?5, unknown = ?6, calls = ?7, input = ?8, output = ?9, revision = ?10 \
+             WHERE kind = ?1 AND name = ?2 AND tenant = ?3 AND day = ?4 AND revision = ?11",
+        )?,
+    };
+    let (kind, name) = (row.account.kind() as u8, row.account.name());
+    let (spent, unknown) = (nanos(row.spent), nanos(row.unknown));
+    let (calls, input, output) = (signed(row.calls), signed(row.input), signed(row.output));
+    let tenant = row.tenant.0;
+    let done = match write.expected {
+        None => {
+            put.execute(params![kind, name, tenant, row.day, spent, unknown, calls, input, output, row.revision])?
+        }
+        Some(expected) => put.execute(params![
+            kind,
+            name,
+            tenant,
+            row.day,
+            spent,
+            unknown,
+            calls,
+            input,
+            output,
+            row.revision,
+            expected
+        ])?,
+    };
+    Ok(done == 1)
+}
+
+fn put_budget(conn: &Connection, row: &BudgetRow) -> Sql<()> {
+    let mut put = conn.prepare_cached(
+        "INSERT INTO budget (kind, name, tenant, most, base, warned, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT DO UPDATE SET most = ?4, base = ?5, warned = ?6, at = ?7",
+    )?;
+    let (kind, name) = (row.account.kind() as u8, row.account.name());
+    put.execute(params![kind, name, row.tenant.0, nanos(row.limit), nanos(row.base), nanos(row.warned), row.at.0])?;
+    Ok(())
+}
+
+fn keep(conn: &Connection, row: &KeptRow) -> Sql<()> {
+    let mut put = conn.prepare_cached(
+        "INSERT INTO kept_call (tenant, fingerprint, call, until) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET call = ?3, until = ?4",
+    )?;
+    put.execute(params![row.tenant.0, row.fingerprint, row.call.0, row.until.0])?;
+    Ok(())
+}
+
+fn named(row: &Row<'_>) -> Sql<Account> {
+    let kind: u8 = row.get(0)?;
+    let name = columns::must(columns::text(row, 1)?, "name")?;
+    let kind = AccountKind::ALL.into_iter().find(|known| *known as u8 == kind);
+    let account = kind.and_then(|kind| kind.named(name));
+    account.ok_or_else(|| Trouble::Damaged(format!("the account `{name}` is of no kind")))
+}
+
+fn account_row(row: &Row<'_>) -> Sql<AccountRow> {
+    Ok(AccountRow {
+        tenant: TenantId(row.get(2)?),
+        account: named(row)?,
+        day: row.get(3)?,
+        spent: money(row, 4)?,
+        unknown: money(row, 5)?,
+        calls: count(row, 6)?,
+        input: count(row, 7)?,
+        output: count(row, 8)?,
+        revision: row.get(9)?,
+    })
+}
+
+fn budget_row(row: &Row<'_>) -> Sql<BudgetRow> {
+    Ok(BudgetRow {
+        tenant: TenantId(row.get(2)?),
+        account: named(row)?,
+        limit: money(row, 3)?,
+        base: money(row, 4)?,
+        warned: money(row, 5)?,
+        at: Timestamp(row.get(6)?),
+    })
+}
+
+fn call_row(row: &Row<'_>) -> Sql<CallRow> {
+    let state: u8 = row.get(11)?;
+    let state = CallState::ALL.into_iter().find(|known| *known as u8 == state);
+    let payload: Option<i64> = row.get(19)?;
+    let meta: Option<Arc<str>> = row.get(20)?;
+    Ok(CallRow {
+        id: CallId(row.get(0)?),
+        tenant: TenantId(row.get(1)?),
+        task: row.get::<_, Option<i64>>(2)?.map(TaskId),
+        attempt: row.get(3)?,
+        run: row.get::<_, Option<i64>>(4)?.map(RunId),
+        epoch: count(row, 5)?,
+        payer: columns::from_json(columns::must(columns::text(row, 6)?, "payer")?, "payer")?,
+        operation: row.get(7)?,
+        provider: row.get(8)?,
+        model: row.get(9)?,
+        fingerprint: row.get(10)?,
+        state: columns::must(state, "state")?,
+        reserved: money(row, 12)?,
+        cost: money(row, 13)?,
+        input: count(row, 14)?,
+        output: count(row, 15)?,
+        at: Timestamp(row.get(16)?),
+        ended_at: row.get::<_, Option<i64>>(17)?.map(Timestamp),
+        request_id: row.get(18)?,
+        answer: payload.zip(meta).map(|(payload, meta)| CallAnswer { payload: PayloadId(payload), meta }),
+    })
+}
+
+fn all<T>(conn: &Connection, sql: &str, params: impl rusqlite::Params, read: fn(&Row<'_>) -> Sql<T>) -> Sql<Vec<T>> {
+    let mut query = conn.prepare_cached(sql)?;
+    let mut rows = query.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The calls behind an id that are not settled.
+pub(super) fn open(conn: &Connection, after: CallId, most: u32) -> Sql<Vec<CallRow>> {
+    all(conn, &format!("{CALL} WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2"), (after.0, most), call_row)
+}
+
+/// What an account has spent.
+pub(super) fn account(conn: &Connection, tenant: TenantId, account: &Account, day: i64) -> Sql<Option<AccountRow>> {
+    let sql = format!("{ACCOUNT} WHERE kind = ?1 AND name = ?2 AND tenant = ?3 AND day = ?4");
+    Ok(all(conn, &sql, params![account.kind() as u8, account.name(), tenant.0, day], account_row)?.pop())
+}
+
+/// The accounts of a kind.
+pub(super) fn accounts(conn: &Connection, tenant: TenantId, kind: AccountKind, most: u32) -> Sql<Vec<AccountRow>> {
+    let sql = format!("{ACCOUNT} WHERE kind = ?1 AND tenant = ?2 ORDER BY day DESC, spent DESC, name LIMIT ?3");
+    all(conn, &sql, (kind as u8, tenant.0, most.min(PAGE_MOST)), account_row)
+}
+
+/// What an account may spend.
+pub(super) fn budget(conn: &Connection, tenant: TenantId, account: &Account) -> Sql<Option<BudgetRow>> {
+    let sql = format!("{BUDGET} WHERE kind = ?1 AND name = ?2 AND tenant = ?3");
+    Ok(all(conn, &sql, params![account.kind() as u8, account.name(), tenant.0], budget_row)?.pop())
+}
+
+/// The budgets of a tenant.
+pub(super) fn budgets(conn: &Connection, tenant: TenantId, most: u32) -> Sql<Vec<BudgetRow>> {
+    let sql = format!("{BUDGET} WHERE tenant = ?1 ORDER BY kind, name LIMIT ?2");
+    all(conn, &sql, (tenant.0, most.min(PAGE_MOST)), budget_row)
+}
+
+/// The answers recorded for a task.
+pub(super) fn recorded(conn: &Connection, task: TaskId, epoch: u64) -> Sql<Vec<CallRow>> {
+    let sql = format!("{CALL} WHERE task = ?1 AND epoch = ?2 AND answer_id IS NOT NULL ORDER BY answer_id");
+    all(conn, &sql, (task.0, signed(epoch)), call_row)
+}
+
+/// One call.
+pub(super) fn one(conn: &Connection, tenant: TenantId, id: CallId) -> Sql<Option<CallRow>> {
+    Ok(all(conn, &format!("{CALL} WHERE id = ?1 AND tenant = ?2"), (id.0, tenant.0), call_row)?.pop())
+}
+
+/// Calls, newest first.
+pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, page: Page) -> Sql<Vec<CallRow>> {
+    let (before, most) = (page.before.unwrap_or(i64::MAX), page.most.min(PAGE_MOST));
+    let end = "AND tenant = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    match (filter.task, filter.run) {
+        (Some(task), run) => {
+            let sql = format!("{CALL} WHERE task = ?4 AND (?5 IS NULL OR run = ?5) {end}");
+            all(conn, &sql, params![tenant.0, before, most, task.0, run.map(|run| run.0)], call_row)
+        }
+        (None, Some(run)) => {
+            // Over the steps of the run, so that the calls of others are not looked at.
+            let sql = format!("{CALL} WHERE task IN (SELECT id FROM task WHERE task.run = ?4) {end}");
+            all(conn, &sql, params![tenant.0, before, most, run.0], call_row)
+        }
+        (None, None) => all(conn, &format!("{CALL} WHERE 1 {end}"), (tenant.0, before, most), call_row),
+    }
+}
+
+/// The call whose answer may be given again.
+pub(super) fn kept(
+    conn: &Connection,
+    tenant: TenantId,
+    fingerprint: &[u8; 32],
+    now: Timestamp,
+) -> Sql<Option<CallRow>> {
+    let sql = format!(
+        "{CALL} WHERE answer_id IS NOT NULL AND id = \
+         (SELECT call FROM kept_call WHERE tenant = ?1 AND fingerprint = ?2 AND until > ?3)"
+    );
+    Ok(all(conn, &sql, params![tenant.0, fingerprint, now.0], call_row)?.pop())
+}
+
+/// Deletes what belongs to an account that is gone.
+pub(super) fn forget_account(conn: &Connection, account: &Account) -> Sql<()> {
+    let (kind, name) = (account.kind() as u8, account.name());
+    conn.prepare_cached("DELETE FROM account WHERE kind = ?1 AND name = ?2")?.execute((kind, &name))?;
+    conn.prepare_cached("DELETE FROM budget WHERE kind = ?1 AND name = ?2")?.execute((kind, &name))?;
+    Ok(())
+}
+
+/// Deletes the calls of a task, their answers, and the task's account.
+pub(super) fn forget_task(conn: &Connection, task: i64) -> Sql<()> {
+    conn.prepare_cached(
+        "DELETE FROM payload WHERE id IN (SELECT answer_id FROM model_call WHERE task = ?1 AND answer_id IS NOT NULL)",
+    )?
+    .execute([task])?;
+    let deleted = conn.prepare_cached("DELETE FROM model_call WHERE task = ?1")?.execute([task])?;
+    if deleted > 0 {
+        forget_account(conn, &Account::Task(TaskId(task)))?;
+    }
+    Ok(())
+}
+
+/// Deletes calls without a task that are older, and entries whose time is over; how many.
+pub(super) fn prune(conn: &Connection, calls: Timestamp, kept: Timestamp, most: u32) -> Sql<usize> {
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM kept_call WHERE (tenant, fingerprint) IN \
+         (SELECT tenant, fingerprint FROM kept_call WHERE until < ?1 ORDER BY until, tenant, fingerprint LIMIT ?2)",
+    )?;
+    let entries = delete.execute((kept.0, most))?;
+    let left = most.saturating_sub(u32::try_from(entries).unwrap_or(u32::MAX));
+    let old = "SELECT id FROM model_call INDEXED BY model_call_loose \
+               WHERE task IS NULL AND at < ?1 AND state <> 0 ORDER BY at, id LIMIT ?2";
+    conn.prepare_cached(&format!(
+        "DELETE FROM payload WHERE id IN (SELECT answer_id FROM model_call WHERE answer_id IS NOT NULL AND id IN ({old}))"
+    ))?
+    .execute((calls.0, left))?;
+    let deleted =
+        conn.prepare_cached(&format!("DELETE FROM model_call WHERE id IN ({old})"))?.execute((calls.0, left))?;
+    Ok(entries + deleted)
+}

@@ -1,0 +1,89 @@
+//! What worker hosts said of their workers, and files that tenants gave.
+
+use std::sync::Arc;
+
+use kapelle_core::{TenantId, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+use super::{
+    columns::{from_json, must, text, to_json},
+    fault::Sql,
+};
+use crate::hosted::{ArtifactRow, ServedRow, ServedWrite};
+
+/// Writes a change to what is known of served workers. Part of a transaction.
+pub(super) fn serve(conn: &Connection, write: &ServedWrite) -> Sql<()> {
+    match write {
+        ServedWrite::Put(row) => {
+            conn.prepare_cached(
+                "INSERT INTO served (tenant, name, spec, at) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO UPDATE SET spec = ?3, at = ?4",
+            )?
+            .execute(params![row.tenant.0, row.spec.name.as_str(), to_json(&*row.spec)?, row.at.0])?;
+        }
+        ServedWrite::Forget(tenant, name) => {
+            conn.prepare_cached("DELETE FROM served WHERE tenant = ?1 AND name = ?2")?
+                .execute(params![tenant.0, name.as_str()])?;
+        }
+    }
+    Ok(())
+}
+
+/// What is known of every served worker of every tenant.
+pub(super) fn served(conn: &Connection) -> Sql<Vec<ServedRow>> {
+    let mut query = conn.prepare_cached("SELECT tenant, spec, at FROM served ORDER BY tenant, name")?;
+    let mut rows = query.query([])?;
+    let mut served = Vec::new();
+    while let Some(row) = rows.next()? {
+        let spec = Arc::new(from_json(must(text(row, 1)?, "specification")?, "specification of a worker")?);
+        served.push(ServedRow { tenant: TenantId(row.get(0)?), spec, at: Timestamp(row.get(2)?) });
+    }
+    Ok(served)
+}
+
+/// Writes that a tenant has a file, unless that is known. Part of a transaction.
+pub(super) fn give(conn: &Connection, row: &ArtifactRow) -> Sql<()> {
+    conn.prepare_cached(
+        "INSERT INTO artifact (tenant, sha256, name, media_type, bytes, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        row.tenant.0,
+        &*row.sha256,
+        &*row.name,
+        &*row.media_type,
+        row.bytes.cast_signed(),
+        row.at.0
+    ])?;
+    Ok(())
+}
+
+const COLUMNS: &str = "tenant, sha256, name, media_type, bytes, at";
+
+fn decode(row: &Row<'_>) -> rusqlite::Result<ArtifactRow> {
+    Ok(ArtifactRow {
+        tenant: TenantId(row.get(0)?),
+        sha256: row.get(1)?,
+        name: row.get(2)?,
+        media_type: row.get(3)?,
+        bytes: row.get::<_, i64>(4)?.cast_unsigned(),
+        at: Timestamp(row.get(5)?),
+    })
+}
+
+/// A file of a tenant.
+pub(super) fn artifact(conn: &Connection, tenant: TenantId, sha256: &str) -> Sql<Option<ArtifactRow>> {
+    let mut query =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM artifact WHERE tenant = ?1 AND sha256 = ?2"))?;
+    let mut rows = query.query_map(params![tenant.0, sha256], decode)?;
+    Ok(rows.next().transpose()?)
+}
+
+/// The files of a tenant by their hash, from behind `after`.
+pub(super) fn artifacts(conn: &Connection, tenant: TenantId, after: Option<&str>, most: u32) -> Sql<Vec<ArtifactRow>> {
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM artifact WHERE tenant = ?1 AND sha256 > ?2 ORDER BY sha256 LIMIT ?3"
+    ))?;
+    let rows = query.query_map(params![tenant.0, after.unwrap_or(""), most.min(1_000)], decode)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,368 @@
+//! The machine itself.
+
+use super::{Cause, Exit, Policy, Restart};
+
+/// Where a process is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing runs, and nothing is to.
+    Stopped,
+    /// It was asked for and is not there yet.
+    Spawning {
+        /// It is to stop as soon as it is there.
+        stop: bool,
+    },
+    /// It is there and not ready yet.
+    Starting {
+        /// Its process.
+        pid: i32,
+        /// Since when.
+        since: u64,
+    },
+    /// It works.
+    Running {
+        /// Its process.
+        pid: i32,
+        /// When it was started.
+        since: u64,
+    },
+    /// It was asked to end.
+    Stopping {
+        /// Its process.
+        pid: i32,
+        /// When it is killed; none once it was.
+        until: Option<u64>,
+        /// What follows.
+        then: Then,
+    },
+    /// It is started at that time.
+    Waiting {
+        /// When.
+        until: u64,
+    },
+    /// It ended well and is not started again.
+    Finished,
+    /// It failed too often and is left alone.
+    Crashed,
+}
+
+/// What follows once a process has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Stop,
+    /// It is started again.
+    Start,
+    /// That counts as a failure.
+    Fail,
+}
+
+/// What happens to a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is to run.
+    Start,
+    /// It is to end.
+    Stop,
+    /// It is to end and run again.
+    Restart,
+    /// It is there.
+    Spawned {
+        /// Its process.
+        pid: i32,
+    },
+    /// It could not be started.
+    Refused(String),
+    /// It told that it is ready.
+    Ready,
+    /// It has ended.
+    Exited(Exit),
+    /// The helper is gone, and the process with it.
+    Lost,
+    /// Time has passed.
+    Time,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the process.
+    Spawn,
+    /// Ask it to end.
+    Terminate,
+    /// End it with all it has started.
+    Kill,
+}
+
+/// The life of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its rules.
+    pub policy: Policy,
+    state: State,
+    failures: u32,
+    restarts: u64,
+    started_at: u64,
+    last: Option<Exit>,
+}
+
+impl Machine {
+    /// A process that does not run yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Machine {
+        Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How often it was started again.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// How it ended the last time.
+    #[must_use]
+    pub fn last(&self) -> Option<&Exit> {
+        self.last.as_ref()
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The state in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.state {
+            State::Stopped => "stopped",
+            State::Spawning { .. } | State::Starting { .. } => "starting",
+            State::Running { .. } => "running",
+            State::Stopping { .. } => "stopping",
+            State::Waiting { .. } => "waiting",
+            State::Finished => "finished",
+            State::Crashed => "crashed",
+        }
+    }
+
+    /// When it wants to be told of the time next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        match &self.state {
+            State::Starting { since, .. } => Some(since.saturating_add(self.policy.start_ms)),
+            State::Stopping { until, .. } => *until,
+            State::Waiting { until } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Takes an event and says what is to be done.
+    pub fn handle(&mut self, event: Event, now: u64) -> Option<Effect> {
+        match event {
+            Event::Start => self.start(),
+            Event::Stop => self.stop(now),
+            Event::Restart => self.restart(now),
+            Event::Spawned { pid } => self.spawned(pid, now),
+            Event::Refused(message) => {
+                if matches!(self.state, State::Spawning { stop: true }) {
+                    self.state = State::Stopped;
+                } else if matches!(self.state, State::Spawning { .. }) {
+                    self.fail(Exit::refused(message), now);
+                }
+                None
+            }
+            Event::Ready => {
+                if let State::Starting { pid, since } = self.state {
+                    self.state = State::Running { pid, since };
+                }
+                None
+            }
+            Event::Exited(exit) => self.exited(exit, now),
+            Event::Lost => self.lost(now),
+            Event::Time => self.time(now),
+        }
+    }
+
+    fn start(&mut self) -> Option<Effect> {
+        match &mut self.state {
+            State::Stopped | State::Finished | State::Crashed | State::Waiting { .. } => {
+                self.failures = 0;
+                self.spawn()
+            }
+            State::Spawning { stop } => {
+                *stop = false;
+                None
+            }
+            State::Stopping { then, .. } => {
+                *then = Then::Start;
+                None
+            }
+            State::Starting { .. } | State::Running { .. } => None,
+        }
+    }
+
+    fn spawn(&mut self) -> Option<Effect> {
+        self.state = State::Spawning { stop: false };
+        Some(Effect::Spawn)
+    }
+
+    fn stop(&mut self, now: u64) -> Option<Effect> {
+        match &mut self.state {
+            State::Starting { .. } | State::Running { .. } => self.terminate(Then::Stop, now),
+            State::Spawning { stop } => {
+                *stop = true;
+                None
+            }
+            State::Stopping { then, .. } => {
+                *then = Then::Stop;
+                None
+            }
+            State::Stopped | State::Finished | State::Crashed | State::Waiting { .. } => {
+                self.state = State::Stopped;
+                None
+            }
+        }
+    }
+
+    fn restart(&mut self, now: u64) -> Option<Effect> {
+        self.failures = 0;
+        match &self.state {
+            State::Starting { .. } | State::Running { .. } => self.terminate(Then::Start, now),
+            _ => self.start(),
+        }
+    }
+
+    fn terminate(&mut self, then: Then, now: u64) -> Option<Effect> {
+        let pid = self.pid()?;
+        self.state = State::Stopping { pid, until: Some(now.saturating_add(self.policy.stop_ms)), then };
+        Some(Effect::Terminate)
+    }
+
+    /// Its process, when there is one.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        match self.state {
+            State::Starting { pid, .. } | State::Running { pid, .. } | State::Stopping { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// When the process that is there was started.
+    #[must_use]
+    pub fn started_at(&self) -> Option<u64> {
+        self.pid().map(|_| self.started_at)
+    }
+
+    fn spawned(&mut self, pid: i32, now: u64) -> Option<Effect> {
+        let State::Spawning { stop } = self.state else {
+            // Nobody waits for it: it must not stay.
+            return Some(Effect::Kill);
+        };
+        self.started_at = now;
+        self.state = State::Starting { pid, since: now };
+        if stop {
+            return self.terminate(Then::Stop, now);
+        }
+        if !self.policy.tells_ready {
+            self.state = State::Running { pid, since: now };
+        }
+        None
+    }
+
+    fn exited(&mut self, exit: Exit, now: u64) -> Option<Effect> {
+        match self.state {
+            State::Starting { .. } => {
+                let early = exit.is_success();
+                let exit = if early { Exit { cause: Some(Cause::NotReady), ..exit } } else { exit };
+                self.fail(exit, now);
+                None
+            }
+            State::Running { since, .. } => {
+                if now.saturating_sub(since) >= self.policy.stable_ms {
+                    self.failures = 0;
+                }
+                if exit.is_success() {
+                    self.ended_well(exit, now)
+                } else {
+                    self.fail(exit, now)
+                }
+                None
+            }
+            State::Stopping { then, .. } => {
+                self.last = Some(exit.clone());
+                match then {
+                    Then::Stop => {
+                        self.state = State::Stopped;
+                        None
+                    }
+                    Then::Start => {
+                        self.restarts += 1;
+                        self.spawn()
+                    }
+                    Then::Fail => {
+                        self.fail(Exit { cause: exit.cause.or(Some(Cause::NotReady)), ..exit }, now);
+                        None
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn ended_well(&mut self, exit: Exit, now: u64) {
+        self.last = Some(exit);
+        self.failures = 0;
+        self.state = match (self.policy.every_ms, self.policy.restart) {
+            (Some(every), _) => State::Waiting { until: self.started_at.saturating_add(every).max(now) },
+            // One that ends at once must not be started as fast as the machine can.
+            (None, Restart::Always) => State::Waiting { until: now.saturating_add(self.policy.delay_ms) },
+            (None, _) => State::Finished,
+        };
+    }
+
+    fn fail(&mut self, exit: Exit, now: u64) {
+        self.last = Some(exit);
+        self.failures = self.failures.saturating_add(1);
+        self.state = if self.policy.restart == Restart::Never || self.failures > self.policy.tries {
+            State::Crashed
+        } else {
+            State::Waiting { until: now.saturating_add(self.policy.wait_ms(self.failures)) }
+        };
+    }
+
+    fn lost(&mut self, now: u64) -> Option<Effect> {
+        let stopping = match &self.state {
+            State::Stopping { then, .. } => *then == Then::Stop,
+            State::Spawning { stop } => *stop,
+            State::Starting { .. } | State::Running { .. } => false,
+            _ => return None,
+        };
+        self.last = Some(Exit::because(Cause::HelperLost));
+        self.state = if stopping { State::Stopped } else { State::Waiting { until: now } };
+        None
+    }
+
+    fn time(&mut self, now: u64) -> Option<Effect> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        match &mut self.state {
+            State::Starting { .. } => self.terminate(Then::Fail, now),
+            State::Stopping { until, .. } => {
+                *until = None;
+                Some(Effect::Kill)
+            }
+            State::Waiting { .. } => {
+                self.restarts += 1;
+                self.spawn()
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The life of one supervised process, as rules without a clock and without a system: events in, effects out, time as a
+//! value.
+//!
+//! | state | event | next state | effects |
+//! |---|---|---|---|
+//! | Stopped, Finished, Crashed | start, restart | Spawning | spawn |
+//! | Waiting | start, restart, its time | Spawning | spawn |
+//! | Waiting, Finished, Crashed | stop | Stopped | |
+//! | Spawning | spawned | Starting, or Running when it needs no readiness | |
+//! | Spawning | refused | Waiting, or Crashed after as many tries as there are | |
+//! | Spawning, told to stop | spawned | Stopping | terminate |
+//! | Starting | ready | Running | |
+//! | Starting | its time | Stopping, which counts as a failure | terminate |
+//! | Starting | exited | Waiting or Crashed: it ended before it was ready | |
+//! | Running | exited well | Finished; Waiting when it has a schedule or always runs | |
+//! | Running | exited otherwise | Waiting or Crashed | |
+//! | Starting, Running | stop, restart | Stopping | terminate |
+//! | Stopping | its time | Stopping | kill |
+//! | Stopping | exited | Stopped, Spawning (restart), or as after a failure | spawn on restart |
+//! | any with a process | lost (the helper is gone) | Waiting for no time; Stopped when it was to stop | |
+
+mod exit;
+mod machine;
+mod policy;
+
+pub use exit::{Cause, Exit};
+pub use machine::{Effect, Event, Machine, State, Then};
+pub use policy::{Policy, Restart};

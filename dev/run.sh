@@ -1,0 +1,65 @@
+#!/bin/sh
+# `make run`: a server over this folder with the sample workers, one run of the complete analysis so that there is
+# something to see, and what to try next. It stays until Ctrl-C; with ONCE=1 it ends after the run.
+set -eu
+cd "$(dirname "$0")/.."
+kapelle=target/release/kapelle
+[ -z "${CARGO_TARGET_DIR:-}" ] || kapelle=$CARGO_TARGET_DIR/release/kapelle
+document=${DOCUMENT:-samples/annual-report.pdf}
+data=${KAPELLE_DATA:-.kapelle}
+
+analyse() {
+  "$kapelle" run workflows/complete-analysis.yaml --input "document=@$document" --out out
+}
+
+hints() {
+  cat >&2 <<END
+
+Kapelle serves http://$1: the interface as a page is at /docs, how it is at /health. The token is in $data/token.
+Try:
+  curl -H "Authorization: Bearer \$(cat $data/token)" http://$1/workers/status
+  curl -H "Authorization: Bearer \$(cat $data/token)" -H 'Content-Type: application/json' \\
+    -d '{"worker":"keywords","input":{"text":"The reading room needs light."}}' \\
+    'http://$1/api/v1/tasks?wait_ms=20000'
+  $kapelle top      what it is doing, live
+  make workers      worker hosts of their own: one process for each queue
+Ctrl-C ends it in good order; what is in $data is there at the next start.
+END
+}
+
+pipe=$(mktemp -d)
+trap 'rm -rf "$pipe"' EXIT
+mkfifo "$pipe/said"
+
+if [ -n "${ONCE:-}" ]; then
+  "$kapelle" serve ${LISTEN:+--listen "$LISTEN"} >"$pipe/said" &
+  server=$!
+  trap 'kill -TERM "$server" 2>/dev/null || true; rm -rf "$pipe"' EXIT
+  exec 3<"$pipe/said"
+  if ! read -r _ <&3; then
+    # It has said on standard error why it did not start.
+    trap 'rm -rf "$pipe"' EXIT
+    wait "$server" || exit $?
+    exit 1
+  fi
+  code=0
+  analyse || code=$?
+  kill -TERM "$server"
+  wait "$server" || [ $? -eq 143 ] || code=1
+  trap 'rm -rf "$pipe"' EXIT
+  exit "$code"
+fi
+
+# The server is in the foreground, so that Ctrl-C is its own; what is run meanwhile is a client of it.
+(
+  exec 3<"$pipe/said"
+  if read -r said <&3; then
+    rm -rf "$pipe"
+    analyse || true
+    hints "${said#listening=}"
+    cat <&3 >/dev/null
+  fi
+  rm -rf "$pipe"
+) &
+trap - EXIT
+exec "$kapelle" serve ${LISTEN:+--listen "$LISTEN"} >"$pipe/said"
