@@ -7,7 +7,8 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash spawns fuzz clean
+.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
+	five-minutes fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,21 @@ power-loss: ## 100,000 power-loss images
 
 crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-outs
 	@KAPELLE_CRASH_ROUNDS=200 KAPELLE_FANOUT_KILLS=50 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
+
+crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker hosts; ROUNDS=2000
+	@KAPELLE_HOST_ROUNDS=$(or $(ROUNDS),2000) $(CARGO) test --release --locked -p kapelle-cli --test served -- --nocapture
+
+schema: build ## the server against its own description; EXAMPLES=1000 a route, SEED=1
+	@KAPELLE_TEST_REQUIRE=1 EXAMPLES=$(or $(EXAMPLES),1000) SEED=$(or $(SEED),1) LIMIT=7200 ./dev/schema/run.sh
+
+browser: build ## a malicious page in a real browser; SHOTS=folder for pictures
+	@KAPELLE_TEST_REQUIRE=1 SHOTS="$(abspath $(SHOTS))" ./dev/browser/run.sh
+
+abuse: ## slow, endless, malformed and greedy clients by the thousand
+	@$(CARGO) test --release --locked -p kapelle-cli --test abuse -- --nocapture
+
+five-minutes: build ## what a newcomer meets first, in seconds
+	@./dev/five-minutes.py
 
 spawns: ## 10,000 workers started and ended, with files, threads and zombies counted
 	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture

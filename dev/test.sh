@@ -9,6 +9,21 @@ CARGO=${CARGO:-cargo}
 $CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs
 $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
 
+# The real binary from outside, with tools in other languages.
+$CARGO build --release --locked -p kapelle-cli
+KAPELLE=${CARGO_TARGET_DIR:-target}/release/kapelle
+export KAPELLE
+./dev/schema/run.sh
+./dev/browser/run.sh
+if command -v python3 >/dev/null; then
+    ./dev/five-minutes.py
+elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then
+    echo "python3 is not there" >&2
+    exit 1
+else
+    echo "skipped: 1 (the first five minutes; it needs python3)"
+fi
+
 # The official OpenAI SDKs against the real server.
 ./dev/test-openai.sh
 # The SDKs against the binary that was just built.

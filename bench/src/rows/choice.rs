@@ -29,7 +29,6 @@ const ROWS: &[Row] = &[
     Row { name: "recovery", measure: |plan| Box::pin(super::recovery::measure(plan)) },
     Row { name: "memory", measure: |plan| Box::pin(super::memory::measure(plan)) },
     Row { name: "gateway", measure: |plan| Box::pin(super::gateway::measure(plan)) },
-    #[cfg(feature = "http")]
     Row { name: "http", measure: |plan| Box::pin(super::http::measure(plan)) },
 ];
 

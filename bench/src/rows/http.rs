@@ -1,80 +1,88 @@
-//! `http`: a throwaway server around the engine, to know whether the floors over HTTP are in reach. Clients and server
-//! share this process and its cores.
+//! `http`: the real server on a socket. Clients and server share this process and its cores.
 
 mod client;
-mod probe;
-
-use std::sync::Arc;
-
-use kapelle::core::{Name, TenantId};
+mod hosts;
+mod served;
+mod streams;
 
 use crate::{
-    bed::{Bed, MANY_SLOTS},
+    bed::MANY_SLOTS,
     measure::{Floor, Measure, Plan, quantile},
     stopwatch::Stopwatch,
 };
-use client::Client;
-use probe::Probe;
+use served::Served;
 
 const CONNECTIONS: usize = 50;
 const SINGLES: usize = 50_000;
 const BATCHED: usize = 100_000;
-const REMOTE: usize = 50_000;
-const BATCH: usize = 500;
+/// Tasks of a batch.
+pub const BATCH: usize = 500;
 const LATENCY: usize = 2_000;
-/// Worker hosts that claim, and how many tasks each claims at once.
-const HOSTS: usize = 4;
-const CLAIM: usize = 100;
 
 pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
-    let (mut singles, mut batched, mut remote) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut acknowledged, mut ended, mut batched, mut remote) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
+    let (mut events, mut told, mut woken) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.runs {
         let (middle, slow) = latency(plan).await?;
         p50.push(middle);
         p99.push(slow);
-        singles.push(one_at_a_time(plan).await?);
+        let (first, all) = one_at_a_time(plan).await?;
+        acknowledged.push(first);
+        ended.push(all);
         batched.push(in_batches(plan).await?);
-        remote.push(by_hosts(plan).await?);
+        remote.push(hosts::work(plan).await?);
+        woken.push(hosts::wake(plan).await?);
+        let (rate, delay) = streams::listen(plan).await?;
+        events.push(rate);
+        told.push(delay);
     }
     let at_least = |floor: f64| Floor::AtLeast(floor, Some(floor * 2.0));
     Ok(vec![
         Measure::new("HTTP, submit to result, idle, p50", "ms", p50, Floor::AtMost(0.8, Some(0.6))),
         Measure::new("HTTP, submit to result, idle, p99", "ms", p99, Floor::AtMost(4.0, Some(2.5))),
-        Measure::new("HTTP, 50 clients one at a time, all ended", "tasks/s", singles, at_least(20_000.0)),
+        Measure::new("HTTP, 50 clients one at a time, acknowledged", "tasks/s", acknowledged, at_least(20_000.0)),
+        Measure::new("HTTP, 50 clients one at a time, all ended", "tasks/s", ended, at_least(20_000.0)),
         Measure::new("HTTP, batches of 500, all ended", "tasks/s", batched, at_least(30_000.0)),
         Measure::new("HTTP, the same by remote hosts", "tasks/s", remote, at_least(15_000.0)),
+        Measure::new("HTTP, 1,000 waiting hosts have a task each", "ms", woken, Floor::None),
+        Measure::new("HTTP, events to 100 subscribers", "events/s", events, Floor::None),
+        Measure::new("HTTP, an event at the last of 100 subscribers", "ms", told, Floor::None),
     ])
 }
 
 async fn latency(plan: &Plan) -> anyhow::Result<(f64, f64)> {
-    let probe = Probe::start(Bed::fresh(plan, "http", 8).await?).await?;
-    let mut client = Client::connect(probe.address).await?;
+    let served = Served::start(plan, 8).await?;
+    let mut client = served.client().await?;
     let mut samples = Vec::new();
     for number in 0..plan.size(LATENCY) {
         let body = format!(r#"{{"worker":"noop","input":{{"n":{number}}}}}"#);
         let watch = Stopwatch::start();
-        client.post("/tasks?wait=true", &body).await?;
+        client.post("/api/v1/tasks?wait_ms=20000", &body).await?;
         if number >= 50 {
             samples.push(watch.ms());
         }
     }
-    probe.stop().await?;
+    served.stop().await?;
     Ok((quantile(&samples, 0.5), quantile(&samples, 0.99)))
 }
 
-async fn one_at_a_time(plan: &Plan) -> anyhow::Result<f64> {
-    let probe = Probe::start(Bed::fresh(plan, "http", MANY_SLOTS).await?).await?;
+/// Tasks a second until the last was acknowledged, and until the last had ended.
+async fn one_at_a_time(plan: &Plan) -> anyhow::Result<(f64, f64)> {
+    let served = Served::start(plan, MANY_SLOTS).await?;
     let each = plan.size(SINGLES) / CONNECTIONS;
-    let address = probe.address;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(served.client().await?);
+    }
     let watch = Stopwatch::start();
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
+    let clients: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
             tokio::spawn(async move {
-                let mut client = Client::connect(address).await?;
                 for number in 0..each {
                     let body = format!(r#"{{"worker":"noop","input":{{"n":{number}}}}}"#);
-                    client.post("/tasks", &body).await?;
+                    client.post("/api/v1/tasks", &body).await?;
                 }
                 anyhow::Ok(())
             })
@@ -83,78 +91,32 @@ async fn one_at_a_time(plan: &Plan) -> anyhow::Result<f64> {
     for client in clients {
         client.await??;
     }
-    probe.bed.completed(each * CONNECTIONS).await?;
-    let rate = (each * CONNECTIONS) as f64 / watch.seconds();
-    probe.stop().await?;
-    Ok(rate)
+    let all = (each * CONNECTIONS) as f64;
+    let acknowledged = all / watch.seconds();
+    served.bed.completed(each * CONNECTIONS).await?;
+    let ended = all / watch.seconds();
+    served.stop().await?;
+    Ok((acknowledged, ended))
 }
 
 /// The body of a batch.
-fn batch(worker: &str) -> String {
+fn batch(worker: &str, tasks: usize) -> String {
     let tasks: Vec<String> =
-        (0..BATCH).map(|number| format!(r#"{{"worker":"{worker}","input":{{"n":{number}}}}}"#)).collect();
-    format!("[{}]", tasks.join(","))
+        (0..tasks).map(|number| format!(r#"{{"worker":"{worker}","input":{{"n":{number}}}}}"#)).collect();
+    format!(r#"{{"tasks":[{}]}}"#, tasks.join(","))
 }
 
 async fn in_batches(plan: &Plan) -> anyhow::Result<f64> {
-    let probe = Probe::start(Bed::fresh(plan, "http", MANY_SLOTS).await?).await?;
+    let served = Served::start(plan, MANY_SLOTS).await?;
     let batches = plan.size(BATCHED) / BATCH;
-    let body = batch("noop");
-    let mut client = Client::connect(probe.address).await?;
+    let body = batch("noop", BATCH);
+    let mut client = served.client().await?;
     let watch = Stopwatch::start();
     for _ in 0..batches {
-        client.post("/batches", &body).await?;
+        client.post("/api/v1/tasks/batch", &body).await?;
     }
-    probe.bed.completed(batches * BATCH).await?;
+    served.bed.completed(batches * BATCH).await?;
     let rate = (batches * BATCH) as f64 / watch.seconds();
-    probe.stop().await?;
+    served.stop().await?;
     Ok(rate)
-}
-
-async fn by_hosts(plan: &Plan) -> anyhow::Result<f64> {
-    let probe = Probe::start(Bed::fresh(plan, "http", MANY_SLOTS).await?).await?;
-    let batches = plan.size(REMOTE) / BATCH;
-    let address = probe.address;
-    let body = batch("remote");
-    let watch = Stopwatch::start();
-    let submitter = tokio::spawn(async move {
-        let mut client = Client::connect(address).await?;
-        for _ in 0..batches {
-            client.post("/batches", &body).await?;
-        }
-        anyhow::Ok(())
-    });
-    let left = Arc::new(std::sync::atomic::AtomicUsize::new(batches * BATCH));
-    let hosts: Vec<_> = (0..HOSTS).map(|_| tokio::spawn(host(address, Arc::clone(&left)))).collect();
-    submitter.await??;
-    for host in hosts {
-        host.await??;
-    }
-    let rate = (batches * BATCH) as f64 / watch.seconds();
-    let name = Name::new("remote");
-    let open = probe.bed.kapelle.engine().reader().open_tasks(TenantId::DEFAULT)?;
-    anyhow::ensure!(open.iter().all(|lane| lane.worker != name), "tasks are left over");
-    probe.stop().await?;
-    Ok(rate)
-}
-
-/// A worker host: claims, answers with the input, until nothing is left.
-async fn host(address: std::net::SocketAddr, left: Arc<std::sync::atomic::AtomicUsize>) -> anyhow::Result<()> {
-    use kapelle::serde_json::{Value, from_str, json};
-    use std::sync::atomic::Ordering;
-    let mut client = Client::connect(address).await?;
-    while left.load(Ordering::Relaxed) > 0 {
-        let claimed: Vec<Value> = from_str(&client.post("/claim", &CLAIM.to_string()).await?)?;
-        if claimed.is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            continue;
-        }
-        let reports: Vec<Value> = claimed
-            .iter()
-            .map(|task| json!({ "id": task["id"], "lease": task["lease"], "output": task["input"] }))
-            .collect();
-        client.post("/reports", &Value::Array(reports).to_string()).await?;
-        left.fetch_sub(claimed.len(), Ordering::Relaxed);
-    }
-    Ok(())
 }

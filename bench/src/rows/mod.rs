@@ -6,7 +6,6 @@ mod chain;
 mod choice;
 mod fanout;
 mod gateway;
-#[cfg(feature = "http")]
 mod http;
 mod latency;
 pub mod memory;

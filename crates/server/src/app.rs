@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use bytes::Bytes;
 use kapelle::{
     HealthCheck, Kapelle, WorkerSpec,
     core::{Labels, Name, TenantId, Timestamp, definition::nearest},
@@ -22,6 +23,7 @@ use crate::{
     limits::Limits,
     listener::Connections,
     metrics::Metrics,
+    numbers::Numbers,
     origin::Names,
     problem::Problem,
     progress::Progress,
@@ -39,6 +41,8 @@ pub struct App {
     /// Links with which approvals are answered.
     pub links: Links,
     pub hosts: Hosts,
+    /// The numbers of hosts.
+    pub numbers: Numbers,
     pub hub: Arc<Hub>,
     pub metrics: Metrics,
     pub stats: Arc<Stats>,
@@ -58,7 +62,7 @@ pub struct App {
     pub labels: Labels,
     /// What the user of the server calls healthy.
     pub checks: Checks,
-    pub description: String,
+    pub description: Bytes,
     clock: SystemClock,
     lists: Semaphore,
     schemas: RwLock<HashMap<Name, Compiled>>,
@@ -90,6 +94,7 @@ impl App {
         let clock = SystemClock::default();
         let streams = Arc::new(Semaphore::new(limits.streams));
         App {
+            numbers: Numbers::read(kapelle.folder()),
             kapelle,
             auth,
             links,
@@ -108,7 +113,7 @@ impl App {
             started_ms: clock.steady_ms(),
             labels: parts.labels,
             checks: Checks::new(parts.checks, clock.steady_ms()),
-            description,
+            description: Bytes::from(description),
             clock,
             lists: Semaphore::new(LISTS),
             schemas: RwLock::default(),

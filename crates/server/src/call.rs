@@ -11,11 +11,15 @@ use bytes::Bytes;
 use kapelle::{core::TenantId, engine::Key};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::{app::App, auth::Identity, problem::Problem, query};
+use crate::{app::App, auth::Identity, problem::Problem, query, strict};
 
 /// Bytes of an idempotency key.
 const KEY_MAX: usize = 255;
+
+/// A body with more bytes takes so long to be read that it would keep others waiting.
+const LARGE: usize = 256 * 1024;
 
 /// A request that has passed the door.
 pub struct Call {
@@ -60,7 +64,13 @@ impl Call {
     /// The body as JSON. An empty one is read as `{}`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        serde_json::from_slice(body).map_err(|error| match error.classify() {
+        let read = if body.len() > LARGE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            // Takes milliseconds: others are served by another thread meanwhile.
+            tokio::task::block_in_place(|| strict::read(body))
+        } else {
+            strict::read(body)
+        };
+        read.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::unprocessable(format!("the body: {error}")),
             _ => Problem::invalid(format!("the body is not JSON: {error}")),
         })

@@ -69,7 +69,7 @@ impl Front {
 
     /// Answers a request.
     pub async fn handle(&mut self, peer: SocketAddr, local: SocketAddr, mut request: Request) -> Response {
-        let checked = self.app.names.check(request.headers(), request.uri(), local);
+        let checked = self.app.names.check(request.method(), request.headers(), request.uri(), local);
         let mut response = match checked {
             Err(problem) => problem.into_response(),
             Ok(()) => {

@@ -121,7 +121,6 @@ impl Host {
 /// The worker hosts.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    next: AtomicU32,
     by_id: RwLock<HashMap<u32, Arc<Host>>>,
     /// What the last host that registered a worker said of it. It stays known while no host is there.
     known: RwLock<BTreeMap<(TenantId, Name), Arc<WorkerSpec>>>,
@@ -162,7 +161,7 @@ impl Hosts {
     }
 
     /// A host is known from now on; none when its tenant has too many.
-    pub fn register(&self, introduction: Introduction, now_ms: u64) -> Option<Arc<Host>> {
+    pub fn register(&self, introduction: Introduction, number: u32, now_ms: u64) -> Option<Arc<Host>> {
         let Introduction { tenant, name, slots, queues, labels, ack, specs } = introduction;
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|_, host| host.silent_ms(now_ms) <= REMEMBERED_MS);
@@ -170,7 +169,7 @@ impl Hosts {
             return None;
         }
         let host = Arc::new(Host {
-            id: self.next.fetch_add(1, Ordering::Relaxed) + 1,
+            id: number,
             tenant,
             name,
             slots,

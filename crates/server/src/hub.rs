@@ -4,11 +4,13 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use kapelle::{
     core::{TenantId, Timestamp, task::Task},
     engine::{Engine, Event, EventKind, Notice},
@@ -17,7 +19,7 @@ use kapelle::{
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
-use crate::shown;
+use crate::{shown, stream};
 
 /// Events kept for those who come back.
 const KEPT: usize = 1_024;
@@ -30,7 +32,31 @@ pub struct Entry {
     /// Its number since events are gathered.
     pub number: u64,
     /// What happened.
-    pub body: Value,
+    body: Value,
+    /// The same as it is sent, made once for all who listen.
+    sse: OnceLock<Bytes>,
+    text: OnceLock<Utf8Bytes>,
+}
+
+impl Entry {
+    /// As a server-sent event.
+    pub fn sse(&self, epoch: u64) -> Bytes {
+        let made = || {
+            let kind = self.body["event"].as_str().unwrap_or("event");
+            stream::event(&cursor(epoch, self.number), kind, &self.body)
+        };
+        self.sse.get_or_init(made).clone()
+    }
+
+    /// As a message of a WebSocket.
+    pub fn text(&self, epoch: u64) -> Utf8Bytes {
+        let made = || {
+            let mut body = self.body.clone();
+            body["cursor"] = Value::from(cursor(epoch, self.number));
+            Utf8Bytes::from(body.to_string())
+        };
+        self.text.get_or_init(made).clone()
+    }
 }
 
 /// Live events of everything.
@@ -104,7 +130,7 @@ impl Hub {
     /// Tells of something.
     pub fn publish(&self, tenant: TenantId, body: Value) {
         let mut state = self.state();
-        let entry = Arc::new(Entry { tenant, number: state.next, body });
+        let entry = Arc::new(Entry { tenant, number: state.next, body, sse: OnceLock::new(), text: OnceLock::new() });
         state.next += 1;
         if state.kept.len() == KEPT {
             state.kept.pop_front();

@@ -19,6 +19,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod notify;
+mod numbers;
 mod openapi;
 mod origin;
 mod problem;
@@ -32,6 +33,7 @@ mod shown;
 mod standing;
 mod stats;
 mod stream;
+mod strict;
 
 pub use auth::Role;
 pub use limits::Limits;

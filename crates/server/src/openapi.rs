@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use axum::http::{Method, StatusCode};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -22,20 +23,32 @@ pub fn describe(routes: &[Route]) -> String {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
         let (status, gives) = &route.gives;
-        let mut answer = json!({ "description": status.canonical_reason().unwrap_or("") });
-        if let Some(gives) = gives {
-            answer["content"] = json!({ "application/json": { "schema": gives(&mut schemas) } });
+        let schema = gives.map_or_else(|| json!({}), |gives| json!({ "schema": gives(&mut schemas) }));
+        let mut answers = json!({ status.as_str(): {
+            "description": status.canonical_reason().unwrap_or(""),
+            "content": { route.media: schema },
+        }});
+        if route.openai {
+            // As the SDKs of OpenAI read them; some are those of the provider.
+            let any = json!({ "application/json": {}, "text/event-stream": {} });
+            answers["default"] = json!({ "description": "As the interface of OpenAI has it", "content": any });
         }
-        let refusal = json!({
-            "description": "Refused",
-            "content": { "application/problem+json": { "schema": problem } },
-        });
+        for status in refusals(route).into_iter().filter(|_| !route.openai) {
+            let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
+            answers[status.to_string()] = json!({
+                "description": reason,
+                "content": { "application/problem+json": { "schema": problem } },
+            });
+        }
+        if route.marked {
+            answers["304"] = json!({ "description": "It is as `If-None-Match` says" });
+        }
         let mut operation = json!({
             "summary": route.summary,
             "operationId": operation(route),
             "tags": [tag(route.path)],
             "parameters": parameters(route),
-            "responses": { status.as_str(): answer, "default": refusal },
+            "responses": answers,
             "x-roles": roles(route),
         });
         if route.permission == Permission::Public {
@@ -64,6 +77,22 @@ pub fn describe(routes: &[Route]) -> String {
         },
     })
     .to_string()
+}
+
+/// The statuses with which a route may refuse. What cannot be read as HTTP is refused before there is a route.
+fn refusals(route: &Route) -> Vec<u16> {
+    let mut all = vec![400, 403, 413, 421, 500, 503];
+    if route.permission != Permission::Public {
+        all.extend([401, 429]);
+    }
+    if route.path.contains('{') {
+        all.push(404);
+    }
+    if route.method != Method::GET {
+        all.extend([408, 409, 415, 422, 507]);
+    }
+    all.sort_unstable();
+    all
 }
 
 fn operation(route: &Route) -> String {
@@ -97,36 +126,71 @@ fn parameters(route: &Route) -> Vec<Value> {
             .iter()
             .map(|(name, does)| json!({ "name": name, "in": "query", "description": does, "schema": text })),
     );
-    if route.method == axum::http::Method::POST
-        && matches!(route.path, "/api/v1/tasks" | "/api/v1/tasks/batch" | "/api/v1/runs")
-    {
+    if route.method == Method::POST && matches!(route.path, "/api/v1/tasks" | "/api/v1/tasks/batch" | "/api/v1/runs") {
         let does = "Asking again with the same key and body gives the same answer, for seven days";
         all.push(json!({ "name": "Idempotency-Key", "in": "header", "description": does, "schema": text }));
     }
     all
 }
 
+const HEAD: &str = r#"<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Kapelle: HTTP interface</title>
+<meta name="viewport" content="width=device-width,initial-scale=1"><style>
+:root{color-scheme:light dark;--line:light-dark(#d5d9e0,#3a4150);--soft:light-dark(#55606f,#a3adbb);--get:light-dark(#0b6b3a,#6fd79b);
+--post:light-dark(#0b4fa8,#8dbdff);--delete:light-dark(#a3151b,#ff9d9d)}
+body{font:16px/1.5 system-ui,sans-serif;margin:0;background:Canvas;color:CanvasText}
+main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 4rem}
+h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2.2rem 0 .3rem;text-transform:capitalize}
+nav a{display:inline-block;padding:.35rem .9rem .35rem 0;text-transform:capitalize}
+article{border-top:1px solid var(--line);padding:.7rem 0}
+h3{font:600 15px/1.5 ui-monospace,monospace;margin:0;overflow-wrap:anywhere}
+h3 b{display:inline-block;min-width:4.2rem}.get{color:var(--get)}.post{color:var(--post)}.delete{color:var(--delete)}
+p{margin:.15rem 0}small,dl{color:var(--soft);font-size:.9rem}dl{margin:.3rem 0 0;display:grid;grid-template-columns:max-content 1fr;gap:0 .8rem}
+dd{margin:0}code{font:14px ui-monospace,monospace}pre{overflow-x:auto;padding:.8rem;border:1px solid var(--line);border-radius:.4rem}
+</style></head><body><main><h1>Kapelle: HTTP interface</h1>
+<p>Bodies and answers are JSON. What is refused is told as <code>application/problem+json</code> with a <code>code</code>.
+<a href="/openapi.json">The full description</a> is OpenAPI 3.1.</p>
+<pre tabindex="0"><code>curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:7863/workers/status</code></pre>
+"#;
+
 /// The table of routes as a page for people.
 #[must_use]
 pub fn page(routes: &[Route]) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Kapelle: HTTP interface</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>body{font:16px/1.5 system-ui;margin:2rem auto;\
-         max-width:70rem;padding:0 1rem;color-scheme:light dark}td,th{text-align:left;padding:.3rem .8rem .3rem 0;\
-         vertical-align:top}code{font:14px ui-monospace,monospace}small{opacity:.7}</style></head><body>\
-         <h1>Kapelle: HTTP interface</h1><p>Send <code>Authorization: Bearer TOKEN</code>. Bodies and answers are JSON. \
-         The full description is at <code>/openapi.json</code>.</p><table><thead><tr><th>Route</th><th>Does</th>\
-         <th>Roles</th></tr></thead><tbody>\n",
-    );
+    let mut tags: Vec<&str> = Vec::new();
     for route in routes {
-        let roles =
-            if route.permission == Permission::Public { "everybody".to_owned() } else { roles(route).join(", ") };
-        let _ = write!(page, "<tr><td><code>{} {}</code></td><td>{}", route.method, route.path, route.summary);
-        for (name, does) in route.query {
-            let _ = write!(page, "<br><small><code>{name}</code> {does}</small>");
+        if !tags.contains(&tag(route.path)) {
+            tags.push(tag(route.path));
         }
-        let _ = writeln!(page, "</td><td>{roles}</td></tr>");
     }
-    page.push_str("</tbody></table></body></html>\n");
+    let mut page = HEAD.to_owned();
+    page.push_str("<nav aria-label=\"Sections\">");
+    for tag in &tags {
+        let _ = write!(page, "<a href=\"#{tag}\">{tag}</a>");
+    }
+    page.push_str("</nav>\n");
+    for tag_of in tags {
+        let _ = writeln!(page, "<section aria-labelledby=\"{tag_of}\"><h2 id=\"{tag_of}\">{tag_of}</h2>");
+        for route in routes.iter().filter(|route| tag(route.path) == tag_of) {
+            article(&mut page, route);
+        }
+        page.push_str("</section>\n");
+    }
+    page.push_str("</main></body></html>\n");
     page
+}
+
+fn article(page: &mut String, route: &Route) {
+    let roles = if route.permission == Permission::Public { "everybody".to_owned() } else { roles(route).join(", ") };
+    let (method, path, summary) = (&route.method, route.path, route.summary);
+    let class = method.as_str().to_lowercase();
+    let _ = write!(page, "<article><h3><b class=\"{class}\">{method}</b> {path}</h3><p>{summary}</p>");
+    let _ = write!(page, "<small>For: {roles}</small>");
+    if !route.query.is_empty() {
+        page.push_str("<dl>");
+        for (name, does) in route.query {
+            let _ = write!(page, "<dt><code>{name}</code></dt><dd>{does}</dd>");
+        }
+        page.push_str("</dl>");
+    }
+    page.push_str("</article>\n");
 }

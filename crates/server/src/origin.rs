@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use kapelle_api::code;
 
 use crate::problem::Problem;
@@ -21,7 +21,7 @@ impl Names {
     }
 
     /// Refuses a request for a foreign host, or from a foreign page.
-    pub fn check(&self, headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Problem> {
+    pub fn check(&self, method: &Method, headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Problem> {
         let host = self.host(headers, uri)?;
         if !self.is_ours(&host, local) {
             let detail = format!(
@@ -46,6 +46,9 @@ impl Names {
         }
         match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
             None | Some(b"same-origin" | b"none") => Ok(()),
+            // A person who follows a link, from a mail read on the web for instance. The page that has the link sees
+            // nothing of what comes, and looking changes nothing.
+            Some(_) if method == Method::GET && is_followed_link(headers) => Ok(()),
             Some(_) => foreign("the request comes from a page of another site"),
         }
     }
@@ -81,11 +84,22 @@ impl Names {
     }
 }
 
+/// Whether the browser is about to show the answer in a window of its own, as the browser itself says: pages cannot set
+/// these headers, and a frame or a script has another destination.
+fn is_followed_link(headers: &HeaderMap) -> bool {
+    let says = |name: &str, what: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == what);
+    says("sec-fetch-mode", b"navigate") && says("sec-fetch-dest", b"document")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(host: &str, more: &[(&'static str, &str)]) -> u16 {
+        ask(&Method::GET, host, more)
+    }
+
+    fn ask(method: &Method, host: &str, more: &[(&'static str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         headers.insert("host", host.parse().unwrap());
         for (name, value) in more {
@@ -93,7 +107,9 @@ mod tests {
         }
         let names = Names::new(&["Kapelle.example".to_owned()]);
         let local = "127.0.0.1:7863".parse().unwrap();
-        names.check(&headers, &Uri::from_static("/x"), local).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+        names
+            .check(method, &headers, &Uri::from_static("/x"), local)
+            .map_or_else(|problem| problem.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -125,5 +141,19 @@ mod tests {
         ] {
             assert_eq!(check("localhost:7863", &[(name, value)]), 403, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_person_may_follow_a_link_from_anywhere() {
+        let link = |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+        let host = "localhost:7863";
+        assert_eq!(check(host, &link("cross-site", "navigate", "document")), 200);
+        assert_eq!(check(host, &link("cross-site", "navigate", "iframe")), 403);
+        assert_eq!(check(host, &link("cross-site", "no-cors", "script")), 403);
+        assert_eq!(ask(&Method::POST, host, &link("cross-site", "navigate", "document")), 403);
+        let mut form = link("cross-site", "navigate", "document").to_vec();
+        form.push(("origin", "https://evil.example"));
+        assert_eq!(check(host, &form), 403);
+        assert_eq!(check("evil.example", &link("cross-site", "navigate", "document")), 421);
     }
 }

@@ -74,6 +74,10 @@ pub struct Route {
     pub takes: Option<Describe>,
     /// The status and body of its usual answer.
     pub gives: (StatusCode, Option<Describe>),
+    /// The media type of that answer.
+    pub media: &'static str,
+    /// The answer carries an `ETag`, and is left out for who has it already.
+    pub marked: bool,
     /// Refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are let in.
     pub openai: bool,
     pub(crate) handler: Handler,
@@ -109,6 +113,8 @@ impl Route {
             query: &[],
             takes: None,
             gives: (StatusCode::OK, None),
+            media: "application/json",
+            marked: false,
             openai: false,
             handler: Arc::new(move |call| Box::pin(handler(call))),
         }
@@ -124,6 +130,14 @@ impl Route {
 
     pub(crate) fn gives<T: JsonSchema>(self, status: StatusCode) -> Route {
         Route { gives: (status, Some(|schemas| schemas.subschema_for::<T>())), ..self }
+    }
+
+    pub(crate) fn media(self, status: StatusCode, media: &'static str) -> Route {
+        Route { gives: (status, None), media, ..self }
+    }
+
+    pub(crate) fn marked(self) -> Route {
+        Route { marked: true, ..self }
     }
 
     /// One of the gateway's own.

@@ -10,12 +10,14 @@ use crate::{
     },
     route::{
         BODY, BODY_FILE, BODY_MANY,
-        Permission::{Administer, Ask, Known, Operate, Public, Read, Submit, Work},
+        Permission::{Administer, Ask, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
     },
 };
 
+const HTML: &str = "text/html";
+const STREAM: &str = "text/event-stream";
 const PAGING: &[(&str, &str)] =
     &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
 const WAIT: &[(&str, &str)] = &[("wait_ms", "Wait that long for the end, at most 60,000")];
@@ -101,10 +103,12 @@ fn plain() -> Vec<Route> {
         Route::new(get("/livez"), Public, Nobody, "Whether the process answers", health::live),
         Route::new(get("/readyz"), Public, Nobody, "Whether it takes work", health::ready),
         Route::new(get("/health"), Public, Nobody, "How it is, with counts of workers", health::health),
-        Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics),
-        Route::new(get("/openapi.json"), Known, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
-        Route::new(get("/docs"), Known, Nobody, "This interface, as a page", openapi::page),
-        Route::new(get("/approve/{link}"), Public, Nobody, "A question, for who has its link", links::show),
+        Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics)
+            .media(ok, "application/openmetrics-text"),
+        Route::new(get("/openapi.json"), Public, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
+        Route::new(get("/docs"), Public, Nobody, "This interface, as a page", openapi::page).media(ok, HTML),
+        Route::new(get("/approve/{link}"), Public, Nobody, "A question, for who has its link", links::show)
+            .media(ok, HTML),
         Route::new(post("/approve/{link}"), Public, Nobody, "Answer it, once", links::answer)
             .takes::<api::LinkAnswer>(BODY)
             .gives::<api::LinkAnswered>(ok),
@@ -137,6 +141,7 @@ fn of_tasks() -> Vec<Route> {
             .query(TASK_FILTERS),
         Route::new(get("/api/v1/tasks/{id}"), Read, Tenant, "A task and its answer", tasks::get)
             .gives::<api::Task>(ok)
+            .marked()
             .query(WAIT),
         Route::new(post("/api/v1/tasks/{id}/cancel"), Submit, Tenant, "End a task", tasks::cancel)
             .takes::<api::Reason>(BODY)
@@ -180,6 +185,7 @@ fn of_runs() -> Vec<Route> {
             .query(RUN_FILTERS),
         Route::new(get("/api/v1/runs/{id}"), Read, Tenant, "A run and its outputs", runs::get)
             .gives::<api::Run>(ok)
+            .marked()
             .query(WAIT),
         Route::new(get("/api/v1/runs/{id}/steps"), Read, Tenant, "The steps of a run", runs::steps)
             .gives::<api::StepList>(ok)
@@ -222,7 +228,8 @@ fn of_workflows() -> Vec<Route> {
             .gives::<api::VersionPage>(ok)
             .query(PAGING),
         Route::new(get("/api/v1/workflows/{name}/{number}"), Read, Tenant, "A version and its text", workflows::get)
-            .gives::<api::VersionSource>(ok),
+            .gives::<api::VersionSource>(ok)
+            .marked(),
         Route::new(post("/api/v1/workflows"), Submit, Tenant, "Publish a version", workflows::publish)
             .takes::<api::Publish>(BODY_MANY)
             .gives::<api::Version>(created),
@@ -335,9 +342,14 @@ fn of_operation() -> Vec<Route> {
 fn live() -> Vec<Route> {
     vec![
         Route::new(get("/api/v1/runs/{id}/events"), Read, Tenant, "A run as it goes (SSE), without gaps", events::run)
+            .media(StatusCode::OK, STREAM)
             .query(AFTER),
-        Route::new(get("/api/v1/events"), Read, Tenant, "Everything as it goes (SSE)", events::all).query(LIVE),
-        Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket).query(LIVE),
+        Route::new(get("/api/v1/events"), Read, Tenant, "Everything as it goes (SSE)", events::all)
+            .media(StatusCode::OK, STREAM)
+            .query(LIVE),
+        Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket)
+            .media(StatusCode::SWITCHING_PROTOCOLS, "application/json")
+            .query(LIVE),
         Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
     ]

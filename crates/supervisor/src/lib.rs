@@ -24,10 +24,14 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod machine;
+#[cfg(unix)]
+mod own;
 mod sibling;
 mod spawner;
 
 pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
+#[cfg(unix)]
+pub use own::raise_open_files;
 pub use sibling::{Ask, Sibling, SiblingEnd};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use kapelle::serde_json::{Value, from_slice};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -11,35 +12,73 @@ use tokio::{
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Header lines of every request.
+    head: String,
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> anyhow::Result<Client> {
+    pub async fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Client> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Client { stream, buffer: Vec::with_capacity(4_096) })
+        let head = format!("host: {address}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+        Ok(Client { stream, buffer: Vec::with_capacity(4_096), head })
     }
 
-    /// Posts a body and gives that of the answer.
-    pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<String> {
+    /// Posts a body and gives that of the answer, to be read before the next is asked for.
+    pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<&[u8]> {
         let length = body.len();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
+        let request = format!("POST {path} HTTP/1.1\r\n{}content-length: {length}\r\n\r\n{body}", self.head);
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
         let (head, length) = loop {
             if let Some(found) = head(&self.buffer)? {
                 break found;
             }
-            anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+            self.more().await?;
         };
         while self.buffer.len() < head + length {
-            anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+            self.more().await?;
         }
-        let body = String::from_utf8(self.buffer[head..head + length].to_vec())?;
-        anyhow::ensure!(self.buffer.starts_with(b"HTTP/1.1 2"), "refused: {body}");
+        let body = &self.buffer[head..head + length];
+        anyhow::ensure!(self.buffer.starts_with(b"HTTP/1.1 2"), "refused: {}", String::from_utf8_lossy(body));
         Ok(body)
+    }
+
+    /// Posts a body and reads the answer.
+    pub async fn ask(&mut self, path: &str, body: &str) -> anyhow::Result<Value> {
+        Ok(from_slice(self.post(path, body).await?)?)
+    }
+
+    /// Opens the stream of all events, and gives it back once it is open.
+    pub async fn listen(mut self) -> anyhow::Result<Client> {
+        let request = format!("GET /api/v1/events HTTP/1.1\r\n{}\r\n", self.head);
+        self.stream.write_all(request.as_bytes()).await?;
+        while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+            self.more().await?;
+        }
+        anyhow::ensure!(self.buffer.starts_with(b"HTTP/1.1 200"), "refused: {}", String::from_utf8_lossy(&self.buffer));
+        self.buffer.clear();
+        Ok(self)
+    }
+
+    /// Reads until so many events have come. An event is one line `id:` among others; what was missed is none.
+    pub async fn events(&mut self, mut wanted: usize) -> anyhow::Result<()> {
+        while wanted > 0 {
+            let last = self.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            for line in self.buffer.drain(..last).collect::<Vec<u8>>().split(|byte| *byte == b'\n') {
+                anyhow::ensure!(line != b"event: resync", "events were missed");
+                wanted -= usize::from(line.starts_with(b"id: ")).min(wanted);
+            }
+            if wanted > 0 {
+                self.more().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn more(&mut self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+        Ok(())
     }
 }
 

@@ -49,6 +49,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         labels: settings.config.labels.clone(),
         checks: settings.config.health.checks.clone(),
     };
+    open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
     let kapelle = Arc::new(app.builder(&settings)?.open().await?);
@@ -156,6 +157,24 @@ impl Reloader {
         }
     }
 }
+
+/// Each connection is an open file, and most systems give out few of those until they are asked for more.
+#[cfg(unix)]
+fn open_files(app: &App, limits: &Limits) {
+    // The store, the logs and the processes of workers need some too.
+    let wanted = limits.connections as u64 + 512;
+    let may = kapelle_supervisor::raise_open_files().unwrap_or(0);
+    if may < wanted {
+        app.out.warn(&format!(
+            "this process may have {may} open files, and {} connections need {wanted}: raise the limit (ulimit -Hn, \
+             LimitNOFILE= of systemd)",
+            limits.connections
+        ));
+    }
+}
+
+#[cfg(not(unix))]
+fn open_files(_app: &App, _limits: &Limits) {}
 
 fn token_file(app: &App) -> Result<String, Failure> {
     Ok(crate::project::Project::shown(&app.data()?.join("token")))

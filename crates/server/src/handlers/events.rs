@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     extract::{
         FromRequestParts,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     },
     http::StatusCode,
 };
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use kapelle::{RunId, core::TenantId};
 use kapelle_api as api;
 use serde::Deserialize;
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
 use super::runs;
@@ -21,7 +21,7 @@ use crate::{
     app::App,
     auth::{self, Identity, TICKET_MS},
     call::{Call, json},
-    hub::{Entry, Start, cursor},
+    hub::{Entry, Start},
     problem::Problem,
     route::Answer,
     stream,
@@ -130,9 +130,9 @@ pub async fn all(call: Call) -> Answer {
     let (sender, response) = stream::events(&call.app)?;
     let start = listen(&call)?;
     tokio::spawn(async move {
-        let out = |_epoch: u64, id: String, body: Value| {
-            let kind = body["event"].as_str().unwrap_or("event").to_owned();
-            let (sender, bytes) = (sender.clone(), stream::event(&id, &kind, &body));
+        let out = |epoch: u64, told: Option<&Entry>| {
+            let anew = || stream::event("", "resync", &value!({ "event": "resync" }));
+            let (sender, bytes) = (sender.clone(), told.map_or_else(anew, |entry| entry.sse(epoch)));
             async move { sender.send(bytes).await.is_ok() }
         };
         let alive = || {
@@ -145,10 +145,10 @@ pub async fn all(call: Call) -> Answer {
 }
 
 /// Sends what was missed and what comes, until the client leaves, the key is taken back, or the server ends. A client
-/// that is too slow for the queue is told to look anew.
+/// that is too slow for the queue is told to look anew, which is what `out` does with no entry.
 async fn pump<F, A, Fut, Alive>(app: &App, who: &Identity, start: Start, out: F, alive: A)
 where
-    F: Fn(u64, String, Value) -> Fut,
+    F: Fn(u64, Option<&Entry>) -> Fut,
     A: Fn() -> Alive,
     Fut: Future<Output = bool>,
     Alive: Future<Output = bool>,
@@ -156,20 +156,20 @@ where
     let Start { missed, resync, mut coming, epoch } = start;
     let mine = |entry: &Entry| entry.tenant == who.tenant || entry.tenant == TenantId(0);
     let work = async {
-        if resync && !out(epoch, String::new(), value!({ "event": "resync" })).await {
+        if resync && !out(epoch, None).await {
             return;
         }
         for entry in missed.iter().filter(|entry| mine(entry)) {
-            if !out(epoch, cursor(epoch, entry.number), entry.body.clone()).await {
+            if !out(epoch, Some(entry)).await {
                 return;
             }
         }
         loop {
             let sent = tokio::select! {
                 entry = coming.recv() => match entry {
-                    Ok(entry) if mine(&entry) => out(epoch, cursor(epoch, entry.number), entry.body.clone()).await,
+                    Ok(entry) if mine(&entry) => out(epoch, Some(&entry)).await,
                     Ok(_) => true,
-                    Err(RecvError::Lagged(_)) => out(epoch, String::new(), value!({ "event": "resync" })).await,
+                    Err(RecvError::Lagged(_)) => out(epoch, None).await,
                     Err(RecvError::Closed) => false,
                 },
                 () = tokio::time::sleep(LOOK * LOOKS_PER_SIGN) => alive().await,
@@ -207,11 +207,9 @@ pub async fn socket(mut call: Call) -> Answer {
 
 async fn talk(app: &App, who: &Identity, start: Start, mut socket: WebSocket) {
     let (sender, mut queue) = mpsc::channel::<Message>(64);
-    let out = |_epoch: u64, id: String, mut body: Value| {
-        if !id.is_empty() {
-            body["cursor"] = Value::from(id);
-        }
-        let (sender, message) = (sender.clone(), Message::text(body.to_string()));
+    let out = |epoch: u64, told: Option<&Entry>| {
+        let anew = || Utf8Bytes::from_static("{\"event\":\"resync\"}");
+        let (sender, message) = (sender.clone(), Message::Text(told.map_or_else(anew, |entry| entry.text(epoch))));
         async move { sender.send(message).await.is_ok() }
     };
     let alive = || {

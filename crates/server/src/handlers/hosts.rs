@@ -62,7 +62,11 @@ pub async fn register(call: Call) -> Answer {
         labels: given.labels,
         ack: given.ack,
     };
-    let host = call.app.hosts.register(introduction, call.app.steady_ms());
+    let number = call.app.list(|app| Ok(app.numbers.next())).await?.map_err(|error| {
+        tracing::error!(%error, "the number of a worker host cannot be written down");
+        Problem::unavailable("the number of this host cannot be written down; the server's log says why")
+    })?;
+    let host = call.app.hosts.register(introduction, number, call.app.steady_ms());
     let host = host.ok_or_else(|| Problem::unavailable("there are as many worker hosts as one tenant may have"))?;
     tell(&call.app, &host, "host_joined");
     let lease_ttl_ms = call.app.hosts.alive_ms();
