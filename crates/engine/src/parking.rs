@@ -141,34 +141,3 @@ fn claimed(reply: Result<Reply, EngineError>) -> Result<Vec<ClaimedTask>, Engine
         _ => Err(EngineError::Stopped),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use kapelle_core::{DurationMs, Name, Payload, TaskId, Timestamp, task::Lease};
-
-    use super::*;
-
-    #[test]
-    fn what_nobody_takes_is_given_back_in_the_next_turn() {
-        let lease = Lease { epoch: 2, nonce: 9, host: 1, started_at: Timestamp(0) };
-        let task = ClaimedTask {
-            id: TaskId(5),
-            worker: Name::new("w"),
-            input: Payload::None,
-            lease,
-            timeout: DurationMs(1),
-            last_attempt: false,
-            step: None,
-        };
-        let mut parking = Parking::default();
-        assert!(!parking.is_awake());
-        parking.give_back(&[task]);
-        assert!(parking.is_awake(), "the loop does not nap over it");
-        let returned = parking.returned();
-        let [Command::Report { report, reported: Reported::Release }] = returned.as_slice() else {
-            unreachable!("{returned:?}")
-        };
-        assert_eq!(*report, Report { task: TaskId(5), epoch: 2, nonce: 9 });
-        assert!(!parking.is_awake() && parking.returned().is_empty());
-    }
-}
