@@ -158,6 +158,6 @@ mod tests {
         assert_eq!(links("fast").unwrap().len(), 3);
         assert_eq!(links("openai/gpt-9").unwrap(), one("gpt-9"));
         assert_eq!(links("ft:gpt-4o-mini:acme").unwrap(), one("ft:gpt-4o-mini:acme"));
-        assert!(links("azure/x").unwrap_err().contains("there are: fast"));
+        assert!(links("azure/x").unwrap_err().contains("there are: cheap, embed, fast"));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! `KAPELLE_ABUSE_CONNECTIONS` says how many slow connections there are (10,000 when it does not).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
+#![expect(clippy::unwrap_used, reason = "a harness ends where something is not as it should be")]
 
 #[path = "../served/chance.rs"]
 #[expect(dead_code, reason = "shared with the crash harness, which uses more of it")]

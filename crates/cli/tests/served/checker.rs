@@ -117,9 +117,8 @@ fn whole(events: &[Event]) -> Vec<String> {
     for event in events {
         match &event.what {
             What::Claimed { by, attempt } => {
-                if given.insert(*attempt, by).is_some() {
-                    faults.push(format!("attempt {attempt} was given to two"));
-                }
+                let twice = given.insert(*attempt, by).is_some();
+                faults.extend(twice.then(|| format!("attempt {attempt} was given to two")));
             }
             What::Reported(report) if report.told == "accepted" && report.outcome == "succeed" => {
                 completed.insert(report.attempt);
