@@ -128,7 +128,7 @@ def main():
             server.ask("POST", "/api/v1/hosts", {"workers": [{"name": "far", "queue": "ml"}], "queues": ["other"]})
             task = server.ask("POST", "/api/v1/tasks", {"worker": "far"})
             reason = server.ask("GET", "/api/v1/tasks/" + task["id"])["reason"]
-            assert "0 worker hosts" in reason, reason
+            assert "0 workers listen on queue" in reason, reason
         with step("killed in the middle of a run, the server comes back", 2):
             started = server.ask("POST", "/api/v1/runs", {"source": SLOW})
             path = "/api/v1/runs/" + started["id"]

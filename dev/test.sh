@@ -11,7 +11,7 @@ $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
 
 # The real binary from outside, with tools in other languages.
 $CARGO build --release --locked -p kapelle-cli
-KAPELLE=${CARGO_TARGET_DIR:-target}/release/kapelle
+KAPELLE=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)/kapelle
 export KAPELLE
 ./dev/schema/run.sh
 ./dev/browser/run.sh

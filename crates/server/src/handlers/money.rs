@@ -85,7 +85,7 @@ pub async fn cost(call: Call) -> Answer {
     let word = given.by.as_deref().unwrap_or("worker");
     let kind = AccountKind::from_word(word).ok_or_else(|| {
         let words: Vec<&str> = AccountKind::ALL.into_iter().map(AccountKind::as_str).collect();
-        Problem::unprocessable(format!("by: `{word}` is not one of {}", words.join(", ")))
+        Problem::invalid(format!("by: `{word}` is not one of {}", words.join(", ")))
     })?;
     let (tenant, most) = (call.tenant(), given.limit.unwrap_or(ROWS).clamp(1, 1_000));
     let listed = call.app.list(move |app| {
@@ -127,7 +127,7 @@ struct Which {
 pub async fn calls(call: Call) -> Answer {
     let given: Which = call.query()?;
     let page = cursor::page(given.limit, given.cursor.as_deref())?;
-    let wrong = |error: kapelle::core::id::IdError| Problem::unprocessable(error.to_string());
+    let wrong = |error: kapelle::core::id::IdError| Problem::invalid(error.to_string());
     let filter = CallFilter {
         task: given.task.map(|text| text.parse::<TaskId>()).transpose().map_err(wrong)?,
         run: given.run.map(|text| text.parse::<RunId>()).transpose().map_err(wrong)?,
