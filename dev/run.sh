@@ -27,6 +27,8 @@ Ctrl-C ends it in good order; what is in $data is there at the next start.
 END
 }
 
+./dev/samples.sh
+
 pipe=$(mktemp -d)
 trap 'rm -rf "$pipe"' EXIT
 mkfifo "$pipe/said"
