@@ -41,8 +41,7 @@ const HOLD_TRIES: u32 = 60;
 /// A worker host.
 pub struct Hosting {
     out: Out,
-    client: Client,
-    register: api::Register,
+    place: Arc<Place>,
     workers: HashMap<String, Arc<dyn Worker>>,
     slots: Arc<Semaphore>,
     fetched: Fetched,
@@ -68,6 +67,58 @@ impl Running {
     }
 }
 
+/// Where the host is known: a server that was started anew knows no hosts, and is told again by whoever notices.
+struct Place {
+    out: Out,
+    client: Client,
+    register: api::Register,
+    known: tokio::sync::Mutex<Option<api::Registered>>,
+}
+
+impl Place {
+    /// What the server calls the host. With the name of one that it does not know any more, the host registers again.
+    async fn of(&self, gone: Option<&str>) -> Result<api::Registered, ClientError> {
+        let mut known = self.known.lock().await;
+        if let Some(registered) = known.as_ref().filter(|registered| Some(registered.id.as_str()) != gone) {
+            return Ok(registered.clone());
+        }
+        let mut told = false;
+        let mut tries = 0..HOLD_TRIES;
+        loop {
+            match self.client.post::<api::Registered>("/api/v1/hosts", &self.register).await {
+                // A new host waits for its server as long as it takes; one with work under way must be able to end.
+                Err(error) if error.is_temporary() && (gone.is_none() || tries.next().is_some()) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.out.note(&format!("waiting for the server: {error}"));
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
+                Ok(registered) => {
+                    *known = Some(registered.clone());
+                    return Ok(registered);
+                }
+            }
+        }
+    }
+
+    /// Asks for something of the host, and once more when it had to register again.
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<T, ClientError> {
+        let id = self.of(None).await?.id;
+        match self.client.post(&format!("/api/v1/hosts/{id}/{what}"), body).await {
+            Err(ClientError::Refused(problem)) if problem.code == api::code::NOT_FOUND => {
+                let id = self.of(Some(&id)).await?.id;
+                self.client.post(&format!("/api/v1/hosts/{id}/{what}"), body).await
+            }
+            answered => answered,
+        }
+    }
+}
+
 impl Hosting {
     /// A host that says that of itself.
     pub fn new(
@@ -79,7 +130,8 @@ impl Hosting {
     ) -> Hosting {
         let slots = Arc::new(Semaphore::new(register.slots as usize));
         let workers = workers.into_iter().map(|worker| (worker.spec().name.to_string(), worker)).collect();
-        Hosting { out, client, register, workers, slots, fetched, running: Arc::default() }
+        let place = Arc::new(Place { out, client, register, known: tokio::sync::Mutex::default() });
+        Hosting { out, place, workers, slots, fetched, running: Arc::default() }
     }
 
     /// Works until asked to end: then what is under way is finished, and given back when asked again.
@@ -87,30 +139,20 @@ impl Hosting {
     /// # Errors
     /// When the server refuses this host.
     pub async fn until(self, mut signals: Signals) -> Result<Code, Failure> {
-        let mut registered = self.join().await?;
-        self.out.note(&format!(
-            "{} works for {} with {} slots",
-            registered.id,
-            self.client.base(),
-            self.register.slots
-        ));
+        let registered = self.place.of(None).await?;
+        let (slots, base) = (self.place.register.slots, self.place.client.base());
+        self.out.note(&format!("{} works for {base} with {slots} slots", registered.id));
         let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
-        let (place, places) = tokio::sync::watch::channel(registered.id.clone());
-        let reporting = tokio::spawn(report(self.client.clone(), places.clone(), queue, self.out));
+        let reporting = tokio::spawn(report(Arc::clone(&self.place), queue));
         let every = Duration::from_millis(registered.heartbeat_ms.clamp(100, BEAT_MS));
-        let beating = tokio::spawn(beat(self.client.clone(), places, Arc::clone(&self.running), every));
+        let beating = tokio::spawn(beat(Arc::clone(&self.place), Arc::clone(&self.running), every));
         let code = loop {
             let claimed = tokio::select! {
-                claimed = self.claim(&registered.id) => claimed,
+                claimed = self.claim() => claimed,
                 code = signals.next() => break code,
             };
             match claimed {
-                Ok((tasks, permits)) => self.begin(tasks, permits, &registered.id, &reports).await,
-                Err(ClientError::Refused(problem)) if problem.code == api::code::NOT_FOUND => {
-                    // A server that was started anew knows no hosts.
-                    registered = self.join().await?;
-                    place.send_replace(registered.id.clone());
-                }
+                Ok((tasks, permits)) => self.begin(tasks, permits, &reports).await,
                 Err(error) if error.is_temporary() => {
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -118,7 +160,7 @@ impl Hosting {
             }
         };
         self.out.note("ending: attempts under way are finished; ask again to give them back");
-        let idle = self.slots.acquire_many(self.register.slots);
+        let idle = self.slots.acquire_many(slots);
         let code = tokio::select! {
             _ = idle => code,
             again = signals.next() => {
@@ -129,27 +171,15 @@ impl Hosting {
         drop(reports);
         let _ = reporting.await;
         beating.abort();
-        let _ = self.client.delete::<serde_json::Value>(&format!("/api/v1/hosts/{}", registered.id)).await;
+        if let Some(registered) = self.place.known.lock().await.as_ref() {
+            let path = format!("/api/v1/hosts/{}", registered.id);
+            let _ = self.place.client.delete::<serde_json::Value>(&path).await;
+        }
         Ok(code)
     }
 
-    async fn join(&self) -> Result<api::Registered, ClientError> {
-        let mut told = false;
-        loop {
-            match self.client.post("/api/v1/hosts", &self.register).await {
-                Err(error) if error.is_temporary() => {
-                    if !std::mem::replace(&mut told, true) {
-                        self.out.note(&format!("waiting for the server: {error}"));
-                    }
-                    tokio::time::sleep(AGAIN).await;
-                }
-                answered => return answered,
-            }
-        }
-    }
-
     /// Tasks for the slots that are free, with their slots.
-    async fn claim(&self, host: &str) -> Result<(Vec<api::ClaimedTask>, Vec<OwnedSemaphorePermit>), ClientError> {
+    async fn claim(&self) -> Result<(Vec<api::ClaimedTask>, Vec<OwnedSemaphorePermit>), ClientError> {
         let mut permits = Vec::new();
         let slots = || Arc::clone(&self.slots);
         permits.extend(slots().acquire_owned().await.ok());
@@ -158,7 +188,7 @@ impl Hosting {
         }
         let most = u32::try_from(permits.len()).unwrap_or(1).clamp(1, 1_000);
         let claim = api::Claim { max_tasks: most, wait_ms: WAIT_MS };
-        let claimed: api::Claimed = self.client.post(&format!("/api/v1/hosts/{host}/claim"), &claim).await?;
+        let claimed: api::Claimed = self.place.ask("claim", &claim).await?;
         Ok((claimed.tasks, permits))
     }
 
@@ -166,18 +196,21 @@ impl Hosting {
         &self,
         tasks: Vec<api::ClaimedTask>,
         permits: Vec<OwnedSemaphorePermit>,
-        host: &str,
         reports: &mpsc::Sender<api::Report>,
     ) {
         if tasks.is_empty() {
             return;
         }
         let lease_tokens = tasks.iter().map(|task| task.lease_token.clone()).collect();
-        let path = format!("/api/v1/hosts/{host}/ack");
         // Without it the server would give the tasks to another; what cannot be acknowledged is its own to judge.
-        let _ = self.client.post::<serde_json::Value>(&path, &api::Ack { lease_tokens }).await;
+        let _ = self.place.ask::<serde_json::Value>("ack", &api::Ack { lease_tokens }).await;
         for (task, permit) in tasks.into_iter().zip(permits) {
-            let Some(worker) = self.workers.get(&task.worker).cloned() else { continue };
+            let Some(worker) = self.workers.get(&task.worker).cloned() else {
+                self.out
+                    .warn(&format!("given back: {} is for the worker `{}`, which is not here", task.id, task.worker));
+                let _ = reports.send(release(task.lease_token)).await;
+                continue;
+            };
             let (token, flag) = (task.lease_token.clone(), CancelFlag::default());
             let (running, reports, cancel) = (Arc::clone(&self.running), reports.clone(), flag.clone());
             running.lock().insert(token.clone(), (flag, None));
@@ -205,17 +238,15 @@ impl Hosting {
         let tokens: Vec<String> = self.running.lock().keys().cloned().collect();
         for token in tokens {
             if self.running.stop(&token) {
-                let release = api::Report {
-                    lease_token: token,
-                    outcome: Outcome::Release,
-                    output: None,
-                    provenance: None,
-                    error: None,
-                };
-                let _ = reports.send(release).await;
+                let _ = reports.send(release(token)).await;
             }
         }
     }
+}
+
+/// Given back, as if it had never been claimed.
+fn release(lease_token: String) -> api::Report {
+    api::Report { lease_token, outcome: Outcome::Release, output: None, provenance: None, error: None }
 }
 
 /// One attempt within its time.
@@ -278,27 +309,21 @@ fn report_of(lease_token: String, result: Result<Output, TaskError>) -> api::Rep
 }
 
 /// Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost.
-async fn report(
-    client: Client,
-    host: tokio::sync::watch::Receiver<String>,
-    mut queue: mpsc::Receiver<api::Report>,
-    out: Out,
-) {
+async fn report(place: Arc<Place>, mut queue: mpsc::Receiver<api::Report>) {
     let mut gathered = Vec::new();
     while queue.recv_many(&mut gathered, REPORTS_MAX).await > 0 {
         let reports = api::Reports { reports: std::mem::take(&mut gathered) };
         for _ in 0..HOLD_TRIES {
-            let path = format!("/api/v1/hosts/{}/report", host.borrow().clone());
-            match client.post::<api::ReportAnswer>(&path, &reports).await {
+            match place.ask::<api::ReportAnswer>("report", &reports).await {
                 Err(error) if error.is_temporary() => tokio::time::sleep(AGAIN).await,
                 Err(error) => {
-                    out.warn(&format!("a report was refused: {error}"));
+                    place.out.warn(&format!("a report was refused: {error}"));
                     break;
                 }
                 Ok(answer) => {
                     for result in answer.results.iter().filter(|result| !result.accepted) {
                         let why = result.detail.as_deref().unwrap_or("without a reason");
-                        out.warn(&format!("the report of attempt {} was refused: {why}", result.lease_token));
+                        place.out.warn(&format!("the report of attempt {} was refused: {why}", result.lease_token));
                     }
                     break;
                 }
@@ -307,16 +332,16 @@ async fn report(
     }
 }
 
-/// Keeps the leases alive, and stops what is not wanted any more.
-async fn beat(client: Client, host: tokio::sync::watch::Receiver<String>, running: Arc<Running>, every: Duration) {
+/// Keeps the leases alive, and stops what is not wanted any more. All slots may be taken, and then nothing else would notice
+/// that the server was started anew.
+async fn beat(place: Arc<Place>, running: Arc<Running>, every: Duration) {
     let mut tick = tokio::time::interval(every);
     loop {
         tick.tick().await;
         let tokens: Vec<String> = running.lock().keys().cloned().collect();
         let tasks = tokens.into_iter().map(|lease_token| api::BeatTask { lease_token, ..api::BeatTask::default() });
         let beat = api::Beat { tasks: tasks.collect() };
-        let path = format!("/api/v1/hosts/{}/heartbeat", host.borrow().clone());
-        if let Ok(answer) = client.post::<api::BeatAnswer>(&path, &beat).await {
+        if let Ok(answer) = place.ask::<api::BeatAnswer>("heartbeat", &beat).await {
             answer.cancel.iter().for_each(|token| {
                 running.stop(token);
             });

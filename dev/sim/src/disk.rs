@@ -68,6 +68,8 @@ pub struct Disk {
     pub signals: BTreeMap<(RunId, u64), usize>,
     /// The last sign of life of a remote attempt, on the steady clock.
     pub signs: BTreeMap<TaskId, (u32, u64)>,
+    /// When the attempts of hosts began, by the steady clock.
+    pub begun: BTreeMap<TaskId, (u32, u64)>,
     /// The first law that was broken.
     pub broken: Option<String>,
     /// Commits that were written.

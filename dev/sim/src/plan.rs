@@ -13,6 +13,9 @@ use kapelle_engine::{Options, QueueOptions, turn::Directory};
 
 use crate::rng::Rng;
 
+/// What an attempt may take when nobody says otherwise.
+pub const TIMEOUT_MS: u64 = 2_000;
+
 /// How long a remote worker may be silent. Short, so that leases run out within a seed.
 pub const LEASE_MS: u64 = 3_000;
 
@@ -158,7 +161,7 @@ fn options(rng: &mut Rng) -> Options {
         queues,
         other_slots: 1 + rng.below(3) as u32,
         ageing: [Ageing::OFF, Ageing::default(), Ageing(DurationMs(100))][rng.place(3)],
-        default_timeout: DurationMs(2_000),
+        default_timeout: DurationMs(TIMEOUT_MS),
         lease: DurationMs(LEASE_MS),
         window: [2, 3, 5, 64][rng.place(4)],
         key_retention: DurationMs([600_000, 7 * 86_400_000][rng.place(2)]),

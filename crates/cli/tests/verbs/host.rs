@@ -144,6 +144,23 @@ fn a_parent_that_is_killed_leaves_no_host_behind() {
 }
 
 #[test]
+fn a_host_all_of_whose_slots_are_taken_keeps_its_work_when_the_server_is_killed() {
+    let place = place();
+    let served = Served::start(&place);
+    let address = served.address.clone();
+    let _host = Started::host(&place, &["--slots", "1", "--server", &format!("http://{address}")]);
+    hosts(&place, |hosts| alive(hosts) == 1);
+    // Longer than two leases: without a heartbeat that registers again it would be given to another.
+    let task = place.kapelle(&["submit", "sleep", "--input", "ms=6000"]).out.trim().to_owned();
+    hosts(&place, |hosts| hosts.iter().any(|host| host["claimed"] == 1));
+    drop(served);
+    let _again = Served::start_at(&place, &address);
+    hosts(&place, |hosts| hosts.iter().any(|host| host["succeeded"] == 1));
+    let shown = place.kapelle(&["tasks", "show", &task, "--json"]).json();
+    assert_eq!((&shown["state"], &shown["attempt"]), (&"succeeded".into(), &1.into()), "{shown}");
+}
+
+#[test]
 fn what_a_host_cannot_do_is_told() {
     let place = place();
     place.kapelle(&["host"]).refused(69, &["no server"]);

@@ -13,7 +13,11 @@ pub struct Served {
 
 impl Served {
     pub fn start(place: &Place) -> Served {
-        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        Served::start_at(place, "127.0.0.1:0")
+    }
+
+    pub fn start_at(place: &Place, address: &str) -> Served {
+        let mut command = place.command(&["serve", "--listen", address]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -35,6 +35,11 @@ pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     for write in &batch.tasks {
         match write.task.state {
             TaskState::Running(lease) if lease.host != 0 => {
+                let steady = disk.moment.steady_ms;
+                let begun = disk.begun.entry(write.task.id).or_insert((lease.epoch, steady));
+                if begun.0 != lease.epoch {
+                    *begun = (lease.epoch, steady);
+                }
                 let known = disk.signs.get(&write.task.id).is_some_and(|(epoch, _)| *epoch == lease.epoch);
                 if !known {
                     disk.signs.insert(write.task.id, (lease.epoch, disk.moment.steady_ms));
@@ -42,6 +47,7 @@ pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
             }
             _ => {
                 disk.signs.remove(&write.task.id);
+                disk.begun.remove(&write.task.id);
             }
         }
     }

@@ -10,7 +10,7 @@ use kapelle_store::{Batch, JournalEntry};
 use crate::{
     disk::Disk,
     moment::{Moment, Said},
-    plan::LEASE_MS,
+    plan::{LEASE_MS, TIMEOUT_MS},
 };
 
 /// A crash often enough makes a task dead.
@@ -83,7 +83,7 @@ impl Change<'_> {
         if let TaskState::Waiting(_) = before.state {
             return self.waited(disk);
         }
-        let lost = Self::lost(before, disk);
+        let lost = self.lost(before, disk);
         match &self.after.state {
             TaskState::Succeeded { .. } => {
                 let answered = moment.matching(before).any(|said| matches!(said, Said::Succeeded));
@@ -205,10 +205,23 @@ impl Change<'_> {
     }
 
     /// Whether the attempt may be taken for lost now.
-    fn lost(before: &Task, disk: &Disk) -> Result<(), String> {
+    fn lost(&self, before: &Task, disk: &Disk) -> Result<(), String> {
         let TaskState::Running(lease) = before.state else { return Err("it was not running".to_owned()) };
         if lease.host == 0 {
             return Err("an attempt in the server's own process was taken for lost".to_owned());
+        }
+        let told = match &self.after.state {
+            TaskState::Retrying { error, .. } | TaskState::Failed { error, .. } => Some(error.category),
+            _ => None,
+        };
+        // The server keeps the time of a host's attempt itself, heartbeats or not.
+        if told == Some(Category::Timeout) {
+            let limit = before.policy.timeout.map_or(TIMEOUT_MS, |timeout| timeout.0);
+            let steady = disk.begun.get(&before.id).map_or(0, |(_, at)| disk.moment.since(*at).0);
+            let wall = disk.moment.now.since(lease.started_at).0;
+            let early = format!("ended {steady} ms after it began, and it had {limit} ms");
+            // Of two servers each has clocks of its own.
+            return if !disk.moment.alone || steady.max(wall) >= limit { Ok(()) } else { Err(early) };
         }
         let sign = disk.signs.get(&before.id).filter(|(epoch, _)| *epoch == lease.epoch);
         match sign {
