@@ -19,18 +19,18 @@ const WORST: u64 = 100_000;
 /// Longer than this nothing takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Stage {
-    place: Place,
-    double: ScriptedOpenai,
+pub struct Stage {
+    pub place: Place,
+    pub double: ScriptedOpenai,
 }
 
 impl Stage {
-    async fn new(rules: &str) -> Stage {
+    pub async fn new(rules: &str) -> Stage {
         Stage::with(rules, "").await
     }
 
     /// With more in `kapelle.yaml`.
-    async fn with(rules: &str, more: &str) -> Stage {
+    pub async fn with(rules: &str, more: &str) -> Stage {
         let script = Script::from_yaml(&format!("key: sk-canary\nrules: {rules}")).unwrap();
         let double = ScriptedOpenai::start(script).await.unwrap();
         let config = format!("prices: {{ 'openai/*': {{ input: $0, output: $1 }} }}\n{more}");
@@ -39,13 +39,13 @@ impl Stage {
         Stage { place: Place::set_up(setup).await, double }
     }
 
-    async fn chat(&self, token: &str, text: &str) -> Answer {
+    pub async fn chat(&self, token: &str, text: &str) -> Answer {
         self.place.ask_as(token, "POST", "/v1/chat/completions", says(text)).await
     }
 
     /// What an account has spent, and in how many calls, once it has made so many: an answer is not held up until it is
     /// charged, as its worst case stands in the books before it is asked for.
-    async fn spent(&self, by: &str, name: &str, calls: u64) -> (u64, u64) {
+    pub async fn spent(&self, by: &str, name: &str, calls: u64) -> (u64, u64) {
         let looking = async {
             loop {
                 let report = self.place.get(&format!("/api/v1/cost?by={by}")).await.json(200);
@@ -355,80 +355,4 @@ async fn a_run_keeps_to_the_budget_of_its_workflow() {
     assert_eq!((&ended["state"], &ended["cost_nanousd"]), (&json!("succeeded"), &json!(5 * WORST)), "{ended}");
     assert_eq!(stage.spent("run", &run, 5).await, (5 * WORST, 5));
     assert_eq!((stage.spent("worker", "asks", 5).await, stage.double.calls().len()), ((5 * WORST, 5), 5));
-}
-
-/// A prompt worker that asks `fast`.
-fn asks(stage: &Stage) {
-    let worker = "kind: prompt\nname: asks\nslots: 4\nmax_output_tokens: 100\nprompt: '{{ text }}'\n";
-    stage.place.kapelle.register_prompt(worker).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn admins_of_the_first_tenant_see_the_money_of_all_and_others_their_own() {
-    let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 20 } }]").await;
-    let (developer, _) = stage.place.key("developer", 2).await;
-    let (admin, _) = stage.place.key("admin", 2).await;
-    stage.chat(&developer, "hi").await.json(200);
-    stage.chat(&stage.place.token.clone(), "hi").await.json(200);
-    stage.spent("tenant", "tenant 2", 1).await;
-    stage.spent("tenant", "tenant 1", 1).await;
-    let budget = json!({ "account": "day", "limit_nanousd": 7_000_000 });
-    stage.place.ask_as(&admin, "POST", "/api/v1/budgets", budget).await.json(200);
-    let seen = async |key: &str, path: &str, list: &str| {
-        let listed = stage.place.ask_as(key, "GET", path, Value::Null).await.json(200);
-        listed[list].as_array().unwrap().clone()
-    };
-    let token = stage.place.token.clone();
-    let (viewer, _) = stage.place.key("viewer", 1).await;
-    for (key, tenants) in [(&token, 2), (&viewer, 1), (&admin, 1), (&developer, 1)] {
-        assert_eq!(seen(key, "/api/v1/cost?by=tenant", "rows").await.len(), tenants, "{key}");
-    }
-    assert_eq!(seen(&admin, "/api/v1/cost?by=tenant", "rows").await[0]["name"], "tenant 2");
-    assert_eq!(seen(&token, "/api/v1/budgets", "budgets").await[0]["tenant"], 2);
-    assert_eq!(seen(&admin, "/api/v1/budgets", "budgets").await.len(), 1);
-    assert!(seen(&viewer, "/api/v1/budgets", "budgets").await.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tasks_wait_in_their_queue_for_a_provider_at_its_rate_and_hold_no_slot() {
-    let limits = "providers: { openai: { kind: openai, base_url_env: OPENAI_BASE_URL, api_key_env: OPENAI_API_KEY, \
-                  limits: { requests_per_minute: 3 } } }";
-    let stage = Stage::with("[{ reply: hello }]", limits).await;
-    asks(&stage);
-    let tasks: Vec<Value> = (0..20).map(|n| json!({ "worker": "asks", "input": { "text": n } })).collect();
-    stage.place.post("/api/v1/tasks/batch", json!({ "tasks": tasks })).await.json(201);
-    let count = async |state: &str| {
-        let listed = stage.place.get(&format!("/api/v1/tasks?state={state}")).await.json(200);
-        listed["tasks"].as_array().unwrap().len()
-    };
-    let done = async {
-        while count("succeeded").await < 3 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, done).await.unwrap();
-    assert_eq!((count("ready").await, count("running").await, stage.double.calls().len()), (17, 0, 3));
-    let waiting = stage.place.get("/api/v1/tasks?state=ready").await.json(200);
-    let why = waiting["tasks"][0]["reason"].as_str().unwrap();
-    assert!(why.contains("the rate of provider `openai` is used up for another"), "{why}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rate_that_the_provider_names_is_kept_by_the_queue_and_every_task_gets_its_turn() {
-    let rules =
-        "[{ reply: hello, headers: { x-ratelimit-remaining-requests: '0', x-ratelimit-reset-requests: 200ms } }]";
-    let stage = Stage::new(rules).await;
-    asks(&stage);
-    let begun = std::time::Instant::now();
-    let mut tasks = vec![stage.place.submit("asks", json!({ "text": "first" })).await];
-    stage.place.get(&format!("/api/v1/tasks/{}?wait_ms=20000", tasks[0])).await.json(200);
-    for n in 0..4 {
-        tasks.push(stage.place.submit("asks", json!({ "text": n })).await);
-    }
-    for id in &tasks {
-        let shown = stage.place.get(&format!("/api/v1/tasks/{id}?wait_ms=20000")).await.json(200);
-        assert_eq!((&shown["state"], &shown["attempt"]), (&json!("succeeded"), &json!(1)), "{shown}");
-    }
-    assert_eq!(stage.double.calls().len(), 5);
-    assert!(begun.elapsed() >= Duration::from_millis(200), "nobody waited");
 }
