@@ -196,7 +196,7 @@ async fn a_later_attempt_gets_the_same_answers_and_pays_only_for_new_ones_also_a
     // Put back by hand once it has failed for good, so that there is a further attempt.
     let error = json!({ "category": "unavailable", "message": "no", "retryable": false, "retry": "fresh" });
     stage.report(&host, &fourth, json!({ "outcome": "fail", "error": error })).await;
-    stage.place.post(&format!("/api/v1/tasks/{id}/retry"), json!({})).await.json(200);
+    stage.place.post(&format!("/api/v1/tasks/{id}/retry"), Value::Null).await.json(200);
     let fifth = stage.claim(&host).await;
     assert_eq!(stage.chat(token(&fifth), "one").await.headers["x-kapelle-source"], "provider");
     assert_eq!(stage.double.calls().len(), 5);

@@ -72,7 +72,7 @@ async fn a_rate_that_the_provider_names_is_kept_by_the_queue_and_every_task_gets
         "[{ reply: hello, headers: { x-ratelimit-remaining-requests: '0', x-ratelimit-reset-requests: 200ms } }]";
     let stage = Stage::new(rules).await;
     asks(&stage);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let mut tasks = vec![stage.place.submit("asks", json!({ "text": "first" })).await];
     stage.place.get(&format!("/api/v1/tasks/{}?wait_ms=20000", tasks[0])).await.json(200);
     for n in 0..4 {
