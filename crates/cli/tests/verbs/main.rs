@@ -16,6 +16,7 @@ mod model;
 mod money;
 mod place;
 mod queues;
+mod recorded;
 mod resume;
 mod run;
 mod runs;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
-    Category, TaskError,
+    Category, Name, TaskError,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
 use serde_json::Value;
@@ -67,6 +67,8 @@ impl Scripted {
             output: settings.output.clone(),
             timeout: settings.timeout,
             max_cost: settings.max_cost,
+            // So that its tasks wait in their queue while the alias's provider takes no more calls.
+            model: settings.model.as_deref().and_then(|model| Name::parse(model).ok()),
             ..WorkerSpec::named(script.name.as_str())
         };
         let (input, output) = (compiled(&settings.input), compiled(&settings.output));
