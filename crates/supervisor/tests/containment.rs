@@ -201,9 +201,9 @@ async fn one_that_hides_its_origin_is_ended_as_a_stray() {
     let file = std::env::temp_dir().join(&stage.run);
     until(30, || file.exists()).await;
     let stray: i32 = std::fs::read_to_string(&file).unwrap().parse().unwrap();
-    std::fs::remove_file(file).unwrap();
     until(30, || !carriers(&stage.run).contains(&stray)).await;
     assert_eq!(carriers(&stage.run), BTreeSet::from([process.handle.pid()]), "nobody else was ended");
+    std::fs::remove_file(file).unwrap();
     process.handle.kill();
     within(5, process.handle.exited()).await;
     stage.nobody_left().await;

@@ -147,3 +147,28 @@ fn a_host_runs_the_scripts_of_its_project_with_the_tokens_of_the_server() {
     assert_eq!(host.0.wait().unwrap().code(), Some(143));
     drop(served);
 }
+
+#[test]
+fn the_answer_of_a_stand_in_is_marked_wherever_it_is_shown() {
+    let place = Place::new();
+    script(&place, "throws", "mode: task\nfallback: keywords", "echo no >&2; exit 1");
+    script(&place, "absent", "mode: task\nfallback: keywords\ninterpreter: /no/such", "exit 1");
+    let table = place.kapelle(&["workers", "--json"]).json();
+    assert!(table["scripts"].as_array().unwrap().iter().any(|script| script["name"] == "throws"), "{table}");
+    for server in [false, true] {
+        let _served = server.then(|| Served::start(&place));
+        for (name, why) in [("throws", "exit code 1: no"), ("absent", "`/no/such` is not there")] {
+            let arguments = ["submit", name, "--wait", "--retries", "0", "--input", "text=light and light", "--json"];
+            let said = until(|| {
+                let said = place.kapelle(&arguments);
+                (said.code != 3).then_some(said)
+            });
+            assert_eq!(said.code, 0, "{said:?}");
+            let task = said.json();
+            assert_eq!(task["stand_in"], true, "{task}");
+            let degraded = task["degraded_reason"].as_str().unwrap_or_else(|| panic!("{task}"));
+            assert!(degraded.contains(&format!("keywords answered for {name}")) && degraded.contains(why), "{degraded}");
+            assert!(said.err.contains("the answer is degraded: keywords answered for"), "{said:?}");
+        }
+    }
+}

@@ -252,6 +252,46 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     assert_eq!(trail.matches("script.restart").count(), 2, "what was refused is not in the trail: {trail}");
 }
 
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn floods_in_every_mode_and_shape_cost_the_server_little() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let before = resident_kib(served.0.id());
+    // Lines without end, one line without end, bytes that are no text, escapes of a terminal.
+    script(&place, "lines", "mode: daemon", "exec yes a line of a flood");
+    script(&place, "endless", "mode: daemon", "exec tr '\\0' x </dev/zero");
+    script(&place, "binary", "mode: daemon", "exec cat /dev/urandom >&2");
+    script(&place, "escapes", "mode: daemon", "printf '\\033]0;evil\\007\\033[2J\\n'; exec yes \"$(printf '\\033[31mred')\"");
+    script(&place, "answers", "mode: task", "exec yes");
+    script(&place, "pooled", "mode: pool", "exec tr '\\0' x </dev/zero");
+    let log = |name: &str| place.kapelle(&["logs", name]).out;
+    until(|| log("escapes").contains("\\u{1b}[31mred").then_some(()));
+    until(|| log("binary").contains('\u{fffd}').then_some(()));
+    let said = place.kapelle(&["submit", "answers", "--wait", "--retries", "0"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    said.refused(1, &["the answer has more than 16 MiB"]);
+    assert!(!log("escapes").contains('\u{1b}') && !log("escapes").contains('\u{7}'));
+    let mut most = 0;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        most = most.max(resident_kib(served.0.id()));
+        std::thread::yield_now();
+    }
+    assert!(most < before + (32 << 10), "{before} KiB, then {most} KiB");
+    // Everybody is served meanwhile.
+    let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    println!("{before} KiB, then at most {most} KiB");
+}
+
 /// The samples of the repository, with a stand-in for the provider's SDK.
 fn samples(place: &Place) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers");
