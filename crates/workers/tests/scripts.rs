@@ -286,6 +286,7 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
             && !fleet.restart("worker_0", "")
             && !fleet.restart(&format!("{}.9", status.id), "")
     );
+    // Asked for, it has its two tries again, and is given up again, which is told once more.
     until(|| place.status("bad").processes[0].restarts == 4 && alarms() == 2).await;
     assert_eq!(fleet.restart_all(""), 2);
     fleet.stop().await;

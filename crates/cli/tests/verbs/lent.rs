@@ -167,7 +167,10 @@ fn the_answer_of_a_stand_in_is_marked_wherever_it_is_shown() {
             let task = said.json();
             assert_eq!(task["stand_in"], true, "{task}");
             let degraded = task["degraded_reason"].as_str().unwrap_or_else(|| panic!("{task}"));
-            assert!(degraded.contains(&format!("keywords answered for {name}")) && degraded.contains(why), "{degraded}");
+            assert!(
+                degraded.contains(&format!("keywords answered for {name}")) && degraded.contains(why),
+                "{degraded}"
+            );
             assert!(said.err.contains("the answer is degraded: keywords answered for"), "{said:?}");
         }
     }

@@ -269,7 +269,12 @@ fn floods_in_every_mode_and_shape_cost_the_server_little() {
     script(&place, "lines", "mode: daemon", "exec yes a line of a flood");
     script(&place, "endless", "mode: daemon", "exec tr '\\0' x </dev/zero");
     script(&place, "binary", "mode: daemon", "exec cat /dev/urandom >&2");
-    script(&place, "escapes", "mode: daemon", "printf '\\033]0;evil\\007\\033[2J\\n'; exec yes \"$(printf '\\033[31mred')\"");
+    script(
+        &place,
+        "escapes",
+        "mode: daemon",
+        "printf '\\033]0;evil\\007\\033[2J\\n'; exec yes \"$(printf '\\033[31mred')\"",
+    );
     script(&place, "answers", "mode: task", "exec yes");
     script(&place, "pooled", "mode: pool", "exec tr '\\0' x </dev/zero");
     let log = |name: &str| place.kapelle(&["logs", name]).out;

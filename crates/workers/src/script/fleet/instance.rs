@@ -117,14 +117,12 @@ impl Life {
             let event = tokio::select! {
                 order = inbox.recv() => match order {
                     Some((Some(pid), _)) if self.machine.pid() != Some(pid) => continue,
-                    // Once it is to end for good, nothing brings it back.
-                    Some((_, Event::Start | Event::Restart)) if closed => continue,
                     Some((_, event)) => event,
                     None => return,
                 },
                 _ = closing.wait_for(|close| *close), if !closed => {
                     closed = true;
-                    Event::Stop
+                    Event::Close
                 }
                 exit = ended(&mut self.live) => match exit.cause {
                     Some(Cause::HelperLost) => Event::Lost,
@@ -133,7 +131,7 @@ impl Life {
                 () = at(deadline) => Event::Time,
             };
             self.handle(event).await;
-            if closed && self.machine.pid().is_none() && self.machine.word() == "stopped" {
+            if self.machine.is_over() {
                 return;
             }
         }
