@@ -10,7 +10,7 @@ use kapelle::{
     workers::{
         Catalogue, DefinitionError,
         document::ChildReader,
-        script::{Script, discover::takers, environment::Surroundings},
+        script::{Script, Start, discover::takers, environment::Surroundings},
     },
 };
 
@@ -38,6 +38,8 @@ pub struct Workers {
     pub aliases: Vec<kapelle::gateway::AliasStatus>,
     /// Scripts that take tasks; where one is called as another worker is, it takes that one's place.
     pub scripts: Vec<Script>,
+    /// Scripts whose settings are wrong.
+    pub broken: Vec<Script>,
 }
 
 impl Workers {
@@ -57,6 +59,12 @@ impl Workers {
         self.scripts.iter().any(|script| script.name.as_str() == name)
     }
 
+    /// What is wrong with the settings of the script of that name.
+    pub fn why_broken(&self, name: &str) -> Option<&str> {
+        let script = self.broken.iter().find(|script| script.name.as_str() == name)?;
+        Some(script.start.why())
+    }
+
     /// The name of each worker.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let written = self.catalogue.iter().map(|worker| worker.spec().name.as_str());
@@ -70,6 +78,9 @@ impl Workers {
     pub fn find(&self, name: &str) -> Result<WorkerSpec, Failure> {
         self.spec(name).ok_or_else(|| {
             let shown: String = name.chars().take(80).collect();
+            if let Some(why) = self.why_broken(name) {
+                return Failure::usage(format!("worker `{shown}` is a script that cannot be started: {why}"));
+            }
             let failure = Failure::not_found(format!("there is no worker `{shown}`"));
             match nearest(name, self.names()) {
                 Some(near) => failure.help(format!("did you mean `{near}`?")),
@@ -181,8 +192,9 @@ impl App {
     /// When the configuration is wrong.
     pub fn workers(&self, settings: &Settings) -> Result<Workers, Failure> {
         let (gateway, catalogue, problems) = self.builder(settings)?.catalogue()?;
-        let scripts = takers(&self.project.workers());
-        Ok(Workers { catalogue, problems, aliases: gateway.status(), scripts })
+        let (scripts, broken) =
+            takers(&self.project.workers()).into_iter().partition(|script| matches!(script.start, Start::Yes(_)));
+        Ok(Workers { catalogue, problems, aliases: gateway.status(), scripts, broken })
     }
 
     /// Tells of worker files that are not in effect.

@@ -112,7 +112,10 @@ impl Workflow {
                 line: step.line,
                 column: self.column(step.line, worker.as_str()),
                 field: format!("steps.{}.worker", step.name),
-                message: format!("there is no worker `{worker}`"),
+                message: known.why_broken(worker.as_str()).map_or_else(
+                    || format!("there is no worker `{worker}`"),
+                    |why| format!("worker `{worker}` is a script that cannot be started: {why}"),
+                ),
                 hint: Some(hint),
             });
         }

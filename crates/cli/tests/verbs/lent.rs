@@ -35,7 +35,7 @@ outputs: { twice: '${{ steps.first.output.twice }}', key: '${{ steps.first.outpu
 
 fn place() -> Place {
     let place = Place::new();
-    script(&place, "doubles", "mode: task\ninput: { type: object, required: [n] }", DOUBLES);
+    script(&place, "doubles", "mode: task\ninput: { type: object, required: ['n'] }", DOUBLES);
     script(&place, "counts", "mode: pool\nready: message", COUNTS);
     script(&place, "other", "mode: pool\nready: message", "touch ../other-ran; while read -r line; do :; done");
     script(&place, "stays", "mode: daemon", &format!("touch ../daemon-ran\n{LOOP}"));
@@ -84,6 +84,12 @@ fn a_run_whose_script_cannot_work_says_so_at_once() {
         .refused(69, &["`doubles` is a script", "RUN_WORKERS"]);
     script(&place, "doubles", "mode: task\ninterpreter: /no/such/program", DOUBLES);
     place.kapelle(&["run", "both.yaml"]).refused(69, &["`doubles` cannot be started", "/no/such/program"]);
+    script(&place, "doubles", "mdoe: task", DOUBLES);
+    for arguments in [["run", "both.yaml"], ["submit", "doubles"], ["workflows", "validate"]] {
+        let more = if arguments[0] == "workflows" { Some("both.yaml") } else { None };
+        let arguments: Vec<&str> = arguments.into_iter().chain(more).collect();
+        place.kapelle(&arguments).refused(2, &["`doubles` is a script that cannot be started", "unknown key `mdoe`"]);
+    }
     fs::remove_file(place.path("workers/doubles")).unwrap();
     place.kapelle(&["run", "both.yaml"]).refused(2, &["there is no worker `doubles`"]);
 }

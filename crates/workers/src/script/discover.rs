@@ -233,14 +233,19 @@ impl Scan {
     }
 }
 
-/// The scripts of a folder that take tasks, as they describe themselves. Nothing is started for it, so that what runs them
-/// may be missing.
+/// The scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong. Nothing is
+/// started for it, so that what runs them may be missing.
 #[must_use]
 pub fn takers(root: &Path) -> Vec<Script> {
     let mut files = Vec::new();
     walk(root, 0, &mut files);
     let described = files.iter().filter_map(|path| describe(root, &relative(path, root)));
-    described.filter(|script| script.mode() != Mode::Daemon && matches!(script.start, Start::Yes(_))).collect()
+    let takes = |script: &Script| match script.start {
+        Start::Yes(_) => script.mode() != Mode::Daemon,
+        Start::No(_) => false,
+        Start::Cannot(_) => true,
+    };
+    described.filter(takes).collect()
 }
 
 fn relative(path: &Path, root: &Path) -> PathBuf {
