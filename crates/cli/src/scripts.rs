@@ -3,7 +3,7 @@
 use kapelle::{
     Kapelle,
     core::Timestamp,
-    workers::script::{Scan, Start, discover::takers, fleet::ScriptStatus, interpreter::Interpreters},
+    workers::script::{Mode, Scan, Start, discover::takers, fleet::ScriptStatus, interpreter::Interpreters},
 };
 use kapelle_api as api;
 use serde_json::Value;
@@ -33,6 +33,7 @@ impl Row {
     /// Of a script that this process supervises.
     pub fn of(script: &ScriptStatus) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
+        let next = script.processes.iter().find_map(|process| process.next_start_ms);
         Row {
             name: script.name.clone(),
             state: if script.standing == "started" { script.state } else { script.standing }.to_owned(),
@@ -41,13 +42,10 @@ impl Row {
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
             about: about(
-                script.standing == "started",
-                &script.uses,
-                &script.why,
+                (script.standing == "started", &script.uses, &script.why),
                 last.map(ToString::to_string),
-                &script.warnings,
-            ) + &next(
-                script.processes.iter().find_map(|process| process.next_start_ms).map(|at| shown::time(Timestamp(at))),
+                next.map(|at| shown::time(Timestamp(at))),
+                (script.fallback.as_deref(), &script.warnings),
             ),
         }
     }
@@ -63,24 +61,31 @@ impl Row {
             pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
-            about: about(started, &script.uses, &script.why, last.map(|exit| exit.reason.clone()), &script.warnings)
-                + &next(script.processes.iter().find_map(|process| process.next_start.clone())),
+            about: about(
+                (started, &script.uses, &script.why),
+                last.map(|exit| exit.reason.clone()),
+                script.processes.iter().find_map(|process| process.next_start.clone()),
+                (script.fallback.as_deref(), &script.warnings),
+            ),
         }
     }
 }
 
-/// When it is started next.
-fn next(at: Option<String>) -> String {
-    at.map_or_else(String::new, |at| format!("; next start {at}"))
-}
-
-fn about(started: bool, uses: &str, why: &str, last: Option<String>, warnings: &[String]) -> String {
+fn about(
+    (started, uses, why): (bool, &str, &str),
+    last: Option<String>,
+    next: Option<String>,
+    (fallback, warnings): (Option<&str>, &[String]),
+) -> String {
     let about = match (started, last) {
         (true, Some(exit)) if exit != "exit code 0" => format!("last end: {exit}"),
         (true, _) => uses.to_owned(),
         (false, _) => why.to_owned(),
     };
-    warnings.iter().fold(about, |about, warning| format!("{about}; {warning}"))
+    let next = next.map(|at| format!("next start {at}"));
+    let fallback = fallback.filter(|name| *name != "wait").map(|name| format!("stand-in: {name}"));
+    let all = [Some(about), next, fallback].into_iter().flatten().chain(warnings.iter().cloned());
+    all.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Scripts as a table.
@@ -159,7 +164,10 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
         state: "-".to_owned(),
         interpreter: script.interpreter.as_ref().map(kapelle::workers::script::interpreter::Interpreter::in_words),
         warnings: script.warnings.clone(),
-        fallback: None,
+        fallback: (script.mode() != Mode::Daemon).then(|| {
+            let worker = script.settings.fallback.worker();
+            worker.map_or_else(|| "wait".to_owned(), ToString::to_string)
+        }),
         processes: Vec::new(),
     });
     Ok(shown.collect())
