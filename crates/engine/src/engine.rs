@@ -119,6 +119,7 @@ impl Engine {
             watching,
             answers: crate::id_map::IdMap::default(),
             deferred: std::collections::VecDeque::new(),
+            deferred_until: 0,
             parking: Parking::default(),
             next_ticket: 0,
             draining: false,
