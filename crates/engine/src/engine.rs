@@ -128,8 +128,7 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
-        let inner = Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread };
-        Ok(Engine { inner: Arc::new(inner) })
+        Ok(Engine { inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread }) })
     }
 
     /// Asks the loop and waits for its reply, which is given after the commit.
