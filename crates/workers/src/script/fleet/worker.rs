@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
-    Category, Name, TaskError,
+    Category, TaskError,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
 use serde_json::Value;
