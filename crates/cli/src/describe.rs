@@ -271,6 +271,7 @@ impl StepView {
             "model": self.provenance.model,
             "cached": self.provenance.cached,
             "recorded": self.provenance.recorded,
+            "stand_in": self.provenance.stand_in,
             "degraded": self.provenance.degraded.is_some(),
             "degraded_reason": self.provenance.degraded,
             "cost_nanousd": self.provenance.cost.0,
@@ -283,6 +284,9 @@ impl StepView {
     pub fn note(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
+        if self.provenance.stand_in {
+            parts.push("the answer of a stand-in".to_owned());
+        }
         if self.provenance.cached {
             parts.push("an earlier answer".to_owned());
         }

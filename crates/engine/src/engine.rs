@@ -123,12 +123,12 @@ impl Engine {
             parking: Parking::default(),
             next_ticket: 0,
             draining: false,
+            settling: Vec::new(),
             prune_at: 0,
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
-        let inner = Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread };
-        Ok(Engine { inner: Arc::new(inner) })
+        Ok(Engine { inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread }) })
     }
 
     /// Asks the loop and waits for its reply, which is given after the commit.
@@ -365,6 +365,12 @@ impl Engine {
             TaskState::Succeeded { output, .. } => self.value(output).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Starts nothing new, and waits for the attempts under way. What the engine is asked is still written down.
+    pub async fn settle(&self) {
+        let (settled, is_settled) = oneshot::channel();
+        let _ = (self.post(Message::Settle(settled)), is_settled.await);
     }
 
     /// Starts nothing new, waits for the attempts under way, and ends.

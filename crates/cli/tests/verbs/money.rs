@@ -16,28 +16,29 @@ use crate::place::{Place, signal};
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) struct Stage {
-    pub(crate) place: Place,
-    pub(crate) double: ScriptedOpenai,
-    pub(crate) runtime: Runtime,
+/// A folder, and a provider for it.
+pub struct Stage {
+    pub place: Place,
+    pub double: ScriptedOpenai,
+    pub runtime: Runtime,
 }
 
 /// A server over the folder of a stage.
-pub(crate) struct Served {
+pub struct Served {
     child: Child,
-    pub(crate) base: String,
-    pub(crate) client: Client,
+    pub base: String,
+    pub client: Client,
 }
 
 impl Stage {
-    pub(crate) fn new(rules: &str) -> Stage {
+    pub fn new(rules: &str) -> Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let script = Script::from_yaml(&format!("key: sk-good\nrules: {rules}\n")).unwrap();
         let double = runtime.block_on(ScriptedOpenai::start(script)).unwrap();
         Stage { place: Place::new(), double, runtime }
     }
 
-    pub(crate) fn serve(&self) -> Served {
+    pub fn serve(&self) -> Served {
         let mut command = self.place.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", self.double.base_url());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -49,17 +50,17 @@ impl Stage {
         Served { child, base, client }
     }
 
-    pub(crate) fn post(&self, client: &Client, path: &str, body: Value) -> Value {
+    pub fn post(&self, client: &Client, path: &str, body: Value) -> Value {
         self.runtime.block_on(async { timeout(PATIENCE, client.post(path, &body)).await.unwrap().unwrap() })
     }
 
     /// Waits until the double was asked so often.
-    pub(crate) fn asked(&self, calls: u64) {
+    pub fn asked(&self, calls: u64) {
         self.runtime.block_on(async { timeout(PATIENCE, self.double.called(calls)).await.unwrap() });
     }
 
     /// The calls in the book, oldest first.
-    pub(crate) fn calls(&self) -> Vec<Value> {
+    pub fn calls(&self) -> Vec<Value> {
         let said = self.place.kapelle(&["cost", "--export"]);
         let mut lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         lines.reverse();
@@ -68,7 +69,7 @@ impl Stage {
 }
 
 impl Served {
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         signal(&self.child, "-KILL");
         self.child.wait().unwrap();
     }
@@ -81,7 +82,8 @@ impl Drop for Served {
     }
 }
 
-pub(crate) fn states(calls: &[Value]) -> Vec<&str> {
+/// The states of calls.
+pub fn states(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code
     let reader = app.reader()?;
     let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
     let known = app.workers(&app.settings()?)?;
-    let serves = |worker: &str| known.catalogue.iter().any(|known| known.spec().name.as_str() == worker);
+    let serves = |worker: &str| known.has(worker);
     let mut reasons = inspect::explain(&reader, &row, &serves)?;
     if let Some(wanted) = step {
         let names: Vec<String> = reasons.iter().map(|reason| reason.path.clone()).collect();

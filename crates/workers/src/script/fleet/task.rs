@@ -90,7 +90,12 @@ pub(super) async fn run(
     }
     let (said, found) = divide(&answer);
     said.lines().for_each(|line| ear.note(Stream::Out, line));
-    verdict(&exit, found, &ear.redactor.clean(&last))
+    verdict(&exit, found.map(|found| ear.redactor.clean_answer(found)), &ear.redactor.clean(&last)).map_err(
+        |mut error| {
+            error.message = ear.redactor.clean(&error.message);
+            error
+        },
+    )
 }
 
 /// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
