@@ -167,9 +167,12 @@ export class Runs {
     return this.#post(id, `signals/${part(name)}`, { payload });
   }
 
-  /** Runs an ended run again with earlier results: from a step on, or what did not succeed. */
-  rerun(id: string, step?: string): Promise<Run> {
-    return this.#post(id, "rerun", given({ from: step }));
+  /**
+   * Runs an ended run again with earlier results: from a step on, or what did not succeed. With `recorded` steps are done
+   * again with the answers of models that were recorded then, for nothing.
+   */
+  rerun(id: string, step?: string, { recorded }: { recorded?: boolean } = {}): Promise<Run> {
+    return this.#post(id, "rerun", given({ from: step, recorded }));
   }
 
   #post(id: string, what: string, body?: Raw): Promise<Run> {

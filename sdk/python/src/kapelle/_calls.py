@@ -161,8 +161,11 @@ def signal_run(id: str, name: str, payload: Json) -> Call[Run]:
     return Call("POST", f"/api/v1/runs/{_part(id)}/signals/{_part(name)}", Run.read, {"payload": payload})
 
 
-def rerun(id: str, step: str | None) -> Call[Run]:
-    return Call("POST", f"/api/v1/runs/{_part(id)}/rerun", Run.read, {} if step is None else {"from": step})
+def rerun(id: str, step: str | None, recorded: bool) -> Call[Run]:
+    body: dict[str, Json] = {} if step is None else {"from": step}
+    if recorded:
+        body["recorded"] = True
+    return Call("POST", f"/api/v1/runs/{_part(id)}/rerun", Run.read, body)
 
 
 def approvals() -> Call[Sequence[Raw]]:

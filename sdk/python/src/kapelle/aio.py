@@ -223,9 +223,12 @@ class AsyncRuns:
         """Sends a signal. One that comes before its step waits is kept."""
         return await self._asker.ask(calls.signal_run(id, name, payload))
 
-    async def rerun(self, id: str, step: str | None = None) -> Run:
-        """Runs an ended run again with earlier results: from a step on, or what did not succeed."""
-        return await self._asker.ask(calls.rerun(id, step))
+    async def rerun(self, id: str, step: str | None = None, *, recorded: bool = False) -> Run:
+        """Runs an ended run again with earlier results: from a step on, or what did not succeed.
+
+        With `recorded` steps are done again with the answers of models that were recorded then, for nothing.
+        """
+        return await self._asker.ask(calls.rerun(id, step, recorded))
 
     async def events(self, id: str, after: int | None = None) -> AsyncIterator[Event]:
         """Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a
