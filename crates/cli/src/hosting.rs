@@ -264,6 +264,7 @@ async fn attempt(
     let context = TaskContext {
         tenant: kapelle::core::TenantId::DEFAULT,
         replay_epoch: 0,
+        recorded: false,
         task: task.id,
         run: task.run,
         step: task.step,
@@ -309,6 +310,7 @@ fn report_of(lease_token: String, result: Result<Output, TaskError>) -> api::Rep
         message: failed.message,
         retryable: Some(failed.retryable),
         retry_after_ms: failed.retry_after.map(|wait| wait.0),
+        retry: failed.fresh.then_some(api::AskAgain::Fresh),
     });
     report
 }

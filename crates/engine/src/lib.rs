@@ -30,8 +30,8 @@ pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
-pub use registry::{Admit, Registry};
+pub use registry::{Admit, Calls, Registry};
 pub use turn::{
-    AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
-    Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
+    Admission, AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload,
+    NewRun, Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
 };

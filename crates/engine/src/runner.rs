@@ -221,7 +221,7 @@ impl Runner {
 
     fn is_due(&self) -> bool {
         let due = self.turns.next_due().is_some_and(|due| due <= self.clock.now());
-        due || self.turns.next_lease_end().is_some_and(|end| end <= self.clock.steady_ms())
+        due || self.turns.next_steady().is_some_and(|end| end <= self.clock.steady_ms())
     }
 
     fn nap(&self) -> Duration {
@@ -231,7 +231,7 @@ impl Runner {
         }
         let now = self.clock.now();
         let due = self.turns.next_due().map(|due| Duration::from_millis(due.since(now).0));
-        let lease = self.turns.next_lease_end().map(|end| Duration::from_millis(end.saturating_sub(steady)));
+        let lease = self.turns.next_steady().map(|end| Duration::from_millis(end.saturating_sub(steady)));
         due.unwrap_or(NAP_MAX).min(lease.unwrap_or(NAP_MAX)).min(NAP_MAX)
     }
 

@@ -7,6 +7,7 @@ use reqwest::Response;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    admission::Promises,
     answer::Usage,
     clock::Clock,
     config::Link,
@@ -38,6 +39,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) routes: &'a Routes,
     pub(crate) clinic: &'a Clinic,
     pub(crate) clock: &'a Clock,
+    /// Calls that were promised to attempts.
+    pub(crate) promises: &'a Promises,
     /// When everything must have ended.
     pub(crate) until: Instant,
     /// Whether a later link than the first may answer.
@@ -194,6 +197,9 @@ impl Errand<'_> {
                 Ok(Opened { server, provider, model, price, price_known, answer, permit, hold })
             }
             Err(fault) => {
+                if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
+                    server.rate.off(self.clock.now_ms(), wait);
+                }
                 if fault.passes() {
                     health.failed(self.clock.now_ms(), fault.error.retry_after);
                 } else if fault.hop.called {
@@ -239,14 +245,21 @@ impl Errand<'_> {
     async fn rate_permit(
         &self,
         link: &str,
-        server: &Server,
+        server: &Arc<Server>,
         longest: Option<u64>,
         until: Instant,
     ) -> Result<Permit, Fault> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
+        let task = self.payer.and_then(|(payer, _)| payer.task());
+        let mut promise = task.and_then(|task| self.promises.take(task, server));
         loop {
-            let wait = match server.rate.take(self.clock.now_ms(), tokens) {
+            let now_ms = self.clock.now_ms();
+            let taken = match promise.take() {
+                Some(promise) => server.rate.redeem(promise, now_ms, tokens),
+                None => server.rate.take(now_ms, tokens),
+            };
+            let wait = match taken {
                 Ok(permit) => return Ok(permit),
                 Err(wait) => wait,
             };

@@ -81,7 +81,7 @@ impl TokenSource for OfDesk {
             return Ok(None);
         }
         let key = TaskKey { tenant: attempt.tenant, task, replay_epoch: attempt.replay_epoch };
-        let mut scope = Scope { max_cost: worker.max_cost, ..Scope::default() };
+        let mut scope = Scope { max_cost: worker.max_cost, recorded: attempt.recorded, ..Scope::default() };
         if let Some(timeout) = attempt.timeout {
             scope.timeout = Duration::from_millis(timeout.0);
         }

@@ -20,6 +20,7 @@ mod model;
 mod money;
 mod place;
 mod queues;
+mod recorded;
 #[cfg(target_os = "linux")]
 mod replay;
 mod resume;

@@ -226,6 +226,7 @@ impl ReplyStream {
             usage,
             cost,
             degraded: self.degraded.take(),
+            attempt: delivery.holder.grant.payer.attempt,
         };
         let journal = Box::pin(delivery.finish(answer));
         self.state = State::Recording(Box::new(Recording { journal, last, response }));

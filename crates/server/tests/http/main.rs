@@ -14,6 +14,7 @@ mod live;
 mod matrix;
 mod models;
 mod place;
+mod rates;
 mod runs;
 mod session;
 mod tasks;

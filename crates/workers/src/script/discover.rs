@@ -141,6 +141,8 @@ impl Script {
             output: settings.output.clone(),
             timeout: settings.timeout,
             max_cost: settings.max_cost,
+            // So that its tasks wait in their queue while the alias's provider takes no more calls.
+            model: settings.model.as_deref().and_then(|model| Name::parse(model).ok()),
             ..WorkerSpec::named(self.name.as_str())
         }
     }

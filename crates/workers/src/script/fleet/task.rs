@@ -127,6 +127,16 @@ pub(super) struct Told {
     retryable: Option<bool>,
     #[serde(default)]
     retry_after_ms: Option<u64>,
+    /// `fresh`: the next attempt is not given the answers of models that this one had.
+    #[serde(default)]
+    retry: Option<Again>,
+}
+
+/// How the next attempt asks models.
+#[derive(serde::Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Again {
+    Fresh,
 }
 
 impl From<Told> for TaskError {
@@ -134,6 +144,7 @@ impl From<Told> for TaskError {
         let mut error = TaskError::new(told.category, told.message);
         error.retryable = told.retryable.unwrap_or(error.retryable);
         error.retry_after = told.retry_after_ms.map(kapelle_core::DurationMs);
+        error.fresh |= told.retry == Some(Again::Fresh);
         error
     }
 }
