@@ -44,7 +44,7 @@ impl Stage {
     }
 
     async fn start(&self, mode: &str) -> Process {
-        self.helper.spawn(self.launch(mode)).await.unwrap()
+        within(60, self.helper.spawn(self.launch(mode))).await.unwrap()
     }
 
     /// Starts it and waits for its first line.
@@ -52,14 +52,14 @@ impl Stage {
         let mut process = self.start(mode).await;
         let mut line = String::new();
         let mut lines = BufReader::new(&mut process.stdout);
-        within(10, lines.read_line(&mut line)).await.unwrap();
+        within(30, lines.read_line(&mut line)).await.unwrap();
         assert!(!line.is_empty());
         process
     }
 
     /// Waits until as many carry the word.
     async fn count(&self, wanted: usize) {
-        until(10, || carriers(&self.run).len() == wanted).await;
+        until(30, || carriers(&self.run).len() == wanted).await;
     }
 
     /// Nobody is left a second after the grace.
@@ -110,13 +110,13 @@ async fn what_goes_in_comes_out_and_the_exit_code_is_told() {
     process.stdin.write_all(b"one\ntwo\n").await.unwrap();
     drop(process.stdin);
     let mut said = String::new();
-    process.stdout.read_to_string(&mut said).await.unwrap();
+    within(60, process.stdout.read_to_string(&mut said)).await.unwrap();
     assert_eq!(said, "one\ntwo\n");
-    assert_eq!(within(5, process.handle.exited()).await, Exit { code: Some(0), ..Exit::default() });
+    assert_eq!(within(30, process.handle.exited()).await, Exit { code: Some(0), ..Exit::default() });
     let mut launch = stage.launch("exit");
     launch.args.push("7".to_owned());
     let mut failed = stage.helper.spawn(launch.clone()).await.unwrap();
-    assert_eq!(within(5, failed.handle.exited()).await.code, Some(7));
+    assert_eq!(within(30, failed.handle.exited()).await.code, Some(7));
     launch.program = "/no/such/program".into();
     let error = stage.helper.spawn(launch.clone()).await.unwrap_err().to_string();
     assert!(error.starts_with("/no/such/program: No such file"), "{error}");
@@ -132,7 +132,7 @@ async fn a_worker_is_given_nothing_but_what_is_named() {
     launch.args = vec!["environment".to_owned()];
     let mut process = stage.helper.spawn(launch).await.unwrap();
     let mut said = String::new();
-    process.stdout.read_to_string(&mut said).await.unwrap();
+    within(60, process.stdout.read_to_string(&mut said)).await.unwrap();
     let names: Vec<&str> =
         said.split(';').filter_map(|entry| entry.split('=').next()).filter(|n| !n.is_empty()).collect();
     assert_eq!(BTreeSet::from_iter(names), BTreeSet::from(["KAPELLE_MARK", "RUN"]), "{said}");
@@ -143,12 +143,12 @@ async fn asked_to_end_it_ends_and_one_that_will_not_is_killed() {
     let stage = stage("term");
     let mut quiet = stage.started("quiet").await;
     quiet.handle.terminate();
-    assert_eq!(within(5, quiet.handle.exited()).await.signal, Some(15));
+    assert_eq!(within(30, quiet.handle.exited()).await.signal, Some(15));
     for mode in ["ignore-term", "setsid", "double-fork", "stop", "close"] {
         let mut process = if mode == "close" { stage.start(mode).await } else { stage.started(mode).await };
         stage.count(if matches!(mode, "setsid" | "double-fork") { 2 } else { 1 }).await;
         process.handle.kill();
-        let exit = within(5, process.handle.exited()).await;
+        let exit = within(30, process.handle.exited()).await;
         assert_eq!(exit.signal, Some(9), "{mode}");
         // The one that stands between may still be there.
         let left = u32::from(matches!(mode, "setsid" | "double-fork"));
@@ -162,7 +162,7 @@ async fn one_that_stands_still_is_woken_to_hear_that_it_must_end() {
     let stage = stage("still");
     let mut process = stage.started("stop").await;
     process.handle.terminate();
-    assert_eq!(within(5, process.handle.exited()).await.signal, Some(15));
+    assert_eq!(within(30, process.handle.exited()).await.signal, Some(15));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn the_same_holds_where_no_control_groups_can_be_made() {
             })
             .await;
         process.handle.kill();
-        within(5, process.handle.exited()).await;
+        within(30, process.handle.exited()).await;
         stage.nobody_left().await;
     }
 }
@@ -188,7 +188,7 @@ async fn the_same_holds_where_no_control_groups_can_be_made() {
 async fn what_is_left_behind_goes_when_its_worker_ends_by_itself() {
     let stage = bare("daemon");
     let mut process = stage.start("daemonize").await;
-    let exit = within(5, process.handle.exited()).await;
+    let exit = within(30, process.handle.exited()).await;
     assert_eq!((exit.code, exit.swept <= 1), (Some(0), true));
     stage.nobody_left().await;
 }
@@ -205,7 +205,7 @@ async fn one_that_hides_its_origin_is_ended_as_a_stray() {
     assert_eq!(carriers(&stage.run), BTreeSet::from([process.handle.pid()]), "nobody else was ended");
     std::fs::remove_file(file).unwrap();
     process.handle.kill();
-    within(5, process.handle.exited()).await;
+    within(30, process.handle.exited()).await;
     stage.nobody_left().await;
 }
 
@@ -216,20 +216,20 @@ async fn a_leak_and_a_crowd_are_ended_alone_and_told() {
     let mut leak = stage.launch("leak");
     leak.allowance = Allowance { memory: Some(64 << 20), processes: 16 };
     let mut leak = stage.helper.spawn(leak).await.unwrap();
-    let exit = within(10, leak.handle.exited()).await;
+    let exit = within(30, leak.handle.exited()).await;
     assert_eq!((exit.cause, exit.word()), (Some(Cause::Memory(64 << 20)), "oom"));
     assert_eq!(exit.to_string(), "it used more than 64 MiB of memory");
     let mut crowd = stage.launch("fork");
     crowd.allowance = Allowance { memory: None, processes: 16 };
     let mut crowd = stage.helper.spawn(crowd).await.unwrap();
-    let exit = within(10, crowd.handle.exited()).await;
+    let exit = within(30, crowd.handle.exited()).await;
     // It may be found before it has made all of them.
     assert_eq!(exit.cause, Some(Cause::Processes(16)));
     assert!((16..=200).contains(&exit.swept), "{exit:?}");
     // The sibling has been there all the while, and answers.
     sibling.stdin.write_all(b"here\n").await.unwrap();
     let mut line = String::new();
-    within(5, BufReader::new(&mut sibling.stdout).read_line(&mut line)).await.unwrap();
+    within(30, BufReader::new(&mut sibling.stdout).read_line(&mut line)).await.unwrap();
     assert_eq!(line, "here\n");
     assert_eq!(carriers(&stage.run), BTreeSet::from([sibling.handle.pid()]));
 }
@@ -241,10 +241,10 @@ async fn a_flood_waits_for_who_reads_it() {
     let mut chunk = vec![0; 1 << 20];
     let mut read = 0;
     while read < 64 << 20 {
-        read += process.stdout.read(&mut chunk).await.unwrap();
+        read += within(60, process.stdout.read(&mut chunk)).await.unwrap();
     }
     process.handle.kill();
-    within(5, process.handle.exited()).await;
+    within(30, process.handle.exited()).await;
 }
 
 #[tokio::test]
@@ -267,13 +267,13 @@ async fn when_the_helper_is_killed_nobody_is_left_and_another_takes_its_place() 
         stage.count(5).await;
         kill(before, "-KILL");
         for process in &mut all {
-            assert_eq!(within(5, process.handle.exited()).await.cause, Some(Cause::HelperLost));
+            assert_eq!(within(30, process.handle.exited()).await.cause, Some(Cause::HelperLost));
         }
         stage.nobody_left().await;
         let mut next = stage.started("quiet").await;
         assert_ne!(stage.helper.pid().unwrap(), before);
         next.handle.terminate();
-        assert_eq!(within(5, next.handle.exited()).await.signal, Some(15));
+        assert_eq!(within(30, next.handle.exited()).await.signal, Some(15));
     }
 }
 
@@ -284,7 +284,7 @@ async fn the_signals_of_a_service_manager_do_not_end_the_helper() {
     kill(stage.helper.pid().unwrap(), "-TERM");
     kill(stage.helper.pid().unwrap(), "-INT");
     process.handle.terminate();
-    assert_eq!(within(5, process.handle.exited()).await.signal, Some(15));
+    assert_eq!(within(30, process.handle.exited()).await.signal, Some(15));
 }
 
 /// A server of its own in a child, killed without a word; its helper alone knows of the workers.
@@ -294,17 +294,17 @@ async fn when_the_server_is_killed_nobody_is_left() {
         let stage = stage(&format!("bereaved-{victim}"));
         let mut server = stage.start("server").await;
         let mut line = String::new();
-        within(10, BufReader::new(&mut server.stdout).read_line(&mut line)).await.unwrap();
+        within(30, BufReader::new(&mut server.stdout).read_line(&mut line)).await.unwrap();
         let helper: i32 = line.trim().strip_prefix("helper ").unwrap().parse().unwrap();
         // The server, its helper, and three workers of which two have left something.
-        until(10, || carriers(&stage.run).len() >= 6).await;
+        until(30, || carriers(&stage.run).len() >= 6).await;
         let all = carriers(&stage.run);
         if victim == "both" {
             kill(helper, "-STOP");
             kill(server.handle.pid(), "-KILL");
             kill(helper, "-KILL");
             // The next start, of whatever server, ends what they left.
-            until(5, || {
+            until(30, || {
                 let _ = kapelle_supervisor::keeping::sweep_leftovers();
                 carriers(&stage.run).is_disjoint(&all)
             })
@@ -313,7 +313,7 @@ async fn when_the_server_is_killed_nobody_is_left() {
             kill(server.handle.pid(), "-KILL");
             until(5, || carriers(&stage.run).is_disjoint(&all)).await;
         }
-        within(5, server.handle.exited()).await;
+        within(30, server.handle.exited()).await;
     }
 }
 
@@ -344,14 +344,14 @@ async fn many_cycles_leave_the_helper_as_it_was() {
     let started = Instant::now();
     for cycle in 0..cycles {
         let mut process = stage.start("exit").await;
-        assert_eq!(process.handle.exited().await.code, Some(0));
+        assert_eq!(within(60, process.handle.exited()).await.code, Some(0));
         if cycle == cycles / 10 {
             before = Some((figures(), resident_kib(pid)));
         }
     }
     let (before, memory) = before.unwrap();
     // The helper tells of an end a moment before it lets go of what it held.
-    until(5, || figures() <= before && zombies() == 0).await;
+    until(30, || figures() <= before && zombies() == 0).await;
     let now = resident_kib(pid);
     assert!(now <= memory + memory / 20 + 256, "{memory} KiB, then {now} KiB");
     println!("{cycles} cycles in {} ms, {before:?}, {memory} then {now} KiB", started.elapsed().as_millis());

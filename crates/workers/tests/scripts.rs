@@ -169,7 +169,10 @@ impl Place {
 
     async fn ask(&self, name: &str, input: Value) -> Result<Output, TaskError> {
         let worker = self.board.get(&Name::new(name)).expect("a worker");
-        worker.execute(&TaskContext::detached("task_7"), input).await
+        let asked = tokio::time::timeout(Duration::from_secs(60), async {
+            worker.execute(&TaskContext::detached("task_7"), input).await
+        });
+        asked.await.expect("in time")
     }
 }
 
@@ -186,6 +189,11 @@ async fn until(mut holds: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("in time");
+}
+
+/// Ends a fleet, which must not take for ever.
+async fn end(fleet: &Fleet) {
+    tokio::time::timeout(Duration::from_secs(60), fleet.stop()).await.expect("in time");
 }
 
 const LOOP: &str = "while :; do read -r line || exit 0; done";
@@ -229,7 +237,7 @@ async fn files_are_told_apart_and_a_broken_one_stops_no_other() {
     place.says("ok", "ok running with model: fast").await;
     place.is("ok", "running").await;
     assert_eq!(fleet.counts().started, 1);
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +268,7 @@ async fn new_changed_and_deleted_files_take_effect_in_time() {
     next("gone").await;
     next("stopped").await;
     assert!(fleet.status().is_empty());
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +297,7 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
     // Asked for, it has its two tries again, and is given up again, which is told once more.
     until(|| place.status("bad").processes[0].restarts == 4 && alarms() == 2).await;
     assert_eq!(fleet.restart_all(""), 2);
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,7 +320,7 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     }
     let file = fs::read_to_string(fleet.log(&place.status("nosy").id).unwrap().path()).unwrap();
     assert!(file.contains("1/out LEVEL=3") && !file.contains("swordfish"), "{file}");
-    fleet.stop().await;
+    end(&fleet).await;
 
     let mut place = Place::new("tokens");
     place.script(
@@ -332,7 +340,7 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     assert_eq!(place.ask("one", json!({})).await.unwrap().value, json!({ "mine": true }));
     // The token of the attempt has gone with it, that of the process goes with that.
     assert_eq!(purse.0.lock().unwrap().len(), 1);
-    fleet.stop().await;
+    end(&fleet).await;
     assert!(purse.0.lock().unwrap().is_empty());
 }
 
@@ -379,7 +387,7 @@ async fn a_task_has_a_process_of_its_own() {
     }
     assert_eq!(place.ask("picky", json!({})).await.unwrap_err().category, Category::InvalidInput);
     until(|| place.status("slow").state == "idle").await;
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 /// Answers each task with the number of those it had before; `die` kills it, `hang` it never answers.
@@ -424,7 +432,7 @@ async fn a_pool_takes_one_task_after_the_other_in_the_same_process() {
     assert!(many.iter().all(Result::is_ok));
     assert!(fleet.scale(&id, 1));
     assert_eq!(place.status("pool").processes.len(), 1);
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 async fn futures<T>(count: usize, make: impl Fn(usize) -> T) -> Vec<T::Output>
@@ -470,7 +478,7 @@ async fn tasks_of_one_that_cannot_work_wait_or_go_to_its_stand_in() {
     // Mended, it works again, and so do its tasks.
     place.script("waits", "mode: task", "echo 1");
     until(|| slots("waits") == 1).await;
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -498,7 +506,7 @@ async fn readiness_is_a_line_or_an_answer_over_http_within_its_time() {
     });
     place.is("http", "running").await;
     answer.abort();
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -512,7 +520,7 @@ async fn a_flood_stays_within_its_log_and_disturbs_nobody() {
     let log = fleet.log(&place.status("flood").id).unwrap();
     until(|| log.tail(1).0.first().is_some_and(|line| line.number > 50_000)).await;
     assert_eq!(place.ask("calm", json!({ "a": 1 })).await.unwrap().value, json!({ "a": 1 }));
-    fleet.stop().await;
+    end(&fleet).await;
     let of_flood = log.path().file_stem().unwrap().to_str().unwrap().to_owned();
     let files = fs::read_dir(place.folder.join("logs")).unwrap().flatten();
     let files = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with(&of_flood));
@@ -529,7 +537,7 @@ async fn stopping_ends_all_in_good_order_and_those_who_will_not_by_force() {
     place.says("polite", "up").await;
     place.says("deaf", "up").await;
     let logs = ["polite", "deaf"].map(|name| fleet.log(&place.status(name).id).unwrap());
-    fleet.stop().await;
+    end(&fleet).await;
     let said = logs.map(|log| log.tail(9).0.iter().map(|line| line.text.clone()).collect::<Vec<_>>().join("\n"));
     assert!(said[0].contains("bye\nstopped: exit code 0"), "{said:?}");
     assert!(said[1].contains("stopped: signal 9"), "{said:?}");
@@ -556,7 +564,7 @@ async fn where_only_tasks_are_wanted_nothing_runs_before_there_is_one() {
     place.script("pool", "mode: daemon", LOOP);
     until(|| place.board.get(&Name::new("pool")).is_none()).await;
     until(|| place.status("pool").processes.is_empty()).await;
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -571,7 +579,7 @@ async fn two_that_stand_in_for_each_other_come_to_an_end_and_a_missing_one_is_to
     assert_eq!(fs::read_to_string(place.folder.join("ones")).unwrap(), "1\n");
     assert_eq!(place.status("lost").warnings, ["its fallback, the worker `nobody`, is not there"]);
     assert_eq!((place.status("one").fallback.as_deref(), place.status("one").warnings.len()), (Some("two"), 0));
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -602,7 +610,7 @@ done"#;
         let hidden = !error.message.contains("swordfish") && !error.message.contains("token-for");
         assert!(hidden && error.message.contains("[redacted]"), "{error}");
     }
-    fleet.stop().await;
+    end(&fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -623,5 +631,5 @@ async fn one_with_fixed_times_waits_for_them_and_shows_the_next() {
     place.is("nightly", "waiting").await;
     assert!((wanted - 60_000..=wanted).contains(&place.status("nightly").processes[0].next_start_ms.unwrap()));
     until(|| place.lines("often").iter().filter(|line| *line == "at work").count() >= 2).await;
-    fleet.stop().await;
+    end(&fleet).await;
 }

@@ -7,7 +7,7 @@ use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::Value;
 
 use crate::{
-    place::{Place, Said, signal},
+    place::{Place, Said, ended, signal},
     scripts::{Served, ask, found, script, until},
 };
 
@@ -196,7 +196,7 @@ fn planted_secrets_are_nowhere_afterwards() {
     assert!(seen >= 2, "the environment of scripts can be looked at");
 
     signal(&served.0, "-TERM");
-    assert_eq!(served.0.wait().unwrap().code(), Some(143));
+    assert_eq!(ended(&mut served.0), Some(143));
     let mut kept = vec![("errors".to_owned(), fs::read(place.path("errors")).unwrap())];
     files(&place.path(".kapelle"), &mut kept);
     sweep("the file", &kept);

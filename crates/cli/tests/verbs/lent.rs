@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    place::{Place, signal},
+    place::{Place, ended, signal},
     scripts::{LOOP, Served, is_alive, script, until},
 };
 
@@ -108,7 +108,7 @@ fn a_run_that_was_killed_in_its_script_goes_on_with_resume() {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = until(|| fs::read_to_string(place.path("pids")).ok().filter(|pids| pids.ends_with('\n')));
     signal(&child, "-KILL");
-    child.wait().unwrap();
+    ended(&mut child);
     until(|| (!is_alive(pid.trim())).then_some(()));
     place.file("go", "");
     let said = place.kapelle(&["resume", "run_1", "--json"]);
@@ -150,7 +150,7 @@ fn a_host_runs_the_scripts_of_its_project_with_the_tokens_of_the_server() {
     assert_eq!(said.json(), wanted);
     assert!(!place.path(&format!("{far}/daemon-ran")).exists(), "daemons are not for hosts");
     signal(&host.0, "-TERM");
-    assert_eq!(host.0.wait().unwrap().code(), Some(143));
+    assert_eq!(ended(&mut host.0), Some(143));
     drop(served);
 }
 

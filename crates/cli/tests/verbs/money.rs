@@ -11,7 +11,7 @@ use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::place::{Place, signal};
+use crate::place::{Place, signal, watched};
 
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,6 +42,7 @@ impl Stage {
         let mut command = self.place.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", self.double.base_url());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let _watched = watched(&child);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let base = format!("http://{}", line.trim().strip_prefix("listening=").unwrap());

@@ -5,9 +5,14 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 
 use serde_json::Value;
+
+/// Longer than this nothing takes, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder with nothing in it.
 pub struct Place {
@@ -101,6 +106,7 @@ impl Place {
     /// Starts the binary, and waits until it has said a line with that part.
     pub fn started(&self, arguments: &[&str], part: &str) -> (Child, BufReader<std::process::ChildStderr>) {
         let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _watched = watched(&child);
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains(part) {
@@ -111,11 +117,43 @@ impl Place {
     }
 }
 
-/// Sends a signal to a process that was started here.
+/// A process that is killed when it is waited for longer than anything takes, so that no test hangs: reading what it says
+/// ends then.
+pub fn watched(child: &Child) -> impl Drop + use<> {
+    let (alive, over) = mpsc::channel::<()>();
+    let pid = child.id().to_string();
+    std::thread::spawn(move || {
+        if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            kill(&pid, "-KILL");
+        }
+    });
+    Watched(alive)
+}
+
+/// Waits for the end of a process, and gives its exit code; none when a signal ended it, as it does one that never ends.
+pub fn ended(child: &mut Child) -> Option<i32> {
+    let _watched = watched(child);
+    child.wait().unwrap().code()
+}
+
+/// As long as it is there, the process is waited for.
+struct Watched(mpsc::Sender<()>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // The thread ends, too, when it cannot be told.
+        let _ = self.0.send(());
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the system's own `kill` sends the signal")]
+fn kill(pid: &str, signal: &str) -> bool {
+    Command::new("kill").args([signal, pid]).status().unwrap().success()
+}
+
+/// Sends a signal to a process that was started here.
 pub fn signal(child: &Child, signal: &str) {
-    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    assert!(kill(&child.id().to_string(), signal));
 }
 
 impl Said {

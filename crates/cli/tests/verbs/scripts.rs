@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::place::{Place, signal};
+use crate::place::{Place, ended, signal, watched};
 
 pub const LOOP: &str = "while :; do read -r line || exit 0; done";
 
@@ -34,6 +34,7 @@ impl Served {
 
     /// Once it listens.
     pub fn of(mut child: Child) -> Served {
+        let _watched = watched(&child);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening="), "{line}");
@@ -91,6 +92,7 @@ fn a_folder_is_supervised_without_a_server_and_nobody_is_left() {
     place.with(&[("RUN_WORKERS", "perhaps")], &["supervise", "workers"]).refused(2, &["true or false"]);
     for ending in ["-KILL", "-TERM"] {
         let (mut child, mut lines) = place.started(&["supervise", "workers", "--every", "200ms"], "cannot be started");
+        let _watched = watched(&child);
         let mut pids = Vec::new();
         while pids.len() < 2 {
             let mut line = String::new();
@@ -98,11 +100,18 @@ fn a_folder_is_supervised_without_a_server_and_nobody_is_left() {
             pids.extend(line.trim().split_once(" runs as process ").map(|(_, pid)| pid.to_owned()));
         }
         assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+        // The status is printed again and again.
+        let (mut out, mut shown) = (BufReader::new(child.stdout.take().unwrap()), 0);
+        while shown < 3 {
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0);
+            shown += usize::from(line.starts_with("stays") && line.contains("running"));
+        }
         signal(&child, ending);
         if ending == "-TERM" {
             signal(&child, ending);
         }
-        let code = child.wait().unwrap().code();
+        let code = ended(&mut child);
         assert_eq!(code, if ending == "-TERM" { Some(143) } else { None });
         until(|| pids.iter().all(|pid| !is_alive(pid)).then_some(()));
     }
@@ -152,7 +161,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     // Ended in good order, it tells of the end of every script too.
     let mut served = served;
     signal(&served.0, "-TERM");
-    assert_eq!(served.0.wait().unwrap().code(), Some(143));
+    assert_eq!(ended(&mut served.0), Some(143));
     let log = fs::read_to_string(place.path(".kapelle/session.log")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |event: &str| lines.iter().filter(|line| line["event"] == event && line["worker"] == "stays").count();
@@ -201,9 +210,8 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     );
     let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("OPENAI_API_KEY", "sk-canary-0123456789").env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
-    let _served = Served(child);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let _served = Served::of(child);
     let token = fs::read_to_string(place.path(".kapelle/token")).unwrap().trim().to_owned();
     let pid = until(|| found(&place, "nosy")["processes"][0]["pid"].as_i64());
     let id = found(&place, "nosy")["id"].as_str().unwrap().to_owned();

@@ -3,7 +3,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::place::{Place, TEXT, signal};
+use crate::place::{Place, TEXT, ended, signal, watched};
 
 /// A server that was started by the verb.
 pub struct Served {
@@ -19,6 +19,7 @@ impl Served {
     pub fn start_at(place: &Place, address: &str) -> Served {
         let mut command = place.command(&["serve", "--listen", address]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let _watched = watched(&child);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening=").unwrap().to_owned();
@@ -27,7 +28,7 @@ impl Served {
 
     pub fn end(mut self, with: &str) -> i32 {
         signal(&self.child, with);
-        self.child.wait().unwrap().code().unwrap()
+        ended(&mut self.child).unwrap()
     }
 }
 
