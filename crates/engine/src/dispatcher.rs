@@ -13,7 +13,7 @@ use kapelle_core::{
     Category, Payload, TaskError, TaskId,
     middleware::{Call, Metadata, Middleware, Next},
     task::{Attempt, Report},
-    worker::{CancelFlag, FileSource, Output, TaskContext, WorkerSpec},
+    worker::{CancelFlag, FileSource, NoText, Output, TaskContext, TextSink, WorkerSpec},
 };
 use kapelle_store::Reader;
 use tokio::{runtime::Handle, task::AbortHandle};
@@ -23,6 +23,7 @@ use crate::{
     id_map::IdMap,
     registry::Registry,
     runner::Inbox,
+    texts::{Speaker, Texts},
     turn::{Command, Dispatch, NewPayload, Reported},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Dispatcher {
     pub(crate) running: Arc<Running>,
     /// What is done around every attempt, outermost first.
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    /// What their models are writing.
+    pub(crate) texts: Arc<Texts>,
 }
 
 /// The attempts under way.
@@ -109,6 +112,7 @@ impl Dispatcher {
             timeout: Some(dispatch.timeout),
             cancel: flag.clone(),
             progress: Arc::new(|_, _| ()),
+            text: self.sink(&dispatch),
             files: Arc::clone(&self.files),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
@@ -130,6 +134,18 @@ impl Dispatcher {
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {
             attempt.abort = Some(abort);
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Where an attempt writes what its model says: nowhere, unless it is a step of a run.
+    fn sink(&self, dispatch: &Dispatch) -> Arc<dyn TextSink> {
+        match &dispatch.step {
+            Some((run, path)) => {
+                Arc::new(Speaker::new(&self.texts, (dispatch.task, dispatch.lease.epoch), (*run, path)))
+            }
+            None => Arc::new(NoText),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
+    texts::Texts,
     turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
@@ -73,6 +74,7 @@ struct Inner {
     events: broadcast::Sender<Event>,
     spill: Spill,
     lease_flag: Arc<AtomicBool>,
+    texts: Arc<Texts>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -98,6 +100,7 @@ impl Engine {
         let waiters = Arc::new(Waiters::default());
         let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
         let evaluator = Evaluator::start(evaluators, &sources, &inbox).map_err(cannot)?;
+        let texts = Arc::new(Texts::default());
         let dispatcher = Dispatcher {
             runtime: tokio::runtime::Handle::current(),
             registry: Arc::clone(&registry),
@@ -107,6 +110,7 @@ impl Engine {
             inbox: inbox.clone(),
             running: Arc::new(Running::default()),
             layers: layers.into(),
+            texts: Arc::clone(&texts),
         };
         let runner = Runner {
             turns,
@@ -126,8 +130,9 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
-        let inner = Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread };
-        Ok(Engine { inner: Arc::new(inner) })
+        Ok(Engine {
+            inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, texts, thread }),
+        })
     }
 
     /// Asks the loop and waits for its reply, which is given after the commit.
@@ -251,15 +256,12 @@ impl Engine {
         self.inner.waiters.observe(observer);
     }
 
-    /// Has somebody told what the session log is to have from now on, once it is committed and on the thread of the
-    /// loop: it must be quick. Only the first observer is kept.
+    /// Has somebody told what the session log is to have, as [`Engine::observe`] does.
     pub fn observe_session(&self, observer: SessionObserver) {
         self.inner.waiters.observe_session(observer);
     }
 
-    /// Asks the loop for something whose reply nobody waits for.
-    /// Has somebody told of money and leases from now on, once it is committed and on the thread of the loop: it must be
-    /// quick. Leases are told while the flag of [`Engine::lease_flag`] is set.
+    /// Has somebody told of money, and of leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
     pub fn listen(&self, listener: Listener) {
         self.inner.waiters.listen(listener);
     }
@@ -281,8 +283,13 @@ impl Engine {
         self.inner.events.subscribe()
     }
 
-    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer. Model calls that
-    /// were recorded in the same epoch are given again.
+    /// What models are writing right now for steps of runs.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.inner.texts
+    }
+
+    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer.
     ///
     /// # Errors
     /// When the store fails.
@@ -307,7 +314,7 @@ impl Engine {
         self.inner.inbox.send(Command::WorkersChanged);
     }
 
-    /// The specification of a worker of this process.
+    /// Whether a worker of that name is in this process.
     #[must_use]
     pub fn has_worker(&self, name: &Name) -> bool {
         self.inner.registry.get(name).is_some()

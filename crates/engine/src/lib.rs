@@ -19,6 +19,7 @@ pub mod question;
 mod random;
 mod registry;
 mod runner;
+mod texts;
 pub mod turn;
 mod waiters;
 
@@ -31,6 +32,7 @@ pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Registry};
+pub use texts::{Excerpt, Place, Text, Texts};
 pub use turn::{
     AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
     Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,

@@ -95,7 +95,10 @@ impl PromptWorker {
     ) -> Result<Result<Value, GoingOffline>, TaskError> {
         let mut complaint = String::new();
         // A worker that is tried out by hand has no task, so nothing is written down of its calls.
-        let asking = ctx.task.parse().ok().map(|task| Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
+        let asking =
+            ctx.task.parse().ok().map(|task| {
+                Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch).watched(Arc::clone(&ctx.text))
+            });
         for _ in 0..2 {
             if ctx.cancel.is_raised() {
                 return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));
