@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use kapelle::{
     Config, Kapelle,
-    core::{Name, TenantId},
-    engine::{NewPayload, SubmitTask, Wanted},
+    core::{Name, TenantId, task::Report},
+    engine::{Command, NewPayload, SubmitTask, Wanted},
     gateway::{Scope, replay::TaskKey},
 };
 use kapelle_server::{Limits, Options, Server};
@@ -23,6 +23,8 @@ use upstream::Caller;
 
 /// Calls for each figure, all connections together.
 const CALLS: usize = 4_000;
+/// How often the attempt tells that it is at work; its lease is several times as long.
+const BEAT: Duration = Duration::from_secs(3);
 /// Calls after which memory is looked at.
 const MANY: usize = 50_000;
 /// Memory may go up and down by so much while calls go through; it is the same for any number of them.
@@ -33,6 +35,17 @@ struct Stage {
     server: Server,
     upstream: std::net::SocketAddr,
     token: String,
+    /// Keeps the attempt alive.
+    _beats: AbortOnDrop,
+}
+
+/// A task that ends with what holds it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Stage {
@@ -55,10 +68,18 @@ impl Stage {
         let workers = Arc::from([Name::new("far")]);
         let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
         let claimed = kapelle.engine().claim(1, wanted, 1, Duration::from_secs(5)).await?;
-        let attempt = claimed.first().context("nothing was claimed")?.lease.epoch;
+        let lease = claimed.first().context("nothing was claimed")?.lease;
+        let beat = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
+        let engine = kapelle.engine().clone();
+        let beats = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(BEAT).await;
+                let _ = engine.ask(Command::Heartbeat { reports: Arc::from([beat]) }).await;
+            }
+        });
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };
-        let token = kapelle.desk().issue_task_token(key, attempt, Scope::default())?.token;
-        Ok(Stage { server, upstream, token })
+        let token = kapelle.desk().issue_task_token(key, lease.epoch, Scope::default())?.token;
+        Ok(Stage { server, upstream, token, _beats: AbortOnDrop(beats) })
     }
 
     /// The middle and the 99th of a hundred times to the first and to the last byte, in ms, bare or through the server.

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Category, Payload, TaskError, TaskId,
+    Category, Payload, TaskError, TaskId, TenantId,
     middleware::{Call, Metadata, Middleware, Next},
     task::{Attempt, Report},
     worker::{CancelFlag, FileSource, NoText, Output, TaskContext, TextSink, WorkerSpec},
@@ -89,7 +90,29 @@ impl Running {
     }
 }
 
+/// The files of one tenant. A hash that stands in a definition is not proof that its tenant may read the file.
+struct Theirs {
+    tenant: TenantId,
+    reader: Arc<dyn Reader>,
+    files: Arc<dyn FileSource>,
+}
+
+impl FileSource for Theirs {
+    fn path(&self, sha256: &str) -> Option<PathBuf> {
+        let given = self.reader.artifact(self.tenant, sha256).is_ok_and(|row| row.is_some());
+        given.then(|| self.files.path(sha256)).flatten()
+    }
+}
+
 impl Dispatcher {
+    /// The files that a tenant may read. The first one is that of the folder: what is there is its own.
+    fn files_of(&self, tenant: TenantId) -> Arc<dyn FileSource> {
+        if tenant == TenantId::DEFAULT {
+            return Arc::clone(&self.files);
+        }
+        Arc::new(Theirs { tenant, reader: Arc::clone(&self.reader), files: Arc::clone(&self.files) })
+    }
+
     /// Begins an attempt.
     pub(crate) fn dispatch(&self, dispatch: Dispatch) {
         let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
@@ -113,7 +136,7 @@ impl Dispatcher {
             cancel: flag.clone(),
             progress: Arc::new(|_, _| ()),
             text: self.sink(&dispatch),
-            files: Arc::clone(&self.files),
+            files: self.files_of(dispatch.tenant),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
         let (running, layers) = (Arc::clone(&self.running), Arc::clone(&self.layers));

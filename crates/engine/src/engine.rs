@@ -123,6 +123,7 @@ impl Engine {
             watching,
             answers: crate::id_map::IdMap::default(),
             deferred: std::collections::VecDeque::new(),
+            deferred_until: 0,
             parking: Parking::default(),
             next_ticket: 0,
             draining: false,
@@ -206,8 +207,7 @@ impl Engine {
         ended.await.map_err(|_| EngineError::Stopped)
     }
 
-    /// Gives tasks to a worker host: at once when there are some, else when the first becomes ready, and none when that
-    /// does not happen in time. Dropped before it is done, it gives back what was claimed meanwhile.
+    /// Gives tasks to a worker host, as soon as there are some. Dropped, it gives back what was claimed meanwhile.
     ///
     /// # Errors
     /// When the store fails or the engine stops.

@@ -84,7 +84,9 @@ pub(crate) struct Runner {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) watching: Arc<AtomicBool>,
     pub(crate) answers: IdMap<Ticket, Answer>,
+    /// What a full disk refused and nobody waits for, and when it is tried again, on the steady clock.
     pub(crate) deferred: VecDeque<(Command, Answer)>,
+    pub(crate) deferred_until: u64,
     pub(crate) parking: Parking,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
@@ -160,7 +162,8 @@ impl Runner {
         for poll in self.parking.woken() {
             self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
         }
-        if inputs.is_empty() {
+        // However much else there is to do: under steady traffic a moment of rest may be long in coming.
+        if !self.deferred.is_empty() && self.clock.steady_ms() >= self.deferred_until {
             for (command, answer) in std::mem::take(&mut self.deferred) {
                 self.enter(command, answer, inputs);
             }
@@ -204,12 +207,12 @@ impl Runner {
     }
 
     fn nap(&self) -> Duration {
+        let steady = self.clock.steady_ms();
         if !self.deferred.is_empty() {
-            return FULL_PAUSE;
+            return Duration::from_millis(self.deferred_until.saturating_sub(steady)).min(FULL_PAUSE);
         }
         let now = self.clock.now();
         let due = self.turns.next_due().map(|due| Duration::from_millis(due.since(now).0));
-        let steady = self.clock.steady_ms();
         let lease = self.turns.next_lease_end().map(|end| Duration::from_millis(end.saturating_sub(steady)));
         due.unwrap_or(NAP_MAX).min(lease.unwrap_or(NAP_MAX)).min(NAP_MAX)
     }
@@ -220,6 +223,10 @@ impl Runner {
                 None | Some(Answer::Nobody) => {
                     let full = matches!(&reply, Err(EngineError::Store(error)) if error.is_temporary());
                     if full && !matches!(input.command, Command::Tick) {
+                        if self.deferred.is_empty() {
+                            let pause = u64::try_from(FULL_PAUSE.as_millis()).unwrap_or(u64::MAX);
+                            self.deferred_until = self.clock.steady_ms().saturating_add(pause);
+                        }
                         self.deferred.push_back((input.command, Answer::Nobody));
                     }
                 }

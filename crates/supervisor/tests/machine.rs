@@ -234,6 +234,30 @@ proptest! {
         prop_assert!(world.alive.is_none() && !world.asked);
     }
 
+    /// Once it is to end for good nothing starts it again, whatever arrives late, and it is over within its time.
+    #[test]
+    fn nothing_that_arrives_late_wakes_one_that_is_to_end_for_good(
+        policy in policies(),
+        before in proptest::collection::vec(act(), 0..30),
+        after in proptest::collection::vec(act(), 0..30),
+    ) {
+        let machine = Machine::new(policy);
+        let mut world = World { machine, now: 0, asked: false, alive: None, terminated: None, next_pid: 1 };
+        before.iter().for_each(|act| world.act(act));
+        world.tell(Event::Close);
+        for act in &after {
+            let asked = world.asked;
+            world.act(act);
+            prop_assert!(asked || !world.asked, "{:?} started it", act);
+        }
+        world.act(&Act::Spawn(true));
+        while let Some(deadline) = world.machine.deadline() {
+            world.now = world.now.max(deadline);
+            world.tell(Event::Time);
+        }
+        prop_assert!(world.machine.is_over() && world.alive.is_none() && !world.asked, "{:?}", world.machine);
+    }
+
     /// Failing again and again, it is given up after the tries that it has, no more and no fewer.
     #[test]
     fn a_crash_loop_ends(tries in 0..10u32, delay in 0..100_000u64) {

@@ -278,7 +278,9 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
             && !fleet.restart("worker_0", "")
             && !fleet.restart(&format!("{}.9", status.id), "")
     );
+    // Asked for, it has its two tries again, and is given up again.
     until(|| place.status("bad").processes[0].restarts == 4).await;
+    place.is("bad", "crashed").await;
     assert_eq!(fleet.restart_all(""), 2);
     fleet.stop().await;
 }

@@ -18,12 +18,15 @@ use crate::{
     key::key,
     rng::Rng,
     script::Script,
-    world::{Engine, Places, TENANT, Weather, World},
+    world::{Engine, Mark, Places, TENANT, Weather, World},
     yaml,
 };
 
 /// More moments than any case has.
 const MOMENTS_MAX: u32 = 20_000;
+
+/// Orders that are tried before two states are said to differ.
+const ORDERS: u64 = 200;
 
 /// What a case came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,9 +145,9 @@ impl World {
         let marks = std::mem::take(&mut self.engine.marks);
         self.follow(&marks, Ends::First)?;
         let Err(difference) = self.compare() else { return Ok(()) };
-        // What ended and what began in the same turn may have been the other way round.
+        // What ended and what began in the same turn may have been the other way round, or any way in between.
         let first = self.reference.clone();
-        for ends in [Ends::Between, Ends::Last] {
+        for ends in [Ends::Between, Ends::Last].into_iter().chain((0..ORDERS).map(Ends::Drawn)) {
             self.reference = before.clone();
             self.follow(&marks, ends)?;
             if self.compare().is_ok() {
@@ -155,11 +158,11 @@ impl World {
         Err(difference)
     }
 
-    /// Turn by turn what the engine began may begin, and in the end whatever may.
-    fn follow(&mut self, marks: &[u64], ends: Ends) -> Result<(), String> {
+    /// Turn by turn what the engine began may begin and what it ended may end, and in the end whatever may.
+    fn follow(&mut self, marks: &[Mark], ends: Ends) -> Result<(), String> {
         let places = Places::of(&self.engine.rows(self.run)?);
-        for mark in marks.iter().copied().chain([u64::MAX]) {
-            self.reference.settle(&|address| places.rank(address, mark), ends);
+        for mark in marks.iter().map(Some).chain([None]) {
+            self.reference.settle(&places.by(mark), ends);
         }
         Ok(())
     }

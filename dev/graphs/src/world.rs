@@ -6,7 +6,7 @@ use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
-    task::{Report, Task},
+    task::{Report, StateKind, Task},
     worker::WorkerSpec,
 };
 use kapelle_engine::{
@@ -14,7 +14,7 @@ use kapelle_engine::{
     turn::{Command, Directory, Effect, Input, NewPayload, NewRun, Reply, Turned, Turns, VersionRef},
 };
 use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
-use kapelle_testkit::reference::{Address, Reference};
+use kapelle_testkit::reference::{Address, Order, Reference};
 use serde_json::Value as Json;
 
 use crate::{
@@ -68,10 +68,8 @@ pub struct Engine {
     weather: Weather,
     /// Turns taken.
     pub turned: u64,
-    /// How many rows there were after each turn since the engine last came to rest.
-    pub marks: Vec<u64>,
-    /// The last row that was counted, and its number.
-    counted: (TaskId, u64),
+    /// How far the run was after each turn since the engine last came to rest.
+    pub marks: Vec<Mark>,
 }
 
 /// Every worker there is runs here.
@@ -114,7 +112,6 @@ impl Engine {
             weather,
             turned: 0,
             marks: Vec::new(),
-            counted: (TaskId(0), 0),
         }
     }
 
@@ -178,14 +175,11 @@ impl Engine {
         Err("the engine never comes to rest".to_owned())
     }
 
-    /// Counts the rows of the first run.
+    /// Notes how far the first run is.
     fn mark(&mut self) -> Result<(), String> {
-        loop {
-            let page = self.reader.steps(RunId(1), self.counted.0, 1_000).map_err(|error| error.to_string())?;
-            let Some(last) = page.last() else { break };
-            self.counted = (last.id, self.counted.1 + page.len() as u64);
-        }
-        self.marks.push(self.counted.1);
+        let by_itself = |row: &Task| matches!(row.state.kind(), StateKind::Succeeded | StateKind::Failed);
+        let ended = self.rows(RunId(1))?.iter().map(by_itself).collect();
+        self.marks.push(Mark { ended });
         Ok(())
     }
 
@@ -259,6 +253,13 @@ fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -
     Turns::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
 }
 
+/// How far a run was after a turn.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// For each row that there was, in their order, whether it had ended, and not by being cancelled.
+    ended: Vec<bool>,
+}
+
 /// Which row of the engine stands for which node of the reference.
 pub struct Places(HashMap<(ScopeId, Slot), u64>);
 
@@ -270,10 +271,28 @@ impl Places {
         Places(rows.iter().enumerate().filter_map(place).collect())
     }
 
-    /// The number of the row at that address, when there is one and it is one of the first.
-    pub fn rank(&self, address: &Address, first: u64) -> Option<u64> {
-        let place = self.0.get(&key(address)).copied().unwrap_or(u64::MAX);
-        (place < first || first == u64::MAX).then_some(place)
+    /// What had happened by that mark; without one, whatever can.
+    pub fn by<'a>(&'a self, mark: Option<&'a Mark>) -> impl Order + 'a {
+        By { places: self, mark }
+    }
+}
+
+/// What the engine had done by a mark.
+struct By<'a> {
+    places: &'a Places,
+    mark: Option<&'a Mark>,
+}
+
+impl Order for By<'_> {
+    fn rank(&self, address: &Address) -> Option<u64> {
+        let place = self.places.0.get(&key(address)).copied().unwrap_or(u64::MAX);
+        self.mark.is_none_or(|mark| place < mark.ended.len() as u64).then_some(place)
+    }
+
+    fn may_end(&self, address: &Address) -> bool {
+        let Some(mark) = self.mark else { return true };
+        let place = self.places.0.get(&key(address)).and_then(|place| usize::try_from(*place).ok());
+        place.is_some_and(|place| mark.ended.get(place) == Some(&true))
     }
 }
 

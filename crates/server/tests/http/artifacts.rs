@@ -100,6 +100,37 @@ async fn a_file_goes_through_a_worker() {
     assert!(done["output"].to_string().contains("reading room"), "{done}");
 }
 
+/// Starts a run and waits for its end.
+async fn ended(place: &Place, token: &str, run: Value) -> Value {
+    let begun = place.ask_as(token, "POST", "/api/v1/runs", run).await.json(201);
+    let path = format!("/api/v1/runs/{}?wait_ms=20000", begun["id"].as_str().unwrap());
+    place.ask_as(token, "GET", &path, Value::Null).await.json(200)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_in_a_definition_opens_no_file_of_another_tenant() {
+    let place = Place::new().await;
+    let (other, _) = place.key("admin", 2).await;
+    let file = give(&place, &place.token, "?name=a.txt", b"A secret of the first tenant.").await.json(201);
+    let id = file["$file"].as_str().unwrap();
+    let source = format!(
+        "name: flow\noutputs: {{ said: '${{{{ steps.one.output }}}}' }}\nsteps:\n  one:\n    worker: extract_text\n    with: {{ document: {{ $file: '{id}', name: a.txt, \
+         media_type: text/plain, size: 29 }} }}\n"
+    );
+    let run = json!({ "source": source });
+    let theirs = ended(&place, &other, run.clone()).await;
+    assert_eq!(theirs["state"], "failed", "{theirs}");
+    assert!(!theirs.to_string().contains("secret"), "{theirs}");
+    let own = ended(&place, &place.token, run).await;
+    assert_eq!(own["state"], "succeeded", "{own}");
+    assert!(own.to_string().contains("secret"), "{own}");
+    // Who has given the same bytes may read them.
+    give(&place, &other, "?name=b.txt", b"A secret of the first tenant.").await.json(201);
+    let run = json!({ "source": format!("{source}  two: {{ worker: echo }}\n") });
+    let theirs = ended(&place, &other, run).await;
+    assert_eq!(theirs["state"], "succeeded", "{theirs}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_file_is_told_and_leaves_nothing() {
     let limits = Limits { body_idle: Duration::from_millis(300), ..Limits::default() };

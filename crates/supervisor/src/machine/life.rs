@@ -66,6 +66,8 @@ pub enum Event {
     Stop,
     /// It is to end and run again.
     Restart,
+    /// It is to end for good: whatever it is told from now on, it is not started again.
+    Close,
     /// It is there.
     Spawned {
         /// Its process.
@@ -104,19 +106,26 @@ pub struct Machine {
     restarts: u64,
     started_at: u64,
     last: Option<Exit>,
+    closed: bool,
 }
 
 impl Machine {
     /// A process that does not run yet.
     #[must_use]
     pub fn new(policy: Policy) -> Machine {
-        Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None }
+        Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None, closed: false }
     }
 
     /// Where it is.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Whether it has ended for good.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closed && self.state == State::Stopped
     }
 
     /// How often it was started again.
@@ -165,9 +174,15 @@ impl Machine {
     /// Takes an event and says what is to be done.
     pub fn handle(&mut self, event: Event, now: u64) -> Option<Effect> {
         match event {
+            // An order that was given before the end for good may arrive after it.
+            Event::Start | Event::Restart if self.closed => None,
             Event::Start => self.start(),
             Event::Stop => self.stop(now),
             Event::Restart => self.restart(now),
+            Event::Close => {
+                self.closed = true;
+                self.stop(now)
+            }
             Event::Spawned { pid } => self.spawned(pid, now),
             Event::Refused(message) => {
                 if matches!(self.state, State::Spawning { stop: true }) {

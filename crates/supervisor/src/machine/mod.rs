@@ -17,6 +17,7 @@
 //! | Starting, Running | stop, restart | Stopping | terminate |
 //! | Stopping | its time | Stopping | kill |
 //! | Stopping | exited | Stopped, Spawning (restart), or as after a failure | spawn on restart |
+//! | any | close | as for stop, and no start or restart has an effect from then on | terminate |
 //! | any with a process | lost (the helper is gone) | Waiting for no time; Stopped when it was to stop | |
 
 mod exit;

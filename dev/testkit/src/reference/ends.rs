@@ -8,12 +8,18 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     model::{End, Kind, Layer, NodeAt, Outer, Phase, ScopeAt, Verdict},
-    run::{Change, Reference},
+    run::{Change, Order, Reference},
 };
 
 impl Reference {
     /// A node that was open ends.
     pub(super) fn end(&mut self, at: NodeAt, end: End) {
+        self.close(at, end);
+        self.ended(at);
+    }
+
+    /// Notes the end of a node that was open; what follows from it is for [`Reference::ended`].
+    pub(super) fn close(&mut self, at: NodeAt, end: End) {
         let seen = &mut self.nodes[at].seen;
         seen.due = None;
         match end {
@@ -36,7 +42,6 @@ impl Reference {
         if let Some(inner) = self.nodes[at].inner {
             self.kill(inner);
         }
-        self.ended(at);
     }
 
     /// What the end of a node means for its scope.
@@ -135,9 +140,12 @@ impl Reference {
         }
     }
 
-    /// Ends one containing node, turns one loop, or moves the run on; false when there is nothing of that to do.
-    pub(super) fn end_something(&mut self) -> bool {
-        for scope in 0..self.scopes.len() {
+    /// Ends one containing node, turns one loop, or moves the run on; false when there is nothing of that to do. The lot
+    /// says at which of them to begin to look.
+    pub(super) fn end_something(&mut self, order: &dyn Order, lot: u64) -> bool {
+        let scopes = self.scopes.len();
+        let first = usize::try_from(lot % scopes.max(1) as u64).unwrap_or(0);
+        for scope in (first..scopes).chain(0..first) {
             let Some(parent) = self.scopes[scope].parent else { continue };
             if self.scopes[scope].dead || self.nodes[parent].seen.phase != Phase::Open {
                 continue;
@@ -145,7 +153,7 @@ impl Reference {
             if self.turn_loop(scope) {
                 return true;
             }
-            if self.is_done(scope) {
+            if self.is_done(scope) && order.may_end(&self.nodes[parent].seen.address) {
                 let end = self.result(scope);
                 // What is in it has ended; nothing is left to be cancelled.
                 self.scopes[scope].dead = true;

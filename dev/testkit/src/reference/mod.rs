@@ -12,4 +12,4 @@ mod settle;
 mod values;
 
 pub use model::{Address, End, Outer, Phase, Reason, Seen, Verdict, Waits};
-pub use run::{Change, Ends, Reference};
+pub use run::{Change, Ends, Order, Reference};

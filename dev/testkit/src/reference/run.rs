@@ -18,6 +18,15 @@ pub enum Change {
     Ended(Address),
 }
 
+/// The order in which concurrent things happen.
+pub trait Order {
+    /// Of several steps that could begin the one with the least comes first; one with none does not begin yet.
+    fn rank(&self, address: &Address) -> Option<u64>;
+
+    /// Whether a containing step whose contents are done ends by now.
+    fn may_end(&self, address: &Address) -> bool;
+}
+
 /// When containing steps that are done end, among others that may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
@@ -27,6 +36,8 @@ pub enum Ends {
     Between,
     /// When no further step can begin.
     Last,
+    /// In an order drawn from that seed.
+    Drawn(u64),
 }
 
 /// A run, interpreted.
@@ -76,20 +87,46 @@ impl Reference {
     }
 
     /// Begins, skips and ends whatever there is to begin, skip and end. In which order concurrent things happen is not for
-    /// the format to say, so the caller does: of several steps that could begin the one for which `rank` gives the least
-    /// comes first, one for which it gives none does not begin, and `ends` says when containing steps that are done end.
-    pub fn settle(&mut self, rank: &dyn Fn(&Address) -> Option<u64>, ends: Ends) -> Vec<Change> {
+    /// the format to say, so the caller does: `order` says what may happen by now, and `ends` whether containing steps that
+    /// are done end before or after others begin.
+    pub fn settle(&mut self, order: &dyn Order, ends: Ends) -> Vec<Change> {
+        let mut draws = match ends {
+            Ends::Drawn(seed) => seed,
+            _ => 0,
+        };
         loop {
-            self.advance(self.now);
-            let changed = match ends {
-                Ends::First => self.end_something() || self.begin_something(rank),
-                Ends::Between => self.begin_all(rank) | self.end_something(),
-                Ends::Last => self.begin_something(rank) || self.end_something(),
+            let changed = if let Ends::Drawn(seed) = ends {
+                // Knuth's multiplier for a linear congruence modulo 2^64; its upper half is good enough for lots.
+                draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                self.settle_one(order, draws >> 33, seed % 2 == 0)
+            } else {
+                self.advance(self.now);
+                match ends {
+                    Ends::First => self.end_something(order, 0) || self.begin_something(order),
+                    Ends::Between => self.begin_all(order) | self.end_something(order, 0),
+                    Ends::Last | Ends::Drawn(_) => self.begin_something(order) || self.end_something(order, 0),
+                }
             };
             if !changed {
                 return std::mem::take(&mut self.changes);
             }
         }
+    }
+
+    /// Does one of the things that may be done, by lot; false when there are none. What ends by its time does so among the
+    /// others or, when it is `late`, after all of them.
+    fn settle_one(&mut self, order: &dyn Order, lot: u64, late: bool) -> bool {
+        let timely = |of: &mut Reference| {
+            let due = !of.due_nodes(of.now).is_empty();
+            of.advance(of.now);
+            due
+        };
+        let at_once = match lot % 3 {
+            0 => self.begin_something(order),
+            1 => !late && timely(self),
+            _ => false,
+        };
+        at_once || self.end_something(order, lot / 3) || self.begin_something(order) || timely(self)
     }
 
     /// A task has ended. Ends of what is not open change nothing.
@@ -119,26 +156,25 @@ impl Reference {
         }
     }
 
-    /// Time has passed: waits that are over end.
+    /// Time has passed: what is over by now ends. Those whose time comes at the same moment have all ended, with what is in
+    /// them, before any of them has consequences.
     pub fn advance(&mut self, now: i64) {
         self.now = now;
-        while let Some(at) = self.due_node(now) {
-            let step = self.step_of(at);
-            let timer = self.nodes[at].seen.waits == Some(Waits::Timer);
-            let own = self.nodes[at].limit.is_some_and(|limit| limit <= now);
-            let tolerated = !own && on_timeout_continues(step);
-            self.nodes[at].limit = None;
-            self.nodes[at].seen.due = None;
-            if timer && !own || tolerated {
-                self.end(at, End::Succeeded(Json::Null));
-            } else {
-                let what = match &self.nodes[at].seen.waits {
-                    Some(Waits::Signal(name)) if !own => format!("the signal `{name}` did not come in time"),
-                    Some(Waits::Approval) if !own => "nobody approved it in time".to_owned(),
-                    _ => "the deadline passed before the task was done".to_owned(),
-                };
-                self.end(at, End::Failed(TaskError::new(Category::Timeout, what).permanent()));
+        loop {
+            let mut due = self.due_nodes(now);
+            if due.is_empty() {
+                return;
             }
+            // One may have ended with the step that it is in.
+            due.retain(|&(at, _)| {
+                let open = self.nodes[at].seen.phase == Phase::Open;
+                if open {
+                    let end = self.timely_end(at, now);
+                    self.close(at, end);
+                }
+                open
+            });
+            due.into_iter().for_each(|(at, _)| self.ended(at));
         }
     }
 
@@ -149,13 +185,33 @@ impl Reference {
         open.flat_map(|node| [node.seen.due, node.limit]).flatten().min()
     }
 
-    fn due_node(&self, now: i64) -> Option<NodeAt> {
-        let due = |at: &NodeAt| {
-            let node = &self.nodes[*at];
+    /// How a node ends whose time has come.
+    fn timely_end(&self, at: NodeAt, now: i64) -> End {
+        let timer = self.nodes[at].seen.waits == Some(Waits::Timer);
+        let own = self.nodes[at].limit.is_some_and(|limit| limit <= now);
+        if !own && (timer || on_timeout_continues(self.step_of(at))) {
+            return End::Succeeded(Json::Null);
+        }
+        let what = match &self.nodes[at].seen.waits {
+            Some(Waits::Signal(name)) if !own => format!("the signal `{name}` did not come in time"),
+            Some(Waits::Approval) if !own => "nobody approved it in time".to_owned(),
+            _ => "the deadline passed before the task was done".to_owned(),
+        };
+        End::Failed(TaskError::new(Category::Timeout, what).permanent())
+    }
+
+    /// The nodes whose time comes first and has come, the one that began first in front.
+    fn due_nodes(&self, now: i64) -> Vec<(NodeAt, i64)> {
+        let due = |at: NodeAt| {
+            let node = &self.nodes[at];
             let due = [node.seen.due, node.limit].into_iter().flatten().min();
             due.filter(|due| node.seen.phase == Phase::Open && *due <= now)
         };
-        (0..self.nodes.len()).filter_map(|at| Some((due(&at)?, at))).min().map(|(_, at)| at)
+        let mut all: Vec<(NodeAt, i64)> = (0..self.nodes.len()).filter_map(|at| Some((at, due(at)?))).collect();
+        all.sort_by_key(|(at, due)| (*due, self.nodes[*at].begun, *at));
+        let first = all.first().map(|(_, due)| *due);
+        all.retain(|(_, due)| Some(*due) == first);
+        all
     }
 
     /// Somebody ends the run.

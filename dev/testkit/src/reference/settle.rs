@@ -8,40 +8,40 @@ use serde_json::Value as Json;
 
 use super::{
     model::{Address, End, Kind, Layer, Node, NodeAt, Outer, Phase, Reason, ScopeAt, Seen, Waits},
-    run::{Change, Reference},
+    run::{Change, Order, Reference},
 };
 
 impl Reference {
     /// Begins or skips one node; false when there is none.
-    pub(super) fn begin_something(&mut self, rank: &dyn Fn(&Address) -> Option<u64>) -> bool {
+    pub(super) fn begin_something(&mut self, order: &dyn Order) -> bool {
         if self.paused || self.stage.is_none() {
             return false;
         }
         let candidates: Vec<NodeAt> = (0..self.scopes.len()).flat_map(|scope| self.candidates(scope)).collect();
-        let order = |at: &NodeAt| rank(&self.nodes[*at].seen.address);
-        let allowed = candidates.into_iter().filter_map(|at| Some((order(&at)?, at)));
-        let first = allowed.min_by_key(|(order, _)| *order).map(|(_, at)| at);
+        let rank = |at: &NodeAt| order.rank(&self.nodes[*at].seen.address);
+        let allowed = candidates.into_iter().filter_map(|at| Some((rank(&at)?, at)));
+        let first = allowed.min_by_key(|(rank, _)| *rank).map(|(_, at)| at);
         if let Some(at) = first {
-            self.number(at, rank);
+            self.number(at, order);
             self.take(at);
         }
         first.is_some()
     }
 
     /// Begins or skips all that may begin now; false when there is nothing.
-    pub(super) fn begin_all(&mut self, rank: &dyn Fn(&Address) -> Option<u64>) -> bool {
+    pub(super) fn begin_all(&mut self, order: &dyn Order) -> bool {
         if self.paused || self.stage.is_none() {
             return false;
         }
         let candidates: Vec<NodeAt> = (0..self.scopes.len()).flat_map(|scope| self.candidates(scope)).collect();
-        let order = |at: &NodeAt| rank(&self.nodes[*at].seen.address);
+        let rank = |at: &NodeAt| order.rank(&self.nodes[*at].seen.address);
         let mut candidates: Vec<(u64, NodeAt)> =
-            candidates.into_iter().filter_map(|at| Some((order(&at)?, at))).collect();
-        candidates.sort_by_key(|(order, _)| *order);
+            candidates.into_iter().filter_map(|at| Some((rank(&at)?, at))).collect();
+        candidates.sort_by_key(|(rank, _)| *rank);
         for (_, at) in &candidates {
             // One of them may have made another one's beginning idle.
             if self.candidates(self.nodes[*at].scope).contains(at) {
-                self.number(*at, rank);
+                self.number(*at, order);
                 self.take(*at);
             }
         }
@@ -115,8 +115,8 @@ impl Reference {
     }
 
     /// Notes the age of a node: its place in the order, or behind all that have one.
-    pub(super) fn number(&mut self, at: NodeAt, rank: &dyn Fn(&Address) -> Option<u64>) {
-        let place = rank(&self.nodes[at].seen.address).unwrap_or(u64::MAX);
+    pub(super) fn number(&mut self, at: NodeAt, order: &dyn Order) {
+        let place = order.rank(&self.nodes[at].seen.address).unwrap_or(u64::MAX);
         self.nodes[at].begun = Some((place, self.begun));
         self.begun += 1;
     }

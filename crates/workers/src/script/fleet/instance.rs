@@ -115,7 +115,7 @@ impl Life {
                 },
                 _ = closing.wait_for(|close| *close), if !closed => {
                     closed = true;
-                    Event::Stop
+                    Event::Close
                 }
                 exit = ended(&mut self.live) => match exit.cause {
                     Some(Cause::HelperLost) => Event::Lost,
@@ -124,7 +124,7 @@ impl Life {
                 () = at(deadline) => Event::Time,
             };
             self.handle(event).await;
-            if closed && self.machine.pid().is_none() && self.machine.word() == "stopped" {
+            if self.machine.is_over() {
                 return;
             }
         }

@@ -1,0 +1,104 @@
+//! A disk that is full for a while: what attempts have reported is kept and written as soon as there is room, however busy
+//! the engine is.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use kapelle_core::{
+    Name, TaskError, TenantId,
+    task::StateKind,
+    worker::{BoxFuture, NoFiles, Output, TaskContext, Worker, WorkerSpec},
+};
+use kapelle_engine::{Command, Engine, NewPayload, Options, Parts, Registry, SubmitTask, SystemClock};
+use kapelle_store::{Fault, MemStore};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+/// Answers when it is let.
+struct Gated {
+    spec: WorkerSpec,
+    gate: Arc<Semaphore>,
+}
+
+impl Worker for Gated {
+    fn spec(&self) -> &WorkerSpec {
+        &self.spec
+    }
+
+    fn execute<'a>(&'a self, _: &'a TaskContext, _: Value) -> BoxFuture<'a, Result<Output, TaskError>> {
+        Box::pin(async {
+            self.gate.acquire().await.expect("a gate").forget();
+            Ok(Output::plain(json!("done")))
+        })
+    }
+}
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect(what)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
+    let (full, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let store = MemStore::new();
+    let reader = store.reader();
+    let (is_full, count) = (Arc::clone(&full), Arc::clone(&refused));
+    let store = store.with_faults(move |_| {
+        if !is_full.load(Ordering::SeqCst) {
+            return Fault::None;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        Fault::Full
+    });
+    let registry = Arc::new(Registry::default());
+    let gate = Arc::new(Semaphore::new(0));
+    registry.insert(Arc::new(Gated { spec: WorkerSpec::named("gated"), gate: Arc::clone(&gate) }));
+    let parts = Parts {
+        store: Box::new(store),
+        reader: Arc::new(reader),
+        registry,
+        files: Arc::new(NoFiles),
+        spill: Arc::new(|_| Err("nothing is large here".to_owned())),
+        clock: Arc::new(SystemClock::default()),
+        layers: Vec::new(),
+    };
+    let engine = Engine::start(parts, Options::default()).unwrap();
+    let task = SubmitTask::new(Name::new("gated"), NewPayload::None);
+    let id = engine.submit(TenantId::DEFAULT, vec![task], None).await.unwrap();
+    // The loop never rests: what is asked writes nothing, so that a full disk does not refuse it.
+    let traffic = Arc::new(AtomicBool::new(true));
+    let (busy, on) = (engine.clone(), Arc::clone(&traffic));
+    let asking = tokio::spawn(async move {
+        while on.load(Ordering::SeqCst) {
+            let _ = busy.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+        }
+    });
+    let running = async {
+        while engine.reader().task(TenantId::DEFAULT, id).unwrap().unwrap().state.kind() != StateKind::Running {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("it runs", running).await;
+    full.store(true, Ordering::SeqCst);
+    gate.add_permits(1);
+    let was_refused = async {
+        while refused.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("its end is refused", was_refused).await;
+    full.store(false, Ordering::SeqCst);
+    let ended = within("its end is written", engine.wait(TenantId::DEFAULT, id)).await.unwrap();
+    assert_eq!(ended.state.kind(), StateKind::Succeeded);
+    assert_eq!(ended.epoch, 1, "it was not done twice");
+    traffic.store(false, Ordering::SeqCst);
+    asking.await.unwrap();
+    engine.stop().await;
+}
