@@ -16,28 +16,28 @@ use crate::place::{Place, signal};
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Stage {
-    pub place: Place,
+struct Stage {
+    place: Place,
     double: ScriptedOpenai,
     runtime: Runtime,
 }
 
 /// A server over the folder of a stage.
-pub struct Served {
+struct Served {
     child: Child,
     base: String,
-    pub client: Client,
+    client: Client,
 }
 
 impl Stage {
-    pub fn new(rules: &str) -> Stage {
+    fn new(rules: &str) -> Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let script = Script::from_yaml(&format!("key: sk-good\nrules: {rules}\n")).unwrap();
         let double = runtime.block_on(ScriptedOpenai::start(script)).unwrap();
         Stage { place: Place::new(), double, runtime }
     }
 
-    pub fn serve(&self) -> Served {
+    fn serve(&self) -> Served {
         let mut command = self.place.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", self.double.base_url());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -49,7 +49,7 @@ impl Stage {
         Served { child, base, client }
     }
 
-    pub fn post(&self, client: &Client, path: &str, body: Value) -> Value {
+    fn post(&self, client: &Client, path: &str, body: Value) -> Value {
         self.runtime.block_on(async { timeout(PATIENCE, client.post(path, &body)).await.unwrap().unwrap() })
     }
 

@@ -3,24 +3,57 @@
 use std::{
     io::{BufRead, BufReader},
     process::Stdio,
+    time::Duration,
 };
 
+use kapelle_api::Client;
+use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
+use tokio::{runtime::Runtime, time::timeout};
 
-use crate::money::Stage;
+use crate::place::Place;
 
 const ASKS: &str = "kind: prompt\nname: asks\nmodel: fast\nprompt: '{{ text }}'\n";
 const FLOW: &str = "name: flow\nsteps: { one: { worker: asks, with: { text: hi } } }\n";
 
+/// A server that is ended with the test.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(place: &Place, base_url: &str) -> (Served, Client) {
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", base_url);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let base = format!("http://{}", line.trim().strip_prefix("listening=").unwrap());
+    let token = std::fs::read_to_string(place.path(".kapelle/token")).unwrap();
+    (Served(child), Client::new(&base, token.trim()).unwrap())
+}
+
+fn post(runtime: &Runtime, client: &Client, path: &str, body: &Value) {
+    let asked = async { timeout(Duration::from_secs(60), client.post::<Value>(path, body)).await };
+    runtime.block_on(asked).unwrap().unwrap();
+}
+
 #[test]
 fn a_watched_run_shows_lines_as_they_are_written_and_pieces_as_json() {
     // The answer stops in its second line, so that nothing has ended while it is looked at.
-    let stage = Stage::new("[{ reply: \"line one\\nline \\u001b[31mtwo and more\", events_hang: 6 }]");
-    stage.place.file("workers/asks.yaml", ASKS);
-    let served = stage.serve();
-    stage.post(&served.client, "/api/v1/runs", json!({ "source": FLOW }));
+    let script = "rules: [{ reply: \"line one\\nline \\u001b[31mtwo and more\", events_hang: 6 }]";
+    let runtime = Runtime::new().unwrap();
+    let double = runtime.block_on(ScriptedOpenai::start(Script::from_yaml(script).unwrap())).unwrap();
+    let place = Place::new();
+    place.file("workers/asks.yaml", ASKS);
+    let (_served, client) = serve(&place, &double.base_url());
+    post(&runtime, &client, "/api/v1/runs", &json!({ "source": FLOW }));
     let watch = |arguments: &[&str], found: &dyn Fn(&str) -> bool| {
-        let mut child = stage.place.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = place.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.by_ref().map(Result::unwrap).find(|line| found(line)).expect("it ended");
         (child, lines, line)
@@ -36,7 +69,7 @@ fn a_watched_run_shows_lines_as_they_are_written_and_pieces_as_json() {
     child.wait().unwrap();
     let (mut child, lines, line) = watch(&["runs", "watch", "run_1"], &|line| line.contains('|'));
     assert_eq!(line, "one | line one");
-    stage.post(&served.client, "/api/v1/runs/run_1/cancel", json!({}));
+    post(&runtime, &client, "/api/v1/runs/run_1/cancel", &json!({}));
     // What was held back for the end of its line stands before the end of the run, and commands no terminal.
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let held = rest.iter().position(|line| line.starts_with("one | line ")).expect("it is lost");
