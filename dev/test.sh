@@ -5,8 +5,11 @@ set -eu
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 
+# Tests of scripts use the official OpenAI SDKs where they can be had.
+./dev/openai-sdks.sh
+
 # The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.
-$CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs
+$CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs --exclude kapelle-hunt
 $CARGO test --release --locked -p kapelle-sim -p kapelle-graphs
 
 # The real binary from outside, with tools in other languages.

@@ -34,7 +34,8 @@ pub use run::{
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
 pub use stream::{EventStream, Told};
 pub use task::{
-    BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError, TaskPage,
+    AskAgain, BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError,
+    TaskPage,
 };
 pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
 pub use workflow::{Publish, Rollback, Version, VersionDiff, VersionPage, VersionSource};

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// What an account may spend, and what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Budget {
+    /// Whose it is.
+    #[serde(default)]
+    pub tenant: u32,
     /// Which: `day`, `tenant`, `task_7`, `run_3`, `queue:NAME`, `worker:NAME`, `key:NAME`, `token:NAME`.
     pub account: String,
     /// What it may spend: on a day where the account is the day, else in all.

@@ -44,6 +44,10 @@ pub struct Rerun {
     /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Steps are done again, and their calls of models answered from what was recorded of the earlier run: no provider is
+    /// asked, and nothing is paid. With `from`, that holds for this step and those that wait for it; else for all.
+    #[serde(default)]
+    pub recorded: bool,
 }
 
 /// A step that waits for a person.
@@ -139,6 +143,12 @@ pub struct Run {
     /// What the definition's `outputs` gave. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
+    /// The run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
+    /// Its calls of models are answered from the record of that run.
+    #[serde(default)]
+    pub recorded: bool,
     /// What its calls of models cost, those of the runs that it started among them. 0 in lists.
     #[serde(default)]
     pub cost_nanousd: u64,

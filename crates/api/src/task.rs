@@ -170,6 +170,9 @@ pub struct Provenance {
     /// A declared substitute answered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stand_in: bool,
+    /// Calls of models were answered from the record of an earlier run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recorded: bool,
     /// The input was cut to fit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
@@ -202,6 +205,18 @@ pub struct TaskError {
     /// How long the other side asked us to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// `fresh`: the next attempt asks models anew. After `invalid_output` it always does; after any other error it is given
+    /// again what was answered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<AskAgain>,
+}
+
+/// How the next attempt asks models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AskAgain {
+    /// Anew.
+    Fresh,
 }
 
 /// A page of tasks, newest first.

@@ -3,10 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kapelle::{
-    Builder, Change, Kapelle, Watch,
+    Builder, Change, Kapelle, Watch, WorkerSpec,
+    core::definition::nearest,
     store::SqliteReader,
     supervisor::keeping::{Helper, sweep_leftovers},
-    workers::{Catalogue, DefinitionError, document::ChildReader, script::environment::Surroundings},
+    workers::{
+        Catalogue, DefinitionError,
+        document::ChildReader,
+        script::{Script, Start, discover::takers, environment::Surroundings},
+    },
 };
 
 use crate::{
@@ -31,6 +36,58 @@ pub struct Workers {
     pub catalogue: Catalogue,
     pub problems: Vec<DefinitionError>,
     pub aliases: Vec<kapelle::gateway::AliasStatus>,
+    /// Scripts that take tasks; where one is called as another worker is, it takes that one's place.
+    pub scripts: Vec<Script>,
+    /// Scripts whose settings are wrong.
+    pub broken: Vec<Script>,
+}
+
+impl Workers {
+    /// What is known of the worker of that name.
+    pub fn spec(&self, name: &str) -> Option<WorkerSpec> {
+        let script = self.scripts.iter().find(|script| script.name.as_str() == name).map(Script::spec);
+        script.or_else(|| self.catalogue.get(name).map(|worker| worker.spec().clone()))
+    }
+
+    /// Whether there is a worker of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.is_script(name) || self.catalogue.get(name).is_some()
+    }
+
+    /// Whether the worker of that name is a script.
+    pub fn is_script(&self, name: &str) -> bool {
+        self.scripts.iter().any(|script| script.name.as_str() == name)
+    }
+
+    /// What is wrong with the settings of the script of that name.
+    pub fn why_broken(&self, name: &str) -> Option<&str> {
+        let script = self.broken.iter().find(|script| script.name.as_str() == name)?;
+        Some(script.start.why())
+    }
+
+    /// The name of each worker.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let written = self.catalogue.iter().map(|worker| worker.spec().name.as_str());
+        written.chain(self.scripts.iter().map(|script| script.name.as_str()))
+    }
+
+    /// What is known of the worker of that name.
+    ///
+    /// # Errors
+    /// Which name is near.
+    pub fn find(&self, name: &str) -> Result<WorkerSpec, Failure> {
+        self.spec(name).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            if let Some(why) = self.why_broken(name) {
+                return Failure::usage(format!("worker `{shown}` is a script that cannot be started: {why}"));
+            }
+            let failure = Failure::not_found(format!("there is no worker `{shown}`"));
+            match nearest(name, self.names()) {
+                Some(near) => failure.help(format!("did you mean `{near}`?")),
+                None => failure.help("`kapelle workers list` shows them all"),
+            }
+        })
+    }
 }
 
 impl App {
@@ -69,6 +126,14 @@ impl App {
         })?;
         self.helper = Some(helper);
         Ok(())
+    }
+
+    /// The same for a verb that works off tasks itself, where there are scripts that take some and no server does it.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn start_helper_for_tasks(&mut self) -> Result<(), Failure> {
+        if takers(&self.project.workers()).is_empty() { Ok(()) } else { self.start_helper() }
     }
 
     /// What scripts are told of their surroundings.
@@ -127,7 +192,9 @@ impl App {
     /// When the configuration is wrong.
     pub fn workers(&self, settings: &Settings) -> Result<Workers, Failure> {
         let (gateway, catalogue, problems) = self.builder(settings)?.catalogue()?;
-        Ok(Workers { catalogue, problems, aliases: gateway.status() })
+        let (scripts, broken) =
+            takers(&self.project.workers()).into_iter().partition(|script| matches!(script.start, Start::Yes(_)));
+        Ok(Workers { catalogue, problems, aliases: gateway.status(), scripts, broken })
     }
 
     /// Tells of worker files that are not in effect.

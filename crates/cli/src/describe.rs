@@ -174,6 +174,9 @@ pub fn run_json(row: &RunRow) -> Value {
         "ended_at": row.status.ended_at().map(shown::time_exact),
         "duration_ms": row.status.ended_at().map(|ended| ended.since(row.created_at).0),
     });
+    if let Some(rerun) = &row.rerun {
+        (value["rerun_of"], value["recorded"]) = (json!(rerun.of.to_string()), json!(rerun.recorded));
+    }
     match &row.status {
         RunStatus::Failed { error, .. } | RunStatus::Failing { error } => value["error"] = error_json(error),
         RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
@@ -267,6 +270,8 @@ impl StepView {
             "provider": self.provenance.provider,
             "model": self.provenance.model,
             "cached": self.provenance.cached,
+            "recorded": self.provenance.recorded,
+            "stand_in": self.provenance.stand_in,
             "degraded": self.provenance.degraded.is_some(),
             "degraded_reason": self.provenance.degraded,
             "cost_nanousd": self.provenance.cost.0,
@@ -279,8 +284,14 @@ impl StepView {
     pub fn note(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
+        if self.provenance.stand_in {
+            parts.push("the answer of a stand-in".to_owned());
+        }
         if self.provenance.cached {
             parts.push("an earlier answer".to_owned());
+        }
+        if self.provenance.recorded {
+            parts.push("recorded".to_owned());
         }
         if self.provenance.truncated {
             parts.push("the input was cut".to_owned());

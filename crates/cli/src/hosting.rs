@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     failure::{Code, Failure},
     fetched::Fetched,
+    hosted::{Hosted, Tokens},
     out::Out,
     signals::Signals,
 };
@@ -42,7 +43,8 @@ const HOLD_TRIES: u32 = 60;
 pub struct Hosting {
     out: Out,
     place: Arc<Place>,
-    workers: HashMap<String, Arc<dyn Worker>>,
+    workers: Arc<Hosted>,
+    tokens: Arc<Tokens>,
     slots: Arc<Semaphore>,
     fetched: Fetched,
     running: Arc<Running>,
@@ -125,13 +127,12 @@ impl Hosting {
         out: Out,
         client: Client,
         register: api::Register,
-        workers: Vec<Arc<dyn Worker>>,
+        (workers, tokens): (Arc<Hosted>, Arc<Tokens>),
         fetched: Fetched,
     ) -> Hosting {
         let slots = Arc::new(Semaphore::new(register.slots as usize));
-        let workers = workers.into_iter().map(|worker| (worker.spec().name.to_string(), worker)).collect();
         let place = Arc::new(Place { out, client, register, known: tokio::sync::Mutex::default() });
-        Hosting { out, place, workers, slots, fetched, running: Arc::default() }
+        Hosting { out, place, workers, tokens, slots, fetched, running: Arc::default() }
     }
 
     /// Works until asked to end: then what is under way is finished, and given back when asked again.
@@ -205,7 +206,7 @@ impl Hosting {
         // Without it the server would give the tasks to another; what cannot be acknowledged is its own to judge.
         let _ = self.place.ask::<serde_json::Value>("ack", &api::Ack { lease_tokens }).await;
         for (task, permit) in tasks.into_iter().zip(permits) {
-            let Some(worker) = self.workers.get(&task.worker).cloned() else {
+            let Some((worker, room)) = self.workers.worker(&task.worker) else {
                 self.out
                     .warn(&format!("given back: {} is for the worker `{}`, which is not here", task.id, task.worker));
                 let _ = reports.send(release(task.lease_token)).await;
@@ -214,14 +215,16 @@ impl Hosting {
             let (token, flag) = (task.lease_token.clone(), CancelFlag::default());
             let (running, reports, cancel) = (Arc::clone(&self.running), reports.clone(), flag.clone());
             running.lock().insert(token.clone(), (flag, None));
-            let of = token.clone();
-            let attempt = tokio::spawn(attempt(worker, task, cancel, self.fetched.clone()));
+            let (of, whose, tokens) = (token.clone(), (task.id.clone(), task.attempt), Arc::clone(&self.tokens));
+            tokens.keep(&task);
+            let attempt = tokio::spawn(attempt((worker, room), task, cancel, self.fetched.clone()));
             let abort = attempt.abort_handle();
             if let Some((_, place)) = self.running.lock().get_mut(&of) {
                 *place = Some(abort);
             }
             tokio::spawn(async move {
                 let ended = attempt.await;
+                tokens.forget(&whose.0, whose.1);
                 // Stopped attempts were cancelled or given back: nothing is to be said of them any more.
                 if running.lock().remove(&token).is_some() {
                     let result = ended.unwrap_or_else(|error| {
@@ -251,7 +254,7 @@ fn release(lease_token: String) -> api::Report {
 
 /// One attempt within its time.
 async fn attempt(
-    worker: Arc<dyn Worker>,
+    (worker, room): (Arc<dyn Worker>, Arc<Semaphore>),
     task: api::ClaimedTask,
     cancel: CancelFlag,
     fetched: Fetched,
@@ -261,6 +264,7 @@ async fn attempt(
     let context = TaskContext {
         tenant: kapelle::core::TenantId::DEFAULT,
         replay_epoch: 0,
+        recorded: false,
         task: task.id,
         run: task.run,
         step: task.step,
@@ -273,6 +277,8 @@ async fn attempt(
         files: fetched.files(),
     };
     let work = async {
+        // It is closed by nobody.
+        let _room = room.acquire().await;
         fetched.bring(&input).await?;
         worker.execute(&context, input).await
     };
@@ -305,6 +311,7 @@ fn report_of(lease_token: String, result: Result<Output, TaskError>) -> api::Rep
         message: failed.message,
         retryable: Some(failed.retryable),
         retry_after_ms: failed.retry_after.map(|wait| wait.0),
+        retry: failed.fresh.then_some(api::AskAgain::Fresh),
     });
     report
 }

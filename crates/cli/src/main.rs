@@ -12,6 +12,7 @@ mod each;
 mod failure;
 mod fetched;
 mod follow;
+mod hosted;
 mod hosting;
 mod ids;
 mod inputs;

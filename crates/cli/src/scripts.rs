@@ -1,14 +1,21 @@
 //! Scripts as people see them: from the server that supervises them, or from their files.
 
-use kapelle::workers::script::{Scan, Start, fleet::ScriptStatus, interpreter::Interpreters};
+use kapelle::{
+    Kapelle,
+    core::Timestamp,
+    workers::script::{Mode, Scan, Start, discover::takers, fleet::ScriptStatus, interpreter::Interpreters},
+};
 use kapelle_api as api;
 use serde_json::Value;
 
 use crate::{
     app::App,
-    failure::Failure,
+    commands::supervise,
+    failure::{Code, Failure},
     out::{Tone, paint},
-    remote, shown,
+    remote,
+    settings::Settings,
+    shown,
 };
 
 /// A line of the table.
@@ -26,6 +33,7 @@ impl Row {
     /// Of a script that this process supervises.
     pub fn of(script: &ScriptStatus) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
+        let next = script.processes.iter().find_map(|process| process.next_start_ms);
         Row {
             name: script.name.clone(),
             state: if script.standing == "started" { script.state } else { script.standing }.to_owned(),
@@ -34,11 +42,10 @@ impl Row {
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
             about: about(
-                script.standing == "started",
-                &script.uses,
-                &script.why,
+                (script.standing == "started", &script.uses, &script.why),
                 last.map(ToString::to_string),
-                &script.warnings,
+                next.map(|at| shown::time(Timestamp(at))),
+                (script.fallback.as_deref(), &script.warnings),
             ),
         }
     }
@@ -54,18 +61,31 @@ impl Row {
             pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
-            about: about(started, &script.uses, &script.why, last.map(|exit| exit.reason.clone()), &script.warnings),
+            about: about(
+                (started, &script.uses, &script.why),
+                last.map(|exit| exit.reason.clone()),
+                script.processes.iter().find_map(|process| process.next_start.clone()),
+                (script.fallback.as_deref(), &script.warnings),
+            ),
         }
     }
 }
 
-fn about(started: bool, uses: &str, why: &str, last: Option<String>, warnings: &[String]) -> String {
+fn about(
+    (started, uses, why): (bool, &str, &str),
+    last: Option<String>,
+    next: Option<String>,
+    (fallback, warnings): (Option<&str>, &[String]),
+) -> String {
     let about = match (started, last) {
         (true, Some(exit)) if exit != "exit code 0" => format!("last end: {exit}"),
         (true, _) => uses.to_owned(),
         (false, _) => why.to_owned(),
     };
-    warnings.iter().fold(about, |about, warning| format!("{about}; {warning}"))
+    let next = next.map(|at| format!("next start {at}"));
+    let fallback = fallback.filter(|name| *name != "wait").map(|name| format!("stand-in: {name}"));
+    let all = [Some(about), next, fallback].into_iter().flatten().chain(warnings.iter().cloned());
+    all.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Scripts as a table.
@@ -82,6 +102,37 @@ pub fn table(rows: impl Iterator<Item = Row>) -> String {
         vec![row.name, state, row.mode, pids, row.restarts.to_string(), row.file, row.about]
     });
     shown::table(&["SCRIPT", "STATE", "MODE", "PID", "RESTARTS", "FILE", "ABOUT"], rows.collect())
+}
+
+/// Makes the scripts that take tasks workers of a process that works without a server. Each is started once it is given a
+/// task, and daemons are not. There is no gateway for them, so that they get no key.
+///
+/// # Errors
+/// When one that is needed cannot be started, and no other answers in its place: its tasks would wait for nobody.
+pub async fn lend(
+    app: &App,
+    kapelle: &Kapelle,
+    settings: &Settings,
+    needed: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let Some(helper) = &app.helper else {
+        let named = takers(&app.project.workers()).into_iter().find(|script| needed(script.name.as_str()));
+        let Some(script) = named else { return Ok(()) };
+        let why = if cfg!(target_os = "linux") { "RUN_WORKERS=false" } else { "scripts are run on Linux alone" };
+        let failure = Failure::new(Code::Unavailable, format!("worker `{}` is a script, and none is run", script.name));
+        return Err(failure.help(why));
+    };
+    let fleet = kapelle.lend_scripts(helper.clone(), &app.project.workers(), app.surroundings(settings, None)).await;
+    let all = fleet.status();
+    let stuck =
+        |script: &&ScriptStatus| script.standing == "cannot_start" && script.fallback.as_deref() == Some("wait");
+    if let Some(script) = all.iter().filter(stuck).find(|script| needed(&script.name)) {
+        kapelle.close().await;
+        let message = format!("worker `{}` cannot be started: {}", script.name, script.why);
+        return Err(Failure::new(Code::Unavailable, message).help("`kapelle workers` shows what each script lacks"));
+    }
+    supervise::tell(app.out, &fleet, |script| script.mode != "daemon");
+    Ok(())
 }
 
 /// The scripts of the project, as the server that supervises them tells, or as they would be started.
@@ -113,7 +164,10 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
         state: "-".to_owned(),
         interpreter: script.interpreter.as_ref().map(kapelle::workers::script::interpreter::Interpreter::in_words),
         warnings: script.warnings.clone(),
-        fallback: None,
+        fallback: (script.mode() != Mode::Daemon).then(|| {
+            let worker = script.settings.fallback.worker();
+            worker.map_or_else(|| "wait".to_owned(), ToString::to_string)
+        }),
         processes: Vec::new(),
     });
     Ok(shown.collect())
@@ -147,7 +201,7 @@ pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
 /// When there is no server or no such script.
 pub async fn change(app: &App, name: &str, act: &str, body: &Value) -> Result<Value, Failure> {
     let client = remote::server(app)?.ok_or_else(|| {
-        Failure::new(crate::failure::Code::Unavailable, "no server supervises the scripts of this project")
+        Failure::new(Code::Unavailable, "no server supervises the scripts of this project")
             .help("`kapelle serve` does, and `kapelle supervise` without a server")
     })?;
     if name == "all" {

@@ -14,6 +14,7 @@ use crate::{
     },
     failure::{Code, Failure},
     out::Out,
+    remote,
 };
 
 /// Runs the program.
@@ -51,6 +52,11 @@ fn perform(cli: Cli) -> Result<Code, Failure> {
     if matches!(cli.verb, Verb::Serve(_) | Verb::Supervise(_)) {
         // Before there is any other thread: what is started from one dies with it.
         app.start_helper()?;
+    }
+    let host = matches!(&cli.verb, Verb::Host(args) if !args.each_queue);
+    let here = matches!(cli.verb, Verb::Run(_) | Verb::Resume(_) | Verb::Submit(_));
+    if host || here && remote::server(&app)?.is_none() {
+        app.start_helper_for_tasks()?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =

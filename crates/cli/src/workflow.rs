@@ -6,10 +6,9 @@ use kapelle::{
     Error,
     core::definition::{Action, Definition, Problem, Problems, nearest},
     engine::VersionRef,
-    workers::Catalogue,
 };
 
-use crate::{failure::Failure, project::Project};
+use crate::{app::Workers, failure::Failure, project::Project};
 
 /// One byte more than a workflow may have.
 const READ_MAX: u64 = kapelle::core::definition::FILE_MAX as u64 + 1;
@@ -97,8 +96,8 @@ impl Workflow {
     ///
     /// # Errors
     /// Each step whose worker is not, with its place.
-    pub fn check_workers(&self, catalogue: &Catalogue) -> Result<(), Failure> {
-        let names: Vec<&str> = catalogue.iter().map(|worker| worker.spec().name.as_str()).collect();
+    pub fn check_workers(&self, known: &Workers) -> Result<(), Failure> {
+        let names: Vec<&str> = known.names().collect();
         let mut problems = Problems { file: Project::shown(&self.path), problems: Vec::new(), more: 0 };
         for step in self.definition.blocks.iter().flat_map(|block| &block.steps) {
             let Action::Worker { worker, .. } = &step.action else { continue };
@@ -113,11 +112,30 @@ impl Workflow {
                 line: step.line,
                 column: self.column(step.line, worker.as_str()),
                 field: format!("steps.{}.worker", step.name),
-                message: format!("there is no worker `{worker}`"),
+                message: known.why_broken(worker.as_str()).map_or_else(
+                    || format!("there is no worker `{worker}`"),
+                    |why| format!("worker `{worker}` is a script that cannot be started: {why}"),
+                ),
                 hint: Some(hint),
             });
         }
         if problems.problems.is_empty() { Ok(()) } else { Err(refuse(&problems, &self.source)) }
+    }
+
+    /// Whether a step is for that worker.
+    pub fn names_worker(&self, name: &str) -> bool {
+        let mut steps = self.definition.blocks.iter().flat_map(|block| &block.steps);
+        steps.any(|step| matches!(&step.action, Action::Worker { worker, .. } if worker.as_str() == name))
+    }
+
+    /// Whether a step may be given to a script: it names one, or starts another workflow that may.
+    pub fn may_need_scripts(&self, known: &Workers) -> bool {
+        let mut steps = self.definition.blocks.iter().flat_map(|block| &block.steps);
+        steps.any(|step| match &step.action {
+            Action::Worker { worker, .. } => known.is_script(worker.as_str()),
+            Action::Workflow { .. } => true,
+            _ => false,
+        })
     }
 
     /// The column at which a word stands in a line, or its first one.

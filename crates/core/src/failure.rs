@@ -114,6 +114,9 @@ pub struct TaskError {
     /// How long the other side asked us to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<DurationMs>,
+    /// The next attempt asks models anew, as after a bad answer: what was recorded is not given to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
     /// What the attempt had spent on model calls before it failed.
     #[serde(default, rename = "cost_nanousd", skip_serializing_if = "is_nothing")]
     pub cost: Money,
@@ -136,7 +139,8 @@ impl TaskError {
             message.truncate(cut);
             message.push('…');
         }
-        TaskError { category, message, retryable: category.retryable(), retry_after: None, cost: Money::ZERO }
+        let (retryable, fresh) = (category.retryable(), category == Category::InvalidOutput);
+        TaskError { category, message, retryable, retry_after: None, fresh, cost: Money::ZERO }
     }
 
     /// The same error, not to be tried again.
@@ -150,6 +154,13 @@ impl TaskError {
     #[must_use]
     pub fn after(mut self, wait: DurationMs) -> TaskError {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same error, after which models are asked anew.
+    #[must_use]
+    pub fn afresh(mut self) -> TaskError {
+        self.fresh = true;
         self
     }
 

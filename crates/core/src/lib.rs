@@ -20,6 +20,7 @@ pub mod name;
 pub mod payload;
 pub mod retry;
 pub mod run;
+pub mod schedule;
 pub mod share;
 pub mod task;
 pub mod time;

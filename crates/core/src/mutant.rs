@@ -45,11 +45,14 @@ pub enum Mutant {
     KeyNotLifted,
     PauseForgotten,
     WaitTakesTime,
+    RateIgnored,
+    RateWakeLost,
+    RightKept,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 39] = [
+    pub const ALL: [Mutant; 42] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -89,6 +92,9 @@ impl Mutant {
         Mutant::KeyNotLifted,
         Mutant::PauseForgotten,
         Mutant::WaitTakesTime,
+        Mutant::RateIgnored,
+        Mutant::RateWakeLost,
+        Mutant::RightKept,
     ];
 }
 

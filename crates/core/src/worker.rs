@@ -169,6 +169,8 @@ pub struct TaskContext {
     pub tenant: TenantId,
     /// Raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not given again.
     pub replay_epoch: u64,
+    /// Calls of models are answered from the record of the run that this one repeats, and by nobody else.
+    pub recorded: bool,
     /// The run's public id, when the task is a step.
     pub run: Option<String>,
     /// The step's path within the run, when the task is a step.
@@ -197,6 +199,7 @@ impl TaskContext {
             task: task.to_owned(),
             tenant: TenantId::DEFAULT,
             replay_epoch: 0,
+            recorded: false,
             run: None,
             step: None,
             attempt: 1,
@@ -248,6 +251,9 @@ pub struct Provenance {
     /// The input was cut to fit the worker's limit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
+    /// Calls of models were answered from the record of an earlier run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recorded: bool,
     /// The step of an earlier run whose answer was taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<String>,

@@ -128,6 +128,7 @@ impl Dispatcher {
             task: dispatch.task.to_string(),
             tenant: dispatch.tenant,
             replay_epoch,
+            recorded: dispatch.recorded,
             run: dispatch.step.as_ref().map(|(run, _)| run.to_string()),
             step: dispatch.step.as_ref().map(|(_, path)| path.clone()),
             attempt: dispatch.lease.epoch,
@@ -173,12 +174,12 @@ impl Dispatcher {
     }
 }
 
-/// How many of the attempts before one ended with a bad answer.
+/// How many of the attempts before one ended with a bad answer, or with an error that asks for new ones.
 pub(crate) fn replay_epoch(reader: &dyn Reader, task: TaskId, attempt: u32) -> Result<u64, EngineError> {
     if attempt <= 1 {
         return Ok(0);
     }
-    let bad = |ended: &Attempt| ended.epoch < attempt && ended.error.category == Category::InvalidOutput;
+    let bad = |ended: &Attempt| ended.epoch < attempt && ended.error.fresh;
     Ok(reader.attempts(task)?.iter().filter(|ended| bad(ended)).count() as u64)
 }
 

@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc::channel};
 
-use kapelle_core::{
-    Name, Payload, RunId, TaskId, TenantId,
-    middleware::Middleware,
-    task::{Task, TaskState},
-    worker::FileSource,
-};
+use kapelle_core::{Name, RunId, TaskId, TenantId, middleware::Middleware, task::Task, worker::FileSource};
 use kapelle_store::{Reader, RunRow, Store};
 use tokio::sync::{broadcast, oneshot};
 
@@ -23,7 +18,7 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     texts::Texts,
-    turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
+    turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Turns, Wanted},
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
@@ -127,6 +122,7 @@ impl Engine {
             parking: Parking::default(),
             next_ticket: 0,
             draining: false,
+            settling: Vec::new(),
             prune_at: 0,
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
@@ -326,51 +322,15 @@ impl Engine {
         WeakEngine(Arc::downgrade(&self.inner))
     }
 
-    /// Makes a payload of bytes, putting many among the files.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn payload_of(&self, bytes: Arc<[u8]>) -> Result<NewPayload, EngineError> {
-        if bytes.len() <= crate::evaluate::BYTES_MAX {
-            return Ok(NewPayload::Bytes(bytes));
-        }
-        let sha256 = (self.inner.spill)(&bytes).map_err(EngineError::InvalidInput)?;
-        Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
+    /// Puts bytes among the files; gives their hash.
+    pub(crate) fn spill(&self, bytes: &[u8]) -> Result<String, String> {
+        (self.inner.spill)(bytes)
     }
 
-    /// Makes a payload of a value, putting a large one among the files.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn payload(&self, value: &serde_json::Value) -> Result<NewPayload, EngineError> {
-        if value.is_null() {
-            return Ok(NewPayload::None);
-        }
-        let bytes = serde_json::to_vec(value).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
-        self.payload_of(Arc::from(bytes))
-    }
-
-    /// The value of a stored payload.
-    ///
-    /// # Errors
-    /// When the store fails or what it holds is not JSON.
-    pub fn value(&self, payload: &Payload) -> Result<serde_json::Value, EngineError> {
-        let bytes = match payload {
-            Payload::Row(id) => self.inner.reader.payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
-            other => other.inline().unwrap_or(b"null").to_vec(),
-        };
-        serde_json::from_slice(&bytes).map_err(|error| EngineError::InvalidInput(error.to_string()))
-    }
-
-    /// The output of a task that succeeded.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn output(&self, task: &Task) -> Result<Option<serde_json::Value>, EngineError> {
-        match &task.state {
-            TaskState::Succeeded { output, .. } => self.value(output).map(Some),
-            _ => Ok(None),
-        }
+    /// Starts nothing new, and waits for the attempts under way. What the engine is asked is still written down.
+    pub async fn settle(&self) {
+        let (settled, is_settled) = oneshot::channel();
+        let _ = (self.post(Message::Settle(settled)), is_settled.await);
     }
 
     /// Starts nothing new, waits for the attempts under way, and ends.

@@ -14,6 +14,7 @@ mod events;
 mod id_map;
 mod options;
 mod parking;
+mod payloads;
 mod pruner;
 pub mod question;
 mod random;
@@ -31,9 +32,9 @@ pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
-pub use registry::{Admit, Registry};
+pub use registry::{Admit, Calls, Registry};
 pub use texts::{Excerpt, Place, Text, Texts};
 pub use turn::{
-    AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload, NewRun,
-    Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
+    Admission, AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload,
+    NewRun, Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,
 };

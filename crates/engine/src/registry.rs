@@ -2,21 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use kapelle_core::{
-    Name, TaskError,
+    Name, TaskError, TaskId,
     definition::Definition,
     run::StepOrder,
     worker::{Worker, WorkerSpec},
 };
 use serde_json::Value;
 
-use crate::turn::{Directory, VersionRef};
+use crate::turn::{Admission, Directory, VersionRef};
 
 /// Checks the inputs of a workflow and fills in defaults.
 pub type Admit = Arc<dyn Fn(&Definition, Value) -> Result<Value, TaskError> + Send + Sync>;
+
+/// Knows how many calls providers take.
+pub trait Calls: Send + Sync {
+    /// As [`Directory::admit_call`], on a clock of its own.
+    fn admit(&self, model: &Name, task: TaskId) -> Admission;
+
+    /// As [`Directory::end_call`].
+    fn end(&self, task: TaskId);
+}
 
 /// The workers, workflows and strategies of this process, by name. Changing it takes effect with the next turn.
 #[derive(Default)]
@@ -25,6 +34,7 @@ pub struct Registry {
     workflows: RwLock<BTreeMap<Name, VersionRef>>,
     orders: RwLock<BTreeMap<Name, Arc<dyn StepOrder>>>,
     admit: RwLock<Option<Admit>>,
+    calls: OnceLock<Arc<dyn Calls>>,
 }
 
 #[derive(Clone)]
@@ -97,7 +107,24 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Sets who knows how many calls providers take. Only the first is kept.
+    pub fn admit_calls_with(&self, calls: Arc<dyn Calls>) {
+        let _ = self.calls.set(calls);
+    }
+}
+
 impl Directory for Registry {
+    fn admit_call(&self, model: &Name, task: TaskId, _steady_ms: u64) -> Admission {
+        self.calls.get().map_or(Admission::Free, |calls| calls.admit(model, task))
+    }
+
+    fn end_call(&self, task: TaskId) {
+        if let Some(calls) = self.calls.get() {
+            calls.end(task);
+        }
+    }
+
     fn workflow(&self, name: &Name) -> Option<VersionRef> {
         self.workflows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }

@@ -43,6 +43,8 @@ pub(crate) enum Message {
     Command(Box<Command>, Answer),
     /// A worker host wants tasks, and waits until there are some.
     Poll(Box<Poll>),
+    /// Start nothing new; tell when the attempts under way have ended.
+    Settle(oneshot::Sender<()>),
     /// Start nothing new; end when the attempts under way have ended.
     Drain,
     /// End now.
@@ -90,6 +92,8 @@ pub(crate) struct Runner {
     pub(crate) parking: Parking,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
+    /// Who wants to know that nothing is under way any more.
+    pub(crate) settling: Vec<oneshot::Sender<()>>,
     /// When the loop next looks for what is past its retention, on the steady clock.
     pub(crate) prune_at: u64,
 }
@@ -121,12 +125,22 @@ impl Runner {
                 tracing::error!("the store failed for good; the engine stops so that nothing is lost");
                 break;
             }
-            if self.draining && self.dispatcher.running.is_empty() && self.turns.idle_here() {
-                break;
+            if (self.draining || !self.settling.is_empty()) && self.is_idle() {
+                for settled in self.settling.drain(..) {
+                    let _ = settled.send(());
+                }
+                if self.draining {
+                    break;
+                }
             }
         }
         self.dispatcher.running.stop_all();
         self.waiters.close();
+    }
+
+    /// Whether nothing is under way in this process.
+    fn is_idle(&self) -> bool {
+        self.dispatcher.running.is_empty() && self.turns.idle_here()
     }
 
     /// Waits for something to do; false when it is time to end.
@@ -142,6 +156,10 @@ impl Runner {
         while let Some(message) = next.take() {
             match message {
                 Message::Stop => return false,
+                Message::Settle(settled) => {
+                    self.settling.push(settled);
+                    self.turns.drain();
+                }
                 Message::Drain => {
                     self.draining = true;
                     self.turns.drain();
@@ -203,7 +221,7 @@ impl Runner {
 
     fn is_due(&self) -> bool {
         let due = self.turns.next_due().is_some_and(|due| due <= self.clock.now());
-        due || self.turns.next_lease_end().is_some_and(|end| end <= self.clock.steady_ms())
+        due || self.turns.next_steady().is_some_and(|end| end <= self.clock.steady_ms())
     }
 
     fn nap(&self) -> Duration {
@@ -213,7 +231,7 @@ impl Runner {
         }
         let now = self.clock.now();
         let due = self.turns.next_due().map(|due| Duration::from_millis(due.since(now).0));
-        let lease = self.turns.next_lease_end().map(|end| Duration::from_millis(end.saturating_sub(steady)));
+        let lease = self.turns.next_steady().map(|end| Duration::from_millis(end.saturating_sub(steady)));
         due.unwrap_or(NAP_MAX).min(lease.unwrap_or(NAP_MAX)).min(NAP_MAX)
     }
 

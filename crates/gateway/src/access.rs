@@ -13,13 +13,13 @@ use tokio::sync::watch;
 
 use crate::{
     money::Payer,
-    replay::{Fingerprint, Recorded, TaskKey},
+    replay::{Again, Left, TaskKey},
 };
 
 /// What every token begins with, so that one that leaked is found by its looks.
 pub const PREFIX: &str = "kapelle_";
 const ID_DIGITS: usize = 16;
-const SECRET_DIGITS: usize = 64;
+pub(crate) const SECRET_DIGITS: usize = 64;
 
 /// What the holder of a token may do, and who pays.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Grant {
     pub payer: Payer,
     /// The task whose answers are recorded and replayed; nothing for a daemon.
     pub task: Option<TaskKey>,
+    /// The task is answered from the record of an earlier run, and nobody is asked.
+    pub recorded: bool,
     /// The aliases and models that may be named. Empty: all.
     pub models: Vec<String>,
     /// How long an answer may be taken from the cache or from an equal call under way; nothing: never.
@@ -53,6 +55,7 @@ impl Grant {
         Grant {
             payer,
             task: None,
+            recorded: false,
             models: Vec::new(),
             cache: None,
             fresh: false,
@@ -64,6 +67,12 @@ impl Grant {
         }
     }
 
+    /// Whose answers may be given again, when the caller is a task.
+    pub(crate) fn again(&self) -> Option<Again> {
+        let (attempt, recorded) = (self.payer.attempt, self.recorded);
+        self.task.map(|key| Again { key, attempt, recorded })
+    }
+
     pub(crate) fn allows(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.iter().any(|name| name == model)
     }
@@ -71,13 +80,13 @@ impl Grant {
 
 /// Names a token without being one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenId(u64);
+pub struct TokenId(pub(crate) u64);
 
 /// Somebody with a token, and what was already answered in this attempt.
 pub(crate) struct Holder {
     pub(crate) grant: Grant,
     /// The recorded answers that are left, once they were read.
-    pub(crate) left: tokio::sync::Mutex<Option<Vec<Recorded>>>,
+    pub(crate) left: tokio::sync::Mutex<Option<Left>>,
     ended: watch::Sender<bool>,
 }
 
@@ -90,12 +99,6 @@ impl Holder {
     /// Changes to true when the token ends.
     pub(crate) fn ended(&self) -> watch::Receiver<bool> {
         self.ended.subscribe()
-    }
-
-    /// Takes the next recorded answer to that call.
-    pub(crate) fn next_of(left: &mut Vec<Recorded>, fingerprint: Fingerprint) -> Option<Recorded> {
-        let at = left.iter().position(|answer| answer.fingerprint == fingerprint)?;
-        Some(left.remove(at))
     }
 }
 
@@ -129,12 +132,21 @@ impl Tokens {
             *next += 1;
             *next
         };
+        Ok(self.admit(id, &secret, grant))
+    }
+
+    /// Takes a token of that number and secret into force, unless there is one of that number.
+    pub(crate) fn admit(&self, id: u64, secret: &[u8; SECRET_DIGITS / 2], grant: Grant) -> (TokenId, String) {
         let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let token = format!("{PREFIX}{id:016x}{digits}");
-        let holder = Holder { grant, left: tokio::sync::Mutex::new(None), ended: watch::Sender::new(false) };
-        let entry = Entry { digest: Sha256::digest(digits.as_bytes()).into(), holder: Arc::new(holder) };
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
-        Ok((TokenId(id), token))
+        let entry = || Entry { digest: Sha256::digest(digits.as_bytes()).into(), holder: Holder::once(grant) };
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert_with(entry);
+        (TokenId(id), token)
+    }
+
+    /// Whether a token of that number is in force.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
     /// Ends a token: its next call gets 401, and its calls under way are cut, upstream too. Says whether it was in
@@ -153,15 +165,22 @@ impl Tokens {
     /// Whose token it is. The number in it finds the entry; the secret is compared by its digest in constant time,
     /// also when there is no such entry, so that neither can be told by the time it takes.
     pub(crate) fn find(&self, token: &str) -> Option<Arc<Holder>> {
-        let rest = token.strip_prefix(PREFIX).filter(|rest| rest.len() == ID_DIGITS + SECRET_DIGITS)?;
-        let (id, secret) = rest.split_at_checked(ID_DIGITS)?;
+        let (id, secret) = split(token)?;
         let given: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = u64::from_str_radix(id, 16).ok().and_then(|id| entries.get(&id));
+        let entry = entries.get(&id);
         let digest = entry.map_or([0; 32], |entry| entry.digest);
         let same = bool::from(digest.ct_eq(&given));
         entry.filter(|_| same).map(|entry| Arc::clone(&entry.holder))
     }
+}
+
+/// The number of a token and its secret, in digits.
+pub(crate) fn split(token: &str) -> Option<(u64, &str)> {
+    let rest = token.strip_prefix(PREFIX).filter(|rest| rest.len() == ID_DIGITS + SECRET_DIGITS)?;
+    let (id, secret) = rest.split_at_checked(ID_DIGITS)?;
+    let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(id, 16).ok().filter(|_| digits).map(|id| (id, secret))
 }
 
 #[cfg(test)]

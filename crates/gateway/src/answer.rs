@@ -40,6 +40,8 @@ pub struct Answer {
     pub calls: u64,
     /// Why it was not the first link that answered.
     pub degraded: Option<String>,
+    /// It was recorded in an earlier run, and nobody was asked.
+    pub recorded: bool,
     /// What the links before it did.
     pub hops: Vec<Hop>,
 }

@@ -2,21 +2,33 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Account, TaskId, TenantId, worker::TextSink};
+use kapelle_core::{Account, TaskError, TaskId, TenantId, worker::TextSink};
 use tokio::sync::Mutex;
 
 use crate::{
-    access::Holder,
     money::Payer,
-    replay::{CallLog, Fingerprint, LogError, Recorded, TaskKey},
+    replay::{Again, CallLog, Fingerprint, Left, LogError, Recorded, TaskKey},
 };
 
 /// One attempt of a task, and what is left of the answers that earlier ones had.
 pub struct Asking {
     pub(crate) key: TaskKey,
     pub(crate) payer: Payer,
-    left: Mutex<Option<Vec<Recorded>>>,
+    recorded: bool,
+    left: Mutex<Option<Left>>,
     watcher: Option<Arc<dyn TextSink>>,
+}
+
+/// Whether somebody has to be asked.
+pub(crate) enum Before {
+    /// Yes.
+    Ask,
+    /// There is an answer; whether it is of an earlier run.
+    Answer(Box<Recorded>, bool),
+    /// The worker does offline what it did offline before, for that reason.
+    Offline(String),
+    /// There is none, and nobody may be asked.
+    Missing(TaskError),
 }
 
 impl Asking {
@@ -24,7 +36,8 @@ impl Asking {
     #[must_use]
     pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> Asking {
         let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
-        Asking { key: TaskKey { tenant, task, replay_epoch }, payer, left: Mutex::new(None), watcher: None }
+        let key = TaskKey { tenant, task, replay_epoch };
+        Asking { key, payer, recorded: false, left: Mutex::new(None), watcher: None }
     }
 
     /// The same with somebody who is told of answers while they are being written: they are asked for as streams then.
@@ -46,20 +59,33 @@ impl Asking {
         }
     }
 
-    /// The next recorded answer to that call.
+    /// The same, answered from the record of the run that the task's run repeats, and by nobody else.
+    #[must_use]
+    pub fn from_record(self, recorded: bool) -> Asking {
+        Asking { recorded, ..self }
+    }
+
+    /// What there is before anybody is asked.
     pub(crate) async fn again(
         &self,
         log: &dyn CallLog,
-        fingerprint: Fingerprint,
-    ) -> Result<Option<Recorded>, LogError> {
+        (model, fingerprint): (&str, Fingerprint),
+    ) -> Result<Before, LogError> {
         // A first attempt in the first epoch has nothing behind it.
-        if self.payer.attempt <= 1 {
-            return Ok(None);
+        if self.payer.attempt <= 1 && !self.recorded {
+            return Ok(Before::Ask);
         }
         let mut left = self.left.lock().await;
         if left.is_none() {
-            *left = Some(log.recorded(self.key).await?);
+            let again = Again { key: self.key, attempt: self.payer.attempt, recorded: self.recorded };
+            *left = Some(Left::read(log, again).await?);
         }
-        Ok(left.as_mut().and_then(|left| Holder::next_of(left, fingerprint)))
+        let Some(left) = left.as_mut() else { return Ok(Before::Ask) };
+        Ok(match (left.next(fingerprint), left.offline(), left.missing(model)) {
+            (Some(answer), ..) => Before::Answer(Box::new(answer), self.recorded),
+            (None, Some(why), _) => Before::Offline(why.to_owned()),
+            (None, None, Some(error)) => Before::Missing(error),
+            (None, None, None) => Before::Ask,
+        })
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     answer::{Answer, Finish, Hop, Usage},
+    opened::{Answered, Opened},
     providers::{Fault, FaultKind, format::estimated},
     replay::{Fingerprint, Recorded},
     request::ChatRequest,
-    walk::{Answered, Opened},
     wire::{ModelCall, Operation},
 };
 
@@ -76,6 +76,7 @@ pub(crate) fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<(Answer
         usage,
         cost,
         degraded: None,
+        attempt: 0,
         call: reservation,
     };
     let answer = Answer {
@@ -88,6 +89,7 @@ pub(crate) fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<(Answer
         price_known: opened.price_known,
         calls: 1,
         degraded: None,
+        recorded: false,
         hops: Vec::new(),
     };
     Ok((answer, recorded))
@@ -109,6 +111,7 @@ pub(crate) fn again(recorded: &Recorded) -> Result<Answer, TaskError> {
         price_known: true,
         calls: 0,
         degraded: recorded.degraded.clone(),
+        recorded: false,
         hops: Vec::new(),
     })
 }

@@ -3,6 +3,9 @@
 //! Whoever starts a process asks here for a token, puts it into the child's environment as `OPENAI_API_KEY` beside
 //! `OPENAI_BASE_URL` ([`Desk::base_url`]), and gives it back when the process ends. A task's token also ends by itself
 //! when the attempt is no longer the one under way ([`Desk::lease`]).
+//!
+//! An attempt on a worker host lives on while its server is started again, and so does its token: the secret of one is a keyed hash of
+//! the lease ([`Desk::keep_tokens`]), so that it is known again as long as the store says that the lease is in force.
 
 use std::{
     collections::HashMap,
@@ -12,8 +15,11 @@ use std::{
 
 use kapelle_core::{Account, Money, TaskId, TenantId};
 
+use subtle::ConstantTimeEq;
+
 use crate::{
-    access::{Grant, NoRandomness, TokenId},
+    access::{self, Grant, NoRandomness, TokenId},
+    mac,
     money::{Ledger, Payer},
     replay::TaskKey,
     service::Service,
@@ -32,13 +38,54 @@ pub struct Scope {
     pub fallback: bool,
     /// The longest that one call may take.
     pub timeout: Duration,
+    /// Nobody is asked: answers come from the record of the run that the task's run repeats.
+    pub recorded: bool,
 }
 
 impl Default for Scope {
     fn default() -> Scope {
-        Scope { models: Vec::new(), cache: None, max_cost: None, fallback: true, timeout: Duration::from_secs(600) }
+        Scope {
+            models: Vec::new(),
+            cache: None,
+            max_cost: None,
+            fallback: true,
+            timeout: Duration::from_secs(600),
+            recorded: false,
+        }
     }
 }
+
+/// An attempt of a task on a worker host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leased {
+    /// The task and its replay epoch.
+    pub task: TaskKey,
+    /// The attempt.
+    pub attempt: u32,
+    /// The random number of its lease.
+    pub nonce: u64,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+    /// Its run is answered from the record of another.
+    pub recorded: bool,
+}
+
+/// Knows which attempts are under way on worker hosts, as it is stored.
+pub trait Leases: Send + Sync {
+    /// The attempt of a task that is under way on a host; nothing when none is.
+    fn leased(&self, task: TaskId) -> Option<Leased>;
+}
+
+/// What lets tokens of attempts be known again.
+struct Lasting {
+    key: [u8; 32],
+    leases: Arc<dyn Leases>,
+}
+
+/// The numbers of tokens that are made from a lease have this bit; below it stand the task and the attempt.
+const LASTING: u64 = 1 << 63;
+/// Bits of the attempt. Attempts and tasks with a greater number get a token that ends with the server.
+const ATTEMPT_BITS: u32 = 24;
 
 /// A token that was just made. It is shown this once: only its digest is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +103,14 @@ pub struct Desk {
     /// The tokens of attempts under way.
     attempts: Mutex<HashMap<TaskId, Vec<(u32, TokenId)>>>,
     base_url: OnceLock<String>,
+    lasting: OnceLock<Lasting>,
 }
 
 impl Desk {
     /// A desk for the tokens of a service.
     #[must_use]
     pub fn new(service: Arc<Service>, ledger: Arc<dyn Ledger>) -> Desk {
-        Desk { service, ledger, attempts: Mutex::default(), base_url: OnceLock::new() }
+        Desk { service, ledger, attempts: Mutex::default(), base_url: OnceLock::new(), lasting: OnceLock::new() }
     }
 
     /// The service behind the tokens.
@@ -89,12 +137,62 @@ impl Desk {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn issue_task_token(&self, task: TaskKey, attempt: u32, scope: Scope) -> Result<Issued, NoRandomness> {
-        let accounts = vec![Account::Task(task.task)];
-        let payer = Payer { tenant: task.tenant, accounts, attempt, replay_epoch: task.replay_epoch };
-        let grant = Grant { task: Some(task), fresh: task.replay_epoch > 0, ..granted(payer, scope) };
-        let (id, token) = self.service.tokens().issue(grant)?;
+        let (id, token) = self.service.tokens().issue(task_grant(task, attempt, scope))?;
         self.lock().entry(task.task).or_default().push((attempt, id));
         Ok(Issued { id, token })
+    }
+
+    /// From now on the tokens of attempts on worker hosts are made with this key, and known again by whoever has the same:
+    /// a server that is started again. Only the first is kept.
+    pub fn keep_tokens(&self, key: [u8; 32], leases: Arc<dyn Leases>) {
+        let _ = self.lasting.set(Lasting { key, leases });
+    }
+
+    /// A token for an attempt on a worker host. As [`Desk::issue_task_token`]; it is known again after a restart, as long as
+    /// the lease is in force.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn issue_leased_token(&self, leased: &Leased) -> Result<Issued, NoRandomness> {
+        let number = number_of(leased.task.task, leased.attempt);
+        match (self.lasting.get(), number) {
+            (Some(lasting), Some(number)) => Ok(self.take_in(number, leased, &lasting.key)),
+            _ => self.issue_task_token(leased.task, leased.attempt, leased.scope()),
+        }
+    }
+
+    fn take_in(&self, number: u64, leased: &Leased, key: &[u8; 32]) -> Issued {
+        let grant = task_grant(leased.task, leased.attempt, leased.scope());
+        let secret = mac::hmac(key, &leased.text());
+        // Under the lock, so that two calls with one token get one holder, which knows what was answered.
+        let mut attempts = self.lock();
+        let (id, token) = self.service.tokens().admit(number, &secret, grant);
+        let known = attempts.entry(leased.task.task).or_default();
+        if !known.contains(&(leased.attempt, id)) {
+            known.push((leased.attempt, id));
+        }
+        Issued { id, token }
+    }
+
+    /// Takes a token into force again that was given out before this process began, when its lease is in force. Anything
+    /// else is left to be refused.
+    pub fn bring_back(&self, token: &str) {
+        let (Some(lasting), Some((number, secret))) = (self.lasting.get(), access::split(token)) else { return };
+        if number & LASTING == 0 || self.service.tokens().has(number) {
+            return;
+        }
+        let task = TaskId(((number & !LASTING) >> ATTEMPT_BITS).cast_signed());
+        let Some(leased) = lasting.leases.leased(task) else { return };
+        let right: String = mac::hmac(&lasting.key, &leased.text()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let same = bool::from(right.as_bytes().ct_eq(secret.as_bytes()));
+        if !same || number_of(task, leased.attempt) != Some(number) {
+            return;
+        }
+        let id = self.take_in(number, &leased, &lasting.key).id;
+        // A lease that ended meanwhile has been told of before the token was there to be ended.
+        if lasting.leases.leased(task) != Some(leased) {
+            self.revoke(id);
+        }
     }
 
     /// A token for one process of a worker that is no attempt of a task, such as a daemon. The worker pays (with the
@@ -158,8 +256,31 @@ impl Desk {
 }
 
 fn granted(payer: Payer, scope: Scope) -> Grant {
-    let Scope { models, cache, max_cost, fallback, timeout } = scope;
-    Grant { models, cache, max_cost, fallback, timeout, ..Grant::of(payer) }
+    let Scope { models, cache, max_cost, fallback, timeout, recorded } = scope;
+    Grant { models, cache, max_cost, fallback, timeout, recorded, ..Grant::of(payer) }
+}
+
+fn task_grant(task: TaskKey, attempt: u32, scope: Scope) -> Grant {
+    let accounts = vec![Account::Task(task.task)];
+    let payer = Payer { tenant: task.tenant, accounts, attempt, replay_epoch: task.replay_epoch };
+    Grant { task: Some(task), fresh: task.replay_epoch > 0, ..granted(payer, scope) }
+}
+
+/// The number of the token of an attempt, when there is room for both in it.
+fn number_of(task: TaskId, attempt: u32) -> Option<u64> {
+    let task = u64::try_from(task.0).ok().filter(|task| task.leading_zeros() > ATTEMPT_BITS)?;
+    (attempt >> ATTEMPT_BITS == 0).then_some(LASTING | task << ATTEMPT_BITS | u64::from(attempt))
+}
+
+impl Leased {
+    /// What the token is made of.
+    fn text(&self) -> Vec<u8> {
+        format!("{}.{}.{}.{}", self.task.tenant.0, self.task.task.0, self.attempt, self.nonce).into_bytes()
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { timeout: self.timeout, recorded: self.recorded, ..Scope::default() }
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +307,70 @@ mod tests {
         assert!(desk.service.tokens().find(&second.token).is_some());
         desk.lease(TaskId(7), None);
         assert!(desk.service.tokens().find(&second.token).is_none() && !desk.is_watching());
+    }
+
+    /// What a store says of the leases.
+    #[derive(Default)]
+    struct Said(Mutex<Option<Leased>>);
+
+    impl Leases for Said {
+        fn leased(&self, task: TaskId) -> Option<Leased> {
+            self.0.lock().unwrap().filter(|leased| leased.task.task == task)
+        }
+    }
+
+    #[test]
+    fn the_token_of_a_lease_is_known_again_while_the_lease_is_in_force() {
+        let leased = Leased {
+            task: TaskKey { tenant: TenantId(1), task: TaskId(7), replay_epoch: 1 },
+            attempt: 2,
+            nonce: 99,
+            timeout: Duration::from_secs(5),
+            recorded: false,
+        };
+        let told = Arc::new(Said::default());
+        let fresh = |key: u8| {
+            let desk = desk();
+            desk.keep_tokens([key; 32], Arc::clone(&told) as _);
+            desk
+        };
+        let before = fresh(1);
+        let token = before.issue_leased_token(&leased).unwrap().token;
+        assert!(before.service.tokens().find(&token).is_some());
+        let known = |desk: &Desk, token: &str| {
+            desk.bring_back(token);
+            desk.service.tokens().find(token).is_some()
+        };
+        let after = fresh(1);
+        assert!(!known(&after, &token), "nothing is leased");
+        for other in [
+            Leased { nonce: 98, ..leased },
+            Leased { attempt: 3, ..leased },
+            Leased { task: TaskKey { tenant: TenantId(2), ..leased.task }, ..leased },
+        ] {
+            *told.0.lock().unwrap() = Some(other);
+            assert!(!known(&after, &token), "{other:?}");
+        }
+        *told.0.lock().unwrap() = Some(leased);
+        assert!(!known(&fresh(2), &token), "another folder's key");
+        let last = if token.ends_with('0') { '1' } else { '0' };
+        assert!(!known(&after, &format!("{}{last}", &token[..token.len() - 1])), "a forged one");
+        assert!(known(&after, &token) && known(&after, &token));
+        assert_eq!(after.service.tokens().count(), 1);
+        let holder = after.service.tokens().find(&token).unwrap();
+        assert_eq!((holder.grant.payer.attempt, holder.grant.timeout), (2, Duration::from_secs(5)));
+        after.lease(TaskId(7), None);
+        *told.0.lock().unwrap() = None;
+        assert!(!known(&after, &token) && !after.is_watching());
+    }
+
+    #[test]
+    fn a_number_holds_its_task_and_attempt_or_there_is_none() {
+        assert_eq!(number_of(TaskId(1), 2), Some(LASTING | 1 << 24 | 2));
+        let most = TaskId((1 << 39) - 1);
+        assert_eq!(number_of(most, (1 << 24) - 1), Some(u64::MAX));
+        assert_eq!((number_of(TaskId(1 << 39), 1), number_of(TaskId(-1), 1)), (None, None));
+        assert_eq!(number_of(TaskId(1), 1 << 24), None);
     }
 
     #[test]

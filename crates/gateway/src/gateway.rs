@@ -9,8 +9,9 @@ use kapelle_core::{Category, DurationMs, Money, TaskError, worker::TextSink};
 use tokio::time::Instant;
 
 use crate::{
-    answer::{Hop, Route},
-    asking::Asking,
+    admission::Promises,
+    answer::{Answer, Hop, Route},
+    asking::{Asking, Before},
     clock::Clock,
     completion,
     config::{ConfigError, GatewayConfig, Link},
@@ -50,6 +51,7 @@ pub struct Gateway {
     routes: RwLock<Arc<Routes>>,
     pub(crate) clinic: Clinic,
     pub(crate) clock: Clock,
+    pub(crate) promises: Promises,
     books: OnceLock<Books>,
 }
 
@@ -78,7 +80,9 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Gateway, ConfigError> {
         let routes = Routes::new(config, env, &clock, None)?;
-        Ok(Gateway { routes: RwLock::new(Arc::new(routes)), clinic: Clinic::default(), clock, books: OnceLock::new() })
+        let routes = RwLock::new(Arc::new(routes));
+        let (clinic, promises, books) = (Clinic::default(), Promises::default(), OnceLock::new());
+        Ok(Gateway { routes, clinic, clock, promises, books })
     }
 
     /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
@@ -127,10 +131,15 @@ impl Gateway {
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
         let lost = |error: LogError| GatewayError::plain(TaskError::new(Category::Internal, error.to_string()));
         let fingerprint = Fingerprint::of(&call);
-        if let Some(recorded) = asking.again(&*books.log, fingerprint).await.map_err(lost)? {
-            let again = completion::again(&recorded).map_err(GatewayError::plain)?;
-            asking.show(&again.content);
-            return Ok(Route::Answer(again));
+        match asking.again(&*books.log, (alias, fingerprint)).await.map_err(lost)? {
+            Before::Answer(answer, recorded) => {
+                let answer = completion::again(&answer).map_err(GatewayError::plain)?;
+                asking.show(&answer.content);
+                return Ok(Route::Answer(Answer { recorded, ..answer }));
+            }
+            Before::Offline(reason) => return routes.offline(alias, reason).map_err(GatewayError::plain),
+            Before::Missing(error) => return Err(GatewayError::plain(error)),
+            Before::Ask => {}
         }
         let payer = Some((&asking.payer, &books.ledger));
         let (route, recorded) = self.walk((alias, &call, &routes), limits, payer, asking.watcher()).await?;
@@ -159,6 +168,7 @@ impl Gateway {
             routes,
             clinic: &self.clinic,
             clock: &self.clock,
+            promises: &self.promises,
             until: Instant::now() + limits.timeout,
             fallback: routes.fallback && !limits.no_fallback,
             last_attempt: limits.last_attempt,
@@ -190,23 +200,20 @@ impl Gateway {
         }
     }
 
-    /// How long a call to that alias would have to wait for the rates of its providers now: nothing is sent or taken.
-    /// A scheduler asks before it gives a slot to a task, so that the wait is spent in the queue. `tokens` is what the
-    /// call is expected to send and receive. Zero when some link would take it at once, or when no link has a rate.
+    /// The provider whose rate a call of that alias waits for, and how long: the one that waits shortest. Nothing when
+    /// some link would take a call at once. Nothing is sent or taken.
     #[must_use]
-    pub fn rate_wait(&self, alias: &str, tokens: u64) -> DurationMs {
+    pub fn rate_wait(&self, alias: &str) -> Option<(String, DurationMs)> {
         let routes = self.routes();
-        let Ok(chain) = routes.find(alias) else { return DurationMs(0) };
+        let chain = routes.find(alias).ok()?;
         let now_ms = self.clock.now_ms();
         let waits = chain.links.iter().filter_map(|link| match link {
-            Link::Model { provider, model } if routes.has_key(link) => {
-                let rest = self.clinic.of(&format!("{provider}/{model}")).resting(now_ms);
-                let rate = routes.servers.get(provider)?.rate.waits(now_ms, tokens);
-                Some(rate.max(rest.unwrap_or(DurationMs(0))))
+            Link::Model { provider, .. } if routes.has_key(link) => {
+                Some((provider.clone(), routes.servers.get(provider)?.rate.waits(now_ms)))
             }
             _ => None,
         });
-        waits.min().unwrap_or(DurationMs(0))
+        waits.min_by_key(|(_, wait)| *wait).filter(|(_, wait)| *wait > DurationMs(0))
     }
 
     /// Whether that alias exists.

@@ -72,12 +72,6 @@ impl Health {
         }
     }
 
-    /// How long it is still left alone.
-    pub(crate) fn resting(&self, now_ms: u64) -> Option<DurationMs> {
-        let until = self.lock().closed_until_ms;
-        (until > now_ms).then(|| DurationMs(until - now_ms))
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +115,7 @@ mod tests {
         assert_eq!(health.ask(5_002), Err(DurationMs(10_000)), "twice as long");
         assert_eq!(health.ask(15_002), Ok(()));
         health.well();
-        assert_eq!((health.ask(15_003), health.resting(15_003)), (Ok(()), None));
+        assert_eq!(health.ask(15_003), Ok(()));
     }
 
     #[test]

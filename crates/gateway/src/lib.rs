@@ -15,13 +15,14 @@
 //! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
 //! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
-//! - [`access`], [`desk`]: tokens of its own.
+//! - [`access`], [`desk`], [`mac`]: tokens of its own.
 //! - `asking`, `completion`: prompt workers, which need no token.
 //! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
-//! - `rate`, `health`: how much and how soon a provider may be asked.
+//! - `rate`, `health`, `admission`: how much and how soon a provider may be asked, and who may.
 
 pub mod access;
+mod admission;
 pub mod answer;
 mod asking;
 pub mod bypass;
@@ -32,7 +33,9 @@ pub mod desk;
 pub mod error;
 pub mod gateway;
 mod health;
+pub mod mac;
 pub mod money;
+mod opened;
 pub mod price;
 mod providers;
 mod rate;
@@ -46,6 +49,7 @@ mod walk;
 pub mod wire;
 
 pub use access::{Grant, TokenId, Tokens};
+pub use admission::Admission;
 pub use answer::{Answer, Finish, Hop, Route, Usage};
 pub use asking::Asking;
 pub use clock::Clock;

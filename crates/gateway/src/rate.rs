@@ -3,6 +3,9 @@
 //! A token bucket that fills to its limit lets nearly twice the limit through in its first minute. Here every call of
 //! the last minute is remembered, so that no minute, wherever it begins, holds more than the limit. What a call turned
 //! out not to need is given back to the moment it was taken from.
+//!
+//! Who will call soon may be promised a call before ([`Rate::promise`]): it counts against the limit until it is made,
+//! given back, or not made for ten seconds, and is of the minute in which it is made.
 
 use std::{
     collections::VecDeque,
@@ -18,6 +21,10 @@ use crate::config::RateLimits;
 const WINDOW_MS: u64 = 60_500;
 /// A provider is never taken to ask for more than an hour.
 const LONGEST_RESET_MS: u64 = 3_600_000;
+/// A promised call that is not made by then is promised no longer.
+const PROMISE_MS: u64 = 10_000;
+/// What a call is taken to need while none was made.
+const TYPICAL_TOKENS: u64 = 1_000;
 
 /// The rate of one provider.
 pub(crate) struct Rate {
@@ -32,6 +39,11 @@ struct State {
     next: u64,
     requests_left: Option<Left>,
     tokens_left: Option<Left>,
+    promised: VecDeque<Taken>,
+    /// Tokens of a call, as the last ones had it.
+    typical: Option<u64>,
+    /// The provider said that it takes nothing before.
+    off_until_ms: u64,
 }
 
 struct Taken {
@@ -54,6 +66,10 @@ pub(crate) struct Permit {
     tokens: u64,
 }
 
+/// A call that somebody will make soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Promise(u64);
+
 impl Rate {
     pub(crate) fn new(limits: RateLimits) -> Rate {
         Rate { limits, state: Mutex::default() }
@@ -64,8 +80,57 @@ impl Rate {
     /// # Errors
     /// How long until it would fit; nothing is taken then.
     pub(crate) fn take(&self, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
+        self.take_from(&mut self.lock(), now_ms, tokens)
+    }
+
+    /// Promises a call that will be made soon, of as many tokens as calls have. Nothing when nobody says how much the
+    /// provider takes.
+    ///
+    /// # Errors
+    /// How long until it would fit; nothing is promised then.
+    pub(crate) fn promise(&self, now_ms: u64) -> Result<Option<Promise>, DurationMs> {
         let mut guard = self.lock();
         let state = &mut *guard;
+        let limited = self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some();
+        let told = [state.requests_left, state.tokens_left].into_iter().flatten().any(|left| left.until_ms > now_ms);
+        if !limited && !told && state.off_until_ms <= now_ms {
+            return Ok(None);
+        }
+        let tokens = state.typical.unwrap_or(TYPICAL_TOKENS);
+        let off = state.off_until_ms.saturating_sub(now_ms);
+        let wait = self.wait(state, now_ms, tokens).max(DurationMs(off));
+        if wait > DurationMs(0) {
+            return Err(wait);
+        }
+        let number = state.next;
+        state.next += 1;
+        state.promised.push_back(Taken { number, at_ms: now_ms, tokens });
+        Ok(Some(Promise(number)))
+    }
+
+    /// Takes what was promised: it is of this moment now.
+    ///
+    /// # Errors
+    /// How long until it would fit, when it needs more than was thought, or was promised too long ago. It is promised no
+    /// longer then.
+    pub(crate) fn redeem(&self, promise: Promise, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
+        let mut state = self.lock();
+        state.promised.retain(|promised| promised.number != promise.0);
+        self.take_from(&mut state, now_ms, tokens)
+    }
+
+    /// Gives a promise back.
+    pub(crate) fn break_promise(&self, promise: Promise) {
+        self.lock().promised.retain(|promised| promised.number != promise.0);
+    }
+
+    /// The provider says that it takes nothing for that long.
+    pub(crate) fn off(&self, now_ms: u64, wait: DurationMs) {
+        let mut state = self.lock();
+        state.off_until_ms = state.off_until_ms.max(now_ms + wait.0.min(LONGEST_RESET_MS));
+    }
+
+    fn take_from(&self, state: &mut State, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
         let wait = self.wait(state, now_ms, tokens);
         if wait > DurationMs(0) {
             return Err(wait);
@@ -82,9 +147,12 @@ impl Rate {
         Ok(Permit { number, tokens })
     }
 
-    /// How long such a request would have to wait now; nothing is taken.
-    pub(crate) fn waits(&self, now_ms: u64, tokens: u64) -> DurationMs {
-        self.wait(&mut self.lock(), now_ms, tokens)
+    /// How long the next call would have to wait for a promise; nothing is promised.
+    pub(crate) fn waits(&self, now_ms: u64) -> DurationMs {
+        let mut state = self.lock();
+        let tokens = state.typical.unwrap_or(TYPICAL_TOKENS);
+        let off = DurationMs(state.off_until_ms.saturating_sub(now_ms));
+        self.wait(&mut state, now_ms, tokens).max(off)
     }
 
     /// Puts the true number of tokens in the place of the estimate.
@@ -92,6 +160,9 @@ impl Rate {
         let mut state = self.lock();
         let Some(at) = state.taken.iter().rposition(|taken| taken.number == permit.number) else { return };
         state.taken[at].tokens = tokens;
+        if tokens > 0 {
+            state.typical = Some(state.typical.map_or(tokens, |typical| (typical * 7).saturating_add(tokens) / 8));
+        }
         state.tokens = state.tokens.saturating_sub(permit.tokens).saturating_add(tokens);
         if let Some(left) = &mut state.tokens_left {
             left.amount = (left.amount + permit.tokens).saturating_sub(tokens);
@@ -128,31 +199,48 @@ impl Rate {
             let tokens = state.taken.pop_front().map_or(0, |taken| taken.tokens);
             state.tokens = state.tokens.saturating_sub(tokens);
         }
-        let mut until = now_ms;
-        let frees = |at: usize| state.taken.get(at).map_or(now_ms, |taken| taken.at_ms + WINDOW_MS);
-        if let Some(limit) = self.limits.requests_per_minute.map(|limit| limit.max(1) as usize)
-            && state.taken.len() >= limit
+        while state.promised.front().is_some_and(|promised| promised.at_ms + PROMISE_MS <= now_ms) {
+            state.promised.pop_front();
+        }
+        let requests = state.promised.len() as u64;
+        let promised: u64 = state.promised.iter().map(|promised| promised.tokens).sum();
+        let mut until = now_ms.max(self.fits_at(state, now_ms, tokens, promised));
+        for (left, amount, promised) in
+            [(&mut state.requests_left, 1, requests), (&mut state.tokens_left, tokens, promised)]
         {
-            until = until.max(frees(state.taken.len() - limit));
-        }
-        if let Some(limit) = self.limits.tokens_per_minute {
-            // A request above the whole limit goes alone; the provider says what it thinks of it.
-            let needed = tokens.min(limit);
-            let (mut held, mut at) = (state.tokens, 0);
-            while held + needed > limit && at < state.taken.len() {
-                held = held.saturating_sub(state.taken[at].tokens);
-                until = until.max(frees(at));
-                at += 1;
-            }
-        }
-        for (left, amount) in [(&mut state.requests_left, 1), (&mut state.tokens_left, tokens)] {
             match left {
                 Some(known) if known.until_ms <= now_ms => *left = None,
-                Some(known) if known.amount < amount => until = until.max(known.until_ms),
+                Some(known) if known.amount < amount.saturating_add(promised) => until = until.max(known.until_ms),
                 _ => {}
             }
         }
         DurationMs(until - now_ms)
+    }
+
+    /// When a call fits the limits that were set.
+    fn fits_at(&self, state: &State, now_ms: u64, tokens: u64, promised: u64) -> u64 {
+        let calls = state.taken.len() + state.promised.len();
+        let most = self.limits.requests_per_minute.map_or(usize::MAX, |limit| limit.max(1) as usize);
+        // A request above the whole limit goes alone; the provider says what it thinks of it.
+        let needed = self.limits.tokens_per_minute.map_or(0, |limit| tokens.min(limit));
+        let all = self.limits.tokens_per_minute.unwrap_or(u64::MAX);
+        let mut held = state.tokens.saturating_add(promised);
+        if calls < most && held.saturating_add(needed) <= all {
+            return now_ms;
+        }
+        let taken = state.taken.iter().map(|taken| (taken.at_ms + WINDOW_MS, taken.tokens));
+        let due = state.promised.iter().map(|promised| (promised.at_ms + PROMISE_MS, promised.tokens));
+        let mut frees: Vec<(u64, u64)> = taken.chain(due).collect();
+        frees.sort_unstable();
+        let mut until = now_ms;
+        for (gone, (at, tokens)) in frees.into_iter().enumerate() {
+            if calls - gone < most && held.saturating_add(needed) <= all {
+                break;
+            }
+            held = held.saturating_sub(tokens);
+            until = until.max(at);
+        }
+        until
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -207,6 +295,10 @@ mod tests {
         Rate::new(RateLimits { requests_per_minute: requests, tokens_per_minute: tokens })
     }
 
+    fn waits(rate: &Rate, now_ms: u64, tokens: u64) -> DurationMs {
+        rate.wait(&mut rate.lock(), now_ms, tokens)
+    }
+
     #[test]
     fn six_hundred_calls_under_a_limit_of_sixty_take_nine_minutes_and_no_minute_holds_more() {
         let rate = rate(Some(60), None);
@@ -252,8 +344,60 @@ mod tests {
         let second = rate.take(2, 50).unwrap();
         assert!(rate.take(3, 1).is_err(), "two requests were sent");
         rate.give_back(second);
-        assert_eq!(rate.waits(4, 80), DurationMs(0));
-        assert!(rate.waits(4, 81) > DurationMs(0));
+        assert_eq!(waits(&rate, 4, 80), DurationMs(0));
+        assert!(waits(&rate, 4, 81) > DurationMs(0));
+    }
+
+    proptest! {
+        /// Calls that are promised and made later, among calls that are not promised: no minute holds more than the limit,
+        /// and whoever made a promised call in time did not wait, where tokens do not count.
+        #[test]
+        fn promised_calls_are_of_the_minute_in_which_they_are_made(
+            steps in prop::collection::vec((0u8..4, 0u64..6_000), 1..150),
+        ) {
+            let rate = rate(Some(5), None);
+            let (mut now, mut sent, mut promises) = (0u64, Vec::new(), Vec::new());
+            for (what, pause) in steps {
+                now += pause;
+                match what {
+                    0 | 1 => {
+                        if let Ok(promise) = rate.promise(now) {
+                            promises.push((promise.unwrap(), now));
+                        }
+                    }
+                    2 if !promises.is_empty() => {
+                        let (promise, at) = promises.remove(0);
+                        let taken = rate.redeem(promise, now, 1);
+                        prop_assert!(taken.is_ok() || now >= at + PROMISE_MS);
+                        if taken.is_ok() {
+                            sent.push(now);
+                        }
+                    }
+                    3 if !promises.is_empty() => rate.break_promise(promises.remove(0).0),
+                    _ => if rate.take(now, 1).is_ok() {
+                        sent.push(now);
+                    },
+                }
+            }
+            for window in sent.windows(6) {
+                prop_assert!(window[5] - window[0] > 60_000, "6 calls within a minute: {:?}", window);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_promised_what_nobody_counts_and_a_provider_that_is_off_promises_nothing() {
+        let free = rate(None, None);
+        assert_eq!(free.promise(0), Ok(None));
+        free.off(0, DurationMs(700));
+        assert_eq!((free.promise(100), free.promise(700)), (Err(DurationMs(600)), Ok(None)));
+        let tokens = rate(None, Some(2_500));
+        let first = tokens.promise(0).unwrap().unwrap();
+        assert!(tokens.promise(0).unwrap().is_some() && tokens.promise(0).is_err());
+        tokens.break_promise(first);
+        let permit = tokens.take(1, 1_500).unwrap();
+        tokens.correct(permit, 40);
+        assert!((0..30).all(|_| tokens.promise(2).unwrap().is_some()), "calls turned out to be small");
     }
 
     #[test]
@@ -274,7 +418,7 @@ mod tests {
                 ("date", "Wed, 21 Oct 2026 07:28:00 GMT"),
             ]),
         );
-        assert_eq!(rate.waits(400_000, 5), DurationMs(30_000));
+        assert_eq!(waits(&rate, 400_000, 5), DurationMs(30_000));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 use kapelle_core::{Category, TaskError};
 
 use crate::{
+    answer::Route,
     clock::Clock,
     config::{ConfigError, GatewayConfig, Link, MODEL_VARIABLE},
     price::Prices,
@@ -106,6 +107,22 @@ impl Routes {
             None if self.servers.contains_key(HOME) => Ok(single(HOME, name)),
             _ => Err(self.unknown(name)),
         }
+    }
+
+    /// The end of a walk at the offline link of an alias, for that reason.
+    pub(crate) fn offline(&self, alias: &str, reason: String) -> Result<Route, TaskError> {
+        let chain = self.chains.get(alias).ok_or_else(|| self.unknown(alias))?;
+        let link = chain.links.iter().find_map(|link| match link {
+            Link::Offline { provider } => Some(provider.clone()),
+            Link::Model { .. } => None,
+        });
+        let gone = || {
+            let message =
+                format!("it was answered offline then ({reason}), and `{alias}` has no offline link any more");
+            TaskError::new(Category::ModelRequired, message).permanent()
+        };
+        let provider = link.ok_or_else(gone)?;
+        Ok(Route::Offline { provider, reason: Some(reason), hops: Vec::new() })
     }
 
     pub(crate) fn unknown(&self, name: &str) -> TaskError {

@@ -3,23 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{Category, Money, worker::TextSink};
-use reqwest::Response;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    admission::Promises,
     answer::Usage,
     clock::Clock,
     config::Link,
     health::Clinic,
-    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer, ReservationId},
+    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer},
+    opened::{Answered, Opened, settle_cut},
     price::Price,
-    providers::{
-        Fault, FaultKind, Server, bridge,
-        dialect::{Asked, Events, Seen, Whole},
-        format::hides_thinking,
-        gather,
-        http::request_id,
-    },
+    providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id},
     rate::Permit,
     replay::Fingerprint,
     routes::{Chain, Routes},
@@ -29,9 +24,6 @@ use crate::{
 /// Fewer tokens than this are no answer: the call is refused instead of bought.
 const SMALLEST_ANSWER: u64 = 256;
 
-/// What a provider may have written between the last piece that came and the moment it noticed that nobody reads.
-const UNSEEN_TOKENS: u64 = 512;
-
 /// One call on its way.
 pub(crate) struct Errand<'a> {
     pub(crate) call: &'a ModelCall,
@@ -39,6 +31,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) routes: &'a Routes,
     pub(crate) clinic: &'a Clinic,
     pub(crate) clock: &'a Clock,
+    /// Calls that were promised to attempts.
+    pub(crate) promises: &'a Promises,
     /// When everything must have ended.
     pub(crate) until: Instant,
     /// Whether a later link than the first may answer.
@@ -65,85 +59,6 @@ pub(crate) enum End {
     Open(Box<Opened>, Vec<Fault>),
     /// It came to the offline link.
     Offline(String, Vec<Fault>),
-}
-
-/// An answer under way, with what is to be settled after it.
-pub(crate) struct Opened {
-    pub(crate) server: Arc<Server>,
-    pub(crate) provider: String,
-    pub(crate) model: String,
-    pub(crate) price: Price,
-    pub(crate) price_known: bool,
-    pub(crate) answer: Answered,
-    /// The provider has only chat: what it sends becomes a response.
-    bridged: bool,
-    permit: Permit,
-    hold: Option<Hold>,
-}
-
-/// The answer.
-pub(crate) enum Answered {
-    /// All of it.
-    Whole(Whole),
-    /// Its head; the events follow.
-    Stream(Response),
-    /// It was taken out.
-    Taken,
-}
-
-impl Opened {
-    /// The reservation of the call, until it is settled.
-    pub(crate) fn reservation(&self) -> Option<ReservationId> {
-        self.hold.as_ref().map(|hold| hold.reservation)
-    }
-
-    /// A reader for the stream of the answer.
-    pub(crate) fn events(&self, call: &ModelCall) -> Box<dyn Events> {
-        match self.bridged {
-            false => self.server.dialect.events(call),
-            // A chat request can be made of it: it was, before it was sent.
-            true => match bridge::chat(call) {
-                Ok(chat) => Box::new(bridge::ResponsePieces::new(self.server.dialect.events(&chat), call)),
-                Err(_) => self.server.dialect.events(call),
-            },
-        }
-    }
-
-    /// Settles the call at what was used, and says what that costs.
-    pub(crate) fn settle(&mut self, usage: &Usage) -> Money {
-        let cost = self.price.cost(usage);
-        self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
-        if let Some(hold) = self.hold.take() {
-            hold.settle(Outcome::Cost(cost), *usage);
-        }
-        cost
-    }
-
-    /// Settles a call that was cut before it was counted. What came is counted on the safe side, with what the
-    /// provider may have written before it noticed; a model that thinks may have thought anything, so it is charged
-    /// at its reservation.
-    pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
-        if let Some(usage) = &seen.usage {
-            self.settle(usage);
-            return;
-        }
-        if let Some(hold) = self.hold.take() {
-            settle_cut(hold, call, (&self.model, self.price), seen);
-        }
-    }
-}
-
-/// Settles a call of which that much had come when it was cut.
-fn settle_cut(hold: Hold, call: &ModelCall, (model, price): (&str, Price), seen: &Seen) {
-    if let Some(usage) = &seen.usage {
-        return hold.settle(Outcome::Cost(price.cost(usage)), *usage);
-    }
-    if hides_thinking(model) {
-        return hold.settle(Outcome::Unknown, Usage::default());
-    }
-    let output = seen.tokens.saturating_add(UNSEEN_TOKENS);
-    let cost = price.worst(call.input_bound(), output).min(hold.worst);
-    hold.settle(Outcome::Cost(cost), Usage { input: call.input_bound(), output, ..Usage::default() });
 }
 
 impl Errand<'_> {
@@ -222,6 +137,9 @@ impl Errand<'_> {
                 Ok(Opened { server, provider, model, price, price_known, answer, bridged, permit, hold })
             }
             Err(fault) => {
+                if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
+                    server.rate.off(self.clock.now_ms(), wait);
+                }
                 if fault.passes() {
                     health.failed(self.clock.now_ms(), fault.error.retry_after);
                 } else if fault.hop.called {
@@ -277,14 +195,21 @@ impl Errand<'_> {
     async fn rate_permit(
         &self,
         link: &str,
-        server: &Server,
+        server: &Arc<Server>,
         longest: Option<u64>,
         until: Instant,
     ) -> Result<Permit, Fault> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
+        let task = self.payer.and_then(|(payer, _)| payer.task());
+        let mut promise = task.and_then(|task| self.promises.take(task, server));
         loop {
-            let wait = match server.rate.take(self.clock.now_ms(), tokens) {
+            let now_ms = self.clock.now_ms();
+            let taken = match promise.take() {
+                Some(promise) => server.rate.redeem(promise, now_ms, tokens),
+                None => server.rate.take(now_ms, tokens),
+            };
+            let wait = match taken {
                 Ok(permit) => return Ok(permit),
                 Err(wait) => wait,
             };

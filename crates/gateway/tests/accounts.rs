@@ -13,7 +13,7 @@ use std::{
 
 use kapelle_core::{DurationMs, Money, RunId, TaskId};
 use kapelle_gateway::{
-    Clock, GatewayConfig, Operation, Service,
+    Admission, Clock, GatewayConfig, Operation, Service,
     config::{Kind, PricePerMillion, RateLimits},
     money::Account,
 };
@@ -239,7 +239,8 @@ async fn a_wait_that_the_provider_asks_for_is_kept_and_then_it_is_asked_again() 
     now.fetch_add(6_999, Ordering::SeqCst);
     let reply = stage.chat(&says("hi")).await;
     assert_eq!((reply.status, header(&reply, "retry-after-ms")), (503, Some("1")));
-    assert_eq!(stage.gateway.rate_wait("fast", 10), DurationMs(1));
+    assert_eq!(stage.gateway.rate_wait("fast"), Some(("p".to_owned(), DurationMs(1))));
+    assert_eq!(stage.gateway.admit("fast", TaskId(1)), Admission::Wait(DurationMs(1)));
     now.fetch_add(1, Ordering::SeqCst);
     assert_eq!(stage.chat(&says("hi")).await.status, 200);
     assert_eq!(stage.double.calls().len(), 2);
@@ -256,7 +257,7 @@ async fn a_limit_of_sixty_a_minute_holds_for_six_hundred_calls_and_says_how_long
     let token = stage.grant(|grant| grant.hold = true);
     let mut sent = Vec::new();
     while sent.len() < 600 {
-        let wait = stage.gateway.rate_wait("fast", 10);
+        let wait = stage.gateway.rate_wait("fast").map_or(DurationMs(0), |(_, wait)| wait);
         let reply = stage.ask(&token, Operation::Chat, &says("hi")).await;
         if reply.status == 200 {
             assert_eq!(wait, DurationMs(0));
@@ -269,6 +270,40 @@ async fn a_limit_of_sixty_a_minute_holds_for_six_hundred_calls_and_says_how_long
     }
     assert!(sent.windows(61).all(|window| window[60] - window[0] > 60_000));
     assert_eq!(stage.double.calls().len(), 600);
+}
+
+#[tokio::test]
+async fn a_call_that_was_promised_to_a_task_is_its_own_and_is_given_back_with_its_attempt() {
+    let double = double(Kind::Openai, "[]").await;
+    let (now, clock) = hand();
+    let mut config = config(Kind::Openai, &double);
+    config.providers.get_mut("p").unwrap().limits =
+        RateLimits { requests_per_minute: Some(2), tokens_per_minute: None };
+    let stage = Stage::clocked(double, &config, clock);
+    let admit = |task: i64| stage.gateway.admit("fast", TaskId(task));
+    assert_eq!((admit(1), admit(2), admit(1)), (Admission::Promised, Admission::Promised, Admission::Promised));
+    assert!(matches!(admit(3), Admission::Wait(_)));
+    let token = |task: i64| {
+        stage.grant(|grant| {
+            grant.hold = true;
+            grant.payer.accounts.push(Account::Task(TaskId(task)));
+        })
+    };
+    // Nobody else gets what is promised; whom it is promised to does not wait.
+    assert_eq!(stage.ask(&token(9), Operation::Chat, &says("hi")).await.status, 429);
+    now.fetch_add(5_000, Ordering::SeqCst);
+    assert_eq!(stage.ask(&token(1), Operation::Chat, &says("hi")).await.status, 200);
+    stage.gateway.dismiss(TaskId(1));
+    assert!(matches!(admit(3), Admission::Wait(_)), "what was used is not given back");
+    stage.gateway.dismiss(TaskId(2));
+    assert_eq!(admit(3), Admission::Promised);
+    assert_eq!(stage.gateway.rate_wait("fast").unwrap().0, "p");
+    // What is not used in ten seconds is for whoever comes.
+    now.fetch_add(10_000, Ordering::SeqCst);
+    assert_eq!(stage.ask(&token(9), Operation::Chat, &says("hi")).await.status, 200);
+    assert_eq!(stage.ask(&token(3), Operation::Chat, &says("hi")).await.status, 429);
+    assert_eq!(stage.double.calls().len(), 2);
+    assert_eq!(stage.gateway.admit("nobody", TaskId(4)), Admission::Free);
 }
 
 #[tokio::test]

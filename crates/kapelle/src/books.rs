@@ -10,17 +10,21 @@ use kapelle_engine::{
 use kapelle_gateway::{
     Usage,
     money::{Ledger, NoMoney, Order, Outcome, Payer, Pending, ReservationId, Settlement},
-    replay::{CallLog, Fingerprint, LogError, Recorded, TaskKey},
+    replay::{CallLog, Fingerprint, LogError, Record, Recorded, TaskKey},
 };
 use kapelle_store::{CallRow, CallState, KeptRow};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
+
+use crate::repeated;
 
 /// The books of an engine. They exist before it, because workers begin with it.
 pub(crate) struct EngineBooks {
     engine: watch::Sender<Option<WeakEngine>>,
     settled: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
+    /// How long an attempt may take when its task does not say.
+    pub(crate) timeout: DurationMs,
 }
 
 /// What belongs to an answer besides its bytes.
@@ -42,8 +46,8 @@ const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 
 impl EngineBooks {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<EngineBooks> {
-        Arc::new(EngineBooks { engine: watch::Sender::new(None), settled: watch::Sender::new(0), clock })
+    pub(crate) fn new(clock: Arc<dyn Clock>, timeout: DurationMs) -> Arc<EngineBooks> {
+        Arc::new(EngineBooks { engine: watch::Sender::new(None), settled: watch::Sender::new(0), clock, timeout })
     }
 
     /// The engine is there.
@@ -56,7 +60,7 @@ impl EngineBooks {
         self.settled.send_modify(|count| *count += 1);
     }
 
-    fn now(&self) -> Option<Engine> {
+    pub(crate) fn now(&self) -> Option<Engine> {
         self.engine.borrow().as_ref().and_then(WeakEngine::upgrade)
     }
 
@@ -73,7 +77,7 @@ impl EngineBooks {
         }
     }
 
-    fn recorded_of(engine: &Engine, rows: Vec<CallRow>) -> Result<Vec<Recorded>, LogError> {
+    pub(crate) fn recorded_of(engine: &Engine, rows: Vec<CallRow>) -> Result<Vec<Recorded>, LogError> {
         let wrong = |what: String| LogError(format!("a recorded answer {what}"));
         let mut answers = Vec::with_capacity(rows.len());
         for row in rows {
@@ -95,6 +99,7 @@ impl EngineBooks {
                 },
                 cost: Money(meta.cost_nanousd),
                 degraded: meta.degraded,
+                attempt: row.attempt,
                 call: None,
             });
         }
@@ -206,11 +211,7 @@ impl Ledger for EngineBooks {
 
     fn short(&self, payer: &Payer, why: &NoMoney) {
         let NoMoney::Spent { needs, .. } = why else { return };
-        let task = payer.accounts.iter().find_map(|account| match account {
-            Account::Task(task) => Some(*task),
-            _ => None,
-        });
-        if let Some(task) = task.filter(|_| payer.attempt > 0) {
+        if let Some(task) = payer.task().filter(|_| payer.attempt > 0) {
             self.tell(BookCommand::Short { task, attempt: payer.attempt, needs: *needs });
         }
     }
@@ -231,6 +232,14 @@ impl CallLog for EngineBooks {
         })
     }
 
+    fn record(&self, key: TaskKey) -> Pending<'_, Result<Record, LogError>> {
+        Box::pin(async move {
+            let lost = |error: EngineError| LogError(error.to_string());
+            let engine = self.bound().await.map_err(lost)?;
+            repeated::record(&engine, key)
+        })
+    }
+
     fn append(&self, key: TaskKey, answer: Recorded) -> Pending<'_, Result<(), LogError>> {
         Box::pin(async move {
             let lost = |error: EngineError| LogError(error.to_string());
@@ -239,7 +248,7 @@ impl CallLog for EngineBooks {
                 call: answer.call.map(call),
                 tenant: key.tenant,
                 task: key.task,
-                attempt: 0,
+                attempt: answer.attempt,
                 epoch: key.replay_epoch,
                 fingerprint: answer.fingerprint.0,
                 provider: Arc::from(answer.provider.as_str()),

@@ -65,26 +65,38 @@ impl Kapelle {
     /// When the store fails.
     pub fn budgets(&self, tenant: TenantId) -> Result<Vec<(BudgetRow, Money)>, Error> {
         let reader = self.engine.reader();
-        crate::budgets::standing(&**reader, tenant, self.clock.now())
+        crate::budgets::standing(&**reader, Some(tenant), self.clock.now())
+    }
+
+    /// The budgets of all tenants with what is spent of each.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn all_budgets(&self) -> Result<Vec<(BudgetRow, Money)>, Error> {
+        crate::budgets::standing(&**self.engine.reader(), None, self.clock.now())
     }
 }
 
-/// The budgets of a tenant with what is spent of each: of the day's, what was spent today.
+/// The budgets of a tenant, or of all, with what is spent of each: of the day's, what was spent today.
 ///
 /// # Errors
 /// When the store fails.
 pub fn standing(
     reader: &dyn kapelle_store::Reader,
-    tenant: TenantId,
+    tenant: Option<TenantId>,
     now: kapelle_core::Timestamp,
 ) -> Result<Vec<(BudgetRow, Money)>, Error> {
     let mut found = Vec::new();
-    for row in reader.budgets(tenant, MOST)? {
+    let rows = match tenant {
+        Some(tenant) => reader.budgets(tenant, MOST)?,
+        None => reader.all_budgets(MOST)?,
+    };
+    for row in rows {
         if row.limit >= NO_LIMIT {
             continue;
         }
         let day = if row.account == Account::Day { kapelle_core::account::day_of(now) } else { 0 };
-        let spent = reader.account(tenant, &row.account, day)?.map_or(Money::ZERO, |account| account.spent);
+        let spent = reader.account(row.tenant, &row.account, day)?.map_or(Money::ZERO, |account| account.spent);
         found.push((row, spent));
     }
     Ok(found)

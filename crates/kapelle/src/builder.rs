@@ -18,6 +18,7 @@ use crate::{
     definition,
     error::Error,
     kapelle::Kapelle,
+    rates::OfGateway,
     session::{SESSION_FILE, Session},
 };
 
@@ -178,6 +179,7 @@ impl Builder {
         let registry = Arc::new(Registry::default());
         catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
         registry.check_inputs_with(Arc::new(definition::admit));
+        registry.admit_calls_with(Arc::new(OfGateway(Arc::clone(&gateway))));
         for (name, version) in self.workflows.iter().flat_map(|folder| definition::folder(folder)) {
             registry.insert_workflow(name, version);
         }
@@ -186,7 +188,7 @@ impl Builder {
         }
 
         // Before the engine, whose workers begin with it.
-        let books = EngineBooks::new(Arc::clone(&self.clock));
+        let books = EngineBooks::new(Arc::clone(&self.clock), options.default_timeout);
         gateway.keep_books(Arc::clone(&books) as _, Arc::clone(&books) as _);
         let (store, reader) = SqliteStore::open(&self.folder, OpenOptions::default())?;
         let blobs = Arc::new(Blobs::open(&self.folder)?);

@@ -21,6 +21,8 @@ pub struct Reason {
     pub ended: bool,
     /// Why, for people.
     pub why: String,
+    /// The task that lacks nothing but a slot, and its worker: a server that works on it may know better why.
+    pub ready: Option<(TaskId, String)>,
 }
 
 /// Rows read at a time.
@@ -100,14 +102,16 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => reason.to_string(),
     };
     let path = task.origin.as_ref().map_or_else(|| task.id.to_string(), |origin| origin.path.to_string());
-    Reason { path, state: task.state.kind().as_str(), ended: task.state.kind().is_terminal(), why }
+    let ready = matches!(task.state, TaskState::Ready { .. }).then(|| (task.id, task.worker.to_string()));
+    Reason { path, state: task.state.kind().as_str(), ended: task.state.kind().is_terminal(), why, ready }
 }
 
 /// What has no row yet, in the scopes under way.
 fn pending(run: &Run, row: &RunRow) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (id, scope) in run.scopes.iter().filter(|(_, scope)| !scope.dead && !scope.closed) {
-        let mut add = |path: String, why: String| reasons.push(Reason { path, state: "pending", ended: false, why });
+        let mut add =
+            |path: String, why: String| reasons.push(Reason { path, state: "pending", ended: false, why, ready: None });
         match &scope.kind {
             ScopeKind::Block(block) => {
                 let busy = block.slots.iter().enumerate().find(|(_, slot)| slot.phase == Phase::Open);
@@ -148,7 +152,7 @@ fn pending(run: &Run, row: &RunRow) -> Vec<Reason> {
         for (name, block) in [("finally", run.definition.finally)] {
             if block.is_some() && !run.scopes.contains_key(&kapelle_core::run::ScopeId::FINALLY) {
                 let why = "it begins when the steps of the run are over".to_owned();
-                reasons.push(Reason { path: name.to_owned(), state: "pending", ended: false, why });
+                reasons.push(Reason { path: name.to_owned(), state: "pending", ended: false, why, ready: None });
             }
         }
     }

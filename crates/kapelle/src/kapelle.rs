@@ -286,8 +286,10 @@ impl Kapelle {
 
     /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
-        self.engine.drain().await;
+        // What happens to the scripts at the end is to be written down too.
+        self.engine.settle().await;
         self.end_scripts().await;
+        self.engine.drain().await;
         self.finish_session().await;
     }
 

@@ -49,11 +49,14 @@ pub mod inspect;
 mod kapelle;
 pub mod layers;
 mod pool;
+mod rates;
+mod repeated;
 mod run;
 mod scripts;
 mod session;
 mod task;
 mod template;
+mod tokens;
 mod watch;
 
 pub use budgets::standing as budgets;

@@ -102,6 +102,20 @@ impl Run {
     /// # Errors
     /// When this one has not ended, there is no such step, or the store fails.
     pub async fn rerun(&self, from: Option<&str>) -> Result<Run, Error> {
+        self.again(from, false).await
+    }
+
+    /// The same, but its steps are done again and their calls of models answered from what was recorded of this run: no
+    /// provider is asked, and nothing is paid. With `from`, results before that step are taken over. A call to which no
+    /// answer was recorded fails its step.
+    ///
+    /// # Errors
+    /// As [`Run::rerun`].
+    pub async fn rerun_recorded(&self, from: Option<&str>) -> Result<Run, Error> {
+        self.again(from, true).await
+    }
+
+    async fn again(&self, from: Option<&str>, recorded: bool) -> Result<Run, Error> {
         let row = self.state()?;
         if !row.status.kind().is_terminal() {
             let what = format!("{} is {}: it can be run again once it has ended", self.id, row.status.kind().as_str());
@@ -116,7 +130,7 @@ impl Run {
             _ => self.engine.payload(&self.engine.value(&row.inputs)?)?,
         };
         let version = VersionRef::Stored(row.version);
-        let rerun = Some(Rerun { of: self.id, from });
+        let rerun = Some(Rerun { of: self.id, from, recorded });
         let new = NewRun { version, inputs, strategy: Some(row.strategy), rerun };
         let id = self.engine.start_run(TenantId::DEFAULT, new, None).await?;
         Ok(Run { id, engine: self.engine.clone() })

@@ -20,7 +20,11 @@ use kapelle_gateway::{
 use kapelle_supervisor::keeping::Helper;
 use kapelle_workers::{
     Catalogue,
-    script::{Access, Fleet, FleetEvent, FleetOptions, TokenSource, environment::Surroundings, fleet::Board},
+    script::{
+        Access, Fleet, FleetEvent, FleetOptions, TokenSource,
+        environment::Surroundings,
+        fleet::{Board, Keeps},
+    },
 };
 
 use crate::kapelle::Kapelle;
@@ -77,7 +81,7 @@ impl TokenSource for OfDesk {
             return Ok(None);
         }
         let key = TaskKey { tenant: attempt.tenant, task, replay_epoch: attempt.replay_epoch };
-        let mut scope = Scope { max_cost: worker.max_cost, ..Scope::default() };
+        let mut scope = Scope { max_cost: worker.max_cost, recorded: attempt.recorded, ..Scope::default() };
         if let Some(timeout) = attempt.timeout {
             scope.timeout = Duration::from_millis(timeout.0);
         }
@@ -107,6 +111,16 @@ impl Kapelle {
     /// session log, when there is one. Called again, it gives what is there already. Must be called within a tokio
     /// runtime.
     pub async fn supervise(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.keep_scripts(helper, folder, surroundings, Keeps::All).await
+    }
+
+    /// The same for the scripts that take tasks alone, none of which is started before it is given one: for a process that
+    /// lives as long as its runs. Daemons are left to [`Kapelle::supervise`].
+    pub async fn lend_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.keep_scripts(helper, folder, surroundings, Keeps::Asked).await
+    }
+
+    async fn keep_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings, keeps: Keeps) -> Fleet {
         if let Some(fleet) = self.fleet.get() {
             return fleet.clone();
         }
@@ -120,6 +134,7 @@ impl Kapelle {
             told: note_into(self.session.is_some().then(|| self.engine.clone())),
             board: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
             now: Arc::new(move || clock.now().0),
+            keeps,
         };
         let fleet = Fleet::start(helper, options).await;
         self.fleet.get_or_init(|| fleet).clone()

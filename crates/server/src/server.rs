@@ -164,6 +164,7 @@ impl Server {
             hub.task_ended(task);
             progress.forget(task.id);
         }));
+        app.kapelle.keep_tokens(&token);
         app.kapelle.desk().serve_at(format!("http://{}/v1", reachable(address)));
         let front = Front::new(&app, routes());
         let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));

@@ -22,6 +22,9 @@ pub fn reason(app: &App, lane: &Lane) -> Option<String> {
         return Some(why);
     }
     let here = app.engine().registry().local(worker).is_some() && slots(app, queue) > 0;
+    if let Some(why) = rate(app, worker) {
+        return Some(why);
+    }
     if here && requires.is_met_by(&app.labels) {
         return None;
     }
@@ -38,6 +41,13 @@ pub fn reason(app: &App, lane: &Lane) -> Option<String> {
         return None;
     }
     Some(format!("0 worker hosts that serve worker `{worker}` have the labels that it requires: {requires}"))
+}
+
+/// The provider at its rate for which tasks of a worker wait.
+fn rate(app: &App, worker: &Name) -> Option<String> {
+    let spec = app.engine().registry().local(worker)?;
+    let (provider, wait) = app.kapelle.gateway().rate_wait(spec.model.as_ref()?.as_str())?;
+    Some(format!("the rate of provider `{provider}` is used up for another {} s", wait.0.div_ceil(1_000)))
 }
 
 /// How many take the tasks of a queue: hosts of the tenant that are alive, and this process when it has slots for it.

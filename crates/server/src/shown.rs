@@ -105,6 +105,7 @@ pub fn provenance(from: &Provenance) -> api::Provenance {
         degraded: from.degraded.is_some(),
         degraded_reason: from.degraded.clone(),
         stand_in: from.stand_in,
+        recorded: from.recorded,
         truncated: from.truncated,
         calls: from.calls,
         input_tokens: from.input_tokens,
@@ -120,6 +121,7 @@ pub fn error(error: &Arc<TaskError>) -> api::TaskError {
         message: error.message.clone(),
         retryable: Some(error.retryable),
         retry_after_ms: error.retry_after.map(|wait| wait.0),
+        retry: None,
     }
 }
 
@@ -135,6 +137,8 @@ pub fn run(row: &RunRow) -> api::Run {
         reason: None,
         error: None,
         outputs: None,
+        rerun_of: row.rerun.as_ref().map(|rerun| rerun.of.to_string()),
+        recorded: row.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
         cost_nanousd: 0,
         calls: 0,
         input_tokens: 0,

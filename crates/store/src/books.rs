@@ -246,6 +246,12 @@ pub trait BookReader {
     /// The accounts of a kind, the latest day first, within a day who spent most first; at most 1,000.
     fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError>;
 
+    /// What all tenants have spent, who spent most first; at most 1,000.
+    fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError>;
+
+    /// The budgets of all tenants, by tenant, kind and name; at most 1,000.
+    fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError>;
+
     /// The budgets of a tenant, by kind and name; at most 1,000.
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError>;
 

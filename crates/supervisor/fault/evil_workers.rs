@@ -30,7 +30,17 @@ pub fn run(mode: &str) {
             leave("worker-unmarked-daemonize", false, true);
             stay("forked");
         }
-        "unmarked-daemonize" => leave("worker-ignore-term", true, true),
+        "unmarked-daemonize" => {
+            leave("worker-stray", true, true);
+            // As long as this one lives, the stray is known by its descent: it must have told who it is by then.
+            while !stray_file().exists() {
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
+            }
+        }
+        "stray" => {
+            ignore_term();
+            stray();
+        }
         "flood" => flood(),
         "leak" => leak(),
         "fork" => fork(),
@@ -96,6 +106,19 @@ fn leave(mode: &str, own_session: bool, unmarked: bool) {
         }
     }
     let _ = command.spawn();
+}
+
+/// Where a stray writes down its number: in the folder that it was started in.
+fn stray_file() -> std::path::PathBuf {
+    std::env::var_os("UNMARKED").unwrap_or_default().into()
+}
+
+/// Tells who it is, whole or not at all, and stays.
+fn stray() {
+    let fresh = stray_file().with_extension("new");
+    if std::fs::write(&fresh, std::process::id().to_string()).is_ok() && std::fs::rename(&fresh, stray_file()).is_ok() {
+        park();
+    }
 }
 
 fn flood() {

@@ -197,9 +197,13 @@ async fn what_is_left_behind_goes_when_its_worker_ends_by_itself() {
 async fn one_that_hides_its_origin_is_ended_as_a_stray() {
     let stage = bare("unmarked");
     let mut process = stage.started("unmarked").await;
-    // Its daemon falls to the helper, carries no mark, and is found at the next look.
-    let own = BTreeSet::from([process.handle.pid()]);
-    until(10, || carriers(&stage.run) == own).await;
+    // Its daemon has told who it is. Then it falls to the helper, carries no mark, and is found at the next look.
+    let file = std::env::temp_dir().join(&stage.run);
+    until(30, || file.exists()).await;
+    let stray: i32 = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+    until(30, || !carriers(&stage.run).contains(&stray)).await;
+    assert_eq!(carriers(&stage.run), BTreeSet::from([process.handle.pid()]), "nobody else was ended");
+    std::fs::remove_file(file).unwrap();
     process.handle.kill();
     within(5, process.handle.exited()).await;
     stage.nobody_left().await;
@@ -219,7 +223,9 @@ async fn a_leak_and_a_crowd_are_ended_alone_and_told() {
     crowd.allowance = Allowance { memory: None, processes: 16 };
     let mut crowd = stage.helper.spawn(crowd).await.unwrap();
     let exit = within(10, crowd.handle.exited()).await;
-    assert_eq!((exit.cause, exit.swept), (Some(Cause::Processes(16)), 200));
+    // It may be found before it has made all of them.
+    assert_eq!(exit.cause, Some(Cause::Processes(16)));
+    assert!((16..=200).contains(&exit.swept), "{exit:?}");
     // The sibling has been there all the while, and answers.
     sibling.stdin.write_all(b"here\n").await.unwrap();
     let mut line = String::new();

@@ -115,9 +115,9 @@ async fn a_grandchild_goes_with_the_child_and_does_not_hold_up_the_answer() {
 async fn a_grandchild_goes_on_timeout() {
     let mut child = evil("orphan-and-wait");
     child.limits.wall = Duration::from_millis(500);
-    child.env.push(("MARK".into(), "timeout".into()));
+    child.env.push(("MARK".into(), own("timeout").into()));
     assert!(matches!(fails(child).await, ChildError::TimedOut { .. }));
-    for pid in with_mark("timeout") {
+    for pid in with_mark(&own("timeout")) {
         dies(&pid).await;
     }
 }
@@ -125,9 +125,9 @@ async fn a_grandchild_goes_on_timeout() {
 #[tokio::test]
 async fn dropping_the_future_kills_the_group() {
     let mut child = evil("orphan-and-wait");
-    child.env.push(("MARK".into(), "dropped".into()));
+    child.env.push(("MARK".into(), own("dropped").into()));
     let task = tokio::spawn(child.run());
-    let pids = two_with_mark("dropped").await;
+    let pids = two_with_mark(&own("dropped")).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     for pid in pids {
@@ -138,14 +138,19 @@ async fn dropping_the_future_kills_the_group() {
 #[tokio::test]
 async fn a_killed_supervisor_takes_its_children_along() {
     let mut supervisor = evil("supervise");
-    supervisor.env.push(("MARK".into(), "bereaved".into()));
+    supervisor.env.push(("MARK".into(), own("bereaved").into()));
     let task = tokio::spawn(supervisor.run());
-    let pids = two_with_mark("bereaved").await;
+    let pids = two_with_mark(&own("bereaved")).await;
     // The child of the killed process leads a session of its own, so that only the system can tell it.
     task.abort();
     for pid in pids {
         dies(&pid).await;
     }
+}
+
+/// A mark of this run of the tests: another may be under way.
+fn own(mark: &str) -> String {
+    format!("{mark}-{}", std::process::id())
 }
 
 /// Waits until two processes carry this mark.

@@ -82,6 +82,20 @@ fn a_good_end_is_the_end_unless_there_is_a_schedule() {
 }
 
 #[test]
+fn one_with_a_time_of_its_own_waits_for_it_and_its_first_start_is_no_restart() {
+    let mut machine = Machine::due(Policy { every_ms: Some(100), ..Policy::default() }, 50);
+    assert_eq!((machine.word(), machine.deadline()), ("waiting", Some(50)));
+    assert_eq!((machine.handle(Event::Time, 49), machine.handle(Event::Time, 50)), (None, Some(Effect::Spawn)));
+    machine.handle(Event::Spawned { pid: 7 }, 50);
+    machine.handle(died(0), 60);
+    assert_eq!((machine.state(), machine.restarts()), (&State::Waiting { until: 150 }, 0));
+    assert_eq!(machine.handle(Event::Time, 150), Some(Effect::Spawn));
+    assert_eq!(machine.restarts(), 1);
+    let mut early = Machine::due(Policy::default(), 50);
+    assert_eq!(early.handle(Event::Start, 1), Some(Effect::Spawn), "somebody asked for it");
+}
+
+#[test]
 fn stop_and_restart_are_kept_in_mind_while_it_starts_or_stops() {
     let mut machine = Machine::new(Policy::default());
     machine.handle(Event::Start, 0);

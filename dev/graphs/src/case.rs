@@ -55,23 +55,6 @@ struct Events {
     together: u32,
 }
 
-impl Story {
-    pub(crate) fn add(&mut self, other: Story) {
-        self.cases += other.cases;
-        self.rows += other.rows;
-        self.turns += other.turns;
-        self.succeeded += other.succeeded;
-        self.failed += other.failed;
-        self.cancelled += other.cancelled;
-    }
-}
-
-/// The definition that a seed draws, as a file.
-#[must_use]
-pub fn definition_of(seed: u64) -> String {
-    yaml::write(&drawn(seed))
-}
-
 /// The definition that a seed draws.
 #[must_use]
 pub fn drawn(seed: u64) -> Json {
@@ -88,10 +71,10 @@ pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
         Definition::parse(source.as_bytes(), "drawn.yaml").map_err(|problems| format!("refused: {problems}"))?;
     let mut rng = Rng::new(seed ^ 0x6A5D);
     let events = Events {
-        cancel: if rng.chance(20) { 4 } else { 0 },
-        cancel_task: if rng.chance(15) { 4 } else { 0 },
-        early: if rng.chance(25) { 4 } else { 0 },
-        pause: if rng.chance(15) { 10 } else { 0 },
+        cancel: if rng.percent(20) { 4 } else { 0 },
+        cancel_task: if rng.percent(15) { 4 } else { 0 },
+        early: if rng.percent(25) { 4 } else { 0 },
+        pause: if rng.percent(15) { 10 } else { 0 },
         // Under `priority` an end may end others, and of two ends in one turn it is not told which came first.
         together: if matches!(definition.strategy, Strategy::Priority { .. }) {
             0
@@ -99,11 +82,11 @@ pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
             [0, 0, 50, 90][rng.place(4)]
         },
     };
-    let mut often = |seeds, often| if rng.chance(seeds) { often } else { 0 };
+    let mut often = |seeds, often| if rng.percent(seeds) { often } else { 0 };
     let weather = Weather { restart: often(35, 8), twice: often(30, 50), slow: often(50, 50), conflict: often(25, 15) };
     let script = Script::draw(&mut rng);
     let list: Vec<u64> = (0..rng.below(6)).map(|_| rng.below(9)).collect();
-    let inputs = json!({ "yes": rng.chance(50), "n": rng.below(12), "list": list });
+    let inputs = json!({ "yes": rng.percent(50), "n": rng.below(12), "list": list });
     let definition = Arc::new(definition);
     let mut engine = Engine::new(Rng::new(rng.draw()), weather);
     let run = engine.run(&definition, &source, &inputs)?;
@@ -168,26 +151,26 @@ impl World {
     }
 
     fn moment(&mut self, events: &Events, rng: &mut Rng) -> Result<(), String> {
-        if rng.chance(events.cancel) {
+        if rng.percent(events.cancel) {
             return self.cancel();
         }
-        if rng.chance(events.cancel_task)
+        if rng.percent(events.cancel_task)
             && let Some(seen) = self.open(rng, |_| true)
         {
             return self.cancel_task(&seen);
         }
-        if rng.chance(if self.paused { 25 } else { events.pause }) {
+        if rng.percent(if self.paused { 25 } else { events.pause }) {
             return self.pause(!self.paused);
         }
-        if rng.chance(events.early) {
+        if rng.percent(events.early) {
             return self.signal(&format!("sig{}", rng.below(2)), rng);
         }
-        if !self.engine.held.is_empty() && !rng.chance(3) {
+        if !self.engine.held.is_empty() && !rng.percent(3) {
             let most = self.engine.held.len();
-            let many = if rng.chance(events.together) { 1 + rng.place(most.min(6)) } else { 1 };
+            let many = if rng.percent(events.together) { 1 + rng.place(most.min(6)) } else { 1 };
             return self.answer(many, rng);
         }
-        if rng.chance(70)
+        if rng.percent(70)
             && let Some(seen) = self.open(rng, waits_outside)
         {
             return match seen.waits {
@@ -226,7 +209,7 @@ impl World {
     }
 
     fn approve(&mut self, seen: &Seen, rng: &mut Rng) -> Result<(), String> {
-        let approved = rng.chance(75);
+        let approved = rng.percent(75);
         let task = self.task(seen)?;
         self.told.push(format!("{} {}", if approved { "approve" } else { "deny" }, seen.path));
         let (answer, why) = (json!({ "by": "ann" }), "no");

@@ -80,7 +80,7 @@ pub fn definition(rng: &mut Rng) -> Json {
     let (steps, known) = draw.block(root, &around);
     map.insert("steps".into(), steps);
     for (name, often, error) in [("on_error", 35, true), ("on_cancel", 35, false), ("finally", 35, false)] {
-        if draw.rng.chance(often) {
+        if draw.rng.percent(often) {
             draw.left = 1 + draw.rng.place(5);
             let around = Around { depth: 1, known: known.clone(), error, ..around.clone() };
             let count = 1 + draw.rng.place(3);
@@ -88,7 +88,7 @@ pub fn definition(rng: &mut Rng) -> Json {
             map.insert(name.into(), json!({ "steps": steps }));
         }
     }
-    if draw.rng.chance(50) {
+    if draw.rng.percent(50) {
         let mut outputs = Map::new();
         for at in 0..1 + draw.rng.place(3) {
             if let Some(known) = draw.pick(&known) {
@@ -108,7 +108,7 @@ impl Draw<'_> {
     /// Steps, and what can be referred to once they have ended.
     fn block(&mut self, count: usize, around: &Around) -> (Json, Vec<Known>) {
         let letter = ["s", "s", "a", "b"][self.rng.place(4)];
-        let letter = if self.rng.chance(15) { "x".to_owned() } else { format!("{letter}{}", around.depth) };
+        let letter = if self.rng.percent(15) { "x".to_owned() } else { format!("{letter}{}", around.depth) };
         let names: Vec<String> = (0..count).map(|at| format!("{letter}_{at}")).collect();
         // Names of this block hide those of the blocks around it.
         let outside: Vec<Known> = around.known.iter().filter(|known| !names.contains(&known.name)).cloned().collect();
@@ -128,12 +128,12 @@ impl Draw<'_> {
             let inside = Around { known, ..around.clone() };
             let (mut step, plain) =
                 self.step(name, &needs.iter().map(|at| names[*at].clone()).collect::<Vec<_>>(), &inside);
-            if self.rng.chance(8) {
+            if self.rng.percent(8) {
                 let handler = format!("{letter}_h{at}");
                 let around = Around { error: true, ..inside };
                 handlers.insert(handler.clone(), self.handler(&around));
                 step.insert("on_error".into(), json!({ "run": handler }));
-            } else if self.rng.chance(20) {
+            } else if self.rng.percent(20) {
                 step.insert("on_error".into(), json!("continue"));
             }
             steps.insert(name.clone(), Json::Object(step));
@@ -150,7 +150,7 @@ impl Draw<'_> {
         if at > 0 {
             for _ in 0..[0, 1, 1, 1, 2, 2, 3][self.rng.place(7)] {
                 // Steps most often need one that stands not far before them.
-                let back = if self.rng.chance(60) { 4 } else { at };
+                let back = if self.rng.percent(60) { 4 } else { at };
                 let need = at - 1 - self.rng.place(back.min(at));
                 if !needs.contains(&need) {
                     needs.push(need);
@@ -164,7 +164,7 @@ impl Draw<'_> {
     fn handler(&mut self, around: &Around) -> Json {
         let mut step = Map::new();
         let error = json!({ "why": "${{ error.message }}", "kind": "${{ error.category }}" });
-        if self.left > 1 && around.depth < self.palette.depth && self.rng.chance(25) {
+        if self.left > 1 && around.depth < self.palette.depth && self.rng.percent(25) {
             let around = Around { depth: around.depth + 1, ..around.clone() };
             let count = 1 + self.rng.place(2);
             step.insert("steps".into(), self.block(count, &around).0);
@@ -172,7 +172,7 @@ impl Draw<'_> {
             step.insert("worker".into(), json!("w"));
             step.insert("with".into(), error);
         }
-        if self.rng.chance(10) {
+        if self.rng.percent(10) {
             step.insert("if".into(), json!(self.condition(around)));
         }
         Json::Object(step)
@@ -183,29 +183,29 @@ impl Draw<'_> {
         if !needs.is_empty() {
             step.insert("needs".into(), json!(needs));
         }
-        if self.rng.chance(if needs.is_empty() { 3 } else { 25 }) {
+        if self.rng.percent(if needs.is_empty() { 3 } else { 25 }) {
             let words = ["failure", "always", "any_success", "success"];
             step.insert("run_if".into(), json!(words[self.rng.place(4)]));
         }
         let mut inside = around.clone();
-        if self.rng.chance(self.palette.nested) {
+        if self.rng.percent(self.palette.nested) {
             self.fan_out(&mut step, &mut inside);
         }
-        let repeats = if self.rng.chance(self.palette.nested / 2) { 1 + self.rng.below(4) } else { 1 };
+        let repeats = if self.rng.percent(self.palette.nested / 2) { 1 + self.rng.below(4) } else { 1 };
         let repeats = if inside.times * repeats > 40 { 1 } else { repeats };
         inside.times *= repeats;
         let branch = self.action(&mut step, &inside);
         if repeats > 1 {
             step.insert("repeat".into(), self.repeat(name, repeats, &step, &inside));
         }
-        if branch || self.rng.chance(15) {
+        if branch || self.rng.percent(15) {
             let seen = if branch { &inside } else { around };
             step.insert("if".into(), json!(self.condition(seen)));
         }
-        if self.priorities && self.rng.chance(60) {
+        if self.priorities && self.rng.percent(60) {
             step.insert("priority".into(), json!(self.rng.below(24) as i64 - 11));
         }
-        if !step.contains_key("worker") && self.rng.chance(self.palette.waits) {
+        if !step.contains_key("worker") && self.rng.percent(self.palette.waits) {
             step.insert("timeout".into(), json!(format!("{}ms", 1_000 + self.rng.below(60_000))));
         }
         let plain = step.contains_key("worker") && !step.contains_key("for_each");
@@ -224,10 +224,10 @@ impl Draw<'_> {
             _ => (0..self.rng.below(most)).map(|_| json!(self.rng.below(9))).collect::<Json>(),
         };
         step.insert("for_each".into(), list);
-        if self.rng.chance(70) {
+        if self.rng.percent(70) {
             step.insert("max_parallel".into(), json!(1 + self.rng.below(4)));
         }
-        if self.rng.chance(50) {
+        if self.rng.percent(50) {
             step.insert("on_item_error".into(), json!("collect"));
         }
         around.times *= most;
@@ -247,10 +247,10 @@ impl Draw<'_> {
             }
             (None, true) => self.about(&Known { name: name.to_owned(), plain: true }),
             // A branch that is not taken is skipped, turn after turn.
-            _ if self.rng.chance(50) => format!("steps.{name}.state == 'succeeded'"),
+            _ if self.rng.percent(50) => format!("steps.{name}.state == 'succeeded'"),
             _ => self.condition(around),
         };
-        if self.rng.chance(75) {
+        if self.rng.percent(75) {
             repeat.insert("until".into(), json!(until));
         }
         repeat.insert("max".into(), json!(turns));
@@ -260,23 +260,23 @@ impl Draw<'_> {
     /// Puts in what the step does; true when it is a branch.
     fn action(&mut self, step: &mut Map<String, Json>, around: &Around) -> bool {
         let deeper = around.depth < self.palette.depth && self.left > 1;
-        if deeper && self.rng.chance(self.palette.nested) {
+        if deeper && self.rng.percent(self.palette.nested) {
             let inner = Around { depth: around.depth + 1, ..around.clone() };
             let most = self.left.min(6);
-            if self.rng.chance(50) {
+            if self.rng.percent(50) {
                 let count = 1 + self.rng.place(most);
                 step.insert("steps".into(), self.block(count, &inner).0);
                 return false;
             }
             let count = 1 + self.rng.place(most);
             step.insert("then".into(), json!({ "steps": self.block(count, &inner).0 }));
-            if self.rng.chance(60) {
+            if self.rng.percent(60) {
                 let count = 1 + self.rng.place(most);
                 step.insert("else".into(), json!({ "steps": self.block(count, &inner).0 }));
             }
             return true;
         }
-        if self.rng.chance(self.palette.waits) {
+        if self.rng.percent(self.palette.waits) {
             step.insert("wait".into(), self.wait());
             return false;
         }
@@ -284,7 +284,7 @@ impl Draw<'_> {
         if let Some(with) = self.with(around) {
             step.insert("with".into(), with);
         }
-        if self.rng.chance(15) {
+        if self.rng.percent(15) {
             let policy = json!({ "max_attempts": 1 + self.rng.below(3), "delay": "0ms", "jitter": "none" });
             step.insert("retry".into(), policy);
         }
@@ -298,13 +298,13 @@ impl Draw<'_> {
             1 => wait.insert("approval".into(), json!("Shall it go on with ${{ inputs.n }}?")),
             _ => {
                 let fixed = json!(format!("{}ms", 1_000 + self.rng.below(60_000)));
-                wait.insert("timer".into(), if self.rng.chance(70) { fixed } else { json!("${{ inputs.n }}") });
+                wait.insert("timer".into(), if self.rng.percent(70) { fixed } else { json!("${{ inputs.n }}") });
                 return Json::Object(wait);
             }
         };
-        if self.rng.chance(50) {
+        if self.rng.percent(50) {
             wait.insert("timeout".into(), json!(format!("{}ms", 1_000 + self.rng.below(60_000))));
-            if self.rng.chance(50) {
+            if self.rng.percent(50) {
                 wait.insert("on_timeout".into(), json!("continue"));
             }
         }
@@ -328,7 +328,7 @@ impl Draw<'_> {
 
     fn condition(&mut self, around: &Around) -> String {
         if let Some(known) = self.pick(&around.known)
-            && self.rng.chance(60)
+            && self.rng.percent(60)
         {
             return self.about(&known);
         }

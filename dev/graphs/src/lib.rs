@@ -7,15 +7,16 @@
 mod case;
 mod compare;
 mod draw;
-mod hunt;
 mod key;
-mod rng;
 mod script;
 mod shrink;
 mod stored;
+mod study;
 mod world;
 mod yaml;
 
-pub use case::{Story, definition_of, drawn, live};
-pub use hunt::{Failure, KEPT, hunt, kept, one};
+use kapelle_hunt::rng;
+
+pub use case::Story;
+pub use study::Graphs;
 pub use world::{Engine, Held, TENANT, Weather};

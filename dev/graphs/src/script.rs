@@ -34,7 +34,7 @@ impl Script {
     /// The manners of a seed.
     pub fn draw(rng: &mut Rng) -> Script {
         let fails = [0, 3, 10, 30][rng.place(4)];
-        let long = if rng.chance(30) { 40 } else { 0 };
+        let long = if rng.percent(30) { 40 } else { 0 };
         Script { seed: rng.draw(), fails, again: 60, long }
     }
 
@@ -43,8 +43,8 @@ impl Script {
     pub fn answer(&self, path: &str, attempt: u32) -> Answer {
         let mut rng =
             Rng::new(path.bytes().fold(mix(self.seed), |sum, byte| mix(sum ^ u64::from(byte))) ^ u64::from(attempt));
-        if rng.chance(self.fails) {
-            let error = if rng.chance(self.again) {
+        if rng.percent(self.fails) {
+            let error = if rng.percent(self.again) {
                 TaskError::new(Category::Provider, format!("{path} is not well today"))
             } else {
                 TaskError::new(Category::InvalidOutput, format!("{path} will never be well")).permanent()
@@ -61,12 +61,12 @@ impl Script {
     }
 
     fn output(&self, rng: &mut Rng) -> Json {
-        if rng.chance(2) {
+        if rng.percent(2) {
             return Json::Null;
         }
         let list: Vec<u64> = (0..rng.below(5)).map(|_| rng.below(9)).collect();
-        let mut output = json!({ "v": rng.below(10), "ok": rng.chance(50), "list": list });
-        if let (true, Some(map)) = (rng.chance(self.long), output.as_object_mut()) {
+        let mut output = json!({ "v": rng.below(10), "ok": rng.percent(50), "list": list });
+        if let (true, Some(map)) = (rng.percent(self.long), output.as_object_mut()) {
             map.insert("text".into(), Json::String("long ".repeat(150)));
         }
         output

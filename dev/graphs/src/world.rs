@@ -151,16 +151,16 @@ impl Engine {
             let mut more = turned.more;
             answers
                 .extend(self.follow(turned)?.into_iter().filter(|(ticket, _)| *ticket < count).map(|(_, reply)| reply));
-            if self.rng.chance(self.weather.restart) {
+            if self.rng.percent(self.weather.restart) {
                 more = self.restart()?;
             }
             for evaluation in std::mem::take(&mut self.pooled) {
-                if self.rng.chance(self.weather.slow) {
+                if self.rng.percent(self.weather.slow) {
                     self.pooled.push(evaluation);
                     continue;
                 }
                 let evaluated = evaluation.evaluate(&Stored(&self.reader)).unwrap_or(Evaluated::Nothing);
-                let times = if self.rng.chance(self.weather.twice) { 2 } else { 1 };
+                let times = if self.rng.percent(self.weather.twice) { 2 } else { 1 };
                 for _ in 0..times {
                     inputs.push(Input { ticket: count, command: evaluation.command(evaluated.clone()) });
                 }
@@ -248,7 +248,7 @@ impl Engine {
 fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -> Turns {
     let mut random = Rng::new(rng.draw());
     let mut faults = Rng::new(rng.draw());
-    let conflict = move |_| if faults.chance(weather.conflict) { Fault::Conflict } else { Fault::None };
+    let conflict = move |_| if faults.percent(weather.conflict) { Fault::Conflict } else { Fault::None };
     let store = store.share().with_faults(conflict);
     Turns::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
 }

@@ -1,19 +1,20 @@
 //! The engine and the reference never differ: seeds that once did first, then as many as `KAPELLE_GRAPHS` says.
 
-use kapelle_graphs::{hunt, kept, one};
+use kapelle_graphs::Graphs;
+use kapelle_hunt::{Study as _, hunt, kept, one};
 
 /// Seeds that are run unless the environment says otherwise.
 const SEEDS: u64 = 500;
 
 #[test]
 fn the_engine_does_what_the_reference_does() {
-    for seed in kept() {
-        if let Err(failure) = one(seed) {
-            panic!("{}", failure.smaller());
+    for seed in kept::<Graphs>() {
+        if let Err(failure) = one::<Graphs>(seed, false) {
+            panic!("{}", Graphs::explain(&failure));
         }
     }
     let seeds = std::env::var("KAPELLE_GRAPHS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    let story = hunt(0..seeds, 2).unwrap_or_else(|failure| panic!("{}", failure.smaller()));
+    let story = hunt::<Graphs>(0..seeds, 2).unwrap_or_else(|failure| panic!("{}", Graphs::explain(&failure)));
     println!("{story:?}");
     assert!(story.rows > 10 * seeds && story.succeeded > seeds / 10, "the seeds hardly do anything: {story:?}");
     assert!(story.failed > seeds / 10 && story.cancelled > seeds / 50, "hardly anything goes wrong: {story:?}");
@@ -22,6 +23,6 @@ fn the_engine_does_what_the_reference_does() {
 #[test]
 fn a_seed_tells_the_same_story_twice() {
     for seed in 0..50 {
-        assert_eq!(one(seed), one(seed), "seed {seed}");
+        assert_eq!(one::<Graphs>(seed, false), one::<Graphs>(seed, false), "seed {seed}");
     }
 }

@@ -1,8 +1,9 @@
 //! A test of the tests: bugs planted in the machine of runs are caught. In a process of its own, as a bug is planted for all
 //! threads.
 
-use kapelle_core::mutant::{Mutant, plant};
-use kapelle_graphs::hunt;
+use kapelle_core::mutant::Mutant;
+use kapelle_graphs::Graphs;
+use kapelle_hunt::all_caught;
 
 /// Seeds within which a bug must be caught.
 const SEEDS: u64 = 3_000;
@@ -32,25 +33,5 @@ const ABOUT_RUNS: [Mutant; 19] = [
 
 #[test]
 fn bugs_planted_in_the_machine_of_runs_are_caught() {
-    // What a planted bug panics with is no news.
-    std::panic::set_hook(Box::new(|_| ()));
-    let mut table = String::new();
-    let mut missed = Vec::new();
-    for mutant in ABOUT_RUNS {
-        plant(Some(mutant));
-        let line = match hunt(0..SEEDS, 2) {
-            Err(failure) => {
-                format!("seed {:>5}  {}", failure.seed, failure.difference.lines().next().unwrap_or_default())
-            }
-            Ok(_) => {
-                missed.push(mutant);
-                "not caught".to_owned()
-            }
-        };
-        table.push_str(&format!("{:<20} {}\n", format!("{mutant:?}"), line.chars().take(110).collect::<String>()));
-    }
-    plant(None);
-    let _ = std::panic::take_hook();
-    println!("{table}");
-    assert!(missed.is_empty(), "within {SEEDS} seeds nobody noticed {missed:?}\n{table}");
+    all_caught::<Graphs>(&ABOUT_RUNS, SEEDS);
 }

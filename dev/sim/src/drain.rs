@@ -99,6 +99,7 @@ impl World {
             }
             disk.commits
         };
+        self.rights_ended()?;
         self.restart_all()?;
         let after = self.disk.lock().commits;
         if after != commits {

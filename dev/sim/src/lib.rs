@@ -16,13 +16,14 @@ mod laws;
 mod moment;
 mod net;
 mod plan;
-mod rng;
-mod seeds;
 mod server;
 mod steer;
 mod store;
+mod study;
 mod world;
 mod write;
 
-pub use seeds::{Failure, KEPT, hunt, kept, live};
+use kapelle_hunt::rng;
+
+pub use study::Simulation;
 pub use world::{Story, simulate};

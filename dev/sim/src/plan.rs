@@ -1,15 +1,21 @@
 //! What a seed decides before anything happens.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kapelle_core::{
-    DurationMs, Name,
+    DurationMs, Name, TaskId,
     limit::{KeyLimit, WhenFull},
     retry::{Jitter, RetryPolicy},
     task::Ageing,
     worker::WorkerSpec,
 };
-use kapelle_engine::{Options, QueueOptions, turn::Directory};
+use kapelle_engine::{
+    Options, QueueOptions,
+    turn::{Admission, Directory},
+};
 
 use crate::rng::Rng;
 
@@ -92,13 +98,74 @@ pub struct Plan {
     pub busy: u32,
 }
 
-/// The workers that servers have. `here` runs in servers alone, `mixed` there and on hosts, `remote` on hosts alone.
-#[derive(Debug, Clone)]
-pub struct Workers(Vec<Arc<WorkerSpec>>);
+/// The workers that servers have. `here` runs in servers alone, `mixed` there and on hosts, `remote` on hosts alone. Some ask a
+/// model of a provider that takes only so many calls.
+#[derive(Debug)]
+pub struct Workers {
+    specs: Vec<Arc<WorkerSpec>>,
+    provider: Mutex<Provider>,
+}
+
+/// The provider as the process of one server knows it.
+#[derive(Debug, Clone, Default)]
+struct Provider {
+    /// Calls that it takes in a span of that many milliseconds; none when it does not say.
+    most: Option<(usize, u64)>,
+    given: VecDeque<u64>,
+    rights: BTreeSet<TaskId>,
+}
+
+impl Workers {
+    /// The same in a process that has only just begun.
+    #[must_use]
+    pub fn fresh(&self) -> Workers {
+        let most = self.lock().most;
+        Workers { specs: self.specs.clone(), provider: Mutex::new(Provider { most, ..Provider::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Provider> {
+        self.provider.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an attempt of that task may call its model, when it calls any.
+    #[must_use]
+    pub fn may_call(&self, task: TaskId, worker: &Name) -> bool {
+        let provider = self.lock();
+        let asks = self.local(worker).is_some_and(|spec| spec.model.is_some());
+        !asks || provider.most.is_none() || provider.rights.contains(&task)
+    }
+
+    /// Those who have the right to a call.
+    #[must_use]
+    pub fn rights(&self) -> Vec<TaskId> {
+        self.lock().rights.iter().copied().collect()
+    }
+}
 
 impl Directory for Workers {
     fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
-        self.0.iter().find(|spec| spec.name == *name).cloned()
+        self.specs.iter().find(|spec| spec.name == *name).cloned()
+    }
+
+    fn admit_call(&self, _model: &Name, task: TaskId, steady_ms: u64) -> Admission {
+        let mut provider = self.lock();
+        let Some((most, span)) = provider.most else { return Admission::Free };
+        if provider.rights.contains(&task) {
+            return Admission::Right;
+        }
+        while provider.given.front().is_some_and(|at| at + span <= steady_ms) {
+            provider.given.pop_front();
+        }
+        if let Some(first) = provider.given.front().filter(|_| provider.given.len() >= most) {
+            return Admission::Wait(DurationMs(first + span - steady_ms));
+        }
+        provider.given.push_back(steady_ms);
+        provider.rights.insert(task);
+        Admission::Right
+    }
+
+    fn end_call(&self, task: TaskId) {
+        self.lock().rights.remove(&task);
     }
 }
 
@@ -181,9 +248,11 @@ fn workers(rng: &mut Rng, alone: bool) -> Workers {
         let limit = 1 + rng.below(2) as u32;
         spec.per_key = (rng.chance(600) && alone).then_some(KeyLimit { limit, when_full: WhenFull::Queue });
         spec.retry = rng.chance(700).then(|| retry(rng));
+        spec.model = rng.chance(500).then(|| Name::new("fast"));
         specs.push(Arc::new(spec));
     }
-    Workers(specs)
+    let most = rng.chance(500).then(|| (1 + rng.place(3), 200 + rng.below(3_000)));
+    Workers { specs, provider: Mutex::new(Provider { most, ..Provider::default() }) }
 }
 
 /// Retry rules with short waits.

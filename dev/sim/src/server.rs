@@ -21,6 +21,7 @@ const NAP_MS: u64 = 1_000;
 #[derive(Default)]
 pub(crate) struct Server {
     turns: Option<Turns>,
+    directory: Option<Arc<Workers>>,
     pub(crate) down_until: u64,
     more: bool,
     turned_at: u64,
@@ -34,7 +35,7 @@ impl Server {
             return Some(steady_ms);
         }
         let due = turns.next_due().map(|due| steady_ms + due.since(Timestamp(wall_ms)).0);
-        match (due, turns.next_lease_end()) {
+        match (due, turns.next_steady()) {
             (Some(due), Some(end)) => Some(due.min(end)),
             (due, end) => due.or(end),
         }
@@ -61,11 +62,11 @@ impl World {
 
     fn start_server(&mut self, server: usize) -> Result<(), String> {
         let mut random = self.rng.fork();
-        let directory: Arc<Workers> = Arc::clone(&self.plan.directory);
+        let directory = Arc::new(self.plan.directory.fresh());
         let mut turns = Turns::new(
             Box::new(self.disk.clone()),
             self.plan.options.clone(),
-            directory,
+            Arc::clone(&directory) as _,
             Box::new(move || random.draw()),
         );
         self.set_moment(&[], true);
@@ -76,6 +77,7 @@ impl World {
                 self.give_full_terms();
                 let place = &mut self.servers[server];
                 place.turns = Some(turns);
+                place.directory = Some(directory);
                 place.turned_at = self.steady_ms;
                 self.follow(server, turned)
             }
@@ -174,6 +176,13 @@ impl World {
         }
     }
 
+    /// Nobody keeps the right to a call for whom nothing runs. Another server may have ended what ran in one.
+    pub(crate) fn rights_ended(&self) -> Result<(), String> {
+        let [Server { directory: Some(directory), .. }] = self.servers.as_slice() else { return Ok(()) };
+        let kept = directory.rights();
+        if kept.is_empty() { Ok(()) } else { Err(format!("all has ended, and {kept:?} have the right to a call")) }
+    }
+
     /// Ends every server and starts it again.
     pub(crate) fn restart_all(&mut self) -> Result<(), String> {
         (0..self.servers.len()).for_each(|server| self.kill(server));
@@ -191,7 +200,13 @@ impl World {
         }
         for effect in turned.effects {
             match effect {
-                Effect::Dispatch(dispatch) => self.dispatched(server, &dispatch)?,
+                Effect::Dispatch(dispatch) => {
+                    let knows = self.servers[server].directory.as_ref();
+                    if !knows.is_none_or(|directory| directory.may_call(dispatch.task, &dispatch.worker)) {
+                        return Err(format!("{} began, and its provider takes no call of it now", dispatch.task));
+                    }
+                    self.dispatched(server, &dispatch)?;
+                }
                 Effect::Stop(task) => self.stopped(server, task),
                 Effect::Evaluate(evaluation) => self.evaluate(server, evaluation),
                 Effect::Ended(task) => {

@@ -1,25 +1,26 @@
 //! Seeds break no law: those that did once first, then as many as `KAPELLE_SIM_SEEDS` says.
 
-use kapelle_sim::{hunt, kept, live};
+use kapelle_hunt::{hunt, kept, one};
+use kapelle_sim::Simulation;
 
 /// Seeds that are lived through unless the environment says otherwise.
 const SEEDS: u64 = 2_000;
 
 #[test]
 fn seeds_break_no_law() {
-    for seed in kept() {
-        if let Err(failure) = live(seed, false) {
+    for seed in kept::<Simulation>() {
+        if let Err(failure) = one::<Simulation>(seed, false) {
             panic!("{failure}");
         }
     }
     let seeds = std::env::var("KAPELLE_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    let story = hunt(0..seeds, 2).unwrap_or_else(|failure| panic!("{failure}"));
+    let story = hunt::<Simulation>(0..seeds, 2).unwrap_or_else(|failure| panic!("{failure}"));
     assert!(story.tasks > 10 * seeds && story.runs > seeds / 2, "the seeds hardly do anything: {story:?}");
 }
 
 #[test]
 fn a_seed_tells_the_same_story_twice() {
     for seed in 0..200 {
-        assert_eq!(live(seed, false), live(seed, false), "seed {seed}");
+        assert_eq!(one::<Simulation>(seed, false), one::<Simulation>(seed, false), "seed {seed}");
     }
 }

@@ -57,8 +57,9 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 
 fn standing(app: &App) -> Result<Vec<Budget>, Failure> {
     let now = kapelle::engine::SystemClock::default().now();
-    let found = kapelle::budgets(&app.reader()?, TenantId::DEFAULT, now)?;
+    let found = kapelle::budgets(&app.reader()?, None, now)?;
     let budget = |(row, spent): &(kapelle::store::BudgetRow, Money)| Budget {
+        tenant: row.tenant.0,
         account: row.account.written(),
         limit_nanousd: row.limit.0,
         spent_nanousd: spent.0,
@@ -80,7 +81,11 @@ fn list(app: &App) -> Result<Code, Failure> {
     let rows = budgets.into_iter().map(|budget| {
         let (limit, spent) = (Money(budget.limit_nanousd), Money(budget.spent_nanousd));
         let percent = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0)).unwrap_or(100);
-        vec![budget.account, limit.to_string(), spent.to_string(), format!("{percent} %")]
+        let account = match TenantId(budget.tenant) {
+            TenantId::DEFAULT => budget.account,
+            TenantId(other) => format!("{} of tenant {other}", budget.account),
+        };
+        vec![account, limit.to_string(), spent.to_string(), format!("{percent} %")]
     });
     app.out.print(&shown::table(&["ACCOUNT", "LIMIT", "SPENT", "USED"], rows.collect()))?;
     Ok(Code::Ok)
@@ -90,7 +95,9 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     let account = Account::parse(&change.account).map_err(|error| Failure::usage(error.to_string()))?;
     let amount = Money::parse(&change.amount).map_err(|error| Failure::usage(error.to_string()))?;
     let limit = if raise {
-        let known = standing(app)?.into_iter().find(|budget| budget.account == account.written());
+        let known = standing(app)?
+            .into_iter()
+            .find(|known| known.account == account.written() && known.tenant == TenantId::DEFAULT.0);
         let known = known.ok_or_else(|| {
             Failure::not_found(format!("{} has no budget to raise", account.shown()))
                 .help(format!("`kapelle budgets set {} AMOUNT` gives it one", account.written()))

@@ -49,7 +49,11 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         let run = args.run.as_deref().map(ids::run).transpose()?;
         return export(app, &reader, run);
     }
-    let rows = reader.accounts(TenantId::DEFAULT, args.by, args.limit)?;
+    // Whoever may read the folder sees what is in it.
+    let rows = match args.by {
+        AccountKind::Tenant => reader.tenant_accounts(args.limit)?,
+        by => reader.accounts(TenantId::DEFAULT, by, args.limit)?,
+    };
     let name = |row: &kapelle::store::AccountRow| match &row.account {
         Account::Day => shown::time_exact(Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect(),
         Account::Tenant => format!("tenant {}", row.tenant.0),

@@ -1,14 +1,23 @@
 //! `kapelle host`: works on the tasks of a server, with the workers of this project.
 
-use kapelle::core::{Name, label::split};
+use std::sync::Arc;
 
+use kapelle::{
+    core::{Name, label::split},
+    engine::{Clock, SystemClock},
+    workers::script::{Fleet, FleetOptions, fleet::Keeps},
+};
+
+use super::supervise;
 use crate::{
     app::App,
     beside,
     failure::{Code, Failure},
     fetched::Fetched,
+    hosted::{Hosted, Tokens},
     hosting::Hosting,
     remote,
+    settings::Settings,
     signals::Signals,
 };
 
@@ -29,7 +38,7 @@ pub struct Args {
     pub worker: Vec<String>,
     /// One process for each queue of the configuration (default, ml, openai), until asked to end
     #[arg(long, conflicts_with = "queue")]
-    each_queue: bool,
+    pub each_queue: bool,
     /// Tasks at once [default: 4; with --each-queue what the queue has]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub slots: Option<u32>,
@@ -62,27 +71,57 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let client = remote::client(app, args.server.as_deref())?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
-    let workers: Vec<_> = known
-        .catalogue
-        .iter()
-        .filter(|worker| args.worker.is_empty() || args.worker.iter().any(|name| name == worker.spec().name.as_str()))
-        .cloned()
-        .collect();
-    if workers.is_empty() {
+    let hosted = Arc::new(Hosted::of(known.catalogue));
+    let tokens = Arc::new(Tokens::of(client.base()));
+    let fleet = lend(app, &settings, &args, (&hosted, &tokens, client.base())).await?;
+    let mut specs = hosted.specs();
+    specs.retain(|spec| args.worker.is_empty() || args.worker.iter().any(|name| name == spec.name.as_str()));
+    if specs.is_empty() {
         return Err(Failure::not_found("there is no worker of that name").help("`kapelle workers list` shows them all"));
     }
     let signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
     let register = kapelle_api::Register {
         name: args.name,
         slots: args.slots.unwrap_or(SLOTS),
-        workers: workers
+        workers: specs
             .iter()
-            .map(|worker| kapelle_api::Served::Worker(Box::new(kapelle_server::describe_worker(worker.spec()))))
+            .map(|spec| kapelle_api::Served::Worker(Box::new(kapelle_server::describe_worker(spec))))
             .collect(),
         queues: args.queue,
         labels,
         ack: true,
     };
     let fetched = Fetched::new(client.clone(), app.data()?.join("host-files"));
-    Hosting::new(app.out, client, register, workers, fetched).until(signals).await
+    let ended = Hosting::new(app.out, client, register, (hosted, tokens), fetched).until(signals).await;
+    if let Some(fleet) = fleet {
+        fleet.stop().await;
+    }
+    ended
+}
+
+/// Lets the scripts of the project take tasks, when there are some that do.
+async fn lend(
+    app: &App,
+    settings: &Settings,
+    args: &Args,
+    (hosted, tokens, server): (&Arc<Hosted>, &Arc<Tokens>, &str),
+) -> Result<Option<Fleet>, Failure> {
+    let Some(helper) = &app.helper else { return Ok(None) };
+    let clock = SystemClock::default();
+    // Of several hosts in one folder each has logs of its own.
+    let own: String = args.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(80).collect();
+    let options = FleetOptions {
+        root: app.project.workers(),
+        logs: app.data()?.join("logs/hosts").join(own),
+        surroundings: app.surroundings(settings, Some(server.to_owned())),
+        path: std::env::var_os("PATH"),
+        tokens: Arc::clone(tokens) as _,
+        board: Arc::clone(hosted) as _,
+        now: Arc::new(move || clock.now().0),
+        told: Box::new(|_| ()),
+        keeps: Keeps::Asked,
+    };
+    let fleet = Fleet::start(helper.clone(), options).await;
+    supervise::tell(app.out, &fleet, |script| script.mode != "daemon");
+    Ok(Some(fleet))
 }

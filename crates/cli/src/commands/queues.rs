@@ -119,7 +119,7 @@ async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
 
 fn list(app: &App) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
-    let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
+    let served = |worker: &Name| known.has(worker.as_str());
     let queues = standings(&app.reader()?, GateKind::Queue, served)?;
     if app.out.json {
         app.out.print_json(&json!({ "queues": queues.iter().map(standing_json).collect::<Vec<_>>() }))?;

@@ -15,7 +15,7 @@ use crate::{
     follow::{self, Follow},
     ids,
     progress::Progress,
-    result, shown,
+    result, scripts, shown,
 };
 
 /// Rows read at a time.
@@ -63,6 +63,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     settings.config.fallback &= !args.no_fallback;
     let kapelle = app.builder(&settings)?.open().await?;
     app.warn_problems(kapelle.worker_problems());
+    scripts::lend(app, &kapelle, &settings, |_| false).await?;
     let mut follow = Follow::new(app, &kapelle)?;
     follow.shown = shown;
     let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;

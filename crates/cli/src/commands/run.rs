@@ -12,7 +12,7 @@ use crate::{
     follow::{self, End, Follow},
     inputs::InputArgs,
     progress::Progress,
-    remote, result,
+    remote, result, scripts,
     workflow::{self, Workflow},
 };
 
@@ -83,7 +83,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let server = remote::server(app)?;
     if server.is_none() {
         // A server knows workers that this project does not, and checks for itself.
-        workflow.check_workers(&workers.catalogue)?;
+        workflow.check_workers(&workers)?;
     }
     let definition = &workflow.definition;
     let each = Each::read(&args.each, definition.inputs.as_deref())?;
@@ -123,6 +123,9 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     let kapelle = app.builder(&settings)?.open().await?;
     let _watch = app.watch(&kapelle);
+    if workflow.may_need_scripts(&workers) {
+        scripts::lend(app, &kapelle, &settings, |name| workflow.names_worker(name)).await?;
+    }
     let strategy = args.strategy.map(Strategy::from);
     if !each.is_empty() {
         let many = Many { app, kapelle: &kapelle, version: &version, strategy, folder: args.out.as_deref() };

@@ -11,7 +11,7 @@ use kapelle::{
     RunId,
     core::{Name, TenantId, run::RunStatus},
     engine::Command,
-    store::{Page, Reader, RunFilter, SqliteReader},
+    store::{Page, Reader, RunFilter, RunRow, SqliteReader},
 };
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Watch { run, from } => watch::run(app, ids::run(&run)?, from).await,
         Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format),
-        Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()),
+        Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()).await,
         Verb::Rerun(args) => rerun::run(app, args).await,
         Verb::Cancel { run, reason } => {
             let body = json!({ "reason": &reason });
@@ -138,6 +138,13 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }
+}
+
+/// Which run it repeats, and how.
+fn again(row: &RunRow) -> String {
+    let Some(rerun) = &row.rerun else { return String::new() };
+    let how = if rerun.recorded { ", calls of models answered from its record" } else { "" };
+    format!("\nagain after {}{how}", rerun.of)
 }
 
 fn list(app: &App, list: &List) -> Result<Code, Failure> {
@@ -170,10 +177,11 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
         return Ok(Code::Ok);
     }
     let mut text = format!(
-        "{}\nworkflow {}, started {}\n\n{}\n",
+        "{}\nworkflow {}, started {}{}\n\n{}\n",
         tally::summary_of(&view),
         view.row.workflow,
         shown::time(view.row.created_at),
+        again(&view.row),
         view.table()
     );
     match &view.row.status {

@@ -71,7 +71,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
         let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
         server.tell_of_scripts(&fleet);
-        supervise::tell(app.out, &fleet);
+        supervise::tell(app.out, &fleet, |_| true);
     }
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);

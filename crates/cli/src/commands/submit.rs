@@ -11,14 +11,14 @@ use kapelle::{
 use kapelle_api::Client;
 use serde_json::json;
 
-use super::{tasks, workers};
+use super::tasks;
 use crate::{
     app::App,
     describe,
     failure::{Code, Failure},
     follow::{End, Follow},
     inputs::InputArgs,
-    remote,
+    remote, scripts,
 };
 
 /// Record a task for a worker.
@@ -74,18 +74,21 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.warn_problems(&known.problems);
     if let Some(client) = remote::server(app)? {
         // It knows workers that this project does not, and checks the input itself.
-        let spec = known.catalogue.get(&args.worker);
-        let inputs = args.inputs.read(spec.as_ref().and_then(|worker| worker.spec().input.as_ref()), Path::new("."))?;
+        let spec = known.spec(&args.worker);
+        let inputs = args.inputs.read(spec.as_ref().and_then(|spec| spec.input.as_ref()), Path::new("."))?;
         inputs.store(&Blobs::in_folder(&app.data()?))?;
         return args.ask(app, &client, inputs.value).await;
     }
-    let worker = workers::find(&known.catalogue, &args.worker)?;
-    let mut inputs = args.inputs.read(worker.spec().input.as_ref(), Path::new("."))?;
-    inputs.value = admit(worker.spec(), inputs.value)?;
-    let submit = args.submit(worker.spec(), inputs.value.clone())?;
+    let spec = known.find(&args.worker)?;
+    let mut inputs = args.inputs.read(spec.input.as_ref(), Path::new("."))?;
+    inputs.value = admit(&spec, inputs.value)?;
+    let submit = args.submit(&spec, inputs.value.clone())?;
 
     let builder = app.builder(&settings)?;
     let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
+    if known.is_script(&args.worker) {
+        scripts::lend(app, &kapelle, &settings, |name| name == args.worker).await?;
+    }
     inputs.store(kapelle.files())?;
     let task = kapelle.submit_with(submit).await?;
     let id = task.id();

@@ -7,7 +7,7 @@ use kapelle::{
     engine::{Clock, SystemClock},
     workers::script::{
         Fleet, FleetEvent, FleetOptions, NoTokens,
-        fleet::{NoBoard, ScriptStatus},
+        fleet::{Keeps, NoBoard, ScriptStatus},
     },
 };
 use serde_json::json;
@@ -59,9 +59,10 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         board: Arc::new(NoBoard),
         now: Arc::new(move || clock.now().0),
         told: Box::new(|_| ()),
+        keeps: Keeps::All,
     };
     let fleet = Fleet::start(helper.clone(), options).await;
-    tell(app.out, &fleet);
+    tell(app.out, &fleet, |_| true);
     print(app.out, &fleet.status())?;
     let mut tick = tokio::time::interval(every);
     tick.tick().await;
@@ -89,9 +90,10 @@ fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
     out.print(&scripts::table(all.iter().map(Row::of)))
 }
 
-/// Says from now on what happens to scripts, as it happens.
-pub fn tell(out: Out, fleet: &Fleet) {
-    let all = fleet.status();
+/// Says what there is to be known of such scripts, and from now on what happens to all, as it happens.
+pub fn tell(out: Out, fleet: &Fleet, of: impl Fn(&ScriptStatus) -> bool) {
+    let mut all = fleet.status();
+    all.retain(of);
     let cannot: Vec<&ScriptStatus> = all.iter().filter(|script| script.standing == "cannot_start").collect();
     match cannot.as_slice() {
         [] => {}

@@ -2,13 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use kapelle::{
-    Standing, TaskContext, Worker, WorkerSpec,
-    core::{Name, definition::nearest},
-    standings,
-    store::GateKind,
-    workers::Catalogue,
-};
+use kapelle::{Standing, TaskContext, Worker, WorkerSpec, core::Name, standings, store::GateKind};
 use serde_json::{Value, json};
 
 use super::{
@@ -84,31 +78,22 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
                 &format!("{name} runs in {instances} {}", if instances == 1 { "process" } else { "processes" }),
             )
         }
-        Verb::Show { name } => show(app, find(&known.catalogue, &name)?.spec()),
+        Verb::Show { name } => show(app, &known.find(&name)?),
         Verb::Pause(change) => {
-            find(&known.catalogue, &change.name)?;
+            known.find(&change.name)?;
             gate(app, GateKind::Worker, &change, true).await
         }
         // One whose file is gone can be resumed as well.
         Verb::Resume(change) => gate(app, GateKind::Worker, &change, false).await,
-        Verb::Test { name, inputs } => test(app, find(&known.catalogue, &name)?, &inputs).await,
-    }
-}
-
-/// The worker of that name.
-///
-/// # Errors
-/// Which name is near.
-pub fn find(catalogue: &Catalogue, name: &str) -> Result<Arc<dyn Worker>, Failure> {
-    catalogue.get(name).ok_or_else(|| {
-        let near = nearest(name, catalogue.iter().map(|worker| worker.spec().name.as_str()));
-        let shown: String = name.chars().take(80).collect();
-        let failure = Failure::not_found(format!("there is no worker `{shown}`"));
-        match near {
-            Some(near) => failure.help(format!("did you mean `{near}`?")),
-            None => failure.help("`kapelle workers list` shows them all"),
+        Verb::Test { name, inputs } => {
+            known.find(&name)?;
+            let worker = known.catalogue.get(&name).filter(|_| !known.is_script(&name)).ok_or_else(|| {
+                Failure::usage(format!("{name} is a script: its tasks are recorded"))
+                    .help(format!("`kapelle submit {name} --wait` runs it"))
+            })?;
+            test(app, worker, &inputs).await
         }
-    })
+    }
 }
 
 fn say(app: &App, done: &Value, text: &str) -> Result<Code, Failure> {
@@ -122,7 +107,7 @@ fn say(app: &App, done: &Value, text: &str) -> Result<Code, Failure> {
 
 fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<Code, Failure> {
     let specs = known.catalogue.iter().map(|worker| worker.spec());
-    let served = |worker: &Name| known.catalogue.get(worker.as_str()).is_some();
+    let served = |worker: &Name| known.has(worker.as_str());
     // Nothing has run yet: there is nothing to be told of tasks.
     let standings = match app.reader() {
         Ok(reader) => standings(&reader, GateKind::Worker, served)?,

@@ -196,7 +196,7 @@ fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
     let mut values = Vec::new();
     for file in files {
         let checked = open(app, file).and_then(|read| {
-            read.check_workers(&known.catalogue)?;
+            read.check_workers(&known)?;
             Ok(read)
         });
         match checked {

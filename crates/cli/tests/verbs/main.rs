@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
+#[cfg(target_os = "linux")]
+mod canaries;
 mod config;
 mod control;
 mod dead;
@@ -10,15 +12,22 @@ mod each;
 mod general;
 mod host;
 mod init;
+#[cfg(target_os = "linux")]
+mod lent;
 mod logs;
 mod man;
 mod model;
 mod money;
 mod place;
 mod queues;
+mod recorded;
+#[cfg(target_os = "linux")]
+mod replay;
 mod resume;
 mod run;
 mod runs;
+#[cfg(target_os = "linux")]
+mod samples;
 #[cfg(target_os = "linux")]
 mod scripts;
 mod serve;

@@ -16,28 +16,29 @@ use crate::place::{Place, signal};
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Stage {
-    place: Place,
-    double: ScriptedOpenai,
-    runtime: Runtime,
+/// A folder, and a provider for it.
+pub struct Stage {
+    pub place: Place,
+    pub double: ScriptedOpenai,
+    pub runtime: Runtime,
 }
 
 /// A server over the folder of a stage.
-struct Served {
+pub struct Served {
     child: Child,
-    base: String,
-    client: Client,
+    pub base: String,
+    pub client: Client,
 }
 
 impl Stage {
-    fn new(rules: &str) -> Stage {
+    pub fn new(rules: &str) -> Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let script = Script::from_yaml(&format!("key: sk-good\nrules: {rules}\n")).unwrap();
         let double = runtime.block_on(ScriptedOpenai::start(script)).unwrap();
         Stage { place: Place::new(), double, runtime }
     }
 
-    fn serve(&self) -> Served {
+    pub fn serve(&self) -> Served {
         let mut command = self.place.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("OPENAI_API_KEY", "sk-good").env("OPENAI_BASE_URL", self.double.base_url());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -49,17 +50,17 @@ impl Stage {
         Served { child, base, client }
     }
 
-    fn post(&self, client: &Client, path: &str, body: Value) -> Value {
+    pub fn post(&self, client: &Client, path: &str, body: Value) -> Value {
         self.runtime.block_on(async { timeout(PATIENCE, client.post(path, &body)).await.unwrap().unwrap() })
     }
 
     /// Waits until the double was asked so often.
-    fn asked(&self, calls: u64) {
+    pub fn asked(&self, calls: u64) {
         self.runtime.block_on(async { timeout(PATIENCE, self.double.called(calls)).await.unwrap() });
     }
 
     /// The calls in the book, oldest first.
-    fn calls(&self) -> Vec<Value> {
+    pub fn calls(&self) -> Vec<Value> {
         let said = self.place.kapelle(&["cost", "--export"]);
         let mut lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         lines.reverse();
@@ -68,7 +69,7 @@ impl Stage {
 }
 
 impl Served {
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         signal(&self.child, "-KILL");
         self.child.wait().unwrap();
     }
@@ -81,7 +82,8 @@ impl Drop for Served {
     }
 }
 
-fn states(calls: &[Value]) -> Vec<&str> {
+/// The states of calls.
+pub fn states(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
 }
 
@@ -158,6 +160,59 @@ fn a_remote_worker_gets_its_answers_again_after_the_server_was_killed() {
 }
 
 #[test]
+fn an_attempt_on_a_host_goes_on_with_its_token_after_its_server_was_killed() {
+    let stage =
+        Stage::new("[{ contains: second, times: 1, hang: true }, { contains: second, reply: two }, { reply: one }]");
+    let ask = |text: &str| json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] });
+    let register = |served: &Served| {
+        let host = stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+        format!("/api/v1/hosts/{}", host["id"].as_str().unwrap())
+    };
+    let served = stage.serve();
+    let host = register(&served);
+    let made = stage.post(&served.client, "/api/v1/tasks", json!({ "worker": "far" }));
+    let claimed = stage.post(&served.client, &format!("{host}/claim"), json!({ "max_tasks": 1, "wait_ms": 20_000 }));
+    let task = &claimed["tasks"][0];
+    let token = task["gateway_token"].as_str().unwrap();
+    let own = Client::new(&served.base, token).unwrap();
+    let first = stage.post(&own, "/v1/chat/completions", ask("first"));
+    let lost = {
+        let (own, body) = (Client::new(&served.base, token).unwrap(), ask("second"));
+        stage.runtime.spawn(async move { own.post::<Value>("/v1/chat/completions", &body).await.is_err() })
+    };
+    stage.asked(2);
+    served.kill();
+    assert!(stage.runtime.block_on(lost).unwrap());
+    // One call of three is answered, one was in flight. The same attempt goes on where it was.
+    let served = stage.serve();
+    let host = register(&served);
+    let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
+    assert_eq!(stage.post(&served.client, &format!("{host}/heartbeat"), beat)["cancel"], json!([]));
+    let own = Client::new(&served.base, token).unwrap();
+    let second = stage.post(&own, "/v1/chat/completions", ask("second"));
+    assert_eq!(second["choices"][0]["message"]["content"], "two");
+    // What this attempt had already is another sample when it asks again.
+    let again = stage.post(&own, "/v1/chat/completions", ask("first"));
+    assert_eq!(again["choices"], first["choices"]);
+    assert_eq!(stage.double.calls().len(), 4, "n calls, and the one in flight at the kill");
+    let id = made["id"].as_str().unwrap();
+    let done = json!({ "lease_token": task["lease_token"], "output": second["choices"][0]["message"]["content"] });
+    stage.post(&served.client, &format!("/api/v1/tasks/{id}/succeed"), done);
+    let over = stage.runtime.block_on(async { own.post::<Value>("/v1/chat/completions", &ask("third")).await });
+    assert!(format!("{over:?}").contains("401"), "{over:?}");
+    let ended: Value =
+        stage.runtime.block_on(async { served.client.get(&format!("/api/v1/tasks/{id}")).await.unwrap() });
+    assert_eq!((&ended["state"], &ended["attempt"]), (&json!("succeeded"), &json!(1)), "{ended}");
+    // Also when the server that knew of its end is gone.
+    served.kill();
+    let served = stage.serve();
+    let own = Client::new(&served.base, token).unwrap();
+    let over = stage.runtime.block_on(async { own.post::<Value>("/v1/chat/completions", &ask("third")).await });
+    assert!(format!("{over:?}").contains("401"), "{over:?}");
+    assert_eq!(states(&stage.calls()), ["charged", "unknown", "charged", "charged"]);
+}
+
+#[test]
 fn budgets_are_set_raised_and_shown_with_and_without_a_server() {
     let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 50 } }]");
     stage.place.kapelle(&["budgets"]).refused(3, &["nothing in"]);
@@ -170,9 +225,10 @@ fn budgets_are_set_raised_and_shown_with_and_without_a_server() {
     assert_eq!((said.code, said.out.trim()), (0, "this day may spend $0.75"), "{said:?}");
     let ask = json!({ "model": "fast", "messages": [{ "role": "user", "content": "hi" }] });
     stage.post(&served.client, "/v1/chat/completions", ask.clone());
-    let listed = stage.place.kapelle(&["budgets", "--json"]).json();
+    // An answer is not held up until it is charged.
+    let listed = (0..100).map(|_| stage.place.kapelle(&["budgets", "--json"]).json());
+    let listed = listed.into_iter().find(|listed| listed["budgets"][0]["spent_nanousd"].as_u64().unwrap() > 0).unwrap();
     assert_eq!(listed["budgets"][0]["limit_nanousd"], 750_000_000);
-    assert!(listed["budgets"][0]["spent_nanousd"].as_u64().unwrap() > 0, "{listed}");
     assert!(stage.place.kapelle(&["cost", "--by", "day"]).out.contains("COST"));
     stage.place.kapelle(&["cost", "--by", "moon"]).refused(2, &["task, run, worker"]);
     assert!(stage.place.kapelle(&["audit"]).out.contains("budget.set"));

@@ -14,21 +14,26 @@ use serde_json::Value;
 
 use crate::place::{Place, signal};
 
-const LOOP: &str = "while :; do read -r line || exit 0; done";
+pub const LOOP: &str = "while :; do read -r line || exit 0; done";
 
-fn script(place: &Place, name: &str, settings: &str, body: &str) {
+/// Writes a script for the shell with settings in front.
+pub fn script(place: &Place, name: &str, settings: &str, body: &str) {
     let settings: String = settings.lines().map(|line| format!("# {line}\n")).collect();
     let path = place.file(&format!("workers/{name}"), format!("#!/bin/sh\n# ---\n{settings}# ---\n{body}\n"));
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// A server that was started by the verb; killed when dropped.
-struct Served(Child);
+pub struct Served(pub Child);
 
 impl Served {
-    fn start(place: &Place) -> Served {
+    pub fn start(place: &Place) -> Served {
         let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Served::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Once it listens.
+    pub fn of(mut child: Child) -> Served {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening="), "{line}");
@@ -44,7 +49,7 @@ impl Drop for Served {
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is waited for happens in another process, which cannot tell")]
-fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -55,16 +60,16 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn is_alive(pid: &str) -> bool {
+pub fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
-fn scripts(place: &Place) -> Vec<Value> {
+pub fn scripts(place: &Place) -> Vec<Value> {
     place.kapelle(&["workers", "--json"]).json()["scripts"].as_array().cloned().unwrap_or_default()
 }
 
-fn found(place: &Place, name: &str) -> Value {
+pub fn found(place: &Place, name: &str) -> Value {
     scripts(place).into_iter().find(|script| script["name"] == name).unwrap_or_default()
 }
 
@@ -130,13 +135,37 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     place.kapelle(&["workers", "restart", "stayz"]).refused(3, &["did you mean `stays`?"]);
     place.kapelle(&["workers", "restart", "plain"]).refused(3, &["does not exist"]);
     assert_eq!(place.kapelle(&["workers", "restart", "all"]).code, 0);
-    drop(served);
-    let log = fs::read_to_string(place.path(".kapelle/session.log")).unwrap_or_default();
-    assert!(log.contains("\"event\":\"worker_running\""), "{log}");
+    let second = found(&place, "stays")["id"].as_str().unwrap().to_owned() + ".2";
+    assert_eq!(place.kapelle(&["workers", "restart", &second]).code, 0);
+    // What was done stands in the trail; what was refused does not.
+    let entries = place.kapelle(&["audit", "--json"]).json()["entries"].as_array().unwrap().clone();
+    let acts: Vec<String> = entries.iter().map(|act| format!("{} {}", act["action"], act["resource"])).collect();
+    let wanted = [
+        "script.restart\" \"stays",
+        "script.scale\" \"stays 2",
+        "script.restart\" \"all",
+        "script.restart\" \"stays.2",
+    ];
+    assert_eq!(acts, wanted.map(|act| format!("\"{act}\"")));
+    assert_eq!(place.kapelle(&["audit", "verify"]).code, 0);
+
+    // Ended in good order, it tells of the end of every script too.
+    let mut served = served;
+    signal(&served.0, "-TERM");
+    assert_eq!(served.0.wait().unwrap().code(), Some(143));
+    let log = fs::read_to_string(place.path(".kapelle/session.log")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event && line["worker"] == "stays").count();
+    assert!(of("worker_running") >= 4, "{log}");
+    // Two processes that were started anew once more each, and ended with the server.
+    assert_eq!((of("worker_restart_asked"), of("worker_scale_asked")), (1, 1), "{log}");
+    let ended = lines.iter().rev().take_while(|line| line["event"] != "server_stopped");
+    let stopped = ended.filter(|line| line["event"] == "worker_stopped" && line["worker"] == "stays");
+    assert_eq!(stopped.map(|line| line["instance"].as_u64().unwrap()).sum::<u64>(), 3, "{log}");
 }
 
 /// Asks the server of a place, and gives the status and what it said until it hung up or had said `until`.
-fn ask(place: &Place, (method, path): (&str, &str), token: &str, until: &str) -> (u16, String) {
+pub fn ask(place: &Place, (method, path): (&str, &str), token: &str, until: &str) -> (u16, String) {
     let address = fs::read_to_string(place.path(".kapelle/address")).unwrap();
     let host = address.lines().next().unwrap().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&host).unwrap();
@@ -216,6 +245,56 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     until(|| found(&place, "nosy")["processes"][0]["pid"].as_i64().filter(|fresh| *fresh != pid));
     assert_eq!(ask(&place, ("GET", "/v1/models"), &own, "").0, 401);
     assert_eq!(ask(&place, ("POST", "/workers/restart-all"), &token, "").0, 200);
+    let trail = ask(&place, ("GET", "/api/v1/audit"), &token, "").1;
+    for part in [r#""action":"script.restart","resource":"nosy""#, r#""action":"script.restart","resource":"all""#] {
+        assert!(trail.contains(part), "{part}: {trail}");
+    }
+    assert_eq!(trail.matches("script.restart").count(), 2, "what was refused is not in the trail: {trail}");
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn floods_in_every_mode_and_shape_cost_the_server_little() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let before = resident_kib(served.0.id());
+    // Lines without end, one line without end, bytes that are no text, escapes of a terminal.
+    script(&place, "lines", "mode: daemon", "exec yes a line of a flood");
+    script(&place, "endless", "mode: daemon", "exec tr '\\0' x </dev/zero");
+    script(&place, "binary", "mode: daemon", "exec cat /dev/urandom >&2");
+    script(
+        &place,
+        "escapes",
+        "mode: daemon",
+        "printf '\\033]0;evil\\007\\033[2J\\n'; exec yes \"$(printf '\\033[31mred')\"",
+    );
+    script(&place, "answers", "mode: task", "exec yes");
+    script(&place, "pooled", "mode: pool", "exec tr '\\0' x </dev/zero");
+    let log = |name: &str| place.kapelle(&["logs", name]).out;
+    until(|| log("escapes").contains("\\u{1b}[31mred").then_some(()));
+    until(|| log("binary").contains('\u{fffd}').then_some(()));
+    let said = place.kapelle(&["submit", "answers", "--wait", "--retries", "0"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    said.refused(1, &["the answer has more than 16 MiB"]);
+    assert!(!log("escapes").contains('\u{1b}') && !log("escapes").contains('\u{7}'));
+    let mut most = 0;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        most = most.max(resident_kib(served.0.id()));
+        std::thread::yield_now();
+    }
+    assert!(most < before + (32 << 10), "{before} KiB, then {most} KiB");
+    // Everybody is served meanwhile.
+    let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    println!("{before} KiB, then at most {most} KiB");
 }
 
 /// The samples of the repository, with a stand-in for the provider's SDK.

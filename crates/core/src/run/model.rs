@@ -92,6 +92,10 @@ pub struct Rerun {
     pub of: RunId,
     /// The step of the outermost block whose results, and those of everything that waits for it, are not taken over.
     pub from: Option<Name>,
+    /// Steps are done again, and their calls of models answered from what was recorded of the earlier run: nobody is
+    /// asked. With `from`, that holds for this step and what waits for it; else for all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
 }
 
 /// Where a run stands.

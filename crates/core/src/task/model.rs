@@ -84,6 +84,9 @@ pub struct Policy {
     /// The labels that a host must have to be given it.
     #[serde(default, skip_serializing_if = "Requires::is_empty")]
     pub requires: Requires,
+    /// Its calls of models are answered from the record of the run that its run repeats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
 }
 
 /// Where a task stands. Each state owns what is only true in it.

@@ -61,6 +61,10 @@ impl Turns {
     pub(super) fn start_triggered(&mut self, id: RunId, starts: Vec<Start>) -> Result<(), StoreError> {
         for (workflow, inputs) in starts {
             let child = match inputs {
+                Ok(_) if self.is_recorded(id) => {
+                    let what = "a run that is answered from the record of another starts no run";
+                    Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent()))
+                }
                 Ok(inputs) => self.child_run(id, None, &workflow, &inputs)?,
                 Err(error) => Err(error),
             };

@@ -28,7 +28,7 @@ impl Turns {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.lanes.len() {
             let lane = self.lanes.lane(at);
-            if !self.meets(&lane.requires) {
+            if !self.meets(&lane.requires) || self.rates.waits(at, self.scratch.steady_ms) {
                 continue;
             }
             let worker = lane.worker.clone();
@@ -38,7 +38,7 @@ impl Turns {
             }
         }
         while let Some(task) = self.next_ready(&open, true)? {
-            if !self.admit(&task)? {
+            if !self.may_begin(&task)? {
                 continue;
             }
             let claim = Claim { nonce: (self.random)(), host: 0 };
@@ -51,6 +51,18 @@ impl Turns {
         Ok(())
     }
 
+    /// Whether a ready task may begin: a provider takes its call, and its key has a place.
+    fn may_begin(&mut self, task: &Task) -> Result<bool, StoreError> {
+        if !self.has_right(task) {
+            return Ok(false);
+        }
+        let admitted = self.admit(task)?;
+        if !admitted {
+            self.end_right(task.id);
+        }
+        Ok(admitted)
+    }
+
     /// The task that is next among those lanes, taken out of its window.
     fn next_ready(&mut self, lanes: &[usize], here: bool) -> Result<Option<Task>, StoreError> {
         loop {
@@ -58,6 +70,7 @@ impl Turns {
             for &at in lanes {
                 let lane = self.lanes.lane(at);
                 let room = if here { self.limits.room(lane) } else { !self.limits.is_paused(lane) };
+                let room = room && !self.rates.waits(at, self.scratch.steady_ms);
                 if !room || (!self.scratch.held.is_empty() && self.held_enough(&lane.clone())) {
                     continue;
                 }
@@ -119,6 +132,7 @@ impl Turns {
             input: task.input.clone(),
             lease: *lease,
             last_attempt,
+            recorded: task.policy.recorded,
             timeout,
             step,
         }));
@@ -137,7 +151,7 @@ impl Turns {
         let mut found = 0;
         let offered = |at: &usize| {
             let lane = self.lanes.lane(*at);
-            wanted.includes(lane) && !self.limits.is_paused(lane)
+            wanted.includes(lane) && !self.limits.is_paused(lane) && !self.rates.waits(*at, self.scratch.steady_ms)
         };
         for at in (0..self.lanes.len()).filter(offered) {
             // What is only in the store is not counted: it is enough for everybody, or the next look will tell.
@@ -164,7 +178,7 @@ impl Turns {
         let mut claimed = Vec::new();
         while claimed.len() < most as usize {
             let Some(task) = self.next_ready(&lanes, false)? else { break };
-            if !self.admit(&task)? {
+            if !self.may_begin(&task)? {
                 continue;
             }
             let claim = Claim { nonce: (self.random)(), host: host.max(1) };
@@ -176,8 +190,9 @@ impl Turns {
             self.lease(&task, &lease);
             self.notify_claimed(&task, &lease);
             let (timeout, last_attempt, step) = self.terms(&task);
+            let recorded = task.policy.recorded;
             let Task { id, worker, input, .. } = task;
-            claimed.push(ClaimedTask { id, worker, input, lease, timeout, last_attempt, step });
+            claimed.push(ClaimedTask { id, worker, input, lease, timeout, last_attempt, recorded, step });
         }
         Ok(Ok(Reply::Claimed(claimed)))
     }

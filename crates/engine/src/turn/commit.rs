@@ -34,6 +34,7 @@ impl Turns {
         self.let_go();
         self.lanes.committed();
         self.limits.committed();
+        self.rates.committed();
         if self.scratch.due_changed {
             self.next_due = self.store.next_due()?;
         }
@@ -62,6 +63,7 @@ impl Turns {
             };
             if kind != StateKind::Running {
                 self.limits.give_back(id);
+                self.end_right(id);
             }
             let remote = matches!(task.state, TaskState::Running(lease) if lease.host != 0);
             if !remote && !planted(Mutant::StaleRescue) {

@@ -2,9 +2,20 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, TaskError, definition::Definition, run::StepOrder, worker::WorkerSpec};
+use kapelle_core::{DurationMs, Name, TaskError, TaskId, definition::Definition, run::StepOrder, worker::WorkerSpec};
 
 use super::command::VersionRef;
+
+/// Whether a provider takes a call of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// No provider says how much it takes.
+    Free,
+    /// The task has the right to one call, until [`Directory::end_call`].
+    Right,
+    /// Not before that long from now.
+    Wait(DurationMs),
+}
 
 /// What is known of workers, workflows and strategies where the loop runs.
 pub trait Directory: Send + Sync {
@@ -15,6 +26,14 @@ pub trait Directory: Send + Sync {
     fn workflow(&self, _name: &Name) -> Option<VersionRef> {
         None
     }
+
+    /// Asks for the right of a task to one call of a model alias. Asked again for the same task it stays one right.
+    fn admit_call(&self, _model: &Name, _task: TaskId, _steady_ms: u64) -> Admission {
+        Admission::Free
+    }
+
+    /// The attempt of a task that has the right to a call is over, whether or not it made the call.
+    fn end_call(&self, _task: TaskId) {}
 
     /// The strategy that was registered under that name.
     fn order(&self, _name: &Name) -> Option<Arc<dyn StepOrder>> {

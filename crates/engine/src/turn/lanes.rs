@@ -110,6 +110,17 @@ impl Lanes {
         self.windows[at].places.pop_first()
     }
 
+    /// The number of a lane.
+    pub(super) fn number(&self, lane: &Lane) -> Option<usize> {
+        self.by_lane.get(lane).copied()
+    }
+
+    /// Puts the first place of a lane's window, which was taken, back.
+    pub(super) fn put_back(&mut self, at: usize, place: Place) {
+        // It lies within the horizon, as it was in the window.
+        self.windows[at].places.insert(place);
+    }
+
     /// From where a lane's window is to be filled again, when it has run empty and the store may have more.
     pub(super) fn wants_refill(&self, at: usize) -> Option<Option<Place>> {
         let window = &self.windows[at];

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Payload, RunId,
+    Category, Payload, RunId, TaskError,
     definition::StepIx,
-    run::{Outcome, Run, TaskEnded},
+    run::{Beginning, Outcome, Run, TaskEnded},
     task::{Task, TaskState},
     worker::Provenance,
 };
 use kapelle_store::{PayloadBody, StoreError};
 
-use super::{payload::NewPayload, steps::Place, turns::Turns};
+use super::{
+    payload::NewPayload,
+    steps::{Place, kind},
+    turns::Turns,
+};
 
 impl Turns {
     /// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
@@ -24,11 +28,20 @@ impl Turns {
     ) -> Result<Option<TaskState>, StoreError> {
         let Some(run) = self.cache.run(id) else { return Ok(None) };
         let Some(rerun) = run.rerun.clone() else { return Ok(None) };
-        if rerun.from.is_some_and(|from| is_behind(run, from.as_str(), (scope, slot))) {
+        let again = match &rerun.from {
+            Some(from) => is_behind(run, from.as_str(), (scope, slot)),
+            None => rerun.recorded,
+        };
+        if again && !rerun.recorded {
             return Ok(None);
         }
         let Some(earlier) = self.store.step(rerun.of, scope, slot)? else { return Ok(None) };
         let TaskState::Succeeded { output, provenance, .. } = &earlier.state else { return Ok(None) };
+        // Where the earlier run asked nobody either, nothing was recorded. People's answers are not asked for again.
+        let nothing = provenance.reused.is_some() || provenance.cached || earlier.worker.as_str() == kind::WAIT;
+        if again && !nothing {
+            return Ok(None);
+        }
         if !self.same_input(&earlier.input, input)? {
             return Ok(None);
         }
@@ -38,6 +51,37 @@ impl Turns {
             Provenance { cost: kapelle_core::Money(0), reused: Some(earlier.id.to_string()), ..(**provenance).clone() };
         let (output, provenance) = (output.clone(), Arc::new(provenance));
         Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+    }
+
+    /// Whether a run is answered from the record of another.
+    pub(super) fn is_recorded(&self, id: RunId) -> bool {
+        self.cache.run(id).and_then(|run| run.rerun.as_ref()).is_some_and(|rerun| rerun.recorded)
+    }
+
+    /// A step that starts a run, within a run that is answered from a record: it has the result that it had.
+    pub(super) fn repeat_child(&mut self, id: RunId, place: Place, inputs: &NewPayload) -> Result<(), StoreError> {
+        if let Some(TaskState::Succeeded { output, .. }) = self.child_result(id, place, inputs)? {
+            let Some(task) = self.settle_with(id, place, Beginning::Wait(None), Some(inputs), None)? else {
+                return Ok(());
+            };
+            return self.resolve(task, Ok(output));
+        }
+        let what = "a run that is answered from the record of another starts no run, and this step had no result then, \
+                    or another input: run that one again by itself";
+        let error = Arc::new(TaskError::new(Category::InvalidInput, what).permanent());
+        self.settle_step(id, place, Beginning::Invalid(error), None)
+    }
+
+    fn child_result(
+        &mut self,
+        id: RunId,
+        (scope, slot): Place,
+        input: &NewPayload,
+    ) -> Result<Option<TaskState>, StoreError> {
+        let of = self.cache.run(id).and_then(|run| run.rerun.as_ref()).map(|rerun| rerun.of);
+        let Some(of) = of else { return Ok(None) };
+        let Some(earlier) = self.store.step(of, scope, slot)? else { return Ok(None) };
+        Ok(self.same_input(&earlier.input, Some(input))?.then_some(earlier.state))
     }
 
     fn same_input(&mut self, earlier: &Payload, input: Option<&NewPayload>) -> Result<bool, StoreError> {

@@ -22,7 +22,7 @@ use crate::{
 pub(super) type Place = (ScopeId, Slot);
 
 /// What rows of steps that are not tasks have in the place of a worker's name. No worker can be called that.
-mod kind {
+pub(super) mod kind {
     pub const STEPS: &str = "(steps)";
     pub const ITEMS: &str = "(for_each)";
     pub const TURNS: &str = "(repeat)";
@@ -118,7 +118,7 @@ impl Turns {
     }
 
     /// The same for a step that waits for what is given. The answer is the row that waits or runs.
-    fn settle_with(
+    pub(super) fn settle_with(
         &mut self,
         id: RunId,
         place: Place,
@@ -149,6 +149,9 @@ impl Turns {
         (workflow, wait): (&Name, bool),
         inputs: &NewPayload,
     ) -> Result<(), StoreError> {
+        if self.is_recorded(id) {
+            return self.repeat_child(id, place, inputs);
+        }
         let child = match self.child_run(id, None, workflow, inputs)? {
             Ok(child) => child,
             Err(error) => return self.settle_step(id, place, Beginning::Invalid(error), None),
@@ -189,7 +192,8 @@ impl Turns {
             _ => None,
         };
         let question = match (&start, &earlier) {
-            (StepStart::Task, None) => self.question(run, (scope, slot), input),
+            // What is done again to see the same is not answered from elsewhere.
+            (StepStart::Task, None) if !self.is_recorded(run) => self.question(run, (scope, slot), input),
             _ => None,
         };
         let earlier = match &question {
@@ -247,7 +251,10 @@ impl Turns {
             key: None,
             input,
             origin: Some(Origin { run: run.id, scope, slot, path }),
-            policy: Arc::new(policy(step, doing, spec.as_deref(), now)),
+            policy: Arc::new(Policy {
+                recorded: run.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
+                ..policy(step, doing, spec.as_deref(), now)
+            }),
             not_before: None,
         };
         Some(Submit { id, task: new, ageing: self.options.ageing }.decide(now))
@@ -335,6 +342,7 @@ fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Time
             expires: None,
             max_cost: spec.and_then(|spec| spec.max_cost),
             requires: spec.map_or_else(|| step.requires.clone(), |spec| spec.requires.and(&step.requires)),
+            recorded: false,
         },
         Doing::Action(_) => Policy { deadline: step.timeout.map(|span| now + span), ..Policy::default() },
     }

@@ -102,6 +102,7 @@ impl Turns {
             expires: task.ttl.map(|ttl| now + ttl),
             max_cost: task.max_cost.or_else(|| spec.and_then(|spec| spec.max_cost)),
             requires: spec.map_or_else(|| task.requires.clone(), |spec| spec.requires.and(&task.requires)),
+            recorded: false,
         }
     }
 
@@ -210,6 +211,9 @@ impl Turns {
             Err(rejection) => {
                 // Another server may have ended or given away what ran here; its slot is free all the same.
                 self.limits.give_back_attempt(report.task, report.epoch);
+                if !self.cache.task(report.task).is_some_and(|task| matches!(task.state, TaskState::Running(_))) {
+                    self.end_right(report.task);
+                }
                 Ok(Err(rejection.into()))
             }
         }

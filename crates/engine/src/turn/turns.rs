@@ -26,6 +26,7 @@ use super::{
     lanes::Lanes,
     leases::RemoteLease,
     limits::Limits,
+    rates::Rates,
     served::Served,
     shares::Share,
 };
@@ -44,6 +45,7 @@ pub struct Turns {
     pub(super) books: Books,
     pub(super) lanes: Lanes,
     pub(super) limits: Limits,
+    pub(super) rates: Rates,
     pub(super) options: Options,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
@@ -133,6 +135,7 @@ impl Turns {
             books: Books::default(),
             lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
+            rates: Rates::default(),
             options,
             directory,
             random,
@@ -190,6 +193,7 @@ impl Turns {
         }
         self.lift_retries()?;
         self.roll_day();
+        self.end_waits();
         if std::mem::take(&mut self.scratch.sweep) {
             self.sweep_keys()?;
         }
@@ -275,6 +279,7 @@ impl Turns {
         self.books.forget();
         self.lanes.forget();
         self.limits.forget();
+        self.forget_rights();
         self.session_last = None;
         self.primed = false;
         if let Ok(lanes) = self.store.lanes() {
@@ -314,10 +319,12 @@ impl Turns {
         [self.next_due, self.next_share(), self.books.day_ends].into_iter().flatten().min()
     }
 
-    /// When the next remote lease ends, on the steady clock.
+    /// When something must next happen by itself, on the steady clock: a remote lease ends, or a provider that was at its
+    /// rate is asked again.
     #[must_use]
-    pub fn next_lease_end(&self) -> Option<u64> {
-        self.leases.values().map(|lease| lease.end).min()
+    pub fn next_steady(&self) -> Option<u64> {
+        let lease = self.leases.values().map(|lease| lease.end).min();
+        [lease, self.rates.next()].into_iter().flatten().min()
     }
 
     /// Starts nothing new in this process from now on.

@@ -44,6 +44,8 @@ pub struct ClaimedTask {
     pub timeout: DurationMs,
     /// No further attempt follows should this one fail.
     pub last_attempt: bool,
+    /// Its calls of models are answered from the record of another run.
+    pub recorded: bool,
     /// The run and the path of the step, when it is one.
     pub step: Option<(RunId, String)>,
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use kapelle_core::{Money, TenantId};
+use kapelle_core::{Money, TaskId, TenantId};
 
 pub use kapelle_core::Account;
 
@@ -29,6 +29,15 @@ impl Payer {
     #[must_use]
     pub fn of(tenant: TenantId, accounts: Vec<Account>) -> Payer {
         Payer { tenant, accounts, attempt: 0, replay_epoch: 0 }
+    }
+
+    /// The task among the accounts.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        self.accounts.iter().find_map(|account| match account {
+            Account::Task(task) => Some(*task),
+            _ => None,
+        })
     }
 }
 

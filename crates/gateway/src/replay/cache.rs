@@ -96,6 +96,7 @@ mod tests {
             usage: Usage::default(),
             cost: Money(1),
             degraded: None,
+            attempt: 0,
             call: None,
         }
     }

@@ -41,8 +41,21 @@ pub struct Recorded {
     pub cost: Money,
     /// Why it was not the first link that answered.
     pub degraded: Option<String>,
+    /// The attempt of the task to which it was given; 0 when that is not known.
+    pub attempt: u32,
     /// The reservation of the call that bought it; nothing for an answer that another call bought.
     pub call: Option<ReservationId>,
+}
+
+/// What a task of a run that repeats an earlier one is answered with, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The earlier run, for a person.
+    pub run: String,
+    /// The answers that the same step of it had in the same replay epoch, oldest first.
+    pub answers: Vec<Recorded>,
+    /// Why that step was answered offline, when it was.
+    pub offline: Option<String>,
 }
 
 /// Why a log could not be read or written.
@@ -65,6 +78,11 @@ pub struct LogError(pub String);
 pub trait CallLog: Send + Sync {
     /// The answers recorded for a task, oldest first.
     fn recorded(&self, key: TaskKey) -> Pending<'_, Result<Vec<Recorded>, LogError>>;
+
+    /// What a task of a run that repeats an earlier one is answered with. A log that knows of no runs has nothing.
+    fn record(&self, _key: TaskKey) -> Pending<'_, Result<Record, LogError>> {
+        Box::pin(async { Ok(Record { run: "an earlier run".to_owned(), ..Record::default() }) })
+    }
 
     /// Adds an answer.
     fn append(&self, key: TaskKey, answer: Recorded) -> Pending<'_, Result<(), LogError>>;

@@ -12,9 +12,10 @@ use crate::{
     answer::Hop,
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
+    opened::{Answered, Opened},
     providers::format::estimated,
-    replay::{Cache, CallLog, Fingerprint, Flights, Landed, Recorded, Role},
-    walk::{Answered, End, Errand, Opened},
+    replay::{Cache, CallLog, Fingerprint, Flights, Landed, Left, Recorded, Role},
+    walk::{End, Errand},
     wire::{ModelCall, Operation, Refusal},
 };
 
@@ -113,15 +114,8 @@ impl Service {
     async fn remembered(&self, call: &ModelCall, holder: &Arc<Holder>, until: Instant) -> Result<Found, Refusal> {
         let fingerprint = Fingerprint::of(call);
         let grant = &holder.grant;
-        if let Some(key) = grant.task {
-            let mut left = holder.left.lock().await;
-            if left.is_none() {
-                let log = self.log.recorded(key).await;
-                *left = Some(log.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?);
-            }
-            if let Some(answer) = left.as_mut().and_then(|left| Holder::next_of(left, fingerprint)) {
-                return Ok(Found::Answer(answer, "replay"));
-            }
+        if let Some(answer) = self.recorded(call, holder, fingerprint).await? {
+            return Ok(answer);
         }
         let delivery = |guard| Delivery {
             holder: Arc::clone(holder),
@@ -160,10 +154,37 @@ impl Service {
         }
     }
 
+    /// The answer that the task had before, or that its step had in the run that its run repeats.
+    async fn recorded(
+        &self,
+        call: &ModelCall,
+        holder: &Holder,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Found>, Refusal> {
+        let Some(again) = holder.grant.again() else { return Ok(None) };
+        let mut place = holder.left.lock().await;
+        let left = match place.take() {
+            Some(left) => left,
+            None => {
+                let read = Left::read(&*self.log, again).await;
+                read.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?
+            }
+        };
+        let left = place.insert(left);
+        if let Some(answer) = left.next(fingerprint) {
+            return Ok(Some(Found::Answer(answer, left.source())));
+        }
+        match left.missing(&call.model) {
+            Some(error) => Err(Refusal::new(409, "not_recorded", error.category, error.message)),
+            None => Ok(None),
+        }
+    }
+
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
     async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
         if let Some(key) = to.holder.grant.task {
-            let own = Recorded { cost: Money::ZERO, call: None, ..answer.clone() };
+            let attempt = to.holder.grant.payer.attempt;
+            let own = Recorded { cost: Money::ZERO, call: None, attempt, ..answer.clone() };
             let appended = self.log.append(key, own).await;
             appended.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?;
         }
@@ -199,6 +220,7 @@ impl Service {
                     usage,
                     cost,
                     degraded,
+                    attempt: holder.grant.payer.attempt,
                 };
                 let answer = delivery.finish(answer).await?;
                 Ok(Reply::recorded(&answer, "provider", cost))
@@ -233,6 +255,7 @@ impl Service {
             routes: &routes,
             clinic: &self.gateway.clinic,
             clock: &self.gateway.clock,
+            promises: &self.gateway.promises,
             until,
             fallback: routes.fallback && grant.fallback,
             last_attempt: true,

@@ -31,7 +31,8 @@ impl Reply {
         Reply { status: refusal.status, headers: refusal.headers(), body }
     }
 
-    /// An answer that is all there. `source` says where it comes from: `provider`, `replay`, `cache` or `shared`.
+    /// An answer that is all there. `source` says where it comes from: `provider`, `replay`,
+    /// `recorded`, `cache` or `shared`.
     pub(crate) fn recorded(answer: &Recorded, source: &str, paid: Money) -> Reply {
         let mut headers = origin((&answer.provider, &answer.model), source, answer.degraded.as_deref());
         headers.push(("content-type", answer.content_type.to_owned()));

@@ -13,12 +13,12 @@ use tokio::{
 
 use super::deliver::Delivery;
 use crate::{
+    opened::Opened,
     providers::{
         dialect::{Events, Step},
         format::estimated,
     },
     replay::Recorded,
-    walk::Opened,
     wire::{
         ModelCall, Operation, Refusal,
         sse::{Event, Parser, frame},
@@ -226,6 +226,7 @@ impl ReplyStream {
             usage,
             cost,
             degraded: self.degraded.take(),
+            attempt: delivery.holder.grant.payer.attempt,
         };
         let journal = Box::pin(delivery.finish(answer));
         self.state = State::Recording(Box::new(Recording { journal, last, response }));

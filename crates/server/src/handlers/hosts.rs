@@ -7,7 +7,7 @@ use kapelle::{
     WorkerSpec,
     core::{Name, TenantId, label::split, task::Report},
     engine::{ClaimedTask, Command, Reply, Reported, Wanted},
-    gateway::{Scope, replay::TaskKey},
+    gateway::{desk::Leased, replay::TaskKey},
 };
 use kapelle_api as api;
 use serde_json::json as value;
@@ -169,10 +169,15 @@ fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::Claim
     let desk = app.kapelle.desk();
     let attempt = task.lease.epoch;
     let replay_epoch = app.engine().replay_epoch(task.id, attempt)?;
-    let key = TaskKey { tenant, task: task.id, replay_epoch };
-    // Each call ends with the attempt, and not before: its own time limit is the attempt's.
-    let scope = Scope { timeout: Duration::from_millis(task.timeout.0), ..Scope::default() };
-    let issued = desk.base_url().map(|_| desk.issue_task_token(key, attempt, scope)).transpose();
+    let leased = Leased {
+        task: TaskKey { tenant, task: task.id, replay_epoch },
+        attempt,
+        nonce: task.lease.nonce,
+        // Each call ends with the attempt, and not before: its own time limit is the attempt's.
+        timeout: Duration::from_millis(task.timeout.0),
+        recorded: task.recorded,
+    };
+    let issued = desk.base_url().map(|_| desk.issue_leased_token(&leased)).transpose();
     let issued = issued.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(api::ClaimedTask {
         gateway_url: desk.base_url().map(str::to_owned),

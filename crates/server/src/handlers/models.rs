@@ -50,7 +50,10 @@ pub fn refused(problem: &Problem) -> Response {
 pub async fn list(call: Call) -> Answer {
     let service = call.app.kapelle.desk().service();
     let reply = match token(&call.parts.headers) {
-        Some(token) => service.models(token),
+        Some(token) => {
+            call.app.kapelle.desk().bring_back(token);
+            service.models(token)
+        }
         None => service.models_as(&grant(&call)?),
     };
     Ok(send(reply))
@@ -77,7 +80,10 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     }
     let service = call.app.kapelle.desk().service();
     let reply = match token(&call.parts.headers) {
-        Some(token) => service.call(operation, token, &call.body).await,
+        Some(token) => {
+            call.app.kapelle.desk().bring_back(token);
+            service.call(operation, token, &call.body).await
+        }
         None => service.call_as(operation, grant(&call)?, &call.body).await,
     };
     Ok(send(reply))

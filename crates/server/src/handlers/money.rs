@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use kapelle::{
     Money,
-    core::{Account, AccountKind, RunId, TaskId, account},
+    core::{Account, AccountKind, RunId, TaskId, TenantId, account},
     engine::{BookCommand, Command, NO_LIMIT},
     store::{AccountRow, BudgetRow, CallFilter, CallRow},
 };
@@ -11,6 +11,7 @@ use kapelle_api as api;
 use serde::Deserialize;
 
 use crate::{
+    auth::Role,
     call::{Call, json, ok},
     cursor,
     problem::Problem,
@@ -21,11 +22,16 @@ use crate::{
 /// Rows of a report when nobody says.
 const ROWS: u32 = 100;
 
-/// `GET /api/v1/budgets`
+/// Whether somebody sees the money of all tenants: admins of the first.
+fn sees_all(call: &Call) -> bool {
+    call.tenant() == TenantId::DEFAULT && call.who.role == Role::Admin
+}
+
+/// `GET /api/v1/budgets`: those of the caller's tenant; of all tenants for admins of the first.
 pub async fn budgets(call: Call) -> Answer {
-    let tenant = call.tenant();
+    let (tenant, all) = (call.tenant(), sees_all(&call));
     let listed = call.app.list(move |app| {
-        let found = app.kapelle.budgets(tenant)?;
+        let found = if all { app.kapelle.all_budgets()? } else { app.kapelle.budgets(tenant)? };
         Ok(api::BudgetList { budgets: found.iter().map(|(row, spent)| budget(row, *spent)).collect() })
     });
     ok(&listed.await?)
@@ -33,6 +39,7 @@ pub async fn budgets(call: Call) -> Answer {
 
 fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
     api::Budget {
+        tenant: row.tenant.0,
         account: row.account.written(),
         limit_nanousd: row.limit.0,
         spent_nanousd: spent.0,
@@ -88,8 +95,10 @@ pub async fn cost(call: Call) -> Answer {
         Problem::invalid(format!("by: `{word}` is not one of {}", words.join(", ")))
     })?;
     let (tenant, most) = (call.tenant(), given.limit.unwrap_or(ROWS).clamp(1, 1_000));
+    let all = kind == AccountKind::Tenant && sees_all(&call);
     let listed = call.app.list(move |app| {
-        let rows = app.engine().reader().accounts(tenant, kind, most)?;
+        let reader = app.engine().reader();
+        let rows = if all { reader.tenant_accounts(most)? } else { reader.accounts(tenant, kind, most)? };
         Ok(api::CostReport { by: kind.as_str().to_owned(), rows: rows.iter().map(row).collect() })
     });
     ok(&listed.await?)

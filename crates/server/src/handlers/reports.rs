@@ -173,6 +173,7 @@ fn provenance(given: api::Provenance) -> Provenance {
         degraded: given.degraded_reason.or_else(|| given.degraded.then(unexplained)),
         stand_in: given.stand_in,
         truncated: given.truncated,
+        recorded: given.recorded,
         reused: None,
         cached: false,
         calls: given.calls,
@@ -189,6 +190,7 @@ fn error(given: api::TaskError) -> Result<TaskError, Problem> {
     })?;
     let mut error = TaskError::new(category, given.message);
     error.retryable = given.retryable.unwrap_or(error.retryable);
+    error.fresh |= given.retry == Some(api::AskAgain::Fresh);
     error.retry_after = given.retry_after_ms.map(|ms| DurationMs(ms.min(86_400_000)));
     Ok(error)
 }

@@ -10,7 +10,7 @@ use kapelle::{
         definition::{Action, Definition, Strategy},
         run::{Rerun, RunStatus},
     },
-    engine::{Command, EngineError, NewRun, VersionRef},
+    engine::{Command, EngineError, NewRun, Reply, VersionRef},
     store::{JournalEntry, Page, RunFilter, RunRow},
 };
 use kapelle_api as api;
@@ -275,7 +275,7 @@ pub async fn rerun(call: Call) -> Answer {
             status.as_str()
         )));
     }
-    let tenant = call.tenant();
+    let (tenant, of) = (call.tenant(), row.id);
     let new = call.app.list(move |app| {
         let from = given.from.as_deref().map(Name::parse).transpose();
         let from = from.map_err(|error| Problem::unprocessable(format!("from: {error}")))?;
@@ -288,11 +288,16 @@ pub async fn rerun(call: Call) -> Answer {
             }
         }
         let inputs = app.engine().payload(&app.engine().value(&row.inputs)?)?;
-        let rerun = Some(Rerun { of: row.id, from });
+        let rerun = Some(Rerun { of: row.id, from, recorded: given.recorded });
         Ok(NewRun { version: VersionRef::Stored(row.version), inputs, strategy: Some(row.strategy), rerun })
     });
-    let id = call.app.engine().start_run(tenant, new.await?, None).await?;
-    json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: "running".to_owned() })
+    let command = Command::StartRun { tenant, run: new.await?, key: None };
+    match call.app.act(&call.who, "run.rerun", &of.to_string(), command).await? {
+        Reply::Run { run: id, .. } => {
+            json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: "running".to_owned() })
+        }
+        _ => Err(Problem::internal("the loop answered something else")),
+    }
 }
 
 /// A run of the caller's tenant.

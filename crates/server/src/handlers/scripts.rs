@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kapelle::{
     core::{TenantId, Timestamp},
+    engine::Command,
     supervisor::machine::Exit,
     workers::script::{
         Fleet,
@@ -51,17 +52,46 @@ pub fn all(app: &App, fleet: &Fleet) -> Vec<api::Script> {
     fleet.status().iter().map(|status| script(app, status)).collect()
 }
 
+/// Characters of a reason that are written down.
+const REASON: usize = 500;
+
+/// Writes down who has scripts changed, in the trail and in the session log, in one commit and before it happens.
+async fn write_down(
+    call: &Call,
+    (action, event): (&str, &str),
+    resource: &str,
+    more: serde_json::Value,
+) -> Result<(), Problem> {
+    let mut note = value!({ "event": event, "by": call.who.actor });
+    if let (Some(note), serde_json::Value::Object(more)) = (note.as_object_mut(), more) {
+        note.extend(more);
+    }
+    call.app.act(&call.who, action, resource, Command::Note { note: Arc::from(note.to_string()) }).await?;
+    Ok(())
+}
+
+async fn write_restart(call: &Call, whom: &str, why: &str) -> Result<(), Problem> {
+    let why: String = why.chars().take(REASON).collect();
+    let more = if why.is_empty() { value!({ "worker": whom }) } else { value!({ "worker": whom, "reason": why }) };
+    write_down(call, ("script.restart", "worker_restart_asked"), whom, more).await
+}
+
 /// `POST /workers/restart/{id}`
 pub async fn restart(call: Call) -> Answer {
     let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
-    let done = fleet(&call).is_some_and(|fleet| fleet.restart(call.param("id"), &why));
+    let id = call.param("id");
+    let whom = fleet(&call).and_then(|fleet| fleet.name(id)).ok_or_else(|| missing(&call))?;
+    write_restart(&call, &whom, &why).await?;
+    let done = fleet(&call).is_some_and(|fleet| fleet.restart(id, &why));
     if done { ok(&api::Restarted { restarted: 1 }) } else { Err(missing(&call)) }
 }
 
 /// `POST /workers/restart-all`
 pub async fn restart_all(call: Call) -> Answer {
     let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
-    ok(&api::Restarted { restarted: fleet(&call).map_or(0, |fleet| fleet.restart_all(&why)) })
+    let Some(fleet) = fleet(&call) else { return ok(&api::Restarted { restarted: 0 }) };
+    write_restart(&call, "all", &why).await?;
+    ok(&api::Restarted { restarted: fleet.restart_all(&why) })
 }
 
 /// `POST /api/v1/scripts/{id}/scale`
@@ -75,6 +105,12 @@ pub async fn scale(call: Call) -> Answer {
     }
     if there.mode == "task" {
         return Err(Problem::unprocessable("a script of mode `task` has a process for each task: set its slots"));
+    }
+    let is_started = |fleet: &Fleet| fleet.name(id).is_some();
+    if fleet(&call).is_some_and(is_started) {
+        let more = value!({ "worker": there.name, "instances": wanted.instances });
+        let resource = format!("{} {}", there.name, wanted.instances);
+        write_down(&call, ("script.scale", "worker_scale_asked"), &resource, more).await?;
     }
     if !fleet(&call).is_some_and(|fleet| fleet.scale(id, wanted.instances)) {
         return Err(Problem::conflict(format!("{} is not started: {}", there.name, there.why)));

@@ -16,6 +16,7 @@ mod live;
 mod matrix;
 mod models;
 mod place;
+mod rates;
 mod runs;
 mod session;
 mod tasks;

@@ -19,18 +19,18 @@ const WORST: u64 = 100_000;
 /// Longer than this nothing takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Stage {
-    place: Place,
-    double: ScriptedOpenai,
+pub struct Stage {
+    pub place: Place,
+    pub double: ScriptedOpenai,
 }
 
 impl Stage {
-    async fn new(rules: &str) -> Stage {
+    pub async fn new(rules: &str) -> Stage {
         Stage::with(rules, "").await
     }
 
     /// With more in `kapelle.yaml`.
-    async fn with(rules: &str, more: &str) -> Stage {
+    pub async fn with(rules: &str, more: &str) -> Stage {
         let script = Script::from_yaml(&format!("key: sk-canary\nrules: {rules}")).unwrap();
         let double = ScriptedOpenai::start(script).await.unwrap();
         let config = format!("prices: {{ 'openai/*': {{ input: $0, output: $1 }} }}\n{more}");
@@ -39,13 +39,13 @@ impl Stage {
         Stage { place: Place::set_up(setup).await, double }
     }
 
-    async fn chat(&self, token: &str, text: &str) -> Answer {
+    pub async fn chat(&self, token: &str, text: &str) -> Answer {
         self.place.ask_as(token, "POST", "/v1/chat/completions", says(text)).await
     }
 
     /// What an account has spent, and in how many calls, once it has made so many: an answer is not held up until it is
     /// charged, as its worst case stands in the books before it is asked for.
-    async fn spent(&self, by: &str, name: &str, calls: u64) -> (u64, u64) {
+    pub async fn spent(&self, by: &str, name: &str, calls: u64) -> (u64, u64) {
         let looking = async {
             loop {
                 let report = self.place.get(&format!("/api/v1/cost?by={by}")).await.json(200);
@@ -183,13 +183,23 @@ async fn a_later_attempt_gets_the_same_answers_and_pays_only_for_new_ones_also_a
     assert_eq!(stage.double.calls().len(), 2);
     stage.chat(token(&second), "three").await.json(200);
     assert_eq!((stage.double.calls().len(), stage.spent("task", &id, 3).await.1), (3, 3));
-    // After a bad answer everything is asked anew.
+    // After a bad answer everything is asked anew, and after any error that asks for it.
     let error = json!({ "category": "invalid_output", "message": "not what was asked for", "retryable": true });
     stage.report(&host, &second, json!({ "outcome": "fail", "error": error })).await;
     let third = stage.claim(&host).await;
     let again = stage.chat(token(&third), "one").await;
     assert_eq!((again.status, again.headers["x-kapelle-source"].as_str()), (200, "provider"));
     assert_eq!(stage.double.calls().len(), 4);
+    stage.report(&host, &third, json!({ "outcome": "release" })).await;
+    let fourth = stage.claim(&host).await;
+    assert_eq!(stage.chat(token(&fourth), "one").await.headers["x-kapelle-source"], "replay");
+    // Put back by hand once it has failed for good, so that there is a further attempt.
+    let error = json!({ "category": "unavailable", "message": "no", "retryable": false, "retry": "fresh" });
+    stage.report(&host, &fourth, json!({ "outcome": "fail", "error": error })).await;
+    stage.place.post(&format!("/api/v1/tasks/{id}/retry"), json!({})).await.json(200);
+    let fifth = stage.claim(&host).await;
+    assert_eq!(stage.chat(token(&fifth), "one").await.headers["x-kapelle-source"], "provider");
+    assert_eq!(stage.double.calls().len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,6 +155,14 @@ fn accounts_are_listed_by_day_and_amount(mut rig: Rig) {
     assert_eq!(days, [4, 3]);
     let queues = rig.reader.accounts(ONE, AccountKind::Queue, 9).unwrap();
     assert_eq!(queues.iter().map(|row| row.account.name()).collect::<Vec<_>>(), ["b", "a", "c"]);
+    let tenants = [(1, 4), (2, 9), (3, 4)]
+        .map(|(tenant, spent)| (AccountRow { tenant: TenantId(tenant), ..account(Account::Tenant, 0, spent) }, None));
+    rig.done(&accounts(tenants.into_iter().collect()));
+    let most = |rig: &Rig, most| -> Vec<i64> {
+        let rows = rig.reader.tenant_accounts(most).unwrap();
+        rows.iter().map(|row| i64::from(row.tenant.0)).collect()
+    };
+    assert_eq!((most(&rig, 9), most(&rig, 2)), (vec![2, 1, 3], vec![2, 1]));
 }
 
 fn budgets_are_kept_by_account(mut rig: Rig) {
@@ -173,6 +181,13 @@ fn budgets_are_kept_by_account(mut rig: Rig) {
     assert_eq!(rig.store.budget(ONE, &Account::Tenant).unwrap(), None);
     assert_eq!(rig.reader.budgets(ONE, 9).unwrap(), [row(Account::Run(RunId(3)), 5), row(Account::Day, 7)]);
     assert_eq!(rig.reader.budgets(TenantId(2), 9).unwrap(), []);
+    let other = BudgetRow { tenant: TenantId(2), ..row(Account::Run(RunId(1)), 3) };
+    rig.done(&write(vec![other.clone()]));
+    let all = [row(Account::Run(RunId(3)), 5), row(Account::Day, 7), other];
+    assert_eq!(
+        (rig.reader.all_budgets(9).unwrap(), rig.reader.all_budgets(2).unwrap()),
+        (all.to_vec(), all[..2].to_vec())
+    );
 }
 
 fn an_answer_is_kept_for_its_tenant_until_its_time(mut rig: Rig) {

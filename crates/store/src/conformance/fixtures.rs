@@ -78,6 +78,7 @@ pub(super) fn every_state() -> Vec<TaskState> {
         degraded: Some("no OPENAI_API_KEY".to_owned()),
         stand_in: true,
         cached: true,
+        recorded: true,
         truncated: true,
         calls: 2,
         input_tokens: 3,
@@ -138,6 +139,7 @@ pub(super) fn policy() -> Arc<Policy> {
         expires: Some(Timestamp(NOW.0 + 500)),
         max_cost: Some(Money(1)),
         requires: kapelle_core::Requires::parse(["gpu"]).unwrap_or_default(),
+        recorded: true,
     })
 }
 

@@ -157,6 +157,23 @@ impl BookReader for MemReader {
         Ok(own)
     }
 
+    fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError> {
+        let state = self.state();
+        let all = state.books.accounts.values().filter(|row| row.account.kind() == AccountKind::Tenant);
+        let mut all: Vec<AccountRow> = all.cloned().collect();
+        all.sort_by_key(|row| (std::cmp::Reverse(row.spent), row.tenant));
+        all.truncate(most.min(PAGE_MOST) as usize);
+        Ok(all)
+    }
+
+    fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
+        let state = self.state();
+        let mut all: Vec<BudgetRow> = state.books.budgets.values().cloned().collect();
+        all.sort_by_key(|row| (row.tenant, row.account.kind(), row.account.name()));
+        all.truncate(most.min(PAGE_MOST) as usize);
+        Ok(all)
+    }
+
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
         let state = self.state();
         let mut own: Vec<BudgetRow> =

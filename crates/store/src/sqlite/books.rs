@@ -261,6 +261,18 @@ pub(super) fn budget(conn: &Connection, tenant: TenantId, account: &Account) -> 
     Ok(all(conn, &sql, params![account.kind() as u8, account.name(), tenant.0], budget_row)?.pop())
 }
 
+/// What all tenants have spent.
+pub(super) fn tenant_accounts(conn: &Connection, most: u32) -> Sql<Vec<AccountRow>> {
+    let sql = format!("{ACCOUNT} WHERE kind = ?1 ORDER BY spent DESC, tenant LIMIT ?2");
+    all(conn, &sql, (AccountKind::Tenant as u8, most.min(PAGE_MOST)), account_row)
+}
+
+/// The budgets of all tenants.
+pub(super) fn all_budgets(conn: &Connection, most: u32) -> Sql<Vec<BudgetRow>> {
+    let sql = format!("{BUDGET} ORDER BY tenant, kind, name LIMIT ?1");
+    all(conn, &sql, [most.min(PAGE_MOST)], budget_row)
+}
+
 /// The budgets of a tenant.
 pub(super) fn budgets(conn: &Connection, tenant: TenantId, most: u32) -> Sql<Vec<BudgetRow>> {
     let sql = format!("{BUDGET} WHERE tenant = ?1 ORDER BY kind, name LIMIT ?2");

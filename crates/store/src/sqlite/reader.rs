@@ -171,6 +171,14 @@ impl BookReader for SqliteReader {
         self.pool.query(|conn, _| books::accounts(conn, tenant, kind, most))
     }
 
+    fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError> {
+        self.pool.query(|conn, _| books::tenant_accounts(conn, most))
+    }
+
+    fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
+        self.pool.query(|conn, _| books::all_budgets(conn, most))
+    }
+
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
         self.pool.query(|conn, _| books::budgets(conn, tenant, most))
     }

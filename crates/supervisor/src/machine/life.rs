@@ -116,6 +116,12 @@ impl Machine {
         Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None, closed: false }
     }
 
+    /// A process that is started for the first time at that time.
+    #[must_use]
+    pub fn due(policy: Policy, at: u64) -> Machine {
+        Machine { state: State::Waiting { until: at }, ..Machine::new(policy) }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn state(&self) -> &State {
@@ -374,7 +380,8 @@ impl Machine {
                 Some(Effect::Kill)
             }
             State::Waiting { .. } => {
-                self.restarts += 1;
+                // The first start is none again.
+                self.restarts += u64::from(self.last.is_some());
                 self.spawn()
             }
             _ => None,

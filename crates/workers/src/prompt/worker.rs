@@ -95,10 +95,8 @@ impl PromptWorker {
     ) -> Result<Result<Value, GoingOffline>, TaskError> {
         let mut complaint = String::new();
         // A worker that is tried out by hand has no task, so nothing is written down of its calls.
-        let asking =
-            ctx.task.parse().ok().map(|task| {
-                Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch).watched(Arc::clone(&ctx.text))
-            });
+        let asking = ctx.task.parse().ok().map(|task| Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
+        let asking = asking.map(|asking| asking.from_record(ctx.recorded).watched(Arc::clone(&ctx.text)));
         for _ in 0..2 {
             if ctx.cancel.is_raised() {
                 return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));
@@ -189,6 +187,7 @@ fn note(provenance: &mut Provenance, answer: &Answer) {
     provenance.provider = Some(answer.provider.clone());
     provenance.model = Some(answer.model.clone());
     provenance.degraded.clone_from(&answer.degraded);
+    provenance.recorded |= answer.recorded;
     provenance.calls += answer.calls;
     provenance.input_tokens += answer.usage.input;
     provenance.output_tokens += answer.usage.output;

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use kapelle_core::Name;
+use kapelle_core::{Name, worker::WorkerSpec};
 use kapelle_gateway::bypass::{self, Bypass};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -123,6 +123,29 @@ impl Script {
     pub fn mode(&self) -> Mode {
         self.settings.mode.unwrap_or_default()
     }
+
+    /// What is known of it as a worker, with the slots of all its processes.
+    #[must_use]
+    pub fn spec(&self) -> WorkerSpec {
+        let settings = &self.settings;
+        let described = match settings.description.as_str() {
+            "" => format!("{} script {}", self.kind.as_str(), self.file.display()),
+            text => text.to_owned(),
+        };
+        let processes = if self.mode() == Mode::Pool { settings.instances } else { 1 };
+        WorkerSpec {
+            description: described,
+            queue: settings.queue.clone(),
+            slots: settings.slots.saturating_mul(processes),
+            input: settings.input.clone(),
+            output: settings.output.clone(),
+            timeout: settings.timeout,
+            max_cost: settings.max_cost,
+            // So that its tasks wait in their queue while the alias's provider takes no more calls.
+            model: settings.model.as_deref().and_then(|model| Name::parse(model).ok()),
+            ..WorkerSpec::named(self.name.as_str())
+        }
+    }
 }
 
 /// What distinguishes one state of a script from another: its own time and size, and those of its settings.
@@ -212,6 +235,21 @@ impl Scan {
     }
 }
 
+/// The scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong. Nothing is
+/// started for it, so that what runs them may be missing.
+#[must_use]
+pub fn takers(root: &Path) -> Vec<Script> {
+    let mut files = Vec::new();
+    walk(root, 0, &mut files);
+    let described = files.iter().filter_map(|path| describe(root, &relative(path, root)));
+    let takes = |script: &Script| match script.start {
+        Start::Yes(_) => script.mode() != Mode::Daemon,
+        Start::No(_) => false,
+        Start::Cannot(_) => true,
+    };
+    described.filter(takes).collect()
+}
+
 fn relative(path: &Path, root: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }
@@ -264,6 +302,15 @@ fn mark(path: &Path) -> Mark {
 }
 
 async fn read(root: &Path, file: &Path, interpreters: &Interpreters) -> Option<Script> {
+    let mut script = describe(root, file)?;
+    if let Start::Yes(_) = &script.start {
+        arrange(&mut script, root, interpreters).await;
+    }
+    Some(script)
+}
+
+/// What a script says, before anybody looks for what runs it.
+fn describe(root: &Path, file: &Path) -> Option<Script> {
     let path = root.join(file);
     let kind = kind(&path)?;
     let mut bytes = Vec::new();
@@ -293,9 +340,6 @@ async fn read(root: &Path, file: &Path, interpreters: &Interpreters) -> Option<S
         (Ok(_), Err(error)) => Start::Cannot(format!("{error}; give it one with `name:`")),
         (Ok(_), Ok(_)) => wanted(&script),
     };
-    if let Start::Yes(_) = &script.start {
-        arrange(&mut script, root, interpreters).await;
-    }
     Some(script)
 }
 

@@ -240,12 +240,14 @@ impl Lines {
 
     /// The line that is under way, when there is one.
     pub(super) fn finish(&mut self) -> Option<String> {
-        let mut text = String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned();
+        // A long line is not held twice.
+        let mut text = String::from_utf8(std::mem::take(&mut self.begun))
+            .unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned());
         if self.beyond > 0 {
             text.push_str(&format!(" [{} bytes cut]", std::mem::take(&mut self.beyond)));
         }
-        let text = text.trim_end_matches('\r');
-        (!text.is_empty()).then(|| text.to_owned())
+        text.truncate(text.trim_end_matches('\r').len());
+        (!text.is_empty()).then_some(text)
     }
 }
 

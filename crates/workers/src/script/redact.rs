@@ -1,5 +1,7 @@
 //! Secrets taken out of what scripts write.
 
+use serde_json::Value;
+
 /// What stands in the place of a secret.
 const INSTEAD: &str = "[redacted]";
 /// How keys and tokens begin, and how many characters follow at least.
@@ -19,14 +21,39 @@ impl Redactor {
         Redactor(secrets)
     }
 
-    /// The line without its secrets.
-    pub(super) fn clean(&self, line: &str) -> String {
-        let mut line = line.to_owned();
+    /// Knows this value too.
+    pub(super) fn and(&self, secret: Option<&str>) -> Redactor {
+        Redactor::of(self.0.iter().map(String::as_str).chain(secret).map(str::to_owned).collect())
+    }
+
+    /// An answer without the values that are known. What only looks like a key stays: it may be what was asked for.
+    pub(super) fn clean_answer(&self, answer: Value) -> Value {
+        if self.0.is_empty() {
+            return answer;
+        }
+        match answer {
+            Value::String(text) => Value::String(self.without_known(text)),
+            Value::Array(items) => items.into_iter().map(|item| self.clean_answer(item)).collect(),
+            Value::Object(fields) => {
+                let clean = |(name, value)| (self.without_known(name), self.clean_answer(value));
+                Value::Object(fields.into_iter().map(clean).collect())
+            }
+            plain => plain,
+        }
+    }
+
+    fn without_known(&self, mut text: String) -> String {
         for secret in &self.0 {
-            if line.contains(secret.as_str()) {
-                line = line.replace(secret.as_str(), INSTEAD);
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), INSTEAD);
             }
         }
+        text
+    }
+
+    /// The line without its secrets.
+    pub(super) fn clean(&self, line: &str) -> String {
+        let mut line = self.without_known(line.to_owned());
         for (begins, least) in PATTERNS {
             line = without(&line, begins, least);
         }
@@ -63,6 +90,13 @@ mod tests {
         assert_eq!(redactor.clean("a hunter2!! b hunter2!"), "a [redacted] b [redacted]");
         assert_eq!(redactor.clean("key=sk-abcdefghijklmnop1234 ok"), "key=[redacted] ok");
         assert_eq!(redactor.clean("Authorization: Bearer abcdefghijklmnopqrst"), "Authorization: [redacted]");
+        let told = redactor.and(Some("sk-own-own-own-own-own")).clean_answer(serde_json::json!({
+            "a": ["hunter2!!", 7, { "hunter2!": "sk-own-own-own-own-own" }], "b": "sk-abcdefghijklmnop1234",
+        }));
+        let wanted = serde_json::json!({
+            "a": ["[redacted]", 7, { "[redacted]": "[redacted]" }], "b": "sk-abcdefghijklmnop1234",
+        });
+        assert_eq!(told, wanted);
         for plain in ["sk-short", "task-list-of-things", "é ß", "a kapelle_worker"] {
             assert_eq!(redactor.clean(plain), plain);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Money, Name};
+use kapelle_core::{DurationMs, Money, Name, schedule::Schedule};
 use kapelle_supervisor::{keeping::Allowance, machine::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +59,17 @@ pub enum Fallback {
     Worker(Name),
 }
 
+impl Fallback {
+    /// The worker that answers in its place.
+    #[must_use]
+    pub fn worker(&self) -> Option<&Name> {
+        match self {
+            Fallback::Wait => None,
+            Fallback::Worker(name) => Some(name),
+        }
+    }
+}
+
 /// What a script says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -86,6 +97,8 @@ pub struct Settings {
     pub log_max: u64,
     /// The rules of its processes.
     pub policy: Policy,
+    /// When one that ended well is started anew; a span stands in the rules too.
+    pub schedule: Option<Schedule>,
     /// How it tells that it is ready.
     pub ready: Ready,
     /// How long one task may take.
@@ -124,6 +137,7 @@ impl Default for Settings {
             allowance: Allowance::default(),
             log_max: LOG_MAX,
             policy: Policy::default(),
+            schedule: None,
             ready: Ready::AtOnce,
             timeout: None,
             fallback: Fallback::Wait,
@@ -182,7 +196,9 @@ mod tests {
             (5, 1_000, 2_000, 3_000, 10_000, true)
         );
         assert_eq!(settings.fallback, Fallback::Worker(Name::new("summarizer")));
-        assert_eq!(read("schedule: 15m\nfallback: wait\nrestart: never\n").policy.every_ms, Some(900_000));
+        assert_eq!(read("schedule: every 15m\nfallback: wait\nrestart: never\n").policy.every_ms, Some(900_000));
+        let nightly = read("schedule: '0 3 * * *'");
+        assert!(nightly.policy.every_ms.is_none() && matches!(nightly.schedule, Some(Schedule::At(_))));
         assert_eq!(read("environment: [PATH]").passed, ["PATH"]);
         assert_eq!(read("# nothing\n"), Settings::default());
     }
@@ -194,7 +210,9 @@ mod tests {
             ("mode: pol", "a.js:3:7: `pol` is not known here\n  help: one of: daemon, task, pool"),
             ("queue: ml\nslots: 0", "a.js:4:8: slots must be between 1 and 1000"),
             ("limits: { memory: 12 }", "`12` is not a size"),
-            ("schedule: '*/5 * * * *'", "is not a schedule"),
+            ("schedule: '*/5 * * *'", "is not a schedule\n  help: write a span such as 15m, or a line of cron"),
+            ("schedule: '61 * * * *'", "`61` is no minute"),
+            ("schedule: 10ms", "less than a second"),
             ("mode: task\nschedule: 5m", "only a script of mode `daemon`"),
             ("environment: { KAPELLE_TOKEN: x }", "given by Kapelle itself"),
             ("ready: { http: 'http://example.com/' }", "no address of this machine"),

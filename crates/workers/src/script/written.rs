@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Money, Name};
+use kapelle_core::{DurationMs, Money, Name, schedule::Schedule};
 use kapelle_supervisor::{
     keeping::Allowance,
     machine::{Policy, Restart},
@@ -149,12 +149,12 @@ impl Checker<'_> {
             if !matches!(settings.mode, None | Some(Mode::Daemon)) {
                 return Err(self.at(text, "only a script of mode `daemon` has a schedule"));
             }
-            let words = text.value.trim().trim_start_matches("every").trim();
-            let every = DurationMs::parse(words).ok().filter(|every| every.0 >= 1_000);
-            let message = format!("`{}` is not a schedule", text.value);
-            let help =
-                "write an interval of a second or more, such as 15m: it is started anew so long after each start";
-            settings.policy.every_ms = Some(every.ok_or_else(|| self.at(text, message).help(help))?.0);
+            let help = "write a span such as 15m, or a line of cron such as `0 3 * * *` (UTC)";
+            let schedule = Schedule::parse(&text.value).map_err(|error| self.at(text, error.to_string()).help(help))?;
+            if let Schedule::Every(every) = &schedule {
+                settings.policy.every_ms = Some(every.0);
+            }
+            settings.schedule = Some(schedule);
         }
         settings.input = self.schema(written.input)?;
         settings.output = self.schema(written.output)?;

@@ -1,23 +1,54 @@
 //! `kapelle runs explain RUN [STEP]`: why steps are not running.
 
-use kapelle::{RunId, core::TenantId, core::definition::nearest, inspect, store::Reader};
-use serde_json::json;
+use std::collections::HashMap;
+
+use kapelle::{
+    RunId,
+    core::{TenantId, definition::nearest},
+    inspect::{self, Reason},
+    store::Reader,
+};
+use serde_json::{Value, json};
 
 use crate::{
     app::App,
     failure::{Code, Failure},
-    shown,
+    remote, shown,
 };
+
+/// The server that works on the folder knows what is not stored, such as a provider that is at its rate. One task of each
+/// worker is asked for: what holds them up is the same for all.
+async fn ask_server(app: &App, reasons: &mut [Reason]) -> Result<(), Failure> {
+    if reasons.iter().all(|reason| reason.ready.is_none()) {
+        return Ok(());
+    }
+    let Some(client) = remote::server(app)? else { return Ok(()) };
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
+    for reason in reasons {
+        let Some((task, worker)) = &reason.ready else { continue };
+        if !known.contains_key(worker) {
+            let shown: Result<Value, _> = client.get(&format!("/api/v1/tasks/{task}")).await;
+            // It may have begun meanwhile.
+            let why = shown.ok().filter(|task| task["state"] == "ready");
+            let why = why.and_then(|task| task["reason"].as_str().map(str::to_owned));
+            known.insert(worker.clone(), why);
+        }
+        if let Some(Some(why)) = known.get(worker) {
+            reason.why.clone_from(why);
+        }
+    }
+    Ok(())
+}
 
 /// Runs the verb.
 ///
 /// # Errors
 /// When there is no such run or step, or its definition cannot be read.
-pub(super) fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code, Failure> {
+pub(super) async fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code, Failure> {
     let reader = app.reader()?;
     let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
     let known = app.workers(&app.settings()?)?;
-    let serves = |worker: &str| known.catalogue.iter().any(|known| known.spec().name.as_str() == worker);
+    let serves = |worker: &str| known.has(worker);
     let mut reasons = inspect::explain(&reader, &row, &serves)?;
     if let Some(wanted) = step {
         let names: Vec<String> = reasons.iter().map(|reason| reason.path.clone()).collect();
@@ -32,6 +63,7 @@ pub(super) fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code, Fail
     } else {
         reasons.retain(|reason| !reason.ended);
     }
+    ask_server(app, &mut reasons).await?;
     if app.out.json {
         let steps: Vec<_> = reasons
             .iter()

@@ -1,4 +1,4 @@
-//! `kapelle runs rerun RUN [--from STEP]`.
+//! `kapelle runs rerun RUN [--from STEP] [--recorded]`.
 
 use std::path::PathBuf;
 
@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Do this step of the outermost block and everything that waits for it again
     #[arg(long, value_name = "STEP")]
     from: Option<String>,
+    /// Do steps again, with the recorded answers of models: no provider is asked, and nothing is paid
+    #[arg(long)]
+    recorded: bool,
     /// Also write report.md and run.json to DIR/<run>/
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -34,8 +37,10 @@ pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let row = describe::row(&app.reader()?, earlier)?;
     let kapelle = app.builder(&app.settings()?)?.open().await?;
     let mut follow = Follow::new(app, &kapelle)?;
-    let run = kapelle.run(earlier).rerun(args.from.as_deref()).await?.id();
-    app.out.note(&format!("{run} {}: again after {earlier}", row.workflow));
+    let (of, from) = (kapelle.run(earlier), args.from.as_deref());
+    let run = if args.recorded { of.rerun_recorded(from).await? } else { of.rerun(from).await? }.id();
+    let how = if args.recorded { ", with the answers of models that were recorded then" } else { "" };
+    app.out.note(&format!("{run} {}: again after {earlier}{how}", row.workflow));
     let definition = describe::definition(&**kapelle.engine().reader(), &row)?;
     follow.shown.push(Progress::new(app.out, run, definition.as_ref(), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;

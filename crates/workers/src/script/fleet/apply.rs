@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{FleetEvent, group::Group, handle::Inner, worker::Scripted};
+use super::{FleetEvent, Keeps, group::Group, handle::Inner, worker::Scripted};
 use crate::script::{
     discover::{Differences, Scan, Script, Start},
     settings::{Fallback, Mode},
@@ -30,6 +30,10 @@ impl Inner {
             if let Some(old) = old.filter(|old| old.name != script.name || script.mode() == Mode::Daemon) {
                 self.take_away(old);
             }
+            if !self.keeps(script) {
+                drop(self.retire(&script.file));
+                continue;
+            }
             match &script.start {
                 Start::Yes(why) => {
                     self.say(script, if old.is_some() { "changed" } else { "found" }, why);
@@ -49,6 +53,11 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Whether a script is any business of this process.
+    fn keeps(&self, script: &Script) -> bool {
+        self.options.keeps == Keeps::All || script.mode() != Mode::Daemon
     }
 
     /// Starts a script, or rolls its processes over to its new text one by one.

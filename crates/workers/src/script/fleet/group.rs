@@ -5,15 +5,19 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use kapelle_core::{Timestamp, schedule::Schedule};
 use kapelle_supervisor::machine::{Event, Policy, Restart};
 use tokio::sync::watch;
 
-use super::{ProcessStatus, handle::Inner, instance::Instance, pool::Seats};
+use super::{Keeps, ProcessStatus, handle::Inner, instance::Instance, pool::Seats};
 use crate::script::{
     discover::Script,
     log::Log,
     settings::{Mode, Settings},
 };
+
+/// The end of the processes before these, where there were some.
+type Before = Option<watch::Receiver<bool>>;
 
 /// A script with its processes.
 pub(super) struct Group {
@@ -22,14 +26,16 @@ pub(super) struct Group {
     pub(super) seats: Seats,
     script: RwLock<Arc<Script>>,
     instances: Mutex<Vec<Instance>>,
+    /// It has no processes until it is given a task; and the end of what ran before it, to be waited for.
+    asleep: Mutex<Option<Before>>,
     /// It is on its way out: nothing is started any more.
     closed: AtomicBool,
     inner: Weak<Inner>,
 }
 
 impl Group {
-    /// Starts the processes of a script, once those before it have ended.
-    pub(super) fn begin(inner: &Arc<Inner>, script: Script, before: Option<watch::Receiver<bool>>) -> Arc<Group> {
+    /// Starts the processes of a script, once those before it have ended; with [`Keeps::Asked`], once it is given a task.
+    pub(super) fn begin(inner: &Arc<Inner>, script: Script, before: Before) -> Arc<Group> {
         let id = inner.id(&script);
         let log = Log::open(&inner.options.logs.join(format!("{id}.log")), script.settings.log_max);
         let group = Arc::new(Group {
@@ -38,21 +44,34 @@ impl Group {
             seats: Seats::default(),
             script: RwLock::new(Arc::new(script)),
             instances: Mutex::default(),
+            asleep: Mutex::new(Some(before)),
             closed: AtomicBool::new(false),
             inner: Arc::downgrade(inner),
         });
-        let wanted = group.script().settings.instances;
+        if inner.options.keeps == Keeps::All {
+            group.wake();
+        }
+        group
+    }
+
+    fn asleep(&self) -> std::sync::MutexGuard<'_, Option<Before>> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts its processes, when it has none yet because nobody asked for it.
+    pub(super) fn wake(self: &Arc<Self>) {
+        let Some(before) = self.asleep().take() else { return };
+        let wanted = self.script().settings.instances;
         match before {
-            None => group.scale(wanted),
+            None => self.scale(wanted),
             Some(mut before) => {
-                let group = Arc::clone(&group);
+                let group = Arc::clone(self);
                 tokio::spawn(async move {
                     let _ = before.wait_for(|ended| *ended).await;
                     group.scale(wanted);
                 });
             }
         }
-        group
     }
 
     /// Its text as it is now.
@@ -72,6 +91,14 @@ impl Group {
             policy.restart = Restart::Always;
         }
         policy
+    }
+
+    /// How long it is until the next time of its schedule, in milliseconds; none when it has no fixed times.
+    pub(super) fn due_in(&self, now_ms: i64) -> Option<u64> {
+        match &self.script().settings.schedule {
+            Some(schedule @ Schedule::At(_)) => Some(schedule.after(Timestamp(now_ms)).since(Timestamp(now_ms)).0),
+            _ => None,
+        }
     }
 
     /// Has it run in so many processes.
@@ -96,7 +123,7 @@ impl Group {
     /// Whether its processes can take on a new text one by one; else it has to be begun anew.
     pub(super) fn rolls_over(&self, script: &Script) -> bool {
         let old = self.script();
-        let fixed = |settings: &Settings| (settings.policy, settings.log_max, settings.instances);
+        let fixed = |of: &Settings| (of.policy, of.schedule.clone(), of.log_max, of.instances);
         old.name == script.name && old.mode() == script.mode() && fixed(&old.settings) == fixed(&script.settings)
     }
 
@@ -131,6 +158,9 @@ impl Group {
         let script = self.script();
         if script.mode() == Mode::Task {
             return if self.seats.busy() > 0 { "running" } else { "idle" };
+        }
+        if self.asleep().is_some() {
+            return "idle";
         }
         let states: Vec<&str> = self.processes().iter().map(|process| process.state).collect();
         let order = ["running", "starting", "stopping", "waiting", "crashed", "finished", "stopped"];

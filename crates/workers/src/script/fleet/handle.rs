@@ -49,6 +49,17 @@ pub struct FleetOptions {
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Told of everything that happens, at once: it must be quick.
     pub told: Box<dyn Fn(&FleetEvent) + Send + Sync>,
+    /// What of the folder is run.
+    pub keeps: Keeps,
+}
+
+/// What of a folder is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Everything, from now on.
+    All,
+    /// What takes tasks alone, and each only once it is given one: for a process that lives as long as a workflow.
+    Asked,
 }
 
 /// The processes of all scripts of a folder. Cloning it gives another handle.
@@ -169,13 +180,23 @@ impl Fleet {
             why: script.start.why().to_owned(),
             state: group.map_or("-", |group| group.word()),
             interpreter: script.interpreter.as_ref().map(super::super::interpreter::Interpreter::in_words),
-            warnings: script.warnings.clone(),
+            warnings: self.warnings(script),
             fallback: (script.mode() != Mode::Daemon).then(|| match &script.settings.fallback {
                 Fallback::Wait => "wait".to_owned(),
                 Fallback::Worker(name) => name.to_string(),
             }),
             processes,
         }
+    }
+
+    /// What is to be known of a script besides, with what others have to do with it.
+    fn warnings(&self, script: &Script) -> Vec<String> {
+        let mut warnings = script.warnings.clone();
+        let missing = script.settings.fallback.worker().filter(|name| self.inner.options.board.get(name).is_none());
+        if let Some(name) = missing.filter(|_| script.mode() != Mode::Daemon) {
+            warnings.push(format!("its fallback, the worker `{name}`, is not there"));
+        }
+        warnings
     }
 
     fn group(&self, id: &str) -> Option<(Arc<Group>, Option<u32>)> {
@@ -186,6 +207,14 @@ impl Fleet {
         let group = self.inner.groups().values().find(|group| group.id == worker).cloned()?;
         let there = number.is_none_or(|number| group.processes().iter().any(|process| process.instance == number));
         there.then_some((group, number))
+    }
+
+    /// The name of a worker, or of one of its processes: `NAME.2`. None when there is none of that id that is started.
+    #[must_use]
+    pub fn name(&self, id: &str) -> Option<String> {
+        let (group, number) = self.group(id)?;
+        let name = group.script().name.to_string();
+        Some(number.map_or_else(|| name.clone(), |number| format!("{name}.{number}")))
     }
 
     /// Starts a worker, or one of its processes, anew; its log tells why. False: there is none of that id that is

@@ -40,18 +40,22 @@ impl Instance {
         let first = ProcessStatus { id, instance: number, state: "starting", ..ProcessStatus::default() };
         let (show, shown) = watch::channel(first);
         let (close, closing) = watch::channel(false);
+        // What has fixed times waits for the first of them.
+        let due = group.due_in(inner.now_ms()).map(|wait| inner.steady_ms().saturating_add(wait));
         let life = Life {
             inner: Arc::clone(inner),
             group: Arc::clone(group),
             number,
-            machine: Machine::new(group.policy()),
+            machine: due.map_or_else(|| Machine::new(group.policy()), |due| Machine::due(group.policy(), due)),
             orders: orders.clone(),
             live: None,
             show,
             started_ms: None,
         };
         let life = tokio::spawn(life.run(inbox, closing));
-        let _ = orders.send((None, Event::Start));
+        if due.is_none() {
+            let _ = orders.send((None, Event::Start));
+        }
         Instance { number, orders, shown, close, life: Mutex::new(Some(life)) }
     }
 
@@ -105,6 +109,9 @@ struct Life {
 impl Life {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>, mut closing: watch::Receiver<bool>) {
         let mut closed = false;
+        if self.machine.word() == "waiting" {
+            self.tell("stopped", None);
+        }
         loop {
             let deadline = self.machine.deadline().map(|at| self.inner.begun + Duration::from_millis(at));
             let event = tokio::select! {
@@ -142,6 +149,10 @@ impl Life {
             };
             if exit.is_some() {
                 self.bury().await;
+            }
+            if let (Event::Exited(_), Some(wait)) = (&event, self.group.due_in(self.inner.now_ms())) {
+                let due = self.inner.steady_ms().saturating_add(wait);
+                self.machine.policy.every_ms = self.machine.started_at().map(|started| due.saturating_sub(started));
             }
             let refused = matches!(event, Event::Refused(_));
             let effect = self.machine.handle(event, self.inner.steady_ms());
@@ -183,6 +194,13 @@ impl Life {
             kapelle_supervisor::machine::State::Waiting { until } => Some(until.saturating_sub(self.inner.steady_ms())),
             _ => None,
         };
+        let last = exit.as_ref().and(self.machine.last());
+        let detail = describe(word, last, wait, self.machine.failures(), self.machine.policy.tries);
+        let news = word != before || exit.is_some();
+        // Who sees the state finds the reason in the log.
+        if news {
+            self.group.log.add(now, self.number, Stream::Kapelle, detail.clone());
+        }
         self.show.send_modify(|status| {
             status.state = word;
             status.pid = self.machine.pid();
@@ -199,12 +217,9 @@ impl Life {
             let live = self.live.as_ref();
             live.and_then(Live::seat).into_iter().for_each(|seat| self.group.seats.add(seat));
         }
-        if word == before && exit.is_none() {
+        if !news {
             return;
         }
-        let last = exit.as_ref().and(self.machine.last());
-        let detail = describe(word, last, wait, self.machine.failures(), self.machine.policy.tries);
-        self.group.log.add(now, self.number, Stream::Kapelle, detail.clone());
         self.inner.tell(FleetEvent {
             at_ms: now,
             id: self.group.id.clone(),
@@ -230,6 +245,7 @@ fn describe(word: &str, exit: Option<&Exit>, wait: Option<u64>, failures: u32, t
             let count = if failures > 0 { format!(" (try {failures} of {tries})") } else { String::new() };
             format!("ended: {exit}{left}; it is started again in {} ms{count}", wait)
         }
+        ("waiting", None) => format!("it is started at its time, in {} ms", wait.unwrap_or(0)),
         ("crashed", Some(exit)) => format!("ended: {exit}{left}; it failed {failures} times in a row and is given up"),
         (_, Some(exit)) => format!("{word}: {exit}{left}"),
         (_, None) => word.to_owned(),

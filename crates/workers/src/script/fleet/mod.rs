@@ -18,6 +18,6 @@ mod worker;
 
 pub use board::{Board, NoBoard};
 pub use event::FleetEvent;
-pub use handle::{Fleet, FleetOptions};
+pub use handle::{Fleet, FleetOptions, Keeps};
 pub(super) use probe::is_local_url;
 pub use status::{Counts, ProcessStatus, ScriptStatus};

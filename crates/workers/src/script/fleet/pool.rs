@@ -157,7 +157,8 @@ impl Seat {
                 for beat in tasks {
                     let progress = self.pending().get(&beat.lease_token).map(|pending| Arc::clone(&pending.progress));
                     if let Some(progress) = progress {
-                        progress(beat.progress.unwrap_or(0.0), beat.message.as_deref().unwrap_or(""));
+                        let message = self.ear.redactor.clean(beat.message.as_deref().unwrap_or(""));
+                        progress(beat.progress.unwrap_or(0.0), &message);
                     }
                 }
             }
@@ -250,6 +251,7 @@ pub(super) async fn run(
     input: Value,
 ) -> Result<Output, TaskError> {
     let script = group.script();
+    group.wake();
     let (seat, permit) = group.seats.take().await;
     let token =
         lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
@@ -282,7 +284,12 @@ pub(super) async fn run(
         Ok(answer) => {
             attempt.permit = None;
             group.seats.changed.notify_waiters();
-            answer.map(Output::plain)
+            // Its token came with the task: the process knows of it, and its redactor does not.
+            let redactor = seat.ear.redactor.and(token.access().map(|access| access.token.as_str()));
+            match answer {
+                Ok(answer) => Ok(Output::plain(redactor.clean_answer(answer))),
+                Err(error) => Err(TaskError { message: redactor.clean(&error.message), ..error }),
+            }
         }
         Err(_) => {
             attempt.permit = None;

@@ -90,7 +90,12 @@ pub(super) async fn run(
     }
     let (said, found) = divide(&answer);
     said.lines().for_each(|line| ear.note(Stream::Out, line));
-    verdict(&exit, found, &ear.redactor.clean(&last))
+    verdict(&exit, found.map(|found| ear.redactor.clean_answer(found)), &ear.redactor.clean(&last)).map_err(
+        |mut error| {
+            error.message = ear.redactor.clean(&error.message);
+            error
+        },
+    )
 }
 
 /// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
@@ -122,6 +127,16 @@ pub(super) struct Told {
     retryable: Option<bool>,
     #[serde(default)]
     retry_after_ms: Option<u64>,
+    /// `fresh`: the next attempt is not given the answers of models that this one had.
+    #[serde(default)]
+    retry: Option<Again>,
+}
+
+/// How the next attempt asks models.
+#[derive(serde::Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Again {
+    Fresh,
 }
 
 impl From<Told> for TaskError {
@@ -129,6 +144,7 @@ impl From<Told> for TaskError {
         let mut error = TaskError::new(told.category, told.message);
         error.retryable = told.retryable.unwrap_or(error.retryable);
         error.retry_after = told.retry_after_ms.map(kapelle_core::DurationMs);
+        error.fresh |= told.retry == Some(Again::Fresh);
         error
     }
 }

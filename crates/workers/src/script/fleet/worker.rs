@@ -17,6 +17,11 @@ use crate::{
     },
 };
 
+tokio::task_local! {
+    /// Set for a worker that answers for another. It has no stand-in of its own: two that name each other would never end.
+    static STANDS_IN: ();
+}
+
 /// How long an attempt may take when neither settings nor task say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -45,30 +50,15 @@ impl Scripted {
 
     fn new(inner: &Arc<Inner>, script: Arc<Script>, group: Option<Arc<Group>>, open: bool) -> Scripted {
         let settings = &script.settings;
-        let slots = match script.mode() {
-            Mode::Pool => {
-                let there = group.as_ref().map_or(0, |group| group.processes().len());
-                let there = u32::try_from(there).ok().filter(|there| *there > 0);
-                settings.slots.saturating_mul(there.unwrap_or(settings.instances))
-            }
-            Mode::Task | Mode::Daemon => settings.slots,
-        };
-        let described = if settings.description.is_empty() {
-            format!("{} script {}", script.kind.as_str(), script.file.display())
-        } else {
-            settings.description.clone()
-        };
+        let mut spec = script.spec();
+        let there = group.as_ref().and_then(|group| u32::try_from(group.processes().len()).ok());
+        if let (Mode::Pool, Some(there @ 1..)) = (script.mode(), there) {
+            spec.slots = settings.slots.saturating_mul(there);
+        }
+        if !open {
+            spec.slots = 0;
+        }
         let compiled = |schema: &Option<Value>| schema.as_ref().and_then(|schema| Schema::compile(schema).ok());
-        let spec = WorkerSpec {
-            description: described,
-            queue: settings.queue.clone(),
-            slots: if open { slots } else { 0 },
-            input: settings.input.clone(),
-            output: settings.output.clone(),
-            timeout: settings.timeout,
-            max_cost: settings.max_cost,
-            ..WorkerSpec::named(script.name.as_str())
-        };
         let (input, output) = (compiled(&settings.input), compiled(&settings.output));
         Scripted { spec, inner: Arc::clone(inner), group, script, input, output }
     }
@@ -78,7 +68,10 @@ impl Scripted {
             Some(schema) => schema.admit(input)?,
             None => input,
         };
-        let Fallback::Worker(stand_in) = &self.script.settings.fallback else { return self.primary(ctx, input).await };
+        let alone = STANDS_IN.try_with(|()| ()).is_ok();
+        let Some(stand_in) = self.script.settings.fallback.worker().filter(|_| !alone) else {
+            return self.primary(ctx, input).await;
+        };
         let error = match self.primary(ctx, input.clone()).await {
             Err(error) if ctx.last_attempt || error.category == Category::Unavailable => error,
             other => return other,
@@ -90,7 +83,7 @@ impl Scripted {
             let message = format!("{error}; its stand-in `{stand_in}` is not there");
             return Err(TaskError::new(error.category, message));
         };
-        let mut output = worker.execute(ctx, input).await?;
+        let mut output = STANDS_IN.scope((), worker.execute(ctx, input)).await?;
         output.provenance.stand_in = true;
         output
             .provenance

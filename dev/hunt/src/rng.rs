@@ -1,6 +1,6 @@
 //! Random numbers that are the same for the same seed everywhere.
 
-/// A small, fast generator (splitmix64).
+/// A small, fast generator: `splitmix64` of Steele, Lea and Flood (2014).
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
@@ -14,13 +14,10 @@ impl Rng {
     /// 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        mix(self.0)
     }
 
-    /// Below `n`, which must not be zero.
+    /// Below `n`; zero when `n` is.
     pub fn below(&mut self, n: u64) -> u64 {
         self.draw() % n.max(1)
     }
@@ -35,14 +32,32 @@ impl Rng {
         in_a_thousand > 0 && self.below(1_000) < u64::from(in_a_thousand)
     }
 
+    /// True that often in a hundred.
+    pub fn percent(&mut self, in_a_hundred: u32) -> bool {
+        self.below(100) < u64::from(in_a_hundred)
+    }
+
+    /// One of a few.
+    pub fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        if of.is_empty() { None } else { of.get(self.place(of.len())).copied() }
+    }
+
     /// Zero half of the time, otherwise up to `most`: how often a fault happens differs from seed to seed, and most
     /// seeds know only some of them.
     pub fn weight(&mut self, most: u32) -> u32 {
         if self.chance(500) { 0 } else { 1 + self.below(u64::from(most)) as u32 }
     }
 
-    /// A generator of its own for another part of the simulation.
+    /// A generator of its own for another part.
     pub fn fork(&mut self) -> Rng {
         Rng::new(self.draw())
     }
+}
+
+/// 64 bits that follow from others and look like chance.
+#[must_use]
+pub fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
 }

@@ -1,0 +1,169 @@
+//! Runs that are done again with the recorded answers of models: nobody is asked, nothing is paid, the outputs are the same.
+
+use kapelle_api::Client;
+use serde_json::{Value, json};
+
+use crate::{
+    money::{Served, Stage},
+    place::{Place, Said},
+};
+
+const ASKS: &str = "\
+name: asks
+inputs: { type: object, required: [texts], properties: { texts: { type: array } } }
+defaults: { retry: { max_attempts: 3, delay: 10ms, jitter: none } }
+steps:
+  each: { for_each: '${{ inputs.texts }}', worker: summarizer, with: { text: '${{ item }}' } }
+  all: { needs: [each], worker: summarizer, with: { text: '${{ steps.each.output | tojson }}' } }
+outputs: { each: '${{ steps.each.output }}', all: '${{ steps.all.output }}' }
+";
+
+const FAR: &str = "\
+name: far
+steps: { one: { worker: far, with: { n: 1 } }, two: { needs: [one], worker: far, with: { n: '${{ steps.one.output }}' } } }
+outputs: { two: '${{ steps.two.output }}' }
+";
+
+/// The binary with a key for a provider at that address.
+struct Asker<'a>(&'a Place, String);
+
+impl Asker<'_> {
+    fn kapelle(&self, key: &str, arguments: &[&str]) -> Said {
+        self.0.with(&[("OPENAI_API_KEY", key), ("OPENAI_BASE_URL", &self.1)], arguments)
+    }
+
+    fn run(&self, key: &str) -> Said {
+        let texts = r#"texts=["It leaks.", "Nobody has money.", "Winter comes."]"#;
+        self.kapelle(key, &["run", "asks.yaml", "--json", "--input", texts])
+    }
+
+    fn again(&self, key: &str, of: &str, more: &[&str]) -> Said {
+        self.kapelle(key, &[&["runs", "rerun", of, "--recorded", "--json"], more].concat())
+    }
+}
+
+#[test]
+fn a_run_is_repeated_without_asking_anybody_also_where_it_was_asked_twice() {
+    // The first answers fit no schema: a second try within the attempt, and then a second attempt that asks anew.
+    let stage = Stage::new(
+        "[{ contains: Nobody, times: 2, reply: nonsense }, { contains: Winter, times: 1, reply: nonsense },
+          { reply: { text: Mend the roof., key_points: [It leaks.] } }]",
+    );
+    let Stage { place, double, runtime: _runtime } = stage;
+    place.file("asks.yaml", ASKS);
+    let asker = Asker(&place, double.base_url());
+    let said = asker.run("sk-good");
+    assert_eq!(said.code, 0, "{said:?}");
+    let (first, asked) = (said.json(), double.calls().len());
+    assert_eq!(asked, 7, "1, 3, 2 and 1");
+    let again = asker.again("sk-good", "run_1", &[]);
+    assert_eq!((again.code, double.calls().len()), (0, asked), "{again:?}");
+    let again = again.json();
+    assert_eq!((&again["outputs"], &again["cost_nanousd"]), (&first["outputs"], &json!(0)));
+    assert!(again["steps"].as_array().unwrap().iter().any(|step| step["recorded"] == true), "{again}");
+    // With neither provider nor key, and of a run that was itself answered from the record.
+    drop(double);
+    for (of, key) in [("run_1", "sk-good"), ("run_2", "")] {
+        let again = asker.again(key, of, &[]);
+        assert_eq!((again.code, &again.json()["outputs"]), (0, &first["outputs"]), "{of}: {again:?}");
+    }
+    // From a step on: what was before it is taken over.
+    let again = asker.again("", "run_1", &["--from", "all"]);
+    assert_eq!((again.code, &again.json()["outputs"]), (0, &first["outputs"]), "{again:?}");
+    let shown = place.kapelle(&["runs", "show", "run_2"]);
+    assert!(shown.out.contains("again after run_1, calls of models answered from its record"), "{shown:?}");
+    let calls = place.kapelle(&["cost", "--by", "run", "--json"]).json();
+    assert_eq!(calls["rows"].as_array().unwrap().len(), 1, "only run_1 has paid: {calls}");
+}
+
+#[test]
+fn what_was_answered_offline_is_so_again_and_what_was_not_answered_is_an_error() {
+    let stage = Stage::new("[{ status: 500 }]");
+    stage.place.file("asks.yaml", ASKS);
+    let asker = Asker(&stage.place, stage.double.base_url());
+    let offline = asker.run("");
+    assert_eq!(offline.code, 0, "{offline:?}");
+    // With a key there is somebody to ask now, who is not asked.
+    let again = asker.again("sk-good", "run_1", &[]);
+    assert_eq!((again.code, &again.json()["outputs"]), (0, &offline.json()["outputs"]), "{again:?}");
+    assert_eq!(stage.double.calls().len(), 0);
+    stage.place.file("kapelle.yaml", "models: { fast: { chain: [openai/gpt-4o-mini] } }\n");
+    let failed = asker.run("sk-good");
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let asked = stage.double.calls().len();
+    let again = asker.again("sk-good", "run_3", &[]);
+    assert_eq!((again.code, stage.double.calls().len()), (1, asked), "{again:?}");
+    assert!(again.out.contains("the record of run_3, which has no answer"), "{again:?}");
+}
+
+struct Far<'a> {
+    stage: &'a Stage,
+    served: Served,
+    host: String,
+}
+
+impl Far<'_> {
+    fn of(stage: &Stage) -> Far<'_> {
+        let served = stage.serve();
+        let host = stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+        Far { stage, served, host: format!("/api/v1/hosts/{}", host["id"].as_str().unwrap()) }
+    }
+
+    /// Does the next task by asking a model, and gives back what it said.
+    fn work(&self, recorded: bool) -> Client {
+        let (stage, client) = (self.stage, &self.served.client);
+        let claimed = stage.post(client, &format!("{}/claim", self.host), json!({ "max_tasks": 1, "wait_ms": 20_000 }));
+        let task = &claimed["tasks"][0];
+        let own = Client::new(&self.served.base, task["gateway_token"].as_str().unwrap()).unwrap();
+        let mut said = Vec::new();
+        // The same twice is two samples, which were different ones.
+        for _ in 0..2 {
+            let answer = stage.post(&own, "/v1/chat/completions", ask(&task["input"].to_string()));
+            said.push(answer["choices"][0]["message"]["content"].clone());
+        }
+        let path = format!("/api/v1/tasks/{}/succeed", task["id"].as_str().unwrap());
+        let other = stage.runtime.block_on(async { own.post::<Value>("/v1/chat/completions", &ask("else")).await });
+        stage.post(client, &path, json!({ "lease_token": task["lease_token"], "output": said }));
+        let refused = format!("{:?}", other.unwrap_err());
+        assert_eq!(refused.contains("409"), recorded, "{refused}");
+        own
+    }
+
+    fn ended(&self, run: &Value) -> Value {
+        let path = format!("/api/v1/runs/{}?wait_ms=30000", run["id"].as_str().unwrap());
+        self.stage.runtime.block_on(async { self.served.client.get(&path).await.unwrap() })
+    }
+}
+
+fn ask(text: &str) -> Value {
+    json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] })
+}
+
+#[test]
+fn a_worker_that_asks_through_the_gateway_gets_the_recorded_answers_and_no_others() {
+    let stage = Stage::new(
+        "[{ contains: else, times: 2, status: 400 }, { times: 1, reply: one }, { times: 1, reply: two },
+          { times: 1, reply: three }, { reply: four }]",
+    );
+    let far = Far::of(&stage);
+    let run = stage.post(&far.served.client, "/api/v1/runs", json!({ "source": FAR }));
+    let mut own = [far.work(false), far.work(false)];
+    let first = far.ended(&run);
+    assert_eq!(first["outputs"]["two"], json!(["three", "four"]), "{first}");
+    let asked = stage.double.calls().len();
+    for _ in 0..2 {
+        let path = format!("/api/v1/runs/{}/rerun", run["id"].as_str().unwrap());
+        let again = stage.post(&far.served.client, &path, json!({ "recorded": true }));
+        own = [far.work(true), far.work(true)];
+        let again = far.ended(&again);
+        assert_eq!((&again["outputs"], &again["recorded"]), (&first["outputs"], &json!(true)), "{again}");
+        assert_eq!((&again["rerun_of"], &again["cost_nanousd"]), (&run["id"], &json!(0)), "{again}");
+        assert_eq!(again["calls"], 0, "{again}");
+    }
+    assert_eq!(stage.double.calls().len(), asked, "nobody was asked");
+    let [one, _] = own;
+    let over = stage.runtime.block_on(async { one.post::<Value>("/v1/chat/completions", &ask("else")).await });
+    assert!(format!("{over:?}").contains("401"), "{over:?}");
+    let trail = stage.place.kapelle(&["audit"]);
+    assert!(trail.out.contains("run.rerun"), "{trail:?}");
+}

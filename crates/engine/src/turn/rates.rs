@@ -1,0 +1,101 @@
+//! Lanes that wait until a provider takes another call of their worker's model.
+//!
+//! What waits is the lane, not its tasks: they stay ready where they are, nothing is written, and a turn looks at each
+//! lane at most once, so that a million waiting tasks cost what one does. An attempt begins with the right to its
+//! first call; the right is given back should the attempt end without it.
+
+use std::collections::{HashMap, HashSet};
+
+use kapelle_core::{
+    DurationMs, TaskId,
+    mutant::{Mutant, planted},
+    task::{Task, TaskState},
+};
+
+use super::{directory::Admission, lanes::lane_of, turns::Turns};
+
+/// A provider is asked again after that long at the latest, and that long at the soonest: rights are given back, and
+/// limits change.
+const LONGEST: DurationMs = DurationMs(1_000);
+const SHORTEST: DurationMs = DurationMs(10);
+
+/// What waits for providers, and who need not.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// Lanes by their number, and until when on the steady clock they wait.
+    waits: HashMap<usize, u64>,
+    /// Attempts that began with the right to a call.
+    rights: HashSet<TaskId>,
+    /// Of those, the ones of the turn under way.
+    fresh: Vec<TaskId>,
+}
+
+impl Rates {
+    /// Whether a lane waits.
+    pub(super) fn waits(&self, lane: usize, steady_ms: u64) -> bool {
+        !self.waits.is_empty() && self.waits.get(&lane).is_some_and(|until| *until > steady_ms)
+    }
+
+    /// When a provider is to be asked again, on the steady clock.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.waits.values().min().copied()
+    }
+
+    /// The turn is committed.
+    pub(super) fn committed(&mut self) {
+        self.fresh.clear();
+    }
+}
+
+impl Turns {
+    /// Whether a provider takes a call of that task now. When none does, the task goes back to its place, and its lane
+    /// waits.
+    pub(super) fn has_right(&mut self, task: &Task) -> bool {
+        let spec = self.spec(task.tenant, &task.worker);
+        let Some(model) = spec.as_ref().and_then(|spec| spec.model.as_ref()) else { return true };
+        // What is answered from a record asks nobody.
+        if task.policy.recorded {
+            return true;
+        }
+        let steady = self.scratch.steady_ms;
+        match self.directory.admit_call(model, task.id, steady) {
+            Admission::Free => true,
+            Admission::Right => {
+                self.rates.rights.insert(task.id);
+                self.rates.fresh.push(task.id);
+                true
+            }
+            Admission::Wait(_) if planted(Mutant::RateIgnored) => true,
+            Admission::Wait(wait) => {
+                let lane = lane_of(task);
+                if let (Some(at), TaskState::Ready { rank }) = (self.lanes.number(&lane), &task.state) {
+                    self.lanes.put_back(at, (*rank, task.id));
+                    let wait =
+                        if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
+                    self.rates.waits.insert(at, steady + wait.0);
+                }
+                false
+            }
+        }
+    }
+
+    /// Lanes whose time has come are asked for again.
+    pub(super) fn end_waits(&mut self) {
+        let steady = self.scratch.steady_ms;
+        self.rates.waits.retain(|_, until| *until > steady);
+    }
+
+    /// An attempt is over: what it did not use of its right is free again.
+    pub(super) fn end_right(&mut self, task: TaskId) {
+        if !self.rates.rights.is_empty() && self.rates.rights.remove(&task) && !planted(Mutant::RightKept) {
+            self.directory.end_call(task);
+        }
+    }
+
+    /// The turn is forgotten, and nobody begins.
+    pub(super) fn forget_rights(&mut self) {
+        for task in std::mem::take(&mut self.rates.fresh) {
+            self.end_right(task);
+        }
+    }
+}

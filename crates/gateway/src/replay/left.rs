@@ -1,0 +1,70 @@
+//! What an attempt may be given again, and what it has had of that.
+
+use kapelle_core::{Category, TaskError};
+
+use super::{CallLog, Fingerprint, LogError, Recorded, TaskKey};
+
+/// Whose answers an attempt may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// The task and its replay epoch.
+    pub(crate) key: TaskKey,
+    /// The attempt. What was given to it already is not given to it again.
+    pub(crate) attempt: u32,
+    /// Nobody is asked: answers come from the record of the run that the task's run repeats.
+    pub(crate) recorded: bool,
+}
+
+/// The answers that are left.
+pub(crate) struct Left {
+    answers: Vec<Recorded>,
+    record: Option<Of>,
+}
+
+/// The record that all answers come from.
+struct Of {
+    run: String,
+    offline: Option<String>,
+}
+
+impl Left {
+    /// Reads what was recorded.
+    pub(crate) async fn read(log: &dyn CallLog, again: Again) -> Result<Left, LogError> {
+        if again.recorded {
+            let record = log.record(again.key).await?;
+            return Ok(Left { answers: record.answers, record: Some(Of { run: record.run, offline: record.offline }) });
+        }
+        let mut answers = log.recorded(again.key).await?;
+        answers.retain(|answer| answer.attempt != again.attempt || again.attempt == 0);
+        Ok(Left { answers, record: None })
+    }
+
+    /// Takes the next answer to that call.
+    pub(crate) fn next(&mut self, fingerprint: Fingerprint) -> Option<Recorded> {
+        let at = self.answers.iter().position(|answer| answer.fingerprint == fingerprint)?;
+        Some(self.answers.remove(at))
+    }
+
+    /// Where the answers come from, in one word.
+    pub(crate) fn source(&self) -> &'static str {
+        if self.record.is_some() { "recorded" } else { "replay" }
+    }
+
+    /// Why the earlier task was answered offline, when it was: then this one is, too.
+    pub(crate) fn offline(&self) -> Option<&str> {
+        self.record.as_ref()?.offline.as_deref()
+    }
+
+    /// Why there is no answer, when nobody may be asked for one.
+    pub(crate) fn missing(&self, model: &str) -> Option<TaskError> {
+        let of = self.record.as_ref()?;
+        let shown: String = model.chars().take(80).collect();
+        let message = format!(
+            "this run is answered from the record of {}, which has no answer (left) to this call of `{shown}`: the \
+             request is another one than it was then (a time stamp in a prompt is enough), or was never answered; \
+             run it again without `--recorded` to ask the model",
+            of.run
+        );
+        Some(TaskError::new(Category::ModelRequired, message).permanent())
+    }
+}

@@ -1,0 +1,43 @@
+//! Tokens of attempts on worker hosts, which live on while their server is started again.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{TaskId, task::TaskState};
+use kapelle_gateway::{
+    desk::{Leased, Leases},
+    mac,
+    replay::TaskKey,
+};
+
+use crate::{books::EngineBooks, kapelle::Kapelle};
+
+impl Leases for EngineBooks {
+    fn leased(&self, task: TaskId) -> Option<Leased> {
+        let engine = self.now()?;
+        // What cannot be read is refused: the attempt fails and is tried again.
+        let row = engine.reader().task_of_any(task).ok().flatten()?;
+        let TaskState::Running(lease) = row.state else { return None };
+        // Attempts of this process end with it.
+        if lease.host == 0 {
+            return None;
+        }
+        let replay_epoch = engine.replay_epoch(task, lease.epoch).ok()?;
+        let timeout = row.policy.timeout.unwrap_or(self.timeout);
+        Some(Leased {
+            task: TaskKey { tenant: row.tenant, task, replay_epoch },
+            attempt: lease.epoch,
+            nonce: lease.nonce,
+            timeout: Duration::from_millis(timeout.0),
+            recorded: row.policy.recorded,
+        })
+    }
+}
+
+impl Kapelle {
+    /// Has the gateway's tokens of attempts on worker hosts known again by whoever opens the same folder with the same
+    /// secret, as long as their leases are in force.
+    pub fn keep_tokens(&self, secret: &str) {
+        let key = mac::hmac(secret.as_bytes(), b"kapelle tokens of attempts");
+        self.desk.keep_tokens(key, Arc::clone(&self.books) as _);
+    }
+}

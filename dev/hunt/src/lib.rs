@@ -1,0 +1,11 @@
+//! What tests by seed have in common: random numbers that follow from a seed, many seeds on several threads, those that
+//! failed once and are kept, planted bugs that must be caught, and a command line.
+
+mod command;
+mod mutants;
+pub mod rng;
+mod seeds;
+
+pub use command::main;
+pub use mutants::all_caught;
+pub use seeds::{Failure, Study, Tally, hunt, kept, one};
