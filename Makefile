@@ -8,7 +8,7 @@ TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
-	five-minutes fuzz clean
+	hostile gateway-memory five-minutes fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,12 @@ browser: build ## a malicious page in a real browser; SHOTS=folder for pictures
 
 abuse: ## slow, endless, malformed and greedy clients by the thousand
 	@$(CARGO) test --release --locked -p kapelle-cli --test abuse -- --nocapture
+
+hostile: ## 10,000 hostile requests to the model gateway; BODIES=10000 SEED=39
+	@KAPELLE_HOSTILE_BODIES=$(or $(BODIES),10000) KAPELLE_HOSTILE_SEED=$(or $(SEED),39) $(CARGO) test --release --locked -p kapelle-server --test http hostile -- --nocapture
+
+gateway-memory: ## memory of the gateway over 1,000,000 calls; CALLS=1000000
+	@$(CARGO) run --release --locked -p kapelle-bench -- gateway --runs 1 --calls $(or $(CALLS),1000000)
 
 five-minutes: build ## what a newcomer meets first, in seconds
 	@./dev/five-minutes.py

@@ -33,6 +33,9 @@ struct Arguments {
     /// Where the databases are put. Must be a real disk.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
+    /// Calls through the gateway after which its memory is looked at; 50,000 when it is left out.
+    #[arg(long)]
+    calls: Option<usize>,
     /// Makes this process the one whose memory is measured, over that folder.
     #[arg(long, hide = true)]
     memory_of: Option<PathBuf>,
@@ -41,7 +44,8 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let plan = Plan { runs: arguments.runs.max(1), quick: arguments.quick, folder: arguments.folder };
+    let plan =
+        Plan { runs: arguments.runs.max(1), quick: arguments.quick, folder: arguments.folder, calls: arguments.calls };
     if let Some(folder) = arguments.memory_of {
         return runtime.block_on(rows::memory::child(&folder, &plan));
     }

@@ -11,6 +11,8 @@ pub struct Plan {
     pub quick: bool,
     /// Where databases are put.
     pub folder: PathBuf,
+    /// Calls through the gateway after which memory is looked at, when it is said.
+    pub calls: Option<usize>,
 }
 
 impl Plan {

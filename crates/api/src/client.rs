@@ -5,12 +5,14 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::problem::Problem;
+use crate::{problem::Problem, stream::EventStream};
 
 /// Longer than the longest poll.
 const LONGEST: Duration = Duration::from_secs(90);
 /// The longest download.
 const DOWNLOAD: Duration = Duration::from_secs(600);
+/// The longest that one stream is followed; whoever follows goes on with another then.
+const FOLLOW: Duration = Duration::from_secs(3_600);
 /// Shorter than the server keeps an idle connection, so that none is used in the moment in which it is closed.
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -147,6 +149,24 @@ impl Client {
             })?;
         }
         Ok(())
+    }
+
+    /// Follows a stream of events, from behind the one with the id `last` on when there is one.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn follow(&self, path: &str, last: &str) -> Result<EventStream, ClientError> {
+        let mut request = self.request(Method::GET, path).timeout(FOLLOW);
+        if !last.is_empty() {
+            request = request.header("last-event-id", last);
+        }
+        let failed = |error: reqwest::Error| unreachable(&self.base, &error);
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(refused(&self.base, status, &answer.bytes().await.map_err(failed)?));
+        }
+        Ok(EventStream::new(answer, &self.base))
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

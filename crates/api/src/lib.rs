@@ -12,6 +12,7 @@ mod problem;
 mod queue;
 mod run;
 mod script;
+mod stream;
 mod task;
 mod worker;
 mod workflow;
@@ -31,6 +32,7 @@ pub use run::{
     StartedRun, StepList,
 };
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
+pub use stream::{EventStream, Told};
 pub use task::{
     AskAgain, BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError,
     TaskPage,

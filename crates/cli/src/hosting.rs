@@ -10,7 +10,7 @@ use kapelle::{
     Category, TaskContext, TaskError, Worker,
     core::{
         DurationMs,
-        worker::{CancelFlag, Output},
+        worker::{CancelFlag, NoText, Output},
     },
 };
 use kapelle_api::{self as api, Client, ClientError, Outcome};
@@ -273,6 +273,7 @@ async fn attempt(
         timeout: Some(DurationMs(task.timeout_ms)),
         cancel: cancel.clone(),
         progress: Arc::new(|_, _| ()),
+        text: Arc::new(NoText),
         files: fetched.files(),
     };
     let work = async {

@@ -116,6 +116,34 @@ impl CancelFlag {
 /// Called with the share done (0 to 1) and a line for people.
 pub type ProgressFn = Arc<dyn Fn(f64, &str) + Send + Sync>;
 
+/// Takes the text of an answer while it is being written, for those who watch. Called with each piece that comes: quick.
+pub trait TextSink: Send + Sync {
+    /// A text begins. What was said before it in this attempt does not count any more.
+    fn begin(&self);
+
+    /// It goes on with this.
+    fn add(&self, piece: &str);
+
+    /// Whether anybody could read it. Else an answer is asked for whole.
+    fn is_read(&self) -> bool {
+        true
+    }
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy)]
+pub struct NoText;
+
+impl TextSink for NoText {
+    fn begin(&self) {}
+
+    fn add(&self, _piece: &str) {}
+
+    fn is_read(&self) -> bool {
+        false
+    }
+}
+
 /// Where the files that tasks refer to are kept.
 pub trait FileSource: Send + Sync {
     /// The path of the file with that SHA-256 (64 hex digits), when it is here.
@@ -157,6 +185,8 @@ pub struct TaskContext {
     pub cancel: CancelFlag,
     /// Where progress goes.
     pub progress: ProgressFn,
+    /// Where the text of an answer goes while it is being written.
+    pub text: Arc<dyn TextSink>,
     /// The files that inputs refer to by `{"$file": "sha256:..."}`.
     pub files: Arc<dyn FileSource>,
 }
@@ -177,6 +207,7 @@ impl TaskContext {
             timeout: None,
             cancel: CancelFlag::default(),
             progress: Arc::new(|_, _| ()),
+            text: Arc::new(NoText),
             files: Arc::new(NoFiles),
         }
     }

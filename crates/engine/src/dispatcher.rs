@@ -14,7 +14,7 @@ use kapelle_core::{
     Category, Payload, TaskError, TaskId, TenantId,
     middleware::{Call, Metadata, Middleware, Next},
     task::{Attempt, Report},
-    worker::{CancelFlag, FileSource, Output, TaskContext, WorkerSpec},
+    worker::{CancelFlag, FileSource, NoText, Output, TaskContext, TextSink, WorkerSpec},
 };
 use kapelle_store::Reader;
 use tokio::{runtime::Handle, task::AbortHandle};
@@ -24,6 +24,7 @@ use crate::{
     id_map::IdMap,
     registry::Registry,
     runner::Inbox,
+    texts::{Speaker, Texts},
     turn::{Command, Dispatch, NewPayload, Reported},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Dispatcher {
     pub(crate) running: Arc<Running>,
     /// What is done around every attempt, outermost first.
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    /// What their models are writing.
+    pub(crate) texts: Arc<Texts>,
 }
 
 /// The attempts under way.
@@ -133,6 +136,7 @@ impl Dispatcher {
             timeout: Some(dispatch.timeout),
             cancel: flag.clone(),
             progress: Arc::new(|_, _| ()),
+            text: self.sink(&dispatch),
             files: self.files_of(dispatch.tenant),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
@@ -154,6 +158,18 @@ impl Dispatcher {
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {
             attempt.abort = Some(abort);
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Where an attempt writes what its model says: nowhere, unless it is a step of a run.
+    fn sink(&self, dispatch: &Dispatch) -> Arc<dyn TextSink> {
+        match &dispatch.step {
+            Some((run, path)) => {
+                Arc::new(Speaker::new(&self.texts, (dispatch.task, dispatch.lease.epoch), (*run, path)))
+            }
+            None => Arc::new(NoText),
         }
     }
 }

@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc::channel};
 
-use kapelle_core::{
-    Name, Payload, RunId, TaskId, TenantId,
-    middleware::Middleware,
-    task::{Task, TaskState},
-    worker::FileSource,
-};
+use kapelle_core::{Name, RunId, TaskId, TenantId, middleware::Middleware, task::Task, worker::FileSource};
 use kapelle_store::{Reader, RunRow, Store};
 use tokio::sync::{broadcast, oneshot};
 
@@ -22,7 +17,8 @@ use crate::{
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
-    turn::{ClaimedTask, Command, Directory, Key, NewPayload, NewRun, Reply, SubmitTask, Turns, Wanted},
+    texts::Texts,
+    turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Turns, Wanted},
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
@@ -73,6 +69,7 @@ struct Inner {
     events: broadcast::Sender<Event>,
     spill: Spill,
     lease_flag: Arc<AtomicBool>,
+    texts: Arc<Texts>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -98,6 +95,7 @@ impl Engine {
         let waiters = Arc::new(Waiters::default());
         let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
         let evaluator = Evaluator::start(evaluators, &sources, &inbox).map_err(cannot)?;
+        let texts = Arc::new(Texts::default());
         let dispatcher = Dispatcher {
             runtime: tokio::runtime::Handle::current(),
             registry: Arc::clone(&registry),
@@ -107,6 +105,7 @@ impl Engine {
             inbox: inbox.clone(),
             running: Arc::new(Running::default()),
             layers: layers.into(),
+            texts: Arc::clone(&texts),
         };
         let runner = Runner {
             turns,
@@ -128,7 +127,9 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
-        Ok(Engine { inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, thread }) })
+        Ok(Engine {
+            inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, texts, thread }),
+        })
     }
 
     /// Asks the loop and waits for its reply, which is given after the commit.
@@ -202,8 +203,7 @@ impl Engine {
         ended.await.map_err(|_| EngineError::Stopped)
     }
 
-    /// Gives tasks to a worker host: at once when there are some, else when the first becomes ready, and none when that
-    /// does not happen in time. Dropped before it is done, it gives back what was claimed meanwhile.
+    /// Gives tasks to a worker host, as soon as there are some. Dropped, it gives back what was claimed meanwhile.
     ///
     /// # Errors
     /// When the store fails or the engine stops.
@@ -252,15 +252,12 @@ impl Engine {
         self.inner.waiters.observe(observer);
     }
 
-    /// Has somebody told what the session log is to have from now on, once it is committed and on the thread of the
-    /// loop: it must be quick. Only the first observer is kept.
+    /// Has somebody told what the session log is to have, as [`Engine::observe`] does.
     pub fn observe_session(&self, observer: SessionObserver) {
         self.inner.waiters.observe_session(observer);
     }
 
-    /// Asks the loop for something whose reply nobody waits for.
-    /// Has somebody told of money and leases from now on, once it is committed and on the thread of the loop: it must be
-    /// quick. Leases are told while the flag of [`Engine::lease_flag`] is set.
+    /// Has somebody told of money, and of leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
     pub fn listen(&self, listener: Listener) {
         self.inner.waiters.listen(listener);
     }
@@ -282,8 +279,13 @@ impl Engine {
         self.inner.events.subscribe()
     }
 
-    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer. Model calls that
-    /// were recorded in the same epoch are given again.
+    /// What models are writing right now for steps of runs.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.inner.texts
+    }
+
+    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer.
     ///
     /// # Errors
     /// When the store fails.
@@ -308,7 +310,7 @@ impl Engine {
         self.inner.inbox.send(Command::WorkersChanged);
     }
 
-    /// The specification of a worker of this process.
+    /// Whether a worker of that name is in this process.
     #[must_use]
     pub fn has_worker(&self, name: &Name) -> bool {
         self.inner.registry.get(name).is_some()
@@ -320,51 +322,9 @@ impl Engine {
         WeakEngine(Arc::downgrade(&self.inner))
     }
 
-    /// Makes a payload of bytes, putting many among the files.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn payload_of(&self, bytes: Arc<[u8]>) -> Result<NewPayload, EngineError> {
-        if bytes.len() <= crate::evaluate::BYTES_MAX {
-            return Ok(NewPayload::Bytes(bytes));
-        }
-        let sha256 = (self.inner.spill)(&bytes).map_err(EngineError::InvalidInput)?;
-        Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
-    }
-
-    /// Makes a payload of a value, putting a large one among the files.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn payload(&self, value: &serde_json::Value) -> Result<NewPayload, EngineError> {
-        if value.is_null() {
-            return Ok(NewPayload::None);
-        }
-        let bytes = serde_json::to_vec(value).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
-        self.payload_of(Arc::from(bytes))
-    }
-
-    /// The value of a stored payload.
-    ///
-    /// # Errors
-    /// When the store fails or what it holds is not JSON.
-    pub fn value(&self, payload: &Payload) -> Result<serde_json::Value, EngineError> {
-        let bytes = match payload {
-            Payload::Row(id) => self.inner.reader.payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
-            other => other.inline().unwrap_or(b"null").to_vec(),
-        };
-        serde_json::from_slice(&bytes).map_err(|error| EngineError::InvalidInput(error.to_string()))
-    }
-
-    /// The output of a task that succeeded.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn output(&self, task: &Task) -> Result<Option<serde_json::Value>, EngineError> {
-        match &task.state {
-            TaskState::Succeeded { output, .. } => self.value(output).map(Some),
-            _ => Ok(None),
-        }
+    /// Puts bytes among the files; gives their hash.
+    pub(crate) fn spill(&self, bytes: &[u8]) -> Result<String, String> {
+        (self.inner.spill)(bytes)
     }
 
     /// Starts nothing new, and waits for the attempts under way. What the engine is asked is still written down.

@@ -14,11 +14,13 @@ mod events;
 mod id_map;
 mod options;
 mod parking;
+mod payloads;
 mod pruner;
 pub mod question;
 mod random;
 mod registry;
 mod runner;
+mod texts;
 pub mod turn;
 mod waiters;
 
@@ -31,6 +33,7 @@ pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
+pub use texts::{Excerpt, Place, Text, Texts};
 pub use turn::{
     Admission, AnswerRecord, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT, NewPayload,
     NewRun, Notice, Reply, Reported, Reserved, SubmitTask, VersionRef, Wanted,

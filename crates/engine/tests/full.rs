@@ -1,7 +1,7 @@
 //! A disk that is full for a while: what attempts have reported is kept and written as soon as there is room, however busy
 //! the engine is.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 use std::{
     sync::{

@@ -1,6 +1,8 @@
 //! An attempt of a task that asks models without a token: a prompt worker of this process.
 
-use kapelle_core::{Account, TaskError, TaskId, TenantId};
+use std::sync::Arc;
+
+use kapelle_core::{Account, TaskError, TaskId, TenantId, worker::TextSink};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -14,6 +16,7 @@ pub struct Asking {
     pub(crate) payer: Payer,
     recorded: bool,
     left: Mutex<Option<Left>>,
+    watcher: Option<Arc<dyn TextSink>>,
 }
 
 /// Whether somebody has to be asked.
@@ -33,7 +36,27 @@ impl Asking {
     #[must_use]
     pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> Asking {
         let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
-        Asking { key: TaskKey { tenant, task, replay_epoch }, payer, recorded: false, left: Mutex::new(None) }
+        let key = TaskKey { tenant, task, replay_epoch };
+        Asking { key, payer, recorded: false, left: Mutex::new(None), watcher: None }
+    }
+
+    /// The same with somebody who is told of answers while they are being written: they are asked for as streams then.
+    #[must_use]
+    pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> Asking {
+        self.watcher = Some(watcher).filter(|watcher| watcher.is_read());
+        self
+    }
+
+    pub(crate) fn watcher(&self) -> Option<&dyn TextSink> {
+        self.watcher.as_deref()
+    }
+
+    /// Shows an answer that is there already.
+    pub(crate) fn show(&self, text: &str) {
+        if let Some(watcher) = &self.watcher {
+            watcher.begin();
+            watcher.add(text);
+        }
     }
 
     /// The same, answered from the record of the run that the task's run repeats, and by nobody else.

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     answer::{Answer, Finish, Hop, Usage},
+    opened::{Answered, Opened},
     providers::{Fault, FaultKind, format::estimated},
     replay::{Fingerprint, Recorded},
     request::ChatRequest,
-    walk::{Answered, Opened},
     wire::{ModelCall, Operation},
 };
 

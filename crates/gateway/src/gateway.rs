@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use kapelle_core::{Category, DurationMs, Money, TaskError};
+use kapelle_core::{Category, DurationMs, Money, TaskError, worker::TextSink};
 use tokio::time::Instant;
 
 use crate::{
@@ -111,7 +111,7 @@ impl Gateway {
     pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
         let routes = self.routes();
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-        self.walk((alias, &call, &routes), limits, None).await.map(|(route, _)| route)
+        self.walk((alias, &call, &routes), limits, None, None).await.map(|(route, _)| route)
     }
 
     /// The same for an attempt of a task, when there are books: an answer that the task had before is given again, and
@@ -134,6 +134,7 @@ impl Gateway {
         match asking.again(&*books.log, (alias, fingerprint)).await.map_err(lost)? {
             Before::Answer(answer, recorded) => {
                 let answer = completion::again(&answer).map_err(GatewayError::plain)?;
+                asking.show(&answer.content);
                 return Ok(Route::Answer(Answer { recorded, ..answer }));
             }
             Before::Offline(reason) => return routes.offline(alias, reason).map_err(GatewayError::plain),
@@ -141,7 +142,7 @@ impl Gateway {
             Before::Ask => {}
         }
         let payer = Some((&asking.payer, &books.ledger));
-        let (route, recorded) = self.walk((alias, &call, &routes), limits, payer).await?;
+        let (route, recorded) = self.walk((alias, &call, &routes), limits, payer, asking.watcher()).await?;
         if let Some(recorded) = recorded {
             books.log.append(asking.key, recorded).await.map_err(lost)?;
         }
@@ -158,6 +159,7 @@ impl Gateway {
         (alias, call, routes): (&str, &ModelCall, &Routes),
         limits: &Limits,
         payer: Option<(&Payer, &Arc<dyn Ledger>)>,
+        watcher: Option<&dyn TextSink>,
     ) -> Result<(Route, Option<Recorded>), GatewayError> {
         let chain = routes.chains.get(alias).ok_or_else(|| GatewayError::plain(routes.unknown(alias)))?;
         let errand = Errand {
@@ -175,6 +177,7 @@ impl Gateway {
             hold: false,
             payer,
             fingerprint: Fingerprint::of(call),
+            watcher,
         };
         match errand.run().await {
             Ok(End::Offline(provider, faults)) => {

@@ -35,6 +35,7 @@ pub mod gateway;
 mod health;
 pub mod mac;
 pub mod money;
+mod opened;
 pub mod price;
 mod providers;
 mod rate;

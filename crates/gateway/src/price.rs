@@ -35,6 +35,26 @@ pub enum Source {
     Litellm(&'static str, &'static str),
 }
 
+impl Source {
+    /// Where it comes from, for people.
+    #[must_use]
+    pub fn written(self) -> String {
+        match self {
+            Source::Remembered(day) => format!("from memory, as of {day}"),
+            Source::Litellm(commit, _) => format!("LiteLLM's table at {commit}"),
+        }
+    }
+
+    /// On which day it was compared with something; nothing when it never was.
+    #[must_use]
+    pub fn checked(self) -> Option<&'static str> {
+        match self {
+            Source::Remembered(_) => None,
+            Source::Litellm(_, day) => Some(day),
+        }
+    }
+}
+
 const REMEMBERED: Source = Source::Remembered("2025-09-01");
 const LITELLM: Source = Source::Litellm("00035b69", "2026-11-21");
 
@@ -50,53 +70,70 @@ pub struct Row {
 }
 
 const fn row(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
-    // OpenAI takes nothing extra for writing into its cache.
-    Row { model, price: Price { input, output, cached, cache_write: input }, source: REMEMBERED }
+    // Nothing extra is taken for writing into the cache.
+    Row { model, price: Price { input, output, cached, cache_write: input }, source: LITELLM }
 }
 
 const fn claude(model: &'static str, input: u64, output: u64) -> Row {
     // Read at a tenth; written at a quarter more for five minutes, at twice the price for an hour: the dearer is taken.
     let price = Price { input, output, cached: input / 10, cache_write: input * 2 };
-    Row { model, price, source: REMEMBERED }
+    Row { model, price, source: LITELLM }
 }
 
-const fn gemini(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
-    Row { model, price: Price { input, output, cached, cache_write: input }, source: LITELLM }
+const fn unchecked(row: Row) -> Row {
+    Row { source: REMEMBERED, ..row }
 }
 
-/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, the dearer price stands.
+/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, the dearer price stands, but
+/// for Claude Sonnet 4 and 4.5: the header that lets a prompt of theirs be longer than 200,000 tokens is never sent.
 pub const TABLE: &[Row] = &[
-    row("ft:gpt-4.1", 3_000, 750, 12_000),
-    row("ft:gpt-4.1-mini", 800, 200, 3_200),
-    row("ft:gpt-4.1-nano", 200, 50, 800),
-    row("ft:gpt-4o", 3_750, 1_875, 15_000),
-    row("ft:gpt-4o-mini", 300, 150, 1_200),
+    unchecked(row("ft:gpt-4.1", 3_000, 750, 12_000)),
+    unchecked(row("ft:gpt-4.1-mini", 800, 200, 3_200)),
+    unchecked(row("ft:gpt-4.1-nano", 200, 50, 800)),
+    unchecked(row("ft:gpt-4o", 3_750, 1_875, 15_000)),
+    unchecked(row("ft:gpt-4o-mini", 300, 150, 1_200)),
     row("gpt-3.5-turbo", 500, 500, 1_500),
+    row("gpt-3.5-turbo-1106", 1_000, 1_000, 2_000),
+    row("gpt-4", 30_000, 30_000, 60_000),
     row("gpt-4-turbo", 10_000, 10_000, 30_000),
     row("gpt-4.1", 2_000, 500, 8_000),
     row("gpt-4.1-mini", 400, 100, 1_600),
     row("gpt-4.1-nano", 100, 25, 400),
     row("gpt-4o", 2_500, 1_250, 10_000),
+    row("gpt-4o-2024-05-13", 5_000, 5_000, 15_000),
     row("gpt-4o-mini", 150, 75, 600),
     row("gpt-5", 1_250, 125, 10_000),
     row("gpt-5-mini", 250, 25, 2_000),
-    row("gpt-5-nano", 50, 5, 400),
-    row("o3", 2_000, 500, 8_000),
-    row("o3-mini", 1_100, 550, 4_400),
+    unchecked(row("gpt-5-nano", 50, 5, 400)),
+    row("gpt-5-pro", 15_000, 15_000, 120_000),
+    row("gpt-5.1", 1_250, 125, 10_000),
+    row("gpt-5.2", 1_750, 175, 14_000),
+    row("gpt-5.2-pro", 21_000, 21_000, 168_000),
+    Row {
+        model: "gpt-5.6",
+        price: Price { input: 10_000, output: 45_000, cached: 1_000, cache_write: 12_500 },
+        source: LITELLM,
+    },
+    unchecked(row("o3", 2_000, 500, 8_000)),
+    unchecked(row("o3-mini", 1_100, 550, 4_400)),
     row("o4-mini", 1_100, 275, 4_400),
-    row("text-embedding-3-large", 130, 130, 0),
-    row("text-embedding-3-small", 20, 20, 0),
-    row("text-embedding-ada-002", 100, 100, 0),
-    claude("claude-3-5-haiku", 800, 4_000),
+    unchecked(row("text-embedding-3-large", 130, 130, 0)),
+    unchecked(row("text-embedding-3-small", 20, 20, 0)),
+    unchecked(row("text-embedding-ada-002", 100, 100, 0)),
+    unchecked(claude("claude-3-5-haiku", 800, 4_000)),
+    claude("claude-3-7-sonnet", 3_000, 15_000),
     claude("claude-haiku-4-5", 1_000, 5_000),
     claude("claude-opus-4", 15_000, 75_000),
     claude("claude-opus-4-1", 15_000, 75_000),
+    claude("claude-opus-4-5", 5_000, 25_000),
     claude("claude-sonnet-4", 3_000, 15_000),
     claude("claude-sonnet-4-5", 3_000, 15_000),
-    gemini("gemini-2.5-flash", 300, 75, 2_500),
-    gemini("gemini-2.5-flash-lite", 100, 25, 400),
-    gemini("gemini-2.5-pro", 2_500, 250, 15_000),
-    gemini("gemini-3.1-flash-lite", 250, 25, 1_500),
+    claude("claude-sonnet-4-6", 3_000, 15_000),
+    claude("claude-sonnet-5", 2_000, 10_000),
+    row("gemini-2.5-flash", 300, 75, 2_500),
+    row("gemini-2.5-flash-lite", 100, 25, 400),
+    row("gemini-2.5-pro", 2_500, 250, 15_000),
+    row("gemini-3.1-flash-lite", 250, 25, 1_500),
 ];
 
 impl Price {
@@ -192,6 +229,11 @@ mod tests {
         assert_eq!(of("ft:gpt-4o-mini-2024-07-18:acme::abc"), (300, 1_200, true));
         assert_eq!(of("claude-sonnet-4-5-20250929"), (3_000, 15_000, true));
         assert_eq!(of("google/gemini-2.5-flash"), (300, 2_500, true));
+        // A dated model may have a price of its own, and a name that goes on is another model.
+        assert_eq!(of("gpt-4o-2024-05-13"), (5_000, 15_000, true));
+        assert_eq!(of("gpt-3.5-turbo-1106"), (1_000, 2_000, true));
+        assert_eq!(of("gpt-5-pro-2025-10-06"), (15_000, 120_000, true));
+        assert!(!of("gpt-4o-search-preview").2 && !of("gpt-4-32k").2);
     }
 
     #[test]
@@ -207,6 +249,10 @@ mod tests {
             assert!(TABLE[..at].iter().all(|other| other.model != row.model), "{} stands twice", row.model);
             let (Source::Remembered(day) | Source::Litellm(_, day)) = row.source;
             assert!(day.parse::<jiff::civil::Date>().is_ok() && row.price.input > 0, "{}", row.model);
+            // Nothing is cheaper to send than to have read from a cache, and only embeddings answer nothing.
+            assert!(row.price.cached <= row.price.input && row.price.cache_write >= row.price.input, "{}", row.model);
+            assert_eq!(row.price.output == 0, row.model.starts_with("text-embedding"), "{}", row.model);
+            assert_eq!(row.source.checked().is_none(), row.source.written().contains("memory"), "{}", row.model);
         }
     }
 

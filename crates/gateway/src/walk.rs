@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kapelle_core::{Category, Money};
-use reqwest::Response;
+use kapelle_core::{Category, Money, worker::TextSink};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
@@ -12,25 +11,18 @@ use crate::{
     clock::Clock,
     config::Link,
     health::Clinic,
-    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer, ReservationId},
+    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer},
+    opened::{Answered, Opened, settle_cut},
     price::Price,
-    providers::{
-        Fault, FaultKind, Server,
-        dialect::{Asked, Seen, Whole},
-        format::hides_thinking,
-        http::request_id,
-    },
+    providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id},
     rate::Permit,
     replay::Fingerprint,
     routes::{Chain, Routes},
-    wire::{Feature, ModelCall},
+    wire::{Feature, ModelCall, Operation},
 };
 
 /// Fewer tokens than this are no answer: the call is refused instead of bought.
 const SMALLEST_ANSWER: u64 = 256;
-
-/// What a provider may have written between the last piece that came and the moment it noticed that nobody reads.
-const UNSEEN_TOKENS: u64 = 512;
 
 /// One call on its way.
 pub(crate) struct Errand<'a> {
@@ -57,6 +49,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
     /// What makes the call the same as another.
     pub(crate) fingerprint: Fingerprint,
+    /// Who is told of the text as it comes, where the caller wants it whole.
+    pub(crate) watcher: Option<&'a dyn TextSink>,
 }
 
 /// How a walk ends when it does not fail.
@@ -65,64 +59,6 @@ pub(crate) enum End {
     Open(Box<Opened>, Vec<Fault>),
     /// It came to the offline link.
     Offline(String, Vec<Fault>),
-}
-
-/// An answer under way, with what is to be settled after it.
-pub(crate) struct Opened {
-    pub(crate) server: Arc<Server>,
-    pub(crate) provider: String,
-    pub(crate) model: String,
-    pub(crate) price: Price,
-    pub(crate) price_known: bool,
-    pub(crate) answer: Answered,
-    permit: Permit,
-    hold: Option<Hold>,
-}
-
-/// The answer.
-pub(crate) enum Answered {
-    /// All of it.
-    Whole(Whole),
-    /// Its head; the events follow.
-    Stream(Response),
-    /// It was taken out.
-    Taken,
-}
-
-impl Opened {
-    /// The reservation of the call, until it is settled.
-    pub(crate) fn reservation(&self) -> Option<ReservationId> {
-        self.hold.as_ref().map(|hold| hold.reservation)
-    }
-
-    /// Settles the call at what was used, and says what that costs.
-    pub(crate) fn settle(&mut self, usage: &Usage) -> Money {
-        let cost = self.price.cost(usage);
-        self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
-        if let Some(hold) = self.hold.take() {
-            hold.settle(Outcome::Cost(cost), *usage);
-        }
-        cost
-    }
-
-    /// Settles a call that was cut before it was counted. What came is counted on the safe side, with what the
-    /// provider may have written before it noticed; a model that thinks may have thought anything, so it is charged
-    /// at its reservation.
-    pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
-        if let Some(usage) = &seen.usage {
-            self.settle(usage);
-            return;
-        }
-        let Some(hold) = self.hold.take() else { return };
-        if hides_thinking(&self.model) {
-            hold.settle(Outcome::Unknown, Usage::default());
-            return;
-        }
-        let cost = self.price.worst(call.input_bound(), seen.tokens.saturating_add(UNSEEN_TOKENS));
-        let cost = cost.min(hold.worst);
-        let output = seen.tokens.saturating_add(UNSEEN_TOKENS);
-        hold.settle(Outcome::Cost(cost), Usage { input: call.input_bound(), output, ..Usage::default() });
-    }
 }
 
 impl Errand<'_> {
@@ -161,7 +97,7 @@ impl Errand<'_> {
 
     async fn ask(&self, provider: &str, model: &str, until: Instant) -> Result<Opened, Fault> {
         let link = format!("{provider}/{model}");
-        let server = self.usable(&link, provider)?;
+        let (server, chat) = self.usable(&link, provider)?;
         let (price, price_known) = self.routes.prices.find(provider, model);
         // Spoken tokens cost many times what written ones do: the dear default would not be dear enough.
         let spoken = self.call.needs().has(Feature::Audio);
@@ -177,6 +113,11 @@ impl Errand<'_> {
             fault
         })?;
         let longest = self.longest(&link, price)?;
+        let call = chat.as_ref().unwrap_or(self.call);
+        let watched = self.watcher.is_some() && server.counts_streams();
+        let ask = Asked { model, longest, stream: call.stream || watched, count: server.counts_streams() };
+        // Before money is set aside: what cannot be said costs nothing.
+        let body = server.body(call, &ask)?;
         let permit = self.rate_permit(&link, &server, longest, until).await?;
         let mut hold = match self.reserve((provider, model), price, longest, until).await {
             Ok(hold) => hold,
@@ -185,16 +126,15 @@ impl Errand<'_> {
                 return Err(fault);
             }
         };
-        let ask = Asked { model, longest, count: server.counts_streams() };
-        let sent = self.send(&server, &ask, until).await;
-        match sent {
+        match self.send(&server, (call, body), &ask, until).await {
             Ok((answer, request_id)) => {
                 if let Some(hold) = &mut hold {
                     hold.request_id = request_id;
                 }
                 health.well();
                 let (provider, model) = (provider.to_owned(), model.to_owned());
-                Ok(Opened { server, provider, model, price, price_known, answer, permit, hold })
+                let bridged = chat.is_some();
+                Ok(Opened { server, provider, model, price, price_known, answer, bridged, permit, hold })
             }
             Err(fault) => {
                 if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
@@ -205,7 +145,9 @@ impl Errand<'_> {
                 } else if fault.hop.called {
                     health.well();
                 }
-                if let Some(hold) = hold {
+                if let (Some(hold), Some(seen)) = (hold.take_if(|_| fault.seen.is_some()), &fault.seen) {
+                    settle_cut(hold, call, (model, price), seen);
+                } else if let Some(hold) = hold {
                     hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free }, Usage::default());
                 }
                 if !fault.hop.called {
@@ -216,21 +158,29 @@ impl Errand<'_> {
         }
     }
 
-    /// The server, when it has a key and can do what is asked.
-    fn usable(&self, link: &str, provider: &str) -> Result<Arc<Server>, Fault> {
+    /// The server, when it has a key and can do what is asked; and the chat request that asks for the same, where it has
+    /// no responses.
+    fn usable(&self, link: &str, provider: &str) -> Result<(Arc<Server>, Option<ModelCall>), Fault> {
         let Some(server) = self.routes.servers.get(provider) else {
             return Err(Fault::unsent(link, FaultKind::Request, Category::Internal, "the provider is gone"));
         };
         if let Some(reason) = server.key_missing() {
             return Err(Fault::unsent(link, FaultKind::Key, Category::ModelRequired, &reason));
         }
-        let missing = server.features.missing(self.call.needs());
+        let unable = |why: String| {
+            let why = format!("it cannot do what is asked: {why}");
+            Fault::unsent(link, FaultKind::Request, Category::Provider, &why).unsupported()
+        };
+        let features = server.features;
+        let responses = self.call.operation == Operation::Responses && !features.has(Feature::Responses);
+        let chat = (responses && features.has(Feature::Chat)).then(|| bridge::chat(self.call));
+        let chat = chat.transpose().map_err(unable)?;
+        let missing = features.missing(chat.as_ref().unwrap_or(self.call).needs());
         if !missing.is_empty() {
             let names: Vec<&str> = missing.into_iter().map(Feature::as_str).collect();
-            let why = format!("it cannot do what is asked: {}", names.join(", "));
-            return Err(Fault::unsent(link, FaultKind::Request, Category::Provider, &why));
+            return Err(unable(names.join(", ")));
         }
-        Ok(Arc::clone(server))
+        Ok((Arc::clone(server), chat))
     }
 
     /// The longest answer: what the caller wrote or the alias says, cut to what the money buys.
@@ -314,26 +264,38 @@ impl Errand<'_> {
     async fn send(
         &self,
         server: &Server,
+        (call, body): (&ModelCall, Vec<u8>),
         ask: &Asked<'_>,
         until: Instant,
     ) -> Result<(Answered, Option<String>), Fault> {
         let now = Instant::now();
-        if !self.call.stream {
-            let response = server.open(self.call, ask, until.saturating_duration_since(now)).await?;
+        let link = format!("{}/{}", server.name(), ask.model);
+        let sent = (call.operation, body);
+        if !call.stream {
+            let response = server.open(sent, ask, until.saturating_duration_since(now)).await?;
             let id = request_id(response.headers());
-            return Ok((Answered::Whole(server.read(ask.model, self.call.operation, response).await?), id));
+            let whole = match self.watcher.filter(|_| ask.stream) {
+                Some(watcher) => gather::whole(server, (&link, call), response, watcher).await?,
+                None => server.read(ask.model, call.operation, response).await?,
+            };
+            if let Some(watcher) = self.watcher.filter(|_| !ask.stream) {
+                gather::show(&whole, watcher);
+            }
+            if call.operation == self.call.operation {
+                return Ok((Answered::Whole(whole), id));
+            }
+            let made = bridge::whole(self.call, whole);
+            let broken = |why: String| Fault::sent(&link, FaultKind::Passing, Category::Provider, &why).unsettled();
+            return made.map(|whole| (Answered::Whole(whole), id)).map_err(broken);
         }
         // The head must come within this link's share; the pieces have all the time there is.
         let all = self.until.saturating_duration_since(now);
-        match timeout_at(until, server.open(self.call, ask, all)).await {
+        match timeout_at(until, server.open(sent, ask, all)).await {
             Ok(answer) => answer.map(|response| {
                 let id = request_id(response.headers());
                 (Answered::Stream(response), id)
             }),
-            Err(_) => {
-                let link = format!("{}/{}", server.name(), ask.model);
-                Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled())
-            }
+            Err(_) => Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled()),
         }
     }
 }

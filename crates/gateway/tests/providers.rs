@@ -3,10 +3,12 @@
 
 mod stage;
 
+use std::time::Duration;
+
 use kapelle_core::Money;
-use kapelle_gateway::{Operation, config::Kind, price::Prices};
+use kapelle_gateway::{Operation, config::Kind, money::Account, price::Prices, replay::CallLog};
 use serde_json::{Value, json};
-use stage::{ALL, KEY, Stage, base, events, header, model, says, streams, text, whole};
+use stage::{ALL, KEY, Stage, TENANT, base, events, header, model, says, streams, text, whole};
 
 const COUNTED: &str =
     "[{ reply: hello there, usage: { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 } }]";
@@ -145,29 +147,22 @@ async fn pictures_reach_every_provider_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn responses_and_embeddings_are_answered_where_they_exist_and_refused_before_sending_elsewhere() {
-    let without_responses = [Kind::Gemini, Kind::Vertex, Kind::Anthropic];
-    let without_embeddings = [Kind::Bedrock, Kind::Vertex, Kind::Anthropic];
+async fn embeddings_are_answered_where_they_exist_and_refused_before_anything_is_reserved_elsewhere() {
     for kind in ALL {
         let stage = Stage::of(kind, COUNTED).await;
-        for (operation, without) in
-            [(Operation::Responses, &without_responses), (Operation::Embeddings, &without_embeddings)]
-        {
-            let body = json!({ "model": "fast", "input": "hi" });
-            let (status, answer) = whole(stage.ask(&stage.token, operation, &body).await).await;
-            if without.contains(&kind) {
-                assert_eq!(status, 400, "{kind:?}");
-                assert!(
-                    answer["error"]["message"].as_str().unwrap().contains("it cannot do what is asked"),
-                    "{answer}"
-                );
-            } else {
-                assert_eq!(status, 200, "{kind:?} {answer}");
-                assert!(answer["output"].is_array() || answer["data"].is_array());
-            }
+        let body = json!({ "model": "fast", "input": "hi" });
+        let (status, answer) = whole(stage.ask(&stage.token, Operation::Embeddings, &body).await).await;
+        if [Kind::Bedrock, Kind::Vertex, Kind::Anthropic].contains(&kind) {
+            assert_eq!((status, &answer["error"]["code"]), (400, &"unsupported".into()), "{kind:?} {answer}");
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.contains("it cannot do what is asked: embeddings"), "{message}");
+            assert_eq!(stage.double.calls().len(), 0, "{kind:?}");
+            stage.ledger.limit(TENANT, Account::Tenant, Money(0));
+            let again = stage.ask(&stage.token, Operation::Embeddings, &body).await;
+            assert_eq!(again.status, 400, "{kind:?}: with no money at all it is still not about money");
+        } else {
+            assert_eq!((status, answer["data"].is_array()), (200, true), "{kind:?} {answer}");
         }
-        let sent = usize::from(!without_responses.contains(&kind)) + usize::from(!without_embeddings.contains(&kind));
-        assert_eq!(stage.double.calls().len(), sent, "{kind:?}");
     }
 }
 
@@ -188,6 +183,10 @@ async fn errors_have_the_shape_of_openai_and_no_key_in_them() {
             ("{ status: 500 }", 503, "unavailable"),
             ("{ status: 400 }", 400, "provider"),
             ("{ status: 429, headers: { retry-after: '7' } }", 429, "rate_limited"),
+            ("{ status: 429 }", 429, "rate_limited"),
+            ("{ status: 529 }", 503, "unavailable"),
+            ("{ cut: true }", 503, "unavailable"),
+            ("{ body_bytes: 12000000 }", 400, "provider"),
             (
                 "{ status: 401, body: '{\"error\":{\"message\":\"bad sk-canary-1234567890abcdef\"}}' }",
                 502,
@@ -202,14 +201,46 @@ async fn errors_have_the_shape_of_openai_and_no_key_in_them() {
             let stage = Stage::of(kind, &format!("[{rule}]")).await;
             let reply = stage.chat(&says("hi")).await;
             assert_eq!(header(&reply, "x-should-retry"), Some("false"));
-            if code == "rate_limited" {
-                assert_eq!(header(&reply, "retry-after"), Some("7"));
-            }
+            assert_eq!(header(&reply, "retry-after"), rule.contains("'7'").then_some("7"), "{kind:?} {rule}");
             let (found, body) = whole(reply).await;
             assert_eq!((found, &body["error"]["code"]), (status, &code.into()), "{kind:?} {rule}: {body}");
             assert!(body["error"]["message"].is_string() && body["error"]["type"].is_string());
             assert!(!body.to_string().contains("canary"), "the key leaked: {body}");
+            if rule.contains("status: 4") && !rule.contains("401") || rule.contains("status: 5") {
+                let said = body["error"]["message"].as_str().unwrap();
+                assert!(said.contains("scripted status"), "{kind:?} {rule}: what it said is lost: {said}");
+            }
             assert_eq!(stage.double.calls().len(), 1, "the gateway does not retry");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_is_given_up_in_time_whole_and_in_pieces() {
+    for kind in ALL {
+        for stream in [false, true] {
+            let stage = Stage::of(kind, "[{ hang: true }]").await;
+            let token = stage.grant(|grant| grant.timeout = Duration::from_millis(150));
+            let mut body = says("hi");
+            body["stream"] = json!(stream);
+            let (status, answer) = whole(stage.ask(&token, Operation::Chat, &body).await).await;
+            assert_eq!((status, &answer["error"]["code"]), (504, &"timeout".into()), "{kind:?} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_model_thinks_is_counted_apart_where_the_provider_says_it() {
+    let rule = "[{ usage: { prompt_tokens: 100, completion_tokens: 80, reasoning_tokens: 60 } }]";
+    for kind in ALL.into_iter().filter(|kind| *kind != Kind::Anthropic) {
+        for stream in [false, true] {
+            let stage = Stage::of(kind, rule).await;
+            let token = stage.grant(|grant| grant.task = Some(stage::task(1, 0)));
+            let mut body = says("hi");
+            body["stream"] = json!(stream);
+            stage.ask(&token, Operation::Chat, &body).await.collect().await;
+            let usage = stage.log.recorded(stage::task(1, 0)).await.unwrap()[0].usage;
+            assert_eq!((usage.input, usage.output, usage.reasoning), (100, 80, 60), "{kind:?} {stream}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod call;
 mod cursor;
 mod feed;
+mod follow;
 mod front;
 mod guarded;
 mod handlers;

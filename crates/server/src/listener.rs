@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
+    io::Write,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -99,6 +100,7 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phas
         let limits = &app.limits;
         let Some(counted) = app.connections.admit(peer.ip(), limits.connections, limits.connections_per_peer) else {
             app.metrics.refused_connections.inc();
+            turn_away(stream);
             continue;
         };
         let (front, phase, alive) = (front.clone(), phase.clone(), alive.clone());
@@ -110,6 +112,15 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phas
     }
     drop((listener, alive));
     let _ = last.recv().await;
+}
+
+/// Says that there is no room. A client that was only shut out would not know whether its request was read.
+fn turn_away(stream: TcpStream) {
+    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+        connection: close\r\ncontent-length: 102\r\n\r\n\
+        {\"status\":503,\"code\":\"too_many\",\"title\":\"Too many connections\",\"detail\":\"try again in a little while\"}";
+    // What fits at once is sent; nobody is waited for.
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(FULL));
 }
 
 async fn connection(

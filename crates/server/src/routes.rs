@@ -48,13 +48,21 @@ const DIFF: &[(&str, &str)] = &[
     ("from", "The earlier version; the one before `to` when left out"),
     ("to", "The later one; the newest when left out"),
 ];
-const AFTER: &[(&str, &str)] = &[("after", "Begin behind this entry; the header Last-Event-ID does the same")];
+const AFTER: &[(&str, &str)] = &[
+    ("after", "Begin behind this entry; the header Last-Event-ID does the same"),
+    ("texts", "`true`: also what models write, as it comes"),
+];
 const LOGS: &[(&str, &str)] = &[
     ("tail", "Lines at most, 1 to 1,000; 100 when left out"),
     ("follow", "`true`: as server-sent events, as they come"),
 ];
 const LIVE: &[(&str, &str)] =
     &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
+const SOCKET: &[(&str, &str)] = &[
+    ("cursor", "Go on behind this event"),
+    ("run", "Tell of this run alone, with what its models write"),
+    ("ticket", "A pass, for those who send no headers"),
+];
 
 const COST: &[(&str, &str)] =
     &[("by", "task, run, worker, queue, key, provider, model, tenant or day"), ("limit", "Rows at most, 1 to 1,000")];
@@ -349,7 +357,7 @@ fn live() -> Vec<Route> {
             .query(LIVE),
         Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket)
             .media(StatusCode::SWITCHING_PROTOCOLS, "application/json")
-            .query(LIVE),
+            .query(SOCKET),
         Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
     ]

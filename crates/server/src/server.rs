@@ -12,7 +12,11 @@ use kapelle::{
     core::{Labels, Name},
 };
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::JoinHandle,
+};
 
 use crate::{
     app::{App, Parts},
@@ -30,6 +34,9 @@ use crate::{
 /// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
 /// one that was killed leaves the file behind.
 pub const ADDRESS_FILE: &str = "address";
+
+/// Connections that may wait to be taken. The system has a bound of its own (`net.core.somaxconn`, usually the same).
+const BACKLOG: u32 = 4_096;
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -241,7 +248,7 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
     if !wanted.ip().is_loopback() && !options.insecure {
         return Err(ServerError::Exposed(wanted));
     }
-    let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+    let listener = listen_at(wanted).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = holder::of(wanted).unwrap_or_else(|| "another program".to_owned());
             ServerError::Taken { address: wanted, holder }
@@ -250,6 +257,16 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
     })?;
     let address = listener.local_addr().map_err(|error| ServerError::Listen { address: wanted, error })?;
     Ok((listener, address))
+}
+
+/// Opens the port. Connections that come at once wait with the system until they are taken; those for which it has no
+/// place are not refused but left to try again by themselves, a second later and longer each time.
+fn listen_at(wanted: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started again takes its port although old connections of it are still fading.
+    socket.set_reuseaddr(true)?;
+    socket.bind(wanted)?;
+    socket.listen(BACKLOG)
 }
 
 /// Written beside its place and moved there, so that nobody reads half of it.

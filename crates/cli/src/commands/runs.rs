@@ -4,6 +4,7 @@ mod control;
 mod explain;
 mod graph;
 mod rerun;
+mod texts;
 mod watch;
 
 use kapelle::{

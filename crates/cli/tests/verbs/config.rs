@@ -35,6 +35,27 @@ fn every_layer_lies_over_the_one_below() {
 }
 
 #[test]
+fn prices_say_where_they_come_from_and_which_nobody_checked() {
+    let place = Place::new();
+    place.file("kapelle.yaml", "prices: { 'local/*': { input: $0, output: $0 } }\n");
+    let said = place.kapelle(&["config", "prices", "--json"]);
+    let prices = said.json();
+    let of = |model: &str| prices.as_array().unwrap().iter().find(|row| row["model"] == model).unwrap().clone();
+    let mini = of("gpt-4o-mini");
+    assert_eq!(
+        (&mini["input"], &mini["cached_input"], &mini["output"]),
+        (&"$0.15".into(), &"$0.075".into(), &"$0.60".into())
+    );
+    assert!(mini["source"].as_str().unwrap().contains("LiteLLM") && mini["checked"].is_string(), "{mini}");
+    let tuned = of("ft:gpt-4o-mini");
+    assert!(tuned["source"].as_str().unwrap().contains("from memory") && tuned["checked"].is_null(), "{tuned}");
+    assert_eq!((&prices[0]["model"], &prices[0]["source"]), (&"local/*".into(), &"the configuration".into()));
+    assert_eq!(of("any other")["output"], "$20.00");
+    let said = place.kapelle(&["config", "prices"]);
+    assert!(said.code == 0 && said.out.contains("CHECKED") && said.out.contains("not checked"), "{said:?}");
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place() {
     let place = Place::new();
     place.file("kapelle.yaml", "queues:\n  openai: { slotz: 2 }\n");

@@ -36,6 +36,7 @@ mod status;
 mod submit;
 mod tasks;
 mod templates;
+mod texts;
 mod top;
 mod version;
 mod workers;

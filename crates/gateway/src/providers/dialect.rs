@@ -46,6 +46,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: &'a str,
     /// The longest answer in tokens; nothing for an operation without one.
     pub(crate) longest: Option<u64>,
+    /// Whether the answer is to come in pieces: at the caller's wish, or because somebody watches it being written.
+    pub(crate) stream: bool,
     /// Whether the server can count tokens on a stream when it is asked to.
     pub(crate) count: bool,
 }

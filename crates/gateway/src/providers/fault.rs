@@ -2,6 +2,7 @@
 
 use kapelle_core::{Category, TaskError};
 
+use super::dialect::Seen;
 use crate::{answer::Hop, money::NoMoney};
 
 /// What a fault says about the links that follow.
@@ -25,6 +26,10 @@ pub(crate) struct Fault {
     pub(crate) hop: Box<Hop>,
     /// The request went out and nobody knows what it cost.
     pub(crate) unsettled: bool,
+    /// What came of an answer before it broke off.
+    pub(crate) seen: Option<Box<Seen>>,
+    /// The link cannot do what is asked, now or later.
+    pub(crate) unsupported: bool,
     /// The money that was not there.
     pub(crate) short: Option<Box<NoMoney>>,
 }
@@ -35,7 +40,7 @@ impl Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
         let hop = Box::new(Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false });
-        Fault { kind, error, hop, unsettled: false, short: None }
+        Fault { kind, error, hop, unsettled: false, seen: None, unsupported: false, short: None }
     }
 
     /// A failure of a request that was sent.
@@ -48,6 +53,18 @@ impl Fault {
     /// The same failure of a call that the provider may have been paid for.
     pub(crate) fn unsettled(mut self) -> Fault {
         self.unsettled = true;
+        self
+    }
+
+    /// The same failure of an answer of which that much had come.
+    pub(crate) fn after(mut self, seen: Seen) -> Fault {
+        self.seen = Some(Box::new(seen));
+        self
+    }
+
+    /// The same failure, because the link cannot do what is asked.
+    pub(crate) fn unsupported(mut self) -> Fault {
+        self.unsupported = true;
         self
     }
 

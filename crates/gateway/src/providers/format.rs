@@ -23,7 +23,7 @@ impl Dialect for OpenaiFormat {
 
     fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String> {
         let mut last: Vec<(&str, Value)> = Vec::new();
-        if call.stream {
+        if ask.stream {
             last.push(("stream", Value::Bool(true)));
         }
         match call.operation {
@@ -37,7 +37,7 @@ impl Dialect for OpenaiFormat {
                 };
                 last.push((own, ask.longest.map_or(Value::Null, Value::from)));
                 last.push((other, Value::Null));
-                if call.stream && ask.count {
+                if ask.stream && ask.count {
                     last.push(("stream_options", json!({ "include_usage": true })));
                 }
             }
@@ -226,7 +226,10 @@ mod tests {
         let format = OpenaiFormat { features: Features::all() };
         let call = call(r#"{"model":"x","messages":[],"temperature":1,"max_tokens":7,"stream":true,"seed":3}"#);
         let body = |model, count| -> Value {
-            serde_json::from_slice(&format.body(&call, &Asked { model, longest: Some(7), count }).unwrap()).unwrap()
+            serde_json::from_slice(
+                &format.body(&call, &Asked { model, longest: Some(7), stream: true, count }).unwrap(),
+            )
+            .unwrap()
         };
         let plain = json!({"model": "llama", "messages": [], "temperature": 1, "seed": 3, "stream": true,
             "max_tokens": 7, "stream_options": {"include_usage": true}});

@@ -9,17 +9,22 @@
 //! | `vertex` | `{location}-aiplatform.googleapis.com` | a token that is renewed | OpenAI, no responses or embeddings |
 //! | `anthropic` | api.anthropic.com | `x-api-key` | Messages, translated both ways |
 //! | `compatible` | any | any or none | OpenAI |
+//!
+//! Where there are no responses but chat, `bridge` makes the one of the other.
 
 mod anthropic;
 mod azure;
 mod bedrock;
+pub(crate) mod bridge;
 mod compatible;
 pub(crate) mod dialect;
 mod fault;
 pub(crate) mod format;
+pub(crate) mod gather;
 mod gemini;
 pub(crate) mod http;
 mod openai;
+mod pieces;
 mod server;
 mod vertex;
 

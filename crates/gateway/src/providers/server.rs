@@ -164,22 +164,35 @@ impl Server {
         self.features.has(Feature::StreamUsage)
     }
 
+    /// What is to be sent, in the words of the provider.
+    ///
+    /// # Errors
+    /// What its format has no words for.
+    pub(crate) fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, Fault> {
+        let unsaid = |why: String| {
+            let link = format!("{}/{}", self.name, ask.model);
+            Fault::unsent(&link, FaultKind::Request, Category::InvalidInput, &why).unsupported()
+        };
+        self.dialect.body(call, ask).map_err(unsaid)
+    }
+
     /// Sends one request and gives the answer when its status and type are those of one. `within` bounds everything,
     /// the reading of the body included.
-    pub(crate) async fn open(&self, call: &ModelCall, ask: &Asked<'_>, within: Duration) -> Result<Response, Fault> {
+    pub(crate) async fn open(
+        &self,
+        (operation, body): (Operation, Vec<u8>),
+        ask: &Asked<'_>,
+        within: Duration,
+    ) -> Result<Response, Fault> {
         let link = format!("{}/{}", self.name, ask.model);
         let client = self.client.get_or_init(|| http::client(&self.base)).as_ref().map_err(|why| {
             let why = format!("no HTTP client ({why}): are the CA certificates of the system installed?");
             Fault::unsent(&link, FaultKind::Request, Category::Internal, &why)
         })?;
-        let body = self
-            .dialect
-            .body(call, ask)
-            .map_err(|why| Fault::unsent(&link, FaultKind::Request, Category::InvalidInput, &why))?;
         let key =
             self.current_key().map_err(|why| Fault::unsent(&link, FaultKind::Key, Category::ModelRequired, &why))?;
         let mut sending = client
-            .post(self.address(call.operation))
+            .post(self.address(operation))
             .timeout(within)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
@@ -198,7 +211,7 @@ impl Server {
             return Err(self.refusal(&link, response, key.as_ref()).await);
         }
         self.key_refused.store(false, Ordering::Relaxed);
-        let wanted = if call.stream { "text/event-stream" } else { "application/json" };
+        let wanted = if ask.stream { "text/event-stream" } else { "application/json" };
         if let Some(why) = http::unreadable(response.headers(), wanted) {
             return Err(Fault::sent(&link, FaultKind::Request, Category::Provider, &self.clean(&why)).unsettled());
         }
@@ -355,7 +368,12 @@ fn error_of(page: &[u8]) -> (String, String) {
             // Google's addresses put the object into a list.
             let json = if json.is_array() { &json[0] } else { &json };
             let error = &json["error"];
-            let message = if error.is_string() { text(error) } else { text(&error["message"]) };
+            let message = match error {
+                // AWS writes a message alone.
+                Value::Null => text(&json["message"]),
+                Value::String(_) => text(error),
+                _ => text(&error["message"]),
+            };
             (message, text(&error["code"]))
         }
         Err(_) => (String::from_utf8_lossy(&page[..page.len().min(300)]).trim().to_owned(), String::new()),
@@ -425,6 +443,7 @@ mod tests {
         assert_eq!(error_of(br#"{"error":{"message":"no","code":"c"}}"#), ("no".to_owned(), "c".to_owned()));
         assert_eq!(error_of(br#"[{"error":{"message":"no","code":400}}]"#), ("no".to_owned(), String::new()));
         assert_eq!(error_of(br#"{"error":"no model"}"#).0, "no model");
+        assert_eq!(error_of(br#"{"message":"no access"}"#).0, "no access");
         assert_eq!(error_of(b"<html>Bad gateway").0, "<html>Bad gateway");
         assert_eq!(error_of(&[0xff, 0xfe]).1, "");
     }

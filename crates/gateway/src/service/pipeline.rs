@@ -12,9 +12,10 @@ use crate::{
     answer::Hop,
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
+    opened::{Answered, Opened},
     providers::format::estimated,
     replay::{Cache, CallLog, Fingerprint, Flights, Landed, Left, Recorded, Role},
-    walk::{Answered, End, Errand, Opened},
+    walk::{End, Errand},
     wire::{ModelCall, Operation, Refusal},
 };
 
@@ -263,6 +264,7 @@ impl Service {
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
             fingerprint: Fingerprint::of(call),
+            watcher: None,
         };
         match errand.run().await {
             Ok(End::Open(opened, faults)) => {
@@ -273,10 +275,14 @@ impl Service {
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
+                let unsupported = !faults.is_empty() && faults.iter().all(|fault| fault.unsupported);
                 let mut refusal = Refusal::of(&give_up(&call.model, faults).error);
                 if keys && refusal.status == 400 {
                     // The caller's request is fine; the gateway's own key is not.
                     (refusal.status, refusal.kind, refusal.code) = (502, "server_error", "provider_key");
+                }
+                if unsupported {
+                    refusal.code = "unsupported";
                 }
                 Err(refusal)
             }

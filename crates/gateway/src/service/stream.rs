@@ -13,12 +13,12 @@ use tokio::{
 
 use super::deliver::Delivery;
 use crate::{
+    opened::Opened,
     providers::{
         dialect::{Events, Step},
         format::estimated,
     },
     replay::Recorded,
-    walk::Opened,
     wire::{
         ModelCall, Operation, Refusal,
         sse::{Event, Parser, frame},
@@ -85,7 +85,7 @@ impl ReplyStream {
     pub(crate) fn new(opening: Opening) -> ReplyStream {
         let Opening { call, opened, response, delivery, until, degraded } = opening;
         ReplyStream {
-            events: opened.server.dialect.events(&call),
+            events: opened.events(&call),
             ended: delivery.holder.ended(),
             record: delivery.keeps().then(Vec::new),
             state: State::Reading(Box::new(Reading { response, parser: Parser::default(), delivery })),

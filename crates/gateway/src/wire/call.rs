@@ -112,6 +112,11 @@ impl ModelCall {
         Ok(ModelCall { operation, model, stream, wants_usage, fields, bytes, estimate })
     }
 
+    /// How many bytes the request had.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// What a provider must be able to do to answer it.
     #[must_use]
     pub fn needs(&self) -> Features {

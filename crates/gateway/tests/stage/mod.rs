@@ -10,7 +10,7 @@ use kapelle_gateway::{
     money::{Account, Ledger, MemoryLedger, Payer},
     replay::{CallLog, MemoryLog, TaskKey},
 };
-use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
+use kapelle_testkit::scripted_openai::{Flavour, Script, ScriptedOpenai};
 use serde_json::{Value, json};
 
 pub const KEY: &str = "sk-canary-1234567890abcdef";
@@ -55,6 +55,12 @@ pub async fn double(kind: Kind, rules: &str) -> ScriptedOpenai {
         Kind::Azure => Some("api-key".to_owned()),
         Kind::Anthropic => Some("x-api-key".to_owned()),
         _ => None,
+    };
+    script.flavour = match kind {
+        Kind::Azure => Flavour::Azure,
+        Kind::Gemini | Kind::Vertex => Flavour::Google,
+        Kind::Bedrock => Flavour::Aws,
+        _ => Flavour::Openai,
     };
     ScriptedOpenai::start(script).await.unwrap()
 }

@@ -21,14 +21,13 @@ use crate::{
     app::App,
     auth::{self, Identity, TICKET_MS},
     call::{Call, json},
+    follow::{Out, Standing, follow},
     hub::{Entry, Start},
     problem::Problem,
     route::Answer,
     stream,
 };
 
-/// Entries read at a time.
-const PAGE: u32 = 256;
 /// How often a stream shows that it lives, and looks by itself for what it may have been told of too early.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks between two signs of life.
@@ -41,72 +40,28 @@ const MESSAGE_MAX: usize = 64 * 1024;
 #[serde(deny_unknown_fields)]
 struct After {
     after: Option<u64>,
+    texts: Option<bool>,
+}
+
+/// Where a stream goes on, as the client says it.
+fn standing(call: &Call, cursor: Option<&str>) -> Result<Standing, Problem> {
+    let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let Some(id) = cursor.or(last) else { return Ok(Standing::default()) };
+    Standing::parse(id).ok_or_else(|| Problem::invalid("the id of the last event is none that this stream has"))
 }
 
 /// `GET /api/v1/runs/{id}/events`
 pub async fn run(call: Call) -> Answer {
     let id = runs::one(&call, call.id()?)?.id;
     let given: After = call.query()?;
-    let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let last = last.map(|text| text.parse::<u64>().map_err(|_| Problem::invalid("Last-Event-ID is not a number")));
-    let next = given.after.or(last.transpose()?).map_or(0, |seen| seen.saturating_add(1));
+    let standing = match given.after {
+        Some(entry) => Standing::behind(Some(entry)),
+        None => standing(&call, None)?,
+    };
     let (sender, response) = stream::events(&call.app)?;
-    tokio::spawn(follow(call.app, call.who, id, next.min(i64::MAX as u64), sender));
+    let texts = given.texts.unwrap_or(false);
+    tokio::spawn(follow(call.app, call.who, id, (standing, texts), Out::Sse(sender)));
     Ok(response)
-}
-
-/// Sends the journal of a run as it grows: the journal is the truth, events only say when to look.
-async fn follow(app: Arc<App>, who: Arc<Identity>, run: RunId, mut next: u64, sender: mpsc::Sender<Bytes>) {
-    let mut events = app.engine().watch();
-    let over = stream::over(&app, &who);
-    tokio::pin!(over);
-    let mut looks = 0;
-    loop {
-        let entries = app.list(move |app| Ok(app.engine().reader().journal(run, next, PAGE)?)).await;
-        let Ok(entries) = entries else { return };
-        for entry in &entries {
-            next = entry.seq + 1;
-            let body = runs::entry(entry);
-            let kind = body["event"].as_str().unwrap_or("event").to_owned();
-            let bytes = stream::event(&entry.seq.to_string(), &kind, &body);
-            tokio::select! {
-                sent = sender.send(bytes) => if sent.is_err() { return },
-                () = &mut over => return,
-            }
-        }
-        if entries.len() == PAGE as usize {
-            continue;
-        }
-        let row = app.engine().reader().run(who.tenant, run);
-        match row {
-            Ok(Some(row)) if row.status.kind().is_terminal() && row.seq <= next => return,
-            Ok(Some(row)) if row.seq > next => continue,
-            Ok(Some(_)) => {}
-            _ => return,
-        }
-        tokio::select! {
-            () = &mut over => return,
-            () = sender.closed() => return,
-            () = wait_for(&mut events, run) => {}
-            () = tokio::time::sleep(LOOK) => {
-                looks += 1;
-                if looks % LOOKS_PER_SIGN == 0 && sender.try_send(stream::alive()).is_err() && sender.is_closed() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Waits for an event of a run, or for having missed some.
-async fn wait_for(events: &mut tokio::sync::broadcast::Receiver<kapelle::engine::Event>, run: RunId) {
-    loop {
-        match events.recv().await {
-            Ok(event) if event.run != run => {}
-            Ok(_) | Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => return std::future::pending().await,
-        }
-    }
 }
 
 /// The query of the stream of everything.
@@ -118,17 +73,34 @@ struct Live {
     ticket: Option<String>,
 }
 
-fn listen(call: &Call) -> Result<Start, Problem> {
-    let given: Live = call.query()?;
+/// The query of a socket.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Socket {
+    cursor: Option<String>,
+    run: Option<String>,
+    #[expect(dead_code, reason = "redeemed at the door")]
+    ticket: Option<String>,
+}
+
+/// What a socket tells of.
+enum Source {
+    /// Everything.
+    All(Start),
+    /// One run, with what its models write.
+    Run(RunId, Standing),
+}
+
+fn listen(call: &Call, cursor: Option<&str>) -> Start {
     let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let from = given.cursor.as_deref().or(last);
-    Ok(call.app.hub.listen(call.app.engine(), from, call.app.now().0.cast_unsigned()))
+    call.app.hub.listen(call.app.engine(), cursor.or(last), call.app.now().0.cast_unsigned())
 }
 
 /// `GET /api/v1/events`
 pub async fn all(call: Call) -> Answer {
+    let given: Live = call.query()?;
     let (sender, response) = stream::events(&call.app)?;
-    let start = listen(&call)?;
+    let start = listen(&call, given.cursor.as_deref());
     tokio::spawn(async move {
         let out = |epoch: u64, told: Option<&Entry>| {
             let anew = || stream::event("", "resync", &value!({ "event": "resync" }));
@@ -196,31 +168,42 @@ pub async fn ticket(call: Call) -> Answer {
 pub async fn socket(mut call: Call) -> Answer {
     let upgrade = WebSocketUpgrade::from_request_parts(&mut call.parts, &()).await;
     let upgrade = upgrade.map_err(|error| Problem::invalid(format!("this is for WebSockets: {error}")))?;
+    let given: Socket = call.query()?;
+    let source = match &given.run {
+        None => Source::All(listen(&call, given.cursor.as_deref())),
+        Some(run) => {
+            let id = run.parse().map_err(|_| Problem::not_found(run.chars().take(40).collect::<String>()))?;
+            Source::Run(runs::one(&call, id)?.id, standing(&call, given.cursor.as_deref())?)
+        }
+    };
     let permit = stream::permit(&call.app)?;
-    let start = listen(&call)?;
     let upgrade = upgrade.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        talk(&call.app, &call.who, start, socket).await;
+        talk(&call.app, &call.who, source, socket).await;
         drop(permit);
     }))
 }
 
-async fn talk(app: &App, who: &Identity, start: Start, mut socket: WebSocket) {
+async fn talk(app: &Arc<App>, who: &Arc<Identity>, source: Source, mut socket: WebSocket) {
     let (sender, mut queue) = mpsc::channel::<Message>(64);
-    let out = |epoch: u64, told: Option<&Entry>| {
-        let anew = || Utf8Bytes::from_static("{\"event\":\"resync\"}");
-        let (sender, message) = (sender.clone(), Message::Text(told.map_or_else(anew, |entry| entry.text(epoch))));
-        async move { sender.send(message).await.is_ok() }
+    let pumped = async {
+        match source {
+            Source::All(start) => {
+                everything(app, who, start, sender).await;
+                CloseFrame { code: 1001, reason: "the key does not hold any more, or the server is stopping".into() }
+            }
+            Source::Run(run, standing) => {
+                follow(Arc::clone(app), Arc::clone(who), run, (standing, true), Out::Socket(sender)).await;
+                CloseFrame { code: 1000, reason: "the run has ended, or the key does not hold any more".into() }
+            }
+        }
     };
-    let alive = || {
-        let sender = sender.clone();
-        async move { sender.send(Message::Ping(Bytes::new())).await.is_ok() }
-    };
-    let pumped = pump(app, who, start, out, alive);
     tokio::pin!(pumped);
+    let mut last = None;
     loop {
         tokio::select! {
-            () = &mut pumped => break,
+            frame = &mut pumped, if last.is_none() => last = Some(frame),
+            // What was told before the end is sent before it.
             message = queue.recv() => match message {
                 Some(message) => if socket.send(message).await.is_err() { return },
                 None => break,
@@ -232,6 +215,18 @@ async fn talk(app: &App, who: &Identity, start: Start, mut socket: WebSocket) {
             },
         }
     }
-    let frame = CloseFrame { code: 1001, reason: "the key does not hold any more, or the server is stopping".into() };
-    let _ = socket.send(Message::Close(Some(frame))).await;
+    let _ = socket.send(Message::Close(last)).await;
+}
+
+async fn everything(app: &App, who: &Identity, start: Start, sender: mpsc::Sender<Message>) {
+    let out = |epoch: u64, told: Option<&Entry>| {
+        let anew = || Utf8Bytes::from_static("{\"event\":\"resync\"}");
+        let (sender, message) = (sender.clone(), Message::Text(told.map_or_else(anew, |entry| entry.text(epoch))));
+        async move { sender.send(message).await.is_ok() }
+    };
+    let alive = || {
+        let sender = sender.clone();
+        async move { sender.send(Message::Ping(Bytes::new())).await.is_ok() }
+    };
+    pump(app, who, start, out, alive).await;
 }

@@ -14,10 +14,10 @@ use crate::place::Place;
 const FLOW: &str = "name: flow\nsteps:\n  one: { worker: gate }\n  two: { needs: [one], worker: echo }\n";
 
 /// A stream of events that is read as it comes.
-struct Stream(Lines<BufReader<TcpStream>>);
+pub struct Stream(Lines<BufReader<TcpStream>>);
 
 impl Stream {
-    async fn open(place: &Place, token: &str, path: &str, more: &str) -> Stream {
+    pub async fn open(place: &Place, token: &str, path: &str, more: &str) -> Stream {
         let mut stream = TcpStream::connect(place.address()).await.unwrap();
         let head =
             format!("GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n{more}\r\n", place.address());
@@ -28,7 +28,7 @@ impl Stream {
     }
 
     /// The next event's id and body; none when the stream has ended.
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub async fn next(&mut self) -> Option<(String, Value)> {
         let mut id = String::new();
         while let Some(line) = self.0.next_line().await.ok()? {
             if let Some(text) = line.strip_prefix("id: ") {
@@ -113,7 +113,7 @@ async fn streams_are_bounded_and_end_with_the_server() {
 }
 
 /// Opens a WebSocket, and gives the status and the connection.
-async fn socket(place: &Place, path: &str, more: &str) -> (u16, TcpStream) {
+pub async fn socket(place: &Place, path: &str, more: &str) -> (u16, TcpStream) {
     let mut stream = TcpStream::connect(place.address()).await.unwrap();
     let head = format!(
         "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -130,7 +130,7 @@ async fn socket(place: &Place, path: &str, more: &str) -> (u16, TcpStream) {
 }
 
 /// The opcode and content of the next frame.
-async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let opcode = stream.read_u8().await.unwrap() & 15;
     let length = match stream.read_u8().await.unwrap() {
         126 => usize::from(stream.read_u16().await.unwrap()),

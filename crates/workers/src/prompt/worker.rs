@@ -96,7 +96,7 @@ impl PromptWorker {
         let mut complaint = String::new();
         // A worker that is tried out by hand has no task, so nothing is written down of its calls.
         let asking = ctx.task.parse().ok().map(|task| Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
-        let asking = asking.map(|asking| asking.from_record(ctx.recorded));
+        let asking = asking.map(|asking| asking.from_record(ctx.recorded).watched(Arc::clone(&ctx.text)));
         for _ in 0..2 {
             if ctx.cancel.is_raised() {
                 return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));

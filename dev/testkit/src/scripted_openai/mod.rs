@@ -21,5 +21,5 @@ mod script;
 mod server;
 mod stream;
 
-pub use script::{Rule, Script, ScriptError, ToolCall, Usage};
+pub use script::{Flavour, Rule, Script, ScriptError, ToolCall, Usage};
 pub use server::{Call, ScriptedOpenai};

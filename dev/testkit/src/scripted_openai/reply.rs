@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::script::{Rule, ToolCall};
+use super::script::{Flavour, Rule, ToolCall};
 
 /// What an answer says and counts, whatever its format.
 pub(crate) struct Said {
@@ -12,6 +12,7 @@ pub(crate) struct Said {
     pub(crate) prompt: u64,
     pub(crate) completion: u64,
     pub(crate) cached: u64,
+    pub(crate) reasoning: u64,
 }
 
 impl Said {
@@ -29,6 +30,7 @@ impl Said {
             prompt: usage.map_or_else(|| prompt_of(request).len() as u64 / 4 + 1, |u| u.prompt_tokens),
             completion: usage.map_or(content.len() as u64 / 4 + 1, |u| u.completion_tokens),
             cached: usage.map_or(0, |u| u.cached_tokens),
+            reasoning: usage.map_or(0, |u| u.reasoning_tokens),
             finish: rule.and_then(|rule| rule.finish_reason.clone()).unwrap_or_else(|| usual.to_owned()),
             content,
             calls,
@@ -41,6 +43,7 @@ impl Said {
             "prompt_tokens": self.prompt, "completion_tokens": self.completion,
             "total_tokens": self.prompt + self.completion,
             "prompt_tokens_details": { "cached_tokens": self.cached },
+            "completion_tokens_details": { "reasoning_tokens": self.reasoning },
         })
     }
 
@@ -67,6 +70,7 @@ pub(crate) fn response(request: &Value, rule: Option<&Rule>, number: u64) -> Val
             "input_tokens": said.prompt, "output_tokens": said.completion,
             "total_tokens": said.prompt + said.completion,
             "input_tokens_details": { "cached_tokens": said.cached },
+            "output_tokens_details": { "reasoning_tokens": said.reasoning },
         },
     })
 }
@@ -107,6 +111,19 @@ pub(crate) fn completion(request: &Value, rule: Option<&Rule>, number: u64) -> V
 /// An error body as the provider writes it.
 pub(crate) fn error(message: &str, code: &str) -> String {
     json!({ "error": { "message": message, "type": "invalid_request_error", "param": null, "code": code } }).to_string()
+}
+
+/// The error of a status as that provider writes it.
+pub(crate) fn status_error(flavour: Flavour, status: u16) -> String {
+    let message = format!("scripted status {status}");
+    match flavour {
+        Flavour::Openai => error(&message, "scripted"),
+        Flavour::Azure => json!({ "error": { "code": status.to_string(), "message": message } }).to_string(),
+        Flavour::Google => {
+            json!([{ "error": { "code": status, "message": message, "status": "SCRIPTED" } }]).to_string()
+        }
+        Flavour::Aws => json!({ "message": message }).to_string(),
+    }
 }
 
 /// The text of all messages.

@@ -15,8 +15,25 @@ pub struct Script {
     pub key_header: Option<String>,
     /// The path below which everything is, such as `/openai/v1`; anything else gets 404. Without it any base will do.
     pub base: Option<String>,
+    /// Whose manners it has where they differ from OpenAI's.
+    pub flavour: Flavour,
     /// Tried in order; the first that fits and is not used up answers.
     pub rules: Vec<Rule>,
+}
+
+/// The manners of a provider that speaks the format of OpenAI in its own way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flavour {
+    /// None: OpenAI itself.
+    #[default]
+    Openai,
+    /// A stream begins with an event that has no choices but the verdict of a filter; errors have numbers for codes.
+    Azure,
+    /// Every event of a stream counts tokens; errors stand in a list.
+    Google,
+    /// Errors are a message alone.
+    Aws,
 }
 
 /// When to answer, and how.
@@ -51,11 +68,11 @@ pub struct Rule {
     pub hang: bool,
     /// Resets the connection.
     pub reset: bool,
-    /// Answers 200 with half a JSON document.
+    /// Answers 200 with half a JSON document; a stream with an event that is none.
     pub malformed: bool,
-    /// Announces the whole answer, sends half of it and closes.
+    /// Announces the whole answer, sends half of it and closes; half the events of a stream.
     pub cut: bool,
-    /// Sends the answer in pieces of that many bytes, `delay_ms` apart.
+    /// Sends the answer in pieces of that many bytes, or a stream event by event, `delay_ms` apart.
     pub drip: Option<usize>,
     /// The functions that the answer calls, each `{ name, arguments }`.
     pub tool_calls: Vec<ToolCall>,
@@ -94,6 +111,9 @@ pub struct Usage {
     /// Of those sent, what came from the prompt cache.
     #[serde(default)]
     pub cached_tokens: u64,
+    /// Of those received, what the model thought.
+    #[serde(default)]
+    pub reasoning_tokens: u64,
 }
 
 /// Why a script could not be read.

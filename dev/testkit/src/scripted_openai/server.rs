@@ -243,7 +243,7 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
     }
     let completion = || whole(path, &body, rule.as_ref(), number).to_string();
     let streams = body["stream"] == Value::Bool(true);
-    let events = || stream::events(path, &body, rule.as_ref(), number);
+    let events = || stream::dressed(state.script.flavour, stream::events(path, &body, rule.as_ref(), number));
     if streams && rule.is_none() {
         stream::send(stream, &[], events(), None).await?;
         return Ok(true);
@@ -275,7 +275,7 @@ async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state:
     }
     let text = match &rule.body {
         Some(body) => body.clone(),
-        None if status != 200 => reply::error(&format!("scripted status {status}"), "scripted"),
+        None if status != 200 => reply::status_error(state.script.flavour, status),
         None => completion(),
     };
     let text = if rule.malformed { text[..text.len() / 2].to_owned() } else { text };

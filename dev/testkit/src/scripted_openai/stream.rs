@@ -1,6 +1,6 @@
 //! Answers as event streams, with the ways in which they break.
 
-use std::io;
+use std::{io, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -8,7 +8,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{http, messages, reply, reply::Said, script::Rule};
+use super::{
+    http, messages, reply,
+    reply::Said,
+    script::{Flavour, Rule},
+};
 
 /// The events of an answer, each with its blank line.
 pub(crate) fn events(path: &str, request: &Value, rule: Option<&Rule>, number: u64) -> Vec<String> {
@@ -19,6 +23,33 @@ pub(crate) fn events(path: &str, request: &Value, rule: Option<&Rule>, number: u
         return responses(request, rule, number);
     }
     chat(request, rule, number)
+}
+
+/// The events in the manners of a provider.
+pub(crate) fn dressed(flavour: Flavour, mut events: Vec<String>) -> Vec<String> {
+    match flavour {
+        Flavour::Openai | Flavour::Aws => {}
+        Flavour::Azure => {
+            let verdict = json!([{ "prompt_index": 0, "content_filter_results": {} }]);
+            let first = json!({ "id": "", "object": "", "created": 0, "model": "", "choices": [],
+                "prompt_filter_results": verdict });
+            events.insert(0, format!("data: {first}\n\n"));
+        }
+        Flavour::Google => {
+            for event in &mut events {
+                let Some(mut chunk) =
+                    event.strip_prefix("data: ").and_then(|data| serde_json::from_str::<Value>(data).ok())
+                else {
+                    continue;
+                };
+                if chunk["choices"].as_array().is_some_and(|choices| !choices.is_empty()) {
+                    chunk["usage"] = json!({ "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2 });
+                    *event = format!("data: {chunk}\n\n");
+                }
+            }
+        }
+    }
+    events
 }
 
 /// An answer's text in pieces of a few characters.
@@ -92,13 +123,15 @@ pub(crate) async fn send(
     let middle = events.len() / 2;
     let garbage = rule.and_then(|rule| {
         let line = rule.huge_line.map(|bytes| format!("data: {}\n\n", "x".repeat(bytes)));
-        line.or_else(|| rule.bad_sse.then(|| "data: {\"choices\": [\n\n".to_owned()))
+        line.or_else(|| (rule.bad_sse || rule.malformed).then(|| "data: {\"choices\": [\n\n".to_owned()))
             .or_else(|| rule.error_event.then(|| "data: {\"error\":{\"message\":\"scripted\"}}\n\n".to_owned()))
     });
     if let Some(garbage) = garbage {
         events.insert(middle, garbage);
     }
-    let kept = rule.and_then(|rule| rule.events_cut.or(rule.events_hang)).unwrap_or(events.len());
+    let cut = rule.and_then(|rule| rule.events_cut.or(rule.cut.then_some(middle)));
+    let kept = cut.or(rule.and_then(|rule| rule.events_hang)).unwrap_or(events.len());
+    let pause = rule.filter(|rule| rule.drip.is_some()).map(|rule| Duration::from_millis(rule.delay_ms));
     let mut all = headers.to_vec();
     if !all.iter().any(|(name, _)| name == "content-type") {
         all.push(("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()));
@@ -106,6 +139,9 @@ pub(crate) async fn send(
     stream.write_all(http::head(200, &all, None).as_bytes()).await?;
     for event in events.iter().take(kept) {
         stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
     }
     if rule.is_some_and(|rule| rule.events_hang.is_some()) {
         // The caller has nothing more to say: what comes is its leaving.
@@ -113,7 +149,7 @@ pub(crate) async fn send(
         while matches!(stream.read(&mut byte).await, Ok(1)) {}
         return Ok(Ended::CallerLeft);
     }
-    if rule.is_some_and(|rule| rule.events_cut.is_some()) {
+    if cut.is_some() {
         return Ok(Ended::Closed);
     }
     stream.write_all(b"0\r\n\r\n").await?;

@@ -55,7 +55,7 @@ pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>
     let (tools, choice) = tools(fields)?;
     last.push(("tools", tools));
     last.push(("tool_choice", choice));
-    if call.stream {
+    if ask.stream {
         last.push(("stream", Value::Bool(true)));
     }
     Ok(object(&[("model", Value::from(ask.model))], fields, &last))
@@ -191,7 +191,7 @@ mod tests {
 
     fn translated(body: Value) -> Result<Value, String> {
         let call = ModelCall::parse(Operation::Chat, body.to_string().as_bytes()).unwrap();
-        let ask = Asked { model: "claude", longest: Some(50), count: true };
+        let ask = Asked { model: "claude", longest: Some(50), stream: call.stream, count: true };
         super::body(&call, &ask).map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 

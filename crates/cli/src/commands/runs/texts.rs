@@ -1,0 +1,139 @@
+//! What models write while a run is watched, as the server of the folder tells it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kapelle::RunId;
+use kapelle_api::Client;
+use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    app::App,
+    failure::Failure,
+    out::{Out, Tone, paint},
+    remote,
+};
+
+/// Between two tries to reach the server.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Pieces that wait to be shown.
+const PIECES: usize = 64;
+/// Letters of a line that is shown before it has ended.
+const LINE: usize = 100;
+
+/// The texts of a run, followed from where they were read last.
+pub struct Texts {
+    pieces: Option<(mpsc::Receiver<Value>, JoinHandle<()>)>,
+    /// What was not shown yet, by step.
+    lines: BTreeMap<String, String>,
+}
+
+impl Drop for Texts {
+    fn drop(&mut self) {
+        if let Some((_, following)) = &self.pieces {
+            following.abort();
+        }
+    }
+}
+
+/// Follows a run until nobody wants to know, over interruptions.
+async fn follow(client: Client, path: String, pieces: mpsc::Sender<Value>) {
+    let mut last = String::new();
+    loop {
+        if let Ok(mut stream) = client.follow(&path, &last).await {
+            while let Ok(Some(told)) = stream.next().await {
+                if !told.id.is_empty() {
+                    last = told.id;
+                }
+                if told.data["event"] == "text" && pieces.send(told.data).await.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+impl Texts {
+    /// The texts of a run; none where no server works on the folder.
+    pub fn of(app: &App, run: RunId) -> Texts {
+        let client = remote::server(app).ok().flatten();
+        let pieces = client.map(|client| {
+            let (sender, receiver) = mpsc::channel(PIECES);
+            let path = format!("/api/v1/runs/{run}/events?texts=true");
+            (receiver, tokio::spawn(follow(client, path, sender)))
+        });
+        Texts { pieces, lines: BTreeMap::new() }
+    }
+
+    /// The next piece; nothing where nobody tells of any. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Value> {
+        self.pieces.as_mut()?.0.recv().await
+    }
+
+    /// Shows a piece: at once as JSON, else line by line.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn show(&mut self, out: Out, piece: &Value) -> Result<(), Failure> {
+        if out.json {
+            return out.print(&piece.to_string());
+        }
+        let step = piece["step"].as_str().unwrap_or_default().to_owned();
+        if piece["offset"] == 0 && piece["part"].as_u64() > Some(1) {
+            self.flush(out, Some(&step))?;
+            out.print(&format!("{} begins anew", mark(&step)))?;
+        }
+        let line = self.lines.entry(step.clone()).or_default();
+        // What a model writes is no command to the terminal.
+        line.extend(piece["text"].as_str().unwrap_or("").chars().filter(|c| *c == '\n' || !c.is_control()));
+        while let Some(end) = end_of_line(line) {
+            let shown: String = line.drain(..end).collect();
+            out.print(&format!("{} {}", mark(&step), shown.trim_end()))?;
+        }
+        Ok(())
+    }
+
+    /// Shows what was held back for the end of its line, of one step or of all.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn flush(&mut self, out: Out, of: Option<&str>) -> Result<(), Failure> {
+        for (step, line) in &mut self.lines {
+            if of.is_none_or(|of| of == step) && !line.trim().is_empty() {
+                out.print(&format!("{} {}", mark(step), line.trim_end()))?;
+            }
+            if of.is_none_or(|of| of == step) {
+                line.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mark(step: &str) -> String {
+    paint(Tone::Dim, &format!("{step} |"))
+}
+
+/// Where the first line ends that can be shown: at its end, or at a word when it is long.
+fn end_of_line(text: &str) -> Option<usize> {
+    if let Some(end) = text.find('\n') {
+        return Some(end + 1);
+    }
+    let (long, _) = text.char_indices().nth(LINE)?;
+    Some(text[..long].rfind(' ').map_or(long, |space| space + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_where_they_end_or_at_a_word() {
+        assert_eq!(end_of_line("one\ntwo"), Some(4));
+        assert_eq!(end_of_line("not yet"), None);
+        let long = format!("{} ende", "ä".repeat(98));
+        assert_eq!(end_of_line(&long), Some(197));
+        assert_eq!(end_of_line(&"é".repeat(150)), Some(200));
+    }
+}

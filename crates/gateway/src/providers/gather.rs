@@ -1,0 +1,104 @@
+//! An answer that is read as a stream, told of while it comes, and given whole.
+
+use std::time::Duration;
+
+use kapelle_core::{Category, worker::TextSink};
+use reqwest::Response;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Fault, FaultKind, Server,
+    dialect::{Events, Step, Whole},
+    pieces::{Added, Gathered, chunks},
+};
+use crate::wire::{ModelCall, sse::Parser};
+
+/// After its last event a provider has this long to end its answer, so that the connection can be used again.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// Reads a stream to its end. `watcher` is told of each piece of its text.
+///
+/// # Errors
+/// As for a whole answer: it was cut, it is none, the provider broke off, time has run out.
+pub(crate) async fn whole(
+    server: &Server,
+    (link, call): (&str, &ModelCall),
+    mut response: Response,
+    watcher: &dyn TextSink,
+) -> Result<Whole, Fault> {
+    watcher.begin();
+    let mut events = server.dialect.events(call);
+    let read = read(&mut response, &mut *events, watcher).await;
+    let seen = *events.seen();
+    let gathered = read.map_err(|broken| {
+        let fault = match broken {
+            Broken::Transport(error) => server.transport(link, error),
+            Broken::Cut => {
+                let why = "the stream was cut before it was complete";
+                Fault::sent(link, FaultKind::Passing, Category::Unavailable, why).unsettled()
+            }
+            Broken::Said(kind, why) => Fault::sent(link, kind, Category::Provider, &server.clean(&why)).unsettled(),
+        };
+        fault.after(seen)
+    })?;
+    let until = Instant::now() + DRAIN;
+    while matches!(timeout_at(until, response.chunk()).await, Ok(Ok(Some(_)))) {}
+    let body = gathered.completion(seen.usage.as_ref()).to_string().into_bytes();
+    Ok(Whole { body, usage: seen.usage, text_tokens: seen.tokens })
+}
+
+/// Tells of an answer that came at once.
+pub(crate) fn show(whole: &Whole, watcher: &dyn TextSink) {
+    let completion: Value = serde_json::from_slice(&whole.body).unwrap_or_default();
+    watcher.begin();
+    watcher.add(completion["choices"][0]["message"]["content"].as_str().unwrap_or(""));
+}
+
+/// Why a stream came to no end.
+enum Broken {
+    Transport(reqwest::Error),
+    Cut,
+    Said(FaultKind, String),
+}
+
+async fn read(response: &mut Response, events: &mut dyn Events, watcher: &dyn TextSink) -> Result<Gathered, Broken> {
+    let mut parser = Parser::default();
+    let mut gathered = Gathered::default();
+    loop {
+        let (list, closed) = match response.chunk().await.map_err(Broken::Transport)? {
+            Some(bytes) => {
+                let list = parser.feed(&bytes);
+                (list.map_err(|fault| Broken::Said(FaultKind::Request, fault.to_string()))?, false)
+            }
+            None => (std::mem::take(&mut parser).rest().into_iter().collect(), true),
+        };
+        let mut out = Vec::new();
+        let mut last = None;
+        for event in list {
+            match events.event(event, &mut out).map_err(|why| Broken::Said(FaultKind::Passing, why))? {
+                Step::More => {}
+                Step::Last(bytes) => {
+                    last = Some(bytes);
+                    break;
+                }
+            }
+        }
+        if closed && last.is_none() {
+            last = Some(events.close().ok_or(Broken::Cut)?);
+        }
+        let ended = last.is_some();
+        out.extend(last.unwrap_or_default());
+        for chunk in chunks(&out) {
+            let tell = |_: &Gathered, added: Added<'_>| {
+                if let Added::Text(text) = added {
+                    watcher.add(text);
+                }
+            };
+            gathered.take(&chunk, tell).map_err(|why| Broken::Said(FaultKind::Request, why))?;
+        }
+        if ended {
+            return Ok(gathered);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A run as it goes: its journal without gaps, and on request what its models are writing, by offset.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
+use kapelle::{
+    RunId,
+    core::TaskId,
+    engine::{Engine, Event, Place},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc},
+    time::Instant,
+};
+
+use crate::{app::App, auth::Identity, handlers::runs, stream};
+
+/// Entries read at a time.
+const PAGE: u32 = 256;
+/// How often a stream shows that it lives, and looks by itself for what it may have been told of too early.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks between two signs of life.
+const LOOKS_PER_SIGN: u32 = 15;
+/// Between two looks at texts: what comes meanwhile is one event, so that fast models do not make floods.
+const TEXT_EVERY: Duration = Duration::from_millis(40);
+/// Texts of which an id says how far they were read. Others are told of from their beginning after an interruption.
+const NAMED_MAX: usize = 16;
+
+/// Where a follower is.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// The number of the next entry of the journal.
+    next: u64,
+    texts: BTreeMap<TaskId, Place>,
+}
+
+impl Standing {
+    /// Behind an entry of the journal.
+    pub fn behind(entry: Option<u64>) -> Standing {
+        let next = entry.map_or(0, |seen| seen.saturating_add(1)).min(i64::MAX as u64);
+        Standing { next, texts: BTreeMap::new() }
+    }
+
+    /// Reads the id of an event: the number of an entry, and behind it the texts under way with how far they were read,
+    /// as `12~task_7.1.1.345`.
+    pub fn parse(id: &str) -> Option<Standing> {
+        let mut words = id.split('~');
+        let entry = match words.next()? {
+            "" => None,
+            number => Some(number.parse().ok()?),
+        };
+        let mut standing = Standing::behind(entry);
+        for word in words.take(NAMED_MAX) {
+            let mut fields = word.split('.');
+            let task = fields.next()?.parse().ok()?;
+            let mut number = || fields.next()?.parse::<u32>().ok();
+            let (attempt, part, offset) = (number()?, number()?, number()?);
+            if fields.next().is_some() {
+                return None;
+            }
+            standing.texts.insert(task, Place { attempt, part, offset: offset as usize });
+        }
+        Some(standing)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(seen) = self.next.checked_sub(1) {
+            write!(f, "{seen}")?;
+        }
+        for (task, place) in self.texts.iter().rev().take(NAMED_MAX) {
+            write!(f, "~{task}.{}.{}.{}", place.attempt, place.part, place.offset)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where events go.
+pub enum Out {
+    /// Server-sent events.
+    Sse(mpsc::Sender<Bytes>),
+    /// A WebSocket.
+    Socket(mpsc::Sender<Message>),
+}
+
+impl Out {
+    async fn tell(&self, id: &str, mut body: Value) -> bool {
+        match self {
+            Out::Sse(sender) => {
+                let kind = body["event"].as_str().unwrap_or("event").to_owned();
+                sender.send(stream::event(id, &kind, &body)).await.is_ok()
+            }
+            Out::Socket(sender) => {
+                body["cursor"] = Value::from(id);
+                sender.send(Message::Text(Utf8Bytes::from(body.to_string()))).await.is_ok()
+            }
+        }
+    }
+
+    /// A sign of life; says whether somebody is there. A client that has yet to take what it was sent needs none.
+    fn alive(&self) -> bool {
+        match self {
+            Out::Sse(sender) => sender.try_send(stream::alive()).is_ok() || !sender.is_closed(),
+            Out::Socket(sender) => sender.try_send(Message::Ping(Bytes::new())).is_ok() || !sender.is_closed(),
+        }
+    }
+
+    async fn closed(&self) {
+        match self {
+            Out::Sse(sender) => sender.closed().await,
+            Out::Socket(sender) => sender.closed().await,
+        }
+    }
+}
+
+/// One follower of one run.
+struct Follower {
+    app: Arc<App>,
+    run: RunId,
+    standing: Standing,
+    /// Texts that have ended and were read, or had ended before anybody followed.
+    through: Option<HashSet<(TaskId, u32)>>,
+    out: Out,
+}
+
+/// Sends the journal of a run as it grows, and with `texts` what its models write, until the run has ended, the client
+/// has left, or its key does not hold any more.
+pub async fn follow(app: Arc<App>, who: Arc<Identity>, run: RunId, (standing, texts): (Standing, bool), out: Out) {
+    let over = stream::over(&app, &who);
+    let mut follower = Follower { app: Arc::clone(&app), run, standing, through: None, out };
+    if texts {
+        let ended = follower.engine().texts().of_run(run).into_iter().filter(|text| text.has_ended());
+        let unread = ended.filter(|text| !follower.standing.texts.contains_key(&text.task));
+        follower.through = Some(unread.map(|text| (text.task, text.attempt)).collect());
+    }
+    tokio::select! {
+        () = follower.work(&who) => {}
+        () = over => {}
+    }
+}
+
+impl Follower {
+    fn engine(&self) -> &Engine {
+        self.app.engine()
+    }
+
+    async fn work(&mut self, who: &Identity) {
+        let mut events = self.engine().watch();
+        let mut changes = self.engine().texts().watch();
+        let (run, mut looks) = (self.run, 0);
+        loop {
+            let next = self.standing.next;
+            let entries = self.app.list(move |app| Ok(app.engine().reader().journal(run, next, PAGE)?)).await;
+            let Ok(entries) = entries else { return };
+            // What was written stands before the end of its step.
+            if !self.tell_texts().await {
+                return;
+            }
+            for entry in &entries {
+                self.standing.next = entry.seq + 1;
+                let id = self.standing.to_string();
+                if !self.out.tell(&id, runs::entry(entry)).await {
+                    return;
+                }
+            }
+            if entries.len() == PAGE as usize {
+                continue;
+            }
+            match self.engine().reader().run(who.tenant, run) {
+                Ok(Some(row)) if row.status.kind().is_terminal() && row.seq <= self.standing.next => return,
+                Ok(Some(row)) if row.seq > self.standing.next => continue,
+                Ok(Some(_)) => {}
+                _ => return,
+            }
+            let woken = Instant::now() + LOOK;
+            loop {
+                let look = Instant::now() + TEXT_EVERY;
+                let changed = async {
+                    if self.through.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                    tokio::time::sleep_until(look).await;
+                    // The sender lives in the engine.
+                    let _ = changes.changed().await;
+                };
+                tokio::select! {
+                    () = self.out.closed() => return,
+                    () = wait_for(&mut events, run) => break,
+                    () = changed => {
+                        if !self.tell_texts().await {
+                            return;
+                        }
+                    }
+                    () = tokio::time::sleep_until(woken) => {
+                        looks += 1;
+                        if looks % LOOKS_PER_SIGN == 0 && !self.out.alive() {
+                            return;
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells what was written since the last time.
+    async fn tell_texts(&mut self) -> bool {
+        let Some(through) = &mut self.through else { return true };
+        let mut told = Vec::new();
+        for text in self.app.engine().texts().of_run(self.run) {
+            if through.contains(&(text.task, text.attempt)) {
+                continue;
+            }
+            // Asked first: what is said before the end is not missed.
+            let ended = text.has_ended();
+            let known = self.standing.texts.get(&text.task).copied();
+            if let Some(piece) = text.since(known) {
+                self.standing.texts.insert(text.task, piece.next());
+                told.push(json!({
+                    "event": "text", "task": text.task.to_string(), "step": &*text.step, "attempt": piece.place.attempt,
+                    "part": piece.place.part, "offset": piece.place.offset, "text": piece.text,
+                }));
+            }
+            if ended {
+                through.insert((text.task, text.attempt));
+            }
+        }
+        for body in told {
+            let id = self.standing.to_string();
+            if !self.out.tell(&id, body).await {
+                return false;
+            }
+        }
+        let through = self.through.iter().flatten();
+        for (task, attempt) in through {
+            if self.standing.texts.get(task).is_some_and(|place| place.attempt == *attempt) {
+                self.standing.texts.remove(task);
+            }
+        }
+        true
+    }
+}
+
+/// Waits for an event of a run, or for having missed some.
+async fn wait_for(events: &mut tokio::sync::broadcast::Receiver<Event>, run: RunId) {
+    loop {
+        match events.recv().await {
+            Ok(event) if event.run != run => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_where_one_was_and_nothing_else_is_one() {
+        for id in ["", "0", "12", "12~task_7.1.2.345", "~task_9.2.1.0~task_7.1.2.345"] {
+            assert_eq!(Standing::parse(id).unwrap().to_string(), id);
+        }
+        for id in [
+            "x",
+            "-1",
+            "1~",
+            "1~task_7",
+            "1~task_7.1.1",
+            "1~task_7.1.1.1.1",
+            "1~run_7.1.1.1",
+            "1~task_7.1.1.x",
+            "1~task_7.1.1.-5",
+        ] {
+            assert!(Standing::parse(id).is_none(), "{id}");
+        }
+        let many: String = (1..100).map(|task| format!("~task_{task}.1.1.1")).collect();
+        assert_eq!(Standing::parse(&many).unwrap().texts.len(), NAMED_MAX);
+    }
+}
