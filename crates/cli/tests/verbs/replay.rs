@@ -163,8 +163,8 @@ fn on_a_worker_host_a_script_asks_the_server_that_gave_it_the_task() {
         let mut command = stage.place.command(&["host"]);
         let mut host = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let task = stage.submit(&served, &json!({ "groups": [["one"], ["two"], ["three"]] }));
-        let ended = stage.end(&served, &task);
-        assert_eq!((&ended["state"], ids(&ended).len()), (&json!("succeeded"), 3), "{ended}");
+        let done = stage.end(&served, &task);
+        assert_eq!((&done["state"], ids(&done).len()), (&json!("succeeded"), 3), "{done}");
         assert_eq!(states(&stage.calls()), ["charged"; 3]);
         assert!(stage.calls().iter().all(|call| call["task"] == task["id"]), "the task pays");
         signal(&host, "-TERM");
