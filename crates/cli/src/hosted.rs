@@ -22,9 +22,11 @@ use tokio::sync::Semaphore;
 /// The workers of a host, by name.
 pub struct Hosted {
     written: Catalogue,
-    /// A worker, and room for as many of its tasks as it works on at once.
-    workers: RwLock<BTreeMap<Name, (Arc<dyn Worker>, Arc<Semaphore>)>>,
+    workers: RwLock<BTreeMap<Name, Roomed>>,
 }
+
+/// A worker, and room for as many of its tasks as it works on at once.
+type Roomed = (Arc<dyn Worker>, Arc<Semaphore>);
 
 impl Hosted {
     /// Those that are written down.

@@ -293,7 +293,7 @@ fn floods_in_every_mode_and_shape_cost_the_server_little() {
     said.refused(1, &["the answer has more than 16 MiB"]);
     assert!(!log("escapes").contains('\u{1b}') && !log("escapes").contains('\u{7}'));
     let mut most = 0;
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     while began.elapsed() < Duration::from_secs(3) {
         most = most.max(resident_kib(served.0.id()));
         std::thread::yield_now();

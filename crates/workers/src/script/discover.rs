@@ -235,8 +235,7 @@ impl Scan {
     }
 }
 
-/// The scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong. Nothing is
-/// started for it, so that what runs them may be missing.
+/// The scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong. None is started.
 #[must_use]
 pub fn takers(root: &Path) -> Vec<Script> {
     let mut files = Vec::new();
