@@ -19,11 +19,13 @@ use kapelle::{
 use kapelle_api::ClaimedTask;
 use tokio::sync::Semaphore;
 
+/// A worker, and room for as many of its tasks as it works on at once.
+type Place = (Arc<dyn Worker>, Arc<Semaphore>);
+
 /// The workers of a host, by name.
 pub struct Hosted {
     written: Catalogue,
-    /// A worker, and room for as many of its tasks as it works on at once.
-    workers: RwLock<BTreeMap<Name, (Arc<dyn Worker>, Arc<Semaphore>)>>,
+    workers: RwLock<BTreeMap<Name, Place>>,
 }
 
 impl Hosted {
@@ -44,7 +46,7 @@ impl Hosted {
     }
 
     /// The worker of that name, and room for its tasks.
-    pub fn worker(&self, name: &str) -> Option<(Arc<dyn Worker>, Arc<Semaphore>)> {
+    pub fn worker(&self, name: &str) -> Option<Place> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&Name::new(name)).cloned()
     }
 
