@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     money::{Served, Stage, states},
-    place::{ended, signal},
+    place::{self, signal},
 };
 
 /// A script with the SDK that it uses.
@@ -168,6 +168,6 @@ fn on_a_worker_host_a_script_asks_the_server_that_gave_it_the_task() {
         assert_eq!(states(&stage.calls()), ["charged"; 3]);
         assert!(stage.calls().iter().all(|call| call["task"] == task["id"]), "the task pays");
         signal(&host, "-TERM");
-        assert_eq!(ended(&mut host), Some(143));
+        assert_eq!(place::ended(&mut host), Some(143));
     }
 }
