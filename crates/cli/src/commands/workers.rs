@@ -168,12 +168,14 @@ fn show(app: &App, spec: &WorkerSpec) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// The properties of a schema as a table; none when it has none.
+/// What a schema asks for as a table; none when it names nothing.
 pub fn fields(what: &str, schema: &Value) -> Option<String> {
-    let properties = schema.get("properties")?.as_object().filter(|properties| !properties.is_empty())?;
-    let required = |name: &str| {
-        schema.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|known| known == name))
-    };
+    let none = serde_json::Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // A name may be required without being described.
+    let bare = required.iter().filter_map(Value::as_str).filter(|name| !properties.contains_key(*name));
+    let bare = bare.map(|name| vec![name.to_owned(), "any".to_owned(), "required".to_owned(), String::new()]);
     let rows = properties.iter().map(|(name, property)| {
         let kind = match property.get("type") {
             _ if property.get("format").is_some_and(|format| format == "file") => "file".to_owned(),
@@ -187,13 +189,14 @@ pub fn fields(what: &str, schema: &Value) -> Option<String> {
                 let short: String = text.chars().take(40).collect();
                 format!("default {short}{}", if short.len() < text.len() { "..." } else { "" })
             }
-            None if required(name) => "required".to_owned(),
+            None if required.iter().any(|known| known == name) => "required".to_owned(),
             None => "optional".to_owned(),
         };
         let about = property.get("description").and_then(Value::as_str).unwrap_or("");
         vec![name.clone(), kind, need, about.to_owned()]
     });
-    Some(shown::table(&[what, "TYPE", "", "ABOUT"], rows.collect()))
+    let rows: Vec<_> = rows.chain(bare).collect();
+    (!rows.is_empty()).then(|| shown::table(&[what, "TYPE", "", "ABOUT"], rows))
 }
 
 async fn test(app: &App, worker: Arc<dyn Worker>, given: &InputArgs) -> Result<Code, Failure> {

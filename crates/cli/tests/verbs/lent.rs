@@ -81,7 +81,7 @@ fn a_run_whose_script_cannot_work_says_so_at_once() {
     let place = place();
     place
         .with(&[("RUN_WORKERS", "false")], &["run", "both.yaml"])
-        .refused(69, &["`doubles` is a script", "RUN_WORKERS"]);
+        .refused(69, &["is a script, and none is run", "RUN_WORKERS"]);
     script(&place, "doubles", "mode: task\ninterpreter: /no/such/program", DOUBLES);
     place.kapelle(&["run", "both.yaml"]).refused(69, &["`doubles` cannot be started", "/no/such/program"]);
     script(&place, "doubles", "mdoe: task", DOUBLES);
