@@ -267,7 +267,6 @@ fn resident_kib(pid: u32) -> u64 {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "memory is looked at for a while")]
 fn floods_in_every_mode_and_shape_cost_the_server_little() {
     let place = Place::new();
     let served = Served::start(&place);
