@@ -142,7 +142,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     until(|| place.kapelle(&["logs", "stays"]).out.contains("2/out hello from 2").then_some(()));
     place.kapelle(&["workers", "scale", "stays", "99"]).refused(2, &["between 1 and 64"]);
     place.kapelle(&["workers", "restart", "stayz"]).refused(3, &["did you mean `stays`?"]);
-    place.kapelle(&["workers", "restart", "plain"]).refused(3, &["does not exist"]);
+    place.kapelle(&["workers", "restart", "plain"]).refused(3, &["plain was not started"]);
     assert_eq!(place.kapelle(&["workers", "restart", "all"]).code, 0);
     let second = found(&place, "stays")["id"].as_str().unwrap().to_owned() + ".2";
     assert_eq!(place.kapelle(&["workers", "restart", &second]).code, 0);
@@ -360,6 +360,9 @@ fn the_samples_start_do_their_work_and_a_broken_one_stops_none() {
     assert!(place.path("workers/tmp/new.txt").exists());
     assert!(fs::read_to_string(place.path("workers/goals.json.status.json")).unwrap().contains("overdue"));
     until(|| matches!(found(&place, "broken")["state"].as_str(), Some("waiting" | "crashed")).then_some(()));
+    script(&place, "misspelt", "mdoe: task", "true");
+    until(|| (found(&place, "misspelt")["standing"] == "cannot_start").then_some(()));
+    place.kapelle(&["logs", "misspelt"]).refused(3, &["misspelt was not started", "unknown key `mdoe`"]);
 
     let ask = |worker: &str, input: Value| {
         let file = place.file("input.json", input.to_string());

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use kapelle::{
     core::{TenantId, Timestamp},
     engine::Command,
@@ -13,7 +14,7 @@ use kapelle::{
         log::Line,
     },
 };
-use kapelle_api as api;
+use kapelle_api::{self as api, code};
 use serde::Deserialize;
 use serde_json::json as value;
 use tokio::sync::broadcast::error::RecvError;
@@ -38,8 +39,18 @@ fn fleet(call: &Call) -> Option<&Fleet> {
     call.app.kapelle.fleet().filter(|_| call.tenant() == TenantId::DEFAULT)
 }
 
+/// Why a script has neither processes nor a log: it was not started, or there is none of that id.
 fn missing(call: &Call) -> Problem {
-    Problem::not_found(call.param("id").chars().take(40).collect::<String>())
+    let id = call.param("id");
+    let worker = id.split('.').next().unwrap_or(id);
+    let idle = |script: &ScriptStatus| script.id == worker && script.standing != "started";
+    match fleet(call).and_then(|fleet| fleet.status().into_iter().find(idle)) {
+        Some(ScriptStatus { name, why, .. }) => {
+            let detail = format!("script {name} was not started, and so there is no process and no log of it: {why}");
+            Problem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, detail)
+        }
+        None => Problem::not_found(id.chars().take(40).collect::<String>()),
+    }
 }
 
 /// `GET /api/v1/scripts`
