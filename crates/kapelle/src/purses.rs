@@ -87,3 +87,44 @@ impl Inner {
         self.most = self.purses.len() * 2;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kapelle_core::{Account, TenantId};
+
+    use super::*;
+
+    fn payer(name: &str) -> Payer {
+        Payer::of(TenantId(1), vec![Account::Key(name.to_owned())])
+    }
+
+    /// The purse for which a call has blocks drawn.
+    fn asked(purses: &Purses, payer: &Payer, steady_ms: u64) -> Option<u64> {
+        match purses.find(payer, Money(1), Timestamp(0), steady_ms) {
+            Found::Ask(purse) => purse,
+            Found::Block(_) => panic!("nobody has drawn one"),
+        }
+    }
+
+    #[test]
+    fn blocks_are_drawn_for_whoever_calls_again_soon() {
+        let purses = Purses::default();
+        let (one, other) = (payer("one"), payer("other"));
+        assert_eq!(asked(&purses, &one, 0), None, "it may be the only call");
+        assert_eq!(asked(&purses, &other, 0), None);
+        assert_eq!(asked(&purses, &one, RECENT_MS), Some(0));
+        assert_eq!(asked(&purses, &other, RECENT_MS + 1), None);
+        assert_eq!(asked(&purses, &other, RECENT_MS + 2), Some(1));
+    }
+
+    #[test]
+    fn purses_of_those_who_call_no_more_are_let_go() {
+        let purses = Purses::default();
+        for number in 0..10_000 {
+            asked(&purses, &payer(&format!("key_{number}")), number * RECENT_MS / 100);
+        }
+        let inner = purses.lock();
+        assert!(inner.purses.len() <= PURSES, "{}", inner.purses.len());
+        assert_eq!(inner.purses.len(), inner.payers.len());
+    }
+}

@@ -166,3 +166,78 @@ fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 fn write_at(_file: &File, _bytes: &[u8], _at: u64) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(worst: u64, model: &str) -> CallOrder {
+        let line = Line {
+            id: 0,
+            worst,
+            operation: "chat/completions".to_owned(),
+            provider: "p".to_owned(),
+            model: model.to_owned(),
+            fingerprint: [7; 32],
+        };
+        line.order().1
+    }
+
+    /// A file of this start of the machine, after what `write` did.
+    fn written(write: impl Fn(&TakenFile)) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        write(&TakenFile::begin(folder.path()).unwrap().unwrap());
+        std::fs::read(folder.path().join(FILE)).unwrap()
+    }
+
+    fn ids(bytes: &[u8], boot: &str) -> Option<Vec<i64>> {
+        Some(known(bytes, boot)?.into_iter().map(|(id, _)| id.0).collect())
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_was_taken_is_known_during_the_same_start_of_the_machine() {
+        let boot = boot().unwrap();
+        let bytes = written(|file| {
+            file.write(CallId(7), &order(500, "m")).unwrap();
+            file.write(CallId(8), &order(u64::MAX, "a\"model\\of √ two")).unwrap();
+        });
+        let calls = known(&bytes, &boot).unwrap();
+        assert_eq!(calls, [(CallId(7), order(500, "m")), (CallId(8), order(u64::MAX, "a\"model\\of √ two"))]);
+        assert_eq!(known(&bytes, "another"), None);
+        assert_eq!(ids(&written(|_| {}), &boot), Some(Vec::new()));
+        assert_eq!(known(&[], &boot), None, "there is no file");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_place_of_a_call_whose_row_is_written_is_used_again() {
+        let bytes = written(|file| {
+            file.write(CallId(1), &order(1, "a model with a long name")).unwrap();
+            file.write(CallId(2), &order(1, "m")).unwrap();
+            file.spent(CallId(1));
+            file.spent(CallId(1));
+            file.write(CallId(3), &order(1, "m")).unwrap();
+            file.write(CallId(4), &order(1, "m")).unwrap();
+        });
+        assert_eq!(ids(&bytes, &boot().unwrap()), Some(vec![3, 2, 4]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_is_damaged_says_nothing() {
+        let boot = boot().unwrap();
+        let bytes = written(|file| file.write(CallId(1), &order(1, "m")).unwrap());
+        assert_eq!(known(&bytes[..LINE + 20], &boot), None, "its last line was cut");
+        assert_eq!(known(&bytes[..20], &boot), None);
+        let mut torn = bytes;
+        torn[LINE + 3] = b'!';
+        assert_eq!(known(&torn, &boot), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_call_whose_names_are_too_long_is_not_sent_on_a_block() {
+        written(|file| assert!(file.write(CallId(1), &order(1, &"m".repeat(LINE))).is_err()));
+    }
+}
