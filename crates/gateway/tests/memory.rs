@@ -12,8 +12,12 @@ use kapelle_gateway::{
     money::{Account, Ledger},
     replay::CallLog,
 };
-use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
-use serde_json::{Map, Value, json};
+use kapelle_testkit::{
+    hostile::Dice,
+    rng::Rng,
+    scripted_openai::{Script, ScriptedOpenai},
+};
+use serde_json::{Value, json};
 use stage::{KEY, Stage, TENANT, events, header, payer, says, streams, task, text, whole};
 use tokio::task::JoinSet;
 
@@ -211,83 +215,12 @@ async fn a_token_asks_what_it_was_granted() {
     assert_eq!(stage.ask(KEY, Operation::Chat, &body).await.status, 401);
 }
 
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
-    }
-
-    /// A value full of fields that redirect other gateways, at any depth.
-    fn value(&mut self, evil: &str, depth: usize) -> Value {
-        match self.below(if depth > 3 { 5 } else { 8 }) {
-            0 => json!(evil),
-            1 => json!(format!("{evil}/v1")),
-            2 => Value::from(self.below(3)),
-            3 => Value::from(self.below(2) == 0),
-            4 => Value::Null,
-            5 => (0..self.below(3)).map(|_| self.value(evil, depth + 1)).collect(),
-            _ => Value::Object(self.fields(evil, depth + 1)),
-        }
-    }
-
-    fn fields(&mut self, evil: &str, depth: usize) -> Map<String, Value> {
-        const NAMES: &[&str] = &[
-            "api_base",
-            "base_url",
-            "api_key",
-            "endpoint",
-            "url",
-            "host",
-            "headers",
-            "extra_headers",
-            "extra_body",
-            "proxy",
-            "organization",
-            "litellm_params",
-            "fallbacks",
-            "custom_llm_provider",
-            "metadata",
-            "user",
-            "input",
-            "tools",
-            "stream",
-            "stream_options",
-            "messages",
-            "model",
-            "n",
-            "max_tokens",
-            "response_format",
-            "store",
-            "azure_endpoint",
-            "aws_region",
-            "vertex_project",
-            "api_version",
-            "redirect",
-            "server_url",
-            "callbacks",
-            "provider",
-            "route",
-            "Host",
-            "authorization",
-            "x-forwarded-host",
-            "\r\nHost: evil",
-            "//evil",
-            "é",
-        ];
-        let count = self.below(6);
-        (0..count).map(|_| (NAMES[self.below(NAMES.len())].to_owned(), self.value(evil, depth))).collect()
-    }
-}
-
 #[tokio::test]
 async fn ten_thousand_hostile_bodies_send_the_key_nowhere_else() {
     let evil = ScriptedOpenai::start(Script::default()).await.unwrap();
     let address = format!("http://{}", evil.address());
     let stage = Stage::of(Kind::Openai, "[]").await;
-    let mut dice = Dice(39);
+    let mut dice = Dice(Rng::new(39));
     let mut answered = 0;
     for number in 0..10_000 {
         let mut fields = dice.fields(&address, 0);
