@@ -14,7 +14,7 @@ use crate::{
     money::Ledger,
     opened::{Answered, Opened},
     providers::format::estimated,
-    replay::{Cache, CallLog, Fingerprint, Flights, Landed, Left, Recorded, Role},
+    replay::{Again, Cache, CallLog, Fingerprint, Flights, Landed, Left, LogError, Recorded, Role},
     walk::{End, Errand},
     wire::{ModelCall, Operation, Refusal},
 };
@@ -162,22 +162,38 @@ impl Service {
         fingerprint: Fingerprint,
     ) -> Result<Option<Found>, Refusal> {
         let Some(again) = holder.grant.again() else { return Ok(None) };
+        let unread = |error: LogError| Refusal::new(500, "internal", Category::Internal, error.to_string());
         let mut place = holder.left.lock().await;
         let left = match place.take() {
             Some(left) => left,
-            None => {
-                let read = Left::read(&*self.log, again).await;
-                read.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?
-            }
+            None => self.left(holder, again).await.map_err(unread)?,
         };
         let left = place.insert(left);
         if let Some(answer) = left.next(fingerprint) {
-            return Ok(Some(Found::Answer(answer, left.source())));
+            let (source, had) = (left.source(), left.had(fingerprint));
+            drop(place);
+            if let Some(leases) = &holder.leases {
+                // As with a new answer: an attempt that goes on after a restart must not take the same answer for a second
+                // sample, so that it had this one is durable before it has it. If a crash comes between, it asks anew.
+                leases.give(again.key.task, again.attempt, (fingerprint, had)).await.map_err(unread)?;
+            }
+            return Ok(Some(Found::Answer(answer, source)));
         }
         match left.missing(&call.model) {
             Some(error) => Err(Refusal::new(409, "not_recorded", error.category, error.message)),
             None => Ok(None),
         }
+    }
+
+    /// What the attempt may still be given again. One that began before this process did has had some of it.
+    async fn left(&self, holder: &Holder, again: Again) -> Result<Left, LogError> {
+        let mut left = Left::read(&*self.log, again).await?;
+        if let Some(leases) = holder.leases.as_ref().filter(|_| !left.is_empty()) {
+            for (fingerprint, count) in leases.given(again.key.task, again.attempt)? {
+                left.pass(fingerprint, count);
+            }
+        }
+        Ok(left)
     }
 
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
