@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
 #[cfg(target_os = "linux")]
+mod borrowed;
 mod canaries;
 mod config;
 mod control;

@@ -13,10 +13,10 @@ use crate::{
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
     opened::{Answered, Opened},
-    providers::format::estimated,
+    providers::{Fault, format::estimated},
     replay::{Again, Cache, CallLog, Fingerprint, Flights, Landed, Left, LogError, Recorded, Role},
     walk::{End, Errand},
-    wire::{ModelCall, Operation, Refusal},
+    wire::{ModelCall, NO_MODEL, Operation, Refusal},
 };
 
 /// The gateway with its tokens, its money and its memory of answers.
@@ -287,7 +287,11 @@ impl Service {
                 let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((*opened, Hop::reasons(&hops)))
             }
-            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| *fault.hop).collect())),
+            Ok(End::Offline(_, faults)) => {
+                let passing = faults.iter().any(Fault::passes);
+                let refusal = model_required(faults.into_iter().map(|fault| *fault.hop).collect());
+                Err(Refusal { passing, ..refusal })
+            }
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
@@ -309,7 +313,7 @@ impl Service {
 /// A script's call cannot be answered by a classical method: nobody said which one.
 fn model_required(hops: Vec<Hop>) -> Refusal {
     let why = Hop::reasons(&hops).unwrap_or_else(|| "the alias is offline".to_owned());
-    let message = format!("only a model can answer this, and none can be asked: {why}");
+    let message = format!("{NO_MODEL}{why}");
     Refusal::of(&TaskError::new(Category::ModelRequired, message))
 }
 
