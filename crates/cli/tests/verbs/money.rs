@@ -11,7 +11,7 @@ use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::place::{Place, signal, watched};
+use crate::place::{Place, ended, signal, watched};
 
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,6 +74,12 @@ impl Served {
         signal(&self.child, "-KILL");
         self.child.wait().unwrap();
     }
+
+    /// Ends it in good order.
+    pub fn end(mut self) {
+        signal(&self.child, "-TERM");
+        assert!(ended(&mut self.child).is_some());
+    }
 }
 
 impl Drop for Served {
@@ -88,7 +94,7 @@ pub fn states(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
 }
 
-fn sum(calls: &[Value]) -> u64 {
+pub fn sum(calls: &[Value]) -> u64 {
     calls.iter().map(|call| call["cost_nanousd"].as_u64().unwrap()).sum()
 }
 
