@@ -212,8 +212,7 @@ impl Builder {
         });
         books.bind(&engine, again);
         let desk = new_desk(&gateway, &books, &engine);
-        let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
-        let folder = self.folder;
+        let (layers, balancers, clock, folder) = (self.layers.into(), self.balancers, self.clock, self.folder);
         let session = if self.session {
             Some(
                 Session::start(&folder, &engine, Arc::clone(&clock))

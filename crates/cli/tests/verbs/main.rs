@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod blocks;
+mod borrowed;
 #[cfg(target_os = "linux")]
 mod canaries;
 mod config;
