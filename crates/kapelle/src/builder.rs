@@ -206,10 +206,7 @@ impl Builder {
         };
         let config = self.config;
         let engine = Engine::start(parts, options)?;
-        let again = TakenFile::begin(&self.folder).unwrap_or_else(|error| {
-            tracing::warn!(%error, "every call of a model waits until its reservation is written");
-            None
-        });
+        let again = begin_taken(&self.folder);
         books.bind(&engine, again);
         let desk = new_desk(&gateway, &books, &engine);
         let (layers, balancers, clock, folder) = (self.layers.into(), self.balancers, self.clock, self.folder);
@@ -240,6 +237,14 @@ impl Builder {
         kapelle.set_budgets(&config).await?;
         Ok(kapelle)
     }
+}
+
+/// The file for taken blocks. Without it no blocks are drawn.
+fn begin_taken(folder: &Path) -> Option<TakenFile> {
+    TakenFile::begin(folder).unwrap_or_else(|error| {
+        tracing::warn!(%error, "every call of a model waits until its reservation is written");
+        None
+    })
 }
 
 /// The desk for tokens, told by the engine when an attempt is over and when money may have come free.
