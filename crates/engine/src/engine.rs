@@ -18,7 +18,7 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner},
     texts::Texts,
-    turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Turns, Wanted},
+    turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Taken, Turns, Wanted},
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
@@ -41,6 +41,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is done around every attempt, outermost first.
     pub layers: Vec<Arc<dyn Middleware>>,
+    /// Which calls the former process had sent on its blocks.
+    pub taken: Taken,
 }
 
 /// An engine that this does not keep running.
@@ -80,7 +82,7 @@ impl Engine {
     /// # Errors
     /// When the store fails, or a thread cannot be started.
     pub fn start(parts: Parts, options: Options) -> Result<Engine, EngineError> {
-        let Parts { store, reader, registry, files, spill, clock, layers } = parts;
+        let Parts { store, reader, registry, files, spill, clock, layers, taken } = parts;
         let (sender, receiver) = channel();
         let inbox = Inbox(sender);
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
@@ -90,6 +92,7 @@ impl Engine {
         let mut random = Random::new();
         let mut turns = Turns::new(store, options, directory, Box::new(move || random.draw()));
         let (watching, lease_flag) = (turns.watch_flag(), turns.lease_flag());
+        turns.taken(taken);
         let started = turns.recover(clock.now(), clock.steady_ms())?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiters = Arc::new(Waiters::default());

@@ -134,6 +134,9 @@ impl Runner {
                 }
             }
         }
+        if let Err(error) = self.turns.give_back_all() {
+            tracing::debug!(%error, "blocks were not given back; the next start does it");
+        }
         self.dispatcher.running.stop_all();
         self.waiters.close();
     }
@@ -196,6 +199,11 @@ impl Runner {
     }
 
     fn enter(&mut self, command: Command, answer: Answer, inputs: &mut Vec<Input>) {
+        // What nobody waits for is done in its order: the end of a call does not overtake its beginning.
+        if !self.deferred.is_empty() && matches!(answer, Answer::Nobody) && !matches!(command, Command::Tick) {
+            self.deferred.push_back((command, answer));
+            return;
+        }
         self.next_ticket += 1;
         if !matches!(answer, Answer::Nobody) {
             self.answers.insert(self.next_ticket, answer);

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its stage cannot be set")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use kapelle_core::{
     Account, AccountKind, CallId, Money, Name, RunId, TaskId, TenantId, Timestamp,
@@ -12,9 +15,9 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    BookCommand, CallOrder, CallOver, Command, NO_LIMIT, NewPayload, NewRun, Options, Reply, Reported, Reserved,
-    SubmitTask, VersionRef, Wanted,
-    turn::{Directory, Input, Turns},
+    Block, BookCommand, CallOrder, CallOver, Command, NO_LIMIT, NewPayload, NewRun, Notice, Options, Reply, Reported,
+    Reserved, SubmitTask, Taken, VersionRef, Wanted,
+    turn::{Directory, Effect, Input, Turns},
 };
 use kapelle_store::{BookReader, CallFilter, CallState, Fault, MemReader, MemStore, Page, Reader, TaskFilter};
 use proptest::prelude::*;
@@ -42,7 +45,15 @@ enum Happens {
     Call {
         who: usize,
         worst: u64,
+        purse: bool,
     },
+    /// A block is taken for a call, of which the loop is told later.
+    Take {
+        which: usize,
+        worst: u64,
+    },
+    /// The loop is told of the oldest such call.
+    Tell,
     /// One of the calls under way ends.
     Settle {
         which: usize,
@@ -59,8 +70,12 @@ enum Happens {
         account: u8,
         limit: u64,
     },
-    /// The engine dies, before or after what it writes next.
-    Die,
+    /// The engine dies; with the machine, nobody knows afterwards which blocks were taken.
+    Die {
+        machine: bool,
+    },
+    /// Nothing happens for a while.
+    Rest,
     NextDay,
 }
 
@@ -69,14 +84,32 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => Just(Happens::Submit),
         1 => Just(Happens::Run),
         3 => (1u32..4).prop_map(Happens::Claim),
-        8 => (any::<usize>(), 0u64..900).prop_map(|(who, worst)| Happens::Call { who, worst }),
+        8 => (any::<usize>(), 0u64..900, any::<bool>()).prop_map(|(who, worst, purse)| Happens::Call { who, worst, purse }),
+        6 => (any::<usize>(), 0u64..1_000).prop_map(|(which, worst)| Happens::Take { which, worst }),
+        4 => Just(Happens::Tell),
         6 => (any::<usize>(), 0u64..101, 0u8..8).prop_map(|(which, share, how)| Happens::Settle { which, share, how }),
         1 => Just(Happens::Again),
         2 => (any::<usize>(), 0u8..4).prop_map(|(which, how)| Happens::Report { which, how }),
-        1 => (0u8..4, 0u64..8_000).prop_map(|(account, limit)| Happens::Limit { account, limit }),
-        1 => Just(Happens::Die),
+        1 => (0u8..4, prop_oneof![0u64..8_000, 0u64..200_000]).prop_map(|(account, limit)| Happens::Limit { account, limit }),
+        1 => any::<bool>().prop_map(|machine| Happens::Die { machine }),
+        1 => Just(Happens::Rest),
         1 => Just(Happens::NextDay),
     ]
+}
+
+fn order(worst: u64) -> CallOrder {
+    CallOrder {
+        tenant: TENANT,
+        payer: Vec::new(),
+        attempt: 0,
+        epoch: 0,
+        worst: Money(worst),
+        operation: Arc::from("chat/completions"),
+        provider: Arc::from("p"),
+        model: Arc::from("m"),
+        fingerprint: [0; 32],
+        purse: None,
+    }
 }
 
 struct Stage {
@@ -88,6 +121,10 @@ struct Stage {
     attempts: Vec<Report>,
     calls: Vec<(CallId, u64)>,
     settled: Option<CallId>,
+    /// Those that were drawn and may be taken.
+    blocks: Vec<Arc<Block>>,
+    /// Calls that were sent on blocks, and of which the loop has not been told.
+    sent: VecDeque<(Arc<Block>, CallOrder, Timestamp)>,
 }
 
 fn turns(store: &MemStore, seed: u64) -> Turns {
@@ -113,7 +150,18 @@ impl Stage {
         let reader = store.reader();
         let mut turns = turns(&store, seed);
         turns.recover(Timestamp(1), 1).unwrap();
-        Stage { store, reader, turns, now: 1, plan: seed, attempts: Vec::new(), calls: Vec::new(), settled: None }
+        Stage {
+            store,
+            reader,
+            turns,
+            now: 1,
+            plan: seed,
+            attempts: Vec::new(),
+            calls: Vec::new(),
+            settled: None,
+            blocks: Vec::new(),
+            sent: VecDeque::new(),
+        }
     }
 
     fn ask(&mut self, command: Command) -> Option<Reply> {
@@ -122,21 +170,48 @@ impl Stage {
         let mut turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         let reply = turned.replies.pop().unwrap().1.ok();
         for _ in 0..50 {
+            self.hear(&turned.effects);
             if !turned.more {
                 break;
             }
             turned = self.turns.turn(&[], Timestamp(self.now), self.now.unsigned_abs());
         }
+        self.blocks.retain(|block| !block.is_over());
         reply
     }
 
-    fn die(&mut self) {
+    fn hear(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Tell(Notice::Drawn(block)) = effect {
+                self.blocks.push(Arc::clone(block));
+            }
+        }
+    }
+
+    fn spent_in_all(&self) -> u64 {
+        self.reader.account(TENANT, &Account::Tenant, 0).unwrap().map_or(0, |row| row.spent.0)
+    }
+
+    fn die(&mut self, machine: bool) {
         self.plan += 1;
+        let calls = self.reader.calls(TENANT, CallFilter::default(), PAGE).unwrap();
+        let open: u64 = calls.iter().filter(|call| call.state == CallState::Open).map(|call| call.reserved.0).sum();
+        let sent: u64 = self.sent.iter().map(|(_, order, _)| order.worst.0).sum();
+        let drawn = self.blocks.iter().chain(self.sent.iter().map(|(block, ..)| block));
+        let drawn: u64 = drawn.map(|block| block.amount().0).sum();
+        let want = self.spent_in_all() + open + if machine { drawn } else { sent };
         self.turns = turns(&self.store, self.plan);
+        if !machine {
+            let taken = self.sent.iter().map(|(block, order, _)| (block.id(), order.clone()));
+            self.turns.taken(Taken::Known(taken.collect()));
+        }
         let begun = self.turns.recover(Timestamp(self.now), self.now.unsigned_abs()).unwrap();
         assert!(!begun.broken);
-        // What was under way is charged, whoever asks.
+        // What was under way is charged, whoever asks; and what may have been, when nobody knows.
+        assert_eq!(self.spent_in_all(), want);
         self.calls.clear();
+        self.blocks.clear();
+        self.sent.clear();
     }
 
     fn happen(&mut self, happens: &Happens) {
@@ -165,7 +240,9 @@ impl Stage {
                     tasks.iter().map(|task| Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce });
                 self.attempts.extend(report);
             }
-            Happens::Call { who, worst } => self.call(*who, *worst),
+            Happens::Call { who, worst, purse } => self.call(*who, *worst, *purse),
+            Happens::Take { which, worst } => self.take(*which, *worst),
+            Happens::Tell => self.tell(),
             Happens::Settle { which, share, how } => {
                 if self.calls.is_empty() {
                     return;
@@ -196,6 +273,12 @@ impl Stage {
                     _ => Reported::Succeed { output: NewPayload::None, provenance },
                 };
                 self.ask(Command::Report { report, reported });
+                // A late report of an attempt that was lost ends nothing.
+                let task = self.reader.task(TENANT, report.task).unwrap().unwrap();
+                if task.state.kind() != StateKind::Running {
+                    let own = |block: &&Arc<Block>| block.payer().contains(&Account::Task(report.task));
+                    assert_eq!(self.blocks.iter().find(own), None, "the attempt is over");
+                }
             }
             Happens::Limit { account, limit } => {
                 let account = match account {
@@ -207,7 +290,12 @@ impl Stage {
                 let limit = Money(*limit);
                 self.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit, file: false }));
             }
-            Happens::Die => self.die(),
+            Happens::Die { machine } => self.die(*machine),
+            Happens::Rest => {
+                self.now += 2_001;
+                self.ask(Command::Tick);
+                assert_eq!(self.blocks.len(), 0, "what nobody uses is given back");
+            }
             Happens::NextDay => {
                 self.now += 86_400_000;
                 self.ask(Command::Tick);
@@ -220,27 +308,19 @@ impl Stage {
         self.ask(Command::Book(BookCommand::Settle(id, Box::new(over))));
     }
 
-    fn call(&mut self, who: usize, worst: u64) {
+    fn call(&mut self, who: usize, worst: u64, purse: bool) {
         let attempt = (!self.attempts.is_empty()).then(|| self.attempts[who % self.attempts.len()]);
         let attempt = attempt.filter(|_| !who.is_multiple_of(4));
-        let (payer, epoch) = match attempt {
-            Some(report) => (Account::Task(report.task), report.epoch),
-            None => (Account::Key("key_1".to_owned()), 0),
+        let (payer, epoch, number) = match attempt {
+            Some(report) => (Account::Task(report.task), report.epoch, report.task.0.unsigned_abs()),
+            None => (Account::Key("key_1".to_owned()), 0, 0),
         };
-        let order = CallOrder {
-            tenant: TENANT,
-            payer: vec![payer],
-            attempt: epoch,
-            epoch: 0,
-            worst: Money(worst),
-            operation: Arc::from("chat/completions"),
-            provider: Arc::from("p"),
-            model: Arc::from("m"),
-            fingerprint: [0; 32],
-        };
+        let order = CallOrder { payer: vec![payer], attempt: epoch, purse: purse.then_some(number), ..order(worst) };
         match self.ask(Command::Book(BookCommand::Reserve(Box::new(order)))) {
             Some(Reply::Reserved(Reserved::Yes(id))) => self.calls.push((id, worst)),
-            Some(Reply::Reserved(Reserved::Never { needs, .. })) => {
+            Some(Reply::Reserved(Reserved::Never { needs, account, .. })) => {
+                let free = self.blocks.iter().flat_map(|block| block.payer()).find(|payer| payer.shown() == account);
+                assert_eq!(free, None, "nobody is refused for calls that are yet to be made");
                 if let Some(report) = attempt {
                     let (task, attempt) = (report.task, report.epoch);
                     self.ask(Command::Book(BookCommand::Short { task, attempt, needs }));
@@ -248,6 +328,30 @@ impl Stage {
             }
             _ => {}
         }
+    }
+
+    /// A call is sent on a block.
+    fn take(&mut self, which: usize, worst: u64) {
+        if self.blocks.is_empty() {
+            return;
+        }
+        let at = which % self.blocks.len();
+        let now = Timestamp(self.now);
+        if self.blocks[at].take(Money(worst), now) {
+            let block = self.blocks.swap_remove(at);
+            let order = CallOrder { purse: Some(block.purse()), ..order(worst) };
+            self.sent.push_back((block, order, now));
+        }
+    }
+
+    fn tell(&mut self) {
+        let Some((block, order, at)) = self.sent.pop_front() else { return };
+        let (id, worst) = (block.id(), order.worst.0);
+        let spend = || Command::Book(BookCommand::Spend(Arc::clone(&block), Box::new(order.clone()), at));
+        assert!(self.ask(spend()).is_some());
+        // Once more: it is done once.
+        assert!(self.ask(spend()).is_some());
+        self.calls.push((id, worst));
     }
 
     fn spent(&self, kind: AccountKind) -> BTreeMap<String, (u64, u64)> {
@@ -284,7 +388,7 @@ impl Stage {
             let day = if row.account == Account::Day { kapelle_core::account::day_of(Timestamp(self.now)) } else { 0 };
             let open = calls.iter().filter(|call| call.state == CallState::Open && call.payer.contains(&row.account));
             let open = open.filter(|call| day == 0 || kapelle_core::account::day_of(call.at) == day);
-            let reserved: u64 = open.map(|call| call.reserved.0).sum();
+            let reserved: u64 = open.map(|call| call.reserved.0).sum::<u64>() + self.sent_by(&row.account, day);
             let spent = self.reader.account(TENANT, &row.account, day).unwrap().map_or(0, |row| row.spent.0);
             let name = format!("{}{day}", row.account.written());
             // A limit may be set below what is used already; from then on the use only falls until it fits.
@@ -316,7 +420,7 @@ proptest! {
             stage.check(&mut bounds);
         }
         // Nothing is left reserved after a death, and whoever is parked goes on once there is money.
-        stage.die();
+        stage.die(seed % 2 == 0);
         stage.check(&mut bounds);
         for account in [Account::Day, Account::Tenant, Account::Queue("default".to_owned()), Account::Worker("w".to_owned())] {
             stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, file: false }));
@@ -335,13 +439,21 @@ fn cases() -> u32 {
 }
 
 impl Stage {
+    /// What is set aside for calls that were sent on blocks, and of which the loop does not know.
+    fn sent_by(&self, account: &Account, day: i64) -> u64 {
+        let own = self.sent.iter().filter(|(block, _, at)| {
+            block.payer().contains(account) && (day == 0 || kapelle_core::account::day_of(*at) == day)
+        });
+        own.map(|(block, ..)| block.amount().0).sum()
+    }
+
     /// Takes what is spent when a limit is set as the bound: a limit may be set below it.
     fn look(&self, bounds: &mut BTreeMap<String, u64>) {
         let calls = self.reader.calls(TENANT, CallFilter::default(), PAGE).unwrap();
         for row in self.reader.budgets(TENANT, 1_000).unwrap() {
             let day = if row.account == Account::Day { kapelle_core::account::day_of(Timestamp(self.now)) } else { 0 };
             let open = calls.iter().filter(|call| call.state == CallState::Open && call.payer.contains(&row.account));
-            let reserved: u64 = open.map(|call| call.reserved.0).sum();
+            let reserved: u64 = open.map(|call| call.reserved.0).sum::<u64>() + self.sent_by(&row.account, day);
             let spent = self.reader.account(TENANT, &row.account, day).unwrap().map_or(0, |row| row.spent.0);
             bounds.insert(format!("{}{day}", row.account.written()), spent + reserved);
         }
@@ -354,17 +466,94 @@ fn a_lost_call_is_charged_at_its_reservation_before_the_first_new_one() {
     stage.happen(&Happens::Submit);
     stage.happen(&Happens::Claim(1));
     let attempt = stage.attempts[0];
-    stage.call(1, 500);
+    stage.call(1, 500, false);
     assert_eq!(stage.spent(AccountKind::Task), BTreeMap::new(), "nothing is spent while it is under way");
-    stage.die();
+    stage.die(false);
     let row = stage.reader.account(TENANT, &Account::Task(attempt.task), 0).unwrap().unwrap();
     assert_eq!((row.spent, row.unknown, row.calls), (Money(500), Money(500), 1));
     // The attempt on the host goes on after the restart; one that never was may not spend.
-    stage.call(1, 100);
+    stage.call(1, 100, false);
     assert_eq!(stage.calls.len(), 1);
     stage.attempts[0] = Report { epoch: 2, ..attempt };
-    stage.call(1, 100);
+    stage.call(1, 100, false);
     assert_eq!(stage.calls.len(), 1);
     let missing = stage.reader.account(TENANT, &Account::Task(TaskId(99)), 0).unwrap();
     assert!(missing.is_none());
+}
+
+/// A stage with a block for the key, drawn by its second call.
+fn drawn() -> Stage {
+    let mut stage = Stage::new(5);
+    stage.call(0, 100, true);
+    assert_eq!(stage.blocks.len(), 2, "one for the next call, and one for that after it");
+    assert_eq!(stage.blocks[0].amount(), Money(200), "calls may become dearer");
+    stage
+}
+
+#[test]
+fn a_call_on_a_block_is_a_call_like_any_other() {
+    let mut stage = drawn();
+    stage.take(0, 150);
+    stage.tell();
+    assert_eq!(stage.blocks.len(), 2, "another block was drawn for it");
+    let (id, _) = stage.calls[1];
+    let row = stage.reader.call(TENANT, id).unwrap().unwrap();
+    assert_eq!((row.state, row.reserved, &*row.model), (CallState::Open, Money(150), "m"));
+    assert_eq!(row.payer, [Account::Tenant, Account::Day, Account::Key("key_1".to_owned())]);
+    stage.settle(id, CallState::Charged, 70);
+    assert_eq!(stage.spent_in_all(), 70);
+    assert_eq!(stage.reader.call(TENANT, id).unwrap().unwrap().state, CallState::Charged);
+}
+
+#[test]
+fn a_block_is_not_enough_for_a_dearer_call_or_for_one_of_tomorrow() {
+    let stage = drawn();
+    let block = &stage.blocks[0];
+    assert!(!block.take(Money(201), Timestamp(stage.now)));
+    assert!(!block.take(Money(200), Timestamp(86_400_000)));
+    assert!(!block.is_over());
+    assert!(block.take(Money(200), Timestamp(86_399_999)));
+    assert!(!block.take(Money(1), Timestamp(stage.now)), "it is enough for one call");
+}
+
+#[test]
+fn blocks_that_have_become_too_small_make_room_for_larger_ones() {
+    let mut stage = drawn();
+    stage.call(0, 900, true);
+    let amounts: Vec<Money> = stage.blocks.iter().map(|block| block.amount()).collect();
+    assert_eq!(amounts, [Money(1_800), Money(1_800)]);
+}
+
+#[test]
+fn near_a_limit_no_block_is_drawn_and_a_new_limit_ends_those_that_are_out() {
+    let mut stage = drawn();
+    stage.happen(&Happens::Limit { account: 1, limit: 5_000 });
+    assert_eq!(stage.blocks.len(), 0, "each call is looked at by itself again");
+    stage.call(0, 100, true);
+    // 5,000 less what is reserved leaves sixteen times 200 for the first block, and then enough for another.
+    assert_eq!(stage.blocks.len(), 2);
+    stage.call(0, 200, true);
+    stage.call(0, 400, true);
+    assert_eq!(stage.blocks.iter().filter(|block| block.amount() > Money(400)).count(), 0);
+}
+
+#[test]
+fn what_is_set_aside_for_later_stands_in_nobodys_way() {
+    let mut stage = drawn();
+    stage.happen(&Happens::Limit { account: 1, limit: 10_000 });
+    stage.call(0, 100, true);
+    assert_eq!(stage.blocks.len(), 2);
+    stage.call(0, 9_500, false);
+    assert_eq!(stage.calls.len(), 3, "it fits once the blocks are given back");
+    assert_eq!(stage.blocks.len(), 0);
+}
+
+#[test]
+fn a_task_with_a_limit_of_its_own_has_no_blocks() {
+    let mut stage = Stage::new(5);
+    let task = SubmitTask { max_cost: Some(Money(1_000_000)), ..SubmitTask::new(Name::new("w"), NewPayload::None) };
+    stage.ask(Command::Submit { tenant: TENANT, tasks: Arc::from([task]), key: None });
+    stage.happen(&Happens::Claim(1));
+    stage.call(1, 100, true);
+    assert_eq!((stage.calls.len(), stage.blocks.len()), (1, 0));
 }

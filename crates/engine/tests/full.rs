@@ -16,7 +16,7 @@ use kapelle_core::{
     task::StateKind,
     worker::{BoxFuture, NoFiles, Output, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_engine::{Command, Engine, NewPayload, Options, Parts, Registry, SubmitTask, SystemClock};
+use kapelle_engine::{Command, Engine, NewPayload, Options, Parts, Registry, SubmitTask, SystemClock, Taken};
 use kapelle_store::{Fault, MemStore};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -68,6 +68,7 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
         spill: Arc::new(|_| Err("nothing is large here".to_owned())),
         clock: Arc::new(SystemClock::default()),
         layers: Vec::new(),
+        taken: Taken::Unknown,
     };
     let engine = Engine::start(parts, Options::default()).unwrap();
     let task = SubmitTask::new(Name::new("gated"), NewPayload::None);

@@ -1,11 +1,15 @@
 //! The gateway's book of money and log of calls, kept by the engine: reservations, settlements and answers are commands of
 //! its turns, so that nothing is sent or delivered before it is committed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use kapelle_core::{Account, CallId, DurationMs, Money, TenantId};
 use kapelle_engine::{
-    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, Reply, Reserved, WeakEngine,
+    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, Notice, Reply, Reserved,
+    WeakEngine,
 };
 use kapelle_gateway::{
     Usage,
@@ -16,13 +20,20 @@ use kapelle_store::{CallRow, CallState, KeptRow};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::repeated;
+use crate::{
+    purses::{Found, Purses},
+    repeated,
+    taken::TakenFile,
+};
 
 /// The books of an engine. They exist before it, because workers begin with it.
 pub(crate) struct EngineBooks {
     engine: watch::Sender<Option<WeakEngine>>,
     settled: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
+    purses: Purses,
+    /// Where it is written down that a block is taken; blocks are drawn once it is there.
+    taken: OnceLock<TakenFile>,
     /// How long an attempt may take when its task does not say.
     pub(crate) timeout: DurationMs,
 }
@@ -47,11 +58,34 @@ const EVENTS: &str = "text/event-stream";
 
 impl EngineBooks {
     pub(crate) fn new(clock: Arc<dyn Clock>, timeout: DurationMs) -> Arc<EngineBooks> {
-        Arc::new(EngineBooks { engine: watch::Sender::new(None), settled: watch::Sender::new(0), clock, timeout })
+        Arc::new(EngineBooks {
+            engine: watch::Sender::new(None),
+            settled: watch::Sender::new(0),
+            clock,
+            purses: Purses::default(),
+            taken: OnceLock::new(),
+            timeout,
+        })
     }
 
-    /// The engine is there.
-    pub(crate) fn bind(&self, engine: &Engine) {
+    /// The engine is there. What the former process left of its blocks is charged, and `taken` begins anew.
+    pub(crate) fn bind(self: &Arc<EngineBooks>, engine: &Engine, taken: Option<TakenFile>) {
+        if let Some(taken) = taken {
+            let _ = self.taken.set(taken);
+        }
+        let books = Arc::downgrade(self);
+        engine.listen(Box::new(move |notice| {
+            let Some(books) = books.upgrade() else { return };
+            match notice {
+                Notice::Drawn(block) => books.purses.drawn(block),
+                Notice::Spent(call) => {
+                    if let Some(taken) = books.taken.get() {
+                        taken.spent(*call);
+                    }
+                }
+                _ => {}
+            }
+        }));
         self.engine.send_replace(Some(engine.downgrade()));
     }
 
@@ -68,6 +102,32 @@ impl EngineBooks {
         let mut engine = self.engine.subscribe();
         let bound = engine.wait_for(Option::is_some).await.map_err(|_| EngineError::Stopped)?;
         bound.as_ref().and_then(WeakEngine::upgrade).ok_or(EngineError::Stopped)
+    }
+
+    /// Begins a call with a block of its payer, when there is one that is enough. Else the order says whether blocks are
+    /// wanted.
+    fn begin(&self, engine: &Engine, payer: &Payer, order: &mut CallOrder) -> Option<CallId> {
+        let taken = self.taken.get()?;
+        let now = self.clock.now();
+        let block = match self.purses.find(payer, order.worst, now, self.clock.steady_ms()) {
+            Found::Block(block) => block,
+            Found::Ask(purse) => {
+                order.purse = purse;
+                return None;
+            }
+        };
+        order.purse = Some(block.purse());
+        let id = block.id();
+        let written = taken.write(id, order);
+        engine.tell(Command::Book(BookCommand::Spend(block, Box::new(order.clone()), now)));
+        match written {
+            Ok(()) => Some(id),
+            // What a crash would not know of is not sent on a block.
+            Err(_) => {
+                engine.tell(Command::Book(BookCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
+                None
+            }
+        }
     }
 
     fn tell(&self, command: BookCommand) {
@@ -178,7 +238,7 @@ impl Ledger for EngineBooks {
     fn reserve<'a>(&'a self, payer: &'a Payer, order: Order) -> Pending<'a, Result<ReservationId, NoMoney>> {
         Box::pin(async move {
             let engine = self.bound().await.map_err(|error| NoMoney::Broken(error.to_string()))?;
-            let order = CallOrder {
+            let mut order = CallOrder {
                 tenant: payer.tenant,
                 payer: payer.accounts.clone(),
                 attempt: payer.attempt,
@@ -188,7 +248,11 @@ impl Ledger for EngineBooks {
                 provider: Arc::from(order.provider),
                 model: Arc::from(order.model),
                 fingerprint: order.fingerprint.0,
+                purse: None,
             };
+            if let Some(id) = self.begin(&engine, payer, &mut order) {
+                return Ok(ReservationId(id.0.cast_unsigned()));
+            }
             let mut settled = self.settled.subscribe();
             loop {
                 settled.mark_unchanged();

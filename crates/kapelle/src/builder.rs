@@ -20,6 +20,7 @@ use crate::{
     kapelle::Kapelle,
     rates::OfGateway,
     session::{SESSION_FILE, Session},
+    taken::{self, TakenFile},
 };
 
 /// Where environment variables come from.
@@ -201,10 +202,13 @@ impl Builder {
             spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
             clock: Arc::clone(&self.clock),
             layers: self.layers.clone(),
+            taken: taken::read(&self.folder),
         };
         let config = self.config;
         let engine = Engine::start(parts, options)?;
-        books.bind(&engine);
+        let again = TakenFile::begin(&self.folder);
+        let again = again.map_err(|error| Error::Config(format!("{}: {error}", self.folder.display())))?;
+        books.bind(&engine, again);
         let desk = new_desk(&gateway, &books, &engine);
         let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
         let folder = self.folder;

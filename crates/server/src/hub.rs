@@ -169,7 +169,7 @@ impl Hub {
                 let body = json!({ "event": "task_parked", "task": task.to_string(), "needs_nanousd": needs.0 });
                 self.publish(*tenant, body);
             }
-            Notice::Lease { .. } => {}
+            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) => {}
         }
     }
 

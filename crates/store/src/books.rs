@@ -180,6 +180,38 @@ pub enum CallWrite {
     Answer(CallId, CallAnswer),
 }
 
+/// Money that is set aside for one call that its payer has not made yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRow {
+    /// The key of the call.
+    pub id: CallId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The task that will make it.
+    pub task: Option<TaskId>,
+    /// Which attempt of the task; 0 when there is none.
+    pub attempt: u32,
+    /// The run of the task.
+    pub run: Option<RunId>,
+    /// The replay epoch of the task.
+    pub epoch: u64,
+    /// The accounts that are charged.
+    pub payer: Vec<Account>,
+    /// The most that the call may cost.
+    pub amount: Money,
+    /// When it was drawn.
+    pub at: Timestamp,
+}
+
+/// What is written of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlockWrite {
+    /// A new one.
+    Drawn(Box<BlockRow>),
+    /// It was spent, or given back.
+    Gone(CallId),
+}
+
 /// A call whose answer is given to whoever of the tenant asks the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptRow {
@@ -198,6 +230,8 @@ pub struct KeptRow {
 pub struct BookWrites {
     /// Calls, in the order in which it happened.
     pub calls: Vec<CallWrite>,
+    /// Blocks, in the order in which it happened.
+    pub blocks: Vec<BlockWrite>,
     /// Accounts that are new or changed.
     pub accounts: Vec<AccountWrite>,
     /// Budgets, as they are from now on.
@@ -210,7 +244,8 @@ impl BookWrites {
     /// Nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.accounts.is_empty() && self.budgets.is_empty() && self.kept.is_empty()
+        let money = self.accounts.is_empty() && self.budgets.is_empty() && self.blocks.is_empty();
+        self.calls.is_empty() && money && self.kept.is_empty()
     }
 }
 
@@ -218,6 +253,9 @@ impl BookWrites {
 pub trait Books {
     /// The calls behind an id that are not settled, by id.
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError>;
+
+    /// The blocks behind an id, by id.
+    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError>;
 
     /// What an account has spent, when it has a row.
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError>;

@@ -29,8 +29,8 @@ pub use batch::{
 };
 pub use blobs::Blobs;
 pub use books::{
-    AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow,
-    CallState, CallWrite, KeptRow,
+    AccountRow, AccountWrite, BlockRow, BlockWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd,
+    CallFilter, CallRow, CallState, CallWrite, KeptRow,
 };
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;

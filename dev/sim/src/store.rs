@@ -9,8 +9,8 @@ use kapelle_core::{
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AccountRow, AuditHead, Batch, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind, KeyRow, Lane,
-    PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, BlockRow, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind,
+    KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -174,6 +174,10 @@ impl Store for Shared {
 /// The simulated loops make no model calls, so that their books stay empty.
 impl Books for Shared {
     fn open_calls(&mut self, _after: CallId, _most: u32) -> Result<Vec<CallRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn blocks(&mut self, _after: CallId, _most: u32) -> Result<Vec<BlockRow>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -11,7 +11,7 @@ use kapelle_store::{
     AccountRow, AccountWrite, BookWrites, BudgetRow, CallEnd, CallRow, CallState, CallWrite, StoreError,
 };
 
-use super::{effect::Effect, money::Notice, turns::Turns};
+use super::{block::Blocks, effect::Effect, money::Notice, turns::Turns};
 
 /// An account: whose, which, and of which day.
 pub(super) type Key = (TenantId, Account, i64);
@@ -54,6 +54,7 @@ pub(super) struct Books {
     changed: BTreeSet<Key>,
     limits_changed: BTreeSet<(TenantId, Account)>,
     pub(super) writes: BookWrites,
+    pub(super) blocks: Blocks,
     primed: bool,
     /// Every parked task from behind that one on is to be looked at.
     pub(super) lifting: Option<kapelle_core::TaskId>,
@@ -100,7 +101,9 @@ impl Books {
     pub fn forget(&mut self) {
         // A look at the parked tasks may have been cut short: it is begun again.
         let lifting = Some(kapelle_core::TaskId(0));
-        *self = Books { lifting, day_ends: self.day_ends, ..Books::default() };
+        let mut blocks = std::mem::take(&mut self.blocks);
+        blocks.forget();
+        *self = Books { lifting, blocks, day_ends: self.day_ends, ..Books::default() };
     }
 }
 
@@ -123,12 +126,12 @@ impl Turns {
             for row in open {
                 let day = day_of(row.at);
                 for account in &row.payer {
-                    let entry = self.entry(&key_of(row.tenant, account, day))?;
-                    entry.reserved = entry.reserved.saturating_add(row.reserved.0);
+                    self.reserve_in(&key_of(row.tenant, account, day), row.reserved)?;
                 }
                 self.books.open.insert(row.id, opened(&row, day));
             }
         }
+        self.prime_blocks()?;
         self.books.primed = true;
         Ok(())
     }
@@ -141,6 +144,20 @@ impl Turns {
         for id in lost {
             self.close_call(id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
         }
+        self.settle_lost_blocks()
+    }
+
+    /// Promises an amount in an account.
+    pub(super) fn reserve_in(&mut self, key: &Key, amount: Money) -> Result<(), StoreError> {
+        let entry = self.entry(key)?;
+        entry.reserved = entry.reserved.saturating_add(amount.0);
+        Ok(())
+    }
+
+    /// Takes a promise back.
+    pub(super) fn release_in(&mut self, key: &Key, amount: Money) -> Result<(), StoreError> {
+        let entry = self.entry(key)?;
+        entry.reserved = entry.reserved.saturating_sub(amount.0);
         Ok(())
     }
 
@@ -185,8 +202,7 @@ impl Turns {
     pub(super) fn open_call(&mut self, row: CallRow) -> Result<(), StoreError> {
         let day = day_of(row.at);
         for account in &row.payer {
-            let entry = self.entry(&key_of(row.tenant, account, day))?;
-            entry.reserved = entry.reserved.saturating_add(row.reserved.0);
+            self.reserve_in(&key_of(row.tenant, account, day), row.reserved)?;
         }
         self.books.open.insert(row.id, opened(&row, day));
         self.books.writes.calls.push(CallWrite::New(Box::new(row)));

@@ -10,6 +10,8 @@ use kapelle_core::{
 };
 use kapelle_store::{BudgetRow, CallAnswer, CallRow, CallState, CallWrite, IdKind, KeptRow, StoreError};
 
+use crate::error::EngineError;
+
 use super::{
     books::key_of,
     command::Reply,
@@ -30,6 +32,10 @@ impl Turns {
     pub(super) fn book(&mut self, command: &BookCommand) -> Answer {
         match command {
             BookCommand::Reserve(order) => Ok(Ok(Reply::Reserved(self.reserve(order)?))),
+            BookCommand::Spend(block, order, at) => {
+                self.spend(block, order, *at)?;
+                Ok(Ok(Reply::Done))
+            }
             BookCommand::Settle(id, over) => {
                 let tokens = (over.input, over.output);
                 self.close_call(*id, over.state, over.cost, tokens, over.request_id.clone())?;
@@ -60,22 +66,12 @@ impl Turns {
         payer.extend([Account::Tenant, Account::Day]);
         payer.sort_unstable();
         payer.dedup();
-        let (now, day) = (self.scratch.now, day_of(self.scratch.now));
-        let mut later = false;
-        for account in &payer {
-            match self.fits(&key_of(order.tenant, account, day), order.worst, 0)? {
-                Ok(()) => {}
-                Err(DoesNotFit::Later(_)) => later = true,
-                Err(DoesNotFit::Never { needs, left }) => {
-                    return Ok(Reserved::Never { account: account.shown(), needs, left });
-                }
-            }
+        if let Some(refused) = self.no_money(order, &payer)? {
+            return Ok(refused);
         }
-        if later {
-            return Ok(Reserved::Later);
-        }
+        let now = self.scratch.now;
         let id = CallId(self.store.ids(IdKind::Call, 1)?);
-        self.open_call(CallRow {
+        let row = CallRow {
             id,
             tenant: order.tenant,
             task,
@@ -96,12 +92,36 @@ impl Turns {
             ended_at: None,
             request_id: None,
             answer: None,
-        })?;
+        };
+        self.open_call(row.clone())?;
+        self.draw(order.purse, &row)?;
         Ok(Reserved::Yes(id))
     }
 
+    /// Why the payer cannot pay, when that is so.
+    fn no_money(&mut self, order: &CallOrder, payer: &[Account]) -> Result<Option<Reserved>, StoreError> {
+        let day = day_of(self.scratch.now);
+        let mut later = false;
+        for account in payer {
+            let key = key_of(order.tenant, account, day);
+            let mut fits = self.fits(&key, order.worst, 0)?;
+            // Nobody is refused for the sake of calls that are yet to be made.
+            if fits.is_err() && self.give_back_of(order.tenant, account)? {
+                fits = self.fits(&key, order.worst, 0)?;
+            }
+            match fits {
+                Ok(()) => {}
+                Err(DoesNotFit::Later(_)) => later = true,
+                Err(DoesNotFit::Never { needs, left }) => {
+                    return Ok(Some(Reserved::Never { account: account.shown(), needs, left }));
+                }
+            }
+        }
+        Ok(later.then_some(Reserved::Later))
+    }
+
     /// The task, when that attempt of it is the one under way.
-    fn spender(&mut self, id: TaskId, attempt: u32) -> Result<Option<Task>, StoreError> {
+    pub(super) fn spender(&mut self, id: TaskId, attempt: u32) -> Result<Option<Task>, StoreError> {
         if !self.load(id)? {
             return Ok(None);
         }
@@ -148,6 +168,11 @@ impl Turns {
     fn record_answer(&mut self, record: &AnswerRecord) -> Answer {
         let answer = self.new_answer(&record.body, &record.meta)?;
         if let Some(call) = record.call {
+            if self.books.blocks.holds(call) {
+                // A full disk keeps the row of the call waiting; an answer without its call would be lost.
+                let why = "the call of this answer is not written down yet".to_owned();
+                return Ok(Err(EngineError::Store(Arc::new(StoreError::Database(why)))));
+            }
             self.books.writes.calls.push(CallWrite::Answer(call, answer));
             return Ok(Ok(Reply::Done));
         }
@@ -213,6 +238,7 @@ impl Turns {
             }
         };
         self.put_limit(row);
+        self.give_back_of(tenant, account)?;
         self.look_at_parked();
         Ok(Ok(Reply::Done))
     }
@@ -277,7 +303,11 @@ impl Turns {
         let keys: Vec<_> = payers.iter().map(|account| key_of(task.tenant, account, day)).collect();
         for key in &keys {
             let promised = self.books.promised.get(key).copied().unwrap_or(0);
-            if self.fits(key, needs, promised)?.is_err() {
+            let mut fits = self.fits(key, needs, promised)?.is_ok();
+            if !fits && self.give_back_of(key.0, &key.1)? {
+                fits = self.fits(key, needs, promised)?.is_ok();
+            }
+            if !fits {
                 return Ok(false);
             }
         }

@@ -15,6 +15,7 @@ impl Turns {
     /// Writes the turn; false when it met a conflict.
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
         self.keep_session()?;
+        self.give_back_ended()?;
         let mut batch = self.cache.batch();
         batch.books = self.books.batch();
         if !batch.is_empty() {

@@ -6,6 +6,8 @@
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
 mod answers;
+mod block;
+mod blocks;
 mod books;
 mod cache;
 mod calls;
@@ -37,13 +39,14 @@ mod tasks;
 mod turns;
 mod wanted;
 
+pub use block::Block;
 pub use books::NO_LIMIT;
 pub use cache::Key;
 pub use command::{Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef};
 pub use directory::{Admission, Directory};
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
-pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved};
+pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved, Taken};
 pub use payload::NewPayload;
 pub use session::Logged;
 pub(crate) use steps::step_error;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Account, CallId, Money, TaskId, TenantId};
+use kapelle_core::{Account, CallId, Money, TaskId, TenantId, Timestamp};
 use kapelle_store::{CallState, KeptRow};
 
-use super::payload::NewPayload;
+use super::{block::Block, payload::NewPayload};
 
 /// A call that is about to be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,18 @@ pub struct CallOrder {
     pub model: Arc<str>,
     /// What is asked.
     pub fingerprint: [u8; 32],
+    /// The purse in which blocks for the payer's next calls are wanted; none where each call is to be asked for.
+    pub purse: Option<u64>,
+}
+
+/// Which calls a former process had sent on its blocks.
+#[derive(Debug, Clone, Default)]
+pub enum Taken {
+    /// Nobody knows: each of its blocks is charged.
+    #[default]
+    Unknown,
+    /// These, and no others.
+    Known(Vec<(CallId, CallOrder)>),
 }
 
 /// How a call ended.
@@ -75,6 +87,8 @@ pub struct AnswerRecord {
 pub enum BookCommand {
     /// Reserve the worst case of a call. Answered with [`Reserved`].
     Reserve(Box<CallOrder>),
+    /// A call was sent on a block, at that time.
+    Spend(Arc<Block>, Box<CallOrder>, Timestamp),
     /// A reserved call has ended.
     Settle(CallId, Box<CallOver>),
     /// Record an answer for its task.
@@ -149,6 +163,10 @@ pub enum Notice {
         /// What it has spent.
         spent: Money,
     },
+    /// A block was drawn: its payer may take it.
+    Drawn(Arc<Block>),
+    /// The row of a call that was sent on a block is committed.
+    Spent(CallId),
     /// A task was parked.
     Parked {
         /// Whose it is.

@@ -26,6 +26,7 @@ use super::{
     lanes::Lanes,
     leases::RemoteLease,
     limits::Limits,
+    money::Taken,
     rates::Rates,
     served::Served,
     shares::Share,
@@ -58,6 +59,7 @@ pub struct Turns {
     /// The newest number of what the session log has to write, once it was looked up.
     pub(super) session_last: Option<u64>,
     pub(super) next_due: Option<Timestamp>,
+    pub(super) left_taken: Taken,
     /// Runs that go on after a pause, some of whose steps may still be held.
     pub(super) lifting: BTreeSet<RunId>,
     /// Workers that fail, and how many retries they get.
@@ -144,6 +146,7 @@ impl Turns {
             served: Served::default(),
             session_last: None,
             next_due: None,
+            left_taken: Taken::Unknown,
             lifting: BTreeSet::new(),
             shares: HashMap::new(),
             primed: false,
@@ -249,6 +252,7 @@ impl Turns {
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;
+                self.give_back_idle()?;
                 Ok(Ok(Reply::Done))
             }
             other => {
@@ -296,6 +300,7 @@ impl Turns {
             return Ok(());
         }
         self.prime_books()?;
+        self.clear_gone()?;
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
         self.prime_served()?;
@@ -319,12 +324,12 @@ impl Turns {
         [self.next_due, self.next_share(), self.books.day_ends].into_iter().flatten().min()
     }
 
-    /// When something must next happen by itself, on the steady clock: a remote lease ends, or a provider that was at its
-    /// rate is asked again.
+    /// When something must next happen by itself, on the steady clock: a remote lease ends, a provider that was at its
+    /// rate is asked again, or a block is given back.
     #[must_use]
     pub fn next_steady(&self) -> Option<u64> {
         let lease = self.leases.values().map(|lease| lease.end).min();
-        [lease, self.rates.next()].into_iter().flatten().min()
+        [lease, self.rates.next(), self.books.blocks.next()].into_iter().flatten().min()
     }
 
     /// Starts nothing new in this process from now on.

@@ -12,7 +12,7 @@ use crate::{answer::Usage, replay::Fingerprint};
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Who pays for a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payer {
     /// Whose accounts they are.
     pub tenant: TenantId,
@@ -134,9 +134,8 @@ pub enum NoMoney {
 /// 2. **Never over.** For each account with a limit: spent + reserved + the new amount <= limit at the moment of the
 ///    reservation, under any number of concurrent calls and, if several servers share the book, among all of them.
 /// 3. **Durable before it is sent.** Once `reserve` has returned, a crash of this process does not forget that this
-///    much may be spent. That may be a row for each reservation; or a block of money drawn from the account's row
-///    beforehand, from which reservations are then taken in memory (a call costs no commit then, and a crash charges
-///    what was reserved of the block, or all of the block if it does not record more).
+///    much may be spent. That may be a row for each reservation; or a block of money that was drawn from the
+///    accounts beforehand and is taken in memory, so that the call waits for no commit.
 /// 4. **Waiting.** A call that would fit if calls under way settled for less waits: `reserve` returns once it fits or
 ///    can no longer fit. The gateway bounds the wait by the call's deadline and drops the future then. A dropped
 ///    future leaves nothing reserved; an implementation that had already written a reservation settles it as `Free`.

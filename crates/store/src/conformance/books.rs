@@ -8,8 +8,8 @@ use kapelle_core::{
 
 use super::{Rig, fixtures::*, on_every_store};
 use crate::{
-    AccountRow, AccountWrite, Batch, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState,
-    CallWrite, Commit, IdKind, KeptRow, Page, PayloadBody, Retention,
+    AccountRow, AccountWrite, Batch, BlockRow, BlockWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter,
+    CallRow, CallState, CallWrite, Commit, IdKind, KeptRow, Page, PayloadBody, Retention,
 };
 
 on_every_store! {
@@ -22,6 +22,7 @@ on_every_store! {
     what_belongs_to_a_task_goes_with_it,
     calls_without_a_task_go_after_their_time,
     parked_tasks_are_found,
+    a_block_is_there_until_it_is_gone,
     calls_have_numbers_of_their_own,
 }
 
@@ -105,6 +106,34 @@ fn a_call_is_open_until_it_is_settled_once(mut rig: Rig) {
     // A call that is begun and settled in one turn.
     rig.done(&calls(vec![new(&call(3, None)), CallWrite::End(CallId(3), end(1))]));
     assert_eq!(rig.reader.call(ONE, CallId(3)).unwrap().unwrap().state, CallState::Charged);
+}
+
+fn a_block_is_there_until_it_is_gone(mut rig: Rig) {
+    let block = |id: i64, task: Option<i64>| BlockRow {
+        id: CallId(id),
+        tenant: ONE,
+        task: task.map(TaskId),
+        attempt: 2,
+        run: task.map(RunId),
+        epoch: 3,
+        payer: vec![Account::Key("key_1".to_owned()), Account::Day],
+        amount: Money(1_000),
+        at: Timestamp(id),
+    };
+    let blocks = |blocks| Batch { books: BookWrites { blocks, ..BookWrites::default() }, ..Batch::default() };
+    let drawn = |id, task| BlockWrite::Drawn(Box::new(block(id, task)));
+    rig.done(&blocks(vec![drawn(1, Some(5)), drawn(2, None)]));
+    assert_eq!(rig.store.commit(&blocks(vec![drawn(1, None)])).unwrap(), conflict(), "it is there");
+    assert_eq!(rig.store.blocks(CallId(0), 9).unwrap(), [block(1, Some(5)), block(2, None)]);
+    assert_eq!(rig.store.blocks(CallId(0), 1).unwrap(), [block(1, Some(5))]);
+    assert_eq!(rig.store.blocks(CallId(1), 9).unwrap(), [block(2, None)]);
+    // One that is spent for its call, one that comes and goes in a turn, and one that is gone already.
+    let mut batch = calls(vec![new(&call(1, Some(5)))]);
+    batch.books.blocks = vec![BlockWrite::Gone(CallId(1)), drawn(3, None), BlockWrite::Gone(CallId(3))];
+    rig.done(&batch);
+    rig.done(&blocks(vec![BlockWrite::Gone(CallId(1))]));
+    assert_eq!(rig.store.blocks(CallId(0), 9).unwrap(), [block(2, None)]);
+    assert_eq!(rig.store.open_calls(CallId(0), 9).unwrap(), [call(1, Some(5))]);
 }
 
 fn answers_come_back_in_the_order_of_recording_by_task_and_epoch(mut rig: Rig) {

@@ -10,8 +10,8 @@ use kapelle_core::{
 use super::{reader::MemReader, state::State, store::MemStore};
 use crate::{
     books::{
-        AccountRow, AccountWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow, CallState, CallWrite,
-        KeptRow,
+        AccountRow, AccountWrite, BlockRow, BlockWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow,
+        CallState, CallWrite, KeptRow,
     },
     contract::Conflicts,
     error::StoreError,
@@ -27,6 +27,7 @@ type Key = (TenantId, Account, i64);
 #[derive(Debug, Default)]
 pub(super) struct BookRows {
     calls: BTreeMap<CallId, CallRow>,
+    blocks: BTreeMap<CallId, BlockRow>,
     accounts: BTreeMap<Key, AccountRow>,
     budgets: BTreeMap<(TenantId, Account), BudgetRow>,
     kept: BTreeMap<(TenantId, [u8; 32]), KeptRow>,
@@ -39,6 +40,11 @@ impl BookRows {
         for write in &books.calls {
             let CallWrite::New(row) = write else { continue };
             conflicts.other |= self.calls.contains_key(&row.id) || !fresh.insert(row.id);
+        }
+        let mut drawn = BTreeSet::new();
+        for write in &books.blocks {
+            let BlockWrite::Drawn(row) = write else { continue };
+            conflicts.other |= self.blocks.contains_key(&row.id) || !drawn.insert(row.id);
         }
         for write in &books.accounts {
             let key = (write.row.tenant, write.row.account.clone(), write.row.day);
@@ -63,6 +69,12 @@ impl BookRows {
                         row.answer = Some(answer.clone());
                     }
                 }
+            }
+        }
+        for write in &books.blocks {
+            match write {
+                BlockWrite::Drawn(row) => drop(self.blocks.insert(row.id, (**row).clone())),
+                BlockWrite::Gone(id) => drop(self.blocks.remove(id)),
             }
         }
         for AccountWrite { row, .. } in &books.accounts {
@@ -126,6 +138,11 @@ impl Books for MemStore {
         let state = self.state();
         let open = state.books.calls.values().filter(|row| row.id > after && row.state == CallState::Open);
         Ok(open.take(most as usize).cloned().collect())
+    }
+
+    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError> {
+        let state = self.state();
+        Ok(state.books.blocks.values().filter(|row| row.id > after).take(most as usize).cloned().collect())
     }
 
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {

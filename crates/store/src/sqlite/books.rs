@@ -6,7 +6,7 @@ use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    columns,
+    blocks, columns,
     fault::{Sql, Trouble},
 };
 use crate::{
@@ -55,6 +55,7 @@ pub(super) fn write(conn: &Connection, books: &BookWrites, conflicts: &mut Confl
             }
         }
     }
+    blocks::write(conn, &books.blocks, conflicts)?;
     for write in &books.accounts {
         conflicts.other |= !put_account(conn, write)?;
     }

@@ -8,6 +8,7 @@ mod access;
 mod answer;
 mod attempt;
 mod audit;
+mod blocks;
 mod books;
 mod columns;
 mod commit;

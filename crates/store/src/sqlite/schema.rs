@@ -7,11 +7,12 @@ use super::{
     fault::{Sql, Trouble},
 };
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_tasks_and_runs.sql"),
     include_str!("../../migrations/0002_access.sql"),
     include_str!("../../migrations/0003_hosts_and_session.sql"),
     include_str!("../../migrations/0004_books.sql"),
+    include_str!("../../migrations/0005_blocks.sql"),
 ];
 
 /// The schema that this program writes. A newer one is refused, an older one brought up to it when opened for writing.

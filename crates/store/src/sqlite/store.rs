@@ -17,7 +17,7 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    answer, audit, books, commit,
+    answer, audit, blocks, books, commit,
     fault::{Sql, Trouble},
     gate, held, hosted,
     ids::Ids,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
-    books::{AccountRow, Books, BudgetRow, CallRow},
+    books::{AccountRow, BlockRow, Books, BudgetRow, CallRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
     hosted::ServedRow,
@@ -271,6 +271,10 @@ impl Store for SqliteStore {
 impl Books for SqliteStore {
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError> {
         self.query(|conn, _| books::open(conn, after, most))
+    }
+
+    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError> {
+        self.query(|conn, _| blocks::after(conn, after, most))
     }
 
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {

@@ -1,0 +1,187 @@
+//! Blocks: money that is drawn for a payer's next calls before they are made.
+//!
+//! A block is a row that is committed before anybody is told of it, and is enough for one call. Who has one sends the
+//! call at once and has the row of the call written meanwhile, instead of waiting for that commit. Whatever happens, the
+//! money of a call that was sent is set aside in the store: by its row, or by the block.
+//!
+//! A block is spent by its payer or given back by the loop, whichever comes first; both try the same atomic. The loop
+//! gives back what is not used for a while, what stands in the way of somebody else's call or of a new limit, and what
+//! belongs to an attempt that is over.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use kapelle_core::{
+    Account, CallId, Money, TaskId, Timestamp,
+    account::{day_of, end_of},
+};
+use kapelle_store::BlockRow;
+
+/// What is not used for so long is given back, in ms.
+const IDLE_MS: u64 = 2_000;
+const FREE: u8 = 0;
+const TAKEN: u8 = 1;
+const GONE: u8 = 2;
+
+/// Money that is set aside for one call of a payer.
+#[derive(Debug)]
+pub struct Block {
+    pub(super) row: BlockRow,
+    purse: u64,
+    day_ends: Timestamp,
+    state: AtomicU8,
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Block) -> bool {
+        self.row == other.row
+    }
+}
+
+impl Block {
+    /// One that may be taken.
+    pub(super) fn free(row: BlockRow, purse: u64) -> Arc<Block> {
+        Block::new(row, purse, FREE)
+    }
+
+    /// One that nobody holds.
+    pub(super) fn gone(row: BlockRow) -> Arc<Block> {
+        Block::new(row, 0, GONE)
+    }
+
+    fn new(row: BlockRow, purse: u64, state: u8) -> Arc<Block> {
+        let day_ends = end_of(day_of(row.at));
+        Arc::new(Block { row, purse, day_ends, state: AtomicU8::new(state) })
+    }
+
+    /// The id that the call will have.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.row.id
+    }
+
+    /// Who drew it, as [`CallOrder::purse`] said.
+    #[must_use]
+    pub fn purse(&self) -> u64 {
+        self.purse
+    }
+
+    /// The accounts that it is charged to.
+    #[must_use]
+    pub fn payer(&self) -> &[Account] {
+        &self.row.payer
+    }
+
+    /// The most that its call may cost.
+    #[must_use]
+    pub fn amount(&self) -> Money {
+        self.row.amount
+    }
+
+    /// Whether nobody can take it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state.load(Ordering::Acquire) != FREE
+    }
+
+    /// Takes it for a call that costs that much at most and begins now. Whoever gets true tells the loop by
+    /// [`super::BookCommand::Spend`], whatever becomes of the call.
+    #[must_use]
+    pub fn take(&self, worst: Money, now: Timestamp) -> bool {
+        // A call belongs to the day on which it begins.
+        let fits = worst <= self.row.amount && now >= self.row.at && now < self.day_ends;
+        fits && self.leave_for(TAKEN)
+    }
+
+    /// Has nobody take it any more, unless somebody has.
+    pub(super) fn give_back(&self) -> bool {
+        self.leave_for(GONE)
+    }
+
+    /// Whether it is given back.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.load(Ordering::Acquire) == GONE
+    }
+
+    fn leave_for(&self, state: u8) -> bool {
+        self.state.compare_exchange(FREE, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// The blocks that are drawn, and neither spent nor given back.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    pub(super) out: BTreeMap<CallId, Arc<Block>>,
+    pub(super) of_task: HashMap<TaskId, Vec<CallId>>,
+    pub(super) of_purse: HashMap<u64, Vec<CallId>>,
+    /// When each was drawn on the steady clock, the oldest first. The first one is out.
+    pub(super) drawn: VecDeque<(u64, CallId)>,
+    /// Those of before a turn that was forgotten.
+    pub(super) before: BTreeMap<CallId, Arc<Block>>,
+}
+
+impl Blocks {
+    /// Drops everything but who holds what.
+    pub(super) fn forget(&mut self) {
+        let mut before = std::mem::take(&mut self.before);
+        before.append(&mut self.out);
+        *self = Blocks { before, ..Blocks::default() };
+    }
+
+    /// When the oldest is to be given back, on the steady clock.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.drawn.front().map(|(since, _)| since + IDLE_MS)
+    }
+
+    /// What is past its time at that moment of the steady clock.
+    pub(super) fn idle(&self, steady_ms: u64) -> Option<CallId> {
+        self.drawn.front().filter(|(since, _)| since + IDLE_MS <= steady_ms).map(|(_, id)| *id)
+    }
+
+    /// Leaves the oldest for later.
+    pub(super) fn postpone(&mut self, steady_ms: u64) {
+        if let Some((_, id)) = self.drawn.pop_front() {
+            self.drawn.push_back((steady_ms, id));
+        }
+    }
+
+    /// Whether a call was sent on a block, and its row is yet to be written.
+    pub(super) fn holds(&self, call: CallId) -> bool {
+        self.out.contains_key(&call)
+    }
+
+    pub(super) fn insert(&mut self, block: Arc<Block>, steady_ms: u64) {
+        let id = block.row.id;
+        if let Some(task) = block.row.task {
+            self.of_task.entry(task).or_default().push(id);
+        }
+        self.of_purse.entry(block.purse).or_default().push(id);
+        self.drawn.push_back((steady_ms, id));
+        self.out.insert(id, block);
+    }
+
+    pub(super) fn remove(&mut self, id: CallId) -> Option<Arc<Block>> {
+        let block = self.out.remove(&id)?;
+        if let Some(task) = block.row.task {
+            forget_in(&mut self.of_task, &task, id);
+        }
+        forget_in(&mut self.of_purse, &block.purse, id);
+        while self.drawn.front().is_some_and(|(_, id)| !self.out.contains_key(id)) {
+            self.drawn.pop_front();
+        }
+        Some(block)
+    }
+}
+
+fn forget_in<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Vec<CallId>>, key: &K, id: CallId) {
+    let Some(ids) = index.get_mut(key) else { return };
+    ids.retain(|other| *other != id);
+    if ids.is_empty() {
+        index.remove(key);
+    }
+}
