@@ -16,7 +16,7 @@ use crate::{
     parking::{Awaited, Parking, Poll},
     random::Random,
     registry::Registry,
-    runner::{Answer, Inbox, Message, Runner},
+    runner::{Answer, Inbox, Message, Runner, Soon},
     texts::Texts,
     turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Taken, Turns, Wanted},
     waiters::{Listener, Observer, SessionObserver, Waiters},
@@ -65,6 +65,7 @@ pub struct Engine {
 
 struct Inner {
     inbox: Inbox,
+    soon: Arc<Soon>,
     reader: Arc<dyn Reader>,
     registry: Arc<Registry>,
     waiters: Arc<Waiters>,
@@ -84,7 +85,7 @@ impl Engine {
     pub fn start(parts: Parts, options: Options) -> Result<Engine, EngineError> {
         let Parts { store, reader, registry, files, spill, clock, layers, taken } = parts;
         let (sender, receiver) = channel();
-        let inbox = Inbox(sender);
+        let (inbox, soon) = (Inbox(sender), Arc::new(Soon::default()));
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
         let evaluators = options.evaluators;
         let sources =
@@ -113,6 +114,7 @@ impl Engine {
         let runner = Runner {
             turns,
             inbox: receiver,
+            soon: Arc::clone(&soon),
             clock,
             dispatcher,
             evaluator,
@@ -131,7 +133,7 @@ impl Engine {
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
         Ok(Engine {
-            inner: Arc::new(Inner { inbox, reader, registry, waiters, events, spill, lease_flag, texts, thread }),
+            inner: Arc::new(Inner { inbox, soon, reader, registry, waiters, events, spill, lease_flag, texts, thread }),
         })
     }
 
@@ -274,6 +276,11 @@ impl Engine {
     /// Sends a command whose reply nobody wants. What a full disk refuses is tried again.
     pub fn tell(&self, command: Command) {
         self.inner.inbox.send(command);
+    }
+
+    /// Leaves a command for the next turn, which comes within a second. What is asked or told after it is decided after it.
+    pub fn tell_soon(&self, command: Command) {
+        self.inner.soon.add(command);
     }
 
     /// The events of all runs from now on. A watcher that is too slow is told how many it missed.

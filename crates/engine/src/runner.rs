@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
@@ -75,10 +75,25 @@ impl Inbox {
     }
 }
 
+/// Commands that wait for the next turn without being the reason for one.
+#[derive(Default)]
+pub(crate) struct Soon(Mutex<Vec<Command>>);
+
+impl Soon {
+    pub(crate) fn add(&self, command: Command) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+    }
+
+    fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The thread's belongings.
 pub(crate) struct Runner {
     pub(crate) turns: Turns,
     pub(crate) inbox: Receiver<Message>,
+    pub(crate) soon: Arc<Soon>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) evaluator: Evaluator,
@@ -87,7 +102,7 @@ pub(crate) struct Runner {
     pub(crate) watching: Arc<AtomicBool>,
     pub(crate) answers: IdMap<Ticket, Answer>,
     /// What a full disk refused and nobody waits for, and when it is tried again, on the steady clock.
-    pub(crate) deferred: VecDeque<(Command, Answer)>,
+    pub(crate) deferred: VecDeque<Command>,
     pub(crate) deferred_until: u64,
     pub(crate) parking: Parking,
     pub(crate) next_ticket: Ticket,
@@ -183,12 +198,10 @@ impl Runner {
         for poll in self.parking.woken() {
             self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
         }
-        // However much else there is to do: under steady traffic a moment of rest may be long in coming.
-        if !self.deferred.is_empty() && self.clock.steady_ms() >= self.deferred_until {
-            for (command, answer) in std::mem::take(&mut self.deferred) {
-                self.enter(command, answer, inputs);
-            }
-        }
+        // After all that came, and in front of it: the end of a call is not decided before its beginning.
+        let soon = self.soon.take();
+        self.enter_first(soon, inputs);
+        self.queue_up(inputs);
         if inputs.is_empty() && !more {
             self.prune();
         }
@@ -198,12 +211,39 @@ impl Runner {
         true
     }
 
-    fn enter(&mut self, command: Command, answer: Answer, inputs: &mut Vec<Input>) {
-        // What nobody waits for is done in its order: the end of a call does not overtake its beginning.
-        if !self.deferred.is_empty() && matches!(answer, Answer::Nobody) && !matches!(command, Command::Tick) {
-            self.deferred.push_back((command, answer));
+    /// Enters commands that nobody waits for in front of the others.
+    fn enter_first(&mut self, commands: impl IntoIterator<Item = Command>, inputs: &mut Vec<Input>) {
+        let others = std::mem::take(inputs);
+        for command in commands {
+            self.enter(command, Answer::Nobody, inputs);
+        }
+        if inputs.is_empty() {
+            *inputs = others;
+        } else {
+            inputs.extend(others);
+        }
+    }
+
+    /// While a full disk keeps something from being written that nobody waits for, the rest of that queues up behind it.
+    fn queue_up(&mut self, inputs: &mut Vec<Input>) {
+        if self.deferred.is_empty() {
             return;
         }
+        // However much else there is to do: under steady traffic a moment of rest may be long in coming.
+        if self.clock.steady_ms() >= self.deferred_until {
+            let deferred = std::mem::take(&mut self.deferred);
+            return self.enter_first(deferred, inputs);
+        }
+        for input in std::mem::take(inputs) {
+            if self.answers.contains_key(&input.ticket) || matches!(input.command, Command::Tick) {
+                inputs.push(input);
+            } else {
+                self.deferred.push_back(input.command);
+            }
+        }
+    }
+
+    fn enter(&mut self, command: Command, answer: Answer, inputs: &mut Vec<Input>) {
         self.next_ticket += 1;
         if !matches!(answer, Answer::Nobody) {
             self.answers.insert(self.next_ticket, answer);
@@ -253,7 +293,7 @@ impl Runner {
                             let pause = u64::try_from(FULL_PAUSE.as_millis()).unwrap_or(u64::MAX);
                             self.deferred_until = self.clock.steady_ms().saturating_add(pause);
                         }
-                        self.deferred.push_back((input.command, Answer::Nobody));
+                        self.deferred.push_back(input.command);
                     }
                 }
                 Some(Answer::Poll(poll)) => match reply {

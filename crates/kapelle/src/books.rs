@@ -119,7 +119,8 @@ impl EngineBooks {
         order.purse = Some(block.purse());
         let id = block.id();
         let written = taken.write(id, order);
-        engine.tell(Command::Book(BookCommand::Spend(block, Box::new(order.clone()), now)));
+        // The file knows of it, and its end is told: one turn writes both.
+        engine.tell_soon(Command::Book(BookCommand::Spend(block, Box::new(order.clone()), now)));
         match written {
             Ok(()) => Some(id),
             // What a crash would not know of is not sent on a block.
