@@ -114,8 +114,9 @@ async fn many(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<Measure>> {
     // Calls and seconds, whole and streamed.
     let mut spent = [(0usize, 0.0); 2];
     // In rounds, so that the times of a million calls are not what fills the memory.
-    while done < calls - calls / 5 {
-        let round = (calls - calls / 5 - done).clamp(50, 20_000);
+    let all = calls - calls / 5;
+    while done < all {
+        let round = (all - done).min(all / 2).clamp(50, 20_000);
         let watch = Stopwatch::start();
         stage.times(Way::Through, stream, 50, round).await?;
         let of = &mut spent[usize::from(stream)];
