@@ -35,6 +35,8 @@ pub struct App {
 pub struct Workers {
     pub catalogue: Catalogue,
     pub problems: Vec<DefinitionError>,
+    /// What the prompt workers among them ask.
+    pub gateway: Arc<kapelle::gateway::Gateway>,
     pub aliases: Vec<kapelle::gateway::AliasStatus>,
     /// Scripts that take tasks; where one is called as another worker is, it takes that one's place.
     pub scripts: Vec<Script>,
@@ -194,7 +196,7 @@ impl App {
         let (gateway, catalogue, problems) = self.builder(settings)?.catalogue()?;
         let (scripts, broken) =
             takers(&self.project.workers()).into_iter().partition(|script| matches!(script.start, Start::Yes(_)));
-        Ok(Workers { catalogue, problems, aliases: gateway.status(), scripts, broken })
+        Ok(Workers { catalogue, problems, aliases: gateway.status(), gateway, scripts, broken })
     }
 
     /// Tells of worker files that are not in effect.

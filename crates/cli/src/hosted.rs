@@ -10,7 +10,8 @@ use std::{
 
 use kapelle::{
     Worker, WorkerSpec,
-    core::{Money, Name, worker::TaskContext},
+    core::{Money, Name, TaskId, worker::TaskContext},
+    gateway::Lender,
     workers::{
         Catalogue,
         script::{Access, TokenSource, fleet::Board},
@@ -93,6 +94,11 @@ impl Tokens {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where the gateway is.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// Keeps the token of a task until its attempt is over.
     pub fn keep(&self, task: &ClaimedTask) {
         if let Some(token) = &task.gateway_token {
@@ -103,6 +109,12 @@ impl Tokens {
     /// An attempt is over: the server ends its token by itself.
     pub fn forget(&self, task: &str, attempt: u32) {
         self.lock().remove(&(task.to_owned(), attempt));
+    }
+}
+
+impl Lender for Tokens {
+    fn token(&self, task: TaskId, attempt: u32) -> Option<String> {
+        self.lock().get(&(task.to_string(), attempt)).cloned()
     }
 }
 

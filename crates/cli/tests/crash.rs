@@ -24,6 +24,7 @@ use kapelle::{
     serde_json::{self, Value},
     store::{Page, Reader, RunFilter, RunRow, SqliteReader},
 };
+use kapelle_testkit::rng::Rng;
 
 /// Steps of a run, and how long each does nothing: eight at a time, a run lives for more than a second.
 const STEPS: usize = 2_000;
@@ -36,19 +37,6 @@ const KILL_WITHIN_MS: u64 = 250;
 const KILLS_OF_A_RUN: u64 = 20;
 /// Longer than this no start and no run takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Chance that can be repeated.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// A folder under test, and all that was ever seen as accepted in it.
 struct Folder {
@@ -256,7 +244,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Starts a run, waits until it is there, and kills the process soon after.
-fn begin(folder: &Folder, chance: &mut Chance) -> RunId {
+fn begin(folder: &Folder, chance: &mut Rng) -> RunId {
     let mut child = folder.start(&["run", "crash.yaml"]);
     let end = now() + PATIENCE;
     let run = loop {
@@ -273,7 +261,7 @@ fn begin(folder: &Folder, chance: &mut Chance) -> RunId {
 }
 
 /// One run in a fresh folder, killed at most so many times while at work and then let end.
-fn episode(mut folder: Folder, chance: &mut Chance, most: u64, kills: &mut Kills) -> Folder {
+fn episode(mut folder: Folder, chance: &mut Rng, most: u64, kills: &mut Kills) -> Folder {
     let run = begin(&folder, chance);
     let wanted = kills.alive + most;
     loop {
@@ -299,7 +287,7 @@ fn episode(mut folder: Folder, chance: &mut Chance, most: u64, kills: &mut Kills
 fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let rounds = number("KAPELLE_CRASH_ROUNDS", 10);
     let seed = number("KAPELLE_CRASH_SEED", 1);
-    let mut chance = Chance(seed);
+    let mut chance = Rng::new(seed);
     let begun = now();
     let (mut kills, mut runs) = (Kills::default(), 0);
     while kills.alive < rounds {
@@ -317,7 +305,7 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
 #[test]
 fn a_fan_out_that_is_killed_in_the_middle_has_each_item_once_and_in_order() {
     let rounds = number("KAPELLE_FANOUT_KILLS", 10);
-    let mut chance = Chance(number("KAPELLE_CRASH_SEED", 1));
+    let mut chance = Rng::new(number("KAPELLE_CRASH_SEED", 1));
     let (mut kills, mut runs) = (Kills::default(), 0);
     while kills.alive < rounds {
         let most = (rounds - kills.alive).min(KILLS_OF_A_RUN);

@@ -351,6 +351,8 @@ impl Stage {
         assert!(self.ask(spend()).is_some());
         // Once more: it is done once.
         assert!(self.ask(spend()).is_some());
+        let row = self.reader.call(TENANT, id).unwrap().unwrap();
+        assert_eq!((row.state, row.reserved), (CallState::Open, Money(worst)), "what was sent is in the book");
         self.calls.push((id, worst));
     }
 

@@ -12,14 +12,17 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, TaskError, TenantId,
+    Account, Money, Name, TaskError, TenantId,
     task::StateKind,
     worker::{BoxFuture, NoFiles, Output, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_engine::{Command, Engine, NewPayload, Options, Parts, Registry, SubmitTask, SystemClock, Taken};
-use kapelle_store::{Fault, MemStore};
+use kapelle_engine::{
+    BookCommand, CallOrder, CallOver, Clock, Command, Engine, NewPayload, Notice, Options, Parts, Registry, SubmitTask,
+    SystemClock, Taken,
+};
+use kapelle_store::{BookReader, CallState, Fault, MemStore};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc::unbounded_channel};
 
 /// Answers when it is let.
 struct Gated {
@@ -44,8 +47,15 @@ async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work).await.expect(what)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
+/// An engine whose disk is full when it is told so, and how often that was met.
+struct Stage {
+    engine: Engine,
+    full: Arc<AtomicBool>,
+    refused: Arc<AtomicU32>,
+    gate: Arc<Semaphore>,
+}
+
+fn stage() -> Stage {
     let (full, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let store = MemStore::new();
     let reader = store.reader();
@@ -71,6 +81,24 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
         taken: Taken::Unknown,
     };
     let engine = Engine::start(parts, Options::default()).unwrap();
+    Stage { engine, full, refused, gate }
+}
+
+impl Stage {
+    async fn was_refused(&self) {
+        let was_refused = async {
+            while self.refused.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("it is refused", was_refused).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
+    let stage = stage();
+    let Stage { engine, full, gate, .. } = &stage;
     let task = SubmitTask::new(Name::new("gated"), NewPayload::None);
     let id = engine.submit(TenantId::DEFAULT, vec![task], None).await.unwrap();
     // The loop never rests: what is asked writes nothing, so that a full disk does not refuse it.
@@ -89,17 +117,60 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
     within("it runs", running).await;
     full.store(true, Ordering::SeqCst);
     gate.add_permits(1);
-    let was_refused = async {
-        while refused.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("its end is refused", was_refused).await;
+    stage.was_refused().await;
     full.store(false, Ordering::SeqCst);
     let ended = within("its end is written", engine.wait(TenantId::DEFAULT, id)).await.unwrap();
     assert_eq!(ended.state.kind(), StateKind::Succeeded);
     assert_eq!(ended.epoch, 1, "it was not done twice");
     traffic.store(false, Ordering::SeqCst);
     asking.await.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_call_is_not_written_before_its_beginning() {
+    let stage = stage();
+    let Stage { engine, full, .. } = &stage;
+    let (drawn, mut blocks) = unbounded_channel();
+    engine.listen(Box::new(move |notice| {
+        if let Notice::Drawn(block) = notice {
+            let _ = drawn.send(Arc::clone(block));
+        }
+    }));
+    let order = CallOrder {
+        tenant: TenantId::DEFAULT,
+        payer: vec![Account::Key("key_1".to_owned())],
+        attempt: 0,
+        epoch: 0,
+        worst: Money(100),
+        operation: Arc::from("chat/completions"),
+        provider: Arc::from("p"),
+        model: Arc::from("m"),
+        fingerprint: [0; 32],
+        purse: Some(1),
+    };
+    engine.ask(Command::Book(BookCommand::Reserve(Box::new(order.clone())))).await.unwrap();
+    let block = within("a block", blocks.recv()).await.unwrap();
+    let now = SystemClock::default().now();
+    assert!(block.take(Money(100), now));
+    full.store(true, Ordering::SeqCst);
+    engine.tell_soon(Command::Book(BookCommand::Spend(Arc::clone(&block), Box::new(order), now)));
+    // Its beginning is refused, and waits; then comes its end.
+    let _ = engine.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+    stage.was_refused().await;
+    let state = CallState::Charged;
+    let over = CallOver { state, cost: Money(70), input: 1, output: 2, request_id: None };
+    engine.tell(Command::Book(BookCommand::Settle(block.id(), Box::new(over))));
+    full.store(false, Ordering::SeqCst);
+    let _ = engine.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+    let charged = async {
+        loop {
+            match engine.reader().call(TenantId::DEFAULT, block.id()).unwrap() {
+                Some(call) if call.state == CallState::Charged => break call,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    assert_eq!(within("it is charged", charged).await.cost, Money(70));
     engine.stop().await;
 }

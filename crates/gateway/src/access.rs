@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::{
+    desk::Leases,
     money::Payer,
     replay::{Again, Left, TaskKey},
 };
@@ -87,13 +88,19 @@ pub(crate) struct Holder {
     pub(crate) grant: Grant,
     /// The recorded answers that are left, once they were read.
     pub(crate) left: tokio::sync::Mutex<Option<Left>>,
+    /// Who keeps what was given again, for an attempt that may outlive this process.
+    pub(crate) leases: Option<Arc<dyn Leases>>,
     ended: watch::Sender<bool>,
 }
 
 impl Holder {
     /// Somebody without a token, for one call.
     pub(crate) fn once(grant: Grant) -> Arc<Holder> {
-        Arc::new(Holder { grant, left: tokio::sync::Mutex::new(None), ended: watch::Sender::new(false) })
+        Holder::lasting(grant, None)
+    }
+
+    fn lasting(grant: Grant, leases: Option<Arc<dyn Leases>>) -> Arc<Holder> {
+        Arc::new(Holder { grant, left: tokio::sync::Mutex::new(None), leases, ended: watch::Sender::new(false) })
     }
 
     /// Changes to true when the token ends.
@@ -132,14 +139,22 @@ impl Tokens {
             *next += 1;
             *next
         };
-        Ok(self.admit(id, &secret, grant))
+        Ok(self.admit(id, &secret, grant, None))
     }
 
-    /// Takes a token of that number and secret into force, unless there is one of that number.
-    pub(crate) fn admit(&self, id: u64, secret: &[u8; SECRET_DIGITS / 2], grant: Grant) -> (TokenId, String) {
+    /// Takes a token of that number and secret into force, unless there is one of that number. The leases are those of an
+    /// attempt that may outlive this process.
+    pub(crate) fn admit(
+        &self,
+        id: u64,
+        secret: &[u8; SECRET_DIGITS / 2],
+        grant: Grant,
+        leases: Option<Arc<dyn Leases>>,
+    ) -> (TokenId, String) {
         let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let token = format!("{PREFIX}{id:016x}{digits}");
-        let entry = || Entry { digest: Sha256::digest(digits.as_bytes()).into(), holder: Holder::once(grant) };
+        let entry =
+            || Entry { digest: Sha256::digest(digits.as_bytes()).into(), holder: Holder::lasting(grant, leases) };
         self.entries.write().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert_with(entry);
         (TokenId(id), token)
     }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use kapelle_core::Money;
 use serde::{Deserialize, Serialize};
 
-use crate::{price::Price, wire::Feature};
+use crate::{
+    price::{Long, Price},
+    wire::Feature,
+};
 
 /// Where the provider named `openai` is when nothing else is said.
 pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
@@ -156,6 +159,24 @@ pub struct PricePerMillion {
     /// For tokens read from the provider's prompt cache; the price of the input when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<String>,
+    /// What all of them cost when the prompt is long, where that is dearer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_prompts: Option<LongPerMillion>,
+}
+
+/// Dollars for a million tokens of calls with a long prompt. Not only the tokens above the bound cost so much: all do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongPerMillion {
+    /// A prompt of more tokens than this is long.
+    pub above: u64,
+    /// For tokens sent.
+    pub input: String,
+    /// For tokens received.
+    pub output: String,
+    /// For tokens read from the provider's prompt cache; the price of the input when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<String>,
 }
 
 fn default_output_tokens() -> u32 {
@@ -258,25 +279,48 @@ impl GatewayConfig {
     pub(crate) fn own_prices(&self) -> Result<BTreeMap<String, Price>, ConfigError> {
         let mut prices = BTreeMap::new();
         for (model, price) in &self.prices {
-            let read = |side: &str, text: &str| {
-                let place = || format!("prices.{model}.{side}");
-                let money = Money::parse(text).map_err(|e| ConfigError::at(place(), e.to_string()))?;
-                if money.0 % 1_000_000 != 0 {
-                    let message = "the smallest price is $0.001 for a million tokens";
-                    return Err(ConfigError::at(place(), message));
-                }
-                Ok(money.0 / 1_000_000)
-            };
-            let (input, output) = (read("input", &price.input)?, read("output", &price.output)?);
-            let cached = match &price.cached_input {
-                Some(text) => read("cached_input", text)?,
-                None => input,
-            };
-            // Who writes into a cache pays up to a quarter more, or twice as much for an hour; the dearer is taken.
-            prices.insert(model.clone(), Price { input, output, cached, cache_write: input.saturating_mul(2) });
+            let place = format!("prices.{model}");
+            let usual = rates(&place, [&price.input, &price.output], price.cached_input.as_ref())?;
+            let long = price.long_prompts.as_ref().map(|long| long_price(&place, long, usual)).transpose()?;
+            prices.insert(model.clone(), Price { long, ..usual });
         }
         Ok(prices)
     }
+}
+
+/// Prices per token from prices for a million.
+fn rates(place: &str, [input, output]: [&String; 2], cached: Option<&String>) -> Result<Price, ConfigError> {
+    let read = |side: &str, text: &str| {
+        let place = || format!("{place}.{side}");
+        let money = Money::parse(text).map_err(|e| ConfigError::at(place(), e.to_string()))?;
+        if money.0 % 1_000_000 != 0 {
+            return Err(ConfigError::at(place(), "the smallest price is $0.001 for a million tokens"));
+        }
+        Ok(money.0 / 1_000_000)
+    };
+    let (input, output) = (read("input", input)?, read("output", output)?);
+    let cached = cached.map_or(Ok(input), |text| read("cached_input", text))?;
+    // Who writes into a cache pays up to a quarter more, or twice as much for an hour; the dearer is taken.
+    Ok(Price { input, output, cached, cache_write: input.saturating_mul(2), long: None })
+}
+
+fn long_price(place: &str, long: &LongPerMillion, usual: Price) -> Result<Long, ConfigError> {
+    let place = format!("{place}.long_prompts");
+    if long.above == 0 {
+        let message = "every prompt is longer than that: say above how many tokens, such as 200000";
+        return Err(ConfigError::at(format!("{place}.above"), message));
+    }
+    let Price { input, output, cached, cache_write, .. } =
+        rates(&place, [&long.input, &long.output], long.cached_input.as_ref())?;
+    // What is set aside for a call counts on it: how long its prompt is is known only when it was counted.
+    let sides =
+        [("input", input, usual.input), ("output", output, usual.output), ("cached_input", cached, usual.cached)];
+    if let Some((side, ..)) = sides.into_iter().find(|(_, long, usual)| long < usual) {
+        let message =
+            "a long prompt cannot be cheaper than a short one: leave `long_prompts` out, or give the dearer price";
+        return Err(ConfigError::at(format!("{place}.{side}"), message));
+    }
+    Ok(Long { above: long.above, input, output, cached, cache_write })
 }
 
 fn check_weights(alias: &str, entry: &Alias) -> Result<(), ConfigError> {
@@ -331,13 +375,51 @@ mod tests {
     #[test]
     fn prices_are_read_per_million() {
         let mut config = GatewayConfig::default();
-        let price =
-            |input: &str| PricePerMillion { input: input.to_owned(), output: "$0.60".to_owned(), cached_input: None };
+        let price = |input: &str| PricePerMillion {
+            input: input.to_owned(),
+            output: "$0.60".to_owned(),
+            cached_input: None,
+            long_prompts: None,
+        };
         config.prices.insert("openai/mine".to_owned(), price("$0.15"));
-        let want = Price { input: 150, output: 600, cached: 150, cache_write: 300 };
+        let want = Price { input: 150, output: 600, cached: 150, cache_write: 300, long: None };
         assert_eq!(config.own_prices().unwrap()["openai/mine"], want);
         config.prices.insert("openai/mine".to_owned(), price("cheap"));
         assert!(config.own_prices().unwrap_err().to_string().starts_with("prices.openai/mine.input: `cheap`"));
+    }
+
+    #[test]
+    fn prices_of_long_prompts_are_read_and_what_is_wrong_with_them_is_told() {
+        let read = |long: &str| {
+            let text = format!(
+                r#"{{ "prices": {{ "p/m": {{ "input": "$1", "output": "$10", "cached_input": "$0.10", "long_prompts": {long} }} }} }}"#
+            );
+            serde_json::from_str::<GatewayConfig>(&text).map_err(|error| error.to_string()).and_then(|config| {
+                config.own_prices().map(|prices| prices["p/m"].long).map_err(|error| error.to_string())
+            })
+        };
+        let long = Long { above: 200_000, input: 2_000, output: 15_000, cached: 200, cache_write: 4_000 };
+        let whole = r#"{ "above": 200000, "input": "$2", "output": "$15", "cached_input": "$0.20" }"#;
+        assert_eq!(read(whole), Ok(Some(long)));
+        let shorter = r#"{ "above": 200000, "input": "$2", "output": "$15" }"#;
+        assert_eq!(read(shorter), Ok(Some(Long { cached: 2_000, ..long })));
+        assert_eq!(read("null"), Ok(None));
+        for (wrong, told) in [
+            (whole.replace("200000", "0"), "prices.p/m.long_prompts.above: every prompt is longer than that"),
+            (
+                whole.replace("$15", "$9"),
+                "prices.p/m.long_prompts.output: a long prompt cannot be cheaper than a short one",
+            ),
+            (whole.replace("$0.20", "$0.05"), "prices.p/m.long_prompts.cached_input: a long prompt cannot be cheaper"),
+            (whole.replace("$2", "cheap"), "prices.p/m.long_prompts.input: `cheap`"),
+            (whole.replace("$15", "$0.0001"), "prices.p/m.long_prompts.output: the smallest price is $0.001"),
+            (whole.replace("200000", "-1"), "invalid value: integer `-1`"),
+            (whole.replace("above", "over"), "unknown field `over`, expected one of `above`, `input`, `output`"),
+            (r#"{ "above": 200000, "input": "$2" }"#.to_owned(), "missing field `output`"),
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains(told), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ use subtle::ConstantTimeEq;
 use crate::{
     access::{self, Grant, NoRandomness, TokenId},
     mac,
-    money::{Ledger, Payer},
-    replay::TaskKey,
+    money::{Ledger, Payer, Pending},
+    replay::{Fingerprint, LogError, TaskKey},
     service::Service,
 };
 
@@ -70,10 +70,20 @@ pub struct Leased {
     pub recorded: bool,
 }
 
-/// Knows which attempts are under way on worker hosts, as it is stored.
+/// Knows which attempts are under way on worker hosts and what they were given again, as it is stored.
 pub trait Leases: Send + Sync {
     /// The attempt of a task that is under way on a host; nothing when none is.
     fn leased(&self, task: TaskId) -> Option<Leased>;
+
+    /// How many of the recorded answers to each request the attempt was given again.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<(Fingerprint, u32)>, LogError>;
+
+    /// The attempt is about to be given another, which makes so many to that request. When this has returned, a crash does
+    /// not lose it.
+    fn give(&self, task: TaskId, attempt: u32, given: (Fingerprint, u32)) -> Pending<'_, Result<(), LogError>>;
 }
 
 /// What lets tokens of attempts be known again.
@@ -166,7 +176,8 @@ impl Desk {
         let secret = mac::hmac(key, &leased.text());
         // Under the lock, so that two calls with one token get one holder, which knows what was answered.
         let mut attempts = self.lock();
-        let (id, token) = self.service.tokens().admit(number, &secret, grant);
+        let leases = self.lasting.get().map(|lasting| Arc::clone(&lasting.leases));
+        let (id, token) = self.service.tokens().admit(number, &secret, grant, leases);
         let known = attempts.entry(leased.task.task).or_default();
         if !known.contains(&(leased.attempt, id)) {
             known.push((leased.attempt, id));
@@ -316,6 +327,14 @@ mod tests {
     impl Leases for Said {
         fn leased(&self, task: TaskId) -> Option<Leased> {
             self.0.lock().unwrap().filter(|leased| leased.task.task == task)
+        }
+
+        fn given(&self, _task: TaskId, _attempt: u32) -> Result<Vec<(Fingerprint, u32)>, LogError> {
+            Ok(Vec::new())
+        }
+
+        fn give(&self, _task: TaskId, _attempt: u32, _given: (Fingerprint, u32)) -> Pending<'_, Result<(), LogError>> {
+            Box::pin(async { Ok(()) })
         }
     }
 

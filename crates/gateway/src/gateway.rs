@@ -17,6 +17,7 @@ use crate::{
     config::{ConfigError, GatewayConfig, Link},
     error::GatewayError,
     health::Clinic,
+    lent::{Borrowed, Lender},
     money::{Ledger, Payer},
     providers::Fault,
     replay::{CallLog, Fingerprint, LogError, Recorded},
@@ -53,6 +54,7 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) promises: Promises,
     books: OnceLock<Books>,
+    borrowed: OnceLock<Borrowed>,
 }
 
 /// Where money and answers are written down.
@@ -81,8 +83,8 @@ impl Gateway {
     ) -> Result<Gateway, ConfigError> {
         let routes = Routes::new(config, env, &clock, None)?;
         let routes = RwLock::new(Arc::new(routes));
-        let (clinic, promises, books) = (Clinic::default(), Promises::default(), OnceLock::new());
-        Ok(Gateway { routes, clinic, clock, promises, books })
+        let (clinic, promises) = (Clinic::default(), Promises::default());
+        Ok(Gateway { routes, clinic, clock, promises, books: OnceLock::new(), borrowed: OnceLock::new() })
     }
 
     /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
@@ -126,6 +128,11 @@ impl Gateway {
         request: &ChatRequest,
         limits: &Limits,
     ) -> Result<Route, GatewayError> {
+        if let Some(borrowed) = self.borrowed.get() {
+            let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
+            let attempt = (asking.key.task, asking.payer.attempt);
+            return borrowed.complete(attempt, &call, limits).await.map_err(GatewayError::plain);
+        }
         let Some(books) = self.books.get() else { return self.complete(alias, request, limits).await };
         let routes = self.routes();
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
@@ -153,6 +160,18 @@ impl Gateway {
     /// Has every call of a task paid for out of this book and recorded in this log. Only the first are kept.
     pub fn keep_books(&self, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) {
         let _ = self.books.set(Books { ledger, log });
+    }
+
+    /// Has every call of a task answered by the gateway at that address, such as `http://127.0.0.1:7863/v1`, with the token
+    /// that came with the task: of a worker host, whose server meters, caps, records and replays them. Only the first is
+    /// kept.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn borrow_from(&self, base_url: &str, lender: Arc<dyn Lender>) -> Result<(), ConfigError> {
+        let borrowed = Borrowed::at(base_url, lender).map_err(|why| ConfigError::at("server", why))?;
+        let _ = self.borrowed.set(borrowed);
+        Ok(())
     }
 
     async fn walk(

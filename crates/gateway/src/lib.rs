@@ -16,7 +16,7 @@
 //! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
 //! - [`access`], [`desk`], [`mac`]: tokens of its own.
-//! - `asking`, `completion`: prompt workers, which need no token.
+//! - `asking`, `completion`: prompt workers, which need no token; `lent`: those on a worker host, which have one of its server.
 //! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
 //! - `rate`, `health`, `admission`: how much and how soon a provider may be asked, and who may.
@@ -33,6 +33,7 @@ pub mod desk;
 pub mod error;
 pub mod gateway;
 mod health;
+mod lent;
 pub mod mac;
 pub mod money;
 mod opened;
@@ -57,6 +58,7 @@ pub use config::{ConfigError, GatewayConfig};
 pub use desk::{Desk, Issued, Scope};
 pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
+pub use lent::Lender;
 pub use request::{ChatRequest, Message};
 pub use secret::Secret;
 pub use service::{Body, Reply, Service};

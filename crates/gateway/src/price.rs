@@ -20,10 +20,27 @@ pub struct Price {
     pub cached: u64,
     /// Per token sent that the provider wrote into its prompt cache.
     pub cache_write: u64,
+    /// What they all cost when the prompt is long, where that is dearer.
+    pub long: Option<Long>,
+}
+
+/// Nano-dollars per token of a call whose prompt is long: all its tokens cost so much, not only those above the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Long {
+    /// A prompt of more tokens than this is long; those from the prompt cache count.
+    pub above: u64,
+    /// As in [`Price`], and never less than there.
+    pub input: u64,
+    /// As in [`Price`], and never less than there.
+    pub output: u64,
+    /// As in [`Price`], and never less than there.
+    pub cached: u64,
+    /// As in [`Price`], and never less than there.
+    pub cache_write: u64,
 }
 
 /// The price of a model that nobody gave a price: $5 and $20 for a million tokens.
-pub const UNKNOWN: Price = Price { input: 5_000, output: 20_000, cached: 5_000, cache_write: 10_000 };
+pub const UNKNOWN: Price = Price { input: 5_000, output: 20_000, cached: 5_000, cache_write: 10_000, long: None };
 
 /// Where a row comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,21 +88,29 @@ pub struct Row {
 
 const fn row(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
     // Nothing extra is taken for writing into the cache.
-    Row { model, price: Price { input, output, cached, cache_write: input }, source: LITELLM }
+    Row { model, price: Price { input, output, cached, cache_write: input, long: None }, source: LITELLM }
 }
 
 const fn claude(model: &'static str, input: u64, output: u64) -> Row {
     // Read at a tenth; written at a quarter more for five minutes, at twice the price for an hour: the dearer is taken.
-    let price = Price { input, output, cached: input / 10, cache_write: input * 2 };
+    let price = Price { input, output, cached: input / 10, cache_write: input * 2, long: None };
     Row { model, price, source: LITELLM }
+}
+
+/// Prompts above that many tokens cost twice as much, read from the cache or written into it or not, and answers to them
+/// half as much again. That is how all who have a price for long prompts have it; the test writes the sums out.
+const fn doubled(above: u64, row: Row) -> Row {
+    let Price { input, output, cached, cache_write, .. } = row.price;
+    let long =
+        Long { above, input: input * 2, output: output / 2 * 3, cached: cached * 2, cache_write: cache_write * 2 };
+    Row { price: Price { long: Some(long), ..row.price }, ..row }
 }
 
 const fn unchecked(row: Row) -> Row {
     Row { source: REMEMBERED, ..row }
 }
 
-/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, the dearer price stands, but
-/// for Claude Sonnet 4 and 4.5: the header that lets a prompt of theirs be longer than 200,000 tokens is never sent.
+/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, both prices stand.
 pub const TABLE: &[Row] = &[
     unchecked(row("ft:gpt-4.1", 3_000, 750, 12_000)),
     unchecked(row("ft:gpt-4.1-mini", 800, 200, 3_200)),
@@ -109,11 +134,14 @@ pub const TABLE: &[Row] = &[
     row("gpt-5.1", 1_250, 125, 10_000),
     row("gpt-5.2", 1_750, 175, 14_000),
     row("gpt-5.2-pro", 21_000, 21_000, 168_000),
-    Row {
-        model: "gpt-5.6",
-        price: Price { input: 10_000, output: 45_000, cached: 1_000, cache_write: 12_500 },
-        source: LITELLM,
-    },
+    doubled(
+        272_000,
+        Row {
+            model: "gpt-5.6",
+            price: Price { input: 5_000, output: 30_000, cached: 500, cache_write: 6_250, long: None },
+            source: LITELLM,
+        },
+    ),
     unchecked(row("o3", 2_000, 500, 8_000)),
     unchecked(row("o3-mini", 1_100, 550, 4_400)),
     row("o4-mini", 1_100, 275, 4_400),
@@ -126,19 +154,30 @@ pub const TABLE: &[Row] = &[
     claude("claude-opus-4", 15_000, 75_000),
     claude("claude-opus-4-1", 15_000, 75_000),
     claude("claude-opus-4-5", 5_000, 25_000),
-    claude("claude-sonnet-4", 3_000, 15_000),
-    claude("claude-sonnet-4-5", 3_000, 15_000),
+    doubled(200_000, claude("claude-sonnet-4", 3_000, 15_000)),
+    doubled(200_000, claude("claude-sonnet-4-5", 3_000, 15_000)),
     claude("claude-sonnet-4-6", 3_000, 15_000),
     claude("claude-sonnet-5", 2_000, 10_000),
     row("gemini-2.5-flash", 300, 75, 2_500),
     row("gemini-2.5-flash-lite", 100, 25, 400),
-    row("gemini-2.5-pro", 2_500, 250, 15_000),
+    doubled(200_000, row("gemini-2.5-pro", 1_250, 125, 10_000)),
     row("gemini-3.1-flash-lite", 250, 25, 1_500),
 ];
 
 impl Price {
     /// The price of a model that costs nothing.
-    pub const FREE: Price = Price { input: 0, output: 0, cached: 0, cache_write: 0 };
+    pub const FREE: Price = Price { input: 0, output: 0, cached: 0, cache_write: 0, long: None };
+
+    /// The price that holds for a prompt of so many tokens.
+    #[must_use]
+    pub fn at(self, input_tokens: u64) -> Price {
+        match self.long.filter(|long| input_tokens > long.above) {
+            Some(Long { input, output, cached, cache_write, .. }) => {
+                Price { input, output, cached, cache_write, long: None }
+            }
+            None => self,
+        }
+    }
 
     /// What that many tokens cost; the largest amount when the sum does not fit.
     #[must_use]
@@ -151,20 +190,23 @@ impl Price {
     pub fn cost(self, usage: &Usage) -> Money {
         let apart = usage.cached.saturating_add(usage.cache_write);
         let plain = usage.input.saturating_sub(apart);
+        let price = self.at(usage.input);
         let parts = [
-            self.input.saturating_mul(plain),
-            self.cached.saturating_mul(usage.cached),
-            self.cache_write.saturating_mul(usage.cache_write),
-            self.output.saturating_mul(usage.output),
+            price.input.saturating_mul(plain),
+            price.cached.saturating_mul(usage.cached),
+            price.cache_write.saturating_mul(usage.cache_write),
+            price.output.saturating_mul(usage.output),
         ];
         Money(parts.into_iter().fold(0, u64::saturating_add))
     }
 
-    /// The most that so many tokens can cost, whatever the prompt cache does.
+    /// The most that up to so many tokens can cost, whatever the prompt cache does. A long prompt is never cheaper than a
+    /// short one, so that the prompt that turns out to be shorter costs no more.
     #[must_use]
     pub fn worst(self, input_tokens: u64, output_tokens: u64) -> Money {
-        let dearest = self.input.max(self.cached).max(self.cache_write);
-        Money(dearest.saturating_mul(input_tokens).saturating_add(self.output.saturating_mul(output_tokens)))
+        let price = self.at(input_tokens);
+        let dearest = price.input.max(price.cached).max(price.cache_write);
+        Money(dearest.saturating_mul(input_tokens).saturating_add(price.output.saturating_mul(output_tokens)))
     }
 }
 
@@ -252,8 +294,37 @@ mod tests {
             // Nothing is cheaper to send than to have read from a cache, and only embeddings answer nothing.
             assert!(row.price.cached <= row.price.input && row.price.cache_write >= row.price.input, "{}", row.model);
             assert_eq!(row.price.output == 0, row.model.starts_with("text-embedding"), "{}", row.model);
+            let Some(long) = row.price.long else { continue };
+            let (dear, usual) = (row.price.at(long.above + 1), row.price.at(long.above));
+            assert!(dear.input > usual.input && dear.output > usual.output, "{}", row.model);
+            assert!(dear.cached >= usual.cached && dear.cache_write >= usual.cache_write, "{}", row.model);
             assert_eq!(row.source.checked().is_none(), row.source.written().contains("memory"), "{}", row.model);
         }
+    }
+
+    #[test]
+    fn long_prompts_cost_what_the_table_says_from_the_first_token_over_the_bound() {
+        // As they stand in LiteLLM's table: the bound, then input, read from the cache and output above it.
+        for (model, above, input, cached, output) in [
+            ("gpt-5.6", 272_000, 10_000, 1_000, 45_000),
+            ("claude-sonnet-4", 200_000, 6_000, 600, 22_500),
+            ("claude-sonnet-4-5-20250929", 200_000, 6_000, 600, 22_500),
+            ("google/gemini-2.5-pro", 200_000, 2_500, 250, 15_000),
+        ] {
+            let (price, _) = Prices::default().find("p", model);
+            let usage = |input| Usage { input, output: 10, cached: 1_000, ..Usage::default() };
+            let short = price.input * (above - 1_000) + price.cached * 1_000 + price.output * 10;
+            assert_eq!(price.cost(&usage(above)), Money(short), "{model}");
+            let long = input * (above - 999) + cached * 1_000 + output * 10;
+            assert_eq!(price.cost(&usage(above + 1)), Money(long), "{model}");
+            assert!(long > short + short / 4 * 3, "{model}");
+            // What is set aside covers the prompt that is as long as it may be, and any that is shorter.
+            for tokens in [1, above, above + 1] {
+                assert!(price.worst(above + 1, 10) >= price.cost(&usage(tokens)), "{model} {tokens}");
+            }
+        }
+        let (price, _) = Prices::default().find("openai", "gpt-4.1");
+        assert_eq!(price.of(1_000_000, 0), Money(2_000 * 1_000_000), "most have one price");
     }
 
     #[test]

@@ -303,6 +303,7 @@ impl Errand<'_> {
 /// The longest answer that the money buys.
 fn affordable(link: &str, price: Price, input: u64, wanted: u64, limit: Option<Money>) -> Result<u64, Fault> {
     let Some(limit) = limit else { return Ok(wanted) };
+    let price = price.at(input);
     let left = limit.0.saturating_sub(price.of(input, 0).0);
     let buys = left.checked_div(price.output).unwrap_or(if limit >= price.of(input, 0) { u64::MAX } else { 0 });
     if buys < SMALLEST_ANSWER.min(wanted) {
@@ -319,6 +320,7 @@ fn affordable(link: &str, price: Price, input: u64, wanted: u64, limit: Option<M
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::Long;
 
     #[test]
     fn an_answer_is_cut_to_what_the_money_buys() {
@@ -329,6 +331,14 @@ mod tests {
         let fault = buys(200_000).unwrap_err();
         assert_eq!(fault.error.category, Category::Budget);
         assert!(fault.error.message.contains("the limit is $0.0002"), "{}", fault.error.message);
+    }
+
+    #[test]
+    fn the_answer_to_a_long_prompt_is_cut_to_what_its_price_buys() {
+        let long = Long { above: 999, input: 200, output: 2_000, cached: 0, cache_write: 0 };
+        let price = Price { input: 100, output: 1_000, long: Some(long), ..Price::FREE };
+        let buys = |input: u64| affordable("p/m", price, input, 4_096, Some(Money(1_200_000))).unwrap();
+        assert_eq!((buys(999), buys(1_000)), (1_100, 500));
     }
 
     #[test]

@@ -14,16 +14,18 @@ use std::{
 use kapelle_core::{DurationMs, Money, RunId, TaskId};
 use kapelle_gateway::{
     Admission, Clock, GatewayConfig, Operation, Service,
-    config::{Kind, PricePerMillion, RateLimits},
+    config::{Kind, LongPerMillion, PricePerMillion, RateLimits},
     money::Account,
 };
+use kapelle_testkit::rng::Rng;
 use serde_json::{Value, json};
 use stage::{Stage, TENANT, config, double, events, header, payer, says, streams, whole};
 use tokio::task::JoinSet;
 
 /// A dollar for a million tokens received, nothing for those sent: the worst case of a call is 500 tokens.
 fn priced(config: &mut GatewayConfig) {
-    let price = PricePerMillion { input: "$0".to_owned(), output: "$1".to_owned(), cached_input: None };
+    let price =
+        PricePerMillion { input: "$0".to_owned(), output: "$1".to_owned(), cached_input: None, long_prompts: None };
     config.prices.insert("p/*".to_owned(), price);
 }
 
@@ -54,6 +56,39 @@ async fn a_thousand_calls_at_once_on_a_budget_for_ten_spend_exactly_that() {
 }
 
 #[tokio::test]
+async fn a_long_prompt_is_charged_and_set_aside_at_its_own_price() {
+    let rules = "[{ contains: short, usage: { prompt_tokens: 1000, completion_tokens: 10 } },
+                  { usage: { prompt_tokens: 1001, completion_tokens: 10 } }]";
+    let double = double(Kind::Openai, rules).await;
+    let mut config = config(Kind::Openai, &double);
+    let long = LongPerMillion { above: 1_000, input: "$2".to_owned(), output: "$3".to_owned(), cached_input: None };
+    let price = PricePerMillion {
+        input: "$1".to_owned(),
+        output: "$2".to_owned(),
+        cached_input: None,
+        long_prompts: Some(long),
+    };
+    config.prices.insert("p/*".to_owned(), price);
+    let stage = Stage::configured(double, &config);
+    // More than a thousand bytes, so that each may have more than a thousand tokens; the provider counts them.
+    let says = |word: &str, times: usize| {
+        let mut body = says(&word.repeat(times));
+        body["max_tokens"] = json!(500);
+        body
+    };
+    let short = 1_000 * 1_000 + 10 * 2_000;
+    assert_eq!(whole(stage.chat(&says("short ", 300)).await).await.0, 200);
+    assert_eq!(stage.spent(), Money(short));
+    assert_eq!(whole(stage.chat(&says("prompt ", 300)).await).await.0, 200);
+    let spent = short + 1_001 * 2_000 + 10 * 3_000;
+    assert_eq!(stage.spent(), Money(spent));
+    // 2,100 bytes at the price of short prompts fit, at that of long ones, written into a cache, they do not.
+    stage.ledger.limit(TENANT, Account::Day, Money(spent + 3_000 * 2_000 + 500 * 3_000));
+    assert_eq!(whole(stage.chat(&says("prompt ", 300)).await).await.0, 402);
+    assert_eq!(whole(stage.chat(&says("prompt ", 10)).await).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_call_that_fits_once_others_settle_waits_for_them() {
     let stage = priced_stage("[{ usage: { prompt_tokens: 9, completion_tokens: 100 }, delay_ms: 20 }]").await;
     stage.ledger.limit(TENANT, Account::Day, Money(WORST + 9 * 100_000));
@@ -76,16 +111,6 @@ async fn a_budget_that_is_raised_lets_the_same_call_through() {
     assert_eq!((status, &body["error"]["code"]), (402, &"budget".into()), "{body}");
     stage.ledger.limit(TENANT, Account::Day, Money(WORST));
     assert_eq!(whole(stage.chat(&says("hi")).await).await.0, 200);
-}
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
 }
 
 /// What the provider would bill: every call that it began to answer, in full, even when the caller never saw it all.
@@ -116,19 +141,19 @@ async fn whatever_fails_the_provider_never_bills_more_than_was_charged_nor_the_c
     };
     for seed in 0..6 {
         let stage = priced_stage(rules).await;
-        let mut dice = Dice(seed);
+        let mut dice = Rng::new(seed);
         let limit = (15 + dice.below(40)) * WORST;
         stage.ledger.limit(TENANT, Account::Day, Money(limit));
         let token = stage.grant(|grant| grant.timeout = Duration::from_millis(300));
         let mut calls = JoinSet::new();
         for number in 0..60 {
-            let word = words[dice.below(words.len() as u64) as usize];
-            let mut body = if dice.below(2) == 0 { says(word) } else { streams(word) };
+            let word = words[dice.place(words.len())];
+            let mut body = if dice.once_in(2) { says(word) } else { streams(word) };
             // Each a model of its own, so that no circuit opens.
             body["model"] = json!(format!("p/m{number}"));
             body["max_tokens"] = json!(500);
             let (service, token): (Arc<Service>, String) = (Arc::clone(&stage.service), token.clone());
-            let leaves = dice.below(5) == 0;
+            let leaves = dice.once_in(5);
             calls.spawn(async move {
                 let reply = service.call(Operation::Chat, &token, body.to_string().as_bytes()).await;
                 if !leaves {

@@ -3,17 +3,28 @@
 
 mod stage;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use kapelle_core::{Money, TenantId};
+use kapelle_core::{Money, TaskId, TenantId};
 use kapelle_gateway::{
     Grant, Operation, Service,
     config::Kind,
-    money::{Account, Ledger},
-    replay::CallLog,
+    desk::{Desk, Leased, Leases},
+    money::{Account, Ledger, Pending},
+    replay::{CallLog, Fingerprint, LogError},
 };
-use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
-use serde_json::{Map, Value, json};
+use kapelle_testkit::{
+    hostile::Dice,
+    rng::Rng,
+    scripted_openai::{Script, ScriptedOpenai},
+};
+use serde_json::{Value, json};
 use stage::{KEY, Stage, TENANT, events, header, payer, says, streams, task, text, whole};
 use tokio::task::JoinSet;
 
@@ -95,6 +106,76 @@ async fn equal_calls_of_a_task_are_samples_and_replay_in_their_order() {
     assert_eq!(said(&service, &other).await, "edge", "another task has answers of its own");
     let fresh = token(&service, |grant| grant.task = Some(task(1, 1)));
     assert_eq!(said(&service, &fresh).await, "edge", "a new epoch begins anew");
+}
+
+/// What a store says of one attempt on a worker host.
+struct Far {
+    leased: Leased,
+    given: Mutex<Vec<(Fingerprint, u32)>>,
+    broken: AtomicBool,
+}
+
+impl Leases for Far {
+    fn leased(&self, task: TaskId) -> Option<Leased> {
+        Some(self.leased).filter(|leased| leased.task.task == task)
+    }
+
+    fn given(&self, _task: TaskId, attempt: u32) -> Result<Vec<(Fingerprint, u32)>, LogError> {
+        assert_eq!(attempt, self.leased.attempt);
+        Ok(self.given.lock().unwrap().clone())
+    }
+
+    fn give(&self, _task: TaskId, _attempt: u32, given: (Fingerprint, u32)) -> Pending<'_, Result<(), LogError>> {
+        Box::pin(async move {
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(LogError("the disk is full".to_owned()));
+            }
+            let mut all = self.given.lock().unwrap();
+            all.retain(|(of, _)| *of != given.0);
+            all.push(given);
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_outlives_its_server_is_not_given_an_answer_twice() {
+    let stage = Stage::with("[{ times: 1, reply: heads }, { times: 1, reply: tails }, { reply: edge }]").await;
+    let leased = Leased { task: task(1, 0), attempt: 2, nonce: 9, timeout: Duration::from_secs(60), recorded: false };
+    let far = Arc::new(Far { leased, given: Mutex::default(), broken: AtomicBool::new(false) });
+    let served = || {
+        let desk = Desk::new(Arc::new(reborn(&stage)), Arc::clone(&stage.ledger) as Arc<dyn Ledger>);
+        desk.keep_tokens([1; 32], Arc::clone(&far) as Arc<dyn Leases>);
+        desk
+    };
+    let flip = async |desk: &Desk, token: &str| {
+        let (status, body) = whole(call(desk.service(), token, &says("flip")).await).await;
+        let said = body["choices"][0]["message"]["content"].as_str();
+        said.map_or_else(|| format!("{status}"), str::to_owned)
+    };
+    let first = stage.grant(|grant| {
+        grant.task = Some(task(1, 0));
+        grant.payer.attempt = 1;
+    });
+    for _ in 0..2 {
+        stage.ask(&first, Operation::Chat, &says("flip")).await.collect().await;
+    }
+    let before = served();
+    let token = before.issue_leased_token(&leased).unwrap().token;
+    assert_eq!(flip(&before, &token).await, "heads");
+    // The next server knows the token, and what was given on it.
+    let after = served();
+    after.bring_back(&token);
+    far.broken.store(true, Ordering::Relaxed);
+    assert_eq!(flip(&after, &token).await, "500", "what cannot be kept is not given");
+    far.broken.store(false, Ordering::Relaxed);
+    let after = served();
+    after.bring_back(&token);
+    assert_eq!((flip(&after, &token).await, stage.double.calls().len()), ("tails".to_owned(), 2));
+    assert_eq!((flip(&after, &token).await, stage.double.calls().len()), ("edge".to_owned(), 3));
+    let last = served();
+    last.bring_back(&token);
+    assert_eq!((flip(&last, &token).await, stage.double.calls().len()), ("edge".to_owned(), 4), "a new sample");
 }
 
 #[tokio::test]
@@ -211,83 +292,12 @@ async fn a_token_asks_what_it_was_granted() {
     assert_eq!(stage.ask(KEY, Operation::Chat, &body).await.status, 401);
 }
 
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
-    }
-
-    /// A value full of fields that redirect other gateways, at any depth.
-    fn value(&mut self, evil: &str, depth: usize) -> Value {
-        match self.below(if depth > 3 { 5 } else { 8 }) {
-            0 => json!(evil),
-            1 => json!(format!("{evil}/v1")),
-            2 => Value::from(self.below(3)),
-            3 => Value::from(self.below(2) == 0),
-            4 => Value::Null,
-            5 => (0..self.below(3)).map(|_| self.value(evil, depth + 1)).collect(),
-            _ => Value::Object(self.fields(evil, depth + 1)),
-        }
-    }
-
-    fn fields(&mut self, evil: &str, depth: usize) -> Map<String, Value> {
-        const NAMES: &[&str] = &[
-            "api_base",
-            "base_url",
-            "api_key",
-            "endpoint",
-            "url",
-            "host",
-            "headers",
-            "extra_headers",
-            "extra_body",
-            "proxy",
-            "organization",
-            "litellm_params",
-            "fallbacks",
-            "custom_llm_provider",
-            "metadata",
-            "user",
-            "input",
-            "tools",
-            "stream",
-            "stream_options",
-            "messages",
-            "model",
-            "n",
-            "max_tokens",
-            "response_format",
-            "store",
-            "azure_endpoint",
-            "aws_region",
-            "vertex_project",
-            "api_version",
-            "redirect",
-            "server_url",
-            "callbacks",
-            "provider",
-            "route",
-            "Host",
-            "authorization",
-            "x-forwarded-host",
-            "\r\nHost: evil",
-            "//evil",
-            "é",
-        ];
-        let count = self.below(6);
-        (0..count).map(|_| (NAMES[self.below(NAMES.len())].to_owned(), self.value(evil, depth))).collect()
-    }
-}
-
 #[tokio::test]
 async fn ten_thousand_hostile_bodies_send_the_key_nowhere_else() {
     let evil = ScriptedOpenai::start(Script::default()).await.unwrap();
     let address = format!("http://{}", evil.address());
     let stage = Stage::of(Kind::Openai, "[]").await;
-    let mut dice = Dice(39);
+    let mut dice = Dice(Rng::new(39));
     let mut answered = 0;
     for number in 0..10_000 {
         let mut fields = dice.fields(&address, 0);

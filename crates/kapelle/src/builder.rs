@@ -206,12 +206,13 @@ impl Builder {
         };
         let config = self.config;
         let engine = Engine::start(parts, options)?;
-        let again = TakenFile::begin(&self.folder);
-        let again = again.map_err(|error| Error::Config(format!("{}: {error}", self.folder.display())))?;
+        let again = TakenFile::begin(&self.folder).unwrap_or_else(|error| {
+            tracing::warn!(%error, "every call of a model waits until its reservation is written");
+            None
+        });
         books.bind(&engine, again);
         let desk = new_desk(&gateway, &books, &engine);
-        let (layers, balancers, clock) = (self.layers.into(), self.balancers, self.clock);
-        let folder = self.folder;
+        let (layers, balancers, clock, folder) = (self.layers.into(), self.balancers, self.clock, self.folder);
         let session = if self.session {
             Some(
                 Session::start(&folder, &engine, Arc::clone(&clock))

@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{TaskId, task::TaskState};
+use kapelle_engine::Command;
 use kapelle_gateway::{
     desk::{Leased, Leases},
     mac,
-    replay::TaskKey,
+    money::Pending,
+    replay::{Fingerprint, LogError, TaskKey},
 };
+use kapelle_store::GivenRow;
 
 use crate::{books::EngineBooks, kapelle::Kapelle};
 
@@ -31,6 +34,25 @@ impl Leases for EngineBooks {
             recorded: row.policy.recorded,
         })
     }
+
+    fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<(Fingerprint, u32)>, LogError> {
+        let engine = self.now().ok_or_else(gone)?;
+        let rows = engine.reader().given(task, attempt).map_err(|error| LogError(error.to_string()))?;
+        Ok(rows.into_iter().map(|row| (Fingerprint(row.fingerprint), row.count)).collect())
+    }
+
+    fn give(&self, task: TaskId, attempt: u32, (of, count): (Fingerprint, u32)) -> Pending<'_, Result<(), LogError>> {
+        Box::pin(async move {
+            let engine = self.now().ok_or_else(gone)?;
+            let row = GivenRow { task, attempt, fingerprint: of.0, count };
+            engine.ask(Command::GiveAgain { row }).await.map_err(|error| LogError(error.to_string()))?;
+            Ok(())
+        })
+    }
+}
+
+fn gone() -> LogError {
+    LogError("the engine has ended".to_owned())
 }
 
 impl Kapelle {

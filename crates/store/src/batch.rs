@@ -14,7 +14,7 @@ use crate::{
     audit::AuditRow,
     books::BookWrites,
     error::StoreError,
-    hosted::{ArtifactRow, ServedWrite},
+    hosted::{ArtifactRow, GivenRow, ServedWrite},
     session::SessionRow,
 };
 
@@ -45,6 +45,8 @@ pub struct Batch<'a> {
     pub audit: Vec<AuditRow>,
     /// Changes to what is known of workers that hosts serve.
     pub served: Vec<ServedWrite>,
+    /// What attempts on hosts were given again; what former attempts of their tasks were given goes. The greatest count holds.
+    pub given: Vec<GivenRow>,
     /// Files that tenants gave. What is known already stays.
     pub artifacts: Vec<ArtifactRow>,
     /// What the session log is to write of this turn.
@@ -71,6 +73,7 @@ impl Batch<'_> {
             && self.access.is_empty()
             && self.audit.is_empty()
             && self.served.is_empty()
+            && self.given.is_empty()
             && self.artifacts.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()

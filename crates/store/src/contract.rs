@@ -15,7 +15,7 @@ use crate::{
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
     books::{BookReader, Books},
     error::StoreError,
-    hosted::{ArtifactRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -289,6 +289,9 @@ pub trait Reader: BookReader + Send + Sync {
 
     /// What worker hosts of every tenant said of their workers.
     fn served(&self) -> Result<Vec<ServedRow>, StoreError>;
+
+    /// How many of the recorded answers to each request an attempt on a worker host was given again.
+    fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError>;
 
     /// A file that a tenant gave.
     fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError>;

@@ -1,8 +1,8 @@
-//! What worker hosts said of their workers, and files that tenants gave.
+//! What worker hosts said of their workers, what their attempts were given again, and files that tenants gave.
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, TenantId, Timestamp, worker::WorkerSpec};
+use kapelle_core::{Name, TaskId, TenantId, Timestamp, worker::WorkerSpec};
 
 /// What a worker host said of a worker. It holds when the host is away, and after a restart.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,19 @@ pub enum ServedWrite {
     Put(ServedRow),
     /// That name is not known any more.
     Forget(TenantId, Name),
+}
+
+/// How many of the recorded answers to a request an attempt on a worker host was given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenRow {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: u32,
+    /// What was asked.
+    pub fingerprint: [u8; 32],
+    /// How many. It never falls.
+    pub count: u32,
 }
 
 /// A file that a tenant gave. Its bytes are in `blobs/`.

@@ -34,7 +34,7 @@ pub use books::{
 };
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
-pub use hosted::{ArtifactRow, ServedRow, ServedWrite};
+pub use hosted::{ArtifactRow, GivenRow, ServedRow, ServedWrite};
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};

@@ -3,9 +3,9 @@
 
 mod command;
 mod mutants;
-pub mod rng;
 mod seeds;
 
 pub use command::main;
+pub use kapelle_testkit::rng;
 pub use mutants::all_caught;
 pub use seeds::{Failure, Study, Tally, hunt, kept, one};

@@ -1,4 +1,6 @@
 //! Test tools: never part of the shipped binary.
 
+pub mod hostile;
 pub mod reference;
+pub mod rng;
 pub mod scripted_openai;

@@ -2,7 +2,10 @@
 
 use kapelle::{
     core::Money,
-    gateway::price::{TABLE, UNKNOWN},
+    gateway::{
+        config::PricePerMillion,
+        price::{Price, Row, TABLE, UNKNOWN},
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -49,58 +52,93 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
 /// One price, in nano-dollars a token; what is read from a cache and written into it is not known of the user's own.
 struct Listed {
     model: String,
-    input: Value,
-    cached: Value,
-    output: Value,
+    usual: Rates,
+    /// Above how many tokens a prompt is long, and what it costs then.
+    long: Option<(u64, Rates)>,
     source: String,
     checked: Option<&'static str>,
+}
+
+/// Dollars for a million tokens: sent, read from a cache, received.
+struct Rates([String; 3]);
+
+impl Rates {
+    fn of(price: Price) -> Rates {
+        // A nano-dollar a token is a thousandth of a dollar for a million of them.
+        Rates([price.input, price.cached, price.output].map(|nano| Money(nano.saturating_mul(1_000_000)).to_string()))
+    }
+
+    fn written(input: String, cached: Option<String>, output: String) -> Rates {
+        Rates([input.clone(), cached.unwrap_or(input), output])
+    }
+
+    fn json(&self) -> Map<String, Value> {
+        let names = ["input", "cached_input", "output"].map(str::to_owned);
+        names.into_iter().zip(self.0.iter().map(|dollars| json!(dollars))).collect()
+    }
+}
+
+impl Listed {
+    fn own((model, price): (String, PricePerMillion)) -> Listed {
+        let long = price.long_prompts;
+        let long = long.map(|long| (long.above, Rates::written(long.input, long.cached_input, long.output)));
+        let usual = Rates::written(price.input, price.cached_input, price.output);
+        Listed { model, usual, long, source: "the configuration".to_owned(), checked: None }
+    }
+
+    fn row(row: &Row) -> Listed {
+        let price = row.price;
+        Listed {
+            model: row.model.to_owned(),
+            usual: Rates::of(price),
+            long: price.long.map(|long| (long.above, Rates::of(price.at(u64::MAX)))),
+            source: row.source.written(),
+            checked: row.source.checked(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut row = self.usual.json();
+        row.insert("model".to_owned(), json!(self.model));
+        row.insert("source".to_owned(), json!(self.source));
+        row.insert("checked".to_owned(), json!(self.checked));
+        let long = self.long.as_ref().map(|(above, rates)| {
+            let mut long = rates.json();
+            long.insert("above".to_owned(), json!(above));
+            long
+        });
+        row.insert("long_prompts".to_owned(), json!(long));
+        Value::Object(row)
+    }
+
+    fn lines(self) -> Vec<Vec<String>> {
+        let own = self.source == "the configuration";
+        let checked = self.checked.unwrap_or(if own { "" } else { "not checked" }).to_owned();
+        let line = |model: String, Rates(rates): Rates| {
+            [vec![model], rates.to_vec(), vec![self.source.clone(), checked.clone()]].concat()
+        };
+        let long = self.long.map(|(above, rates)| line(format!("  prompts above {above} tokens"), rates));
+        [Some(line(self.model, self.usual)), long].into_iter().flatten().collect()
+    }
 }
 
 /// The prices in the order in which they are looked for: those of the configuration, then the table.
 fn prices(app: &App) -> Result<Code, Failure> {
     let own = app.settings()?.config.prices;
-    let own = own.into_iter().map(|(model, price)| Listed {
-        model,
-        cached: json!(price.cached_input.unwrap_or_else(|| price.input.clone())),
-        input: json!(price.input),
-        output: json!(price.output),
-        source: "the configuration".to_owned(),
-        checked: None,
-    });
-    // A nano-dollar a token is a thousandth of a dollar for a million of them.
-    let dollars = |nano: u64| json!(Money(nano.saturating_mul(1_000_000)).to_string());
-    let table = TABLE.iter().map(|row| Listed {
-        model: row.model.to_owned(),
-        input: dollars(row.price.input),
-        cached: dollars(row.price.cached),
-        output: dollars(row.price.output),
-        source: row.source.written(),
-        checked: row.source.checked(),
-    });
-    let mut all: Vec<Listed> = own.chain(table).collect();
+    let mut all: Vec<Listed> = own.into_iter().map(Listed::own).chain(TABLE.iter().map(Listed::row)).collect();
     all.push(Listed {
         model: "any other".to_owned(),
-        input: dollars(UNKNOWN.input),
-        cached: dollars(UNKNOWN.cached),
-        output: dollars(UNKNOWN.output),
+        usual: Rates::of(UNKNOWN),
+        long: None,
         source: "a guess on the dear side".to_owned(),
         checked: None,
     });
     if app.out.json {
-        let row = |row: &Listed| {
-            json!({ "model": row.model, "input": row.input, "cached_input": row.cached, "output": row.output,
-                "source": row.source, "checked": row.checked })
-        };
-        app.out.print_json(&all.iter().map(row).collect())?;
+        app.out.print_json(&all.iter().map(Listed::json).collect())?;
         return Ok(Code::Ok);
     }
-    let rows = all.into_iter().map(|row| {
-        let own = row.source == "the configuration";
-        let checked = row.checked.unwrap_or(if own { "" } else { "not checked" }).to_owned();
-        vec![row.model, plain(&row.input), plain(&row.cached), plain(&row.output), row.source, checked]
-    });
     let heading = ["MODEL", "INPUT", "CACHED", "OUTPUT", "SOURCE", "CHECKED"];
-    app.out.print(&shown::table(&heading, rows.collect()))?;
+    app.out.print(&shown::table(&heading, all.into_iter().flat_map(Listed::lines).collect()))?;
     Ok(Code::Ok)
 }
 

@@ -73,6 +73,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.warn_problems(&known.problems);
     let hosted = Arc::new(Hosted::of(known.catalogue));
     let tokens = Arc::new(Tokens::of(client.base()));
+    // The server pays for what its tasks ask, records it and knows the rates: no provider's key is needed here.
+    known
+        .gateway
+        .borrow_from(tokens.base_url(), Arc::clone(&tokens) as _)
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let fleet = lend(app, &settings, &args, (&hosted, &tokens, client.base())).await?;
     let mut specs = hosted.specs();
     specs.retain(|spec| args.worker.is_empty() || args.worker.iter().any(|name| name == spec.name.as_str()));

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
+use kapelle_testkit::rng::Rng;
 use serde_json::json;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
-    chance::Chance,
     http::Http,
     place::{Place, now},
 };
@@ -24,7 +24,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
 }
 
 pub fn place() -> Place {
-    Place::new(&mut Chance(u64::from(std::process::id())))
+    Place::new(&mut Rng::new(u64::from(std::process::id())))
 }
 
 /// Connects from another address than the good clients do.

@@ -5,9 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness ends where something is not as it should be")]
 
-#[path = "../served/chance.rs"]
-#[expect(dead_code, reason = "shared with the crash harness, which uses more of it")]
-mod chance;
 #[path = "../served/http.rs"]
 mod http;
 #[path = "../served/place.rs"]

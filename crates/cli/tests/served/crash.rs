@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
+use kapelle_testkit::rng::Rng;
 use serde_json::Value;
 
 use crate::{
-    chance::Chance,
     checker,
     fleet::{Host, Kind},
     history::{History, What},
@@ -38,7 +38,7 @@ struct Figures {
 }
 
 /// One folder: kills, then calm, then the check.
-fn episode(rounds: u64, chance: &mut Chance, figures: &mut Figures) {
+fn episode(rounds: u64, chance: &mut Rng, figures: &mut Figures) {
     let mut place = Place::new(chance);
     let mut hosts = vec![
         Host::start(&place, Kind::Python, "python", "plain"),
@@ -49,7 +49,7 @@ fn episode(rounds: u64, chance: &mut Chance, figures: &mut Figures) {
     let stop = AtomicBool::new(false);
     let mut history = History::default();
     let mut clients: Vec<Client> = std::thread::scope(|scope| {
-        let clients = (0..CLIENTS).map(|number| Client::new(place.http(), number, Chance(chance.below(u64::MAX))));
+        let clients = (0..CLIENTS).map(|number| Client::new(place.http(), number, Rng::new(chance.below(u64::MAX))));
         let working: Vec<_> = clients.map(|client| scope.spawn(|| client.until(&stop))).collect();
         for _ in 0..rounds {
             figures.host_kills += disturb(&place, &mut hosts, chance);
@@ -96,7 +96,7 @@ fn episode(rounds: u64, chance: &mut Chance, figures: &mut Figures) {
 }
 
 /// Now and then a host dies, or stands still for a round. Gives how many died.
-fn disturb(place: &Place, hosts: &mut [Host], chance: &mut Chance) -> u64 {
+fn disturb(place: &Place, hosts: &mut [Host], chance: &mut Rng) -> u64 {
     if !chance.once_in(6) {
         return 0;
     }
@@ -184,7 +184,7 @@ fn killed_under_clients_and_hosts_the_server_loses_nothing_and_accepts_nothing_t
     }
     let rounds = number("KAPELLE_HOST_ROUNDS", 20);
     let seed = number("KAPELLE_CRASH_SEED", 1);
-    let (mut chance, mut figures, begun) = (Chance(seed), Figures::default(), now());
+    let (mut chance, mut figures, begun) = (Rng::new(seed), Figures::default(), now());
     let mut left = rounds;
     while left > 0 {
         let some = left.min(KILLS_OF_A_FOLDER);

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use kapelle_testkit::rng::Rng;
 use serde_json::{Value, json};
 
 use crate::{
-    chance::Chance,
     fleet::{Host, Kind},
     history::{Reported, What},
     place::{Place, now, pause, there},
@@ -50,7 +50,7 @@ fn what_a_dead_or_frozen_host_had_goes_to_another_in_time_and_its_late_answer_is
     if !there(&["python3", "node"]) {
         return;
     }
-    let place = Place::new(&mut Chance(u64::from(std::process::id())));
+    let place = Place::new(&mut Rng::new(u64::from(std::process::id())));
     let frozen = Host::start(&place, Kind::Python, "frozen", "far");
     let mut killed = Host::start(&place, Kind::Node, "killed", "near");
     let submit = |worker: &str, n: u64| {
@@ -83,7 +83,7 @@ fn what_a_dead_or_frozen_host_had_goes_to_another_in_time_and_its_late_answer_is
 /// A host that stands still has perhaps been sent a task that it will never read: it does not acknowledge it.
 #[test]
 fn what_a_host_never_read_goes_to_another_long_before_a_lease_ends() {
-    let place = Place::new(&mut Chance(u64::from(std::process::id()) + 1));
+    let place = Place::new(&mut Rng::new(u64::from(std::process::id()) + 1));
     let mut http = place.http();
     let deaf = Host::start(&place, Kind::Kapelle, "deaf", "far");
     let polls = |http: &mut crate::http::Http| {

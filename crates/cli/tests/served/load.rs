@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kapelle_testkit::rng::Rng;
 use serde_json::{Value, json};
 
 use crate::{
-    chance::Chance,
     history::{Look, Span, What},
     http::{Answer, Http},
     place::{micros, pause},
@@ -17,7 +17,7 @@ const OPEN_MAX: usize = 24;
 /// A client.
 pub struct Client {
     http: Http,
-    chance: Chance,
+    chance: Rng,
     number: u64,
     submitted: u64,
     open: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(http: Http, number: u64, chance: Chance) -> Client {
+    pub fn new(http: Http, number: u64, chance: Rng) -> Client {
         Client { http, chance, number, submitted: 0, open: Vec::new(), events: Vec::new(), faults: Vec::new() }
     }
 

@@ -7,7 +7,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
 
-mod chance;
 mod checker;
 mod crash;
 mod fleet;

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{chance::Chance, http::Http};
+use kapelle_testkit::rng::Rng;
+
+use crate::http::Http;
 
 /// A folder, and the server that works on it.
 pub struct Place {
@@ -21,7 +23,7 @@ pub struct Place {
 
 impl Place {
     /// A fresh folder with a running server.
-    pub fn new(chance: &mut Chance) -> Place {
+    pub fn new(chance: &mut Rng) -> Place {
         let mut place = Place { folder: tempfile::tempdir().unwrap(), address: free(chance), server: None };
         place.start();
         place
@@ -108,7 +110,7 @@ pub fn program(name: &str) -> Command {
 
 /// A free port that the system gives to nobody by itself: while the server is away, a client that knocks from the very
 /// port it knocks at would be talking to itself, and keep the server from coming back.
-fn free(chance: &mut Chance) -> SocketAddr {
+fn free(chance: &mut Rng) -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + u16::try_from(chance.below(10_000)).unwrap()));
         if TcpListener::bind(address).is_ok() {

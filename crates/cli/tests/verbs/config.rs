@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use crate::place::Place;
 
 #[test]
@@ -37,7 +39,10 @@ fn every_layer_lies_over_the_one_below() {
 #[test]
 fn prices_say_where_they_come_from_and_which_nobody_checked() {
     let place = Place::new();
-    place.file("kapelle.yaml", "prices: { 'local/*': { input: $0, output: $0 } }\n");
+    place.file(
+        "kapelle.yaml",
+        "prices:\n  'local/*': { input: $0, output: $0 }\n  p/m: { input: $1, output: $2, long_prompts: { above: 9, input: $3, output: $4 } }\n",
+    );
     let said = place.kapelle(&["config", "prices", "--json"]);
     let prices = said.json();
     let of = |model: &str| prices.as_array().unwrap().iter().find(|row| row["model"] == model).unwrap().clone();
@@ -51,8 +56,25 @@ fn prices_say_where_they_come_from_and_which_nobody_checked() {
     assert!(tuned["source"].as_str().unwrap().contains("from memory") && tuned["checked"].is_null(), "{tuned}");
     assert_eq!((&prices[0]["model"], &prices[0]["source"]), (&"local/*".into(), &"the configuration".into()));
     assert_eq!(of("any other")["output"], "$20.00");
+    let long = json!({ "above": 200_000, "input": "$2.50", "cached_input": "$0.25", "output": "$15.00" });
+    assert_eq!((&of("gemini-2.5-pro")["long_prompts"], &mini["long_prompts"]), (&long, &Value::Null));
+    let long = json!({ "above": 9, "input": "$3", "cached_input": "$3", "output": "$4" });
+    assert_eq!(of("p/m")["long_prompts"], long);
     let said = place.kapelle(&["config", "prices"]);
     assert!(said.code == 0 && said.out.contains("CHECKED") && said.out.contains("not checked"), "{said:?}");
+    assert!(
+        said.out.contains("prompts above 272000 tokens") && said.out.contains("prompts above 9 tokens"),
+        "{said:?}"
+    );
+    place.file(
+        "kapelle.yaml",
+        "prices: { p/m: { input: $2, output: $2, long_prompts: { above: 9, input: $1, output: $4 } } }\n",
+    );
+    let said = place.kapelle(&["doctor"]);
+    assert!(
+        said.code == 1 && said.out.contains("prices.p/m.long_prompts.input: a long prompt cannot be cheaper"),
+        "{said:?}"
+    );
 }
 
 #[test]

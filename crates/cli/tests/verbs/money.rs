@@ -11,7 +11,7 @@ use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::place::{Place, signal, watched};
+use crate::place::{Place, ended, signal, watched};
 
 /// Longer than this nothing takes, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,6 +74,12 @@ impl Served {
         signal(&self.child, "-KILL");
         self.child.wait().unwrap();
     }
+
+    /// Ends it in good order.
+    pub fn end(mut self) {
+        signal(&self.child, "-TERM");
+        assert!(ended(&mut self.child).is_some());
+    }
 }
 
 impl Drop for Served {
@@ -88,7 +94,7 @@ pub fn states(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
 }
 
-fn sum(calls: &[Value]) -> u64 {
+pub fn sum(calls: &[Value]) -> u64 {
     calls.iter().map(|call| call["cost_nanousd"].as_u64().unwrap()).sum()
 }
 
@@ -158,6 +164,48 @@ fn a_remote_worker_gets_its_answers_again_after_the_server_was_killed() {
     assert_eq!(second["choices"][0]["message"]["content"], "two");
     assert_eq!(stage.double.calls().len(), 3);
     assert_eq!(states(&stage.calls()), ["charged", "unknown", "charged"]);
+}
+
+#[test]
+fn a_later_attempt_on_a_host_gets_the_next_recorded_answer_after_a_restart_and_not_the_same_again() {
+    let stage = Stage::new("[{ times: 1, reply: heads }, { times: 1, reply: tails }, { reply: edge }]");
+    let claim = |served: &Served| {
+        let host = stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+        let path = format!("/api/v1/hosts/{}/claim", host["id"].as_str().unwrap());
+        stage.post(&served.client, &path, json!({ "max_tasks": 1, "wait_ms": 20_000 }))["tasks"][0].clone()
+    };
+    let flip = |served: &Served, task: &Value| {
+        let own = Client::new(&served.base, task["gateway_token"].as_str().unwrap()).unwrap();
+        let body = json!({ "model": "fast", "messages": [{ "role": "user", "content": "flip" }] });
+        stage.post(&own, "/v1/chat/completions", body)["choices"][0]["message"]["content"].clone()
+    };
+    let release = |served: &Served, task: &Value| {
+        let path = format!("/api/v1/tasks/{}/release", task["id"].as_str().unwrap());
+        stage.post(&served.client, &path, json!({ "lease_token": task["lease_token"] }));
+    };
+    let served = stage.serve();
+    stage.post(&served.client, "/api/v1/hosts", json!({ "workers": ["far"], "slots": 1 }));
+    stage.post(&served.client, "/api/v1/tasks", json!({ "worker": "far" }));
+    let first = claim(&served);
+    assert_eq!([flip(&served, &first), flip(&served, &first)], ["heads", "tails"]);
+    release(&served, &first);
+    let second = claim(&served);
+    assert_eq!((&second["attempt"], flip(&served, &second)), (&json!(2), json!("heads")));
+    served.kill();
+    // The same attempt goes on: what it had is behind it, what the first had besides is still there.
+    let served = stage.serve();
+    assert_eq!(flip(&served, &second), "tails");
+    assert_eq!(stage.double.calls().len(), 2, "nobody was asked");
+    assert_eq!(flip(&served, &second), "edge");
+    served.kill();
+    let served = stage.serve();
+    assert_eq!(flip(&served, &second), "edge");
+    assert_eq!(stage.double.calls().len(), 4, "another sample is another call");
+    release(&served, &second);
+    let third = claim(&served);
+    let all = [(); 4].map(|()| flip(&served, &third));
+    assert_eq!(all, ["heads", "tails", "edge", "edge"], "a new attempt begins with the first");
+    assert_eq!(stage.double.calls().len(), 4);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     money::{Served, Stage},
     place::{Place, Said},
+    scripts::until,
 };
 
 const ASKS: &str = "\
@@ -22,6 +23,52 @@ const FAR: &str = "\
 name: far
 steps: { one: { worker: far, with: { n: 1 } }, two: { needs: [one], worker: far, with: { n: '${{ steps.one.output }}' } } }
 outputs: { two: '${{ steps.two.output }}' }
+";
+
+/// Asks a model one question after the other, and one more when there is a file that says so. What is refused it tells, and
+/// fails.
+const SCRIPT: &str = r#"
+import json, os, pathlib, sys, urllib.error, urllib.request
+
+sources, said = [], []
+more = pathlib.Path("../more")
+for question in json.load(sys.stdin)["questions"] + ([more.read_text()] if more.exists() else []):
+    body = {"model": os.environ["AI_MODEL"], "messages": [{"role": "user", "content": question}]}
+    head = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "content-type": "application/json"}
+    url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), head))
+    except urllib.error.HTTPError as refused:
+        sys.exit(f"refused with {refused.code}: {refused.read().decode()}")
+    sources.append(answer.headers["x-kapelle-source"])
+    said.append(json.load(answer)["choices"][0]["message"]["content"])
+print(json.dumps({"sources": sources, "said": said}))
+"#;
+
+const SCRIPTED: &str = "\
+name: scripted
+defaults: { retry: { max_attempts: 1 } }
+steps:
+  one: { worker: asks, with: { questions: [same, other, same] } }
+  two: { needs: [one], worker: asks, with: { questions: ['${{ steps.one.output.said | tojson }}'] } }
+outputs:
+  said: ['${{ steps.one.output.said }}', '${{ steps.two.output.said }}']
+  sources: ['${{ steps.one.output.sources }}', '${{ steps.two.output.sources }}']
+";
+
+const OUTER: &str = "\
+name: outer
+steps:
+  inner: { workflow: inner, with: { text: It leaks. } }
+  after: { needs: [inner], worker: summarizer, with: { text: '${{ steps.inner.output.text }}' } }
+outputs: { after: '${{ steps.after.output }}' }
+";
+
+const INNER: &str = "\
+name: inner
+inputs: { type: object, required: [text] }
+steps: { ask: { worker: summarizer, with: { text: '${{ inputs.text }}' }, retry: { max_attempts: 1 } } }
+outputs: { text: '${{ steps.ask.output.text }}' }
 ";
 
 /// The binary with a key for a provider at that address.
@@ -166,4 +213,81 @@ fn a_worker_that_asks_through_the_gateway_gets_the_recorded_answers_and_no_other
     assert!(format!("{over:?}").contains("401"), "{over:?}");
     let trail = stage.place.kapelle(&["audit"]);
     assert!(trail.out.contains("run.rerun"), "{trail:?}");
+}
+
+#[test]
+fn a_script_gets_the_recorded_answers_in_their_order_and_is_refused_what_was_not_asked_then() {
+    let stage = Stage::new(
+        "[{ times: 1, reply: first }, { times: 1, reply: second }, { times: 1, reply: third }, { reply: fourth }]",
+    );
+    if !stage.place.has("python3") {
+        assert!(std::env::var_os("KAPELLE_TEST_REQUIRE").is_none(), "python3 is needed");
+        return;
+    }
+    stage.place.file("workers/asks.py", SCRIPT);
+    stage.place.file("workers/asks.worker.yaml", "mode: task\n");
+    let served = stage.serve();
+    let started = || stage.place.kapelle(&["workers", "--json"]).json()["scripts"][0]["standing"] == "started";
+    until(|| started().then_some(()));
+    let ended = |run: &Value| -> Value {
+        let path = format!("/api/v1/runs/{}?wait_ms=60000", run["id"].as_str().unwrap());
+        stage.runtime.block_on(async { served.client.get(&path).await.unwrap() })
+    };
+    let again = |of: &Value| {
+        let path = format!("/api/v1/runs/{}/rerun", of["id"].as_str().unwrap());
+        ended(&stage.post(&served.client, &path, json!({ "recorded": true })))
+    };
+    let first = ended(&stage.post(&served.client, "/api/v1/runs", json!({ "source": SCRIPTED })));
+    assert_eq!(first["outputs"]["said"], json!([["first", "second", "third"], ["fourth"]]), "{first}");
+    assert_eq!(first["outputs"]["sources"], json!([["provider", "provider", "provider"], ["provider"]]));
+    let asked = stage.double.calls().len();
+    assert_eq!(asked, 4);
+    // The same question twice had two answers, which come in the order of then; also when the repeated run is repeated.
+    let second = again(&first);
+    for again in [&second, &again(&second)] {
+        assert_eq!(again["outputs"]["said"], first["outputs"]["said"], "{again}");
+        assert_eq!(again["outputs"]["sources"], json!([["recorded", "recorded", "recorded"], ["recorded"]]));
+        assert_eq!((&again["cost_nanousd"], &again["calls"]), (&json!(0), &json!(0)), "{again}");
+    }
+    // A script that asks more than it did then: the same once more, and something else.
+    for more in ["same", "something new"] {
+        stage.place.file("more", more);
+        let failed = again(&first);
+        assert_eq!(failed["state"], "failed", "{failed}");
+        let error = failed["error"]["message"].as_str().unwrap();
+        for part in ["step `one`", "refused with 409", "not_recorded", "the record of run_1, which has no answer"] {
+            assert!(error.contains(part), "{part}: {failed}");
+        }
+    }
+    assert_eq!(stage.double.calls().len(), asked, "nobody was asked");
+}
+
+#[test]
+fn a_run_that_a_step_started_is_taken_over_or_refused_and_can_be_repeated_by_itself() {
+    let stage = Stage::new(
+        "[{ times: 1, status: 400 }, { contains: leaks, reply: { text: Mend the roof., key_points: [It leaks.] } },
+          { reply: { text: Call somebody., key_points: [] } }]",
+    );
+    let Stage { place, double, runtime: _runtime } = stage;
+    place.file("kapelle.yaml", "models: { fast: { chain: [openai/gpt-4o-mini] } }\n");
+    place.file("outer.yaml", OUTER);
+    place.file("workflows/inner.yaml", INNER);
+    let asker = Asker(&place, double.base_url());
+    let run = || asker.kapelle("sk-good", &["run", "outer.yaml", "--json"]);
+    let failed = run();
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let said = run();
+    assert_eq!((said.code, double.calls().len()), (0, 3), "{said:?}");
+    // run_2 and run_4 are those that their steps had started. What failed has no result that could be taken over.
+    let again = asker.again("sk-good", "run_1", &[]);
+    assert!(again.code == 1 && again.out.contains("had no result then"), "{again:?}");
+    assert!(again.out.contains("run that one again by itself"), "{again:?}");
+    let again = asker.again("sk-good", "run_3", &[]);
+    assert_eq!((again.code, &again.json()["outputs"]), (0, &said.json()["outputs"]), "{again:?}");
+    let runs = place.kapelle(&["runs", "--json"]).json();
+    assert!(!runs.to_string().contains("run_7"), "no other run was started: {runs}");
+    let inner = asker.again("sk-good", "run_4", &[]);
+    assert_eq!((inner.code, &inner.json()["outputs"]["text"]), (0, &json!("Mend the roof.")), "{inner:?}");
+    assert_eq!(inner.json()["steps"][0]["recorded"], true, "{inner:?}");
+    assert_eq!(double.calls().len(), 3, "nobody was asked");
 }

@@ -121,6 +121,8 @@ pub(super) struct Blocks {
     pub(super) of_purse: HashMap<u64, Vec<CallId>>,
     /// When each was drawn on the steady clock, the oldest first. The first one is out.
     pub(super) drawn: VecDeque<(u64, CallId)>,
+    /// Those that the turn under way ends.
+    ending: Vec<Arc<Block>>,
     /// Those of before a turn that was forgotten.
     pub(super) before: BTreeMap<CallId, Arc<Block>>,
 }
@@ -130,7 +132,13 @@ impl Blocks {
     pub(super) fn forget(&mut self) {
         let mut before = std::mem::take(&mut self.before);
         before.append(&mut self.out);
+        before.extend(self.ending.drain(..).map(|block| (block.row.id, block)));
         *self = Blocks { before, ..Blocks::default() };
+    }
+
+    /// What the turn did is stored.
+    pub(super) fn committed(&mut self) {
+        self.ending.clear();
     }
 
     /// When the oldest is to be given back, on the steady clock.
@@ -167,6 +175,7 @@ impl Blocks {
 
     pub(super) fn remove(&mut self, id: CallId) -> Option<Arc<Block>> {
         let block = self.out.remove(&id)?;
+        self.ending.push(Arc::clone(&block));
         if let Some(task) = block.row.task {
             forget_in(&mut self.of_task, &task, id);
         }

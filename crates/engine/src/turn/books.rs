@@ -80,6 +80,7 @@ impl Books {
 
     /// What the turn wrote is stored.
     pub fn committed(&mut self) {
+        self.blocks.committed();
         self.limits_changed.clear();
         for key in std::mem::take(&mut self.changed) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };

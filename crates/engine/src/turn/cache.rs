@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, JournalEntry, KeyRow, PayloadBody, RunWrite,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, JournalEntry, KeyRow, PayloadBody, RunWrite,
     ServedWrite, SessionRow, TaskWrite, VersionRow,
 };
 
@@ -59,6 +59,7 @@ pub(super) struct Cache {
     pub(super) access: Vec<AccessWrite>,
     pub(super) audit: Vec<AuditRow>,
     pub(super) served: Vec<ServedWrite>,
+    pub(super) given: Vec<GivenRow>,
     pub(super) artifacts: Vec<ArtifactRow>,
     pub(super) session: Option<SessionRow>,
     pub(super) session_written: Option<u64>,
@@ -159,6 +160,7 @@ impl Cache {
             access: std::mem::take(&mut self.access),
             audit: std::mem::take(&mut self.audit),
             served: std::mem::take(&mut self.served),
+            given: std::mem::take(&mut self.given),
             artifacts: std::mem::take(&mut self.artifacts),
             session: self.session.clone(),
             session_written: self.session_written.take(),

@@ -11,7 +11,7 @@ use kapelle_core::{
     task::Report,
     worker::{Provenance, WorkerSpec},
 };
-use kapelle_store::{AccessWrite, Act, ArtifactRow, Deletion, GateKind};
+use kapelle_store::{AccessWrite, Act, ArtifactRow, Deletion, GateKind, GivenRow};
 
 use super::{
     money::{BookCommand, Reserved},
@@ -321,6 +321,11 @@ pub enum Command {
         tenant: TenantId,
         /// Its name.
         worker: Name,
+    },
+    /// An attempt on a worker host is about to be given a recorded answer once more. Refused when another is under way.
+    GiveAgain {
+        /// Which attempt, to what request, and how many answers to it that makes.
+        row: GivenRow,
     },
     /// A tenant has given a file, whose bytes are in their place.
     Give {

@@ -1,11 +1,17 @@
-//! What is known of workers: those of this process, and what worker hosts said of theirs.
+//! What is known of workers: those of this process, and what worker hosts said of theirs; and what attempts on hosts were
+//! given again.
 
 use std::{collections::HashMap, sync::Arc};
 
-use kapelle_core::{Name, Requires, TenantId, worker::WorkerSpec};
-use kapelle_store::{ServedRow, ServedWrite, StoreError};
+use kapelle_core::{
+    Name, Requires, TenantId,
+    task::{Rejection, TaskState},
+    worker::WorkerSpec,
+};
+use kapelle_store::{GivenRow, ServedRow, ServedWrite, StoreError};
 
-use super::turns::Turns;
+use super::{command::Reply, runs::Answer, turns::Turns};
+use crate::error::EngineError;
 
 /// What worker hosts said of their workers, as stored and as the turn under way has it.
 #[derive(Debug, Default)]
@@ -51,6 +57,19 @@ impl Turns {
         if self.served.specs.remove(&(tenant, worker.clone())).is_some() {
             self.cache.served.push(ServedWrite::Forget(tenant, worker.clone()));
         }
+    }
+
+    /// An attempt on a host is given a recorded answer once more. One that is over is given none: the next begins anew.
+    pub(super) fn give_again(&mut self, row: GivenRow) -> Answer {
+        if !self.load(row.task)? {
+            return Ok(Err(EngineError::NoSuchTask(row.task)));
+        }
+        let runs = |state: &TaskState| matches!(state, TaskState::Running(lease) if lease.epoch == row.attempt);
+        if !self.cache.task(row.task).is_some_and(|task| runs(&task.state)) {
+            return Ok(Err(Rejection::LeaseLost(row.task).into()));
+        }
+        self.cache.given.push(row);
+        Ok(Ok(Reply::Done))
     }
 
     /// Whether tasks with these requirements may run in this process.

@@ -249,6 +249,7 @@ impl Turns {
                 Ok(reply)
             }
             Command::Book(command) => self.book(command),
+            Command::GiveAgain { row } => self.give_again(*row),
             Command::Tick => {
                 self.wake_due()?;
                 self.reap_leases()?;

@@ -1,5 +1,7 @@
 //! What an attempt may be given again, and what it has had of that.
 
+use std::collections::HashMap;
+
 use kapelle_core::{Category, TaskError};
 
 use super::{CallLog, Fingerprint, LogError, Recorded, TaskKey};
@@ -18,6 +20,8 @@ pub(crate) struct Again {
 /// The answers that are left.
 pub(crate) struct Left {
     answers: Vec<Recorded>,
+    /// How many of them the attempt has had.
+    had: HashMap<Fingerprint, u32>,
     record: Option<Of>,
 }
 
@@ -32,16 +36,35 @@ impl Left {
     pub(crate) async fn read(log: &dyn CallLog, again: Again) -> Result<Left, LogError> {
         if again.recorded {
             let record = log.record(again.key).await?;
-            return Ok(Left { answers: record.answers, record: Some(Of { run: record.run, offline: record.offline }) });
+            let of = Of { run: record.run, offline: record.offline };
+            return Ok(Left { answers: record.answers, had: HashMap::new(), record: Some(of) });
         }
         let mut answers = log.recorded(again.key).await?;
         answers.retain(|answer| answer.attempt != again.attempt || again.attempt == 0);
-        Ok(Left { answers, record: None })
+        Ok(Left { answers, had: HashMap::new(), record: None })
+    }
+
+    /// Whether there is anything at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// The attempt had so many answers to that call before this process began.
+    pub(crate) fn pass(&mut self, fingerprint: Fingerprint, count: u32) {
+        for _ in 0..count {
+            self.next(fingerprint);
+        }
+    }
+
+    /// How many answers to that call the attempt has had.
+    pub(crate) fn had(&self, fingerprint: Fingerprint) -> u32 {
+        self.had.get(&fingerprint).copied().unwrap_or(0)
     }
 
     /// Takes the next answer to that call.
     pub(crate) fn next(&mut self, fingerprint: Fingerprint) -> Option<Recorded> {
         let at = self.answers.iter().position(|answer| answer.fingerprint == fingerprint)?;
+        *self.had.entry(fingerprint).or_default() += 1;
         Some(self.answers.remove(at))
     }
 

@@ -13,10 +13,10 @@ use crate::{
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
     opened::{Answered, Opened},
-    providers::format::estimated,
-    replay::{Cache, CallLog, Fingerprint, Flights, Landed, Left, Recorded, Role},
+    providers::{Fault, format::estimated},
+    replay::{Again, Cache, CallLog, Fingerprint, Flights, Landed, Left, LogError, Recorded, Role},
     walk::{End, Errand},
-    wire::{ModelCall, Operation, Refusal},
+    wire::{ModelCall, NO_MODEL, Operation, Refusal},
 };
 
 /// The gateway with its tokens, its money and its memory of answers.
@@ -162,22 +162,38 @@ impl Service {
         fingerprint: Fingerprint,
     ) -> Result<Option<Found>, Refusal> {
         let Some(again) = holder.grant.again() else { return Ok(None) };
+        let unread = |error: LogError| Refusal::new(500, "internal", Category::Internal, error.to_string());
         let mut place = holder.left.lock().await;
         let left = match place.take() {
             Some(left) => left,
-            None => {
-                let read = Left::read(&*self.log, again).await;
-                read.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?
-            }
+            None => self.left(holder, again).await.map_err(unread)?,
         };
         let left = place.insert(left);
         if let Some(answer) = left.next(fingerprint) {
-            return Ok(Some(Found::Answer(answer, left.source())));
+            let (source, had) = (left.source(), left.had(fingerprint));
+            drop(place);
+            if let Some(leases) = &holder.leases {
+                // As with a new answer: an attempt that goes on after a restart must not take the same answer for a second
+                // sample, so that it had this one is durable before it has it. If a crash comes between, it asks anew.
+                leases.give(again.key.task, again.attempt, (fingerprint, had)).await.map_err(unread)?;
+            }
+            return Ok(Some(Found::Answer(answer, source)));
         }
         match left.missing(&call.model) {
             Some(error) => Err(Refusal::new(409, "not_recorded", error.category, error.message)),
             None => Ok(None),
         }
+    }
+
+    /// What the attempt may still be given again. One that began before this process did has had some of it.
+    async fn left(&self, holder: &Holder, again: Again) -> Result<Left, LogError> {
+        let mut left = Left::read(&*self.log, again).await?;
+        if let Some(leases) = holder.leases.as_ref().filter(|_| !left.is_empty()) {
+            for (fingerprint, count) in leases.given(again.key.task, again.attempt)? {
+                left.pass(fingerprint, count);
+            }
+        }
+        Ok(left)
     }
 
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
@@ -271,7 +287,11 @@ impl Service {
                 let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((*opened, Hop::reasons(&hops)))
             }
-            Ok(End::Offline(_, faults)) => Err(model_required(faults.into_iter().map(|fault| *fault.hop).collect())),
+            Ok(End::Offline(_, faults)) => {
+                let passing = faults.iter().any(Fault::passes);
+                let refusal = model_required(faults.into_iter().map(|fault| *fault.hop).collect());
+                Err(Refusal { passing, ..refusal })
+            }
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
                 let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
@@ -293,7 +313,7 @@ impl Service {
 /// A script's call cannot be answered by a classical method: nobody said which one.
 fn model_required(hops: Vec<Hop>) -> Refusal {
     let why = Hop::reasons(&hops).unwrap_or_else(|| "the alias is offline".to_owned());
-    let message = format!("only a model can answer this, and none can be asked: {why}");
+    let message = format!("{NO_MODEL}{why}");
     Refusal::of(&TaskError::new(Category::ModelRequired, message))
 }
 

@@ -9,3 +9,4 @@ pub(crate) mod usage;
 pub use call::{ModelCall, Operation, REQUEST_MAX};
 pub use needs::{Feature, Features};
 pub use refusal::Refusal;
+pub(crate) use refusal::{NO_MODEL, PASSING};

@@ -3,6 +3,11 @@
 use kapelle_core::{Category, DurationMs, TaskError};
 use serde_json::{Value, json};
 
+/// The header that says that what failed may pass.
+pub(crate) const PASSING: &str = "x-kapelle-passing";
+/// What the message begins with when nobody can be asked; the reason follows.
+pub(crate) const NO_MODEL: &str = "only a model can answer this, and none can be asked: ";
+
 /// Why a call got no answer, as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -19,6 +24,8 @@ pub struct Refusal {
     pub param: Option<String>,
     /// How long to wait before it may help to try again.
     pub retry_after: Option<DurationMs>,
+    /// Nobody can be asked because of what may pass, such as a provider that is down, and not for want of a key.
+    pub passing: bool,
     /// The failure for the task, when the caller is a task.
     pub category: Category,
 }
@@ -44,7 +51,7 @@ impl Refusal {
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        Refusal { status, kind, code, message, param: None, retry_after: None, category }
+        Refusal { status, kind, code, message, param: None, retry_after: None, passing: false, category }
     }
 
     /// What a task's failure looks like to the caller of `/v1`.
@@ -88,6 +95,9 @@ impl Refusal {
         if let Some(wait) = self.retry_after {
             headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
             headers.push(("retry-after-ms", wait.0.to_string()));
+        }
+        if self.passing {
+            headers.push((PASSING, "true".to_owned()));
         }
         headers
     }

@@ -4,16 +4,16 @@
 //! 1,000 requests, or as many as `KAPELLE_HOSTILE_BODIES` says (`make hostile`: 10,000); `KAPELLE_HOSTILE_SEED` gives
 //! others.
 
-mod dice;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kapelle_server::Limits;
-use kapelle_testkit::scripted_openai::{Call, Script, ScriptedOpenai};
+use kapelle_testkit::{
+    hostile::Dice,
+    scripted_openai::{Call, Script, ScriptedOpenai},
+};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::place::{Answer, Place, Setup};
-use dice::Dice;
 
 /// No request takes longer than this, or it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

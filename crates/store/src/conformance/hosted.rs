@@ -1,14 +1,19 @@
-//! What worker hosts said of their workers, files that tenants gave, and what the session log has to write.
+//! What worker hosts said of their workers and were given again, files that tenants gave, and what the session log has to write.
 
 use std::sync::Arc;
 
-use kapelle_core::{TaskId, TenantId, Timestamp, task::StateKind, worker::WorkerSpec};
+use kapelle_core::{Payload, TaskId, TenantId, Timestamp, task::StateKind, worker::WorkerSpec};
 
-use super::{Rig, on_every_store};
-use crate::{ArtifactRow, Batch, Commit, EndedTask, ServedRow, ServedWrite, SessionRow};
+use super::{
+    Rig,
+    fixtures::{succeeded, task},
+    on_every_store,
+};
+use crate::{ArtifactRow, Batch, Commit, EndedTask, GivenRow, Retention, ServedRow, ServedWrite, SessionRow};
 
 on_every_store! {
     the_last_word_on_a_worker_holds_until_it_is_forgotten,
+    what_an_attempt_was_given_again_is_counted_until_its_task_goes_or_a_later_one_begins,
     a_file_belongs_to_the_tenants_that_gave_it,
     the_session_keeps_what_is_not_written_and_its_newest_row,
 }
@@ -28,6 +33,33 @@ fn the_last_word_on_a_worker_holds_until_it_is_forgotten(mut rig: Rig) {
     let forget = ServedWrite::Forget(TenantId(1), "b".into());
     rig.done(&Batch { served: vec![ServedWrite::Put(newer.clone()), forget], ..Batch::default() });
     assert_eq!(rig.store.served().unwrap(), [newer, row(2, "a", "r")]);
+}
+
+fn what_an_attempt_was_given_again_is_counted_until_its_task_goes_or_a_later_one_begins(mut rig: Rig) {
+    let row = |task: i64, attempt: u32, byte: u8, count: u32| GivenRow {
+        task: TaskId(task),
+        attempt,
+        fingerprint: [byte; 32],
+        count,
+    };
+    let given = |rig: &Rig, task: i64, attempt: u32| rig.reader.given(TaskId(task), attempt).unwrap();
+    rig.add(&[task(1), succeeded(2, 10, Payload::None)]);
+    let rows = vec![row(1, 2, 9, 1), row(1, 2, 0, 1), row(1, 2, 255, 3), row(2, 2, 9, 4)];
+    rig.done(&Batch { given: rows, ..Batch::default() });
+    assert_eq!(given(&rig, 1, 2), [row(1, 2, 0, 1), row(1, 2, 9, 1), row(1, 2, 255, 3)]);
+    assert_eq!((given(&rig, 1, 1), given(&rig, 1, 3)), (vec![], vec![]));
+    // Whoever comes late says less than is known.
+    rig.done(&Batch { given: vec![row(1, 2, 9, 3), row(1, 2, 9, 2)], ..Batch::default() });
+    assert_eq!(given(&rig, 1, 2)[1], row(1, 2, 9, 3));
+    rig.done(&Batch { given: vec![row(1, 3, 9, 1)], ..Batch::default() });
+    assert_eq!((given(&rig, 1, 2), given(&rig, 1, 3)), (vec![], vec![row(1, 3, 9, 1)]));
+    assert_eq!(given(&rig, 2, 2), [row(2, 2, 9, 4)], "of its own task alone");
+    let before = Timestamp(20);
+    let retention = Retention { tasks_before: before, runs_before: before, keys_before: before, most: 100 };
+    assert_eq!(rig.store.prune(retention).unwrap().tasks, 1);
+    assert_eq!(given(&rig, 2, 2), []);
+    let nobody = Batch { given: vec![row(77, 1, 1, 1)], ..Batch::default() };
+    assert!(rig.store.commit(&nobody).is_err(), "there is no such task");
 }
 
 fn a_file_belongs_to_the_tenants_that_gave_it(mut rig: Rig) {

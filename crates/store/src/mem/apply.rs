@@ -145,6 +145,7 @@ impl State {
             whole &= payload_is_there(&write.run.inputs);
         }
         whole &= batch.attempts.iter().all(|row| task_is_there(row.task));
+        whole &= batch.given.iter().all(|row| task_is_there(row.task));
         whole &= batch.journal.iter().all(|entry| run_is_there(entry.run));
         if whole { Ok(()) } else { Err(StoreError::Database("a row refers to one that does not exist".to_owned())) }
     }
@@ -185,6 +186,11 @@ impl State {
                     self.served.remove(&(*tenant, name.clone()));
                 }
             }
+        }
+        for row in &batch.given {
+            self.given.retain(|(task, attempt, _), _| *task != row.task || *attempt >= row.attempt);
+            let count = self.given.entry((row.task, row.attempt, row.fingerprint)).or_default();
+            *count = row.count.max(*count);
         }
         for row in &batch.artifacts {
             self.artifacts.entry((row.tenant, Arc::clone(&row.sha256))).or_insert_with(|| row.clone());

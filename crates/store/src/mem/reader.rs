@@ -19,7 +19,7 @@ use crate::{
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     contract::{Lane, Reader},
     error::StoreError,
-    hosted::{ArtifactRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -157,6 +157,12 @@ impl Reader for MemReader {
 
     fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
         Ok(self.state().served.values().cloned().collect())
+    }
+
+    fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError> {
+        let state = self.state();
+        let rows = state.given.range((task, attempt, [0; 32])..=(task, attempt, [255; 32]));
+        Ok(rows.map(|(&(.., fingerprint), &count)| GivenRow { task, attempt, fingerprint, count }).collect())
     }
 
     fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {

@@ -51,6 +51,7 @@ pub(super) struct State {
     pub access: BTreeMap<Arc<str>, AccessKey>,
     pub audit: BTreeMap<u64, AuditRow>,
     pub served: BTreeMap<(TenantId, Name), ServedRow>,
+    pub given: BTreeMap<(TaskId, u32, [u8; 32]), u32>,
     pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
     pub session: BTreeMap<u64, SessionRow>,
     pub books: BookRows,
@@ -83,6 +84,7 @@ impl Default for State {
             access: BTreeMap::new(),
             audit: BTreeMap::new(),
             served: BTreeMap::new(),
+            given: BTreeMap::new(),
             artifacts: BTreeMap::new(),
             session: BTreeMap::new(),
             books: BookRows::default(),
@@ -228,6 +230,7 @@ impl State {
         for key in attempts {
             self.attempts.remove(&key);
         }
+        self.given.retain(|(task, ..), _| *task != id);
         self.forget_calls(id);
         self.delete_unused(task_payloads(&task));
     }

@@ -67,6 +67,7 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
         conflicts.other |= !written(audit::insert(conn, row))?;
     }
     batch.served.iter().try_for_each(|row| hosted::serve(conn, row))?;
+    batch.given.iter().try_for_each(|row| hosted::give_again(conn, row))?;
     batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
     if let Some(row) = &batch.session {
         conflicts.other |= !written(session::insert(conn, row))?;

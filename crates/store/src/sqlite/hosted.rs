@@ -1,15 +1,15 @@
-//! What worker hosts said of their workers, and files that tenants gave.
+//! What worker hosts said of their workers, what their attempts were given again, and files that tenants gave.
 
 use std::sync::Arc;
 
-use kapelle_core::{TenantId, Timestamp};
+use kapelle_core::{TaskId, TenantId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::{
     columns::{from_json, must, text, to_json},
     fault::Sql,
 };
-use crate::hosted::{ArtifactRow, ServedRow, ServedWrite};
+use crate::hosted::{ArtifactRow, GivenRow, ServedRow, ServedWrite};
 
 /// Writes a change to what is known of served workers. Part of a transaction.
 pub(super) fn serve(conn: &Connection, write: &ServedWrite) -> Sql<()> {
@@ -39,6 +39,33 @@ pub(super) fn served(conn: &Connection) -> Sql<Vec<ServedRow>> {
         served.push(ServedRow { tenant: TenantId(row.get(0)?), spec, at: Timestamp(row.get(2)?) });
     }
     Ok(served)
+}
+
+/// Writes what an attempt was given again, in place of what former attempts were. Part of a transaction.
+pub(super) fn give_again(conn: &Connection, row: &GivenRow) -> Sql<()> {
+    conn.prepare_cached("DELETE FROM given WHERE task = ?1 AND attempt < ?2")?.execute((row.task.0, row.attempt))?;
+    conn.prepare_cached(
+        "INSERT INTO given (task, attempt, fingerprint, count) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET count = max(count, ?4)",
+    )?
+    .execute(params![row.task.0, row.attempt, row.fingerprint, row.count])?;
+    Ok(())
+}
+
+/// What an attempt was given again.
+pub(super) fn given(conn: &Connection, task: TaskId, attempt: u32) -> Sql<Vec<GivenRow>> {
+    let mut query = conn
+        .prepare_cached("SELECT fingerprint, count FROM given WHERE task = ?1 AND attempt = ?2 ORDER BY fingerprint")?;
+    let rows = query.query_map((task.0, attempt), |row| {
+        Ok(GivenRow { task, attempt, fingerprint: row.get(0)?, count: row.get(1)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Deletes what attempts of a task were given again. Part of a transaction.
+pub(super) fn forget_given(conn: &Connection, task: i64) -> Sql<()> {
+    conn.prepare_cached("DELETE FROM given WHERE task = ?1")?.execute([task])?;
+    Ok(())
 }
 
 /// Writes that a tenant has a file, unless that is known. Part of a transaction.

@@ -7,6 +7,7 @@ use super::{
     answer, books,
     commit::control,
     fault::{Sql, Trouble},
+    hosted,
     ids::Ids,
 };
 use crate::contract::{Pruned, Retention};
@@ -89,6 +90,7 @@ fn delete_tasks(conn: &Connection, sql: &str, bound: i64, most: u32) -> Sql<usiz
     let mut task = conn.prepare_cached("DELETE FROM task WHERE id = ?1")?;
     for (id, payloads) in &found {
         attempts.execute([id])?;
+        hosted::forget_given(conn, *id)?;
         task.execute([id])?;
         books::forget_task(conn, *id)?;
         payloads.iter().flatten().try_for_each(|payload| delete_payload(conn, *payload))?;

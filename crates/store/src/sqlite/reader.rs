@@ -19,7 +19,7 @@ use crate::{
     books::{AccountRow, BookReader, BudgetRow, CallFilter, CallRow},
     contract::Reader,
     error::StoreError,
-    hosted::{ArtifactRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, ServedRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -131,6 +131,10 @@ impl Reader for SqliteReader {
 
     fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
         self.pool.query(|conn, _| hosted::served(conn))
+    }
+
+    fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::given(conn, task, attempt))
     }
 
     fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {

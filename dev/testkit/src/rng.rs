@@ -37,6 +37,11 @@ impl Rng {
         self.below(100) < u64::from(in_a_hundred)
     }
 
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
     /// One of a few.
     pub fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
         if of.is_empty() { None } else { of.get(self.place(of.len())).copied() }

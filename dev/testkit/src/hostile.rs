@@ -1,11 +1,17 @@
-//! Requests that mean no good, the same for the same seed.
+//! Requests to `/v1` that mean no good, the same for the same seed.
 
 use serde_json::{Map, Value, json};
 
+use crate::rng::{Rng, mix};
+
 /// A request to `/v1`.
+#[derive(Debug)]
 pub struct Asked {
+    /// Path and query.
     pub path: String,
+    /// Names and values.
     pub headers: Vec<(String, String)>,
+    /// What is sent; often JSON.
     pub body: Vec<u8>,
 }
 
@@ -109,25 +115,20 @@ const HEADERS: [&str; 16] = [
     "proxy-authorization",
 ];
 
-/// Numbers that look random and are the same each time.
-pub struct Dice(u64);
+/// Makes requests by chance, the same for the same seed.
+#[derive(Debug, Clone)]
+pub struct Dice(pub Rng);
 
 impl Dice {
     /// The dice of one request of a seed.
+    #[must_use]
     pub fn of(seed: u64, number: u64) -> Dice {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03))
+        Dice(Rng::new(seed.wrapping_add(mix(number))))
     }
 
-    fn next(&mut self) -> u64 {
-        // SplitMix64: neighbouring seeds have nothing in common.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, sides: usize) -> usize {
-        (self.next() % sides.max(1) as u64) as usize
+    /// A number below so many; zero when there are none.
+    pub fn below(&mut self, sides: usize) -> usize {
+        self.0.place(sides)
     }
 
     fn of_all<'a>(&mut self, all: &'a [&'a str]) -> &'a str {
@@ -135,8 +136,8 @@ impl Dice {
     }
 
     /// One time in so many.
-    fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
+    fn once_in(&mut self, times: u64) -> bool {
+        self.0.once_in(times)
     }
 
     /// A request: a good one of some operation, changed here and there, or no JSON at all.
@@ -278,7 +279,8 @@ impl Dice {
         }
     }
 
-    fn fields(&mut self, evil: &str, depth: usize) -> Map<String, Value> {
+    /// Fields of any name with values of any kind, which lead to `evil` wherever they can.
+    pub fn fields(&mut self, evil: &str, depth: usize) -> Map<String, Value> {
         (0..self.below(6)).map(|_| (self.of_all(&NAMES).to_owned(), self.value(evil, depth))).collect()
     }
 
@@ -289,7 +291,7 @@ impl Dice {
             1 => {
                 for _ in 0..=self.below(4) {
                     let at = self.below(bytes.len());
-                    bytes[at] = (self.next() & 255) as u8;
+                    bytes[at] = (self.0.draw() & 255) as u8;
                 }
             }
             2 => {

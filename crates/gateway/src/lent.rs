@@ -1,0 +1,156 @@
+//! The gateway of another server, for prompt workers on a worker host: who gave the task pays for its calls, records them and
+//! keeps to its providers' rates, and no provider's key is needed where the task is worked on.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_core::{Category, Money, TaskError, TaskId};
+use reqwest::{
+    Client, Url,
+    header::{HeaderMap, HeaderValue},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    answer::{Answer, Route, Usage},
+    completion,
+    gateway::Limits,
+    providers::http,
+    replay::{Fingerprint, Recorded},
+    wire::{ModelCall, NO_MODEL, PASSING},
+};
+
+/// Knows the tokens that came with the attempts under way.
+pub trait Lender: Send + Sync {
+    /// The token of that attempt; nothing when it came without, or is over.
+    fn token(&self, task: TaskId, attempt: u32) -> Option<String>;
+}
+
+/// The way to the gateway of another server.
+pub(crate) struct Borrowed {
+    url: Url,
+    client: Client,
+    lender: Arc<dyn Lender>,
+}
+
+/// An error as the other gateway tells it.
+#[derive(Deserialize)]
+struct Told {
+    error: Refused,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    message: String,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(default)]
+    usage: Value,
+}
+
+impl Borrowed {
+    /// The way to the gateway at that address, such as `http://127.0.0.1:7863/v1`.
+    pub(crate) fn at(base_url: &str, lender: Arc<dyn Lender>) -> Result<Borrowed, String> {
+        let url = Url::parse(&format!("{}/chat/completions", base_url.trim_end_matches('/')));
+        let url = url.map_err(|error| format!("`{base_url}`: {error}"))?;
+        let client = http::client(&url)?;
+        Ok(Borrowed { url, client, lender })
+    }
+
+    /// Has a call of an attempt answered.
+    pub(crate) async fn complete(
+        &self,
+        (task, attempt): (TaskId, u32),
+        call: &ModelCall,
+        limits: &Limits,
+    ) -> Result<Route, TaskError> {
+        let failed = |category, why: String| TaskError::new(category, format!("the gateway of the server: {why}"));
+        let token = self.lender.token(task, attempt);
+        let token = token.ok_or_else(|| failed(Category::Unavailable, "no token came with the task".to_owned()))?;
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
+        let bearer = bearer.map_err(|error| failed(Category::Internal, error.to_string()))?;
+        let mut fields = call.fields.clone();
+        fields.insert("model".to_owned(), Value::from(call.model.as_str()));
+        let asking = self.client.post(self.url.clone()).header("authorization", bearer);
+        let asking = asking.header("content-type", "application/json");
+        let away = |error: reqwest::Error| {
+            let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
+            failed(category, http::chain_of(&error.without_url()))
+        };
+        let asking = asking.timeout(limits.timeout.max(Duration::from_millis(1))).body(Value::from(fields).to_string());
+        let response = asking.send().await.map_err(away)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = http::body(response, http::BODY_MAX).await.map_err(|fault| match fault {
+            http::BodyFault::TooLong => failed(Category::Provider, "the answer is too long".to_owned()),
+            http::BodyFault::Broken(error) => away(error),
+        })?;
+        if status == 200 {
+            return answered(call, &headers, body).map(Route::Answer);
+        }
+        refused(status, &headers, &body, limits)
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn answered(call: &ModelCall, headers: &HeaderMap, body: Vec<u8>) -> Result<Answer, TaskError> {
+    let source = text(headers, "x-kapelle-source").unwrap_or("provider");
+    let bought = source == "provider";
+    let counted: Option<Counted> = serde_json::from_slice(&body).ok();
+    let count = |name: &str| counted.as_ref().and_then(|counted| counted.usage[name].as_u64()).unwrap_or(0);
+    let usage = Usage { input: count("prompt_tokens"), output: count("completion_tokens"), ..Usage::default() };
+    let cost = text(headers, "x-kapelle-cost-nanousd").and_then(|cost| cost.parse().ok()).map_or(Money::ZERO, Money);
+    let shown = |name| text(headers, name).unwrap_or_default().to_owned();
+    let recorded = Recorded {
+        fingerprint: Fingerprint::of(call),
+        content_type: "application/json",
+        body: body.into(),
+        provider: shown("x-kapelle-provider"),
+        model: shown("x-kapelle-model"),
+        usage,
+        cost,
+        degraded: text(headers, "x-kapelle-degraded").map(str::to_owned),
+        attempt: 0,
+        call: None,
+    };
+    let answer = completion::again(&recorded)?;
+    let (usage, calls) = if bought { (usage, 1) } else { (Usage::default(), 0) };
+    Ok(Answer { usage, calls, cost, recorded: source == "recorded", ..answer })
+}
+
+fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Route, TaskError> {
+    let told: Option<Told> = serde_json::from_slice(body).ok();
+    let (message, code) = match told {
+        Some(Told { error }) => (error.message, error.code.unwrap_or_default()),
+        None => (format!("the gateway of the server answered {status}"), String::new()),
+    };
+    let category = match (status, code.as_str()) {
+        (_, "model_required") => {
+            // As in the server's own process: what may pass is tried again first.
+            let passing = headers.contains_key(PASSING) && !limits.last_attempt;
+            if !passing && !limits.no_fallback {
+                let why = message.strip_prefix(NO_MODEL).unwrap_or(&message).to_owned();
+                return Ok(Route::Offline { provider: "offline".to_owned(), reason: Some(why), hops: Vec::new() });
+            }
+            if passing { Category::Unavailable } else { Category::ModelRequired }
+        }
+        (409, _) => return Err(TaskError::new(Category::ModelRequired, message).permanent()),
+        (_, "budget") => Category::Budget,
+        (401, _) => Category::LeaseLost,
+        (429, _) => Category::RateLimited,
+        (504, _) => Category::Timeout,
+        (400, "provider") | (403, _) => return Err(TaskError::new(Category::Provider, message).permanent()),
+        (400 | 404 | 413, _) => return Err(TaskError::new(Category::InvalidInput, message).permanent()),
+        (503, _) => Category::Unavailable,
+        _ => Category::Provider,
+    };
+    let mut error = TaskError::new(category, message);
+    error.retry_after = http::retry_after(headers);
+    Err(error)
+}
