@@ -55,10 +55,15 @@ pub fn resident_mb() -> anyhow::Result<f64> {
 /// The seconds that the loop of this process has spent on a core, ever: a figure that a busy machine disturbs less than
 /// the time on the wall.
 pub fn loop_cpu_seconds() -> anyhow::Result<f64> {
+    cpu_seconds(|thread| thread == "kapelle-loop")
+}
+
+/// The seconds that those of this process's threads have spent on a core, ever.
+pub fn cpu_seconds(counts: impl Fn(&str) -> bool) -> anyhow::Result<f64> {
     let mut nanoseconds = 0.0;
     for thread in std::fs::read_dir("/proc/self/task")? {
         let thread = thread?.path();
-        if std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "kapelle-loop") {
+        if std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| counts(name.trim())) {
             let spent = std::fs::read_to_string(thread.join("schedstat"))?;
             nanoseconds += spent.split(' ').next().unwrap_or_default().parse::<f64>()?;
         }

@@ -42,6 +42,8 @@ pub enum Floor {
     AtLeast(f64, Option<f64>),
     /// At most the first; the second is the next aim.
     AtMost(f64, Option<f64>),
+    /// The next aim of another figure, at most: there is nothing that this one must reach yet.
+    ThenAtMost(f64),
     /// Within these two.
     Within(f64, f64),
     /// For information.
@@ -55,7 +57,7 @@ impl Floor {
             Floor::AtLeast(floor, _) => Some(figure >= floor),
             Floor::AtMost(floor, _) => Some(figure <= floor),
             Floor::Within(low, high) => Some(figure >= low && figure <= high),
-            Floor::None => None,
+            Floor::ThenAtMost(_) | Floor::None => None,
         }
     }
 }
@@ -117,5 +119,6 @@ mod tests {
         assert_eq!(Floor::AtMost(10.0, None).reached(9.0), Some(true));
         assert_eq!(Floor::Within(0.9, 1.1).reached(1.2), Some(false));
         assert_eq!(Floor::None.reached(1.0), None);
+        assert_eq!(Floor::ThenAtMost(1.0).reached(2.0), None);
     }
 }

@@ -51,7 +51,7 @@ pub fn json(machine: &Machine, measures: &[Measure]) -> String {
 fn reached(measure: &Measure) -> &'static str {
     let then = match measure.floor {
         Floor::AtLeast(_, Some(then)) => measure.median() >= then,
-        Floor::AtMost(_, Some(then)) => measure.median() <= then,
+        Floor::AtMost(_, Some(then)) | Floor::ThenAtMost(then) => measure.median() <= then,
         _ => false,
     };
     match (measure.floor.reached(measure.median()), then) {
@@ -67,6 +67,7 @@ fn floor(floor: Floor) -> String {
     match floor {
         Floor::AtLeast(least, next) => format!(">= {}{}", number(least), then(next)),
         Floor::AtMost(most, next) => format!("<= {}{}", number(most), then(next)),
+        Floor::ThenAtMost(most) => format!("then <= {}", number(most)),
         Floor::Within(low, high) => format!("{}..{}", number(low), number(high)),
         Floor::None => String::new(),
     }

@@ -49,7 +49,10 @@ pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, T
 }
 
 /// The answer of a provider, settled, and the record of it.
-pub(crate) fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<(Answer, Recorded), Fault> {
+pub(crate) fn answer_of(
+    opened: &mut Opened,
+    (call, fingerprint): (&ModelCall, Fingerprint),
+) -> Result<(Answer, Recorded), Fault> {
     let link = format!("{}/{}", opened.provider, opened.model);
     let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
     let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
@@ -68,7 +71,7 @@ pub(crate) fn answer_of(opened: &mut Opened, call: &ModelCall) -> Result<(Answer
         Err(Unread::Declined(reason)) => return fault(FaultKind::Request, &opened.server.clean(&reason)),
     };
     let recorded = Recorded {
-        fingerprint: Fingerprint::of(call),
+        fingerprint,
         content_type: "application/json",
         body: whole.body.into(),
         provider: opened.provider.clone(),

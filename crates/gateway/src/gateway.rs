@@ -113,7 +113,7 @@ impl Gateway {
     pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
         let routes = self.routes();
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-        self.walk((alias, &call, &routes), limits, None, None).await.map(|(route, _)| route)
+        self.walk((alias, (&call, Fingerprint::of(&call)), &routes), limits, None, None).await.map(|(route, _)| route)
     }
 
     /// The same for an attempt of a task, when there are books: an answer that the task had before is given again, and
@@ -149,7 +149,8 @@ impl Gateway {
             Before::Ask => {}
         }
         let payer = Some((&asking.payer, &books.ledger));
-        let (route, recorded) = self.walk((alias, &call, &routes), limits, payer, asking.watcher()).await?;
+        let (route, recorded) =
+            self.walk((alias, (&call, fingerprint), &routes), limits, payer, asking.watcher()).await?;
         if let Some(recorded) = recorded {
             books.log.append(asking.key, recorded).await.map_err(lost)?;
         }
@@ -175,7 +176,7 @@ impl Gateway {
 
     async fn walk(
         &self,
-        (alias, call, routes): (&str, &ModelCall, &Routes),
+        (alias, (call, fingerprint), routes): (&str, (&ModelCall, Fingerprint), &Routes),
         limits: &Limits,
         payer: Option<(&Payer, &Arc<dyn Ledger>)>,
         watcher: Option<&dyn TextSink>,
@@ -195,7 +196,7 @@ impl Gateway {
             known_price_only: false,
             hold: false,
             payer,
-            fingerprint: Fingerprint::of(call),
+            fingerprint,
             watcher,
         };
         match errand.run().await {
@@ -203,7 +204,7 @@ impl Gateway {
                 let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((Route::Offline { provider, reason: Hop::reasons(&hops), hops }, None))
             }
-            Ok(End::Open(mut opened, mut faults)) => match completion::answer_of(&mut opened, call) {
+            Ok(End::Open(mut opened, mut faults)) => match completion::answer_of(&mut opened, (call, fingerprint)) {
                 Ok((answer, recorded)) => Ok((Route::Answer(completion::after(answer, faults)), Some(recorded))),
                 Err(fault) => {
                     faults.push(fault);

@@ -1,7 +1,7 @@
 //! How much a provider may be asked: a window over the last minute, and what the provider's own answers say.
 //!
 //! A token bucket that fills to its limit lets nearly twice the limit through in its first minute. Here every call of
-//! the last minute is remembered, so that no minute, wherever it begins, holds more than the limit. What a call turned
+//! the last minute is remembered where a limit is set, so that no minute, wherever it begins, holds more than the limit. What a call turned
 //! out not to need is given back to the moment it was taken from.
 //!
 //! Who will call soon may be promised a call before ([`Rate::promise`]): it counts against the limit until it is made,
@@ -70,6 +70,13 @@ pub(crate) struct Permit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Promise(u64);
 
+impl State {
+    /// Where a permit stands. Numbers rise, and a long stream ends when many have come after it.
+    fn place(&self, permit: Permit) -> Option<usize> {
+        self.taken.binary_search_by_key(&permit.number, |taken| taken.number).ok()
+    }
+}
+
 impl Rate {
     pub(crate) fn new(limits: RateLimits) -> Rate {
         Rate { limits, state: Mutex::default() }
@@ -91,9 +98,8 @@ impl Rate {
     pub(crate) fn promise(&self, now_ms: u64) -> Result<Option<Promise>, DurationMs> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let limited = self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some();
         let told = [state.requests_left, state.tokens_left].into_iter().flatten().any(|left| left.until_ms > now_ms);
-        if !limited && !told && state.off_until_ms <= now_ms {
+        if !self.is_limited() && !told && state.off_until_ms <= now_ms {
             return Ok(None);
         }
         let tokens = state.typical.unwrap_or(TYPICAL_TOKENS);
@@ -130,6 +136,11 @@ impl Rate {
         state.off_until_ms = state.off_until_ms.max(now_ms + wait.0.min(LONGEST_RESET_MS));
     }
 
+    /// Whether the configuration says how much it takes: only then are calls remembered.
+    fn is_limited(&self) -> bool {
+        self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some()
+    }
+
     fn take_from(&self, state: &mut State, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
         let wait = self.wait(state, now_ms, tokens);
         if wait > DurationMs(0) {
@@ -137,8 +148,10 @@ impl Rate {
         }
         let number = state.next;
         state.next += 1;
-        state.tokens += tokens;
-        state.taken.push_back(Taken { number, at_ms: now_ms, tokens });
+        if self.is_limited() {
+            state.tokens += tokens;
+            state.taken.push_back(Taken { number, at_ms: now_ms, tokens });
+        }
         for (left, amount) in [(&mut state.requests_left, 1), (&mut state.tokens_left, tokens)] {
             if let Some(left) = left {
                 left.amount = left.amount.saturating_sub(amount);
@@ -158,12 +171,14 @@ impl Rate {
     /// Puts the true number of tokens in the place of the estimate.
     pub(crate) fn correct(&self, permit: Permit, tokens: u64) {
         let mut state = self.lock();
-        let Some(at) = state.taken.iter().rposition(|taken| taken.number == permit.number) else { return };
-        state.taken[at].tokens = tokens;
+        if self.is_limited() {
+            let Some(at) = state.place(permit) else { return };
+            state.taken[at].tokens = tokens;
+            state.tokens = state.tokens.saturating_sub(permit.tokens).saturating_add(tokens);
+        }
         if tokens > 0 {
             state.typical = Some(state.typical.map_or(tokens, |typical| (typical * 7).saturating_add(tokens) / 8));
         }
-        state.tokens = state.tokens.saturating_sub(permit.tokens).saturating_add(tokens);
         if let Some(left) = &mut state.tokens_left {
             left.amount = (left.amount + permit.tokens).saturating_sub(tokens);
         }
@@ -173,7 +188,7 @@ impl Rate {
     pub(crate) fn give_back(&self, permit: Permit) {
         self.correct(permit, 0);
         let mut state = self.lock();
-        if let Some(at) = state.taken.iter().rposition(|taken| taken.number == permit.number) {
+        if let Some(at) = state.place(permit) {
             state.taken.remove(at);
         }
     }
@@ -383,6 +398,17 @@ mod tests {
                 prop_assert!(window[5] - window[0] > 60_000, "6 calls within a minute: {:?}", window);
             }
         }
+    }
+
+    #[test]
+    fn without_a_limit_no_call_is_remembered() {
+        let free = rate(None, None);
+        for now_ms in 0..1_000 {
+            let permit = free.take(now_ms, 7).unwrap();
+            free.correct(permit, 9);
+        }
+        assert!(free.lock().taken.is_empty() && free.lock().typical == Some(9));
+        free.give_back(free.take(1_000, 7).unwrap());
     }
 
     #[test]

@@ -104,14 +104,9 @@ fn tokens_of(content: &Value) -> u64 {
 /// near for English and high for most other languages, so that limits hold.
 #[must_use]
 pub fn estimate_tokens(text: &str) -> u64 {
-    let (mut ascii, mut other) = (0u64, 0u64);
-    for c in text.chars() {
-        if c.is_ascii() {
-            ascii += 1;
-        } else {
-            other += 1;
-        }
-    }
+    let count = |is: fn(&u8) -> bool| text.as_bytes().iter().filter(|byte| is(byte)).count() as u64;
+    // Every other character begins with such a byte, and has no second one.
+    let (ascii, other) = (count(u8::is_ascii), count(|byte| *byte >= 0xc0));
     ascii.div_ceil(4) + other
 }
 
@@ -157,5 +152,7 @@ mod tests {
     fn tokens_are_estimated_on_the_safe_side() {
         assert_eq!(estimate_tokens("four char"), 3);
         assert_eq!(estimate_tokens("日本語"), 3);
+        assert_eq!(estimate_tokens("aé€😀b"), 1 + 3);
+        assert_eq!(estimate_tokens(""), 0);
     }
 }

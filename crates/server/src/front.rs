@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequestParts, RawPathParams, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -181,7 +181,7 @@ async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> 
         return Ok(Bytes::new());
     }
     let room = usize::try_from(declared.unwrap_or(0)).unwrap_or(0).min(ROOM);
-    let mut read = BytesMut::with_capacity(room);
+    let mut read = BytesMut::new();
     loop {
         let frame = match tokio::time::timeout(limits.body_idle, body.frame()).await {
             Ok(frame) => frame,
@@ -195,6 +195,14 @@ async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> 
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > route.body {
             return Err(Problem::too_large(route.body));
+        }
+        if read.is_empty() && !data.is_empty() {
+            if body.is_end_stream() {
+                // It came at once, as short ones do: it need not be copied.
+                json_only(parts)?;
+                return Ok(data);
+            }
+            read.reserve(room);
         }
         read.extend_from_slice(&data);
     }

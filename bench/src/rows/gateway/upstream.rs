@@ -1,11 +1,12 @@
 //! A provider that answers at once and remembers nothing, and a client that speaks just enough HTTP.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::LazyLock};
 
 use anyhow::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
 };
 
 use crate::stopwatch::Stopwatch;
@@ -17,11 +18,24 @@ const WHOLE: &str = "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,
 /// Events of a stream.
 const EVENTS: usize = 20;
 
-/// Listens, and answers every request that comes.
-pub async fn start() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// What is asked.
+static TEXT: LazyLock<String> = LazyLock::new(|| "Summarise this text in two sentences. ".repeat(20));
+
+/// The body of a request. Each is another, so that none is answered from what is known.
+pub fn body(stream: bool, connection: usize, round: usize) -> String {
+    let count = if stream { "\"stream_options\":{\"include_usage\":true}," } else { "" };
+    format!(
+        "{{\"model\":\"fast\",\"stream\":{stream},{count}\"messages\":[{{\"role\":\"user\",\"content\":\"{connection} \
+         {round} {}\"}}]}}",
+        *TEXT
+    )
+}
+
+/// Listens there, and answers every request that comes.
+pub async fn start(threads: &Handle) -> anyhow::Result<SocketAddr> {
+    let listener = threads.spawn(TcpListener::bind("127.0.0.1:0")).await??;
     let address = listener.local_addr()?;
-    tokio::spawn(async move {
+    threads.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));
         }
@@ -80,6 +94,13 @@ fn length(head: &[u8]) -> Option<usize> {
     head.lines().find_map(|line| line.strip_prefix("content-length:"))?.trim().parse().ok()
 }
 
+/// Milliseconds to the first byte of an answer's body, and to its last.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub first: f64,
+    pub last: f64,
+}
+
 /// A connection that is kept.
 pub struct Caller {
     stream: TcpStream,
@@ -89,15 +110,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Connects.
-    pub async fn new(address: SocketAddr, token: &str) -> anyhow::Result<Caller> {
-        let stream = TcpStream::connect(address).await?;
+    /// Connects, there.
+    pub async fn new(address: SocketAddr, token: &str, threads: &Handle) -> anyhow::Result<Caller> {
+        let stream = threads.spawn(TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         Ok(Caller { stream, address, token: token.to_owned(), seen: Vec::new() })
     }
 
-    /// Asks, and gives the milliseconds to the first byte of the answer's body and to the last.
-    pub async fn ask(&mut self, body: &str) -> anyhow::Result<(f64, f64)> {
+    /// Asks, and reads the answer to its end.
+    pub async fn ask(&mut self, body: &str) -> anyhow::Result<Times> {
         let request = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: \
              application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -122,7 +143,8 @@ impl Caller {
             if done {
                 let status = self.seen.get(9..12).context("there is no status")?;
                 anyhow::ensure!(status == b"200", "{}", String::from_utf8_lossy(&self.seen));
-                return Ok((first.unwrap_or_else(|| watch.ms()), watch.ms()));
+                let last = watch.ms();
+                return Ok(Times { first: first.unwrap_or(last), last });
             }
         }
     }

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     answer::Usage,
-    wire::{Features, ModelCall, Operation, sse::Event},
+    wire::{
+        Features, ModelCall, Operation,
+        sse::{Event, Parser, SseFault},
+    },
 };
 
 /// How one kind of server is spoken to. It holds no state of a call and knows neither keys nor sockets.
@@ -69,13 +72,43 @@ pub(crate) trait Events: Send {
     ///
     /// # Errors
     /// What the provider said, or what is wrong with the event: the stream ends here.
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String>;
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String>;
 
     /// The other side has closed: what the caller still gets, if the answer was complete; nothing if it was cut.
     fn close(&mut self) -> Option<Vec<u8>>;
 
     /// What was seen so far.
     fn seen(&self) -> &Seen;
+}
+
+/// Why a stream cannot be read on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// An event does not end.
+    Endless(SseFault),
+    /// The provider said it, or one of its events is none.
+    Said(String),
+}
+
+/// Takes every event that is whole, up to the last of the answer.
+///
+/// # Errors
+/// [`Unread`]; what came before it is in `out`.
+pub(crate) fn take_all(parser: &mut Parser, events: &mut dyn Events, out: &mut Vec<u8>) -> Result<Step, Unread> {
+    while let Some(event) = parser.next().map_err(Unread::Endless)? {
+        if let Step::Last(last) = events.event(event, out).map_err(Unread::Said)? {
+            return Ok(Step::Last(last));
+        }
+    }
+    Ok(Step::More)
+}
+
+/// Takes the event that is left when the other side has closed, if there is one.
+///
+/// # Errors
+/// As [`take_all`].
+pub(crate) fn take_rest(parser: &mut Parser, events: &mut dyn Events, out: &mut Vec<u8>) -> Result<Step, Unread> {
+    parser.rest().map_or(Ok(Step::More), |event| events.event(event, out).map_err(Unread::Said))
 }
 
 /// Whether a stream goes on.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::dialect::{Asked, Dialect, Events, Seen, Step, Whole, object};
+use super::{
+    dialect::{Asked, Dialect, Events, Seen, Step, Whole, object},
+    skim::{self, Choice, Piece, ResponseEvent},
+};
 use crate::{
     answer::Usage,
     request::estimate_tokens,
@@ -50,6 +53,15 @@ impl Dialect for OpenaiFormat {
     }
 
     fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, String> {
+        let skimmed = match operation {
+            Operation::Chat => skim::completion(&body),
+            Operation::Embeddings => skim::embeddings(&body).map(|usage| (0, usage)),
+            // Everything in it counts.
+            Operation::Responses => None,
+        };
+        if let Some((text_tokens, usage)) = skimmed {
+            return Ok(Whole { usage, body, text_tokens });
+        }
         let answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         let text_tokens = match operation {
             Operation::Chat => {
@@ -118,36 +130,30 @@ impl ChatEvents {
 }
 
 impl Events for ChatEvents {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
         if event.is_done() {
             if !self.finished() {
                 return Err("the stream ended without a finish reason".to_owned());
             }
             self.ended = true;
-            return Ok(Step::Last(event.raw));
+            return Ok(Step::Last(event.raw.to_vec()));
         }
         if event.is_comment() {
-            out.extend_from_slice(&event.raw);
+            out.extend_from_slice(event.raw);
             return Ok(Step::More);
         }
-        let piece: Value = serde_json::from_slice(&event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
-        if let Some(error) = piece.get("error").filter(|error| !error.is_null()) {
-            return Err(said(error));
+        let piece = skim::piece(event.data).map_or_else(|| in_full(event.data), Ok)?;
+        for choice in &piece.choices {
+            *self.choices.entry(choice.index).or_default() |= choice.finished;
+            self.seen.tokens += choice.tokens;
         }
-        let choices = piece["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for choice in choices {
-            let finished = self.choices.entry(choice["index"].as_u64().unwrap_or(0)).or_default();
-            *finished |= choice["finish_reason"].is_string();
-            let tokens = tokens_of(&choice["delta"]);
-            self.seen.tokens += tokens;
-        }
-        if let Some(counted) = usage::read(&piece["usage"]) {
+        if let Some(counted) = piece.usage {
             self.seen.usage = Some(counted);
-            if choices.is_empty() && self.hide_usage {
+            if piece.choices.is_empty() && self.hide_usage {
                 return Ok(Step::More);
             }
         }
-        out.extend_from_slice(&event.raw);
+        out.extend_from_slice(event.raw);
         Ok(Step::More)
     }
 
@@ -161,6 +167,21 @@ impl Events for ChatEvents {
     }
 }
 
+/// A piece that is not as they usually are.
+fn in_full(data: &[u8]) -> Result<Piece, String> {
+    let piece: Value = serde_json::from_slice(data).map_err(|e| format!("the stream is garbled: {e}"))?;
+    if let Some(error) = piece.get("error").filter(|error| !error.is_null()) {
+        return Err(said(error));
+    }
+    let choice = |choice: &Value| Choice {
+        index: choice["index"].as_u64().unwrap_or(0),
+        finished: choice["finish_reason"].is_string(),
+        tokens: tokens_of(&choice["delta"]),
+    };
+    let choices = piece["choices"].as_array().into_iter().flatten().map(choice).collect();
+    Ok(Piece { choices, usage: usage::read(&piece["usage"]) })
+}
+
 /// The events of a response.
 #[derive(Default)]
 struct ResponseEvents {
@@ -168,16 +189,23 @@ struct ResponseEvents {
 }
 
 impl Events for ResponseEvents {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
         if event.is_comment() || event.is_done() {
-            out.extend_from_slice(&event.raw);
+            out.extend_from_slice(event.raw);
             return Ok(Step::More);
         }
-        let piece: Value = serde_json::from_slice(&event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
+        if let Some(skimmed) = skim::response_event(event.data) {
+            if let ResponseEvent::Delta(tokens) = skimmed {
+                self.seen.tokens += tokens;
+            }
+            out.extend_from_slice(event.raw);
+            return Ok(Step::More);
+        }
+        let piece: Value = serde_json::from_slice(event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
         match piece["type"].as_str().unwrap_or("") {
             "response.completed" | "response.incomplete" => {
                 self.seen.usage = usage::read(&piece["response"]["usage"]);
-                return Ok(Step::Last(event.raw));
+                return Ok(Step::Last(event.raw.to_vec()));
             }
             "response.failed" => return Err(said(&piece["response"]["error"])),
             "error" => return Err(said(&piece)),
@@ -186,7 +214,7 @@ impl Events for ResponseEvents {
             }
             _ => {}
         }
-        out.extend_from_slice(&event.raw);
+        out.extend_from_slice(event.raw);
         Ok(Step::More)
     }
 
@@ -217,8 +245,9 @@ mod tests {
         ModelCall::parse(Operation::Chat, body.as_bytes()).unwrap()
     }
 
-    fn event(data: &str) -> Event {
-        Event { raw: format!("data: {data}\n\n").into_bytes(), data: data.as_bytes().to_vec() }
+    fn take(events: &mut dyn Events, data: &str, out: &mut Vec<u8>) -> Result<Step, String> {
+        let raw = format!("data: {data}\n\n").into_bytes();
+        events.event(Event { raw: &raw, data: data.as_bytes() }, out)
     }
 
     #[test]
@@ -243,11 +272,38 @@ mod tests {
     fn an_end_without_a_finish_reason_is_a_fault() {
         let mut events = ChatEvents::default();
         let mut out = Vec::new();
-        events.event(event(r#"{"choices":[{"index":0,"delta":{"content":"hi"}}]}"#), &mut out).unwrap();
+        take(&mut events, r#"{"choices":[{"index":0,"delta":{"content":"hi"}}]}"#, &mut out).unwrap();
         assert_eq!(events.close(), None);
-        assert!(events.event(event("[DONE]"), &mut out).is_err());
-        events.event(event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#), &mut out).unwrap();
+        assert!(take(&mut events, "[DONE]", &mut out).is_err());
+        take(&mut events, r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#, &mut out).unwrap();
         assert_eq!(events.close().unwrap(), b"data: [DONE]\n\n");
-        assert!(matches!(events.event(event("[DONE]"), &mut out), Ok(Step::Last(_))));
+        assert!(matches!(take(&mut events, "[DONE]", &mut out), Ok(Step::Last(_))));
+    }
+
+    #[test]
+    fn skimmed_or_read_in_full_a_piece_says_the_same() {
+        for data in [
+            r#"{"choices":[{"index":2,"delta":{"content":"some words","refusal":"no","reasoning_content":"hm"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{\"a\":1}"}},{"index":1}]}}],"x":[[{}]]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"\u65e5\u672c\ud83d\ude00"},"finish_reason":"length"},{"index":1}]}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":9}}"#,
+            r#"{"usage":{"prompt_tokens":-1},"error":null,"choices":null}"#,
+            "{}",
+        ] {
+            assert_eq!(skim::piece(data.as_bytes()), Some(in_full(data.as_bytes()).unwrap()), "{data}");
+        }
+        let mut events = ChatEvents::default();
+        let mut out = Vec::new();
+        for (data, why) in [
+            (r#"{"error":{"message":"overloaded"}}"#, "broke off: overloaded"),
+            (r#"{"choices":[}"#, "garbled"),
+            (r#"{"choices":[{"delta":{"content":"\ud800"}}]}"#, "garbled"),
+        ] {
+            assert!(take(&mut events, data, &mut out).unwrap_err().contains(why), "{data}");
+        }
+        let odd = r#"{"choices":[{"index":1.5,"delta":{"content":["four char"]},"finish_reason":true}]}"#;
+        assert_eq!(take(&mut events, odd, &mut out), Ok(Step::More));
+        assert_eq!((events.seen.tokens, events.finished()), (0, false));
+        assert!(out.ends_with(format!("data: {odd}\n\n").as_bytes()), "it is passed on as it came");
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Fault, FaultKind, Server,
-    dialect::{Events, Step, Whole},
+    dialect::{Events, Step, Unread, Whole, take_all, take_rest},
     pieces::{Added, Gathered, chunks},
 };
 use crate::wire::{ModelCall, sse::Parser};
@@ -62,28 +62,33 @@ enum Broken {
     Said(FaultKind, String),
 }
 
+impl From<Unread> for Broken {
+    fn from(unread: Unread) -> Broken {
+        match unread {
+            Unread::Endless(fault) => Broken::Said(FaultKind::Request, fault.to_string()),
+            Unread::Said(why) => Broken::Said(FaultKind::Passing, why),
+        }
+    }
+}
+
 async fn read(response: &mut Response, events: &mut dyn Events, watcher: &dyn TextSink) -> Result<Gathered, Broken> {
     let mut parser = Parser::default();
     let mut gathered = Gathered::default();
     loop {
-        let (list, closed) = match response.chunk().await.map_err(Broken::Transport)? {
-            Some(bytes) => {
-                let list = parser.feed(&bytes);
-                (list.map_err(|fault| Broken::Said(FaultKind::Request, fault.to_string()))?, false)
-            }
-            None => (std::mem::take(&mut parser).rest().into_iter().collect(), true),
-        };
+        let piece = response.chunk().await.map_err(Broken::Transport)?;
+        let closed = piece.is_none();
         let mut out = Vec::new();
-        let mut last = None;
-        for event in list {
-            match events.event(event, &mut out).map_err(|why| Broken::Said(FaultKind::Passing, why))? {
-                Step::More => {}
-                Step::Last(bytes) => {
-                    last = Some(bytes);
-                    break;
-                }
+        let taken = match piece {
+            Some(bytes) => {
+                parser.push(&bytes);
+                take_all(&mut parser, events, &mut out)
             }
-        }
+            None => take_rest(&mut parser, events, &mut out),
+        };
+        let mut last = match taken? {
+            Step::More => None,
+            Step::Last(bytes) => Some(bytes),
+        };
         if closed && last.is_none() {
             last = Some(events.close().ok_or(Broken::Cut)?);
         }

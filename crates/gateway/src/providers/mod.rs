@@ -26,6 +26,7 @@ pub(crate) mod http;
 mod openai;
 mod pieces;
 mod server;
+mod skim;
 mod vertex;
 
 pub(crate) use fault::{Fault, FaultKind};

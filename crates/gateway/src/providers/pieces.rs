@@ -3,10 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    answer::Usage,
-    wire::sse::{Event, Parser},
-};
+use crate::{answer::Usage, wire::sse::Parser};
 
 /// An answer longer than this is given up, as a whole one is.
 const ANSWER_MAX: usize = 10 << 20;
@@ -44,8 +41,13 @@ pub(crate) enum Added<'a> {
 
 /// The JSON of all events in bytes that hold whole events. What is none (the mark of the end) is left out.
 pub(crate) fn chunks(bytes: &[u8]) -> Vec<Value> {
-    let events: Vec<Event> = Parser::default().feed(bytes).unwrap_or_default();
-    events.iter().filter_map(|event| serde_json::from_slice(&event.data).ok()).collect()
+    let mut parser = Parser::default();
+    parser.push(bytes);
+    let mut chunks = Vec::new();
+    while let Ok(Some(event)) = parser.next() {
+        chunks.extend(serde_json::from_slice::<Value>(event.data));
+    }
+    chunks
 }
 
 impl Gathered {

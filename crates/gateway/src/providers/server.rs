@@ -30,6 +30,9 @@ use crate::{
     wire::{Feature, Features, ModelCall, Operation},
 };
 
+/// In the order of [`Server::addresses`].
+const OPERATIONS: [Operation; 3] = [Operation::Chat, Operation::Responses, Operation::Embeddings];
+
 /// What tells one kind of provider from another.
 pub(crate) struct Parts {
     /// The address, when none is configured.
@@ -56,6 +59,8 @@ pub(crate) struct Server {
     name: String,
     provider: Provider,
     base: Url,
+    /// Where each operation is.
+    addresses: [Url; 3],
     key: Option<Secret>,
     key_env: Option<String>,
     key_file: Option<PathBuf>,
@@ -101,6 +106,7 @@ impl Server {
         Ok(Some(Server {
             name: name.to_owned(),
             provider: provider.clone(),
+            addresses: OPERATIONS.map(|operation| below(&base, parts.dialect.path(operation))),
             base,
             key,
             key_env: parts.key_env,
@@ -237,11 +243,12 @@ impl Server {
 
     /// The address comes from the configuration alone.
     fn address(&self, operation: Operation) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(self.dialect.path(operation));
+        let [chat, responses, embeddings] = &self.addresses;
+        match operation {
+            Operation::Chat => chat.clone(),
+            Operation::Responses => responses.clone(),
+            Operation::Embeddings => embeddings.clone(),
         }
-        url
     }
 
     fn current_key(&self) -> Result<Option<Secret>, String> {
@@ -343,6 +350,14 @@ fn base(
         }
     };
     address(&text).map_err(|message| ConfigError::at(place, message))
+}
+
+fn below(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
 }
 
 /// A base address such as `http://localhost:11434/v1`.

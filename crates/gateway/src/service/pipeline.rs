@@ -214,7 +214,7 @@ impl Service {
         delivery: Delivery,
         until: Instant,
     ) -> Result<Reply, Refusal> {
-        let (mut opened, degraded) = match self.open(&call, holder, until).await {
+        let (mut opened, degraded) = match self.open((&call, delivery.fingerprint), holder, until).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 delivery.refuse(&refusal);
@@ -254,7 +254,7 @@ impl Service {
     /// Walks the chain with the holder's money. Says besides why it was not the first link that answers.
     async fn open(
         &self,
-        call: &ModelCall,
+        (call, fingerprint): (&ModelCall, Fingerprint),
         holder: &Holder,
         until: Instant,
     ) -> Result<(Opened, Option<String>), Refusal> {
@@ -279,7 +279,7 @@ impl Service {
             known_price_only: grant.known_price_only,
             hold: grant.hold,
             payer: Some((&grant.payer, &self.ledger)),
-            fingerprint: Fingerprint::of(call),
+            fingerprint,
             watcher: None,
         };
         match errand.run().await {

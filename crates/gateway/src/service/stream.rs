@@ -15,13 +15,13 @@ use super::deliver::Delivery;
 use crate::{
     opened::Opened,
     providers::{
-        dialect::{Events, Step},
+        dialect::{Events, Step, Unread, take_all, take_rest},
         format::estimated,
     },
     replay::Recorded,
     wire::{
         ModelCall, Operation, Refusal,
-        sse::{Event, Parser, frame},
+        sse::{Parser, frame},
     },
 };
 
@@ -150,31 +150,27 @@ impl ReplyStream {
     /// Takes bytes of the provider.
     fn take(&mut self, bytes: &[u8]) {
         let State::Reading(reading) = &mut self.state else { return };
-        match reading.parser.feed(bytes) {
-            Ok(events) => self.pass(events),
-            Err(fault) => self.fail(&TaskError::new(Category::Provider, fault.to_string())),
-        }
+        reading.parser.push(bytes);
+        // Most is passed on as it came.
+        let mut out = Vec::with_capacity(bytes.len());
+        let taken = take_all(&mut reading.parser, &mut *self.events, &mut out);
+        self.pass(out, taken);
     }
 
-    fn pass(&mut self, events: Vec<Event>) {
-        let mut out = Vec::new();
-        for event in events {
-            match self.events.event(event, &mut out) {
-                Ok(Step::More) => {}
-                Ok(Step::Last(last)) => {
-                    self.give(out);
-                    return self.finish(last);
-                }
-                Err(why) => {
-                    self.give(out);
-                    let why = self.opened.server.clean(&why);
-                    return self.fail(&TaskError::new(Category::Provider, why));
-                }
-            }
-        }
+    /// Passes on what was made of the provider's bytes, and ends the stream where they say so.
+    fn pass(&mut self, out: Vec<u8>, taken: Result<Step, Unread>) {
         self.give(out);
-        if self.length > STREAM_MAX {
-            self.fail(&TaskError::new(Category::Provider, "the stream is longer than 64 MiB"));
+        match taken {
+            Ok(Step::More) if self.length > STREAM_MAX => {
+                self.fail(&TaskError::new(Category::Provider, "the stream is longer than 64 MiB"));
+            }
+            Ok(Step::More) => {}
+            Ok(Step::Last(last)) => self.finish(last),
+            Err(Unread::Endless(fault)) => self.fail(&TaskError::new(Category::Provider, fault.to_string())),
+            Err(Unread::Said(why)) => {
+                let why = self.opened.server.clean(&why);
+                self.fail(&TaskError::new(Category::Provider, why));
+            }
         }
     }
 
@@ -192,10 +188,10 @@ impl ReplyStream {
 
     /// The provider has closed the connection.
     fn close(&mut self) {
-        if let State::Reading(reading) = &mut self.state
-            && let Some(event) = mem::take(&mut reading.parser).rest()
-        {
-            self.pass(vec![event]);
+        if let State::Reading(reading) = &mut self.state {
+            let mut out = Vec::new();
+            let taken = take_rest(&mut reading.parser, &mut *self.events, &mut out);
+            self.pass(out, taken);
         }
         if !matches!(self.state, State::Reading(_)) {
             return;

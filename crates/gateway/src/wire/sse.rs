@@ -9,15 +9,15 @@ pub(crate) const LINE_MAX: usize = 10 << 20;
 const EVENT_MAX: usize = LINE_MAX + (1 << 10);
 
 /// One event, or a comment, with the blank line that ends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Event {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event<'a> {
     /// The bytes as they came.
-    pub(crate) raw: Vec<u8>,
+    pub(crate) raw: &'a [u8],
     /// What stood in its `data` lines; empty for a comment.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: &'a [u8],
 }
 
-impl Event {
+impl Event<'_> {
     /// Whether it says that nothing follows.
     pub(crate) fn is_done(&self) -> bool {
         self.data.trim_ascii() == b"[DONE]"
@@ -45,52 +45,85 @@ pub(crate) struct Parser {
     start: usize,
     line: usize,
     searched: usize,
-    data: Vec<u8>,
+    data: Data,
+    /// The data of an event that has more than one line of it.
+    joined: Vec<u8>,
+}
+
+/// The data of the event under way.
+#[derive(Default)]
+enum Data {
+    #[default]
+    None,
+    /// One line, there in the buffer.
+    Line(Range<usize>),
+    /// Several lines, joined.
+    Joined,
 }
 
 impl Parser {
-    /// Takes the next piece and gives the events that it completes.
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<Vec<Event>, SseFault> {
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        if self.start > 0 {
+            let gone = mem::take(&mut self.start);
+            self.buffer.drain(..gone);
+            self.line -= gone;
+            self.searched -= gone;
+            if let Data::Line(range) = &mut self.data {
+                *range = range.start - gone..range.end - gone;
+            }
+        }
         self.buffer.extend_from_slice(piece);
-        let mut events = Vec::new();
+    }
+
+    /// The next event that is whole; nothing until there is another piece.
+    ///
+    /// # Errors
+    /// A line or an event that does not end.
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, SseFault> {
         while let Some((content, next)) = self.next_line() {
             let blank = content.is_empty();
             self.note(content);
             self.line = next;
             self.searched = next;
             if blank {
-                let raw = self.buffer[self.start..next].to_vec();
-                self.start = next;
-                events.push(Event { raw, data: mem::take(&mut self.data) });
+                let begin = mem::replace(&mut self.start, next);
+                return Ok(Some(self.event(begin..next)));
             }
         }
         if self.buffer.len() - self.line > LINE_MAX || self.buffer.len() - self.start > EVENT_MAX {
             return Err(SseFault::TooLong);
         }
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.line -= self.start;
-            self.searched -= self.start;
-            self.start = 0;
-        }
-        Ok(events)
+        Ok(None)
     }
 
     /// What is left when the other side has closed: an event without its blank line, or nothing.
-    pub(crate) fn rest(mut self) -> Option<Event> {
-        let content = self.line..self.buffer.len();
-        if !content.is_empty() {
+    pub(crate) fn rest(&mut self) -> Option<Event<'_>> {
+        let (line, length) = (self.line, self.buffer.len());
+        if line < length {
             // A lone CR at the very end belongs to the line end, not to the line.
-            let end = if self.buffer.ends_with(b"\r") { content.end - 1 } else { content.end };
-            self.note(content.start..end);
+            let end = if self.buffer.ends_with(b"\r") { length - 1 } else { length };
+            self.note(line..end);
         }
-        let data = mem::take(&mut self.data);
-        (!data.is_empty()).then_some(Event { raw: self.buffer, data })
+        let begin = mem::replace(&mut self.start, length);
+        (self.line, self.searched) = (length, length);
+        let event = self.event(begin..length);
+        (!event.is_comment()).then_some(event)
+    }
+
+    /// The event there, whose data has been noted.
+    fn event(&mut self, raw: Range<usize>) -> Event<'_> {
+        let data = match mem::take(&mut self.data) {
+            Data::None => &[],
+            Data::Line(range) => &self.buffer[range],
+            Data::Joined => &self.joined[..],
+        };
+        Event { raw: &self.buffer[raw], data }
     }
 
     /// The next whole line without its end (`\n`, `\r\n` or `\r`), and where the one after it begins.
     fn next_line(&mut self) -> Option<(Range<usize>, usize)> {
-        let Some(offset) = self.buffer[self.searched..].iter().position(|&b| b == b'\n' || b == b'\r') else {
+        let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
             // A long line is not searched again with each piece of it.
             self.searched = self.buffer.len();
             return None;
@@ -111,16 +144,27 @@ impl Parser {
     }
 
     fn note(&mut self, line: Range<usize>) {
-        let Some(rest) = self.buffer[line].strip_prefix(b"data") else { return };
+        let Some(rest) = self.buffer[line.clone()].strip_prefix(b"data") else { return };
         let value = match rest {
             [b':', b' ', value @ ..] | [b':', value @ ..] => value,
             [] => &[],
             _ => return,
         };
-        if !self.data.is_empty() {
-            self.data.push(b'\n');
+        match &self.data {
+            Data::Line(first) if !first.is_empty() => {
+                self.joined.clear();
+                self.joined.extend_from_slice(&self.buffer[first.clone()]);
+                self.data = Data::Joined;
+            }
+            Data::Joined => {}
+            // A first line without a character is as none.
+            Data::None | Data::Line(_) => {
+                self.data = Data::Line(line.end - value.len()..line.end);
+                return;
+            }
         }
-        self.data.extend_from_slice(value);
+        self.joined.push(b'\n');
+        self.joined.extend_from_slice(value);
     }
 }
 
@@ -140,19 +184,41 @@ mod tests {
     const STREAM: &[u8] =
         b": hello\n\ndata: {\"a\":1}\n\nevent: x\r\ndata:two\r\ndata: lines\r\n\r\nid: 4\rdata: old\r\rdata: [DONE]\n\n";
 
-    fn all(pieces: &[&[u8]]) -> Vec<Event> {
+    /// The bytes and the data of every event.
+    type Read = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn own(event: Event<'_>) -> (Vec<u8>, Vec<u8>) {
+        (event.raw.to_vec(), event.data.to_vec())
+    }
+
+    fn all(pieces: &[&[u8]]) -> Read {
         let mut parser = Parser::default();
-        let mut events: Vec<Event> = pieces.iter().flat_map(|piece| parser.feed(piece).unwrap()).collect();
-        events.extend(parser.rest());
+        let mut events = Vec::new();
+        for piece in pieces {
+            parser.push(piece);
+            while let Some(event) = parser.next().unwrap() {
+                events.push(own(event));
+            }
+        }
+        events.extend(parser.rest().map(own));
+        assert!(parser.rest().is_none());
         events
     }
 
     #[test]
     fn every_kind_of_line_end_and_field_is_read() {
         let events = all(&[STREAM]);
-        let data: Vec<&[u8]> = events.iter().map(|event| event.data.as_slice()).collect();
+        let data: Vec<&[u8]> = events.iter().map(|(_, data)| data.as_slice()).collect();
         assert_eq!(data, [&b""[..], b"{\"a\":1}", b"two\nlines", b"old", b"[DONE]"]);
-        assert!(events[0].is_comment() && events[4].is_done());
+        let event = |at: usize| Event { raw: &events[at].0, data: &events[at].1 };
+        assert!(event(0).is_comment() && event(4).is_done());
+    }
+
+    #[test]
+    fn a_first_line_of_data_without_a_character_is_as_none() {
+        let events = all(&[b"data\ndata: a\ndata:\ndata: b\n\ndata:\n\n"]);
+        let data: Vec<&[u8]> = events.iter().map(|(_, data)| data.as_slice()).collect();
+        assert_eq!(data, [&b"a\n\nb"[..], b""]);
     }
 
     proptest! {
@@ -168,24 +234,17 @@ mod tests {
             pieces.push(rest);
             let events = all(&pieces);
             prop_assert_eq!(&events, &all(&[STREAM]));
-            prop_assert_eq!(events.concat_raw(), STREAM);
+            prop_assert_eq!(events.into_iter().flat_map(|(raw, _)| raw).collect::<Vec<u8>>(), STREAM);
         }
 
         #[test]
         fn no_bytes_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
             let mut parser = Parser::default();
-            for piece in &pieces { let _ = parser.feed(piece); }
+            for piece in &pieces {
+                parser.push(piece);
+                while let Ok(Some(_)) = parser.next() {}
+            }
             let _ = parser.rest();
-        }
-    }
-
-    trait ConcatRaw {
-        fn concat_raw(&self) -> Vec<u8>;
-    }
-
-    impl ConcatRaw for Vec<Event> {
-        fn concat_raw(&self) -> Vec<u8> {
-            self.iter().flat_map(|event| event.raw.clone()).collect()
         }
     }
 
@@ -193,14 +252,18 @@ mod tests {
     fn a_line_without_end_is_given_up() {
         let mut parser = Parser::default();
         let piece = vec![b'x'; 1 << 20];
-        let fault = (0..12).find_map(|_| parser.feed(&piece).err());
+        let fault = (0..12).find_map(|_| {
+            parser.push(&piece);
+            parser.next().err()
+        });
         assert_eq!(fault, Some(SseFault::TooLong));
     }
 
     #[test]
     fn an_event_cut_before_its_blank_line_is_still_seen() {
         let mut parser = Parser::default();
-        assert!(parser.feed(b"data: half").unwrap().is_empty());
+        parser.push(b"data: half");
+        assert!(parser.next().unwrap().is_none());
         assert_eq!(parser.rest().unwrap().data, b"half");
     }
 }

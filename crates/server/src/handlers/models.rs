@@ -23,6 +23,8 @@ use crate::{call::Call, problem::Problem, route::Answer};
 
 /// Seconds for which an answer may be taken from the cache, as a caller with a key says.
 const CACHE: &str = "x-kapelle-cache";
+/// Headers of an answer, about.
+const HEADERS: usize = 16;
 /// The longest that an answer is kept.
 const CACHE_MAX: u64 = 86_400;
 
@@ -147,6 +149,8 @@ fn send(reply: Reply) -> Response {
         Answered::Stream(stream) => Body::new(Pieces::new(stream)),
     };
     let mut response = Response::new(body);
+    // Room for what the door and hyper add, too, so that the map is made once.
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {

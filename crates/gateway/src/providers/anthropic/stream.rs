@@ -120,11 +120,11 @@ impl MessageEvents {
 }
 
 impl Events for MessageEvents {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
         if event.is_comment() {
             return Ok(Step::More);
         }
-        let event: Value = serde_json::from_slice(&event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
+        let event: Value = serde_json::from_slice(event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
         match event["type"].as_str().unwrap_or("") {
             "message_start" => {
                 let message = &event["message"];
@@ -172,7 +172,7 @@ mod tests {
         let mut last = Ok(Step::More);
         for event in events {
             let data = event.to_string().into_bytes();
-            last = reader.event(Event { raw: Vec::new(), data }, &mut out);
+            last = reader.event(Event { raw: &[], data: &data }, &mut out);
         }
         let mut bytes = out;
         if let Ok(Step::Last(end)) = &last {

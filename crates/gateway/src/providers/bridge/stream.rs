@@ -160,7 +160,7 @@ fn call(id: &str, so_far: &Gathered, number: usize, standing: (&str, &str)) -> V
 }
 
 impl Events for ResponsePieces {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
         let mut chat = Vec::new();
         let step = self.inner.event(event, &mut chat)?;
         self.take(&chat, out)?;
