@@ -64,7 +64,7 @@ pub(crate) fn answer_of(
         _ => estimated(call, whole.text_tokens.max(1)),
     };
     let reservation = opened.reservation();
-    let cost = opened.settle(&usage);
+    let cost = opened.settle(&usage, false);
     let (content, finish, model) = match read(&whole.body) {
         Ok(read) => read,
         Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &opened.server.clean(&reason)),

@@ -63,12 +63,14 @@ impl Opened {
         }
     }
 
-    /// Settles the call at what was used, and says what that costs.
-    pub(crate) fn settle(&mut self, usage: &Usage) -> Money {
+    /// Settles the call at what was used, and says what that costs. `appended`: its answer goes to the log next.
+    pub(crate) fn settle(&mut self, usage: &Usage, appended: bool) -> Money {
         let cost = self.price.cost(usage);
         self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
-        if let Some(hold) = self.hold.take() {
-            hold.settle(Outcome::Cost(cost), *usage);
+        match self.hold.take() {
+            Some(hold) if appended => hold.settle_answered(cost, *usage),
+            Some(hold) => hold.settle(Outcome::Cost(cost), *usage),
+            None => {}
         }
         cost
     }
@@ -78,7 +80,7 @@ impl Opened {
     /// at its reservation.
     pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
         if let Some(usage) = &seen.usage {
-            self.settle(usage);
+            self.settle(usage, false);
             return;
         }
         if let Some(hold) = self.hold.take() {

@@ -269,7 +269,13 @@ impl Ledger for EngineBooks {
     }
 
     fn settle(&self, reservation: ReservationId, settlement: Settlement) {
-        self.tell(BookCommand::Settle(call(reservation), Box::new(over(settlement))));
+        let appended = settlement.appended;
+        let command = BookCommand::Settle(call(reservation), Box::new(over(settlement)));
+        match self.now().filter(|_| appended) {
+            // One turn writes the end and the answer.
+            Some(engine) => engine.tell_soon(Command::Book(command)),
+            None => self.tell(command),
+        }
         // The loop takes commands in their order: who asks again now is decided after the settlement.
         self.stir();
     }

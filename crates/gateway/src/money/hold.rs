@@ -22,10 +22,19 @@ impl Hold {
         Hold { ledger, reservation, request_id: None, worst, settled: false }
     }
 
-    pub(crate) fn settle(mut self, outcome: Outcome, usage: Usage) {
+    pub(crate) fn settle(self, outcome: Outcome, usage: Usage) {
+        self.end(Settlement { usage, ..outcome.into() });
+    }
+
+    /// Settles a call whose answer is appended to the log next.
+    pub(crate) fn settle_answered(self, cost: Money, usage: Usage) {
+        self.end(Settlement { usage, appended: true, ..Outcome::Cost(cost).into() });
+    }
+
+    fn end(mut self, settlement: Settlement) {
         self.settled = true;
         let request_id = self.request_id.take();
-        self.ledger.settle(self.reservation, Settlement { outcome, usage, request_id });
+        self.ledger.settle(self.reservation, Settlement { request_id, ..settlement });
     }
 }
 

@@ -74,11 +74,13 @@ pub struct Settlement {
     pub usage: Usage,
     /// By what the provider knows the call.
     pub request_id: Option<String>,
+    /// The answer of the call is appended to the log next: who keeps both may write them together.
+    pub appended: bool,
 }
 
 impl From<Outcome> for Settlement {
     fn from(outcome: Outcome) -> Settlement {
-        Settlement { outcome, usage: Usage::default(), request_id: None }
+        Settlement { outcome, usage: Usage::default(), request_id: None, appended: false }
     }
 }
 

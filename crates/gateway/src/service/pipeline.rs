@@ -225,7 +225,7 @@ impl Service {
             Answered::Whole(whole) => {
                 let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
                 let call = opened.reservation();
-                let cost = opened.settle(&usage);
+                let cost = opened.settle(&usage, holder.grant.task.is_some());
                 let answer = Recorded {
                     call,
                     fingerprint: delivery.fingerprint,

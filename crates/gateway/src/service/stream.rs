@@ -209,7 +209,7 @@ impl ReplyStream {
         let seen = *self.events.seen();
         let usage = seen.usage.unwrap_or_else(|| estimated(&self.call, seen.tokens));
         let call = self.opened.reservation();
-        let cost = self.opened.settle(&usage);
+        let cost = self.opened.settle(&usage, delivery.holder.grant.task.is_some());
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
         let answer = Recorded {
