@@ -1,7 +1,7 @@
 //! A disk that is full for a while: what attempts have reported is kept and written as soon as there is room, however busy
 //! the engine is.
 
-#![expect(clippy::expect_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use kapelle_engine::{
     BookCommand, CallOrder, CallOver, Clock, Command, Engine, NewPayload, Notice, Options, Parts, Registry, SubmitTask,
     SystemClock, Taken,
 };
-use kapelle_store::{BookReader, CallState, Fault, MemStore};
+use kapelle_store::{CallState, Fault, MemStore};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc::unbounded_channel};
 
