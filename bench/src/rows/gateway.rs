@@ -57,8 +57,9 @@ async fn closed(plan: &Plan, stage: &Stage, stream: bool, connections: usize) ->
         spent.push((cpu_seconds(is_servers)? - before) * 1e6 / (calls / connections * connections) as f64);
         add(&mut added, bare, through);
     }
+    // A whole answer comes in one piece, once the journal has it: its first byte is its last.
     let floor = |at| match (connections, at) {
-        (1, 0) => Floor::AtMost(0.2, None),
+        (1, 0) if stream => Floor::AtMost(0.2, None),
         (1, 1) => Floor::AtMost(0.6, None),
         _ => Floor::None,
     };
