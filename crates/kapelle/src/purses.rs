@@ -9,8 +9,8 @@ use kapelle_core::{Money, Timestamp};
 use kapelle_engine::Block;
 use kapelle_gateway::money::Payer;
 
-/// Blocks are drawn for payers whose calls follow each other within so long, in ms.
-const RECENT_MS: u64 = 2_000;
+/// Blocks are drawn for payers whose calls follow each other within so long, in ms: the block is still there then.
+const RECENT_MS: u64 = Block::IDLE_MS;
 /// Above this the purses of payers that have not called for a while are let go.
 const PURSES: usize = 1_024;
 

@@ -1,7 +1,7 @@
 //! Blocks: money that is drawn for a payer's next calls before they are made.
 //!
 //! A block is a row that is committed before anybody is told of it, and is enough for one call. Who has one sends the
-//! call at once and has the row of the call written meanwhile, instead of waiting for that commit. Whatever happens, the
+//! call at once and has the row of the call written with its end, instead of waiting for a commit. Whatever happens, the
 //! money of a call that was sent is set aside in the store: by its row, or by the block.
 //!
 //! A block is spent by its payer or given back by the loop, whichever comes first; both try the same atomic. The loop
@@ -19,11 +19,10 @@ use std::{
 use kapelle_core::{
     Account, CallId, Money, TaskId, Timestamp,
     account::{day_of, end_of},
+    task::{Lease, TaskState},
 };
 use kapelle_store::BlockRow;
 
-/// What is not used for so long is given back, in ms.
-const IDLE_MS: u64 = 2_000;
 const FREE: u8 = 0;
 const TAKEN: u8 = 1;
 const GONE: u8 = 2;
@@ -44,6 +43,9 @@ impl PartialEq for Block {
 }
 
 impl Block {
+    /// What is not used for so long is given back, in ms. Who calls less often has no use for one.
+    pub const IDLE_MS: u64 = 2_000;
+
     /// One that may be taken.
     pub(super) fn free(row: BlockRow, purse: u64) -> Arc<Block> {
         Block::new(row, purse, FREE)
@@ -108,6 +110,12 @@ impl Block {
         self.state.load(Ordering::Acquire) == GONE
     }
 
+    /// Whether a task in that state makes no more calls of the attempt it was drawn for.
+    pub(super) fn is_of_ended(&self, state: &TaskState) -> bool {
+        let own = |lease: &Lease| self.row.attempt == 0 || lease.epoch == self.row.attempt;
+        !matches!(state, TaskState::Running(lease) if own(lease))
+    }
+
     fn leave_for(&self, state: u8) -> bool {
         self.state.compare_exchange(FREE, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -143,12 +151,12 @@ impl Blocks {
 
     /// When the oldest is to be given back, on the steady clock.
     pub(super) fn next(&self) -> Option<u64> {
-        self.drawn.front().map(|(since, _)| since + IDLE_MS)
+        self.drawn.front().map(|(since, _)| since + Block::IDLE_MS)
     }
 
     /// What is past its time at that moment of the steady clock.
     pub(super) fn idle(&self, steady_ms: u64) -> Option<CallId> {
-        self.drawn.front().filter(|(since, _)| since + IDLE_MS <= steady_ms).map(|(_, id)| *id)
+        self.drawn.front().filter(|(since, _)| since + Block::IDLE_MS <= steady_ms).map(|(_, id)| *id)
     }
 
     /// Leaves the oldest for later.
@@ -156,6 +164,7 @@ impl Blocks {
         if let Some((_, id)) = self.drawn.pop_front() {
             self.drawn.push_back((steady_ms, id));
         }
+        self.trim();
     }
 
     /// Whether a call was sent on a block, and its row is yet to be written.
@@ -180,10 +189,15 @@ impl Blocks {
             forget_in(&mut self.of_task, &task, id);
         }
         forget_in(&mut self.of_purse, &block.purse, id);
+        self.trim();
+        Some(block)
+    }
+
+    /// Forgets when those were drawn that are out no more, up to the first that is.
+    fn trim(&mut self) {
         while self.drawn.front().is_some_and(|(_, id)| !self.out.contains_key(id)) {
             self.drawn.pop_front();
         }
-        Some(block)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Account, CallId, Money, TenantId, Timestamp, account::day_of, task::TaskState};
+use kapelle_core::{Account, CallId, Money, TenantId, Timestamp, account::day_of};
 use kapelle_store::{BlockRow, BlockWrite, CallRow, CallState, IdKind, StoreError};
 
 use super::{
@@ -158,11 +158,10 @@ impl Turns {
         if blocks.of_task.is_empty() {
             return Ok(());
         }
-        let over = |block: &Block, state: &TaskState| !matches!(state, TaskState::Running(lease) if block.row.attempt == 0 || lease.epoch == block.row.attempt);
         let mut ended: Vec<CallId> = Vec::new();
         for (task, changed) in &self.cache.changed_tasks {
             let ids = blocks.of_task.get(task).into_iter().flatten();
-            let of = |id: &&CallId| blocks.out.get(id).is_some_and(|block| over(block, &changed.row.state));
+            let of = |id: &&CallId| blocks.out.get(id).is_some_and(|block| block.is_of_ended(&changed.row.state));
             ended.extend(ids.filter(of));
         }
         // The same turn does the same, in the same order.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     columns,
-    fault::{Sql, Trouble},
+    fault::{Sql, Trouble, written},
 };
 use crate::{
     books::{BlockRow, BlockWrite},
@@ -41,11 +41,7 @@ fn insert(conn: &Connection, row: &BlockRow) -> Sql<bool> {
         i64::try_from(row.amount.0).unwrap_or(i64::MAX),
         row.at.0
     ]);
-    match done.map_err(Trouble::from) {
-        Ok(_) => Ok(true),
-        Err(trouble) if trouble.is_taken() => Ok(false),
-        Err(trouble) => Err(trouble),
-    }
+    written(done.map(drop).map_err(Trouble::from))
 }
 
 fn block_row(row: &Row<'_>) -> Sql<BlockRow> {

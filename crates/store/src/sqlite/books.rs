@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     blocks, columns,
-    fault::{Sql, Trouble},
+    fault::{Sql, Trouble, written},
 };
 use crate::{
     books::{
@@ -92,11 +92,7 @@ fn insert(conn: &Connection, row: &CallRow) -> Sql<bool> {
         row.answer.as_ref().map(|answer| answer.payload.0),
         row.answer.as_ref().map(|answer| &*answer.meta)
     ]);
-    match done.map_err(Trouble::from) {
-        Ok(_) => Ok(true),
-        Err(trouble) if trouble.is_taken() => Ok(false),
-        Err(trouble) => Err(trouble),
-    }
+    written(done.map(drop).map_err(Trouble::from))
 }
 
 /// Settles an open call. One that is settled or gone stays as it is: its accounts say whether that was a conflict.

@@ -3,8 +3,13 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, books, fault::Sql, gate, hosted, ids::Ids, journal, key, names::Names, payload,
-    run, session, task, version,
+    access, answer, attempt, audit, books,
+    fault::{Sql, written},
+    gate, hosted,
+    ids::Ids,
+    journal, key,
+    names::Names,
+    payload, run, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -37,15 +42,6 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     }
     control(conn, "COMMIT")?;
     Ok(Commit::Committed)
-}
-
-/// Whether a new row could be written: not when there is one already.
-fn written(result: Sql<()>) -> Sql<bool> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(trouble) if trouble.is_taken() => Ok(false),
-        Err(trouble) => Err(trouble),
-    }
 }
 
 fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts: &mut Conflicts) -> Sql<()> {

@@ -20,6 +20,15 @@ pub(super) enum Trouble {
 /// What the functions of this module give.
 pub(super) type Sql<T> = Result<T, Trouble>;
 
+/// Whether a new row could be written: not when there is one already.
+pub(super) fn written(result: Sql<()>) -> Sql<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(trouble) if trouble.is_taken() => Ok(false),
+        Err(trouble) => Err(trouble),
+    }
+}
+
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         Trouble::Sqlite(error)
