@@ -206,6 +206,13 @@ impl Desk {
         }
     }
 
+    /// The tenant that pays for the calls of a token; `None` when the token is not in force.
+    #[must_use]
+    pub fn tenant_of(&self, token: &str) -> Option<TenantId> {
+        self.bring_back(token);
+        self.service.tokens().find(token).map(|holder| holder.grant.payer.tenant)
+    }
+
     /// A token for one process of a worker that is no attempt of a task, such as a daemon. The worker pays (with the
     /// tenant and the day), and at most `budget` from this start of the process on. `process` names it and is used once.
     ///

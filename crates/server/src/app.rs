@@ -14,25 +14,37 @@ use kapelle::{
     store::{Act, ServedRow},
     workers::schema::Schema,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     auth::{Auth, Identity, Links},
+    connections::{Connections, Most},
     hosts::Hosts,
     hub::Hub,
     limits::Limits,
-    listener::Connections,
     metrics::Metrics,
     numbers::Numbers,
     origin::Names,
     problem::Problem,
     progress::Progress,
+    shares::{Bounds, Shares},
     standing::Checks,
     stats::Stats,
+    turns::Turns,
 };
 
 /// Queries of lists at once: fewer than the store has readers, so that a single row is always at hand.
 const LISTS: usize = 3;
+/// Of those, what one tenant has at most.
+const LISTS_EACH: usize = 2;
+/// Files that are read or written at once, each for one part and not for as long as a client takes.
+const FILES: usize = 8;
+/// Of those, what one tenant has at most.
+const FILES_EACH: usize = 4;
+/// Large bodies that are read into values at once.
+const PARSING: usize = 2;
+/// The tenant whose turns the server's own work takes.
+const NOBODY: TenantId = TenantId(0);
 
 /// The server's own state. All of it is rebuilt at a start: what must survive is in the store.
 pub struct App {
@@ -51,7 +63,16 @@ pub struct App {
     pub limits: Limits,
     pub names: Names,
     pub connections: Arc<Connections>,
-    pub streams: Arc<Semaphore>,
+    /// Live streams.
+    pub streams: Arc<Shares>,
+    /// Files and exports on their way.
+    pub transfers: Arc<Shares>,
+    /// Bytes of bodies and large answers under way.
+    pub memory: Arc<Shares>,
+    /// Turns at files, so that those who read or write them slowly keep no thread.
+    pub files: Turns,
+    /// Turns at reading large bodies.
+    pub parsing: Turns,
     /// The folder with the workflows of the project.
     pub workflows: Option<PathBuf>,
     /// The queues as they are set up, and what was changed since.
@@ -63,8 +84,10 @@ pub struct App {
     /// What the user of the server calls healthy.
     pub checks: Checks,
     pub description: Bytes,
+    /// When the store was last looked at for `/readyz`, and whether it answered.
+    pub store_answered: tokio::sync::Mutex<Option<(u64, bool)>>,
     clock: SystemClock,
-    lists: Semaphore,
+    lists: Turns,
     schemas: RwLock<HashMap<Name, Compiled>>,
 }
 
@@ -92,7 +115,9 @@ impl App {
     pub fn new(parts: Parts) -> App {
         let Parts { kapelle, auth, links, limits, names, workflows, queues, draining, description, .. } = parts;
         let clock = SystemClock::default();
-        let streams = Arc::new(Semaphore::new(limits.streams));
+        let most = Most { all: limits.connections, per_peer: limits.connections_per_peer };
+        let shares = |all: usize| Shares::new(Bounds::halves(all as u64));
+        let bytes = limits.body_bytes;
         App {
             numbers: Numbers::read(kapelle.folder()),
             kapelle,
@@ -103,10 +128,14 @@ impl App {
             metrics: Metrics::default(),
             stats: Arc::default(),
             progress: Arc::default(),
+            connections: Connections::new(most),
+            streams: shares(limits.streams),
+            transfers: shares(limits.transfers),
+            memory: Shares::new(Bounds { all: bytes, tenant: bytes / 2, key: bytes / 2 }),
+            files: Turns::new(FILES, FILES_EACH),
+            parsing: Turns::new(PARSING, 1),
             limits,
             names,
-            connections: Arc::default(),
-            streams,
             workflows,
             queues: RwLock::new(queues),
             draining,
@@ -114,8 +143,9 @@ impl App {
             labels: parts.labels,
             checks: Checks::new(parts.checks, clock.steady_ms()),
             description: Bytes::from(description),
+            store_answered: tokio::sync::Mutex::default(),
             clock,
-            lists: Semaphore::new(LISTS),
+            lists: Turns::new(LISTS, LISTS_EACH),
             schemas: RwLock::default(),
         }
     }
@@ -188,16 +218,28 @@ impl App {
         Ok(schema)
     }
 
-    /// Reads a list on a thread that may wait for the disk.
+    /// Reads a list for the server itself, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// That of the query.
     pub async fn list<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = self.lists.acquire().await.map_err(|_| Problem::unavailable("the server is stopping"))?;
+        self.list_for(NOBODY, query).await
+    }
+
+    /// Reads a list for a tenant, which never has all the threads for that.
+    ///
+    /// # Errors
+    /// That of the query.
+    pub async fn list_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        query: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let app = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || query(&app)).await;
-        drop(permit);
-        read.unwrap_or_else(|_| Err(Problem::internal("the query ended without an answer")))
+        self.lists.run(tenant, move || query(&app)).await?
     }
 
     /// Does something for somebody, and writes down who did what in the same commit.

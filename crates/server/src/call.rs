@@ -1,6 +1,6 @@
 //! A request that has passed the door, as its handler sees it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     body::Body,
@@ -13,13 +13,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::{app::App, auth::Identity, problem::Problem, query, strict};
+use crate::{app::App, auth::Identity, problem::Problem, query, shares::Share, strict, turns::Turn};
 
 /// Bytes of an idempotency key.
 const KEY_MAX: usize = 255;
 
 /// A body with more bytes takes so long to be read that it would keep others waiting.
-const LARGE: usize = 256 * 1024;
+pub const LARGE: usize = 256 * 1024;
 
 /// A request that has passed the door.
 pub struct Call {
@@ -37,6 +37,10 @@ pub struct Call {
     pub stream: Mutex<Option<Body>>,
     /// The most bytes of a body.
     pub limit: usize,
+    /// The turn at reading a large body, which is over when it was read.
+    pub turn: Mutex<Option<Turn>>,
+    /// The memory that a large body takes, until the answer is there.
+    pub _memory: Option<Share>,
 }
 
 impl Call {
@@ -61,15 +65,28 @@ impl Call {
         query::read(&self.parts.uri)
     }
 
+    /// Takes the turn at reading a large body. It is over when this is dropped.
+    pub fn turn(&self) -> Option<Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads a list for the caller's tenant, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// That of the query.
+    pub async fn list<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.app.list_for(self.tenant(), query).await
+    }
+
     /// The body as JSON. An empty one is read as `{}`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        let read = if body.len() > LARGE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-            // Takes milliseconds: others are served by another thread meanwhile.
-            tokio::task::block_in_place(|| strict::read(body))
-        } else {
-            strict::read(body)
-        };
+        let turn = self.turn();
+        let read = aside(body.len(), || strict::read(body));
+        drop(turn);
         read.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::unprocessable(format!("the body: {error}")),
             _ => Problem::invalid(format!("the body is not JSON: {error}")),
@@ -108,6 +125,15 @@ impl Call {
             response.headers_mut().insert(header::ETAG, tag);
         }
         Ok(response)
+    }
+}
+
+/// Does something with so many bytes. With many it takes milliseconds: others are served by another thread meanwhile.
+pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes > LARGE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 

@@ -158,7 +158,8 @@ impl Follower {
         let (run, mut looks) = (self.run, 0);
         loop {
             let next = self.standing.next;
-            let entries = self.app.list(move |app| Ok(app.engine().reader().journal(run, next, PAGE)?)).await;
+            let journal = move |app: &App| Ok(app.engine().reader().journal(run, next, PAGE)?);
+            let entries = self.app.list_for(who.tenant, journal).await;
             let Ok(entries) = entries else { return };
             // What was written stands before the end of its step.
             if !self.tell_texts().await {

@@ -9,33 +9,43 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, HttpBody},
     extract::{FromRequestParts, RawPathParams, Request},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter},
 };
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use kapelle::core::TenantId;
 use kapelle_api::code;
 use tower_service::Service;
 
 use crate::{
     app::App,
-    call::Call,
+    auth::{self, Identity},
+    body::{self, Whole},
+    call::{Call, LARGE},
+    connections::{Busy, Connection},
     handlers::models,
-    limits::Limits,
+    held,
     problem::Problem,
     route::{Answer, Permission, Route, Scope},
+    shares::{Party, Rank},
 };
 
-/// Room that is made for a body before it has come, at most.
-const ROOM: usize = 64 * 1024;
-
 /// The other end of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
+#[derive(Debug, Clone)]
+struct Peer {
+    address: SocketAddr,
+    connection: Arc<Connection>,
+    /// Kept with the request: the connection is not idle until both it and its answer are over.
+    busy: Arc<Busy>,
+}
+
+/// What the credentials of a request say.
+struct Caller {
+    who: Arc<Identity>,
+    /// Whose shares are drawn on; nothing for those without a credential.
+    party: Option<Party>,
+}
 
 /// The door and the routes behind it.
 #[derive(Clone)]
@@ -61,19 +71,25 @@ impl Front {
             async move {
                 let path: String = request.uri().path().chars().take(200).collect();
                 let missing = Problem::not_found(format!("the path {path}"));
-                known(&app, request.headers(), peer(request.extensions())).err().unwrap_or(missing).into_response()
+                known(&app, &request).err().unwrap_or(missing).into_response()
             }
         });
         Front { app: Arc::clone(app), router }
     }
 
     /// Answers a request.
-    pub async fn handle(&mut self, peer: SocketAddr, local: SocketAddr, mut request: Request) -> Response {
+    pub async fn handle(
+        &mut self,
+        (address, local): (SocketAddr, SocketAddr),
+        connection: Arc<Connection>,
+        mut request: Request,
+    ) -> Response {
+        let busy = Arc::new(connection.begin());
         let checked = self.app.names.check(request.method(), request.headers(), request.uri(), local);
         let mut response = match checked {
             Err(problem) => problem.into_response(),
             Ok(()) => {
-                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(Peer { address, connection, busy });
                 match self.router.call(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -119,106 +135,104 @@ fn methods(app: &Arc<App>, routes: Vec<Route>) -> MethodRouter {
             let detail = format!("{} is not possible here, but {allow}", request.method());
             let wrong = Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, detail);
             let wrong = Problem { allow: Some(allow), ..wrong };
-            known(&app, request.headers(), peer(request.extensions())).err().unwrap_or(wrong).into_response()
+            known(&app, &request).err().unwrap_or(wrong).into_response()
         }
     })
 }
 
-fn peer(extensions: &axum::http::Extensions) -> SocketAddr {
-    extensions.get::<Peer>().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0)
+/// Refuses strangers. Those who may not come in do not learn what there is.
+fn known(app: &App, request: &Request) -> Result<(), Problem> {
+    let peer = peer(request.extensions())?;
+    let who = app.auth.identify(request.headers(), peer.address.ip(), app.now())?;
+    peer.connection.known(who.party()).map_err(|full| full.problem("connections", 1))
 }
 
-/// Refuses strangers. Those who may not come in do not learn what there is.
-fn known(app: &App, headers: &axum::http::HeaderMap, peer: SocketAddr) -> Result<(), Problem> {
-    app.auth.identify(headers, peer.ip(), app.now()).map(|_| ())
+fn peer(extensions: &axum::http::Extensions) -> Result<Peer, Problem> {
+    extensions.get::<Peer>().cloned().ok_or_else(|| Problem::internal("the request came from nowhere"))
 }
 
 async fn perform(app: Arc<App>, route: &Route, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
-    let who = if route.permission == Permission::Public {
-        app.auth.anonymous()
-    } else {
-        let from = peer(&parts.extensions);
-        let token = route.openai.then(|| models::token(&parts.headers)).flatten();
-        let who = match app.auth.redeem(route, &parts, app.now()) {
-            Some(who) => who,
-            // The gateway looks at its own tokens itself.
-            None if token.is_some() => app.auth.anonymous(),
-            None => app.auth.identify(&parts.headers, from.ip(), app.now())?,
-        };
-        let may = token.is_some() || who.role.may(route.permission);
-        if !may || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
-            let detail = format!("a key with the role {} may not do this", who.role.as_str());
-            return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
-        }
-        who
-    };
-    let (body, stream) = if route.raw {
-        declared(&parts, route)?;
-        (Bytes::new(), Some(body))
-    } else {
-        (read(&parts, body, route, &app.limits).await?, None)
-    };
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
-        Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        Err(_) => return Err(Problem::invalid("the path is not UTF-8")),
+        Ok(params) => Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+        Err(_) => Err(Problem::invalid("the path is not UTF-8")),
     };
-    (route.handler)(Call { app, who, parts, params, body, stream: Mutex::new(stream), limit: route.body }).await
-}
-
-/// The length that the headers announce, when it is within bounds.
-fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > route.body as u64) {
-        return Err(Problem::too_large(route.body));
-    }
-    Ok(declared)
-}
-
-async fn read(parts: &Parts, mut body: Body, route: &Route, limits: &Limits) -> Result<Bytes, Problem> {
-    let declared = declared(parts, route)?;
-    if parts.method == Method::GET || parts.method == Method::HEAD {
-        return Ok(Bytes::new());
-    }
-    let room = usize::try_from(declared.unwrap_or(0)).unwrap_or(0).min(ROOM);
-    let mut read = BytesMut::new();
-    loop {
-        let frame = match tokio::time::timeout(limits.body_idle, body.frame()).await {
-            Ok(frame) => frame,
-            Err(_) => {
-                let detail = "the body stopped coming";
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, detail));
-            }
-        };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| Problem::invalid(format!("the body could not be read: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if read.len() + data.len() > route.body {
-            return Err(Problem::too_large(route.body));
+    let peer = peer(&parts.extensions)?;
+    let Caller { who, party } = caller(&app, route, &parts, params.as_deref().unwrap_or_default(), &peer)?;
+    let params = params?;
+    let mut turn = None;
+    let (whole, stream) = if route.raw {
+        body::declared(&parts, route)?;
+        (Whole::default(), Some(body))
+    } else {
+        let memory = party.map(|party| (&app.memory, party));
+        let whole = body::read(&parts, body, route, &app.limits, memory).await?;
+        if let Some(party) = party.filter(|_| whole.bytes.len() > LARGE) {
+            turn = Some(app.parsing.wait(party.tenant).await?);
         }
-        if read.is_empty() && !data.is_empty() {
-            if body.is_end_stream() {
-                // It came at once, as short ones do: it need not be copied.
-                json_only(parts)?;
-                return Ok(data);
-            }
-            read.reserve(room);
-        }
-        read.extend_from_slice(&data);
-    }
-    if !read.is_empty() {
-        json_only(parts)?;
-    }
-    Ok(read.freeze())
+        (whole, None)
+    };
+    let call = Call {
+        app: Arc::clone(&app),
+        who,
+        parts,
+        params,
+        body: whole.bytes,
+        stream: Mutex::new(stream),
+        limit: route.body,
+        turn: Mutex::new(turn),
+        _memory: whole.share,
+    };
+    let response = (route.handler)(call).await?;
+    held::hold(&app, party, &peer.busy, response)
 }
 
-/// Bodies are JSON and say so: a form or a plain text, which a foreign page could send, is refused.
-fn json_only(parts: &Parts) -> Result<(), Problem> {
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let kind = kind.split(';').next().unwrap_or("").trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+/// Looks at the credentials, before a byte of the body is asked for.
+fn caller(
+    app: &App,
+    route: &Route,
+    parts: &Parts,
+    params: &[(String, String)],
+    peer: &Peer,
+) -> Result<Caller, Problem> {
+    let caller = credentials(app, route, parts, params, peer)?;
+    if let Some(party) = caller.party {
+        peer.connection.known(party).map_err(|full| full.problem("connections", 1))?;
     }
-    let detail = "the body must be JSON and say so: Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, detail))
+    Ok(caller)
+}
+
+fn credentials(
+    app: &App,
+    route: &Route,
+    parts: &Parts,
+    params: &[(String, String)],
+    peer: &Peer,
+) -> Result<Caller, Problem> {
+    let (now, from) = (app.now(), peer.address.ip());
+    let bearing = |tenant, secret: &str| Party { tenant, key: auth::digest(secret), rank: Rank::Plain };
+    if route.permission == Permission::Public {
+        let link = params.iter().find(|(name, _)| name == "link").map(|(_, link)| link);
+        let party = link.map(|link| match app.links.open(link, now) {
+            Some((tenant, _)) => Ok(bearing(tenant, link)),
+            None => Err(app.auth.count(from, now, Problem::not_found("this link"))),
+        });
+        return Ok(Caller { who: app.auth.anonymous(), party: party.transpose()? });
+    }
+    if let Some(token) = route.openai.then(|| models::token(&parts.headers)).flatten() {
+        // Tokens of attempts and processes are the gateway's own.
+        let tenant = app.kapelle.desk().tenant_of(token);
+        let tenant = tenant.ok_or_else(|| app.auth.count(from, now, models::no_token()))?;
+        return Ok(Caller { who: app.auth.anonymous(), party: Some(bearing(tenant, token)) });
+    }
+    let who = match app.auth.redeem(route, parts, now) {
+        Some(who) => who,
+        None => app.auth.identify_ticketed(route, parts, from, now)?,
+    };
+    if !who.role.may(route.permission) || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
+        let detail = format!("a key with the role {} may not do this", who.role.as_str());
+        return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
+    }
+    let party = Some(who.party());
+    Ok(Caller { who, party })
 }

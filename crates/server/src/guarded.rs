@@ -1,4 +1,4 @@
-//! A connection whose other side may not stop taking what it is sent.
+//! Connections to clients that must not stop taking what they are sent.
 
 use std::{
     future::Future,
@@ -14,32 +14,44 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A connection that ends in an error when a write makes no progress for a while.
+/// Bytes a second that a client takes at least, on average, while there is something to send.
+pub const RATE: u64 = 16 * 1024;
+
+/// A TCP stream with a write-stall timeout and a minimum rate of writing.
+///
+/// Each stream has an allowance of time for waiting. Waiting for the other side uses it up, and every byte that is written
+/// gives some of it back, so a client that takes a byte now and then is cut as well as one that takes nothing. A stream
+/// with nothing to send waits for nobody.
 #[derive(Debug)]
 pub struct Guarded {
     stream: TcpStream,
     stall: Duration,
-    /// Set while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    allowance: Duration,
+    /// Set while a write waits, with the time at which it began to.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Guarded {
-    /// Guards a connection.
+    /// A stream whose other side may keep a write waiting for `stall`.
     pub fn new(stream: TcpStream, stall: Duration) -> Guarded {
-        Guarded { stream, stall, waiting: None }
+        Guarded { stream, stall, allowance: stall, waiting: None }
     }
 
-    fn guard<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.waiting = None;
-            return polled;
+    fn guard(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(done) = polled {
+            let waited = self.waiting.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            let written = done.as_ref().map_or(0, |written| *written as u64);
+            let earned = Duration::from_micros(written.saturating_mul(1_000_000) / RATE);
+            self.allowance = self.allowance.saturating_sub(waited).saturating_add(earned).min(self.stall);
+            return Poll::Ready(done);
         }
-        let stall = self.stall;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
-        match waiting.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other side reads nothing")))
-            }
+        let allowance = self.allowance;
+        let (_, timer) = self.waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(tokio::time::sleep_until(now + allowance)))
+        });
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads too slowly"))),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -6,13 +6,15 @@
 
 mod app;
 mod auth;
+mod body;
 mod call;
+mod connections;
 mod cursor;
-mod feed;
 mod follow;
 mod front;
 mod guarded;
 mod handlers;
+mod held;
 mod holder;
 mod hosts;
 mod hub;
@@ -30,11 +32,14 @@ mod route;
 mod routes;
 mod server;
 mod serving;
+mod shares;
 mod shown;
 mod standing;
 mod stats;
 mod stream;
 mod strict;
+mod transfer;
+mod turns;
 
 pub use auth::Role;
 pub use limits::Limits;

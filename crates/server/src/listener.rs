@@ -1,14 +1,6 @@
 //! The accept loop: how many connections there may be, how slow, and how they end.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, io::Write, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -18,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{app::App, front::Front, guarded::Guarded};
+use crate::{app::App, auth::network, connections::Connection, front::Front, guarded::Guarded};
 
 /// How long to wait when the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -34,49 +26,6 @@ pub enum Phase {
     Ending,
     /// Every connection is cut.
     Cut,
-}
-
-/// The connections there are.
-#[derive(Debug, Default)]
-pub struct Connections {
-    by_peer: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One connection, counted until it is dropped.
-struct Counted {
-    connections: Arc<Connections>,
-    peer: IpAddr,
-}
-
-impl Connections {
-    fn admit(self: &Arc<Self>, peer: IpAddr, all: usize, each: usize) -> Option<Counted> {
-        let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = by_peer.values().sum();
-        let count = by_peer.entry(peer).or_default();
-        if total >= all || *count >= each {
-            return None;
-        }
-        *count += 1;
-        drop(by_peer);
-        Some(Counted { connections: Arc::clone(self), peer })
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut by_peer = self.connections.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_peer.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                by_peer.remove(&self.peer);
-            }
-        }
-    }
 }
 
 /// Accepts connections until the phase says otherwise, and returns when the last has ended.
@@ -97,8 +46,7 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phas
                 continue;
             }
         };
-        let limits = &app.limits;
-        let Some(counted) = app.connections.admit(peer.ip(), limits.connections, limits.connections_per_peer) else {
+        let Some(counted) = app.connections.admit(network(peer.ip())) else {
             app.metrics.refused_connections.inc();
             turn_away(stream);
             continue;
@@ -106,8 +54,8 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phas
         let (front, phase, alive) = (front.clone(), phase.clone(), alive.clone());
         let app = Arc::clone(&app);
         tokio::spawn(async move {
-            connection(stream, peer, &app, front, phase).await;
-            drop((counted, alive));
+            connection((stream, peer), counted, &app, front, phase).await;
+            drop(alive);
         });
     }
     drop((listener, alive));
@@ -124,8 +72,8 @@ fn turn_away(stream: TcpStream) {
 }
 
 async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    counted: Arc<Connection>,
     app: &Arc<App>,
     front: Front,
     mut phase: watch::Receiver<Phase>,
@@ -134,9 +82,10 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let limits = &app.limits;
+    let cut = Arc::clone(&counted.cut);
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut front = front.clone();
-        async move { Ok::<_, Infallible>(front.handle(peer, local, request.map(Body::new)).await) }
+        let (mut front, counted) = (front.clone(), Arc::clone(&counted));
+        async move { Ok::<_, Infallible>(front.handle((peer, local), counted, request.map(Body::new)).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -161,6 +110,8 @@ async fn connection(
                 return;
             }
             changed = phase.changed() => if changed.is_err() { return },
+            // Another needs the place, and nothing is under way here.
+            () = cut.notified() => return,
         }
     }
 }

@@ -83,7 +83,10 @@ pub fn describe(routes: &[Route]) -> String {
 fn refusals(route: &Route) -> Vec<u16> {
     let mut all = vec![400, 403, 413, 421, 500, 503];
     if route.permission != Permission::Public {
-        all.extend([401, 429]);
+        all.push(401);
+    }
+    if route.permission != Permission::Public || route.path.contains("{link}") {
+        all.push(429);
     }
     if route.path.contains('{') {
         all.push(404);

@@ -85,6 +85,8 @@ pub struct Route {
 
 /// The most bytes of an ordinary body.
 pub const BODY: usize = 2 << 20;
+/// The most bytes of an answer that somebody with a link gives.
+pub const BODY_LINK: usize = 16 << 10;
 /// The most bytes of a body that carries many.
 pub const BODY_MANY: usize = 32 << 20;
 /// The most bytes of a file.

@@ -9,7 +9,7 @@ use crate::{
         reports, runs, scripts, tasks, workers, workflows,
     },
     route::{
-        BODY, BODY_FILE, BODY_MANY,
+        BODY, BODY_FILE, BODY_LINK, BODY_MANY,
         Permission::{Administer, Ask, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
@@ -118,7 +118,7 @@ fn plain() -> Vec<Route> {
         Route::new(get("/approve/{link}"), Public, Nobody, "A question, for who has its link", links::show)
             .media(ok, HTML),
         Route::new(post("/approve/{link}"), Public, Nobody, "Answer it, once", links::answer)
-            .takes::<api::LinkAnswer>(BODY)
+            .takes::<api::LinkAnswer>(BODY_LINK)
             .gives::<api::LinkAnswered>(ok),
         Route::new(get("/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
             .gives::<api::WorkersStatus>(ok),

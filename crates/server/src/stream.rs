@@ -1,37 +1,34 @@
 //! Streams of events to one client: a bounded queue, a sign of life, and an end when the key does not hold any more.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
-    http::{
-        StatusCode,
-        header::{CONTENT_TYPE, HeaderValue},
-    },
+    http::header::{CONTENT_TYPE, HeaderValue},
     response::Response,
 };
 use bytes::Bytes;
-use kapelle_api::code;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use crate::{app::App, auth::Identity, feed::Feed, problem::Problem};
+use crate::{app::App, auth::Identity, held::Feed, problem::Problem, shares::Share};
 
 /// Events on their way to one client. More wait where they come from.
 const QUEUED: usize = 64;
 
 /// Room for one more stream.
-pub fn permit(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
-    Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
-        let detail = "as many streams are open as the server serves at once";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY, detail).after(5)
-    })
+///
+/// # Errors
+/// When the key, its tenant, or the server has as many as there may be.
+pub fn permit(app: &App, who: &Identity) -> Result<Share, Problem> {
+    app.streams.take(who.party(), 1).map_err(|full| full.problem("live streams", 5))
 }
 
 /// A stream of server-sent events, and the way into it.
-pub fn events(app: &App) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
-    let permit = permit(app)?;
+///
+/// # Errors
+/// As for [`permit`].
+pub fn events(app: &App, who: &Identity) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
+    let permit = permit(app, who)?;
     let (sender, receiver) = mpsc::channel(QUEUED);
-    let mut response = Response::new(Body::new(Feed::holding(receiver, permit)));
+    let mut response = Response::new(Body::new(Feed::new(receiver, permit)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok((sender, response))

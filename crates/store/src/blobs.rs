@@ -64,39 +64,28 @@ impl Blobs {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Io`]; a fault of the reader is [`StoreError::Io`] too.
     pub fn put_from(&self, source: &mut dyn Read) -> Result<(String, u64), StoreError> {
-        let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
-        let fresh = self.folder.join(format!("new-{}-{number}", std::process::id()));
-        let stored = self.store(source, &fresh);
-        if stored.is_err() {
-            let _ = fs::remove_file(&fresh);
+        let mut fresh = self.begin()?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => return fresh.finish(),
+                Ok(read) => fresh.write(&buffer[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.fault(&error)),
+            }
         }
-        stored.map_err(|error| self.fault(&error))
     }
 
-    fn store(&self, source: &mut dyn Read, fresh: &Path) -> io::Result<(String, u64)> {
-        let mut file = File::options().write(true).create_new(true).open(fresh)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 64 * 1024];
-        let mut length = 0;
-        loop {
-            let read = match source.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            hash.update(&buffer[..read]);
-            file.write_all(&buffer[..read])?;
-            length += read as u64;
-        }
-        file.sync_all()?;
-        drop(file);
-        let sha256 = hex(&hash.finalize());
-        fs::rename(fresh, self.folder.join(&sha256))?;
-        // The name is as much a part of the promise as the bytes. Windows has no such call and syncs names itself.
-        #[cfg(unix)]
-        File::open(&self.folder)?.sync_all()?;
-        Ok((sha256, length))
+    /// Begins a file whose bytes come part by part. It is there once it is finished; one that is dropped before leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Io`].
+    pub fn begin(&self) -> Result<NewBlob, StoreError> {
+        let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("new-{}-{number}", std::process::id()));
+        let file = File::options().write(true).create_new(true).open(&path).map_err(|error| self.fault(&error))?;
+        Ok(NewBlob { blobs: self.clone(), file, path, hash: Sha256::new(), length: 0, is_stored: false })
     }
 
     /// The bytes of a file.
@@ -116,6 +105,53 @@ impl Blobs {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(self.folder.to_path_buf()),
             _ => StoreError::Io { path: self.folder.to_path_buf(), message: error.to_string() },
+        }
+    }
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct NewBlob {
+    blobs: Blobs,
+    file: File,
+    path: PathBuf,
+    hash: Sha256,
+    length: u64,
+    is_stored: bool,
+}
+
+impl NewBlob {
+    /// Writes the next part.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Io`].
+    pub fn write(&mut self, part: &[u8]) -> Result<(), StoreError> {
+        self.hash.update(part);
+        self.length += part.len() as u64;
+        self.file.write_all(part).map_err(|error| self.blobs.fault(&error))
+    }
+
+    /// Gives the file its name, and returns its SHA-256 and length. Synced when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Io`].
+    pub fn finish(mut self) -> Result<(String, u64), StoreError> {
+        let sha256 = hex(&self.hash.finalize_reset());
+        let place = self.blobs.folder.join(&sha256);
+        let stored = self.file.sync_all().and_then(|()| fs::rename(&self.path, place));
+        self.is_stored = stored.is_ok();
+        // The name is as much a part of the promise as the bytes. Windows has no such call and syncs names itself.
+        #[cfg(unix)]
+        let stored = stored.and_then(|()| File::open(&self.blobs.folder)?.sync_all());
+        stored.map_err(|error| self.blobs.fault(&error))?;
+        Ok((sha256, self.length))
+    }
+}
+
+impl Drop for NewBlob {
+    fn drop(&mut self) {
+        if !self.is_stored {
+            let _ = fs::remove_file(&self.path);
         }
     }
 }

@@ -27,7 +27,7 @@ pub use audit::{Act, AuditHead, AuditRow};
 pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };
-pub use blobs::Blobs;
+pub use blobs::{Blobs, NewBlob};
 pub use books::{
     AccountRow, AccountWrite, BlockRow, BlockWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd,
     CallFilter, CallRow, CallState, CallWrite, KeptRow,

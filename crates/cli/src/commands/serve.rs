@@ -162,13 +162,13 @@ impl Reloader {
 #[cfg(unix)]
 fn open_files(app: &App, limits: &Limits) {
     // The store, the logs and the processes of workers need some too.
-    let wanted = limits.connections as u64 + 512;
+    let wanted = (limits.connections + limits.transfers) as u64 + 512;
     let may = kapelle_supervisor::raise_open_files().unwrap_or(0);
     if may < wanted {
         app.out.warn(&format!(
-            "this process may have {may} open files, and {} connections need {wanted}: raise the limit (ulimit -Hn, \
-             LimitNOFILE= of systemd)",
-            limits.connections
+            "this process may have {may} open files, and {} connections with {} files under way need {wanted}: raise the \
+             limit (ulimit -Hn, LimitNOFILE= of systemd)",
+            limits.connections, limits.transfers
         ));
     }
 }

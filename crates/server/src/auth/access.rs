@@ -18,12 +18,15 @@ use crate::{
     problem::Problem,
     query,
     route::{Route, Scope},
+    shares::{Bounds, Party, Rank, Share, Shares},
 };
 
 /// How long a pass is good for.
 pub const TICKET_MS: i64 = 30_000;
 /// Passes there can be at once.
-const TICKETS_MAX: usize = 1_000;
+const TICKETS: Bounds = Bounds::halves(1_000);
+/// Passes of one key; one more takes the place of its oldest.
+const TICKETS_EACH: usize = 100;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +41,25 @@ pub struct Identity {
     expires_at: Option<Timestamp>,
 }
 
-/// Who may come in once, and until when.
-type Pass = (Arc<Identity>, Timestamp);
+impl Identity {
+    /// Whose shares it draws on.
+    pub fn party(&self) -> Party {
+        let rank = match (self.role, self.tenant) {
+            (Role::Admin, TenantId::DEFAULT) => Rank::Owner,
+            (Role::Admin, _) => Rank::Admin,
+            _ => Rank::Plain,
+        };
+        Party { tenant: self.tenant, key: self.digest, rank }
+    }
+}
+
+/// One way in for one time.
+#[derive(Debug)]
+struct Pass {
+    who: Arc<Identity>,
+    until: Timestamp,
+    _share: Share,
+}
 
 /// Those who are let in.
 #[derive(Debug)]
@@ -50,6 +70,7 @@ pub struct Auth {
     failures_most: u32,
     /// Passes by their hash, with the end of their time.
     tickets: Mutex<HashMap<[u8; 32], Pass>>,
+    ticket_shares: Arc<Shares>,
     anonymous: Arc<Identity>,
 }
 
@@ -75,6 +96,7 @@ impl Auth {
             failures: Failures::default(),
             failures_most,
             tickets: Mutex::default(),
+            ticket_shares: Shares::new(TICKETS),
             anonymous,
         };
         keys.iter().filter(|key| key.revoked_at.is_none()).for_each(|key| auth.admit(key));
@@ -131,11 +153,37 @@ impl Auth {
         {
             return Ok(who);
         }
+        let detail = "the token or key is not one of this server, was taken back, or has expired";
+        Err(self.count(address, now, refused(detail)))
+    }
+
+    /// Who sends these headers, on a route that may have been asked with a pass that is not good.
+    ///
+    /// # Errors
+    /// As for [`Auth::identify`].
+    pub fn identify_ticketed(
+        &self,
+        route: &Route,
+        parts: &Parts,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, Problem> {
+        if ticket(route, parts).is_some() && !parts.headers.contains_key(header::AUTHORIZATION) {
+            let detail = "ticket: used already, older than 30 s, or not of this server; POST /api/v1/tickets makes one";
+            let refused = Problem::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, detail);
+            return Err(self.count(address, now, refused));
+        }
+        self.identify(&parts.headers, address, now)
+    }
+
+    /// Counts a wrong secret of any kind, and gives the refusal: the given one, or that too many were wrong. Right ones are
+    /// not asked here, so they pass from any address.
+    pub fn count(&self, address: IpAddr, now: Timestamp, refusal: Problem) -> Problem {
         match self.failures.count(address, now.0, self.failures_most) {
-            None => Err(refused("the token or key is not one of this server, was taken back, or has expired")),
+            None => refusal,
             Some(seconds) => {
-                let detail = "too many wrong tokens or keys came from this address";
-                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(seconds))
+                let detail = "too many wrong tokens, keys, passes or links came from this address";
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(seconds)
             }
         }
     }
@@ -146,27 +194,38 @@ impl Auth {
     }
 
     /// Makes a pass for opening one stream, for those who cannot send headers.
+    ///
+    /// # Errors
+    /// When its tenant, or the server, has as many as there may be.
     pub fn ticket(&self, who: &Arc<Identity>, secret: &str, now: Timestamp) -> Result<(), Problem> {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, (_, end)| *end > now);
-        if tickets.len() >= TICKETS_MAX {
-            let detail = "too many passes are waiting to be used";
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(30));
+        tickets.retain(|_, pass| pass.until > now);
+        let own = || tickets.iter().filter(|(_, pass)| pass.who.digest == who.digest);
+        if own().count() >= TICKETS_EACH
+            && let Some(oldest) = own().min_by_key(|(_, pass)| pass.until).map(|(digest, _)| *digest)
+        {
+            tickets.remove(&oldest);
         }
-        tickets.insert(digest(secret), (Arc::clone(who), Timestamp(now.0 + TICKET_MS)));
+        let share = self.ticket_shares.take(who.party(), 1).map_err(|full| full.problem("passes", 30))?;
+        let until = Timestamp(now.0 + TICKET_MS);
+        tickets.insert(digest(secret), Pass { who: Arc::clone(who), until, _share: share });
         Ok(())
     }
 
     /// Who shows a pass, on a route that takes them. It is good for one time.
     pub fn redeem(&self, route: &Route, parts: &Parts, now: Timestamp) -> Option<Arc<Identity>> {
-        if route.scope == Scope::Nobody || !route.query.iter().any(|(name, _)| *name == "ticket") {
-            return None;
-        }
-        let query: HashMap<String, String> = query::read(&parts.uri).ok()?;
-        let ticket = digest(query.get("ticket")?);
+        let ticket = digest(&ticket(route, parts)?);
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        let (who, end) = tickets.remove(&ticket)?;
+        let Pass { who, until, .. } = tickets.remove(&ticket)?;
         drop(tickets);
-        (end > now && self.still(&who, now)).then_some(who)
+        (until > now && self.still(&who, now)).then_some(who)
     }
+}
+
+/// The pass in the query, on a route that takes them.
+fn ticket(route: &Route, parts: &Parts) -> Option<String> {
+    if route.scope == Scope::Nobody || !route.query.iter().any(|(name, _)| *name == "ticket") {
+        return None;
+    }
+    query::read::<HashMap<String, String>>(&parts.uri).ok()?.remove("ticket")
 }

@@ -19,6 +19,7 @@ pub struct Failures {
 impl Failures {
     /// Counts one. Gives the seconds to wait when there were too many.
     pub fn count(&self, address: IpAddr, now_ms: i64, most: u32) -> Option<u32> {
+        let address = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if by_address.len() >= ADDRESSES_MAX {
             by_address.clear();
@@ -30,6 +31,14 @@ impl Failures {
         *count = count.saturating_add(1);
         let left = (*since + MINUTE_MS - now_ms).max(1_000) / 1_000;
         (*count > most).then(|| u32::try_from(left).unwrap_or(60))
+    }
+}
+
+/// The part of an address that one party has one of: all of IPv4, and the first 64 bits of IPv6.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        v4 => v4,
     }
 }
 
@@ -47,5 +56,14 @@ mod tests {
         assert_eq!(failures.count(one, 20_000, 3), Some(40));
         assert_eq!(failures.count(other, 20_000, 3), None);
         assert_eq!(failures.count(one, 60_000, 3), None);
+    }
+
+    #[test]
+    fn one_network_is_one_party() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:0:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
     }
 }

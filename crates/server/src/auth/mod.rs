@@ -8,6 +8,7 @@ mod secret;
 
 pub use access::TICKET_MS;
 pub use access::{Auth, Identity};
+pub use failures::network;
 pub use link::Links;
 pub use role::Role;
 pub use secret::{TOKEN_FILE, digest, fresh, hex, token};

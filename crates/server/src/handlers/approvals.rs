@@ -32,7 +32,7 @@ pub async fn list(call: Call) -> Answer {
     let tenant = call.tenant();
     // A link answers: only those who may answer themselves are given one.
     let may_link = call.who.role.may(Permission::Submit);
-    let shown = call.app.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant, may_link)? }));
+    let shown = call.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant, may_link)? }));
     ok(&shown.await?)
 }
 

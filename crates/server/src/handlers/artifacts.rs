@@ -1,38 +1,27 @@
 //! Files: given once, kept under their hash, and had only by the tenants that gave them.
 
-use std::{
-    io::{Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use kapelle::{core::TenantId, core::worker::FileSource, engine::Command, store::ArtifactRow};
-use kapelle_api::{self as api, code};
+use kapelle_api as api;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use super::tasks::refuse_while_draining;
 use crate::{
     app::App,
     call::{Call, json, ok},
     cursor,
-    feed::Feed,
     problem::Problem,
     route::Answer,
-    shown,
+    shown, transfer,
 };
 
-/// Bytes of a part on its way from or to the disk.
-const PART: usize = 64 * 1024;
-/// Parts that wait.
-const PARTS: usize = 4;
 /// Characters of a name.
 const NAME_MAX: usize = 255;
 /// References that one input may hold.
@@ -58,7 +47,7 @@ pub async fn give(mut call: Call) -> Answer {
     let media_type = media_type(&call.parts.headers)?;
     let stream = call.stream.get_mut().ok().and_then(Option::take);
     let stream = stream.ok_or_else(|| Problem::internal("the body was read already"))?;
-    let (sha256, bytes) = store(&call.app, stream, call.limit).await?;
+    let (sha256, bytes) = transfer::take(&call, stream).await?;
     let artifact = ArtifactRow {
         tenant: call.tenant(),
         sha256: Arc::from(sha256),
@@ -83,75 +72,6 @@ fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
     text.map(str::to_owned).ok_or_else(|| Problem::invalid("Content-Type: a media type such as text/plain is expected"))
 }
 
-/// Writes a body to its place as it comes: no more than a few parts of it are in memory.
-async fn store(app: &Arc<App>, mut body: Body, most: usize) -> Result<(String, u64), Problem> {
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, String>>(PARTS);
-    let writer = Arc::clone(app);
-    let written = tokio::task::spawn_blocking(move || {
-        let mut source = Incoming { receiver, part: Bytes::new() };
-        writer.kapelle.files().put_from(&mut source)
-    });
-    let received = receive(app, &mut body, most, &sender).await;
-    // A source that ends with an error leaves nothing behind.
-    let cut = match &received {
-        Ok(()) => None,
-        Err(problem) => Some(problem.detail.clone()),
-    };
-    if let Some(why) = cut {
-        let _ = sender.send(Err(why)).await;
-    }
-    drop(sender);
-    let written = written.await.map_err(|_| Problem::internal("the file was not written"))?;
-    received?;
-    Ok(written?)
-}
-
-async fn receive(
-    app: &App,
-    body: &mut Body,
-    most: usize,
-    sender: &mpsc::Sender<Result<Bytes, String>>,
-) -> Result<(), Problem> {
-    let mut length = 0;
-    loop {
-        let frame = tokio::time::timeout(app.limits.body_idle, body.frame())
-            .await
-            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, "the body stopped coming"))?;
-        let Some(frame) = frame else { return Ok(()) };
-        let frame = frame.map_err(|error| Problem::invalid(format!("the body could not be read: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length > most {
-            return Err(Problem::too_large(most));
-        }
-        // The writer ends early when the disk is full; it says why.
-        if sender.send(Ok(data)).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-/// What comes, as a reader for the thread that writes it.
-struct Incoming {
-    receiver: mpsc::Receiver<Result<Bytes, String>>,
-    part: Bytes,
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.part.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(Ok(part)) => self.part = part,
-                Some(Err(why)) => return Err(std::io::Error::other(why)),
-                None => return Ok(0),
-            }
-        }
-        let taken = self.part.len().min(buffer.len());
-        buffer[..taken].copy_from_slice(&self.part.split_to(taken));
-        Ok(taken)
-    }
-}
-
 /// The query of the list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,7 +88,7 @@ pub async fn list(call: Call) -> Answer {
         return Err(Problem::invalid("the cursor is not one: take it as it stands from `next_cursor`"));
     }
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let after = given.cursor.as_deref().and_then(hash);
         let rows = app.engine().reader().artifacts(tenant, after, most)?;
         let full = rows.len() >= most as usize;
@@ -224,9 +144,9 @@ fn give_back(call: &Call, row: ArtifactRow) -> Answer {
         let fresh = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
         let range = headers.get(header::RANGE).filter(|_| fresh).and_then(|value| value.to_str().ok());
         match range.map_or(Range::Whole, |range| Range::of(range, row.bytes)) {
-            Range::Whole => part(path, 0, row.bytes, StatusCode::OK),
+            Range::Whole => transfer::give(call, path, 0, row.bytes, StatusCode::OK)?,
             Range::Part(from, to) => {
-                let mut response = part(path, from, to - from + 1, StatusCode::PARTIAL_CONTENT);
+                let mut response = transfer::give(call, path, from, to - from + 1, StatusCode::PARTIAL_CONTENT)?;
                 insert(&mut response, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", row.bytes));
                 response
             }
@@ -301,36 +221,6 @@ impl Range {
             _ => Range::Whole,
         }
     }
-}
-
-/// So many bytes of a file, read while they are sent.
-fn part(path: std::path::PathBuf, from: u64, length: u64, status: StatusCode) -> Response {
-    let (sender, receiver) = mpsc::channel(PARTS);
-    drop(tokio::task::spawn_blocking(move || {
-        // A client that leaves ends it; a file that cannot be read ends the answer short of its length.
-        if let Err(error) = send(&path, from, length, &sender) {
-            tracing::warn!(%error, path = %path.display(), "a file could not be sent");
-        }
-    }));
-    let mut response = Response::new(Body::new(Feed::of(receiver)));
-    *response.status_mut() = status;
-    insert(&mut response, header::CONTENT_LENGTH, &length.to_string());
-    response
-}
-
-fn send(path: &std::path::Path, from: u64, length: u64, sender: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
-    let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(from))?;
-    let mut left = length;
-    while left > 0 {
-        let mut buffer = vec![0; usize::try_from(left).unwrap_or(PART).min(PART)];
-        file.read_exact(&mut buffer)?;
-        left -= buffer.len() as u64;
-        if sender.blocking_send(Bytes::from(buffer)).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
 }
 
 /// Refuses references to files that the tenant does not have. The first tenant is that of the folder: what its owner put

@@ -14,7 +14,7 @@ pub async fn list(call: Call) -> Answer {
     let given: Paging = call.query()?;
     let page = cursor::page(given.limit, given.cursor.as_deref())?;
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let rows = app.engine().reader().audit(tenant, page)?;
         let last = rows.last().and_then(|row| i64::try_from(row.seq).ok());
         let next_cursor = cursor::after(rows.len(), page.most, last);

@@ -47,7 +47,7 @@ pub async fn list(call: Call) -> Answer {
         ..TaskFilter::default()
     };
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let rows = app.engine().reader().tasks(tenant, &filter, page)?;
         let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
         Ok(api::TaskPage { tasks: rows.iter().map(|row| shown::task(app, row)).collect(), next_cursor })

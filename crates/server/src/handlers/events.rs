@@ -58,7 +58,7 @@ pub async fn run(call: Call) -> Answer {
         Some(entry) => Standing::behind(Some(entry)),
         None => standing(&call, None)?,
     };
-    let (sender, response) = stream::events(&call.app)?;
+    let (sender, response) = stream::events(&call.app, &call.who)?;
     let texts = given.texts.unwrap_or(false);
     tokio::spawn(follow(call.app, call.who, id, (standing, texts), Out::Sse(sender)));
     Ok(response)
@@ -99,7 +99,7 @@ fn listen(call: &Call, cursor: Option<&str>) -> Start {
 /// `GET /api/v1/events`
 pub async fn all(call: Call) -> Answer {
     let given: Live = call.query()?;
-    let (sender, response) = stream::events(&call.app)?;
+    let (sender, response) = stream::events(&call.app, &call.who)?;
     let start = listen(&call, given.cursor.as_deref());
     tokio::spawn(async move {
         let out = |epoch: u64, told: Option<&Entry>| {
@@ -176,7 +176,7 @@ pub async fn socket(mut call: Call) -> Answer {
             Source::Run(runs::one(&call, id)?.id, standing(&call, given.cursor.as_deref())?)
         }
     };
-    let permit = stream::permit(&call.app)?;
+    let permit = stream::permit(&call.app, &call.who)?;
     let upgrade = upgrade.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         talk(&call.app, &call.who, source, socket).await;

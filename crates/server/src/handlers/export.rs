@@ -13,27 +13,44 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::runs;
-use crate::{app::App, call::Call, feed::Feed, problem::Problem, route::Answer, shown, stream};
+use crate::{app::App, call::Call, held::Feed, problem::Problem, route::Answer, shown, transfer};
 
 /// Rows read at a time.
-const PAGE: u32 = 500;
-/// Pages on their way.
-const PAGES: usize = 4;
+const PAGE: u32 = 200;
+/// Bytes of lines that are made at a time, about. They are made when they can be sent, so that a slow reader keeps
+/// neither a thread nor a connection of the store.
+const PART: usize = 64 * 1024;
+
+/// Where an export goes on.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    Run,
+    /// The steps behind this one.
+    Steps(TaskId),
+    /// The journal from this entry on.
+    Journal(u64),
+}
 
 /// `GET /api/v1/runs/{id}/export`
 pub async fn run(call: Call) -> Answer {
     let run = runs::one(&call, call.id()?)?;
-    let permit = stream::permit(&call.app)?;
-    let (sender, receiver) = mpsc::channel(PAGES);
+    let permit = transfer::permit(&call)?;
+    let (sender, receiver) = mpsc::channel(1);
     let (app, tenant, id) = (Arc::clone(&call.app), call.tenant(), run.id);
-    drop(tokio::task::spawn_blocking(move || {
-        // Begun answers cannot be refused any more: the last line tells of a fault.
-        if let Err(problem) = write(&app, tenant, id, &sender) {
-            let line = json!({ "kind": "error", "detail": problem.detail });
-            let _ = sender.blocking_send(Bytes::from(format!("{line}\n")));
+    tokio::spawn(async move {
+        let mut from = Some(From::Run);
+        while let Some(at) = from {
+            let Ok(place) = sender.reserve().await else { return };
+            let made = app.list_for(tenant, move |app| lines(app, tenant, id, at)).await;
+            let (text, next) = made.unwrap_or_else(|problem| {
+                // Begun answers cannot be refused any more: the last line tells of a fault.
+                (format!("{}\n", json!({ "kind": "error", "detail": problem.detail })), None)
+            });
+            from = next;
+            place.send(Bytes::from(text));
         }
-    }));
-    let mut response = Response::new(Body::new(Feed::holding(receiver, permit)));
+    });
+    let mut response = Response::new(Body::new(Feed::new(receiver, permit)));
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{id}.ndjson\"")) {
@@ -42,7 +59,16 @@ pub async fn run(call: Call) -> Answer {
     Ok(response)
 }
 
-fn write(app: &App, tenant: TenantId, id: RunId, sender: &mpsc::Sender<Bytes>) -> Result<(), Problem> {
+/// The next lines, and where to go on; nowhere at the end.
+fn lines(app: &App, tenant: TenantId, id: RunId, from: From) -> Result<(String, Option<From>), Problem> {
+    match from {
+        From::Run => Ok((format!("{}\n", head(app, tenant, id)?), Some(From::Steps(TaskId(0))))),
+        From::Steps(after) => steps(app, id, after),
+        From::Journal(from) => journal(app, id, from),
+    }
+}
+
+fn head(app: &App, tenant: TenantId, id: RunId) -> Result<Value, Problem> {
     let reader = app.engine().reader();
     let Some(row) = reader.run(tenant, id)? else { return Err(Problem::not_found(id)) };
     let mut run = shown::run(&row);
@@ -55,34 +81,38 @@ fn write(app: &App, tenant: TenantId, id: RunId, sender: &mpsc::Sender<Bytes>) -
         first["version"] = json!(version.number);
         first["source"] = json!(String::from_utf8_lossy(&version.source));
     }
-    if !send(sender, &[first]) {
-        return Ok(());
-    }
-    let mut after = TaskId(0);
-    loop {
-        let steps = reader.steps(id, after, PAGE)?;
-        let lines = steps.iter().map(|step| {
-            let mut line = value(&shown::whole_task(app, step)?, "step")?;
-            line["step"] = json!(step.origin.as_ref().map(|origin| origin.path.to_string()));
-            line["input"] = app.engine().value(&step.input)?;
-            Ok(line)
-        });
-        let lines = lines.collect::<Result<Vec<_>, Problem>>()?;
-        after = steps.last().map_or(after, |step| step.id);
-        if !send(sender, &lines) || steps.len() < PAGE as usize {
+    Ok(first)
+}
+
+fn steps(app: &App, id: RunId, mut after: TaskId) -> Result<(String, Option<From>), Problem> {
+    let steps = app.engine().reader().steps(id, after, PAGE)?;
+    let (mut text, mut taken) = (String::new(), 0);
+    for step in &steps {
+        let mut line = value(&shown::whole_task(app, step)?, "step")?;
+        line["step"] = json!(step.origin.as_ref().map(|origin| origin.path.to_string()));
+        line["input"] = app.engine().value(&step.input)?;
+        text += &format!("{line}\n");
+        (after, taken) = (step.id, taken + 1);
+        if text.len() >= PART {
             break;
         }
     }
-    let mut from = 0;
-    loop {
-        let entries = reader.journal(id, from, PAGE)?;
-        let lines = entries.iter().map(|entry| value(&runs::entry(entry), "journal"));
-        let lines = lines.collect::<Result<Vec<_>, Problem>>()?;
-        from = entries.last().map_or(from, |entry| entry.seq + 1);
-        if !send(sender, &lines) || entries.len() < PAGE as usize {
-            return Ok(());
+    let is_last = taken == steps.len() && steps.len() < PAGE as usize;
+    Ok((text, Some(if is_last { From::Journal(0) } else { From::Steps(after) })))
+}
+
+fn journal(app: &App, id: RunId, mut from: u64) -> Result<(String, Option<From>), Problem> {
+    let entries = app.engine().reader().journal(id, from, PAGE)?;
+    let (mut text, mut taken) = (String::new(), 0);
+    for entry in &entries {
+        text += &format!("{}\n", value(&runs::entry(entry), "journal")?);
+        (from, taken) = (entry.seq + 1, taken + 1);
+        if text.len() >= PART {
+            break;
         }
     }
+    let is_last = taken == entries.len() && entries.len() < PAGE as usize;
+    Ok((text, (!is_last).then_some(From::Journal(from))))
 }
 
 fn value(of: &impl serde::Serialize, kind: &str) -> Result<Value, Problem> {
@@ -92,13 +122,4 @@ fn value(of: &impl serde::Serialize, kind: &str) -> Result<Value, Problem> {
         line.extend(shown);
     }
     Ok(line)
-}
-
-/// Whether somebody still listens.
-fn send(sender: &mpsc::Sender<Bytes>, lines: &[Value]) -> bool {
-    if lines.is_empty() {
-        return !sender.is_closed();
-    }
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    sender.blocking_send(Bytes::from(text)).is_ok()
 }

@@ -1,10 +1,13 @@
 //! Whether the server lives, is ready, and how it is. Without a key: so nothing is told of anybody's data.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use kapelle::core::TenantId;
 use serde_json::json as value;
 
 use crate::{
+    app::App,
     call::{Call, json, ok, text},
     metrics,
     problem::Problem,
@@ -21,9 +24,7 @@ pub async fn ready(call: Call) -> Answer {
     if call.app.is_draining() {
         return Err(Problem::unavailable("the server is stopping"));
     }
-    // Answers only when the store does.
-    let stored = call.app.list(|app| Ok(app.engine().reader().versions(TenantId::DEFAULT, None, FIRST)?));
-    if stored.await.is_err() {
+    if !stored(&call.app).await {
         return Err(Problem::unavailable("the store does not answer"));
     }
     match call.app.checks.critical(call.app.steady_ms()) {
@@ -32,6 +33,22 @@ pub async fn ready(call: Call) -> Answer {
     }
 }
 
+/// Whether the store answers. Asked for anybody, so those who ask at once share one look.
+async fn stored(app: &Arc<App>) -> bool {
+    let mut last = app.store_answered.lock().await;
+    let now_ms = app.steady_ms();
+    if let Some((at_ms, answered)) = *last
+        && now_ms.saturating_sub(at_ms) < FRESH_MS
+    {
+        return answered;
+    }
+    let read = app.list(|app| Ok(app.engine().reader().versions(TenantId::DEFAULT, None, FIRST)?)).await;
+    *last = Some((app.steady_ms(), read.is_ok()));
+    read.is_ok()
+}
+
+/// How long one look at the store is good for.
+const FRESH_MS: u64 = 100;
 const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1 };
 
 /// `GET /health`

@@ -62,7 +62,7 @@ pub async fn register(call: Call) -> Answer {
         labels: given.labels,
         ack: given.ack,
     };
-    let number = call.app.list(|app| Ok(app.numbers.next())).await?.map_err(|error| {
+    let number = call.list(|app| Ok(app.numbers.next())).await?.map_err(|error| {
         tracing::error!(%error, "the number of a worker host cannot be written down");
         Problem::unavailable("the number of this host cannot be written down; the server's log says why")
     })?;

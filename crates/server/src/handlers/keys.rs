@@ -24,7 +24,7 @@ const NAME_MAX: usize = 100;
 /// Keys of the caller's tenant; of all tenants for the first.
 async fn all(call: &Call) -> Result<Vec<AccessKey>, Problem> {
     let tenant = call.tenant();
-    let keys = call.app.list(|app| Ok(app.engine().reader().access_keys()?)).await?;
+    let keys = call.list(|app| Ok(app.engine().reader().access_keys()?)).await?;
     Ok(keys.into_iter().filter(|key| key.tenant == tenant || tenant == TenantId::DEFAULT).collect())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,10 +19,16 @@ use kapelle::{
     gateway::{Body as Answered, Grant, Operation, Reply, access, money::Payer, service::ReplyStream, wire::Refusal},
 };
 
-use crate::{call::Call, problem::Problem, route::Answer};
+use crate::{
+    call::{Call, aside},
+    problem::Problem,
+    route::Answer,
+};
 
 /// Seconds for which an answer may be taken from the cache, as a caller with a key says.
 const CACHE: &str = "x-kapelle-cache";
+/// The code of a token that is not in force.
+const INVALID_TOKEN: &str = "invalid_token";
 /// Headers of an answer, about.
 const HEADERS: usize = 16;
 /// The longest that an answer is kept.
@@ -36,9 +42,18 @@ pub fn token(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(access::PREFIX)).then_some(token)
 }
 
+/// The refusal of a token that is not in force.
+pub fn no_token() -> Problem {
+    let detail = "this token is not known here, or has ended with its attempt or process";
+    Problem::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
+}
+
 /// A refusal of the door, in the shape that the SDKs read.
 pub fn refused(problem: &Problem) -> Response {
-    let code = if problem.status == StatusCode::UNAUTHORIZED { "invalid_api_key" } else { problem.code };
+    let code = match problem.status {
+        StatusCode::UNAUTHORIZED if problem.code != INVALID_TOKEN => "invalid_api_key",
+        _ => problem.code,
+    };
     let wait = problem.retry_after.map(|seconds| DurationMs(u64::from(seconds) * 1_000));
     let refusal = Refusal::at_the_door(problem.status.as_u16(), code, problem.detail.clone(), wait);
     let mut response = send(Reply::refused(&refusal));
@@ -52,10 +67,7 @@ pub fn refused(problem: &Problem) -> Response {
 pub async fn list(call: Call) -> Answer {
     let service = call.app.kapelle.desk().service();
     let reply = match token(&call.parts.headers) {
-        Some(token) => {
-            call.app.kapelle.desk().bring_back(token);
-            service.models(token)
-        }
+        Some(token) => service.models(token),
         None => service.models_as(&grant(&call)?),
     };
     Ok(send(reply))
@@ -82,13 +94,24 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     }
     let service = call.app.kapelle.desk().service();
     let reply = match token(&call.parts.headers) {
-        Some(token) => {
-            call.app.kapelle.desk().bring_back(token);
-            service.call(operation, token, &call.body).await
-        }
-        None => service.call_as(operation, grant(&call)?, &call.body).await,
+        Some(token) => read_aside(&call, pin!(service.call(operation, token, &call.body))).await,
+        None => read_aside(&call, pin!(service.call_as(operation, grant(&call)?, &call.body))).await,
     };
     Ok(send(reply))
+}
+
+/// Begins a call of the service where a large body keeps nobody waiting: it is read before the call waits for anything.
+async fn read_aside<F: Future>(call: &Call, mut work: Pin<&mut F>) -> F::Output {
+    let mut turn = call.turn();
+    std::future::poll_fn(move |cx| match turn.take() {
+        Some(turn) => {
+            let polled = aside(call.body.len(), || work.as_mut().poll(cx));
+            drop(turn);
+            polled
+        }
+        None => work.as_mut().poll(cx),
+    })
+    .await
 }
 
 /// What the holder of a key may do: all models, paid by the key, the tenant and the day.

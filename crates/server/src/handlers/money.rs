@@ -30,7 +30,7 @@ fn sees_all(call: &Call) -> bool {
 /// `GET /api/v1/budgets`: those of the caller's tenant; of all tenants for admins of the first.
 pub async fn budgets(call: Call) -> Answer {
     let (tenant, all) = (call.tenant(), sees_all(&call));
-    let listed = call.app.list(move |app| {
+    let listed = call.list(move |app| {
         let found = if all { app.kapelle.all_budgets()? } else { app.kapelle.budgets(tenant)? };
         Ok(api::BudgetList { budgets: found.iter().map(|(row, spent)| budget(row, *spent)).collect() })
     });
@@ -72,7 +72,7 @@ pub async fn set(call: Call) -> Answer {
     let resource = format!("{} {limit}", account.written());
     call.app.act(&call.who, "budget.set", &resource, command).await?;
     call.app.kapelle.budgets_changed();
-    let found = call.app.list(move |app| Ok(app.kapelle.budgets(tenant)?)).await?;
+    let found = call.list(move |app| Ok(app.kapelle.budgets(tenant)?)).await?;
     let found = found.iter().find(|(row, _)| row.account == account);
     let (row, spent) = found.ok_or_else(|| Problem::internal("the budget is not where it was put"))?;
     json(StatusCode::OK, &budget(row, *spent))
@@ -96,7 +96,7 @@ pub async fn cost(call: Call) -> Answer {
     })?;
     let (tenant, most) = (call.tenant(), given.limit.unwrap_or(ROWS).clamp(1, 1_000));
     let all = kind == AccountKind::Tenant && sees_all(&call);
-    let listed = call.app.list(move |app| {
+    let listed = call.list(move |app| {
         let reader = app.engine().reader();
         let rows = if all { reader.tenant_accounts(most)? } else { reader.accounts(tenant, kind, most)? };
         Ok(api::CostReport { by: kind.as_str().to_owned(), rows: rows.iter().map(row).collect() })
@@ -142,7 +142,7 @@ pub async fn calls(call: Call) -> Answer {
         run: given.run.map(|text| text.parse::<RunId>()).transpose().map_err(wrong)?,
     };
     let tenant = call.tenant();
-    let listed = call.app.list(move |app| {
+    let listed = call.list(move |app| {
         let rows = app.engine().reader().calls(tenant, filter, page)?;
         let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
         Ok(api::CallPage { calls: rows.iter().map(of_call).collect(), next_cursor })

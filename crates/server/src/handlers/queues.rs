@@ -26,7 +26,7 @@ const WARNINGS_MAX: usize = 20;
 /// `GET /api/v1/queues`
 pub async fn list(call: Call) -> Answer {
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let set_up = app.queues.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut queues: BTreeMap<Name, api::Queue> = BTreeMap::new();
         let fresh = |name: &Name| {

@@ -41,7 +41,7 @@ pub async fn start(call: Call) -> Answer {
     let tenant = call.tenant();
     let strategy = given.strategy.as_deref().map(strategy).transpose()?;
     // Reading and checking a large definition takes a while: not on a thread that serves others.
-    let run = call.app.list(move |app| {
+    let run = call.list(move |app| {
         let (version, definition) = version(app, tenant, &given)?;
         check_workers(app, tenant, &definition)?;
         let mut inputs = given.inputs;
@@ -168,7 +168,7 @@ pub async fn list(call: Call) -> Answer {
     let workflow = workflow.map_err(|error| Problem::invalid(format!("workflow: {error}")))?;
     let filter = RunFilter { workflow, open: given.open.unwrap_or(false) };
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let rows = app.engine().reader().runs(tenant, &filter, page)?;
         let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
         Ok(api::RunPage { runs: rows.iter().map(shown::run).collect(), next_cursor })
@@ -181,7 +181,7 @@ pub async fn steps(call: Call) -> Answer {
     let run = one(&call, call.id()?)?.id;
     let given: Paging = call.query()?;
     let page = cursor::page(given.limit, given.cursor.as_deref())?;
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let rows = app.engine().reader().steps(run, TaskId(page.before.unwrap_or(0)), page.most)?;
         let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
         let steps = rows.iter().map(|row| shown::whole_task(app, row)).collect::<Result<_, _>>()?;
@@ -204,7 +204,7 @@ pub async fn journal(call: Call) -> Answer {
     let given: From = call.query()?;
     let from = given.from.unwrap_or(0).min(i64::MAX as u64);
     let most = cursor::page(given.limit, None)?.most;
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let entries = app.engine().reader().journal(run, from, most)?;
         let next = entries.last().map_or(from, |entry| entry.seq + 1);
         Ok(api::JournalPage { entries: entries.iter().map(entry).collect(), next })
@@ -276,7 +276,7 @@ pub async fn rerun(call: Call) -> Answer {
         )));
     }
     let (tenant, of) = (call.tenant(), row.id);
-    let new = call.app.list(move |app| {
+    let new = call.list(move |app| {
         let from = given.from.as_deref().map(Name::parse).transpose();
         let from = from.map_err(|error| Problem::unprocessable(format!("from: {error}")))?;
         if let Some(step) = &from {

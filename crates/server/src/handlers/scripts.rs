@@ -150,7 +150,7 @@ pub async fn logs(call: Call) -> Answer {
     if !wanted.follow.unwrap_or(false) {
         return ok(&api::LogLines { lines: lines.iter().map(|line| shown_line(line)).collect() });
     }
-    let (sender, response) = stream::events(&call.app)?;
+    let (sender, response) = stream::events(&call.app, &call.who)?;
     tokio::spawn(async move {
         let event = |line: &Arc<Line>| {
             let body = serde_json::to_value(shown_line(line)).unwrap_or_default();

@@ -54,7 +54,7 @@ pub async fn forget(call: Call) -> Answer {
 /// `GET /workers/status`
 pub async fn status(call: Call) -> Answer {
     let tenant = call.tenant();
-    let shown = call.app.list(move |app| {
+    let shown = call.list(move |app| {
         let mut counts: HashMap<(Name, StateKind), u64> = HashMap::new();
         for count in app.engine().reader().open_tasks(tenant)? {
             *counts.entry((count.worker, count.state)).or_default() += count.tasks;

@@ -33,7 +33,7 @@ async fn page(call: &Call, workflow: Option<Name>) -> Result<api::VersionPage, P
     let given: Paging = call.query()?;
     let page = cursor::page(given.limit, given.cursor.as_deref())?;
     let tenant = call.tenant();
-    let read = call.app.list(move |app| {
+    let read = call.list(move |app| {
         let rows = app.engine().reader().versions(tenant, workflow.as_ref(), page)?;
         let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id));
         Ok(api::VersionPage { versions: rows.iter().map(shown::version).collect(), next_cursor })
@@ -62,7 +62,7 @@ pub async fn get(call: Call) -> Answer {
     let missing = || Problem::not_found(format!("that version of the workflow {workflow}"));
     let number: u32 = call.param("number").parse().map_err(|_| missing())?;
     let of = workflow.clone();
-    let rows = call.app.list(move |app| {
+    let rows = call.list(move |app| {
         let page = Page { before: None, most: VERSIONS_MAX };
         Ok(app.engine().reader().versions(tenant, Some(&of), page)?)
     });
@@ -107,7 +107,6 @@ pub async fn publish(call: Call) -> Answer {
     }
     // Reading and checking a large definition takes a while: not on a thread that serves others.
     let (version, name) = call
-        .app
         .list(move |_| {
             let (version, definition) = runs::load(given.source.as_bytes(), &file)?;
             Ok((version, definition.name.clone()))
@@ -122,7 +121,7 @@ pub async fn rollback(call: Call) -> Answer {
     let given: api::Rollback = call.json()?;
     refuse_while_draining(&call)?;
     let of = workflow.clone();
-    let version = call.app.list(move |app| {
+    let version = call.list(move |app| {
         let rows = stored(app, tenant, &of)?;
         let row = numbered(&rows, "number", given.number)?;
         Ok(runs::load(&row.source, &row.file)?.0)
@@ -153,7 +152,7 @@ struct Between {
 pub async fn diff(call: Call) -> Answer {
     let (workflow, tenant) = (name(&call)?, call.tenant());
     let given: Between = call.query()?;
-    let compared = call.app.list(move |app| {
+    let compared = call.list(move |app| {
         let rows = stored(app, tenant, &workflow)?;
         let later = match given.to {
             Some(number) => numbered(&rows, "to", number)?,

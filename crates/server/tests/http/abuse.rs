@@ -53,7 +53,8 @@ async fn large_heads_and_endless_bodies_are_cut() {
     let many = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n{}\r\n", place.address(), "x: y\r\n".repeat(1_000));
     assert!(until_closed(&place, many.as_bytes()).await.contains("431"));
     let mut endless = format!(
-        "POST /api/v1/tasks HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        "POST /api/v1/tasks HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n",
         place.address(),
         place.token
     )
@@ -105,21 +106,36 @@ async fn hostile_json_is_refused_and_kills_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_no_more_connections_than_there_may_be() {
-    let place = Place::with(Limits { connections_per_peer: 5, ..Limits::default() }).await;
-    let mut open = Vec::new();
-    for _ in 0..5 {
+    let place = Place::with(Limits { connections: 8, ..Limits::default() }).await;
+    let id = place.submit("gate", json!({})).await;
+    let (key, _) = place.key("viewer", 1).await;
+    let wait = |secret: &str| {
+        let path = format!("/api/v1/tasks/{id}?wait_ms=60000");
+        format!("GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {secret}\r\n\r\n", place.address())
+    };
+    // A key has a quarter of them, and is told so when it uses all of that at once.
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
         let mut stream = TcpStream::connect(place.address()).await.unwrap();
-        let ask = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", place.address());
-        stream.write_all(ask.as_bytes()).await.unwrap();
-        stream.read_u8().await.unwrap();
-        open.push(stream);
+        stream.write_all(wait(&key).as_bytes()).await.unwrap();
+        waiting.push(stream);
     }
-    // One more is told so, or at least shut out: the system may take the answer back with the connection.
-    let turned_away = until_closed(&place, b"").await;
-    assert!(turned_away.starts_with("HTTP/1.1 503") && turned_away.ends_with("little while\"}"), "{turned_away}");
-    let turned_away = until_closed(&place, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    assert!(turned_away.is_empty() || turned_away.contains(" 503 "), "{turned_away}");
-    drop(open);
+    while place.get("/metrics").await.text().lines().all(|line| line != "kapelle_connections 3") {}
+    let refused = place.ask_as(&key, "GET", "/api/v1/tasks", Value::Null).await;
+    refused.refused(429, "too_many", &["connections", "share of 2"]);
+    // One more than all is told so, or at least shut out: the system may take the answer back with the connection.
+    loop {
+        let mut stream = TcpStream::connect(place.address()).await.unwrap();
+        let _ = stream.write_all(wait(&place.token).as_bytes()).await;
+        waiting.push(stream);
+        let ask = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let answer = until_closed(&place, ask).await;
+        if answer.is_empty() || answer.contains(" 503 ") {
+            assert!(answer.is_empty() || answer.ends_with("little while\"}"), "{answer}");
+            break;
+        }
+    }
+    drop(waiting);
     // Room is made as soon as those connections have ended.
     loop {
         let ask = format!("GET /livez HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", place.address());

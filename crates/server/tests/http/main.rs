@@ -19,6 +19,7 @@ mod place;
 mod rates;
 mod runs;
 mod session;
+mod shares;
 mod tasks;
 mod texts;
 mod workflows;

@@ -1,9 +1,12 @@
 //! Every route there is, asked by everybody in every way. A route that is added is tested by being in the table.
 
-use kapelle_server::{Permission, Role, Route, Scope, routes};
+use kapelle_server::{Limits, Permission, Role, Route, Scope, routes};
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::{
+    place::Place,
+    shares::{beginning, half},
+};
 
 /// Routes that answer with a stream, or need an upgrade: let in, they are not waited for.
 fn streams(route: &Route) -> bool {
@@ -143,7 +146,9 @@ async fn bodies_are_bounded_and_json_and_methods_are_those_of_the_table() {
     let place = Place::new().await;
     let bearer = format!("Bearer {}", place.token);
     let authorization = ("authorization", bearer.as_str());
-    for route in routes().iter().filter(|route| route.method.as_str() != "GET") {
+    // Without a right link nothing of a body is looked at.
+    let has_key = |route: &&Route| route.method.as_str() != "GET" && !route.path.contains("{link}");
+    for route in routes().iter().filter(has_key) {
         let path = path(route, &[]);
         let large = vec![b' '; route.body + 1];
         let kind = ("content-type", "application/json");
@@ -182,6 +187,38 @@ async fn bodies_are_bounded_and_json_and_methods_are_those_of_the_table() {
             assert!(known.iter().all(|route| answer.headers["allow"].contains(route.method.as_str())), "{path}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_looked_at_before_a_byte_of_a_body() {
+    // So many wrong secrets would be told to wait.
+    let place = Place::with(Limits { failures_per_minute: 100_000, ..Limits::default() }).await;
+    let unknown = format!("kapelle_{}", "0".repeat(80));
+    let worded = format!("sk-kapelle_{}", "0".repeat(80));
+    let (key, id) = place.key("admin", 1).await;
+    place.ask("DELETE", &format!("/api/v1/keys/{id}"), Value::Null).await.json(200);
+    let mut asked = 0;
+    for route in routes().iter().filter(|route| route.method.as_str() == "POST") {
+        let path = path(route, &[]).replace("{link}", "1.2.9999999999999.00112233445566778899aabbccddeeff");
+        let announced = format!("content-length: {}\r\n", route.body.max(1));
+        for secret in ["kap_wrong", unknown.as_str(), &worded, &key] {
+            for more in [announced.clone(), format!("{announced}expect: 100-continue\r\n")] {
+                let mut stream = half(&place, secret, &path, &more, b"").await;
+                let answer = beginning(&mut stream).await;
+                let refused = if route.path.contains("{link}") { " 404 " } else { " 401 " };
+                assert!(answer.starts_with("HTTP/1.1 4") && answer.contains(refused), "{route:?}: {answer}");
+                asked += 1;
+            }
+        }
+        if route.body > 0 && !route.path.contains("{link}") {
+            // A right one is asked for its body.
+            let more = format!("{announced}expect: 100-continue\r\n");
+            let mut stream = half(&place, &place.token, &path, &more, b"").await;
+            let answer = beginning(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 100 "), "{route:?}: {answer}");
+        }
+    }
+    assert!(asked > 200, "{asked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,248 @@
+//! Bodies of requests, read under bounds: their size, their pace, and the memory of all that are under way.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, HttpBody},
+    http::{Method, StatusCode, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use kapelle_api::code;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    call::aside,
+    limits::Limits,
+    problem::Problem,
+    route::Route,
+    shares::{Party, Share, Shares},
+};
+
+/// Bytes of a body that need no share of the memory: the number of connections bounds them.
+const FREE: usize = 16 * 1024;
+/// Bytes that a value of a JSON document takes in memory besides its text, about.
+const VALUE_BYTES: u64 = 48;
+/// What a field of an object takes besides.
+const FIELD_BYTES: u64 = 64;
+
+/// A body that is there.
+#[derive(Debug, Default)]
+pub struct Whole {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The memory that it and what is read from it take; nothing for a small one.
+    pub share: Option<Share>,
+}
+
+/// How fast a body has to come.
+struct Pace {
+    begun: Instant,
+    idle: Duration,
+    rate: u64,
+    got: u64,
+}
+
+/// A body as it comes, under its bounds.
+pub struct Incoming {
+    body: Body,
+    pace: Pace,
+    most: usize,
+    got: usize,
+}
+
+impl Incoming {
+    /// The body of a request. Nothing of it is asked for yet: a client that waits for `100 Continue` waits.
+    pub fn new(body: Body, limits: &Limits, most: usize) -> Incoming {
+        let pace = Pace { begun: Instant::now(), idle: limits.body_idle, rate: limits.body_rate.max(1), got: 0 };
+        Incoming { body, pace, most, got: 0 }
+    }
+
+    /// The next part; `None` at the end.
+    ///
+    /// # Errors
+    /// When it is too large, comes too slowly, or breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let Ok(frame) = timeout_at(self.pace.deadline(), self.body.frame()).await else {
+                let Pace { idle, rate, .. } = self.pace;
+                let detail = format!(
+                    "body: stopped coming; a part is expected every {} s, and {rate} bytes a second on average",
+                    idle.as_secs()
+                );
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, detail));
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|error| Problem::invalid(format!("the body could not be read: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.got += data.len();
+            if self.got > self.most {
+                return Err(Problem::too_large(self.most));
+            }
+            self.pace.got = self.got as u64;
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Whether all of it has come.
+    fn has_ended(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+impl Pace {
+    fn deadline(&self) -> Instant {
+        let whole = self.idle + Duration::from_millis(self.got.saturating_mul(1_000) / self.rate);
+        (self.begun + whole).min(Instant::now() + self.idle)
+    }
+}
+
+/// The length that the headers announce, when it is within bounds.
+///
+/// # Errors
+/// When it is not.
+pub fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > route.body as u64) {
+        return Err(Problem::too_large(route.body));
+    }
+    Ok(declared)
+}
+
+/// Reads a JSON body. Memory is taken as the bytes come, whatever was announced, and when there is none the body is
+/// refused at once: half a body never waits for the memory that another half holds.
+///
+/// # Errors
+/// When it is too large, too slow, no JSON by its own account, or there is no memory for it.
+pub async fn read(
+    parts: &Parts,
+    body: Body,
+    route: &Route,
+    limits: &Limits,
+    memory: Option<(&Arc<Shares>, Party)>,
+) -> Result<Whole, Problem> {
+    let declared = declared(parts, route)?;
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        return Ok(Whole::default());
+    }
+    let expected = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
+    let mut incoming = Incoming::new(body, limits, route.body);
+    let Some(first) = incoming.next().await? else { return Ok(Whole::default()) };
+    json_only(parts)?;
+    if incoming.has_ended() {
+        // It came at once, as short ones do: it need not be copied.
+        return weighed(first, memory, None);
+    }
+    let mut share = None;
+    let mut read = BytesMut::new();
+    append(&mut read, &first, expected, memory, &mut share)?;
+    while let Some(data) = incoming.next().await? {
+        append(&mut read, &data, expected, memory, &mut share)?;
+    }
+    weighed(read.freeze(), memory, share)
+}
+
+/// Puts a part behind the others, after taking the memory for it.
+fn append(
+    read: &mut BytesMut,
+    data: &[u8],
+    expected: usize,
+    memory: Option<(&Arc<Shares>, Party)>,
+    share: &mut Option<Share>,
+) -> Result<(), Problem> {
+    let needed = read.len() + data.len();
+    if needed > read.capacity() {
+        // Twice as much each time, and no more than is expected to come.
+        let room = (read.capacity() * 2).max(FREE);
+        let room = if expected >= needed { room.min(expected) } else { room }.max(needed);
+        if room > FREE {
+            grow(share, memory, (room - read.capacity()) as u64)?;
+        }
+        read.reserve(room - read.len());
+    }
+    read.extend_from_slice(data);
+    Ok(())
+}
+
+fn grow(share: &mut Option<Share>, memory: Option<(&Arc<Shares>, Party)>, more: u64) -> Result<(), Problem> {
+    let Some((shares, party)) = memory else { return Ok(()) };
+    let grown = match share {
+        Some(share) => share.grow(more),
+        None => shares.take(party, more).map(|taken| *share = Some(taken)),
+    };
+    grown.map_err(|full| full.problem("bytes of bodies under way", 2))
+}
+
+/// Takes the memory that the values of a document need, so that few bytes with many values cost no more than others.
+fn weighed(bytes: Bytes, memory: Option<(&Arc<Shares>, Party)>, mut share: Option<Share>) -> Result<Whole, Problem> {
+    if bytes.len() <= FREE {
+        return Ok(Whole { bytes, share });
+    }
+    let weight = aside(bytes.len(), || weight(&bytes));
+    if let Some((shares, _)) = memory
+        && weight.saturating_add(bytes.len() as u64) > shares.bounds().key
+    {
+        let detail = format!("body: has too many values; about {} are read at most", shares.bounds().key / VALUE_BYTES);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
+    }
+    grow(&mut share, memory, weight)?;
+    Ok(Whole { bytes, share })
+}
+
+/// Bytes of memory that the values of a JSON document take, about.
+fn weight(json: &[u8]) -> u64 {
+    let (mut weight, mut rest) = (0_u64, json);
+    loop {
+        let text = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
+        for byte in &rest[..text] {
+            weight += match byte {
+                b',' | b'[' | b'{' => VALUE_BYTES,
+                b':' => FIELD_BYTES,
+                _ => 0,
+            };
+        }
+        let Some(inside) = rest.get(text + 1..) else { return weight };
+        rest = &inside[string_end(inside)..];
+    }
+}
+
+/// Where the rest of a document begins after a string whose first byte stands first.
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))) {
+        at += next;
+        if text[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// Bodies are JSON and say so: a form or a plain text, which a foreign page could send, is refused.
+fn json_only(parts: &Parts) -> Result<(), Problem> {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = "the body must be JSON and say so: Content-Type: application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_weigh_and_texts_do_not() {
+        assert_eq!(weight(b"[0,0,0]"), 3 * VALUE_BYTES);
+        assert_eq!(weight(br#"{"a":1,"b":[]}"#), 3 * VALUE_BYTES + 2 * FIELD_BYTES);
+        assert_eq!(weight(br#"["a,[{:\",[\\",1]"#), 2 * VALUE_BYTES);
+        for cut in [&b"\"a"[..], b"\"", b"\"\\", b"\"\\\"", b""] {
+            assert_eq!(weight(cut), 0, "{cut:?}");
+        }
+    }
+}
