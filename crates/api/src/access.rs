@@ -25,7 +25,7 @@ pub struct KeyCreated {
     /// What is to be sent as `Authorization: Bearer ...`.
     pub secret: String,
     /// The key.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub key: Key,
 }
 

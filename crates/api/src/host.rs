@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -39,13 +39,24 @@ fn one() -> u32 {
 }
 
 /// A worker that a host serves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Served {
     /// Its name alone.
     Name(String),
     /// Its name and what is known of it.
     Worker(Box<Worker>),
+}
+
+impl<'de> Deserialize<'de> for Served {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Served, D::Error> {
+        // In two steps: numbers keep their digits, so that what is untagged cannot be read from text at once.
+        match Value::deserialize(from)? {
+            Value::String(name) => Ok(Served::Name(name)),
+            known @ Value::Object(_) => serde_json::from_value(known).map(Served::Worker).map_err(D::Error::custom),
+            _ => Err(D::Error::custom("expected the name of a worker, or an object that describes one")),
+        }
+    }
 }
 
 impl Served {

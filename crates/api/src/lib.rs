@@ -6,6 +6,7 @@
 mod access;
 mod artifact;
 mod client;
+mod flat;
 mod host;
 mod money;
 mod problem;

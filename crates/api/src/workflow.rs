@@ -34,7 +34,7 @@ pub struct VersionPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionSource {
     /// Which.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub version: Version,
     /// The text, as it was given.
     pub source: String,

@@ -17,6 +17,7 @@ pub mod middleware;
 pub mod money;
 pub mod mutant;
 pub mod name;
+pub mod number;
 pub mod payload;
 pub mod retry;
 pub mod run;

@@ -109,7 +109,8 @@ impl History {
     pub fn read(&mut self, log: &Path) {
         let text = std::fs::read_to_string(log).unwrap_or_default();
         for line in text.lines() {
-            match serde_json::from_str(line) {
+            // Numbers keep their digits, so that what is tagged inside is read in two steps.
+            match serde_json::from_str::<serde_json::Value>(line).and_then(serde_json::from_value) {
                 Ok(Line::Claim { task, by, attempt, span }) => self.add(&task, span, What::Claimed { by, attempt }),
                 Ok(Line::Report { task, reported, span }) => self.add(&task, span, What::Reported(reported)),
                 Err(error) => assert!(error.is_eof(), "{}: {error}: {line}", log.display()),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::node::{Content, Node, Place};
+use crate::number::is_exact_double;
 
 /// The JSON value of a scalar; nothing when it is a number that JSON readers would not keep.
 pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
@@ -28,20 +29,37 @@ fn number(text: &str) -> Option<Json> {
         if let Some(rest) = text.strip_prefix(prefix).filter(|rest| !rest.is_empty())
             && rest.chars().all(|c| c.is_digit(radix))
         {
-            return u64::from_str_radix(rest, radix).ok().map(|int| Json::Number(int.into()));
+            return u128::from_str_radix(rest, radix).ok().and_then(Number::from_u128).map(Json::Number);
         }
     }
     if digits(unsigned) {
         let plain = text.strip_prefix('+').unwrap_or(text);
         let signed = plain.parse::<i64>().map(Number::from);
-        return signed.or_else(|_| plain.parse::<u64>().map(Number::from)).ok().map(Json::Number);
+        return signed.ok().or_else(|| as_written(plain)).map(Json::Number);
     }
     let float = unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+'))
         && unsigned.bytes().any(|b| b.is_ascii_digit());
     match text.parse::<f64>() {
-        Ok(value) if float => Number::from_f64(value).map(Json::Number),
+        Ok(value) if float && is_exact_double(text, value) => Number::from_f64(value).map(Json::Number),
+        Ok(_) if float => as_written(text.strip_prefix('+').unwrap_or(text)).map(Json::Number),
         _ => Some(Json::String(text.to_owned())),
     }
+}
+
+/// A decimal number that neither 64 bits nor a double hold, with its digits; none where JSON has no form for it.
+fn as_written(text: &str) -> Option<Number> {
+    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (mantissa, power) = match unsigned.find(['e', 'E']) {
+        Some(at) => unsigned.split_at(at),
+        None => (unsigned, ""),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}{power}").parse().ok()
 }
 
 /// What a scalar is, for messages.
@@ -95,7 +113,15 @@ mod tests {
         ] {
             assert_eq!(to_json(text, true), Some(value), "{text}");
         }
-        assert_eq!(to_json("99999999999999999999", true), None);
+        for (text, json) in [
+            ("99999999999999999999", "99999999999999999999"),
+            ("-0012345678901234567890123", "-12345678901234567890123"),
+            ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
+            ("+.30000000000000004440892098500626e2", "0.30000000000000004440892098500626e+2"),
+            ("1e400", "1e+400"),
+        ] {
+            assert_eq!(to_json(text, true).unwrap().to_string(), json, "{text}");
+        }
         assert_eq!(to_json("true", false), Some(json!("true")));
     }
 }

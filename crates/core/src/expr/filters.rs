@@ -8,7 +8,7 @@ use minijinja::{
 };
 
 use super::{
-    json,
+    exact, json,
     work::{FUEL, charge, deep_cost, shallow_cost, text_cost},
 };
 
@@ -48,6 +48,7 @@ pub(super) fn environment() -> Environment<'static> {
         Ok::<_, Error>(value)
     });
     env.add_filter("_number", number);
+    env.add_filter("_order", exact::order);
     env.add_filter("_step", step);
     env.add_function("range", range);
     env.add_global("null", Value::from(()));
@@ -111,6 +112,15 @@ fn add_filter(env: &mut Environment<'static>, name: &'static str, cost: Cost, fi
             }
         };
         charge(state, units)?;
+        let value = match name {
+            "float" | "int" | "round" => exact::nearest(&value).unwrap_or(value),
+            _ => value,
+        };
+        if matches!(name, "min" | "max" | "sort") && value.try_iter()?.any(|item| exact::is_exact(&item)) {
+            for item in value.try_iter()? {
+                exact::order(item)?;
+            }
+        }
         let mut all = vec![value];
         all.extend(args.into_values());
         filter.call(state, &all)
@@ -151,7 +161,10 @@ fn add_tests(env: &mut Environment<'static>) {
         (["ge", ">=", ">="], built_in_tests::is_ge),
     ] {
         for name in names {
+            let by_size = !matches!(names[0], "eq" | "ne");
             env.add_test(name, move |state: &mut State, value: Value, other: Value| {
+                let (value, other) =
+                    if by_size { (exact::order(value)?, exact::order(other)?) } else { (value, other) };
                 charge(state, shallow_cost(&value).min(shallow_cost(&other)))?;
                 Ok::<_, Error>(test(&value, &other))
             });

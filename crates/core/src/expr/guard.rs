@@ -195,6 +195,7 @@ impl Guard {
             "*" => "|_number()",
             "~" => "|_text()",
             "+" => "|_sum()",
+            "<" | ">" | "<=" | ">=" => "|_order()",
             "**" => "",
             "[" => {
                 self.step(source, tokens, index);

@@ -5,6 +5,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::{
     RESULT_MAX,
+    exact::{Exact, from_number},
     work::{DEPTH_MAX, too_much},
 };
 
@@ -17,14 +18,6 @@ pub(super) fn from_json(json: &Json) -> Value {
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
         Json::Object(map) => Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
-    }
-}
-
-fn from_number(number: &Number) -> Value {
-    match (number.as_i64(), number.as_u64(), number.as_f64()) {
-        (Some(int), _, _) => Value::from(int),
-        (_, Some(int), _) => Value::from(int),
-        (_, _, float) => Value::from(float.unwrap_or(f64::NAN)),
     }
 }
 
@@ -76,17 +69,25 @@ fn convert(value: &Value, depth: usize, room: &mut usize) -> Result<Json, Error>
             Err(error) => Err(error),
             Ok(_) => Err(Error::new(ErrorKind::InvalidOperation, "a part of the result cannot be computed")),
         },
-        kind => Err(Error::new(ErrorKind::InvalidOperation, format!("a {kind} cannot be a result"))),
+        kind => match value.downcast_object_ref::<Exact>() {
+            Some(exact) => {
+                take(room, exact.number().as_str().len())?;
+                Ok(Json::Number(exact.number().clone()))
+            }
+            None => Err(Error::new(ErrorKind::InvalidOperation, format!("a {kind} cannot be a result"))),
+        },
     }
 }
 
 fn to_number(value: &Value) -> Result<Number, Error> {
     let invalid = |message: &'static str| Error::new(ErrorKind::InvalidOperation, message);
     if value.is_integer() {
-        let signed = i64::try_from(value.clone()).map(Number::from);
-        return signed
-            .or_else(|_| u64::try_from(value.clone()).map(Number::from))
-            .map_err(|_| invalid("the whole number is outside of what JSON readers keep exactly (64 bits)"));
+        if let Ok(int) = i64::try_from(value.clone()) {
+            return Ok(Number::from(int));
+        }
+        let signed = i128::try_from(value.clone()).ok().and_then(Number::from_i128);
+        let wide = signed.or_else(|| u128::try_from(value.clone()).ok().and_then(Number::from_u128));
+        return wide.ok_or_else(|| invalid("the whole number has more than 128 bits"));
     }
     let float = f64::try_from(value.clone()).map_err(|_| invalid("the number cannot be read"))?;
     Number::from_f64(float).ok_or_else(|| invalid("the number is not finite"))
@@ -104,6 +105,9 @@ pub(super) fn text(value: &Value) -> Result<String, Error> {
             Err(Error::new(ErrorKind::NonPrimitive, "a list cannot be put into text: use `| tojson` or `| join(', ')`"))
         }
         ValueKind::Map => Err(Error::new(ErrorKind::NonPrimitive, "a map cannot be put into text: use `| tojson`")),
-        kind => Err(Error::new(ErrorKind::NonPrimitive, format!("a {kind} cannot be put into text"))),
+        kind => match value.downcast_object_ref::<Exact>() {
+            Some(exact) => Ok(exact.number().to_string()),
+            None => Err(Error::new(ErrorKind::NonPrimitive, format!("a {kind} cannot be put into text"))),
+        },
     }
 }

@@ -11,6 +11,7 @@
 mod allowed;
 mod context;
 mod error;
+mod exact;
 mod expression;
 mod filters;
 mod guard;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     columns::{from_json, must, text, to_json},
-    fault::Sql,
+    fault::{Sql, Trouble},
 };
 use crate::batch::JournalEntry;
 
@@ -27,11 +27,15 @@ pub(super) fn from(conn: &Connection, run: RunId, from: u64, most: u32) -> Sql<V
     let mut rows = query.query((run.0, i64::try_from(from).unwrap_or(i64::MAX), most))?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
+        // Read in two steps: numbers keep their digits, so that what is tagged inside cannot be read from text at once.
+        let event: serde_json::Value = from_json(must(text(row, 2)?, "event")?, "journal entry")?;
+        let event = serde_json::from_value(event)
+            .map_err(|error| Trouble::Damaged(format!("a journal entry cannot be read: {error}")))?;
         entries.push(JournalEntry {
             run,
             seq: row.get::<_, i64>(0)?.cast_unsigned(),
             at: Timestamp(row.get(1)?),
-            event: from_json(must(text(row, 2)?, "event")?, "journal entry")?,
+            event,
         });
     }
     Ok(entries)
