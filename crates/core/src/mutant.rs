@@ -48,11 +48,15 @@ pub enum Mutant {
     RateIgnored,
     RateWakeLost,
     RightKept,
+    OutputsForgotten,
+    EvaluationLost,
+    DayOfEachTenant,
+    GivenIgnored,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Mutant; 42] = [
+    pub const ALL: [Mutant; 44] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,
         Mutant::CrashNotCounted,
@@ -95,7 +99,12 @@ impl Mutant {
         Mutant::RateIgnored,
         Mutant::RateWakeLost,
         Mutant::RightKept,
+        Mutant::OutputsForgotten,
+        Mutant::EvaluationLost,
     ];
+
+    /// Planted bugs of the ledger, which a test of its own must catch: the simulation asks no model.
+    pub const LEDGER: [Mutant; 2] = [Mutant::DayOfEachTenant, Mutant::GivenIgnored];
 }
 
 #[cfg(feature = "mutants")]

@@ -91,7 +91,10 @@ pub fn definition(rng: &mut Rng) -> Json {
     if draw.rng.percent(50) {
         let mut outputs = Map::new();
         for at in 0..1 + draw.rng.place(3) {
-            if let Some(known) = draw.pick(&known) {
+            if draw.rng.percent(10) {
+                let wrong = draw.rng.one(&["1 / 0", "[1] ~ 'x'"]).unwrap_or("1 / 0");
+                outputs.insert(format!("o{at}"), json!(format!("${{{{ {wrong} }}}}")));
+            } else if let Some(known) = draw.pick(&known) {
                 outputs.insert(format!("o{at}"), json!(format!("${{{{ steps.{}.output }}}}", known.name)));
             }
         }

@@ -6,7 +6,7 @@ use kapelle_core::{
     Name, Payload, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
     run::{ScopeId, Slot},
-    task::{Report, StateKind, Task},
+    task::{Report, StateKind, Task, TaskState, WaitFor},
     worker::WorkerSpec,
 };
 use kapelle_engine::{
@@ -169,10 +169,25 @@ impl Engine {
                 inputs.push(Input { ticket: count, command: Command::Tick });
             }
             if inputs.is_empty() && self.pooled.is_empty() && !more {
+                self.runs_wait()?;
                 return Ok(answers);
             }
         }
         Err("the engine never comes to rest".to_owned())
+    }
+
+    /// What is open waits for something: a row that holds no others, or a resume.
+    fn runs_wait(&self) -> Result<(), String> {
+        let run = self.reader.run(TENANT, RunId(1)).map_err(|error| error.to_string())?;
+        let Some(run) = run.filter(|run| !run.status.kind().is_terminal() && run.paused.is_none()) else {
+            return Ok(());
+        };
+        let waits =
+            |row: &Task| !row.state.kind().is_terminal() && !matches!(row.state, TaskState::Waiting(WaitFor::Scope(_)));
+        if self.rows(RunId(1))?.iter().any(waits) {
+            return Ok(());
+        }
+        Err(format!("the run is open and waits for nothing: {:?}", run.status))
     }
 
     /// Notes how far the first run is.

@@ -9,7 +9,7 @@ use kapelle_hunt::all_caught;
 const SEEDS: u64 = 3_000;
 
 /// The bugs that are about runs. The others are for the simulation to find.
-const ABOUT_RUNS: [Mutant; 19] = [
+const ABOUT_RUNS: [Mutant; 21] = [
     Mutant::NeedCountedTwice,
     Mutant::StartBeforeNeeds,
     Mutant::StopIgnored,
@@ -29,6 +29,8 @@ const ABOUT_RUNS: [Mutant; 19] = [
     Mutant::BranchSwapped,
     Mutant::ItemsUnordered,
     Mutant::SignalLost,
+    Mutant::OutputsForgotten,
+    Mutant::EvaluationLost,
 ];
 
 #[test]

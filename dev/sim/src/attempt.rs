@@ -36,6 +36,12 @@ pub(crate) struct Pooled {
     evaluation: Box<Evaluation>,
 }
 
+impl Pooled {
+    pub(crate) fn is_of(&self, run: RunId) -> bool {
+        self.evaluation.place().0 == run
+    }
+}
+
 impl World {
     /// Draws how an attempt goes: how long it takes and what it reports.
     pub(crate) fn draw_attempt(&mut self, timeout_ms: u64) -> (u64, Reported) {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Timestamp, worker::WorkerSpec};
+use kapelle_core::{
+    Timestamp,
+    task::{Task, TaskState, WaitFor},
+    worker::WorkerSpec,
+};
 use kapelle_engine::{
     EngineError,
     turn::{Command, Directory, Effect, Input, Turned, Turns},
@@ -16,6 +20,9 @@ use crate::{
 
 /// The longest a server sleeps.
 const NAP_MS: u64 = 1_000;
+
+/// Turns between two looks at every open run.
+const LOOKED_EVERY: u64 = 16;
 
 /// One server.
 #[derive(Default)]
@@ -158,7 +165,36 @@ impl World {
             return Ok(());
         }
         self.send_again(server, inputs, &turned);
-        self.follow(server, turned)
+        self.follow(server, turned)?;
+        if self.turns.is_multiple_of(LOOKED_EVERY) { self.runs_wait(server) } else { Ok(()) }
+    }
+
+    /// I11: what is open waits for something: a row that holds no others, an evaluation, a resume, or the next turn.
+    fn runs_wait(&self, server: usize) -> Result<(), String> {
+        // After a turn that a full disk failed, what it left to do is with the next one.
+        let full = !self.calm && self.plan.faults.full > 0;
+        if full || self.servers.len() > 1 || self.servers[server].more || self.servers[server].turns.is_none() {
+            return Ok(());
+        }
+        let disk = self.disk.lock();
+        for run in &disk.open_runs {
+            let Some(shelf) = disk.runs.get(run).filter(|shelf| shelf.row.paused.is_none()) else { continue };
+            let waits = |task: &Task| {
+                !task.state.kind().is_terminal() && !matches!(task.state, TaskState::Waiting(WaitFor::Scope(_)))
+            };
+            let rows = shelf.steps.values().any(|task| disk.task(*task).is_some_and(waits));
+            let evaluated = self.pool.iter().any(|pooled| pooled.is_of(*run));
+            let returned = self.flights.iter().any(|flight| match &flight.command {
+                Command::BeginStep { run: of, .. }
+                | Command::CloseScope { run: of, .. }
+                | Command::FinishRun { run: of, .. } => of == run,
+                _ => false,
+            });
+            if !(rows || evaluated || returned) {
+                return Err(format!("I11: {run} is open and waits for nothing: {:?}", shelf.row));
+            }
+        }
+        Ok(())
     }
 
     /// What comes from within the server's process is sent again when the disk was full.

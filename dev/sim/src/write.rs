@@ -37,7 +37,9 @@ pub fn text(number: u64, table: &Table, rng: &mut Rng) -> anyhow::Result<String>
     }
     if pen.rng.chance(500) {
         let last = table.blocks[0].iter().rfind(|step| !step.handler).map_or("", |step| &step.name);
-        writeln!(pen.text, "outputs: {{ last: \"${{{{ steps.{last}.output }}}}\" }}")?;
+        // One in four cannot be evaluated.
+        let output = if pen.rng.chance(250) { "1 / 0".to_owned() } else { format!("steps.{last}.output") };
+        writeln!(pen.text, "outputs: {{ last: \"${{{{ {output} }}}}\" }}")?;
     }
     Ok(pen.text)
 }

@@ -30,6 +30,7 @@ mod ready;
 mod rebuild;
 mod rest;
 mod scope;
+mod stuck;
 mod verdict;
 
 pub use begin::{BeginStep, Beginning, StepStart};
@@ -46,4 +47,5 @@ pub use pause::{PauseRun, ResumeRun};
 pub use ready::NextStep;
 pub use rebuild::StepRow;
 pub use scope::{BlockScope, ItemsScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState, TurnsScope};
+pub use stuck::{Abandon, STUCK};
 pub use verdict::{SkipReason, Verdict};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Name, TaskError,
+    Category, Name, TaskError,
     definition::{Definition, OnCompleted},
-    expr::{Context, Shared},
+    expr::{Context, ExprError, Shared},
     run::StatusKind,
 };
 use serde_json::{Value, json};
@@ -31,40 +31,44 @@ pub(super) struct Ending {
 
 impl Ending {
     pub fn evaluate(&self, whole: &Evaluation, resolve: &dyn Resolve) -> Option<Evaluated> {
-        let outputs = match self.outputs(whole, resolve)? {
-            Ok(outputs) => outputs,
-            Err(error) => {
-                let failed = Ending { status: StatusKind::Failed, error: Some(error), triggers: self.triggers.clone() };
-                return failed.end(whole, resolve, &Value::Null);
-            }
+        let outputs = self.outputs(whole, resolve)?;
+        let (outputs, kept) = match (outputs, self.status) {
+            (Ok(outputs), StatusKind::Succeeded) => match keep(resolve, &outputs)? {
+                Ok(kept) => (outputs, Ok(kept)),
+                Err(error) => (Value::Null, Err(Arc::new(within(error)))),
+            },
+            (Err(error), StatusKind::Succeeded) => (Value::Null, Err(error)),
+            (_, StatusKind::Failed) => (Value::Null, Err(self.error.clone().unwrap_or_else(unknown))),
+            _ => (Value::Null, Ok(NewPayload::None)),
         };
-        self.end(whole, resolve, &outputs)
+        // Outputs that cannot be evaluated make the run fail, and the runs that its end starts are told so.
+        let told = match &kept {
+            Err(error) => Ending { status: StatusKind::Failed, error: Some(Arc::clone(error)), triggers: Vec::new() },
+            Ok(_) => Ending { status: self.status, error: None, triggers: Vec::new() },
+        };
+        let starts = self.starts(&told, whole, resolve, &outputs)?;
+        Some(Evaluated::Ended { status: self.status, outputs: kept, starts })
     }
 
     fn outputs(&self, whole: &Evaluation, resolve: &dyn Resolve) -> Option<Result<Value, Arc<TaskError>>> {
         let outputs = whole.definition.outputs.as_ref().filter(|_| self.status == StatusKind::Succeeded);
         let Some(outputs) = outputs else { return Some(Ok(Value::Null)) };
         let rendered = match whole.context(resolve)? {
-            Ok(context) => outputs.render(&context).map_err(|error| Arc::new(invalid("outputs", &error))),
-            Err(error) => Err(Arc::new(error)),
+            Ok(context) => outputs.render(&context).map_err(|error| Arc::new(unusable(&error))),
+            Err(error) => Err(Arc::new(within(error))),
         };
         Some(rendered)
     }
 
-    fn end(&self, whole: &Evaluation, resolve: &dyn Resolve, outputs: &Value) -> Option<Evaluated> {
-        let kept = match (&self.error, self.status) {
-            (None, StatusKind::Succeeded) => keep(resolve, outputs)?.map_err(Arc::new),
-            (Some(error), StatusKind::Failed) => Err(Arc::clone(error)),
-            _ => Ok(NewPayload::None),
-        };
+    /// The runs that an end as `told` starts.
+    fn starts(&self, told: &Ending, whole: &Evaluation, resolve: &dyn Resolve, outputs: &Value) -> Option<Vec<Start>> {
         let mut starts = Vec::new();
-        let status = if kept.is_err() { StatusKind::Failed } else { self.status };
         for definition in &self.triggers {
             let Some(completed) = &definition.on_completed else { continue };
-            if completed.status.is_some_and(|wanted| wanted != status) {
+            if completed.status.is_some_and(|wanted| wanted != told.status) {
                 continue;
             }
-            let context = match self.context(whole, resolve, outputs)? {
+            let context = match told.context(whole, resolve, outputs)? {
                 Ok(context) => context,
                 Err(error) => {
                     starts.push((definition.name.clone(), Err(Arc::new(error))));
@@ -75,7 +79,7 @@ impl Ending {
                 starts.push((definition.name.clone(), inputs.map_err(Arc::new)));
             }
         }
-        Some(Evaluated::Ended { status: self.status, outputs: kept, starts })
+        Some(starts)
     }
 
     /// What `on: { completed: … }` can see.
@@ -100,6 +104,22 @@ impl Ending {
         ]);
         Some(Ok(Context::new().with("completed", completed)))
     }
+}
+
+/// Why outputs have no value, with the one that is to blame: "`outputs` cannot be evaluated: `outputs.v`: ...".
+fn unusable(error: &ExprError) -> TaskError {
+    let place = |field: &str| format!("`outputs{}{field}`", if field.starts_with('[') { "" } else { "." });
+    let field = error.field.as_deref().filter(|field| !field.is_empty()).map(place);
+    invalid("outputs", &ExprError { field, ..error.clone() })
+}
+
+/// The same error, told as one of the outputs.
+fn within(error: TaskError) -> TaskError {
+    TaskError { message: format!("`outputs` cannot be evaluated: {}", error.message), ..error }
+}
+
+fn unknown() -> Arc<TaskError> {
+    Arc::new(TaskError::new(Category::Internal, "a step failed"))
 }
 
 /// The inputs of the run that is started; none when its condition does not hold.

@@ -19,7 +19,7 @@ use super::{
     sight::{Failure, Names, Sight, error_value},
     value::{Resolve, TaskValue},
 };
-use crate::turn::{Command, NewPayload};
+use crate::turn::{Command, NewPayload, Place};
 
 /// What is to be evaluated.
 #[derive(Debug, Clone)]
@@ -219,6 +219,17 @@ impl Evaluation {
             let error = if told { value.told() } else { value.error().map(Arc::new) };
             Some(error.unwrap_or_else(|| Arc::new(TaskError::new(Category::Internal, "a step failed"))))
         }))
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn place(&self) -> (RunId, Place) {
+        let place = match &self.target {
+            Target::Begin(Begin { scope, slot, .. }) => Place::Begin(*scope, *slot),
+            Target::Close(Close { scope, .. }) => Place::Close(*scope),
+            Target::End(_) => Place::End,
+        };
+        (self.run, place)
     }
 
     /// The command that brings the result back to the loop.

@@ -37,7 +37,9 @@ mod standing;
 mod steps;
 mod tasks;
 mod turns;
+mod views;
 mod wanted;
+mod watchdog;
 
 pub use block::Block;
 pub use books::NO_LIMIT;
@@ -46,9 +48,10 @@ pub use command::{Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, V
 pub use directory::{Admission, Directory};
 pub use effect::{Dispatch, Effect};
 pub use limits::{KeyGroup, Limits};
-pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, Notice, Reserved, Taken};
+pub use money::{AnswerRecord, BookCommand, CallOrder, CallOver, LimitBy, Notice, Reserved, Taken};
 pub use payload::NewPayload;
 pub use session::Logged;
 pub(crate) use steps::step_error;
 pub use turns::{CHILDREN_MAX, Turned, Turns};
 pub use wanted::{ClaimedTask, Wanted};
+pub use watchdog::Place;

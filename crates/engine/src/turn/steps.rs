@@ -12,7 +12,7 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{command::Reply, effect::Effect, payload::NewPayload, runs::Answer, turns::Turns};
+use super::{command::Reply, payload::NewPayload, runs::Answer, turns::Turns};
 use crate::{
     evaluate::{Evaluated, Evaluation},
     question::cacheable,
@@ -39,7 +39,7 @@ impl Turns {
         match evaluation.evaluate(&self.cache) {
             Some(evaluated) => self.begin_evaluated(id, (scope, slot), &evaluated),
             None => {
-                self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
+                self.evaluate_later(evaluation);
                 Ok(())
             }
         }

@@ -2,19 +2,15 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use kapelle_core::{
-    DurationMs, Name, RunId, TaskId, TenantId, Timestamp,
+    Name, RunId, TaskId, TenantId, Timestamp,
     definition::Definition,
-    run::{ScopeId, Slot},
     task::{Task, TaskState},
 };
-use kapelle_store::{Act, AuditRow, Pruned, Retention, Store, StoreError};
+use kapelle_store::{Act, AuditRow, Store, StoreError};
 
 use super::{
     books::Books,
@@ -30,6 +26,7 @@ use super::{
     rates::Rates,
     served::Served,
     shares::Share,
+    watchdog::{Place, Sent},
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};
 
@@ -67,8 +64,10 @@ pub struct Turns {
     /// What limits count and what is paused has been read from the store.
     primed: bool,
     pub(super) scratch: Scratch,
-    watched: Arc<AtomicBool>,
-    leases_watched: Arc<AtomicBool>,
+    pub(super) watched: Arc<AtomicBool>,
+    pub(super) leases_watched: Arc<AtomicBool>,
+    /// What of runs is being evaluated on the pool.
+    pub(super) evaluating: Sent,
     /// Nothing new starts here.
     pub(super) draining: bool,
     broken: bool,
@@ -82,6 +81,11 @@ pub(super) struct Scratch {
     pub(super) effects: Vec<Effect>,
     /// Runs to be looked at before the turn ends.
     pub(super) touched: BTreeSet<RunId>,
+    /// Runs that were looked at.
+    pub(super) settled: BTreeSet<RunId>,
+    /// What of runs is evaluated on the pool from this turn on, and what came back from there.
+    pub(super) sent: Sent,
+    pub(super) back: Vec<(RunId, Place)>,
     /// Runs that have more to do than one turn may.
     pub(super) more: BTreeSet<RunId>,
     /// More tasks are due than one turn takes.
@@ -153,6 +157,7 @@ impl Turns {
             scratch: Scratch::default(),
             watched: Arc::default(),
             leases_watched: Arc::default(),
+            evaluating: Sent::default(),
             draining: false,
             broken: false,
         }
@@ -206,13 +211,14 @@ impl Turns {
             self.lift_keys()?;
             self.lift_parked()?;
             self.fill_slots()?;
-            if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() {
+            if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() && !self.end_stuck()? {
                 break;
             }
         }
         if (self.scratch.stale && !fresh) || !self.commit()? {
             return Ok(None);
         }
+        self.keep_evaluations();
         let scratch = &mut self.scratch;
         let more = !scratch.more.is_empty() || scratch.more_due || scratch.more_held || !scratch.unlifted.is_empty();
         Ok(Some(Turned { replies, effects: std::mem::take(&mut scratch.effects), more, broken: false }))
@@ -229,9 +235,18 @@ impl Turns {
             Command::Cancel { task, reason } => self.cancel(*task, reason),
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
             Command::RetryByHand { task } => self.retry_by_hand(*task),
-            Command::BeginStep { run, scope, slot, evaluated } => self.begin(*run, (*scope, *slot), evaluated),
-            Command::CloseScope { run, scope, evaluated } => self.close(*run, *scope, evaluated),
-            Command::FinishRun { run, evaluated } => self.finish(*run, evaluated),
+            Command::BeginStep { run, scope, slot, evaluated } => {
+                self.evaluated(*run, Place::Begin(*scope, *slot));
+                self.begin(*run, (*scope, *slot), evaluated)
+            }
+            Command::CloseScope { run, scope, evaluated } => {
+                self.evaluated(*run, Place::Close(*scope));
+                self.close(*run, *scope, evaluated)
+            }
+            Command::FinishRun { run, evaluated } => {
+                self.evaluated(*run, Place::End);
+                self.finish(*run, evaluated)
+            }
             Command::StoreVersion { tenant, version } => {
                 Ok(self.version(*tenant, version)?.map(|(id, _)| Reply::Version(id)))
             }
@@ -342,55 +357,5 @@ impl Turns {
     #[must_use]
     pub fn idle_here(&self) -> bool {
         self.limits.idle()
-    }
-
-    pub(crate) fn retention(&self) -> (DurationMs, DurationMs) {
-        (self.options.task_retention, self.options.run_retention)
-    }
-
-    pub(crate) fn prune_store(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
-        self.store.prune(retention)
-    }
-
-    /// Set to have [`Effect::Notify`] made: nobody pays for events that nobody watches.
-    #[must_use]
-    pub fn watch_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.watched)
-    }
-
-    /// Set to be told of leases by [`Effect::Tell`].
-    #[must_use]
-    pub fn lease_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.leases_watched)
-    }
-
-    pub(super) fn leases_watched(&self) -> bool {
-        self.leases_watched.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.scratch.now
-    }
-
-    pub(crate) fn push_effect(&mut self, effect: Effect) {
-        self.scratch.effects.push(effect);
-    }
-
-    pub(crate) fn run_tenant(&self, run: RunId) -> Option<TenantId> {
-        self.cache.run(run).map(|run| run.tenant)
-    }
-
-    pub(crate) fn step_path(&self, run: RunId, scope: ScopeId, slot: Slot) -> Option<String> {
-        self.cache.run(run).map(|run| run.path(scope, slot))
-    }
-
-    /// Ready tasks kept in memory.
-    #[must_use]
-    pub fn window_len(&self) -> usize {
-        self.lanes.in_memory()
     }
 }

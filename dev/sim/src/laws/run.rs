@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_core::{
     Payload, RunId,
-    run::{Run, RunStatus, ScopeId},
+    run::{Run, RunStatus, STUCK, ScopeId},
     task::{Task, TaskState, WaitFor},
 };
 use kapelle_store::Batch;
@@ -42,6 +42,7 @@ fn checked(disk: &Disk, _batch: &Batch<'_>, run: &Run, (shelf, model): (&RunShel
         return Err(format!("I6: {} rows are open in memory, {open} are stored", run.open_tasks));
     }
     if run.status.kind().is_terminal() {
+        never_stuck(&run.status)?;
         let unreadable = matches!(&run.status, RunStatus::Failed { error, .. } if error.message.contains("`outputs`"));
         model.finished(&shelf.flow.table, unreadable)?;
     }
@@ -50,6 +51,16 @@ fn checked(disk: &Disk, _batch: &Batch<'_>, run: &Run, (shelf, model): (&RunShel
         folded(disk, shelf, Some(run))?;
     }
     Ok(())
+}
+
+/// No run comes to a state in which it waits for nothing: the watchdog never has anything to end.
+fn never_stuck(status: &RunStatus) -> Result<(), String> {
+    let why = match status {
+        RunStatus::Failed { error, .. } => error.message.as_str(),
+        RunStatus::Cancelled { reason, .. } => &**reason,
+        _ => return Ok(()),
+    };
+    if why.starts_with(STUCK) { Err(format!("I11: an open run waited for nothing: {why}")) } else { Ok(()) }
 }
 
 /// The input that conditions look at.

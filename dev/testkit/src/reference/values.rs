@@ -70,7 +70,11 @@ impl Reference {
         };
         match outputs.render(&context) {
             Ok(value) => Verdict::Succeeded(value),
-            Err(error) => Verdict::Failed(invalid("outputs", &error)),
+            Err(error) => {
+                let field = error.field.as_deref().filter(|field| !field.is_empty());
+                let field = field.map(|field| format!("`outputs.{field}`"));
+                Verdict::Failed(invalid("outputs", &ExprError { field, ..error }))
+            }
         }
     }
 

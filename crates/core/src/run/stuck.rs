@@ -1,0 +1,61 @@
+//! A run that is open and waits for nothing. No run may ever be so: it is a fault of Kapelle, and the run is ended.
+
+use std::sync::Arc;
+
+use super::{
+    event::RunEvent,
+    model::{Run, RunRejection, RunStatus},
+};
+use crate::{Category, TaskError};
+
+/// How the error begins with which such a run fails.
+pub const STUCK: &str = "the run had nothing left to wait for";
+
+impl Run {
+    /// Whether the run is open, and neither a row of it nor anything it is about to do moves it on. The caller knows that
+    /// nothing of it is being evaluated. Looks at the scopes only when there are about as many as open rows.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let ends = self.status.kind().is_terminal();
+        let about_to = self.has_ready() || self.has_done() || !self.doomed.is_empty();
+        if ends || about_to || self.paused.is_some() || self.open_tasks as usize > self.scopes.len() {
+            return false;
+        }
+        // A row that holds a scope waits for that scope, and for nothing outside.
+        let holds = self.scopes.values().filter(|scope| scope.parent.is_some() && !scope.closed).count();
+        self.open_tasks as usize <= holds
+    }
+}
+
+/// Ends a run that is stuck while steps of it have not ended.
+#[derive(Debug, Clone)]
+pub struct Abandon {
+    /// What to tell.
+    pub error: Arc<TaskError>,
+}
+
+impl Abandon {
+    /// The run fails once what is open has been cancelled and the steps at its end are done. Should it be stuck in those
+    /// as well, they are cancelled.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
+        match &run.status {
+            RunStatus::Running => Ok(vec![RunEvent::Failing { error: self.error }]),
+            RunStatus::Failing { .. } | RunStatus::Cancelling { .. } => {
+                Ok(vec![RunEvent::CancelRequested { reason: Arc::from(self.error.message.as_str()) }])
+            }
+            status => Err(RunRejection::NotRunning { run: run.id, status: status.kind() }),
+        }
+    }
+}
+
+impl Run {
+    /// Why a run that is stuck fails.
+    #[must_use]
+    pub fn stuck_error(&self) -> TaskError {
+        let next = format!("start it again, and report its journal (`kapelle runs explain {}`)", self.id);
+        TaskError::new(Category::Internal, format!("{STUCK}; this is a fault of Kapelle: {next}")).permanent()
+    }
+}

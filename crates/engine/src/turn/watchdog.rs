@@ -1,0 +1,101 @@
+//! The watchdog: no run stays open with nothing to wait for.
+//!
+//! A run is looked at in the turn that touched it, so this costs nothing for all others. What is under way outside of the
+//! loop is known by what was sent to the pool and has not come back. After a start every open run is touched once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use kapelle_core::{
+    RunId,
+    mutant::{Mutant, planted},
+    run::{Abandon, Completion, ScopeId, Slot},
+};
+use kapelle_store::StoreError;
+
+use super::{effect::Effect, turns::Turns};
+use crate::evaluate::{Evaluated, Evaluation};
+
+/// What of a run is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// What is needed to begin a slot.
+    Begin(ScopeId, Slot),
+    /// The output of a scope.
+    Close(ScopeId),
+    /// The end of the run.
+    End,
+}
+
+/// Evaluations of runs that were sent to the pool, and how often each.
+pub(super) type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
+
+impl Turns {
+    /// Has the pool evaluate something.
+    pub(super) fn evaluate_later(&mut self, evaluation: Evaluation) {
+        if planted(Mutant::EvaluationLost) && (self.random)().is_multiple_of(8) {
+            return;
+        }
+        let (run, place) = evaluation.place();
+        *self.scratch.sent.entry(run).or_default().entry(place).or_default() += 1;
+        self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
+    }
+
+    /// Something comes back from the pool.
+    pub(super) fn evaluated(&mut self, run: RunId, place: Place) {
+        self.scratch.back.push((run, place));
+    }
+
+    /// What was sent and what came back is committed.
+    pub(super) fn keep_evaluations(&mut self) {
+        for (run, places) in std::mem::take(&mut self.scratch.sent) {
+            let known = self.evaluating.entry(run).or_default();
+            places.into_iter().for_each(|(place, times)| *known.entry(place).or_default() += times);
+        }
+        for (run, place) in std::mem::take(&mut self.scratch.back) {
+            let Some(places) = self.evaluating.get_mut(&run) else { continue };
+            if let Some(times) = places.get_mut(&place) {
+                *times = times.saturating_sub(1);
+            }
+            places.retain(|_, times| *times > 0);
+            if places.is_empty() {
+                self.evaluating.remove(&run);
+            }
+        }
+    }
+
+    /// Whether something of the run is being evaluated, that of the turn under way included.
+    fn is_evaluating(&self, run: RunId) -> bool {
+        if self.scratch.sent.contains_key(&run) {
+            return true;
+        }
+        let Some(places) = self.evaluating.get(&run) else { return false };
+        let back = |place: &Place| self.scratch.back.iter().filter(|came| **came == (run, *place)).count();
+        places.iter().any(|(place, times)| *times as usize > back(place))
+    }
+
+    /// Ends the runs that the turn looked at and that have nothing to wait for; false when there was none.
+    pub(super) fn end_stuck(&mut self) -> Result<bool, StoreError> {
+        let mut found = false;
+        for id in std::mem::take(&mut self.scratch.settled) {
+            if self.scratch.more.contains(&id) || self.lifting.contains(&id) || self.is_evaluating(id) {
+                continue;
+            }
+            let Some(run) = self.cache.run(id).filter(|run| run.is_stuck()) else { continue };
+            let error = Arc::new(run.stuck_error());
+            tracing::error!(run = %id, "a run had nothing left to wait for and was ended: this is a fault of Kapelle");
+            found = true;
+            if matches!(run.completion(), Some(Completion::Outputs | Completion::Failed(_) | Completion::Cancelled)) {
+                self.finish_with(id, Evaluated::Invalid(error))?;
+                continue;
+            }
+            let events = Abandon { error }.decide(run).unwrap_or_default();
+            events.iter().for_each(|event| self.record(id, event));
+            self.scratch.touched.insert(id);
+            self.scratch.due_changed = true;
+        }
+        Ok(found)
+    }
+}
