@@ -64,7 +64,7 @@ pub struct Retry {
     /// How waits are spread: `none`, `full` or `equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter: Option<String>,
-    /// Only these categories are tried again; none listed means every retryable one.
+    /// Only these categories are tried again: none with an empty list, every retryable one when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<String>>,
 }
@@ -129,7 +129,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "is_false")]
     pub dead: bool,
     /// Who answered, and for how much.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub provenance: Provenance,
     /// Why it failed.
     pub error: Option<TaskError>,

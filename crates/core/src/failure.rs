@@ -28,9 +28,10 @@ pub enum Category {
     Budget,
     /// Somebody cancelled it.
     Cancelled,
-    /// The worker panicked or its process died.
+    /// The worker panicked or its process died by itself.
     Crashed,
-    /// The worker reported after its lease had been given to another.
+    /// The host or the process was gone, and nobody knows whose fault that was: silent for longer than its lease, stopped or
+    /// restarted by somebody, or lost with the server's helper.
     LeaseLost,
     /// A fault of Kapelle itself.
     Internal,

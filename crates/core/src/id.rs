@@ -71,6 +71,8 @@ pub struct TenantId(pub u32);
 impl TenantId {
     /// The tenant that exists from the start.
     pub const DEFAULT: TenantId = TenantId(1);
+    /// Stands for each tenant, in limits that hold for every one of them by itself.
+    pub const EACH: TenantId = TenantId(0);
 }
 
 #[cfg(test)]

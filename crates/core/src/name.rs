@@ -14,7 +14,37 @@ pub struct Name(Arc<str>);
 #[error("`{0}` is not a name: use 1 to 80 letters, digits, `_`, `-` or `.`, beginning with a letter")]
 pub struct NameError(pub String);
 
+/// The longest concurrency key, in bytes.
+pub const KEY_MAX: usize = 200;
+
+/// Why a text is not a concurrency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It has no characters.
+    #[error("a key is empty; expected 1 to {KEY_MAX} bytes of text, or leave it out")]
+    Empty,
+    /// It has that many bytes.
+    #[error("a key has {0} bytes; expected at most {KEY_MAX}: hash longer ones")]
+    Long(usize),
+    /// It holds the character 0.
+    #[error("a key holds the character NUL; expected 1 to {KEY_MAX} bytes of other text")]
+    Nul,
+}
+
 impl Name {
+    /// Checks a concurrency key. It is data of users, such as an id or an e-mail address, so it may be any text.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is empty, longer than [`KEY_MAX`] or holds NUL.
+    pub fn key(text: &str) -> Result<Name, KeyError> {
+        match text.len() {
+            0 => Err(KeyError::Empty),
+            length if length > KEY_MAX => Err(KeyError::Long(length)),
+            _ if text.contains('\0') => Err(KeyError::Nul),
+            _ => Ok(Name::new(text)),
+        }
+    }
+
     /// Takes a name that is known to be valid (a constant, or one read back from the store).
     #[must_use]
     pub fn new(text: &str) -> Name {
@@ -66,6 +96,18 @@ impl From<&str> for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_any_text() {
+        for text in
+            ["42", "a@b.example", "tenant/7", "é", " ", "0190c8a2-7b1e-7cc0-98c4-dc0c0c07398f", &"x".repeat(200)]
+        {
+            assert_eq!(Name::key(text).unwrap().as_str(), text);
+        }
+        for text in ["", "a\0b", &"x".repeat(201), &"é".repeat(101)] {
+            assert!(Name::key(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn names_are_plain_words() {

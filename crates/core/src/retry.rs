@@ -37,9 +37,9 @@ pub struct RetryPolicy {
     pub max_delay: DurationMs,
     /// How waits are spread.
     pub jitter: Jitter,
-    /// Only these kinds are tried again; empty means every retryable one.
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    pub on: Arc<[Category]>,
+    /// Only these kinds are tried again: none of them when the list is empty, every retryable one when there is no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Arc<[Category]>>,
 }
 
 impl Default for RetryPolicy {
@@ -50,7 +50,7 @@ impl Default for RetryPolicy {
             multiplier: 2.0,
             max_delay: DurationMs(60_000),
             jitter: Jitter::Full,
-            on: Arc::from([]),
+            on: None,
         }
     }
 }
@@ -60,7 +60,7 @@ impl RetryPolicy {
     /// `random` is any 64 random bits. A wait that the other side asked for is a lower bound, beyond `max_delay` too.
     #[must_use]
     pub fn next_delay(&self, error: &TaskError, failures: u32, random: u64) -> Option<DurationMs> {
-        let listed = self.on.is_empty() || self.on.contains(&error.category);
+        let listed = self.on.as_ref().is_none_or(|on| on.contains(&error.category));
         if failures >= self.max_attempts || !error.retryable || !listed {
             return None;
         }
@@ -98,8 +98,10 @@ mod tests {
         let error = TaskError::new(Category::Timeout, "slow");
         assert_eq!(plain(3).next_delay(&error, 3, 0), None);
         assert_eq!(plain(3).next_delay(&error.clone().permanent(), 1, 0), None);
-        let only = RetryPolicy { on: Arc::from([Category::RateLimited]), ..plain(3) };
+        let only = RetryPolicy { on: Some(Arc::from([Category::RateLimited])), ..plain(3) };
         assert_eq!(only.next_delay(&error, 1, 0), None);
+        let nothing = RetryPolicy { on: Some(Arc::from([])), ..plain(3) };
+        assert_eq!(nothing.next_delay(&error, 1, 0), None);
     }
 
     #[test]

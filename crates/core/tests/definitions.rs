@@ -70,7 +70,7 @@ fn the_format_of_the_documentation_reads_in_full() {
     assert_eq!((fan.max_parallel, fan.on_item_error, classify.priority), (8, OnItemError::Collect, 5));
     let retry = classify.retry.as_ref().unwrap();
     assert_eq!((retry.max_attempts, retry.delay, retry.jitter), (5, DurationMs(2_000), Jitter::Full));
-    assert_eq!(&*retry.on, [Category::RateLimited, Category::Timeout]);
+    assert_eq!(retry.on.as_deref().unwrap(), [Category::RateLimited, Category::Timeout]);
     assert_eq!(step("report").retry.as_ref().unwrap().max_attempts, 3);
     assert_eq!(step("report").queue.as_ref().unwrap().as_str(), "default");
     let Action::Branch { then, otherwise: Some(otherwise) } = step("route").action else { panic!("a branch") };

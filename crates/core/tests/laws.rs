@@ -42,7 +42,7 @@ fn command(task: &Task, which: u8, report: Report, now: Timestamp) -> Result<Tas
         0 | 1 => Claim { nonce: u64::from(task.epoch) + 7, host: 1 }.decide(task, now),
         2 => Succeed { report, output: Payload::None, provenance: Arc::default() }.decide(task, now),
         3 => fail(Category::Timeout).decide(task, now),
-        4 => fail(Category::Crashed).decide(task, now),
+        4 => fail(Category::LeaseLost).decide(task, now),
         5 => fail(Category::InvalidInput).decide(task, now),
         6 => Release { report, ageing: AGEING }.decide(task, now),
         7 => Void { ageing: AGEING }.decide(task, now),

@@ -12,9 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// The longest key that limits may group tasks by.
-const KEY_MAX: usize = 200;
-
 /// A task to be made, with settings of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submit {
@@ -153,10 +150,7 @@ impl Submit {
 
     pub(crate) fn prepare(&self, engine: &Engine) -> Result<SubmitTask, Error> {
         let queue = self.queue.as_deref().map(Name::parse).transpose()?;
-        if let Some(key) = self.key.as_deref().filter(|key| key.is_empty() || key.len() > KEY_MAX) {
-            let message = format!("a key has 1 to {KEY_MAX} bytes, and this one has {}", key.len());
-            return Err(Error::Inputs(message));
-        }
+        let key = self.key.as_deref().map(Name::key).transpose().map_err(|error| Error::Inputs(error.to_string()))?;
         let spec = engine.registry().spec(&Name::new(&self.worker));
         let cache = spec.and_then(|spec| cacheable(&spec, self.cache, &self.input));
         Ok(SubmitTask {
@@ -167,7 +161,7 @@ impl Submit {
             ttl: self.ttl,
             timeout: self.timeout,
             retry: self.retry.clone(),
-            key: self.key.as_deref().map(Name::new),
+            key,
             cache,
             requires: self.requires.clone(),
             ..SubmitTask::new(Name::new(&self.worker), engine.payload(&self.input)?)

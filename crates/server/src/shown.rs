@@ -241,6 +241,6 @@ fn retry(policy: &RetryPolicy) -> api::Retry {
         multiplier: Some(policy.multiplier),
         max_delay_ms: Some(policy.max_delay.0),
         jitter: Some(jitter.to_owned()),
-        on: Some(policy.on.iter().map(|category| category.as_str().to_owned()).collect()),
+        on: policy.on.as_ref().map(|on| on.iter().map(|category| category.as_str().to_owned()).collect()),
     }
 }

@@ -275,7 +275,7 @@ impl Parser<'_> {
                     let known = [Jitter::None, Jitter::Full, Jitter::Equal];
                     policy.jitter = found.and_then(|at| known.get(at).copied()).unwrap_or(policy.jitter);
                 }
-                ("on", _) => policy.on = self.categories(value, &trail).into(),
+                ("on", _) => policy.on = Some(self.categories(value, &trail).into()),
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     TaskError,
     failure::Category,
+    retry::RetryPolicy,
     task::{
         event::TaskEvent,
         model::{Rejection, Report, Task},
@@ -12,7 +13,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// A task whose workers died this often, while the server lived, is poison.
+/// A task that lost this many attempts to hosts or processes that were gone is poison.
 pub const CRASHES_MAX: u32 = 3;
 
 /// The failure of one attempt.
@@ -27,15 +28,16 @@ pub struct Fail {
 }
 
 impl Fail {
-    /// Another attempt after a wait, or the end. Crashes are counted apart from failures: three make the task dead,
-    /// however many attempts its policy allows.
+    /// Another attempt after a wait, or the end. What a worker reports is bounded by the task's policy, a crash of its
+    /// process as well. An attempt that was lost with its host is counted apart: nobody knows whose fault that was, so the
+    /// policy does not end the task, and three of them make it dead.
     ///
     /// # Errors
     /// [`Rejection::LeaseLost`] when the attempt does not hold the task.
     pub fn decide(self, task: &Task, now: Timestamp) -> Result<TaskEvent, Rejection> {
         task.lease(&self.report)?;
         let uncounted = crate::mutant::planted(crate::mutant::Mutant::CrashNotCounted);
-        let crashed = self.error.category == Category::Crashed && !uncounted;
+        let crashed = self.error.category == Category::LeaseLost && !uncounted;
         let dead = crashed && task.crashes + 1 >= CRASHES_MAX;
         let counted = task.failures + task.crashes + 1;
         let wait = if dead { None } else { self.delay(task, crashed, counted) };
@@ -49,8 +51,7 @@ impl Fail {
 
     fn delay(&self, task: &Task, crashed: bool, counted: u32) -> Option<crate::DurationMs> {
         if crashed {
-            // Whose fault a crash is shows only when it happens again, so the policy's count does not end it.
-            let patient = crate::retry::RetryPolicy { max_attempts: u32::MAX, ..task.policy.retry.clone() };
+            let patient = RetryPolicy { max_attempts: u32::MAX, on: None, ..task.policy.retry.clone() };
             return patient.next_delay(&self.error, counted, self.random);
         }
         let failures = task.failures + 1;
@@ -102,17 +103,46 @@ mod tests {
     }
 
     #[test]
-    fn the_third_crash_makes_it_dead_and_failures_do_not_count_towards_it() {
+    fn the_third_lost_attempt_makes_it_dead_and_failures_do_not_count_towards_it() {
         let (mut task, _) = running();
         fail(&mut task, Category::Timeout).unwrap();
         again(&mut task);
         for _ in 0..2 {
-            fail(&mut task, Category::Crashed).unwrap();
+            fail(&mut task, Category::LeaseLost).unwrap();
             assert_eq!(task.state.kind(), StateKind::Retrying);
             again(&mut task);
         }
-        fail(&mut task, Category::Crashed).unwrap();
+        fail(&mut task, Category::LeaseLost).unwrap();
         assert!(matches!(task.state, TaskState::Failed { dead: true, .. }));
+    }
+
+    #[test]
+    fn a_crash_is_bounded_by_the_policy_and_a_lost_attempt_is_not() {
+        let with = |max_attempts, on: Option<Arc<[Category]>>| {
+            let (mut task, _) = running();
+            let mut policy = (*task.policy).clone();
+            policy.retry = RetryPolicy { max_attempts, on, ..policy.retry };
+            task.policy = Arc::new(policy);
+            task
+        };
+        let nothing: Option<Arc<[Category]>> = Some(Arc::from([]));
+        let others: Option<Arc<[Category]>> = Some(Arc::from([Category::Timeout]));
+        for (most, on) in [(1, None), (3, nothing.clone()), (3, others)] {
+            let mut task = with(most, on.clone());
+            fail(&mut task, Category::Crashed).unwrap();
+            assert!(matches!(task.state, TaskState::Failed { dead: false, .. }), "{most} {on:?}");
+            let mut task = with(most, on);
+            fail(&mut task, Category::LeaseLost).unwrap();
+            assert_eq!(task.state.kind(), StateKind::Retrying);
+        }
+        let mut task = with(5, None);
+        for _ in 0..4 {
+            fail(&mut task, Category::Crashed).unwrap();
+            assert_eq!((task.state.kind(), task.crashes), (StateKind::Retrying, 0));
+            again(&mut task);
+        }
+        fail(&mut task, Category::Crashed).unwrap();
+        assert_eq!((task.state.kind(), task.failures), (StateKind::Failed, 5));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Turns {
     /// Why an attempt of a host is over without its report.
     fn lost(&self, id: kapelle_core::TaskId, out_of_time: bool) -> TaskError {
         if !out_of_time {
-            return TaskError::new(Category::Crashed, "the worker was silent for longer than its lease");
+            return TaskError::new(Category::LeaseLost, "the worker was silent for longer than its lease");
         }
         let timeout = self.cache.task(id).and_then(|task| task.policy.timeout).unwrap_or(self.options.default_timeout);
         let message = format!("the attempt took longer than {} ms, and its host reported nothing", timeout.0);

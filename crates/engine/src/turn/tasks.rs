@@ -199,7 +199,13 @@ impl Turns {
             }
             Reported::Fail { error } => {
                 let random = (self.random)();
-                Fail { report: *report, error: error.clone(), random }.decide(task, now)
+                let mut error = error.clone();
+                // That an attempt was lost is for this side to say: a host that reports is there.
+                if error.category == Category::LeaseLost && matches!(task.state, TaskState::Running(at) if at.host != 0)
+                {
+                    error.category = Category::Crashed;
+                }
+                Fail { report: *report, error, random }.decide(task, now)
             }
             Reported::Release => Release { report: *report, ageing: self.options.ageing }.decide(task, now),
         };

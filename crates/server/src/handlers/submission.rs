@@ -45,7 +45,12 @@ pub fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Result<Submi
         queue,
         requires,
         priority: given.priority,
-        key: optional_name("key", given.key.as_deref())?,
+        key: given
+            .key
+            .as_deref()
+            .map(Name::key)
+            .transpose()
+            .map_err(|error| Problem::unprocessable(format!("key: {error}")))?,
         delay: DurationMs(bounded("delay_ms", given.delay_ms)?),
         deadline: given.deadline.as_deref().map(deadline).transpose()?,
         ttl: optional_duration("ttl_ms", given.ttl_ms)?,
@@ -142,10 +147,17 @@ fn policy(given: &api::Retry, spec: &WorkerSpec) -> Result<RetryPolicy, Problem>
     };
     let on = match &given.on {
         None => usual.on,
-        Some(words) => words
-            .iter()
-            .map(|word| category(word).ok_or_else(|| wrong(format!("on: `{word}` is not a category"))))
-            .collect::<Result<_, _>>()?,
+        Some(words) => {
+            let known = words.iter().map(|word| {
+                category(word).ok_or_else(|| {
+                    let all = Category::ALL.map(Category::as_str).join(", ");
+                    wrong(format!(
+                        "on: `{word}` is not a category; expected some of {all}, or none for no further attempt"
+                    ))
+                })
+            });
+            Some(known.collect::<Result<_, _>>()?)
+        }
     };
     Ok(RetryPolicy {
         max_attempts,

@@ -130,7 +130,7 @@ pub(super) fn policy() -> Arc<Policy> {
         multiplier: 1.1,
         max_delay: kapelle_core::DurationMs(u64::MAX),
         jitter: kapelle_core::retry::Jitter::Equal,
-        on: Arc::from([Category::Timeout, Category::RateLimited]),
+        on: Some(Arc::from([Category::Timeout, Category::RateLimited])),
     };
     Arc::new(Policy {
         retry,

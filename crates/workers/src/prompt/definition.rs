@@ -186,7 +186,7 @@ impl Checker<'_> {
             policy.max_delay = self.duration(delay)?;
         }
         policy.jitter = written.jitter.unwrap_or_default();
-        policy.on = written.on.into();
+        policy.on = written.on.map(Into::into);
         Ok(policy)
     }
 
@@ -238,7 +238,10 @@ mod tests {
         assert_eq!((spec.queue.as_str(), spec.slots, spec.max_cost), ("ml", 2, Some(Money(50_000_000))));
         assert_eq!(spec.timeout, Some(DurationMs(90_000)));
         let retry = spec.retry.as_ref().unwrap();
-        assert_eq!((retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.len()), (5, 2_000, 60_000, 1));
+        assert_eq!(
+            (retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.map_or(0, |on| on.len())),
+            (5, 2_000, 60_000, 1)
+        );
         assert_eq!(
             (definition.alias(), definition.offline(), definition.fallback),
             ("big", Some(Method::Summary), false)

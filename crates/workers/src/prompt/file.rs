@@ -132,7 +132,7 @@ pub(crate) struct RetryFile {
     #[serde(default)]
     pub(crate) jitter: Option<Jitter>,
     #[serde(default)]
-    pub(crate) on: Vec<Category>,
+    pub(crate) on: Option<Vec<Category>>,
 }
 
 /// Reads the YAML.

@@ -196,9 +196,9 @@ impl Change<'_> {
                 TaskState::Retrying { error, .. } | TaskState::Failed { error, .. } => error,
                 _ => return Ok(()),
             };
-            let crashed = error.category == Category::Crashed;
+            let crashed = error.category == Category::LeaseLost;
             if crashed != (self.after.crashes > before.crashes) {
-                return Err("a crash must be counted as a crash, and nothing else as one".to_owned());
+                return Err("a lost attempt must be counted as one, and nothing else".to_owned());
             }
         }
         Ok(())
@@ -266,12 +266,14 @@ impl Change<'_> {
     /// The retry rules, told from the counts after the failure.
     fn may_retry(&self, error: &TaskError) -> bool {
         let rules = &self.after.policy.retry;
-        let listed = rules.on.is_empty() || rules.on.contains(&error.category);
         let left = match error.category {
-            Category::Crashed => self.after.crashes < CRASHES_MAX,
-            _ => self.after.failures < rules.max_attempts,
+            Category::LeaseLost => self.after.crashes < CRASHES_MAX,
+            category => {
+                let listed = rules.on.as_ref().is_none_or(|on| on.contains(&category));
+                listed && self.after.failures < rules.max_attempts
+            }
         };
-        error.retryable && listed && left
+        error.retryable && left
     }
 
     fn became_ready(

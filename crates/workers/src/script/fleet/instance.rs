@@ -148,7 +148,8 @@ impl Life {
                 _ => None,
             };
             if exit.is_some() {
-                self.bury().await;
+                let asked = before == "stopping" || matches!(event, Event::Lost);
+                self.bury(asked).await;
             }
             if let (Event::Exited(_), Some(wait)) = (&event, self.group.due_in(self.inner.now_ms())) {
                 let due = self.inner.steady_ms().saturating_add(wait);
@@ -180,8 +181,8 @@ impl Life {
     }
 
     /// Its process has ended: the rest of what it wrote is taken, and its token taken back.
-    async fn bury(&mut self) {
-        self.group.seats.gone(self.number);
+    async fn bury(&mut self, asked: bool) {
+        self.group.seats.gone(self.number, asked);
         if let Some(live) = self.live.take() {
             live.finish().await;
         }

@@ -76,11 +76,11 @@ impl Seats {
         self.changed.notify_waiters();
     }
 
-    /// A process is gone: what it worked on has crashed.
-    pub(super) fn gone(&self, number: u32) {
+    /// A process is gone: what it worked on has crashed, or was lost when somebody had asked the process to end.
+    pub(super) fn gone(&self, number: u32, asked: bool) {
         let mut all = self.lock();
         for seat in all.iter().filter(|seat| seat.number == number) {
-            seat.abandon();
+            seat.abandon(asked);
         }
         all.retain(|seat| seat.number != number);
     }
@@ -143,13 +143,19 @@ impl Seat {
     }
 
     /// Whoever waits for an answer is told that there will be none: the senders are dropped.
-    fn abandon(&self) {
-        self.pending().clear();
+    fn abandon(&self, asked: bool) {
+        let pending = std::mem::take(&mut *self.pending());
+        for (_, pending) in pending.into_iter().filter(|_| asked) {
+            let lost = TaskError::new(Category::LeaseLost, "its process was stopped or restarted");
+            let _ = pending.answer.send(Err(lost));
+        }
         self.room.close();
     }
 
     fn heard(&self, line: String) {
-        let message = serde_json::from_str::<Message>(&line).ok().filter(|_| line.starts_with('{'));
+        // In two steps: numbers keep their digits, so that what is untagged cannot be read from text at once.
+        let message = serde_json::from_str::<Value>(&line).and_then(serde_json::from_value::<Message>);
+        let message = message.ok().filter(|_| line.starts_with('{'));
         match message {
             Some(Message::Report(report)) => self.report(report),
             Some(Message::Reports { reports }) => reports.into_iter().for_each(|report| self.report(report)),

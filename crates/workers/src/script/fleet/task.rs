@@ -6,7 +6,10 @@ use kapelle_core::{
     Category, TaskError,
     worker::{Output, TaskContext, WorkerSpec},
 };
-use kapelle_supervisor::{keeping::Process, machine::Exit};
+use kapelle_supervisor::{
+    keeping::Process,
+    machine::{Cause, Exit},
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -112,7 +115,9 @@ fn verdict(exit: &Exit, found: Option<Value>, last: &str) -> Result<Output, Task
         || {
             let words: String = last.chars().take(WORDS).collect();
             let words = if words.is_empty() { words } else { format!(": {words}") };
-            TaskError::new(Category::Crashed, format!("the process ended by {exit}{words}"))
+            let lost = exit.cause == Some(Cause::HelperLost);
+            let category = if lost { Category::LeaseLost } else { Category::Crashed };
+            TaskError::new(category, format!("the process ended by {exit}{words}"))
         },
         TaskError::from,
     ))
@@ -141,7 +146,9 @@ enum Again {
 
 impl From<Told> for TaskError {
     fn from(told: Told) -> TaskError {
-        let mut error = TaskError::new(told.category, told.message);
+        // What was lost only Kapelle knows: a process that tells of its end has ended by itself.
+        let category = if told.category == Category::LeaseLost { Category::Crashed } else { told.category };
+        let mut error = TaskError::new(category, told.message);
         error.retryable = told.retryable.unwrap_or(error.retryable);
         error.retry_after = told.retry_after_ms.map(kapelle_core::DurationMs);
         error.fresh |= told.retry == Some(Again::Fresh);
