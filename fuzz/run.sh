@@ -13,7 +13,7 @@ if ! $CARGO fuzz --version >/dev/null 2>&1; then
     echo "fuzzing needs cargo-fuzz, which is not installed: cargo install cargo-fuzz --locked" >&2
     exit 2
 fi
-all="workflow worker expression document"
+all="workflow worker expression document schema"
 case " all $all " in
 *" $wanted "*) ;;
 *)

@@ -37,6 +37,9 @@ use crate::{
 const LISTS: usize = 3;
 /// Of those, what one tenant has at most.
 const LISTS_EACH: usize = 2;
+/// Checks at once that may take a while, of all and of one tenant.
+const CHECKS: usize = 8;
+const CHECKS_EACH: usize = 2;
 /// Files that are read or written at once, each for one part and not for as long as a client takes.
 const FILES: usize = 8;
 /// Of those, what one tenant has at most.
@@ -89,6 +92,8 @@ pub struct App {
     clock: SystemClock,
     lists: Turns,
     schemas: RwLock<HashMap<Name, Compiled>>,
+    /// Checks of what people give that may take a while.
+    checking: Turns,
 }
 
 /// A schema, and the specification that it was made from.
@@ -147,6 +152,7 @@ impl App {
             clock,
             lists: Turns::new(LISTS, LISTS_EACH),
             schemas: RwLock::default(),
+            checking: Turns::new(CHECKS, CHECKS_EACH),
         }
     }
 
@@ -216,6 +222,30 @@ impl App {
         let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
         schemas.insert(spec.name.clone(), (Arc::clone(spec), schema.clone()));
         Ok(schema)
+    }
+
+    /// Whether an input can be checked at once: its schema is compiled, and the look takes microseconds.
+    pub fn is_quick(&self, tenant: TenantId, worker: &str, input: &serde_json::Value) -> bool {
+        let Some(spec) = self.spec(tenant, &Name::new(worker)).filter(|spec| spec.input.is_some()) else { return true };
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        match schemas.get(&spec.name) {
+            Some((of, Some(schema))) if Arc::ptr_eq(of, &spec) => schema.is_quick(input),
+            _ => false,
+        }
+    }
+
+    /// Checks what a tenant gave on a thread that serves nobody else meanwhile. What a check costs is bounded
+    /// (`crates/workers/src/schema.rs`); a client that leaves while its check waits for its turn takes it along.
+    ///
+    /// # Errors
+    /// That of the check.
+    pub async fn check<T: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        check: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = Arc::clone(self);
+        self.checking.run(tenant, move || check(&app)).await?
     }
 
     /// Reads a list for the server itself, on a thread that may wait for the disk.

@@ -3,29 +3,44 @@
 use kapelle_core::{Category, TaskError};
 use serde_json::{Map, Value, json};
 
+mod cost;
+mod graph;
+mod refs;
+
+use graph::Graph;
+
 /// At most this many violations are told.
 const TOLD: usize = 5;
+/// Looks up to which all violations are gathered before the first ones are told: each of them may be one.
+const GATHERED_MAX: u64 = 10_000;
+/// The memory that a regular expression may take, compiled and while it is matched.
+const PATTERN_MAX: usize = 2 << 20;
+const MATCHER_MAX: usize = 256 << 10;
 
 /// A compiled schema.
 pub struct Schema {
     source: Value,
+    graph: Graph,
     validator: jsonschema::Validator,
 }
 
 impl Schema {
-    /// Compiles a schema. Patterns run on a linear engine, so that no input can make them slow.
+    /// Compiles a schema. Patterns run on a linear engine, so that no input can make them slow, and a schema by which
+    /// checking could take without measure is refused (`docs/guides/workers.md`, "Limits of schemas").
     ///
     /// # Errors
-    /// A line for people when it is no valid schema or refers to another document.
+    /// A line for people when it is no valid schema, refers to another document or costs too much.
     pub fn compile(source: &Value) -> Result<Schema, String> {
         if !source.is_object() {
             return Err("a schema is an object such as { type: object, properties: { .. } }".to_owned());
         }
+        let graph = Graph::of(source)?;
+        let patterns = jsonschema::PatternOptions::regex().size_limit(PATTERN_MAX).dfa_size_limit(MATCHER_MAX);
         let validator = jsonschema::options()
-            .with_pattern_options(jsonschema::PatternOptions::regex())
+            .with_pattern_options(patterns)
             .build(source)
             .map_err(|error| error.to_string().chars().take(300).collect::<String>())?;
-        Ok(Schema { source: source.clone(), validator })
+        Ok(Schema { source: source.clone(), graph, validator })
     }
 
     /// The schema as it was written.
@@ -34,18 +49,31 @@ impl Schema {
         &self.source
     }
 
-    /// Everything that is wrong with a value, at most [`TOLD`] lines, each with the place.
+    /// Whether checking a value takes microseconds: others may be served by the same thread meanwhile.
+    #[must_use]
+    pub fn is_quick(&self, value: &Value) -> bool {
+        cost::within(&self.graph, value, GATHERED_MAX).is_ok()
+    }
+
+    /// What is wrong with a value, at most [`TOLD`] lines, each with the place. Of a value that takes long to check only
+    /// the first is told, and of one that would take too long, that.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Vec<String> {
-        let line = |error: jsonschema::ValidationError<'_>| {
-            let path = error.instance_path().to_string();
-            let place = if path.is_empty() { "the whole".to_owned() } else { path };
-            let text = error.to_string();
-            // A long value would push out what is wrong with it.
-            let text = if text.len() > 200 { error.masked().to_string().chars().take(200).collect() } else { text };
-            format!("{place}: {text}")
+        let Ok(looks) = cost::looks(&self.graph, value) else {
+            let what =
+                "checking it by the schema takes too many steps; give a smaller value, or a schema with fewer branches";
+            return vec![format!("the whole: {what}")];
         };
-        self.validator.iter_errors(value).take(TOLD).map(line).collect()
+        if self.validator.is_valid(value) {
+            return Vec::new();
+        }
+        if looks <= GATHERED_MAX {
+            return self.validator.iter_errors(value).take(TOLD).map(|error| line(&error)).collect();
+        }
+        if self.graph.branches() {
+            return vec!["the whole: it does not fit the schema, and is too large to say where".to_owned()];
+        }
+        self.validator.validate(value).err().map(|error| line(&error)).into_iter().collect()
     }
 
     /// The input with defaults filled in, when it fits.
@@ -60,6 +88,16 @@ impl Schema {
         }
         Err(TaskError::new(Category::InvalidInput, format!("the input does not fit: {}", violations.join("; "))))
     }
+}
+
+/// A violation with its place.
+fn line(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let place = if path.is_empty() { "the whole".to_owned() } else { path };
+    let text = error.to_string();
+    // A long value would push out what is wrong with it.
+    let text = if text.len() > 200 { error.masked().to_string().chars().take(200).collect() } else { text };
+    format!("{place}: {text}")
 }
 
 /// Puts `default` values where properties are absent, within objects that are present.
@@ -97,6 +135,9 @@ pub fn keep_known(schema: &Value, value: Value) -> Value {
         (value, _) => value,
     }
 }
+
+#[cfg(test)]
+mod bombs;
 
 #[cfg(test)]
 mod tests {

@@ -43,9 +43,11 @@ pub async fn register(call: Call) -> Answer {
         let label = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
         split(&label).map_err(|error| Problem::unprocessable(format!("labels: {error}")))?;
     }
-    let specs = given.workers.iter().map(|served| described(&call, served)).collect::<Result<Vec<_>, _>>()?;
+    let (tenant, workers) = (call.tenant(), given.workers);
+    let describe =
+        move |app: &App| workers.iter().map(|served| described(app, tenant, served)).collect::<Result<Vec<_>, _>>();
+    let specs = call.app.check(tenant, describe).await?;
     let queues = submission::names("queues", &given.queues)?;
-    let tenant = call.tenant();
     if call.app.hosts.is_full(tenant, &specs) {
         let detail =
             "workers: as many names are known as one tenant may have; DELETE /api/v1/workers/{name} forgets one";
@@ -75,10 +77,10 @@ pub async fn register(call: Call) -> Answer {
 }
 
 /// What a host says of a worker. Its name alone takes nothing back of what was said before.
-fn described(call: &Call, served: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
+fn described(app: &App, tenant: TenantId, served: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
     let spec = submission::spec(served)?;
     match served {
-        api::Served::Name(_) => Ok(call.app.hosts.spec(call.tenant(), &spec.name).unwrap_or(spec)),
+        api::Served::Name(_) => Ok(app.hosts.spec(tenant, &spec.name).unwrap_or(spec)),
         api::Served::Worker(_) => Ok(spec),
     }
 }

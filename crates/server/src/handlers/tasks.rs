@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::submission;
 use crate::{
+    app::App,
     call::{Call, json, ok},
     cursor,
     problem::Problem,
@@ -53,7 +54,11 @@ pub async fn submit(call: Call) -> Answer {
     let key = call.idempotency(&given)?;
     let (tenant, delayed) = (call.tenant(), given.delay_ms > 0);
     refuse_while_draining(&call)?;
-    let task = submission::task(&call.app, tenant, given)?;
+    let task = if call.app.is_quick(tenant, &given.worker, &given.input) {
+        submission::task(&call.app, tenant, given)?
+    } else {
+        call.app.check(tenant, move |app| submission::task(app, tenant, given)).await?
+    };
     let engine = call.app.engine();
     let (id, ended) = match (wait, key) {
         (Some(wait), None) => {
@@ -100,11 +105,14 @@ pub async fn submit_batch(call: Call) -> Answer {
     refuse_while_draining(&call)?;
     let key = call.idempotency(&given)?;
     let tenant = call.tenant();
-    let tasks = given.tasks.into_iter().enumerate().map(|(number, task)| {
-        submission::task(&call.app, tenant, task)
-            .map_err(|problem| Problem { detail: format!("tasks[{number}]: {}", problem.detail), ..problem })
-    });
-    let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
+    let check = move |app: &App| {
+        let tasks = given.tasks.into_iter().enumerate().map(|(number, task)| {
+            submission::task(app, tenant, task)
+                .map_err(|problem| Problem { detail: format!("tasks[{number}]: {}", problem.detail), ..problem })
+        });
+        tasks.collect::<Result<Vec<_>, _>>()
+    };
+    let tasks = call.app.check(tenant, check).await?;
     let count = tasks.len() as i64;
     let first = call.app.engine().submit(tenant, tasks, key).await?;
     let ids = (0..count).map(|number| TaskId(first.0 + number).to_string()).collect();
