@@ -34,6 +34,9 @@ pub struct SetBudget {
     pub account: String,
     /// What it may spend from now on, what is spent included.
     pub limit_nanousd: u64,
+    /// Whose account; that of the key when left out. Only admins of tenant 1 set those of other tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<u32>,
 }
 
 /// What one account has spent.

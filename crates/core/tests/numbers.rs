@@ -1,5 +1,7 @@
 //! Numbers that neither 64 bits nor a double hold, on their way through expressions.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 use kapelle_core::expr::{Context, Expression, Shared, Template};
 use serde_json::{Value, json};
 

@@ -35,6 +35,6 @@ pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
 pub use texts::{Excerpt, Place, Text, Texts};
 pub use turn::{
-    Admission, AnswerRecord, Block, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, Logged, NO_LIMIT,
-    NewPayload, NewRun, Notice, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef, Wanted,
+    Admission, AnswerRecord, Block, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, LimitBy, Logged,
+    NO_LIMIT, NewPayload, NewRun, Notice, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef, Wanted,
 };

@@ -15,8 +15,8 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    Block, BookCommand, CallOrder, CallOver, Command, NO_LIMIT, NewPayload, NewRun, Notice, Options, Reply, Reported,
-    Reserved, SubmitTask, Taken, VersionRef, Wanted,
+    Block, BookCommand, CallOrder, CallOver, Command, LimitBy, NO_LIMIT, NewPayload, NewRun, Notice, Options, Reply,
+    Reported, Reserved, SubmitTask, Taken, VersionRef, Wanted,
     turn::{Directory, Effect, Input, Turns},
 };
 use kapelle_store::{BookReader, CallFilter, CallState, Fault, MemReader, MemStore, Page, Reader, TaskFilter};
@@ -288,7 +288,7 @@ impl Stage {
                     _ => Account::Worker("w".to_owned()),
                 };
                 let limit = Money(*limit);
-                self.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit, file: false }));
+                self.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit, by: LimitBy::Owner }));
             }
             Happens::Die { machine } => self.die(*machine),
             Happens::Rest => {
@@ -425,11 +425,11 @@ proptest! {
         stage.die(seed % 2 == 0);
         stage.check(&mut bounds);
         for account in [Account::Day, Account::Tenant, Account::Queue("default".to_owned()), Account::Worker("w".to_owned())] {
-            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, file: false }));
+            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
         }
         for run in stage.reader.runs(TENANT, &kapelle_store::RunFilter::default(), PAGE).unwrap() {
             let account = Account::Run(run.id);
-            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, file: false }));
+            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
         }
         let parked = TaskFilter { state: Some(StateKind::Parked), steps: true, ..TaskFilter::default() };
         prop_assert_eq!(stage.reader.tasks(TENANT, &parked, PAGE).unwrap().len(), 0);

@@ -8,8 +8,8 @@ use std::{
 
 use kapelle_core::{Account, CallId, DurationMs, Money, TenantId};
 use kapelle_engine::{
-    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, Notice, Reply, Reserved,
-    WeakEngine,
+    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, LimitBy, Notice, Reply,
+    Reserved, WeakEngine,
 };
 use kapelle_gateway::{
     Usage,
@@ -288,7 +288,7 @@ impl Ledger for EngineBooks {
     }
 
     fn limit(&self, tenant: TenantId, account: &Account, limit: Money) {
-        self.tell(BookCommand::Limit { tenant, account: account.clone(), limit, file: false });
+        self.tell(BookCommand::Limit { tenant, account: account.clone(), limit, by: LimitBy::Tenant });
         self.stir();
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use kapelle_core::{Account, DurationMs, Money, Name, label::split, limit::KeyLimit, task::Ageing};
-use kapelle_engine::{NO_LIMIT, Options, QueueOptions};
+use kapelle_core::{DurationMs, Name, label::split, limit::KeyLimit, task::Ageing};
+use kapelle_engine::{Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::health::HealthConfig;
+use crate::{budget_config::BudgetsConfig, health::HealthConfig};
 
 /// Milliseconds of the shortest and the longest lease.
 const LEASE_LEAST: u64 = 1_000;
@@ -59,50 +59,6 @@ impl QueueConfig {
     #[must_use]
     pub fn of(slots: u32) -> QueueConfig {
         QueueConfig { slots, per_key: None }
-    }
-}
-
-/// What may be spent. At a limit tasks are parked until it is raised; that of the day is full again each day (UTC).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BudgetsConfig {
-    /// By everybody on one day, such as `$10`.
-    pub day: Option<String>,
-    /// By everybody in all.
-    pub tenant: Option<String>,
-    /// By the tasks of a queue in all.
-    pub queues: BTreeMap<String, String>,
-    /// By the tasks and processes of a worker in all.
-    pub workers: BTreeMap<String, String>,
-}
-
-impl BudgetsConfig {
-    /// The limits by account.
-    ///
-    /// # Errors
-    /// With the place of an amount that is none.
-    pub fn limits(&self) -> Result<Vec<(Account, Money)>, ConfigProblem> {
-        let money = |place: String, text: &String| {
-            let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))?;
-            if money >= NO_LIMIT {
-                Err(ConfigProblem(format!("{place}: {money} is more than can be counted")))
-            } else {
-                Ok(money)
-            }
-        };
-        let mut limits = Vec::new();
-        for (place, text, account) in [("day", &self.day, Account::Day), ("tenant", &self.tenant, Account::Tenant)] {
-            if let Some(text) = text {
-                limits.push((account, money(format!("budgets.{place}"), text)?));
-            }
-        }
-        for (name, text) in &self.queues {
-            limits.push((Account::Queue(name.clone()), money(format!("budgets.queues.{name}"), text)?));
-        }
-        for (name, text) in &self.workers {
-            limits.push((Account::Worker(name.clone()), money(format!("budgets.workers.{name}"), text)?));
-        }
-        Ok(limits)
     }
 }
 

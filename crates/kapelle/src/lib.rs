@@ -37,6 +37,7 @@
 //! ```
 
 mod books;
+mod budget_config;
 mod budgets;
 mod builder;
 mod config;
@@ -61,9 +62,10 @@ mod template;
 mod tokens;
 mod watch;
 
-pub use budgets::standing as budgets;
+pub use budget_config::{BudgetsConfig, TenantBudgets};
+pub use budgets::{given as given_budget, standing as budgets};
 pub use builder::{Builder, Workers};
-pub use config::{BudgetsConfig, Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
 pub use definition::{check_inputs, load};
 pub use error::Error;
 pub use function::function;

@@ -15,6 +15,8 @@ pub struct BudgetRow {
     pub account: Account,
     /// What it may spend: on a day where the account is the day, else in all.
     pub limit: Money,
+    /// What the tenant allows itself at most, below what it was given.
+    pub own: Option<Money>,
     /// What a file said. While it says the same, a limit that was raised by hand stays.
     pub base: Money,
     /// For which limit it was told that most of it is spent.

@@ -13,6 +13,7 @@ mod draw;
 mod flow;
 mod host;
 mod laws;
+mod ledger;
 mod moment;
 mod net;
 mod plan;
@@ -25,5 +26,6 @@ mod write;
 
 use kapelle_hunt::rng;
 
+pub use ledger::{Calls, Ledger};
 pub use study::Simulation;
 pub use world::{Story, simulate};

@@ -41,6 +41,9 @@ struct Change {
     account: String,
     /// Dollars, such as 2.50
     amount: String,
+    /// The tenant whose account it is
+    #[arg(long, default_value_t = TenantId::DEFAULT.0, value_parser = clap::value_parser!(u32).range(1..))]
+    tenant: u32,
 }
 
 /// Runs the verb.
@@ -97,7 +100,7 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     let limit = if raise {
         let known = standing(app)?
             .into_iter()
-            .find(|known| known.account == account.written() && known.tenant == TenantId::DEFAULT.0);
+            .find(|known| known.account == account.written() && known.tenant == change.tenant);
         let known = known.ok_or_else(|| {
             Failure::not_found(format!("{} has no budget to raise", account.shown()))
                 .help(format!("`kapelle budgets set {} AMOUNT` gives it one", account.written()))
@@ -107,7 +110,7 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
         amount
     };
     if let Some(client) = remote::server(app)? {
-        let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0 };
+        let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
         let _: Budget = client.post("/api/v1/budgets", &wanted).await?;
     } else {
         let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
@@ -115,16 +118,21 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
             tenant: TenantId::DEFAULT,
             actor: Arc::from("local"),
             action: Arc::from("budget.set"),
-            resource: Arc::from(format!("{} {limit}", account.written())),
+            resource: Arc::from(format!("{}{} {limit}", account.written(), of_tenant(change))),
         };
-        let done = kapelle.set_budget(act, account.clone(), limit).await;
+        let done = kapelle.set_budget(act, TenantId(change.tenant), account.clone(), limit).await;
         kapelle.drain().await;
         done?;
     }
     if app.out.json {
-        app.out.print_json(&json!({ "account": account.written(), "limit_nanousd": limit.0 }))?;
+        app.out
+            .print_json(&json!({ "account": account.written(), "limit_nanousd": limit.0, "tenant": change.tenant }))?;
     } else {
-        app.out.print(&format!("{} may spend {limit}", account.shown()))?;
+        app.out.print(&format!("{}{} may spend {limit}", account.shown(), of_tenant(change)))?;
     }
     Ok(Code::Ok)
+}
+
+fn of_tenant(change: &Change) -> String {
+    if change.tenant == TenantId::DEFAULT.0 { String::new() } else { format!(" of tenant {}", change.tenant) }
 }

@@ -7,7 +7,7 @@ use kapelle_store::{BlockRow, BlockWrite, CallRow, CallState, IdKind, StoreError
 
 use super::{
     block::Block,
-    books::{NO_LIMIT, key_of},
+    books::keys_of,
     effect::Effect,
     money::{CallOrder, Notice, Taken},
     turns::Turns,
@@ -130,10 +130,10 @@ impl Turns {
     /// Whether every limit of the payer leaves many times the amount.
     fn is_ample(&mut self, like: &CallRow, amount: Money) -> Result<bool, StoreError> {
         let day = day_of(self.scratch.now);
-        for account in &like.payer {
-            let Some(limit) = self.limit_of(like.tenant, account)?.filter(|row| row.limit < NO_LIMIT) else { continue };
-            let used = self.used(&key_of(like.tenant, account, day))?;
-            if u128::from(limit.limit.0.saturating_sub(used)) < u128::from(amount.0) * AMPLE {
+        for key in keys_of(like.tenant, &like.payer, day) {
+            let Some(limit) = self.bound(key.0, &key.1)? else { continue };
+            let used = self.used(&key)?;
+            if u128::from(limit.0.saturating_sub(used)) < u128::from(amount.0) * AMPLE {
                 return Ok(false);
             }
         }
@@ -143,7 +143,9 @@ impl Turns {
     /// Gives back what is out of the money of an account; whether there was any.
     pub(super) fn give_back_of(&mut self, tenant: TenantId, account: &Account) -> Result<bool, StoreError> {
         let blocks = self.books.blocks.out.values();
-        let own = blocks.filter(|block| block.row.tenant == tenant && block.row.payer.contains(account));
+        // The day of the first tenant is that of all, and what holds for each tenant concerns every one.
+        let all = tenant == TenantId::EACH || (tenant == TenantId::DEFAULT && *account == Account::Day);
+        let own = blocks.filter(|block| (all || block.row.tenant == tenant) && block.row.payer.contains(account));
         let own: Vec<CallId> = own.map(|block| block.row.id).collect();
         let mut any = false;
         for id in own {
@@ -202,8 +204,8 @@ impl Turns {
 
     fn put_out(&mut self, block: Arc<Block>) -> Result<(), StoreError> {
         let day = day_of(block.row.at);
-        for account in &block.row.payer {
-            self.reserve_in(&key_of(block.row.tenant, account, day), block.row.amount)?;
+        for key in keys_of(block.row.tenant, &block.row.payer, day) {
+            self.reserve_in(&key, block.row.amount)?;
         }
         self.books.blocks.insert(block, self.scratch.steady_ms);
         Ok(())
@@ -213,8 +215,8 @@ impl Turns {
     fn take_in(&mut self, id: CallId) -> Result<Option<Arc<Block>>, StoreError> {
         let Some(block) = self.books.blocks.remove(id) else { return Ok(None) };
         let day = day_of(block.row.at);
-        for account in &block.row.payer {
-            self.release_in(&key_of(block.row.tenant, account, day), block.row.amount)?;
+        for key in keys_of(block.row.tenant, &block.row.payer, day) {
+            self.release_in(&key, block.row.amount)?;
         }
         self.books.writes.blocks.push(BlockWrite::Gone(id));
         Ok(Some(block))

@@ -6,6 +6,7 @@ use kapelle_core::{
     Account, CallId, Money, TenantId,
     account::day_of,
     budget::{Budget, DoesNotFit},
+    mutant::{Mutant, planted},
 };
 use kapelle_store::{
     AccountRow, AccountWrite, BookWrites, BudgetRow, CallEnd, CallRow, CallState, CallWrite, StoreError,
@@ -108,6 +109,20 @@ impl Books {
     }
 }
 
+/// The accounts that a payer of a tenant is charged to. The day of the first tenant is that of all tenants together.
+pub(super) fn keys_of(tenant: TenantId, payer: &[Account], day: i64) -> Vec<Key> {
+    let mut keys: Vec<Key> = payer.iter().map(|account| key_of(tenant, account, day)).collect();
+    if tenant != TenantId::DEFAULT && payer.contains(&Account::Day) && !planted(Mutant::DayOfEachTenant) {
+        keys.push(key_of(TenantId::DEFAULT, &Account::Day, day));
+    }
+    keys
+}
+
+/// Whether what an account may spend is given by the owner of the server, where it is not the first tenant's.
+pub(super) fn is_given(account: &Account) -> bool {
+    matches!(account, Account::Tenant | Account::Day | Account::Queue(_) | Account::Worker(_))
+}
+
 /// The key of an account on a day.
 pub(super) fn key_of(tenant: TenantId, account: &Account, day: i64) -> Key {
     (tenant, account.clone(), if *account == Account::Day { day } else { 0 })
@@ -126,8 +141,8 @@ impl Turns {
             after = last.id;
             for row in open {
                 let day = day_of(row.at);
-                for account in &row.payer {
-                    self.reserve_in(&key_of(row.tenant, account, day), row.reserved)?;
+                for key in keys_of(row.tenant, &row.payer, day) {
+                    self.reserve_in(&key, row.reserved)?;
                 }
                 self.books.open.insert(row.id, opened(&row, day));
             }
@@ -173,7 +188,23 @@ impl Turns {
         self.books.entries.get_mut(key).ok_or_else(fresh)
     }
 
-    /// What an account may spend.
+    /// What an account may spend: what it was given, or each tenant is, and no more than its tenant allows itself.
+    pub(super) fn bound(&mut self, tenant: TenantId, account: &Account) -> Result<Option<Money>, StoreError> {
+        let row = self.limit_of(tenant, account)?;
+        let real = |row: &BudgetRow| Some(row.limit).filter(|limit| *limit < NO_LIMIT);
+        let mut given = row.as_ref().and_then(real);
+        if given.is_none()
+            && tenant != TenantId::DEFAULT
+            && is_given(account)
+            && *account != Account::Day
+            && !planted(Mutant::GivenIgnored)
+        {
+            given = self.limit_of(TenantId::EACH, account)?.as_ref().and_then(real);
+        }
+        Ok([given, row.and_then(|row| row.own)].into_iter().flatten().min())
+    }
+
+    /// What is stored of what an account may spend.
     pub(super) fn limit_of(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
         let key = (tenant, account.clone());
         if let Some(known) = self.books.limits.get(&key) {
@@ -186,10 +217,10 @@ impl Turns {
 
     /// Whether an amount fits an account; how much is left when it does not. `own` is a limit that the payer brings.
     pub(super) fn fits(&mut self, key: &Key, amount: Money, more: u64) -> Result<Result<(), DoesNotFit>, StoreError> {
-        let Some(limit) = self.limit_of(key.0, &key.1)? else { return Ok(Ok(())) };
+        let Some(limit) = self.bound(key.0, &key.1)? else { return Ok(Ok(())) };
         let entry = self.entry(key)?;
         let reserved = Money(entry.reserved.saturating_add(more));
-        let mut budget = Budget { limit: limit.limit, spent: entry.row.spent, reserved };
+        let mut budget = Budget { limit, spent: entry.row.spent, reserved };
         Ok(budget.reserve(amount))
     }
 
@@ -202,8 +233,8 @@ impl Turns {
     /// Takes a call into the books: its worst case is promised in every account.
     pub(super) fn open_call(&mut self, row: CallRow) -> Result<(), StoreError> {
         let day = day_of(row.at);
-        for account in &row.payer {
-            self.reserve_in(&key_of(row.tenant, account, day), row.reserved)?;
+        for key in keys_of(row.tenant, &row.payer, day) {
+            self.reserve_in(&key, row.reserved)?;
         }
         self.books.open.insert(row.id, opened(&row, day));
         self.books.writes.calls.push(CallWrite::New(Box::new(row)));
@@ -226,10 +257,11 @@ impl Turns {
             _ => cost,
         };
         let counted = [Account::Provider(open.provider.clone()), Account::Model(open.model.clone())];
-        for account in open.payer.iter().chain(&counted) {
-            let key = key_of(open.tenant, account, open.day);
+        let mut keys = keys_of(open.tenant, &open.payer, open.day);
+        keys.extend(counted.iter().map(|account| key_of(open.tenant, account, open.day)));
+        for key in keys {
             let entry = self.entry(&key)?;
-            if !matches!(account, Account::Provider(_) | Account::Model(_)) {
+            if !matches!(key.1, Account::Provider(_) | Account::Model(_)) {
                 entry.reserved = entry.reserved.saturating_sub(open.worst.0);
             }
             let row = &mut entry.row;
@@ -250,19 +282,29 @@ impl Turns {
 
     /// Says once for each limit that most of it is spent.
     fn warn(&mut self, key: &Key, spent: Money) -> Result<(), StoreError> {
-        let Some(mut row) = self.limit_of(key.0, &key.1)? else { return Ok(()) };
-        let low = u128::from(spent.0) * 100 >= u128::from(row.limit.0) * LOW_PERCENT;
+        let Some(limit) = self.bound(key.0, &key.1)?.filter(|limit| *limit > Money::ZERO) else { return Ok(()) };
+        let low = u128::from(spent.0) * 100 >= u128::from(limit.0) * LOW_PERCENT;
         // A day's budget is said to be low once a day: the limit of each day is another one.
-        let mark = Money(row.limit.0 ^ key.2.unsigned_abs());
-        if !low || row.limit >= NO_LIMIT || row.warned == mark || row.limit == Money::ZERO {
+        let mark = Money(limit.0 ^ key.2.unsigned_abs());
+        if !low {
             return Ok(());
         }
-        row.warned = mark;
-        let (tenant, account, limit) = (key.0, key.1.clone(), row.limit);
+        let mut row = self.row_of(key.0, &key.1)?;
+        if std::mem::replace(&mut row.warned, mark) == mark {
+            return Ok(());
+        }
+        let (tenant, account) = (key.0, key.1.clone());
         self.put_limit(row);
         let notice = Notice::BudgetLow { tenant, account, limit, spent };
         self.scratch.effects.push(Effect::Tell(notice));
         Ok(())
+    }
+
+    /// The stored budget of an account, or one that limits nothing.
+    pub(super) fn row_of(&mut self, tenant: TenantId, account: &Account) -> Result<BudgetRow, StoreError> {
+        let (account, zero, at) = (account.clone(), Money::ZERO, self.scratch.now);
+        let known = self.limit_of(tenant, &account)?;
+        Ok(known.unwrap_or(BudgetRow { tenant, account, limit: NO_LIMIT, own: None, base: zero, warned: zero, at }))
     }
 
     /// Keeps a budget in its new state.

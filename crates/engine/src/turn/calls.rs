@@ -13,10 +13,10 @@ use kapelle_store::{BudgetRow, CallAnswer, CallRow, CallState, CallWrite, IdKind
 use crate::error::EngineError;
 
 use super::{
-    books::key_of,
+    books::{is_given, key_of, keys_of},
     command::Reply,
     effect::Effect,
-    money::{AnswerRecord, BookCommand, CallOrder, Notice, Reserved},
+    money::{AnswerRecord, BookCommand, CallOrder, LimitBy, Notice, Reserved},
     payload::NewPayload,
     runs::Answer,
     turns::Turns,
@@ -44,7 +44,7 @@ impl Turns {
             BookCommand::Record(record) => self.record_answer(record),
             BookCommand::Keep { row, answer } => self.keep_answer(*row, answer.as_ref()),
             BookCommand::Short { task, attempt, needs } => self.park(*task, *attempt, *needs),
-            BookCommand::Limit { tenant, account, limit, file } => self.set_limit(*tenant, account, *limit, *file),
+            BookCommand::Limit { tenant, account, limit, by } => self.set_limit(*tenant, account, *limit, *by),
         }
     }
 
@@ -102,18 +102,17 @@ impl Turns {
     fn no_money(&mut self, order: &CallOrder, payer: &[Account]) -> Result<Option<Reserved>, StoreError> {
         let day = day_of(self.scratch.now);
         let mut later = false;
-        for account in payer {
-            let key = key_of(order.tenant, account, day);
+        for key in keys_of(order.tenant, payer, day) {
             let mut fits = self.fits(&key, order.worst, 0)?;
             // Nobody is refused for the sake of calls that are yet to be made.
-            if fits.is_err() && self.give_back_of(order.tenant, account)? {
+            if fits.is_err() && self.give_back_of(key.0, &key.1)? {
                 fits = self.fits(&key, order.worst, 0)?;
             }
             match fits {
                 Ok(()) => {}
                 Err(DoesNotFit::Later(_)) => later = true,
                 Err(DoesNotFit::Never { needs, left }) => {
-                    return Ok(Some(Reserved::Never { account: account.shown(), needs, left }));
+                    return Ok(Some(Reserved::Never { account: key.1.shown(), needs, left }));
                 }
             }
         }
@@ -136,7 +135,7 @@ impl Turns {
     fn over_task_limit(&mut self, task: &Task, worst: Money) -> Result<Option<Reserved>, StoreError> {
         let account = Account::Task(task.id);
         let Some(limit) = task.policy.max_cost else { return Ok(None) };
-        if self.limit_of(task.tenant, &account)?.is_some() {
+        if self.bound(task.tenant, &account)?.is_some() {
             return Ok(None);
         }
         let used = self.used(&key_of(task.tenant, &account, 0))?;
@@ -227,15 +226,15 @@ impl Turns {
         Ok(Ok(Reply::Done))
     }
 
-    fn set_limit(&mut self, tenant: TenantId, account: &Account, limit: Money, file: bool) -> Answer {
-        let at = self.scratch.now;
-        let row = match self.limit_of(tenant, account)? {
-            Some(row) if file && row.base == limit => return Ok(Ok(Reply::Done)),
-            Some(row) => BudgetRow { limit, base: if file { limit } else { row.base }, at, ..row },
-            None => {
-                let base = if file { limit } else { Money::ZERO };
-                BudgetRow { tenant, account: account.clone(), limit, base, warned: Money::ZERO, at }
-            }
+    fn set_limit(&mut self, tenant: TenantId, account: &Account, limit: Money, by: LimitBy) -> Answer {
+        let known = self.limit_of(tenant, account)?.is_some();
+        let row = BudgetRow { at: self.scratch.now, ..self.row_of(tenant, account)? };
+        let row = match by {
+            LimitBy::File if known && row.base == limit => return Ok(Ok(Reply::Done)),
+            LimitBy::File => BudgetRow { limit, base: limit, ..row },
+            // What a tenant allows itself holds besides what it was given, and never instead of it.
+            LimitBy::Tenant if is_given(account) => BudgetRow { own: Some(limit), ..row },
+            LimitBy::Tenant | LimitBy::Owner => BudgetRow { limit, ..row },
         };
         self.put_limit(row);
         self.give_back_of(tenant, account)?;
@@ -300,7 +299,7 @@ impl Turns {
         }
         let mut payers = self.payers_of(task)?;
         payers.extend([Account::Task(task.id), Account::Tenant, Account::Day]);
-        let keys: Vec<_> = payers.iter().map(|account| key_of(task.tenant, account, day)).collect();
+        let keys = keys_of(task.tenant, &payers, day);
         for key in &keys {
             let promised = self.books.promised.get(key).copied().unwrap_or(0);
             let mut fits = self.fits(key, needs, promised)?.is_ok();

@@ -82,6 +82,17 @@ pub struct AnswerRecord {
     pub meta: Arc<str>,
 }
 
+/// Who says what an account may spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitBy {
+    /// A file: a limit that was raised by hand stays while the file says the same.
+    File,
+    /// The owner of the server.
+    Owner,
+    /// The tenant: of itself, of its days, queues and workers it may spend no more than it was given, whatever it says.
+    Tenant,
+}
+
 /// What can be asked of the books.
 #[derive(Debug, Clone)]
 pub enum BookCommand {
@@ -117,8 +128,8 @@ pub enum BookCommand {
         account: Account,
         /// How much.
         limit: Money,
-        /// A file says so: a limit that was raised by hand stays while the file says the same.
-        file: bool,
+        /// Who says so.
+        by: LimitBy,
     },
 }
 

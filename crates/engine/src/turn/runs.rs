@@ -55,7 +55,8 @@ impl Turns {
         self.note_run_due(run.due_at);
         if let Some(limit) = run.definition.budget {
             let account = Account::Run(id);
-            self.put_limit(BudgetRow { tenant: run.tenant, account, limit, base: limit, warned: Money::ZERO, at: now });
+            let (tenant, warned) = (run.tenant, Money::ZERO);
+            self.put_limit(BudgetRow { tenant, account, limit, own: None, base: limit, warned, at: now });
         }
         self.cache.insert_run(run);
         self.record(id, &RunEvent::Started { version, at: now });

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kapelle_core::{
-    Name, Requires, TaskError, TaskId, TenantId,
+    Category, Name, Requires, TaskError, TaskId, TenantId,
     mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{

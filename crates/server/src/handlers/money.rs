@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use kapelle::{
     Money,
     core::{Account, AccountKind, RunId, TaskId, TenantId, account},
-    engine::{BookCommand, Command, NO_LIMIT},
+    engine::{BookCommand, Command, LimitBy, NO_LIMIT},
     store::{AccountRow, BudgetRow, CallFilter, CallRow},
 };
 use kapelle_api as api;
@@ -59,7 +59,21 @@ pub async fn set(call: Call) -> Answer {
     if limit >= NO_LIMIT {
         return Err(Problem::unprocessable("limit_nanousd: this is more than can be counted"));
     }
-    let tenant = call.tenant();
+    let owner = call.tenant() == TenantId::DEFAULT;
+    let tenant = TenantId(given.tenant.unwrap_or(call.tenant().0));
+    if tenant != call.tenant() && !owner {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            api::code::FORBIDDEN,
+            "tenant: only admins of tenant 1 set the budgets of other tenants",
+        ));
+    }
+    if tenant == TenantId::EACH {
+        return Err(Problem::unprocessable("tenant: 0 is not a tenant; expected 1 or more"));
+    }
+    if !owner {
+        within_given(&call, &account, limit).await?;
+    }
     let missing = match &account {
         Account::Task(id) => call.app.engine().reader().task(tenant, *id)?.is_none(),
         Account::Run(id) => call.app.engine().reader().run(tenant, *id)?.is_none(),
@@ -68,14 +82,34 @@ pub async fn set(call: Call) -> Answer {
     if missing {
         return Err(Problem::not_found(account.shown()));
     }
-    let command = Command::Book(BookCommand::Limit { tenant, account: account.clone(), limit, file: false });
-    let resource = format!("{} {limit}", account.written());
+    let by = if owner { LimitBy::Owner } else { LimitBy::Tenant };
+    let command = Command::Book(BookCommand::Limit { tenant, account: account.clone(), limit, by });
+    let of = if tenant == call.tenant() { String::new() } else { format!(" of tenant {}", tenant.0) };
+    let resource = format!("{}{of} {limit}", account.written());
     call.app.act(&call.who, "budget.set", &resource, command).await?;
     call.app.kapelle.budgets_changed();
     let found = call.list(move |app| Ok(app.kapelle.budgets(tenant)?)).await?;
-    let found = found.iter().find(|(row, _)| row.account == account);
+    let found = found.iter().find(|(row, _)| row.account == account && row.tenant == tenant);
     let (row, spent) = found.ok_or_else(|| Problem::internal("the budget is not where it was put"))?;
     json(StatusCode::OK, &budget(row, *spent))
+}
+
+/// Refuses more than the owner of the server gave a tenant: its admins may only lower that.
+async fn within_given(call: &Call, account: &Account, limit: Money) -> Result<(), Problem> {
+    let (tenant, wanted) = (call.tenant(), account.clone());
+    let given = call.list(move |app| Ok(kapelle::given_budget(&**app.engine().reader(), tenant, &wanted)?)).await?;
+    let limited = matches!(account, Account::Tenant | Account::Day | Account::Queue(_) | Account::Worker(_));
+    match given.filter(|given| limited && limit > *given) {
+        None => Ok(()),
+        Some(given) => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            api::code::FORBIDDEN,
+            format!(
+                "limit_nanousd: {limit} is more than the {given} that {} was given; an admin of tenant 1 may raise it",
+                account.shown()
+            ),
+        )),
+    }
 }
 
 /// What a report is by.

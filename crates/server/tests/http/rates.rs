@@ -43,6 +43,40 @@ async fn admins_of_the_first_tenant_see_the_money_of_all_and_others_their_own() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_for_each_tenant_and_the_day_for_all_together() {
+    let rules = "[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 100 } }]";
+    let file = "budgets: { day: $0.0003, tenant: $0.00015, tenants: { 3: { tenant: $0.0001 } } }";
+    let stage = Stage::with(rules, file).await;
+    let owner = stage.place.token.clone();
+    let (second, _) = stage.place.key("developer", 2).await;
+    let (third, _) = stage.place.key("developer", 3).await;
+    let (admin, _) = stage.place.key("admin", 2).await;
+    let asks = async |key: &str| stage.chat(key, "hi").await.status;
+    // Each call costs $0.0001: one for each tenant, and three for the day.
+    assert_eq!([asks(&second).await, asks(&second).await], [200, 402]);
+    stage.spent("tenant", "tenant 2", 1).await;
+    assert_eq!([asks(&third).await, asks(&third).await, asks(&owner).await], [200, 402, 200]);
+    let set = async |key: &str, body: Value| stage.place.ask_as(key, "POST", "/api/v1/budgets", body).await;
+    for account in ["day", "tenant"] {
+        let more = json!({ "account": account, "limit_nanousd": 1_000_000_000 });
+        set(&admin, more).await.refused(403, "forbidden", &["was given"]);
+    }
+    let others = json!({ "account": "tenant", "limit_nanousd": 1, "tenant": 1 });
+    set(&admin, others).await.refused(403, "forbidden", &["tenant 1"]);
+    set(&admin, json!({ "account": "tenant", "limit_nanousd": 140_000 })).await.json(200);
+    let given = json!({ "account": "tenant", "limit_nanousd": 900_000, "tenant": 2 });
+    assert_eq!(set(&owner, given).await.json(200)["limit_nanousd"], 140_000, "the tenant allows itself less");
+    set(&admin, json!({ "account": "tenant", "limit_nanousd": 800_000 })).await.json(200);
+    assert_eq!(asks(&second).await, 402, "the day is spent");
+    set(&owner, json!({ "account": "day", "limit_nanousd": 400_000 })).await.json(200);
+    assert_eq!([asks(&second).await, asks(&second).await], [200, 402]);
+    let seen = stage.place.ask_as(&admin, "GET", "/api/v1/budgets", Value::Null).await.json(200);
+    let rows: Vec<_> =
+        seen["budgets"].as_array().unwrap().iter().map(|row| (&row["tenant"], &row["account"])).collect();
+    assert_eq!(rows, [(&json!(2), &json!("tenant")), (&json!(1), &json!("day"))], "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_wait_in_their_queue_for_a_provider_at_its_rate_and_hold_no_slot() {
     let limits = "providers: { openai: { kind: openai, base_url_env: OPENAI_BASE_URL, api_key_env: OPENAI_API_KEY, \
                   limits: { requests_per_minute: 3 } } }";

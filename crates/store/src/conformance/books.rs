@@ -199,6 +199,7 @@ fn budgets_are_kept_by_account(mut rig: Rig) {
         tenant: ONE,
         account,
         limit: Money(limit),
+        own: Some(Money(limit / 2)).filter(|own| own.0 % 2 == 1),
         base: Money(1),
         warned: Money(0),
         at: Timestamp(4),

@@ -24,7 +24,7 @@ const PAGE_MOST: u32 = 1_000;
 const CALL: &str = "SELECT id, tenant, task, attempt, run, epoch, payer, operation, provider, model, fingerprint, state, \
                     reserved, cost, input, output, at, ended_at, request_id, answer_id, answer FROM model_call ";
 const ACCOUNT: &str = "SELECT kind, name, tenant, day, spent, unknown, calls, input, output, revision FROM account ";
-const BUDGET: &str = "SELECT kind, name, tenant, most, base, warned, at FROM budget ";
+const BUDGET: &str = "SELECT kind, name, tenant, most, base, warned, at, own FROM budget ";
 
 /// An amount as its column has it: what is more than nine billion dollars stands as that.
 fn nanos(money: Money) -> i64 {
@@ -146,11 +146,13 @@ fn put_account(conn: &Connection, write: &AccountWrite) -> Sql<bool> {
 
 fn put_budget(conn: &Connection, row: &BudgetRow) -> Sql<()> {
     let mut put = conn.prepare_cached(
-        "INSERT INTO budget (kind, name, tenant, most, base, warned, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-         ON CONFLICT DO UPDATE SET most = ?4, base = ?5, warned = ?6, at = ?7",
+        "INSERT INTO budget (kind, name, tenant, most, base, warned, at, own) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT DO UPDATE SET most = ?4, base = ?5, warned = ?6, at = ?7, own = ?8",
     )?;
     let (kind, name) = (row.account.kind() as u8, row.account.name());
-    put.execute(params![kind, name, row.tenant.0, nanos(row.limit), nanos(row.base), nanos(row.warned), row.at.0])?;
+    let own = row.own.map(nanos);
+    let (limit, base, warned) = (nanos(row.limit), nanos(row.base), nanos(row.warned));
+    put.execute(params![kind, name, row.tenant.0, limit, base, warned, row.at.0, own])?;
     Ok(())
 }
 
@@ -193,6 +195,7 @@ fn budget_row(row: &Row<'_>) -> Sql<BudgetRow> {
         base: money(row, 4)?,
         warned: money(row, 5)?,
         at: Timestamp(row.get(6)?),
+        own: row.get::<_, Option<i64>>(7)?.map(|own| Money(own.unsigned_abs())),
     })
 }
 

@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(spec.timeout, Some(DurationMs(90_000)));
         let retry = spec.retry.as_ref().unwrap();
         assert_eq!(
-            (retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.map_or(0, |on| on.len())),
+            (retry.max_attempts, retry.delay.0, retry.max_delay.0, retry.on.as_ref().map_or(0, |on| on.len())),
             (5, 2_000, 60_000, 1)
         );
         assert_eq!(

@@ -1,7 +1,5 @@
 //! Schemas that are meant to cost more than they should.
 
-use std::time::Instant;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -58,8 +56,7 @@ fn what_never_ends_or_goes_too_deep_is_refused() {
 }
 
 #[test]
-fn a_value_that_takes_too_long_is_refused_in_time() {
-    let begun = Instant::now();
+fn a_value_that_takes_too_many_looks_is_refused() {
     // Four looks at each level of the value.
     let deep = json!({ "$ref": "#/$defs/n", "$defs": { "n": { "properties": { "t": { "allOf": [
         { "$ref": "#/$defs/n" }, { "$ref": "#/$defs/n" }, { "$ref": "#/$defs/n" }, { "$ref": "#/$defs/n" }] } } } } });
@@ -76,8 +73,6 @@ fn a_value_that_takes_too_long_is_refused_in_time() {
     let patterns = Schema::compile(&json!({ "patternProperties": many })).unwrap();
     let names: serde_json::Map<String, Value> = (0..20_000).map(|n| (format!("{n}abc"), json!("x"))).collect();
     assert!(patterns.violations(&Value::Object(names))[0].contains("too many steps"));
-    // Seconds in a build without optimisation, hours without a limit.
-    assert!(begun.elapsed().as_secs() < 60);
 }
 
 #[test]

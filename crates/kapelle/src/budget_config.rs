@@ -1,0 +1,104 @@
+//! What `kapelle.yaml` says of money: the limits of all tenants together, of each, and of single ones.
+
+use std::collections::BTreeMap;
+
+use kapelle_core::{Account, Money, TenantId};
+use kapelle_engine::NO_LIMIT;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigProblem;
+
+/// What may be spent. At a limit tasks are parked until it is raised; that of the day is full again each day (UTC).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetsConfig {
+    /// By all tenants together on one day, such as `$10`.
+    pub day: Option<String>,
+    /// By each tenant in all.
+    pub tenant: Option<String>,
+    /// By the tasks of a queue in all, of each tenant.
+    pub queues: BTreeMap<String, String>,
+    /// By the tasks and processes of a worker in all, of each tenant.
+    pub workers: BTreeMap<String, String>,
+    /// Of single tenants, by their numbers, in place of what holds for each.
+    pub tenants: BTreeMap<String, TenantBudgets>,
+}
+
+/// What one tenant may spend.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantBudgets {
+    /// On one day.
+    pub day: Option<String>,
+    /// In all.
+    pub tenant: Option<String>,
+    /// By the tasks of a queue in all.
+    pub queues: BTreeMap<String, String>,
+    /// By the tasks and processes of a worker in all.
+    pub workers: BTreeMap<String, String>,
+}
+
+impl TenantBudgets {
+    fn limits(&self, place: &str) -> Result<Vec<(Account, Money)>, ConfigProblem> {
+        let money = |name: &str, text: &str| {
+            let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}.{name}: {error}")))?;
+            if money >= NO_LIMIT {
+                return Err(ConfigProblem(format!("{place}.{name}: {money} is more than can be counted")));
+            }
+            Ok(money)
+        };
+        let mut limits = Vec::new();
+        for (name, text, account) in [("day", &self.day, Account::Day), ("tenant", &self.tenant, Account::Tenant)] {
+            if let Some(text) = text {
+                limits.push((account, money(name, text)?));
+            }
+        }
+        for (name, text) in &self.queues {
+            limits.push((Account::Queue(name.clone()), money(&format!("queues.{name}"), text)?));
+        }
+        for (name, text) in &self.workers {
+            limits.push((Account::Worker(name.clone()), money(&format!("workers.{name}"), text)?));
+        }
+        Ok(limits)
+    }
+}
+
+impl BudgetsConfig {
+    /// The limits by tenant and account. Those of [`TenantId::EACH`] hold for each tenant but the first, which has them
+    /// as its own.
+    ///
+    /// # Errors
+    /// With the place of an amount or a tenant that is none.
+    pub fn limits(&self) -> Result<Vec<(TenantId, Account, Money)>, ConfigProblem> {
+        let general = TenantBudgets {
+            day: self.day.clone(),
+            tenant: self.tenant.clone(),
+            queues: self.queues.clone(),
+            workers: self.workers.clone(),
+        };
+        let mut limits = Vec::new();
+        for (account, limit) in general.limits("budgets")? {
+            if account != Account::Day {
+                limits.push((TenantId::EACH, account.clone(), limit));
+            }
+            limits.push((TenantId::DEFAULT, account, limit));
+        }
+        for (name, budgets) in &self.tenants {
+            let number = name.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(|| {
+                ConfigProblem(format!(
+                    "budgets.tenants.{name}: this is not a tenant; expected its number, such as 2 (`kapelle keys list` shows it)"
+                ))
+            })?;
+            if number == TenantId::DEFAULT.0 && budgets.day.is_some() {
+                let what = "the day of tenant 1 is that of all tenants together; set `budgets.day`";
+                return Err(ConfigProblem(format!("budgets.tenants.{name}.day: {what}")));
+            }
+            let tenant = TenantId(number);
+            for (account, limit) in budgets.limits(&format!("budgets.tenants.{name}"))? {
+                limits.retain(|(whose, of, _)| (*whose, of) != (tenant, &account));
+                limits.push((tenant, account, limit));
+            }
+        }
+        Ok(limits)
+    }
+}
