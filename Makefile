@@ -7,7 +7,7 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run workers first-look test sdk check bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
+.PHONY: help build run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
 	hostile gateway-memory five-minutes fuzz clean
 
 help: ## this list
@@ -34,6 +34,9 @@ sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of t
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+audit: ## licences, bans and sources of the dependencies, and known vulnerabilities where the data can be reached
+	@CARGO="$(CARGO)" ./dev/audit.sh
 
 bench: ## the figures of bench/README.md
 	@$(CARGO) run --release --locked -p kapelle-bench -- $(ARGS)

@@ -24,7 +24,7 @@ fi
 if ! cmp -s requirements.txt .venv/.installed; then
   if command -v python3 >/dev/null; then
     echo "installing what the sample workers in Python need" >&2
-    if python3 -m venv .venv >&2 && .venv/bin/pip install -q --disable-pip-version-check -r requirements.txt >&2; then
+    if python3 -m venv .venv >&2 && .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt >&2; then
       cp requirements.txt .venv/.installed
     else
       missing "pip could not install openai" Python
