@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 CARGO="${CARGO:-cargo}"
-VERSION=0.19
+VERSION=0.20
 
 if ! command -v cargo-deny >/dev/null 2>&1 && [ ! -x target/audit/bin/cargo-deny ]; then
   echo "audit: cargo-deny is not here; it is built into target/audit, which takes some minutes" >&2

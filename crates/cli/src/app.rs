@@ -5,11 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use kapelle::{
     Builder, Change, Kapelle, Watch, WorkerSpec,
     core::definition::nearest,
-    store::SqliteReader,
+    store::{SqliteReader, private},
     supervisor::keeping::{Helper, sweep_leftovers},
+    trail::KEY_FILE,
     workers::{
         Catalogue, DefinitionError,
         document::ChildReader,
+        inside,
         script::{Script, Start, discover::takers, environment::Surroundings},
     },
 };
@@ -20,6 +22,7 @@ use crate::{
     out::Out,
     project::Project,
     settings::{Environment, Settings},
+    trust,
 };
 
 /// What every verb stands on.
@@ -142,9 +145,13 @@ impl App {
     pub fn surroundings(&self, settings: &Settings, url: Option<String>) -> Surroundings {
         let environment = settings.environment.clone();
         let providers = settings.config.providers.values();
-        let keys = providers.flat_map(|provider| [provider.api_key_env.clone(), provider.base_url_env.clone()]);
+        let keys = providers.clone().flat_map(|provider| [provider.key_variable(), provider.base_url_env.as_deref()]);
+        let folder = self.data().ok();
+        let of_folder = folder.iter().flat_map(|folder| [folder.join("token"), folder.join(KEY_FILE)]);
         Surroundings {
-            keys: keys.flatten().collect(),
+            keys: keys.flatten().map(str::to_owned).collect(),
+            secrets: environment.secrets(),
+            secret_files: of_folder.chain(providers.filter_map(|provider| provider.api_key_file.clone())).collect(),
             model: environment.get("AI_MODEL").unwrap_or("fast").to_owned(),
             lookup: Box::new(move |name| environment.get(name).map(str::to_owned)),
             url,
@@ -186,6 +193,41 @@ impl App {
             .workflows(&self.project.workflows())
             .session_log()
             .document_reader(Arc::new(reader)))
+    }
+
+    /// Makes the folder of the data, closes it to other users, and warns of what could not be closed. Verbs that write
+    /// call it before they open the folder.
+    ///
+    /// # Errors
+    /// When others could replace what is in the folder, or it cannot be made.
+    pub fn prepare_data(&self) -> Result<PathBuf, Failure> {
+        let folder = self.data()?;
+        for note in private::prepare(&folder)? {
+            self.out.warn(&note);
+        }
+        Ok(folder)
+    }
+
+    /// Opens the data of the project for writing.
+    ///
+    /// # Errors
+    /// When the folder is in use or not safe from others, or the store fails.
+    pub async fn open(&self, settings: &Settings) -> Result<Kapelle, Failure> {
+        trust::check(&self.project, settings)?;
+        self.prepare_data()?;
+        for told in inside::left_out(&self.project.workflows()) {
+            self.out.warn(&told);
+        }
+        Ok(self.builder(settings)?.open().await?)
+    }
+
+    /// Opens the data for one change; no task is worked on.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_idle(&self) -> Result<Kapelle, Failure> {
+        self.prepare_data()?;
+        Ok(self.builder(&self.settings()?)?.idle().open().await?)
     }
 
     /// The workers, without opening the data.

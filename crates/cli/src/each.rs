@@ -10,6 +10,7 @@ use kapelle::{
     Kapelle, RunId,
     core::{TenantId, definition::Strategy, run::StatusKind},
     engine::VersionRef,
+    workers::inside,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -77,7 +78,10 @@ impl Each {
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             path.is_file() && !hidden
         };
-        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(visible).collect();
+        // A folder of other people's files may hold a link to one of the user's own.
+        let within = |file: &PathBuf| inside::check(path, file).is_ok();
+        let mut files: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(visible).filter(within).collect();
         files.sort();
         self.files.extend(files);
         if self.files.len() > FILES_MAX {

@@ -9,7 +9,11 @@ use std::{
     },
 };
 
-use kapelle::{Category, TaskError, core::worker::FileSource, store::Blobs};
+use kapelle::{
+    Category, TaskError,
+    core::worker::FileSource,
+    store::{Blobs, private},
+};
 use kapelle_api::Client;
 use serde_json::Value;
 
@@ -61,10 +65,12 @@ impl Fetched {
 
     async fn download(&self, hash: &str) -> Result<(), String> {
         let said = |error: std::io::Error| format!("{}: {error}", self.folder.display());
-        std::fs::create_dir_all(self.folder.join("blobs")).map_err(said)?;
+        private::make_dir(&self.folder.join("blobs")).map_err(said)?;
         let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
         let fresh = self.folder.join(format!("part-{}-{number}", std::process::id()));
-        let mut file = std::fs::File::create(&fresh).map_err(said)?;
+        // A process of that number may have left one behind.
+        let _ = std::fs::remove_file(&fresh);
+        let mut file = private::options().write(true).create_new(true).open(&fresh).map_err(said)?;
         let path = format!("/api/v1/files/sha256:{hash}");
         let came = self.client.download(&path, |part| file.write_all(part)).await.map_err(|error| error.to_string());
         drop(file);

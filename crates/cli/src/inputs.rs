@@ -9,12 +9,15 @@ use std::{
 use kapelle::{
     core::{definition::nearest, worker::FileSource},
     store::Blobs,
-    workers::builtin::media_type_of,
+    workers::{builtin::media_type_of, inside},
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{failure::Failure, project::Project};
+use crate::{
+    failure::Failure,
+    project::{CONFIG_FILE, Project},
+};
 
 /// A text that is handed over by value is at most this long.
 const TEXT_MAX: u64 = 64 << 20;
@@ -126,7 +129,14 @@ impl Inputs {
         for (name, property) in properties.into_iter().flatten() {
             let default = property.get("default").and_then(Value::as_str).and_then(|text| text.strip_prefix('@'));
             if let (true, Some(path), false) = (Wanted::of(Some(property)).file, default, object.contains_key(name)) {
-                let value = self.file(&beside.join(path)).map_err(|failure| {
+                let path = beside.join(path);
+                if path.exists() {
+                    inside::check(&project_of(beside), &path).map_err(|why| {
+                        Failure::usage(format!("the default of the input `{name}`: {} {why}", Project::shown(&path)))
+                            .help(format!("give it yourself if you want it: --input {name}=@FILE"))
+                    })?;
+                }
+                let value = self.file(&path).map_err(|failure| {
                     failure.help(format!("the workflow's own example is not there: give --input {name}=@FILE"))
                 })?;
                 object.insert(name.clone(), value);
@@ -134,6 +144,13 @@ impl Inputs {
         }
         Ok(())
     }
+}
+
+/// The project that a workflow is of: the nearest folder with a `kapelle.yaml`, or the one above its own.
+fn project_of(folder: &Path) -> PathBuf {
+    let here = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let root = here.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file());
+    root.or_else(|| here.parent()).unwrap_or(&here).to_owned()
 }
 
 /// The files of inputs for a worker that runs outside of the engine.

@@ -29,6 +29,7 @@ mod signals;
 mod start;
 mod tally;
 mod terminal;
+mod trust;
 mod workflow;
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kapelle::store::lock_holder;
+use kapelle::store::{lock_holder, private};
 use kapelle_api::{Client, ClientError, Problem};
 use kapelle_server::ADDRESS_FILE;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     failure::{Code, Failure},
+    project::Project,
 };
 
 /// How long one question waits for an end before it is asked again.
@@ -22,12 +23,19 @@ const WAIT_MS: u64 = 30_000;
 pub fn server(app: &App) -> Result<Option<Client>, Failure> {
     let folder = app.data()?;
     let Some(holder) = lock_holder(&folder) else { return Ok(None) };
+    if holder.stranger.is_some() {
+        // What stands in the folder is then no word of a server of ours, and the token is not sent to its address.
+        let what = format!("{} is in use by {}", Project::shown(&folder), holder.in_words());
+        return Err(Failure::new(Code::Conflict, what));
+    }
     // Locked by another process than the one that wrote the address: another verb works here, and that is told when
     // the folder is opened.
-    let Ok(text) = std::fs::read_to_string(folder.join(ADDRESS_FILE)) else { return Ok(None) };
+    let Ok(text) = private::read_small(&folder.join(ADDRESS_FILE), 1_024) else { return Ok(None) };
     let mut lines = text.lines();
     match (lines.next(), lines.next()) {
-        (Some(address), Some(process)) if process == holder => Ok(Some(Client::new(address, &token(&folder)?)?)),
+        (Some(address), Some(process)) if process == holder.written => {
+            Ok(Some(Client::new(address, &token(&folder)?)?))
+        }
         _ => Ok(None),
     }
 }
@@ -60,7 +68,7 @@ pub fn client(app: &App, named: Option<&str>) -> Result<Client, Failure> {
 /// When it cannot be read.
 pub fn token(folder: &Path) -> Result<String, Failure> {
     let path = folder.join("token");
-    let text = std::fs::read_to_string(&path).map_err(|error| Failure::io(&path, &error))?;
+    let text = private::read_small(&path, 1_024).map_err(|error| Failure::io(&path, &error))?;
     Ok(text.trim().to_owned())
 }
 

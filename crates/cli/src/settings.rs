@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kapelle::Config;
+use kapelle::{Config, workers::script::environment::sounds_secret};
 use serde_json::Value;
 
 use crate::{
@@ -43,6 +43,8 @@ pub struct Settings {
     pub environment: Environment,
     /// Variables that look like settings and are none.
     pub unknown: Vec<String>,
+    /// The project's file, as origins name it.
+    project_file: Option<String>,
 }
 
 /// Variables: those of the process, and behind them those of `.env`.
@@ -68,6 +70,19 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.process.get(name).or_else(|| self.file.get(name))?;
         (!value.is_empty()).then_some(value.as_str())
+    }
+
+    /// Values of variables whose names sound like a secret. A short one could be anything.
+    pub fn secrets(&self) -> Vec<String> {
+        let all = self.process.iter().chain(&self.file);
+        all.filter(|(name, value)| sounds_secret(name) && value.len() >= 12).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The folder for the user's own configuration. Only the process tells it: a project's `.env` cannot name another.
+    pub fn user_folder(&self) -> Option<PathBuf> {
+        let of = |name: &str| self.process.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = of("XDG_CONFIG_HOME").or_else(|| Some(of("HOME")?.join(".config")))?;
+        Some(base.join("kapelle"))
     }
 
     /// Where a variable is set.
@@ -108,7 +123,8 @@ impl Settings {
         let config: Config =
             serde_json::from_value(merged).map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
         config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
-        Ok(Settings { config, origins, environment, unknown })
+        let project_file = project.config.as_deref().map(Project::shown);
+        Ok(Settings { config, origins, environment, unknown, project_file })
     }
 
     /// Every value with its path and its origin.
@@ -132,19 +148,22 @@ impl Settings {
             .collect()
     }
 
+    /// Whether the project's own files say a value: its `kapelle.yaml` or its `.env`.
+    pub fn is_of_project(&self, path: &str) -> bool {
+        let above = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let known = self.origins.iter().filter(|(place, _)| above(place)).max_by_key(|(place, _)| place.len());
+        known.is_some_and(|(_, origin)| origin.starts_with(".env ") || self.project_file.as_ref() == Some(origin))
+    }
+
     /// The variables that hold keys of providers.
     pub fn key_variables(&self) -> Vec<&str> {
-        self.config.providers.values().filter_map(|provider| provider.api_key_env.as_deref()).collect()
+        self.config.providers.values().filter_map(kapelle::gateway::config::Provider::key_variable).collect()
     }
 }
 
 /// The user's own file, which holds for all projects.
 fn user_file(environment: &Environment) -> Option<PathBuf> {
-    let base = match environment.get("XDG_CONFIG_HOME") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(environment.get("HOME")?).join(".config"),
-    };
-    Some(base.join("kapelle").join(CONFIG_FILE))
+    Some(environment.user_folder()?.join(CONFIG_FILE))
 }
 
 fn read_layer(path: &Path) -> Result<Value, Failure> {

@@ -36,6 +36,9 @@ pub fn start() -> ExitCode {
     if cli.global.no_color {
         anstream::ColorChoice::Never.write_global();
     }
+    if !for_people(&cli.verb) {
+        close_files();
+    }
     trace(&cli.global);
     let out = Out { json: cli.global.json, quiet: cli.global.quiet };
     match perform(cli) {
@@ -46,6 +49,17 @@ pub fn start() -> ExitCode {
         }
     }
 }
+
+/// Whether a verb writes files that people share, such as a new project. What all others write holds data of runs.
+fn for_people(verb: &Verb) -> bool {
+    matches!(verb, Verb::Init(_) | Verb::Workflows(_) | Verb::Completions(_) | Verb::Man(_))
+}
+
+#[cfg(unix)]
+use kapelle::supervisor::close_files;
+
+#[cfg(not(unix))]
+fn close_files() {}
 
 fn perform(cli: Cli) -> Result<Code, Failure> {
     let mut app = App::new(cli.global)?;

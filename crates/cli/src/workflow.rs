@@ -6,6 +6,7 @@ use kapelle::{
     Error,
     core::definition::{Action, Definition, Problem, Problems, nearest},
     engine::VersionRef,
+    workers::inside,
 };
 
 use crate::{app::Workers, failure::Failure, project::Project};
@@ -61,6 +62,7 @@ pub fn files(project: &Project) -> Vec<PathBuf> {
     };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_workflow).collect();
     files.sort();
+    files.retain(|file| inside::check(&project.root, file).is_ok());
     files
 }
 

@@ -55,6 +55,20 @@ pub enum Kind {
     Offline,
 }
 
+impl Kind {
+    /// The variable that the provider's own tools take the key from. Returns `None` for a kind that needs no key.
+    pub(crate) fn usual_variable(self) -> Option<&'static str> {
+        match self {
+            Kind::Openai | Kind::Compatible | Kind::Offline => None,
+            Kind::Azure => Some("AZURE_OPENAI_API_KEY"),
+            Kind::Bedrock => Some("AWS_BEARER_TOKEN_BEDROCK"),
+            Kind::Gemini => Some("GEMINI_API_KEY"),
+            Kind::Vertex => Some("VERTEX_ACCESS_TOKEN"),
+            Kind::Anthropic => Some("ANTHROPIC_API_KEY"),
+        }
+    }
+}
+
 /// A provider and where its address and key come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +88,9 @@ pub struct Provider {
     /// A file that holds the key and may be renewed at any time; it is read for each call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
+    /// Whether the address may be plain http on another machine, where the key and every prompt can be read on the way.
+    #[serde(default)]
+    pub insecure: bool,
     /// The resource of `azure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -115,6 +132,13 @@ impl RateLimits {
 }
 
 impl Provider {
+    /// The environment variable that holds the key: the one that is named, or the one that the provider's own tools
+    /// use. Returns `None` for a provider without a key.
+    #[must_use]
+    pub fn key_variable(&self) -> Option<&str> {
+        self.api_key_env.as_deref().or(self.kind.usual_variable())
+    }
+
     /// A provider of that kind about which nothing else is said.
     #[must_use]
     pub fn of(kind: Kind) -> Provider {
@@ -124,6 +148,7 @@ impl Provider {
             base_url_env: None,
             api_key_env: None,
             api_key_file: None,
+            insecure: false,
             resource: None,
             region: None,
             project: None,

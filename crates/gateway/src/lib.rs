@@ -44,6 +44,7 @@ pub mod replay;
 pub mod request;
 mod routes;
 pub mod secret;
+pub mod sends;
 pub mod service;
 pub mod status;
 mod walk;

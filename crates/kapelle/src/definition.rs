@@ -7,11 +7,14 @@ use std::{
 
 use kapelle_core::{Category, Name, TaskError, definition::Definition};
 use kapelle_engine::VersionRef;
-use kapelle_workers::schema::Schema;
+use kapelle_workers::{inside, schema::Schema};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+
+/// Bytes of a workflow file that are read; the parser refuses what is longer.
+const READ_MAX: u64 = (16 << 20) + 1;
 
 /// Reads and checks a workflow.
 ///
@@ -32,7 +35,10 @@ pub(crate) fn folder(folder: &Path) -> Vec<(Name, VersionRef)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_workflow(path)).collect();
     files.sort();
-    let named = |file: &PathBuf| named(&std::fs::read(file).ok()?, &file.display().to_string()).ok();
+    let named = |file: &PathBuf| {
+        let source = inside::read(inside::project_of(folder), file, READ_MAX).ok()?;
+        named(&source, &file.display().to_string()).ok()
+    };
     files.iter().filter_map(named).collect()
 }
 

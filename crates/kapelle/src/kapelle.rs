@@ -289,12 +289,14 @@ impl Kapelle {
         // What happens to the scripts at the end is to be written down too.
         self.engine.settle().await;
         self.end_scripts().await;
+        self.tell_last_head().await;
         self.engine.drain().await;
         self.finish_session().await;
     }
 
     /// Closes the folder at once. What is under way is begun again at the next start.
     pub async fn close(&self) {
+        self.tell_last_head().await;
         self.engine.stop().await;
         self.end_scripts().await;
         self.finish_session().await;
@@ -303,6 +305,15 @@ impl Kapelle {
     async fn finish_session(&self) {
         if let Some(session) = &self.session {
             session.finish().await;
+        }
+    }
+
+    /// Notes the head of the audit trail right before the end.
+    async fn tell_last_head(&self) {
+        let Some(session) = &self.session else { return };
+        let head = session.last_head(&**self.engine.reader(), self.clock.now(), self.clock.steady_ms());
+        if let Some(event) = head {
+            self.noted(&event).await;
         }
     }
 

@@ -60,6 +60,8 @@ mod taken;
 mod task;
 mod template;
 mod tokens;
+pub mod trail;
+pub mod trail_check;
 mod watch;
 
 pub use budget_config::{BudgetsConfig, TenantBudgets};

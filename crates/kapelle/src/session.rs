@@ -21,13 +21,17 @@ use kapelle_core::{
     task::{StateKind, Task, TaskState},
 };
 use kapelle_engine::{Clock, Command, Engine, Logged};
-use kapelle_store::{EndedTask, Reader, SessionRow};
+use kapelle_store::{EndedTask, Reader, SessionRow, private};
 use serde_json::{Value, json};
+
+use crate::trail::Keeper;
 
 /// The file in the folder of the state.
 pub const SESSION_FILE: &str = "session.log";
 /// Turns on their way to the file. What does not fit is read from the store.
 const QUEUED: usize = 4_096;
+/// How often the audit trail is looked at for entries that no head tells of.
+const TRAIL_EVERY_MS: u64 = 10_000;
 /// How often the file is synced and the rows are given up while there is something to write.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// A file of that size is put aside.
@@ -38,6 +42,12 @@ const KEPT: u32 = 4;
 const PAGE: u32 = 256;
 
 /// Something for the writer.
+/// The session log of a folder and the files that were put aside, oldest first.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let path = folder.join(SESSION_FILE);
+    (1..=KEPT).rev().map(|number| aside(&path, number)).chain([path.clone()]).collect()
+}
+
 enum Message {
     Logged(Arc<Logged>),
     Finish,
@@ -46,6 +56,7 @@ enum Message {
 /// The writer of the session log: a thread of its own, which never holds the loop up.
 pub struct Session {
     sender: SyncSender<Message>,
+    trail: Arc<Keeper>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -56,7 +67,8 @@ impl Session {
     /// When the file cannot be read or written, or a thread cannot be started.
     pub(crate) fn start(folder: &Path, engine: &Engine, clock: Arc<dyn Clock>) -> io::Result<Session> {
         let (sender, receiver) = sync_channel(QUEUED);
-        let mut writer = Writer::open(folder, engine.clone(), clock)?;
+        let trail = Arc::new(Keeper::of(folder)?);
+        let mut writer = Writer::open(folder, (engine.clone(), Arc::clone(&trail)), clock)?;
         let waking = sender.clone();
         engine.observe_session(Box::new(move |logged| {
             // A full channel is no loss: the number after it tells that something is to be read from the store.
@@ -68,7 +80,12 @@ impl Session {
             }
         };
         let thread = std::thread::Builder::new().name("kapelle-session".to_owned()).spawn(run)?;
-        Ok(Session { sender, thread: Mutex::new(Some(thread)) })
+        Ok(Session { sender, trail, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The head of the audit trail for the end of this process, when the trail has entries.
+    pub(crate) fn last_head(&self, reader: &dyn Reader, now: Timestamp, steady_ms: u64) -> Option<Value> {
+        self.trail.due(reader, (now, steady_ms), true).unwrap_or_default()
     }
 
     /// Writes what there is, and ends. The engine has ended before.
@@ -89,6 +106,9 @@ struct Writer {
     file: File,
     size: u64,
     engine: Engine,
+    trail: Arc<Keeper>,
+    /// When the trail is looked at next, by the steady clock.
+    look_ms: u64,
     clock: Arc<dyn Clock>,
     /// Everything up to this number stands in the file.
     seq: u64,
@@ -99,9 +119,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(folder: &Path, engine: Engine, clock: Arc<dyn Clock>) -> io::Result<Writer> {
+    fn open(folder: &Path, (engine, trail): (Engine, Arc<Keeper>), clock: Arc<dyn Clock>) -> io::Result<Writer> {
         let path = folder.join(SESSION_FILE);
-        let mut file = File::options().create(true).read(true).append(true).open(&path)?;
+        let mut file = private::options().create(true).read(true).append(true).open(&path)?;
         let size = cut(&mut file)?;
         let mut end = end(&mut file)?;
         if end.is_none()
@@ -111,13 +131,14 @@ impl Writer {
         }
         // The last number may be there in part only: it is looked at again, behind the lines that are there.
         let (seq, skip) = end.map_or((0, 0), |(seq, lines)| (seq.saturating_sub(1), lines));
-        Ok(Writer { path, file, size, engine, clock, seq, skip, given_up: seq })
+        Ok(Writer { path, file, size, engine, trail, look_ms: 0, clock, seq, skip, given_up: seq })
     }
 
     fn run(&mut self, receiver: &Receiver<Message>) -> io::Result<()> {
         self.catch_up()?;
         let every = u64::try_from(SYNC_EVERY.as_millis()).unwrap_or(u64::MAX);
         let mut synced = self.clock.steady_ms();
+        self.tell_head(true)?;
         loop {
             match receiver.recv_timeout(SYNC_EVERY) {
                 Ok(Message::Logged(logged)) => self.take(&logged)?,
@@ -129,9 +150,24 @@ impl Writer {
             }
             if self.clock.steady_ms() >= synced.saturating_add(every) {
                 self.sync()?;
+                self.tell_head(false)?;
                 synced = self.clock.steady_ms();
             }
         }
+    }
+
+    /// Has the head of the audit trail committed as a note, which then comes back as a line.
+    fn tell_head(&mut self, always: bool) -> io::Result<()> {
+        let steady_ms = self.clock.steady_ms();
+        if !always && steady_ms < self.look_ms {
+            return Ok(());
+        }
+        self.look_ms = steady_ms.saturating_add(TRAIL_EVERY_MS);
+        let due = self.trail.due(&**self.engine.reader(), (self.clock.now(), steady_ms), always);
+        if let Some(event) = due.map_err(io::Error::other)? {
+            self.engine.tell(Command::Note { note: Arc::from(event.to_string()) });
+        }
+        Ok(())
     }
 
     fn take(&mut self, logged: &Logged) -> io::Result<()> {
@@ -197,7 +233,7 @@ impl Writer {
             let _ = fs::rename(aside(&self.path, number), aside(&self.path, number + 1));
         }
         fs::rename(&self.path, aside(&self.path, 1))?;
-        self.file = File::options().create(true).read(true).append(true).open(&self.path)?;
+        self.file = private::options().create(true).read(true).append(true).open(&self.path)?;
         self.size = 0;
         Ok(())
     }

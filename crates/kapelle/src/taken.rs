@@ -15,6 +15,7 @@ use std::{
 
 use kapelle_core::{CallId, Money};
 use kapelle_engine::{CallOrder, Taken};
+use kapelle_store::private;
 use serde::{Deserialize, Serialize};
 
 /// The name of the file in the data folder.
@@ -105,7 +106,7 @@ impl TakenFile {
     /// from the next.
     pub(crate) fn begin(folder: &Path) -> io::Result<Option<TakenFile>> {
         let Some(boot) = boot().filter(|_| cfg!(unix)) else { return Ok(None) };
-        let file = File::options().write(true).create(true).truncate(true).open(folder.join(FILE))?;
+        let file = private::options().write(true).create(true).truncate(true).open(folder.join(FILE))?;
         let taken = TakenFile { file, slots: Mutex::default() };
         taken.put(0, &Head { boot })?;
         taken.file.sync_all()?;

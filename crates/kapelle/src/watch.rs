@@ -13,7 +13,7 @@ use std::{
 use kapelle_core::{Name, definition::Definition, worker::Worker};
 use kapelle_engine::Engine;
 use kapelle_gateway::Gateway;
-use kapelle_workers::{Catalogue, catalogue::prompt_worker};
+use kapelle_workers::{Catalogue, catalogue::prompt_worker, inside};
 
 use crate::kapelle::Kapelle;
 
@@ -204,9 +204,6 @@ impl Watcher {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read as _;
-    let cannot = |error: std::io::Error| format!("{}: {error}", file.display());
-    let mut bytes = Vec::new();
-    std::fs::File::open(file).map_err(cannot)?.take(READ_MAX).read_to_end(&mut bytes).map_err(cannot)?;
-    Ok(bytes)
+    let folder = file.parent().unwrap_or(Path::new("."));
+    inside::read(inside::project_of(folder), file, READ_MAX).map_err(|why| format!("{} {why}", file.display()))
 }

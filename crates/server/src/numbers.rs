@@ -2,11 +2,12 @@
 //! for one that came later, and be given the tasks of workers that it does not have.
 
 use std::{
-    fs::File,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
+
+use kapelle::store::private;
 
 /// Where they are written down.
 const FILE: &str = "host-numbers";
@@ -38,11 +39,7 @@ impl Numbers {
         let next = given.0.saturating_add(1);
         if next > given.1 {
             let last = next.saturating_add(BLOCK - 1);
-            let fresh = self.file.with_extension("new");
-            let mut file = File::create(&fresh)?;
-            file.write_all(format!("{last}\n").as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &self.file)?;
+            private::at_own_place(&self.file, format!("{last}\n").as_bytes())?;
             given.1 = last;
         }
         given.0 = next;

@@ -10,6 +10,7 @@ use std::{
 use kapelle::{
     HealthCheck, Kapelle,
     core::{Labels, Name},
+    store::private,
 };
 use serde_json::json;
 use tokio::{
@@ -272,9 +273,7 @@ fn listen_at(wanted: SocketAddr) -> io::Result<TcpListener> {
 /// Written beside its place and moved there, so that nobody reads half of it.
 fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
     let reachable = reachable(address);
-    let fresh = file.with_extension("new");
-    std::fs::write(&fresh, format!("http://{reachable}\n{}\n", std::process::id()))?;
-    std::fs::rename(&fresh, file)
+    private::at_own_place(file, format!("http://{reachable}\n{}\n", std::process::id()).as_bytes())
 }
 
 /// Where programs of this machine reach what listens there.

@@ -13,7 +13,7 @@ use std::{
 use kapelle_core::worker::FileSource;
 use sha2::{Digest, Sha256};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, private};
 
 /// Sets apart the temporary files of one process.
 static UNIQUE: AtomicU64 = AtomicU64::new(0);
@@ -36,7 +36,7 @@ impl Blobs {
     /// What the system says.
     pub fn open(data: &Path) -> Result<Blobs, StoreError> {
         let blobs = Blobs::in_folder(data);
-        fs::create_dir_all(&blobs.folder).map_err(|error| blobs.fault(&error))?;
+        private::make_dir(&blobs.folder).map_err(|error| blobs.fault(&error))?;
         for entry in fs::read_dir(&blobs.folder).map_err(|error| blobs.fault(&error))?.flatten() {
             if entry.file_name().to_string_lossy().starts_with("new-") {
                 let _ = fs::remove_file(entry.path());
@@ -84,7 +84,7 @@ impl Blobs {
     pub fn begin(&self) -> Result<NewBlob, StoreError> {
         let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(format!("new-{}-{number}", std::process::id()));
-        let file = File::options().write(true).create_new(true).open(&path).map_err(|error| self.fault(&error))?;
+        let file = private::options().write(true).create_new(true).open(&path).map_err(|error| self.fault(&error))?;
         Ok(NewBlob { blobs: self.clone(), file, path, hash: Sha256::new(), length: 0, is_stored: false })
     }
 

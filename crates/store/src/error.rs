@@ -6,12 +6,20 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process writes to this folder.
-    #[error("{folder} is in use by process {holder}: stop it, or give another folder with --data", folder = .folder.display())]
+    #[error("{folder} is in use by {holder}", folder = .folder.display())]
     InUse {
         /// The folder.
         folder: PathBuf,
-        /// What is known of the other process.
+        /// What is known of the other process, and what to do.
         holder: String,
+    },
+    /// Other users could read or replace what is stored.
+    #[error("{path} is not safe from other users: {message}", path = .path.display())]
+    Exposed {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        message: String,
     },
     /// The disk is full. What was acknowledged is kept; the change that met this is not.
     #[error("the disk that holds {} is full: free some space, nothing that was acknowledged is lost", .0.display())]

@@ -33,5 +33,5 @@ pub use child::{ChildInput, ChildOutput, LimitedChild};
 pub use error::ChildError;
 pub use limits::Limits;
 #[cfg(unix)]
-pub use own::raise_open_files;
+pub use own::{close_files, raise_open_files};
 pub use sibling::{Ask, Sibling, SiblingEnd};

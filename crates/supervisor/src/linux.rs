@@ -7,7 +7,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit, setsid,
 };
 
-use crate::limits::Limits;
+use crate::{limits::Limits, own};
 
 /// Arranges that the command starts in a session of its own, dies with this process, and stays within `limits`.
 pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
@@ -24,6 +24,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
         (resource, soft.min(ceiling), hard.min(ceiling))
     });
     let parent = getpid();
+    let mask = own::given_mask();
     let confine = move || -> io::Result<()> {
         setsid()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -32,6 +33,9 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
         rustix::thread::set_no_new_privs(true)?;
+        if let Some(mask) = mask {
+            own::set_mask(mask);
+        }
         for (resource, soft, hard) in wanted {
             setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?;
         }
@@ -47,8 +51,12 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
 /// Arranges that the command is asked to end when this process is gone.
 pub(crate) fn follow(command: &mut tokio::process::Command) {
     let parent = getpid();
+    let mask = own::given_mask();
     let follow = move || -> io::Result<()> {
         set_parent_process_death_signal(Some(Signal::TERM))?;
+        if let Some(mask) = mask {
+            own::set_mask(mask);
+        }
         // The parent may have died before the line above took hold.
         if getppid() != Some(parent) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));

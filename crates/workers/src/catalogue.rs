@@ -1,12 +1,13 @@
 //! All workers by name: those that ship, and the user's own before them.
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use kapelle_core::worker::Worker;
 use kapelle_gateway::Gateway;
 
 use crate::{
     builtin::{ExtractText, Keywords, Language, Log, Report, Sleep},
+    inside,
     prompt::{DefinitionError, PromptDefinition, PromptWorker},
     reader::DocumentReader,
 };
@@ -75,7 +76,7 @@ impl Catalogue {
         let mut own: BTreeMap<String, String> = BTreeMap::new();
         for path in paths {
             let file = path.display().to_string();
-            let loaded = read_text(&path)
+            let loaded = read_text(inside::project_of(folder), &path)
                 .map_err(|message| DefinitionError::whole(&file, message))
                 .and_then(|text| prompt_worker(&file, &text, gateway));
             match loaded {
@@ -133,12 +134,6 @@ pub fn prompt_worker(file: &str, text: &str, gateway: &Arc<Gateway>) -> Result<P
     Ok(PromptWorker::new(definition, Arc::clone(gateway)))
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    match file.take(READ_MAX).read_to_string(&mut text) {
-        Ok(_) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err("is not UTF-8 text".to_owned()),
-        Err(error) => Err(format!("cannot be read: {error}")),
-    }
+fn read_text(root: &Path, path: &Path) -> Result<String, String> {
+    String::from_utf8(inside::read(root, path, READ_MAX)?).map_err(|_| "is not UTF-8 text".to_owned())
 }

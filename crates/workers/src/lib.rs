@@ -12,6 +12,7 @@
 pub mod builtin;
 pub mod catalogue;
 pub mod document;
+pub mod inside;
 pub mod offline;
 pub mod prompt;
 pub mod reader;

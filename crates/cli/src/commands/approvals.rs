@@ -118,7 +118,7 @@ async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failur
         let body = json!({ "by": by, "comment": answer.comment });
         return remote::change(app, &client, "task", &format!("/api/v1/approvals/{id}/{verb}"), &body).await;
     }
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let kapelle = app.open_idle().await?;
     let done = kapelle.approve(id, approved, &by, &answer.comment).await;
     kapelle.drain().await;
     done?;

@@ -1,6 +1,12 @@
 //! `kapelle audit`: who did what, and whether the trail is whole.
 
-use kapelle::store::{AuditHead, Reader};
+use std::path::PathBuf;
+
+use kapelle::{
+    store::Reader,
+    trail::{Noted, TrailKey, written},
+    trail_check::{Checked, check},
+};
 use serde_json::json;
 
 use crate::{
@@ -23,12 +29,21 @@ pub struct Args {
 enum Verb {
     /// Show the acts, oldest first
     List,
-    /// Check the chain of hashes
-    Verify {
-        /// An entry that must be there, as an earlier check printed it: what was cut off at the end is noticed by it
-        #[arg(long, value_name = "SEQ:HASH")]
-        expect: Option<String>,
-    },
+    /// Check the chain of hashes, and compare it with the heads that session.log and other logs tell of
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// An entry that must be there, as an earlier check printed it; may be given again
+    #[arg(long, value_name = "SEQ:HASH")]
+    expect: Vec<String>,
+    /// A file with heads, such as a log of the server or a copy of session.log; may be given again
+    #[arg(long, value_name = "FILE")]
+    heads: Vec<PathBuf>,
+    /// Take heads that were made with a former key, whose keyed hashes cannot be checked any more
+    #[arg(long, value_name = "NAME")]
+    accept_key: Vec<String>,
 }
 
 /// Runs the verb.
@@ -39,7 +54,7 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let reader = app.reader()?;
     match &args.verb {
         None | Some(Verb::List) => list(app, &reader),
-        Some(Verb::Verify { expect }) => verify(app, &reader, expect.as_deref()),
+        Some(Verb::Verify(args)) => verify(app, &reader, args),
     }
 }
 
@@ -67,36 +82,63 @@ fn list(app: &App, reader: &dyn Reader) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn verify(app: &App, reader: &dyn Reader, expect: Option<&str>) -> Result<Code, Failure> {
-    let expected = expect.map(|text| {
-        let parts = text.split_once(':').and_then(|(seq, hash)| Some((seq.parse::<u64>().ok()?, hash.to_owned())));
-        parts.ok_or_else(|| Failure::usage(format!("--expect {text}: SEQ:HASH is expected")))
-    });
-    let expected = expected.transpose()?;
-    let mut head: Option<AuditHead> = None;
-    let mut found = expected.is_none();
-    loop {
-        let page = reader.audit_from(head.map_or(0, |(seq, _)| seq), PAGE)?;
-        if page.is_empty() {
-            break;
+fn verify(app: &App, reader: &dyn Reader, args: &Verify) -> Result<Code, Failure> {
+    let folder = app.data()?;
+    let mut noted = Noted::of_session(&folder).map_err(|error| Failure::io(&folder, &error))?;
+    let here = noted.len();
+    for path in &args.heads {
+        let found = Noted::in_file(path, false).map_err(|error| Failure::io(path, &error))?;
+        if found.is_empty() {
+            let what = format!("--heads {}: no head stands in it; expected lines with SEQ:HASH", path.display());
+            return Err(
+                Failure::usage(what).help("`kapelle audit verify` prints the head, and `kapelle serve -v` logs it")
+            );
         }
-        for row in &page {
-            row.follows(head).map_err(|what| Failure::new(Code::Failed, format!("the trail is not whole: {what}")))?;
-            head = Some(row.head());
-            found |= expected.as_ref().is_some_and(|(seq, hash)| *seq == row.seq && *hash == hex(&row.hash));
-        }
+        noted.extend(found);
     }
-    if !found {
-        let what = "the entry that was expected is not there: the trail was cut off or replaced";
-        return Err(Failure::new(Code::Failed, what));
+    for text in &args.expect {
+        let head = Noted::parse(text, "--expect");
+        noted.push(head.ok_or_else(|| Failure::usage(format!("--expect {text}: SEQ:HASH is expected")))?);
     }
-    let (seq, hash) = head.map_or((0, String::new()), |(seq, hash)| (seq, hex(&hash)));
+    let key = TrailKey::read(&folder).map_err(|error| Failure::io(&folder.join(kapelle::trail::KEY_FILE), &error))?;
+    let checked = check(&mut |after| reader.audit_from(after, PAGE), &noted, key.as_ref(), &args.accept_key)?;
+    if !checked.faults.is_empty() {
+        return Err(broken(&checked));
+    }
+    let head = checked.head.map_or_else(|| "0:".to_owned(), written);
     if app.out.json {
-        app.out.print_json(&json!({ "entries": seq, "head": format!("{seq}:{hash}") }))?;
-    } else {
-        app.out.print(&format!("the trail is whole: {seq} entries, the last is {seq}:{hash}"))?;
+        app.out.print_json(&json!({
+            "entries": checked.entries, "head": head, "heads": checked.agree, "known": checked.known,
+        }))?;
+        return Ok(Code::Ok);
     }
+    app.out.print(&format!("the trail is whole: {} entries, the last is {head}", checked.entries))?;
+    let told = match (checked.agree, checked.entries) {
+        (_, 0) => return Ok(Code::Ok),
+        (0, _) => "no head of it is known elsewhere, so an end that was cut off would not be noticed: note the last \
+                   entry, and give it with --expect later"
+            .to_owned(),
+        (agree, _) => format!(
+            "{agree} heads agree with it ({here} of session.log); the newest is that of entry {}",
+            checked.known
+        ),
+    };
+    app.out.note(&told);
     Ok(Code::Ok)
+}
+
+fn broken(checked: &Checked) -> Failure {
+    let last =
+        checked.head.map_or_else(|| "no entry".to_owned(), |head| format!("the last entry is {}", written(head)));
+    let known = match checked.known {
+        0 => "no head agrees with the trail".to_owned(),
+        known => format!("up to entry {known} a head agrees with the trail"),
+    };
+    let what = format!("the trail is not whole: {}", checked.faults.join("\n  "));
+    Failure::new(Code::Failed, what).help(format!(
+        "{} entries are there, {last}; {known}. Keep the folder as it is and compare it with a backup",
+        checked.entries
+    ))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -113,7 +113,7 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
         let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
         let _: Budget = client.post("/api/v1/budgets", &wanted).await?;
     } else {
-        let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+        let kapelle = app.open_idle().await?;
         let act = Act {
             tenant: TenantId::DEFAULT,
             actor: Arc::from("local"),

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     failure::{Code, Failure},
     project::Project,
-    shown,
+    shown, trust,
 };
 
 /// The configuration and where it comes from.
@@ -31,6 +31,12 @@ enum Verb {
         #[arg(long)]
         origin: bool,
     },
+    /// Agree that this project sends keys of yours to hosts they are not meant for
+    Trust {
+        /// Take it back
+        #[arg(long)]
+        revoke: bool,
+    },
     /// What models cost, for a million tokens, and where each price comes from
     Prices,
 }
@@ -45,8 +51,26 @@ type Setting = (String, Value, String);
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match args.verb {
         Verb::Show { origin } => show(app, origin),
+        Verb::Trust { revoke } => trust(app, revoke),
         Verb::Prices => prices(app),
     }
+}
+
+/// Notes that the user agrees to where the project sends keys, after telling it.
+fn trust(app: &App, revoke: bool) -> Result<Code, Failure> {
+    let settings = app.settings()?;
+    let agreed = trust::agree(&app.project, &settings, revoke)?;
+    if app.out.json {
+        let rows = agreed.iter().map(|sends| json!({ "provider": sends.provider, "sends": sends.in_words() }));
+        app.out.print_json(&json!({ "trusted": rows.collect::<Vec<_>>() }))?;
+    } else if agreed.is_empty() {
+        app.out.print("this project sends no key of yours elsewhere with your word")?;
+    } else {
+        let lines: Vec<String> =
+            agreed.iter().map(|sends| format!("{}: {}", sends.provider, sends.in_words())).collect();
+        app.out.print(&format!("agreed, until one of these changes:\n{}", lines.join("\n")))?;
+    }
+    Ok(Code::Ok)
 }
 
 /// One price, in nano-dollars a token; what is read from a cache and written into it is not known of the user's own.
@@ -183,6 +207,15 @@ fn gather(app: &App) -> Result<Vec<Setting>, Failure> {
             None => (json!("not set"), "default"),
         };
         all.push((name.to_owned(), value, from.to_owned()));
+    }
+    let moved = trust::moved(&app.project, &settings)?;
+    for sends in trust::sends(&settings)? {
+        let from = match moved.contains(&sends) {
+            true if trust::is_agreed(&app.project, &settings, &moved)? => "the project, with your word",
+            true => "the project, without your word",
+            false => "yours",
+        };
+        all.push((format!("sends.{}", sends.provider), json!(sends.in_words()), from.to_owned()));
     }
     Ok(all)
 }

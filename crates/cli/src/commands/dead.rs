@@ -142,7 +142,7 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
     let server = remote::server(app)?;
     let kapelle = match &server {
         Some(_) => None,
-        None => Some(app.builder(&app.settings()?)?.idle().open().await?),
+        None => Some(app.open_idle().await?),
     };
     let mut done: Vec<TaskId> = Vec::new();
     let mut ended = Ok(());

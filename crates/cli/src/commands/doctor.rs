@@ -1,10 +1,10 @@
 //! `kapelle doctor`: checks that everything needed is there, and says what to do where it is not.
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 use kapelle::{
-    gateway::{AliasStatus, LinkState},
-    store::{SqliteReader, StoreError},
+    gateway::{AliasStatus, LinkState, sends::Sends},
+    store::{Holder, SqliteReader, StoreError, private},
     workers::{
         document::{ChildReader, Options},
         script::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
@@ -18,6 +18,7 @@ use crate::{
     out::{Tone, paint},
     project::Project,
     settings::Settings,
+    trust,
 };
 
 /// Check that everything needed is there.
@@ -83,6 +84,7 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
     match app.data() {
         Ok(folder) => {
             checks.push(writable(&folder));
+            checks.push(permissions(&folder));
             checks.push(lock(&folder));
             checks.push(database(&folder));
         }
@@ -93,6 +95,7 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
             let place =
                 app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
             checks.push(Check::new("config", State::Ok, place));
+            checks.extend(keys(app, &settings));
             checks.extend(models(app, &settings));
         }
         Err(failure) => {
@@ -134,11 +137,46 @@ fn writable(folder: &Path) -> Check {
     }
 }
 
+/// Whether other users can enter the folder, or read a file in it.
+fn permissions(folder: &Path) -> Check {
+    let name = "permissions";
+    if !folder.is_dir() {
+        return Check::new(name, State::Ok, "no folder yet: it is made for this user alone (mode 0700)");
+    }
+    let shown = Project::shown(folder);
+    let look = match private::look(folder) {
+        Ok(look) => look,
+        Err(error) => return Check::new(name, State::Fail, error.to_string()),
+    };
+    let mode = look.mode.map_or_else(|| "none on this system".to_owned(), |mode| format!("{mode:04o}"));
+    let open: Vec<String> = look.open.iter().take(3).map(|path| Project::shown(path)).collect();
+    let files = match look.open.len() {
+        0 => "no file is readable by others".to_owned(),
+        count => format!("{count} files and folders are readable by others, such as {}", open.join(", ")),
+    };
+    let found = format!("{shown} has mode {mode}, {files}");
+    if look.is_closed() && look.open.is_empty() && look.notes.is_empty() {
+        return Check::new(name, State::Ok, found);
+    }
+    let usual = format!("the next start of a verb that writes closes them; `chmod -R go-rwx {shown}` does it now");
+    let todo = if look.notes.is_empty() { usual } else { look.notes.join("; ") };
+    Check::new(name, State::Warn, found).todo(todo)
+}
+
 fn lock(folder: &Path) -> Check {
     match kapelle::store::lock_holder(folder) {
         None => Check::new("writer", State::Ok, "no process writes to it"),
-        Some(holder) => Check::new("writer", State::Warn, format!("process {holder} writes to it"))
-            .todo("reading verbs work meanwhile; other runs need another folder or have to wait"),
+        Some(holder) if holder.stranger.is_some() => {
+            Check::new("writer", State::Fail, format!("it is in use by {}", holder.in_words()))
+        }
+        Some(Holder { process: None, .. }) => {
+            Check::new("writer", State::Warn, "a process that cannot be seen from here writes to it")
+                .todo("`fuser -v` on the file `lock` finds it where it runs, such as in a container")
+        }
+        Some(Holder { process: Some(process), .. }) => {
+            Check::new("writer", State::Warn, format!("process {process} writes to it"))
+                .todo("reading verbs work meanwhile; other runs need another folder or have to wait")
+        }
     }
 }
 
@@ -171,6 +209,34 @@ fn models(app: &App, settings: &Settings) -> Vec<Check> {
             .todo("correct the file"),
     });
     checks
+}
+
+/// Which key is sent where, and what the user has to agree to.
+fn keys(app: &App, settings: &Settings) -> Vec<Check> {
+    let told = trust::sends(settings).and_then(|all| {
+        let moved = trust::moved(&app.project, settings)?;
+        let agreed = moved.is_empty() || trust::is_agreed(&app.project, settings, &moved)?;
+        let check = |sends: &Sends| {
+            let check = |state| Check::new("key", state, format!("{}: {}", sends.provider, sends.in_words()));
+            if moved.contains(sends) && !agreed {
+                return check(State::Fail).todo(
+                    "this project sends a key of yours to a host that it is not meant for: `kapelle config trust` \
+                     agrees to it",
+                );
+            }
+            if sends.url.starts_with("http:") && !is_here(&sends.url) {
+                return check(State::Warn).todo("plain http: the key and every prompt can be read on the way");
+            }
+            check(State::Ok)
+        };
+        Ok(all.iter().map(check).collect())
+    });
+    told.unwrap_or_else(|failure| vec![Check::new("key", State::Fail, failure.message)])
+}
+
+fn is_here(url: &str) -> bool {
+    let host = url.trim_start_matches("http://").split(['/', '?']).next().unwrap_or_default();
+    ["localhost", "127.", "[::1]"].iter().any(|begins| host.starts_with(begins))
 }
 
 fn alias(status: &AliasStatus) -> Check {
@@ -236,7 +302,10 @@ async fn scripts(app: &App) -> Vec<Check> {
 /// Reads a small page through the child, as `extract_text` does.
 async fn documents() -> Check {
     let page = std::env::temp_dir().join(format!("kapelle-doctor-{}.html", std::process::id()));
-    if let Err(error) = std::fs::write(&page, "<html><body><p>It works.</p></body></html>") {
+    let text = b"<html><body><p>It works.</p></body></html>";
+    // Others may write to that folder: nothing that is there is followed or overwritten.
+    let written = private::options().write(true).create_new(true).open(&page).and_then(|mut file| file.write_all(text));
+    if let Err(error) = written {
         return Check::new("documents", State::Warn, format!("{}: {error}", page.display()))
             .todo("set TMPDIR to a folder that can be written");
     }

@@ -96,7 +96,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         labels,
         ack: true,
     };
-    let fetched = Fetched::new(client.clone(), app.data()?.join("host-files"));
+    let fetched = Fetched::new(client.clone(), app.prepare_data()?.join("host-files"));
     let ended = Hosting::new(app.out, client, register, (hosted, tokens), fetched).until(signals).await;
     if let Some(fleet) = fleet {
         fleet.stop().await;

@@ -71,7 +71,7 @@ pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> R
         let _: Value = client.post(&path, &json!({ "reason": reason })).await?;
         return told(app, kind, name, paused);
     }
-    let kapelle: Kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let kapelle: Kapelle = app.open_idle().await?;
     let done = match (kind, paused) {
         (GateKind::Queue, true) => kapelle.pause_queue(name, reason).await,
         (GateKind::Queue, false) => kapelle.resume_queue(name, reason).await,

@@ -61,7 +61,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let shown = show(app, &reader, &runs)?;
     let mut settings = app.settings()?;
     settings.config.fallback &= !args.no_fallback;
-    let kapelle = app.builder(&settings)?.open().await?;
+    let kapelle = app.open(&settings).await?;
     app.warn_problems(kapelle.worker_problems());
     scripts::lend(app, &kapelle, &settings, |_| false).await?;
     let mut follow = Follow::new(app, &kapelle)?;

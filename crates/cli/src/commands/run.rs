@@ -121,7 +121,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         remote::ended(&client, &format!("/api/v1/runs/{}", started.id)).await?;
         return result::tell(app, &app.reader()?, crate::ids::run(&started.id)?, End::Ended, args.out.as_deref());
     }
-    let kapelle = app.builder(&settings)?.open().await?;
+    let kapelle = app.open(&settings).await?;
     let _watch = app.watch(&kapelle);
     if workflow.may_need_scripts(&workers) {
         scripts::lend(app, &kapelle, &settings, |name| workflow.names_worker(name)).await?;

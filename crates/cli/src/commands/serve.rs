@@ -16,6 +16,7 @@ use crate::{
     project::CONFIG_FILE,
     settings::Settings,
     signals::Signals,
+    trust,
 };
 
 /// Serve tasks, runs and workers over HTTP.
@@ -52,7 +53,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
-    let kapelle = Arc::new(app.builder(&settings)?.open().await?);
+    let kapelle = Arc::new(app.open(&settings).await?);
     app.warn_problems(kapelle.worker_problems());
     let _watch = app.watch(&kapelle);
     let started = Server::start(Arc::clone(&kapelle), options).await;
@@ -141,7 +142,9 @@ impl Reloader {
             return;
         }
         self.seen = state;
-        let reloaded = match Settings::load(&app.project.again()) {
+        let project = app.project.again();
+        let trusted = |settings: Settings| trust::check(&project, &settings).map(|()| settings);
+        let reloaded = match Settings::load(&project).and_then(trusted) {
             Ok(settings) => {
                 let environment = settings.environment.clone();
                 let variable = move |name: &str| environment.get(name).map(str::to_owned);

@@ -18,7 +18,7 @@ use crate::{
     failure::{Code, Failure},
     follow::{End, Follow},
     inputs::InputArgs,
-    remote, scripts,
+    remote, scripts, trust,
 };
 
 /// Record a task for a worker.
@@ -84,6 +84,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     inputs.value = admit(&spec, inputs.value)?;
     let submit = args.submit(&spec, inputs.value.clone())?;
 
+    trust::check(&app.project, &settings)?;
+    app.prepare_data()?;
     let builder = app.builder(&settings)?;
     let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
     if known.is_script(&args.worker) {

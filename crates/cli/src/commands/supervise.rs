@@ -52,7 +52,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let clock = SystemClock::default();
     let options = FleetOptions {
         root,
-        logs: app.data()?.join("logs/workers"),
+        logs: app.prepare_data()?.join("logs/workers"),
         surroundings: app.surroundings(&settings, None),
         path: std::env::var_os("PATH"),
         tokens: Arc::new(NoTokens),

@@ -199,7 +199,7 @@ pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failur
 async fn change(app: &App, id: TaskId, command: Command) -> Result<Code, Failure> {
     // Looked up first, so that an id that is wrong does not make a folder.
     load(&app.reader()?, id)?;
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let kapelle = app.open_idle().await?;
     let done = kapelle.engine().ask(command).await;
     kapelle.drain().await;
     done?;

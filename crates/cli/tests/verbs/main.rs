@@ -17,11 +17,16 @@ mod host;
 mod init;
 #[cfg(target_os = "linux")]
 mod lent;
+#[cfg(unix)]
+mod links;
 mod logs;
 mod man;
 mod model;
 mod money;
+mod moved;
 mod place;
+#[cfg(target_os = "linux")]
+mod private;
 mod queues;
 mod recorded;
 #[cfg(target_os = "linux")]
@@ -41,6 +46,7 @@ mod tasks;
 mod templates;
 mod texts;
 mod top;
+mod trail;
 mod version;
 mod workers;
 mod workflows;

@@ -33,10 +33,23 @@ pub(crate) fn client(base: &Url) -> Result<Client, String> {
     builder.build().map_err(|error| chain_of(&error))
 }
 
-fn is_local(base: &Url) -> bool {
-    let host = base.host_str().unwrap_or("");
+/// The address again, unless it is plain http on another machine and nobody has said that it may be.
+pub(crate) fn allowed(url: Url, provider: &str, insecure: bool) -> Result<Url, String> {
+    if url.scheme() != "http" || insecure || is_local(&url) {
+        return Ok(url);
+    }
+    Err(format!(
+        "{}: plain http to another machine, so that the key and every prompt can be read on the way; use https, or set \
+         providers.{provider}.insecure to true",
+        url.origin().ascii_serialization()
+    ))
+}
+
+/// Whether an address is on this machine.
+pub(crate) fn is_local(base: &Url) -> bool {
+    let host = base.host_str().unwrap_or("").trim_end_matches('.');
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    host == "localhost" || address.is_some_and(|ip| ip.is_loopback())
+    host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
 }
 
 /// Why an answer of that type is not read: it is packed, or it is something else than was asked for.

@@ -75,6 +75,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The address of the provider.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// Reads the address and the key. Nothing is connected. The offline kind is no server.
     pub(crate) fn new(
         name: &str,
@@ -349,7 +354,8 @@ fn base(
             return Err(ConfigError::at(format!("providers.{name}"), format!("give {needs}")));
         }
     };
-    address(&text).map_err(|message| ConfigError::at(place, message))
+    let url = address(&text).and_then(|url| http::allowed(url, name, provider.insecure));
+    url.map_err(|message| ConfigError::at(place, message))
 }
 
 fn below(base: &Url, path: &[&str]) -> Url {
@@ -447,7 +453,7 @@ mod tests {
 
     #[test]
     fn what_a_server_supports_can_be_said() {
-        let mut provider = Provider { base_url: Some("http://x/v1".to_owned()), ..Provider::of(Kind::Compatible) };
+        let mut provider = Provider { base_url: Some("https://x/v1".to_owned()), ..Provider::of(Kind::Compatible) };
         provider.supports.insert(Feature::Responses, false);
         let features = server(&provider).unwrap().features;
         assert!(!features.has(Feature::Responses) && features.has(Feature::Chat));

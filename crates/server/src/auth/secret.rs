@@ -2,10 +2,11 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::Path,
 };
 
+use kapelle::store::private;
 use sha2::{Digest, Sha256};
 
 /// The file with the token, in the folder of the state.
@@ -49,11 +50,9 @@ pub fn hex(bytes: &[u8]) -> String {
 /// When the file cannot be read or written, or holds no token.
 pub fn token(folder: &Path) -> io::Result<(String, bool)> {
     let path = folder.join(TOKEN_FILE);
-    match fs::File::open(&path) {
-        Ok(mut file) => {
-            close_to_others(&file)?;
-            let mut text = String::new();
-            (&mut file).take(1_024).read_to_string(&mut text)?;
+    match private::read_small(&path, 1_024) {
+        Ok(text) => {
+            close_to_others(&private::options().read(true).open(&path)?)?;
             let token = text.trim();
             if token.len() < 20 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 let message = "it holds no token: remove it, and a new one is made at the next start";
@@ -63,11 +62,7 @@ pub fn token(folder: &Path) -> io::Result<(String, bool)> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let token = fresh()?;
-            let mut options = fs::File::options();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&path)?;
+            let mut file = private::options().write(true).create_new(true).open(&path)?;
             writeln!(file, "{token}")?;
             file.sync_all()?;
             Ok((token, true))

@@ -12,6 +12,7 @@ use kapelle::{
     },
     engine::{Command, EngineError, NewRun, Reply, VersionRef},
     store::{JournalEntry, Page, RunFilter, RunRow},
+    workers::inside,
 };
 use kapelle_api as api;
 use serde::Deserialize;
@@ -32,6 +33,8 @@ use crate::{
 
 /// Versions of a workflow that are looked through for a number.
 const VERSIONS_MAX: u32 = 1_000;
+/// Bytes of a workflow file that are read; the parser refuses what is longer.
+const FILE_MAX: u64 = (16 << 20) + 1;
 
 /// `POST /api/v1/runs`
 pub async fn start(call: Call) -> Answer {
@@ -109,7 +112,8 @@ pub fn load(source: &[u8], file: &str) -> Result<(VersionRef, Arc<Definition>), 
 pub fn project_file(folder: &Path, name: &Name) -> Option<(Vec<u8>, String)> {
     ["yaml", "yml", "json"].into_iter().find_map(|ending| {
         let file = format!("{name}.{ending}");
-        Some((std::fs::read(folder.join(&file)).ok()?, file))
+        let source = inside::read(inside::project_of(folder), &folder.join(&file), FILE_MAX).ok()?;
+        Some((source, file))
     })
 }
 

@@ -8,6 +8,8 @@ mod fixtures;
 mod folder;
 mod histories;
 mod hosted;
+#[cfg(unix)]
+mod private;
 mod pruning;
 mod queries;
 mod queues;

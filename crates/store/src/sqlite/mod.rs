@@ -34,7 +34,7 @@ mod task;
 mod task_queries;
 mod version;
 
-pub use lock::lock_holder;
+pub use lock::{Holder, lock_holder};
 pub use open::{OpenOptions, sqlite_version};
 pub use reader::SqliteReader;
 pub use schema::SCHEMA;

@@ -1,7 +1,6 @@
 //! Opening a folder.
 
 use std::{
-    fs,
     path::Path,
     sync::{
         Arc,
@@ -22,7 +21,7 @@ use super::{
     schema,
     store::{SqliteStore, WriteAheadLog},
 };
-use crate::{blobs::Blobs, error::StoreError};
+use crate::{blobs::Blobs, error::StoreError, private};
 
 /// The first release without the fault by which a reset of the write-ahead log could lose data.
 const SQLITE_NEEDED: i32 = 3_051_003;
@@ -60,11 +59,15 @@ impl SqliteStore {
     /// (nothing is changed then), and what the system says.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<(SqliteStore, SqliteReader), StoreError> {
         check_sqlite()?;
-        make_folder(folder)?;
+        private::prepare(folder)?;
         let lock = lock::take(folder)?;
         let path = folder.join(DATABASE);
         if path.exists() {
             check_schema(&path, &options)?;
+        } else {
+            // SQLite gives its other files the mode that this one has.
+            let io = |error: std::io::Error| StoreError::Io { path: path.clone(), message: error.to_string() };
+            private::options().write(true).create_new(true).open(&path).map_err(io)?;
         }
         let explain = |trouble: super::fault::Trouble| trouble.explain(&path);
         let pages = Arc::new(AtomicU32::new(0));
@@ -103,28 +106,6 @@ fn check_sqlite() -> Result<(), StoreError> {
     if rusqlite::version_number() < SQLITE_NEEDED {
         return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));
     }
-    Ok(())
-}
-
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    let io = |error: std::io::Error| StoreError::Io { path: folder.to_owned(), message: error.to_string() };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let fresh: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
-    fs::create_dir_all(folder).map_err(io)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io)?;
-        // A folder whose name is not synced goes with everything in it.
-        for made in fresh {
-            let parent = made.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
-        }
-    }
-    #[cfg(not(unix))]
-    drop(fresh);
     Ok(())
 }
 

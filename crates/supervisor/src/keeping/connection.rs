@@ -16,9 +16,10 @@ use rustix::net::{
 
 use super::{
     mark::Owner,
-    serve::HELPER_VERB,
+    serve::{HELPER_VERB, MASK},
     wire::{self, Ask, Told},
 };
+use crate::own::given_mask;
 
 /// How long a helper may take to say that it is ready, and how long it may leave a question lying.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +47,9 @@ impl Connection {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let mut command = Command::new(&recipe.program);
         command.arg(HELPER_VERB).args(&recipe.args).env_clear();
+        if let Some(mask) = given_mask() {
+            command.arg(format!("{MASK}{mask:o}"));
+        }
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
         let mut child = command.spawn()?;
         drop(command);

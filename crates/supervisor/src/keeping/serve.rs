@@ -23,12 +23,17 @@ use super::{
     spawn, sweep,
     wire::{self, Ask, Told},
 };
-use crate::machine::{Cause, Exit};
+use crate::{
+    machine::{Cause, Exit},
+    own::set_mask,
+};
 
 /// The verb under which the binary must call [`helper_main`], before it starts anything else.
 pub const HELPER_VERB: &str = "__supervise";
 /// Given after the verb, no control groups are made.
 pub(super) const NO_CGROUPS: &str = "--no-cgroups";
+/// Given after the verb with octal digits behind it: the mask of permissions for workers.
+pub(super) const MASK: &str = "--mask=";
 /// How often memory and processes are counted.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 const TICK_SPAN: Duration = Duration::from_millis(500);
@@ -59,6 +64,11 @@ struct Helper {
 /// verb.
 #[must_use]
 pub fn helper_main(arguments: &[String]) -> ExitCode {
+    // Workers are started with the mask of permissions that the user has.
+    let mask = arguments.iter().find_map(|word| word.strip_prefix(MASK));
+    if let Some(mask) = mask.and_then(|digits| u32::from_str_radix(digits, 8).ok()) {
+        set_mask(mask);
+    }
     let cgroups = if arguments.iter().any(|word| word == NO_CGROUPS) { Cgroups::none() } else { Cgroups::find() };
     match Helper::start(cgroups).and_then(Helper::run) {
         Ok(()) => ExitCode::SUCCESS,

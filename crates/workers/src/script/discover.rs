@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -12,6 +11,8 @@ use kapelle_core::{Name, worker::WorkerSpec};
 use kapelle_gateway::bypass::{self, Bypass};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::inside;
 
 use super::{
     front::front_matter,
@@ -312,12 +313,11 @@ async fn read(root: &Path, file: &Path, interpreters: &Interpreters) -> Option<S
 fn describe(root: &Path, file: &Path) -> Option<Script> {
     let path = root.join(file);
     let kind = kind(&path)?;
-    let mut bytes = Vec::new();
-    fs::File::open(&path).ok()?.take(READ_MAX).read_to_end(&mut bytes).ok()?;
+    let bytes = inside::read(root, &path, READ_MAX).ok()?;
     let source = String::from_utf8_lossy(&bytes);
     let uses = kind.language().map(|language| Uses::of(&source, language)).unwrap_or_default();
     let bypass = kind.language().map(|language| bypass::addresses(&without_comments(&source, language)));
-    let settings = settings(&path, file, &source);
+    let settings = settings((root, &path), file, &source);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("worker");
     let named = settings.as_ref().ok().and_then(|settings| settings.name.clone());
     let name = named.map_or_else(|| Name::parse(stem).map_err(|error| error.to_string()), Ok);
@@ -347,17 +347,13 @@ fn bypasses(bypass: &Bypass) -> String {
 }
 
 /// The settings beside a script hold before those in front of it.
-fn settings(path: &Path, file: &Path, source: &str) -> Result<Settings, String> {
-    for beside in beside(path) {
-        match fs::read_to_string(&beside) {
-            Ok(text) => {
-                let shown = file.with_file_name(beside.file_name().unwrap_or_default());
-                let read = Settings::parse(&shown.display().to_string(), &text, 1);
-                return read.map_err(|error| error.to_string());
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("{}: {error}", beside.display())),
-        }
+fn settings((root, path): (&Path, &Path), file: &Path, source: &str) -> Result<Settings, String> {
+    for beside in beside(path).iter().filter(|path| path.symlink_metadata().is_ok()) {
+        let shown = file.with_file_name(beside.file_name().unwrap_or_default()).display().to_string();
+        let bytes =
+            inside::read(inside::project_of(root), beside, READ_MAX).map_err(|why| format!("{shown}: {why}"))?;
+        let read = Settings::parse(&shown, &String::from_utf8_lossy(&bytes), 1);
+        return read.map_err(|error| error.to_string());
     }
     match front_matter(source) {
         Some((yaml, line)) => {

@@ -1,11 +1,21 @@
 //! What a script is started with: a clean environment, and in it nothing but what it needs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::File, io::Read as _, path::PathBuf};
 
 use super::{discover::Script, token::Access};
 
 /// Variables that every script is given as they are here, because programs do not run without them.
 const ALWAYS: [&str; 9] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PYENV_ROOT"];
+
+/// Bytes of a file that holds a secret.
+const SECRET_MAX: u64 = 16 << 10;
+
+/// Whether a variable of that name is likely to hold a secret.
+#[must_use]
+pub fn sounds_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
+}
 
 /// Gives the value of a variable.
 pub type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -16,6 +26,11 @@ pub struct Surroundings {
     pub lookup: Lookup,
     /// Names of variables that hold keys of providers. They are never passed on.
     pub keys: Vec<String>,
+    /// Values that no script may tell, given a name or not: keys and passwords of the user.
+    pub secrets: Vec<String>,
+    /// Files of which the content is such a value, such as the token of the data folder. They are read when a process
+    /// is started, as they may be made or replaced later.
+    pub secret_files: Vec<PathBuf>,
     /// The address of the server, when there is one.
     pub url: Option<String>,
     /// The model that scripts are told of when their settings name none.
@@ -73,15 +88,17 @@ impl Surroundings {
         all.into_iter().collect()
     }
 
-    /// Values that must not be seen in logs: keys of providers, and what scripts were given under a name that sounds
-    /// like a secret.
+    /// Values that must not be seen in answers and logs: keys of providers, the token of the folder, and what scripts
+    /// were given under a name that sounds like a secret.
     pub(super) fn secrets(&self, environment: &[(String, String)]) -> Vec<String> {
-        let sounds = |name: &str| {
-            let name = name.to_uppercase();
-            ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
-        };
-        let given = environment.iter().filter(|(name, _)| sounds(name)).map(|(_, value)| value.clone());
+        let given = environment.iter().filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value.clone());
         let keys = self.keys.iter().filter_map(|name| (self.lookup)(name));
-        given.chain(keys).filter(|value| value.len() >= 6).collect()
+        let read = |path: &PathBuf| {
+            let mut text = String::new();
+            File::open(path).ok()?.take(SECRET_MAX).read_to_string(&mut text).ok()?;
+            Some(text.trim().to_owned())
+        };
+        let files = self.secret_files.iter().filter_map(read);
+        given.chain(keys).chain(self.secrets.iter().cloned()).chain(files).filter(|value| value.len() >= 6).collect()
     }
 }

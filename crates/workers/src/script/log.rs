@@ -178,7 +178,11 @@ impl State {
         // A file that was taken away or moved is made anew, so that who cleans up by hand does no harm.
         if self.file.is_none() || !path.exists() {
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+                let mut made = fs::DirBuilder::new();
+                made.recursive(true);
+                #[cfg(unix)]
+                std::os::unix::fs::DirBuilderExt::mode(&mut made, 0o700);
+                made.create(folder)?;
             }
             let mut open = OpenOptions::new();
             open.create(true).append(true);

@@ -121,6 +121,8 @@ impl Place {
                 name => std::env::var(name).ok(),
             }),
             keys: vec!["OTHER_KEY".to_owned()],
+            secrets: vec!["of-the-user-0123456789".to_owned()],
+            secret_files: vec![self.folder.join("token")],
             url: Some("http://127.0.0.1:7863".to_owned()),
             model: "fast".to_owned(),
         };

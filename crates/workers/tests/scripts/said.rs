@@ -70,6 +70,44 @@ async fn a_flood_stays_within_its_log_and_disturbs_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_the_folder_and_keys_of_the_user_are_never_told() {
+    let mut place = Place::new("curious");
+    let token = format!("kap_{}", "0f1e2d3c4b5a6978".repeat(4));
+    fs::write(place.folder.join("token"), format!("{token}\n")).unwrap();
+    let look = format!("token=$(cat {}); other=kap_{}", place.folder.join("token").display(), "ab".repeat(32));
+    let coded = "coded=$(printf 'user:%s' \"$token\" | base64 -w0); half=$(printf '%s' \"$token\" | cut -c1-40)";
+    let rest = "rest=$(printf '%s' \"$token\" | cut -c41-)";
+    let says = format!("read -r how; {look}; {coded}; {rest}; printf '%s\\n%s\\n' \"$half\" \"$rest\" >&2");
+    let answers = "case $how in *fail*) echo \"$token $coded of-the-user-0123456789\" >&2; exit 3;; esac; \
+                   printf '{\"a\":\"%s\",\"%s\":1,\"b\":\"%s\",\"c\":\"kap_ is how they begin\"}\\n' \
+                   \"$token of-the-user-0123456789\" \"$other\" \"$coded\"";
+    place.script("task", "mode: task", &format!("{says}; {answers}"));
+    let reply = format!(
+        r#"
+{look}
+while read -r line; do
+  lease=$(printf '%s' "$line" | sed -n 's/.*"lease_token":"\([^"]*\)".*/\1/p')
+  printf '{{"tasks":[{{"lease_token":"%s","progress":0.5,"message":"at %s"}}]}}\n' "$lease" "$token"
+  printf '{{"lease_token":"%s","outcome":"succeed","output":["%s %s"]}}\n' "$lease" "$token" "$other"
+done"#
+    );
+    place.script("pool", "mode: pool", &reply);
+    let fleet = place.start_with(Arc::new(Purse::default())).await;
+    let answer = place.ask("task", json!("x")).await.unwrap().value;
+    assert_eq!(answer["a"], "[redacted] [redacted]", "{answer}");
+    assert_eq!((&answer["[redacted]"], &answer["c"]), (&json!(1), &json!("kap_ is how they begin")), "{answer}");
+    assert!(answer["b"].as_str().unwrap().contains("[redacted]"), "{answer}");
+    assert_eq!(place.ask("pool", json!("x")).await.unwrap().value, json!(["[redacted] [redacted]"]));
+    let error = place.ask("task", json!("fail")).await.unwrap_err();
+    assert!(!error.message.contains("0f1e2d3c") && !error.message.contains("of-the-user"), "{error}");
+    end(&fleet).await;
+    for entry in fs::read_dir(place.folder.join("logs")).unwrap().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        assert!(!text.contains("0f1e2d3c4b5a"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_was_given_does_not_come_back_in_answers_and_errors() {
     let mut place = Place::new("careless");
     let settings = "environment: { MY_SECRET: swordfish }";

@@ -67,7 +67,7 @@ async fn open(app: &App, run: &str) -> Result<(Kapelle, RunId), Failure> {
     let run = ids::run(run)?;
     // Looked up first, so that an id that is wrong does not make a folder.
     describe::row(&app.reader()?, run)?;
-    Ok((app.builder(&app.settings()?)?.idle().open().await?, run))
+    Ok((app.open_idle().await?, run))
 }
 
 fn tell(app: &App, kapelle: &Kapelle, run: RunId) -> Result<Code, Failure> {

@@ -35,7 +35,7 @@ pub(super) struct Args {
 pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let earlier = ids::run(&args.run)?;
     let row = describe::row(&app.reader()?, earlier)?;
-    let kapelle = app.builder(&app.settings()?)?.open().await?;
+    let kapelle = app.open(&app.settings()?).await?;
     let mut follow = Follow::new(app, &kapelle)?;
     let (of, from) = (kapelle.run(earlier), args.from.as_deref());
     let run = if args.recorded { of.rerun_recorded(from).await? } else { of.rerun(from).await? }.id();

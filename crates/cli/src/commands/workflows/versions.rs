@@ -131,7 +131,7 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
         let path = format!("/api/v1/workflows/{workflow}/rollback");
         let _: serde_json::Value = client.post(&path, &json!({ "number": number })).await?;
     } else {
-        let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+        let kapelle = app.open_idle().await?;
         let done = kapelle.engine().ask(Command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
         kapelle.drain().await;
         done?;
@@ -162,7 +162,7 @@ pub(super) async fn delete(app: &App, workflow: &str, number: u32) -> Result<Cod
         let _: serde_json::Value = client.delete(&format!("/api/v1/workflows/{workflow}/{number}")).await?;
         return deleted(app, workflow, number);
     }
-    let kapelle = app.builder(&app.settings()?)?.idle().open().await?;
+    let kapelle = app.open_idle().await?;
     let command = Command::DeleteVersion { tenant: TenantId::DEFAULT, workflow: name, number };
     let done = kapelle.engine().ask(command).await;
     kapelle.drain().await;

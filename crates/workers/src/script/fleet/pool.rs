@@ -28,7 +28,10 @@ use super::{
     live::{Ear, lend, read},
     task::Told,
 };
-use crate::script::log::{Lines, Stream};
+use crate::script::{
+    log::{Lines, Stream},
+    redact::Redactor,
+};
 
 /// The longest line of a process.
 const LINE_MAX: usize = 16 << 20;
@@ -118,6 +121,8 @@ pub(super) struct Seat {
 struct Pending {
     answer: oneshot::Sender<Answer>,
     progress: ProgressFn,
+    /// The token of the attempt came with the task: the process knows it, and its own redactor does not.
+    redactor: Redactor,
 }
 
 impl Seat {
@@ -161,9 +166,10 @@ impl Seat {
             Some(Message::Reports { reports }) => reports.into_iter().for_each(|report| self.report(report)),
             Some(Message::Beat { tasks }) => {
                 for beat in tasks {
-                    let progress = self.pending().get(&beat.lease_token).map(|pending| Arc::clone(&pending.progress));
-                    if let Some(progress) = progress {
-                        let message = self.ear.redactor.clean(beat.message.as_deref().unwrap_or(""));
+                    let of = |pending: &Pending| (Arc::clone(&pending.progress), pending.redactor.clone());
+                    let found = self.pending().get(&beat.lease_token).map(of);
+                    if let Some((progress, redactor)) = found {
+                        let message = redactor.clean(beat.message.as_deref().unwrap_or(""));
                         progress(beat.progress.unwrap_or(0.0), &message);
                     }
                 }
@@ -264,7 +270,9 @@ pub(super) async fn run(
     let number = seat.next.fetch_add(1, Ordering::Relaxed);
     let lease_token = format!("{}.{}.{number}", ctx.task, ctx.attempt);
     let (answer, answered) = oneshot::channel();
-    seat.pending().insert(lease_token.clone(), Pending { answer, progress: Arc::clone(&ctx.progress) });
+    let redactor = seat.ear.redactor.and(token.access().map(|access| access.token.as_str()));
+    let pending = Pending { answer, progress: Arc::clone(&ctx.progress), redactor: redactor.clone() };
+    seat.pending().insert(lease_token.clone(), pending);
     let mut task = json!({
         "id": ctx.task,
         "attempt": ctx.attempt,
@@ -290,8 +298,6 @@ pub(super) async fn run(
         Ok(answer) => {
             attempt.permit = None;
             group.seats.changed.notify_waiters();
-            // Its token came with the task: the process knows of it, and its redactor does not.
-            let redactor = seat.ear.redactor.and(token.access().map(|access| access.token.as_str()));
             match answer {
                 Ok(answer) => Ok(Output::plain(redactor.clean_answer(answer))),
                 Err(error) => Err(TaskError { message: redactor.clean(&error.message), ..error }),
@@ -318,7 +324,9 @@ impl Drop for Attempt {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (done, is_done) = oneshot::channel();
         let progress: ProgressFn = Arc::new(|_, _| ());
-        self.seat.pending().insert(self.lease_token.clone(), Pending { answer: done, progress });
+        self.seat
+            .pending()
+            .insert(self.lease_token.clone(), Pending { answer: done, progress, redactor: Redactor::default() });
         self.seat.send(&json!({ "cancel": [self.lease_token], "lease_ttl_ms": 15_000 }));
         let seat = Arc::clone(&self.seat);
         runtime.spawn(async move {

@@ -1,0 +1,252 @@
+//! Heads of the audit trail outside the database: the number and the hash of the last entry, with a keyed hash.
+//!
+//! The chain of hashes in the database shows an entry that was edited or taken out. It does not show an end that was cut
+//! off, a chain that was computed anew, or an older database that was put in place of the newer one. Heads do: they
+//! stand in `session.log` and in the log of the process, and each entry that a head tells of must still be there.
+//!
+//! The key is a file of its own in the data folder, `audit.key`. It is not derived from the folder's token: a token is
+//! replaced when somebody has seen it, and the heads of years before must be checked all the same.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use kapelle_core::Timestamp;
+use kapelle_gateway::mac::hmac;
+use kapelle_store::{AuditHead, Reader, StoreError, private};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::session;
+
+/// The file with the key, in the data folder.
+pub const KEY_FILE: &str = "audit.key";
+/// The event of a head in the session log.
+const EVENT: &str = "audit_head";
+/// Entries read at a time.
+const PAGE: u32 = 1_000;
+/// How often a head is written while the trail stays as it is.
+const UNCHANGED_MS: u64 = 3_600_000;
+
+/// The key that heads are signed with.
+pub struct TrailKey([u8; 32]);
+
+impl TrailKey {
+    /// Reads the key of a folder. Returns `None` when the folder has no key.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no key.
+    pub fn read(folder: &Path) -> io::Result<Option<TrailKey>> {
+        let text = match private::read_small(&folder.join(KEY_FILE), 1_024) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let text = text.trim();
+        let digits = (0..32).map(|at| text.get(at * 2..at * 2 + 2).and_then(|two| u8::from_str_radix(two, 16).ok()));
+        let bytes: Option<Vec<u8>> = digits.collect();
+        match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| text.len() == 64) {
+            Some(bytes) => Ok(Some(TrailKey(bytes))),
+            None => {
+                let message = "holds no key of 64 hex digits: restore it from a backup, or move it away for a new one";
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
+        }
+    }
+
+    /// Reads the key of a folder, or makes one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or the system has no random numbers.
+    pub fn of(folder: &Path) -> io::Result<TrailKey> {
+        if let Some(key) = TrailKey::read(folder)? {
+            return Ok(key);
+        }
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut file = private::options().write(true).create_new(true).open(folder.join(KEY_FILE))?;
+        writeln!(file, "{}", hex(&bytes))?;
+        file.sync_all()?;
+        Ok(TrailKey(bytes))
+    }
+
+    /// A name for the key that does not tell it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let digest = Sha256::new().chain_update(b"kapelle audit key\n").chain_update(self.0).finalize();
+        hex(&digest[..4])
+    }
+
+    fn mac(&self, at: i64, head: &str) -> String {
+        hex(&hmac(&self.0, format!("kapelle audit head 1\n{at}\n{head}\n").as_bytes()))
+    }
+
+    /// Whether the keyed hash of a head is the one that this key makes.
+    pub(crate) fn signs(&self, noted: &Noted, mac: &str) -> bool {
+        let head = format!("{}:{}", noted.seq, noted.hash);
+        noted.at.is_some_and(|at| self.mac(at, &head) == mac)
+    }
+
+    /// The head as an event of the session log.
+    #[must_use]
+    pub fn event(&self, at: Timestamp, head: AuditHead) -> Value {
+        let head = written(head);
+        json!({ "event": EVENT, "head": head, "at": at.0, "key": self.name(), "mac": self.mac(at.0, &head) })
+    }
+}
+
+/// A head as people read it: `13:HASH`.
+#[must_use]
+pub fn written((seq, hash): AuditHead) -> String {
+    format!("{seq}:{}", hex(&hash))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes heads while a folder is open.
+pub(crate) struct Keeper {
+    key: TrailKey,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    head: Option<AuditHead>,
+    /// The steady clock at the last head that was written.
+    told_ms: Option<u64>,
+}
+
+impl Keeper {
+    pub(crate) fn of(folder: &Path) -> io::Result<Keeper> {
+        Ok(Keeper { key: TrailKey::of(folder)?, last: Mutex::default() })
+    }
+
+    /// The event to be written now: when entries were added, an hour has passed, or `always`. Returns `None` otherwise,
+    /// and for a trail without entries.
+    pub(crate) fn due(
+        &self,
+        reader: &dyn Reader,
+        (now, steady_ms): (Timestamp, u64),
+        always: bool,
+    ) -> Result<Option<Value>, StoreError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        loop {
+            let page = reader.audit_from(last.head.map_or(0, |(seq, _)| seq), PAGE)?;
+            let Some(row) = page.last() else { break };
+            last.head = Some(row.head());
+            changed = true;
+        }
+        let Some(head) = last.head else { return Ok(None) };
+        let old = last.told_ms.is_none_or(|told| steady_ms >= told.saturating_add(UNCHANGED_MS));
+        if !(changed || old || always) {
+            return Ok(None);
+        }
+        last.told_ms = Some(steady_ms);
+        let event = self.key.event(now, head);
+        tracing::info!(
+            head = event["head"].as_str(),
+            at = now.0,
+            key = event["key"].as_str(),
+            mac = event["mac"].as_str(),
+            "audit head"
+        );
+        Ok(Some(event))
+    }
+}
+
+/// A head that somebody noted: what must be in the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The number of the entry.
+    pub seq: u64,
+    /// Its hash, as it was written.
+    pub hash: String,
+    /// When it was the last entry, in milliseconds since 1970.
+    pub at: Option<i64>,
+    /// The name of the key, and the keyed hash.
+    pub mac: Option<(String, String)>,
+    /// Where it was noted.
+    pub place: String,
+    /// Without a keyed hash it counts for nothing: it stands beside the database that it is to check.
+    pub needs_mac: bool,
+}
+
+impl Noted {
+    /// Reads `13:HASH`. Returns `None` for another text.
+    #[must_use]
+    pub fn parse(text: &str, place: &str) -> Option<Noted> {
+        let (seq, hash) = text.split_once(':')?;
+        let plain = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let seq = seq.parse().ok().filter(|seq| *seq > 0 && plain)?;
+        let hash = hash.to_ascii_lowercase();
+        Some(Noted { seq, hash, at: None, mac: None, place: place.to_owned(), needs_mac: false })
+    }
+
+    /// Finds a head in a line of a log: of `session.log`, of the process, or one that was copied. Returns `None` for a
+    /// line without one.
+    #[must_use]
+    pub fn in_line(line: &str, place: &str) -> Option<Noted> {
+        if let Ok(value) = serde_json::from_str::<Value>(line)
+            && value.is_object()
+        {
+            if value["event"] != EVENT {
+                return None;
+            }
+            let mut noted = Noted::parse(value["head"].as_str()?, place)?;
+            noted.at = value["at"].as_i64();
+            noted.mac =
+                value["mac"].as_str().map(|mac| (value["key"].as_str().unwrap_or_default().to_owned(), mac.to_owned()));
+            return Some(noted);
+        }
+        let words = || line.split(|c: char| c.is_whitespace() || matches!(c, '"' | ',' | '=' | '\u{1b}'));
+        let after =
+            |name: &str| words().skip_while(|word| *word != name).find(|word| !word.is_empty() && *word != name);
+        let is_whole = |noted: &Noted| noted.hash.len() == 64;
+        let mut noted = words().find_map(|word| Noted::parse(word, place).filter(is_whole))?;
+        noted.at = after("at").and_then(|at| at.parse().ok());
+        noted.mac = after("key").zip(after("mac")).map(|(key, mac)| (key.to_owned(), mac.to_owned()));
+        Some(noted)
+    }
+
+    /// Reads the heads of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn in_file(path: &Path, needs_mac: bool) -> io::Result<Vec<Noted>> {
+        let name =
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let mut found = Vec::new();
+        for (at, line) in BufReader::new(File::open(path)?).split(b'\n').enumerate() {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            if needs_mac && !line.contains(EVENT) {
+                continue;
+            }
+            let place = format!("{name} line {}", at + 1);
+            found.extend(Noted::in_line(&line, &place).map(|noted| Noted { needs_mac, ..noted }));
+        }
+        Ok(found)
+    }
+
+    /// Reads the heads of the session log of a folder, with the files that were put aside.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn of_session(folder: &Path) -> io::Result<Vec<Noted>> {
+        let mut found = Vec::new();
+        for path in session::files(folder) {
+            match Noted::in_file(&path, true) {
+                Ok(more) => found.extend(more),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
