@@ -348,7 +348,7 @@ fn bypasses(bypass: &Bypass) -> String {
 
 /// The settings beside a script hold before those in front of it.
 fn settings((root, path): (&Path, &Path), file: &Path, source: &str) -> Result<Settings, String> {
-    for beside in beside(path).iter().filter(|path| path.symlink_metadata().is_ok()) {
+    if let Some(beside) = beside(path).iter().find(|path| path.symlink_metadata().is_ok()) {
         let shown = file.with_file_name(beside.file_name().unwrap_or_default()).display().to_string();
         let bytes =
             inside::read(inside::project_of(root), beside, READ_MAX).map_err(|why| format!("{shown}: {why}"))?;
