@@ -62,7 +62,7 @@ impl GatewayConfig {
         let mut sends = Vec::new();
         for (name, provider) in &self.providers {
             let Some(server) = Server::new(name, provider, env, &Clock::default())? else { continue };
-            let url = server.base();
+            let url = &server.base;
             let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
             let said_by = said_by(provider, env);
             let variable = provider.key_variable().filter(|variable| env(variable).is_some());

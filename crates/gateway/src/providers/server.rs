@@ -58,7 +58,7 @@ pub(crate) enum Auth {
 pub(crate) struct Server {
     name: String,
     provider: Provider,
-    base: Url,
+    pub(crate) base: Url,
     /// Where each operation is.
     addresses: [Url; 3],
     key: Option<Secret>,
@@ -75,11 +75,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The address of the provider.
-    pub(crate) fn base(&self) -> &Url {
-        &self.base
-    }
-
     /// Reads the address and the key. Nothing is connected. The offline kind is no server.
     pub(crate) fn new(
         name: &str,
