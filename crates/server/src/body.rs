@@ -16,7 +16,7 @@ use crate::{
     limits::Limits,
     problem::Problem,
     route::Route,
-    shares::{Party, Share, Shares},
+    shares::{Full, Party, Share, Shares},
 };
 
 /// Bytes of a body that need no share of the memory: the number of connections bounds them.
@@ -111,8 +111,50 @@ pub fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
     Ok(declared)
 }
 
-/// Reads a JSON body. Memory is taken as the bytes come, whatever was announced, and when there is none the body is
-/// refused at once: half a body never waits for the memory that another half holds.
+/// The memory that a body takes.
+struct Room<'a> {
+    memory: Option<(&'a Arc<Shares>, Party)>,
+    share: Option<Share>,
+    /// Bytes for which there is room.
+    bytes: usize,
+}
+
+impl Room<'_> {
+    /// Makes room for so many bytes in all, of which `expected` were announced. The first time more than a small body
+    /// comes, room for all that was announced is waited for; later there is no waiting, as half a body must not wait for
+    /// the memory that another half holds.
+    async fn hold(&mut self, bytes: usize, expected: usize, limits: &Limits) -> Result<(), Problem> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        let bytes = bytes.max(expected);
+        let more = (bytes - self.bytes) as u64;
+        match (self.memory, &self.share) {
+            (Some((shares, party)), None) => {
+                let taken = shares.take_by(party, more, Instant::now() + limits.body_wait).await;
+                self.share = Some(taken.map_err(no_memory)?);
+            }
+            _ => self.grow(more)?,
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn grow(&mut self, more: u64) -> Result<(), Problem> {
+        let Some((shares, party)) = self.memory else { return Ok(()) };
+        let grown = match &mut self.share {
+            Some(share) => share.grow(more),
+            None => shares.take(party, more).map(|taken| self.share = Some(taken)),
+        };
+        grown.map_err(no_memory)
+    }
+}
+
+fn no_memory(full: Full) -> Problem {
+    full.problem("bytes of bodies under way", 2)
+}
+
+/// Reads a JSON body. Memory is taken when bytes come, whatever was announced.
 ///
 /// # Errors
 /// When it is too large, too slow, no JSON by its own account, or there is no memory for it.
@@ -129,66 +171,45 @@ pub async fn read(
     }
     let expected = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
     let mut incoming = Incoming::new(body, limits, route.body);
-    let Some(first) = incoming.next().await? else { return Ok(Whole::default()) };
+    let Some(mut data) = incoming.next().await? else { return Ok(Whole::default()) };
     json_only(parts)?;
+    let mut room = Room { memory, share: None, bytes: FREE };
     if incoming.has_ended() {
         // It came at once, as short ones do: it need not be copied.
-        return weighed(first, memory, None);
+        return weighed(data, room);
     }
-    let mut share = None;
     let mut read = BytesMut::new();
-    append(&mut read, &first, expected, memory, &mut share)?;
-    while let Some(data) = incoming.next().await? {
-        append(&mut read, &data, expected, memory, &mut share)?;
-    }
-    weighed(read.freeze(), memory, share)
-}
-
-/// Puts a part behind the others, after taking the memory for it.
-fn append(
-    read: &mut BytesMut,
-    data: &[u8],
-    expected: usize,
-    memory: Option<(&Arc<Shares>, Party)>,
-    share: &mut Option<Share>,
-) -> Result<(), Problem> {
-    let needed = read.len() + data.len();
-    if needed > read.capacity() {
-        // Twice as much each time, and no more than is expected to come.
-        let room = (read.capacity() * 2).max(FREE);
-        let room = if expected >= needed { room.min(expected) } else { room }.max(needed);
-        if room > FREE {
-            grow(share, memory, (room - read.capacity()) as u64)?;
+    loop {
+        let needed = read.len() + data.len();
+        if needed > read.capacity() {
+            // Twice as much each time, and no more than is expected to come.
+            let capacity = (read.capacity() * 2).max(FREE);
+            let capacity = if expected >= needed { capacity.min(expected) } else { capacity }.max(needed);
+            room.hold(capacity, expected, limits).await?;
+            read.reserve(capacity - read.len());
         }
-        read.reserve(room - read.len());
+        read.extend_from_slice(&data);
+        match incoming.next().await? {
+            Some(next) => data = next,
+            None => return weighed(read.freeze(), room),
+        }
     }
-    read.extend_from_slice(data);
-    Ok(())
-}
-
-fn grow(share: &mut Option<Share>, memory: Option<(&Arc<Shares>, Party)>, more: u64) -> Result<(), Problem> {
-    let Some((shares, party)) = memory else { return Ok(()) };
-    let grown = match share {
-        Some(share) => share.grow(more),
-        None => shares.take(party, more).map(|taken| *share = Some(taken)),
-    };
-    grown.map_err(|full| full.problem("bytes of bodies under way", 2))
 }
 
 /// Takes the memory that the values of a document need, so that few bytes with many values cost no more than others.
-fn weighed(bytes: Bytes, memory: Option<(&Arc<Shares>, Party)>, mut share: Option<Share>) -> Result<Whole, Problem> {
-    if bytes.len() <= FREE {
-        return Ok(Whole { bytes, share });
+fn weighed(bytes: Bytes, mut room: Room<'_>) -> Result<Whole, Problem> {
+    if bytes.len() > FREE {
+        let weight = aside(bytes.len(), || weight(&bytes));
+        if let Some((shares, _)) = room.memory
+            && weight.saturating_add(bytes.len() as u64) > shares.bounds().key
+        {
+            let most = shares.bounds().key / VALUE_BYTES;
+            let detail = format!("body: has too many values; about {most} are read at most");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
+        }
+        room.grow(weight)?;
     }
-    let weight = aside(bytes.len(), || weight(&bytes));
-    if let Some((shares, _)) = memory
-        && weight.saturating_add(bytes.len() as u64) > shares.bounds().key
-    {
-        let detail = format!("body: has too many values; about {} are read at most", shares.bounds().key / VALUE_BYTES);
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
-    }
-    grow(&mut share, memory, weight)?;
-    Ok(Whole { bytes, share })
+    Ok(Whole { bytes, share: room.share })
 }
 
 /// Bytes of memory that the values of a JSON document take, about.

@@ -11,6 +11,8 @@ pub struct Limits {
     pub body_idle: Duration,
     /// Bytes a second that a body comes with at least, on average.
     pub body_rate: u64,
+    /// How long a body waits for memory, while it holds none.
+    pub body_wait: Duration,
     /// Bytes of memory for bodies, what is read from them, and large answers under way.
     pub body_bytes: u64,
     /// A client that takes nothing for that long, or too little, while it is sent something is let go.
@@ -43,6 +45,7 @@ impl Default for Limits {
             header_time: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
             body_rate: 32 * 1024,
+            body_wait: Duration::from_secs(10),
             body_bytes: 256 << 20,
             write_stall: Duration::from_secs(30),
             header_bytes: 32 * 1024,

@@ -3,12 +3,17 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::http::StatusCode;
 use kapelle::core::TenantId;
 use kapelle_api::code;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use crate::problem::Problem;
 
@@ -93,12 +98,13 @@ struct Used {
 pub struct Shares {
     bounds: Bounds,
     used: Mutex<Used>,
+    freed: Notify,
 }
 
 impl Shares {
     /// All of it is free.
     pub fn new(bounds: Bounds) -> Arc<Shares> {
-        Arc::new(Shares { bounds, used: Mutex::default() })
+        Arc::new(Shares { bounds, used: Mutex::default(), freed: Notify::new() })
     }
 
     /// The division.
@@ -121,6 +127,25 @@ impl Shares {
         let mut share = Share { of: Arc::clone(self), party, amount: 0 };
         share.grow(amount)?;
         Ok(share)
+    }
+
+    /// The same, waiting for room until then. Only for a party that holds none of it for the thing it waits with.
+    ///
+    /// # Errors
+    /// As for [`Shares::take`], when there was no room by then.
+    pub async fn take_by(self: &Arc<Self>, party: Party, amount: u64, until: Instant) -> Result<Share, Full> {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // From now on, so that what is freed after the look is heard of.
+            freed.as_mut().enable();
+            let full = match self.take(party, amount) {
+                Ok(share) => return Ok(share),
+                Err(full) => full,
+            };
+            if amount > self.bounds.key || timeout_at(until, freed).await.is_err() {
+                return Err(full);
+            }
+        }
     }
 
     fn add(&self, party: Party, more: u64) -> Result<(), Full> {
@@ -152,6 +177,8 @@ impl Shares {
             reduce(&mut used.tenants, &party.tenant, less);
             reduce(&mut used.keys, &party.key, less);
         }
+        drop(used);
+        self.freed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -224,6 +251,19 @@ mod tests {
         drop((first, second, admin, other, rest, owner));
         assert_eq!(shares.used(), 0);
         assert!(shares.lock().tenants.is_empty() && shares.lock().keys.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_holds_none_may_wait_for_room() {
+        let shares = Shares::new(Bounds { all: 16, tenant: 16, key: 8 });
+        let plain = party(2, 1, Rank::Plain);
+        let held = shares.take(plain, 8).unwrap();
+        let late = Instant::now() + std::time::Duration::from_secs(60);
+        assert!(shares.take_by(plain, 9, late).await.is_err(), "that is never possible");
+        assert_eq!(shares.take_by(plain, 4, Instant::now()).await.unwrap_err(), Full::Key(8));
+        let (taken, ()) = tokio::join!(shares.take_by(plain, 4, late), async { drop(held) });
+        drop(taken.unwrap());
+        assert_eq!(shares.used(), 0);
     }
 
     #[test]

@@ -43,7 +43,8 @@ async fn quiet(place: &Place) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_bodies_of_one_tenant_leave_memory_to_the_others_and_deadlock_nothing() {
-    let place = Place::with(Limits { body_bytes: 4 << 20, ..Limits::default() }).await;
+    let wait = Duration::from_millis(1);
+    let place = Place::with(Limits { body_bytes: 4 << 20, body_wait: wait, ..Limits::default() }).await;
     let (greedy, _) = place.key("developer", 2).await;
     let (other, _) = place.key("developer", 3).await;
     let part = vec![b' '; 600 * 1024];
@@ -72,6 +73,32 @@ async fn half_bodies_of_one_tenant_leave_memory_to_the_others_and_deadlock_nothi
         }
     };
     timeout(PATIENCE, again).await.expect("the memory is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_waits_for_the_memory_of_those_that_end_soon() {
+    let place = Place::with(Limits { body_bytes: 2 << 20, ..Limits::default() }).await;
+    let (key, _) = place.key("developer", 2).await;
+    let large = json!({ "worker": "echo", "input": "x".repeat(700 * 1024) });
+    let mut calls = Vec::new();
+    for _ in 0..8 {
+        calls.push(place.ask_as(&key, "POST", "/api/v1/tasks", large.clone()));
+    }
+    let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+    let mut answered = 0;
+    std::future::poll_fn(|cx| {
+        calls.retain_mut(|call| match call.as_mut().poll(cx) {
+            std::task::Poll::Ready(answer) => {
+                answer.json(201);
+                answered += 1;
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    assert_eq!(answered, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,83 @@
+//! Connections that the hostile tenant opens and holds.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::wire::{Request, Wire};
+
+/// Between two looks at the connections held.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What is held.
+pub struct Held {
+    pub tried: &'static str,
+    /// How many.
+    pub count: usize,
+    /// What each begins with, one after the other.
+    pub beginnings: Vec<Vec<u8>>,
+    /// How many are opened between two looks at most, of those that are missing.
+    pub at_once: usize,
+    /// A byte is sent into each now and then.
+    pub trickles: bool,
+    /// What comes is taken, or left where it is.
+    pub reads: bool,
+}
+
+/// The beginning of a request with a body that is announced and does not come.
+pub fn beginning(wire: &Wire, method: &str, path: &str, secret: &str, more: &str) -> Vec<u8> {
+    wire.head(&Request { method, path, secret, body: b"" }, more)
+}
+
+/// Opens as many as it says, and opens those anew that were closed.
+pub async fn hold(wire: Arc<Wire>, held: Held) {
+    let mut open: Vec<TcpStream> = Vec::new();
+    let mut tick = tokio::time::interval(TICK);
+    let mut next = 0;
+    loop {
+        tick.tick().await;
+        let mut kept = Vec::new();
+        for mut stream in open.drain(..) {
+            if is_open(&wire, &held, &mut stream).await {
+                kept.push(stream);
+            }
+        }
+        open = kept;
+        let missing = held.count.saturating_sub(open.len()).min(held.at_once);
+        for _ in 0..missing {
+            next += 1;
+            let Ok(mut stream) = TcpStream::connect(wire.address).await else { continue };
+            if stream.write_all(&held.beginnings[next % held.beginnings.len()]).await.is_ok() {
+                open.push(stream);
+            }
+        }
+    }
+}
+
+/// Whether the other side still has it. What it said is looked at.
+async fn is_open(wire: &Wire, held: &Held, stream: &mut TcpStream) -> bool {
+    let mut buffer = [0; 16 * 1024];
+    // Those that do not read take a byte, so that an end is noticed.
+    let most = if held.reads { buffer.len() } else { 1 };
+    match stream.try_read(&mut buffer[..most]) {
+        Ok(0) => {
+            wire.note(held.tried, 0);
+            return false;
+        }
+        Ok(read) => {
+            if let Some(status) = std::str::from_utf8(&buffer[..read]).ok().and_then(|text| text.get(9..12)) {
+                wire.note(held.tried, status.parse().unwrap_or(200));
+            }
+            wire.search(held.tried, "", &buffer[..read]);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+        Err(_) => {
+            wire.note(held.tried, 0);
+            return false;
+        }
+    }
+    if held.trickles {
+        return stream.try_write(b" ").is_ok();
+    }
+    true
+}
