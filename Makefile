@@ -8,7 +8,7 @@ TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
-	hostile gateway-memory five-minutes fuzz clean
+	hostile hostile-tenant gateway-memory five-minutes fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ abuse: ## slow, endless, malformed and greedy clients by the thousand
 
 hostile: ## 10,000 hostile requests to the model gateway; BODIES=10000 SEED=39
 	@KAPELLE_HOSTILE_BODIES=$(or $(BODIES),10000) KAPELLE_HOSTILE_SEED=$(or $(SEED),39) $(CARGO) test --release --locked -p kapelle-server --test http hostile -- --nocapture
+
+hostile-tenant: ## a hostile tenant beside a well-behaved one; DURATION=600 SEED=14
+	@KAPELLE_HOSTILE_SECONDS=$(or $(DURATION),600) KAPELLE_HOSTILE_SEED=$(or $(SEED),14) $(CARGO) test --release --locked -p kapelle-cli --test hostile_tenant -- --nocapture
 
 gateway-memory: ## memory of the gateway over 1,000,000 calls; CALLS=1000000
 	@$(CARGO) run --release --locked -p kapelle-bench -- gateway --runs 1 --calls $(or $(CALLS),1000000)

@@ -87,7 +87,8 @@ impl Hand {
     }
 
     async fn post(&self, tried: &'static str, path: &str, role: &str, body: &Value) -> Option<(u16, Vec<u8>)> {
-        let (secret, body) = (self.stage.bad(role), body.to_string());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let secret = self.stage.bad(role);
         self.wire().ask(tried, Request { method: "POST", path, secret: &secret, body: body.as_bytes() }).await
     }
 }
@@ -133,7 +134,7 @@ fn holdings(stage: &Stage) -> Vec<Held> {
                 post("/api/v1/tasks/batch", &developer, 1 << 20),
                 post("/v1/embeddings", &developer, 1 << 20),
             ],
-            at_once: 40,
+            at_once: 10,
             trickles: true,
             reads: true,
         },
@@ -141,9 +142,9 @@ fn holdings(stage: &Stage) -> Vec<Held> {
             tried: "slow bodies of strangers",
             count: 200,
             beginnings: vec![
-                post("/v1/embeddings", unknown, 1 << 20),
-                post("/approve/2.1.3.00", "", 1 << 20),
-                post("/api/v1/tasks", "kap_0", 1 << 20),
+                post("/v1/embeddings", unknown, 1 << 16),
+                post("/approve/2.1.3.00", "", 1 << 16),
+                post("/api/v1/tasks", "kap_0", 1 << 16),
             ],
             at_once: 40,
             trickles: true,

@@ -37,8 +37,8 @@ pub async fn hold(wire: Arc<Wire>, held: Held) {
     loop {
         tick.tick().await;
         let mut kept = Vec::new();
-        for mut stream in open.drain(..) {
-            if is_open(&wire, &held, &mut stream).await {
+        for stream in open.drain(..) {
+            if is_open(&wire, &held, &stream) {
                 kept.push(stream);
             }
         }
@@ -55,18 +55,19 @@ pub async fn hold(wire: Arc<Wire>, held: Held) {
 }
 
 /// Whether the other side still has it. What it said is looked at.
-async fn is_open(wire: &Wire, held: &Held, stream: &mut TcpStream) -> bool {
+fn is_open(wire: &Wire, held: &Held, stream: &TcpStream) -> bool {
     let mut buffer = [0; 16 * 1024];
-    // Those that do not read take a byte, so that an end is noticed.
-    let most = if held.reads { buffer.len() } else { 1 };
+    // Those that do not read take a few bytes, so that a refusal and an end are noticed.
+    let most = if held.reads { buffer.len() } else { 12 };
     match stream.try_read(&mut buffer[..most]) {
         Ok(0) => {
             wire.note(held.tried, 0);
             return false;
         }
         Ok(read) => {
-            if let Some(status) = std::str::from_utf8(&buffer[..read]).ok().and_then(|text| text.get(9..12)) {
-                wire.note(held.tried, status.parse().unwrap_or(200));
+            let text = String::from_utf8_lossy(&buffer[..read]);
+            if let Some(status) = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()) {
+                wire.note(held.tried, status);
             }
             wire.search(held.tried, "", &buffer[..read]);
         }

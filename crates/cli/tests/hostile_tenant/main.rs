@@ -41,7 +41,7 @@ const MEMORY: u64 = 512;
 fn a_hostile_tenant_costs_the_other_neither_time_nor_data_nor_money() {
     let seed = number("KAPELLE_HOSTILE_SEED", 14);
     let whole = Duration::from_secs(number("KAPELLE_HOSTILE_SECONDS", 20));
-    let floor = Duration::from_millis(number("KAPELLE_HOSTILE_FLOOR_MS", 250));
+    let floor = Duration::from_millis(number("KAPELLE_HOSTILE_FLOOR_MS", 500));
     println!("seed {seed}, {} s", whole.as_secs());
     // Each held connection is an open file here as well as there.
     let _ = kapelle_supervisor::raise_open_files();

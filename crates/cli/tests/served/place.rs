@@ -24,7 +24,13 @@ pub struct Place {
 impl Place {
     /// A fresh folder with a running server.
     pub fn new(chance: &mut Rng) -> Place {
+        Place::prepared(chance, |_| {})
+    }
+
+    /// The same in a folder in which something was prepared.
+    pub fn prepared(chance: &mut Rng, prepare: impl FnOnce(&Path)) -> Place {
         let mut place = Place { folder: tempfile::tempdir().unwrap(), address: free(chance), server: None };
+        prepare(place.folder.path());
         place.start();
         place
     }
