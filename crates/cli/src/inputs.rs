@@ -209,7 +209,7 @@ impl Wanted {
             return !self.string && !value.is_string();
         }
         self.json.iter().any(|kind| match kind.as_str() {
-            "integer" => value.is_i64() || value.is_u64(),
+            "integer" => value.as_number().is_some_and(|number| !number.as_str().contains(['.', 'e', 'E'])),
             "number" => value.is_number(),
             "boolean" => value.is_boolean(),
             "array" => value.is_array(),

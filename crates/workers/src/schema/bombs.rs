@@ -76,6 +76,23 @@ fn a_value_that_takes_too_many_looks_is_refused() {
 }
 
 #[test]
+fn what_is_let_through_fits_the_stack_of_a_thread() {
+    let chain = |next: Vec<Value>| json!({ "properties": { "t": next[0] } });
+    let schema = Schema::compile(&fan(190, 1, chain)).unwrap();
+    assert!(schema.violations(&nested(120)).is_empty());
+    // Six subschemas for each level of the value.
+    let around = (0..6).fold(json!({ "properties": { "t": { "$ref": "#" } } }), |inner, _| json!({ "allOf": [inner] }));
+    let schema = Schema::compile(&around).unwrap();
+    assert!(schema.violations(&nested(90)).is_empty());
+    assert!(schema.violations(&nested(127))[0].contains("too many steps"), "as many steps on the stack");
+    let unfit = (0..6).fold(
+        json!({ "not": { "const": 1 }, "properties": { "t": { "$ref": "#" } } }),
+        |inner, _| json!({ "anyOf": [inner] }),
+    );
+    assert_eq!(Schema::compile(&unfit).unwrap().violations(&nested(90)).len(), 1);
+}
+
+#[test]
 fn what_people_write_is_let_through() {
     let tree = json!({ "$ref": "#/$defs/node", "$defs": { "node": { "type": "object", "properties": {
         "value": { "type": "integer" }, "children": { "type": "array", "items": { "$ref": "#/$defs/node" } } } } } });
