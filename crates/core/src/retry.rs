@@ -38,6 +38,7 @@ pub struct RetryPolicy {
     /// How waits are spread.
     pub jitter: Jitter,
     /// Only these kinds are tried again: none of them when the list is empty, every retryable one when there is no list.
+    /// A bad answer that is final (`invalid_output`) is tried again only where it is listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Arc<[Category]>>,
 }
@@ -60,8 +61,10 @@ impl RetryPolicy {
     /// `random` is any 64 random bits. A wait that the other side asked for is a lower bound, beyond `max_delay` too.
     #[must_use]
     pub fn next_delay(&self, error: &TaskError, failures: u32, random: u64) -> Option<DurationMs> {
-        let listed = self.on.as_ref().is_none_or(|on| on.contains(&error.category));
-        if failures >= self.max_attempts || !error.retryable || !listed {
+        let named = self.on.as_ref().map(|on| on.contains(&error.category));
+        // A bad answer that the worker has asked for again already is final, unless the author lists this kind by name.
+        let retryable = error.retryable || (named == Some(true) && error.category == Category::InvalidOutput);
+        if failures >= self.max_attempts || !retryable || named == Some(false) {
             return None;
         }
         let grown = self.delay.0 as f64 * self.multiplier.powi(failures.saturating_sub(1).min(1_000) as i32);
@@ -102,6 +105,18 @@ mod tests {
         assert_eq!(only.next_delay(&error, 1, 0), None);
         let nothing = RetryPolicy { on: Some(Arc::from([])), ..plain(3) };
         assert_eq!(nothing.next_delay(&error, 1, 0), None);
+    }
+
+    #[test]
+    fn a_final_bad_answer_is_tried_again_only_where_its_kind_is_listed() {
+        let error = TaskError::new(Category::InvalidOutput, "no JSON").permanent();
+        let listing = |on: &[Category]| RetryPolicy { on: Some(Arc::from(on)), ..plain(3) };
+        assert_eq!(plain(3).next_delay(&error, 1, 0), None);
+        assert_eq!(listing(&[]).next_delay(&error, 1, 0), None);
+        assert_eq!(listing(&[Category::Timeout]).next_delay(&error, 1, 0), None);
+        let named = listing(&[Category::Timeout, Category::InvalidOutput]);
+        assert!(named.next_delay(&error, 2, 0).is_some() && named.next_delay(&error, 3, 0).is_none());
+        assert_eq!(named.next_delay(&TaskError::new(Category::Timeout, "slow").permanent(), 1, 0), None);
     }
 
     #[test]

@@ -107,6 +107,16 @@ fn an_answer_against_the_schema_fails_and_is_not_replaced() {
     let stage = Stage::new("[{ reply: { txt: wrong } }]");
     let said = stage.run("sk-good", &[]);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("invalid_output") && said.err.contains("after 2 attempts"), "{}", said.err);
-    assert_eq!(stage.double.calls().len(), 4, "two attempts, each asked once more");
+    assert!(said.err.contains("invalid_output"), "{}", said.err);
+    assert_eq!(stage.double.calls().len(), 2, "asked once more, and no second attempt");
+}
+
+#[test]
+fn a_bad_answer_is_tried_again_where_the_author_lists_it() {
+    let stage = Stage::new("[{ times: 2, reply: { txt: wrong } }, { reply: { text: At last., key_points: [] } }]");
+    let listing = WORKFLOW.replace("jitter: none", "jitter: none, on: [invalid_output]");
+    stage.place.file("asks.yaml", &listing);
+    let said = stage.run("sk-good", &[]);
+    assert_eq!((said.code, &step(&said)["attempt"]), (0, &Value::from(2)), "{said:?}");
+    assert_eq!(stage.double.calls().len(), 3);
 }

@@ -4,6 +4,7 @@ mod answer;
 mod definition;
 pub(crate) mod file;
 mod template;
+mod thoughts;
 mod truncate;
 mod worker;
 

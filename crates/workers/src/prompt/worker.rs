@@ -118,12 +118,16 @@ impl PromptWorker {
                 Ok(value) => return Ok(Ok(value)),
                 Err(why) if answer.finish == Finish::Length => {
                     complaint = format!("the answer was cut at the longest length allowed ({why})");
-                    request.messages.push(Message::text("user", "Answer again, much shorter, as JSON alone."));
+                    let form = if self.definition.output.is_some() { ", as JSON alone" } else { "" };
+                    request.messages.push(Message::text("user", format!("Answer again, much shorter{form}.")));
                 }
                 Err(why) => {
-                    let again = format!(
-                        "Your answer does not fit the schema: {why}\nAnswer again with JSON alone that fits it."
-                    );
+                    let again = match self.definition.output {
+                        Some(_) => format!(
+                            "Your answer does not fit the schema: {why}\nAnswer again with JSON alone that fits it."
+                        ),
+                        None => format!("Your answer cannot be used: {why}"),
+                    };
                     request.messages.push(Message::text("assistant", answer.content));
                     request.messages.push(Message::text("user", again));
                     complaint = why;
@@ -131,7 +135,8 @@ impl PromptWorker {
             }
         }
         let message = format!("the model answered twice with something that does not fit: {complaint}");
-        Err(TaskError::new(Category::InvalidOutput, message))
+        // It was asked again already: another attempt is two more calls, and is made only where the author lists this kind.
+        Err(TaskError::new(Category::InvalidOutput, message).permanent())
     }
 
     fn limits(&self, ctx: &TaskContext, spent: Money) -> Limits {
@@ -189,8 +194,8 @@ fn note(provenance: &mut Provenance, answer: &Answer) {
     provenance.degraded.clone_from(&answer.degraded);
     provenance.recorded |= answer.recorded;
     provenance.calls += answer.calls;
-    provenance.input_tokens += answer.usage.input;
-    provenance.output_tokens += answer.usage.output;
+    provenance.input_tokens = provenance.input_tokens.saturating_add(answer.usage.input);
+    provenance.output_tokens = provenance.output_tokens.saturating_add(answer.usage.output);
     provenance.cost = provenance.cost.checked_add(answer.cost).unwrap_or(Money(u64::MAX));
 }
 

@@ -14,10 +14,9 @@ use serde_json::Value;
 /// The text that stands in the place of a secret.
 const INSTEAD: &str = "[redacted]";
 /// How keys and tokens begin, and how many characters follow at least.
-const PATTERNS: [(&str, usize); 6] =
-    [("sk-", 16), ("kapelle_", 24), ("kap_", 16), ("Bearer ", 16), ("ghp_", 20), ("AKIA", 16)];
+const PATTERNS: [(&str, usize); 5] = [("sk-", 16), ("kap_", 16), ("Bearer ", 16), ("ghp_", 20), ("AKIA", 16)];
 /// How secrets of Kapelle begin: tokens of the gateway, the token of a folder, keys and tickets.
-const OWN: [&str; 4] = ["kap_", kapelle_gateway::access::PREFIX, "sk-kapelle-", "kapelle_"];
+const OWN: [&str; 2] = ["kap_", kapelle_gateway::access::PREFIX];
 /// What stands before a link that answers an approval.
 const LINK: &str = "/approve/";
 /// Hex digits of the shortest of them.
