@@ -11,7 +11,7 @@ use axum::{
     Router,
     extract::{FromRequestParts, RawPathParams, Request},
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{MethodFilter, MethodRouter},
 };
 use kapelle::core::TenantId;
@@ -57,6 +57,9 @@ pub struct Front {
 impl Front {
     /// A door to these routes, and to no others.
     pub fn new(app: &Arc<App>, routes: Vec<Route>) -> Front {
+        let of_sdks =
+            routes.iter().filter(|route| route.openai).map(|route| format!("{} {}", route.method, route.path));
+        let of_sdks = of_sdks.collect::<Vec<_>>().join(", ");
         let mut by_path: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
         for route in routes {
             by_path.entry(route.path).or_default().push(route);
@@ -67,11 +70,15 @@ impl Front {
         }
         let unknown = Arc::clone(app);
         let router = router.fallback(move |request: Request| {
-            let app = Arc::clone(&unknown);
+            let (app, of_sdks) = (Arc::clone(&unknown), of_sdks.clone());
             async move {
                 let path: String = request.uri().path().chars().take(200).collect();
-                let missing = Problem::not_found(format!("the path {path}"));
-                known(&app, &request).err().unwrap_or(missing).into_response()
+                let mut missing = Problem::not_found(format!("the path {path}"));
+                if models::is_below(&path) {
+                    let what = format!("{} {path}", request.method());
+                    missing.detail = format!("{what}: no such endpoint here; there are {of_sdks}");
+                }
+                refuse(&app, &request, missing)
             }
         });
         Front { app: Arc::clone(app), router }
@@ -87,7 +94,7 @@ impl Front {
         let busy = Arc::new(connection.begin());
         let checked = self.app.names.check(request.method(), request.headers(), request.uri(), local);
         let mut response = match checked {
-            Err(problem) => problem.into_response(),
+            Err(problem) => models::shaped(request.uri().path(), problem),
             Ok(()) => {
                 request.extensions_mut().insert(Peer { address, connection, busy });
                 match self.router.call(request).await {
@@ -121,10 +128,7 @@ fn methods(app: &Arc<App>, routes: Vec<Route>) -> MethodRouter {
             let (app, route) = (Arc::clone(&app), Arc::clone(&route));
             async move {
                 let answer = perform(app, &route, request).await;
-                answer.unwrap_or_else(|problem| match route.openai {
-                    true => models::refused(&problem),
-                    false => problem.into_response(),
-                })
+                answer.unwrap_or_else(|problem| models::shaped(route.path, problem))
             }
         });
     }
@@ -135,7 +139,7 @@ fn methods(app: &Arc<App>, routes: Vec<Route>) -> MethodRouter {
             let detail = format!("{} is not possible here, but {allow}", request.method());
             let wrong = Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, detail);
             let wrong = Problem { allow: Some(allow), ..wrong };
-            known(&app, &request).err().unwrap_or(wrong).into_response()
+            refuse(&app, &request, wrong)
         }
     })
 }
@@ -149,6 +153,27 @@ fn known(app: &App, request: &Request) -> Result<(), Problem> {
 
 fn peer(extensions: &axum::http::Extensions) -> Result<Peer, Problem> {
     extensions.get::<Peer>().cloned().ok_or_else(|| Problem::internal("the request came from nowhere"))
+}
+
+/// Refuses what no route answers. Below `/v1` a token of the gateway is enough to be told so: who calls an endpoint that
+/// is not there with the right token is not to look for a fault in the token.
+fn refuse(app: &App, request: &Request, problem: Problem) -> Response {
+    let path = request.uri().path();
+    let token = models::token(request.headers()).filter(|_| models::is_below(path));
+    let stranger = match token {
+        Some(token) => holds(app, request, token),
+        None => known(app, request),
+    };
+    models::shaped(path, stranger.err().unwrap_or(problem))
+}
+
+/// Refuses a token of the gateway that is not in force.
+fn holds(app: &App, request: &Request, token: &str) -> Result<(), Problem> {
+    if app.kapelle.desk().tenant_of(token).is_some() {
+        return Ok(());
+    }
+    let from = peer(request.extensions())?.address.ip();
+    Err(app.auth.count(from, app.now(), models::no_token()))
 }
 
 async fn perform(app: Arc<App>, route: &Route, request: Request) -> Answer {

@@ -10,7 +10,7 @@ use std::{
 use axum::{
     body::{Body, HttpBody},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -48,8 +48,18 @@ pub fn no_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
 }
 
+/// Whether a path belongs to the model gateway.
+pub fn is_below(path: &str) -> bool {
+    path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A refusal in the shape that clients of that path read.
+pub fn shaped(path: &str, problem: Problem) -> Response {
+    if is_below(path) { refused(&problem) } else { problem.into_response() }
+}
+
 /// A refusal of the door, in the shape that the SDKs read.
-pub fn refused(problem: &Problem) -> Response {
+fn refused(problem: &Problem) -> Response {
     let code = match problem.status {
         StatusCode::UNAUTHORIZED if problem.code != INVALID_TOKEN => "invalid_api_key",
         _ => problem.code,
@@ -59,6 +69,9 @@ pub fn refused(problem: &Problem) -> Response {
     let mut response = send(Reply::refused(&refusal));
     if problem.status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(allow) = problem.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
     response
 }
