@@ -59,7 +59,12 @@ fn service(double: &ScriptedOpenai) -> (Service, String) {
     let mut config = GatewayConfig::default();
     let provider = Provider { base_url: Some(double.base_url()), ..Provider::of(Kind::Compatible) };
     config.providers.insert("double".to_owned(), provider);
-    let alias = Alias { chain: vec!["double/gpt-4o-mini".to_owned()], max_output_tokens: 100, weights: Vec::new() };
+    let alias = Alias {
+        chain: vec!["double/gpt-4o-mini".to_owned()],
+        max_output_tokens: 100,
+        limit_field: None,
+        weights: Vec::new(),
+    };
     config.models.insert("fast".to_owned(), alias);
     let gateway = Arc::new(Gateway::new(&config, &|_| None).unwrap());
     let service = Service::new(gateway, Arc::new(MemoryLedger::default()), Arc::new(MemoryLog::default()));

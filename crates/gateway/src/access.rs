@@ -17,8 +17,8 @@ use crate::{
     replay::{Again, Left, TaskKey},
 };
 
-/// What every token begins with, so that one that leaked is found by its looks.
-pub const PREFIX: &str = "kapelle_";
+/// The beginning of every token. Public scripts check that their key begins with `sk-`; the rest finds one that leaked.
+pub const PREFIX: &str = "sk-kapelle-";
 const ID_DIGITS: usize = 16;
 pub(crate) const SECRET_DIGITS: usize = 64;
 
@@ -214,7 +214,9 @@ mod tests {
         let (_, other) = tokens.issue(grant()).unwrap();
         assert!(tokens.find(&token).is_some() && token != other);
         let swapped = format!("{}{}", &token[..PREFIX.len() + ID_DIGITS], &other[PREFIX.len() + ID_DIGITS..]);
-        for wrong in ["", "kapelle_", "sk-x", &token[..token.len() - 1], &format!("{token}0"), &swapped, "kapelle_é"] {
+        for wrong in
+            ["", PREFIX, "kapelle_", "sk-x", &token[..token.len() - 1], &format!("{token}0"), &swapped, "sk-kapelle-é"]
+        {
             assert!(tokens.find(wrong).is_none(), "{wrong}");
         }
         let mut upper = token.to_uppercase();

@@ -20,25 +20,30 @@ pub enum Admission {
     Wait(DurationMs),
 }
 
+/// A call that was promised: of that server, for that model.
+struct Promised {
+    server: Arc<Server>,
+    model: String,
+    promise: Promise,
+}
+
 /// The promised calls.
 #[derive(Default)]
-pub(crate) struct Promises(Mutex<HashMap<TaskId, (Arc<Server>, Promise)>>);
+pub(crate) struct Promises(Mutex<HashMap<TaskId, Promised>>);
 
 impl Promises {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, (Arc<Server>, Promise)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Promised>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The call of that server that was promised to a task. It is given out once.
-    pub(crate) fn take(&self, task: TaskId, server: &Arc<Server>) -> Option<Promise> {
+    /// The call of that server and model that was promised to a task. It is given out once.
+    pub(crate) fn take(&self, task: TaskId, server: &Arc<Server>, model: &str) -> Option<Promise> {
         let mut promises = self.lock();
-        let (of, promise) = promises.get(&task)?;
-        if !Arc::ptr_eq(of, server) {
+        let known = promises.get(&task)?;
+        if !Arc::ptr_eq(&known.server, server) || known.model != model {
             return None;
         }
-        let promise = *promise;
-        promises.remove(&task);
-        Some(promise)
+        promises.remove(&task).map(|known| known.promise)
     }
 }
 
@@ -59,12 +64,13 @@ impl Gateway {
         let now_ms = self.clock.now_ms();
         let mut shortest: Option<DurationMs> = None;
         for link in &chain.links {
-            let Link::Model { provider, .. } = link else { continue };
+            let Link::Model { provider, model } = link else { continue };
             let Some(server) = routes.servers.get(provider).filter(|_| routes.has_key(link)) else { continue };
-            match server.rate.promise(now_ms) {
+            match server.rate.promise(now_ms, model) {
                 Ok(None) => return Admission::Free,
                 Ok(Some(promise)) => {
-                    promises.insert(task, (Arc::clone(server), promise));
+                    let (server, model) = (Arc::clone(server), model.clone());
+                    promises.insert(task, Promised { server, model, promise });
                     return Admission::Promised;
                 }
                 Err(wait) => shortest = Some(shortest.map_or(wait, |known| known.min(wait))),
@@ -75,8 +81,8 @@ impl Gateway {
 
     /// Gives back what was promised to a task and not used: its attempt is over.
     pub fn dismiss(&self, task: TaskId) {
-        if let Some((server, promise)) = self.promises.lock().remove(&task) {
-            server.rate.break_promise(promise);
+        if let Some(known) = self.promises.lock().remove(&task) {
+            known.server.rate.break_promise(known.promise);
         }
     }
 }

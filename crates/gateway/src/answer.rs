@@ -74,6 +74,32 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+/// The most tokens that a call was reserved for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// Tokens sent.
+    pub(crate) input: u64,
+    /// Tokens received, all answers together.
+    pub(crate) output: u64,
+}
+
+impl Usage {
+    /// The usage as far as it can be true, and whether it was more. A provider's count above what the bytes of the
+    /// request and the longest answer allow is wrong: believed without a bound, one answer could spend every budget.
+    pub(crate) fn within(self, bound: Bound) -> (Usage, bool) {
+        let (input, output) = (self.input.min(bound.input), self.output.min(bound.output));
+        let cached = self.cached.min(input);
+        let usage = Usage {
+            input,
+            output,
+            cached,
+            cache_write: self.cache_write.min(input - cached),
+            reasoning: self.reasoning.min(output),
+        };
+        (usage, self.input > bound.input || self.output > bound.output)
+    }
+}
+
 /// A link that did not answer, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hop {
@@ -99,5 +125,23 @@ impl Hop {
     #[must_use]
     pub fn calls(hops: &[Hop]) -> u64 {
         hops.iter().filter(|hop| hop.called).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_believed_up_to_what_was_reserved() {
+        let bound = Bound { input: 100, output: 10 };
+        let most =
+            Usage { input: u64::MAX, output: u64::MAX, cached: u64::MAX, cache_write: u64::MAX, reasoning: u64::MAX };
+        let want = Usage { input: 100, output: 10, cached: 100, cache_write: 0, reasoning: 10 };
+        assert_eq!(most.within(bound), (want, true));
+        let odd = Usage { input: 50, output: 10, cached: 60, cache_write: 7, reasoning: 11 };
+        let want = Usage { input: 50, output: 10, cached: 50, cache_write: 0, reasoning: 10 };
+        assert_eq!(odd.within(bound), (want, false));
+        assert!(Usage { input: 101, ..Usage::default() }.within(bound).1);
     }
 }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use crate::{
     answer::{Answer, Finish, Hop, Usage},
     opened::{Answered, Opened},
-    providers::{Fault, FaultKind, format::estimated},
+    providers::{Fault, FaultKind, format::used},
     replay::{Fingerprint, Recorded},
     request::ChatRequest,
-    wire::{ModelCall, Operation},
+    wire::{ModelCall, Operation, WORKER, json},
 };
 
 /// A chat completion, as far as a worker needs it.
@@ -45,6 +45,7 @@ pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, T
     fields.insert("model".to_owned(), Value::from(alias));
     // A worker gets its answer whole.
     fields.remove("stream");
+    fields.insert(WORKER.to_owned(), Value::Bool(true));
     ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
 }
 
@@ -58,13 +59,9 @@ pub(crate) fn answer_of(
     let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
         return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
     };
-    // A server that does not count is not free: its tokens are estimated.
-    let usage = match whole.usage {
-        Some(counted) if counted.input > 0 => counted,
-        _ => estimated(call, whole.text_tokens.max(1)),
-    };
+    let usage = used(call, whole.usage, whole.text_tokens.max(1));
     let reservation = opened.reservation();
-    let cost = opened.settle(&usage, false);
+    let (usage, cost) = opened.settle(&usage, false);
     let (content, finish, model) = match read(&whole.body) {
         Ok(read) => read,
         Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &opened.server.clean(&reason)),
@@ -129,8 +126,8 @@ enum Unread {
 
 /// The text of a completion, why it ended, and the model that it names.
 fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
-    let completion: Completion = serde_json::from_slice(body)
-        .map_err(|error| Unread::Broken(format!("the answer is not a chat completion: {error}")))?;
+    let completion: Completion =
+        json::read(body).map_err(|error| Unread::Broken(format!("the answer is not a chat completion: {error}")))?;
     let choice = completion.choices.into_iter().next();
     let choice = choice.ok_or_else(|| Unread::Broken("the answer holds no choice".to_owned()))?;
     if let Some(refusal) = choice.message.refusal.filter(|text| !text.is_empty()) {

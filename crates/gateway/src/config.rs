@@ -106,9 +106,39 @@ pub struct Provider {
     /// What the server can or cannot do, over what its kind says: `{ responses: false }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub supports: BTreeMap<Feature, bool>,
+    /// Fields of requests that are passed on to this provider although they are not known, such as `documents`. What they
+    /// cost beyond tokens is neither reserved nor metered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass: Vec<String>,
+    /// The field that bounds an answer where the caller gave none, for all models of this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_field: Option<LimitField>,
     /// How much the provider may be asked in a minute; what its answers say is learned besides.
     #[serde(default, skip_serializing_if = "RateLimits::is_open")]
     pub limits: RateLimits,
+}
+
+/// The field by which the gateway bounds the length of an answer where the caller did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitField {
+    /// The old name, which most servers know.
+    MaxTokens,
+    /// The new name, which reasoning models of OpenAI and Azure want.
+    MaxCompletionTokens,
+    /// No limit is added. `max_output_tokens` is still what is reserved.
+    None,
+}
+
+impl LimitField {
+    /// The name in a chat request; `None` when none is added.
+    pub(crate) fn as_str(self) -> Option<&'static str> {
+        match self {
+            LimitField::MaxTokens => Some("max_tokens"),
+            LimitField::MaxCompletionTokens => Some("max_completion_tokens"),
+            LimitField::None => None,
+        }
+    }
 }
 
 /// Limits of a provider that all workers share.
@@ -154,6 +184,8 @@ impl Provider {
             project: None,
             location: None,
             supports: BTreeMap::new(),
+            pass: Vec::new(),
+            limit_field: None,
             limits: RateLimits::default(),
         }
     }
@@ -168,6 +200,9 @@ pub struct Alias {
     /// The longest answer when the caller names no limit.
     #[serde(default = "default_output_tokens")]
     pub max_output_tokens: u32,
+    /// The field for that limit; without it, the one of the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_field: Option<LimitField>,
     /// How often each link comes first, in the order of the chain: `[3, 1]`. Empty: the first link always does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<u32>,
@@ -219,7 +254,7 @@ impl Default for GatewayConfig {
         let alias = |model: &str, offline: bool| {
             let chain = [Some(format!("openai/{model}")), offline.then(|| "offline".to_owned())];
             let chain = chain.into_iter().flatten().collect();
-            Alias { chain, max_output_tokens: default_output_tokens(), weights: Vec::new() }
+            Alias { chain, max_output_tokens: default_output_tokens(), limit_field: None, weights: Vec::new() }
         };
         let usual =
             [("smart", "gpt-4o", true), ("cheap", "gpt-4.1-nano", true), ("embed", "text-embedding-3-small", false)];

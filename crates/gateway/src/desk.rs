@@ -102,7 +102,7 @@ const ATTEMPT_BITS: u32 = 24;
 pub struct Issued {
     /// What revokes it.
     pub id: TokenId,
-    /// The token itself, `kapelle_...`.
+    /// The token itself, `sk-kapelle-...`.
     pub token: String,
 }
 
@@ -403,7 +403,7 @@ mod tests {
     fn a_process_token_ends_when_it_is_revoked() {
         let desk = desk();
         let issued = desk.issue_process_token(TenantId(1), "w", "process_1", Some(Money(5))).unwrap();
-        assert!(issued.token.starts_with("kapelle_") && desk.service.tokens().find(&issued.token).is_some());
+        assert!(issued.token.starts_with("sk-kapelle-") && desk.service.tokens().find(&issued.token).is_some());
         assert!(desk.revoke(issued.id) && !desk.revoke(issued.id));
         assert!(desk.service.tokens().find(&issued.token).is_none());
     }

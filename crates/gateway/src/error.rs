@@ -2,7 +2,7 @@
 
 use kapelle_core::TaskError;
 
-use crate::answer::Hop;
+use crate::{answer::Hop, providers::told::Told};
 
 /// The error for the task, and what each link did.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,11 +12,13 @@ pub struct GatewayError {
     pub error: TaskError,
     /// What each link did.
     pub hops: Vec<Hop>,
+    /// The provider's own error, where the failure is one.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 impl GatewayError {
     pub(crate) fn plain(error: TaskError) -> GatewayError {
-        GatewayError { error, hops: Vec::new() }
+        GatewayError { error, hops: Vec::new(), told: None }
     }
 
     /// Requests sent before the walk was given up.

@@ -228,8 +228,8 @@ impl Gateway {
         let chain = routes.find(alias).ok()?;
         let now_ms = self.clock.now_ms();
         let waits = chain.links.iter().filter_map(|link| match link {
-            Link::Model { provider, .. } if routes.has_key(link) => {
-                Some((provider.clone(), routes.servers.get(provider)?.rate.waits(now_ms)))
+            Link::Model { provider, model } if routes.has_key(link) => {
+                Some((provider.clone(), routes.servers.get(provider)?.rate.waits(now_ms, model)))
             }
             _ => None,
         });
@@ -295,7 +295,8 @@ pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
         error.retryable = retryable;
         error.retry_after = wait;
     }
-    GatewayError { error, hops: faults.into_iter().map(|fault| *fault.hop).collect() }
+    let told = chosen.told.clone();
+    GatewayError { error, hops: faults.into_iter().map(|fault| *fault.hop).collect(), told }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
     gateway::Limits,
     providers::http,
     replay::{Fingerprint, Recorded},
-    wire::{ModelCall, NO_MODEL, PASSING},
+    wire::{CATEGORY, ModelCall, NO_MODEL, PASSING, json},
 };
 
 /// Knows the tokens that came with the attempts under way.
@@ -73,15 +73,13 @@ impl Borrowed {
         let token = token.ok_or_else(|| failed(Category::Unavailable, "no token came with the task".to_owned()))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
         let bearer = bearer.map_err(|error| failed(Category::Internal, error.to_string()))?;
-        let mut fields = call.fields.clone();
-        fields.insert("model".to_owned(), Value::from(call.model.as_str()));
         let asking = self.client.post(self.url.clone()).header("authorization", bearer);
         let asking = asking.header("content-type", "application/json");
         let away = |error: reqwest::Error| {
             let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
             failed(category, http::chain_of(&error.without_url()))
         };
-        let asking = asking.timeout(limits.timeout.max(Duration::from_millis(1))).body(Value::from(fields).to_string());
+        let asking = asking.timeout(limits.timeout.max(Duration::from_millis(1))).body(call.lent().to_string());
         let response = asking.send().await.map_err(away)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = http::body(response, http::BODY_MAX).await.map_err(|fault| match fault {
@@ -102,7 +100,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn answered(call: &ModelCall, headers: &HeaderMap, body: Vec<u8>) -> Result<Answer, TaskError> {
     let source = text(headers, "x-kapelle-source").unwrap_or("provider");
     let bought = source == "provider";
-    let counted: Option<Counted> = serde_json::from_slice(&body).ok();
+    let counted: Option<Counted> = json::read(&body).ok();
     let count = |name: &str| counted.as_ref().and_then(|counted| counted.usage[name].as_u64()).unwrap_or(0);
     let usage = Usage { input: count("prompt_tokens"), output: count("completion_tokens"), ..Usage::default() };
     let cost = text(headers, "x-kapelle-cost-nanousd").and_then(|cost| cost.parse().ok()).map_or(Money::ZERO, Money);
@@ -125,13 +123,14 @@ fn answered(call: &ModelCall, headers: &HeaderMap, body: Vec<u8>) -> Result<Answ
 }
 
 fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Route, TaskError> {
-    let told: Option<Told> = serde_json::from_slice(body).ok();
+    let told: Option<Told> = json::read(body).ok();
     let (message, code) = match told {
         Some(Told { error }) => (error.message, error.code.unwrap_or_default()),
         None => (format!("the gateway of the server answered {status}"), String::new()),
     };
+    let named = text(headers, CATEGORY).and_then(Category::from_word);
     let category = match (status, code.as_str()) {
-        (_, "model_required") => {
+        (503, "model_required") if named.is_none_or(|named| named == Category::ModelRequired) => {
             // As in the server's own process: what may pass is tried again first.
             let passing = headers.contains_key(PASSING) && !limits.last_attempt;
             if !passing && !limits.no_fallback {
@@ -141,16 +140,20 @@ fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Re
             if passing { Category::Unavailable } else { Category::ModelRequired }
         }
         (409, _) => return Err(TaskError::new(Category::ModelRequired, message).permanent()),
-        (_, "budget") => Category::Budget,
-        (401, _) => Category::LeaseLost,
-        (429, _) => Category::RateLimited,
-        (504, _) => Category::Timeout,
-        (400, "provider") | (403, _) => return Err(TaskError::new(Category::Provider, message).permanent()),
-        (400 | 404 | 413, _) => return Err(TaskError::new(Category::InvalidInput, message).permanent()),
-        (503, _) => Category::Unavailable,
-        _ => Category::Provider,
+        _ => named.unwrap_or(match status {
+            401 => Category::LeaseLost,
+            402 => Category::Budget,
+            429 => Category::RateLimited,
+            503 => Category::Unavailable,
+            504 => Category::Timeout,
+            400 | 404 | 413 => Category::InvalidInput,
+            _ => Category::Provider,
+        }),
     };
     let mut error = TaskError::new(category, message);
+    // What a provider refused of a request, it refuses again.
+    error.retryable &=
+        !((400..500).contains(&status) && !matches!(status, 401 | 429) && category == Category::Provider);
     error.retry_after = http::retry_after(headers);
     Err(error)
 }

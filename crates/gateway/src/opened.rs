@@ -6,13 +6,13 @@ use kapelle_core::Money;
 use reqwest::Response;
 
 use crate::{
-    answer::Usage,
+    answer::{Bound, Usage},
     money::{Hold, Outcome, ReservationId},
     price::Price,
     providers::{
         Server, bridge,
         dialect::{Events, Seen, Whole},
-        format::hides_thinking,
+        format::{estimated, hides_thinking, used},
     },
     rate::Permit,
     wire::ModelCall,
@@ -32,6 +32,8 @@ pub(crate) struct Opened {
     /// The provider has only chat: what it sends becomes a response.
     pub(crate) bridged: bool,
     pub(crate) permit: Permit,
+    /// What was reserved, in tokens.
+    pub(crate) bound: Bound,
     pub(crate) hold: Option<Hold>,
 }
 
@@ -63,41 +65,78 @@ impl Opened {
         }
     }
 
-    /// Settles the call at what was used, and says what that costs. `appended`: its answer goes to the log next.
-    pub(crate) fn settle(&mut self, usage: &Usage, appended: bool) -> Money {
-        let cost = self.price.cost(usage);
-        self.server.rate.correct(self.permit, usage.input.saturating_add(usage.output));
+    /// Settles the call at what was used, and returns that with its cost. A count above the reservation is charged at the
+    /// reservation, and the call is marked as unknown. `appended`: its answer goes to the log next.
+    pub(crate) fn settle(&mut self, usage: &Usage, appended: bool) -> (Usage, Money) {
+        let (within, beyond) = usage.within(self.bound);
+        let mut cost = self.price.cost(&within);
+        self.server.rate.correct(self.permit, &self.model, within.input.saturating_add(within.output));
+        if beyond {
+            warn_beyond((&self.provider, &self.model), usage, self.bound);
+            cost = self.hold.as_ref().map_or(cost, |hold| hold.worst);
+        }
+        let outcome = if beyond { Outcome::Unknown } else { Outcome::Cost(cost) };
         match self.hold.take() {
-            Some(hold) if appended => hold.settle_answered(cost, *usage),
-            Some(hold) => hold.settle(Outcome::Cost(cost), *usage),
+            Some(hold) if appended => hold.settle_answered(outcome, within),
+            Some(hold) => hold.settle(outcome, within),
             None => {}
         }
-        cost
+        (within, cost)
     }
 
-    /// Settles a call that was cut before it was counted. What came is counted on the safe side, with what the
-    /// provider may have written before it noticed; a model that thinks may have thought anything, so it is charged
-    /// at its reservation.
+    /// Settles a call that was cut before it was counted.
     pub(crate) fn settle_cut(&mut self, call: &ModelCall, seen: &Seen) {
-        if let Some(usage) = &seen.usage {
-            self.settle(usage, false);
+        if let Some(usage) = seen.usage {
+            self.settle(&used(call, Some(usage), seen.tokens), false);
             return;
         }
         if let Some(hold) = self.hold.take() {
-            settle_cut(hold, call, (&self.model, self.price), seen);
+            settle_cut(hold, call, ((&self.provider, &self.model), self.price, self.bound), seen);
+        }
+    }
+
+    /// Settles a call that the provider refused after it had answered with success, before anything came.
+    pub(crate) fn settle_refused(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.settle(Outcome::Free, Usage::default());
         }
     }
 }
 
-/// Settles a call of which that much had come when it was cut.
-pub(crate) fn settle_cut(hold: Hold, call: &ModelCall, (model, price): (&str, Price), seen: &Seen) {
-    if let Some(usage) = &seen.usage {
-        return hold.settle(Outcome::Cost(price.cost(usage)), *usage);
+/// Says in the log that a provider counted more than it can have been sent.
+fn warn_beyond((provider, model): (&str, &str), usage: &Usage, bound: Bound) {
+    let (input, output) = (usage.input, usage.output);
+    tracing::warn!(
+        provider,
+        model,
+        input,
+        output,
+        reserved_input = bound.input,
+        reserved_output = bound.output,
+        "the provider counts more tokens than the request and its longest answer can have: the call is charged at its \
+         reservation and marked as unknown"
+    );
+}
+
+/// Settles a call of which that much had come when it was cut. The input is estimated as for a stream that was read to
+/// its end and not counted. What came is charged with what the provider may have written before it noticed; a model that
+/// thinks unseen may have thought as long as its answer might be.
+pub(crate) fn settle_cut(
+    hold: Hold,
+    call: &ModelCall,
+    ((provider, model), price, bound): ((&str, &str), Price, Bound),
+    seen: &Seen,
+) {
+    let usage = match seen.usage {
+        Some(usage) => used(call, Some(usage), seen.tokens),
+        None if hides_thinking(model) => estimated(call, bound.output),
+        None => estimated(call, seen.tokens.saturating_add(UNSEEN_TOKENS).min(bound.output)),
+    };
+    let (within, beyond) = usage.within(bound);
+    if beyond && seen.usage.is_some() {
+        warn_beyond((provider, model), &usage, bound);
+        return hold.settle(Outcome::Unknown, within);
     }
-    if hides_thinking(model) {
-        return hold.settle(Outcome::Unknown, Usage::default());
-    }
-    let output = seen.tokens.saturating_add(UNSEEN_TOKENS);
-    let cost = price.worst(call.input_bound(), output).min(hold.worst);
-    hold.settle(Outcome::Cost(cost), Usage { input: call.input_bound(), output, ..Usage::default() });
+    let cost = price.cost(&within).min(hold.worst);
+    hold.settle(Outcome::Cost(cost), within);
 }

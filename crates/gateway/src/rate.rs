@@ -1,4 +1,6 @@
-//! How much a provider may be asked: a window over the last minute, and what the provider's own answers say.
+//! How much a provider may be asked: a window over the last minute, and what the provider's own answers say. The window
+//! is the whole provider's, as the configuration has it. What answers say is kept by model: providers count each model
+//! or deployment apart.
 //!
 //! A token bucket that fills to its limit lets nearly twice the limit through in its first minute. Here every call of
 //! the last minute is remembered where a limit is set, so that no minute, wherever it begins, holds more than the limit. What a call turned
@@ -8,7 +10,7 @@
 //! given back, or not made for ten seconds, and is of the minute in which it is made.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,6 +25,8 @@ const WINDOW_MS: u64 = 60_500;
 const LONGEST_RESET_MS: u64 = 3_600_000;
 /// A promised call that is not made by then is promised no longer.
 const PROMISE_MS: u64 = 10_000;
+/// So many models are known at most, for anybody may name one.
+const MODELS_MAX: usize = 1_024;
 /// What a call is taken to need while none was made.
 const TYPICAL_TOKENS: u64 = 1_000;
 
@@ -37,13 +41,24 @@ struct State {
     taken: VecDeque<Taken>,
     tokens: u64,
     next: u64,
+    promised: VecDeque<Promised>,
+    models: HashMap<String, Learned>,
+}
+
+/// What is known of one model.
+#[derive(Default)]
+struct Learned {
     requests_left: Option<Left>,
     tokens_left: Option<Left>,
-    promised: VecDeque<Taken>,
     /// Tokens of a call, as the last ones had it.
     typical: Option<u64>,
     /// The provider said that it takes nothing before.
     off_until_ms: u64,
+}
+
+struct Promised {
+    model: String,
+    call: Taken,
 }
 
 struct Taken {
@@ -75,6 +90,33 @@ impl State {
     fn place(&self, permit: Permit) -> Option<usize> {
         self.taken.binary_search_by_key(&permit.number, |taken| taken.number).ok()
     }
+
+    /// What is known of a model, to be added to. Names come from callers, so that their number is bounded.
+    fn model(&mut self, now_ms: u64, model: &str) -> &mut Learned {
+        if self.models.len() >= MODELS_MAX && !self.models.contains_key(model) {
+            self.models.retain(|_, learned| learned.holds(now_ms));
+            if self.models.len() >= MODELS_MAX {
+                self.models.clear();
+            }
+        }
+        self.models.entry(model.to_owned()).or_default()
+    }
+
+    fn typical(&self, model: &str) -> u64 {
+        self.models.get(model).and_then(|learned| learned.typical).unwrap_or(TYPICAL_TOKENS)
+    }
+
+    fn off(&self, now_ms: u64, model: &str) -> u64 {
+        self.models.get(model).map_or(0, |learned| learned.off_until_ms.saturating_sub(now_ms))
+    }
+}
+
+impl Learned {
+    /// Whether the provider said something that still holds.
+    fn holds(&self, now_ms: u64) -> bool {
+        let left = [self.requests_left, self.tokens_left].into_iter().flatten().any(|left| left.until_ms > now_ms);
+        left || self.off_until_ms > now_ms
+    }
 }
 
 impl Rate {
@@ -82,35 +124,35 @@ impl Rate {
         Rate { limits, state: Mutex::default() }
     }
 
-    /// Takes the right to send a request of so many tokens, its answer included.
+    /// Takes the right to send a request of so many tokens to a model, its answer included.
     ///
     /// # Errors
     /// How long until it would fit; nothing is taken then.
-    pub(crate) fn take(&self, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
-        self.take_from(&mut self.lock(), now_ms, tokens)
+    pub(crate) fn take(&self, now_ms: u64, call: (&str, u64)) -> Result<Permit, DurationMs> {
+        self.take_from(&mut self.lock(), now_ms, call)
     }
 
-    /// Promises a call that will be made soon, of as many tokens as calls have. Nothing when nobody says how much the
-    /// provider takes.
+    /// Promises a call of a model that will be made soon, of as many tokens as its calls have. Returns `None` when nobody
+    /// says how much the provider takes.
     ///
     /// # Errors
     /// How long until it would fit; nothing is promised then.
-    pub(crate) fn promise(&self, now_ms: u64) -> Result<Option<Promise>, DurationMs> {
+    pub(crate) fn promise(&self, now_ms: u64, model: &str) -> Result<Option<Promise>, DurationMs> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let told = [state.requests_left, state.tokens_left].into_iter().flatten().any(|left| left.until_ms > now_ms);
-        if !self.is_limited() && !told && state.off_until_ms <= now_ms {
+        if !self.is_limited() && !state.models.get(model).is_some_and(|learned| learned.holds(now_ms)) {
             return Ok(None);
         }
-        let tokens = state.typical.unwrap_or(TYPICAL_TOKENS);
-        let off = state.off_until_ms.saturating_sub(now_ms);
-        let wait = self.wait(state, now_ms, tokens).max(DurationMs(off));
+        let tokens = state.typical(model);
+        let off = state.off(now_ms, model);
+        let wait = self.wait(state, now_ms, (model, tokens)).max(DurationMs(off));
         if wait > DurationMs(0) {
             return Err(wait);
         }
         let number = state.next;
         state.next += 1;
-        state.promised.push_back(Taken { number, at_ms: now_ms, tokens });
+        let call = Taken { number, at_ms: now_ms, tokens };
+        state.promised.push_back(Promised { model: model.to_owned(), call });
         Ok(Some(Promise(number)))
     }
 
@@ -119,21 +161,22 @@ impl Rate {
     /// # Errors
     /// How long until it would fit, when it needs more than was thought, or was promised too long ago. It is promised no
     /// longer then.
-    pub(crate) fn redeem(&self, promise: Promise, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
+    pub(crate) fn redeem(&self, promise: Promise, now_ms: u64, call: (&str, u64)) -> Result<Permit, DurationMs> {
         let mut state = self.lock();
-        state.promised.retain(|promised| promised.number != promise.0);
-        self.take_from(&mut state, now_ms, tokens)
+        state.promised.retain(|promised| promised.call.number != promise.0);
+        self.take_from(&mut state, now_ms, call)
     }
 
     /// Gives a promise back.
     pub(crate) fn break_promise(&self, promise: Promise) {
-        self.lock().promised.retain(|promised| promised.number != promise.0);
+        self.lock().promised.retain(|promised| promised.call.number != promise.0);
     }
 
-    /// The provider says that it takes nothing for that long.
-    pub(crate) fn off(&self, now_ms: u64, wait: DurationMs) {
+    /// The provider says that it takes nothing for that model for that long.
+    pub(crate) fn off(&self, now_ms: u64, model: &str, wait: DurationMs) {
         let mut state = self.lock();
-        state.off_until_ms = state.off_until_ms.max(now_ms + wait.0.min(LONGEST_RESET_MS));
+        let learned = state.model(now_ms, model);
+        learned.off_until_ms = learned.off_until_ms.max(now_ms + wait.0.min(LONGEST_RESET_MS));
     }
 
     /// Whether the configuration says how much it takes: only then are calls remembered.
@@ -141,87 +184,98 @@ impl Rate {
         self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some()
     }
 
-    fn take_from(&self, state: &mut State, now_ms: u64, tokens: u64) -> Result<Permit, DurationMs> {
-        let wait = self.wait(state, now_ms, tokens);
+    fn take_from(&self, state: &mut State, now_ms: u64, (model, tokens): (&str, u64)) -> Result<Permit, DurationMs> {
+        let wait = self.wait(state, now_ms, (model, tokens));
         if wait > DurationMs(0) {
             return Err(wait);
         }
         let number = state.next;
         state.next += 1;
         if self.is_limited() {
-            state.tokens += tokens;
+            state.tokens = state.tokens.saturating_add(tokens);
             state.taken.push_back(Taken { number, at_ms: now_ms, tokens });
         }
-        for (left, amount) in [(&mut state.requests_left, 1), (&mut state.tokens_left, tokens)] {
-            if let Some(left) = left {
-                left.amount = left.amount.saturating_sub(amount);
+        if let Some(learned) = state.models.get_mut(model) {
+            for (left, amount) in [(&mut learned.requests_left, 1), (&mut learned.tokens_left, tokens)] {
+                if let Some(left) = left {
+                    left.amount = left.amount.saturating_sub(amount);
+                }
             }
         }
         Ok(Permit { number, tokens })
     }
 
-    /// How long the next call would have to wait for a promise; nothing is promised.
-    pub(crate) fn waits(&self, now_ms: u64) -> DurationMs {
+    /// How long the next call of a model would have to wait for a promise; nothing is promised.
+    pub(crate) fn waits(&self, now_ms: u64, model: &str) -> DurationMs {
         let mut state = self.lock();
-        let tokens = state.typical.unwrap_or(TYPICAL_TOKENS);
-        let off = DurationMs(state.off_until_ms.saturating_sub(now_ms));
-        self.wait(&mut state, now_ms, tokens).max(off)
+        let tokens = state.typical(model);
+        let off = DurationMs(state.off(now_ms, model));
+        self.wait(&mut state, now_ms, (model, tokens)).max(off)
     }
 
     /// Puts the true number of tokens in the place of the estimate.
-    pub(crate) fn correct(&self, permit: Permit, tokens: u64) {
+    pub(crate) fn correct(&self, permit: Permit, model: &str, tokens: u64) {
         let mut state = self.lock();
         if self.is_limited() {
             let Some(at) = state.place(permit) else { return };
             state.taken[at].tokens = tokens;
             state.tokens = state.tokens.saturating_sub(permit.tokens).saturating_add(tokens);
         }
-        if tokens > 0 {
-            state.typical = Some(state.typical.map_or(tokens, |typical| (typical * 7).saturating_add(tokens) / 8));
+        if tokens == 0 && !state.models.contains_key(model) {
+            return;
         }
-        if let Some(left) = &mut state.tokens_left {
-            left.amount = (left.amount + permit.tokens).saturating_sub(tokens);
+        let learned = state.model(0, model);
+        if tokens > 0 {
+            let typical = |typical: u64| typical.saturating_mul(7).saturating_add(tokens) / 8;
+            learned.typical = Some(learned.typical.map_or(tokens, typical));
+        }
+        if let Some(left) = &mut learned.tokens_left {
+            left.amount = left.amount.saturating_add(permit.tokens).saturating_sub(tokens);
         }
     }
 
     /// Gives back the right to a request that was not sent.
-    pub(crate) fn give_back(&self, permit: Permit) {
-        self.correct(permit, 0);
+    pub(crate) fn give_back(&self, permit: Permit, model: &str) {
+        self.correct(permit, model, 0);
         let mut state = self.lock();
         if let Some(at) = state.place(permit) {
             state.taken.remove(at);
         }
     }
 
-    /// Learns from the headers of an answer.
-    pub(crate) fn learn(&self, now_ms: u64, headers: &HeaderMap) {
+    /// Learns from the headers of an answer of that model.
+    pub(crate) fn learn(&self, now_ms: u64, model: &str, headers: &HeaderMap) {
         let (requests, tokens) = (read(headers, "requests", now_ms), read(headers, "tokens", now_ms));
         if requests.is_none() && tokens.is_none() {
             return;
         }
         let mut state = self.lock();
+        let learned = state.model(now_ms, model);
         if requests.is_some() {
-            state.requests_left = requests;
+            learned.requests_left = requests;
         }
         if tokens.is_some() {
-            state.tokens_left = tokens;
+            learned.tokens_left = tokens;
         }
     }
 
-    fn wait(&self, state: &mut State, now_ms: u64, tokens: u64) -> DurationMs {
+    fn wait(&self, state: &mut State, now_ms: u64, (model, tokens): (&str, u64)) -> DurationMs {
         let gone = now_ms.saturating_sub(WINDOW_MS);
         while state.taken.front().is_some_and(|taken| taken.at_ms <= gone && now_ms >= WINDOW_MS) {
             let tokens = state.taken.pop_front().map_or(0, |taken| taken.tokens);
             state.tokens = state.tokens.saturating_sub(tokens);
         }
-        while state.promised.front().is_some_and(|promised| promised.at_ms + PROMISE_MS <= now_ms) {
+        while state.promised.front().is_some_and(|promised| promised.call.at_ms + PROMISE_MS <= now_ms) {
             state.promised.pop_front();
         }
-        let requests = state.promised.len() as u64;
-        let promised: u64 = state.promised.iter().map(|promised| promised.tokens).sum();
+        let sum = |sum: u64, promised: &Promised| sum.saturating_add(promised.call.tokens);
+        let promised = state.promised.iter().fold(0, sum);
         let mut until = now_ms.max(self.fits_at(state, now_ms, tokens, promised));
+        let of_model = || state.promised.iter().filter(|promised| promised.model == model);
+        let (requests, promised) = (of_model().count() as u64, of_model().fold(0, sum));
+        let Some(learned) = state.models.get_mut(model) else { return DurationMs(until - now_ms) };
         for (left, amount, promised) in
-            [(&mut state.requests_left, 1, requests), (&mut state.tokens_left, tokens, promised)]
+            [(&mut learned.requests_left, 1, requests), (&mut learned.tokens_left, tokens, promised)]
         {
             match left {
                 Some(known) if known.until_ms <= now_ms => *left = None,
@@ -244,7 +298,7 @@ impl Rate {
             return now_ms;
         }
         let taken = state.taken.iter().map(|taken| (taken.at_ms + WINDOW_MS, taken.tokens));
-        let due = state.promised.iter().map(|promised| (promised.at_ms + PROMISE_MS, promised.tokens));
+        let due = state.promised.iter().map(|promised| (promised.call.at_ms + PROMISE_MS, promised.call.tokens));
         let mut frees: Vec<(u64, u64)> = taken.chain(due).collect();
         frees.sort_unstable();
         let mut until = now_ms;
@@ -311,7 +365,7 @@ mod tests {
     }
 
     fn waits(rate: &Rate, now_ms: u64, tokens: u64) -> DurationMs {
-        rate.wait(&mut rate.lock(), now_ms, tokens)
+        rate.wait(&mut rate.lock(), now_ms, ("m", tokens))
     }
 
     #[test]
@@ -319,7 +373,7 @@ mod tests {
         let rate = rate(Some(60), None);
         let (mut now, mut sent) = (1_000, Vec::new());
         while sent.len() < 600 {
-            match rate.take(now, 1) {
+            match rate.take(now, ("m", 1)) {
                 Ok(_) => sent.push(now),
                 Err(wait) => now += wait.0,
             }
@@ -337,7 +391,7 @@ mod tests {
             let (mut now, mut sent) = (0u64, Vec::new());
             for (tokens, pause) in calls {
                 now += pause;
-                while let Err(wait) = rate.take(now, tokens) {
+                while let Err(wait) = rate.take(now, ("m", tokens)) {
                     prop_assert!(wait.0 > 0);
                     now += wait.0;
                 }
@@ -353,12 +407,12 @@ mod tests {
     #[test]
     fn what_was_not_needed_is_given_back() {
         let rate = rate(Some(2), Some(100));
-        let first = rate.take(0, 90).unwrap();
-        assert!(rate.take(1, 50).is_err());
-        rate.correct(first, 20);
-        let second = rate.take(2, 50).unwrap();
-        assert!(rate.take(3, 1).is_err(), "two requests were sent");
-        rate.give_back(second);
+        let first = rate.take(0, ("m", 90)).unwrap();
+        assert!(rate.take(1, ("m", 50)).is_err());
+        rate.correct(first, "m", 20);
+        let second = rate.take(2, ("m", 50)).unwrap();
+        assert!(rate.take(3, ("m", 1)).is_err(), "two requests were sent");
+        rate.give_back(second, "m");
         assert_eq!(waits(&rate, 4, 80), DurationMs(0));
         assert!(waits(&rate, 4, 81) > DurationMs(0));
     }
@@ -376,20 +430,20 @@ mod tests {
                 now += pause;
                 match what {
                     0 | 1 => {
-                        if let Ok(promise) = rate.promise(now) {
+                        if let Ok(promise) = rate.promise(now, "m") {
                             promises.push((promise.unwrap(), now));
                         }
                     }
                     2 if !promises.is_empty() => {
                         let (promise, at) = promises.remove(0);
-                        let taken = rate.redeem(promise, now, 1);
+                        let taken = rate.redeem(promise, now, ("m", 1));
                         prop_assert!(taken.is_ok() || now >= at + PROMISE_MS);
                         if taken.is_ok() {
                             sent.push(now);
                         }
                     }
                     3 if !promises.is_empty() => rate.break_promise(promises.remove(0).0),
-                    _ => if rate.take(now, 1).is_ok() {
+                    _ => if rate.take(now, ("m", 1)).is_ok() {
                         sent.push(now);
                     },
                 }
@@ -404,26 +458,26 @@ mod tests {
     fn without_a_limit_no_call_is_remembered() {
         let free = rate(None, None);
         for now_ms in 0..1_000 {
-            let permit = free.take(now_ms, 7).unwrap();
-            free.correct(permit, 9);
+            let permit = free.take(now_ms, ("m", 7)).unwrap();
+            free.correct(permit, "m", 9);
         }
-        assert!(free.lock().taken.is_empty() && free.lock().typical == Some(9));
-        free.give_back(free.take(1_000, 7).unwrap());
+        assert!(free.lock().taken.is_empty() && free.lock().typical("m") == 9);
+        free.give_back(free.take(1_000, ("m", 7)).unwrap(), "m");
     }
 
     #[test]
     fn nobody_is_promised_what_nobody_counts_and_a_provider_that_is_off_promises_nothing() {
         let free = rate(None, None);
-        assert_eq!(free.promise(0), Ok(None));
-        free.off(0, DurationMs(700));
-        assert_eq!((free.promise(100), free.promise(700)), (Err(DurationMs(600)), Ok(None)));
+        assert_eq!(free.promise(0, "m"), Ok(None));
+        free.off(0, "m", DurationMs(700));
+        assert_eq!((free.promise(100, "m"), free.promise(700, "m")), (Err(DurationMs(600)), Ok(None)));
         let tokens = rate(None, Some(2_500));
-        let first = tokens.promise(0).unwrap().unwrap();
-        assert!(tokens.promise(0).unwrap().is_some() && tokens.promise(0).is_err());
+        let first = tokens.promise(0, "m").unwrap().unwrap();
+        assert!(tokens.promise(0, "m").unwrap().is_some() && tokens.promise(0, "m").is_err());
         tokens.break_promise(first);
-        let permit = tokens.take(1, 1_500).unwrap();
-        tokens.correct(permit, 40);
-        assert!((0..30).all(|_| tokens.promise(2).unwrap().is_some()), "calls turned out to be small");
+        let permit = tokens.take(1, ("m", 1_500)).unwrap();
+        tokens.correct(permit, "m", 40);
+        assert!((0..30).all(|_| tokens.promise(2, "m").unwrap().is_some()), "calls turned out to be small");
     }
 
     #[test]
@@ -432,12 +486,18 @@ mod tests {
             pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect()
         };
         let rate = rate(None, None);
-        rate.learn(0, &headers(&[("x-ratelimit-remaining-requests", "1"), ("x-ratelimit-reset-requests", "6m0s")]));
-        assert!(rate.take(10, 5).is_ok());
-        assert_eq!(rate.take(10, 5), Err(DurationMs(359_990)));
-        assert!(rate.take(360_000, 5).is_ok(), "the window has rolled");
+        rate.learn(
+            0,
+            "m",
+            &headers(&[("x-ratelimit-remaining-requests", "1"), ("x-ratelimit-reset-requests", "6m0s")]),
+        );
+        assert!(rate.take(10, ("m", 5)).is_ok());
+        assert!((0..5).all(|_| rate.take(10, ("other", 5)).is_ok()), "another model has a limit of its own");
+        assert_eq!(rate.take(10, ("m", 5)), Err(DurationMs(359_990)));
+        assert!(rate.take(360_000, ("m", 5)).is_ok(), "the window has rolled");
         rate.learn(
             400_000,
+            "m",
             &headers(&[
                 ("anthropic-ratelimit-tokens-remaining", "0"),
                 ("anthropic-ratelimit-tokens-reset", "2026-10-21T07:28:30Z"),
@@ -445,6 +505,21 @@ mod tests {
             ]),
         );
         assert_eq!(waits(&rate, 400_000, 5), DurationMs(30_000));
+    }
+
+    #[test]
+    fn what_is_learned_and_promised_of_a_model_holds_for_it_alone_and_names_are_bounded() {
+        let rate = rate(None, None);
+        rate.off(0, "a", DurationMs(700));
+        assert_eq!((rate.waits(0, "a"), rate.waits(0, "b")), (DurationMs(700), DurationMs(0)));
+        assert_eq!((rate.promise(0, "a"), rate.promise(0, "b")), (Err(DurationMs(700)), Ok(None)));
+        for number in 0..3 * MODELS_MAX {
+            rate.correct(rate.take(0, (&number.to_string(), 1)).unwrap(), &number.to_string(), u64::MAX);
+        }
+        assert!(rate.lock().models.len() <= MODELS_MAX);
+        let limited = Rate::new(RateLimits { requests_per_minute: Some(2), tokens_per_minute: None });
+        assert!(limited.take(0, ("a", 1)).is_ok() && limited.take(0, ("b", 1)).is_ok());
+        assert!(limited.take(0, ("c", 1)).is_err(), "the configured limit is the provider's");
     }
 
     #[test]

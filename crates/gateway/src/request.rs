@@ -17,7 +17,7 @@ pub struct ChatRequest {
     /// The shape of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<Value>,
-    /// Everything else, passed through but for [`REFUSED`].
+    /// Everything else, passed on as far as the provider may get it.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -33,39 +33,6 @@ pub struct Message {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-
-/// Fields that could send a key elsewhere, ask another model than the one that is paid for (some servers behind a
-/// compatible address are gateways themselves), or change how the answer comes back; they are left out.
-pub const REFUSED: &[&str] = &[
-    "api_base",
-    "api_key",
-    "api_type",
-    "api_version",
-    "azure_ad_token",
-    "base_model",
-    "base_url",
-    "custom_llm_provider",
-    "default_headers",
-    "endpoint",
-    "extra_body",
-    "extra_headers",
-    "extra_query",
-    "fallbacks",
-    "headers",
-    "litellm_params",
-    "mock_response",
-    "model",
-    "model_list",
-    "models",
-    "organization",
-    "plugins",
-    "provider",
-    "proxy",
-    "route",
-    "router_settings_override",
-    "stream",
-    "stream_options",
-];
 
 impl Message {
     /// A message of text.

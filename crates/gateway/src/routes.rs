@@ -10,7 +10,7 @@ use kapelle_core::{Category, TaskError};
 use crate::{
     answer::Route,
     clock::Clock,
-    config::{ConfigError, GatewayConfig, Link, MODEL_VARIABLE},
+    config::{Alias, ConfigError, GatewayConfig, LimitField, Link, MODEL_VARIABLE},
     price::Prices,
     providers::Server,
 };
@@ -24,6 +24,7 @@ const HOME: &str = "openai";
 pub(crate) struct Chain {
     pub(crate) links: Vec<Link>,
     pub(crate) max_output_tokens: u32,
+    pub(crate) limit_field: Option<LimitField>,
     weights: Vec<u32>,
     turns: Mutex<Vec<i64>>,
 }
@@ -37,9 +38,12 @@ pub(crate) struct Routes {
 }
 
 impl Chain {
-    fn new(links: Vec<Link>, max_output_tokens: u32, weights: Vec<u32>) -> Chain {
+    fn new(links: Vec<Link>, entry: Option<&Alias>) -> Chain {
+        let weights = entry.map(|entry| entry.weights.clone()).unwrap_or_default();
+        let max_output_tokens = entry.map_or(OUTPUT_TOKENS, |entry| entry.max_output_tokens);
+        let limit_field = entry.and_then(|entry| entry.limit_field);
         let turns = Mutex::new(vec![0; weights.len()]);
-        Chain { links, max_output_tokens, weights, turns }
+        Chain { links, max_output_tokens, limit_field, weights, turns }
     }
 
     /// The links in the order in which they are asked now. With weights, each comes first as often as its weight says,
@@ -76,9 +80,7 @@ impl Routes {
         let mut chains = BTreeMap::new();
         for (alias, links) in config.links(model.as_deref())? {
             let entry = config.models.get(&alias);
-            let longest = entry.map_or(OUTPUT_TOKENS, |entry| entry.max_output_tokens);
-            let weights = entry.map(|entry| entry.weights.clone()).unwrap_or_default();
-            chains.insert(alias, Arc::new(Chain::new(links, longest, weights)));
+            chains.insert(alias, Arc::new(Chain::new(links, entry)));
         }
         let mut servers = BTreeMap::new();
         for (name, provider) in &config.providers {
@@ -98,7 +100,7 @@ impl Routes {
         }
         let single = |provider: &str, model: &str| {
             let link = Link::Model { provider: provider.to_owned(), model: model.to_owned() };
-            Arc::new(Chain::new(vec![link], OUTPUT_TOKENS, Vec::new()))
+            Arc::new(Chain::new(vec![link], None))
         };
         match name.split_once('/') {
             Some((provider, model)) if self.servers.contains_key(provider) && !model.is_empty() => {

@@ -7,14 +7,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     admission::Promises,
-    answer::Usage,
+    answer::{Bound, Usage},
     clock::Clock,
     config::Link,
     health::Clinic,
     money::{Hold, Ledger, NoMoney, Order, Outcome, Payer},
     opened::{Answered, Opened, settle_cut},
     price::Price,
-    providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id},
+    providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id, told::Told},
     rate::Permit,
     replay::Fingerprint,
     routes::{Chain, Routes},
@@ -115,14 +115,16 @@ impl Errand<'_> {
         let longest = self.longest(&link, price)?;
         let call = chat.as_ref().unwrap_or(self.call);
         let watched = self.watcher.is_some() && server.counts_streams();
-        let ask = Asked { model, longest, stream: call.stream || watched, count: server.counts_streams() };
+        let limit = server.limit_field(self.chain.limit_field);
+        let ask = Asked { model, longest, limit, stream: call.stream || watched, count: server.counts_streams() };
+        let bound = self.bound(longest);
         // Before money is set aside: what cannot be said costs nothing.
         let body = server.body(call, &ask)?;
-        let permit = self.rate_permit(&link, &server, longest, until).await?;
-        let mut hold = match self.reserve((provider, model), price, longest, until).await {
+        let permit = self.rate_permit((&link, model), &server, longest, until).await?;
+        let mut hold = match self.reserve((provider, model), price, bound, until).await {
             Ok(hold) => hold,
             Err(fault) => {
-                server.rate.give_back(permit);
+                server.rate.give_back(permit, model);
                 return Err(fault);
             }
         };
@@ -134,11 +136,11 @@ impl Errand<'_> {
                 health.well();
                 let (provider, model) = (provider.to_owned(), model.to_owned());
                 let bridged = chat.is_some();
-                Ok(Opened { server, provider, model, price, price_known, answer, bridged, permit, hold })
+                Ok(Opened { server, provider, model, price, price_known, answer, bridged, permit, bound, hold })
             }
             Err(fault) => {
                 if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
-                    server.rate.off(self.clock.now_ms(), wait);
+                    server.rate.off(self.clock.now_ms(), model, wait);
                 }
                 if fault.passes() {
                     health.failed(self.clock.now_ms(), fault.error.retry_after);
@@ -146,12 +148,12 @@ impl Errand<'_> {
                     health.well();
                 }
                 if let (Some(hold), Some(seen)) = (hold.take_if(|_| fault.seen.is_some()), &fault.seen) {
-                    settle_cut(hold, call, (model, price), seen);
+                    settle_cut(hold, call, ((provider, model), price, bound), seen);
                 } else if let Some(hold) = hold {
                     hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free }, Usage::default());
                 }
                 if !fault.hop.called {
-                    server.rate.give_back(permit);
+                    server.rate.give_back(permit, model);
                 }
                 Err(fault)
             }
@@ -166,6 +168,15 @@ impl Errand<'_> {
         };
         if let Some(reason) = server.key_missing() {
             return Err(Fault::unsent(link, FaultKind::Key, Category::ModelRequired, &reason));
+        }
+        if let Some((field, message)) = server.withheld(self.call) {
+            let told = Told {
+                code: Some("unknown_parameter".to_owned()),
+                param: Some(field.to_owned()),
+                ..Told::ours(400, message)
+            };
+            let fault = Fault::unsent(link, FaultKind::Request, Category::InvalidInput, &told.message);
+            return Err(fault.told(told));
         }
         let unable = |why: String| {
             let why = format!("it cannot do what is asked: {why}");
@@ -192,9 +203,15 @@ impl Errand<'_> {
         affordable(link, price, self.call.input_estimate(), wanted, self.max_cost).map(Some)
     }
 
+    /// The most tokens that the call can use.
+    fn bound(&self, longest: Option<u64>) -> Bound {
+        let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
+        Bound { input: self.call.input_bound(), output: answers.saturating_add(self.call.predicted()) }
+    }
+
     async fn rate_permit(
         &self,
-        link: &str,
+        (link, model): (&str, &str),
         server: &Arc<Server>,
         longest: Option<u64>,
         until: Instant,
@@ -202,12 +219,12 @@ impl Errand<'_> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
         let task = self.payer.and_then(|(payer, _)| payer.task());
-        let mut promise = task.and_then(|task| self.promises.take(task, server));
+        let mut promise = task.and_then(|task| self.promises.take(task, server, model));
         loop {
             let now_ms = self.clock.now_ms();
             let taken = match promise.take() {
-                Some(promise) => server.rate.redeem(promise, now_ms, tokens),
-                None => server.rate.take(now_ms, tokens),
+                Some(promise) => server.rate.redeem(promise, now_ms, (model, tokens)),
+                None => server.rate.take(now_ms, (model, tokens)),
             };
             let wait = match taken {
                 Ok(permit) => return Ok(permit),
@@ -228,13 +245,12 @@ impl Errand<'_> {
         &self,
         (provider, model): (&str, &str),
         price: Price,
-        longest: Option<u64>,
+        bound: Bound,
         until: Instant,
     ) -> Result<Option<Hold>, Fault> {
         let Some((payer, ledger)) = self.payer else { return Ok(None) };
         let link = &format!("{provider}/{model}");
-        let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
-        let worst = price.worst(self.call.input_bound(), answers.saturating_add(self.call.predicted()));
+        let worst = price.worst(bound.input, bound.output);
         let order = Order {
             worst,
             provider: provider.to_owned(),

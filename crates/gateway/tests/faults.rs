@@ -74,7 +74,7 @@ async fn an_answer_is_metered_to_the_nano_dollar() {
     assert_eq!(answer.cost, Money(150 * 1_000 + 600 * 200));
     assert_eq!(answer.degraded, None);
     let call = &stage.double.calls()[0];
-    assert_eq!((&call.body["model"], &call.body["max_tokens"]), (&"gpt-4o-mini".into(), &4_096.into()));
+    assert_eq!((&call.body["model"], &call.body["max_completion_tokens"]), (&"gpt-4o-mini".into(), &4_096.into()));
     assert_eq!(call.headers["authorization"], format!("Bearer {KEY}"));
     assert!(!call.headers.contains_key("accept-encoding"), "a compressed answer could unpack to any size");
 }

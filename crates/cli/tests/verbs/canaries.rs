@@ -161,7 +161,7 @@ fn planted_secrets_are_nowhere_afterwards() {
 
     let given = fs::read_to_string(place.path("tokens")).unwrap();
     let tokens: BTreeSet<&str> = given.lines().filter(|line| !line.is_empty()).collect();
-    assert!(tokens.len() >= 8 && tokens.iter().all(|token| token.starts_with("kapelle_")), "{tokens:?}");
+    assert!(tokens.len() >= 8 && tokens.iter().all(|token| token.starts_with("sk-kapelle-")), "{tokens:?}");
     let planted: Vec<&str> = [PROVIDER, OTHER, OWN].into_iter().chain(tokens.iter().copied()).collect();
     let sweep = |what: &str, all: &[(String, Vec<u8>)]| {
         for (name, bytes) in all {

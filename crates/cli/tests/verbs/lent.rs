@@ -146,7 +146,7 @@ fn a_host_runs_the_scripts_of_its_project_with_the_tokens_of_the_server() {
         (said.code != 3).then_some(said)
     });
     assert_eq!(said.code, 0, "{said:?}");
-    let wanted: Value = json!({ "twice": 42, "key": "kapelle_", "at": format!("{server}/v1"), "server": server });
+    let wanted: Value = json!({ "twice": 42, "key": "sk-kapel", "at": format!("{server}/v1"), "server": server });
     assert_eq!(said.json(), wanted);
     assert!(!place.path(&format!("{far}/daemon-ran")).exists(), "daemons are not for hosts");
     signal(&host.0, "-TERM");

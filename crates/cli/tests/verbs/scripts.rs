@@ -220,7 +220,7 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     let own = until(|| {
         environment(pid).into_iter().find_map(|entry| entry.strip_prefix("OPENAI_API_KEY=").map(str::to_owned))
     });
-    assert!(own.starts_with("kapelle_"), "{own}");
+    assert!(own.starts_with("sk-kapelle-"), "{own}");
     assert!(!environment(pid).iter().any(|entry| entry.contains("canary") || entry.contains(&token)));
     assert_eq!(ask(&place, ("GET", "/v1/models"), &own, "").0, 200);
 

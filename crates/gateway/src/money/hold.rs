@@ -27,8 +27,8 @@ impl Hold {
     }
 
     /// Settles a call whose answer is appended to the log next.
-    pub(crate) fn settle_answered(self, cost: Money, usage: Usage) {
-        self.end(Settlement { usage, appended: true, ..Outcome::Cost(cost).into() });
+    pub(crate) fn settle_answered(self, outcome: Outcome, usage: Usage) {
+        self.end(Settlement { usage, appended: true, ..outcome.into() });
     }
 
     fn end(mut self, settlement: Settlement) {

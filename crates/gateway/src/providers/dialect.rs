@@ -1,12 +1,15 @@
 //! The seam between the gateway and a wire format: requests out, answers and streams in, both in the words of OpenAI
 //! on the caller's side.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, value::RawValue};
+
+use super::told::Told;
 use crate::{
     answer::Usage,
     wire::{
-        Features, ModelCall, Operation,
+        Features, ModelCall, Operation, json,
         sse::{Event, Parser, SseFault},
     },
 };
@@ -36,7 +39,7 @@ pub(crate) trait Dialect: Send + Sync {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, String>;
+    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, Broken>;
 
     /// A reader for one stream.
     fn events(&self, call: &ModelCall) -> Box<dyn Events>;
@@ -49,6 +52,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: &'a str,
     /// The longest answer in tokens; nothing for an operation without one.
     pub(crate) longest: Option<u64>,
+    /// The name of the field for that, where the caller wrote none; nothing when none is to be added.
+    pub(crate) limit: Option<&'static str>,
     /// Whether the answer is to come in pieces: at the caller's wish, or because somebody watches it being written.
     pub(crate) stream: bool,
     /// Whether the server can count tokens on a stream when it is asked to.
@@ -72,7 +77,7 @@ pub(crate) trait Events: Send {
     ///
     /// # Errors
     /// What the provider said, or what is wrong with the event: the stream ends here.
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String>;
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken>;
 
     /// The other side has closed: what the caller still gets, if the answer was complete; nothing if it was cut.
     fn close(&mut self) -> Option<Vec<u8>>;
@@ -87,7 +92,34 @@ pub(crate) enum Unread {
     /// An event does not end.
     Endless(SseFault),
     /// The provider said it, or one of its events is none.
-    Said(String),
+    Said(Broken),
+}
+
+/// Why an answer, or an event of one, is none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It is not what it should be: the reason, and the bytes where they are at hand.
+    Garbled(String, Vec<u8>),
+    /// The provider says that something is wrong, and what the call was paid for, if it counted.
+    Told(Box<Told>, Option<Usage>),
+}
+
+impl Broken {
+    /// Something that is not as it should be.
+    pub(crate) fn garbled(why: impl Into<String>) -> Broken {
+        Broken::Garbled(why.into(), Vec::new())
+    }
+}
+
+/// The JSON of an event.
+///
+/// # Errors
+/// Returns [`Broken`] when it is none.
+pub(crate) fn json_of(data: &[u8]) -> Result<Value, Broken> {
+    json::read(data).map_err(|error| {
+        let start: String = String::from_utf8_lossy(&data[..data.len().min(200)]).chars().take(100).collect();
+        Broken::garbled(format!("the stream is garbled: {error}: {start}"))
+    })
 }
 
 /// Takes every event that is whole, up to the last of the answer.
@@ -129,23 +161,38 @@ pub(crate) struct Seen {
     pub(crate) tokens: u64,
 }
 
-/// Writes a JSON object: `first`, then the fields that `keep` lets through, then `last`. Nothing of the caller's is
-/// copied, for it may hold pictures.
-pub(crate) fn object(first: &[(&str, Value)], fields: &Map<String, Value>, last: &[(&str, Value)]) -> Vec<u8> {
+impl Seen {
+    /// Whether nothing has come yet that could be paid for.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.usage.is_none() && self.tokens == 0
+    }
+}
+
+/// Writes a JSON object: `first`, then the fields that neither replaces, then `last`. Nothing of the caller's is copied,
+/// for it may hold pictures. A field with a text of its own (`raw`) is written as that text.
+pub(crate) fn object(
+    first: &[(&str, Value)],
+    (fields, raw): (&Map<String, Value>, &BTreeMap<String, Box<RawValue>>),
+    last: &[(&str, Value)],
+) -> Vec<u8> {
     let replaced = |name: &str| first.iter().chain(last).any(|(own, _)| *own == name);
-    let kept = fields.iter().filter(|(name, _)| !replaced(name)).map(|(name, value)| (name.as_str(), value));
+    let kept = fields.iter().filter(|(name, _)| !replaced(name));
+    let kept = kept.map(|(name, value)| (name.as_str(), value, raw.get(name.as_str())));
     let own = |pairs: &'_ [(&'_ str, Value)]| pairs.len();
     let mut body = Vec::with_capacity(256 + 64 * (own(first) + own(last)));
     body.push(b'{');
-    let all = first.iter().map(|(n, v)| (*n, v)).chain(kept).chain(last.iter().map(|(n, v)| (*n, v)));
-    for (name, value) in all.filter(|(_, value)| !value.is_null()) {
+    let all = first.iter().map(|(n, v)| (*n, v, None)).chain(kept).chain(last.iter().map(|(n, v)| (*n, v, None)));
+    for (name, value, raw) in all.filter(|(_, value, _)| !value.is_null()) {
         if body.len() > 1 {
             body.push(b',');
         }
         // Writing JSON values into memory cannot fail.
         let _ = serde_json::to_writer(&mut body, name);
         body.push(b':');
-        let _ = serde_json::to_writer(&mut body, value);
+        match raw {
+            Some(raw) => body.extend_from_slice(raw.get().as_bytes()),
+            None => drop(serde_json::to_writer(&mut body, value)),
+        }
     }
     body.push(b'}');
     body
@@ -159,7 +206,10 @@ mod tests {
     #[test]
     fn fields_are_replaced_or_dropped_and_the_rest_keeps_its_order() {
         let fields = json!({"b": 1, "a": 2, "c": 3}).as_object().unwrap().clone();
-        let body = object(&[("model", json!("m"))], &fields, &[("a", json!(9)), ("c", Value::Null)]);
+        let body =
+            object(&[("model", json!("m"))], (&fields, &BTreeMap::new()), &[("a", json!(9)), ("c", Value::Null)]);
         assert_eq!(body, br#"{"model":"m","b":1,"a":9}"#);
+        let raw = BTreeMap::from([("b".to_owned(), RawValue::from_string(r#""\ud83d""#.to_owned()).unwrap())]);
+        assert_eq!(object(&[], (&fields, &raw), &[]), br#"{"b":"\ud83d","a":2,"c":3}"#);
     }
 }

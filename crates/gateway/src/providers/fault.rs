@@ -2,7 +2,7 @@
 
 use kapelle_core::{Category, TaskError};
 
-use super::dialect::Seen;
+use super::{dialect::Seen, told::Told};
 use crate::{answer::Hop, money::NoMoney};
 
 /// What a fault says about the links that follow.
@@ -32,6 +32,8 @@ pub(crate) struct Fault {
     pub(crate) unsupported: bool,
     /// The money that was not there.
     pub(crate) short: Option<Box<NoMoney>>,
+    /// What a caller of `/v1` is told, where that is more than the category of the error: the provider's own error.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 impl Fault {
@@ -40,7 +42,7 @@ impl Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
         let hop = Box::new(Hop { link: link.to_owned(), category, reason: reason.to_owned(), called: false });
-        Fault { kind, error, hop, unsettled: false, seen: None, unsupported: false, short: None }
+        Fault { kind, error, hop, unsettled: false, seen: None, unsupported: false, short: None, told: None }
     }
 
     /// A failure of a request that was sent.
@@ -68,6 +70,12 @@ impl Fault {
         self
     }
 
+    /// The same failure, told to callers of `/v1` in those words.
+    pub(crate) fn told(mut self, told: Told) -> Fault {
+        self.told = Some(Box::new(told));
+        self
+    }
+
     /// The same failure, for want of money.
     pub(crate) fn short_of(mut self, why: NoMoney) -> Fault {
         self.short = Some(Box::new(why));
@@ -77,11 +85,6 @@ impl Fault {
     /// Whether the link may be well again in a moment.
     pub(crate) fn passes(&self) -> bool {
         self.kind == FaultKind::Passing
-    }
-
-    /// Whether the key is at fault.
-    pub(crate) fn is_of_key(&self) -> bool {
-        self.kind == FaultKind::Key
     }
 
     pub(crate) fn may_end_offline(&self, last_attempt: bool) -> bool {

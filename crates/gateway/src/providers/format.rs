@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    dialect::{Asked, Dialect, Events, Seen, Step, Whole, object},
+    dialect::{Asked, Broken, Dialect, Events, Seen, Step, Whole, json_of, object},
     skim::{self, Choice, Piece, ResponseEvent},
+    told::Told,
 };
 use crate::{
     answer::Usage,
     request::estimate_tokens,
-    wire::{Features, ModelCall, Operation, sse::Event, usage},
+    wire::{Features, ModelCall, Operation, json, sse::Event, usage},
 };
 
 /// A server that speaks it. What tells one kind from another are features, addresses and keys.
@@ -31,28 +32,25 @@ impl Dialect for OpenaiFormat {
         }
         match call.operation {
             Operation::Chat => {
-                // The newer families refuse the old name of this field; other servers know only the old one.
-                let (own, other) = if thinks(ask.model) {
+                // The newer families refuse it, and a worker's file is for any model.
+                if call.of_worker && thinks(ask.model) {
                     last.push(("temperature", Value::Null));
-                    ("max_completion_tokens", "max_tokens")
-                } else {
-                    ("max_tokens", "max_completion_tokens")
-                };
-                last.push((own, ask.longest.map_or(Value::Null, Value::from)));
-                last.push((other, Value::Null));
+                }
+                limit(call, ask, &mut last);
                 if ask.stream && ask.count {
                     last.push(("stream_options", json!({ "include_usage": true })));
                 }
             }
             Operation::Responses => {
-                last.push(("max_output_tokens", ask.longest.map_or(Value::Null, Value::from)));
+                let limit_name = ask.limit.map(|_| "max_output_tokens");
+                limit(call, &Asked { limit: limit_name, ..*ask }, &mut last);
             }
             Operation::Embeddings => {}
         }
-        Ok(object(&[("model", Value::from(ask.model))], &call.fields, &last))
+        Ok(object(&[("model", Value::from(ask.model))], (&call.fields, &call.raw), &last))
     }
 
-    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, String> {
+    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, Broken> {
         let skimmed = match operation {
             Operation::Chat => skim::completion(&body),
             Operation::Embeddings => skim::embeddings(&body).map(|usage| (0, usage)),
@@ -62,23 +60,30 @@ impl Dialect for OpenaiFormat {
         if let Some((text_tokens, usage)) = skimmed {
             return Ok(Whole { usage, body, text_tokens });
         }
-        let answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let answer: Value = match json::read(&body) {
+            Ok(answer) => answer,
+            Err(error) => return Err(Broken::Garbled(error.to_string(), body)),
+        };
+        if let Some(told) = Told::of(&answer) {
+            return Err(Broken::Told(Box::new(told), usage::read(&answer["usage"])));
+        }
+        let list = |name: &str| answer[name].as_array();
         let text_tokens = match operation {
             Operation::Chat => {
-                let choices = answer["choices"].as_array().ok_or("it has no `choices`")?;
-                choices.iter().map(|choice| tokens_of(&choice["message"])).sum()
+                list("choices").map(|list| list.iter().map(|choice| tokens_of(&choice["message"])).sum())
             }
             Operation::Responses => {
-                let output = answer["output"].as_array().ok_or("it has no `output`")?;
-                if let Some(message) = answer["error"]["message"].as_str() {
-                    return Err(format!("the model failed: {message}"));
-                }
-                output.iter().map(|item| estimate_tokens(&item.to_string())).sum()
+                list("output").map(|list| list.iter().map(|item| estimate_tokens(&item.to_string())).sum())
             }
-            Operation::Embeddings => {
-                answer["data"].as_array().ok_or("it has no `data`")?;
-                0
-            }
+            Operation::Embeddings => list("data").map(|_| 0),
+        };
+        let Some(text_tokens) = text_tokens else {
+            let name = match operation {
+                Operation::Chat => "choices",
+                Operation::Responses => "output",
+                Operation::Embeddings => "data",
+            };
+            return Err(Broken::Garbled(format!("it has no `{name}`"), body));
         };
         Ok(Whole { usage: usage::read(&answer["usage"]), body, text_tokens })
     }
@@ -130,10 +135,10 @@ impl ChatEvents {
 }
 
 impl Events for ChatEvents {
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
         if event.is_done() {
             if !self.finished() {
-                return Err("the stream ended without a finish reason".to_owned());
+                return Err(Broken::garbled("the stream ended without a finish reason"));
             }
             self.ended = true;
             return Ok(Step::Last(event.raw.to_vec()));
@@ -168,10 +173,10 @@ impl Events for ChatEvents {
 }
 
 /// A piece that is not as they usually are.
-fn in_full(data: &[u8]) -> Result<Piece, String> {
-    let piece: Value = serde_json::from_slice(data).map_err(|e| format!("the stream is garbled: {e}"))?;
-    if let Some(error) = piece.get("error").filter(|error| !error.is_null()) {
-        return Err(said(error));
+fn in_full(data: &[u8]) -> Result<Piece, Broken> {
+    let piece = json_of(data)?;
+    if let Some(told) = Told::of(&piece) {
+        return Err(Broken::Told(Box::new(told), usage::read(&piece["usage"])));
     }
     let choice = |choice: &Value| Choice {
         index: choice["index"].as_u64().unwrap_or(0),
@@ -189,7 +194,7 @@ struct ResponseEvents {
 }
 
 impl Events for ResponseEvents {
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
         if event.is_comment() || event.is_done() {
             out.extend_from_slice(event.raw);
             return Ok(Step::More);
@@ -201,14 +206,22 @@ impl Events for ResponseEvents {
             out.extend_from_slice(event.raw);
             return Ok(Step::More);
         }
-        let piece: Value = serde_json::from_slice(event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
+        let piece = json_of(event.data)?;
         match piece["type"].as_str().unwrap_or("") {
             "response.completed" | "response.incomplete" => {
                 self.seen.usage = usage::read(&piece["response"]["usage"]);
                 return Ok(Step::Last(event.raw.to_vec()));
             }
-            "response.failed" => return Err(said(&piece["response"]["error"])),
-            "error" => return Err(said(&piece)),
+            "response.failed" => {
+                self.seen.usage = usage::read(&piece["response"]["usage"]);
+                return Err(failed(&piece["response"]));
+            }
+            "error" => return Err(failed(&piece)),
+            "" => {
+                if let Some(told) = Told::of(&piece) {
+                    return Err(Broken::Told(Box::new(told), None));
+                }
+            }
             kind if kind.ends_with(".delta") => {
                 self.seen.tokens += piece["delta"].as_str().map_or(1, estimate_tokens).max(1);
             }
@@ -227,14 +240,45 @@ impl Events for ResponseEvents {
     }
 }
 
-fn said(error: &Value) -> String {
-    let text = error["message"].as_str().or_else(|| error.as_str()).unwrap_or("no reason given");
-    format!("the provider broke off: {text}")
+/// The error of an event that says that it is one.
+fn failed(piece: &Value) -> Broken {
+    let nameless = || Told { message: "no reason given".to_owned(), ..Told::default() };
+    Broken::Told(Box::new(Told::of(piece).unwrap_or_else(nameless)), None)
+}
+
+/// Writes the longest answer under the names that the caller used, where the caller wants a longer one; where the
+/// caller used no name, under the provider's.
+fn limit(call: &ModelCall, ask: &Asked<'_>, last: &mut Vec<(&str, Value)>) {
+    let Some(longest) = ask.longest else { return };
+    let mut named = false;
+    for (name, limit) in call.limits() {
+        named = true;
+        if limit.is_none_or(|limit| limit > longest) {
+            last.push((name, Value::from(longest)));
+        }
+    }
+    if let (false, Some(name)) = (named, ask.limit) {
+        last.push((name, Value::from(longest)));
+    }
 }
 
 /// The usage that stands in for one that the provider did not give.
 pub(crate) fn estimated(call: &ModelCall, output: u64) -> Usage {
     Usage { input: call.input_estimate(), output, ..Usage::default() }
+}
+
+/// What a call used, by the provider's count where it counted, and by estimate where it did not: a server that leaves a
+/// count out, or writes one that is none, is not free.
+pub(crate) fn used(call: &ModelCall, counted: Option<Usage>, tokens: u64) -> Usage {
+    let guess = estimated(call, tokens);
+    let Some(mut usage) = counted else { return guess };
+    if usage.input == 0 {
+        usage.input = guess.input;
+    }
+    if usage.output == 0 && call.operation != Operation::Embeddings {
+        usage.output = guess.output;
+    }
+    usage
 }
 
 #[cfg(test)]
@@ -245,27 +289,52 @@ mod tests {
         ModelCall::parse(Operation::Chat, body.as_bytes()).unwrap()
     }
 
-    fn take(events: &mut dyn Events, data: &str, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn take(events: &mut dyn Events, data: &str, out: &mut Vec<u8>) -> Result<Step, Broken> {
         let raw = format!("data: {data}\n\n").into_bytes();
         events.event(Event { raw: &raw, data: data.as_bytes() }, out)
     }
 
-    #[test]
-    fn the_limit_has_the_name_that_the_model_knows_and_usage_is_asked_for() {
+    fn sent(body: &str, model: &str, limit: Option<&str>) -> Value {
+        let limit = limit.map(|name| if name == "max_tokens" { "max_tokens" } else { "max_completion_tokens" });
         let format = OpenaiFormat { features: Features::all() };
-        let call = call(r#"{"model":"x","messages":[],"temperature":1,"max_tokens":7,"stream":true,"seed":3}"#);
-        let body = |model, count| -> Value {
-            serde_json::from_slice(
-                &format.body(&call, &Asked { model, longest: Some(7), stream: true, count }).unwrap(),
-            )
-            .unwrap()
-        };
-        let plain = json!({"model": "llama", "messages": [], "temperature": 1, "seed": 3, "stream": true,
-            "max_tokens": 7, "stream_options": {"include_usage": true}});
-        assert_eq!(body("llama", true), plain);
-        let thinking =
-            json!({"model": "o4-mini", "messages": [], "seed": 3, "stream": true, "max_completion_tokens": 7});
-        assert_eq!(body("o4-mini", false), thinking);
+        let ask = Asked { model, longest: Some(7), limit, stream: false, count: true };
+        serde_json::from_slice(&format.body(&call(body), &ask).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_callers_names_are_kept_and_only_a_missing_limit_is_added() {
+        for (given, limit, want) in [
+            (json!({}), Some("max_tokens"), json!({"max_tokens": 7})),
+            (json!({}), Some("max_completion_tokens"), json!({"max_completion_tokens": 7})),
+            (json!({}), None, json!({})),
+            (json!({"max_tokens": 5}), Some("max_completion_tokens"), json!({"max_tokens": 5})),
+            (json!({"max_tokens": 9}), Some("max_completion_tokens"), json!({"max_tokens": 7})),
+            (json!({"max_tokens": -1}), None, json!({"max_tokens": 7})),
+            (json!({"max_completion_tokens": 5}), Some("max_tokens"), json!({"max_completion_tokens": 5})),
+            (
+                json!({"max_completion_tokens": 5, "max_tokens": 9}),
+                None,
+                json!({"max_completion_tokens": 5, "max_tokens": 7}),
+            ),
+            (json!({"max_tokens": null, "temperature": 1}), None, json!({"temperature": 1})),
+        ] {
+            for model in ["my-o3-deployment", "o3-mini", "llama"] {
+                let mut body = json!({"model": "x", "messages": []});
+                body.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+                let mut wanted = json!({"model": model, "messages": []});
+                wanted.as_object_mut().unwrap().extend(want.as_object().unwrap().clone());
+                assert_eq!(sent(&body.to_string(), model, limit), wanted, "{given} {limit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_file_of_a_worker_says_is_fitted_to_the_model() {
+        let body = r#"{"model":"x","x_kapelle_worker":true,"messages":[],"temperature":1,"max_tokens":7}"#;
+        let plain = json!({"model": "llama", "messages": [], "temperature": 1, "max_tokens": 7});
+        assert_eq!(sent(body, "llama", Some("max_tokens")), plain);
+        let thinking = json!({"model": "o4-mini", "messages": [], "max_completion_tokens": 7});
+        assert_eq!(sent(body, "o4-mini", Some("max_completion_tokens")), thinking);
     }
 
     #[test]
@@ -287,20 +356,22 @@ mod tests {
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{\"a\":1}"}},{"index":1}]}}],"x":[[{}]]}"#,
             r#"{"choices":[{"index":0,"delta":{"content":"\u65e5\u672c\ud83d\ude00"},"finish_reason":"length"},{"index":1}]}"#,
             r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":9}}"#,
-            r#"{"usage":{"prompt_tokens":-1},"error":null,"choices":null}"#,
-            "{}",
+            r#"{"usage":{"prompt_tokens":-1},"error":null,"choices":[]}"#,
         ] {
             assert_eq!(skim::piece(data.as_bytes()), Some(in_full(data.as_bytes()).unwrap()), "{data}");
         }
         let mut events = ChatEvents::default();
         let mut out = Vec::new();
-        for (data, why) in [
-            (r#"{"error":{"message":"overloaded"}}"#, "broke off: overloaded"),
-            (r#"{"choices":[}"#, "garbled"),
-            (r#"{"choices":[{"delta":{"content":"\ud800"}}]}"#, "garbled"),
-        ] {
-            assert!(take(&mut events, data, &mut out).unwrap_err().contains(why), "{data}");
+        for data in [r#"{"error":{"message":"overloaded"}}"#, r#"{"message":"overloaded"}"#] {
+            let Err(Broken::Told(told, None)) = take(&mut events, data, &mut out) else { panic!("{data}") };
+            assert_eq!(told.message, "overloaded");
         }
+        let Err(Broken::Garbled(why, _)) = take(&mut events, r#"{"choices":[}"#, &mut out) else { panic!("taken") };
+        assert!(why.contains("garbled"), "{why}");
+        let half = r#"{"choices":[{"index":0,"delta":{"content":"\ud800 and more"}}]}"#;
+        assert_eq!(take(&mut events, half, &mut out), Ok(Step::More));
+        assert!(out.ends_with(format!("data: {half}\n\n").as_bytes()) && events.seen.tokens > 1);
+        let mut events = ChatEvents::default();
         let odd = r#"{"choices":[{"index":1.5,"delta":{"content":["four char"]},"finish_reason":true}]}"#;
         assert_eq!(take(&mut events, odd, &mut out), Ok(Step::More));
         assert_eq!((events.seen.tokens, events.finished()), (0, false));

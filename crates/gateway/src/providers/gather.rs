@@ -9,10 +9,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Fault, FaultKind, Server,
-    dialect::{Events, Step, Unread, Whole, take_all, take_rest},
+    dialect::{self, Events, Step, Unread, Whole, take_all, take_rest},
     pieces::{Added, Gathered, chunks},
+    told::Told,
 };
-use crate::wire::{ModelCall, sse::Parser};
+use crate::wire::{ModelCall, json, sse::Parser};
 
 /// After its last event a provider has this long to end its answer, so that the connection can be used again.
 const DRAIN: Duration = Duration::from_millis(100);
@@ -39,6 +40,14 @@ pub(crate) async fn whole(
                 Fault::sent(link, FaultKind::Passing, Category::Unavailable, why).unsettled()
             }
             Broken::Said(kind, why) => Fault::sent(link, kind, Category::Provider, &server.clean(&why)).unsettled(),
+            Broken::Told(told) => {
+                let fault = server.broke_off(link, *told, None);
+                // Refused before it began.
+                if seen.is_nothing() && !fault.passes() {
+                    return fault;
+                }
+                fault.unsettled()
+            }
         };
         fault.after(seen)
     })?;
@@ -50,7 +59,7 @@ pub(crate) async fn whole(
 
 /// Tells of an answer that came at once.
 pub(crate) fn show(whole: &Whole, watcher: &dyn TextSink) {
-    let completion: Value = serde_json::from_slice(&whole.body).unwrap_or_default();
+    let completion: Value = json::read(&whole.body).unwrap_or_default();
     watcher.begin();
     watcher.add(completion["choices"][0]["message"]["content"].as_str().unwrap_or(""));
 }
@@ -60,13 +69,15 @@ enum Broken {
     Transport(reqwest::Error),
     Cut,
     Said(FaultKind, String),
+    Told(Box<Told>),
 }
 
 impl From<Unread> for Broken {
     fn from(unread: Unread) -> Broken {
         match unread {
             Unread::Endless(fault) => Broken::Said(FaultKind::Request, fault.to_string()),
-            Unread::Said(why) => Broken::Said(FaultKind::Passing, why),
+            Unread::Said(dialect::Broken::Garbled(why, _)) => Broken::Said(FaultKind::Passing, why),
+            Unread::Said(dialect::Broken::Told(told, _)) => Broken::Told(told),
         }
     }
 }

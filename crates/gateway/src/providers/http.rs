@@ -52,14 +52,26 @@ pub(crate) fn is_local(base: &Url) -> bool {
     host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
 }
 
+/// The type of a body in small letters, without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get("content-type")?.as_bytes()).to_lowercase();
+    Some(text.split(';').next().unwrap_or("").trim().to_owned())
+}
+
+/// Whether a body is packed.
+pub(crate) fn is_packed(headers: &HeaderMap) -> bool {
+    let coding =
+        headers.get("content-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
+    coding.is_some_and(|coding| !matches!(coding.as_str(), "" | "identity"))
+}
+
 /// Why an answer of that type is not read: it is packed, or it is something else than was asked for.
 pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
     if let Some(packed) = text("content-encoding").filter(|coding| !matches!(coding.as_str(), "" | "identity")) {
         return Some(format!("the answer is packed (`{packed}`), which was not asked for and is not unpacked"));
     }
-    let given = text("content-type")?;
-    let plain = given.split(';').next().unwrap_or("").trim();
+    let plain = media_type(headers)?;
     (plain != wanted).then(|| format!("the answer is `{plain}` and not `{wanted}`"))
 }
 

@@ -25,8 +25,10 @@ mod gemini;
 pub(crate) mod http;
 mod openai;
 mod pieces;
+mod refused;
 mod server;
 mod skim;
+pub(crate) mod told;
 mod vertex;
 
 pub(crate) use fault::{Fault, FaultKind};

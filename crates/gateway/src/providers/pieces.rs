@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{answer::Usage, wire::sse::Parser};
+use crate::{
+    answer::Usage,
+    wire::{json, sse::Parser},
+};
 
 /// An answer longer than this is given up, as a whole one is.
 const ANSWER_MAX: usize = 10 << 20;
@@ -45,7 +48,7 @@ pub(crate) fn chunks(bytes: &[u8]) -> Vec<Value> {
     parser.push(bytes);
     let mut chunks = Vec::new();
     while let Ok(Some(event)) = parser.next() {
-        chunks.extend(serde_json::from_slice::<Value>(event.data));
+        chunks.extend(json::read::<Value>(event.data));
     }
     chunks
 }

@@ -4,26 +4,26 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use kapelle_core::Category;
-use reqwest::{Client, Response, StatusCode, Url, header};
-use serde_json::Value;
+use reqwest::{Client, Response, Url, header};
+use serde_json::value::RawValue;
 
 use super::{
     Fault, FaultKind, anthropic, azure, bedrock, compatible,
-    dialect::{Asked, Dialect, Whole},
+    dialect::{Asked, Broken, Dialect, Whole},
     gemini,
-    http::{self, BODY_MAX, BodyFault, ERROR_BODY_MAX},
+    http::{self, BODY_MAX, BodyFault},
     openai, vertex,
 };
 use crate::{
     clock::Clock,
-    config::{ConfigError, Kind, OPENAI_BASE_URL, Provider},
+    config::{ConfigError, Kind, LimitField, OPENAI_BASE_URL, Provider},
     rate::Rate,
     secret::{Secret, scrub_key_like},
     status::LinkState,
@@ -65,6 +65,8 @@ pub(crate) struct Server {
     key_env: Option<String>,
     key_file: Option<PathBuf>,
     key_refused: AtomicBool,
+    /// The key of the file as it was sent last, to be taken out of what comes back.
+    sent: Mutex<Option<Secret>>,
     auth: Auth,
     pub(crate) features: Features,
     pub(crate) dialect: Box<dyn Dialect>,
@@ -112,6 +114,7 @@ impl Server {
             key_env: parts.key_env,
             key_file: provider.api_key_file.clone(),
             key_refused: AtomicBool::new(false),
+            sent: Mutex::new(None),
             auth: parts.auth,
             features,
             dialect: parts.dialect,
@@ -160,9 +163,31 @@ impl Server {
         }
     }
 
-    fn key_name(&self) -> String {
+    pub(super) fn key_name(&self) -> String {
         let file = self.key_file.as_ref().map(|file| file.display().to_string());
         file.or_else(|| self.key_env.clone()).unwrap_or_else(|| format!("the key of {}", self.name))
+    }
+
+    /// The name of the field that bounds an answer, where the caller gave none; `None` when none is to be added.
+    pub(crate) fn limit_field(&self, alias: Option<LimitField>) -> Option<&'static str> {
+        let usual = match self.provider.kind {
+            Kind::Openai | Kind::Azure => LimitField::MaxCompletionTokens,
+            _ => LimitField::MaxTokens,
+        };
+        alias.or(self.provider.limit_field).unwrap_or(usual).as_str()
+    }
+
+    /// The first field of a request that this provider is not to get, in the words of a refusal.
+    pub(crate) fn withheld<'a>(&self, call: &'a ModelCall) -> Option<(&'a str, String)> {
+        let field = call.unknown.iter().find(|name| !self.provider.pass.contains(name))?;
+        let shown: String = field.chars().filter(|c| !c.is_control()).take(80).collect();
+        let message = format!(
+            "`{shown}`: unknown field; expected a field of `{}` as OpenAI publishes it; leave it out, or list it under \
+             `providers.{}.pass` in kapelle.yaml",
+            call.operation.as_str(),
+            self.name
+        );
+        Some((field, message))
     }
 
     /// Whether it counts tokens on a stream when it is asked to.
@@ -211,22 +236,26 @@ impl Server {
                 Auth::Header(name) => sending.header(name, key.expose()),
             };
         }
+        if self.key_file.is_some() {
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&key);
+        }
         let response = sending.send().await.map_err(|error| self.transport(&link, error))?;
-        self.rate.learn(self.clock.now_ms(), response.headers());
-        if response.status() != StatusCode::OK {
-            return Err(self.refusal(&link, response, key.as_ref()).await);
+        self.rate.learn(self.clock.now_ms(), ask.model, response.headers());
+        if !response.status().is_success() {
+            return Err(self.refusal(&link, response).await);
         }
         self.key_refused.store(false, Ordering::Relaxed);
         let wanted = if ask.stream { "text/event-stream" } else { "application/json" };
-        if let Some(why) = http::unreadable(response.headers(), wanted) {
-            return Err(Fault::sent(&link, FaultKind::Request, Category::Provider, &self.clean(&why)).unsettled());
+        match http::unreadable(response.headers(), wanted) {
+            Some(why) => Err(self.other_type(&link, response, why).await),
+            None => Ok(response),
         }
-        Ok(response)
     }
 
     /// Reads a whole answer.
     pub(crate) async fn read(&self, model: &str, operation: Operation, response: Response) -> Result<Whole, Fault> {
         let link = format!("{}/{model}", self.name);
+        let (status, wait) = (response.status().as_u16(), http::retry_after(response.headers()));
         let bytes = match http::body(response, BODY_MAX).await {
             Ok(bytes) => bytes,
             Err(BodyFault::Broken(error)) => return Err(self.transport(&link, error)),
@@ -235,9 +264,21 @@ impl Server {
                 return Err(Fault::sent(&link, FaultKind::Request, Category::Provider, reason).unsettled());
             }
         };
-        self.dialect.whole(operation, bytes).map_err(|error| {
-            let reason = format!("the answer is not {}: {error}", operation.answer());
-            Fault::sent(&link, FaultKind::Passing, Category::Provider, &self.clean(&reason)).unsettled()
+        self.dialect.whole(operation, bytes).map_err(|broken| match broken {
+            Broken::Told(told, counted) => {
+                let mut fault = self.broke_off(&link, *told, counted);
+                fault.error.retry_after = wait.filter(|_| fault.error.retryable);
+                fault
+            }
+            Broken::Garbled(error, bytes)
+                if serde_json::from_slice::<&RawValue>(&bytes).is_err() && !bytes.starts_with(b"{") =>
+            {
+                self.not_json(&link, status, None, &bytes, &error)
+            }
+            Broken::Garbled(error, _) => {
+                let reason = format!("the answer is not {}: {error}", operation.answer());
+                Fault::sent(&link, FaultKind::Passing, Category::Provider, &self.clean(&reason)).unsettled()
+            }
         })
     }
 
@@ -261,45 +302,6 @@ impl Server {
         }
     }
 
-    /// The fault of an answer that is not 200.
-    async fn refusal(&self, link: &str, response: Response, key: Option<&Secret>) -> Fault {
-        let status = response.status();
-        let wait = http::retry_after(response.headers());
-        let page = http::body(response, ERROR_BODY_MAX).await.unwrap_or_default();
-        let (said, code) = error_of(&page);
-        let said = self.clean(&key.map_or_else(|| said.clone(), |key| key.scrub(&said)));
-        let number = status.as_u16();
-        let with = |what: &str| if said.is_empty() { what.to_owned() } else { format!("{what}: {said}") };
-        let mut fault = match number {
-            401 | 403 => {
-                self.key_refused.store(true, Ordering::Relaxed);
-                let reason = format!("{} was refused ({number})", self.key_name());
-                Fault::sent(link, FaultKind::Key, Category::Provider, &reason)
-            }
-            429 if code == "insufficient_quota" => {
-                let reason = format!("{} has no quota left (429)", self.key_name());
-                Fault::sent(link, FaultKind::Key, Category::Provider, &reason)
-            }
-            429 => Fault::sent(link, FaultKind::Passing, Category::RateLimited, &with("rate limited (429)")),
-            408 | 409 | 425 | 500..=599 => {
-                let reason = with(&format!("the provider failed ({number})"));
-                Fault::sent(link, FaultKind::Passing, Category::Unavailable, &reason)
-            }
-            300..=399 => {
-                let reason = format!("the address answers with a redirect ({number}), which is not followed");
-                Fault::sent(link, FaultKind::Request, Category::Provider, &reason)
-            }
-            _ => {
-                let reason = with(&format!("the request was refused ({number})"));
-                Fault::sent(link, FaultKind::Request, Category::Provider, &reason)
-            }
-        };
-        if fault.error.retryable {
-            fault.error.retry_after = wait;
-        }
-        fault
-    }
-
     /// The fault of a connection.
     pub(crate) fn transport(&self, link: &str, error: reqwest::Error) -> Fault {
         let error = error.without_url();
@@ -317,11 +319,24 @@ impl Server {
         Fault::sent(link, FaultKind::Passing, category, &reason).unsettled()
     }
 
+    /// The name of the key was refused.
+    pub(super) fn refuse_key(&self) {
+        self.key_refused.store(true, Ordering::Relaxed);
+    }
+
     /// Text from outside without keys, and short.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let text = scrub_key_like(text);
-        let text = self.key.as_ref().map_or_else(|| text.clone(), |key| key.scrub(&text));
-        text.chars().filter(|c| !c.is_control()).take(300).collect()
+        self.clean_to(text, 300)
+    }
+
+    /// Text from outside without keys, cut to that many characters.
+    pub(super) fn clean_to(&self, text: &str, max: usize) -> String {
+        let mut text = scrub_key_like(text);
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for key in self.key.iter().chain(&sent) {
+            text = key.scrub(&text);
+        }
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max).collect()
     }
 }
 
@@ -374,26 +389,6 @@ fn address(base: &str) -> Result<Url, String> {
         return Err("an address must not hold a user or password: put the key into the variable".to_owned());
     }
     Ok(url)
-}
-
-/// The message and code of an error body; of anything but JSON, its first words.
-fn error_of(page: &[u8]) -> (String, String) {
-    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    match serde_json::from_slice::<Value>(page) {
-        Ok(json) => {
-            // Google's addresses put the object into a list.
-            let json = if json.is_array() { &json[0] } else { &json };
-            let error = &json["error"];
-            let message = match error {
-                // AWS writes a message alone.
-                Value::Null => text(&json["message"]),
-                Value::String(_) => text(error),
-                _ => text(&error["message"]),
-            };
-            (message, text(&error["code"]))
-        }
-        Err(_) => (String::from_utf8_lossy(&page[..page.len().min(300)]).trim().to_owned(), String::new()),
-    }
 }
 
 #[cfg(test)]
@@ -452,15 +447,5 @@ mod tests {
         provider.supports.insert(Feature::Responses, false);
         let features = server(&provider).unwrap().features;
         assert!(!features.has(Feature::Responses) && features.has(Feature::Chat));
-    }
-
-    #[test]
-    fn error_pages_of_any_kind_give_a_message() {
-        assert_eq!(error_of(br#"{"error":{"message":"no","code":"c"}}"#), ("no".to_owned(), "c".to_owned()));
-        assert_eq!(error_of(br#"[{"error":{"message":"no","code":400}}]"#), ("no".to_owned(), String::new()));
-        assert_eq!(error_of(br#"{"error":"no model"}"#).0, "no model");
-        assert_eq!(error_of(br#"{"message":"no access"}"#).0, "no access");
-        assert_eq!(error_of(b"<html>Bad gateway").0, "<html>Bad gateway");
-        assert_eq!(error_of(&[0xff, 0xfe]).1, "");
     }
 }

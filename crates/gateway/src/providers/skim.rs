@@ -50,28 +50,37 @@ pub(super) fn piece(data: &[u8]) -> Option<Piece> {
         finished: choice.finish_reason.0,
         tokens: choice.delta.map_or(0, |delta| delta.tokens()),
     };
-    let choices = read.choices.unwrap_or_default().into_iter().map(choice).collect();
+    // Without choices it may be an error in another shape.
+    let choices = read.choices?;
+    if choices.iter().any(|choice| choice.error.is_some()) {
+        return None;
+    }
+    let choices = choices.into_iter().map(choice).collect();
     Some(Piece { choices, usage: counted(read.usage) })
 }
 
 /// A whole chat completion: about how many tokens its texts are, and what the provider counted.
 pub(super) fn completion(body: &[u8]) -> Option<(u64, Option<Usage>)> {
     let read: Completion<'_> = read(body)?;
-    let tokens = read.choices?.iter().map(|choice| choice.message.as_ref().map_or(0, Message::tokens)).sum();
+    let choices = read.choices?;
+    if read.error.is_some() || choices.iter().any(|choice| choice.error.is_some()) {
+        return None;
+    }
+    let tokens = choices.iter().map(|choice| choice.message.as_ref().map_or(0, Message::tokens)).sum();
     Some((tokens, counted(read.usage)))
 }
 
 /// What the provider counted for a list of embeddings.
 pub(super) fn embeddings(body: &[u8]) -> Option<Option<Usage>> {
     let read: Embeddings<'_> = read(body)?;
-    read.data.map(|_| counted(read.usage))
+    read.data.filter(|_| read.error.is_none()).map(|_| counted(read.usage))
 }
 
 /// An event of a response; nothing when it has to be read in full.
 pub(super) fn response_event(data: &[u8]) -> Option<ResponseEvent> {
     let read: Typed = read(data)?;
     match read.kind {
-        Kind::Ending => None,
+        Kind::Ending | Kind::None => None,
         Kind::Delta => Some(ResponseEvent::Delta(read.delta.map_or(1, |delta| delta.0.max(1)))),
         Kind::Other => Some(ResponseEvent::Other),
     }
@@ -100,6 +109,8 @@ struct Chunk<'a> {
 #[derive(Deserialize)]
 struct ChunkChoice {
     #[serde(default)]
+    error: Option<IgnoredAny>,
+    #[serde(default)]
     index: Option<u64>,
     #[serde(default)]
     finish_reason: Said,
@@ -110,6 +121,8 @@ struct ChunkChoice {
 #[derive(Deserialize)]
 struct Completion<'a> {
     #[serde(default)]
+    error: Option<IgnoredAny>,
+    #[serde(default)]
     choices: Option<Vec<WholeChoice>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
@@ -118,11 +131,15 @@ struct Completion<'a> {
 #[derive(Deserialize)]
 struct WholeChoice {
     #[serde(default)]
+    error: Option<IgnoredAny>,
+    #[serde(default)]
     message: Option<Message>,
 }
 
 #[derive(Deserialize)]
 struct Embeddings<'a> {
+    #[serde(default)]
+    error: Option<IgnoredAny>,
     #[serde(default)]
     data: Option<Vec<IgnoredAny>>,
     #[serde(borrow, default)]
@@ -185,8 +202,10 @@ enum Kind {
     Delta,
     /// The last one, well or not.
     Ending,
-    #[default]
     Other,
+    /// It does not say.
+    #[default]
+    None,
 }
 
 /// Takes a text or null, and nothing else.
@@ -244,7 +263,7 @@ mod tests {
         .unwrap();
         assert_eq!(read.choices, [Choice { index: 1, finished: true, tokens: 2 + 2 }]);
         assert_eq!(read.usage, Some(Usage { input: 3, output: 2, ..Usage::default() }));
-        let empty = piece(br#"{"choices":null,"usage":null,"error":null}"#).unwrap();
+        let empty = piece(br#"{"choices":[],"usage":null,"error":null}"#).unwrap();
         assert_eq!(empty, Piece::default());
     }
 
@@ -252,6 +271,8 @@ mod tests {
     fn what_is_unusual_is_left_to_be_read_in_full() {
         for data in [
             &br#"{"error":{"message":"no"}}"#[..],
+            br#"{"message":"no"}"#,
+            br#"{"choices":[{"error":{"message":"no"}}]}"#,
             br#"{"choices":"none"}"#,
             br#"{"choices":[{"index":-1}]}"#,
             br#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}"#,
@@ -266,6 +287,9 @@ mod tests {
         }
         assert_eq!(completion(br#"{"usage":{"prompt_tokens":3}}"#), None);
         assert_eq!(embeddings(br#"{"data":7}"#), None);
+        assert_eq!(embeddings(br#"{"data":[],"error":{"message":"no"}}"#), None);
+        assert_eq!(completion(br#"{"choices":[],"error":{"message":"no"}}"#), None);
+        assert_eq!(response_event(br#"{"type":null}"#), None);
         assert_eq!(response_event(br#"{"type":"response.completed"}"#), None);
     }
 
@@ -280,7 +304,6 @@ mod tests {
             (&br#"{"type":"response.output_text.delta","delta":"four char"}"#[..], ResponseEvent::Delta(3)),
             (br#"{"type":"response.output_text.delta"}"#, ResponseEvent::Delta(1)),
             (br#"{"type":"response.created","response":{"id":"r"}}"#, ResponseEvent::Other),
-            (br#"{"type":null}"#, ResponseEvent::Other),
         ] {
             assert_eq!(response_event(data), Some(event));
         }

@@ -21,6 +21,14 @@ impl Fingerprint {
         text.extend_from_slice(call.model.as_bytes());
         text.push(0);
         object(&call.fields, &mut text);
+        if let Some(limit) = call.longest_answer().filter(|_| call.of_worker) {
+            text.extend_from_slice(&limit.to_be_bytes());
+        }
+        // Texts that are read as the replacement character are not all the same text.
+        for (name, raw) in &call.raw {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(raw.get().as_bytes());
+        }
         Fingerprint(Sha256::digest(&text).into())
     }
 }

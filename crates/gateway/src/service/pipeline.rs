@@ -13,7 +13,7 @@ use crate::{
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
     opened::{Answered, Opened},
-    providers::{Fault, format::estimated},
+    providers::{Fault, format::used},
     replay::{Again, Cache, CallLog, Fingerprint, Flights, Landed, Left, LogError, Recorded, Role},
     walk::{End, Errand},
     wire::{ModelCall, NO_MODEL, Operation, Refusal},
@@ -223,9 +223,9 @@ impl Service {
         };
         match mem::replace(&mut opened.answer, Answered::Taken) {
             Answered::Whole(whole) => {
-                let usage = whole.usage.unwrap_or_else(|| estimated(&call, whole.text_tokens));
+                let usage = used(&call, whole.usage, whole.text_tokens);
                 let call = opened.reservation();
-                let cost = opened.settle(&usage, holder.grant.task.is_some());
+                let (usage, cost) = opened.settle(&usage, holder.grant.task.is_some());
                 let answer = Recorded {
                     call,
                     fingerprint: delivery.fingerprint,
@@ -262,7 +262,8 @@ impl Service {
         let grant = &holder.grant;
         let chain = routes.find(&call.model).map_err(|error| {
             let mut refusal = Refusal::of(&error);
-            (refusal.status, refusal.code, refusal.param) = (404, "model_not_found", Some("model".to_owned()));
+            (refusal.status, refusal.code, refusal.param) =
+                (404, Some("model_not_found".into()), Some("model".to_owned()));
             refusal
         })?;
         let errand = Errand {
@@ -294,15 +295,15 @@ impl Service {
             }
             Err(faults) => {
                 tell_short(&faults, &grant.payer, &self.ledger);
-                let keys = !faults.is_empty() && faults.iter().all(|fault| fault.is_of_key());
                 let unsupported = !faults.is_empty() && faults.iter().all(|fault| fault.unsupported);
-                let mut refusal = Refusal::of(&give_up(&call.model, faults).error);
-                if keys && refusal.status == 400 {
-                    // The caller's request is fine; the gateway's own key is not.
-                    (refusal.status, refusal.kind, refusal.code) = (502, "server_error", "provider_key");
+                let alone = faults.len() == 1;
+                let failure = give_up(&call.model, faults);
+                let mut refusal = Refusal::of(&failure.error);
+                if let Some(told) = &failure.told {
+                    refusal = refusal.told(told, alone);
                 }
                 if unsupported {
-                    refusal.code = "unsupported";
+                    refusal = Refusal::new(400, "unsupported", refusal.category, refusal.message);
                 }
                 Err(refusal)
             }

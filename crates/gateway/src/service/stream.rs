@@ -13,10 +13,12 @@ use tokio::{
 
 use super::deliver::Delivery;
 use crate::{
+    answer::Usage,
     opened::Opened,
     providers::{
-        dialect::{Events, Step, Unread, take_all, take_rest},
-        format::estimated,
+        dialect::{Broken, Events, Step, Unread, take_all, take_rest},
+        format::used,
+        told::Told,
     },
     replay::Recorded,
     wire::{
@@ -167,10 +169,11 @@ impl ReplyStream {
             Ok(Step::More) => {}
             Ok(Step::Last(last)) => self.finish(last),
             Err(Unread::Endless(fault)) => self.fail(&TaskError::new(Category::Provider, fault.to_string())),
-            Err(Unread::Said(why)) => {
+            Err(Unread::Said(Broken::Garbled(why, _))) => {
                 let why = self.opened.server.clean(&why);
                 self.fail(&TaskError::new(Category::Provider, why));
             }
+            Err(Unread::Said(Broken::Told(told, counted))) => self.refused(*told, counted),
         }
     }
 
@@ -207,9 +210,9 @@ impl ReplyStream {
         let State::Reading(reading) = mem::replace(&mut self.state, State::Done) else { return };
         let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
-        let usage = seen.usage.unwrap_or_else(|| estimated(&self.call, seen.tokens));
+        let usage = used(&self.call, seen.usage, seen.tokens);
         let call = self.opened.reservation();
-        let cost = self.opened.settle(&usage, delivery.holder.grant.task.is_some());
+        let (usage, cost) = self.opened.settle(&usage, delivery.holder.grant.task.is_some());
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
         let answer = Recorded {
@@ -228,14 +231,37 @@ impl ReplyStream {
         self.state = State::Recording(Box::new(Recording { journal, last, response }));
     }
 
+    /// The provider says that something is wrong. What it refuses before anything came is not paid.
+    fn refused(&mut self, told: Told, counted: Option<Usage>) {
+        let link = format!("{}/{}", self.opened.provider, self.opened.model);
+        let fault = self.opened.server.broke_off(&link, told, None);
+        let refusal = Refusal::of(&fault.error);
+        let refusal = match &fault.told {
+            Some(told) => refusal.told(told, true),
+            None => refusal,
+        };
+        let mut seen = *self.events.seen();
+        seen.usage = counted.or(seen.usage);
+        if seen.is_nothing() && refusal.status < 500 {
+            self.opened.settle_refused();
+        } else {
+            self.opened.settle_cut(&self.call, &seen);
+        }
+        self.end(&refusal);
+    }
+
     /// The stream is broken: it is settled, those who wait are told, and the caller gets an error as its last piece.
     fn fail(&mut self, error: &TaskError) {
-        let refusal = Refusal::of(error);
         self.opened.settle_cut(&self.call, self.events.seen());
+        self.end(&Refusal::of(error));
+    }
+
+    /// Those who wait are told, and the caller gets an error as its last piece.
+    fn end(&mut self, refusal: &Refusal) {
         if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
-            reading.delivery.refuse(&refusal);
+            reading.delivery.refuse(refusal);
         }
-        self.ready.push_back(self.error_frame(&refusal));
+        self.ready.push_back(self.error_frame(refusal));
     }
 
     fn error_frame(&self, refusal: &Refusal) -> Vec<u8> {

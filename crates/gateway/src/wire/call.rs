@@ -1,17 +1,20 @@
 //! One request as a caller sent it, with the fields taken out that are not the caller's to choose.
 
-use serde_json::{Map, Value};
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Features, Refusal};
-use crate::request::{REFUSED, estimate_tokens};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{Features, Refusal, fields, json, parts::Unbounded};
+use crate::request::estimate_tokens;
 
 /// A request longer than this is refused.
 pub const REQUEST_MAX: usize = 32 << 20;
 
-/// Room for the input of a call whose length is not in the request: an earlier response or a stored file.
-const CONTEXT_TOKENS: u64 = 1_048_576;
-/// The most tokens that a picture is known to be counted as: 2,833 and eight tiles of 5,667 (gpt-4o-mini).
-const PICTURE_TOKENS: u64 = 50_000;
+/// Marks the request of a prompt worker on its way from a worker host to its server. Its limit is then the worker's, and
+/// goes to the provider by the name that the provider knows.
+pub(crate) const WORKER: &str = "x_kapelle_worker";
+/// Fields that are written anew for each provider.
+const OWN: [&str; 4] = ["model", "stream", "stream_options", WORKER];
 /// What a provider adds to a request by itself (roles, the preamble of tools and schemas).
 const PREAMBLE_TOKENS: u64 = 1_024;
 
@@ -47,6 +50,15 @@ impl Operation {
         }
     }
 
+    /// The fields that bound the length of an answer; the one that Kapelle's own clients use comes first.
+    pub(crate) fn limits(self) -> &'static [&'static str] {
+        match self {
+            Operation::Chat => &["max_completion_tokens", "max_tokens"],
+            Operation::Responses => &["max_output_tokens"],
+            Operation::Embeddings => &[],
+        }
+    }
+
     /// What a whole answer to it is called, for messages.
     #[must_use]
     pub fn answer(self) -> &'static str {
@@ -59,7 +71,7 @@ impl Operation {
 }
 
 /// A request, read and cleaned.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ModelCall {
     /// What is asked for.
     pub operation: Operation,
@@ -69,8 +81,16 @@ pub struct ModelCall {
     pub stream: bool,
     /// Whether the caller wants token counts at the end of a stream.
     pub wants_usage: bool,
-    /// All other fields. Those of [`REFUSED`] are not among them.
+    /// All other fields.
     pub fields: Map<String, Value>,
+    /// The text of those fields that cannot be written again as they came: they hold halves of surrogate pairs.
+    pub(crate) raw: BTreeMap<String, Box<RawValue>>,
+    /// Fields that only providers get whose configuration names them.
+    pub(crate) unknown: Vec<String>,
+    /// A prompt worker asks. What the file of the worker says of an answer is fitted to the model.
+    pub(crate) of_worker: bool,
+    /// The longest answer that a prompt worker wants.
+    own_limit: Option<u64>,
     /// The bytes of the request, which bound its tokens: a token is at least one byte.
     bytes: u64,
     /// About how many tokens the input is.
@@ -87,9 +107,20 @@ impl ModelCall {
         if body.len() > REQUEST_MAX {
             return Err(Refusal::too_large(REQUEST_MAX));
         }
-        let fields: Map<String, Value> = serde_json::from_slice(body)
+        let fields: Map<String, Value> = json::read(body)
             .map_err(|error| Refusal::invalid("body", format!("the body is not a JSON object: {error}")))?;
-        ModelCall::of(operation, fields, body.len() as u64)
+        let mut call = ModelCall::of(operation, fields, body.len() as u64)?;
+        if let Cow::Owned(_) = json::mended(body)
+            && let Ok(raw) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body)
+        {
+            call.raw = raw;
+            call.raw.retain(|name, text| {
+                let mended = json::mended(text.get().as_bytes());
+                let odd = matches!(mended, Cow::Owned(_));
+                odd && call.fields.contains_key(name) && json::is_unique(&mended)
+            });
+        }
+        Ok(call)
     }
 
     /// The call with those fields.
@@ -101,15 +132,52 @@ impl ModelCall {
         let stream = match fields.get("stream") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(on)) => *on && operation != Operation::Embeddings,
-            Some(_) => return Err(Refusal::invalid("stream", "`stream` is true or false".to_owned())),
+            Some(_) => return Err(Refusal::typed("stream", "`stream` is true or false".to_owned())),
         };
         let wants_usage = fields.get("stream_options").is_some_and(|o| o["include_usage"] == Value::Bool(true));
-        refuse_unpriced(&fields)?;
+        fields::check(operation, &fields)?;
+        let of_worker = fields.get(WORKER) == Some(&Value::Bool(true));
         // `retain` keeps the order of the others, which is that of the caller.
-        fields.retain(|name, _| !REFUSED.contains(&name.as_str()));
-        let inputs = ["messages", "input", "instructions", "tools", "response_format", "text"];
+        fields.retain(|name, value| !OWN.contains(&name.as_str()) && !value.is_null());
+        let inputs = ["messages", "input", "instructions", "tools", "functions", "response_format", "text"];
         let estimate = inputs.iter().filter_map(|name| fields.get(*name)).map(|value| tokens_of(value, 0)).sum();
-        Ok(ModelCall { operation, model, stream, wants_usage, fields, bytes, estimate })
+        let (raw, unknown) = (BTreeMap::new(), fields::unknown(operation, &fields));
+        let mut call = ModelCall {
+            operation,
+            model,
+            stream,
+            wants_usage,
+            fields,
+            raw,
+            unknown,
+            of_worker,
+            own_limit: None,
+            bytes,
+            estimate,
+        };
+        if of_worker {
+            call.own_limit = call.limits().filter_map(|(_, limit)| limit).min();
+            call.fields.retain(|name, _| !operation.limits().contains(&name.as_str()));
+        }
+        Ok(call)
+    }
+
+    /// The names of the fields that bound the answer, as the caller wrote them, with their values. A value is `None`
+    /// when it bounds nothing (`-1`).
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> + '_ {
+        let names = self.operation.limits().iter();
+        names.filter_map(|name| self.fields.get(*name).map(|value| (*name, whole(value))))
+    }
+
+    /// All fields, as a worker host sends them to the gateway of its server.
+    pub(crate) fn lent(&self) -> Value {
+        let mut fields = self.fields.clone();
+        fields.insert("model".to_owned(), Value::from(self.model.as_str()));
+        fields.insert(WORKER.to_owned(), Value::Bool(true));
+        if let (Some(limit), Some(name)) = (self.own_limit, self.operation.limits().first()) {
+            fields.insert((*name).to_owned(), Value::from(limit));
+        }
+        Value::from(fields)
     }
 
     /// How many bytes the request had.
@@ -123,15 +191,10 @@ impl ModelCall {
         Features::needed(self.operation, &self.fields)
     }
 
-    /// The name of the field that bounds the answer, and what the caller wrote there.
+    /// The longest answer that the caller wants, in tokens.
     #[must_use]
     pub fn longest_answer(&self) -> Option<u64> {
-        let names: &[&str] = match self.operation {
-            Operation::Chat => &["max_completion_tokens", "max_tokens"],
-            Operation::Responses => &["max_output_tokens"],
-            Operation::Embeddings => &[],
-        };
-        names.iter().filter_map(|name| self.fields.get(*name).and_then(Value::as_u64)).min()
+        self.own_limit.or_else(|| self.limits().filter_map(|(_, limit)| limit).min())
     }
 
     /// How many answers are asked for at once.
@@ -140,16 +203,11 @@ impl ModelCall {
         self.fields.get("n").and_then(Value::as_u64).unwrap_or(1).max(1)
     }
 
-    /// The most tokens that the input can be. Byte-level tokens are never shorter than a byte; pictures and what the
-    /// provider has stored are counted at the most that is known of them.
+    /// The most tokens that the input can be. Byte-level tokens are never shorter than a byte; pictures are counted at
+    /// the most that is known of them, and what the bytes do not bound at the size of a context.
     #[must_use]
     pub fn input_bound(&self) -> u64 {
-        let remote = ["previous_response_id", "conversation", "prompt"].iter().any(|name| is_set(&self.fields, name));
-        let mut pictures = 0;
-        let mut files = false;
-        self.fields.values().for_each(|value| count_parts(value, &mut pictures, &mut files, 0));
-        let stored = if remote || files { CONTEXT_TOKENS } else { 0 };
-        self.bytes + PREAMBLE_TOKENS + pictures * PICTURE_TOKENS + stored
+        (self.bytes + PREAMBLE_TOKENS).saturating_add(Unbounded::of(&self.fields).tokens())
     }
 
     /// About how many tokens the input is: for rates, and for a provider that does not count.
@@ -165,8 +223,10 @@ impl ModelCall {
     }
 }
 
-fn is_set(fields: &Map<String, Value>, name: &str) -> bool {
-    fields.get(name).is_some_and(|value| !value.is_null())
+/// A count, also where it is written as `5.0`.
+fn whole(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n)).map(|n| n as u64);
+    value.as_u64().or_else(float)
 }
 
 /// About how many tokens the texts in a value are. The bytes of a picture are no text.
@@ -182,61 +242,6 @@ fn tokens_of(value: &Value, depth: usize) -> u64 {
     }
 }
 
-/// Counts pictures, and notes files and recordings, wherever they stand.
-fn count_parts(value: &Value, pictures: &mut u64, files: &mut bool, depth: usize) {
-    // serde_json reads no deeper than 128, so this cannot run away; the bound says it where it matters.
-    if depth > 128 {
-        return;
-    }
-    match value {
-        Value::Array(list) => list.iter().for_each(|part| count_parts(part, pictures, files, depth + 1)),
-        Value::Object(map) => {
-            match map.get("type").and_then(Value::as_str) {
-                Some("image_url" | "input_image" | "image") => *pictures += 1,
-                Some("file" | "input_file" | "input_audio" | "item_reference") => *files = true,
-                _ => {}
-            }
-            map.values().for_each(|part| count_parts(part, pictures, files, depth + 1));
-        }
-        _ => {}
-    }
-}
-
-/// Refuses what would be paid for by something other than tokens, or after the answer was delivered: a budget could
-/// not hold.
-fn refuse_unpriced(fields: &Map<String, Value>) -> Result<(), Refusal> {
-    let no = |field: &str, why: &str| Err(Refusal::invalid(field, why.to_owned()));
-    if fields.get("background") == Some(&Value::Bool(true)) {
-        return no("background", "an answer in the background cannot be metered: leave `background` out");
-    }
-    if fields.get("n").is_some_and(|n| !n.is_null() && n.as_u64().is_none()) {
-        return no("n", "`n` is a whole number, for it is paid that many times");
-    }
-    for field in ["container", "mcp_servers"] {
-        if is_set(fields, field) {
-            return no(field, "what runs at the provider is not paid by the token: its cost cannot be capped");
-        }
-    }
-    if is_set(fields, "web_search_options") {
-        return no("web_search_options", "web searches are not paid by the token: their cost cannot be capped");
-    }
-    if let Some(tier @ ("priority" | "scale")) = fields.get("service_tier").and_then(Value::as_str) {
-        let why = format!("the service tier `{tier}` has prices that are not in the table: leave it out");
-        return Err(Refusal::invalid("service_tier", why));
-    }
-    let hosted = |tool: &&Value| {
-        let kind = tool["type"].as_str().unwrap_or("function");
-        !matches!(kind, "function" | "custom")
-    };
-    let tools = fields.get("tools").and_then(Value::as_array).into_iter().flatten();
-    if let Some(tool) = tools.clone().find(hosted) {
-        let kind: String = tool["type"].as_str().unwrap_or("").chars().take(40).collect();
-        let why = format!("the tool `{kind}` runs at the provider and is not paid by the token: use `function`");
-        return Err(Refusal::invalid("tools", why));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,11 +251,35 @@ mod tests {
     }
 
     #[test]
-    fn what_could_redirect_a_key_is_taken_out_and_the_rest_stays_in_order() {
-        let call =
-            chat(r#"{"z":1,"model":"fast","api_base":"http://evil","messages":[],"seed":7,"stream":true}"#).unwrap();
+    fn what_is_not_known_is_named_and_the_rest_stays_in_order() {
+        let call = chat(
+            r#"{"top_p":1,"model":"fast","api_base":"http://evil","messages":[],"seed":7,"user":null,"stream":true}"#,
+        )
+        .unwrap();
         assert_eq!((call.model.as_str(), call.stream, call.wants_usage), ("fast", true, false));
-        assert_eq!(call.fields.keys().collect::<Vec<_>>(), ["z", "messages", "seed"]);
+        assert_eq!(call.fields.keys().collect::<Vec<_>>(), ["top_p", "api_base", "messages", "seed"]);
+        assert_eq!(call.unknown, ["api_base"]);
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_kept_as_they_came() {
+        let call = chat(r#"{"model":"m","user":"u","messages":[{"role":"user","content":"\ud83d x"}]}"#).unwrap();
+        assert_eq!(call.fields["messages"][0]["content"], "\u{fffd} x");
+        assert_eq!(call.raw.keys().collect::<Vec<_>>(), ["messages"]);
+        assert_eq!(call.raw["messages"].get(), r#"[{"role":"user","content":"\ud83d x"}]"#);
+        assert!(chat(r#"{"model":"m","user":"\ud83d\ude00"}"#).unwrap().raw.is_empty());
+        let twice = r#"{"model":"m","messages":[{"role":"user","role":"user","content":"\ud83d"}]}"#;
+        assert!(chat(twice).unwrap().raw.is_empty(), "of two values a provider may read the other");
+    }
+
+    #[test]
+    fn a_worker_has_its_limit_by_no_name_and_sends_it_on() {
+        let call = chat(r#"{"model":"m","x_kapelle_worker":true,"max_tokens":9,"messages":[]}"#).unwrap();
+        assert_eq!((call.longest_answer(), call.limits().count(), call.of_worker), (Some(9), 0, true));
+        let again = ModelCall::parse(Operation::Chat, call.lent().to_string().as_bytes()).unwrap();
+        assert_eq!((again.longest_answer(), again.limits().count()), (Some(9), 0));
+        let own = chat(r#"{"model":"m","max_tokens":-1,"max_completion_tokens":5.0}"#).unwrap();
+        assert_eq!(own.limits().collect::<Vec<_>>(), [("max_completion_tokens", Some(5)), ("max_tokens", None)]);
     }
 
     #[test]
@@ -279,9 +308,9 @@ mod tests {
         let plain = chat(text).unwrap().input_bound();
         assert_eq!(plain, text.len() as u64 + PREAMBLE_TOKENS);
         let picture = r#"{"model":"m","messages":[{"content":[{"type":"image_url","image_url":{"url":"u"}}]}]}"#;
-        assert!(chat(picture).unwrap().input_bound() > PICTURE_TOKENS);
+        assert!(chat(picture).unwrap().input_bound() > 50_000);
         let earlier = r#"{"model":"m","previous_response_id":"r"}"#;
-        assert!(chat(earlier).unwrap().input_bound() > CONTEXT_TOKENS);
+        assert!(chat(earlier).unwrap().input_bound() > 1_048_576);
         assert_eq!(
             chat(r#"{"model":"m","n":3,"max_tokens":9,"max_completion_tokens":5}"#).unwrap().longest_answer(),
             Some(5)

@@ -1,12 +1,16 @@
 //! The wire format that callers speak: that of OpenAI, whichever provider answers.
 
 mod call;
+mod fields;
+pub mod json;
 mod needs;
+mod parts;
 mod refusal;
 pub(crate) mod sse;
 pub(crate) mod usage;
 
+pub(crate) use call::WORKER;
 pub use call::{ModelCall, Operation, REQUEST_MAX};
 pub use needs::{Feature, Features};
 pub use refusal::Refusal;
-pub(crate) use refusal::{NO_MODEL, PASSING};
+pub(crate) use refusal::{CATEGORY, NO_MODEL, PASSING};

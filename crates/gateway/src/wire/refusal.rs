@@ -1,8 +1,14 @@
 //! An error in the shape that the OpenAI SDKs read.
 
+use std::borrow::Cow;
+
 use kapelle_core::{Category, DurationMs, TaskError};
 use serde_json::{Value, json};
 
+use crate::providers::told::Told;
+
+/// The header that names the category of a failure, for prompt workers on worker hosts.
+pub(crate) const CATEGORY: &str = "x-kapelle-category";
 /// The header that says that what failed may pass.
 pub(crate) const PASSING: &str = "x-kapelle-passing";
 /// What the message begins with when nobody can be asked; the reason follows.
@@ -14,10 +20,11 @@ pub(crate) const NO_MODEL: &str = "only a model can answer this, and none can be
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// `error.type`: one of the words that the SDKs know.
-    pub kind: &'static str,
-    /// `error.code`: what programs look at, such as `budget` or `model_required`.
-    pub code: &'static str,
+    /// `error.type`: one of the words that the SDKs know, or the provider's own.
+    pub kind: Cow<'static, str>,
+    /// `error.code`: what programs look at, such as `budget` or `model_required`, or the provider's own. `None` when the
+    /// provider says that it has none.
+    pub code: Option<Cow<'static, str>>,
     /// For a person: what, where, and what to do.
     pub message: String,
     /// The field that is at fault.
@@ -38,6 +45,12 @@ impl Refusal {
         refusal
     }
 
+    /// 400: a field of the wrong type.
+    pub(crate) fn typed(param: &str, message: String) -> Refusal {
+        let refusal = Refusal::invalid(param, message);
+        Refusal { code: Some(Cow::Borrowed("invalid_type")), ..refusal }
+    }
+
     pub(crate) fn too_large(max: usize) -> Refusal {
         let message = format!("the request is longer than {} MiB: shorten it", max >> 20);
         Refusal::new(413, "too_large", Category::InvalidInput, message)
@@ -51,6 +64,7 @@ impl Refusal {
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
+        let (kind, code) = (Cow::Borrowed(kind), Some(Cow::Borrowed(code)));
         Refusal { status, kind, code, message, param: None, retry_after: None, passing: false, category }
     }
 
@@ -65,7 +79,7 @@ impl Refusal {
             Category::InvalidInput | Category::InvalidOutput => (400, "invalid_request"),
             Category::Cancelled => (499, "cancelled"),
             Category::LeaseLost => (401, "token_ended"),
-            Category::Provider => (if error.retryable { 502 } else { 400 }, "provider"),
+            Category::Provider => (502, "provider"),
             Category::Crashed | Category::Internal => (500, "internal"),
         };
         let mut refusal = Refusal::new(status, code, error.category, error.message.clone());
@@ -73,10 +87,33 @@ impl Refusal {
         refusal
     }
 
+    /// The same refusal with what the provider said. Its message stands alone when nothing else went wrong.
+    pub(crate) fn told(self, told: &Told, alone: bool) -> Refusal {
+        let status = told.status.unwrap_or(self.status);
+        let plain = Refusal::new(status, "provider", self.category, self.message);
+        let code = match &told.code {
+            Some(code) => Some(Cow::Owned(code.clone())),
+            None if told.without_code => None,
+            None if status == self.status => self.code,
+            None => plain.code,
+        };
+        let kind = told.kind.clone().map_or(plain.kind, Cow::Owned);
+        let message = if alone { told.message.clone() } else { plain.message };
+        let (param, retry_after, passing) = (told.param.clone(), self.retry_after, self.passing);
+        Refusal { status, kind, code, message, param, retry_after, passing, category: self.category }
+    }
+
     /// A refusal of the door before the gateway: who it is, how much was sent.
     #[must_use]
     pub fn at_the_door(status: u16, code: &'static str, message: String, retry_after: Option<DurationMs>) -> Refusal {
-        let mut refusal = Refusal::new(status, code, Category::InvalidInput, message);
+        let category = match status {
+            401 => Category::LeaseLost,
+            408 | 504 => Category::Timeout,
+            429 => Category::RateLimited,
+            500..=599 => Category::Unavailable,
+            _ => Category::InvalidInput,
+        };
+        let mut refusal = Refusal::new(status, code, category, message);
         refusal.retry_after = retry_after;
         refusal
     }
@@ -92,6 +129,7 @@ impl Refusal {
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", "application/json".to_owned()), ("x-should-retry", "false".to_owned())];
+        headers.push((CATEGORY, self.category.as_str().to_owned()));
         if let Some(wait) = self.retry_after {
             headers.push(("retry-after", wait.0.div_ceil(1_000).to_string()));
             headers.push(("retry-after-ms", wait.0.to_string()));

@@ -4,9 +4,17 @@ use serde_json::Value;
 
 use crate::answer::Usage;
 
-/// Reads `usage` of a chat completion, an embedding or a response. Nothing when there is none, or it counts nothing.
+/// A count. `None` for what is none: a text, a fraction, a negative number.
+pub(crate) fn count(value: &Value) -> Option<u64> {
+    let float = || value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
+    // A number beyond 64 bits is as wrong as one within them that nobody can have sent: the reservation bounds both.
+    value.as_u64().or_else(|| float().map(|n| n as u64))
+}
+
+/// Reads `usage` of a chat completion, an embedding or a response. Returns `None` when there is none, or it counts
+/// nothing. A count that is none is 0, and is estimated by whoever knows the call.
 pub(crate) fn read(usage: &Value) -> Option<Usage> {
-    let number = |names: &[&str]| names.iter().find_map(|name| usage[*name].as_u64()).unwrap_or(0);
+    let number = |names: &[&str]| names.iter().find_map(|name| count(&usage[*name])).unwrap_or(0);
     let input = number(&["prompt_tokens", "input_tokens"]);
     let said = number(&["completion_tokens", "output_tokens"]);
     let total = number(&["total_tokens"]);
@@ -14,8 +22,8 @@ pub(crate) fn read(usage: &Value) -> Option<Usage> {
         return None;
     }
     // Some providers leave the tokens of thinking out of the answer's count, but not out of the total, nor the bill.
-    let output = said.max(total.saturating_sub(input));
-    let detail = |names: &[&str], field: &str| names.iter().find_map(|name| usage[*name][field].as_u64()).unwrap_or(0);
+    let output = if input == 0 { said } else { said.max(total.saturating_sub(input)) };
+    let detail = |names: &[&str], field: &str| names.iter().find_map(|name| count(&usage[*name][field])).unwrap_or(0);
     let inputs = ["prompt_tokens_details", "input_tokens_details"];
     let outputs = ["completion_tokens_details", "output_tokens_details"];
     Some(Usage {
@@ -44,5 +52,12 @@ mod tests {
         let thinking_apart = json!({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 34});
         assert_eq!(read(&thinking_apart).map(|u| u.output), Some(24));
         assert_eq!(read(&Value::Null), None);
+        let odd = json!({"prompt_tokens": "10", "completion_tokens": 4.0, "total_tokens": null,
+            "prompt_tokens_details": {"cached_tokens": 99}, "completion_tokens_details": {"reasoning_tokens": 99}});
+        assert_eq!(read(&odd), Some(Usage { output: 4, reasoning: 4, ..Usage::default() }));
+        for none in [json!(-1), json!(1.5), json!("7"), json!([]), Value::Null] {
+            assert_eq!(read(&json!({"prompt_tokens": none, "completion_tokens": none})), None, "{none}");
+        }
+        assert_eq!(count(&json!(1e30)), Some(u64::MAX));
     }
 }

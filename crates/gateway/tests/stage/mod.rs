@@ -74,7 +74,12 @@ pub fn provider(kind: Kind, double: &ScriptedOpenai) -> Provider {
 }
 
 pub fn alias(chain: &[&str]) -> Alias {
-    Alias { chain: chain.iter().map(|&link| link.to_owned()).collect(), max_output_tokens: 500, weights: Vec::new() }
+    Alias {
+        chain: chain.iter().map(|&link| link.to_owned()).collect(),
+        max_output_tokens: 500,
+        limit_field: None,
+        weights: Vec::new(),
+    }
 }
 
 pub fn config(kind: Kind, double: &ScriptedOpenai) -> GatewayConfig {

@@ -132,7 +132,7 @@ async fn keys_ask_models_and_pay_for_themselves() {
     // Who may not, and who is nobody, hears it in the words of the SDKs.
     let (viewer, _) = stage.place.key("viewer", 1).await;
     assert_eq!(stage.chat(&viewer, "hi").await.json(403)["error"]["code"], "forbidden");
-    for nobody in ["kap_wrong", "kapelle_00", "sk-canary"] {
+    for nobody in ["kap_wrong", "sk-kapelle-00", "kapelle_00", "sk-canary"] {
         assert_eq!(stage.chat(nobody, "hi").await.json(401)["error"]["type"], "authentication_error", "{nobody}");
     }
     let large = "x".repeat(33 << 20);

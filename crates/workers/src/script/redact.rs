@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_secret_of_kapelle_is_never_an_answer_also_when_it_is_not_known() {
         let nothing = Redactor::default();
-        for begins in ["kap_", "kapelle_", "sk-kapelle-", kapelle_gateway::access::PREFIX] {
+        for begins in ["kap_", kapelle_gateway::access::PREFIX] {
             let secret = format!("{begins}{}", "0123456789abcdef".repeat(if begins == "kap_" { 4 } else { 5 }));
             let told = nothing.clean_answer(json!({ "text": format!("it is {secret}."), secret: 1 }));
             assert_eq!(told, json!({ "text": "it is [redacted].", "[redacted]": 1 }), "{begins}");

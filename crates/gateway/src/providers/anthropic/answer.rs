@@ -3,11 +3,27 @@
 use serde_json::{Value, json};
 
 use super::ANSWER_TOOL;
-use crate::{answer::Usage, providers::dialect::Whole, request::estimate_tokens};
+use crate::{
+    answer::Usage,
+    providers::{
+        dialect::{Broken, Whole},
+        told::Told,
+    },
+    request::estimate_tokens,
+    wire::{json, usage::count},
+};
 
-pub(super) fn whole(body: &[u8]) -> Result<Whole, String> {
-    let message: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let parts = message["content"].as_array().ok_or("it has no `content`")?;
+pub(super) fn whole(body: Vec<u8>) -> Result<Whole, Broken> {
+    let message: Value = match json::read(&body) {
+        Ok(message) => message,
+        Err(error) => return Err(Broken::Garbled(error.to_string(), body)),
+    };
+    if let Some(told) = Told::of(&message) {
+        return Err(Broken::Told(Box::new(told), usage(&message["usage"])));
+    }
+    let Some(parts) = message["content"].as_array() else {
+        return Err(Broken::Garbled("it has no `content`".to_owned(), body));
+    };
     let mut text = String::new();
     let mut calls: Vec<Value> = Vec::new();
     let mut shaped = false;
@@ -16,11 +32,11 @@ pub(super) fn whole(body: &[u8]) -> Result<Whole, String> {
             "text" => text.push_str(part["text"].as_str().unwrap_or("")),
             "tool_use" if part["name"] == ANSWER_TOOL => {
                 shaped = true;
-                text = part["input"].to_string();
+                text = arguments(&part["input"]);
             }
             "tool_use" => calls.push(json!({
                 "id": part["id"], "type": "function",
-                "function": { "name": part["name"], "arguments": part["input"].to_string() },
+                "function": { "name": part["name"], "arguments": arguments(&part["input"]) },
             })),
             // Thinking has no place in a chat completion.
             _ => {}
@@ -45,6 +61,17 @@ pub(super) fn whole(body: &[u8]) -> Result<Whole, String> {
     })
 }
 
+/// The input of a tool as the arguments of a function, which are always an object.
+pub(super) fn arguments(input: &Value) -> String {
+    match input {
+        Value::Null => "{}".to_owned(),
+        // Some gateways before the provider leave it a text.
+        Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
+        Value::String(text) if text.trim_start().starts_with('{') => text.clone(),
+        input => input.to_string(),
+    }
+}
+
 /// Why a message ended, in OpenAI's word. `shaped`: the call of a tool was the answer itself.
 pub(super) fn finish(reason: Option<&str>, shaped: bool) -> &'static str {
     match reason {
@@ -57,7 +84,7 @@ pub(super) fn finish(reason: Option<&str>, shaped: bool) -> &'static str {
 
 /// Messages counts what came from and went to the prompt cache beside the input, OpenAI within it.
 pub(super) fn usage(usage: &Value) -> Option<Usage> {
-    let number = |name: &str| usage[name].as_u64().unwrap_or(0);
+    let number = |name: &str| count(&usage[name]).unwrap_or(0);
     let (cached, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
     let input = number("input_tokens").saturating_add(cached).saturating_add(cache_write);
     let output = number("output_tokens");
@@ -85,7 +112,7 @@ mod tests {
                 {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}],
             "usage": {"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2, "output_tokens": 7},
         });
-        let whole = whole(body.to_string().as_bytes()).unwrap();
+        let whole = whole(body.to_string().into_bytes()).unwrap();
         assert_eq!(whole.usage, Some(Usage { input: 17, output: 7, cached: 5, cache_write: 2, reasoning: 0 }));
         let said: Value = serde_json::from_slice(&whole.body).unwrap();
         let choice = &said["choices"][0];
@@ -101,9 +128,22 @@ mod tests {
     fn an_answer_given_as_a_tools_input_is_the_content() {
         let body = json!({"id": "m", "model": "c", "stop_reason": "tool_use", "usage": {"output_tokens": 1},
             "content": [{"type": "tool_use", "id": "t", "name": ANSWER_TOOL, "input": {"x": [1, 2]}}]});
-        let said: Value = serde_json::from_slice(&whole(body.to_string().as_bytes()).unwrap().body).unwrap();
+        let said: Value = serde_json::from_slice(&whole(body.to_string().into_bytes()).unwrap().body).unwrap();
         assert_eq!(said["choices"][0]["message"]["content"], r#"{"x":[1,2]}"#);
         assert_eq!(said["choices"][0]["finish_reason"], "stop");
-        assert!(whole(b"{}").is_err());
+        assert!(whole(b"{}".to_vec()).is_err());
+    }
+
+    #[test]
+    fn a_tool_without_arguments_has_an_empty_object_for_them() {
+        for input in [Value::Null, json!({}), json!(""), json!("{}")] {
+            let body = json!({"id": "m", "model": "c", "stop_reason": "tool_use", "usage": {"output_tokens": 1},
+                "content": [{"type": "tool_use", "id": "t", "name": "f", "input": input}]});
+            let said: Value = serde_json::from_slice(&whole(body.to_string().into_bytes()).unwrap().body).unwrap();
+            assert_eq!(said["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"], "{}", "{input}");
+        }
+        let without = json!({"content": [{"type": "tool_use", "id": "t", "name": "f"}], "stop_reason": "tool_use"});
+        let said: Value = serde_json::from_slice(&whole(without.to_string().into_bytes()).unwrap().body).unwrap();
+        assert_eq!(said["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"], "{}");
     }
 }

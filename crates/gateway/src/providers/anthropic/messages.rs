@@ -4,7 +4,7 @@ use super::{answer, request, stream};
 use crate::{
     config::{ConfigError, Provider},
     providers::{
-        dialect::{Asked, Dialect, Events, Whole},
+        dialect::{Asked, Broken, Dialect, Events, Whole},
         server::{Auth, Parts},
     },
     wire::{Feature, Features, ModelCall, Operation},
@@ -51,8 +51,8 @@ impl Dialect for Messages {
         request::body(call, ask)
     }
 
-    fn whole(&self, _: Operation, body: Vec<u8>) -> Result<Whole, String> {
-        answer::whole(&body)
+    fn whole(&self, _: Operation, body: Vec<u8>) -> Result<Whole, Broken> {
+        answer::whole(body)
     }
 
     fn events(&self, call: &ModelCall) -> Box<dyn Events> {

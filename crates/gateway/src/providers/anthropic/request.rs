@@ -1,11 +1,13 @@
 //! A chat request in the words of Messages.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::ANSWER_TOOL;
 use crate::{
     providers::dialect::{Asked, object},
-    wire::ModelCall,
+    wire::{ModelCall, json},
 };
 
 /// Fields of a chat request that Messages has no word for and that change at most the manner of an answer; they are
@@ -13,6 +15,8 @@ use crate::{
 const LEFT_OUT: &[&str] = &[
     "frequency_penalty",
     "logit_bias",
+    "functions",
+    "function_call",
     "logprobs",
     "max_completion_tokens",
     "modalities",
@@ -21,6 +25,8 @@ const LEFT_OUT: &[&str] = &[
     "prediction",
     "presence_penalty",
     "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
     "reasoning_effort",
     "response_format",
     "safety_identifier",
@@ -39,7 +45,7 @@ pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>
     let (system, messages) = conversation(fields.get("messages").unwrap_or(&Value::Null))?;
     let mut last: Vec<(&str, Value)> = LEFT_OUT.iter().map(|name| (*name, Value::Null)).collect();
     last.push(("messages", Value::Array(messages)));
-    last.push(("system", if system.is_empty() { Value::Null } else { Value::String(system) }));
+    last.push(("system", system));
     last.push(("max_tokens", Value::from(ask.longest.unwrap_or(4_096))));
     // OpenAI counts to 2, Messages to 1: what is beyond is as free as it goes.
     last.push((
@@ -58,26 +64,32 @@ pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>
     if ask.stream {
         last.push(("stream", Value::Bool(true)));
     }
-    Ok(object(&[("model", Value::from(ask.model))], fields, &last))
+    Ok(object(&[("model", Value::from(ask.model))], (fields, &BTreeMap::new()), &last))
 }
 
-/// The system text and the turns. Messages takes tool results as parts of a user's turn.
-fn conversation(messages: &Value) -> Result<(String, Vec<Value>), String> {
+/// The system text and the turns. Messages takes tool results as parts of a user's turn, and no turn without a part.
+fn conversation(messages: &Value) -> Result<(Value, Vec<Value>), String> {
     let list = messages.as_array().ok_or("`messages` is not a list")?;
-    let mut system: Vec<String> = Vec::new();
+    let mut system: Vec<Value> = Vec::new();
     let mut turns: Vec<Value> = Vec::new();
     for (at, message) in list.iter().enumerate() {
         let (role, parts) = match message["role"].as_str().unwrap_or("") {
             "system" | "developer" => {
-                system.push(text_of(&message["content"]));
+                if !message["content"].is_null() {
+                    system.extend(parts(&message["content"])?);
+                }
                 continue;
             }
             "user" => ("user", parts(&message["content"])?),
             "assistant" => ("assistant", said(message)?),
-            "tool" | "function" => ("user", vec![result(message)]),
+            "tool" => ("user", vec![result(message)?]),
+            "function" => {
+                return Err("a message of the role `function` cannot be sent to this provider: use `tool`".to_owned());
+            }
             other => return Err(format!("messages[{at}] has the role `{other}`, which is not known")),
         };
         match turns.last_mut() {
+            _ if parts.is_empty() => {}
             Some(turn) if turn["role"] == role => {
                 if let Some(known) = turn["content"].as_array_mut() {
                     known.extend(parts);
@@ -86,31 +98,40 @@ fn conversation(messages: &Value) -> Result<(String, Vec<Value>), String> {
             _ => turns.push(json!({ "role": role, "content": parts })),
         }
     }
-    Ok((system.join("\n\n"), turns))
+    Ok((whole_system(system), turns))
 }
 
-fn text_of(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|p| p["text"].as_str()).collect::<Vec<_>>().join("\n"),
-        _ => String::new(),
+/// The system text as one text, unless a part of it has a mark, such as that of the prompt cache.
+fn whole_system(parts: Vec<Value>) -> Value {
+    if parts.is_empty() {
+        return Value::Null;
     }
+    let marked = |part: &Value| part.as_object().is_some_and(|part| part.len() > 2);
+    if parts.iter().any(marked) {
+        return Value::Array(parts);
+    }
+    let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+    Value::String(texts.join("\n\n"))
 }
 
+/// The parts of a content. Messages refuses empty texts.
 fn parts(content: &Value) -> Result<Vec<Value>, String> {
     let list = match content {
+        Value::String(text) if text.is_empty() => return Ok(Vec::new()),
         Value::String(text) => return Ok(vec![json!({ "type": "text", "text": text })]),
         Value::Array(list) => list,
         _ => return Err("a message has no content".to_owned()),
     };
-    list.iter().map(part).collect()
+    let empty = |part: &&Value| part["type"] == "text" && part["text"].as_str().is_none_or(str::is_empty);
+    list.iter().filter(|part| !empty(part)).map(part).collect()
 }
 
 fn part(part: &Value) -> Result<Value, String> {
     match part["type"].as_str().unwrap_or("") {
-        "image_url" => picture(part["image_url"]["url"].as_str().unwrap_or("")),
+        "image_url" => picture(part["image_url"]["url"].as_str().or(part["image_url"].as_str()).unwrap_or("")),
         // A mark of Anthropic's prompt cache passes through with its text.
         "text" => Ok(part.clone()),
+        "refusal" => Ok(json!({ "type": "text", "text": part["refusal"] })),
         other => Err(format!("a part of the kind `{other}` cannot be sent to this provider")),
     }
 }
@@ -120,35 +141,62 @@ fn picture(address: &str) -> Result<Value, String> {
         return Ok(json!({ "type": "image", "source": { "type": "url", "url": address } }));
     };
     let (kind, data) = rest.split_once(";base64,").ok_or("a picture is neither an address nor base64")?;
+    let kind = match kind.split(';').next().unwrap_or("").trim() {
+        "image/jpg" => "image/jpeg",
+        kind => kind,
+    };
     Ok(json!({ "type": "image", "source": { "type": "base64", "media_type": kind, "data": data } }))
 }
 
 /// A turn of the model: what it said and what it called.
 fn said(message: &Value) -> Result<Vec<Value>, String> {
-    let mut list = Vec::new();
-    let text = text_of(&message["content"]);
-    // Messages refuses empty texts.
-    if !text.is_empty() {
-        list.push(json!({ "type": "text", "text": text }));
+    if !message["function_call"].is_null() {
+        return Err("`function_call` cannot be sent to this provider: use `tool_calls`".to_owned());
     }
+    let mut list = match &message["content"] {
+        Value::Null => parts(&message["refusal"].as_str().unwrap_or("").into())?,
+        content => parts(content)?,
+    };
     for call in message["tool_calls"].as_array().into_iter().flatten() {
-        let given = call["function"]["arguments"].as_str().unwrap_or("");
-        let input: Value = match given.trim() {
-            "" => json!({}),
-            text => serde_json::from_str(text).map_err(|error| format!("the arguments of a tool call: {error}"))?,
+        let given = &call["function"]["arguments"];
+        let read = |text: &str| json::read::<Value>(text.as_bytes()).map_err(|error| error.to_string());
+        let input = match given {
+            Value::Null => json!({}),
+            Value::String(text) if text.trim().is_empty() => json!({}),
+            Value::String(text) => read(text).map_err(|why| format!("the arguments of a tool call: {why}"))?,
+            given => given.clone(),
+        };
+        let input = match input {
+            Value::Null => json!({}),
+            Value::Object(_) => input,
+            _ => return Err("the arguments of a tool call: expected an object".to_owned()),
         };
         list.push(json!({ "type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": input }));
     }
     Ok(list)
 }
 
-fn result(message: &Value) -> Value {
-    json!({ "type": "tool_result", "tool_use_id": message["tool_call_id"], "content": text_of(&message["content"]) })
+fn result(message: &Value) -> Result<Value, String> {
+    let content = match &message["content"] {
+        Value::Null => json!(""),
+        Value::String(text) => json!(text),
+        content => {
+            let parts = parts(content)?;
+            let plain = parts.iter().all(|part| part["type"] == "text");
+            let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+            if plain { json!(texts.join("\n")) } else { Value::Array(parts) }
+        }
+    };
+    Ok(json!({ "type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content }))
 }
 
 /// Tools and the choice among them. An answer that must fit a schema is asked for as the input of one tool.
 fn tools(fields: &Map<String, Value>) -> Result<(Value, Value), String> {
-    let own: Vec<Value> = fields.get("tools").and_then(Value::as_array).into_iter().flatten().map(tool).collect();
+    let list = |name: &str| fields.get(name).and_then(Value::as_array).into_iter().flatten();
+    if list("functions").next().is_some() {
+        return Err("`functions` cannot be sent to this provider: use `tools`".to_owned());
+    }
+    let mut own = list("tools").map(tool).collect::<Result<Vec<Value>, _>>()?;
     let shape = fields.get("response_format").filter(|format| format["type"] == "json_schema");
     if let Some(shape) = shape {
         if !own.is_empty() {
@@ -162,26 +210,65 @@ fn tools(fields: &Map<String, Value>) -> Result<(Value, Value), String> {
         return Ok((Value::Null, Value::Null));
     }
     let wanted = fields.get("tool_choice").unwrap_or(&Value::Null);
-    let mut choice = match wanted {
-        Value::String(word) if word == "required" => json!({ "type": "any" }),
-        Value::String(word) if word == "none" => json!({ "type": "none" }),
-        Value::Object(_) => json!({ "type": "tool", "name": wanted["function"]["name"] }),
-        _ => json!({ "type": "auto" }),
-    };
+    let mut choice = choice(wanted)?;
+    if wanted["type"] == "allowed_tools" {
+        let allowed = |tool: &Value| {
+            let names = wanted["allowed_tools"]["tools"].as_array().into_iter().flatten();
+            names.map(|one| &one["function"]["name"]).any(|name| *name == tool["name"])
+        };
+        own.retain(allowed);
+    }
     if fields.get("parallel_tool_calls") == Some(&Value::Bool(false)) && choice["type"] != "none" {
         choice["disable_parallel_tool_use"] = Value::Bool(true);
     }
     Ok((Value::Array(own), choice))
 }
 
-fn tool(tool: &Value) -> Value {
+fn choice(wanted: &Value) -> Result<Value, String> {
+    let by_word = |word: &str| match word {
+        "auto" => Ok(json!({ "type": "auto" })),
+        "required" | "any" => Ok(json!({ "type": "any" })),
+        "none" => Ok(json!({ "type": "none" })),
+        word => {
+            let word: String = word.chars().take(40).collect();
+            Err(format!("the `tool_choice` `{word}` is not known; expected auto, none, required or a function"))
+        }
+    };
+    match (wanted, wanted["type"].as_str()) {
+        (Value::Null, _) => by_word("auto"),
+        (Value::String(word), _) => by_word(word),
+        (_, Some("allowed_tools")) => by_word(wanted["allowed_tools"]["mode"].as_str().unwrap_or("auto")),
+        (_, Some("tool")) => Ok(json!({ "type": "tool", "name": wanted["name"] })),
+        (_, Some(word @ ("auto" | "any" | "none"))) => by_word(word),
+        (_, None | Some("function")) if wanted["function"]["name"].is_string() => {
+            Ok(json!({ "type": "tool", "name": wanted["function"]["name"] }))
+        }
+        _ => {
+            Err("this `tool_choice` cannot be said to this provider: name a function, or auto, none, required"
+                .to_owned())
+        }
+    }
+}
+
+fn tool(tool: &Value) -> Result<Value, String> {
+    if tool["type"] == "custom" {
+        return Err("a tool of the type `custom` cannot be had from this provider: use `function`".to_owned());
+    }
+    // In Anthropic's own words it passes as it is.
+    if tool["input_schema"].is_object() {
+        return Ok(tool.clone());
+    }
     let function = &tool["function"];
-    let schema = function.get("parameters").cloned().unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    let schema = function.get("parameters").filter(|schema| schema.is_object()).cloned();
+    let schema = schema.unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
     let mut own = json!({ "name": function["name"], "input_schema": schema });
     if let Some(text) = function["description"].as_str() {
         own["description"] = Value::from(text);
     }
-    own
+    if let Some(mark) = tool.get("cache_control").filter(|mark| mark.is_object()) {
+        own["cache_control"] = mark.clone();
+    }
+    Ok(own)
 }
 
 #[cfg(test)]
@@ -191,7 +278,7 @@ mod tests {
 
     fn translated(body: Value) -> Result<Value, String> {
         let call = ModelCall::parse(Operation::Chat, body.to_string().as_bytes()).unwrap();
-        let ask = Asked { model: "claude", longest: Some(50), stream: call.stream, count: true };
+        let ask = Asked { model: "claude", longest: Some(50), limit: None, stream: call.stream, count: true };
         super::body(&call, &ask).map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
@@ -239,6 +326,66 @@ mod tests {
         assert_eq!(body["tool_choice"], json!({"type": "tool", "name": ANSWER_TOOL}));
         assert_eq!(body["tools"][0]["input_schema"], json!({"type": "object"}));
         assert!(body.get("response_format").is_none());
+    }
+
+    #[test]
+    fn contents_of_every_form_are_carried_over() {
+        let body = translated(json!({"model": "x", "messages": [
+            {"role": "system", "content": "One."},
+            {"role": "user", "content": ""},
+            {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "a"}]},
+            {"role": "developer", "content": [{"type": "text", "text": "Two."}]},
+            {"role": "assistant", "content": "", "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "null"}},
+                {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{\"e\":\"\\ud83d\"}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "t"},
+                {"type": "image_url", "image_url": {"url": "data:image/jpg;name=x;base64,AA"}}]},
+            {"role": "tool", "tool_call_id": "c2", "content": null},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+            {"role": "assistant", "content": null, "refusal": "never"},
+        ]}))
+        .unwrap();
+        let picture = json!({"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "AA"}});
+        assert_eq!(body["system"], "One.\n\nTwo.");
+        assert_eq!(
+            body["messages"],
+            json!([
+                {"role": "user", "content": [{"type": "text", "text": "a"}]},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "f", "input": {}},
+                    {"type": "tool_use", "id": "c2", "name": "f", "input": {"e": "\u{fffd}"}}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "t"}, picture]},
+                    {"type": "tool_result", "tool_use_id": "c2", "content": ""}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "no"}, {"type": "text", "text": "never"}]},
+            ])
+        );
+        let marked = json!([{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]);
+        let body = translated(json!({"model": "x", "messages": [{"role": "system", "content": marked}]})).unwrap();
+        assert_eq!(body["system"], marked);
+    }
+
+    #[test]
+    fn every_choice_among_tools_is_said_or_refused() {
+        let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+        let with = |choice: Value| {
+            translated(json!({"model": "x", "messages": [], "tools": [tool("f"), tool("g")], "tool_choice": choice}))
+                .map(|body| (body["tool_choice"].clone(), body["tools"].as_array().unwrap().len()))
+        };
+        for (choice, want, tools) in [
+            (json!("auto"), json!({"type": "auto"}), 2),
+            (json!("none"), json!({"type": "none"}), 2),
+            (json!("required"), json!({"type": "any"}), 2),
+            (tool("f"), json!({"type": "tool", "name": "f"}), 2),
+            (
+                json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool("g")]}}),
+                json!({"type": "any"}),
+                1,
+            ),
+        ] {
+            assert_eq!(with(choice.clone()), Ok((want, tools)), "{choice}");
+        }
+        assert!(with(json!("maybe")).unwrap_err().contains("`maybe`"));
+        assert!(with(json!({"type": "custom", "custom": {"name": "f"}})).is_err());
     }
 
     #[test]

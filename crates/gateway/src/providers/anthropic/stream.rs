@@ -1,12 +1,20 @@
 //! The events of a message as the pieces of a chat completion.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{ANSWER_TOOL, answer};
 use crate::{
-    providers::dialect::{Events, Seen, Step},
+    providers::{
+        dialect::{Broken, Events, Seen, Step, json_of},
+        told::Told,
+    },
     request::estimate_tokens,
-    wire::sse::{Event, frame},
+    wire::{
+        sse::{Event, frame},
+        usage::count,
+    },
 };
 
 /// What a block under way is, which decides where its pieces go.
@@ -21,12 +29,22 @@ enum Block {
     Hidden,
 }
 
+/// A block under way.
+struct Open {
+    block: Block,
+    /// The input that the block began with; pieces of it replace it.
+    input: Value,
+    /// Whether a piece of it has come.
+    begun: bool,
+}
+
 /// One stream.
 pub(super) struct MessageEvents {
     wants_usage: bool,
     id: Value,
     model: Value,
-    block: Block,
+    /// The blocks that are open, by their numbers.
+    blocks: BTreeMap<u64, Open>,
     calls: u64,
     shaped: bool,
     counts: Value,
@@ -40,7 +58,7 @@ impl MessageEvents {
             wants_usage,
             id: Value::Null,
             model: Value::Null,
-            block: Block::Hidden,
+            blocks: BTreeMap::new(),
             calls: 0,
             shaped: false,
             counts: json!({}),
@@ -66,13 +84,13 @@ impl MessageEvents {
 
     /// Later counts replace earlier ones; what is not named again stays.
     fn count(&mut self, usage: &Value) {
-        for (name, value) in usage.as_object().into_iter().flatten().filter(|(_, value)| value.is_u64()) {
+        for (name, value) in usage.as_object().into_iter().flatten().filter(|(_, value)| count(value).is_some()) {
             self.counts[name] = value.clone();
         }
     }
 
-    fn start_block(&mut self, block: &Value, out: &mut Vec<u8>) {
-        self.block = match block["type"].as_str() {
+    fn start_block(&mut self, number: u64, block: &Value, out: &mut Vec<u8>) {
+        let kind = match block["type"].as_str() {
             Some("text") => Block::Text,
             Some("tool_use") if block["name"] == ANSWER_TOOL => {
                 self.shaped = true;
@@ -88,15 +106,22 @@ impl MessageEvents {
             }
             _ => Block::Hidden,
         };
+        self.blocks.insert(number, Open { block: kind, input: block["input"].clone(), begun: false });
+        if let Some(text) = block["text"].as_str().filter(|text| !text.is_empty()) {
+            self.give(number, text, out);
+        }
     }
 
-    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
+    fn delta(&mut self, number: u64, delta: &Value, out: &mut Vec<u8>) {
         let text = ["text", "partial_json", "thinking"].iter().find_map(|name| delta[*name].as_str()).unwrap_or("");
         self.seen.tokens += estimate_tokens(text).max(1);
-        if text.is_empty() {
-            return;
-        }
-        match self.block {
+        self.give(number, text, out);
+    }
+
+    fn give(&mut self, number: u64, text: &str, out: &mut Vec<u8>) {
+        let Some(open) = self.blocks.get_mut(&number).filter(|_| !text.is_empty()) else { return };
+        open.begun = true;
+        match open.block {
             Block::Text | Block::Answer => out.extend(self.piece(&json!({ "content": text }), None)),
             Block::Call(number) => {
                 let call = json!({ "index": number, "function": { "arguments": text } });
@@ -106,8 +131,24 @@ impl MessageEvents {
         }
     }
 
-    fn end(&mut self) -> Result<Step, String> {
-        let finish = self.finish.ok_or("the stream ended without a stop reason")?;
+    /// Ends a block. A tool without arguments sends no piece of them, and an empty text is no JSON.
+    fn stop_block(&mut self, number: u64, out: &mut Vec<u8>) {
+        if let Some(open) = self.blocks.get(&number)
+            && !open.begun
+            && matches!(open.block, Block::Call(_) | Block::Answer)
+        {
+            let input = answer::arguments(&open.input);
+            self.give(number, &input, out);
+        }
+        self.blocks.remove(&number);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<Step, Broken> {
+        let finish = self.finish.ok_or_else(|| Broken::garbled("the stream ended without a stop reason"))?;
+        let left: Vec<u64> = self.blocks.keys().copied().collect();
+        for number in left {
+            self.stop_block(number, out);
+        }
         let mut last = self.piece(&json!({}), Some(finish));
         if self.wants_usage
             && let Some(usage) = &self.seen.usage
@@ -120,11 +161,12 @@ impl MessageEvents {
 }
 
 impl Events for MessageEvents {
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
         if event.is_comment() {
             return Ok(Step::More);
         }
-        let event: Value = serde_json::from_slice(event.data).map_err(|e| format!("the stream is garbled: {e}"))?;
+        let event = json_of(event.data)?;
+        let number = event["index"].as_u64().unwrap_or(0);
         match event["type"].as_str().unwrap_or("") {
             "message_start" => {
                 let message = &event["message"];
@@ -132,8 +174,9 @@ impl Events for MessageEvents {
                 self.count(&message["usage"]);
                 out.extend(self.piece(&json!({ "role": "assistant", "content": "" }), None));
             }
-            "content_block_start" => self.start_block(&event["content_block"], out),
-            "content_block_delta" => self.delta(&event["delta"], out),
+            "content_block_start" => self.start_block(number, &event["content_block"], out),
+            "content_block_delta" => self.delta(number, &event["delta"], out),
+            "content_block_stop" => self.stop_block(number, out),
             "message_delta" => {
                 self.count(&event["usage"]);
                 self.seen.usage = answer::usage(&self.counts);
@@ -141,13 +184,13 @@ impl Events for MessageEvents {
                     self.finish = Some(answer::finish(Some(reason), self.shaped));
                 }
             }
-            "message_stop" => return self.end(),
-            "error" => {
-                let text = event["error"]["message"].as_str().unwrap_or("no reason given");
-                return Err(format!("the provider broke off: {text}"));
+            "message_stop" => return self.end(out),
+            // Pings, and whatever is invented later.
+            _ => {
+                if let Some(told) = Told::of(&event) {
+                    return Err(Broken::Told(Box::new(told), self.seen.usage));
+                }
             }
-            // Pings, ends of blocks, and whatever is invented later.
-            _ => {}
         }
         Ok(Step::More)
     }
@@ -166,7 +209,7 @@ impl Events for MessageEvents {
 mod tests {
     use super::*;
 
-    fn run(events: &[Value], wants_usage: bool) -> (Vec<Value>, Result<Step, String>) {
+    fn run(events: &[Value], wants_usage: bool) -> (Vec<Value>, Result<Step, Broken>) {
         let mut reader = MessageEvents::new(wants_usage);
         let mut out = Vec::new();
         let mut last = Ok(Step::More);
@@ -216,6 +259,53 @@ mod tests {
     fn a_stop_without_a_reason_and_an_error_end_the_stream() {
         assert!(run(&[json!({"type": "message_stop"})], false).1.is_err());
         let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
-        assert_eq!(run(&[overloaded], false).1, Err("the provider broke off: Overloaded".to_owned()));
+        let Err(Broken::Told(told, None)) = run(&[overloaded], false).1 else { panic!("no error") };
+        assert_eq!(
+            (told.status, told.kind.as_deref(), told.message.as_str()),
+            (Some(529), Some("overloaded_error"), "Overloaded")
+        );
+    }
+
+    /// The arguments of each call, put together as a client does.
+    fn arguments(pieces: &[Value]) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for call in pieces.iter().filter_map(|piece| piece["choices"][0]["delta"]["tool_calls"].as_array()).flatten() {
+            let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            all.resize(all.len().max(at + 1), String::new());
+            all[at].push_str(call["function"]["arguments"].as_str().unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn tools_without_arguments_have_an_empty_object_for_them_also_beside_others() {
+        let start = |at: u64, input: Value| {
+            json!({"type": "content_block_start", "index": at, "content_block":
+            {"type": "tool_use", "id": format!("t{at}"), "name": "f", "input": input}})
+        };
+        let delta = |at: u64, text: &str| {
+            json!({"type": "content_block_delta", "index": at,
+            "delta": {"type": "input_json_delta", "partial_json": text}})
+        };
+        let stop = |at: u64| json!({"type": "content_block_stop", "index": at});
+        let end = [
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}),
+            json!({"type": "message_stop"}),
+        ];
+        let with = |events: &[Value]| {
+            let (pieces, last) = run(&[events, &end].concat(), false);
+            assert!(matches!(last, Ok(Step::Last(_))));
+            arguments(&pieces)
+        };
+        assert_eq!(with(&[start(0, json!({})), stop(0)]), ["{}"]);
+        assert_eq!(with(&[start(0, json!({})), delta(0, ""), stop(0)]), ["{}"]);
+        assert_eq!(with(&[start(0, Value::Null)]), ["{}"], "without an end of the block");
+        assert_eq!(with(&[start(0, json!({"a": 1})), stop(0)]), [r#"{"a":1}"#], "whole at the start");
+        assert_eq!(
+            with(&[start(0, json!({})), stop(0), start(1, json!({})), delta(1, "{\"a\":1}"), stop(1)]),
+            ["{}", "{\"a\":1}"]
+        );
+        let mixed = [start(0, json!({})), start(1, json!({})), delta(1, "{\"a\":"), stop(0), delta(1, "1}"), stop(1)];
+        assert_eq!(with(&mixed), ["{}", "{\"a\":1}"]);
     }
 }

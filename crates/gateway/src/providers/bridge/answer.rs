@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::Usage,
     providers::dialect::Whole,
-    wire::{ModelCall, usage},
+    wire::{ModelCall, json, usage},
 };
 
 /// The answer to a chat request as the answer to the request for a response that it was made of.
@@ -13,7 +13,7 @@ use crate::{
 /// # Errors
 /// When it is no chat completion.
 pub(crate) fn whole(call: &ModelCall, whole: Whole) -> Result<Whole, String> {
-    let completion: Value = serde_json::from_slice(&whole.body).map_err(|error| error.to_string())?;
+    let completion: Value = json::read(&whole.body).map_err(|error| error.to_string())?;
     let counted = whole.usage.or_else(|| usage::read(&completion["usage"]));
     let body = response(call, &completion, counted.as_ref()).to_string().into_bytes();
     Ok(Whole { body, ..whole })
@@ -50,7 +50,7 @@ pub(super) fn response(call: &ModelCall, completion: &Value, usage: Option<&Usag
         output.push(message(id, "completed", parts));
     }
     for (at, call) in calls.iter().enumerate() {
-        let arguments = call["function"]["arguments"].as_str().unwrap_or("");
+        let arguments = given(call["function"]["arguments"].as_str().unwrap_or(""));
         output.push(function_call(id, at, ("completed", arguments), &call["id"], &call["function"]["name"]));
     }
     whole["output"] = Value::Array(output);
@@ -62,6 +62,11 @@ pub(super) fn response(call: &ModelCall, completion: &Value, usage: Option<&Usag
         });
     }
     whole
+}
+
+/// The arguments of a call; an empty object where the provider sent none, for an empty text is no JSON.
+pub(super) fn given(arguments: &str) -> &str {
+    if arguments.trim().is_empty() { "{}" } else { arguments }
 }
 
 /// A response of which nothing is there yet.

@@ -7,7 +7,8 @@ use crate::wire::{ModelCall, Operation};
 /// Fields that name something a provider would have kept.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 /// Fields that change nothing of an answer that is given at once and kept nowhere.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
+    "context_management",
     "include",
     "max_output_tokens",
     "max_tool_calls",
@@ -200,7 +201,8 @@ mod tests {
     use super::*;
 
     fn made(body: Value) -> Result<Value, String> {
-        let call = ModelCall::parse(Operation::Responses, body.to_string().as_bytes()).unwrap();
+        let call = ModelCall::parse(Operation::Responses, body.to_string().as_bytes());
+        let call = call.map_err(|refusal| refusal.message)?;
         chat(&call).map(|chat| Value::Object(chat.fields))
     }
 

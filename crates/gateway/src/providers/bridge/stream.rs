@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer;
 use crate::{
     providers::{
-        dialect::{Events, Seen, Step},
+        dialect::{Broken, Events, Seen, Step},
         pieces::{Added, Gathered, chunks},
     },
     wire::{
@@ -141,7 +141,13 @@ impl Written {
                 answer::message(&id, "completed", vec![part])
             }
             Open::Call(number) => {
-                let arguments = so_far.calls.get(number).map_or("", |call| call.arguments.as_str());
+                let sent = so_far.calls.get(number).map_or("", |call| call.arguments.as_str());
+                let arguments = answer::given(sent);
+                if arguments != sent {
+                    let data =
+                        json!({ "item_id": format!("fc_{id}_{number}"), "output_index": at, "delta": arguments });
+                    self.event("response.function_call_arguments.delta", data, out);
+                }
                 let name = so_far.calls.get(number).map_or("", |call| call.name.as_str());
                 let data = json!({ "item_id": format!("fc_{id}_{number}"), "output_index": at, "name": name,
                     "arguments": arguments });
@@ -160,14 +166,14 @@ fn call(id: &str, so_far: &Gathered, number: usize, standing: (&str, &str)) -> V
 }
 
 impl Events for ResponsePieces {
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, String> {
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
         let mut chat = Vec::new();
         let step = self.inner.event(event, &mut chat)?;
-        self.take(&chat, out)?;
+        self.take(&chat, out).map_err(Broken::garbled)?;
         match step {
             Step::More => Ok(Step::More),
             Step::Last(last) => {
-                self.take(&last, out)?;
+                self.take(&last, out).map_err(Broken::garbled)?;
                 Ok(Step::Last(self.end(out)))
             }
         }
