@@ -184,3 +184,27 @@ async fn halves_of_surrogate_pairs_reach_the_provider_as_they_were_sent() {
         assert_eq!(stage.double.calls().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn numbers_that_a_double_cannot_hold_keep_their_digits() {
+    const DIGITS: &str = "12345678901234567890123.000000000000000001";
+    for kind in ALL {
+        let answer = match kind {
+            Kind::Anthropic => format!(
+                r#"{{"id":"m","content":[{{"type":"tool_use","id":"t","name":"f","input":{{"n":{DIGITS}}}}}],"stop_reason":"tool_use","usage":{{"input_tokens":3,"output_tokens":2}}}}"#
+            ),
+            _ => format!(
+                r#"{{"id":"c","n":{DIGITS},"choices":[{{"index":0,"message":{{"content":"n {DIGITS}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2}}}}"#
+            ),
+        };
+        let stage = Stage::of(kind, &json!([{ "body": answer }]).to_string()).await;
+        let body = format!(
+            r#"{{"model":"fast","messages":[{{"role":"user","content":"hi"}}],"tools":[{{"type":"function","function":{{"name":"f","parameters":{{"type":"object","properties":{{"n":{{"const":{DIGITS}}}}}}}}}}}]}}"#
+        );
+        let reply = stage.service.call(Operation::Chat, &stage.token, body.as_bytes()).await;
+        assert_eq!(reply.status, 200, "{kind:?}");
+        let bytes = String::from_utf8(reply.collect().await).unwrap();
+        assert!(bytes.contains(DIGITS), "{kind:?}: {bytes}");
+        assert!(stage.double.calls()[0].body.to_string().contains(DIGITS), "{kind:?}: what is sent is rounded");
+    }
+}
