@@ -7,15 +7,18 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: stack::report_overflow(), |bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    match PromptDefinition::parse("worker.yaml", &text) {
+    match PromptDefinition::parse("worker.yaml", bytes) {
         Ok(definition) => {
             assert!(!definition.spec().name.as_str().is_empty() && definition.spec().slots >= 1);
             let _ = (definition.alias(), definition.offline());
         }
-        Err(error) => {
-            assert!(!error.message.is_empty());
-            let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count() as u64;
-            assert!(error.line <= lines, "line {} of {lines}: {error}", error.line);
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count() as u32;
+            for problem in &problems.problems {
+                assert!(!problem.message.is_empty());
+                assert!(problem.line <= lines, "line {} of {lines}: {problems}", problem.line);
+            }
         }
     }
 });

@@ -4,15 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use kapelle::{
     Builder, Change, Kapelle, Watch, WorkerSpec,
-    core::definition::nearest,
+    core::yaml::{Problems, nearest},
     store::{SqliteReader, private},
     supervisor::keeping::{Helper, sweep_leftovers},
     trail::KEY_FILE,
     workers::{
-        Catalogue, DefinitionError,
+        Catalogue,
         document::ChildReader,
         inside,
-        script::{Script, Start, discover::takers, environment::Surroundings},
+        script::{Script, Start, environment::Surroundings, scan::takers},
     },
 };
 
@@ -37,7 +37,7 @@ pub struct App {
 /// The workers that a project has, and what is wrong with its files.
 pub struct Workers {
     pub catalogue: Catalogue,
-    pub problems: Vec<DefinitionError>,
+    pub problems: Vec<Problems>,
     /// What the prompt workers among them ask.
     pub gateway: Arc<kapelle::gateway::Gateway>,
     pub aliases: Vec<kapelle::gateway::AliasStatus>,
@@ -111,7 +111,7 @@ impl App {
     /// # Errors
     /// When the system does not let us.
     pub fn start_helper(&mut self) -> Result<(), Failure> {
-        let environment = Environment::load(&self.project.root)?;
+        let environment = Environment::load(&self.project.root);
         match environment.get("RUN_WORKERS").map(str::to_lowercase).as_deref() {
             None | Some("true" | "1" | "yes" | "on") => {}
             Some("false" | "0" | "no" | "off") => return Ok(()),
@@ -161,9 +161,9 @@ impl App {
     /// The folder with the state.
     ///
     /// # Errors
-    /// When the project's `.env`, which may name it, cannot be read.
+    /// None today; the folder may be named by a variable that has to be read.
     pub fn data(&self) -> Result<PathBuf, Failure> {
-        let environment = Environment::load(&self.project.root)?;
+        let environment = Environment::load(&self.project.root);
         Ok(self.project.data(self.global.data.as_deref(), environment.get("KAPELLE_DATA")))
     }
 
@@ -173,6 +173,9 @@ impl App {
     /// What is wrong with it, with its place.
     pub fn settings(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.project)?;
+        for warning in settings.environment.warnings() {
+            self.out.warn(warning);
+        }
         for name in &settings.unknown {
             self.out.warn(&format!("{name} is no setting: `kapelle config show` lists them"));
         }
@@ -242,7 +245,7 @@ impl App {
     }
 
     /// Tells of worker files that are not in effect.
-    pub fn warn_problems(&self, problems: &[DefinitionError]) {
+    pub fn warn_problems(&self, problems: &[Problems]) {
         for problem in problems {
             self.out.warn(&format!("a worker file is not in effect: {problem}"));
         }

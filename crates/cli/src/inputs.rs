@@ -1,43 +1,43 @@
 //! Inputs from the command line: `--input name=value`, `--input name=@file`, `--inputs file.json`.
 
-use std::{
-    fs::File,
-    io::{Read, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use kapelle::{
-    core::{definition::nearest, worker::FileSource},
+    core::{worker::FileSource, yaml::nearest},
     store::Blobs,
     workers::{builtin::media_type_of, inside},
 };
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::{
     failure::Failure,
+    input_files::{Content, Pipes, shown},
     project::{CONFIG_FILE, Project},
 };
-
-/// A text that is handed over by value is at most this long.
-const TEXT_MAX: u64 = 64 << 20;
 
 /// Where inputs come from.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InputArgs {
-    /// One input: `name=value`, or `name=@file` for a file. Read as the input's schema has it
+    /// One input: `name=value`, or `name=@file` for a file (`@-`: standard input). Read as the input's schema has it.
+    /// Or several as a JSON object: `{"name": "value"}`
     #[arg(short, long = "input", value_name = "NAME=VALUE")]
     pub input: Vec<String>,
     /// All inputs as a JSON object in a file; `-` reads standard input. `--input` comes on top
     #[arg(long, value_name = "FILE")]
     pub inputs: Option<PathBuf>,
+    /// What was read already and can be read only once.
+    #[arg(skip)]
+    pub pipes: Pipes,
 }
 
 /// Inputs, and the files that they refer to.
 #[derive(Debug, Default)]
 pub struct Inputs {
     pub value: Value,
-    files: Vec<(String, PathBuf)>,
+    files: Vec<Content>,
+    pipes: Pipes,
+    /// Who reads standard input.
+    stdin: Option<String>,
 }
 
 impl InputArgs {
@@ -46,15 +46,23 @@ impl InputArgs {
     /// # Errors
     /// Which input is wrong, and how it is written.
     pub fn read(&self, schema: Option<&Value>, beside: &Path) -> Result<Inputs, Failure> {
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs { pipes: self.pipes.clone(), ..Inputs::default() };
         let mut object = match &self.inputs {
-            Some(path) => read_object(path)?,
+            Some(path) => inputs.object(path)?,
             None => Map::new(),
         };
         for argument in &self.input {
+            if argument.trim_start().starts_with('{') {
+                for (name, value) in read_object("--input", argument)? {
+                    property(schema, &name)?;
+                    object.insert(name, value);
+                }
+                continue;
+            }
             let (name, text) = argument.split_once('=').ok_or_else(|| {
-                Failure::usage(format!("--input {argument}: there is no `=`"))
-                    .help("write --input name=value or name=@file")
+                Failure::usage(format!("--input {argument}: there is no `=`")).help(
+                    "write --input name=value, name=@file, or all inputs as JSON: --input '{\"name\": \"value\"}'",
+                )
             })?;
             let property = property(schema, name)?;
             let value = inputs.value_of(name, text, property)?;
@@ -72,10 +80,11 @@ impl Inputs {
     /// # Errors
     /// When a file can no longer be read, or the disk is full.
     pub fn store(&self, blobs: &Blobs) -> Result<(), Failure> {
-        for (sha256, path) in &self.files {
-            let mut file = File::open(path).map_err(|error| Failure::io(path, &error))?;
+        for content in &self.files {
+            let path = content.path();
+            let mut file = std::fs::File::open(path).map_err(|error| Failure::io(path, &error))?;
             let (stored, _) = blobs.put_from(&mut file)?;
-            if stored != *sha256 {
+            if stored != content.sha256 {
                 let message = format!("{}: changed while it was read", Project::shown(path));
                 return Err(Failure::usage(message).help("run it again"));
             }
@@ -91,30 +100,46 @@ impl Inputs {
         match text.strip_prefix('@') {
             None => wanted.read(name, text),
             Some("") => Err(Failure::usage(format!("--input {name}=@: no file is named"))),
-            Some(path) if wanted.file && path != "-" => self.file(Path::new(path)),
             Some(path) => {
-                let text = read_text(Path::new(path))?;
+                let path = Path::new(path);
+                self.once(path, &format!("--input {name}"))?;
+                if wanted.file {
+                    return self.file(path);
+                }
+                let text = self.pipes.text(path)?;
                 let text = if wanted.string { text.as_str() } else { text.trim() };
                 wanted.read(name, text)
             }
         }
     }
 
+    /// Standard input can be read for one input only.
+    fn once(&mut self, path: &Path, reader: &str) -> Result<(), Failure> {
+        if path != Path::new("-") {
+            return Ok(());
+        }
+        match self.stdin.replace(reader.to_owned()) {
+            None => Ok(()),
+            Some(other) => Err(Failure::usage(format!("standard input is wanted twice: by {other} and by {reader}"))
+                .help("it can be read once only: give one of them a file")),
+        }
+    }
+
+    /// All inputs from a file, or from standard input for `-`.
+    fn object(&mut self, path: &Path) -> Result<Map<String, Value>, Failure> {
+        self.once(path, "--inputs")?;
+        read_object(&shown(path), &self.pipes.text(path)?)
+    }
+
     /// A file becomes a reference to its content.
     fn file(&mut self, path: &Path) -> Result<Value, Failure> {
-        let mut file = File::open(path).map_err(|error| missing(path, &error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Failure::usage(format!("{} is a folder, and a file is wanted", Project::shown(path))));
-        }
-        let mut hash = Sha256::new();
-        let size = std::io::copy(&mut file, &mut Hashing(&mut hash)).map_err(|error| Failure::io(path, &error))?;
-        let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let content = self.pipes.content(path)?;
+        let Content { sha256, size, name, .. } = &content;
         let mut value = json!({ "$file": format!("sha256:{sha256}"), "name": name, "size": size });
-        if let Some(media_type) = media_type_of(&name) {
+        if let Some(media_type) = media_type_of(name) {
             value["media_type"] = json!(media_type);
         }
-        self.files.push((sha256, path.to_owned()));
+        self.files.push(content);
         Ok(value)
     }
 
@@ -156,20 +181,7 @@ fn project_of(folder: &Path) -> PathBuf {
 /// The files of inputs for a worker that runs outside of the engine.
 impl FileSource for Inputs {
     fn path(&self, sha256: &str) -> Option<PathBuf> {
-        self.files.iter().find(|(known, _)| known == sha256).map(|(_, path)| path.clone())
-    }
-}
-
-struct Hashing<'a>(&'a mut Sha256);
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        self.files.iter().find(|content| content.sha256 == sha256).map(|content| content.path().to_owned())
     }
 }
 
@@ -252,38 +264,13 @@ fn property<'a>(schema: Option<&'a Value>, name: &str) -> Result<Option<&'a Valu
     })
 }
 
-fn read_object(path: &Path) -> Result<Map<String, Value>, Failure> {
-    let text = read_text(path)?;
-    let shown = Project::shown(path);
-    match serde_json::from_str(&text) {
+fn read_object(place: &str, text: &str) -> Result<Map<String, Value>, Failure> {
+    let help = "write a JSON object such as {\"text\": \"...\"}";
+    match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Failure::usage(format!("{shown}: the inputs are a JSON object, such as {{\"text\": \"...\"}}"))),
-        Err(error) => Err(Failure::usage(format!("{shown}: {error}"))),
+        Ok(_) => Err(Failure::usage(format!("{place}: the inputs are a JSON object")).help(help)),
+        Err(error) => Err(Failure::usage(format!("{place}: not JSON: {error}")).help(help)),
     }
-}
-
-/// Reads a text file, or standard input for `-`.
-fn read_text(path: &Path) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(TEXT_MAX + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).map_err(|error| missing(path, &error))?.take(TEXT_MAX + 1).read_to_end(&mut bytes)
-    };
-    read.map_err(|error| Failure::io(path, &error))?;
-    let shown = Project::shown(path);
-    if bytes.len() as u64 > TEXT_MAX {
-        return Err(Failure::usage(format!("{shown}: longer than {} MiB", TEXT_MAX >> 20)));
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        Failure::usage(format!("{shown}: not UTF-8 text"))
-            .help("convert it, or use an input of `format: file`, which `extract_text` reads in any encoding")
-    })
-}
-
-/// A file that is not there.
-fn missing(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::io(path, error).help("files are named from the current folder")
 }
 
 #[cfg(test)]
@@ -291,7 +278,8 @@ mod tests {
     use super::*;
 
     fn read(schema: &Value, inputs: &[&str]) -> Result<Value, Failure> {
-        let args = InputArgs { input: inputs.iter().map(|text| (*text).to_owned()).collect(), inputs: None };
+        let input = inputs.iter().map(|text| (*text).to_owned()).collect();
+        let args = InputArgs { input, inputs: None, pipes: Pipes::default() };
         args.read(Some(schema), Path::new(".")).map(|inputs| inputs.value)
     }
 
@@ -306,6 +294,8 @@ mod tests {
         assert_eq!(read(&schema, &given).unwrap(), expected);
         assert_eq!(read(&schema, &["text=a=b"]).unwrap()["text"], "a=b");
         assert_eq!(read(&schema, &["text=@@x"]).unwrap()["text"], "@x");
+        let all = read(&schema, &[r#" {"text": "a=b", "n": 7}"#, "n=8", r#"{"list": [1]}"#]).unwrap();
+        assert_eq!(all, json!({ "text": "a=b", "n": 8, "list": [1] }));
         for (input, part) in [
             ("n=1.5", "integer is expected"),
             ("n=seven", "integer is expected"),
@@ -314,6 +304,10 @@ mod tests {
             ("txt=x", "there is no input `txt`"),
             ("text", "there is no `=`"),
             ("text=@", "no file is named"),
+            ("text=@/tmp", "is a folder"),
+            ("text=@/dev/zero", "is a device"),
+            ("{\"text\": }", "--input: not JSON: expected value at line 1 column 10"),
+            ("{\"txt\": 1}", "there is no input `txt`"),
         ] {
             assert!(read(&schema, &[input]).unwrap_err().message.contains(part), "{input}");
         }

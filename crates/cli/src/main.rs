@@ -15,6 +15,7 @@ mod follow;
 mod hosted;
 mod hosting;
 mod ids;
+mod input_files;
 mod inputs;
 mod out;
 mod page;

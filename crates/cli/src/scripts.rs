@@ -3,7 +3,7 @@
 use kapelle::{
     Kapelle,
     core::Timestamp,
-    workers::script::{Mode, Scan, Start, discover::takers, fleet::ScriptStatus, interpreter::Interpreters},
+    workers::script::{Mode, Scan, Start, fleet::ScriptStatus, interpreter::Interpreters, scan::takers},
 };
 use kapelle_api as api;
 use serde_json::Value;

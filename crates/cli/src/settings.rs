@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kapelle::{Config, workers::script::environment::sounds_secret};
+use kapelle::{Config, ConfigFile, core::yaml::Problems, workers::script::environment::sounds_secret};
 use serde_json::Value;
 
 use crate::{
@@ -51,19 +51,24 @@ pub struct Settings {
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     file: BTreeMap<String, String>,
+    warnings: Vec<String>,
     process: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// The variables of the process and of a project.
-    ///
-    /// # Errors
-    /// When the project's `.env` cannot be read.
-    pub fn load(folder: &Path) -> Result<Environment, Failure> {
-        let process = std::env::vars_os()
+    #[must_use]
+    pub fn load(folder: &Path) -> Environment {
+        let process: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Environment { file: dotenv::read(folder)?, process })
+        let file = dotenv::read(folder, &|name| process.get(name).cloned());
+        Environment { file: file.values, warnings: file.warnings, process }
+    }
+
+    /// What `.env` says that could not be read.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The value of a variable. One that is set but empty hides that of `.env` and counts as not set.
@@ -101,30 +106,16 @@ impl Settings {
     /// # Errors
     /// With file, line and column, or the name of the variable.
     pub fn load(project: &Project) -> Result<Settings, Failure> {
-        let environment = Environment::load(&project.root)?;
-        let mut merged = to_json(&Config::default());
-        let mut origins = BTreeMap::new();
+        let environment = Environment::load(&project.root);
+        let mut layers = Layers { merged: to_json(&Config::default()), origins: BTreeMap::new(), files: Vec::new() };
         let user = user_file(&environment).filter(|path| path.is_file());
         for path in [user, project.config.clone()].into_iter().flatten() {
-            let layer = read_layer(&path)?;
-            overlay(&mut merged, layer, &mut origins, &Project::shown(&path));
+            layers.add(read_layer(&path)?);
         }
-        let mut unknown = Vec::new();
-        for name in environment.names() {
-            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !OTHERS.contains(&name.as_str())) else { continue };
-            let Some(value) = environment.get(name) else { continue };
-            let place: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
-            if set(&mut merged, &place, value, name)? {
-                origins.insert(place.join("."), format!("{} {name}", environment.origin(name)));
-            } else {
-                unknown.push(name.clone());
-            }
-        }
-        let config: Config =
-            serde_json::from_value(merged).map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
-        config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
+        let unknown = layers.variables(&environment)?;
+        let config = layers.config()?;
         let project_file = project.config.as_deref().map(Project::shown);
-        Ok(Settings { config, origins, environment, unknown, project_file })
+        Ok(Settings { config, origins: layers.origins, environment, unknown, project_file })
     }
 
     /// Every value with its path and its origin.
@@ -166,15 +157,68 @@ fn user_file(environment: &Environment) -> Option<PathBuf> {
     Some(environment.user_folder()?.join(CONFIG_FILE))
 }
 
-fn read_layer(path: &Path) -> Result<Value, Failure> {
-    let shown = Project::shown(path);
-    // Read in full for errors with line and column; what it says itself is then laid over the layers below.
-    Config::load(path)
-        .map_err(|problem| Failure::usage(problem.to_string().replace(&path.display().to_string(), &shown)))?;
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(path, &error))?;
-    let layer: Option<Value> =
-        serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
-    Ok(layer.unwrap_or(Value::Null))
+fn read_layer(path: &Path) -> Result<ConfigFile, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::io(path, &error))?;
+    ConfigFile::read(&bytes, &Project::shown(path)).map_err(|problems| refuse(&problems, &bytes))
+}
+
+fn refuse(problems: &Problems, bytes: &[u8]) -> Failure {
+    let text = String::from_utf8_lossy(bytes);
+    Failure::usage(problems.to_string()).rendered(problems.render(text.trim_start_matches('\u{feff}')))
+}
+
+/// The layers while they are laid over each other.
+struct Layers {
+    merged: Value,
+    origins: BTreeMap<String, String>,
+    files: Vec<ConfigFile>,
+}
+
+impl Layers {
+    fn add(&mut self, file: ConfigFile) {
+        overlay(&mut self.merged, file.said().clone(), &mut self.origins, file.name());
+        self.files.push(file);
+    }
+
+    /// Sets what variables say. Names that look like settings and are none are the answer.
+    fn variables(&mut self, environment: &Environment) -> Result<Vec<String>, Failure> {
+        let mut unknown = Vec::new();
+        for name in environment.names() {
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !OTHERS.contains(&name.as_str())) else { continue };
+            let Some(value) = environment.get(name) else { continue };
+            let place: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+            if !set(&mut self.merged, &place, value, name)? {
+                unknown.push(name.clone());
+                continue;
+            }
+            if let Err(error) = serde_json::from_value::<Config>(self.merged.clone()) {
+                return Err(Failure::usage(format!("{name}={value}: {error}")));
+            }
+            self.origins.insert(place.join("."), format!("{} {name}", environment.origin(name)));
+        }
+        Ok(unknown)
+    }
+
+    /// The configuration, when it makes sense as a whole; what does not is told with the place that says it.
+    fn config(&self) -> Result<Config, Failure> {
+        let config: Config = serde_json::from_value(self.merged.clone())
+            .map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
+        config.check().map_err(|problem| {
+            let said = self.origins.iter().filter(|(place, _)| {
+                problem
+                    .field
+                    .strip_prefix(place.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            });
+            let origin = said.max_by_key(|(place, _)| place.len()).map(|(_, origin)| origin.as_str());
+            match (origin, self.files.iter().find(|file| Some(file.name()) == origin)) {
+                (_, Some(file)) => refuse(&file.placed(&problem), file.text().as_bytes()),
+                (Some(origin), None) => Failure::usage(format!("{origin}: {problem}")),
+                (None, None) => Failure::usage(problem.to_string()),
+            }
+        })?;
+        Ok(config)
+    }
 }
 
 /// Lays a file over the layers below. A provider, model, price or queue is taken as a whole.

@@ -26,7 +26,8 @@ pub struct Workflow {
 /// # Errors
 /// What there is instead.
 pub fn find(project: &Project, given: &Path) -> Result<PathBuf, Failure> {
-    if given.is_file() {
+    // A pipe, such as `<(command)`, is read once, as a file is.
+    if std::fs::metadata(given).is_ok_and(|about| !about.is_dir()) {
         return Ok(given.to_owned());
     }
     if given.is_dir() {

@@ -56,7 +56,7 @@ impl Category {
 
     /// The word used in files, on the wire and in the store.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Category::InvalidInput => "invalid_input",
             Category::InvalidOutput => "invalid_output",

@@ -26,6 +26,7 @@ pub mod share;
 pub mod task;
 pub mod time;
 pub mod worker;
+pub mod yaml;
 
 pub use account::{Account, AccountKind};
 pub use failure::{Category, TaskError};

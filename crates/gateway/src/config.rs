@@ -296,6 +296,15 @@ pub(crate) enum Link {
 }
 
 impl GatewayConfig {
+    /// Checks chains and prices.
+    ///
+    /// # Errors
+    /// The first that is wrong, with its place.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.links(None)?;
+        self.own_prices().map(|_| ())
+    }
+
     /// Reads every chain. `model` stands in for the model name of the default alias.
     pub(crate) fn links(&self, model: Option<&str>) -> Result<BTreeMap<String, Vec<Link>>, ConfigError> {
         let mut aliases = BTreeMap::new();

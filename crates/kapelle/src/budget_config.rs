@@ -41,9 +41,12 @@ pub struct TenantBudgets {
 impl TenantBudgets {
     fn limits(&self, place: &str) -> Result<Vec<(Account, Money)>, ConfigProblem> {
         let money = |name: &str, text: &str| {
-            let money = Money::parse(text).map_err(|error| ConfigProblem(format!("{place}.{name}: {error}")))?;
+            let money = Money::parse(text).map_err(|error| ConfigProblem::at(format!("{place}.{name}"), error))?;
             if money >= NO_LIMIT {
-                return Err(ConfigProblem(format!("{place}.{name}: {money} is more than can be counted")));
+                return Err(ConfigProblem::at(
+                    format!("{place}.{name}"),
+                    format!("{money} is more than can be counted"),
+                ));
             }
             Ok(money)
         };
@@ -85,13 +88,12 @@ impl BudgetsConfig {
         }
         for (name, budgets) in &self.tenants {
             let number = name.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(|| {
-                ConfigProblem(format!(
-                    "budgets.tenants.{name}: this is not a tenant; expected its number, such as 2 (`kapelle keys list` shows it)"
-                ))
+                let what = "this is not a tenant; expected its number, such as 2 (`kapelle keys list` shows it)";
+                ConfigProblem::at(format!("budgets.tenants.{name}"), what)
             })?;
             if number == TenantId::DEFAULT.0 && budgets.day.is_some() {
                 let what = "the day of tenant 1 is that of all tenants together; set `budgets.day`";
-                return Err(ConfigProblem(format!("budgets.tenants.{name}.day: {what}")));
+                return Err(ConfigProblem::at(format!("budgets.tenants.{name}.day"), what));
             }
             let tenant = TenantId(number);
             for (account, limit) in budgets.limits(&format!("budgets.tenants.{name}"))? {

@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
+use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder, yaml::Problems};
 use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
 use kapelle_gateway::{Desk, Gateway, Service};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
-use kapelle_workers::{Catalogue, DefinitionError, DocumentReader};
+use kapelle_workers::{Catalogue, DocumentReader};
 
 use crate::{
     books::EngineBooks,
@@ -46,7 +46,7 @@ pub struct Builder {
 pub(crate) type NewBalancer = Arc<dyn Fn() -> Box<dyn Balancer> + Send + Sync>;
 
 /// The way to the models, the workers bound to it, and what is wrong with worker files.
-pub type Workers = (Arc<Gateway>, Catalogue, Vec<DefinitionError>);
+pub type Workers = (Arc<Gateway>, Catalogue, Vec<Problems>);
 
 impl Builder {
     pub(crate) fn new(folder: &Path) -> Builder {

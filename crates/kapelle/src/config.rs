@@ -1,13 +1,13 @@
 //! `kapelle.yaml`: what a project says about itself. No file is required; [`Config::default`] is what holds without one.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt};
 
-use kapelle_core::{DurationMs, Name, label::split, limit::KeyLimit, task::Ageing};
+use kapelle_core::{DurationMs, Name, label::split, limit::KeyLimit, task::Ageing, yaml::Problems};
 use kapelle_engine::{Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{budget_config::BudgetsConfig, health::HealthConfig};
+use crate::{budget_config::BudgetsConfig, config_file::ConfigFile, health::HealthConfig};
 
 /// Milliseconds of the shortest and the longest lease.
 const LEASE_LEAST: u64 = 1_000;
@@ -99,34 +99,33 @@ impl Default for Config {
     }
 }
 
-/// What is wrong with the configuration: where, what, and what to do.
+/// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigProblem(pub String);
+#[error("{field}: {message}")]
+pub struct ConfigProblem {
+    /// The field, such as `budgets.day`.
+    pub field: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl ConfigProblem {
+    pub(crate) fn at(field: impl Into<String>, message: impl fmt::Display) -> ConfigProblem {
+        ConfigProblem { field: field.into(), message: message.to_string() }
+    }
+}
 
 impl Config {
-    /// Reads `kapelle.yaml`. What it leaves out keeps its default; providers, models and queues are added to the
-    /// defaults, name by name.
+    /// Reads the text of a `kapelle.yaml`. What it leaves out keeps its default; providers, models and queues are added
+    /// to the defaults, name by name.
     ///
     /// # Errors
-    /// With file, line and column.
-    pub fn load(path: &Path) -> Result<Config, ConfigProblem> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigProblem(format!("{shown}: {error}")))?;
-        Config::parse(&text, &shown.to_string())
-    }
-
-    /// Reads the text of a `kapelle.yaml`.
-    ///
-    /// # Errors
-    /// With file, line and column.
-    pub fn parse(text: &str, file: &str) -> Result<Config, ConfigProblem> {
+    /// Everything that is wrong, with file, line, column, field and what to do.
+    pub fn parse(text: &str, file: &str) -> Result<Config, Problems> {
+        let read = ConfigFile::read(text.as_bytes(), file)?;
+        let whole = |error: serde_json::Error| Problems::whole(file, error.to_string(), "");
+        let mut config: Config = serde_json::from_value(read.said().clone()).map_err(whole)?;
         let defaults = Config::default();
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            return Ok(defaults);
-        }
-        let mut config: Config =
-            serde_saphyr::from_str(text).map_err(|error| ConfigProblem(format!("{file}: {error}")))?;
         for (name, provider) in defaults.providers {
             config.providers.entry(name).or_insert(provider);
         }
@@ -136,8 +135,17 @@ impl Config {
         for (name, queue) in defaults.queues {
             config.queues.entry(name).or_insert(queue);
         }
-        config.options().map_err(|ConfigProblem(message)| ConfigProblem(format!("{file}: {message}")))?;
+        config.check().map_err(|problem| read.placed(&problem))?;
         Ok(config)
+    }
+
+    /// Checks what depends on several values, or on more than the kind of a value.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(&self) -> Result<(), ConfigProblem> {
+        self.options()?;
+        self.gateway().check().map_err(|error| ConfigProblem::at(error.place, error.message))
     }
 
     /// What the gateway reads of it.
@@ -160,29 +168,28 @@ impl Config {
             if text == "0" {
                 return Ok(DurationMs::ZERO);
             }
-            DurationMs::parse(text).map_err(|error| ConfigProblem(format!("{place}: {error}")))
+            DurationMs::parse(text).map_err(|error| ConfigProblem::at(place, error))
         };
         self.budgets.limits()?;
         let mut queues = BTreeMap::new();
         for (name, queue) in &self.queues {
-            let name = Name::parse(name).map_err(|error| ConfigProblem(format!("queues: {error}")))?;
+            let name = Name::parse(name).map_err(|error| ConfigProblem::at(format!("queues.{name}"), error))?;
             if queue.per_key.is_some_and(|rule| rule.limit == 0) {
-                let message =
-                    format!("queues.{name}.per_key.limit: 0 lets no task with a key run; pause the queue instead");
-                return Err(ConfigProblem(message));
+                let message = "0 lets no task with a key run; pause the queue instead";
+                return Err(ConfigProblem::at(format!("queues.{name}.per_key.limit"), message));
             }
             queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });
         }
         for (name, value) in &self.labels {
             let text = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
-            split(&text).map_err(|error| ConfigProblem(format!("labels: {error}")))?;
+            split(&text).map_err(|error| ConfigProblem::at(format!("labels.{name}"), error))?;
         }
         let lease = duration("lease", &self.lease)?;
         if !(LEASE_LEAST..=LEASE_MOST).contains(&lease.0) {
-            return Err(ConfigProblem(format!("lease: {} is not between 1s and 10m", self.lease)));
+            return Err(ConfigProblem::at("lease", format!("{} is not between 1s and 10m", self.lease)));
         }
-        for check in &self.health.checks {
-            check.check().map_err(|what| ConfigProblem(format!("health.checks: {what}")))?;
+        for (at, check) in self.health.checks.iter().enumerate() {
+            check.check().map_err(|what| ConfigProblem::at(format!("health.checks[{at}]"), what))?;
         }
         Ok(Options {
             labels: self.labels.clone(),

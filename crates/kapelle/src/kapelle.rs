@@ -13,11 +13,12 @@ use kapelle_core::{
     definition::Strategy,
     middleware::Middleware,
     worker::{Worker, WorkerSpec},
+    yaml::Problems,
 };
 use kapelle_engine::{Clock, Command, Engine, EngineError, NewRun, VersionRef};
 use kapelle_gateway::{Desk, Gateway};
 use kapelle_store::Blobs;
-use kapelle_workers::{DefinitionError, catalogue::prompt_worker};
+use kapelle_workers::catalogue::prompt_worker;
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,7 +40,7 @@ pub struct Kapelle {
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) folder: PathBuf,
     pub(crate) shipped: kapelle_workers::Catalogue,
-    pub(crate) problems: Vec<DefinitionError>,
+    pub(crate) problems: Vec<Problems>,
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -124,7 +125,7 @@ impl Kapelle {
     /// # Errors
     /// With line, column and what to do.
     pub fn register_prompt(&self, yaml: &str) -> Result<(), Error> {
-        let worker = prompt_worker("prompt worker", yaml, &self.gateway);
+        let worker = prompt_worker("prompt worker", yaml.as_bytes(), &self.gateway);
         self.register_worker(Arc::new(worker.map_err(|error| Error::Config(error.to_string()))?));
         Ok(())
     }
@@ -280,7 +281,7 @@ impl Kapelle {
 
     /// What is wrong with files in the folders of workers. The other files are in effect.
     #[must_use]
-    pub fn worker_problems(&self) -> &[DefinitionError] {
+    pub fn worker_problems(&self) -> &[Problems] {
         &self.problems
     }
 

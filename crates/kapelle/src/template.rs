@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use kapelle_core::{Name, definition::nearest};
+use kapelle_core::{
+    Name,
+    yaml::{self, Form, Problems, Reader, Shape, Table, Trail, key, nearest},
+};
 use kapelle_workers::schema::Schema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,13 +20,24 @@ const SHIPPED: [&str; 4] = [
     include_str!("../../../templates/fallback.yaml"),
 ];
 
+static TEMPLATE: Table = Table {
+    name: "template",
+    about: "A workflow with parameters.",
+    required: &["kind", "name", "description", "parameters", "workflow"],
+    keys: &[
+        key("kind", Shape::OneOf(&["template"]), "`template`."),
+        key("name", Shape::Text, "What it is called."),
+        key("description", Shape::Text, "One line for people."),
+        key("parameters", Shape::Json, "The JSON Schema of the parameters."),
+        key("workflow", Shape::Text, "The text of the workflow."),
+    ],
+};
+
 /// A workflow with parameters. In its text `$(x)` stands for the parameter `x`, and `$(name)` for the name that the
 /// workflow gets. A placeholder that is a whole value becomes the parameter as JSON; inside of other text it becomes text,
 /// and then its value must be plain.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Template {
-    kind: String,
     /// What it is called.
     pub name: String,
     /// One line for people.
@@ -47,12 +61,16 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Template, Error> {
-        let template: Template =
-            serde_saphyr::from_str(text).map_err(|error| Error::Config(format!("not a template: {error}")))?;
-        if template.kind != "template" {
-            return Err(Error::Config(format!("expected `kind: template`, found `{}`", template.kind)));
-        }
-        Ok(template)
+        let form =
+            Form { name: "a template", most: 1 << 20, empty: "it begins with `kind: template`", split: "shorten it" };
+        let said = yaml::document(text.as_bytes(), "template", form, |document| {
+            let Some(root) = document.root else { return Err(Problems::whole("template", "it is empty", form.empty)) };
+            let mut reader = Reader { source: document.source, problems: document.problems };
+            let said = reader.object(&root, &Trail::ROOT, &TEMPLATE);
+            said.filter(|_| reader.problems.is_empty()).ok_or(reader.problems)
+        });
+        let said = said.map_err(|problems| Error::Config(format!("not a template: {problems}")))?;
+        serde_json::from_value(said).map_err(|error| Error::Config(format!("not a template: {error}")))
     }
 
     /// The text of a workflow of that name.

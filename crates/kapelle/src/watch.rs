@@ -175,7 +175,6 @@ impl Watcher {
 
     fn worker(&self, file: &Path, text: &[u8]) -> Result<kapelle_workers::PromptWorker, String> {
         let shown = file.display().to_string();
-        let text = std::str::from_utf8(text).map_err(|error| format!("{shown}: not UTF-8: {error}"))?;
         prompt_worker(&shown, text, &self.gateway).map_err(|error| error.to_string())
     }
 

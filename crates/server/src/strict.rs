@@ -8,11 +8,12 @@ use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
 
-/// Reads JSON.
+/// Reads JSON. A byte order mark before it, as a file that is sent may have, is taken off.
 ///
 /// # Errors
 /// What is wrong, and where.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = T::deserialize(Strict(&mut reader))?;
     reader.end()?;

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use kapelle_core::worker::Worker;
+use kapelle_core::{worker::Worker, yaml::Problems};
 use kapelle_gateway::Gateway;
 
 use crate::{
     builtin::{ExtractText, Keywords, Language, Log, Report, Sleep},
     inside,
-    prompt::{DefinitionError, PromptDefinition, PromptWorker},
+    prompt::{PromptDefinition, PromptWorker},
     reader::DocumentReader,
 };
 
@@ -37,11 +37,8 @@ impl Catalogue {
     /// The workers that ship.
     ///
     /// # Errors
-    /// [`DefinitionError`] when a shipped file names an alias that the configuration took away.
-    pub fn shipped(
-        gateway: &Arc<Gateway>,
-        reader: Option<Arc<dyn DocumentReader>>,
-    ) -> Result<Catalogue, DefinitionError> {
+    /// [`Problems`] when a shipped file names an alias that the configuration took away.
+    pub fn shipped(gateway: &Arc<Gateway>, reader: Option<Arc<dyn DocumentReader>>) -> Result<Catalogue, Problems> {
         let mut catalogue = Catalogue::default();
         catalogue.insert(Arc::new(ExtractText::new(reader)));
         catalogue.insert(Arc::new(Keywords::default()));
@@ -50,7 +47,7 @@ impl Catalogue {
         catalogue.insert(Arc::new(Report::default()));
         catalogue.insert(Arc::new(Sleep::default()));
         for (file, text) in SHIPPED {
-            catalogue.insert(Arc::new(prompt_worker(file, text, gateway)?));
+            catalogue.insert(Arc::new(prompt_worker(file, text.as_bytes(), gateway)?));
         }
         Ok(catalogue)
     }
@@ -58,33 +55,33 @@ impl Catalogue {
     /// Adds every `.yaml` and `.yml` file of a folder. A worker of the same name is replaced; a file that is wrong
     /// stops no other. A folder that does not exist has no workers.
     #[must_use = "the errors are for the user"]
-    pub fn add_folder(&mut self, folder: &Path, gateway: &Arc<Gateway>) -> Vec<DefinitionError> {
+    pub fn add_folder(&mut self, folder: &Path, gateway: &Arc<Gateway>) -> Vec<Problems> {
         let mut errors = Vec::new();
         let shown = folder.display().to_string();
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return errors,
-            Err(error) => return vec![DefinitionError::whole(&shown, format!("cannot be read: {error}"))],
+            Err(error) => return vec![Problems::whole(&shown, format!("cannot be read: {error}"), "")],
         };
         let is_yaml = |path: &Path| is_worker_file(path);
         let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_yaml(p)).collect();
         paths.sort();
         if paths.len() > FILES_MAX {
-            errors.push(DefinitionError::whole(&shown, format!("only the first {FILES_MAX} files are read")));
+            errors.push(Problems::whole(&shown, format!("only the first {FILES_MAX} files are read"), ""));
             paths.truncate(FILES_MAX);
         }
         let mut own: BTreeMap<String, String> = BTreeMap::new();
         for path in paths {
             let file = path.display().to_string();
-            let loaded = read_text(inside::project_of(folder), &path)
-                .map_err(|message| DefinitionError::whole(&file, message))
-                .and_then(|text| prompt_worker(&file, &text, gateway));
+            let loaded = inside::read(inside::project_of(folder), &path, READ_MAX)
+                .map_err(|message| Problems::whole(&file, message, ""))
+                .and_then(|bytes| prompt_worker(&file, &bytes, gateway));
             match loaded {
                 Ok(worker) => {
                     let name = worker.spec().name.to_string();
                     if let Some(other) = own.get(&name) {
                         let message = format!("the worker `{name}` stands in {other} already");
-                        errors.push(DefinitionError::whole(&file, message).help("give one of them another name"));
+                        errors.push(Problems::whole(&file, message, "give one of them another name"));
                     } else {
                         own.insert(name, file);
                         self.insert(Arc::new(worker));
@@ -123,17 +120,14 @@ pub fn is_worker_file(path: &Path) -> bool {
 /// Reads a worker file and binds it to the gateway.
 ///
 /// # Errors
-/// [`DefinitionError`] with file, line, column and what to do.
-pub fn prompt_worker(file: &str, text: &str, gateway: &Arc<Gateway>) -> Result<PromptWorker, DefinitionError> {
-    let definition = PromptDefinition::parse(file, text)?;
+/// [`Problems`] with file, line, column and what to do.
+pub fn prompt_worker(file: &str, bytes: &[u8], gateway: &Arc<Gateway>) -> Result<PromptWorker, Problems> {
+    let definition = PromptDefinition::parse(file, bytes)?;
     if !gateway.knows(definition.alias()) {
         let aliases: Vec<String> = gateway.status().into_iter().map(|status| status.alias).collect();
         let message = format!("there is no model alias `{}`", definition.alias());
-        return Err(DefinitionError::whole(file, message).help(format!("there are: {}", aliases.join(", "))));
+        let hint = format!("there are: {}; chains of models stand under `models:` in kapelle.yaml", aliases.join(", "));
+        return Err(Problems::whole(file, message, &hint));
     }
     Ok(PromptWorker::new(definition, Arc::clone(gateway)))
-}
-
-fn read_text(root: &Path, path: &Path) -> Result<String, String> {
-    String::from_utf8(inside::read(root, path, READ_MAX)?).map_err(|_| "is not UTF-8 text".to_owned())
 }

@@ -21,5 +21,5 @@ pub mod script;
 pub mod text;
 
 pub use catalogue::Catalogue;
-pub use prompt::{DefinitionError, PromptDefinition, PromptWorker};
+pub use prompt::{PromptDefinition, PromptWorker};
 pub use reader::DocumentReader;

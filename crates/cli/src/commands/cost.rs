@@ -70,7 +70,7 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     if rows.is_empty() {
-        app.out.note("no model was asked yet");
+        app.out.note(&nobody(&reader, args.by)?);
         return Ok(Code::Ok);
     }
     let unknown = rows.iter().any(|row| row.unknown > Money::ZERO);
@@ -86,6 +86,20 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     headings.extend(unknown.then_some("OF IT UNKNOWN"));
     app.out.print(&shown::table(&headings, lines.collect()))?;
     Ok(Code::Ok)
+}
+
+/// Says that nothing of that kind asked a model, and names the views in which something did.
+fn nobody(reader: &SqliteReader, by: AccountKind) -> Result<String, Failure> {
+    let mut others = Vec::new();
+    for kind in AccountKind::ALL.into_iter().filter(|kind| !matches!(kind, AccountKind::Tenant) && *kind != by) {
+        if !reader.accounts(TenantId::DEFAULT, kind, 1)?.is_empty() {
+            others.push(format!("--by {}", kind.as_str()));
+        }
+    }
+    Ok(match others.as_slice() {
+        [] => "no model was asked yet".to_owned(),
+        others => format!("no {} asked a model; see `kapelle cost` with {}", by.as_str(), others.join(", ")),
+    })
 }
 
 fn export(app: &App, reader: &SqliteReader, run: Option<RunId>) -> Result<Code, Failure> {

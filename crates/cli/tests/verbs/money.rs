@@ -279,6 +279,11 @@ fn budgets_are_set_raised_and_shown_with_and_without_a_server() {
     let listed = listed.into_iter().find(|listed| listed["budgets"][0]["spent_nanousd"].as_u64().unwrap() > 0).unwrap();
     assert_eq!(listed["budgets"][0]["limit_nanousd"], 750_000_000);
     assert!(stage.place.kapelle(&["cost", "--by", "day"]).out.contains("COST"));
+    let said = stage.place.kapelle(&["cost", "--by", "run"]);
+    assert!(
+        said.err.contains("no run asked a model; see `kapelle cost` with ") && said.err.contains("--by key"),
+        "{said:?}"
+    );
     stage.place.kapelle(&["cost", "--by", "moon"]).refused(2, &["task, run, worker"]);
     assert!(stage.place.kapelle(&["audit"]).out.contains("budget.set"));
     // A changed file takes effect while the server works.

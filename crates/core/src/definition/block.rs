@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use super::{
     STEPS_MAX,
-    fields::Trail,
     model::{Block, BlockIx, OnError, StepDef, StepIx},
-    near::nearest,
     needs,
-    node::{Node, Place},
     parse::{Parser, Surroundings},
     step::Draft,
 };
-use crate::name::Name;
+use crate::{
+    name::Name,
+    yaml::{Node, Place, Trail, nearest},
+};
 
 impl Parser<'_> {
     /// Reads `steps:`. The block exists even when there is something wrong with it, so that reading can go on.

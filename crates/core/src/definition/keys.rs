@@ -1,5 +1,7 @@
 //! The keys of the format: what the reader accepts and what the schema for editors says are made from these tables.
 
+use crate::yaml::{self, key};
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
@@ -35,36 +37,8 @@ pub(super) enum Shape {
     Object(&'static Table),
 }
 
-/// One key of a map.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
-    pub name: &'static str,
-    pub shape: Shape,
-    pub about: &'static str,
-}
-
-/// The keys of one kind of map.
-#[derive(Debug)]
-pub(super) struct Table {
-    pub name: &'static str,
-    pub about: &'static str,
-    pub keys: &'static [Key],
-    pub required: &'static [&'static str],
-}
-
-impl Table {
-    pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.keys.iter().map(|key| key.name)
-    }
-}
-
-const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
-    Key { name, shape, about }
-}
+pub(super) type Key = yaml::Key<Shape>;
+pub(super) type Table = yaml::Table<Shape>;
 
 pub(super) const PRIORITY: Shape = Shape::Whole { least: -100, most: 100 };
 pub(super) const COUNT: Shape = Shape::Whole { least: 1, most: 1_000 };

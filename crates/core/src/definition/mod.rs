@@ -9,23 +9,17 @@ mod fields;
 pub mod graph;
 mod keys;
 mod model;
-mod near;
 mod needs;
-mod node;
 mod parse;
-mod problem;
 mod references;
-mod scalar;
 pub mod schema;
 mod step;
-mod yaml;
 
+pub use crate::yaml::{Problem, Problems, nearest};
 pub use model::{
     Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnCompleted, OnError, OnItemError, OnTimeout, Repeat,
     RunIf, StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
 };
-pub use near::nearest;
-pub use problem::{Problem, Problems};
 
 /// The largest file, in bytes.
 pub const FILE_MAX: usize = 16 << 20;

@@ -6,13 +6,10 @@ use serde_json::Value as Json;
 
 use super::{
     FILE_MAX,
-    fields::{Reader, Scope, Trail},
+    fields::{Reader, Scope},
     keys::{self, Shape},
     model::{Block, BlockIx, Defaults, Definition, OnCompleted, Strategy},
-    near::nearest,
-    node::{Content, Node},
-    problem::Problems,
-    references, yaml,
+    references,
 };
 use crate::{
     expr::Template,
@@ -20,10 +17,8 @@ use crate::{
     name::Name,
     retry::{Jitter, RetryPolicy},
     run::StatusKind,
+    yaml::{self, Content, Document, Form, Node, Problems, Trail, nearest},
 };
-
-/// Reading a definition with up to 200 levels needs at most this much stack.
-const STACK: usize = 2 << 20;
 
 /// What is put together while the file is read.
 pub(super) struct Parser<'s> {
@@ -48,36 +43,23 @@ impl Definition {
     /// # Errors
     /// Everything that is wrong with it, as far as it can be read.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Definition, Problems> {
-        if bytes.len() > FILE_MAX {
-            let message = format!("the file has {} bytes; at most {} MiB are allowed", bytes.len(), FILE_MAX >> 20);
-            return Err(Problems::whole(file, message, "move steps into workflows of their own"));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let message = format!("the file is not UTF-8: byte {} cannot be read", error.valid_up_to());
-            Problems::whole(file, message, "save it as UTF-8")
-        })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        stacker::maybe_grow(STACK, 4 * STACK, || {
-            if text.trim_start().starts_with('{') && text.contains('\t') {
-                // JSON may be indented with tabs, which YAML refuses; a tab cannot stand in a JSON string.
-                return read(&text.replace('\t', " "), file);
-            }
-            read(text, file)
-        })
+        yaml::document(bytes, file, FORM, read)
     }
 }
 
-fn read(source: &str, file: &str) -> Result<Definition, Problems> {
-    let mut problems = Problems::none(file);
-    let (root, found) = match yaml::read(source) {
-        Ok(tree) => tree,
-        Err(problem) => {
-            problems.push(problem);
-            return Err(problems);
-        }
+/// How workflow files are.
+const FORM: Form = Form {
+    name: "a workflow",
+    most: FILE_MAX,
+    empty: "a workflow needs at least `name` and `steps`",
+    split: "move steps into workflows of their own",
+};
+
+fn read(document: Document<'_>) -> Result<Definition, Problems> {
+    let Some(root) = document.root else {
+        return Err(Problems::whole(&document.problems.file, "the file is empty", FORM.empty));
     };
-    found.into_iter().for_each(|problem| problems.push(problem));
-    let reader = Reader { source, problems, sites: Vec::new() };
+    let reader = Reader::new(document.source, document.problems);
     let mut parser = Parser { reader, blocks: Vec::new(), steps: 0, defaults: Defaults::default() };
     let definition = parser.workflow(&root);
     drop(root);
@@ -86,16 +68,10 @@ fn read(source: &str, file: &str) -> Result<Definition, Problems> {
         Some(definition) => {
             let sites = std::mem::take(&mut reader.sites);
             references::check(&definition, &sites, &mut reader);
-            if reader.problems.problems.is_empty() { Ok(definition) } else { Err(sorted(reader.problems)) }
+            if reader.problems.is_empty() { Ok(definition) } else { Err(reader.into_problems().sorted()) }
         }
-        None => Err(sorted(reader.problems)),
+        None => Err(reader.into_problems().sorted()),
     }
-}
-
-fn sorted(mut problems: Problems) -> Problems {
-    problems.problems.sort_by_key(|problem| (problem.line, problem.column));
-    problems.problems.dedup();
-    problems
 }
 
 impl Parser<'_> {

@@ -7,12 +7,12 @@ use serde_json::Value as Json;
 use super::{
     fields::{Reader, Scope},
     model::{Block, BlockIx, Definition, OnError, StepIx},
-    near::nearest,
     needs::Ancestry,
-    node::Place,
-    problem::Problem,
 };
-use crate::expr::Path;
+use crate::{
+    expr::Path,
+    yaml::{Place, Problem, nearest},
+};
 
 const ROOTS: [&str; 9] = ["inputs", "vars", "steps", "run", "item", "index", "turn", "previous", "error"];
 /// What can be asked about a step, besides its output.

@@ -1,16 +1,16 @@
 //! Reads one step.
 
 use super::{
-    fields::{Scope, Trail},
+    fields::Scope,
     keys::{self, Key, Shape},
     model::{Action, Cache, ForEach, OnError, OnItemError, OnTimeout, Repeat, RunIf, StepDef, Timer, Wait, WaitFor},
-    node::{Content, Node, Place},
     parse::{Parser, Surroundings},
 };
 use crate::{
     expr::{Expression, Template},
     label::Requires,
     name::Name,
+    yaml::{Content, Node, Place, Trail},
 };
 
 /// How many items are worked on at once unless the file says otherwise.

@@ -295,7 +295,8 @@ impl Server {
     fn current_key(&self) -> Result<Option<Secret>, String> {
         let Some(file) = &self.key_file else { return Ok(self.key.clone()) };
         let text = fs::read_to_string(file).map_err(|error| format!("the key in {}: {error}", file.display()))?;
-        let key = Secret::new(&text).ok_or_else(|| format!("no key in {}", file.display()))?;
+        let key =
+            Secret::new(text.trim_start_matches('\u{feff}')).ok_or_else(|| format!("no key in {}", file.display()))?;
         match header::HeaderValue::from_str(key.expose()) {
             Ok(_) => Ok(Some(key)),
             Err(_) => Err(format!("the key in {} holds characters that cannot be sent", file.display())),

@@ -6,12 +6,12 @@ use kapelle_core::{
     limit::{KeyLimit, WhenFull},
     retry::RetryPolicy,
     worker::WorkerSpec,
+    yaml::{self, Node, Place, Problems, Reader, Trail},
 };
-use serde_saphyr::{Location, Spanned};
 use sha2::{Digest, Sha256};
 
 use super::{
-    file::{self, CacheFor, DefinitionError, PerKey, PromptFile, RetryFile},
+    file::{CacheFor, FORM, PerKey, PromptFile, RetryFile, WORKER},
     template::Template,
 };
 use crate::{offline::Method, schema::Schema};
@@ -42,12 +42,24 @@ impl PromptDefinition {
     /// Reads and checks a worker file. `file` is its name, for messages.
     ///
     /// # Errors
-    /// [`DefinitionError`] with file, line, column and what to do.
-    pub fn parse(file: &str, text: &str) -> Result<PromptDefinition, DefinitionError> {
-        let written = file::read(file, text)?;
-        let mut definition = Checker { file }.check(written)?;
-        definition.spec.version = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(definition)
+    /// Everything that is wrong with it, with file, line, column, field and what to do.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<PromptDefinition, Problems> {
+        yaml::document(bytes, file, FORM, |document| {
+            let Some(root) = document.root else { return Err(Problems::whole(file, "the file is empty", FORM.empty)) };
+            let mut reader = Reader { source: document.source, problems: document.problems };
+            let json = reader.object(&root, &Trail::ROOT, &WORKER).unwrap_or_default();
+            let written = serde_json::from_value(json).unwrap_or_default();
+            let mut checker = Checker { reader, root: &root };
+            let definition = checker.check(written);
+            match definition.filter(|_| checker.reader.problems.is_empty()) {
+                Some(mut definition) => {
+                    let digest = Sha256::digest(bytes);
+                    definition.spec.version = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                    Ok(definition)
+                }
+                None => Err(checker.reader.problems.sorted()),
+            }
+        })
     }
 
     /// What is known of the worker without running it.
@@ -69,50 +81,40 @@ impl PromptDefinition {
     }
 }
 
-struct Checker<'a> {
-    file: &'a str,
+/// Checks what tables of keys cannot say. What is wrong is reported and left out.
+struct Checker<'a, 'n> {
+    reader: Reader<'a>,
+    root: &'n Node<'n>,
 }
 
-impl Checker<'_> {
-    fn check(&self, written: PromptFile) -> Result<PromptDefinition, DefinitionError> {
-        if written.kind.value != "prompt" {
-            let message = format!("`{}` is not a kind of worker file", written.kind.value);
-            return Err(self.at(&written.kind, message).help("write `kind: prompt`"));
-        }
+impl Checker<'_, '_> {
+    /// `None` when there is no prompt; then something has been reported.
+    fn check(&mut self, written: PromptFile) -> Option<PromptDefinition> {
         let mut spec = WorkerSpec::named("");
-        spec.name = self.name(&written.name)?;
+        spec.name = Name::new(&written.name);
         spec.description = written.description;
-        spec.queue = match &written.queue {
-            Some(queue) => self.name(queue)?,
-            None => Name::new(DEFAULT_QUEUE),
-        };
-        if let Some(slots) = &written.slots {
-            if !(1..=10_000).contains(&slots.value) {
-                return Err(self.at(slots, "slots must be between 1 and 10000"));
-            }
-            spec.slots = slots.value;
+        spec.queue = Name::new(written.queue.as_deref().unwrap_or(DEFAULT_QUEUE));
+        spec.slots = written.slots.unwrap_or(spec.slots);
+        spec.timeout = written.timeout.and_then(|text| self.duration("timeout", &text));
+        spec.max_cost = written.max_cost.and_then(|text| Money::parse(&text).ok());
+        spec.per_key = written.per_key.map(|rule| match rule {
+            PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
+            PerKey::Rule { limit, when_full } => KeyLimit { limit, when_full },
+        });
+        match Requires::parse(&written.requires) {
+            Ok(requires) => spec.requires = requires,
+            Err(error) => self.report("requires", error.to_string(), None),
         }
-        spec.timeout = written.timeout.as_ref().map(|text| self.duration(text)).transpose()?;
-        spec.max_cost = match &written.max_cost {
-            Some(text) => Some(Money::parse(&text.value).map_err(|error| self.at(text, error.to_string()))?),
-            None => None,
-        };
-        spec.per_key = written.per_key.as_ref().map(|rule| self.per_key(rule)).transpose()?;
-        if let Some(labels) = &written.requires {
-            spec.requires = Requires::parse(&labels.value).map_err(|error| self.at(labels, error.to_string()))?;
-        }
-        spec.cache = match &written.cache {
-            Some(cache) => self.cache(cache)?,
-            None => None,
-        };
-        spec.retry = written.retry.map(|retry| self.retry(retry)).transpose()?;
-        let input = self.schema(written.input.as_ref())?;
-        let output = self.schema(written.output.as_ref())?;
+        spec.cache = written.cache.and_then(|cache| self.cache(&cache));
+        spec.retry = written.retry.map(|retry| self.retry(retry));
+        let input = self.schema("input", written.input.as_ref());
+        let output = self.schema("output", written.output.as_ref());
         spec.input = input.as_ref().map(|schema| schema.source().clone());
         spec.output = output.as_ref().map(|schema| schema.source().clone());
-        let alias = written.model.map_or_else(|| DEFAULT_ALIAS.to_owned(), |model| model.value);
+        let alias = written.model.unwrap_or_else(|| DEFAULT_ALIAS.to_owned());
         spec.model = Some(Name::new(&alias));
-        Ok(PromptDefinition {
+        let system = written.system.and_then(|text| self.template("system", &text));
+        Some(PromptDefinition {
             spec,
             alias,
             offline: written.offline.filter(|&method| method != Method::None),
@@ -120,93 +122,76 @@ impl Checker<'_> {
             temperature: written.temperature,
             max_output_tokens: written.max_output_tokens,
             max_input_tokens: written.max_input_tokens.unwrap_or(DEFAULT_INPUT_TOKENS),
-            system: written.system.as_ref().map(|text| self.template(text)).transpose()?,
-            prompt: self.template(&written.prompt)?,
+            system,
+            prompt: self.template("prompt", &written.prompt)?,
             input,
             output,
         })
     }
 
-    fn at<T>(&self, field: &Spanned<T>, message: impl Into<String>) -> DefinitionError {
-        DefinitionError::at(self.file, field.referenced, message)
+    fn report(&mut self, field: &str, message: String, hint: Option<&str>) {
+        let place = self.root.at_path(field).place;
+        self.reader.report(place, &Trail::ROOT.then(field), message, hint.map(str::to_owned));
     }
 
-    fn name(&self, field: &Spanned<String>) -> Result<Name, DefinitionError> {
-        Name::parse(&field.value).map_err(|error| self.at(field, error.to_string()))
+    fn duration(&mut self, field: &str, text: &str) -> Option<DurationMs> {
+        let duration = DurationMs::parse(text).ok()?;
+        if duration == DurationMs::ZERO {
+            self.report(field, "a duration of zero leaves no time".to_owned(), Some("write one such as 30s"));
+            return None;
+        }
+        Some(duration)
     }
 
-    fn duration(&self, field: &Spanned<String>) -> Result<DurationMs, DefinitionError> {
-        match DurationMs::parse(&field.value) {
-            Ok(DurationMs::ZERO) => Err(self.at(field, "a duration of zero leaves no time")),
-            Ok(duration) => Ok(duration),
-            Err(error) => Err(self.at(field, error.to_string())),
+    fn cache(&mut self, cache: &CacheFor) -> Option<CacheRule> {
+        match cache {
+            CacheFor::Switch(on) => on.then(CacheRule::default),
+            CacheFor::Age(text) if DurationMs::parse(text) == Ok(DurationMs::ZERO) => {
+                let message = "a duration of zero keeps no answer".to_owned();
+                self.report("cache", message, Some("write `cache: false`"));
+                None
+            }
+            CacheFor::Age(text) => DurationMs::parse(text).ok().map(|age| CacheRule { max_age: Some(age) }),
         }
     }
 
-    fn per_key(&self, field: &Spanned<PerKey>) -> Result<KeyLimit, DefinitionError> {
-        let rule = match field.value {
-            PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
-            PerKey::Rule(rule) => rule,
-        };
-        if !(1..=10_000).contains(&rule.limit) {
-            return Err(self.at(field, "per_key must be between 1 and 10000 tasks of one key"));
-        }
-        Ok(rule)
-    }
-
-    fn cache(&self, field: &Spanned<CacheFor>) -> Result<Option<CacheRule>, DefinitionError> {
-        match &field.value {
-            CacheFor::Switch(on) => Ok(on.then(CacheRule::default)),
-            CacheFor::Age(text) => match DurationMs::parse(text) {
-                Ok(DurationMs::ZERO) => Err(self.at(field, "a duration of zero keeps no answer; write `cache: false`")),
-                Ok(age) => Ok(Some(CacheRule { max_age: Some(age) })),
-                Err(error) => Err(self.at(field, format!("{error}; or write true or false"))),
-            },
-        }
-    }
-
-    fn retry(&self, written: RetryFile) -> Result<RetryPolicy, DefinitionError> {
+    fn retry(&mut self, written: RetryFile) -> RetryPolicy {
         let mut policy = RetryPolicy::default();
-        if let Some(attempts) = written.max_attempts {
-            if !(1..=1_000).contains(&attempts.value) {
-                return Err(self.at(&attempts, "max_attempts must be between 1 and 1000"));
-            }
-            policy.max_attempts = attempts.value;
-        }
-        if let Some(multiplier) = written.multiplier {
-            if !(1.0..=100.0).contains(&multiplier.value) {
-                return Err(self.at(&multiplier, "multiplier must be between 1 and 100"));
-            }
-            policy.multiplier = multiplier.value;
-        }
-        if let Some(delay) = &written.delay {
-            policy.delay = self.duration(delay)?;
-        }
-        if let Some(delay) = &written.max_delay {
-            policy.max_delay = self.duration(delay)?;
-        }
+        policy.max_attempts = written.max_attempts.unwrap_or(policy.max_attempts);
+        policy.multiplier = written.multiplier.unwrap_or(policy.multiplier);
+        let delay = written.delay.and_then(|text| self.duration("retry.delay", &text));
+        policy.delay = delay.unwrap_or(policy.delay);
+        let most = written.max_delay.and_then(|text| self.duration("retry.max_delay", &text));
+        policy.max_delay = most.unwrap_or(policy.max_delay);
         policy.jitter = written.jitter.unwrap_or_default();
         policy.on = written.on.map(Into::into);
-        Ok(policy)
+        policy
     }
 
-    fn schema(&self, field: Option<&Spanned<serde_json::Value>>) -> Result<Option<Schema>, DefinitionError> {
-        let Some(field) = field else { return Ok(None) };
-        let compiled = Schema::compile(&field.value);
-        compiled.map(Some).map_err(|error| self.at(field, format!("not a JSON Schema: {error}")))
+    fn schema(&mut self, field: &str, schema: Option<&serde_json::Value>) -> Option<Schema> {
+        let compiled = Schema::compile(schema?);
+        compiled.map_err(|error| self.report(field, format!("not a JSON Schema: {error}"), None)).ok()
     }
 
-    fn template(&self, field: &Spanned<String>) -> Result<Template, DefinitionError> {
-        Template::compile(&field.value).map_err(|(message, line)| {
-            let place = field.referenced;
-            let mut error = DefinitionError::at(self.file, place, message);
-            // The place of a block is its first line with text; the template also counts the empty ones before.
-            let empty = field.value.bytes().take_while(|byte| *byte == b'\n').count();
-            if place != Location::UNKNOWN {
-                error.line = place.line() + line.saturating_sub(1 + empty) as u64;
+    fn template(&mut self, field: &str, text: &str) -> Option<Template> {
+        match Template::compile(text) {
+            Ok(template) => Some(template),
+            Err((message, line)) => {
+                let mut place = self.root.at_path(field).place;
+                place.line += self.lines_below(place, text, line) as u32;
+                let hint = "names of the input stand in {{ }}, such as {{ text }}".to_owned();
+                self.reader.report(place, &Trail::ROOT.then(field), message, Some(hint));
+                None
             }
-            error.help("names of the input stand in {{ }}, such as {{ text }}")
-        })
+        }
+    }
+
+    /// How many lines below the place of a value line `line` of its text stands. The place of a block is its first line
+    /// with text; the text also counts the empty ones before. It is `|` or `>` when there is no such line.
+    fn lines_below(&self, place: Place, text: &str, line: usize) -> usize {
+        let rest = self.reader.source.get(place.byte as usize..).unwrap_or_default();
+        let empty = text.bytes().take_while(|byte| *byte == b'\n').count();
+        if rest.starts_with(['|', '>']) { line } else { line.saturating_sub(1 + empty) }
     }
 }
 
@@ -217,12 +202,12 @@ mod tests {
     const GOOD: &str = "kind: prompt\nname: x\nprompt: Say {{ text }}\n";
 
     fn refused(text: &str) -> String {
-        PromptDefinition::parse("x.yaml", text).err().unwrap().to_string()
+        PromptDefinition::parse("x.yaml", text.as_bytes()).err().unwrap().to_string()
     }
 
     #[test]
     fn defaults_hold_where_the_file_is_silent() {
-        let definition = PromptDefinition::parse("x.yaml", GOOD).unwrap();
+        let definition = PromptDefinition::parse("x.yaml", GOOD.as_bytes()).unwrap();
         assert_eq!((definition.spec().queue.as_str(), definition.alias()), ("openai", "fast"));
         assert!(definition.offline().is_none() && definition.fallback);
     }
@@ -233,7 +218,7 @@ mod tests {
             "{GOOD}queue: ml\nslots: 2\nmax_cost: $0.05\ntimeout: 90s\noffline: summary\nfallback: false\nmodel: big\n\
              retry: {{ max_attempts: 5, delay: 2s, multiplier: 3, max_delay: 1m, jitter: none, on: [timeout] }}\n"
         );
-        let definition = PromptDefinition::parse("x.yaml", &text).unwrap();
+        let definition = PromptDefinition::parse("x.yaml", text.as_bytes()).unwrap();
         let spec = definition.spec();
         assert_eq!((spec.queue.as_str(), spec.slots, spec.max_cost), ("ml", 2, Some(Money(50_000_000))));
         assert_eq!(spec.timeout, Some(DurationMs(90_000)));
@@ -250,7 +235,9 @@ mod tests {
 
     #[test]
     fn limits_for_keys_and_kept_answers_are_read_in_both_ways() {
-        let spec = |rest: &str| PromptDefinition::parse("x.yaml", &format!("{GOOD}{rest}\n")).unwrap().spec().clone();
+        let spec = |rest: &str| {
+            PromptDefinition::parse("x.yaml", format!("{GOOD}{rest}\n").as_bytes()).unwrap().spec().clone()
+        };
         let queue = KeyLimit { limit: 2, when_full: WhenFull::Queue };
         assert_eq!(spec("per_key: 2").per_key, Some(queue));
         let rule = spec("per_key: { limit: 1, when_full: cancel_running }").per_key;
@@ -269,19 +256,74 @@ mod tests {
     #[test]
     fn a_wrong_value_is_placed() {
         for (text, part) in [
-            (GOOD.replace("prompt\n", "script\n"), "x.yaml:1:7: `script` is not a kind"),
-            (GOOD.replace("name: x", "name: 9"), "x.yaml:2:7: `9` is not a name"),
-            (format!("{GOOD}timeout: 60\n"), "x.yaml:4:10: `60` is not a duration"),
-            (format!("{GOOD}max_cost: cheap\n"), "x.yaml:4:11: `cheap` is not an amount"),
-            (format!("{GOOD}slots: 0\n"), "x.yaml:4:8: slots must be"),
-            (format!("{GOOD}per_key: 0\n"), "x.yaml:4:10: per_key must be"),
-            (format!("{GOOD}cache: often\n"), "x.yaml:4:8: `often` is not a duration"),
-            (format!("{GOOD}output: {{ type: strnig }}\n"), "x.yaml:4:9: not a JSON Schema"),
+            (
+                GOOD.replace("prompt\n", "script\n"),
+                "x.yaml:1:7: kind: `script` is not known here (write one of prompt)",
+            ),
+            (GOOD.replace("name: x", "name: 9"), "x.yaml:2:7: name: expected a name, found a whole number"),
+            (format!("{GOOD}timeout: 60\n"), "x.yaml:4:10: timeout: `60` is not a duration"),
+            (format!("{GOOD}timeout: 0s\n"), "x.yaml:4:10: timeout: a duration of zero"),
+            (format!("{GOOD}max_cost: cheap\n"), "x.yaml:4:11: max_cost: `cheap` is not an amount"),
+            (format!("{GOOD}slots: 0\n"), "x.yaml:4:8: slots: 0 is not between 1 and 10000"),
+            (
+                format!("{GOOD}slots: many\n"),
+                "x.yaml:4:8: slots: expected a whole number between 1 and 10000, found text",
+            ),
+            (format!("{GOOD}per_key: 0\n"), "x.yaml:4:10: per_key: 0 is not between"),
+            (format!("{GOOD}cache: often\n"), "x.yaml:4:8: cache: `often` is not a duration"),
+            (
+                format!("{GOOD}offline: magic\n"),
+                "x.yaml:4:10: offline: `magic` is not known here (write one of language",
+            ),
+            (format!("{GOOD}fallback: no\n"), "x.yaml:4:11: fallback: expected true or false, found text (in YAML 1.2"),
+            (format!("{GOOD}output: {{ type: strnig }}\n"), "x.yaml:4:9: output: not a JSON Schema"),
             (format!("{GOOD}system: |\n  one\n  {{% if %}}\n"), "x.yaml:6:"),
             (GOOD.replace("{{ text }}", "{{ text"), "x.yaml:3:"),
+            (format!("{GOOD}ofline: summary\n"), "x.yaml:4:1: ofline: unknown key `ofline` (did you mean `offline`?)"),
+            (
+                format!("{GOOD}retries: 3\n"),
+                "x.yaml:4:1: retries: unknown key `retries` (write `retry: { max_attempts: N }`",
+            ),
+            (format!("{GOOD}colour: red\n"), "(known here: kind, name"),
+            ("kind: prompt\nname: x\n".to_owned(), "`prompt` is missing"),
+            (format!("{GOOD}name: y\n"), "x.yaml:4:1: `name` is given twice (it stands on line 2 already)"),
+            (format!("{GOOD}input: &a [*a]\n"), "x.yaml:4:12: the alias stands inside of what it refers to"),
+            (format!("{GOOD}input: {{ <<: {{}} }}\n"), "x.yaml:4:10: merge keys (`<<`) are not supported"),
+            (format!("{GOOD}input: !!python/object x\n"), "the tag"),
+            (format!("{GOOD}---\nkind: prompt\n"), "x.yaml:4:1: the file holds more than one document"),
+            (format!("{GOOD}\tslots: 1\n"), "indent with spaces"),
+            ("- a\n".to_owned(), "x.yaml:1:1: expected a map"),
+            ("# nothing\n".to_owned(), "x.yaml: the file is empty (a worker file begins with `kind: prompt`)"),
+            ("x".repeat(300 << 10), "the file has 300 KiB; a worker file has at most 256 KiB"),
         ] {
             let error = refused(&text);
             assert!(error.contains(part), "{error}");
         }
+        assert!(PromptDefinition::parse("x", b"a: \xff").err().unwrap().to_string().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let error = refused("kind: prompt\nname: x\nslots: 0\ntimeout: soon\nmodle: fast\nprompt: '{{ a'\noutput: 3\n");
+        assert_eq!(error.lines().count(), 5, "{error}");
+    }
+
+    #[test]
+    fn words_mean_what_they_mean_in_workflows() {
+        let text = "\u{feff}kind: prompt\r\nname: x\r\nprompt: \"{{ c }}\"\r\ninput:\r\n  type: object\r\n  required: [x, y]\r\n  \
+                    properties:\r\n    c: { enum: [no, se, dk], default: off }\r\n    n: { default: 1_000 }\r\n    \
+                    o: { default: 012 }\r\n    t: { default: 12:30:45 }\r\n";
+        let definition = PromptDefinition::parse("x.yaml", text.as_bytes()).unwrap();
+        let schema = definition.spec().input.as_ref().unwrap();
+        let properties = &schema["properties"];
+        assert_eq!(schema["required"], serde_json::json!(["x", "y"]));
+        assert_eq!(properties["c"], serde_json::json!({ "enum": ["no", "se", "dk"], "default": "off" }));
+        assert_eq!((&properties["n"]["default"], &properties["o"]["default"]), (&"1_000".into(), &12.into()));
+        assert_eq!(properties["t"]["default"], "12:30:45");
+        let json = "{\n\t\"kind\": \"prompt\",\n\t\"name\": \"x\",\n\t\"prompt\": \"hi\"\n}";
+        assert!(PromptDefinition::parse("x.yaml", json.as_bytes()).is_ok());
+        let anchored = format!("{GOOD}input: &s {{ type: object }}\noutput: *s\n");
+        let definition = PromptDefinition::parse("x.yaml", anchored.as_bytes()).unwrap();
+        assert_eq!(definition.spec().input, definition.spec().output);
     }
 }

@@ -1,112 +1,136 @@
-//! The YAML of a prompt worker, and errors that point at its lines.
+//! The keys of a worker file, and the values as they are written.
 
-use std::fmt;
-
-use kapelle_core::{Category, limit::KeyLimit, retry::Jitter};
+use kapelle_core::{
+    Category,
+    limit::WhenFull,
+    retry::Jitter,
+    yaml::{Form, Key, Shape, Table, key},
+};
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
 
 use crate::offline::Method;
 
-/// A file longer than this is no worker definition.
-const FILE_MAX: usize = 256 << 10;
+/// How worker files are.
+pub(crate) const FORM: Form = Form {
+    name: "a worker file",
+    most: 256 << 10,
+    empty: "a worker file begins with `kind: prompt`",
+    split: "a worker file holds one prompt with its schemas",
+};
 
-/// What is wrong with a worker file: `workers/x.yaml:3:1: message`, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct DefinitionError {
-    /// The file's name.
-    pub file: String,
-    /// The line, from 1; 0 when the whole file is meant.
-    pub line: u64,
-    /// The column, from 1.
-    pub column: u64,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
-}
+const SLOTS: Shape = Shape::Whole { least: 1, most: 10_000 };
+const TOKENS: Shape = Shape::Whole { least: 1, most: 1_000_000_000 };
 
-impl fmt::Display for DefinitionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "{}: {}", self.file, self.message)?,
-            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?,
-        }
-        match &self.help {
-            Some(help) => write!(f, "\n  help: {help}"),
-            None => Ok(()),
-        }
+/// The keys of a prompt worker.
+pub(crate) static WORKER: Table = Table {
+    name: "worker",
+    about: "A prompt worker.",
+    required: &["kind", "name", "prompt"],
+    keys: &[
+        key("kind", Shape::OneOf(&["prompt"]), "`prompt`: a model answers a prompt."),
+        key("name", Shape::Name, "The name that steps call it by."),
+        key("description", Shape::Text, "One line for people."),
+        key("queue", Shape::Name, "The queue its tasks wait in; openai unless given."),
+        key("slots", SLOTS, "How many of its tasks run at once."),
+        key("model", Shape::Text, "The model alias; fast unless given."),
+        key("offline", Shape::OneOf(&METHODS), "The classical method that answers where no model can."),
+        key("fallback", Shape::Flag, "Whether later links of the chain may answer."),
+        key("max_cost", Shape::Money, "The most that one task may spend."),
+        key("timeout", Shape::Duration, "How long one attempt may take."),
+        key("retry", Shape::Object(&RETRY), "When a failed attempt is tried again."),
+        key("per_key", PER_KEY, "How many tasks with the same key run at once."),
+        key("requires", Shape::List(&Shape::Text), "The labels that a host must have."),
+        key("cache", Shape::FlagOr(&Shape::Duration), "Whether an earlier answer may be taken, and how old."),
+        key("temperature", Shape::Number { least: 0.0, most: 2.0 }, "How varied the answers are."),
+        key("max_output_tokens", TOKENS, "The longest answer."),
+        key("input", Shape::Json, "JSON Schema of the input."),
+        key("max_input_tokens", TOKENS, "Longer inputs are shortened to this."),
+        key("system", Shape::Text, "The system prompt."),
+        key("prompt", Shape::Text, "The prompt; `{{ name }}` stands for an input."),
+        key("output", Shape::Json, "JSON Schema of the answer."),
+    ],
+};
+
+/// The classical methods by name.
+const METHODS: [&str; 8] =
+    ["language", "sentiment", "keywords", "summary", "category", "questions", "analysis", "none"];
+
+static RETRY: Table = Table {
+    name: "retry",
+    about: "When a failed attempt is tried again.",
+    required: &[],
+    keys: &[
+        key("max_attempts", Shape::Whole { least: 1, most: 1_000 }, "Attempts in all, the first included."),
+        key("delay", Shape::Duration, "The wait before the second attempt."),
+        key("multiplier", Shape::Number { least: 1.0, most: 100.0 }, "What each further wait is multiplied by."),
+        key("max_delay", Shape::Duration, "No wait is longer than this."),
+        key("jitter", Shape::OneOf(&["none", "full", "equal"]), "How waits are spread."),
+        key("on", Shape::List(&Shape::OneOf(&CATEGORIES)), "Only these kinds of failure are tried again."),
+    ],
+};
+
+const CATEGORIES: [&str; Category::ALL.len()] = {
+    let mut words = [""; Category::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Category::ALL[at].as_str();
+        at += 1;
     }
-}
-
-impl DefinitionError {
-    pub(crate) fn whole(file: &str, message: impl Into<String>) -> DefinitionError {
-        DefinitionError { file: file.to_owned(), line: 0, column: 0, message: message.into(), help: None }
-    }
-
-    pub(crate) fn at(file: &str, place: Location, message: impl Into<String>) -> DefinitionError {
-        let (line, column) = (place.line(), place.column());
-        DefinitionError { file: file.to_owned(), line, column, message: message.into(), help: None }
-    }
-
-    pub(crate) fn help(mut self, help: impl Into<String>) -> DefinitionError {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-/// The file as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PromptFile {
-    pub(crate) kind: Spanned<String>,
-    pub(crate) name: Spanned<String>,
-    #[serde(default)]
-    pub(crate) description: String,
-    #[serde(default)]
-    pub(crate) queue: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) slots: Option<Spanned<u32>>,
-    #[serde(default)]
-    pub(crate) model: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) offline: Option<Method>,
-    #[serde(default)]
-    pub(crate) fallback: Option<bool>,
-    #[serde(default)]
-    pub(crate) max_cost: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) timeout: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) retry: Option<RetryFile>,
-    #[serde(default)]
-    pub(crate) per_key: Option<Spanned<PerKey>>,
-    #[serde(default)]
-    pub(crate) requires: Option<Spanned<Vec<String>>>,
-    #[serde(default)]
-    pub(crate) cache: Option<Spanned<CacheFor>>,
-    #[serde(default)]
-    pub(crate) temperature: Option<f64>,
-    #[serde(default)]
-    pub(crate) max_output_tokens: Option<u32>,
-    #[serde(default)]
-    pub(crate) input: Option<Spanned<Value>>,
-    #[serde(default)]
-    pub(crate) max_input_tokens: Option<u64>,
-    #[serde(default)]
-    pub(crate) system: Option<Spanned<String>>,
-    pub(crate) prompt: Spanned<String>,
-    #[serde(default)]
-    pub(crate) output: Option<Spanned<Value>>,
-}
+    words
+};
 
 /// `per_key: 1`, or `per_key: { limit: 1, when_full: reject }`.
+const PER_KEY: Shape = Shape::Short(&SLOTS, &Shape::Object(&PER_KEY_RULE));
+
+static PER_KEY_RULE: Table = Table {
+    name: "per_key",
+    about: "How many tasks with the same key run at once.",
+    required: &["limit"],
+    keys: PER_KEY_KEYS,
+};
+
+const PER_KEY_KEYS: &[Key] = &[
+    key("limit", SLOTS, "This many at once."),
+    key("when_full", Shape::OneOf(&["queue", "cancel_running", "reject"]), "What happens to one more."),
+];
+
+/// The values of a worker file. What is missing or wrong has been reported and is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PromptFile {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) queue: Option<String>,
+    pub(crate) slots: Option<u32>,
+    pub(crate) model: Option<String>,
+    pub(crate) offline: Option<Method>,
+    pub(crate) fallback: Option<bool>,
+    pub(crate) max_cost: Option<String>,
+    pub(crate) timeout: Option<String>,
+    pub(crate) retry: Option<RetryFile>,
+    pub(crate) per_key: Option<PerKey>,
+    pub(crate) requires: Vec<String>,
+    pub(crate) cache: Option<CacheFor>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) max_output_tokens: Option<u32>,
+    pub(crate) input: Option<Value>,
+    pub(crate) max_input_tokens: Option<u64>,
+    pub(crate) system: Option<String>,
+    pub(crate) prompt: String,
+    pub(crate) output: Option<Value>,
+}
+
+/// The rule for tasks with the same key.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum PerKey {
     Limit(u32),
-    Rule(KeyLimit),
+    Rule {
+        limit: u32,
+        #[serde(default)]
+        when_full: WhenFull,
+    },
 }
 
 /// `cache: true`, or `cache: 1h`.
@@ -118,133 +142,28 @@ pub(crate) enum CacheFor {
 }
 
 /// The retry rules as they are written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct RetryFile {
-    #[serde(default)]
-    pub(crate) max_attempts: Option<Spanned<u32>>,
-    #[serde(default)]
-    pub(crate) delay: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) multiplier: Option<Spanned<f64>>,
-    #[serde(default)]
-    pub(crate) max_delay: Option<Spanned<String>>,
-    #[serde(default)]
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) delay: Option<String>,
+    pub(crate) multiplier: Option<f64>,
+    pub(crate) max_delay: Option<String>,
     pub(crate) jitter: Option<Jitter>,
-    #[serde(default)]
     pub(crate) on: Option<Vec<Category>>,
-}
-
-/// Reads the YAML.
-pub(crate) fn read(file: &str, text: &str) -> Result<PromptFile, DefinitionError> {
-    if text.len() > FILE_MAX {
-        let message = format!("the file has {} KiB; a worker file has at most 256 KiB", text.len() >> 10);
-        return Err(DefinitionError::whole(file, message));
-    }
-    if text.trim().is_empty() {
-        return Err(DefinitionError::whole(file, "the file is empty").help("a worker file begins with `kind: prompt`"));
-    }
-    parse(file, text)
-}
-
-/// Reads YAML of any shape within the bounds of a worker file.
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, DefinitionError> {
-    // Anchors are refused by the budget: a definition has no use for them, and they can unfold to any size.
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! { max_documents: 1, max_depth: 64, max_aliases: 0, max_anchors: 0 },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(file, &error))
-}
-
-fn explain(file: &str, error: &serde_saphyr::Error) -> DefinitionError {
-    use serde_saphyr::Error;
-    let error = error.without_snippet();
-    let place = error.location().unwrap_or(Location::UNKNOWN);
-    match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            let known = expected.join(", ");
-            let help = match nearest(field, expected) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known keys: {known}"),
-            };
-            DefinitionError::at(file, place, format!("unknown key `{field}`")).help(help)
-        }
-        Error::SerdeUnknownVariant { variant, expected, .. } => {
-            let help = format!("one of: {}", expected.join(", "));
-            DefinitionError::at(file, place, format!("`{variant}` is not known here")).help(help)
-        }
-        Error::SerdeMissingField { field, .. } => {
-            let message = format!("the key `{field}` is missing");
-            DefinitionError::at(file, place, message).help(format!("add `{field}: ...` at the top level"))
-        }
-        other => {
-            let text = other.to_string();
-            // The place is told in front already.
-            let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            DefinitionError::at(file, place, text)
-        }
-    }
-}
-
-/// The known word that is at most two letters away.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(64).collect();
-    let far = |other: &str| {
-        let mut row: Vec<usize> = (0..=other.len()).collect();
-        for (at, a) in word.iter().enumerate() {
-            let mut corner = row[0];
-            row[0] = at + 1;
-            for (to, b) in other.chars().enumerate() {
-                let changed = corner + usize::from(*a != b);
-                corner = row[to + 1];
-                row[to + 1] = changed.min(row[to] + 1).min(corner + 1);
-            }
-        }
-        row[other.len()]
-    };
-    known.iter().map(|k| (far(k), *k)).filter(|&(distance, k)| distance <= 2.min(k.len() / 2)).min().map(|(_, k)| k)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: &str = "kind: prompt\nname: x\nprompt: Say {{ text }}\n";
-
-    fn refused(text: &str) -> String {
-        read("workers/x.yaml", text).unwrap_err().to_string()
-    }
-
     #[test]
-    fn an_unknown_key_is_placed_and_the_right_one_suggested() {
-        assert!(read("x", GOOD).is_ok());
-        let text = format!("{GOOD}ofline: summary\n");
-        assert_eq!(refused(&text), "workers/x.yaml:4:1: unknown key `ofline`\n  help: did you mean `offline`?");
-        assert!(refused(&format!("{GOOD}colour: red\n")).contains("help: known keys: kind, name"));
-    }
-
-    #[test]
-    fn every_other_mistake_has_a_line_too() {
-        for (text, part) in [
-            (format!("{GOOD}slots: many\n"), "x.yaml:4:8: "),
-            (format!("{GOOD}offline: magic\n"), "x.yaml:4:10: `magic` is not known here\n  help: one of: language"),
-            ("kind: prompt\nname: x\n".to_owned(), "the key `prompt` is missing"),
-            (format!("{GOOD}name: y\n"), "duplicate"),
-            (format!("{GOOD}input: &a [*a]\n"), "x.yaml:4:"),
-            ("\t- [".to_owned(), "x.yaml:1:"),
-            (String::new(), "x.yaml: the file is empty"),
-            ("x".repeat(300 << 10), "at most 256 KiB"),
-        ] {
-            let error = refused(&text);
-            assert!(error.contains(part), "{error}");
+    fn every_word_of_the_tables_is_one_that_is_read() {
+        for word in METHODS {
+            assert!(serde_json::from_value::<Method>(word.into()).is_ok_and(|method| method.to_string() == word));
         }
-    }
-
-    #[test]
-    fn only_a_near_word_is_suggested() {
-        assert_eq!(nearest("sloths", &["slots", "queue"]), Some("slots"));
-        assert_eq!(nearest("", &["slots"]), None);
-        assert_eq!(nearest("zzzzz", &["slots"]), None);
+        for word in ["queue", "cancel_running", "reject"] {
+            assert!(serde_json::from_value::<WhenFull>(word.into()).is_ok(), "{word}");
+        }
     }
 }

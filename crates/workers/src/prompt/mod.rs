@@ -9,5 +9,4 @@ mod truncate;
 mod worker;
 
 pub use definition::PromptDefinition;
-pub use file::DefinitionError;
 pub use worker::PromptWorker;

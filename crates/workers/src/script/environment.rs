@@ -16,6 +16,8 @@ pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_uppercase();
     ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
 }
+/// Variables that turn off what SDKs send elsewhere by themselves, unless the settings say otherwise.
+const QUIET: [(&str, &str); 1] = [("OPENAI_AGENTS_DISABLE_TRACING", "1")];
 
 /// Gives the value of a variable.
 pub type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -52,7 +54,7 @@ impl Surroundings {
     #[must_use]
     pub fn is_key(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key == name)
-            || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "KAPELLE_TOKEN")
+            || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "OPENAI_API_BASE" | "KAPELLE_TOKEN")
     }
 
     /// The whole environment of a process.
@@ -62,6 +64,10 @@ impl Surroundings {
         let passed = ALWAYS.iter().copied().chain(settings.passed.iter().map(String::as_str));
         for name in passed.filter(|name| !self.is_key(name)) {
             all.extend((self.lookup)(name).map(|value| (name.to_owned(), value)));
+        }
+        // Its traces hold prompts and answers and would go to the provider past the gateway, with the script's token.
+        for (name, value) in QUIET {
+            all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
         let own = settings.environment.iter().filter(|(name, _)| !self.is_key(name));
         all.extend(own.map(|(name, value)| (name.clone(), value.clone())));
@@ -84,6 +90,9 @@ impl Surroundings {
         if let Some(access) = person.access {
             give("OPENAI_API_KEY", &access.token);
             give("OPENAI_BASE_URL", &access.base_url);
+            // Its older name, which LangChain, LlamaIndex, LiteLLM and the SDK before 1.0 read: without it they would
+            // send the token to the provider.
+            give("OPENAI_API_BASE", &access.base_url);
         }
         all.into_iter().collect()
     }

@@ -4,22 +4,27 @@
 //! - [`fleet`]: the processes of all scripts that are started, their logs, and their tasks.
 //! - [`token`]: where the tokens come from with which scripts ask models.
 
+mod answer;
 pub mod discover;
 pub mod environment;
 pub mod fleet;
 mod front;
+mod imports;
 pub mod interpreter;
 mod lexer;
 pub mod log;
+mod naming;
 mod redact;
 mod requires;
+pub mod scan;
 pub mod settings;
 pub mod token;
 mod uses;
 mod written;
 
-pub use discover::{Scan, Script, Start};
+pub use discover::{Script, Start};
 pub use fleet::{Fleet, FleetEvent, FleetOptions};
+pub use scan::Scan;
 pub use settings::{Mode, Settings};
 pub use token::{Access, NoTokens, TokenSource};
 pub use uses::Uses;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Money, Name, schedule::Schedule};
+use kapelle_core::{
+    DurationMs, Money, Name,
+    schedule::Schedule,
+    yaml::{self, Form, Problems, Reader},
+};
 use kapelle_supervisor::{keeping::Allowance, machine::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::written::{Checker, Written};
-use crate::prompt::{DefinitionError, file};
+use super::written::Checker;
 
 /// How a script is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -151,18 +154,21 @@ impl Default for Settings {
     }
 }
 
+/// How files of settings are.
+const FORM: Form = Form { name: "a file of settings", most: 256 << 10, empty: "", split: "shorten it" };
+
 impl Settings {
-    /// Reads settings. `file` is their name, for messages; `from` the line of it that they begin in.
+    /// Reads settings. `file` is their name, for messages.
     ///
     /// # Errors
-    /// [`DefinitionError`] with file, line, column and what to do.
-    pub fn parse(file: &str, text: &str, from: usize) -> Result<Settings, DefinitionError> {
-        let plain = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-        let written = if plain { Ok(Written::default()) } else { file::parse::<Written>(file, text) };
-        let settings = written.and_then(|written| Checker(file).check(written));
-        settings.map_err(|mut error| {
-            error.line += if error.line > 0 { from.saturating_sub(1) as u64 } else { 0 };
-            error
+    /// Everything that is wrong, with file, line, column, field and what to do.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Settings, Problems> {
+        yaml::document(bytes, file, FORM, |document| match document.root {
+            None => Ok(Settings::default()),
+            Some(root) => {
+                let reader = Reader { source: document.source, problems: document.problems };
+                Checker { reader, root: &root }.settings()
+            }
         })
     }
 }
@@ -172,11 +178,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Settings {
-        Settings::parse("a.js", text, 1).unwrap()
+        Settings::parse("a.js", text.as_bytes()).unwrap()
     }
 
     fn refused(text: &str) -> String {
-        Settings::parse("a.js", text, 3).unwrap_err().to_string()
+        Settings::parse("a.js", text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
@@ -200,26 +206,38 @@ mod tests {
         let nightly = read("schedule: '0 3 * * *'");
         assert!(nightly.policy.every_ms.is_none() && matches!(nightly.schedule, Some(Schedule::At(_))));
         assert_eq!(read("environment: [PATH]").passed, ["PATH"]);
+        let text = "environment: { A: 1.10, B: 012, C: on, D: 0x1F, E: true, F: '', G: ~, H: 1_000, I: .inf, J: 1e3, K: 12:30:00 }";
+        let settings = read(text);
+        let values: Vec<&str> = settings.environment.values().map(String::as_str).collect();
+        assert_eq!(values, ["1.10", "012", "on", "0x1F", "true", "", "1_000", ".inf", "1e3", "12:30:00"]);
+        assert_eq!(settings.passed, ["G"]);
+        assert_eq!(read("\u{feff}mode: task\r\nargs: [no, 1.0]\r\n").args, ["no", "1.0"]);
+        assert_eq!(read("---\n# nothing\n"), Settings::default());
         assert_eq!(read("# nothing\n"), Settings::default());
     }
 
     #[test]
     fn what_is_wrong_is_placed_and_says_what_to_do() {
         for (text, part) in [
-            ("mdoe: pool", "a.js:3:1: unknown key `mdoe`\n  help: did you mean `mode`?"),
-            ("mode: pol", "a.js:3:7: `pol` is not known here\n  help: one of: daemon, task, pool"),
-            ("queue: ml\nslots: 0", "a.js:4:8: slots must be between 1 and 1000"),
+            ("mdoe: pool", "a.js:1:1: mdoe: unknown key `mdoe` (did you mean `mode`?)"),
+            ("mode: pol", "a.js:1:7: mode: `pol` is not known here (did you mean `pool`?)"),
+            ("queue: ml\nslots: 0", "a.js:2:8: slots: 0 is not between 1 and 1000"),
             ("limits: { memory: 12 }", "`12` is not a size"),
-            ("schedule: '*/5 * * *'", "is not a schedule\n  help: write a span such as 15m, or a line of cron"),
+            ("schedule: '*/5 * * *'", "is not a schedule (write a span such as 15m, or a line of cron"),
             ("schedule: '61 * * * *'", "`61` is no minute"),
             ("schedule: 10ms", "less than a second"),
             ("mode: task\nschedule: 5m", "only a script of mode `daemon`"),
             ("environment: { KAPELLE_TOKEN: x }", "given by Kapelle itself"),
-            ("ready: { http: 'http://example.com/' }", "no address of this machine"),
-            ("ready: later", "no way of being ready"),
+            ("ready: { http: 'http://example.com/' }", "not an address of this machine"),
+            ("ready: later", "ready: `later` is not known here"),
             ("timeout: 5", "is not a duration"),
-            ("restart: { tries: 5000 }", "tries is at most 1000"),
+            ("restart: { tries: 5000 }", "restart.tries: 5000 is not between 0 and 1000"),
             ("input: { type: strnig }", "not a JSON Schema"),
+            ("environment: { A: [1] }", "a.js:1:19: environment.A: expected text, found a list"),
+            ("environment: text", "environment: expected a map such as"),
+            ("ready: { line: a, http: b }", "exactly one of"),
+            ("start: yes", "in YAML 1.2 yes, no, on and off are text: write true or false"),
+            ("replicas: 2", "(write `instances: N`: how many processes)"),
         ] {
             let error = refused(text);
             assert!(error.contains(part), "{text}: {error}");

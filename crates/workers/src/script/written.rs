@@ -2,74 +2,138 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{DurationMs, Money, Name, schedule::Schedule};
+use kapelle_core::{
+    DurationMs, Money, Name,
+    schedule::Schedule,
+    yaml::{Node, Problems, Reader, Shape, Table, Trail, key},
+};
 use kapelle_supervisor::{
     keeping::Allowance,
     machine::{Policy, Restart},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use super::settings::{Fallback, Mode, Ready, Settings};
-use crate::{prompt::DefinitionError, schema::Schema};
+use crate::schema::Schema;
 
-/// The settings as they are written.
+/// The keys of the settings of a script.
+pub(super) static SETTINGS: Table = Table {
+    name: "settings",
+    about: "What a script says about itself.",
+    required: &[],
+    keys: &[
+        key("name", Shape::Name, "Its name, when it is not that of its file."),
+        key("description", Shape::Text, "One line for people."),
+        key("mode", Shape::OneOf(&["daemon", "task", "pool"]), "How it is run."),
+        key("start", Shape::Flag, "Whether it is started, whatever it uses."),
+        key("queue", Shape::Name, "The queue its tasks wait in."),
+        key("slots", Shape::Whole { least: 1, most: 1_000 }, "Tasks at once."),
+        key("instances", Shape::Whole { least: 1, most: 64 }, "Processes."),
+        key("schedule", Shape::Text, "When a daemon that ended well is started again."),
+        key("environment", Shape::Variables, "Variables of its environment."),
+        key("limits", Shape::Object(&LIMITS), "What each process may use."),
+        key("timeout", Shape::Duration, "How long one task may take."),
+        key("start_timeout", Shape::Duration, "How long it may take to be ready."),
+        key("stop_timeout", Shape::Duration, "How long it may take to end."),
+        key("ready", READY, "How it tells that it is ready."),
+        key("restart", RESTART, "When it is started again."),
+        key("fallback", Shape::Name, "`wait`, or the worker that answers while it cannot."),
+        key("model", Shape::Text, "The model alias it is told of."),
+        key("max_cost", Shape::Money, "The most that one task, or one process, may spend."),
+        key("interpreter", Shape::Text, "The program that runs it."),
+        key("args", Shape::List(&Shape::Text), "Arguments behind its file."),
+        key("input", Shape::Json, "JSON Schema of the input."),
+        key("output", Shape::Json, "JSON Schema of the output."),
+    ],
+};
+
+static LIMITS: Table = Table {
+    name: "limits",
+    about: "What each process may use.",
+    required: &[],
+    keys: &[
+        key("memory", Shape::Text, "A size such as 512MiB, or `none`."),
+        key("processes", Shape::Whole { least: 1, most: 10_000 }, "Processes of its own."),
+        key("log", Shape::Text, "Bytes of its logs that are kept."),
+    ],
+};
+
+const READY: Shape = Shape::Short(&Shape::OneOf(&["message"]), &Shape::Object(&READY_RULE));
+const RESTART: Shape = Shape::Short(&WHEN, &Shape::Object(&RESTART_RULE));
+const WHEN: Shape = Shape::OneOf(&["never", "on_failure", "always"]);
+
+static READY_RULE: Table = Table {
+    name: "ready",
+    about: "How it tells that it is ready: exactly one of line and http.",
+    required: &[],
+    keys: &[
+        key("line", Shape::Text, "It writes a line with this in it."),
+        key("http", Shape::Text, "This address of this machine answers with 2xx."),
+    ],
+};
+
+static RESTART_RULE: Table = Table {
+    name: "restart",
+    about: "When it is started again.",
+    required: &[],
+    keys: &[
+        key("when", WHEN, "After which end."),
+        key("tries", Shape::Whole { least: 0, most: 1_000 }, "How often in a row."),
+        key("delay", Shape::Duration, "The wait before the first restart."),
+        key("multiplier", Shape::Whole { least: 1, most: 100 }, "What each further wait is multiplied by."),
+        key("max_delay", Shape::Duration, "No wait is longer than this."),
+        key("stable", Shape::Duration, "After so long a life failures are counted from 0."),
+    ],
+};
+
+/// The values. What is wrong has been reported and is left out.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct Written {
-    name: Option<Spanned<String>>,
+    name: Option<String>,
     description: String,
     mode: Option<Mode>,
     start: Option<bool>,
-    queue: Option<Spanned<String>>,
-    slots: Option<Spanned<u32>>,
-    instances: Option<Spanned<u32>>,
-    schedule: Option<Spanned<String>>,
-    environment: Option<Spanned<Variables>>,
+    queue: Option<String>,
+    slots: Option<u32>,
+    instances: Option<u32>,
+    schedule: Option<String>,
+    environment: BTreeMap<String, Option<String>>,
     limits: Limits,
-    timeout: Option<Spanned<String>>,
-    start_timeout: Option<Spanned<String>>,
-    stop_timeout: Option<Spanned<String>>,
-    ready: Option<Spanned<ReadyFile>>,
-    restart: Option<Spanned<RestartFile>>,
-    fallback: Option<Spanned<String>>,
+    timeout: Option<String>,
+    start_timeout: Option<String>,
+    stop_timeout: Option<String>,
+    ready: Option<ReadyFile>,
+    restart: Option<RestartFile>,
+    fallback: Option<String>,
     model: Option<String>,
-    max_cost: Option<Spanned<String>>,
+    max_cost: Option<String>,
     interpreter: Option<String>,
     args: Vec<String>,
-    input: Option<Spanned<Value>>,
-    output: Option<Spanned<Value>>,
+    input: Option<Value>,
+    output: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct Limits {
-    memory: Option<Spanned<String>>,
-    processes: Option<Spanned<u32>>,
-    log: Option<Spanned<String>>,
-}
-
-/// `[NAME, ...]`, or `{ NAME: value, OTHER: null }`; what has no value is passed on as it is here.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Variables {
-    Names(Vec<String>),
-    Values(BTreeMap<String, Option<Value>>),
+    memory: Option<String>,
+    processes: Option<u32>,
+    log: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum ReadyFile {
-    Word(String),
-    Rule(ReadyRule),
+    Word(ReadyWord),
+    Rule { line: Option<String>, http: Option<String> },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum ReadyRule {
-    Line(String),
-    Http(String),
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ReadyWord {
+    Message,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,7 +152,7 @@ enum When {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct RestartRule {
     when: Option<When>,
     tries: Option<u32>,
@@ -98,15 +162,23 @@ struct RestartRule {
     stable: Option<String>,
 }
 
-/// Checks what is written in a file.
-pub(super) struct Checker<'a>(pub(super) &'a str);
+/// Checks what tables of keys cannot say. What is wrong is reported and left out.
+pub(super) struct Checker<'a, 'n> {
+    pub(super) reader: Reader<'a>,
+    pub(super) root: &'n Node<'n>,
+}
 
-type Checked<T> = Result<T, DefinitionError>;
-
-impl Checker<'_> {
+impl Checker<'_, '_> {
     /// The settings, when all of them make sense.
-    pub(super) fn check(&self, written: Written) -> Checked<Settings> {
+    pub(super) fn settings(mut self) -> Result<Settings, Problems> {
+        let json = self.reader.object(self.root, &Trail::ROOT, &SETTINGS).unwrap_or_default();
+        let settings = self.check(serde_json::from_value(json).unwrap_or_default());
+        if self.reader.problems.is_empty() { Ok(settings) } else { Err(self.reader.problems.sorted()) }
+    }
+
+    fn check(&mut self, written: Written) -> Settings {
         let mut settings = Settings {
+            name: written.name.as_deref().map(Name::new),
             description: written.description,
             mode: written.mode,
             start: written.start,
@@ -115,79 +187,57 @@ impl Checker<'_> {
             args: written.args,
             ..Settings::default()
         };
-        settings.name = written.name.as_ref().map(|name| self.name(name)).transpose()?;
         if let Some(queue) = &written.queue {
-            settings.queue = self.name(queue)?;
+            settings.queue = Name::new(queue);
         }
-        settings.slots = self.count(written.slots.as_ref(), "slots", 1_000)?.unwrap_or(1);
-        settings.instances = self.count(written.instances.as_ref(), "instances", 64)?.unwrap_or(1);
-        settings.allowance = self.allowance(&written.limits)?;
-        if let Some(log) = &written.limits.log {
-            settings.log_max = self.bytes(log)?.max(64 << 10);
+        settings.slots = written.slots.unwrap_or(1);
+        settings.instances = written.instances.unwrap_or(1);
+        settings.allowance = self.allowance(&written.limits);
+        if let Some(log) = written.limits.log.and_then(|text| self.bytes("limits.log", &text)) {
+            settings.log_max = log.max(64 << 10);
         }
-        settings.timeout = written.timeout.as_ref().map(|text| self.duration(text)).transpose()?;
+        settings.timeout = self.duration("timeout", written.timeout.as_deref());
         settings.fallback = match &written.fallback {
-            None => Fallback::Wait,
-            Some(word) if word.value == "wait" => Fallback::Wait,
-            Some(name) => Fallback::Worker(self.name(name)?),
+            Some(name) if name != "wait" => Fallback::Worker(Name::new(name)),
+            _ => Fallback::Wait,
         };
-        if let Some(cost) = &written.max_cost {
-            let cost = Money::parse(&cost.value).map_err(|error| self.at(cost, error.to_string()))?;
-            settings.max_cost = Some(cost);
-        }
-        self.environment(written.environment, &mut settings)?;
-        settings.ready = self.ready(written.ready, settings.mode)?;
+        settings.max_cost = written.max_cost.and_then(|text| Money::parse(&text).ok());
+        self.environment(written.environment, &mut settings);
+        settings.ready = self.ready(written.ready, settings.mode);
         settings.policy.tells_ready = settings.ready != Ready::AtOnce;
-        self.policy(written.restart, &mut settings.policy)?;
-        if let Some(text) = &written.start_timeout {
-            settings.policy.start_ms = self.duration(text)?.0;
+        policy(written.restart, &mut settings.policy);
+        if let Some(time) = self.duration("start_timeout", written.start_timeout.as_deref()) {
+            settings.policy.start_ms = time.0;
         }
-        if let Some(text) = &written.stop_timeout {
-            settings.policy.stop_ms = self.duration(text)?.0;
+        if let Some(time) = self.duration("stop_timeout", written.stop_timeout.as_deref()) {
+            settings.policy.stop_ms = time.0;
         }
-        if let Some(text) = &written.schedule {
-            if !matches!(settings.mode, None | Some(Mode::Daemon)) {
-                return Err(self.at(text, "only a script of mode `daemon` has a schedule"));
-            }
-            let help = "write a span such as 15m, or a line of cron such as `0 3 * * *` (UTC)";
-            let schedule = Schedule::parse(&text.value).map_err(|error| self.at(text, error.to_string()).help(help))?;
-            if let Schedule::Every(every) = &schedule {
-                settings.policy.every_ms = Some(every.0);
-            }
-            settings.schedule = Some(schedule);
+        settings.schedule = written.schedule.and_then(|text| self.schedule(&text, settings.mode));
+        if let Some(Schedule::Every(every)) = &settings.schedule {
+            settings.policy.every_ms = Some(every.0);
         }
-        settings.input = self.schema(written.input)?;
-        settings.output = self.schema(written.output)?;
-        Ok(settings)
+        settings.input = self.schema("input", written.input);
+        settings.output = self.schema("output", written.output);
+        settings
     }
 
-    fn at<T>(&self, field: &Spanned<T>, message: impl Into<String>) -> DefinitionError {
-        DefinitionError::at(self.0, field.referenced, message)
+    fn report(&mut self, field: &str, message: impl Into<String>, hint: &str) {
+        let place = self.root.at_path(field).place;
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        self.reader.report(place, &Trail::ROOT.then(field), message, hint);
     }
 
-    fn name(&self, field: &Spanned<String>) -> Checked<Name> {
-        Name::parse(&field.value).map_err(|error| self.at(field, error.to_string()))
-    }
-
-    fn duration(&self, field: &Spanned<String>) -> Checked<DurationMs> {
-        match DurationMs::parse(&field.value) {
-            Ok(DurationMs::ZERO) => Err(self.at(field, "a duration of zero leaves no time")),
-            Ok(duration) => Ok(duration),
-            Err(error) => Err(self.at(field, error.to_string())),
+    fn duration(&mut self, field: &str, text: Option<&str>) -> Option<DurationMs> {
+        let duration = DurationMs::parse(text?).ok()?;
+        if duration == DurationMs::ZERO {
+            self.report(field, "a duration of zero leaves no time", "write one such as 30s");
+            return None;
         }
+        Some(duration)
     }
 
-    fn count(&self, field: Option<&Spanned<u32>>, what: &str, most: u32) -> Checked<Option<u32>> {
-        match field {
-            Some(field) if !(1..=most).contains(&field.value) => {
-                Err(self.at(field, format!("{what} must be between 1 and {most}")))
-            }
-            other => Ok(other.map(|field| field.value)),
-        }
-    }
-
-    fn bytes(&self, field: &Spanned<String>) -> Checked<u64> {
-        let text = field.value.trim();
+    fn bytes(&mut self, field: &str, text: &str) -> Option<u64> {
+        let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let shift = match text[digits..].trim() {
             "KiB" | "K" => Some(10),
@@ -196,103 +246,104 @@ impl Checker<'_> {
             _ => None,
         };
         let number = text[..digits].parse::<u64>().ok().filter(|number| (1..1 << 30).contains(number));
-        number.zip(shift).map(|(number, shift)| number << shift).ok_or_else(|| {
-            self.at(field, format!("`{text}` is not a size"))
-                .help("write a whole number and a unit, such as 512MiB or 2GiB")
-        })
+        let size = number.zip(shift).map(|(number, shift)| number << shift);
+        if size.is_none() {
+            let hint = "write a whole number and a unit, such as 512MiB or 2GiB";
+            self.report(field, format!("`{text}` is not a size"), hint);
+        }
+        size
     }
 
-    fn allowance(&self, limits: &Limits) -> Checked<Allowance> {
+    fn allowance(&mut self, limits: &Limits) -> Allowance {
         let mut allowance = Allowance::default();
-        if let Some(memory) = &limits.memory {
-            allowance.memory = if memory.value == "none" { None } else { Some(self.bytes(memory)?) };
+        match limits.memory.as_deref() {
+            Some("none") => allowance.memory = None,
+            Some(text) => allowance.memory = self.bytes("limits.memory", text).or(allowance.memory),
+            None => {}
         }
-        if let Some(processes) = self.count(limits.processes.as_ref(), "processes", 10_000)? {
-            allowance.processes = processes;
-        }
-        Ok(allowance)
+        allowance.processes = limits.processes.unwrap_or(allowance.processes);
+        allowance
     }
 
-    fn environment(&self, written: Option<Spanned<Variables>>, settings: &mut Settings) -> Checked<()> {
-        let Some(written) = written else { return Ok(()) };
-        let place = written.referenced;
-        match written.value {
-            Variables::Names(names) => settings.passed = names,
-            Variables::Values(values) => {
-                for (name, value) in values {
-                    match value {
-                        None | Some(Value::Null) => settings.passed.push(name),
-                        Some(Value::String(text)) => drop(settings.environment.insert(name, text)),
-                        Some(other) => drop(settings.environment.insert(name, other.to_string())),
-                    }
-                }
+    fn environment(&mut self, written: BTreeMap<String, Option<String>>, settings: &mut Settings) {
+        for (name, value) in written {
+            if name.is_empty() || name.contains(['=', '\0']) || name.starts_with("KAPELLE_") {
+                let message = format!("`{name}` cannot be set");
+                let hint = "KAPELLE_... are given by Kapelle itself; other names hold no `=`";
+                self.report(&format!("environment.{name}"), message, hint);
+                continue;
             }
-        }
-        let names = settings.environment.keys().chain(&settings.passed);
-        let wrong = |name: &&String| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("KAPELLE_");
-        match names.into_iter().find(wrong) {
-            None => Ok(()),
-            Some(name) => {
-                let message =
-                    format!("`{name}` is not a variable that can be set: KAPELLE_... are given by Kapelle itself");
-                Err(DefinitionError::at(self.0, place, message))
+            match value {
+                Some(text) => drop(settings.environment.insert(name, text)),
+                None => settings.passed.push(name),
             }
         }
     }
 
-    fn ready(&self, written: Option<Spanned<ReadyFile>>, mode: Option<Mode>) -> Checked<Ready> {
-        let Some(written) = written else { return Ok(Ready::AtOnce) };
+    fn ready(&mut self, written: Option<ReadyFile>, mode: Option<Mode>) -> Ready {
+        let Some(written) = written else { return Ready::AtOnce };
         let help = "write `message`, `{ line: text }` or `{ http: \"http://127.0.0.1:PORT/path\" }`";
-        let wrong = |message: String| Err(self.at(&written, message).help(help));
-        if mode == Some(Mode::Task) {
-            return wrong("a script of mode `task` is ready when it is started".to_owned());
-        }
-        match &written.value {
-            ReadyFile::Word(word) if word == "message" => Ok(Ready::Message),
-            ReadyFile::Word(word) => wrong(format!("`{word}` is no way of being ready")),
-            ReadyFile::Rule(ReadyRule::Line(line)) if line.is_empty() => {
-                wrong("an empty line tells nothing".to_owned())
+        let wrong = match written {
+            _ if mode == Some(Mode::Task) => "a script of mode `task` is ready when it is started".to_owned(),
+            ReadyFile::Word(ReadyWord::Message) => return Ready::Message,
+            ReadyFile::Rule { line: Some(line), http: None } if !line.is_empty() => return Ready::Line(line),
+            ReadyFile::Rule { line: None, http: Some(url) } if super::fleet::is_local_url(&url) => {
+                return Ready::Http(url);
             }
-            ReadyFile::Rule(ReadyRule::Line(line)) => Ok(Ready::Line(line.clone())),
-            ReadyFile::Rule(ReadyRule::Http(url)) if super::fleet::is_local_url(url) => Ok(Ready::Http(url.clone())),
-            ReadyFile::Rule(ReadyRule::Http(url)) => wrong(format!("`{url}` is no address of this machine")),
-        }
+            ReadyFile::Rule { line: None, http: Some(url) } => format!("`{url}` is not an address of this machine"),
+            ReadyFile::Rule { line: Some(_), http: None } => "an empty line tells nothing".to_owned(),
+            ReadyFile::Rule { .. } => "expected exactly one of `line` and `http`".to_owned(),
+        };
+        self.report("ready", wrong, help);
+        Ready::AtOnce
     }
 
-    fn policy(&self, written: Option<Spanned<RestartFile>>, policy: &mut Policy) -> Checked<()> {
-        let Some(written) = written else { return Ok(()) };
-        let rule = match &written.value {
-            RestartFile::Word(when) => &RestartRule { when: Some(*when), ..RestartRule::default() },
-            RestartFile::Rule(rule) => rule,
-        };
-        policy.restart = match rule.when {
-            None | Some(When::OnFailure) => Restart::OnFailure,
-            Some(When::Never) => Restart::Never,
-            Some(When::Always) => Restart::Always,
-        };
-        policy.tries = rule.tries.unwrap_or(policy.tries);
-        policy.multiplier = rule.multiplier.unwrap_or(policy.multiplier);
-        if policy.tries > 1_000 || !(1..=100).contains(&policy.multiplier) {
-            return Err(self.at(&written, "tries is at most 1000, and multiplier between 1 and 100"));
+    fn schedule(&mut self, text: &str, mode: Option<Mode>) -> Option<Schedule> {
+        if !matches!(mode, None | Some(Mode::Daemon)) {
+            self.report(
+                "schedule",
+                "only a script of mode `daemon` has a schedule",
+                "remove it, or write `mode: daemon`",
+            );
+            return None;
         }
-        let times = [
-            (&rule.delay, &mut policy.delay_ms),
-            (&rule.max_delay, &mut policy.max_delay_ms),
-            (&rule.stable, &mut policy.stable_ms),
-        ];
-        for (text, field) in times {
-            if let Some(text) = text {
-                *field = DurationMs::parse(text).map_err(|error| self.at(&written, error.to_string()))?.0;
-            }
-        }
-        Ok(())
+        let help = "write a span such as 15m, or a line of cron such as `0 3 * * *` (UTC)";
+        Schedule::parse(text).map_err(|error| self.report("schedule", error.to_string(), help)).ok()
     }
 
-    fn schema(&self, field: Option<Spanned<Value>>) -> Checked<Option<Value>> {
-        let Some(field) = field else { return Ok(None) };
-        match Schema::compile(&field.value) {
-            Ok(_) => Ok(Some(field.value)),
-            Err(error) => Err(self.at(&field, format!("not a JSON Schema: {error}"))),
+    fn schema(&mut self, field: &str, schema: Option<Value>) -> Option<Value> {
+        let schema = schema?;
+        match Schema::compile(&schema) {
+            Ok(_) => Some(schema),
+            Err(error) => {
+                self.report(field, format!("not a JSON Schema: {error}"), "");
+                None
+            }
+        }
+    }
+}
+
+fn policy(written: Option<RestartFile>, policy: &mut Policy) {
+    let rule = match written {
+        None => return,
+        Some(RestartFile::Word(when)) => RestartRule { when: Some(when), ..RestartRule::default() },
+        Some(RestartFile::Rule(rule)) => rule,
+    };
+    policy.restart = match rule.when {
+        None | Some(When::OnFailure) => Restart::OnFailure,
+        Some(When::Never) => Restart::Never,
+        Some(When::Always) => Restart::Always,
+    };
+    policy.tries = rule.tries.unwrap_or(policy.tries);
+    policy.multiplier = rule.multiplier.unwrap_or(policy.multiplier);
+    let times = [
+        (rule.delay, &mut policy.delay_ms),
+        (rule.max_delay, &mut policy.max_delay_ms),
+        (rule.stable, &mut policy.stable_ms),
+    ];
+    for (text, field) in times {
+        if let Some(time) = text.and_then(|text| DurationMs::parse(&text).ok()) {
+            *field = time.0;
         }
     }
 }

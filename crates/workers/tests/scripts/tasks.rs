@@ -41,7 +41,7 @@ async fn a_task_has_a_process_of_its_own() {
     for (name, category, part) in [
         ("fails", Category::Crashed, "exit code 4: what a pity"),
         ("tells", Category::RateLimited, "slow"),
-        ("mute", Category::InvalidOutput, "its last line is not JSON"),
+        ("mute", Category::InvalidOutput, "its last line is not JSON: expected value at line 1, column 1: hello"),
         ("slow", Category::Timeout, "longer than"),
         ("picky", Category::InvalidOutput, "does not fit the output schema"),
     ] {

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::{FleetEvent, Keeps, group::Group, handle::Inner, worker::Scripted};
 use crate::script::{
-    discover::{Differences, Scan, Script, Start},
+    discover::{Script, Start},
+    scan::{Differences, Scan},
     settings::{Fallback, Mode},
 };
 

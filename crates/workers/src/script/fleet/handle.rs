@@ -15,11 +15,12 @@ use tokio::{
 
 use super::{Board, Counts, FleetEvent, ScriptStatus, group::Group};
 use crate::script::{
-    discover::{Scan, Script, Start},
+    discover::{Script, Start},
     environment::Surroundings,
     interpreter::Interpreters,
     log::{Log, Stream, presentable},
     redact::Redactor,
+    scan::Scan,
     settings::{Fallback, Mode},
     token::TokenSource,
 };

@@ -29,6 +29,7 @@ use super::{
     task::Told,
 };
 use crate::script::{
+    answer::explain,
     log::{Lines, Stream},
     redact::Redactor,
 };
@@ -158,6 +159,10 @@ impl Seat {
     }
 
     fn heard(&self, line: String) {
+        let line = match line.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => line,
+        };
         // In two steps: numbers keep their digits, so that what is untagged cannot be read from text at once.
         let message = serde_json::from_str::<Value>(&line).and_then(serde_json::from_value::<Message>);
         let message = message.ok().filter(|_| line.starts_with('{'));
@@ -175,7 +180,37 @@ impl Seat {
                 }
             }
             Some(Message::Register { .. }) => self.ear.ready(),
-            None => self.ear.note(Stream::Out, &line),
+            None => {
+                self.ear.note(Stream::Out, &line);
+                self.misreported(&line);
+            }
+        }
+    }
+
+    /// A line that is no message, but names the lease of a task, was meant as its report: nothing else will come.
+    fn misreported(&self, line: &str) {
+        if !line.starts_with('{') || !line.contains("outcome") {
+            return;
+        }
+        let mut pending = self.pending();
+        let meant = pending.keys().find(|token| {
+            [format!("\"{token}\""), format!("'{token}'")].iter().any(|quoted| line.contains(quoted.as_str()))
+        });
+        let Some(token) = meant.cloned() else { return };
+        let why = match serde_json::from_str::<Value>(line) {
+            Err(_) => format!("its report is not JSON: {}", explain(line, 0)),
+            Ok(report) => {
+                let of_several = report.get("reports").and_then(Value::as_array).and_then(|reports| {
+                    reports.iter().find(|report| report.get("lease_token").is_some_and(|known| *known == *token))
+                });
+                match serde_json::from_value::<Report>(of_several.unwrap_or(&report).clone()) {
+                    Ok(_) => return,
+                    Err(error) => format!("its report is not understood: {error}"),
+                }
+            }
+        };
+        if let Some(pending) = pending.remove(&token) {
+            let _ = pending.answer.send(Err(TaskError::new(Category::InvalidOutput, why)));
         }
     }
 

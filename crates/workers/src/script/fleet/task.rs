@@ -19,6 +19,7 @@ use super::{
     live::{Ear, launch, lend, read},
 };
 use crate::script::{
+    answer::divide,
     environment::Person,
     log::{Lines, Stream},
 };
@@ -102,15 +103,13 @@ pub(super) async fn run(
 }
 
 /// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
-fn verdict(exit: &Exit, found: Option<Value>, last: &str) -> Result<Output, TaskError> {
+fn verdict(exit: &Exit, found: Result<Value, String>, last: &str) -> Result<Output, TaskError> {
     if exit.is_success() {
-        let found = found.ok_or_else(|| {
-            let message = "it ended well, but its last line is not JSON: print the answer there";
-            TaskError::new(Category::InvalidOutput, message)
-        })?;
+        let found =
+            found.map_err(|why| TaskError::new(Category::InvalidOutput, format!("it ended well, but {why}")))?;
         return Ok(Output::plain(found));
     }
-    let told = found.and_then(|found| serde_json::from_value::<Told>(found.get("error")?.clone()).ok());
+    let told = found.ok().and_then(|found| serde_json::from_value::<Told>(found.get("error")?.clone()).ok());
     Err(told.map_or_else(
         || {
             let words: String = last.chars().take(WORDS).collect();
@@ -156,20 +155,6 @@ impl From<Told> for TaskError {
     }
 }
 
-/// What a process said, and its answer: all of it when that is JSON, else its last line.
-fn divide(output: &[u8]) -> (String, Option<Value>) {
-    if let Ok(whole) = serde_json::from_slice(output) {
-        return (String::new(), Some(whole));
-    }
-    let text = String::from_utf8_lossy(output);
-    let trimmed = text.trim_end();
-    let at = trimmed.rfind('\n').map_or(0, |at| at + 1);
-    match serde_json::from_str(&trimmed[at..]) {
-        Ok(answer) => (trimmed[..at].to_owned(), Some(answer)),
-        Err(_) => (trimmed.to_owned(), None),
-    }
-}
-
 /// A process that is not wanted any more is asked to end, and ended a little later.
 struct Ending {
     handle: kapelle_supervisor::keeping::Handle,
@@ -185,19 +170,5 @@ impl Drop for Ending {
             let _ = tokio::time::timeout(GRACE, handle.exited()).await;
             drop(guard);
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_is_the_whole_or_the_last_line() {
-        let of = |text: &str| divide(text.as_bytes());
-        assert_eq!(of("{\"a\":\n1}\n"), (String::new(), Some(serde_json::json!({ "a": 1 }))));
-        assert_eq!(of("hello\n{\"a\":1}\n\n"), ("hello\n".to_owned(), Some(serde_json::json!({ "a": 1 }))));
-        assert_eq!(of("hello\nworld\n"), ("hello\nworld".to_owned(), None));
-        assert_eq!(of(""), (String::new(), None));
     }
 }

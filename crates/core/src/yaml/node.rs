@@ -4,26 +4,32 @@ use std::borrow::Cow;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Node<'a> {
+pub struct Node<'a> {
+    /// What it is.
     pub content: Content<'a>,
+    /// Where it begins.
     pub place: Place,
 }
 
 /// What a value is.
 #[derive(Debug, Clone)]
-pub(super) enum Content<'a> {
+pub enum Content<'a> {
     /// Text; `plain` when it has no quotes and may therefore be a number, a boolean or null.
     Scalar {
+        /// The text as it is written, without its quotes.
         text: Cow<'a, str>,
+        /// Whether it stands without quotes.
         plain: bool,
     },
+    /// Values in order.
     List(Vec<Node<'a>>),
+    /// Keys and values, in the order of the file.
     Map(Vec<(Node<'a>, Node<'a>)>),
 }
 
 /// Where a value begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Place {
+pub struct Place {
     /// From 1.
     pub line: u32,
     /// In characters, from 1.
@@ -34,6 +40,7 @@ pub(super) struct Place {
 
 impl<'a> Node<'a> {
     /// The text of a scalar.
+    #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar { text, .. } => Some(text),
@@ -42,6 +49,7 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a map.
+    #[must_use]
     pub fn entries(&self) -> Option<&[(Node<'a>, Node<'a>)]> {
         match &self.content {
             Content::Map(entries) => Some(entries),
@@ -50,11 +58,13 @@ impl<'a> Node<'a> {
     }
 
     /// The value of a map under that key.
+    #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.entries()?.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
     /// The value at a path such as `items[2].name`, or as far as the path can be followed.
+    #[must_use]
     pub fn at_path(&self, path: &str) -> &Node<'a> {
         let mut node = self;
         let mut rest = path;
@@ -82,6 +92,7 @@ impl<'a> Node<'a> {
     }
 
     /// The place of the byte at `offset` of a scalar's text, when the text stands in the file as it is.
+    #[must_use]
     pub fn place_at(&self, source: &str, offset: usize) -> Place {
         let start = self.place.byte as usize;
         let Some(text) = self.text() else { return self.place };
@@ -96,7 +107,14 @@ impl<'a> Node<'a> {
         self.place
     }
 
+    /// Whether nothing is written: `key:`, `~` or `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind() == "nothing"
+    }
+
     /// What the value is, for messages.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.content {
             Content::Scalar { text, plain } => super::scalar::kind(text, *plain),

@@ -40,23 +40,50 @@ impl Problems {
     /// This many are kept.
     pub const MAX: usize = 100;
 
-    pub(super) fn none(file: &str) -> Problems {
+    /// A file with which nothing is wrong yet.
+    #[must_use]
+    pub fn none(file: &str) -> Problems {
         Problems { file: file.to_owned(), problems: Vec::new(), more: 0 }
     }
 
-    /// A file that cannot be read at all.
-    pub(super) fn whole(file: &str, message: impl Into<String>, hint: &str) -> Problems {
-        let hint = Some(hint.to_owned());
+    /// A file that cannot be read at all, or that is wrong as a whole. An empty `hint` is none.
+    #[must_use]
+    pub fn whole(file: &str, message: impl Into<String>, hint: &str) -> Problems {
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
         let problem = Problem { line: 0, column: 0, field: String::new(), message: message.into(), hint };
         Problems { file: file.to_owned(), problems: vec![problem], more: 0 }
     }
 
-    pub(super) fn push(&mut self, problem: Problem) {
+    /// Adds a problem, or counts it when there are too many.
+    pub fn push(&mut self, problem: Problem) {
         if self.problems.len() < Problems::MAX {
             self.problems.push(problem);
         } else {
             self.more += 1;
         }
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// The problems by line, each once.
+    #[must_use]
+    pub fn sorted(mut self) -> Problems {
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        self.problems.dedup();
+        self
+    }
+
+    /// The problems of a text that stands in a file from line `from` on.
+    #[must_use]
+    pub fn from_line(mut self, from: u32) -> Problems {
+        for problem in self.problems.iter_mut().filter(|problem| problem.line > 0) {
+            problem.line += from.saturating_sub(1);
+        }
+        self
     }
 
     /// The problems for a terminal: file, line and column, the source line with a caret, and what to do.
@@ -69,12 +96,13 @@ impl Problems {
         for problem in &self.problems {
             let _ = writeln!(text, "error: {}", problem.message);
             let _ = match (problem.line, problem.field.as_str()) {
-                (0, _) => writeln!(text, "  --> {}", self.file),
+                (0, "") => writeln!(text, "  --> {}", self.file),
+                (0, field) => writeln!(text, "  --> {} ({field})", self.file),
                 (line, "") => writeln!(text, "  --> {}:{line}:{}", self.file, problem.column),
                 (line, field) => writeln!(text, "  --> {}:{line}:{} ({field})", self.file, problem.column),
             };
             if let Some(line) = (problem.line as usize).checked_sub(1).and_then(|index| lines.get(index)) {
-                show_line(&mut text, line, problem);
+                show_line(&mut text, &without_secret(line, problem), problem);
             }
             if let Some(hint) = &problem.hint {
                 let _ = writeln!(text, "help: {hint}");
@@ -85,6 +113,16 @@ impl Problems {
             let _ = writeln!(text, "and {} more", self.more);
         }
         text
+    }
+}
+
+/// The line without what follows a key that may hold a secret: messages end up in logs.
+fn without_secret<'l>(line: &'l str, problem: &Problem) -> std::borrow::Cow<'l, str> {
+    let name = problem.field.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let secret = ["key", "token", "secret", "password"].iter().any(|word| name.ends_with(word));
+    match line.find(':').filter(|_| secret) {
+        Some(colon) => format!("{} ...", &line[..=colon]).into(),
+        None => line.into(),
     }
 }
 
@@ -107,9 +145,13 @@ impl fmt::Display for Problems {
                 f.write_str("\n")?;
             }
             match problem.line {
-                0 => write!(f, "{}: {}", self.file, problem.message)?,
-                line => write!(f, "{}:{line}:{}: {}", self.file, problem.column, problem.message)?,
+                0 => write!(f, "{}: ", self.file)?,
+                line => write!(f, "{}:{line}:{}: ", self.file, problem.column)?,
             }
+            if !problem.field.is_empty() {
+                write!(f, "{}: ", problem.field)?;
+            }
+            f.write_str(&problem.message)?;
             if let Some(hint) = &problem.hint {
                 write!(f, " ({hint})")?;
             }

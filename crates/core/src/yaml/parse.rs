@@ -6,8 +6,94 @@ use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options
 
 use super::{
     node::{Content, Node, Place},
-    problem::Problem,
+    problem::{Problem, Problems},
 };
+
+/// What a kind of file is called, how long it may be, and how it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// With its article: `a workflow`.
+    pub name: &'static str,
+    /// The most bytes.
+    pub most: usize,
+    /// What to do about a file without any content.
+    pub empty: &'static str,
+    /// What to do about one that is too long or too deep.
+    pub split: &'static str,
+}
+
+/// A file that was read: its tree, its text without the byte order mark, and what is wrong with it so far.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// The tree; `None` when there is nothing in the file but comments.
+    pub root: Option<Node<'a>>,
+    /// The text, to which the places refer.
+    pub source: &'a str,
+    /// Problems that did not end the reading, such as keys that are given twice.
+    pub problems: Problems,
+}
+
+/// Reads a file of that form and gives the document to `read`. A byte order mark is taken off; JSON may hold tabs.
+///
+/// # Errors
+/// When it is too long, no UTF-8, no YAML, or holds more than one document; and what `read` answers.
+pub fn document<T>(
+    bytes: &[u8],
+    file: &str,
+    form: Form,
+    read: impl FnOnce(Document<'_>) -> Result<T, Problems>,
+) -> Result<T, Problems> {
+    if bytes.len() > form.most {
+        let (size, most) = (in_words(bytes.len()), in_words(form.most));
+        return Err(Problems::whole(
+            file,
+            format!("the file has {size}; {} has at most {most}", form.name),
+            form.split,
+        ));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("the file is not UTF-8: byte {} (line {line}) cannot be read", error.valid_up_to());
+        Problems::whole(file, message, "save it as UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    stacker::maybe_grow(STACK, 4 * STACK, || {
+        if text.trim_start().starts_with('{') && text.contains('\t') {
+            // JSON may be indented with tabs, which YAML refuses; a tab cannot stand in a JSON string.
+            return tree(&text.replace('\t', " "), file, form, read);
+        }
+        tree(text, file, form, read)
+    })
+}
+
+fn tree<T>(
+    source: &str,
+    file: &str,
+    form: Form,
+    read: impl FnOnce(Document<'_>) -> Result<T, Problems>,
+) -> Result<T, Problems> {
+    let mut problems = Problems::none(file);
+    match events(source, form) {
+        Ok((root, found)) => {
+            found.into_iter().for_each(|problem| problems.push(problem));
+            read(Document { root: root.filter(|root| !root.is_null()), source, problems })
+        }
+        Err(problem) => {
+            problems.push(problem);
+            Err(problems)
+        }
+    }
+}
+
+fn in_words(bytes: usize) -> String {
+    match bytes {
+        0..=0xf_ffff => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    }
+}
+
+/// Reading a file with up to 200 levels needs at most this much stack.
+const STACK: usize = 2 << 20;
 
 /// Collections may be nested this deep.
 const NESTING_MAX: usize = 200;
@@ -39,7 +125,7 @@ struct Builder<'a> {
 }
 
 /// Reads one document. Problems that do not end the reading (duplicate keys) come with the tree.
-pub(super) fn read(source: &str) -> Result<(Node<'_>, Vec<Problem>), Problem> {
+fn events(source: &str, form: Form) -> Result<(Option<Node<'_>>, Vec<Problem>), Problem> {
     let settings = options! {
         flow_nesting_limit: NESTING_MAX,
         block_nesting_limit: NESTING_MAX,
@@ -52,21 +138,19 @@ pub(super) fn read(source: &str) -> Result<(Node<'_>, Vec<Problem>), Problem> {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
             let place = Place { line: mark.line() as u32, column: mark.col() as u32 + 1, byte: 0 };
-            scan_problem(source, place, &error.info())
+            scan_problem(source, place, &error.info(), form)
         })?;
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
             if documents > 1 {
                 let message = "the file holds more than one document";
-                return Err(problem(place(&span), message, "keep one workflow per file and remove `---`"));
+                let hint = format!("keep one document in a file ({} in each) and remove `---`", form.name);
+                return Err(problem(place(&span), message, &hint));
             }
         }
         builder.event(event, &span)?;
     }
-    match builder.root {
-        Some(root) => Ok((root, builder.problems)),
-        None => Err(problem(Place::default(), "the file is empty", "a workflow needs at least `name` and `steps`")),
-    }
+    Ok((builder.root, builder.problems))
 }
 
 fn place(span: &Span) -> Place {
@@ -83,10 +167,10 @@ fn problem(place: Place, message: &str, hint: &str) -> Problem {
     Problem { line: place.line, column: place.column, field: String::new(), message: message.to_owned(), hint }
 }
 
-fn scan_problem(source: &str, place: Place, info: &str) -> Problem {
+fn scan_problem(source: &str, place: Place, info: &str, form: Form) -> Problem {
     if info.contains("nesting") || info.contains("recursion") {
         let message = format!("values are nested deeper than {NESTING_MAX} levels");
-        return problem(place, &message, "move inner steps into a workflow of their own");
+        return problem(place, &message, form.split);
     }
     let line = source.lines().nth((place.line as usize).saturating_sub(1)).unwrap_or_default();
     let blank = &line[..line.len() - line.trim_start().len()];
@@ -126,11 +210,7 @@ impl<'a> Builder<'a> {
                     return Err(problem(place, message, "write the values out"));
                 };
                 if *size > ALIASED_MAX - self.aliased {
-                    return Err(problem(
-                        place,
-                        "aliases repeat too many values",
-                        "write the values out, or use `vars`",
-                    ));
+                    return Err(problem(place, "aliases repeat too many values", "write the values out"));
                 }
                 let (node, size) = (node.clone(), *size);
                 self.aliased += size;
@@ -145,7 +225,7 @@ impl<'a> Builder<'a> {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
             let message = format!("the file holds more than {NODES_MAX} values");
-            return Err(problem(place, &message, "split the workflow"));
+            return Err(problem(place, &message, "split the file"));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value as Json};
 use super::node::{Content, Node, Place};
 use crate::number::is_exact_double;
 
-/// The JSON value of a scalar; nothing when it is a number that JSON readers would not keep.
+/// The JSON value of a scalar; `None` when it is a number that JSON cannot hold.
 pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
     if !plain {
         return Some(Json::String(text.to_owned()));
@@ -14,6 +14,7 @@ pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Json::Null),
         "true" | "True" | "TRUE" => return Some(Json::Bool(true)),
         "false" | "False" | "FALSE" => return Some(Json::Bool(false)),
+        ".nan" | ".NaN" | ".NAN" => return None,
         _ => {}
     }
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
@@ -24,6 +25,9 @@ pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
 
 fn number(text: &str) -> Option<Json> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") {
+        return None;
+    }
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(rest) = text.strip_prefix(prefix).filter(|rest| !rest.is_empty())
@@ -69,7 +73,7 @@ pub(super) fn kind(text: &str, plain: bool) -> &'static str {
         Some(Json::Bool(_)) => "true or false",
         Some(Json::Number(number)) if number.is_f64() => "a number",
         Some(Json::Number(_)) => "a whole number",
-        None => "a number that is too large",
+        None => "a number that JSON cannot hold",
         _ => "text",
     }
 }
@@ -110,6 +114,17 @@ mod tests {
             ("-", json!("-")),
             (".5", json!(0.5)),
             ("1-2", json!("1-2")),
+            ("y", json!("y")),
+            ("on", json!("on")),
+            ("012", json!(12)),
+            ("1_000", json!("1_000")),
+            ("190:20:30", json!("190:20:30")),
+            ("0b1010", json!("0b1010")),
+            ("-0x1f", json!("-0x1f")),
+            (".inf.", json!(".inf.")),
+            ("inf", json!("inf")),
+            ("nan", json!("nan")),
+            ("+.e", json!("+.e")),
         ] {
             assert_eq!(to_json(text, true), Some(value), "{text}");
         }
@@ -121,6 +136,9 @@ mod tests {
             ("1e400", "1e+400"),
         ] {
             assert_eq!(to_json(text, true).unwrap().to_string(), json, "{text}");
+        }
+        for text in [".inf", "-.Inf", "+.INF", ".nan"] {
+            assert_eq!(to_json(text, true), None, "{text}");
         }
         assert_eq!(to_json("true", false), Some(json!("true")));
     }

@@ -1,0 +1,91 @@
+//! What the maps of a file hold: tables of keys with the shape of each value.
+
+/// One key of a map.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<S: 'static = Shape> {
+    /// The key.
+    pub name: &'static str,
+    /// What its value must be.
+    pub shape: S,
+    /// What it is for, in one line.
+    pub about: &'static str,
+}
+
+/// The keys of one kind of map.
+#[derive(Debug)]
+pub struct Table<S: 'static = Shape> {
+    /// What the map is called; the words of other systems are looked up by it.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key<S>],
+    /// The keys that must be there.
+    pub required: &'static [&'static str],
+}
+
+impl<S> Table<S> {
+    /// The key of that name.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key<S>> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The names of all keys.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<S> {
+        self.keys.iter().map(|key| key.name)
+    }
+}
+
+/// A key of a table.
+#[must_use]
+pub const fn key<S>(name: &'static str, shape: S, about: &'static str) -> Key<S> {
+    Key { name, shape, about }
+}
+
+/// What a value must be, in files whose maps can be described by tables alone.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Text as it is written; a number or a word such as `true` is text, too.
+    Text,
+    /// A name of a worker, queue or workflow.
+    Name,
+    /// `true` or `false`.
+    Flag,
+    /// `30s`.
+    Duration,
+    /// `30s`, or `0`.
+    DurationOrZero,
+    /// `$2.50`, or a plain number of dollars.
+    Money,
+    /// A whole number between two bounds.
+    Whole {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A number between two bounds.
+    Number {
+        /// The least.
+        least: f64,
+        /// The most.
+        most: f64,
+    },
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Any value, as JSON.
+    Json,
+    /// A list of such values, or one of them.
+    List(&'static Shape),
+    /// A map from names to such values.
+    Map(&'static Shape),
+    /// A map from names to text as it is written, or to nothing; or a list of names, which have nothing.
+    Variables,
+    /// A map with the keys of a table.
+    Object(&'static Table),
+    /// A word or number of the first shape, or a map of the second.
+    Short(&'static Shape, &'static Shape),
+    /// `true`, `false`, or the other shape.
+    FlagOr(&'static Shape),
+}
