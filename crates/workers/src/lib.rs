@@ -12,6 +12,7 @@
 pub mod builtin;
 pub mod catalogue;
 pub mod document;
+mod encoding;
 pub mod inside;
 pub mod offline;
 pub mod prompt;

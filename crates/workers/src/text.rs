@@ -1,10 +1,11 @@
 //! Plain text out of bytes in any encoding.
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::Encoding;
 use kapelle_core::{Category, TaskError};
 
-/// Of a long file, this much is looked at to tell its encoding.
+use crate::encoding::{self, Decoded, looks_binary};
+
+/// Of a long file, this many characters are looked at to tell whether it is text.
 const LOOKED_AT: usize = 256 << 10;
 
 /// Text, and how it was read.
@@ -18,6 +19,8 @@ pub struct PlainText {
     pub words: usize,
     /// Characters.
     pub characters: usize,
+    /// What a reader of the text should know, such as bytes that are not valid in its encoding.
+    pub warnings: Vec<String>,
 }
 
 impl PlainText {
@@ -31,33 +34,21 @@ impl PlainText {
             return Err(invalid("the document is empty: there is no text in it"));
         }
         let characters = text.chars().count();
-        Ok(PlainText { text, encoding, words, characters })
+        Ok(PlainText { text, encoding, words, characters, warnings: Vec::new() })
     }
 }
 
-/// Reads bytes as text: a byte order mark decides, then valid UTF-8, then UTF-16 by its zeros, then the look of it.
+/// Reads bytes as text, in whatever encoding they are.
 ///
 /// # Errors
 /// `invalid_input` when the bytes are no text, or none at all.
 pub fn decode(bytes: &[u8]) -> Result<PlainText, TaskError> {
-    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return finish(&encoding.decode_without_bom_handling(&bytes[mark..]).0, encoding);
-    }
-    let head = &bytes[..bytes.len().min(LOOKED_AT)];
-    if let Some(encoding) = utf16_by_zeros(head) {
-        return finish(&encoding.decode_without_bom_handling(bytes).0, encoding);
-    }
-    if looks_binary(head) {
+    if has_other_format(bytes) || looks_binary(bytes) {
         return Err(binary());
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        return finish(text, UTF_8);
-    }
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-    detector.feed(head, head.len() == bytes.len());
-    let encoding = detector.guess(None, Utf8Detection::Allow);
-    let (text, _) = encoding.decode_without_bom_handling(bytes);
-    finish(&text, encoding)
+    let Decoded { text, encoding, warnings } = encoding::decode(bytes, false);
+    let read = finish(&text, encoding)?;
+    Ok(PlainText { warnings, ..read })
 }
 
 fn finish(text: &str, encoding: &'static Encoding) -> Result<PlainText, TaskError> {
@@ -77,33 +68,11 @@ fn finish(text: &str, encoding: &'static Encoding) -> Result<PlainText, TaskErro
     PlainText::of(text.replace("\r\n", "\n").replace('\r', "\n"), encoding.name())
 }
 
-/// UTF-16 without a mark: text in Latin letters has a zero in nearly every second byte, always on the same side.
-fn utf16_by_zeros(head: &[u8]) -> Option<&'static Encoding> {
-    let head = &head[..head.len() & !1];
-    if head.len() < 4 {
-        return None;
-    }
-    let zeros = |side: usize| head.iter().skip(side).step_by(2).filter(|&&b| b == 0).count();
-    let (first, second, pairs) = (zeros(0), zeros(1), head.len() / 2);
-    if second * 10 > pairs * 6 && first * 50 < pairs {
-        Some(UTF_16LE)
-    } else if first * 10 > pairs * 6 && second * 50 < pairs {
-        Some(UTF_16BE)
-    } else {
-        None
-    }
-}
-
-/// Known beginnings of formats that are no text, and bytes that no text has.
-fn looks_binary(head: &[u8]) -> bool {
+/// Whether it begins as formats do that are no text.
+fn has_other_format(bytes: &[u8]) -> bool {
     const BEGINNINGS: &[&[u8]] =
         &[b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b", b"\x7fELF", b"\xd0\xcf\x11\xe0"];
-    if BEGINNINGS.iter().any(|beginning| head.starts_with(beginning)) {
-        return true;
-    }
-    // Escape begins the shifts of ISO-2022-JP and the colours of terminals.
-    let strange = |b: &&u8| **b < 0x20 && !matches!(**b, b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0x1a | 0x1b);
-    head.contains(&0) || head.iter().filter(strange).count() * 20 > head.len()
+    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
 fn binary() -> TaskError {

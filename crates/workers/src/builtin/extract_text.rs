@@ -69,7 +69,7 @@ impl ExtractText {
                 "text": { "type": "string" }, "words": { "type": "integer" }, "characters": { "type": "integer" },
                 "encoding": { "type": "string" }, "pages": { "type": "integer" }, "title": { "type": "string" },
                 "name": { "type": "string" }, "truncated": { "type": "boolean" }, "format": { "type": "string" },
-                "metadata": { "type": "object" }, "warnings": { "type": "array" }, "page_offsets": { "type": "array" },
+                "metadata": { "type": "object" }, "warnings": { "type": "array", "items": { "type": "string" } }, "page_offsets": { "type": "array" },
             }),
         ));
         ExtractText { spec, reader }
@@ -165,7 +165,7 @@ fn read_plain(path: PathBuf, name: &str) -> Result<PlainText, TaskError> {
 }
 
 fn of_plain(read: PlainText, name: Option<&str>) -> Value {
-    let PlainText { text, encoding, words, characters } = read;
+    let PlainText { text, encoding, words, characters, warnings } = read;
     let mut value = json!({
         "text": text, "words": words, "characters": characters, "encoding": encoding, "format": "text", "pages": 1,
         "truncated": false,
@@ -173,16 +173,15 @@ fn of_plain(read: PlainText, name: Option<&str>) -> Value {
     if let Some(name) = name {
         value["name"] = json!(name);
     }
+    if !warnings.is_empty() {
+        value["warnings"] = json!(warnings);
+    }
     value
 }
 
 fn of_document(extracted: Extracted, name: &str) -> Result<Value, TaskError> {
     if extracted.words == 0 {
-        let message = match extracted.format {
-            Format::Pdf => format!("`{name}` holds no text: it may be a scan, which needs character recognition first"),
-            _ => format!("`{name}` is empty: there is no text in it"),
-        };
-        return Err(invalid(&message));
+        return Err(invalid(&without_text(&extracted, name)));
     }
     let mut value = serde_json::to_value(extracted)
         .map_err(|error| TaskError::new(Category::Internal, format!("`{name}`: {error}")))?;
@@ -191,6 +190,19 @@ fn of_document(extracted: Extracted, name: &str) -> Result<Value, TaskError> {
         fields.retain(|_, field| !field.is_null());
     }
     Ok(value)
+}
+
+/// Why a document gave no text, and what to do about it.
+fn without_text(extracted: &Extracted, name: &str) -> String {
+    let is_reason = |warning: &&str| !warning.ends_with("probably a scan") && *warning != "its pages hold no text";
+    let reasons: Vec<&str> = extracted.warnings.iter().map(String::as_str).filter(is_reason).collect();
+    match extracted.format {
+        Format::Pdf if reasons.is_empty() => {
+            format!("`{name}` holds no text: it may be a scan, which needs character recognition first")
+        }
+        Format::Pdf => format!("`{name}` holds no text that can be read: {}", reasons.join("; ")),
+        _ => format!("`{name}` is empty: there is no text in it"),
+    }
 }
 
 fn invalid(message: &str) -> TaskError {

@@ -27,6 +27,10 @@ impl Default for Report {
             json!({
                 "title": { "type": "string" },
                 "intro": { "type": ["string", "null"] },
+                "warnings": {
+                    "type": ["array", "null"], "items": { "type": "string" },
+                    "description": "What could not be read or done; shown before the sections",
+                },
                 "sections": { "type": "array", "items": section },
                 "steps": { "type": ["array", "null"], "items": { "type": "object" } },
             }),
@@ -51,6 +55,7 @@ impl Report {
         if let Some(intro) = input["intro"].as_str() {
             page.paragraph(intro);
         }
+        write_warnings(&mut page, &input["warnings"]);
         for section in input["sections"].as_array().into_iter().flatten() {
             page.heading(2, section["title"].as_str().unwrap_or(""));
             if let Some(note) = section["note"].as_str().filter(|note| !note.is_empty()) {
@@ -67,6 +72,20 @@ impl Report {
             None => Err(TaskError::new(Category::InvalidInput, "the report would be longer than 4 MiB: give it less")),
         }
     }
+}
+
+/// At most this many warnings are listed.
+const WARNINGS_MAX: usize = 20;
+
+/// Writes what the reader of the report must know before anything else; nothing when there are no warnings.
+fn write_warnings(page: &mut Markdown, warnings: &Value) {
+    let Some(warnings) = warnings.as_array().filter(|warnings| !warnings.is_empty()) else { return };
+    page.paragraph("**Warnings**");
+    let mut shown: Vec<Value> = warnings.iter().take(WARNINGS_MAX).cloned().collect();
+    if warnings.len() > WARNINGS_MAX {
+        shown.push(json!(format!("and {} more", warnings.len() - WARNINGS_MAX)));
+    }
+    page.value(&Value::Array(shown));
 }
 
 impl Worker for Report {
@@ -138,6 +157,23 @@ Loans rose.
 | summarise | succeeded | 0 |
 ";
         assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn warnings_stand_before_the_sections() {
+        let input =
+            |warnings: Value| json!({ "title": "R", "warnings": warnings, "sections": [{ "title": "S", "value": 1 }] });
+        let text = markdown(input(json!(["page 2 was left out: its content cannot be decoded"]))).await;
+        assert_eq!(
+            text,
+            "# R\n\n**Warnings**\n\n\
+             - page 2 was left out: its content cannot be decoded\n\n## S\n\n1\n"
+        );
+        for none in [json!([]), json!(null)] {
+            assert_eq!(markdown(input(none)).await, "# R\n\n## S\n\n1\n");
+        }
+        let many = vec![json!("w"); 25];
+        assert!(markdown(input(json!(many))).await.contains("- and 5 more\n"));
     }
 
     #[tokio::test]

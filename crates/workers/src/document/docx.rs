@@ -1,53 +1,100 @@
-//! Text out of Word files: the paragraphs of the main part, its tables, then its notes.
+//! Text out of Word files: the paragraphs of the main part, its tables, then its notes, comments, headers and footers.
 
 use std::{collections::BTreeMap, io::BufRead};
 
-use quick_xml::{
-    Reader,
-    events::{BytesStart, Event},
-};
+use quick_xml::{Reader, events::Event};
 
 use super::{
+    docx_body::{Body, bad_xml, declares_entities, reference},
+    docx_parts::{main_part, relationships},
     docx_zip::Parts,
     model::{ExtractError, Extracted, Format, Options},
-    sink::Sink,
 };
 
-const MAIN: &str = "word/document.xml";
-
 /// A title or an author's name longer than this is cut.
-const LABEL_MAX: usize = 1_000;
+pub(super) const LABEL_MAX: usize = 1_000;
+
+/// The parts that a Word file shows beside its main part, by the kind of their relationship, in the order in which
+/// they are read, and what a person calls them.
+const BESIDE: [(&str, &str); 6] = [
+    ("footnotes", "footnotes"),
+    ("endnotes", "endnotes"),
+    ("comments", "comments"),
+    ("diagramData", "diagram"),
+    ("header", "header"),
+    ("footer", "footer"),
+];
 
 /// Reads a Word file.
 pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, ExtractError> {
     let mut parts = Parts::open(bytes)?;
+    let main = main_part(&mut parts).ok_or_else(|| ExtractError::Unsupported(without_main(&parts)))?;
     let mut body = Body::new(options.max_output_bytes);
-    if !parts.has(MAIN) {
-        return Err(ExtractError::Unsupported(without_main(&parts)));
-    }
-    if let Some(part) = parts.part(MAIN)? {
+    if let Some(part) = parts.part(&main)? {
         body.read(part)?;
     }
-    for notes in ["word/footnotes.xml", "word/endnotes.xml"] {
-        body.sink.paragraph();
-        if let Some(part) = parts.part(notes)? {
-            body.read(part)?;
-        }
+    if body.root() != Some("document") {
+        return Err(ExtractError::Unsupported(without_main(&parts)));
     }
-    let mut metadata = BTreeMap::new();
-    for properties in ["docProps/core.xml", "docProps/app.xml"] {
-        // Properties are a courtesy: a file whose text can be read is not refused over them.
-        if let Ok(Some(part)) = parts.part(properties) {
-            let _ = read_properties(part, &mut metadata);
-        }
-    }
-    let title = metadata.remove("title").filter(|title| !title.trim().is_empty()).or(body.title);
-    let (text, full) = body.sink.finish();
+    let mut warnings = body.embedded_warning().into_iter().collect();
+    read_beside(&mut parts, &main, &mut body, &mut warnings);
+    let mut metadata = properties(&mut parts);
+    let title = metadata.remove("title").filter(|title| !title.trim().is_empty()).or(body.title());
+    let (text, full) = body.finish();
     let mut extracted = Extracted::of(Format::Docx, text, full);
     extracted.title = title;
     extracted.pages = metadata.remove("pages").and_then(|pages| pages.parse().ok()).unwrap_or(1).max(1);
     extracted.metadata = metadata;
+    extracted.warnings = warnings;
     Ok(extracted)
+}
+
+/// Adds the notes, comments, headers and footers. One that cannot be read costs a warning and not the document.
+fn read_beside(parts: &mut Parts<'_>, main: &str, body: &mut Body, warnings: &mut Vec<String>) {
+    let related = relationships(parts, main);
+    let mut seen: Vec<String> = Vec::new();
+    for (kind, label) in BESIDE {
+        let mut targets: Vec<String> =
+            related.iter().filter(|to| to.kind == kind).map(|to| to.target.clone()).collect();
+        // Files that other programs wrote may lack the list.
+        if related.is_empty() {
+            targets.push(format!("word/{kind}.xml"));
+        }
+        targets.dedup();
+        for target in targets {
+            let mut own = Body::new(body.room());
+            let read = parts.part(&target).and_then(|part| part.map_or(Ok(()), |part| own.read(part)));
+            if let Err(error) = read {
+                warnings.push(format!("the {label} could not be read (`{target}` {error})"));
+            }
+            let (text, _) = own.finish();
+            // The headers of the first, the odd and the even pages often say the same.
+            if !text.is_empty() && !seen.contains(&text) {
+                body.append(&text);
+                seen.push(text);
+            }
+        }
+    }
+}
+
+/// What the file says about itself. A courtesy: a file whose text can be read is not refused over its properties.
+fn properties(parts: &mut Parts<'_>) -> BTreeMap<String, String> {
+    let related = relationships(parts, "");
+    let named = |kinds: [&str; 2], usual: &str| {
+        let found = related.iter().find(|to| kinds.contains(&to.kind.as_str()));
+        found.map_or_else(|| usual.to_owned(), |to| to.target.clone())
+    };
+    let names = [
+        named(["core-properties", "coreProperties"], "docProps/core.xml"),
+        named(["extended-properties", "extendedProperties"], "docProps/app.xml"),
+    ];
+    let mut metadata = BTreeMap::new();
+    for name in names {
+        if let Ok(Some(part)) = parts.part(&name) {
+            let _ = read_properties(part, &mut metadata);
+        }
+    }
+    metadata
 }
 
 fn without_main(parts: &Parts<'_>) -> String {
@@ -57,142 +104,9 @@ fn without_main(parts: &Parts<'_>) -> String {
         ("META-INF/", "it is an OpenDocument file, an e-book or a Java archive: save it as .docx or PDF"),
     ];
     let found = known.iter().find(|(folder, _)| parts.any_under(folder)).map(|(_, what)| (*what).to_owned());
-    found.unwrap_or_else(|| format!("it is a ZIP archive without `{MAIN}`, so not a Word document"))
-}
-
-/// The text read so far, and where in the part we are.
-struct Body {
-    sink: Sink,
-    title: Option<String>,
-    /// Inside `w:t`, whose characters are the text.
-    in_text: bool,
-    /// Levels inside the copy that Word keeps of a drawing for older programs.
-    fallback: u32,
-    cells: u32,
-    /// The paragraph is an item of a list.
-    item: bool,
-    /// The paragraph before was one, so that the gap due is that between items.
-    after_item: bool,
-    /// The paragraph is a title, and these are its words.
-    heading: Option<String>,
-}
-
-impl Body {
-    fn new(limit: usize) -> Body {
-        Body {
-            sink: Sink::new(limit),
-            title: None,
-            in_text: false,
-            fallback: 0,
-            cells: 0,
-            item: false,
-            after_item: false,
-            heading: None,
-        }
-    }
-
-    fn read(&mut self, part: impl BufRead) -> Result<(), ExtractError> {
-        let mut reader = Reader::from_reader(part);
-        let mut buffer = Vec::new();
-        while !self.sink.is_full() {
-            buffer.clear();
-            match reader.read_event_into(&mut buffer).map_err(|error| bad_xml(&error))? {
-                Event::Start(tag) => self.open(&tag, false),
-                Event::Empty(tag) => self.open(&tag, true),
-                Event::End(tag) => self.close(tag.local_name().as_ref()),
-                Event::Text(text) => self.text(&text.xml10_content()),
-                Event::CData(text) => self.text(&text.xml10_content()),
-                Event::GeneralRef(name) => {
-                    let character = match name.resolve_char_ref() {
-                        Ok(Some(character)) => Some(character),
-                        _ => quick_xml::escape::resolve_predefined_entity(&name).and_then(|text| text.chars().next()),
-                    };
-                    self.text(&character.unwrap_or(char::REPLACEMENT_CHARACTER).to_string());
-                }
-                Event::DocType(_) => return Err(declares_entities()),
-                Event::Eof => return Ok(()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, tag: &BytesStart<'_>, empty: bool) {
-        let name = tag.local_name();
-        if self.fallback > 0 || name.as_ref() == "Fallback" {
-            self.fallback = self.fallback.saturating_add(u32::from(!empty));
-            return;
-        }
-        match name.as_ref() {
-            "t" => self.in_text = !empty,
-            "tab" | "ptab" => self.text_now("\t"),
-            "br" | "cr" => self.sink.line(),
-            "noBreakHyphen" => self.text_now("-"),
-            "tbl" => self.sink.paragraph(),
-            "tc" if !empty => self.cells = self.cells.saturating_add(1),
-            "p" => self.item = false,
-            "numPr" => {
-                self.item = true;
-                self.sink.flow("- ");
-            }
-            "pStyle" => {
-                let style = value(tag).unwrap_or_default();
-                if self.title.is_none() && matches!(style.as_str(), "Title" | "Heading1") {
-                    self.heading = Some(String::new());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn close(&mut self, name: &str) {
-        if self.fallback > 0 {
-            self.fallback -= 1;
-            return;
-        }
-        match name {
-            "t" => self.in_text = false,
-            "p" => {
-                self.title = self.title.take().or(self.heading.take().filter(|words| !words.trim().is_empty()));
-                match self.cells {
-                    0 if self.item => self.sink.line(),
-                    0 => self.sink.paragraph(),
-                    _ => self.sink.flow(" "),
-                }
-                self.after_item = self.item;
-            }
-            "tc" => {
-                self.cells = self.cells.saturating_sub(1);
-                self.sink.tab();
-            }
-            "tr" => self.sink.line(),
-            "tbl" => self.sink.paragraph(),
-            _ => {}
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        if self.in_text && self.fallback == 0 {
-            self.text_now(text);
-        }
-    }
-
-    fn text_now(&mut self, text: &str) {
-        if let Some(heading) = &mut self.heading {
-            heading.extend(text.chars().take(LABEL_MAX.saturating_sub(heading.len())));
-        }
-        if self.after_item && !self.item {
-            self.sink.paragraph();
-            self.after_item = false;
-        }
-        if text == "\t" { self.sink.tab() } else { self.sink.flow(text) }
-    }
-}
-
-/// The `w:val` of an element.
-fn value(tag: &BytesStart<'_>) -> Option<String> {
-    let found = tag.attributes().flatten().find(|attribute| attribute.key.local_name().as_ref() == "val")?;
-    Some(found.value.to_string())
+    found.unwrap_or_else(|| {
+        "it is a ZIP archive in which no main part of a Word document was found, so not a Word document".to_owned()
+    })
 }
 
 /// The properties worth keeping, by the names they are given here.
@@ -209,6 +123,15 @@ const PROPERTIES: [(&str, &str); 10] = [
     ("Pages", "pages"),
 ];
 
+/// Adds to a property as far as it may grow.
+fn add(into: &mut BTreeMap<String, String>, name: Option<&str>, text: &str) {
+    if let Some(name) = name {
+        let value = into.entry(name.to_owned()).or_default();
+        let room = LABEL_MAX.saturating_sub(value.len());
+        value.extend(text.chars().filter(|c| !c.is_control()).take(room));
+    }
+}
+
 fn read_properties(part: impl BufRead, into: &mut BTreeMap<String, String>) -> Result<(), ExtractError> {
     let mut reader = Reader::from_reader(part);
     let mut buffer = Vec::new();
@@ -220,30 +143,13 @@ fn read_properties(part: impl BufRead, into: &mut BTreeMap<String, String>) -> R
                 let name = tag.local_name();
                 inside = PROPERTIES.iter().find(|(known, _)| *known == name.as_ref()).map(|(_, ours)| *ours);
             }
-            Event::Text(text) => {
-                if let Some(name) = inside {
-                    let value = into.entry(name.to_owned()).or_default();
-                    let room = LABEL_MAX.saturating_sub(value.len());
-                    value.extend(text.xml10_content().chars().filter(|c| !c.is_control()).take(room));
-                }
-            }
+            Event::Text(text) => add(into, inside, &text.xml10_content()),
+            Event::CData(text) => add(into, inside, &text.xml10_content()),
+            Event::GeneralRef(name) => add(into, inside, reference(&name).encode_utf8(&mut [0; 4])),
             Event::End(_) => inside = None,
             Event::DocType(_) => return Err(declares_entities()),
             Event::Eof => return Ok(()),
             _ => {}
         }
-    }
-}
-
-fn declares_entities() -> ExtractError {
-    ExtractError::Damaged("its XML declares a document type, which Word never does and bombs do".to_owned())
-}
-
-fn bad_xml(error: &quick_xml::Error) -> ExtractError {
-    match error {
-        quick_xml::Error::Io(io) if io.kind() == std::io::ErrorKind::FileTooLarge => {
-            ExtractError::TooLarge(io.to_string())
-        }
-        _ => ExtractError::Damaged(format!("its XML is broken ({error})")),
     }
 }

@@ -1,7 +1,8 @@
 //! The ZIP archive around a Word file, read with bounds on what it may unpack to.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
+use encoding_rs::{UTF_16BE, UTF_16LE};
 use zip::{ZipArchive, result::ZipError};
 
 use super::model::ExtractError;
@@ -36,9 +37,16 @@ impl<'a> Parts<'a> {
         Ok(Parts { archive })
     }
 
-    /// Whether there is a part of this name.
+    /// Whether there is a part of this name, in any case.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.archive.index_for_name(name).is_some()
+        self.index(name).is_some()
+    }
+
+    /// The place of a part. Names of parts differ in more than their case, and some programs write `\\` for `/`.
+    fn index(&self, name: &str) -> Option<usize> {
+        let alike = |found: &str| found.len() == name.len() && found.replace('\\', "/").eq_ignore_ascii_case(name);
+        let others = || self.archive.file_names().position(|found| found.is_ok_and(|found| alike(&found)));
+        self.archive.index_for_name(name).or_else(others)
     }
 
     /// Whether the name of a part begins so.
@@ -48,11 +56,8 @@ impl<'a> Parts<'a> {
 
     /// A part by its name, or `None` when there is none.
     pub(super) fn part(&mut self, name: &str) -> Result<Option<Part<'_>>, ExtractError> {
-        let file = match self.archive.by_name(name) {
-            Ok(file) => file,
-            Err(ZipError::FileNotFound) => return Ok(None),
-            Err(error) => return Err(broken(&error)),
-        };
+        let Some(index) = self.index(name) else { return Ok(None) };
+        let file = self.archive.by_index(index).map_err(|error| broken(&error))?;
         if file.encrypted() {
             return Err(ExtractError::Encrypted);
         }
@@ -61,8 +66,26 @@ impl<'a> Parts<'a> {
             return Err(explodes(name, file.size()));
         }
         // The stated size may lie, so it is counted as well.
-        Ok(Some(BufReader::new(Bounded { inner: Box::new(file), left: limit })))
+        utf8(BufReader::new(Bounded { inner: Box::new(file), left: limit })).map(Some)
     }
+}
+
+/// The part as UTF-8: the format allows UTF-16 as well, which the XML reader does not know.
+fn utf8(mut part: Part<'_>) -> Result<Part<'_>, ExtractError> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => ExtractError::TooLarge(error.to_string()),
+        _ => ExtractError::Damaged(format!("the archive cannot be read ({error})")),
+    };
+    let encoding = match part.fill_buf().map_err(unreadable)? {
+        [0xff, 0xfe, ..] | [b'<', 0, ..] => UTF_16LE,
+        [0xfe, 0xff, ..] | [0, b'<', ..] => UTF_16BE,
+        _ => return Ok(part),
+    };
+    let mut bytes = Vec::new();
+    part.read_to_end(&mut bytes).map_err(unreadable)?;
+    let text = encoding.decode(&bytes).0.into_owned().into_bytes();
+    let left = text.len() as u64;
+    Ok(BufReader::new(Bounded { inner: Box::new(Cursor::new(text)), left }))
 }
 
 fn broken(error: &ZipError) -> ExtractError {

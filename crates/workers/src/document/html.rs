@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use html5gum::{StartTag, State, Token, Tokenizer};
+
 use super::{
-    decode::{decode, decode_labelled},
-    html_token::{Token, Tokens, attribute},
     model::{ExtractError, Extracted, Format, Options},
     sink::Sink,
-    text::looks_binary,
 };
+use crate::encoding::{Decoded, decode, decode_labelled, looks_binary};
 
 /// A title or a description longer than this is none.
 const LABEL_MAX: usize = 1_000;
@@ -44,47 +44,91 @@ const LINES: [&str; 12] =
     ["caption", "dd", "details", "div", "dt", "figcaption", "hr", "legend", "li", "option", "summary", "tr"];
 
 /// Elements whose content nobody reads.
-const HIDDEN: [&str; 10] =
-    ["script", "style", "noembed", "template", "svg", "math", "iframe", "object", "canvas", "datalist"];
+const HIDDEN: [&str; 11] =
+    ["script", "style", "noembed", "noframes", "template", "svg", "math", "iframe", "object", "canvas", "datalist"];
+
+/// A page names its encoding within this many bytes.
+const LABEL_WITHIN: usize = 4_096;
 
 /// Reads a page. `cut` says that the file goes on after these bytes.
 pub(super) fn extract(bytes: &[u8], cut: bool, options: &Options) -> Result<Extracted, ExtractError> {
     if looks_binary(bytes) {
         return Err(ExtractError::Damaged("HTML by its name, but it holds binary data".to_owned()));
     }
-    let (page, encoding) =
-        label(bytes).and_then(|label| decode_labelled(bytes, &label)).unwrap_or_else(|| decode(bytes));
-    let mut reader = Reader::new(options.max_output_bytes);
-    for token in Tokens::of(&page) {
+    let Decoded { text: page, encoding, warnings } =
+        label(bytes).and_then(|label| decode_labelled(bytes, &label, cut)).unwrap_or_else(|| decode(bytes, cut));
+    let mut reader = Reader::new(options.max_output_bytes, page.trim_start().starts_with("<?xml"));
+    let mut tokens = Tokenizer::new(page.as_str());
+    while let Some(Ok(token)) = tokens.next() {
+        if let Token::StartTag(tag) = &token
+            && let Some(state) = content_of(&tag.name).filter(|_| !reader.is_closed(tag))
+        {
+            tokens.set_state(state);
+        }
+        reader.take(token);
         if reader.sink.is_full() {
             break;
         }
-        reader.take(token);
     }
     let title = reader.title().filter(|title| !title.is_empty());
     let (text, full) = reader.sink.finish();
     let mut extracted = Extracted::of(Format::Html, text, cut || full);
-    extracted.encoding = Some(encoding.to_owned());
+    extracted.encoding = Some(encoding.name().to_owned());
     extracted.title = title;
     extracted.metadata = reader.metadata;
+    extracted.warnings = warnings;
     Ok(extracted)
 }
 
-/// The encoding that the page names within its first kilobyte.
-fn label(bytes: &[u8]) -> Option<String> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.starts_with(b"\xef\xbb\xbf") {
-        return None;
+/// How the content of an element is read that is no markup. Scripts do not run here, so `noscript` is markup.
+fn content_of(name: &[u8]) -> Option<State> {
+    match name {
+        b"title" | b"textarea" => Some(State::RcData),
+        b"script" => Some(State::ScriptData),
+        b"style" | b"xmp" | b"iframe" | b"noembed" | b"noframes" => Some(State::RawText),
+        b"plaintext" => Some(State::PlainText),
+        _ => None,
     }
-    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(1_024)]).to_ascii_lowercase();
-    let after = start.split_once("charset")?.1.trim_start().strip_prefix('=')?.trim_start();
-    let value = after.trim_start_matches(['"', '\'']);
-    let end = value.find(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c))).unwrap_or(value.len());
-    Some(value[..end].to_owned())
+}
+
+/// The encoding that the page names within its first bytes: in an XML declaration or in a `meta` element.
+fn label(bytes: &[u8]) -> Option<String> {
+    let start: String = bytes[..bytes.len().min(LABEL_WITHIN)].iter().map(|&byte| char::from(byte)).collect();
+    let declared = start.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>"));
+    if let Some((_, value)) = declared.and_then(|(declaration, _)| declaration.split_once("encoding")) {
+        return first_name(value);
+    }
+    Tokenizer::new(start.as_str()).flatten().find_map(|token| match token {
+        Token::StartTag(tag) if *tag.name == b"meta" => match attribute(&tag, "charset") {
+            Some(charset) => first_name(&charset),
+            None => {
+                let content = attribute(&tag, "content")?.to_ascii_lowercase();
+                let is_type = attribute(&tag, "http-equiv")?.eq_ignore_ascii_case("content-type");
+                content.split_once("charset").filter(|_| is_type).and_then(|(_, value)| first_name(value))
+            }
+        },
+        _ => None,
+    })
+}
+
+/// The first name of an encoding in a text such as ` = "utf-8"`.
+fn first_name(text: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
+    let start = text.find(is_part)?;
+    let name = &text[start..];
+    Some(name[..name.find(|c| !is_part(c)).unwrap_or(name.len())].to_owned())
+}
+
+/// The value of an attribute, its entities replaced.
+fn attribute(tag: &StartTag<()>, name: &str) -> Option<String> {
+    tag.attributes.get(name.as_bytes()).map(|value| String::from_utf8_lossy(&value.value).into_owned())
 }
 
 /// What has been read of a page.
 struct Reader {
     sink: Sink,
+    /// Whether the page is XML, in which any element may close itself.
+    is_xml: bool,
     /// The hidden element that is open, and how many of the same name inside it.
     hidden: Option<(String, u32)>,
     preformatted: u32,
@@ -96,9 +140,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(limit: usize) -> Reader {
+    fn new(limit: usize, is_xml: bool) -> Reader {
         Reader {
             sink: Sink::new(limit),
+            is_xml,
             hidden: None,
             preformatted: 0,
             in_title: false,
@@ -114,51 +159,56 @@ impl Reader {
         self.title.as_ref().map(tidy).filter(|title| !title.is_empty()).or_else(|| self.heading.as_ref().map(tidy))
     }
 
-    fn take(&mut self, token: Token<'_>) {
+    fn take(&mut self, token: Token) {
         match token {
-            Token::Text(text) => self.text(text),
-            Token::Open(name, attributes) => self.open(name, attributes),
-            Token::Close(name) => self.close(&name),
+            Token::String(text) => self.text(&String::from_utf8_lossy(&text.value)),
+            Token::StartTag(tag) => self.open(&tag),
+            Token::EndTag(tag) => self.close(&String::from_utf8_lossy(&tag.name)),
+            Token::Comment(_) | Token::Doctype(_) | Token::Error(_) => {}
         }
+    }
+
+    /// Whether a tag opens nothing. Outside of XML only elements of drawings and formulas close themselves.
+    fn is_closed(&self, tag: &StartTag<()>) -> bool {
+        tag.self_closing && (self.is_xml || matches!(&**tag.name, b"svg" | b"math"))
     }
 
     fn text(&mut self, text: &str) {
         if self.hidden.is_some() {
             return;
         }
-        let text = unescape(text);
         if self.in_title {
-            append(&mut self.title, &text);
+            append(&mut self.title, text);
             return;
         }
         if self.in_heading {
-            append(&mut self.heading, &text);
+            append(&mut self.heading, text);
         }
-        if self.preformatted > 0 { self.sink.verbatim(&text) } else { self.sink.flow(&text) }
+        if self.preformatted > 0 { self.sink.verbatim(text) } else { self.sink.flow(text) }
     }
 
-    fn open(&mut self, name: String, attributes: &str) {
+    fn open(&mut self, tag: &StartTag<()>) {
+        let name = String::from_utf8_lossy(&tag.name);
         if let Some((hidden, depth)) = &mut self.hidden {
             if *hidden == name {
                 *depth = depth.saturating_add(1);
             }
             return;
         }
-        if HIDDEN.contains(&name.as_str()) {
-            // `<svg/>` and its like are closed already.
-            self.hidden = (!attributes.ends_with('/')).then_some((name, 0));
+        if HIDDEN.contains(&&*name) {
+            self.hidden = (!self.is_closed(tag)).then(|| (name.into_owned(), 0));
             return;
         }
         self.edge(&name);
-        match name.as_str() {
-            "title" => self.in_title = self.title.is_none(),
+        match &*name {
+            "title" if !self.is_closed(tag) => self.in_title = self.title.is_none(),
             "h1" => self.in_heading = self.heading.is_none(),
             "pre" => self.preformatted = self.preformatted.saturating_add(1),
             "li" => self.sink.flow("- "),
-            "meta" => self.meta(attributes),
+            "meta" => self.meta(tag),
             "img" => {
-                if let Some(words) = attribute(attributes, "alt") {
-                    self.sink.flow(&format!(" {} ", unescape(words)));
+                if let Some(words) = attribute(tag, "alt") {
+                    self.sink.flow(&format!(" {words} "));
                 }
             }
             _ => {}
@@ -195,12 +245,12 @@ impl Reader {
         }
     }
 
-    fn meta(&mut self, attributes: &str) {
-        let Some(name) = attribute(attributes, "name").map(str::to_ascii_lowercase) else { return };
-        if let Some(content) = attribute(attributes, "content")
+    fn meta(&mut self, tag: &StartTag<()>) {
+        let Some(name) = attribute(tag, "name").map(|name| name.to_ascii_lowercase()) else { return };
+        if let Some(content) = attribute(tag, "content")
             && matches!(name.as_str(), "author" | "description" | "keywords" | "date" | "generator")
         {
-            let value: String = unescape(content).chars().filter(|c| !c.is_control()).take(LABEL_MAX).collect();
+            let value: String = content.chars().filter(|c| !c.is_control()).take(LABEL_MAX).collect();
             self.metadata.insert(name, value);
         }
     }
@@ -212,114 +262,6 @@ fn append(label: &mut Option<String>, text: &str) {
     let room = LABEL_MAX.saturating_sub(label.len());
     label.extend(text.chars().filter(|c| !c.is_control() || c.is_whitespace()).take(room));
 }
-
-/// Replaces entities by their characters; what is none stays as it stands.
-fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        let end = after.bytes().take(32).position(|byte| !(byte.is_ascii_alphanumeric() || byte == b'#'));
-        let end = end.unwrap_or(after.len().min(32));
-        match after.get(..end).and_then(entity) {
-            Some(character) => {
-                out.push(character);
-                rest = after[end..].strip_prefix(';').unwrap_or(&after[end..]);
-            }
-            None => {
-                out.push('&');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-fn entity(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16),
-            None => number.parse(),
-        };
-        // A number too large for any type is as unknown as one that names no character.
-        return Some(code.ok().and_then(windows_1252).unwrap_or(char::REPLACEMENT_CHARACTER))
-            .filter(|_| !number.is_empty());
-    }
-    if let Some(at) = LATIN.iter().position(|known| *known == name) {
-        return u32::try_from(at).ok().and_then(|at| char::from_u32(0xa0 + at));
-    }
-    NAMED.iter().find(|(known, _)| *known == name).map(|(_, character)| *character)
-}
-
-/// A numeric entity; pages mean Windows characters by the numbers that Unicode gives to controls.
-fn windows_1252(code: u32) -> Option<char> {
-    match u8::try_from(code) {
-        Ok(byte @ 0x80..=0x9f) => encoding_rs::WINDOWS_1252.decode(&[byte]).0.chars().next(),
-        _ => char::from_u32(code),
-    }
-}
-
-/// The entities of U+00A0 to U+00FF, in order.
-const LATIN: [&str; 96] = [
-    "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo", "not", "shy",
-    "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para", "middot", "cedil", "sup1", "ordm",
-    "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave", "Aacute", "Acirc", "Atilde", "Auml", "Aring", "AElig",
-    "Ccedil", "Egrave", "Eacute", "Ecirc", "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve",
-    "Oacute", "Ocirc", "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN",
-    "szlig", "agrave", "aacute", "acirc", "atilde", "auml", "aring", "aelig", "ccedil", "egrave", "eacute", "ecirc",
-    "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde", "ograve", "oacute", "ocirc", "otilde", "ouml",
-    "divide", "oslash", "ugrave", "uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
-];
-
-/// Other entities that pages use.
-const NAMED: [(&str, char); 44] = [
-    ("amp", '&'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("quot", '"'),
-    ("apos", '\''),
-    ("ndash", '–'),
-    ("mdash", '—'),
-    ("hellip", '…'),
-    ("lsquo", '‘'),
-    ("rsquo", '’'),
-    ("sbquo", '‚'),
-    ("ldquo", '“'),
-    ("rdquo", '”'),
-    ("bdquo", '„'),
-    ("lsaquo", '‹'),
-    ("rsaquo", '›'),
-    ("euro", '€'),
-    ("bull", '•'),
-    ("trade", '™'),
-    ("dagger", '†'),
-    ("Dagger", '‡'),
-    ("permil", '‰'),
-    ("prime", '′'),
-    ("Prime", '″'),
-    ("larr", '←'),
-    ("uarr", '↑'),
-    ("rarr", '→'),
-    ("darr", '↓'),
-    ("harr", '↔'),
-    ("ne", '≠'),
-    ("le", '≤'),
-    ("ge", '≥'),
-    ("asymp", '≈'),
-    ("minus", '−'),
-    ("infin", '∞'),
-    ("ensp", ' '),
-    ("emsp", ' '),
-    ("thinsp", ' '),
-    ("zwnj", '\u{200c}'),
-    ("zwj", '\u{200d}'),
-    ("OElig", 'Œ'),
-    ("oelig", 'œ'),
-    ("Scaron", 'Š'),
-    ("scaron", 'š'),
-];
 
 #[cfg(test)]
 mod tests {
@@ -356,6 +298,55 @@ mod tests {
         let page = b"<html><meta charset=\"iso-8859-2\"><p>\xb3";
         let read = extract(page, false, &Options::default()).unwrap();
         assert_eq!((read.text.as_str(), read.encoding.as_deref()), ("ł", Some("ISO-8859-2")));
+    }
+
+    #[test]
+    fn a_label_counts_only_where_it_is_one() {
+        for (page, name) in [
+            (&b"<META CHARSET=koi8-r><p>\xc1"[..], "KOI8-R"),
+            (b"<meta http-equiv='Content-Type' content='text/html; charset=windows-1251'><p>\xe0", "windows-1251"),
+            (b"<?xml version=\"1.0\" encoding=\"iso-8859-5\"?><html><p>\xd0", "ISO-8859-5"),
+        ] {
+            let read = extract(page, false, &Options::default()).unwrap();
+            assert_eq!((read.text.chars().count(), read.encoding.as_deref()), (1, Some(name)));
+        }
+        let comment = extract(b"<!-- charset=koi8-r --><p>na\xefve", false, &Options::default()).unwrap();
+        assert_eq!(comment.encoding.as_deref(), Some("windows-1252"));
+        let wrong = extract(b"<meta charset=utf-8><p>na\xefve", false, &Options::default()).unwrap();
+        assert_eq!((wrong.text.as_str(), wrong.warnings.len()), ("naïve", 1));
+    }
+
+    #[test]
+    fn entities_are_those_of_html() {
+        for (source, text) in [
+            ("&alpha;&Delta; &sum; &hearts; &forall; &check; &star;", "αΔ ∑ ♥ ∀ ✓ ☆"),
+            ("&NotEqualTilde; &fjlig; &ThickSpace;x", "≂̸ fj x"),
+            ("&amp;amp; &ampx &ltx &notit; &notin;", "&amp; &x <x ¬it; ∉"),
+            ("&#128;&#x80;&#145;&#0;&#xD800;&#x110000;&#x1F600;", "€€‘\u{fffd}\u{fffd}\u{fffd}😀"),
+            ("a & b &; &# &#x; &unknown; &Alpha", "a & b &; &# &#x; &unknown; &Alpha"),
+        ] {
+            assert_eq!(read(&format!("<p>{source}</p>")).text, text, "{source}");
+        }
+        assert_eq!(read("<img alt='&eacute;&copy=&ampx'>").text, "é&copy=&ampx");
+        assert_eq!(read("<title>a &mdash; b</title>").title.as_deref(), Some("a — b"));
+    }
+
+    #[test]
+    fn markup_is_read_by_the_rules_of_html() {
+        for (page, text) in [
+            ("1 < 2 <b>x</b><br/>y", "1 < 2 x\ny"),
+            ("a<!--> b <!-- c --!> d", "a b d"),
+            ("<textarea><b>&lt;</textarea>x", "<b><x"),
+            ("<script>'</p>'<!-- <script> </script> --></script>after", "after"),
+            ("<noscript><p>shown</p></noscript>", "shown"),
+            ("<p title='a>b' hidden>x", "x"),
+            ("<script src=a />hidden</script>seen", "seen"),
+            ("<?xml version='1.0'?><html><script src='a'/>seen</html>", "seen"),
+            ("<style>a</STYLE >seen", "seen"),
+            ("x</>y<?php echo ?>z", "xyz"),
+        ] {
+            assert_eq!(read(page).text, text, "{page}");
+        }
     }
 
     #[test]

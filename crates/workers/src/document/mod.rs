@@ -5,16 +5,23 @@
 //! encrypted, endless or made to explode fails its own task with a message that says what is wrong with it.
 
 mod child;
-mod decode;
 mod docx;
+mod docx_body;
+mod docx_parts;
 mod docx_zip;
 mod extract;
 mod html;
-mod html_token;
 mod model;
 mod pdf;
+mod pdf_direction;
+mod pdf_fields;
+mod pdf_fonts;
+mod pdf_glyphs;
+mod pdf_info;
 mod pdf_layout;
 mod pdf_page;
+mod pdf_repair;
+mod pdf_warnings;
 mod reader;
 mod sink;
 mod sniff;

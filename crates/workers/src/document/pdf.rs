@@ -1,35 +1,70 @@
 //! Text out of PDF files, page by page.
 //!
-//! The library below panics on many broken files. Each page is read by itself, so that one bad page costs one page.
+//! The library below repairs broken files and reads fonts; words, lines and paragraphs are found here. Each page is read
+//! by itself, so that one bad page costs one page.
 
 use std::{
-    collections::{BTreeMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use pdf_extract::{Dictionary, Document, Object, ObjectId};
+use hayro_interpret::{
+    Context, InterpreterCache, InterpreterSettings, InterpreterWarning, RectExt, RenderContent, TransformExt,
+    hayro_syntax::{
+        DecryptionError, LoadPdfError, Pdf,
+        object::{Array, Dict, Object, Stream},
+        page::Page as SourcePage,
+    },
+    interpret_page,
+    kurbo::Rect,
+};
 
 use super::{
     model::{ExtractError, Extracted, Format, Options, PageOffset},
+    pdf_fields,
+    pdf_fonts::{Fonts, cmaps},
+    pdf_glyphs::Glyphs,
+    pdf_info,
     pdf_layout::Layout,
     pdf_page::Page,
+    pdf_repair::close_streams,
+    pdf_warnings::Warnings,
     sink::Sink,
 };
 
 /// A document has at most this many pages.
 const PAGES_MAX: usize = 100_000;
 
-/// A page tree is at most this deep; deeper ones run in circles.
-const DEPTH_MAX: usize = 64;
+/// Why a page is left out that may be sound.
+const UNSUPPORTED: &str = "its content is packed in a way that is not supported";
 
-/// US letter, for a page that does not say how large it is. Text does not depend on it.
-const PAPER: [i64; 4] = [0, 0, 612, 792];
-
-/// Reads a PDF file.
+/// Reads a PDF file. A file that loses pages is tried again with what can be repaired.
 pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, ExtractError> {
-    let mut document = guarded(|| load(bytes))??;
-    let pages = page_tree(&mut document)?;
-    let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+    let first = attempt(bytes, options);
+    let lost = match &first {
+        Ok((_, 0)) => return first.map(|(extracted, _)| extracted),
+        Ok((_, lost)) => *lost,
+        Err(ExtractError::Damaged(_)) => usize::MAX,
+        Err(_) => return first.map(|(extracted, _)| extracted),
+    };
+    let second = close_streams(bytes).map(|repaired| attempt(&repaired, options));
+    match second {
+        Some(Ok((extracted, still))) if still < lost => Ok(extracted),
+        _ => first.map(|(extracted, _)| extracted),
+    }
+}
+
+/// Reads a PDF file as it is. Returns how many pages were lost as well.
+fn attempt(bytes: &[u8], options: &Options) -> Result<(Extracted, usize), ExtractError> {
+    let pdf = guarded(|| load(bytes))??;
+    let pages = guarded(|| pdf.pages().len())?;
+    if pages > PAGES_MAX {
+        return Err(ExtractError::TooLarge(format!("it has more than {PAGES_MAX} pages")));
+    }
+    let count = u32::try_from(pages).unwrap_or(u32::MAX);
+    if count == 0 {
+        return Err(ExtractError::Damaged("it has no pages".to_owned()));
+    }
     let (first, last) = options.pages.unwrap_or((1, count));
     if first > count {
         return Err(ExtractError::NoSuchPages(format!("it has {count}, and page {first} was asked for")));
@@ -38,7 +73,8 @@ pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, Extr
     let read = wanted.min(options.max_pages);
     let mut sink = Sink::new(options.max_output_bytes);
     let mut pages_read = Vec::new();
-    let mut bad: Vec<(u32, String)> = Vec::new();
+    let mut warnings = Warnings::default();
+    let mut reader = PageReader::new(&pdf);
     let mut layout = Layout::default();
     for number in first..first + read {
         if sink.is_full() {
@@ -46,28 +82,29 @@ pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, Extr
         }
         sink.paragraph();
         pages_read.push(PageOffset { page: number, offset: sink.next_offset() });
-        match read_page(&mut document, pages[number as usize - 1], options.max_output_bytes) {
-            Ok(page) => layout.write(page, &mut sink),
-            Err(why) => bad.push((number, why)),
+        if let Some(page) = reader.read(number, options.max_output_bytes, &mut warnings) {
+            layout.write(page, &mut sink);
         }
     }
-    if let Some((number, why)) = bad.first()
-        && bad.len() == pages_read.len()
-    {
-        return Err(ExtractError::Damaged(format!("no page can be read (page {number}: {why})")));
+    let lost = warnings.lost_pages();
+    if let Some((why, unsupported)) = warnings.every_page_lost(pages_read.len(), UNSUPPORTED) {
+        let why = format!("no page can be read ({why})");
+        return Err(if unsupported { ExtractError::Unsupported(why) } else { ExtractError::Damaged(why) });
     }
     let (text, full) = sink.finish();
     let mut extracted = Extracted::of(Format::Pdf, text, full || read < wanted);
     extracted.pages = count;
     extracted.page_offsets = pages_read;
-    extracted.warnings =
-        bad.iter().take(20).map(|(number, why)| format!("page {number} was left out: {why}")).collect();
-    if extracted.words == 0 && bad.is_empty() {
-        extracted.warnings.push("the pages hold no text; they are probably scanned images".to_owned());
-    }
-    extracted.metadata = guarded(|| metadata(&document)).unwrap_or_default();
+    extracted.metadata = guarded(|| pdf_info::metadata(&pdf)).unwrap_or_default();
     extracted.title = extracted.metadata.remove("title");
-    Ok(extracted)
+    extracted.warnings = warnings.finish(guarded(|| pdf_info::beyond_pages(&pdf)).unwrap_or_default());
+    if extracted.words == 0 && names_encryption(bytes) && !is_decrypted(bytes) {
+        return Err(ExtractError::Encrypted);
+    }
+    if extracted.words == 0 && extracted.warnings.is_empty() {
+        extracted.warnings.push("its pages hold no text".to_owned());
+    }
+    Ok((extracted, lost))
 }
 
 /// Runs library code that may panic; a panic is the file's fault.
@@ -82,114 +119,172 @@ pub(super) fn last_words(panic: &(dyn std::any::Any + Send)) -> String {
     format!("its structure is broken ({words})")
 }
 
-fn load(bytes: &[u8]) -> Result<Document, ExtractError> {
-    let document = Document::load_mem(bytes).map_err(|error| match error {
-        pdf_extract::Error::InvalidPassword => ExtractError::Encrypted,
-        error => ExtractError::Damaged(format!("it cannot be read as a PDF ({error})")),
-    })?;
-    // A file with an empty user password opens for everybody and is no longer marked here.
-    if document.trailer.get(b"Encrypt").is_ok() && !document.was_encrypted() {
-        return Err(ExtractError::Encrypted);
-    }
-    Ok(document)
+fn load(bytes: &[u8]) -> Result<Pdf, ExtractError> {
+    Pdf::new(bytes.to_vec()).map_err(|error| match error {
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ExtractError::Encrypted,
+        LoadPdfError::Decryption(DecryptionError::UnsupportedAlgorithm) => ExtractError::Unsupported(
+            "it is encrypted by a method that is not supported: save a copy without encryption".to_owned(),
+        ),
+        LoadPdfError::Decryption(_) => ExtractError::Damaged("its encryption is broken".to_owned()),
+        // The repair of a broken file does not say that it needed a password.
+        LoadPdfError::Invalid if names_encryption(bytes) => ExtractError::Encrypted,
+        LoadPdfError::Invalid => ExtractError::Damaged("it has no pages that can be found".to_owned()),
+    })
 }
 
-/// The pages in order. Loops and repeated nodes are left out, and every page gets a size.
-fn page_tree(document: &mut Document) -> Result<Vec<ObjectId>, ExtractError> {
-    let damaged = |why: &str| ExtractError::Damaged(why.to_owned());
-    let root = document.catalog().and_then(|catalog| catalog.get(b"Pages")).and_then(Object::as_reference);
-    let mut pending = vec![root.map_err(|_| damaged("it has no list of pages; the file was probably cut off"))?];
-    let mut seen = HashSet::new();
-    let mut pages = Vec::new();
-    while let Some(id) = pending.pop() {
-        let Ok(node) = document.get_dictionary(id) else { continue };
-        if !seen.insert(id) {
-            continue;
-        }
-        if let Some(kids) = node.get(b"Kids").ok().and_then(|kids| document.dereference(kids).ok()?.1.as_array().ok()) {
-            pending.extend(kids.iter().rev().filter_map(|kid| kid.as_reference().ok()));
-            continue;
-        }
-        if pages.len() == PAGES_MAX {
-            return Err(ExtractError::TooLarge(format!("it has more than {PAGES_MAX} pages")));
-        }
-        pages.push(id);
-    }
-    if pages.is_empty() {
-        return Err(damaged("it has no pages"));
-    }
-    for &page in &pages {
-        let sized = is_sized(document, page).ok_or_else(|| damaged("its list of pages runs in circles"))?;
-        if !sized && let Ok(page) = document.get_object_mut(page).and_then(Object::as_dict_mut) {
-            page.set("MediaBox", PAPER.map(Object::Integer).to_vec());
-        }
-    }
-    Ok(pages)
+/// Whether the file says that it is encrypted.
+fn names_encryption(bytes: &[u8]) -> bool {
+    let says = |mark: &[u8]| memchr::memmem::find(bytes, mark).is_some();
+    says(b"/Encrypt ") || says(b"/Encrypt<")
 }
 
-/// Whether a page or one above it states a size; `None` when the way up does not end.
-fn is_sized(document: &Document, page: ObjectId) -> Option<bool> {
-    let mut at = page;
-    let mut sized = false;
-    for _ in 0..DEPTH_MAX {
-        let Ok(node) = document.get_dictionary(at) else { return Some(sized) };
-        sized = sized || node.has(b"MediaBox");
-        match node.get(b"Parent").and_then(Object::as_reference) {
-            Ok(parent) => at = parent,
-            Err(_) => return Some(sized),
+/// Whether the library knows that a file is encrypted, in which case it refuses a password that nobody has. It does not
+/// when it had to repair the file and lost the place that says so.
+fn is_decrypted(bytes: &[u8]) -> bool {
+    matches!(Pdf::new_with_password(bytes.to_vec(), "\u{1}no password\u{1}"), Err(LoadPdfError::Decryption(_)))
+}
+
+/// Reads the pages of one document.
+struct PageReader<'a> {
+    pdf: &'a Pdf,
+    cache: InterpreterCache<'a>,
+    settings: InterpreterSettings,
+    /// What the library complained of while it read the latest page.
+    complaints: Arc<Mutex<Vec<InterpreterWarning>>>,
+    fonts: Fonts<'a>,
+}
+
+impl<'a> PageReader<'a> {
+    fn new(pdf: &'a Pdf) -> PageReader<'a> {
+        let complaints = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&complaints);
+        let settings = InterpreterSettings {
+            warning_sink: Arc::new(move |warning| {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+            }),
+            cmap_resolver: cmaps(),
+            ..InterpreterSettings::default()
+        };
+        PageReader { pdf, cache: InterpreterCache::new(), settings, complaints, fonts: Fonts::new(pdf) }
+    }
+
+    /// The lines of a page; `None` when it cannot be read, which the warnings then say.
+    fn read(&mut self, number: u32, limit: usize, warnings: &mut Warnings) -> Option<Page> {
+        let pdf = self.pdf;
+        let outcome = guarded(|| {
+            let page = pdf.pages().get(number as usize - 1)?;
+            Some(self.page(page, number, limit, warnings))
+        });
+        match outcome {
+            Ok(Some(page)) => Some(page),
+            Ok(None) => {
+                warnings.lost(number, "it cannot be found");
+                None
+            }
+            Err(error) => {
+                // What the library kept may be half done.
+                self.cache = InterpreterCache::new();
+                warnings.lost(number, error.to_string().trim_start_matches("is damaged: "));
+                None
+            }
         }
     }
-    None
-}
 
-fn read_page(document: &mut Document, id: ObjectId, limit: usize) -> Result<Page, String> {
-    show_only(document, id).map_err(|error| error.to_string())?;
-    let document = &*document;
-    let mut page = Page::new(limit);
-    let outcome = guarded(|| pdf_extract::output_doc_page(document, &mut page, 1));
-    match outcome {
-        // A page that holds more than may be kept is as good as one that was read.
-        Ok(Ok(())) | Ok(Err(_)) if page.is_full() => Ok(page),
-        Ok(Ok(())) => Ok(page),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(ExtractError::Damaged(why)) => Err(why),
-        Err(error) => Err(error.to_string()),
+    fn page(&mut self, source: &SourcePage<'a>, number: u32, limit: usize, warnings: &mut Warnings) -> Page {
+        let Contents { all, broken, unsupported } = contents(source);
+        let mut page = Page::new(limit);
+        let mut glyphs = self.interpret(source, RenderContent::PAGE, &mut page);
+        if broken > 0 && broken == all {
+            warnings.lost(number, if unsupported { UNSUPPORTED } else { "its content cannot be decoded" });
+        } else if broken > 0 {
+            warnings.part(number, &format!("{broken} of the {all} parts of its content cannot be decoded"));
+        }
+        let mut notes = Page::new(limit.saturating_sub(page.length()));
+        let more = self.interpret(source, RenderContent::ANNOTATIONS, &mut notes);
+        pdf_fields::draw_missing(source, self.pdf, &mut notes);
+        page.place(notes);
+        glyphs.unknown += more.unknown;
+        glyphs.images += more.images;
+        for complaint in self.complaints.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match complaint {
+                InterpreterWarning::UnsupportedFont => warnings.font(number),
+                InterpreterWarning::UnresolvedAnnotationAppearance => {
+                    warnings.part(number, "the appearance of a form field or note cannot be read");
+                }
+                _ => {}
+            }
+        }
+        if glyphs.unknown > 0 {
+            warnings.unknown(number, glyphs.unknown);
+        }
+        if page.is_empty() && glyphs.images > 0 {
+            warnings.image_only(number);
+        }
+        page
+    }
+
+    /// Lets the library draw a part of a page, whose text goes to `into`. Places are counted from the lower left corner
+    /// of the page as it is shown, so that a turned page reads like any other.
+    fn interpret(&mut self, source: &SourcePage<'a>, content: RenderContent, into: &mut Page) -> Counted {
+        let (width, height) = source.render_dimensions();
+        let bounds = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
+        let initial = source.initial_transform(false).to_kurbo();
+        let settings = InterpreterSettings { render_content: content, ..self.settings.clone() };
+        let mut context =
+            Context::new(initial, source.intersected_crop_box().to_kurbo(), &self.cache, source.xref(), settings);
+        let mut device = Glyphs::new(into, &mut self.fonts, bounds);
+        interpret_page(source, &mut context, &mut device);
+        device.counted()
     }
 }
 
-/// Makes this the only page of the document: the library walks the whole page tree for each page it is asked for,
-/// which would cost the square of the number of pages.
-fn show_only(document: &mut Document, page: ObjectId) -> Result<(), pdf_extract::Error> {
-    const ONLY: ObjectId = (u32::MAX, 0);
-    let node = Dictionary::from_iter([
-        ("Type", Object::Name(b"Pages".to_vec())),
-        ("Count", Object::Integer(1)),
-        ("Kids", Object::Array(vec![Object::Reference(page)])),
-    ]);
-    document.objects.insert(ONLY, Object::Dictionary(node));
-    document.catalog_mut()?.set("Pages", Object::Reference(ONLY));
-    Ok(())
+/// What a page holds beside its known letters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    /// Glyphs whose letter is not known.
+    pub unknown: usize,
+    /// Images.
+    pub images: usize,
 }
 
-/// What the file says about itself.
-fn metadata(document: &Document) -> BTreeMap<String, String> {
-    let known: [(&[u8], &str); 8] = [
-        (b"Title", "title"),
-        (b"Author", "author"),
-        (b"Subject", "subject"),
-        (b"Keywords", "keywords"),
-        (b"Creator", "application"),
-        (b"Producer", "producer"),
-        (b"CreationDate", "created"),
-        (b"ModDate", "modified"),
-    ];
-    let info = document.trailer.get(b"Info").and_then(|info| document.dereference(info)).and_then(|(_, i)| i.as_dict());
-    let Ok(info) = info else { return BTreeMap::new() };
-    let read = |key: &[u8]| {
-        let (_, value) = document.dereference(info.get(key).ok()?).ok()?;
-        let value = pdf_extract::decode_text_string(value).ok()?;
-        let value: String = value.chars().filter(|c| !c.is_control()).take(1_000).collect();
-        (!value.trim().is_empty()).then(|| value.trim().to_owned())
+/// What is wrong with the streams of a page.
+struct Contents {
+    /// How many there are.
+    all: usize,
+    /// How many of them cannot be decoded.
+    broken: usize,
+    /// Those are sound as far as can be told.
+    unsupported: bool,
+}
+
+fn contents(page: &SourcePage<'_>) -> Contents {
+    const CONTENTS: &[u8] = b"Contents";
+    let is_broken = |stream: &Stream<'_>| has_unknown_filter(stream) || stream.decoded_data().is_err();
+    let streams: Vec<Stream<'_>> = match page.raw().get::<Object<'_>>(CONTENTS) {
+        Some(Object::Stream(stream)) => vec![stream],
+        Some(Object::Array(streams)) => streams.iter::<Stream<'_>>().collect(),
+        Some(Object::Null(_)) => return Contents { all: 0, broken: 0, unsupported: false },
+        _ => Vec::new(),
     };
-    known.iter().filter_map(|(key, name)| Some(((*name).to_owned(), read(key)?))).collect()
+    let listed = page.raw().get::<Array<'_>>(CONTENTS).map(|streams| streams.raw_iter().count());
+    let all = listed.unwrap_or(usize::from(page.raw().contains_key(CONTENTS)));
+    let sound = streams.iter().filter(|stream| !is_broken(stream)).count();
+    let broken = all.saturating_sub(sound);
+    Contents { all, broken, unsupported: streams.iter().filter(|stream| has_unknown_filter(stream)).count() == broken }
+}
+
+/// Whether a stream is packed in a way that the library does not know, which it passes over.
+fn has_unknown_filter(stream: &Stream<'_>) -> bool {
+    let dict = stream.dict();
+    let named = match dict.get::<Object<'_>>(b"Filter").or_else(|| dict.get::<Object<'_>>(b"F")) {
+        Some(Object::Name(_)) => 1,
+        Some(Object::Array(names)) => names.raw_iter().count(),
+        _ => 0,
+    };
+    named > stream.filters().len()
+}
+
+/// The catalog of a document; `None` when it is missing.
+pub(super) fn catalog(pdf: &Pdf) -> Option<Dict<'_>> {
+    pdf.xref().get::<Dict<'_>>(pdf.xref().root_id())
 }

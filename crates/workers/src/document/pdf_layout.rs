@@ -214,17 +214,15 @@ fn is_item(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pdf_extract::{OutputDev, Transform};
-
-    use super::*;
+    use super::{super::pdf_page::Glyph, *};
 
     /// Draws lines of 10-point text, each letter 5 points wide.
     fn read(lines: &[(f64, f64, &str)]) -> String {
         let mut page = Page::new(10_000);
         for (x, y, text) in lines {
             for (at, letter) in text.chars().enumerate() {
-                let place = Transform::row_major(1.0, 0.0, 0.0, 1.0, x + 5.0 * at as f64, *y);
-                page.output_character(&place, 0.5, 0.0, 10.0, &letter.to_string()).unwrap();
+                let (text, start) = (letter.to_string(), x + 5.0 * at as f64);
+                page.glyph(&Glyph { text: &text, start, width: 5.0, height: *y, size: 10.0, direction: (1.0, 0.0) });
             }
         }
         let mut sink = Sink::new(10_000);

@@ -82,6 +82,11 @@ impl Sink {
         self.full
     }
 
+    /// How many more bytes fit.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.text.len())
+    }
+
     /// The length so far, the gap that is due included when something precedes it.
     pub(super) fn next_offset(&mut self) -> usize {
         self.settle();

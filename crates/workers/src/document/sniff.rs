@@ -44,6 +44,8 @@ pub fn sniff(start: &[u8], name: &str, media_type: Option<&str>) -> Result<Sniff
         (Some(format), _) => format,
         // Nothing gives HTML away for sure, so there the claim counts. PDF and Word files cannot lack their marks.
         (None, Some(Format::Html)) => Format::Html,
+        // A file whose beginning was lost, or that has more than usual before its mark.
+        (None, Some(Format::Pdf)) if contains(start, b"%PDF-") || contains(start, b" 0 obj") => Format::Pdf,
         (None, Some(claimed @ (Format::Pdf | Format::Docx))) => {
             let why = if start.is_empty() { "the file is empty" } else { "it does not start as such a file must" };
             return Err(ExtractError::Damaged(format!("{} by its name, but {why}", claimed.label())));
@@ -54,6 +56,10 @@ pub fn sniff(start: &[u8], name: &str, media_type: Option<&str>) -> Result<Sniff
         .filter(|&claimed| claimed != format)
         .map(|claimed| format!("the name or media type says {}, the content is {}", claimed.label(), format.label()));
     Ok(Sniffed { format, mismatch })
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn by_content(start: &[u8]) -> Result<Option<Format>, ExtractError> {
@@ -119,6 +125,8 @@ mod tests {
         assert_eq!(format(b"junk\n%PDF-1.4", "a.txt"), Format::Pdf);
         assert_eq!(format(b"PK\x03\x04", "a.pdf"), Format::Docx);
         assert_eq!(format("\u{feff}<!-- hi --> <!DOCTYPE html>".as_bytes(), "a"), Format::Html);
+        assert_eq!(format(b"\n\n1 0 obj\n<< /Type /Catalog >>", "a.pdf"), Format::Pdf);
+        assert_eq!(format(&[&[b' '; 4_000][..], b"%PDF-1.4"].concat(), "a.pdf"), Format::Pdf);
         let lie = sniff(b"<html>", "a.pdf", None).unwrap();
         assert_eq!(lie.mismatch.unwrap(), "the name or media type says PDF, the content is HTML");
     }

@@ -1,7 +1,8 @@
 //! Plain text.
 
+use crate::encoding::{Decoded, decode, looks_binary};
+
 use super::{
-    decode::{decode, utf16},
     model::{ExtractError, Extracted, Format, Options},
     sink::Sink,
 };
@@ -11,25 +12,14 @@ pub(super) fn extract(bytes: &[u8], cut: bool, options: &Options) -> Result<Extr
     if looks_binary(bytes) {
         return Err(ExtractError::Unsupported("it is not text but binary data".to_owned()));
     }
-    let (decoded, encoding) = decode(bytes);
-    let decoded = if cut { decoded.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &decoded };
+    let Decoded { text, encoding, warnings } = decode(bytes, cut);
     let mut sink = Sink::new(options.max_output_bytes);
-    sink.verbatim(decoded);
+    sink.verbatim(&text);
     let (text, full) = sink.finish();
     let mut extracted = Extracted::of(Format::Text, text, cut || full);
-    extracted.encoding = Some(encoding.to_owned());
+    extracted.encoding = Some(encoding.name().to_owned());
+    extracted.warnings = warnings;
     Ok(extracted)
-}
-
-/// Whether the first bytes hold what no text holds: zeros outside UTF-16, or many control characters.
-pub(super) fn looks_binary(bytes: &[u8]) -> bool {
-    let sample = &bytes[..bytes.len().min(8_192)];
-    if sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff") || utf16(sample).is_some() {
-        return false;
-    }
-    let control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-    let controls = sample.iter().filter(control).count();
-    sample.contains(&0) || controls * 20 > sample.len()
 }
 
 #[cfg(test)]

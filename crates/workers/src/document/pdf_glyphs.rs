@@ -1,0 +1,188 @@
+//! The device that a page is drawn on: it keeps the letters and their places, and ignores the rest.
+
+use hayro_interpret::{
+    BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask,
+    font::{Glyph as Shape, GlyphRun, PositionedGlyph},
+    hayro_cmap::{BfString, WritingMode},
+    hayro_syntax::object::{Dict, String as Bytes},
+    kurbo::{Affine, BezPath, Point, Rect},
+};
+
+use super::{
+    pdf::Counted,
+    pdf_direction::without_shapes,
+    pdf_fonts::Fonts,
+    pdf_info::text_string,
+    pdf_page::{Glyph, Page},
+};
+
+/// The coordinates of a glyph count this many units to the size of its font.
+const UNITS: f64 = 1_000.0;
+
+/// A replacement text longer than this is taken for a mistake, and the glyphs count.
+const ACTUAL_MAX: usize = 10_000;
+
+/// Marked content that is open.
+enum Span {
+    /// Its glyphs are its text.
+    Drawn,
+    /// It states its own text, which stands for all of its glyphs.
+    Stated { text: String, written: bool },
+}
+
+/// Collects the glyphs of a page.
+pub(super) struct Glyphs<'p, 'a> {
+    page: &'p mut Page,
+    fonts: &'p mut Fonts<'a>,
+    /// The page as it is shown; text beside it is not.
+    bounds: Rect,
+    spans: Vec<Span>,
+    /// The run drawn last, which may be drawn again as an outline.
+    latest: Option<(Affine, usize)>,
+    counted: Counted,
+}
+
+impl<'p, 'a> Glyphs<'p, 'a> {
+    /// A device that writes to `page` what stands within `bounds`.
+    pub(super) fn new(page: &'p mut Page, fonts: &'p mut Fonts<'a>, bounds: Rect) -> Glyphs<'p, 'a> {
+        Glyphs { page, fonts, bounds, spans: Vec::new(), latest: None, counted: Counted::default() }
+    }
+
+    /// What was drawn beside the letters.
+    pub(super) fn counted(self) -> Counted {
+        self.counted
+    }
+
+    fn glyph(&mut self, glyph: &PositionedGlyph<'a>, mut placed: Placed, next: Option<&Placed>) {
+        // A font need not say how wide a glyph is; then it reaches to the next one.
+        if placed.glyph.width == 0.0
+            && let Some(next) = next
+        {
+            placed.glyph.width = (next.glyph.start - placed.glyph.start).clamp(0.0, placed.size);
+        }
+        if !self.bounds.inflate(placed.size, placed.size).contains(placed.origin) {
+            return;
+        }
+        let stated = self.spans.iter_mut().rev().find_map(|span| match span {
+            Span::Stated { text, written } => Some((text, written)),
+            Span::Drawn => None,
+        });
+        let text = match stated {
+            // The further glyphs of the span only make it wider.
+            Some((_, true)) => String::new(),
+            Some((text, written)) => {
+                *written = true;
+                text.clone()
+            }
+            None => self.letters(glyph),
+        };
+        self.page.glyph(&Glyph { text: &text, ..placed.glyph });
+    }
+
+    fn letters(&mut self, glyph: &PositionedGlyph<'a>) -> String {
+        let told = match glyph.as_unicode() {
+            Some(BfString::Char(letter)) => Some(letter.to_string()),
+            Some(BfString::String(letters)) => Some(letters),
+            None => None,
+        };
+        let is_known = |letters: &String| !letters.chars().all(|c| c == '\0' || c == char::REPLACEMENT_CHARACTER);
+        let known = told.filter(is_known).or_else(|| self.fonts.letters(glyph));
+        match known {
+            Some(letters) => without_shapes(letters.replace('\u{f0b7}', "•")),
+            None => {
+                self.counted.unknown += 1;
+                char::REPLACEMENT_CHARACTER.to_string()
+            }
+        }
+    }
+}
+
+/// A glyph and its place along and across its own line.
+struct Placed {
+    glyph: Glyph<'static>,
+    origin: Point,
+    size: f64,
+}
+
+impl Placed {
+    /// `None` for a glyph out of this world.
+    fn of(glyph: &Shape<'_>, place: Affine, vertical: bool) -> Option<Placed> {
+        let [a, b, c, d, x, y] = place.as_coeffs();
+        let (across, upright) = (a.hypot(b), c.hypot(d));
+        let is_sane = |length: f64| length.is_finite() && length > 0.0;
+        if !(is_sane(across) && is_sane(upright) && x.is_finite() && y.is_finite()) {
+            return None;
+        }
+        let size = upright * UNITS;
+        let advance = match glyph {
+            Shape::Outline(outline) => outline.advance_width(),
+            Shape::Type3(drawn) => drawn.advance_width(),
+        };
+        let (direction, width) = if vertical {
+            ((-c / upright, -d / upright), size)
+        } else {
+            ((a / across, b / across), f64::from(advance.unwrap_or(0.0)).max(0.0) * across)
+        };
+        let glyph = Glyph {
+            text: "",
+            start: x * direction.0 + y * direction.1,
+            width,
+            height: y * direction.0 - x * direction.1,
+            size,
+            direction,
+        };
+        Some(Placed { glyph, origin: Point::new(x, y), size })
+    }
+}
+
+impl<'a> Device<'a> for Glyphs<'_, 'a> {
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, mode: &DrawMode) {
+        let Some(first) = run.glyphs().first() else { return };
+        let signature = (props.transform * first.transform(), run.glyphs().len());
+        // Text that is filled and outlined is drawn twice at the same place.
+        if matches!(mode, DrawMode::Stroke(_)) && self.latest == Some(signature) {
+            return;
+        }
+        self.latest = Some(signature);
+        let vertical = matches!(run.writing_mode(), WritingMode::Vertical);
+        let place = |glyph: &PositionedGlyph<'a>| Placed::of(glyph, props.transform * glyph.transform(), vertical);
+        let mut next = place(first);
+        for (at, glyph) in run.glyphs().iter().enumerate() {
+            if self.page.is_full() {
+                return;
+            }
+            let here = next.take();
+            next = run.glyphs().get(at + 1).and_then(place);
+            if let Some(here) = here {
+                self.glyph(glyph, here, next.as_ref());
+            }
+        }
+    }
+
+    fn begin_marked_content(&mut self, _tag: &[u8], properties: Option<&Dict<'_>>) {
+        let stated = properties.and_then(|properties| properties.get::<Bytes<'_>>(b"ActualText"));
+        let stated = stated.filter(|text| text.as_bytes().len() <= ACTUAL_MAX);
+        self.spans.push(match stated {
+            Some(text) => Span::Stated { text: text_string(text.as_bytes()), written: false },
+            None => Span::Drawn,
+        });
+    }
+
+    fn end_marked_content(&mut self) {
+        self.spans.pop();
+    }
+
+    fn draw_image(&mut self, _image: Image<'a, '_>, _props: ImageDrawProps<'a>) {
+        self.counted.images += 1;
+    }
+
+    fn draw_path(&mut self, _path: &BezPath, _props: DrawProps<'a>, _mode: &DrawMode) {}
+
+    fn push_clip_path(&mut self, _path: &ClipPath) {}
+
+    fn push_transparency_group(&mut self, _opacity: f32, _mask: Option<SoftMask<'a>>, _mode: BlendMode) {}
+
+    fn pop_clip(&mut self) {}
+
+    fn pop_transparency_group(&mut self) {}
+}
