@@ -48,11 +48,14 @@ static PROVIDER: Table = Table {
         key("region", Shape::Text, "The region of `bedrock`."),
         key("project", Shape::Text, "The project of `vertex`."),
         key("location", Shape::Text, "The location of `vertex`."),
+        key("pass", Shape::List(&Shape::Text), "Fields of requests that are passed on although they are not known."),
+        key("limit_field", LIMIT_FIELD, "The field that bounds an answer where the caller gave none."),
         key("supports", Shape::Object(&SUPPORTS), "What the server can or cannot do."),
         key("limits", Shape::Object(&LIMITS), "How much it may be asked in a minute."),
     ],
 };
 
+const LIMIT_FIELD: Shape = Shape::OneOf(&["max_tokens", "max_completion_tokens", "none"]);
 const KINDS: [&str; 8] = ["openai", "azure", "bedrock", "gemini", "vertex", "anthropic", "compatible", "offline"];
 
 static SUPPORTS: Table = Table {
@@ -91,6 +94,7 @@ static ALIAS: Table = Table {
     keys: &[
         key("chain", Shape::List(&Shape::Text), "`provider/model`, or `offline`."),
         key("max_output_tokens", COUNT, "The longest answer when the caller names no limit."),
+        key("limit_field", LIMIT_FIELD, "The field for that limit; without it, the one of the provider."),
         key("weights", Shape::List(&SLOTS), "How often each link comes first."),
     ],
 };
@@ -292,10 +296,10 @@ mod tests {
         let text = "\u{feff}listen: 127.0.0.1:0\r\nproviders:\r\n  p: { kind: compatible, base_url: http://h/v1, base_url_env: A, api_key_env: B, \
                     api_key_file: f, resource: r, region: 1, project: p, location: l, supports: { chat: true, responses: false, \
                     embeddings: true, tools: true, json_schema: true, json_object: true, images: true, audio: true, \
-                    many_choices: true, logprobs: true, stream_usage: true }, limits: { requests_per_minute: 1, tokens_per_minute: 2 } }\r\n\
-                    models: { fast: { chain: [p/m], max_output_tokens: 5, weights: [1] } }\r\n\
+                    many_choices: true, logprobs: true, stream_usage: true }, pass: [documents], limit_field: none, insecure: true, limits: { requests_per_minute: 1, tokens_per_minute: 2 } }\r\n\
+                    models: { fast: { chain: [p/m], max_output_tokens: 5, limit_field: max_tokens, weights: [1] } }\r\n\
                     prices: { p/m: { input: 0.15, output: $0.60, cached_input: 0.1, long_prompts: { above: 9, input: 1, output: 2, cached_input: 1 } } }\r\n\
-                    fallback: false\r\nbudgets: { day: 10, tenant: 0.000000001, queues: { q: 1.10 }, workers: { w: $3 } }\r\n\
+                    fallback: false\r\nbudgets: { day: 10, tenant: 0.000000001, queues: { q: 1.10 }, workers: { w: $3 }, tenants: { 2: { day: 1, tenant: 2, queues: { q: 1 }, workers: { w: 1 } } } }\r\n\
                     queues: { q: { slots: 2, per_key: 3 }, r: { slots: 1, per_key: { limit: 1, when_full: reject } } }\r\n\
                     ageing: 0\r\nretention: { tasks: 0, runs: 1d }\r\nlabels: { gpu: on }\r\nlease: 20s\r\n\
                     health: { checks: [{ name: n, measure: queue_depth, of: q, over: 1.5, at_least: 2, critical: true }, { name: m, measure: hosts, under: 1 }] }\r\n";
