@@ -1,9 +1,6 @@
 //! What the files of a folder of workers are, what they use, and why each is started or not.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use kapelle_core::{Name, worker::WorkerSpec};
 use kapelle_gateway::bypass::{self, Bypass};
