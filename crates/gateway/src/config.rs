@@ -296,15 +296,6 @@ pub(crate) enum Link {
 }
 
 impl GatewayConfig {
-    /// Checks chains and prices.
-    ///
-    /// # Errors
-    /// The first that is wrong, with its place.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.links(None)?;
-        self.own_prices().map(|_| ())
-    }
-
     /// Reads every chain. `model` stands in for the model name of the default alias.
     pub(crate) fn links(&self, model: Option<&str>) -> Result<BTreeMap<String, Vec<Link>>, ConfigError> {
         let mut aliases = BTreeMap::new();
@@ -314,7 +305,7 @@ impl GatewayConfig {
                 return Err(ConfigError::at(format!("models.{alias}.chain"), message));
             }
             let mut links = Vec::with_capacity(entry.chain.len());
-            check_weights(alias, entry)?;
+            entry.check_weights(alias)?;
             for (at, text) in entry.chain.iter().enumerate() {
                 let instead = model.filter(|_| alias == DEFAULT_ALIAS);
                 links.push(
@@ -390,20 +381,6 @@ fn long_price(place: &str, long: &LongPerMillion, usual: Price) -> Result<Long, 
         return Err(ConfigError::at(format!("{place}.{side}"), message));
     }
     Ok(Long { above: long.above, input, output, cached, cache_write })
-}
-
-fn check_weights(alias: &str, entry: &Alias) -> Result<(), ConfigError> {
-    let fault = |message: String| Err(ConfigError::at(format!("models.{alias}.weights"), message));
-    if entry.weights.is_empty() {
-        return Ok(());
-    }
-    if entry.weights.len() != entry.chain.len() {
-        return fault(format!("{} links need {} weights, such as [3, 1]", entry.chain.len(), entry.chain.len()));
-    }
-    if entry.weights.iter().all(|&weight| weight == 0) {
-        return fault("at least one weight must not be 0".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod bypass;
 pub mod clock;
 mod completion;
 pub mod config;
+mod config_check;
 pub mod desk;
 pub mod error;
 pub mod gateway;
