@@ -178,6 +178,8 @@ def odd():
     yield "optional-hidden", build(objects_of(b"BT /F1 12 Tf 50 700 Td (shown) Tj /OC /L BDC ( hidden) Tj EMC ET", resources="/Properties << /L 6 0 R >>", extra=(b"<< /Type /OCG /Name (layer) >>",), catalog="/OCProperties << /OCGs [6 0 R] /D << /OFF [6 0 R] >> >>")), "shown"
     names = ["f_i", "uni0066006C", "u1F600", "T_h", "a.alt", "s_t.liga", "f_f_i", "uni00DF.sc", "Euro"]
     yield "glyph-names", build(objects_of(b"BT /F1 12 Tf 50 700 Td (A B C D E F G H I) Tj ET", font=differences(names))), "fi fl \U0001F600 Th a st ffi ß €"
+    fancy = "<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+Fancy /FirstChar 1 /LastChar 122 /Widths [" + "500 " * 122 + "] /Encoding /WinAnsiEncoding >>"
+    yield "font-lost", build(objects_of(data, font=fancy)), TRUTH
     yield "two-columns", build(objects_of(("BT /F1 10 Tf 14 TL 50 700 Td " + " ".join(f"(left line {n} of the text) Tj T*" for n in "abc") + " ET BT /F1 10 Tf 14 TL 320 700 Td " + " ".join(f"(right line {n} of the text) Tj T*" for n in "def") + " ET").encode())), "left line a of the text left line b of the text left line c of the text right line d of the text right line e of the text right line f of the text"
     glyph = b"500 0 d0 0 0 400 400 re f"
     yield "type3", build(objects_of(b"BT /F1 12 Tf 50 700 Td (ab ba) Tj ET", font="<< /Type /Font /Subtype /Type3 /FontBBox [0 0 500 500] /FontMatrix [0.001 0 0 0.001 0 0] /CharProcs << /a 6 0 R /b 6 0 R /space 7 0 R >> /Encoding << /Type /Encoding /Differences [32 /space 97 /a /b] >> /FirstChar 32 /LastChar 98 /Widths [" + "500 " * 67 + "] >>", extra=(stream(glyph), stream(b"500 0 d0")))), "ab ba"

@@ -97,6 +97,18 @@ impl<'p, 'a> Glyphs<'p, 'a> {
     }
 }
 
+/// Whether the glyphs of a run are fitted to the widths that the file states, because another font stands in for one that
+/// is not in the file: then they differ in their proportions.
+fn is_stretched(run: &GlyphRun<'_, '_>) -> bool {
+    let proportion = |glyph: &PositionedGlyph<'_>| {
+        let [a, b, c, d, ..] = glyph.transform().as_coeffs();
+        a.hypot(b) / c.hypot(d)
+    };
+    let mut proportions = run.glyphs().iter().map(proportion);
+    let Some(first) = proportions.next() else { return false };
+    run.glyphs().len() == 1 || proportions.any(|other| (other - first).abs() > 0.005 * first)
+}
+
 /// A glyph and its place along and across its own line.
 struct Placed {
     glyph: Glyph<'static>,
@@ -105,8 +117,8 @@ struct Placed {
 }
 
 impl Placed {
-    /// `None` for a glyph out of this world.
-    fn of(glyph: &Shape<'_>, place: Affine, vertical: bool) -> Option<Placed> {
+    /// `None` for a glyph out of this world. The glyphs of a `stretched` run are drawn wider or narrower than they count.
+    fn of(glyph: &Shape<'_>, place: Affine, vertical: bool, stretched: bool) -> Option<Placed> {
         let [a, b, c, d, x, y] = place.as_coeffs();
         let (across, upright) = (a.hypot(b), c.hypot(d));
         let is_sane = |length: f64| length.is_finite() && length > 0.0;
@@ -121,7 +133,10 @@ impl Placed {
         let (direction, width) = if vertical {
             ((-c / upright, -d / upright), size)
         } else {
-            ((a / across, b / across), f64::from(advance.unwrap_or(0.0)).max(0.0) * across)
+            (
+                (a / across, b / across),
+                f64::from(advance.unwrap_or(0.0)).max(0.0) * if stretched { upright } else { across },
+            )
         };
         let glyph = Glyph {
             text: "",
@@ -145,7 +160,9 @@ impl<'a> Device<'a> for Glyphs<'_, 'a> {
         }
         self.latest = Some(signature);
         let vertical = matches!(run.writing_mode(), WritingMode::Vertical);
-        let place = |glyph: &PositionedGlyph<'a>| Placed::of(glyph, props.transform * glyph.transform(), vertical);
+        let stretched = is_stretched(run);
+        let place =
+            |glyph: &PositionedGlyph<'a>| Placed::of(glyph, props.transform * glyph.transform(), vertical, stretched);
         let mut next = place(first);
         for (at, glyph) in run.glyphs().iter().enumerate() {
             if self.page.is_full() {
