@@ -5,6 +5,8 @@ use std::time::Duration;
 /// How much one client may ask of the server. The defaults are those of `kapelle serve`.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Bytes of inputs, outputs and questions in one page of a list or one claim, about: the row that reaches it is the last.
+    pub page_bytes: usize,
     /// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
     pub header_time: Duration,
     /// Between two parts of a body, and what a body may take at most besides the time for its bytes at `body_rate`.
@@ -42,6 +44,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            page_bytes: 16 << 20,
             header_time: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
             body_rate: 32 * 1024,

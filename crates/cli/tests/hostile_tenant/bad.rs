@@ -260,7 +260,7 @@ async fn schemas(mut hand: Hand) {
     let mut tick = times_a_second(1);
     loop {
         tick.tick().await;
-        let depth = 4 + hand.chance.below(3);
+        let depth = 4 + hand.chance.below(9);
         let mut defs = serde_json::Map::new();
         for level in 0..depth {
             let next = json!({ "$ref": format!("#/$defs/d{}", level + 1) });

@@ -50,12 +50,8 @@ impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.windows.iter().map(Vec::len).sum();
         let worst = self.windows.iter().filter_map(|window| window.last()).max().copied().unwrap_or_default();
-        let (half, p99) = (self.of(50), self.of(99));
-        write!(
-            f,
-            "{count} requests, p50 {half:?}, p99 {p99:?} in the middle window of {}, worst {worst:?}",
-            self.windows.len()
-        )
+        let (half, p99) = (self.of(50), self.p99());
+        write!(f, "{count} requests in {} windows, p50 {half:?}, p99 {p99:?}, worst {worst:?}", self.windows.len())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Steps that wait for a person.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use kapelle::{
     TaskId,
@@ -38,29 +38,37 @@ pub async fn list(call: Call) -> Answer {
 
 fn waiting(app: &App, tenant: TenantId, may_link: bool) -> Result<Vec<api::Approval>, Problem> {
     let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
-    let (mut found, mut before) = (Vec::new(), None);
+    // Those that wait for longest, which come last.
+    let (mut waiting, mut before) = (VecDeque::new(), None);
     loop {
         let page = app.engine().reader().tasks(tenant, &filter, Page { before, most: 1_000 })?;
         let Some(last) = page.last() else { break };
         before = Some(last.id.0);
-        for task in &page {
-            let TaskState::Waiting(wait @ WaitFor::Approval { .. }) = &task.state else { continue };
-            found.push(api::Approval {
-                id: task.id.to_string(),
-                run: task.origin.as_ref().map(|origin| origin.run.to_string()),
-                step: task.origin.as_ref().map(|origin| origin.path.to_string()),
-                question: app.engine().value(&task.input)?,
-                created_at: shown::time(task.created_at),
-                until: wait.until().map(shown::time),
-                link: may_link.then(|| {
-                    let until = wait.until().unwrap_or(task.created_at + LINK);
-                    format!("/approve/{}", app.links.mint(tenant, task.id, until))
-                }),
-            });
-        }
+        waiting
+            .extend(page.into_iter().filter(|task| matches!(task.state, TaskState::Waiting(WaitFor::Approval { .. }))));
+        waiting.drain(..waiting.len().saturating_sub(MOST));
     }
-    found.reverse();
-    found.truncate(MOST);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for task in waiting.iter().rev() {
+        let TaskState::Waiting(wait) = &task.state else { continue };
+        let question = shown::raw(app, &task.input)?;
+        bytes += question.get().len();
+        if bytes > app.limits.page_bytes && !found.is_empty() {
+            break;
+        }
+        found.push(api::Approval {
+            id: task.id.to_string(),
+            run: task.origin.as_ref().map(|origin| origin.run.to_string()),
+            step: task.origin.as_ref().map(|origin| origin.path.to_string()),
+            question: app.engine().value(&task.input)?,
+            created_at: shown::time(task.created_at),
+            until: wait.until().map(shown::time),
+            link: may_link.then(|| {
+                let until = wait.until().unwrap_or(task.created_at + LINK);
+                format!("/approve/{}", app.links.mint(tenant, task.id, until))
+            }),
+        });
+    }
     Ok(found)
 }
 

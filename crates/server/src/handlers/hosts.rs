@@ -146,8 +146,14 @@ pub async fn claim(call: Call) -> Answer {
     drop(polling);
     host.heard(call.app.steady_ms());
     host.claimed.fetch_add(claimed.len() as u64, std::sync::atomic::Ordering::Relaxed);
-    let tasks = claimed.iter().map(|task| task_of(&call.app, host.tenant, task)).collect::<Result<Vec<_>, _>>();
-    let leases: Vec<Report> = claimed.iter().map(lease).collect();
+    let tasks = fitting(&call.app, host.tenant, &claimed);
+    let fit = tasks.as_ref().map_or(claimed.len(), Vec::len);
+    let mut leases: Vec<Report> = claimed.iter().map(lease).collect();
+    let beyond = leases.split_off(fit);
+    if !beyond.is_empty() {
+        host.sent(&beyond);
+        tokio::spawn(take_back(Arc::clone(&call.app), Arc::clone(&host), beyond));
+    }
     match tasks {
         Ok(tasks) => {
             if host.ack && !leases.is_empty() {
@@ -165,6 +171,20 @@ pub async fn claim(call: Call) -> Answer {
 
 fn lease(task: &ClaimedTask) -> Report {
     Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce }
+}
+
+/// The claimed tasks whose inputs fit into one answer. The others go back, as what does not arrive.
+fn fitting(app: &App, tenant: TenantId, claimed: &[ClaimedTask]) -> Result<Vec<api::ClaimedTask>, Problem> {
+    let (mut tasks, mut bytes) = (Vec::new(), 0);
+    for task in claimed {
+        let task = task_of(app, tenant, task)?;
+        bytes += task.input.get().len();
+        tasks.push(task);
+        if bytes >= app.limits.page_bytes {
+            break;
+        }
+    }
+    Ok(tasks)
 }
 
 fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {

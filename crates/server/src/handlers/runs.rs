@@ -187,8 +187,19 @@ pub async fn steps(call: Call) -> Answer {
     let page = cursor::page(given.limit, given.cursor.as_deref())?;
     let shown = call.list(move |app| {
         let rows = app.engine().reader().steps(run, TaskId(page.before.unwrap_or(0)), page.most)?;
-        let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
-        let steps = rows.iter().map(|row| shown::whole_task(app, row)).collect::<Result<_, _>>()?;
+        let (mut steps, mut bytes) = (Vec::new(), 0);
+        for row in &rows {
+            let step = shown::whole_task(app, row)?;
+            bytes += step.output.as_ref().map_or(0, |output| output.get().len());
+            steps.push(step);
+            if bytes >= app.limits.page_bytes {
+                break;
+            }
+        }
+        // A page that its outputs have filled is full, whatever the number of its rows.
+        let is_full = steps.len() < rows.len();
+        let last = rows.get(steps.len().saturating_sub(1)).map(|row| row.id.0);
+        let next_cursor = cursor::after(steps.len(), if is_full { 0 } else { page.most }, last);
         Ok(api::StepList { steps, next_cursor })
     });
     ok(&shown.await?)

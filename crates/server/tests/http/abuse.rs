@@ -88,7 +88,6 @@ async fn hostile_json_is_refused_and_kills_nothing() {
         "{\"worker\":\"echo\",\"worker\":\"refuse\"}",
         "{\"worker\":\"echo\",\"input\":NaN}",
         "{\"worker\":\"echo\",\"input\":\"\\ud800\"}",
-        "{\"worker\":\"echo\",\"input\":1e999}",
         "{\"worker\":\"echo\"",
         "{\"worker\":\"echo\"} {}",
         "\u{feff}{}",

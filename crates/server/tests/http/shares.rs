@@ -314,3 +314,51 @@ async fn every_wrong_secret_is_counted_and_a_right_one_always_passes() {
         assert!(beginning(&mut stream).await.contains(" 200 "));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_claims_end_where_their_bytes_do() {
+    let place = Place::with(Limits { page_bytes: 100_000, ..Limits::default() }).await;
+    let source = "name: wide\ninputs: { type: object }\nsteps:\n  all: { for_each: '${{ range(5) }}', worker: echo, \
+                  with: { text: '${{ inputs.text }}' } }\n  ask: { wait: { approval: '${{ inputs.text }}' } }\n  \
+                  also: { wait: { approval: '${{ inputs.text }}' } }\n  last: { wait: { approval: '${{ inputs.text }}' } }\n";
+    let run = json!({ "source": source, "inputs": { "text": "x".repeat(60_000) } });
+    let run = place.post("/api/v1/runs", run).await.json(201)["id"].as_str().unwrap().to_owned();
+    let steps = async {
+        loop {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = place.get(&format!("/api/v1/runs/{run}/steps?limit=100{cursor}")).await;
+                assert!(page.body.len() < 450_000, "{}", page.body.len());
+                let page = page.json(200);
+                found.extend(page["steps"].as_array().unwrap().iter().map(|step| step["state"].clone()));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            if found.iter().filter(|state| *state == "succeeded").count() >= 5
+                && found.iter().filter(|state| *state == "waiting").count() >= 3
+            {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, steps).await.expect("all steps are listed");
+    let approvals = place.get("/api/v1/approvals").await.json(200);
+    assert_eq!(approvals["approvals"].as_array().unwrap().len(), 1);
+
+    let host = json!({ "workers": ["far"], "slots": 10 });
+    let host = place.post("/api/v1/hosts", host).await.json(201)["id"].as_str().unwrap().to_owned();
+    for _ in 0..5 {
+        place.submit("far", json!({ "text": "x".repeat(60_000) })).await;
+    }
+    let claims = async {
+        let mut sizes = Vec::new();
+        while sizes.iter().sum::<usize>() < 5 {
+            let claim = json!({ "max_tasks": 10, "wait_ms": 10_000 });
+            let claimed = place.post(&format!("/api/v1/hosts/{host}/claim"), claim).await.json(200);
+            sizes.push(claimed["tasks"].as_array().unwrap().len());
+        }
+        sizes
+    };
+    let sizes = timeout(PATIENCE, claims).await.expect("what did not fit is claimed again");
+    assert!(sizes.iter().all(|size| *size <= 2), "{sizes:?}");
+}
