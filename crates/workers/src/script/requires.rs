@@ -1,7 +1,7 @@
 //! Whether the SDK that a script imports can be imported, and the command that installs it. Lists of packages
 //! (`requirements.txt`, `package.json`) are read by pip and npm alone: whatever else a script lacks, it says itself.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use kapelle_supervisor::LimitedChild;
 
@@ -9,6 +9,10 @@ use super::{
     discover::{Kind, Script},
     interpreter::upwards,
 };
+use crate::inside;
+
+/// Bytes of a list of packages that are read.
+const LIST_MAX: u64 = 1 << 20;
 
 /// What a script lacks of its SDK; `None` when it has everything, or uses none.
 pub(super) async fn missing(script: &Script, root: &Path, program: &Path) -> Option<String> {
@@ -40,7 +44,8 @@ fn node_modules(script: &Script, root: &Path) -> Option<String> {
     }
     let names = missing.join(" ");
     let described = upwards(file, root).find_map(|folder| {
-        let text = fs::read_to_string(folder.join("package.json")).ok()?;
+        let list = inside::read(inside::project_of(root), &folder.join("package.json"), LIST_MAX).ok()?;
+        let text = String::from_utf8_lossy(&list);
         let listed = missing.iter().all(|name| text.contains(&format!("\"{name}\"")));
         Some((folder.display().to_string(), if listed { String::new() } else { format!(" {names}") }))
     });
