@@ -6,8 +6,8 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 /// Of a long text, this much is looked at to guess its encoding.
 const LOOKED_AT: usize = 1 << 20;
 
-/// A text shorter than this gives the detector of single-byte encodings nothing to go by.
-const SHORT: usize = 64;
+/// Fewer bytes beyond ASCII than this give the detector of single-byte encodings nothing to go by.
+const FEW: usize = 4;
 
 /// Decoded text, and how it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,8 @@ fn guess(bytes: &[u8], goes_on: bool) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(&bytes[..bytes.len().min(LOOKED_AT)], bytes.len() <= LOOKED_AT);
     let found = detector.guess(None, Utf8Detection::Deny);
-    if bytes.len() < SHORT && found.is_single_byte() { WINDOWS_1252 } else { found }
+    let few = bytes.iter().filter(|byte| !byte.is_ascii()).count() < FEW;
+    if few && found.is_single_byte() { WINDOWS_1252 } else { found }
 }
 
 /// How much of a text is valid UTF-8.
@@ -282,6 +283,8 @@ mod tests {
             let (read, name, _) = read(&bytes);
             assert_eq!(read, long, "{} read as {name}", encoding.name());
         }
+        let short = "Библиотека открывается в девять часов";
+        assert_eq!(read(&KOI8_R.encode(short).0).0, short);
     }
 
     #[test]
