@@ -10,7 +10,7 @@ use std::{
 
 use kapelle::{
     Worker, WorkerSpec,
-    core::{Money, Name, TaskId, worker::TaskContext},
+    core::{Money, Name, TaskId, TenantId, worker::TaskContext},
     gateway::Lender,
     workers::{
         Catalogue,
@@ -70,7 +70,8 @@ impl Board for Hosted {
         }
     }
 
-    fn get(&self, name: &Name) -> Option<Arc<dyn Worker>> {
+    // All tasks of a host are those of its key's tenant.
+    fn get(&self, _tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
         self.worker(name.as_str()).map(|(worker, _)| worker)
     }
 }

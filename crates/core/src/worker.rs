@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     cache::CacheRule, failure::TaskError, id::TenantId, label::Requires, limit::KeyLimit, money::Money, name::Name,
-    retry::RetryPolicy, time::DurationMs,
+    retry::RetryPolicy, tenants::Tenants, time::DurationMs,
 };
 
 /// A boxed future that may move between threads.
@@ -71,6 +71,9 @@ pub struct WorkerSpec {
     /// What its definition says besides, as a hash: an answer is kept for one version of a worker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
+    /// The tenants that it exists for.
+    #[serde(default, skip_serializing_if = "Tenants::is_all")]
+    pub tenants: Tenants,
 }
 
 impl WorkerSpec {
@@ -92,6 +95,7 @@ impl WorkerSpec {
             requires: Requires::default(),
             cache: None,
             version: String::new(),
+            tenants: Tenants::All,
         }
     }
 }

@@ -116,9 +116,9 @@ impl Dispatcher {
     /// Begins an attempt.
     pub(crate) fn dispatch(&self, dispatch: Dispatch) {
         let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
-        let Some(worker) = self.registry.get(&dispatch.worker) else {
+        let Some(worker) = self.registry.get(dispatch.tenant, &dispatch.worker) else {
             // Taken away between the claim and now: the task waits for it to come back.
-            self.inbox.send(Command::Report { report, reported: Reported::Release });
+            self.inbox.send(Command::Report { tenant: dispatch.tenant, report, reported: Reported::Release });
             return;
         };
         let flag = CancelFlag::default();
@@ -153,7 +153,7 @@ impl Dispatcher {
                         Err(error) => Reported::Fail { error },
                     };
                 running.ended(report.task, report.epoch);
-                inbox.send(Command::Report { report, reported });
+                inbox.send(Command::Report { tenant: dispatch.tenant, report, reported });
             };
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {

@@ -320,10 +320,10 @@ impl Engine {
         self.inner.inbox.send(Command::WorkersChanged);
     }
 
-    /// Whether a worker of that name is in this process.
+    /// Whether the tenant of the folder has a worker of that name in this process.
     #[must_use]
     pub fn has_worker(&self, name: &Name) -> bool {
-        self.inner.registry.get(name).is_some()
+        self.inner.registry.get(TenantId::DEFAULT, name).is_some()
     }
 
     /// This engine without a hold on it.

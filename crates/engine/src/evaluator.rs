@@ -145,8 +145,13 @@ impl Resolve for Stored {
         Some(kept.map_err(|message| TaskError::new(Category::Internal, message)))
     }
 
-    fn admit(&self, workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
-        Some(self.sources.directory.admit(workflow, inputs))
+    fn admit(
+        &self,
+        tenant: TenantId,
+        workflow: &Name,
+        inputs: serde_json::Value,
+    ) -> Option<Result<serde_json::Value, TaskError>> {
+        Some(self.sources.directory.admit(tenant, workflow, inputs))
     }
 
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>> {

@@ -99,6 +99,7 @@ impl Parking {
 /// The commands that give back tasks which their host will never hear of.
 pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = Command> + '_ {
     tasks.iter().map(|task| Command::Report {
+        tenant: task.tenant,
         report: Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce },
         reported: Reported::Release,
     })

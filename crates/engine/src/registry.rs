@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, TaskError, TaskId,
+    Name, TaskError, TaskId, TenantId, Tenants,
     definition::Definition,
     run::StepOrder,
     worker::{Worker, WorkerSpec},
@@ -30,11 +30,25 @@ pub trait Calls: Send + Sync {
 /// The workers, workflows and strategies of this process, by name. Changing it takes effect with the next turn.
 #[derive(Default)]
 pub struct Registry {
-    workers: RwLock<BTreeMap<Name, Entry>>,
+    workers: RwLock<Workers>,
     workflows: RwLock<BTreeMap<Name, VersionRef>>,
     orders: RwLock<BTreeMap<Name, Arc<dyn StepOrder>>>,
     admit: RwLock<Option<Admit>>,
     calls: OnceLock<Arc<dyn Calls>>,
+}
+
+/// Workers in two layers. A worker of the folder hides one that is for everybody, but only from the tenants that it is for.
+#[derive(Default)]
+struct Workers {
+    shared: BTreeMap<Name, Entry>,
+    own: BTreeMap<Name, Entry>,
+}
+
+impl Workers {
+    fn find(&self, tenant: TenantId, name: &Name) -> Option<&Entry> {
+        let own = self.own.get(name).filter(|entry| entry.spec.tenants.admits(tenant));
+        own.or_else(|| self.shared.get(name))
+    }
 }
 
 #[derive(Clone)]
@@ -43,38 +57,77 @@ struct Entry {
     worker: Arc<dyn Worker>,
 }
 
+impl Entry {
+    fn of(worker: Arc<dyn Worker>) -> Entry {
+        Entry { spec: Arc::new(worker.spec().clone()), worker }
+    }
+}
+
 impl Registry {
-    /// Adds a worker, or puts it in the place of the one of the same name.
+    /// Adds a worker, or replaces the one of the same name. A worker that is not for every tenant hides one that is.
     pub fn insert(&self, worker: Arc<dyn Worker>) {
-        let spec = Arc::new(worker.spec().clone());
+        let entry = Entry::of(worker);
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
-        workers.insert(spec.name.clone(), Entry { spec, worker });
+        let name = entry.spec.name.clone();
+        if entry.spec.tenants == Tenants::All {
+            workers.own.remove(&name);
+            workers.shared.insert(name, entry);
+        } else {
+            workers.own.insert(name, entry);
+        }
     }
 
-    /// Takes a worker away. Attempts that run are not disturbed.
-    pub fn remove(&self, name: &Name) {
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Replaces whatever has the name of a worker of the folder. `shipped` is the worker of that name that ships: it stays
+    /// the one of the tenants that the folder's is not for.
+    pub fn replace(&self, worker: Arc<dyn Worker>, shipped: Option<Arc<dyn Worker>>) {
+        let entry = Entry::of(worker);
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        let name = entry.spec.name.clone();
+        workers.own.remove(&name);
+        workers.shared.remove(&name);
+        if entry.spec.tenants == Tenants::All {
+            workers.shared.insert(name, entry);
+            return;
+        }
+        if let Some(shipped) = shipped {
+            workers.shared.insert(name.clone(), Entry::of(shipped));
+        }
+        workers.own.insert(name, entry);
     }
 
-    /// The worker of that name.
+    /// Takes a worker of the folder away; the one of its name that ships is in effect again. Attempts that run are not
+    /// disturbed.
+    pub fn remove(&self, name: &Name, shipped: Option<Arc<dyn Worker>>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.own.remove(name);
+        match shipped {
+            Some(shipped) => drop(workers.shared.insert(name.clone(), Entry::of(shipped))),
+            None => drop(workers.shared.remove(name)),
+        }
+    }
+
+    /// The worker that a name means for a tenant. None when it has no worker of that name.
     #[must_use]
-    pub fn get(&self, name: &Name) -> Option<Arc<dyn Worker>> {
+    pub fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.get(name).map(|entry| Arc::clone(&entry.worker))
+        workers.find(tenant, name).map(|entry| Arc::clone(&entry.worker))
     }
 
-    /// What is known of the worker of that name.
+    /// What is known of the worker that a name means for a tenant.
     #[must_use]
-    pub fn spec(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+    pub fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.get(name).map(|entry| Arc::clone(&entry.spec))
+        workers.find(tenant, name).map(|entry| Arc::clone(&entry.spec))
     }
 
-    /// What is known of every worker, by name.
+    /// What is known of every worker of a tenant, by name.
     #[must_use]
-    pub fn specs(&self) -> Vec<Arc<WorkerSpec>> {
+    pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.values().map(|entry| Arc::clone(&entry.spec)).collect()
+        let own = workers.own.values().filter(|entry| entry.spec.tenants.admits(tenant));
+        let mut found: BTreeMap<&Name, &Entry> = workers.shared.iter().collect();
+        found.extend(own.map(|entry| (&entry.spec.name, entry)));
+        found.into_values().map(|entry| Arc::clone(&entry.spec)).collect()
     }
 }
 
@@ -125,7 +178,11 @@ impl Directory for Registry {
         }
     }
 
-    fn workflow(&self, name: &Name) -> Option<VersionRef> {
+    // Workflows of the folder are those of its tenant; others publish their own.
+    fn workflow(&self, tenant: TenantId, name: &Name) -> Option<VersionRef> {
+        if tenant != TenantId::DEFAULT {
+            return None;
+        }
         self.workflows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
@@ -133,7 +190,10 @@ impl Directory for Registry {
         self.orders.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn triggered(&self, workflow: &Name) -> Vec<Arc<Definition>> {
+    fn triggered(&self, tenant: TenantId, workflow: &Name) -> Vec<Arc<Definition>> {
+        if tenant != TenantId::DEFAULT {
+            return Vec::new();
+        }
         let workflows = self.workflows.read().unwrap_or_else(PoisonError::into_inner);
         let wants = |definition: &&Arc<Definition>| {
             definition.on_completed.as_ref().is_some_and(|completed| completed.workflow == *workflow)
@@ -145,15 +205,15 @@ impl Directory for Registry {
         definitions.filter(wants).cloned().collect()
     }
 
-    fn admit(&self, workflow: &Name, inputs: Value) -> Result<Value, TaskError> {
+    fn admit(&self, tenant: TenantId, workflow: &Name, inputs: Value) -> Result<Value, TaskError> {
         let check = self.admit.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match (self.workflow(workflow), check) {
+        match (self.workflow(tenant, workflow), check) {
             (Some(VersionRef::Source { definition, .. }), Some(check)) => check(&definition, inputs),
             _ => Ok(inputs),
         }
     }
 
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
-        self.spec(name)
+    fn local(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
+        self.spec(tenant, name)
     }
 }

@@ -30,7 +30,7 @@ const FLOW: &str =
 struct Nobody;
 
 impl Directory for Nobody {
-    fn local(&self, _name: &Name) -> Option<Arc<WorkerSpec>> {
+    fn local(&self, _tenant: TenantId, _name: &Name) -> Option<Arc<WorkerSpec>> {
         None
     }
 }
@@ -272,7 +272,7 @@ impl Stage {
                     1 => Reported::Fail { error: kapelle_core::TaskError::new(kapelle_core::Category::Provider, "no") },
                     _ => Reported::Succeed { output: NewPayload::None, provenance },
                 };
-                self.ask(Command::Report { report, reported });
+                self.ask(Command::Report { tenant: TENANT, report, reported });
                 // A late report of an attempt that was lost ends nothing.
                 let task = self.reader.task(TENANT, report.task).unwrap().unwrap();
                 if task.state.kind() != StateKind::Running {

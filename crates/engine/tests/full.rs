@@ -106,7 +106,7 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
     let (busy, on) = (engine.clone(), Arc::clone(&traffic));
     let asking = tokio::spawn(async move {
         while on.load(Ordering::SeqCst) {
-            let _ = busy.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+            let _ = busy.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
         }
     });
     let running = async {
@@ -156,13 +156,13 @@ async fn the_end_of_a_call_is_not_written_before_its_beginning() {
     full.store(true, Ordering::SeqCst);
     engine.tell_soon(Command::Book(BookCommand::Spend(Arc::clone(&block), Box::new(order), now)));
     // Its beginning is refused, and waits; then comes its end.
-    let _ = engine.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+    let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     stage.was_refused().await;
     let state = CallState::Charged;
     let over = CallOver { state, cost: Money(70), input: 1, output: 2, request_id: None };
     engine.tell(Command::Book(BookCommand::Settle(block.id(), Box::new(over))));
     full.store(false, Ordering::SeqCst);
-    let _ = engine.ask(Command::Heartbeat { reports: Arc::from([]) }).await;
+    let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     let charged = async {
         loop {
             match engine.reader().call(TenantId::DEFAULT, block.id()).unwrap() {

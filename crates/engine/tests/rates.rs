@@ -29,7 +29,7 @@ struct Taken {
 }
 
 impl Directory for Provider {
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+    fn local(&self, _tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         let spec = WorkerSpec { model: Some(Name::new("fast")), ..WorkerSpec::named("asks") };
         (name.as_str() == "asks").then(|| Arc::new(spec))
     }
@@ -109,7 +109,7 @@ impl Stage {
 
     fn report(&mut self, of: &Dispatch, reported: Reported) {
         let report = Report { task: of.task, epoch: of.lease.epoch, nonce: of.lease.nonce };
-        self.turn(1, vec![Command::Report { report, reported }]);
+        self.turn(1, vec![Command::Report { tenant: TENANT, report, reported }]);
     }
 
     fn count(&self, state: StateKind) -> usize {

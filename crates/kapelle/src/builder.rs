@@ -178,7 +178,8 @@ impl Builder {
         let (gateway, catalogue, problems) = self.catalogue()?;
         let shipped = self.shipped(&gateway)?;
         let registry = Arc::new(Registry::default());
-        catalogue.iter().for_each(|worker| registry.insert(Arc::clone(worker)));
+        // Those that ship first: a file of the folder hides one of them from the tenants that it is for.
+        shipped.iter().chain(catalogue.iter()).for_each(|worker| registry.insert(Arc::clone(worker)));
         registry.check_inputs_with(Arc::new(definition::admit));
         registry.admit_calls_with(Arc::new(OfGateway(Arc::clone(&gateway))));
         for (name, version) in self.workflows.iter().flat_map(|folder| definition::folder(folder)) {

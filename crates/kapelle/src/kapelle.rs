@@ -343,7 +343,7 @@ impl Kapelle {
         if self.engine.has_worker(&Name::new(worker)) {
             return Ok(());
         }
-        let specs = self.engine.registry().specs();
+        let specs = self.engine.registry().specs(TenantId::DEFAULT);
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         let near = kapelle_core::definition::nearest(worker, names.iter().copied());
         let hint = match near {

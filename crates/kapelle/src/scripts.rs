@@ -40,20 +40,18 @@ struct OfEngine {
 
 impl Board for OfEngine {
     fn put(&self, worker: Arc<dyn Worker>) {
-        self.engine.registry().insert(worker);
+        let shipped = self.shipped.get(worker.spec().name.as_str());
+        self.engine.registry().replace(worker, shipped);
         self.engine.workers_changed();
     }
 
     fn take(&self, name: &Name) {
-        match self.shipped.get(name.as_str()) {
-            Some(worker) => self.engine.registry().insert(worker),
-            None => self.engine.registry().remove(name),
-        }
+        self.engine.registry().remove(name, self.shipped.get(name.as_str()));
         self.engine.workers_changed();
     }
 
-    fn get(&self, name: &Name) -> Option<Arc<dyn Worker>> {
-        self.engine.registry().get(name)
+    fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
+        self.engine.registry().get(tenant, name)
     }
 }
 

@@ -151,7 +151,7 @@ impl Submit {
     pub(crate) fn prepare(&self, engine: &Engine) -> Result<SubmitTask, Error> {
         let queue = self.queue.as_deref().map(Name::parse).transpose()?;
         let key = self.key.as_deref().map(Name::key).transpose().map_err(|error| Error::Inputs(error.to_string()))?;
-        let spec = engine.registry().spec(&Name::new(&self.worker));
+        let spec = engine.registry().spec(TenantId::DEFAULT, &Name::new(&self.worker));
         let cache = spec.and_then(|spec| cacheable(&spec, self.cache, &self.input));
         Ok(SubmitTask {
             queue,

@@ -154,7 +154,7 @@ impl Watcher {
                     {
                         self.put_back(&before);
                     }
-                    self.engine.registry().insert(Arc::new(worker));
+                    self.engine.registry().replace(Arc::new(worker), self.shipped.get(name.as_str()));
                     self.engine.workers_changed();
                     Change::Worker { name: name.to_string(), file: file.to_owned() }
                 }
@@ -180,10 +180,7 @@ impl Watcher {
 
     /// A worker's file is gone: the one that ships takes its place again, if there is one.
     fn put_back(&self, name: &Name) {
-        match self.shipped.get(name.as_str()) {
-            Some(worker) => self.engine.registry().insert(worker),
-            None => self.engine.registry().remove(name),
-        }
+        self.engine.registry().remove(name, self.shipped.get(name.as_str()));
         self.engine.workers_changed();
     }
 

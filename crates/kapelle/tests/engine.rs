@@ -308,7 +308,7 @@ async fn a_name_alone_needs_a_model_and_says_so() {
     let error = failed(kapelle.submit("poet", json!({ "about": "rain" })).await.unwrap().wait().await.unwrap_err());
     assert_eq!(error.category, Category::ModelRequired);
     assert!(kapelle.register_model("not a name").is_err());
-    let names = kapelle.engine().registry().specs();
+    let names = kapelle.engine().registry().specs(kapelle::core::TenantId::DEFAULT);
     assert!(names.iter().any(|spec| spec.name == Name::new("poet")));
     kapelle.close().await;
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kapelle::{
     HealthCheck, Kapelle, WorkerSpec,
     core::{Labels, Name, TenantId, Timestamp, definition::nearest},
-    engine::{Clock, Command, Engine, EngineError, Reply, SystemClock, turn::Directory},
+    engine::{Clock, Command, Engine, EngineError, Reply, SystemClock},
     store::{Act, ServedRow},
     workers::schema::Schema,
 };
@@ -178,7 +178,7 @@ impl App {
 
     /// What is known of a worker, of this process or of a host of the tenant.
     pub fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
-        self.engine().registry().local(name).or_else(|| self.hosts.spec(tenant, name))
+        self.engine().registry().spec(tenant, name).or_else(|| self.hosts.spec(tenant, name))
     }
 
     /// What is known of a worker.
@@ -200,9 +200,9 @@ impl App {
 
     /// Every worker that a tenant can submit tasks for, by name.
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
-        let mut specs = self.engine().registry().specs();
+        let mut specs = self.engine().registry().specs(tenant);
         let remote = self.hosts.specs(tenant);
-        specs.extend(remote.into_iter().filter(|spec| self.engine().registry().local(&spec.name).is_none()));
+        specs.extend(remote.into_iter().filter(|spec| self.engine().registry().spec(tenant, &spec.name).is_none()));
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         specs
     }

@@ -18,11 +18,11 @@ pub fn reason(app: &App, lane: &Lane) -> Option<String> {
         return Some(format!("{} `{}` is paused", gate.kind.as_str(), gate.name));
     }
     let Lane { tenant, queue, worker, requires } = lane;
-    if let Some(why) = app.kapelle.fleet().and_then(|fleet| fleet.holds_up(worker.as_str())) {
+    if let Some(why) = app.kapelle.fleet().and_then(|fleet| fleet.holds_up(*tenant, worker.as_str())) {
         return Some(why);
     }
-    let here = app.engine().registry().local(worker).is_some() && slots(app, queue) > 0;
-    if let Some(why) = rate(app, worker) {
+    let here = app.engine().registry().local(*tenant, worker).is_some() && slots(app, queue) > 0;
+    if let Some(why) = rate(app, *tenant, worker) {
         return Some(why);
     }
     if here && requires.is_met_by(&app.labels) {
@@ -44,8 +44,8 @@ pub fn reason(app: &App, lane: &Lane) -> Option<String> {
 }
 
 /// The provider at its rate for which tasks of a worker wait.
-fn rate(app: &App, worker: &Name) -> Option<String> {
-    let spec = app.engine().registry().local(worker)?;
+fn rate(app: &App, tenant: TenantId, worker: &Name) -> Option<String> {
+    let spec = app.engine().registry().local(tenant, worker)?;
     let (provider, wait) = app.kapelle.gateway().rate_wait(spec.model.as_ref()?.as_str())?;
     Some(format!("the rate of provider `{provider}` is used up for another {} s", wait.0.div_ceil(1_000)))
 }

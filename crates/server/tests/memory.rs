@@ -173,7 +173,11 @@ impl Stage {
     }
 
     async fn beat(&self) {
-        self.kapelle.engine().ask(Command::Heartbeat { reports: Arc::from([self.attempt]) }).await.unwrap();
+        self.kapelle
+            .engine()
+            .ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([self.attempt]) })
+            .await
+            .unwrap();
     }
 }
 

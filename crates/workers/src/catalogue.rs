@@ -47,7 +47,7 @@ impl Catalogue {
         catalogue.insert(Arc::new(Report::default()));
         catalogue.insert(Arc::new(Sleep::default()));
         for (file, text) in SHIPPED {
-            catalogue.insert(Arc::new(prompt_worker(file, text.as_bytes(), gateway)?));
+            catalogue.insert(Arc::new(prompt_worker(file, text.as_bytes(), gateway)?.for_all()));
         }
         Ok(catalogue)
     }

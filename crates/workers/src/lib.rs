@@ -19,6 +19,7 @@ pub mod prompt;
 pub mod reader;
 pub mod schema;
 pub mod script;
+mod tenants;
 pub mod text;
 
 pub use catalogue::Catalogue;

@@ -245,7 +245,7 @@ impl World {
             let answer = self.script.answer(&seen.path, held.report.epoch);
             self.told.push(format!("{} attempt {}: {}", seen.path, held.report.epoch, short(&answer.end)));
             ends.push((task, seen.address, answer.end));
-            commands.push(Command::Report { report: held.report, reported: answer.reported });
+            commands.push(Command::Report { tenant: TENANT, report: held.report, reported: answer.reported });
         }
         self.engine.pump(commands)?;
         for (task, address, end) in ends {

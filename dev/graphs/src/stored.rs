@@ -61,7 +61,12 @@ impl Resolve for Stored<'_> {
         Some(Ok(NewPayload::Bytes(Arc::from(json))))
     }
 
-    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+    fn admit(
+        &self,
+        _tenant: TenantId,
+        _workflow: &Name,
+        inputs: serde_json::Value,
+    ) -> Option<Result<serde_json::Value, TaskError>> {
         Some(Ok(inputs))
     }
 

@@ -76,7 +76,7 @@ pub struct Engine {
 struct Anybody;
 
 impl Directory for Anybody {
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+    fn local(&self, _tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         let mut spec = WorkerSpec::named(name.as_str());
         spec.slots = 1_000;
         Some(Arc::new(spec))

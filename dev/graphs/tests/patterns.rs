@@ -56,7 +56,7 @@ impl Life {
         let task = self.row(path)?.id;
         let at = self.engine.held.iter().position(|held| held.report.task == task);
         let held = self.engine.held.remove(at.ok_or_else(|| format!("`{path}` is not under way"))?);
-        self.ask(Command::Report { report: held.report, reported })
+        self.ask(Command::Report { tenant: TENANT, report: held.report, reported })
     }
 
     fn ask(&mut self, command: Command) -> Result<(), String> {

@@ -121,7 +121,11 @@ impl World {
             }
             let local = self.locals.swap_remove(at);
             let asked = Asked::Report(None, local.report, Told::of(&local.reported));
-            self.send_inside(local.server, asked, Command::Report { report: local.report, reported: local.reported });
+            self.send_inside(
+                local.server,
+                asked,
+                Command::Report { tenant: TenantId::DEFAULT, report: local.report, reported: local.reported },
+            );
         }
         let mut at = 0;
         while at < self.pool.len() {
@@ -200,7 +204,12 @@ impl Resolve for Stored<'_> {
         Some(Ok(NewPayload::Bytes(Arc::from(json))))
     }
 
-    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+    fn admit(
+        &self,
+        _tenant: TenantId,
+        _workflow: &Name,
+        inputs: serde_json::Value,
+    ) -> Option<Result<serde_json::Value, TaskError>> {
         Some(Ok(inputs))
     }
 }

@@ -57,7 +57,7 @@ impl World {
                 held.send_at = now + 1_000;
                 let (report, reported) = (held.report, held.reported.clone());
                 let asked = Asked::Report(Some(host), report, Told::of(&reported));
-                self.send(server, asked, Command::Report { report, reported });
+                self.send(server, asked, Command::Report { tenant: TenantId::DEFAULT, report, reported });
             }
         }
     }
@@ -69,7 +69,11 @@ impl World {
         }
         self.hosts[host].next_beat = now + LEASE_MS / 3;
         let reports: Arc<[Report]> = self.hosts[host].tasks.iter().map(|held| held.report).collect();
-        self.send(server, Asked::Beat(host, Arc::clone(&reports)), Command::Heartbeat { reports });
+        self.send(
+            server,
+            Asked::Beat(host, Arc::clone(&reports)),
+            Command::Heartbeat { tenant: TenantId::DEFAULT, reports },
+        );
     }
 
     fn host_claims(&mut self, host: usize) {

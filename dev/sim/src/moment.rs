@@ -75,7 +75,7 @@ impl Moment {
         self.approved.clear();
         for input in inputs {
             match &input.command {
-                Command::Report { report, reported } => {
+                Command::Report { report, reported, .. } => {
                     let said = match reported {
                         Reported::Succeed { .. } => Said::Succeeded,
                         Reported::Fail { error } => Said::Failed(error.clone()),

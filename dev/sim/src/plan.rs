@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_core::{
-    DurationMs, Name, TaskId,
+    DurationMs, Name, TaskId, TenantId,
     limit::{KeyLimit, WhenFull},
     retry::{Jitter, RetryPolicy},
     task::Ageing,
@@ -131,7 +131,7 @@ impl Workers {
     #[must_use]
     pub fn may_call(&self, task: TaskId, worker: &Name) -> bool {
         let provider = self.lock();
-        let asks = self.local(worker).is_some_and(|spec| spec.model.is_some());
+        let asks = self.local(TenantId::DEFAULT, worker).is_some_and(|spec| spec.model.is_some());
         !asks || provider.most.is_none() || provider.rights.contains(&task)
     }
 
@@ -143,7 +143,7 @@ impl Workers {
 }
 
 impl Directory for Workers {
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>> {
+    fn local(&self, _tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         self.specs.iter().find(|spec| spec.name == *name).cloned()
     }
 

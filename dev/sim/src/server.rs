@@ -119,7 +119,9 @@ impl World {
         if starting {
             moment.limits = options.queues.iter().map(|(name, queue)| (name.clone(), queue.slots)).collect();
             moment.other_slots = options.other_slots;
-            let spec = |name: &&str| self.plan.directory.local(&kapelle_core::Name::new(name));
+            let spec = |name: &&str| {
+                self.plan.directory.local(kapelle_core::TenantId::DEFAULT, &kapelle_core::Name::new(name))
+            };
             let slots = |spec: Arc<WorkerSpec>| (spec.name.clone(), spec.slots);
             moment.worker_slots = WORKERS.iter().filter_map(spec).map(slots).collect();
             let keys = |spec: Arc<WorkerSpec>| Some((spec.name.clone(), spec.per_key?.limit));

@@ -84,7 +84,7 @@ impl Stage {
         let beats = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BEAT).await;
-                let _ = engine.ask(Command::Heartbeat { reports: Arc::from([beat]) }).await;
+                let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([beat]) }).await;
             }
         });
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };

@@ -1,7 +1,7 @@
 //! What is needed to begin a slot: conditions, inputs, lists, times.
 
 use kapelle_core::{
-    Category, TaskError,
+    Category, TaskError, TenantId,
     definition::{Action, BlockIx, Definition, StepDef, StepIx, Timer, Wait, WaitFor},
     expr::{Context, Shared},
     mutant::{Mutant, planted},
@@ -113,7 +113,7 @@ impl Begin {
         match self.what {
             What::Items => items(step, &context, resolve),
             What::Turns => Some(Ok(Evaluated::Open)),
-            What::Action => action(step, &context, resolve),
+            What::Action => action(whole.tenant, step, &context, resolve),
         }
     }
 }
@@ -147,14 +147,19 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn action(step: &StepDef, context: &Context, resolve: &dyn Resolve) -> Option<Result<Evaluated, TaskError>> {
+fn action(
+    tenant: TenantId,
+    step: &StepDef,
+    context: &Context,
+    resolve: &dyn Resolve,
+) -> Option<Result<Evaluated, TaskError>> {
     match &step.action {
         Action::Worker { with, .. } => match with.render(context) {
             Ok(input) => keep(resolve, &input).map(|kept| kept.map(Evaluated::Value)),
             Err(error) => Some(Err(invalid("with", &error))),
         },
         Action::Workflow { workflow, with, .. } => match with.render(context) {
-            Ok(inputs) => match resolve.admit(workflow, inputs)? {
+            Ok(inputs) => match resolve.admit(tenant, workflow, inputs)? {
                 Ok(inputs) => keep(resolve, &inputs).map(|kept| kept.map(Evaluated::Value)),
                 Err(error) => Some(Err(error)),
             },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Category, Name, TaskError,
+    Category, Name, TaskError, TenantId,
     definition::{Definition, OnCompleted},
     expr::{Context, ExprError, Shared},
     run::StatusKind,
@@ -75,7 +75,7 @@ impl Ending {
                     continue;
                 }
             };
-            if let Some(inputs) = inputs(&definition.name, completed, &context, resolve)? {
+            if let Some(inputs) = inputs((whole.tenant, &definition.name), completed, &context, resolve)? {
                 starts.push((definition.name.clone(), inputs.map_err(Arc::new)));
             }
         }
@@ -124,7 +124,7 @@ fn unknown() -> Arc<TaskError> {
 
 /// The inputs of the run that is started; none when its condition does not hold.
 fn inputs(
-    name: &Name,
+    (tenant, name): (TenantId, &Name),
     completed: &OnCompleted,
     context: &Context,
     resolve: &dyn Resolve,
@@ -136,7 +136,7 @@ fn inputs(
     }
     let rendered = completed.with.render(context).map_err(|error| invalid("on.completed.with", &error));
     Some(Some(match rendered {
-        Ok(inputs) => match resolve.admit(name, inputs)? {
+        Ok(inputs) => match resolve.admit(tenant, name, inputs)? {
             Ok(inputs) => keep(resolve, &inputs)?,
             Err(error) => Err(error),
         },

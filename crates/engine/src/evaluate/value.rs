@@ -35,8 +35,13 @@ pub trait Resolve {
     /// The value as a payload; one that is too large to be carried is put into a file.
     fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>>;
 
-    /// The inputs of a workflow that is to be started, checked, with defaults filled in.
-    fn admit(&self, workflow: &Name, inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>>;
+    /// The inputs of a workflow that a run of a tenant is to start, checked, with defaults filled in.
+    fn admit(
+        &self,
+        tenant: TenantId,
+        workflow: &Name,
+        inputs: serde_json::Value,
+    ) -> Option<Result<serde_json::Value, TaskError>>;
 }
 
 /// What expressions see of a task: `steps.x.output`, `steps.x.provider` and so on.

@@ -201,7 +201,12 @@ impl Resolve for Cache {
         (json.len() <= BYTES_MAX).then(|| Ok(NewPayload::Bytes(Arc::from(json))))
     }
 
-    fn admit(&self, _workflow: &Name, _inputs: serde_json::Value) -> Option<Result<serde_json::Value, TaskError>> {
+    fn admit(
+        &self,
+        _tenant: TenantId,
+        _workflow: &Name,
+        _inputs: serde_json::Value,
+    ) -> Option<Result<serde_json::Value, TaskError>> {
         None
     }
 

@@ -35,7 +35,7 @@ impl Turns {
                 depth + 1
             ));
         }
-        let version = match self.directory.workflow(workflow) {
+        let version = match self.directory.workflow(tenant, workflow) {
             Some(version) => version,
             None => match self.store.newest_version(tenant, workflow)? {
                 Some(row) => VersionRef::Stored(row.id),

@@ -31,9 +31,9 @@ impl Turns {
             if !self.meets(&lane.requires) || self.rates.waits(at, self.scratch.steady_ms) {
                 continue;
             }
-            let worker = lane.worker.clone();
-            if let Some(spec) = self.directory.local(&worker) {
-                self.limits.worker(&worker, spec.slots);
+            let (tenant, worker) = (lane.tenant, lane.worker.clone());
+            if let Some(spec) = self.directory.local(tenant, &worker) {
+                self.limits.worker(tenant, &spec);
                 open.push(at);
             }
         }
@@ -191,8 +191,8 @@ impl Turns {
             self.notify_claimed(&task, &lease);
             let (timeout, last_attempt, step) = self.terms(&task);
             let recorded = task.policy.recorded;
-            let Task { id, worker, input, .. } = task;
-            claimed.push(ClaimedTask { id, worker, input, lease, timeout, last_attempt, recorded, step });
+            let Task { id, tenant, worker, input, .. } = task;
+            claimed.push(ClaimedTask { id, tenant, worker, input, lease, timeout, last_attempt, recorded, step });
         }
         Ok(Ok(Reply::Claimed(claimed)))
     }

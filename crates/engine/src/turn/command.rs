@@ -158,6 +158,8 @@ pub enum Command {
     },
     /// An attempt has ended.
     Report {
+        /// Whose task it is. To any other tenant the lease is lost.
+        tenant: TenantId,
         /// The lease.
         report: Report,
         /// How.
@@ -174,6 +176,8 @@ pub enum Command {
     },
     /// A worker host is alive.
     Heartbeat {
+        /// Whose tasks they are. To any other tenant the leases are lost.
+        tenant: TenantId,
         /// The attempts it works on.
         reports: Arc<[Report]>,
     },

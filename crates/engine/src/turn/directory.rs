@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{DurationMs, Name, TaskError, TaskId, definition::Definition, run::StepOrder, worker::WorkerSpec};
+use kapelle_core::{
+    DurationMs, Name, TaskError, TaskId, TenantId, definition::Definition, run::StepOrder, worker::WorkerSpec,
+};
 
 use super::command::VersionRef;
 
@@ -19,11 +21,11 @@ pub enum Admission {
 
 /// What is known of workers, workflows and strategies where the loop runs.
 pub trait Directory: Send + Sync {
-    /// The worker of that name, when it is registered in this process.
-    fn local(&self, name: &Name) -> Option<Arc<WorkerSpec>>;
+    /// The worker that a name means for a tenant, when one is registered in this process.
+    fn local(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>>;
 
-    /// The workflow of that name as it is to be run now; without one the newest stored version is.
-    fn workflow(&self, _name: &Name) -> Option<VersionRef> {
+    /// The workflow that a name means for a tenant now. With `None`, its newest stored version is run.
+    fn workflow(&self, _tenant: TenantId, _name: &Name) -> Option<VersionRef> {
         None
     }
 
@@ -40,8 +42,8 @@ pub trait Directory: Send + Sync {
         None
     }
 
-    /// The workflows that want to be started when a run of that one has ended.
-    fn triggered(&self, _workflow: &Name) -> Vec<Arc<Definition>> {
+    /// The workflows of a tenant that want to be started when a run of that one has ended.
+    fn triggered(&self, _tenant: TenantId, _workflow: &Name) -> Vec<Arc<Definition>> {
         Vec::new()
     }
 
@@ -49,7 +51,12 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// What does not fit.
-    fn admit(&self, _workflow: &Name, inputs: serde_json::Value) -> Result<serde_json::Value, TaskError> {
+    fn admit(
+        &self,
+        _tenant: TenantId,
+        _workflow: &Name,
+        inputs: serde_json::Value,
+    ) -> Result<serde_json::Value, TaskError> {
         Ok(inputs)
     }
 }

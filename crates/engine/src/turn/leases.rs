@@ -1,7 +1,7 @@
 //! Leases of worker hosts: how long an attempt stays theirs, kept alive by heartbeats, and never longer than its time.
 
 use kapelle_core::{
-    Category, TaskError,
+    Category, TaskError, TenantId,
     mutant::{Mutant, planted},
     task::{Fail, Lease, Report, Task, TaskState},
 };
@@ -36,10 +36,15 @@ impl Turns {
     }
 
     /// A host is alive: its leases begin anew. Nothing is written.
-    pub(super) fn heartbeat(&mut self, reports: &[Report]) -> Result<Result<Reply, EngineError>, StoreError> {
+    pub(super) fn heartbeat(
+        &mut self,
+        tenant: TenantId,
+        reports: &[Report],
+    ) -> Result<Result<Reply, EngineError>, StoreError> {
         let mut alive = Vec::with_capacity(reports.len());
         for report in reports {
-            let held = self.load_for(report)? && self.cache.task(report.task).is_some_and(|t| t.lease(report).is_ok());
+            let held = self.load_for(report)?
+                && self.cache.task(report.task).is_some_and(|t| t.tenant == tenant && t.lease(report).is_ok());
             if held && !planted(Mutant::LeaseNotRenewed) {
                 self.renew(report);
             }

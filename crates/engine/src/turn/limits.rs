@@ -7,6 +7,7 @@ use kapelle_core::{
     limit::Limit,
     mutant::{Mutant, planted},
     task::Task,
+    worker::WorkerSpec,
 };
 use kapelle_store::{Gate, GateKind, Lane};
 
@@ -17,7 +18,10 @@ use crate::{id_map::IdMap, options::Options};
 #[derive(Debug, Default)]
 pub struct Limits {
     queues: HashMap<Name, Limit>,
-    workers: HashMap<Name, Limit>,
+    /// By name: of workers that are for everybody, and of those that are not, which may hide one of the same name.
+    workers: [HashMap<Name, Limit>; 2],
+    /// For which tenants a name means a worker that is not for everybody.
+    own: HashSet<(TenantId, Name)>,
     /// Who takes the slots.
     taken: IdMap<TaskId, Taken>,
     /// What the turn under way changed, so that a turn that was not committed can be forgotten.
@@ -49,6 +53,8 @@ struct Taken {
     key: Option<Name>,
     /// It runs in this process.
     here: bool,
+    /// By a worker that is not for everybody.
+    own: bool,
 }
 
 impl Taken {
@@ -77,16 +83,26 @@ impl Limits {
         self.queues.entry(name.clone()).or_insert(Limit::of(0))
     }
 
-    /// Sets how many tasks of a worker run at once.
-    pub fn worker(&mut self, name: &Name, slots: u32) {
-        self.workers.entry(name.clone()).or_insert(Limit::of(slots)).slots = slots;
+    /// Sets how many tasks of the worker that a name means for a tenant run at once.
+    pub fn worker(&mut self, tenant: TenantId, spec: &WorkerSpec) {
+        let own = !spec.tenants.is_all();
+        if own != self.is_own(tenant, &spec.name) {
+            let place = (tenant, spec.name.clone());
+            let _ = if own { self.own.insert(place) } else { self.own.remove(&place) };
+        }
+        self.workers[usize::from(own)].entry(spec.name.clone()).or_insert(Limit::of(spec.slots)).slots = spec.slots;
+    }
+
+    fn is_own(&self, tenant: TenantId, name: &Name) -> bool {
+        !self.own.is_empty() && self.own.contains(&(tenant, name.clone()))
     }
 
     /// Whether a task of that lane could start.
     #[must_use]
     pub fn room(&self, lane: &Lane) -> bool {
         let free = |limit: Option<&Limit>| limit.is_none_or(|limit| limit.room().is_ok());
-        free(self.queues.get(&lane.queue)) && free(self.workers.get(&lane.worker)) && !self.is_paused(lane)
+        let own = usize::from(self.is_own(lane.tenant, &lane.worker));
+        free(self.queues.get(&lane.queue)) && free(self.workers[own].get(&lane.worker)) && !self.is_paused(lane)
     }
 
     /// Whether the queue or the worker of a lane is paused.
@@ -126,7 +142,8 @@ impl Limits {
         if !here && task.key.is_none() {
             return;
         }
-        let taken = Taken { epoch, lane: lane_of(task), key: task.key.clone(), here };
+        let own = self.is_own(task.tenant, &task.worker);
+        let taken = Taken { epoch, lane: lane_of(task), key: task.key.clone(), here, own };
         let before = self.set(task.id, Some(taken));
         self.before.push((task.id, before));
     }
@@ -166,7 +183,7 @@ impl Limits {
     fn set(&mut self, task: TaskId, taken: Option<Taken>) -> Option<Taken> {
         if let Some(taken) = taken.as_ref().filter(|taken| taken.here) {
             self.queue(&taken.lane.queue).taken += 1;
-            if let Some(limit) = self.workers.get_mut(&taken.lane.worker) {
+            if let Some(limit) = self.workers[usize::from(taken.own)].get_mut(&taken.lane.worker) {
                 limit.taken += 1;
             }
         }
@@ -179,7 +196,7 @@ impl Limits {
         if let Some(before) = &before {
             if before.here {
                 self.queue(&before.lane.queue).give_back();
-                if let Some(limit) = self.workers.get_mut(&before.lane.worker) {
+                if let Some(limit) = self.workers[usize::from(before.own)].get_mut(&before.lane.worker) {
                     limit.give_back();
                 }
             }

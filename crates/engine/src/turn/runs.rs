@@ -118,7 +118,12 @@ impl Turns {
 
     pub(super) fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Answer {
         // A run that this very turn starts is not stored yet.
-        let starting = self.cache.changed_runs.values().filter(|run| run.row.workflow == *workflow).count() as u64;
+        let starting = self
+            .cache
+            .changed_runs
+            .values()
+            .filter(|run| run.row.tenant == tenant && run.row.workflow == *workflow)
+            .count() as u64;
         let deletion = match starting {
             0 => self.store.delete_version(tenant, workflow, number)?,
             runs => Deletion::Used(runs),

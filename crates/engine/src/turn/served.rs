@@ -22,7 +22,7 @@ pub(super) struct Served {
 impl Turns {
     /// What is known of a worker: as this process has it, else as the host said that registered it last.
     pub(super) fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
-        self.directory.local(worker).or_else(|| self.served.specs.get(&(tenant, worker.clone())).cloned())
+        self.directory.local(tenant, worker).or_else(|| self.served.specs.get(&(tenant, worker.clone())).cloned())
     }
 
     /// The queue of a worker's tasks that name none.

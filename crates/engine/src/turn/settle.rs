@@ -228,7 +228,7 @@ impl Turns {
     /// The run ends so, once its outputs are known and the inputs of the runs that its end starts.
     fn end(&mut self, id: RunId, status: StatusKind, error: Option<Arc<TaskError>>) -> Result<(), StoreError> {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        let triggers = self.directory.triggered(&run.workflow);
+        let triggers = self.directory.triggered(run.tenant, &run.workflow);
         let evaluated = match Evaluation::ending(run, status, error.clone(), triggers) {
             None => {
                 let outputs = error.map_or(Ok(NewPayload::None), Err);

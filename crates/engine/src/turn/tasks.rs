@@ -7,8 +7,8 @@ use kapelle_core::{
     mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
-        Cancel, Discard, Fail, NewTask, Policy, Release, Report, RetryByHand, StateKind, Submit, Succeed, Task,
-        TaskEvent, TaskState, WaitFor,
+        Cancel, Discard, Fail, NewTask, Policy, Rejection, Release, Report, RetryByHand, StateKind, Submit, Succeed,
+        Task, TaskEvent, TaskState, WaitFor,
     },
     worker::WorkerSpec,
 };
@@ -175,9 +175,13 @@ impl Turns {
         self.load(id)
     }
 
-    pub(super) fn report(&mut self, report: &Report, reported: &Reported) -> Answer {
+    pub(super) fn report(&mut self, tenant: TenantId, report: &Report, reported: &Reported) -> Answer {
         if !self.load_for(report)? {
             return Ok(Err(EngineError::NoSuchTask(report.task)));
+        }
+        // The same answer as to a wrong lease: another tenant learns nothing of the task, and nothing of it changes.
+        if self.cache.task(report.task).is_some_and(|task| task.tenant != tenant) {
+            return Ok(Err(Rejection::LeaseLost(report.task).into()));
         }
         let now = self.scratch.now;
         let Some(task) = self.cache.task(report.task) else { return Ok(Err(EngineError::NoSuchTask(report.task))) };

@@ -229,9 +229,9 @@ impl Turns {
         match command {
             Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
             Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
-            Command::Report { report, reported } => self.report(report, reported),
+            Command::Report { tenant, report, reported } => self.report(*tenant, report, reported),
             Command::Claim { host, wanted, most } => self.claim_remote(*host, wanted, *most),
-            Command::Heartbeat { reports } => self.heartbeat(reports),
+            Command::Heartbeat { tenant, reports } => self.heartbeat(*tenant, reports),
             Command::Cancel { task, reason } => self.cancel(*task, reason),
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
             Command::RetryByHand { task } => self.retry_by_hand(*task),

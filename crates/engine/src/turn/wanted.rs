@@ -34,6 +34,8 @@ impl Wanted {
 pub struct ClaimedTask {
     /// Which.
     pub id: TaskId,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// The worker.
     pub worker: Name,
     /// What the worker gets.

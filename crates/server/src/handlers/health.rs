@@ -55,7 +55,7 @@ const FIRST: kapelle::store::Page = kapelle::store::Page { before: None, most: 1
 pub async fn health(call: Call) -> Answer {
     let app = &call.app;
     let draining = app.is_draining();
-    let mut workers = value!({ "here": app.engine().registry().specs().len() });
+    let mut workers = value!({ "here": app.engine().registry().specs(TenantId::DEFAULT).len() });
     if let Some(fleet) = app.kapelle.fleet() {
         workers["scripts"] = serde_json::to_value(fleet.counts()).unwrap_or_default();
     }

@@ -163,7 +163,7 @@ pub async fn claim(call: Call) -> Answer {
             ok(&api::Claimed { tasks })
         }
         Err(problem) => {
-            release(&call.app, leases).await;
+            release(&call.app, call.tenant(), leases).await;
             Err(problem)
         }
     }
@@ -220,13 +220,13 @@ fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::Claim
 /// Gives to another what did not arrive, long before its lease is over.
 async fn take_back(app: Arc<App>, host: Arc<Host>, leases: Vec<Report>) {
     tokio::time::sleep(app.limits.ack).await;
-    release(&app, host.lost(&leases)).await;
+    release(&app, host.tenant, host.lost(&leases)).await;
 }
 
-async fn release(app: &App, leases: Vec<Report>) {
+async fn release(app: &App, tenant: TenantId, leases: Vec<Report>) {
     for report in leases {
         // Reported meanwhile, or taken away: then there is nothing to give back.
-        let _ = app.engine().ask(Command::Report { report, reported: Reported::Release }).await;
+        let _ = app.engine().ask(Command::Report { tenant, report, reported: Reported::Release }).await;
     }
 }
 
@@ -250,7 +250,7 @@ pub async fn heartbeat(call: Call) -> Answer {
     let mut alive = if leases.is_empty() {
         Vec::new()
     } else {
-        match call.app.engine().ask(Command::Heartbeat { reports: leases }).await? {
+        match call.app.engine().ask(Command::Heartbeat { tenant: call.tenant(), reports: leases }).await? {
             Reply::Alive(alive) => alive,
             _ => return Err(Problem::internal("the loop answered something else")),
         }

@@ -65,7 +65,7 @@ pub async fn status(call: Call) -> Answer {
             let count = |state| counts.get(&(spec.name.clone(), state)).copied().unwrap_or(0);
             let serving = hosts.iter().filter(|host| host.workers.contains(&spec.name) && host.is_alive(now_ms));
             let stats = app.stats.of(tenant, &spec.name);
-            let here = app.engine().registry().local(&spec.name).is_some();
+            let here = app.engine().registry().local(tenant, &spec.name).is_some();
             let hosts = u32::try_from(serving.count()).unwrap_or(u32::MAX);
             let (running, ended) = (count(StateKind::Running), stats.succeeded + stats.failed);
             api::Health {

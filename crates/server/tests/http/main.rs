@@ -21,5 +21,6 @@ mod runs;
 mod session;
 mod shares;
 mod tasks;
+mod tenants;
 mod texts;
 mod workflows;

@@ -31,6 +31,8 @@ pub struct Setup {
     pub config: String,
     /// Where models are asked.
     pub base_url: Option<String>,
+    /// Files of the project: path and text.
+    pub files: Vec<(&'static str, &'static str)>,
 }
 
 /// What was answered.
@@ -139,7 +141,14 @@ async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) ->
         "OPENAI_API_KEY" => base_url.as_ref().map(|_| "sk-canary".to_owned()),
         _ => None,
     };
+    for (file, text) in &setup.files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let workflows = folder.path().join("workflows");
     let builder = Kapelle::builder(folder.path()).config(config).session_log().environment(environment);
+    let builder = builder.workers(&folder.path().join("workers")).workflows(&workflows);
     let kapelle = builder.open().await.unwrap();
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));
@@ -158,6 +167,7 @@ async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) ->
         listen: "127.0.0.1:0".to_owned(),
         host_names: vec!["kapelle.example".to_owned()],
         queues: vec![(Name::new("default"), 8)],
+        workflows: Some(workflows),
         limits: setup.limits.clone(),
         checks: setup.checks.clone(),
         ..Options::default()

@@ -14,7 +14,7 @@ use super::{
     file::{CacheFor, FORM, PerKey, PromptFile, RetryFile, WORKER},
     template::Template,
 };
-use crate::{offline::Method, schema::Schema};
+use crate::{offline::Method, schema::Schema, tenants::tenants};
 
 /// The model alias when the file names none.
 const DEFAULT_ALIAS: &str = "fast";
@@ -104,6 +104,10 @@ impl Checker<'_, '_> {
         match Requires::parse(&written.requires) {
             Ok(requires) => spec.requires = requires,
             Err(error) => self.report("requires", error.to_string(), None),
+        }
+        match tenants(&written.tenants) {
+            Ok(tenants) => spec.tenants = tenants,
+            Err(message) => self.report("tenants", message, None),
         }
         spec.cache = written.cache.and_then(|cache| self.cache(&cache));
         spec.retry = written.retry.map(|retry| self.retry(retry));

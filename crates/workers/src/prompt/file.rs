@@ -49,6 +49,7 @@ pub(crate) static WORKER: Table = Table {
         key("system", Shape::Text, "The system prompt."),
         key("prompt", Shape::Text, "The prompt; `{{ name }}` stands for an input."),
         key("output", Shape::Json, "JSON Schema of the answer."),
+        key("tenants", Shape::List(&Shape::Text), "The tenants it is also for: all, or numbers."),
     ],
 };
 
@@ -119,6 +120,7 @@ pub(crate) struct PromptFile {
     pub(crate) system: Option<String>,
     pub(crate) prompt: String,
     pub(crate) output: Option<Value>,
+    pub(crate) tenants: Vec<String>,
 }
 
 /// The rule for tasks with the same key.

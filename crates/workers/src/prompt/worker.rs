@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
-    Category, Money, TaskError,
+    Category, Money, TaskError, Tenants,
     worker::{BoxFuture, Output, Provenance, TaskContext, Worker, WorkerSpec},
 };
 use kapelle_gateway::{Answer, Asking, ChatRequest, Finish, Gateway, Hop, Limits, Message, Route};
@@ -32,6 +32,12 @@ impl PromptWorker {
     #[must_use]
     pub fn new(definition: PromptDefinition, gateway: Arc<Gateway>) -> PromptWorker {
         PromptWorker { definition, gateway }
+    }
+
+    /// Opens it to every tenant, as the workers that ship are: each tenant spends its own budget with them.
+    pub(crate) fn for_all(mut self) -> PromptWorker {
+        self.definition.spec.tenants = Tenants::All;
+        self
     }
 
     /// The definition it was made of.

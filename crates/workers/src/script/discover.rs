@@ -151,6 +151,7 @@ impl Script {
             max_cost: settings.max_cost,
             // So that its tasks wait in their queue while the alias's provider takes no more calls.
             model: settings.model.as_deref().and_then(|model| Name::parse(model).ok()),
+            tenants: settings.tenants.clone(),
             ..WorkerSpec::named(self.name.as_str())
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kapelle_core::{
-    DurationMs, Money, Name,
+    DurationMs, Money, Name, Tenants,
     schedule::Schedule,
     yaml::{self, Form, Problems, Reader},
 };
@@ -120,6 +120,8 @@ pub struct Settings {
     pub input: Option<Value>,
     /// JSON Schema of the output.
     pub output: Option<Value>,
+    /// The tenants that it works for.
+    pub tenants: Tenants,
 }
 
 /// Bytes of logs that are kept when the file does not say.
@@ -150,6 +152,7 @@ impl Default for Settings {
             args: Vec::new(),
             input: None,
             output: None,
+            tenants: Tenants::owner(),
         }
     }
 }

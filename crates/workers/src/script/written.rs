@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::settings::{Fallback, Mode, Ready, Settings};
-use crate::schema::Schema;
+use crate::{schema::Schema, tenants::tenants};
 
 /// The keys of the settings of a script.
 pub(super) static SETTINGS: Table = Table {
@@ -45,6 +45,7 @@ pub(super) static SETTINGS: Table = Table {
         key("args", Shape::List(&Shape::Text), "Arguments behind its file."),
         key("input", Shape::Json, "JSON Schema of the input."),
         key("output", Shape::Json, "JSON Schema of the output."),
+        key("tenants", Shape::List(&Shape::Text), "The tenants it also works for: all, or numbers."),
     ],
 };
 
@@ -113,6 +114,7 @@ pub(super) struct Written {
     args: Vec<String>,
     input: Option<Value>,
     output: Option<Value>,
+    tenants: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -218,6 +220,10 @@ impl Checker<'_, '_> {
         }
         settings.input = self.schema("input", written.input);
         settings.output = self.schema("output", written.output);
+        match tenants(&written.tenants) {
+            Ok(tenants) => settings.tenants = tenants,
+            Err(message) => self.report("tenants", message, ""),
+        }
         settings
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Money, Name, TaskError,
+    Money, Name, TaskError, TenantId,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
 use kapelle_supervisor::keeping::Helper;
@@ -33,7 +33,7 @@ impl Board for Known {
         self.0.lock().unwrap().remove(name);
     }
 
-    fn get(&self, name: &Name) -> Option<Arc<dyn Worker>> {
+    fn get(&self, _tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
         self.0.lock().unwrap().get(name).cloned()
     }
 }
@@ -162,7 +162,7 @@ impl Place {
     }
 
     pub async fn ask(&self, name: &str, input: Value) -> Result<Output, TaskError> {
-        let worker = self.board.get(&Name::new(name)).expect("a worker");
+        let worker = self.board.get(TenantId::DEFAULT, &Name::new(name)).expect("a worker");
         let asked = tokio::time::timeout(Duration::from_secs(60), async {
             worker.execute(&TaskContext::detached("task_7"), input).await
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, worker::Worker};
+use kapelle_core::{Name, TenantId, worker::Worker};
 
 /// The workers that tasks can be given to.
 pub trait Board: Send + Sync + 'static {
@@ -12,8 +12,8 @@ pub trait Board: Send + Sync + 'static {
     /// Takes a worker away.
     fn take(&self, name: &Name);
 
-    /// The worker of that name.
-    fn get(&self, name: &Name) -> Option<Arc<dyn Worker>>;
+    /// The worker that a name means for a tenant.
+    fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>>;
 }
 
 /// Nobody gives out tasks: scripts are only supervised.
@@ -25,7 +25,7 @@ impl Board for NoBoard {
 
     fn take(&self, _name: &Name) {}
 
-    fn get(&self, _name: &Name) -> Option<Arc<dyn Worker>> {
+    fn get(&self, _tenant: TenantId, _name: &Name) -> Option<Arc<dyn Worker>> {
         None
     }
 }

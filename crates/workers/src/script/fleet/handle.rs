@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use kapelle_core::TenantId;
 use kapelle_supervisor::{keeping::Helper, machine::Event};
 use tokio::{
     sync::{broadcast, watch},
@@ -193,7 +194,11 @@ impl Fleet {
     /// What is to be known of a script besides, with what others have to do with it.
     fn warnings(&self, script: &Script) -> Vec<String> {
         let mut warnings = script.warnings.clone();
-        let missing = script.settings.fallback.worker().filter(|name| self.inner.options.board.get(name).is_none());
+        let missing = script
+            .settings
+            .fallback
+            .worker()
+            .filter(|name| self.inner.options.board.get(TenantId::DEFAULT, name).is_none());
         if let Some(name) = missing.filter(|_| script.mode() != Mode::Daemon) {
             warnings.push(format!("its fallback, the worker `{name}`, is not there"));
         }
@@ -257,10 +262,20 @@ impl Fleet {
         self.group(id).map(|(group, _)| Arc::clone(&group.log))
     }
 
-    /// Why tasks of a worker wait, when a script of that name cannot work on them.
+    /// Why tasks of a worker of a tenant wait, when a script of that name cannot work on them. Only the tenant of the folder
+    /// is told more than that: reasons name paths of this machine.
     #[must_use]
-    pub fn holds_up(&self, worker: &str) -> Option<String> {
+    pub fn holds_up(&self, tenant: TenantId, worker: &str) -> Option<String> {
         let script = self.inner.found().iter().find(|script| script.name.as_str() == worker).cloned()?;
+        if !script.settings.tenants.admits(tenant) {
+            return None;
+        }
+        let why = self.cannot_work(&script)?;
+        Some(if tenant == TenantId::DEFAULT { why } else { format!("worker {worker} cannot work at the moment") })
+    }
+
+    fn cannot_work(&self, script: &Script) -> Option<String> {
+        let worker = &script.name;
         if script.mode() == Mode::Daemon || script.settings.fallback != Fallback::Wait {
             return None;
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
-    Category, TaskError,
+    Category, TaskError, TenantId,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
 use serde_json::Value;
@@ -70,16 +70,16 @@ impl Scripted {
         };
         let alone = STANDS_IN.try_with(|()| ()).is_ok();
         let Some(stand_in) = self.script.settings.fallback.worker().filter(|_| !alone) else {
-            return self.primary(ctx, input).await;
+            return self.told(ctx, input).await;
         };
-        let error = match self.primary(ctx, input.clone()).await {
+        let error = match self.told(ctx, input.clone()).await {
             Err(error) if ctx.last_attempt || error.category == Category::Unavailable => error,
             other => return other,
         };
         if error.category == Category::InvalidInput || error.category == Category::Cancelled {
             return Err(error);
         }
-        let Some(worker) = self.inner.options.board.get(stand_in) else {
+        let Some(worker) = self.inner.options.board.get(ctx.tenant, stand_in) else {
             let message = format!("{error}; its stand-in `{stand_in}` is not there");
             return Err(TaskError::new(error.category, message));
         };
@@ -90,6 +90,19 @@ impl Scripted {
             .degraded
             .get_or_insert_with(|| format!("{} answered for {}: {error}", stand_in, self.spec.name));
         Ok(output)
+    }
+
+    /// An attempt of the script itself. A tenant that the script was opened to is not told why its processes fail: their last
+    /// words and reasons name paths of this machine.
+    async fn told(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
+        let mut result = self.primary(ctx, input).await;
+        if let Err(error) = &mut result
+            && ctx.tenant != TenantId::DEFAULT
+            && matches!(error.category, Category::Crashed | Category::Unavailable)
+        {
+            error.message = format!("{} cannot work at the moment; its log, on the server, says why", self.spec.name);
+        }
+        result
     }
 
     async fn primary(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
