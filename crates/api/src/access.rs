@@ -14,9 +14,25 @@ pub struct NewKey {
     /// Whose data it opens; the tenant of the maker when left out. Only tenant 1 makes keys for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u32>,
-    /// It stops working after that long; never when left out.
+    /// It stops working after that long, 1,000 (a second) to a hundred years; never when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
+    /// For the role `worker`: the workers that its hosts may serve, by name; `*` stands for all. When left out: all but those
+    /// that the server itself runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Vec<String>>,
+    /// For the role `worker`: the queues whose tasks its hosts may take, by name; all when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<String>>,
+    /// For the role `worker`: it may ask models, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask: bool,
+    /// For the roles `developer` and `viewer`: it may answer approvals, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
+    /// The most that it may spend on models, in nano-dollars. A `worker` key with a limit may ask models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_nanousd: Option<u64>,
 }
 
 /// A key was made. Its secret is shown here and never again.
@@ -48,6 +64,18 @@ pub struct Key {
     /// When it was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
+    /// The workers that its hosts may serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Vec<String>>,
+    /// The queues whose tasks its hosts may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<String>>,
+    /// It may ask models although its role may not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask: bool,
+    /// It may answer approvals although its role may not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
 }
 
 /// The keys.

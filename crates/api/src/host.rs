@@ -32,6 +32,10 @@ pub struct Register {
     /// It acknowledges what it claims; what it has not acknowledged within two seconds goes to another host.
     #[serde(default)]
     pub ack: bool,
+    /// Registers with the workers that the key may serve, and says which were left out. Without it one worker that the key may
+    /// not serve refuses the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 fn one() -> u32 {
@@ -75,6 +79,9 @@ impl Served {
 pub struct Registered {
     /// Under this id.
     pub id: String,
+    /// The workers that were left out, because the key may not serve them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// How long a claimed task stays its own without a heartbeat.
     pub lease_ttl_ms: u64,
     /// How often it should send a heartbeat while it works.

@@ -61,6 +61,11 @@ pub struct Approval {
     pub step: Option<String>,
     /// What is asked.
     pub question: Value,
+    /// Names of keys, or roles, that may answer. Empty: all who may approve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    /// Whether the caller may answer.
+    pub may_answer: bool,
     /// Since when.
     pub created_at: String,
     /// When it gives up.
@@ -83,10 +88,10 @@ pub struct ApprovalList {
 pub struct LinkAnswer {
     /// Yes or no.
     pub approved: bool,
-    /// Who answers, as they call themselves.
+    /// Who answers, as they call themselves: at most 100 characters. It is noted as `claimed_name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Noted beside the answer.
+    /// Noted beside the answer, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }
@@ -102,10 +107,10 @@ pub struct LinkAnswered {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Noted beside the answer.
+    /// Noted beside the answer, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Who answers; the name of the key when left out.
+    /// Who answers, as they call themselves: at most 100 characters. It is noted as `claimed_name`; `by` is the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

@@ -143,6 +143,10 @@ impl Hosting {
         let registered = self.place.of(None).await?;
         let (slots, base) = (self.place.register.slots, self.place.client.base());
         self.out.note(&format!("{} works for {base} with {slots} slots", registered.id));
+        if !registered.left_out.is_empty() {
+            let names = registered.left_out.join(", ");
+            self.out.warn(&format!("the key may not serve these workers, which the server runs itself: {names}"));
+        }
         let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
         let reporting = tokio::spawn(report(Arc::clone(&self.place), queue));
         let every = Duration::from_millis(registered.heartbeat_ms.clamp(100, BEAT_MS));

@@ -1,8 +1,12 @@
 //! What is said, and where: results on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
 
 use anstyle::{AnsiColor, Style};
+use kapelle::core::plain::is_deceptive;
 use serde_json::Value;
 
 use crate::failure::{Code, Failure};
@@ -32,6 +36,8 @@ impl Out {
     /// # Errors
     /// When standard output is closed, which ends the program quietly.
     pub fn print(self, text: &str) -> Result<(), Failure> {
+        let fit = if stdout_is_terminal() { Cow::Owned(fit(text)) } else { Cow::Borrowed(text) };
+        let text = &*fit;
         let mut stdout = anstream::stdout().lock();
         let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
         let done = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
@@ -47,7 +53,7 @@ impl Out {
     /// # Errors
     /// When standard output is closed.
     pub fn print_json(self, value: &Value) -> Result<(), Failure> {
-        self.print(&format!("{value:#}"))
+        self.print(&escaped(&format!("{value:#}")))
     }
 
     /// Says something to the person at the terminal, unless asked to be quiet.
@@ -94,7 +100,76 @@ pub fn stderr_is_terminal() -> bool {
 
 fn say(text: &str) {
     // With standard error closed there is nobody left to tell.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", fit(text));
+}
+
+/// Text as a terminal may be given it: without characters that move its cursor or change how other text is shown. Only
+/// the sequences that set a style stay, which are our own.
+pub fn fit(text: &str) -> String {
+    let mut fit = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c == '\u{1b}' {
+            let digits = |c: &char| c.is_ascii_digit() || *c == ';';
+            let style: Option<String> = rest.as_str().strip_prefix('[').and_then(|after| {
+                let numbers: String = after.chars().take_while(digits).collect();
+                after[numbers.len()..].starts_with('m').then_some(numbers)
+            });
+            if let Some(numbers) = style {
+                fit.push_str(&format!("\u{1b}[{numbers}m"));
+                rest = rest.as_str()[numbers.len() + 2..].chars();
+            }
+        } else if matches!(c, '\n' | '\t') || !(c.is_control() || is_deceptive(c)) {
+            fit.push(c);
+        }
+    }
+    fit
+}
+
+/// JSON in which no character changes how others are shown: those that would stand as their numbers, which reads the same.
+fn escaped(json: &str) -> String {
+    let odd = |c: char| c != '\n' && (c.is_control() || is_deceptive(c));
+    if !json.contains(odd) {
+        return json.to_owned();
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if odd(c) {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_stranger_moves_the_cursor_or_turns_text_around() {
+        let bad = paint(Tone::Bad, "a\u{202e}b");
+        assert_eq!(fit(&bad), bad.replace('\u{202e}', ""));
+        for (given, shown) in [
+            ("a\u{1b}[2Jb\rc\u{7f}\u{9b}d", "a[2Jbcd"),
+            ("\u{1b}]0;title\u{7}x", "]0;titlex"),
+            ("\u{1b}[1;31mred\u{1b}[0m\n\tend", "\u{1b}[1;31mred\u{1b}[0m\n\tend"),
+            ("\u{1b}", ""),
+            ("\u{1b}[", "["),
+        ] {
+            assert_eq!(fit(given), shown, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn json_reads_the_same_without_them() {
+        let value = serde_json::json!({ "a": "x\u{202e}y\u{9b}\u{e0041}z\n" });
+        let text = escaped(&format!("{value:#}"));
+        assert!(!text.contains('\u{202e}') && !text.contains('\u{9b}') && text.contains("\\u202e"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }
 
 /// Text in a style. Where colours are not wanted, the stream takes them out again.

@@ -14,7 +14,8 @@ pub fn time(at: Timestamp) -> String {
 
 /// `2026-11-21T03:40:05.123Z`, for machines.
 pub fn time_exact(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string())
+    let end = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or(end).to_string()
 }
 
 /// `85 ms`, `1.4 s`, `2 m 05 s`.
@@ -41,7 +42,8 @@ pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     for row in rows {
-        table.add_row(row);
+        let cells: Vec<String> = row.iter().map(|cell| crate::out::fit(cell)).collect();
+        table.add_row(cells);
     }
     if let Some(first) = table.column_mut(0) {
         first.set_padding((0, 1));

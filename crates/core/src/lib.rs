@@ -4,6 +4,7 @@
 //! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
 
 pub mod account;
+pub mod approval;
 pub mod balance;
 pub mod budget;
 pub mod cache;
@@ -19,6 +20,7 @@ pub mod mutant;
 pub mod name;
 pub mod number;
 pub mod payload;
+pub mod plain;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -228,12 +228,18 @@ impl Stage {
                     sha256: [1; 32],
                     file: Arc::from("flow.yaml"),
                 };
-                let run = NewRun { version, inputs: NewPayload::None, strategy: None, rerun: None };
+                let run = NewRun { version, inputs: NewPayload::None, strategy: None, rerun: None, by: None };
                 self.ask(Command::StartRun { tenant: TENANT, run, key: None });
             }
             Happens::Claim(most) => {
                 let workers = Arc::from([Name::new("w")]);
-                let wanted = Wanted { tenant: TENANT, workers, queues: Arc::from([]), labels: Arc::default() };
+                let wanted = Wanted {
+                    tenant: TENANT,
+                    workers,
+                    queues: Arc::from([]),
+                    labels: Arc::default(),
+                    revoked: Arc::default(),
+                };
                 let claimed = self.ask(Command::Claim { host: 1, wanted, most: *most });
                 let Some(Reply::Claimed(tasks)) = claimed else { return };
                 let report =

@@ -22,6 +22,7 @@ use kapelle_workers::catalogue::prompt_worker;
 use serde_json::{Value, json};
 
 use crate::{
+    answer::Answer,
     books::EngineBooks,
     builder::{Builder, NewBalancer},
     definition,
@@ -221,8 +222,10 @@ impl Kapelle {
             self.check_workers(definition)?;
         }
         let inputs = self.engine.payload(&inputs)?;
-        let id =
-            self.engine.start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy, rerun: None }, None).await?;
+        let id = self
+            .engine
+            .start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy, rerun: None, by: None }, None)
+            .await?;
         Ok(self.run(id))
     }
 
@@ -248,10 +251,16 @@ impl Kapelle {
     /// # Errors
     /// When there is no such step, or it does not wait for an approval (any more).
     pub async fn approve(&self, step: TaskId, approved: bool, by: &str, comment: &str) -> Result<(), Error> {
-        let answer = self.engine.payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
-        let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-        let why = Arc::from(format!("{by} said no{reason}"));
-        self.engine.ask(Command::Approve { task: step, approved, answer, why }).await?;
+        self.answer(step, approved, &Answer { by, claimed_name: None, via: "library", comment }).await
+    }
+
+    /// Answers a step that waits for approval, and notes who answered and who they said they were. Who may answer is for
+    /// the caller to know.
+    ///
+    /// # Errors
+    /// As [`Kapelle::approve`].
+    pub async fn answer(&self, step: TaskId, approved: bool, answer: &Answer<'_>) -> Result<(), Error> {
+        self.engine.ask(answer.command(&self.engine, step, approved)?).await?;
         Ok(())
     }
 

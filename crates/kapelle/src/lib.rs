@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod books;
 mod budget_config;
 mod budgets;
@@ -65,6 +66,7 @@ pub mod trail;
 pub mod trail_check;
 mod watch;
 
+pub use answer::Answer;
 pub use budget_config::{BudgetsConfig, TenantBudgets};
 pub use budgets::{given as given_budget, standing as budgets};
 pub use builder::{Builder, Workers};

@@ -131,7 +131,7 @@ impl Run {
         };
         let version = VersionRef::Stored(row.version);
         let rerun = Some(Rerun { of: self.id, from, recorded });
-        let new = NewRun { version, inputs, strategy: Some(row.strategy), rerun };
+        let new = NewRun { version, inputs, strategy: Some(row.strategy), rerun, by: None };
         let id = self.engine.start_run(TenantId::DEFAULT, new, None).await?;
         Ok(Run { id, engine: self.engine.clone() })
     }

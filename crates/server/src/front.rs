@@ -239,7 +239,7 @@ fn credentials(
     if route.permission == Permission::Public {
         let link = params.iter().find(|(name, _)| name == "link").map(|(_, link)| link);
         let party = link.map(|link| match app.links.open(link, now) {
-            Some((tenant, _)) => Ok(bearing(tenant, link)),
+            Some((tenant, ..)) => Ok(bearing(tenant, link)),
             None => Err(app.auth.count(from, now, Problem::not_found("this link"))),
         });
         return Ok(Caller { who: app.auth.anonymous(), party: party.transpose()? });
@@ -254,7 +254,7 @@ fn credentials(
         Some(who) => who,
         None => app.auth.identify_ticketed(route, parts, from, now)?,
     };
-    if !who.role.may(route.permission) || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
+    if !who.may(route.permission) || (route.scope == Scope::Server && who.tenant != TenantId::DEFAULT) {
         let detail = format!("a key with the role {} may not do this", who.role.as_str());
         return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
     }

@@ -15,6 +15,8 @@ use kapelle::{
     store::ServedRow,
 };
 
+use crate::auth::Identity;
+
 /// How long a silent host is remembered, and with it the workers it serves.
 const REMEMBERED_MS: u64 = 600_000;
 /// Hosts of one tenant, and names of workers that they may have served.
@@ -24,7 +26,11 @@ const HOSTS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Host {
     pub id: u32,
+    /// Random: nobody can name a host that it does not know.
+    mark: String,
     pub tenant: TenantId,
+    /// The key that it belongs to.
+    pub key: Arc<Identity>,
     pub name: String,
     pub slots: u32,
     pub workers: Arc<[Name]>,
@@ -46,9 +52,10 @@ pub struct Host {
     unacked: Mutex<HashSet<Report>>,
 }
 
-/// What a host says of itself.
+/// What a host says of itself, and the key that it comes with.
 pub struct Introduction {
-    pub tenant: TenantId,
+    pub key: Arc<Identity>,
+    pub mark: String,
     pub name: String,
     pub slots: u32,
     pub queues: Arc<[Name]>,
@@ -67,6 +74,11 @@ impl Drop for Polling {
 }
 
 impl Host {
+    /// Its id as it travels.
+    pub fn shown_id(&self) -> String {
+        format!("host_{}_{}", self.id, self.mark)
+    }
+
     /// It was heard of.
     pub fn heard(&self, now_ms: u64) {
         self.heard_ms.store(now_ms, Ordering::Relaxed);
@@ -162,7 +174,8 @@ impl Hosts {
 
     /// A host is known from now on; none when its tenant has too many.
     pub fn register(&self, introduction: Introduction, number: u32, now_ms: u64) -> Option<Arc<Host>> {
-        let Introduction { tenant, name, slots, queues, labels, ack, specs } = introduction;
+        let Introduction { key, mark, name, slots, queues, labels, ack, specs } = introduction;
+        let tenant = key.tenant;
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|_, host| host.silent_ms(now_ms) <= REMEMBERED_MS);
         if by_id.values().filter(|host| host.tenant == tenant).count() >= HOSTS_MAX {
@@ -170,7 +183,9 @@ impl Hosts {
         }
         let host = Arc::new(Host {
             id: number,
+            mark,
             tenant,
+            key,
             name,
             slots,
             workers: specs.iter().map(|spec| spec.name.clone()).collect(),
@@ -192,21 +207,19 @@ impl Hosts {
         Some(host)
     }
 
-    /// A host of a tenant, which is heard of by that.
-    pub fn get(&self, tenant: TenantId, id: u32, now_ms: u64) -> Option<Arc<Host>> {
-        let host = self.all().get(&id).filter(|host| host.tenant == tenant).cloned()?;
+    /// The host of that id, which is heard of by that. Those of other keys do not exist.
+    pub fn find(&self, key: &Identity, id: &str, now_ms: u64) -> Option<Arc<Host>> {
+        let (number, mark) = id.strip_prefix("host_")?.split_once('_')?;
+        let number: u32 = number.parse().ok()?;
+        let own = |host: &&Arc<Host>| host.mark == mark && host.tenant == key.tenant && host.key.actor == key.actor;
+        let host = self.all().get(&number).filter(own).cloned()?;
         host.heard(now_ms);
         Some(host)
     }
 
     /// A host is gone.
-    pub fn remove(&self, tenant: TenantId, id: u32) -> bool {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        let there = by_id.get(&id).is_some_and(|host| host.tenant == tenant);
-        if there {
-            by_id.remove(&id);
-        }
-        there
+    pub fn remove(&self, id: u32) {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// The hosts of a tenant, by id.

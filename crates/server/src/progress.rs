@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use kapelle::core::{TaskId, task::Report};
+use kapelle::core::{TaskId, plain, task::Report};
 use kapelle_api as api;
 
 /// Characters of a message that are kept.
@@ -27,7 +27,7 @@ impl Progress {
     pub fn tell(&self, attempt: Report, done: f64, message: Option<&str>) {
         // What is not a share is no news; the heartbeat counts all the same.
         let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { return };
-        let message = message.map(|text| text.chars().take(MESSAGE_MAX).collect());
+        let message = message.map(|text| plain::line(text).chars().take(MESSAGE_MAX).collect());
         let mut attempts = self.lock();
         if attempts.len() >= ATTEMPTS_MAX {
             attempts.clear();

@@ -21,6 +21,8 @@ pub enum Permission {
     Read,
     /// Submit tasks and start runs, and end them.
     Submit,
+    /// Answer steps that wait for a person.
+    Approve,
     /// Pause, resume, retry.
     Operate,
     /// Claim tasks and report on them.

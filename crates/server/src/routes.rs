@@ -10,7 +10,7 @@ use crate::{
     },
     route::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY,
-        Permission::{Administer, Ask, Operate, Public, Read, Submit, Work},
+        Permission::{Administer, Approve, Ask, Operate, Public, Read, Submit, Work},
         Route,
         Scope::{Nobody, Server, Tenant},
     },
@@ -217,10 +217,10 @@ fn of_runs() -> Vec<Route> {
             .gives::<api::StartedRun>(StatusCode::CREATED),
         Route::new(get("/api/v1/approvals"), Read, Tenant, "Steps that wait for a person", approvals::list)
             .gives::<api::ApprovalList>(ok),
-        Route::new(post("/api/v1/approvals/{id}/approve"), Submit, Tenant, "Say yes", approvals::approve)
+        Route::new(post("/api/v1/approvals/{id}/approve"), Approve, Tenant, "Say yes", approvals::approve)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
-        Route::new(post("/api/v1/approvals/{id}/deny"), Submit, Tenant, "Say no", approvals::deny)
+        Route::new(post("/api/v1/approvals/{id}/deny"), Approve, Tenant, "Say no", approvals::deny)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
     ]

@@ -20,7 +20,9 @@ use crate::{app::App, auth, problem::Problem, serving};
 
 /// `2026-11-21T03:40:05.123Z`.
 pub fn time(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string())
+    // Beyond the years that RFC 3339 can write, the last or first that it can.
+    let end = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or(end).to_string()
 }
 
 /// The JSON of a stored payload, as it stands.
@@ -197,6 +199,10 @@ pub fn key(key: &AccessKey) -> api::Key {
         created_at: time(key.created_at),
         expires_at: key.expires_at.map(time),
         revoked_at: key.revoked_at.map(time),
+        workers: key.scope.workers.clone(),
+        queues: key.scope.queues.clone(),
+        ask: key.scope.ask,
+        approve: key.scope.approve,
     }
 }
 

@@ -69,6 +69,7 @@ pub async fn watch(app: Arc<App>) {
     loop {
         tick.tick().await;
         look_at_hosts(&app);
+        hosts::evict(&app).await;
         if !app.checks.checks.is_empty() {
             let results = app.list(measure).await;
             match results {

@@ -2,10 +2,14 @@
 
 use axum::{
     body::Body,
-    http::header::{CONTENT_TYPE, HeaderValue},
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, HeaderValue},
+    },
     response::Response,
 };
 use bytes::Bytes;
+use kapelle_api::code;
 use tokio::sync::mpsc;
 
 use crate::{app::App, auth::Identity, held::Feed, problem::Problem, shares::Share};
@@ -47,11 +51,43 @@ pub fn alive() -> Bytes {
 /// Ends when the server goes down or the key does not hold any more.
 pub async fn over(app: &App, who: &Identity) {
     let mut draining = app.draining.clone();
-    let mut look = tokio::time::interval(app.limits.recheck);
-    loop {
+    tokio::select! {
+        _ = draining.wait_for(|draining| *draining) => {}
+        () = gone(app, who) => {}
+    }
+}
+
+/// Ends when the key does not hold any more: at once when it is revoked, and within `recheck` of its end.
+pub async fn gone(app: &App, who: &Identity) {
+    let mut changes = app.auth.changes();
+    while app.auth.still(who, app.now()) {
+        let changed = async { changes.changed().await.is_ok() };
+        let Some(left) = who.left(app.now()) else {
+            changed.await;
+            continue;
+        };
+        // The wall clock may be set: not all of the time that is left is waited at once.
         tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => return,
-            _ = look.tick() => if !app.auth.still(who, app.now()) { return },
+            _ = changed => {}
+            () = tokio::time::sleep(left.min(app.limits.recheck)) => {}
         }
     }
+}
+
+/// The result of some work, unless the key stops to hold before it is there.
+///
+/// # Errors
+/// When the key was revoked or has expired meanwhile.
+pub async fn while_it_holds<T>(app: &App, who: &Identity, work: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::select! {
+        biased;
+        () = gone(app, who) => Err(revoked()),
+        done = work => Ok(done),
+    }
+}
+
+/// The answer to a request whose key was revoked or has expired while it waited.
+pub fn revoked() -> Problem {
+    let detail = "the key was revoked or has expired while the request waited";
+    Problem::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, detail)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A key. Its secret is not kept, only the hash of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,37 @@ pub struct AccessKey {
     pub expires_at: Option<Timestamp>,
     /// When it was taken back.
     pub revoked_at: Option<Timestamp>,
+    /// What it may do besides its role, and what it is kept to.
+    pub scope: KeyScope,
+}
+
+/// The name in a list of workers or queues that stands for all of them.
+pub const EVERY: &str = "*";
+
+/// What a key may do besides its role, and what it is kept to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyScope {
+    /// The workers that its hosts may serve. `None`: those that the server itself does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Vec<String>>,
+    /// The queues whose tasks its hosts may take. `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<String>>,
+    /// It may ask models although its role may not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ask: bool,
+    /// It may approve although its role may not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
+}
+
+impl KeyScope {
+    /// Whether a list names something, or all there is.
+    #[must_use]
+    pub fn names(list: &[String], name: &str) -> bool {
+        list.iter().any(|entry| entry == EVERY || entry == name)
+    }
 }
 
 /// A change to the keys.

@@ -23,7 +23,7 @@ mod rows;
 mod session;
 mod sqlite;
 
-pub use access::{AccessKey, AccessWrite};
+pub use access::{AccessKey, AccessWrite, EVERY, KeyScope};
 pub use audit::{Act, AuditHead, AuditRow};
 pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,

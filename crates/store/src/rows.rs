@@ -1,6 +1,7 @@
 //! What queries give and take.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use kapelle_core::{
     Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
@@ -38,6 +39,8 @@ pub struct RunRow {
     pub mailbox: VecDeque<(Name, Payload)>,
     /// What started it, when it is part of another.
     pub parent: Option<Parent>,
+    /// The key that started it; `None` means the owner of the folder.
+    pub started_by: Option<Arc<str>>,
     /// The run whose results it takes over.
     pub rerun: Option<Rerun>,
     /// When it is out of time.
@@ -64,6 +67,7 @@ impl From<&Run> for RunRow {
             resting: run.resting,
             mailbox: run.mailbox.clone(),
             parent: run.parent,
+            started_by: run.started_by.clone(),
             rerun: run.rerun.clone(),
             due_at: run.due_at,
             seq: run.seq,

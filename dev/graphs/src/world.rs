@@ -127,7 +127,7 @@ impl Engine {
             file: Arc::from("drawn.yaml"),
         };
         let inputs = NewPayload::Bytes(Arc::from(inputs.to_string().as_bytes()));
-        let run = NewRun { version, inputs, strategy: None, rerun: None };
+        let run = NewRun { version, inputs, strategy: None, rerun: None, by: None };
         match self.pump(vec![Command::StartRun { tenant: TENANT, run, key: None }])?.pop() {
             Some(Ok(Reply::Run { run, .. })) => Ok(run),
             other => Err(format!("the run was not started: {other:?}")),

@@ -149,8 +149,13 @@ impl World {
         let token = self.requests.len();
         let inputs = format!("{{\"a\":{},\"r\":{token}}}", self.rng.chance(500));
         let version = version(&flow);
-        let run =
-            NewRun { version, inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())), strategy: None, rerun: None };
+        let run = NewRun {
+            version,
+            inputs: NewPayload::Bytes(Arc::from(inputs.as_bytes())),
+            strategy: None,
+            rerun: None,
+            by: None,
+        };
         let key = self.key();
         let command =
             Command::StartRun { tenant: TenantId::DEFAULT, run, key: key.as_ref().map(|(_, key)| key.clone()) };

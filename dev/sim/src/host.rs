@@ -84,7 +84,13 @@ impl World {
         }
         self.hosts[host].next_claim = self.steady_ms + if self.calm { 1_000 } else { 300 };
         let workers: Arc<[Name]> = ON_HOSTS.iter().map(|name| Name::new(name)).collect();
-        let wanted = Wanted { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
+        let wanted = Wanted {
+            tenant: TenantId::DEFAULT,
+            workers,
+            queues: Arc::from([]),
+            labels: Arc::default(),
+            revoked: Arc::default(),
+        };
         let server = self.rng.place(self.servers.len());
         let most = 1 + self.rng.place(free) as u32;
         self.send(server, Asked::Claim(host), Command::Claim { host: host as u32 + 1, wanted, most });

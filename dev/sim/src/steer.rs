@@ -78,7 +78,8 @@ impl World {
         let steps = &flow.table.blocks[0];
         let from = self.rng.chance(400).then(|| Name::new(&steps[self.rng.place(steps.len())].name));
         let rerun = Some(Rerun { of, from, recorded: false });
-        let run = NewRun { version: version(&flow), inputs: NewPayload::Bytes(inputs), strategy: None, rerun };
+        let run =
+            NewRun { version: version(&flow), inputs: NewPayload::Bytes(inputs), strategy: None, rerun, by: None };
         self.add_request(server, Command::StartRun { tenant: TenantId::DEFAULT, run, key: None });
         Ok(())
     }

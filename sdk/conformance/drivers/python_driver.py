@@ -138,7 +138,7 @@ def call(client: Any, given: dict[str, Any]) -> Any:
     if what == "files.give":
         return client.files.give(of["text"].encode(), of["name"], of.get("media_type", "text/plain"))
     if what == "approvals.approve":
-        return client.approvals.approve(of["of"], of.get("comment"))
+        return client.approvals.approve(of["of"], of.get("comment"), of.get("by"))
     noun, _, verb = what.partition(".")
     method = getattr(getattr(client, noun), verb) if verb else getattr(client, noun)
     return method(of["of"]) if "of" in of else method()

@@ -109,7 +109,7 @@ function call(client, of) {
     case "files.give":
       return client.files.give(new TextEncoder().encode(of.text), of.name, of.media_type ?? "text/plain");
     case "approvals.approve":
-      return client.approvals.approve(of.of, of.comment);
+      return client.approvals.approve(of.of, of.comment, of.by);
     default: {
       const [noun, verb] = of.do.split(".");
       return verb ? client[noun][verb](of.of) : client[noun]();

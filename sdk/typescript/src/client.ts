@@ -214,19 +214,19 @@ export class Approvals {
     return this.asker.ask({ method: "GET", path: "/api/v1/approvals", read: (raw) => [...raw.approvals] });
   }
 
-  /** Says yes. */
-  approve(id: string, comment?: string): Promise<Task> {
-    return this.#answer(id, "approve", comment);
+  /** Says yes. `by` is noted as the name that was given; the key that acts is noted beside it. */
+  approve(id: string, comment?: string, by?: string): Promise<Task> {
+    return this.#answer(id, "approve", comment, by);
   }
 
-  /** Says no. */
-  deny(id: string, comment?: string): Promise<Task> {
-    return this.#answer(id, "deny", comment);
+  /** Says no. `by` is noted as the name that was given; the key that acts is noted beside it. */
+  deny(id: string, comment?: string, by?: string): Promise<Task> {
+    return this.#answer(id, "deny", comment, by);
   }
 
-  #answer(id: string, word: string, comment?: string): Promise<Task> {
+  #answer(id: string, word: string, comment?: string, by?: string): Promise<Task> {
     const path = `/api/v1/approvals/${part(id)}/${word}`;
-    return this.asker.ask({ method: "POST", path, read: task, body: given({ comment }) });
+    return this.asker.ask({ method: "POST", path, read: task, body: given({ comment, by }) });
   }
 }
 

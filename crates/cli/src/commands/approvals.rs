@@ -1,9 +1,11 @@
 //! `kapelle approvals list|approve|deny`.
 
 use kapelle::{
-    TaskId,
+    Answer as Answered, TaskId,
     core::{
         TenantId,
+        approval::{Approver, OWNER},
+        plain,
         task::{StateKind, Task, TaskState, WaitFor},
     },
     store::{Page, Reader, SqliteReader, TaskFilter},
@@ -107,19 +109,35 @@ fn list(app: &App) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// Whether the owner of the folder may answer a step.
+fn check(reader: &SqliteReader, task: &Task) -> Result<(), Failure> {
+    let TaskState::Waiting(WaitFor::Approval { rule, .. }) = &task.state else { return Ok(()) };
+    let run = task.origin.as_ref().map(|origin| reader.run(TenantId::DEFAULT, origin.run)).transpose()?;
+    let starter = run.flatten().and_then(|run| run.started_by);
+    rule.check(&Approver::owner(), starter.as_deref()).map_err(|why| Failure::new(Code::Refused, why))
+}
+
 async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failure> {
     let id: TaskId = ids::task(&answer.task)?;
     let reader = app.reader()?;
     let task = reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
-    let by = answer.by.clone().or_else(user).unwrap_or_else(|| "someone".to_owned());
+    let by = plain::line(&answer.by.clone().or_else(user).unwrap_or_else(|| "someone".to_owned()));
     if let Some(client) = remote::server(app)? {
         let verb = if approved { "approve" } else { "deny" };
         let body = json!({ "by": by, "comment": answer.comment });
         return remote::change(app, &client, "task", &format!("/api/v1/approvals/{id}/{verb}"), &body).await;
     }
+    check(&reader, &task)?;
+    let comment = plain::lines(&answer.comment);
+    for (option, text, most) in [("--by", &by, 100), ("--comment", &comment, 2_000)] {
+        if text.chars().count() > most {
+            return Err(Failure::usage(format!("{option}: at most {most} characters are possible")));
+        }
+    }
     let kapelle = app.open_idle().await?;
-    let done = kapelle.approve(id, approved, &by, &answer.comment).await;
+    let answered = Answered { by: OWNER, claimed_name: Some(&by), via: "folder", comment: &comment };
+    let done = kapelle.answer(id, approved, &answered).await;
     kapelle.drain().await;
     done?;
     let word = if approved { "approved" } else { "denied" };

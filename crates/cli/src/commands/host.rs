@@ -95,6 +95,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         queues: args.queue,
         labels,
         ack: true,
+        // What the key may not serve is left to the server, and told.
+        partial: true,
     };
     let fetched = Fetched::new(client.clone(), app.prepare_data()?.join("host-files"));
     let ended = Hosting::new(app.out, client, register, (hosted, tokens), fetched).until(signals).await;

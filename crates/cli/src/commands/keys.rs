@@ -1,6 +1,6 @@
 //! `kapelle keys`: who may use the server.
 
-use kapelle::core::DurationMs;
+use kapelle::{Money, core::DurationMs};
 use kapelle_api::{Client, Key, KeyCreated, KeyList, NewKey};
 use serde_json::json;
 
@@ -34,6 +34,21 @@ enum Verb {
         /// It stops working after that long, such as 30d
         #[arg(long, value_name = "TIME", value_parser = duration)]
         expires: Option<DurationMs>,
+        /// For a worker: the workers that its hosts may serve; `*` for all. When left out: those that the server does not run
+        #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+        workers: Option<Vec<String>>,
+        /// For a worker: the queues whose tasks its hosts may take
+        #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+        queues: Option<Vec<String>>,
+        /// For a worker: it may ask models, too
+        #[arg(long)]
+        ask: bool,
+        /// For a developer or viewer: it may answer approvals, too
+        #[arg(long)]
+        approve: bool,
+        /// The most that it may spend on models, such as $5
+        #[arg(long, value_name = "MONEY", value_parser = money)]
+        limit: Option<Money>,
     },
     /// Take a key back
     Revoke {
@@ -46,6 +61,10 @@ fn duration(text: &str) -> Result<DurationMs, String> {
     DurationMs::parse(text).map_err(|error| error.to_string())
 }
 
+fn money(text: &str) -> Result<Money, String> {
+    Money::parse(text).map_err(|error| error.to_string())
+}
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -56,8 +75,10 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     })?;
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(app, &client).await,
-        Verb::Create { name, role, tenant, expires } => {
-            let new = NewKey { name, role, tenant, expires_in_ms: expires.map(|expires| expires.0) };
+        Verb::Create { name, role, tenant, expires, workers, queues, ask, approve, limit } => {
+            let expires_in_ms = expires.map(|expires| expires.0);
+            let limit_nanousd = limit.map(|limit| limit.0);
+            let new = NewKey { name, role, tenant, expires_in_ms, workers, queues, ask, approve, limit_nanousd };
             let made: KeyCreated = client.post("/api/v1/keys", &new).await?;
             if app.out.json {
                 app.out.print_json(&json!({ "key": made.key.id, "secret": made.secret }))?;

@@ -8,7 +8,7 @@ steps:
   ask: { wait: { approval: 'Send it?', timeout: 24h } }
   go: { needs: [ask], wait: { signal: go } }
   said: { needs: [go], worker: log, with: { message: '${{ steps.go.output.what }}' } }
-outputs: { by: '${{ steps.ask.output.by }}', what: '${{ steps.go.output.what }}' }
+outputs: { by: '${{ steps.ask.output.claimed_name }}', key: '${{ steps.ask.output.by }}', what: '${{ steps.go.output.what }}' }
 ";
 
 /// A folder with a run that waits for an approval, and no process that works on it.
@@ -38,7 +38,10 @@ fn a_run_is_approved_signalled_and_finished() {
     place.kapelle(&["runs", "signal", "run_1", "go", "--payload", "{what: x}"]).refused(2, &["not JSON"]);
     assert_eq!(place.kapelle(&["runs", "signal", "run_1", "go", "--payload", r#"{"what":"it"}"#]).code, 0);
     let said = place.kapelle(&["resume", "run_1"]);
-    assert!(said.code == 0 && said.out.contains("\"by\": \"ada\""), "{said:?}");
+    assert!(
+        said.code == 0 && said.out.contains("\"by\": \"ada\"") && said.out.contains("\"key\": \"token\""),
+        "{said:?}"
+    );
     let said = place.kapelle(&["runs", "watch", "run_1"]);
     assert!(
         said.code == 0 && said.out.contains("waits for the signal go") && said.out.contains("run_1 succeeded"),

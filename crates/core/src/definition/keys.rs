@@ -8,6 +8,9 @@ pub(super) enum Shape {
     Text,
     Name,
     Names,
+    /// A name of a key or a role, or several.
+    People,
+    Flag,
     Duration,
     Money,
     Whole {
@@ -187,6 +190,8 @@ pub(super) static WAIT: Table = Table {
         key("timer", Shape::Timer, "This much time."),
         key("timeout", Shape::Duration, "How long at most."),
         key("on_timeout", Shape::OneOf(&["fail", "continue"]), "What happens when nobody answered in time."),
+        key("approvers", Shape::People, "Names of keys, or roles, that may approve; everybody who may when left out."),
+        key("allow_starter", Shape::Flag, "Whether the key that started the run may approve."),
     ],
 };
 

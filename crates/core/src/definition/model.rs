@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::Value as Json;
 
 use crate::{
+    approval::ApprovalRule,
     expr::{Expression, Template},
     label::Requires,
     money::Money,
@@ -211,6 +212,8 @@ pub struct Wait {
     pub timeout: Option<DurationMs>,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// Who may answer, when it waits for an approval.
+    pub rule: ApprovalRule,
 }
 
 /// What a step can wait for.

@@ -74,6 +74,11 @@ fn shape_schema(shape: Shape) -> Json {
             { "type": "string" },
             { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
         ] }),
+        Shape::People => json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ] }),
+        Shape::Flag => json!({ "type": "boolean" }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION, "examples": ["30s", "5m", "1h"] }),
         Shape::Money => json!({ "type": ["string", "number"], "examples": ["$2.50"] }),
         Shape::Whole { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),

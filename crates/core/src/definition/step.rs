@@ -7,6 +7,7 @@ use super::{
     parse::{Parser, Surroundings},
 };
 use crate::{
+    approval::ApprovalRule,
     expr::{Expression, Template},
     label::Requires,
     name::Name,
@@ -15,6 +16,8 @@ use crate::{
 
 /// How many items are worked on at once unless the file says otherwise.
 const MAX_PARALLEL: u32 = 5;
+/// Approvers of one step.
+const APPROVERS_MAX: usize = 100;
 
 /// A step whose needs are still names.
 pub(super) struct Draft {
@@ -102,6 +105,7 @@ impl Parser<'_> {
                 target: WaitFor::Timer(Timer::Fixed(crate::time::DurationMs::ZERO)),
                 timeout: None,
                 on_timeout: OnTimeout::Fail,
+                rule: ApprovalRule::default(),
             }),
             for_each: None,
             repeat: None,
@@ -199,6 +203,7 @@ impl Parser<'_> {
 
     fn wait(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Wait> {
         let (mut target, mut timeout, mut on_timeout) = (None, None, OnTimeout::Fail);
+        let mut rule = ApprovalRule::default();
         let found = self.reader.table(node, trail, &keys::WAIT);
         let targets = found.iter().filter(|(key, _)| keys::WAITS.contains(&key.name)).count();
         if targets != 1 && node.entries().is_some() {
@@ -216,13 +221,29 @@ impl Parser<'_> {
                 ("signal", _) => target = self.reader.name(value, &trail).map(WaitFor::Signal),
                 ("timer", _) => target = self.timer(value, &trail, scope).map(WaitFor::Timer),
                 ("timeout", _) => timeout = self.reader.duration(value, &trail),
+                ("approvers", _) => rule.approvers = self.approvers(value, &trail),
+                ("allow_starter", _) => rule.allow_starter = self.reader.flag(value, &trail),
                 ("on_timeout", Shape::OneOf(words)) if self.reader.one_of(value, &trail, words) == Some(1) => {
                     on_timeout = OnTimeout::Continue;
                 }
                 _ => {}
             }
         }
-        Some(Wait { target: target?, timeout, on_timeout })
+        let target = target?;
+        if !rule.is_plain() && !matches!(target, WaitFor::Approval(_)) {
+            let message = "`approvers` and `allow_starter` are only for `approval`";
+            self.reader.report(node.place, trail, message, Some("remove them".to_owned()));
+        }
+        Some(Wait { target, timeout, on_timeout, rule })
+    }
+
+    fn approvers(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<String> {
+        let names: Vec<String> = self.needs(node, trail).into_iter().map(|(name, _)| name).collect();
+        if names.is_empty() || names.len() > APPROVERS_MAX {
+            let message = format!("{} approvers; expected 1 to {APPROVERS_MAX}", names.len());
+            self.reader.report(node.place, trail, message, Some("leave the key out for everybody who may".to_owned()));
+        }
+        names
     }
 
     fn timer(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Timer> {
@@ -233,7 +254,11 @@ impl Parser<'_> {
     }
 
     fn needs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<(String, Place)> {
-        let what = if trail.last() == "requires" { "labels" } else { "step names" };
+        let what = match trail.last() {
+            "requires" => "labels",
+            "approvers" => "names of keys or roles",
+            _ => "step names",
+        };
         let items = match &node.content {
             Content::List(items) => items.as_slice(),
             Content::Scalar { .. } => std::slice::from_ref(node),

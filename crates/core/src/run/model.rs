@@ -48,6 +48,8 @@ pub struct Run {
     pub mailbox: VecDeque<(Name, Payload)>,
     /// The run and the step that started it, when a step did.
     pub parent: Option<Parent>,
+    /// The key that started it, or the run that led to it. `None` means the owner of the folder.
+    pub started_by: Option<Arc<str>>,
     /// How it came to be, when not by somebody's wish alone.
     pub rerun: Option<Rerun>,
     /// When it is out of time.
@@ -269,6 +271,7 @@ impl Run {
             resting: None,
             mailbox: VecDeque::new(),
             parent: None,
+            started_by: None,
             rerun: None,
             due_at: None,
             scopes: BTreeMap::new(),

@@ -61,7 +61,7 @@ impl Elapse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::submit::tests::submitted;
+    use crate::{approval::ApprovalRule, task::submit::tests::submitted};
 
     fn waiting(wait: WaitFor) -> Task {
         Task { state: TaskState::Waiting(wait), ..submitted(None) }
@@ -83,7 +83,8 @@ mod tests {
         let failed = Elapse.decide(&signal(OnTimeout::Fail), Timestamp(60));
         assert!(matches!(failed, Ok(TaskEvent::Failed { error, .. }) if error.message.contains("`go`")));
         assert!(matches!(Elapse.decide(&signal(OnTimeout::Continue), Timestamp(60)), Ok(TaskEvent::Succeeded { .. })));
-        let forever = waiting(WaitFor::Approval { until: None, on_timeout: OnTimeout::Fail });
+        let forever =
+            waiting(WaitFor::Approval { until: None, on_timeout: OnTimeout::Fail, rule: ApprovalRule::default() });
         assert!(Elapse.decide(&forever, Timestamp(i64::MAX)).is_err());
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, definition::OnTimeout, id::RunId, run::Opening, time::Timestamp};
+use crate::{Name, approval::ApprovalRule, definition::OnTimeout, id::RunId, run::Opening, time::Timestamp};
 
 /// What a waiting step waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub enum WaitFor {
         until: Option<Timestamp>,
         /// What happens then.
         on_timeout: OnTimeout,
+        /// Who may answer.
+        #[serde(default, skip_serializing_if = "ApprovalRule::is_plain")]
+        rule: ApprovalRule,
     },
 }
 

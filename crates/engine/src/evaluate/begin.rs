@@ -190,6 +190,9 @@ fn action(
     }
 }
 
+/// The longest time of a timer, as in files: a hundred years and a little.
+const LONGEST_MS: f64 = 3.2e12;
+
 /// Text such as `5m`, or seconds as a number.
 fn duration(value: &Value) -> Result<DurationMs, TaskError> {
     let wrong = || {
@@ -199,7 +202,7 @@ fn duration(value: &Value) -> Result<DurationMs, TaskError> {
     match value {
         Value::String(text) => DurationMs::parse(text).map_err(|_| wrong()),
         Value::Number(seconds) => {
-            let millis = seconds.as_f64().map(|seconds| seconds * 1_000.0).filter(|ms| (0.0..9.0e15).contains(ms));
+            let millis = seconds.as_f64().map(|seconds| seconds * 1_000.0).filter(|ms| (0.0..=LONGEST_MS).contains(ms));
             millis.map(|millis| DurationMs(millis as u64)).ok_or_else(wrong)
         }
         _ => Err(wrong()),

@@ -54,6 +54,7 @@ impl Turns {
         let inputs = self.place(inputs)?;
         let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
         run.parent = Some(Parent { run: parent, task, depth: depth + 1 });
+        run.started_by = self.cache.run(parent).and_then(|run| run.started_by.clone());
         Ok(Ok(run))
     }
 

@@ -114,6 +114,8 @@ pub struct NewRun {
     pub strategy: Option<Strategy>,
     /// The earlier run whose results it takes over.
     pub rerun: Option<Rerun>,
+    /// The key that starts it; `None` means the owner of the folder.
+    pub by: Option<Arc<str>>,
 }
 
 /// What a worker reports of an attempt.
@@ -173,6 +175,11 @@ pub enum Command {
         wanted: Wanted,
         /// How many tasks at most.
         most: u32,
+    },
+    /// Worker hosts may work no more: their tasks go to others.
+    Evict {
+        /// Which.
+        hosts: Arc<[u32]>,
     },
     /// A worker host is alive.
     Heartbeat {
@@ -305,7 +312,8 @@ pub enum Command {
         /// How.
         write: AccessWrite,
     },
-    /// Do something for somebody, and write down who did what in the same commit. What is refused is not written down.
+    /// Do something for somebody, and write down who did what in the same commit. What is refused or changes
+    /// nothing is not written down.
     Audited {
         /// Who does what.
         act: Act,

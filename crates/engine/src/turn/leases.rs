@@ -1,9 +1,9 @@
 //! Leases of worker hosts: how long an attempt stays theirs, kept alive by heartbeats, and never longer than its time.
 
 use kapelle_core::{
-    Category, TaskError, TenantId,
+    Category, TaskError, TaskId, TenantId,
     mutant::{Mutant, planted},
-    task::{Fail, Lease, Report, Task, TaskState},
+    task::{Fail, Lease, Release, Report, Task, TaskState},
 };
 use kapelle_store::StoreError;
 
@@ -51,6 +51,24 @@ impl Turns {
             alive.push(held);
         }
         Ok(Ok(Reply::Alive(alive)))
+    }
+
+    /// Releases the attempts of hosts that may work no more. Their tokens end with the leases.
+    pub(super) fn evict(&mut self, hosts: &[u32]) -> Result<Result<Reply, EngineError>, StoreError> {
+        let mut ids: Vec<TaskId> = self.leases.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let lease = match self.load(id)?.then(|| self.cache.task(id)).flatten().map(|task| &task.state) {
+                Some(TaskState::Running(lease)) if hosts.contains(&lease.host) => *lease,
+                _ => continue,
+            };
+            let report = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
+            let release = Release { report, ageing: self.options.ageing };
+            if let Some(Ok(event)) = self.cache.task(id).map(|task| release.decide(task, self.scratch.now)) {
+                self.change(id, &event)?;
+            }
+        }
+        Ok(Ok(Reply::Done))
     }
 
     fn renew(&mut self, report: &Report) {

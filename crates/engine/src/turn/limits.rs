@@ -113,6 +113,12 @@ impl Limits {
                 || self.paused.contains(&(lane.tenant, GateKind::Worker, lane.worker.clone())))
     }
 
+    /// Whether a queue or a worker is paused.
+    #[must_use]
+    pub fn pauses(&self, tenant: TenantId, kind: GateKind, name: &Name) -> bool {
+        self.paused.contains(&(tenant, kind, name.clone()))
+    }
+
     /// Something was paused or resumed.
     pub fn gate(&mut self, gate: &Gate) {
         let place = (gate.tenant, gate.kind, gate.name.clone());

@@ -6,6 +6,7 @@
 //! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
 
 mod answers;
+mod audited;
 mod block;
 mod blocks;
 mod books;

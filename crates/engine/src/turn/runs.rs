@@ -41,6 +41,7 @@ impl Turns {
         let inputs = self.place(&new.inputs)?;
         let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
         run.rerun = new.rerun.clone();
+        run.started_by.clone_from(&new.by);
         self.begin_run(run);
         if let Some(key) = key {
             self.remember_key(tenant, key, KeyReply::Run(id));
@@ -219,6 +220,7 @@ fn from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>)
     run.resting = row.resting;
     run.mailbox = row.mailbox;
     run.parent = row.parent;
+    run.started_by = row.started_by;
     run.rerun = row.rerun;
     run.due_at = row.due_at;
     run.seq = row.seq;

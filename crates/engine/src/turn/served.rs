@@ -19,6 +19,13 @@ pub(super) struct Served {
     specs: HashMap<(TenantId, Name), Arc<WorkerSpec>>,
 }
 
+impl Served {
+    /// Whether a host of a tenant said something of a worker.
+    pub(super) fn knows(&self, tenant: TenantId, worker: &Name) -> bool {
+        self.specs.contains_key(&(tenant, worker.clone()))
+    }
+}
+
 impl Turns {
     /// What is known of a worker: as this process has it, else as the host said that registered it last.
     pub(super) fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {

@@ -315,7 +315,7 @@ fn wait_for(wait: &Wait, now: Timestamp) -> Option<WaitFor> {
     let until = wait.timeout.map(|timeout| now + timeout);
     match &wait.target {
         Target::Signal(name) => Some(WaitFor::Signal { name: name.clone(), until, on_timeout: wait.on_timeout }),
-        Target::Approval(_) => Some(WaitFor::Approval { until, on_timeout: wait.on_timeout }),
+        Target::Approval(_) => Some(WaitFor::Approval { until, on_timeout: wait.on_timeout, rule: wait.rule.clone() }),
         Target::Timer(_) => None,
     }
 }

@@ -225,13 +225,14 @@ impl Turns {
     }
 
     /// Decides one command. The outer error is the store's and ends the turn; the inner one is the reply.
-    fn apply(&mut self, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+    pub(super) fn apply(&mut self, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
         match command {
             Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
             Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
             Command::Report { tenant, report, reported } => self.report(*tenant, report, reported),
             Command::Claim { host, wanted, most } => self.claim_remote(*host, wanted, *most),
             Command::Heartbeat { tenant, reports } => self.heartbeat(*tenant, reports),
+            Command::Evict { hosts } => self.evict(hosts),
             Command::Cancel { task, reason } => self.cancel(*task, reason),
             Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
             Command::RetryByHand { task } => self.retry_by_hand(*task),
@@ -256,13 +257,7 @@ impl Turns {
             Command::Signal { run, name, payload } => self.signal(*run, name, payload),
             Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
             Command::Discard { task, reason } => self.discard(*task, reason),
-            Command::Audited { act, command } => {
-                let reply = self.apply(command)?;
-                if reply.is_ok() {
-                    self.write_down(act)?;
-                }
-                Ok(reply)
-            }
+            Command::Audited { act, command } => self.audited(act, command),
             Command::Book(command) => self.book(command),
             Command::GiveAgain { row } => self.give_again(*row),
             Command::Tick => {
@@ -279,7 +274,7 @@ impl Turns {
     }
 
     /// Adds an act to the trail.
-    fn write_down(&mut self, act: &Act) -> Result<(), StoreError> {
+    pub(super) fn write_down(&mut self, act: &Act) -> Result<(), StoreError> {
         let head = match self.cache.audit.last() {
             Some(last) => Some(last.head()),
             None => self.store.audit_head()?,

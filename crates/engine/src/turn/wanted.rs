@@ -1,12 +1,15 @@
 //! What a worker host takes, and what it is given.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use kapelle_core::{DurationMs, Labels, Name, RunId, TaskId, TenantId, task::Lease};
 use kapelle_store::Lane;
 
 /// The tasks that a worker host takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Wanted {
     /// Whose tasks.
     pub tenant: TenantId,
@@ -16,13 +19,16 @@ pub struct Wanted {
     pub queues: Arc<[Name]>,
     /// What sets it apart.
     pub labels: Arc<Labels>,
+    /// Raised when the host's key was revoked: it is given nothing any more.
+    pub revoked: Arc<AtomicBool>,
 }
 
 impl Wanted {
     /// Whether the tasks of a lane are among them.
     #[must_use]
     pub fn includes(&self, lane: &Lane) -> bool {
-        lane.tenant == self.tenant
+        !self.revoked.load(Ordering::Acquire)
+            && lane.tenant == self.tenant
             && self.workers.contains(&lane.worker)
             && (self.queues.is_empty() || self.queues.contains(&lane.queue))
             && lane.requires.is_met_by(&self.labels)

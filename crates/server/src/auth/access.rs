@@ -3,21 +3,26 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use kapelle::{
-    core::{TenantId, Timestamp},
-    store::AccessKey,
+    core::{TenantId, Timestamp, approval::OWNER},
+    store::{AccessKey, KeyScope},
 };
 use kapelle_api::code;
+use tokio::sync::watch;
 
 use super::{failures::Failures, role::Role, secret::digest};
 use crate::{
     problem::Problem,
     query,
-    route::{Route, Scope},
+    route::{Permission, Route, Scope},
     shares::{Bounds, Party, Rank, Share, Shares},
 };
 
@@ -29,7 +34,7 @@ const TICKETS: Bounds = Bounds::halves(1_000);
 const TICKETS_EACH: usize = 100;
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// What the audit trail calls it: `token`, or the id of its key.
     pub actor: String,
@@ -37,11 +42,45 @@ pub struct Identity {
     pub role: Role,
     /// Whose data it opens.
     pub tenant: TenantId,
+    /// What people call its key.
+    pub name: String,
+    /// What its key may do besides its role, and what it is kept to.
+    pub scope: KeyScope,
+    /// Raised once its key was revoked.
+    pub revoked: Arc<AtomicBool>,
     digest: [u8; 32],
     expires_at: Option<Timestamp>,
 }
 
 impl Identity {
+    fn new(actor: &str, role: Role, digest: [u8; 32]) -> Identity {
+        Identity {
+            actor: actor.to_owned(),
+            role,
+            tenant: TenantId::DEFAULT,
+            name: actor.to_owned(),
+            scope: KeyScope::default(),
+            revoked: Arc::default(),
+            digest,
+            expires_at: None,
+        }
+    }
+
+    /// Whether its role or its key may do that.
+    pub fn may(&self, permission: Permission) -> bool {
+        let granted = match permission {
+            Permission::Ask => self.scope.ask,
+            Permission::Approve => self.scope.approve,
+            _ => false,
+        };
+        granted || self.role.may(permission)
+    }
+
+    /// How long its key still works. `None`: without end.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        self.expires_at.map(|end| Duration::from_millis(end.since(now).0))
+    }
+
     /// Whose shares it draws on.
     pub fn party(&self) -> Party {
         let rank = match (self.role, self.tenant) {
@@ -71,32 +110,23 @@ pub struct Auth {
     /// Passes by their hash, with the end of their time.
     tickets: Mutex<HashMap<[u8; 32], Pass>>,
     ticket_shares: Arc<Shares>,
+    /// Told of every key that is revoked.
+    changes: watch::Sender<()>,
     anonymous: Arc<Identity>,
 }
 
 impl Auth {
     /// The bearer of the token is let in, and those with keys.
     pub fn new(token: &str, keys: &[AccessKey], failures_most: u32) -> Auth {
-        let anonymous = Arc::new(Identity {
-            actor: "nobody".to_owned(),
-            role: Role::Viewer,
-            tenant: TenantId::DEFAULT,
-            digest: [0; 32],
-            expires_at: None,
-        });
-        let root = Identity {
-            actor: "token".to_owned(),
-            role: Role::Admin,
-            tenant: TenantId::DEFAULT,
-            digest: digest(token),
-            expires_at: None,
-        };
+        let anonymous = Arc::new(Identity::new("nobody", Role::Viewer, [0; 32]));
+        let root = Identity::new(OWNER, Role::Admin, digest(token));
         let auth = Auth {
             known: RwLock::new(HashMap::from([(root.digest, Arc::new(root))])),
             failures: Failures::default(),
             failures_most,
             tickets: Mutex::default(),
             ticket_shares: Shares::new(TICKETS),
+            changes: watch::Sender::default(),
             anonymous,
         };
         keys.iter().filter(|key| key.revoked_at.is_none()).for_each(|key| auth.admit(key));
@@ -110,15 +140,35 @@ impl Auth {
             actor: key.id.to_string(),
             role,
             tenant: key.tenant,
+            name: key.name.to_string(),
+            scope: key.scope.clone(),
+            revoked: Arc::default(),
             digest: key.sha256,
             expires_at: key.expires_at,
         };
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key.sha256, Arc::new(identity));
     }
 
-    /// Lets a key in no more. Live streams notice at their next look.
+    /// Lets a key in no more. Whatever waits with it ends at once.
     pub fn expel(&self, id: &str) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, known| known.actor != id);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, known| {
+            let stays = known.actor != id;
+            known.revoked.fetch_or(!stays, Ordering::AcqRel);
+            stays
+        });
+        self.changes.send_replace(());
+    }
+
+    /// Told when a key was revoked.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Whether a key lets in, by its id.
+    pub fn holds(&self, id: &str, now: Timestamp) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.values().filter(|known| known.actor == id);
+        known.any(|known| known.expires_at.is_none_or(|end| end > now))
     }
 
     /// Whether somebody who was let in would still be.

@@ -11,4 +11,4 @@ pub use access::{Auth, Identity};
 pub use failures::network;
 pub use link::Links;
 pub use role::Role;
-pub use secret::{TOKEN_FILE, digest, fresh, hex, token};
+pub use secret::{TOKEN_FILE, digest, fresh, hex, mark, token};

@@ -7,13 +7,13 @@ use crate::route::Permission;
 pub enum Role {
     /// Everything.
     Admin,
-    /// See, submit, ask models, and keep things going.
+    /// See, submit, ask models, approve, and keep things going.
     Operator,
     /// See, submit and ask models.
     Developer,
     /// See.
     Viewer,
-    /// Claim tasks, report on them and ask models, and nothing else.
+    /// Claim tasks and report on them, and nothing else.
     Worker,
 }
 
@@ -42,13 +42,13 @@ impl Role {
     /// Whether it may do that. What is not listed, it may not.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{Ask, Known, Operate, Public, Read, Submit, Work};
+        use Permission::{Approve, Ask, Known, Operate, Public, Read, Submit, Work};
         match self {
             Role::Admin => true,
-            Role::Operator => matches!(permission, Public | Known | Read | Submit | Operate | Ask),
+            Role::Operator => matches!(permission, Public | Known | Read | Submit | Approve | Operate | Ask),
             Role::Developer => matches!(permission, Public | Known | Read | Submit | Ask),
             Role::Viewer => matches!(permission, Public | Known | Read),
-            Role::Worker => matches!(permission, Public | Known | Work | Ask),
+            Role::Worker => matches!(permission, Public | Known | Work),
         }
     }
 }

@@ -26,6 +26,16 @@ pub fn fresh() -> io::Result<String> {
     Ok(format!("{PREFIX}{}", hex(&bytes)))
 }
 
+/// A random word of 16 letters, to make an id that cannot be guessed. It has not the prefix of a secret.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn mark() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(hex(&bytes))
+}
+
 /// What is kept of a secret. Every credential that is presented is hashed before anything else is done with it, and
 /// only hashes are looked up: how long that takes tells nothing about a secret.
 #[must_use]

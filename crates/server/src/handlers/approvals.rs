@@ -2,20 +2,23 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use axum::http::StatusCode;
 use kapelle::{
-    TaskId,
+    Answer as Answered, TaskId,
     core::{
-        DurationMs, TenantId,
+        DurationMs,
+        approval::{ApprovalRule, Approver},
+        plain,
         task::{StateKind, Task, TaskState, WaitFor},
     },
     engine::Command,
     store::{Page, TaskFilter},
 };
 use kapelle_api as api;
-use serde_json::json;
 
 use crate::{
     app::App,
+    auth::Identity,
     call::{Call, ok},
     problem::Problem,
     route::{Answer, Permission},
@@ -26,17 +29,20 @@ use crate::{
 const LINK: DurationMs = DurationMs(7 * 86_400_000);
 /// Steps that are listed.
 const MOST: usize = 1_000;
+/// Characters of the name that somebody who answers gives.
+const NAME_MAX: usize = 100;
+/// Characters of a comment.
+const COMMENT_MAX: usize = 2_000;
 
 /// `GET /api/v1/approvals`
 pub async fn list(call: Call) -> Answer {
-    let tenant = call.tenant();
-    // A link answers: only those who may answer themselves are given one.
-    let may_link = call.who.role.may(Permission::Submit);
-    let shown = call.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, tenant, may_link)? }));
+    let who = Arc::clone(&call.who);
+    let shown = call.list(move |app| Ok(api::ApprovalList { approvals: waiting(app, &who)? }));
     ok(&shown.await?)
 }
 
-fn waiting(app: &App, tenant: TenantId, may_link: bool) -> Result<Vec<api::Approval>, Problem> {
+fn waiting(app: &App, who: &Identity) -> Result<Vec<api::Approval>, Problem> {
+    let tenant = who.tenant;
     let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
     // Those that wait for longest, which come last.
     let (mut waiting, mut before) = (VecDeque::new(), None);
@@ -50,12 +56,14 @@ fn waiting(app: &App, tenant: TenantId, may_link: bool) -> Result<Vec<api::Appro
     }
     let (mut found, mut bytes) = (Vec::new(), 0);
     for task in waiting.iter().rev() {
-        let TaskState::Waiting(wait) = &task.state else { continue };
+        let TaskState::Waiting(wait @ WaitFor::Approval { rule, .. }) = &task.state else { continue };
         let question = shown::raw(app, &task.input)?;
         bytes += question.get().len();
         if bytes > app.limits.page_bytes && !found.is_empty() {
             break;
         }
+        // A link answers: only those who may answer this step themselves are given one.
+        let may = refusal(app, who, task, rule)?.is_none();
         found.push(api::Approval {
             id: task.id.to_string(),
             run: task.origin.as_ref().map(|origin| origin.run.to_string()),
@@ -63,13 +71,26 @@ fn waiting(app: &App, tenant: TenantId, may_link: bool) -> Result<Vec<api::Appro
             question: app.engine().value(&task.input)?,
             created_at: shown::time(task.created_at),
             until: wait.until().map(shown::time),
-            link: may_link.then(|| {
+            approvers: rule.approvers.clone(),
+            may_answer: may,
+            link: may.then(|| {
                 let until = wait.until().unwrap_or(task.created_at + LINK);
-                format!("/approve/{}", app.links.mint(tenant, task.id, until))
+                format!("/approve/{}", app.links.mint(tenant, task.id, until, &who.actor))
             }),
         });
     }
     Ok(found)
+}
+
+/// Why a key may not answer a step. `None` when it may.
+fn refusal(app: &App, who: &Identity, task: &Task, rule: &ApprovalRule) -> Result<Option<String>, Problem> {
+    if !who.may(Permission::Approve) {
+        return Ok(Some(format!("a key with the role {} may not approve", who.role.as_str())));
+    }
+    let run = task.origin.as_ref().map(|origin| app.engine().reader().run(who.tenant, origin.run)).transpose()?;
+    let starter = run.flatten().and_then(|run| run.started_by);
+    let key = Approver { id: &who.actor, name: &who.name, role: who.role.as_str() };
+    Ok(rule.check(&key, starter.as_deref()).err())
 }
 
 /// `POST /api/v1/approvals/{id}/approve`
@@ -84,21 +105,51 @@ pub async fn deny(call: Call) -> Answer {
 
 async fn answer(call: Call, approved: bool) -> Answer {
     let id: TaskId = call.id()?;
-    one(&call, id)?;
+    let task = one(&call, id)?;
     let given: api::Answer = call.json()?;
-    let by = given.by.unwrap_or_else(|| call.who.actor.clone());
+    if let TaskState::Waiting(WaitFor::Approval { rule, .. }) = &task.state
+        && let Some(why) = refusal(&call.app, &call.who, &task, rule)?
+    {
+        return Err(Problem::new(StatusCode::FORBIDDEN, api::code::FORBIDDEN, why));
+    }
     let action = if approved { "approval.approve" } else { "approval.deny" };
-    let command = command(&call.app, id, approved, (&by, &given.comment.unwrap_or_default()))?;
+    let command = Words::of(given.by, given.comment)?.command(&call.app, id, approved, (&call.who.actor, "key"))?;
     call.app.act(&call.who, action, &id.to_string(), command).await?;
     ok(&shown::task(&call.app, &one(&call, id)?))
 }
 
-/// The answer for the engine.
-pub fn command(app: &App, id: TaskId, approved: bool, (by, comment): (&str, &str)) -> Result<Command, Problem> {
-    let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-    let why = Arc::from(format!("{by} said no{reason}"));
-    let answer = app.engine().payload(&json!({ "approved": true, "by": by, "comment": comment }))?;
-    Ok(Command::Approve { task: id, approved, answer, why })
+/// What somebody who answers says beside yes or no, fit to be shown to others.
+pub struct Words {
+    name: Option<String>,
+    comment: String,
+}
+
+impl Words {
+    /// Checks and cleans them.
+    ///
+    /// # Errors
+    /// When one is too long.
+    pub fn of(name: Option<String>, comment: Option<String>) -> Result<Words, Problem> {
+        let name = plain::line(&name.unwrap_or_default());
+        let comment = plain::lines(&comment.unwrap_or_default()).trim().to_owned();
+        for (field, text, most) in [("by", &name, NAME_MAX), ("comment", &comment, COMMENT_MAX)] {
+            let characters = text.chars().count();
+            if characters > most {
+                let detail = format!("{field}: {characters} characters; expected at most {most}");
+                return Err(Problem::unprocessable(detail));
+            }
+        }
+        Ok(Words { name: Some(name).filter(|name| !name.is_empty()), comment })
+    }
+
+    /// The answer for the engine. `by` is the key that acted, and the way the answer came.
+    ///
+    /// # Errors
+    /// When the answer cannot be stored.
+    pub fn command(&self, app: &App, id: TaskId, approved: bool, (by, via): (&str, &str)) -> Result<Command, Problem> {
+        let answer = Answered { by, claimed_name: self.name.as_deref(), via, comment: &self.comment };
+        Ok(answer.command(app.engine(), id, approved)?)
+    }
 }
 
 /// A task of the caller's tenant.

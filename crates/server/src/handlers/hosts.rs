@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use kapelle::{
     WorkerSpec,
-    core::{Name, TenantId, label::split, task::Report},
+    core::{Name, TenantId, label::split, plain, task::Report},
     engine::{ClaimedTask, Command, Reply, Reported, Wanted},
     gateway::{desk::Leased, replay::TaskKey},
+    store::{EVERY, KeyScope},
 };
 use kapelle_api as api;
 use serde_json::json as value;
@@ -15,11 +16,12 @@ use serde_json::json as value;
 use super::{reports, submission, tasks::WAIT_MAX_MS};
 use crate::{
     app::App,
+    auth::{self, Identity, Role},
     call::{Call, json, ok},
     hosts::{Host, Introduction},
     problem::Problem,
     route::Answer,
-    shown,
+    shown, stream,
 };
 
 /// Workers that one host serves.
@@ -43,11 +45,12 @@ pub async fn register(call: Call) -> Answer {
         let label = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
         split(&label).map_err(|error| Problem::unprocessable(format!("labels: {error}")))?;
     }
-    let (tenant, workers) = (call.tenant(), given.workers);
+    let (left_out, allowed) = admitted(&call, &given)?;
+    let (tenant, workers): (_, Vec<api::Served>) = (call.tenant(), allowed.into_iter().cloned().collect());
     let describe =
         move |app: &App| workers.iter().map(|served| described(app, tenant, served)).collect::<Result<Vec<_>, _>>();
     let specs = call.app.check(tenant, describe).await?;
-    let queues = submission::names("queues", &given.queues)?;
+    let queues = queues(&call, &given.queues)?;
     if call.app.hosts.is_full(tenant, &specs) {
         let detail =
             "workers: as many names are known as one tenant may have; DELETE /api/v1/workers/{name} forgets one";
@@ -56,10 +59,11 @@ pub async fn register(call: Call) -> Answer {
     // Known to the loop first: steps are routed by it, and it holds after a restart.
     call.app.engine().ask(Command::Serve { tenant, specs: Arc::from(specs.clone()) }).await?;
     let introduction = Introduction {
-        tenant,
+        key: Arc::clone(&call.who),
+        mark: auth::mark().map_err(|error| Problem::internal(error.to_string()))?,
         specs,
         queues,
-        name: given.name,
+        name: plain::line(&given.name),
         slots: given.slots,
         labels: given.labels,
         ack: given.ack,
@@ -72,8 +76,49 @@ pub async fn register(call: Call) -> Answer {
     let host = host.ok_or_else(|| Problem::unavailable("there are as many worker hosts as one tenant may have"))?;
     tell(&call.app, &host, "host_joined");
     let lease_ttl_ms = call.app.hosts.alive_ms();
-    let answer = api::Registered { id: id(&host), lease_ttl_ms, heartbeat_ms: (lease_ttl_ms / BEATS).max(1) };
+    let heartbeat_ms = (lease_ttl_ms / BEATS).max(1);
+    let answer = api::Registered { id: host.shown_id(), left_out, lease_ttl_ms, heartbeat_ms };
     json(StatusCode::CREATED, &answer)
+}
+
+/// Whether the key of a call may serve a worker. A key that names no workers may serve what the server does not run itself:
+/// else the weakest role could take the tasks of any worker and make up their answers.
+fn may_serve(app: &App, who: &Identity, worker: &str) -> bool {
+    match &who.scope.workers {
+        Some(workers) => KeyScope::names(workers, worker),
+        None if who.role == Role::Admin => true,
+        None => app.engine().registry().spec(who.tenant, &Name::new(worker)).is_none(),
+    }
+}
+
+/// The workers that the key of a call may not serve, and those that it may.
+fn admitted<'g>(call: &Call, given: &'g api::Register) -> Result<(Vec<String>, Vec<&'g api::Served>), Problem> {
+    let may =
+        |served: &&api::Served| Name::parse(served.name()).is_err() || may_serve(&call.app, &call.who, served.name());
+    let (allowed, refused): (Vec<_>, Vec<_>) = given.workers.iter().partition(may);
+    let refused: Vec<String> = refused.into_iter().map(|served| served.name().to_owned()).collect();
+    if refused.is_empty() || (given.partial && !allowed.is_empty()) {
+        return Ok((refused, allowed));
+    }
+    let first = refused.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let detail = match &call.who.scope.workers {
+        Some(workers) => format!("workers: this key may not serve {first}, but {}", workers.join(", ")),
+        None => format!("workers: {first} run on the server; a key that may serve them names them in its `workers`"),
+    };
+    Err(Problem::new(StatusCode::FORBIDDEN, api::code::FORBIDDEN, detail))
+}
+
+/// The queues that a host takes tasks of: those that it names, within those of its key.
+fn queues(call: &Call, given: &[String]) -> Result<Arc<[Name]>, Problem> {
+    let Some(own) = call.who.scope.queues.as_ref().filter(|own| !KeyScope::names(own, EVERY)) else {
+        return submission::names("queues", given);
+    };
+    if let Some(other) = given.iter().find(|queue| !KeyScope::names(own, queue)) {
+        let other: String = other.chars().take(90).collect();
+        let detail = format!("queues: this key may not take tasks of `{other}`, but of {}", own.join(", "));
+        return Err(Problem::new(StatusCode::FORBIDDEN, api::code::FORBIDDEN, detail));
+    }
+    submission::names("queues", if given.is_empty() { own } else { given })
 }
 
 /// What a host says of a worker. Its name alone takes nothing back of what was said before.
@@ -87,11 +132,11 @@ fn described(app: &App, tenant: TenantId, served: &api::Served) -> Result<Arc<Wo
 
 /// Tells those who watch, and the session log.
 pub fn tell(app: &App, host: &Host, event: &str) {
-    app.hub.publish(host.tenant, value!({ "event": event, "host": id(host), "name": host.name }));
+    app.hub.publish(host.tenant, value!({ "event": event, "host": host.shown_id(), "name": host.name }));
     let workers: Vec<&str> = host.workers.iter().take(100).map(Name::as_str).collect();
     app.kapelle.note(&value!({
         "event": event,
-        "host": id(host),
+        "host": host.shown_id(),
         "name": host.name,
         "tenant": host.tenant.0,
         "workers": workers,
@@ -99,24 +144,20 @@ pub fn tell(app: &App, host: &Host, event: &str) {
     }));
 }
 
-fn id(host: &Host) -> String {
-    format!("host_{}", host.id)
-}
-
-/// The host of the path. One that is not known is to register again, as after a restart of the server.
+/// The host of the path, when it belongs to the key of the call. One that is not known is to register again, as after a
+/// restart of the server.
 fn host(call: &Call) -> Result<Arc<Host>, Problem> {
     let text = call.param("id");
-    let number = text.strip_prefix("host_").and_then(|number| number.parse().ok());
-    let host = number.and_then(|number| call.app.hosts.get(call.tenant(), number, call.app.steady_ms()));
+    let host = call.app.hosts.find(&call.who, text, call.app.steady_ms());
     host.ok_or_else(|| Problem::not_found(format!("host {}", text.chars().take(40).collect::<String>())))
 }
 
 /// `DELETE /api/v1/hosts/{id}`
 pub async fn leave(call: Call) -> Answer {
     let host = host(&call)?;
-    call.app.hosts.remove(call.tenant(), host.id);
+    call.app.hosts.remove(host.id);
     tell(&call.app, &host, "host_left");
-    ok(&value!({ "id": id(&host) }))
+    ok(&value!({ "id": host.shown_id() }))
 }
 
 /// `POST /api/v1/hosts/{id}/claim`
@@ -131,19 +172,36 @@ pub async fn claim(call: Call) -> Answer {
         return Err(Problem::unavailable("the server is stopping: try again soon"));
     }
     let polling = host.polling();
+    // A worker of the server may have come since the host registered.
+    let workers: Vec<&Name> =
+        host.workers.iter().filter(|worker| may_serve(&call.app, &call.who, worker.as_str())).collect();
+    let workers = if workers.len() == host.workers.len() {
+        Arc::clone(&host.workers)
+    } else {
+        workers.into_iter().cloned().collect()
+    };
     let wanted = Wanted {
         tenant: host.tenant,
-        workers: Arc::clone(&host.workers),
+        workers,
         queues: Arc::clone(&host.queues),
         labels: Arc::clone(&host.labels),
+        revoked: Arc::clone(&call.who.revoked),
     };
     let mut draining = call.app.draining.clone();
     let claimed = call.app.engine().claim(host.id, wanted, given.max_tasks, Duration::from_millis(given.wait_ms));
-    let claimed = tokio::select! {
-        claimed = claimed => claimed?,
-        _ = draining.wait_for(|draining| *draining) => Vec::new(),
+    let claimed = async {
+        tokio::select! {
+            claimed = claimed => claimed,
+            _ = draining.wait_for(|draining| *draining) => Ok(Vec::new()),
+        }
     };
+    let claimed = stream::while_it_holds(&call.app, &call.who, claimed).await??;
     drop(polling);
+    // Revoked between the commit of the claim and now: the tasks go to others.
+    if !claimed.is_empty() && !call.app.auth.still(&call.who, call.app.now()) {
+        release(&call.app, call.tenant(), claimed.iter().map(lease).collect()).await;
+        return Err(stream::revoked());
+    }
     host.heard(call.app.steady_ms());
     host.claimed.fetch_add(claimed.len() as u64, std::sync::atomic::Ordering::Relaxed);
     let tasks = fitting(&call.app, host.tenant, &claimed);
@@ -227,6 +285,23 @@ async fn release(app: &App, tenant: TenantId, leases: Vec<Report>) {
     for report in leases {
         // Reported meanwhile, or taken away: then there is nothing to give back.
         let _ = app.engine().ask(Command::Report { tenant, report, reported: Reported::Release }).await;
+    }
+}
+
+/// Ends the hosts whose key does not hold any more: their tasks go to others, and the tokens of their attempts end.
+pub async fn evict(app: &App) {
+    let now = app.now();
+    let gone: Vec<Arc<Host>> = app.hosts.every().into_iter().filter(|host| !app.auth.still(&host.key, now)).collect();
+    if gone.is_empty() {
+        return;
+    }
+    for host in &gone {
+        app.hosts.remove(host.id);
+        tell(app, host, "host_left");
+    }
+    let hosts = gone.iter().map(|host| host.id).collect();
+    if let Err(error) = app.engine().ask(Command::Evict { hosts }).await {
+        tracing::warn!(%error, "the tasks of a worker host whose key was revoked stay with it until its leases end");
     }
 }
 

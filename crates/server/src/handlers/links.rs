@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use kapelle::{
-    TaskId,
     core::{
-        TenantId,
+        plain,
         task::{Task, TaskState, WaitFor},
     },
     engine::Command,
@@ -14,25 +13,21 @@ use kapelle::{
 };
 use kapelle_api as api;
 
-use super::approvals::command;
+use super::approvals::Words;
 use crate::{
-    auth::fresh,
+    auth::mark,
     call::{Call, json, text},
     problem::Problem,
     route::Answer,
 };
 
-/// Letters of a name that are kept.
-const BY_MAX: usize = 200;
-
 /// `GET /approve/{link}`: the question, and two buttons. Looking changes nothing: mail programs look at links.
 pub async fn show(call: Call) -> Answer {
-    let (_, task) = opened(&call)?;
+    let (task, _) = opened(&call)?;
     let question = call.app.engine().value(&task.input)?;
     let question = question.as_str().map_or_else(|| question.to_string(), str::to_owned);
-    let nonce = fresh().map_err(|error| Problem::internal(error.to_string()))?;
-    let page = PAGE.replace("{question}", &escape(&question)).replace("{nonce}", &nonce);
-    let mut response = text(StatusCode::OK, "text/html; charset=utf-8", page);
+    let nonce = mark().map_err(|error| Problem::internal(error.to_string()))?;
+    let mut response = text(StatusCode::OK, "text/html; charset=utf-8", page(&question, &nonce));
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -43,16 +38,37 @@ pub async fn show(call: Call) -> Answer {
     Ok(response)
 }
 
+/// The page, filled in one pass: what is put in is not looked through for places again.
+fn page(question: &str, nonce: &str) -> String {
+    let mut page = String::with_capacity(PAGE.len() + question.len());
+    let mut rest = PAGE;
+    while let Some(at) = rest.find('{') {
+        page.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("{question}") {
+            page.push_str(&escape(&plain::lines(question)));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("{nonce}") {
+            page.push_str(nonce);
+            rest = after;
+        } else {
+            page.push('{');
+            rest = &rest[1..];
+        }
+    }
+    page.push_str(rest);
+    page
+}
+
 /// `POST /approve/{link}`: the answer.
 pub async fn answer(call: Call) -> Answer {
-    let (tenant, task) = opened(&call)?;
+    let (task, by) = opened(&call)?;
     let given: api::LinkAnswer = call.json()?;
-    let by: String = given.by.unwrap_or_default().trim().chars().take(BY_MAX).collect();
-    let by = if by.is_empty() { "somebody with the link".to_owned() } else { format!("{by} (by link)") };
-    let command = command(&call.app, task.id, given.approved, (&by, &given.comment.unwrap_or_default()))?;
+    let words = Words::of(given.by, given.comment)?;
+    let command = words.command(&call.app, task.id, given.approved, (&by, "link"))?;
     let act = Act {
-        tenant,
-        actor: Arc::from("link"),
+        tenant: task.tenant,
+        actor: Arc::from(format!("link of {by}")),
         action: Arc::from(if given.approved { "approval.approve" } else { "approval.deny" }),
         resource: Arc::from(task.id.to_string()),
     };
@@ -60,14 +76,17 @@ pub async fn answer(call: Call) -> Answer {
     json(StatusCode::OK, &api::LinkAnswered { approved: given.approved })
 }
 
-/// The step that the link is for, while it waits.
-fn opened(call: &Call) -> Result<(TenantId, Task), Problem> {
+/// The step that the link is for, while it waits, and the key that the link was made with, which must still hold.
+fn opened(call: &Call) -> Result<(Task, String), Problem> {
     let unknown = || Problem::not_found("this link");
-    let (tenant, id): (TenantId, TaskId) =
-        call.app.links.open(call.param("link"), call.app.now()).ok_or_else(unknown)?;
+    let now = call.app.now();
+    let (tenant, id, by) = call.app.links.open(call.param("link"), now).ok_or_else(unknown)?;
+    if !call.app.auth.holds(&by, now) {
+        return Err(unknown());
+    }
     let task = call.app.engine().reader().task(tenant, id)?.ok_or_else(unknown)?;
     match task.state {
-        TaskState::Waiting(WaitFor::Approval { .. }) => Ok((tenant, task)),
+        TaskState::Waiting(WaitFor::Approval { .. }) => Ok((task, by)),
         _ => Err(Problem::conflict("this question has been answered, or is no longer asked")),
     }
 }
@@ -81,8 +100,8 @@ const PAGE: &str = r#"<!doctype html><html lang="en"><head><meta charset="utf-8"
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem}
 p.q{font-size:1.25rem;white-space:pre-wrap;overflow-wrap:anywhere}input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;margin:.25rem 0}
 button{font:inherit;padding:.6rem 1.6rem;margin:.75rem .75rem 0 0;border-radius:.5rem;border:1px solid;cursor:pointer}
-</style></head><body><main><p class="q">{question}</p>
-<label>Your name <input id="by" autocomplete="name"></label><label>Comment <input id="comment"></label>
+</style></head><body><main><p class="q" dir="auto">{question}</p>
+<label>Your name <input id="by" autocomplete="name" maxlength="100"></label><label>Comment <input id="comment" maxlength="2000"></label>
 <button data-answer="yes">Yes</button><button data-answer="no">No</button><p id="said" role="status"></p></main>
 <script nonce="{nonce}">
 const said = document.getElementById("said");

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,9 +21,12 @@ use kapelle::{
 };
 
 use crate::{
+    app::App,
+    auth::Identity,
     call::{Call, aside},
     problem::Problem,
     route::Answer,
+    stream,
 };
 
 /// Seconds for which an answer may be taken from the cache, as a caller with a key says.
@@ -66,7 +70,7 @@ fn refused(problem: &Problem) -> Response {
     };
     let wait = problem.retry_after.map(|seconds| DurationMs(u64::from(seconds) * 1_000));
     let refusal = Refusal::at_the_door(problem.status.as_u16(), code, problem.detail.clone(), wait);
-    let mut response = send(Reply::refused(&refusal));
+    let mut response = send(Reply::refused(&refusal), None);
     if problem.status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -83,7 +87,7 @@ pub async fn list(call: Call) -> Answer {
         Some(token) => service.models(token),
         None => service.models_as(&grant(&call)?),
     };
-    Ok(send(reply))
+    Ok(send(reply, None))
 }
 
 /// `POST /v1/chat/completions`
@@ -108,9 +112,14 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     let service = call.app.kapelle.desk().service();
     let reply = match token(&call.parts.headers) {
         Some(token) => read_aside(&call, pin!(service.call(operation, token, &call.body))).await,
-        None => read_aside(&call, pin!(service.call_as(operation, grant(&call)?, &call.body))).await,
+        None => {
+            let grant = grant(&call)?;
+            let asked = pin!(service.call_as(operation, grant, &call.body));
+            let reply = stream::while_it_holds(&call.app, &call.who, read_aside(&call, asked)).await?;
+            return Ok(send(reply, Some((Arc::clone(&call.app), Arc::clone(&call.who)))));
+        }
     };
-    Ok(send(reply))
+    Ok(send(reply, None))
 }
 
 /// Begins a call of the service where a large body keeps nobody waiting: it is read before the call waits for anything.
@@ -144,14 +153,21 @@ type Piece = (Option<Vec<u8>>, Box<ReplyStream>);
 /// The pieces of an answer as they come. Dropped when the client leaves, and the call of the provider with it.
 struct Pieces {
     next: Pin<Box<dyn Future<Output = Piece> + Send>>,
+    /// Ends when the key of the call does not hold any more.
+    gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     done: bool,
 }
 
 impl Pieces {
-    fn new(stream: Box<ReplyStream>) -> Pieces {
-        Pieces { next: Box::pin(piece(stream)), done: false }
+    fn new(stream: Box<ReplyStream>, who: Option<(Arc<App>, Arc<Identity>)>) -> Pieces {
+        let gone = who.map(|(app, who)| Box::pin(async move { stream::gone(&app, &who).await }) as _);
+        Pieces { next: Box::pin(piece(stream)), gone, done: false }
     }
 }
+
+/// The last event of a stream whose key was revoked.
+const REVOKED: &[u8] =
+    b"data: {\"error\":{\"message\":\"the key was revoked or has expired\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}\n\n";
 
 async fn piece(mut stream: Box<ReplyStream>) -> Piece {
     (stream.next().await, stream)
@@ -164,6 +180,12 @@ impl HttpBody for Pieces {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.done {
             return Poll::Ready(None);
+        }
+        if self.gone.as_mut().is_some_and(|gone| gone.as_mut().poll(cx).is_ready()) {
+            self.done = true;
+            // Dropped with its future: the call of the provider ends, too.
+            self.next = Box::pin(std::future::pending());
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(REVOKED)))));
         }
         let (piece, stream) = std::task::ready!(self.next.as_mut().poll(cx));
         match piece {
@@ -179,10 +201,10 @@ impl HttpBody for Pieces {
     }
 }
 
-fn send(reply: Reply) -> Response {
+fn send(reply: Reply, who: Option<(Arc<App>, Arc<Identity>)>) -> Response {
     let body = match reply.body {
         Answered::Whole(bytes) => Body::from(bytes),
-        Answered::Stream(stream) => Body::new(Pieces::new(stream)),
+        Answered::Stream(stream) => Body::new(Pieces::new(stream, who)),
     };
     let mut response = Response::new(body);
     // Room for what the door and hyper add, too, so that the map is made once.

@@ -49,8 +49,7 @@ pub fn read(token: &str) -> Result<Report, Problem> {
 
 /// `POST /api/v1/hosts/{id}/report`
 pub async fn many(call: Call) -> Answer {
-    let id = call.param("id").strip_prefix("host_").and_then(|number| number.parse().ok());
-    let host = id.and_then(|id| call.app.hosts.get(call.tenant(), id, call.app.steady_ms()));
+    let host = call.app.hosts.find(&call.who, call.param("id"), call.app.steady_ms());
     let given: api::Reports = call.json()?;
     if given.reports.len() > REPORTS_MAX {
         return Err(Problem::unprocessable(format!("reports: at most {REPORTS_MAX} are possible")));

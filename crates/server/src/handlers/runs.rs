@@ -7,6 +7,7 @@ use kapelle::{
     RunId, TaskId,
     core::{
         Name, TenantId,
+        approval::OWNER,
         definition::{Action, Definition, Strategy},
         run::{Rerun, RunStatus},
     },
@@ -28,7 +29,7 @@ use crate::{
     cursor::{self, Paging},
     problem::Problem,
     route::Answer,
-    shown,
+    shown, stream,
 };
 
 /// Versions of a workflow that are looked through for a number.
@@ -43,6 +44,7 @@ pub async fn start(call: Call) -> Answer {
     let key = call.idempotency(&given)?;
     let tenant = call.tenant();
     let strategy = given.strategy.as_deref().map(strategy).transpose()?;
+    let by = starter(&call);
     // Reading and checking a large definition takes a while: not on a thread that serves others.
     let run = call.list(move |app| {
         let (version, definition) = version(app, tenant, &given)?;
@@ -51,10 +53,15 @@ pub async fn start(call: Call) -> Answer {
         kapelle::check_inputs(&definition, &mut inputs)
             .map_err(|error| Problem::unprocessable(format!("inputs: {error}")))?;
         artifacts::check(app, tenant, &inputs)?;
-        Ok(NewRun { version, inputs: app.engine().payload(&inputs)?, strategy, rerun: None })
+        Ok(NewRun { version, inputs: app.engine().payload(&inputs)?, strategy, rerun: None, by })
     });
     let id = call.app.engine().start_run(tenant, run.await?, key).await?;
     json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: "running".to_owned() })
+}
+
+/// The key that starts a run. The folder's own token is its owner.
+fn starter(call: &Call) -> Option<Arc<str>> {
+    (call.who.actor != OWNER).then(|| Arc::from(call.who.actor.as_str()))
 }
 
 fn strategy(word: &str) -> Result<Strategy, Problem> {
@@ -144,6 +151,7 @@ pub async fn get(call: Call) -> Answer {
                     Ok(Err(error)) => return Err(error.into()),
                 },
                 _ = draining.wait_for(|draining| *draining) => one(&call, id)?,
+                () = stream::gone(&call.app, &call.who) => return Err(stream::revoked()),
             }
         }
     };
@@ -290,7 +298,7 @@ pub async fn rerun(call: Call) -> Answer {
             status.as_str()
         )));
     }
-    let (tenant, of) = (call.tenant(), row.id);
+    let (tenant, of, by) = (call.tenant(), row.id, starter(&call));
     let new = call.list(move |app| {
         let from = given.from.as_deref().map(Name::parse).transpose();
         let from = from.map_err(|error| Problem::unprocessable(format!("from: {error}")))?;
@@ -304,7 +312,7 @@ pub async fn rerun(call: Call) -> Answer {
         }
         let inputs = app.engine().payload(&app.engine().value(&row.inputs)?)?;
         let rerun = Some(Rerun { of: row.id, from, recorded: given.recorded });
-        Ok(NewRun { version: VersionRef::Stored(row.version), inputs, strategy: Some(row.strategy), rerun })
+        Ok(NewRun { version: VersionRef::Stored(row.version), inputs, strategy: Some(row.strategy), rerun, by })
     });
     let command = Command::StartRun { tenant, run: new.await?, key: None };
     match call.app.act(&call.who, "run.rerun", &of.to_string(), command).await? {

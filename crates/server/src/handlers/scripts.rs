@@ -101,6 +101,9 @@ pub async fn restart(call: Call) -> Answer {
 pub async fn restart_all(call: Call) -> Answer {
     let why = call.json::<api::Reason>()?.reason.unwrap_or_default();
     let Some(fleet) = fleet(&call) else { return ok(&api::Restarted { restarted: 0 }) };
+    if !fleet.status().iter().any(|script| script.standing == "started") {
+        return ok(&api::Restarted { restarted: 0 });
+    }
     write_restart(&call, "all", &why).await?;
     ok(&api::Restarted { restarted: fleet.restart_all(&why) })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     Category, Money, WorkerSpec,
     core::{
-        DurationMs, Name, Requires, TenantId, Timestamp,
+        DurationMs, Name, Requires, TenantId, Timestamp, plain,
         retry::{Jitter, RetryPolicy},
     },
     engine::SubmitTask,
@@ -52,7 +52,7 @@ pub fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Result<Submi
             .transpose()
             .map_err(|error| Problem::unprocessable(format!("key: {error}")))?,
         delay: DurationMs(bounded("delay_ms", given.delay_ms)?),
-        deadline: given.deadline.as_deref().map(deadline).transpose()?,
+        deadline: given.deadline.as_deref().map(|text| deadline(text, app.now())).transpose()?,
         ttl: optional_duration("ttl_ms", given.ttl_ms)?,
         timeout: optional_duration("timeout_ms", given.timeout_ms)?,
         retry,
@@ -69,7 +69,7 @@ pub fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, Problem> {
     let name = Name::parse(given.name()).map_err(|error| Problem::unprocessable(format!("workers: {error}")))?;
     let mut spec = WorkerSpec::named(name.as_str());
     if let api::Served::Worker(worker) = given {
-        spec.description.clone_from(&worker.description);
+        spec.description = plain::lines(&worker.description);
         if let Some(queue) = optional_name("workers.queue", worker.queue.as_deref())? {
             spec.queue = queue;
         }
@@ -110,6 +110,18 @@ fn bounded(field: &str, ms: u64) -> Result<u64, Problem> {
     Ok(ms)
 }
 
+/// A span of time within bounds.
+///
+/// # Errors
+/// When it is shorter than `least` or longer than a hundred years.
+pub fn span(field: &str, ms: u64, least: u64) -> Result<DurationMs, Problem> {
+    if (least..=LONGEST_MS).contains(&ms) {
+        return Ok(DurationMs(ms));
+    }
+    let detail = format!("{field}: {ms}; expected {least} to {LONGEST_MS} milliseconds (a hundred years)");
+    Err(Problem::unprocessable(detail))
+}
+
 fn optional_duration(field: &str, ms: Option<u64>) -> Result<Option<DurationMs>, Problem> {
     match ms {
         None => Ok(None),
@@ -118,13 +130,18 @@ fn optional_duration(field: &str, ms: Option<u64>) -> Result<Option<DurationMs>,
     }
 }
 
-fn deadline(text: &str) -> Result<Timestamp, Problem> {
+fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     let parsed = text.parse::<jiff::Timestamp>();
     let stamp = parsed.map_err(|_| {
         let shown: String = text.chars().take(60).collect();
         Problem::unprocessable(format!("deadline: `{shown}` is not a time as RFC 3339 has it: 2026-12-01T10:00:00Z"))
     })?;
-    Ok(Timestamp(stamp.as_millisecond()))
+    let at = Timestamp(stamp.as_millisecond());
+    // No later than the other times that are taken, so that every time in an answer can be written.
+    if at > Timestamp(now.0 + LONGEST_MS.cast_signed()) {
+        return Err(Problem::unprocessable("deadline: expected a time within a hundred years"));
+    }
+    Ok(at)
 }
 
 fn policy(given: &api::Retry, spec: &WorkerSpec) -> Result<RetryPolicy, Problem> {

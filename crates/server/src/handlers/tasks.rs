@@ -21,7 +21,7 @@ use crate::{
     cursor,
     problem::Problem,
     route::Answer,
-    shown,
+    shown, stream,
 };
 
 /// The longest wait for an end.
@@ -63,14 +63,18 @@ pub async fn submit(call: Call) -> Answer {
     let (id, ended) = match (wait, key) {
         (Some(wait), None) => {
             let (id, ended) = engine.submit_watched(tenant, task).await?;
-            (id, tokio::time::timeout(wait, ended).await.ok().and_then(Result::ok))
+            let ended = stream::while_it_holds(&call.app, &call.who, tokio::time::timeout(wait, ended)).await?;
+            (id, ended.ok().and_then(Result::ok))
         }
         (wait, key) => {
             let id = engine.submit(tenant, vec![task], key).await?;
             (
                 id,
                 match wait {
-                    Some(wait) => tokio::time::timeout(wait, engine.wait(tenant, id)).await.ok().transpose()?,
+                    Some(wait) => {
+                        let ended = tokio::time::timeout(wait, engine.wait(tenant, id));
+                        stream::while_it_holds(&call.app, &call.who, ended).await?.ok().transpose()?
+                    }
                     None => None,
                 },
             )
@@ -134,6 +138,7 @@ pub async fn get(call: Call) -> Answer {
                     Ok(Err(error)) => return Err(error.into()),
                 },
                 _ = draining.wait_for(|draining| *draining) => one(&call, id)?,
+                () = stream::gone(&call.app, &call.who) => return Err(stream::revoked()),
             }
         }
     };

@@ -111,7 +111,7 @@ fn info(app: &App, host: &Host) -> api::HostInfo {
     use std::sync::atomic::Ordering::Relaxed;
     let now_ms = app.steady_ms();
     api::HostInfo {
-        id: format!("host_{}", host.id),
+        id: host.shown_id(),
         name: host.name.clone(),
         slots: host.slots,
         workers: host.workers.iter().map(ToString::to_string).collect(),

@@ -9,7 +9,7 @@ name: asks
 steps:
   ask: { wait: { approval: 'Send <it> & go?' } }
   go: { needs: [ask], wait: { signal: go } }
-outputs: { by: '${{ steps.ask.output.by }}', what: '${{ steps.go.output }}' }
+outputs: { by: '${{ steps.ask.output.claimed_name }}', key: '${{ steps.ask.output.by }}', what: '${{ steps.go.output }}' }
 ";
 
 /// Starts a run, and waits until it has asked.
@@ -38,7 +38,7 @@ async fn a_link_answers_one_question_once_and_needs_no_key() {
     place.say("POST", link, &json_type, br#"{"approved":false}"#).await.refused(409, "conflict", &["answered"]);
     place.post("/api/v1/runs/run_1/signals/go", json!({ "payload": 7 })).await.json(200);
     let run = place.get("/api/v1/runs/run_1?wait_ms=20000").await.json(200);
-    assert_eq!(run["outputs"], json!({ "by": "Ada (by link)", "what": 7 }));
+    assert_eq!(run["outputs"], json!({ "by": "Ada", "key": "token", "what": 7 }));
     let (viewer, _) = place.key("viewer", 1).await;
     asked_again(&place, &viewer).await;
 }
@@ -69,4 +69,95 @@ async fn a_run_is_paused_resumed_denied_and_run_again() {
     place.post("/api/v1/runs/run_1/rerun", json!({ "from": "nix" })).await.refused(422, "invalid_input", &["`nix`"]);
     let again = place.post("/api/v1/runs/run_1/rerun", json!({})).await.json(201);
     assert_eq!(again["id"], "run_2");
+}
+
+/// Starts a run with a key, whose only step asks, and gives the id of the step.
+async fn asks(place: &Place, key: &str, rule: &str) -> String {
+    let source = format!("name: gate\nsteps:\n  ask: {{ wait: {{ approval: 'Pay {{nonce}}?\u{202e}'{rule} }} }}\n");
+    let run = place.ask_as(key, "POST", "/api/v1/runs", json!({ "source": source })).await.json(201);
+    let listed = place.get("/api/v1/approvals").await.json(200);
+    let found = listed["approvals"].as_array().unwrap().iter().find(|asked| asked["run"] == run["id"]).cloned();
+    found.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+async fn named(place: &Place, name: &str, more: Value) -> String {
+    let mut body = json!({ "name": name });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    place.post("/api/v1/keys", body).await.json(201)["secret"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_approve_who_may_and_never_the_starter_unless_the_step_says_so() {
+    let place = Place::new().await;
+    let developer = named(&place, "dev", json!({ "role": "developer" })).await;
+    let cfo = named(&place, "cfo", json!({ "role": "viewer", "approve": true })).await;
+    let lead = named(&place, "lead", json!({ "role": "developer", "approve": true })).await;
+    let operator = named(&place, "ops", json!({ "role": "operator" })).await;
+    let token = place.token.clone();
+    let roles = ", approvers: [cfo, operator]";
+    for (starter, rule, by, may) in [
+        (&developer, "", &developer, false),
+        (&developer, "", &cfo, true),
+        (&developer, "", &operator, true),
+        (&lead, "", &lead, false),
+        (&lead, ", allow_starter: true", &lead, true),
+        (&operator, "", &operator, false),
+        (&operator, "", &lead, true),
+        (&developer, roles, &lead, false),
+        (&developer, roles, &token, false),
+        (&developer, roles, &cfo, true),
+        (&developer, roles, &operator, true),
+        // The owner of the folder has nobody else to ask, unless the step insists.
+        (&token, "", &token, true),
+        (&token, ", allow_starter: false", &token, false),
+    ] {
+        for verb in ["approve", "deny"] {
+            let step = asks(&place, starter, rule).await;
+            let listed = place.ask_as(by, "GET", "/api/v1/approvals", Value::Null).await.json(200);
+            let own = listed["approvals"].as_array().unwrap().iter().find(|asked| asked["id"] == step.as_str());
+            let own = own.unwrap();
+            assert_eq!((own["may_answer"] == true, own["link"].is_string()), (may, may), "{rule} {own}");
+            let path = format!("/api/v1/approvals/{step}/{verb}");
+            let answer = place.ask_as(by, "POST", &path, json!({ "by": "the CFO" })).await;
+            if may {
+                answer.json(200);
+            } else {
+                answer.refused(403, "forbidden", &[]);
+                let state = place.get(&format!("/api/v1/tasks/{step}")).await.json(200);
+                assert_eq!(state["state"], "waiting");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_that_acted_stands_beside_the_name_that_was_given() {
+    let place = Place::new().await;
+    let made = place.post("/api/v1/keys", json!({ "name": "ops", "role": "operator" })).await.json(201);
+    let key = made["secret"].as_str().unwrap();
+    let step = asks(&place, &place.token, "").await;
+    let given = json!({ "by": "CEO\u{202e}\u{0}<b>", "comment": "fine\u{1b}[31m\nso" });
+    place.ask_as(key, "POST", &format!("/api/v1/approvals/{step}/approve"), given).await.json(200);
+    let output = place.get(&format!("/api/v1/tasks/{step}")).await.json(200)["output"].clone();
+    let expected = json!({ "approved": true, "by": made["id"], "via": "key", "claimed_name": "CEO<b>",
+        "comment": "fine[31m\nso" });
+    assert_eq!(output, expected);
+    let step = asks(&place, &place.token, "").await;
+    for (field, most) in [("by", 100), ("comment", 2_000)] {
+        let path = format!("/api/v1/approvals/{step}/approve");
+        let long = json!({ field: "x".repeat(most + 1) });
+        place.ask_as(key, "POST", &path, long).await.refused(422, "invalid_input", &[field]);
+    }
+    // A link is that of the key that it was given to, and ends with it.
+    let listed = place.ask_as(key, "GET", "/api/v1/approvals", Value::Null).await.json(200);
+    let link = listed["approvals"][0]["link"].as_str().unwrap().to_owned();
+    let page = place.say("GET", &link, &[], b"").await;
+    assert!(page.text().contains("Pay {nonce}?<") && !page.text().contains('\u{202e}'), "{}", page.text());
+    assert!(!page.headers["content-security-policy"].contains("kap_"), "{:?}", page.headers);
+    let json_type = [("content-type", "application/json")];
+    let long = json!({ "approved": true, "comment": "x".repeat(2_001) }).to_string();
+    place.say("POST", &link, &json_type, long.as_bytes()).await.refused(422, "invalid_input", &["comment"]);
+    place.ask("DELETE", &format!("/api/v1/keys/{}", made["id"].as_str().unwrap()), Value::Null).await.json(200);
+    place.say("GET", &link, &[], b"").await.refused(404, "not_found", &[]);
+    place.say("POST", &link, &json_type, br#"{"approved":true}"#).await.refused(404, "not_found", &[]);
 }

@@ -69,7 +69,9 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     let host = place.post("/api/v1/hosts", json!({ "workers": ["far"] })).await.json(201);
     let host = host["id"].as_str().unwrap().to_owned();
     let (_, key_id) = place.key("viewer", 1).await;
-    let (other, _) = place.key("admin", 2).await;
+    let asks = "name: asks\nsteps:\n  ask: { wait: { approval: 'Well?' } }\n";
+    place.post("/api/v1/runs", json!({ "source": asks })).await.json(201);
+    let step = place.get("/api/v1/approvals").await.json(200)["approvals"][0]["id"].as_str().unwrap().to_owned();
     let bearer = format!("Bearer {}", place.token);
     let file = place.say("POST", "/api/v1/artifacts", &[("authorization", &bearer)], b"theirs").await.json(201);
     let file = file["$file"].as_str().unwrap().to_owned();
@@ -80,6 +82,7 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
         ("runs", &run),
         ("hosts", &host),
         ("keys", &key_id),
+        ("approvals", &step),
         ("artifacts", &file),
         ("files", &file),
     ];
@@ -89,31 +92,54 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
         ("runs", "run_999"),
         ("hosts", "host_999"),
         ("keys", "key_999"),
+        ("approvals", "task_999"),
         ("artifacts", nothing.as_str()),
         ("files", nothing.as_str()),
     ];
     let bodies = [("claim", json!({})), ("report", json!({ "reports": [] })), ("ack", json!({ "lease_tokens": [] }))];
     let report = json!({ "lease_token": "1.1.0000000000000001", "error": { "category": "internal", "message": "m" } });
+    let shown = async || {
+        let paths = [format!("/api/v1/tasks/{task}"), format!("/api/v1/runs/{run}"), format!("/api/v1/tasks/{step}")];
+        let mut texts = Vec::new();
+        for path in paths {
+            texts.push(place.get(&path).await.text());
+        }
+        let keys = place.get("/api/v1/keys").await.json(200)["keys"].clone();
+        texts.push(keys.as_array().unwrap().iter().filter(|key| key["tenant"] == 1).map(Value::to_string).collect());
+        texts
+    };
+    place.get(&format!("/api/v1/tasks/{task}?wait_ms=20000")).await.json(200);
+    place.get(&format!("/api/v1/runs/{run}?wait_ms=20000")).await.json(200);
+    let before = shown().await;
     let mut asked = 0;
-    for route in routes().iter().filter(|route| route.path.contains("{id}")) {
-        let last = route.path.rsplit('/').next().unwrap();
-        let body = bodies.iter().find(|(name, _)| *name == last).map(|(_, body)| body.clone());
-        let body = match (body, last) {
-            (Some(body), _) => body,
-            (None, "succeed" | "fail" | "release") => report.clone(),
-            _ => Value::Null,
-        };
-        let theirs = place.ask_as(&other, route.method.as_str(), &path(route, &ids), body.clone()).await;
-        let nothing = place.ask_as(&other, route.method.as_str(), &path(route, &none), body).await;
-        let same = |text: String| ids.iter().chain(&none).fold(text, |text, (kind, id)| text.replace(id, kind));
-        assert_eq!(theirs.status, nothing.status, "{route:?}");
-        assert_eq!(same(theirs.text()), same(nothing.text()), "{route:?}");
-        // Reports are judged by their leases, which no other tenant has.
-        let expected: &[u16] = if last == "report" { &[200] } else { &[404, 409] };
-        assert!(expected.contains(&theirs.status), "{route:?}: {}", theirs.text());
-        asked += 1;
+    for role in Role::ALL {
+        let (other, _) = place.key(role.as_str(), 2).await;
+        for route in routes().iter().filter(|route| route.path.contains("{id}")) {
+            let last = route.path.rsplit('/').next().unwrap();
+            let body = bodies.iter().find(|(name, _)| *name == last).map(|(_, body)| body.clone());
+            let body = match (body, last) {
+                (Some(body), _) => body,
+                (None, "succeed" | "fail" | "release") => report.clone(),
+                _ => Value::Null,
+            };
+            let theirs = place.ask_as(&other, route.method.as_str(), &path(route, &ids), body.clone()).await;
+            let nothing = place.ask_as(&other, route.method.as_str(), &path(route, &none), body).await;
+            let same = |text: String| ids.iter().chain(&none).fold(text, |text, (_, id)| text.replace(id, "it"));
+            assert_eq!(theirs.status, nothing.status, "{} {route:?}", role.as_str());
+            assert_eq!(same(theirs.text()), same(nothing.text()), "{} {route:?}", role.as_str());
+            // Reports are judged by their leases, which no other tenant has.
+            let expected: &[u16] = match last {
+                _ if !role.may(route.permission) => &[403],
+                "report" => &[200],
+                _ => &[404, 409],
+            };
+            assert!(expected.contains(&theirs.status), "{} {route:?}: {}", role.as_str(), theirs.text());
+            asked += 1;
+        }
     }
-    assert!(asked >= 15, "{asked}");
+    assert!(asked >= 75, "{asked}");
+    assert_eq!(shown().await, before, "nothing of it has changed");
+    let (other, _) = place.key("admin", 2).await;
     for route in routes().iter().filter(|route| route.scope == Scope::Server) {
         let answer = place.ask_as(&other, route.method.as_str(), &path(route, &[]), Value::Null).await;
         answer.refused(403, "forbidden", &[]);
@@ -122,6 +148,75 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     assert_eq!(listed["tasks"], json!([]));
     let listed = place.ask_as(&other, "GET", "/api/v1/keys", Value::Null).await.json(200);
     assert!(listed["keys"].as_array().unwrap().iter().all(|key| key["tenant"] == 2), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_took_effect_stands_in_the_trail() {
+    let place = Place::new().await;
+    let (other, _) = place.key("admin", 2).await;
+    let task = place.submit("gate", json!({})).await;
+    let source = "name: flow\nsteps:\n  one: { wait: { approval: 'Well?' } }\n";
+    place.post("/api/v1/workflows", json!({ "source": source })).await.json(201);
+    let run = place.post("/api/v1/runs", json!({ "source": source })).await.json(201)["id"].clone();
+    let step = place.get("/api/v1/approvals").await.json(200)["approvals"][0]["id"].clone();
+    let (_, key) = place.key("viewer", 1).await;
+    place.post("/api/v1/hosts", json!({ "workers": ["far"] })).await.json(201);
+    let entries = async || place.get("/api/v1/audit?limit=1000").await.json(200)["entries"].clone();
+    let theirs = async || {
+        place.ask_as(&other, "GET", "/api/v1/audit?limit=1000", Value::Null).await.json(200)["entries"].clone()
+    };
+    let before = (entries().await, theirs().await);
+    let text = |id: &Value| id.as_str().unwrap().to_owned();
+    for (asker, task, run, step, key) in [
+        (&place.token, "task_999".to_owned(), "run_999".to_owned(), "task_999".to_owned(), "key_none"),
+        (&other, task, text(&run), text(&step), key.as_str()),
+    ] {
+        let as_other = asker == &other;
+        for (method, path, body) in [
+            ("DELETE", "/api/v1/workflows/nope/7".to_owned(), Value::Null),
+            ("DELETE", "/api/v1/workflows/flow/9".to_owned(), Value::Null),
+            ("DELETE", "/api/v1/workflows/flow/1".to_owned(), Value::Null),
+            ("POST", "/api/v1/workflows/nope/rollback".to_owned(), json!({ "number": 1 })),
+            ("POST", "/api/v1/workflows/flow/rollback".to_owned(), json!({ "number": 9 })),
+            ("POST", format!("/api/v1/tasks/{task}/cancel"), Value::Null),
+            ("POST", format!("/api/v1/tasks/{task}/retry"), Value::Null),
+            ("POST", format!("/api/v1/dead/{task}/retry"), Value::Null),
+            ("POST", format!("/api/v1/dead/{task}/discard"), Value::Null),
+            ("POST", format!("/api/v1/runs/{run}/cancel"), Value::Null),
+            ("POST", format!("/api/v1/runs/{run}/pause"), Value::Null),
+            ("POST", format!("/api/v1/runs/{run}/resume"), Value::Null),
+            ("POST", format!("/api/v1/runs/{run}/rerun"), Value::Null),
+            ("POST", format!("/api/v1/runs/{run}/signals/go"), Value::Null),
+            ("POST", format!("/api/v1/approvals/{step}/approve"), Value::Null),
+            ("POST", format!("/api/v1/approvals/{step}/deny"), Value::Null),
+            ("DELETE", format!("/api/v1/keys/{key}"), Value::Null),
+            ("DELETE", "/api/v1/workers/nope".to_owned(), Value::Null),
+            ("POST", "/api/v1/scripts/nope/restart".to_owned(), Value::Null),
+            ("POST", "/api/v1/scripts/nope/scale".to_owned(), json!({ "instances": 2 })),
+            ("POST", "/api/v1/budgets".to_owned(), json!({ "account": format!("task:{task}"), "limit_nanousd": 1 })),
+            ("POST", "/api/v1/budgets".to_owned(), json!({ "account": format!("run:{run}"), "limit_nanousd": 1 })),
+        ] {
+            let answer = place.ask_as(asker, method, &path, body).await;
+            assert!([403, 404, 409, 422].contains(&answer.status), "{method} {path}: {}", answer.text());
+        }
+        // These are answered with what is so already.
+        for path in ["/api/v1/workers/echo/resume", "/workers/restart-all"] {
+            let answer = place.ask_as(asker, "POST", path, Value::Null).await;
+            assert!([200, 403, 404].contains(&answer.status), "{path}: {}", answer.text());
+        }
+        if !as_other {
+            place.post("/api/v1/queues/default/resume", Value::Null).await.json(200);
+            place.post("/api/v1/workflows", json!({ "source": source })).await.json(201);
+        }
+        assert_eq!((entries().await, theirs().await), before);
+    }
+    // What takes effect stands there, once.
+    for _ in 0..2 {
+        place.post("/api/v1/queues/default/pause", Value::Null).await.json(200);
+    }
+    let now = entries().await;
+    assert_eq!(now.as_array().unwrap().len(), before.0.as_array().unwrap().len() + 1);
+    assert_eq!(now[0]["action"], "queue.pause");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{TenantId, Timestamp};
 
 use super::{Rig, on_every_store};
-use crate::{AccessKey, AccessWrite, Act, AuditRow, Batch, Commit, Page};
+use crate::{AccessKey, AccessWrite, Act, AuditRow, Batch, Commit, KeyScope, Page};
 
 on_every_store! {
     keys_are_kept_and_taken_back,
@@ -23,6 +23,7 @@ fn key(id: &str, number: u8) -> AccessKey {
         created_at: Timestamp(i64::from(number)),
         expires_at: Some(Timestamp(50)),
         revoked_at: None,
+        scope: KeyScope { workers: Some(vec!["far".to_owned()]), ask: true, ..KeyScope::default() },
     }
 }
 

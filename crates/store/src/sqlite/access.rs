@@ -3,7 +3,10 @@
 use kapelle_core::{TenantId, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::fault::Sql;
+use super::{
+    columns::{from_json, must, text, to_json},
+    fault::Sql,
+};
 use crate::access::{AccessKey, AccessWrite};
 
 /// Writes a change. Part of a transaction.
@@ -11,8 +14,8 @@ pub(super) fn write(conn: &Connection, write: &AccessWrite) -> Sql<()> {
     match write {
         AccessWrite::Add(key) => {
             let mut insert = conn.prepare_cached(
-                "INSERT INTO access_key (id, tenant, name, role, sha256, created_at, expires_at, revoked_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO access_key (id, tenant, name, role, sha256, created_at, expires_at, revoked_at, scope) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
             insert.execute(params![
                 &*key.id,
@@ -22,7 +25,8 @@ pub(super) fn write(conn: &Connection, write: &AccessWrite) -> Sql<()> {
                 key.sha256,
                 key.created_at.0,
                 key.expires_at.map(|at| at.0),
-                key.revoked_at.map(|at| at.0)
+                key.revoked_at.map(|at| at.0),
+                to_json(&key.scope)?
             ])?;
         }
         AccessWrite::Revoke { id, at } => {
@@ -36,11 +40,13 @@ pub(super) fn write(conn: &Connection, write: &AccessWrite) -> Sql<()> {
 /// Every key, oldest first.
 pub(super) fn all(conn: &Connection) -> Sql<Vec<AccessKey>> {
     let mut query = conn.prepare_cached(
-        "SELECT id, tenant, name, role, sha256, created_at, expires_at, revoked_at FROM access_key \
+        "SELECT id, tenant, name, role, sha256, created_at, expires_at, revoked_at, scope FROM access_key \
          ORDER BY created_at, id",
     )?;
-    let rows = query.query_map([], |row| {
-        Ok(AccessKey {
+    let mut rows = query.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(AccessKey {
             id: row.get(0)?,
             tenant: TenantId(row.get(1)?),
             name: row.get(2)?,
@@ -49,7 +55,8 @@ pub(super) fn all(conn: &Connection) -> Sql<Vec<AccessKey>> {
             created_at: Timestamp(row.get(5)?),
             expires_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
             revoked_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+            scope: from_json(must(text(row, 8)?, "scope")?, "scope")?,
+        });
+    }
+    Ok(keys)
 }

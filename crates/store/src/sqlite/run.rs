@@ -45,6 +45,8 @@ struct Extra {
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Parent>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    started_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<Rerun>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mailbox: Vec<(Name, Kept)>,
@@ -85,6 +87,7 @@ impl Extra {
             due: run.due_at.filter(|_| run.stands_still()),
             hard: matches!(run.status, RunStatus::Cancelling { hard: true, .. }),
             parent: run.parent,
+            started_by: run.started_by.as_deref().map(str::to_owned),
             rerun: run.rerun.clone(),
             mailbox: run.mailbox.iter().map(|(name, payload)| (name.clone(), Kept::of(payload))).collect(),
         }
@@ -96,6 +99,7 @@ impl Extra {
             && self.resting.is_none()
             && !self.hard
             && self.parent.is_none()
+            && self.started_by.is_none()
             && self.rerun.is_none()
             && self.mailbox.is_empty();
         if plain { Ok(None) } else { to_json(self).map(Some) }
@@ -210,6 +214,7 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
         paused: extra.paused,
         resting: extra.resting,
         parent: extra.parent,
+        started_by: extra.started_by.map(Arc::from),
         mailbox: extra.mailbox.into_iter().map(|(name, kept)| (name, kept.payload())).collect(),
         rerun: extra.rerun,
         seq: row.get::<_, i64>(6)?.cast_unsigned(),

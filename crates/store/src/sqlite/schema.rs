@@ -7,7 +7,7 @@ use super::{
     fault::{Sql, Trouble},
 };
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0001_tasks_and_runs.sql"),
     include_str!("../../migrations/0002_access.sql"),
     include_str!("../../migrations/0003_hosts_and_session.sql"),
@@ -15,6 +15,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0005_blocks.sql"),
     include_str!("../../migrations/0006_given.sql"),
     include_str!("../../migrations/0007_own_limits.sql"),
+    include_str!("../../migrations/0008_key_scopes.sql"),
 ];
 
 /// The schema that this program writes. A newer one is refused, an older one brought up to it when opened for writing.

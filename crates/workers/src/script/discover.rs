@@ -136,10 +136,8 @@ impl Script {
     #[must_use]
     pub fn spec(&self) -> WorkerSpec {
         let settings = &self.settings;
-        let described = match settings.description.as_str() {
-            "" => format!("{} script {}", self.kind.as_str(), self.file.display()),
-            text => text.to_owned(),
-        };
+        let plain = || format!("{} script {}", self.kind.as_str(), self.file.display());
+        let described = if settings.description.is_empty() { plain() } else { settings.description.clone() };
         let processes = if self.mode() == Mode::Pool { settings.instances } else { 1 };
         WorkerSpec {
             description: described,

@@ -172,8 +172,9 @@ def approvals() -> Call[Sequence[Raw]]:
     return Call("GET", "/api/v1/approvals", _field("approvals"))
 
 
-def answer(id: str, word: str, comment: str | None) -> Call[Task]:
-    body = {} if comment is None else {"comment": comment}
+def answer(id: str, word: str, comment: str | None, by: str | None = None) -> Call[Task]:
+    given = {"comment": comment, "by": by}
+    body = {name: text for name, text in given.items() if text is not None}
     return Call("POST", f"/api/v1/approvals/{_part(id)}/{word}", Task.read, body)
 
 

@@ -256,13 +256,13 @@ class AsyncApprovals:
         """Those that wait, oldest first."""
         return await self._asker.ask(calls.approvals())
 
-    async def approve(self, id: str, comment: str | None = None) -> Task:
-        """Says yes."""
-        return await self._asker.ask(calls.answer(id, "approve", comment))
+    async def approve(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
+        """Says yes. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        return await self._asker.ask(calls.answer(id, "approve", comment, by))
 
-    async def deny(self, id: str, comment: str | None = None) -> Task:
-        """Says no."""
-        return await self._asker.ask(calls.answer(id, "deny", comment))
+    async def deny(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
+        """Says no. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        return await self._asker.ask(calls.answer(id, "deny", comment, by))
 
 
 class AsyncWorkers:

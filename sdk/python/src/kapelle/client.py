@@ -250,13 +250,13 @@ class Approvals:
         """Those that wait, oldest first."""
         return self._asker.ask(calls.approvals())
 
-    def approve(self, id: str, comment: str | None = None) -> Task:
-        """Says yes."""
-        return self._asker.ask(calls.answer(id, "approve", comment))
+    def approve(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
+        """Says yes. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        return self._asker.ask(calls.answer(id, "approve", comment, by))
 
-    def deny(self, id: str, comment: str | None = None) -> Task:
-        """Says no."""
-        return self._asker.ask(calls.answer(id, "deny", comment))
+    def deny(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
+        """Says no. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        return self._asker.ask(calls.answer(id, "deny", comment, by))
 
 
 class Workers:

@@ -1,0 +1,7 @@
+#!/usr/bin/env python3
+# ---
+# mode: task
+# tenants: all
+# interpreter: /no/such/place/python3
+# ---
+print("{}")
