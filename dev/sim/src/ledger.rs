@@ -36,7 +36,7 @@ impl Tally for Calls {
 struct Nobody;
 
 impl Directory for Nobody {
-    fn local(&self, _name: &Name) -> Option<Arc<WorkerSpec>> {
+    fn local(&self, _tenant: TenantId, _name: &Name) -> Option<Arc<WorkerSpec>> {
         None
     }
 }
