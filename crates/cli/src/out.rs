@@ -144,6 +144,18 @@ fn escaped(json: &str) -> String {
     escaped
 }
 
+/// Text in a style. Where colours are not wanted, the stream takes them out again.
+pub fn paint(tone: Tone, text: &str) -> String {
+    let style = match tone {
+        Tone::Bold => Style::new().bold(),
+        Tone::Dim => Style::new().dimmed(),
+        Tone::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),
+        Tone::Warn => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
+        Tone::Bad => Style::new().bold().fg_color(Some(AnsiColor::Red.into())),
+    };
+    format!("{style}{text}{style:#}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,16 +182,4 @@ mod tests {
         assert!(!text.contains('\u{202e}') && !text.contains('\u{9b}') && text.contains("\\u202e"), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
-}
-
-/// Text in a style. Where colours are not wanted, the stream takes them out again.
-pub fn paint(tone: Tone, text: &str) -> String {
-    let style = match tone {
-        Tone::Bold => Style::new().bold(),
-        Tone::Dim => Style::new().dimmed(),
-        Tone::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),
-        Tone::Warn => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
-        Tone::Bad => Style::new().bold().fg_color(Some(AnsiColor::Red.into())),
-    };
-    format!("{style}{text}{style:#}")
 }

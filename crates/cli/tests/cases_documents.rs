@@ -6,6 +6,7 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 /// The answer of `extract_text` for a file below `tests/cases`.
+#[expect(clippy::disallowed_methods, reason = "the process under test is started here")]
 fn read(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(file);
     let place = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Faults that were found in use, about files that people write: YAML, scripts, inputs and `.env`. Each case is a small
 //! input in `cases/`, given to the real binary.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 #![allow(dead_code, reason = "the place is shared with the tests of the verbs")]
 
 #[path = "verbs/place.rs"]

@@ -124,6 +124,7 @@ impl Stage {
     }
 
     /// The call of that model, once it is in the books: the row of a call on prepaid money follows within a second.
+    #[expect(clippy::disallowed_methods, reason = "it waits for a real process, in real time")]
     fn settled(&self, model: &str) -> Value {
         let until = Instant::now() + Duration::from_secs(60);
         loop {

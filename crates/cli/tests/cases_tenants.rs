@@ -29,6 +29,7 @@ impl Drop for Served {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the process under test is started here")]
 fn kapelle(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
     command.args(arguments).current_dir(folder.path()).env_remove("KAPELLE_TOKEN").env("HOME", folder.path());

@@ -130,6 +130,7 @@ async fn a_host_belongs_to_its_key_and_its_id_cannot_be_guessed() {
 }
 
 /// Asks with a key, revokes it while the answer is waited for, and gives the answer.
+#[expect(clippy::disallowed_methods, reason = "the promise is one of real time")]
 async fn revoked_meanwhile(place: &Place, key: (&str, &str), method: &str, path: &str, body: Value) -> Answer {
     let (secret, id) = key;
     let asking = place.ask_as(secret, method, path, body);
@@ -196,6 +197,7 @@ async fn a_host_whose_key_is_revoked_is_given_nothing_and_keeps_nothing() {
     assert_eq!(ids, [held.as_str(), later.as_str()]);
 }
 
+#[expect(clippy::disallowed_methods, reason = "the promise is one of real time")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_expires_ends_what_waits_with_it() {
     let place = Place::new().await;
