@@ -87,7 +87,8 @@ impl Front {
             };
         }
         let near = entries.ok().flatten().unwrap_or_default().into_iter().find_map(|(key, _)| {
-            let near = nearest(&key, SETTINGS.names()).filter(|near| near.chars().next() == key.chars().next())?;
+            let near = nearest(&key, SETTINGS.names())
+                .filter(|near| near.len() > 4 && near.chars().next() == key.chars().next())?;
             Some(format!(
                 "line {}: `{key}` is not a setting (did you mean `{near}`?): the block is taken for a comment",
                 self.line(1)
