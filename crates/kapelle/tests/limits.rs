@@ -204,7 +204,7 @@ async fn a_task_that_crashes_is_kept_put_back_and_discarded() {
     kapelle.discard_dead(task.id(), "not wanted").await.unwrap();
     assert!(kapelle.dead_letters(None, FIRST).unwrap().is_empty());
     let row = task.state().unwrap();
-    let TaskState::Discarded { error, dead: true, reason, .. } = &row.state else { unreachable!("{row:?}") };
+    let TaskState::Discarded { error, dead: false, reason, .. } = &row.state else { unreachable!("{row:?}") };
     assert!(error.message.contains("went off") && &**reason == "not wanted");
     assert_eq!(kapelle.engine().reader().attempts(task.id()).unwrap().len(), 6, "its attempts stay");
     assert!(kapelle.retry_dead(task.id()).await.is_err());

@@ -1,7 +1,7 @@
 //! Bytes of unknown encoding to characters.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// Of a long text, this much is looked at to guess its encoding.
 const LOOKED_AT: usize = 1 << 20;
@@ -67,12 +67,16 @@ fn guess(bytes: &[u8], goes_on: bool) -> &'static Encoding {
     if let Some(encoding) = utf16(bytes) {
         return encoding;
     }
-    if Utf8Look::of(bytes).is_utf8(goes_on) {
+    let shifts = bytes.windows(2).any(|pair| pair == b"\x1b$");
+    if !shifts && Utf8Look::of(bytes).is_utf8(goes_on) {
         return UTF_8;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(&bytes[..bytes.len().min(LOOKED_AT)], bytes.len() <= LOOKED_AT);
     let found = detector.guess(None, Utf8Detection::Deny);
+    if shifts && found != ISO_2022_JP && Utf8Look::of(bytes).is_utf8(goes_on) {
+        return UTF_8;
+    }
     let few = bytes.iter().filter(|byte| !byte.is_ascii()).count() < FEW;
     if few && found.is_single_byte() { WINDOWS_1252 } else { found }
 }
@@ -118,13 +122,13 @@ impl Utf8Look {
         look
     }
 
-    /// Whether UTF-8 is the best reading. In text of other encodings, bytes that happen to be valid are far fewer than
-    /// those that are not.
+    /// Whether UTF-8 is the best reading. In text of other encodings at least as many bytes are invalid as happen to be
+    /// valid: in GBK, whose pairs often look like characters of two bytes, about as many.
     fn is_utf8(&self, goes_on: bool) -> bool {
         match (self.broken, self.cut) {
             (0, false) => true,
             (0, true) => goes_on || self.evidence > 0,
-            (broken, _) => self.evidence >= broken,
+            (broken, _) => self.evidence > 0 && broken <= 1 + self.evidence / 4,
         }
     }
 
@@ -269,7 +273,9 @@ mod tests {
         for (text, encoding) in [
             (JAPANESE, SHIFT_JIS),
             (JAPANESE, EUC_JP),
+            (JAPANESE, ISO_2022_JP),
             (CHINESE, GBK),
+            ("图书馆九点开门，可以借书。", GBK),
             ("圖書館每年發布報告。\n今年的讀者比去年多。\n", BIG5),
             ("도서관은 매년 보고서를 발표합니다. 올해는 독자가 더 많았습니다.\n", EUC_KR),
             (RUSSIAN, WINDOWS_1251),

@@ -67,13 +67,14 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     if let Some(token) = server.fresh_token() {
         app.out.note(&format!("the token, shown this once and kept in {}: {token}", token_file(app)?));
     }
-    app.out.print(&format!("listening={}", server.address()))?;
     if let Some(helper) = &app.helper {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
         let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
         server.tell_of_scripts(&fleet);
         supervise::tell(app.out, &fleet, |_| true);
     }
+    // After the scripts: a program that waits for this line may submit to any of them.
+    app.out.print(&format!("listening={}", server.address()))?;
     app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
     notifier.tell(State::Ready);
     let mut reloader = Reloader::new(app);

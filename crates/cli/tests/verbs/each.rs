@@ -20,8 +20,7 @@ fn documents(place: &Place, each: usize) {
             fs::write(folder.join(format!("{stem}-{number}.{ending}")), &bytes).unwrap();
         }
     }
-    let damaged = fs::read(folder.join("annual-report-0.pdf")).unwrap();
-    fs::write(folder.join("annual-report-0.pdf"), &damaged[..3_000]).unwrap();
+    fs::write(folder.join("annual-report-0.pdf"), [&b"%PDF-1.7\n"[..], &[0x13, 0x37].repeat(700)].concat()).unwrap();
     fs::write(folder.join("service-review-0.docx"), [0x13, 0x37].repeat(700)).unwrap();
 }
 

@@ -12,7 +12,7 @@ use crate::{
 const ASKS: &str = "\
 name: asks
 inputs: { type: object, required: [texts], properties: { texts: { type: array } } }
-defaults: { retry: { max_attempts: 3, delay: 10ms, jitter: none } }
+defaults: { retry: { max_attempts: 3, delay: 10ms, jitter: none, on: [invalid_output] } }
 steps:
   each: { for_each: '${{ inputs.texts }}', worker: summarizer, with: { text: '${{ item }}' } }
   all: { needs: [each], worker: summarizer, with: { text: '${{ steps.each.output | tojson }}' } }

@@ -178,7 +178,10 @@ impl Reader<'_> {
         match found {
             Some(number) if (least..=most).contains(&number) => Some(number),
             Some(number) => {
-                let message = format!("{number} is not between {least} and {most}");
+                let message = match (number < least, most == f64::MAX) {
+                    (true, true) => format!("{number} is less than {least}"),
+                    _ => format!("{number} is not between {least} and {most}"),
+                };
                 self.report(node.place, trail, message, None);
                 None
             }

