@@ -76,7 +76,7 @@ async fn a_wrong_answer_is_asked_once_more_with_what_was_wrong() {
 async fn a_second_wrong_answer_is_the_end_of_the_attempt() {
     let (double, catalogue) = stage("[{ reply: I would rather not. }]").await;
     let error = run(&catalogue, "summarizer", json!({ "text": "Some text." })).await.unwrap_err();
-    assert_eq!((error.category, error.retryable), (Category::InvalidOutput, true));
+    assert_eq!((error.category, error.retryable), (Category::InvalidOutput, false));
     assert!(error.message.contains("not JSON"), "{error}");
     assert_eq!(double.calls().len(), 2);
 }
