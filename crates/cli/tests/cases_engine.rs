@@ -142,7 +142,8 @@ fn a_crash_counts_as_an_attempt() {
             (json!({ "max_attempts": 2 }), 2),
             (json!({ "max_attempts": 5, "on": ["crashed"] }), 5),
         ] {
-            if worker == "pooled" && attempts > 2 {
+            // A pool's process starts again after seconds; one case says that its crashes count as others do.
+            if worker == "pooled" && retry.get("max_attempts") != Some(&json!(1)) {
                 continue;
             }
             let task = stage.task(&json!({ "worker": worker, "retry": with(retry.clone()) }));
