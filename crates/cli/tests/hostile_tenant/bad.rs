@@ -366,7 +366,7 @@ async fn forged_reports(mut hand: Hand) {
     loop {
         tick.tick().await;
         let task = 1 + hand.chance.below(2_000);
-        let lease = format!("{task}.{}.{:016x}", 1 + hand.chance.below(3), hand.chance.draw());
+        let lease = format!("{task:x}.{}.{:016x}", 1 + hand.chance.below(3), hand.chance.draw());
         let report = json!({ "lease_token": lease, "outcome": "succeed", "output": { "forged": true } });
         let many = json!({ "reports": [report] });
         let host = 1 + hand.chance.below(5);
