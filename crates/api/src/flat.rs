@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// Reads a flattened part. Numbers keep their digits on the way, which serde alone cannot read into a number's type.
 ///
 /// # Errors
-/// What is wrong with a field.
+/// A fault of one field.
 pub(crate) fn read<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
     let fields = Map::<String, Value>::deserialize(from)?;
     serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)

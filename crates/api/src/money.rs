@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What an account may spend, and what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Budget {
-    /// Whose it is.
+    /// Its tenant.
     #[serde(default)]
     pub tenant: u32,
     /// Which: `day`, `tenant`, `task_7`, `run_3`, `queue:NAME`, `worker:NAME`, `key:NAME`, `token:NAME`.
@@ -34,7 +34,7 @@ pub struct SetBudget {
     pub account: String,
     /// What it may spend from now on, what is spent included.
     pub limit_nanousd: u64,
-    /// Whose account; that of the key when left out. Only admins of tenant 1 set those of other tenants.
+    /// The tenant that owns the account; the key's when left out. Only admins of tenant 1 set those of other tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u32>,
 }
@@ -70,7 +70,7 @@ pub struct CostReport {
 pub struct ModelCall {
     /// Its id.
     pub id: String,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: u32,
     /// The run of the task.
     pub run: Option<String>,

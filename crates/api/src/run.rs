@@ -88,7 +88,7 @@ pub struct ApprovalList {
 pub struct LinkAnswer {
     /// Yes or no.
     pub approved: bool,
-    /// Who answers, as they call themselves: at most 100 characters. It is noted as `claimed_name`.
+    /// Name that the person gives: at most 100 characters. It is noted as `claimed_name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Noted beside the answer, at most 2,000 characters.
@@ -110,7 +110,7 @@ pub struct Answer {
     /// Noted beside the answer, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Who answers, as they call themselves: at most 100 characters. It is noted as `claimed_name`; `by` is the key.
+    /// Name that the person gives: at most 100 characters. It is noted as `claimed_name`; `by` is the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

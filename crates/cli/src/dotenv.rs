@@ -14,7 +14,7 @@ const FILE_MAX: u64 = 1 << 20;
 /// How long a `.env` that is a pipe may take to be written.
 const PIPE_WAIT: Duration = Duration::from_secs(5);
 
-/// What a `.env` says.
+/// The content of a `.env`.
 #[derive(Debug, Default, Clone)]
 pub struct Dotenv {
     pub values: BTreeMap<String, String>,

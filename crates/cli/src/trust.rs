@@ -27,7 +27,7 @@ const FILE: &str = "trusted.json";
 /// A longer file is not ours.
 const FILE_MAX: u64 = 4 << 20;
 
-/// What users have agreed to, by the folder of the project.
+/// The consents of users, by the folder of the project.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Trusted {
     projects: BTreeMap<String, Agreed>,

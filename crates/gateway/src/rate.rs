@@ -45,7 +45,7 @@ struct State {
     models: HashMap<String, Learned>,
 }
 
-/// What is known of one model.
+/// Limits learned for one model.
 #[derive(Default)]
 struct Learned {
     requests_left: Option<Left>,

@@ -24,7 +24,7 @@ pub struct Sends {
     pub meant: bool,
 }
 
-/// Where a key is.
+/// The place of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
     /// In an environment variable.
@@ -33,7 +33,7 @@ pub enum KeyPlace {
     File(PathBuf),
 }
 
-/// What says an address.
+/// The source of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaidBy {
     /// An environment variable.

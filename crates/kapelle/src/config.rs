@@ -105,7 +105,7 @@ impl Default for Config {
 pub struct ConfigProblem {
     /// The field, such as `budgets.day`.
     pub field: String,
-    /// What is wrong, and what to do.
+    /// The fault, and the next step.
     pub message: String,
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::ConfigProblem;
 
-/// How files of the configuration are.
+/// The shape of files of the configuration.
 const FORM: Form = Form { name: "a configuration", most: 1 << 20, empty: "", split: "shorten it" };
 
 const MOST: u64 = u32::MAX as u64;

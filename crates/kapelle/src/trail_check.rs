@@ -12,7 +12,7 @@ const FAULTS: usize = 10;
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// How many entries there are.
+    /// The number of entries.
     pub entries: u64,
     /// The last entry.
     pub head: Option<AuditHead>,

@@ -35,7 +35,7 @@ pub struct Whole {
     pub share: Option<Share>,
 }
 
-/// How fast a body has to come.
+/// The lowest rate at which a body has to come.
 struct Pace {
     begun: Instant,
     idle: Duration,

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::shares::{Bounds, Full, Party, Share, Shares};
 
-/// How many there may be.
+/// Their highest number.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
     /// In all.
@@ -23,7 +23,7 @@ pub struct Most {
     pub per_peer: usize,
 }
 
-/// Who opened a connection, as far as it is known.
+/// The party that opened a connection, as far as it is known.
 #[derive(Debug)]
 enum Whose {
     Stranger,
@@ -108,7 +108,7 @@ impl Connections {
         Some(Arc::new(Connection { table: Arc::clone(self), id, cut }))
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> usize {
         self.lock().entries.len()
     }

@@ -27,7 +27,7 @@ const KEPT: usize = 1_024;
 /// An event of something.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// Its number since events are gathered.
     pub number: u64,

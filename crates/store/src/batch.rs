@@ -173,7 +173,7 @@ pub enum KeyReply {
 pub struct VersionRow {
     /// Its key.
     pub id: i64,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The workflow.
     pub workflow: Name,

@@ -9,7 +9,7 @@ use crate::{error::StoreError, rows::Page};
 /// What an account may spend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetRow {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// Which account.
     pub account: Account,
@@ -28,7 +28,7 @@ pub struct BudgetRow {
 /// What an account has spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// Which account.
     pub account: Account,
@@ -114,7 +114,7 @@ pub struct CallAnswer {
 pub struct CallRow {
     /// Its key.
     pub id: CallId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The task that made it.
     pub task: Option<TaskId>,
@@ -187,7 +187,7 @@ pub enum CallWrite {
 pub struct BlockRow {
     /// The key of the call.
     pub id: CallId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The task that will make it.
     pub task: Option<TaskId>,

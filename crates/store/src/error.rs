@@ -18,7 +18,7 @@ pub enum StoreError {
     Exposed {
         /// Which file or folder.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// The fault, and the next step.
         message: String,
     },
     /// The disk is full. What was acknowledged is kept; the change that met this is not.

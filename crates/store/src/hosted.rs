@@ -40,7 +40,7 @@ pub struct GivenRow {
 /// A file that a tenant gave. Its bytes are in `blobs/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactRow {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// 64 hex digits.
     pub sha256: Arc<str>,

@@ -15,7 +15,7 @@ use kapelle_core::{
 pub struct RunRow {
     /// Its key.
     pub id: RunId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The workflow.
     pub workflow: Name,

@@ -3,7 +3,7 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Of a long text, this much is looked at to guess its encoding.
+/// Bytes of a long text that are looked at to guess its encoding.
 const LOOKED_AT: usize = 1 << 20;
 
 /// Fewer bytes beyond ASCII than this give the detector of single-byte encodings nothing to go by.
@@ -81,7 +81,7 @@ fn guess(bytes: &[u8], goes_on: bool) -> &'static Encoding {
     if few && found.is_single_byte() { WINDOWS_1252 } else { found }
 }
 
-/// How much of a text is valid UTF-8.
+/// Counts of what in a text is valid UTF-8.
 #[derive(Debug, Default)]
 struct Utf8Look {
     /// Bytes of characters longer than one byte, each character beyond the second byte counted double: it takes more
@@ -89,7 +89,7 @@ struct Utf8Look {
     evidence: usize,
     /// Sequences that are not UTF-8.
     broken: usize,
-    /// Where the first one is.
+    /// The place of the first one.
     first: usize,
     /// The text ends within a character.
     cut: bool,

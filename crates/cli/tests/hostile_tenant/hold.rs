@@ -9,7 +9,7 @@ use crate::wire::{Request, Wire};
 /// Between two looks at the connections held.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What is held.
+/// The connections that are held.
 pub struct Held {
     pub tried: &'static str,
     /// How many.

@@ -33,7 +33,7 @@ impl<'s> Reader<'s> {
         Reader { values: yaml::Reader { source, problems }, sites: Vec::new() }
     }
 
-    /// What is wrong.
+    /// The fault.
     pub fn into_problems(self) -> Problems {
         self.values.problems
     }

@@ -47,7 +47,7 @@ impl Definition {
     }
 }
 
-/// How workflow files are.
+/// The shape of workflow files.
 const FORM: Form = Form {
     name: "a workflow",
     most: FILE_MAX,

@@ -24,7 +24,7 @@ use crate::{
 pub struct Run {
     /// Its key.
     pub id: RunId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The name of the workflow.
     pub workflow: Name,

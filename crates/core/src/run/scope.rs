@@ -115,7 +115,7 @@ pub struct BlockScope {
 /// The items of a list under way. Only open ones are in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemsScope {
-    /// How many there are.
+    /// Their number.
     pub total: u32,
     /// The first that was never taken up.
     pub next: u32,

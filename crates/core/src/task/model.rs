@@ -21,7 +21,7 @@ use crate::{
 pub struct Task {
     /// Its key.
     pub id: TaskId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The queue it waits in.
     pub queue: Name,

@@ -15,7 +15,7 @@ use crate::{
 /// What is known of a task before it has an id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The queue it waits in.
     pub queue: Name,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub struct Node<'a> {
     /// What it is.
     pub content: Content<'a>,
-    /// Where it begins.
+    /// Its beginning.
     pub place: Place,
 }
 

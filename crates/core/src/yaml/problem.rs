@@ -13,7 +13,7 @@ pub struct Problem {
     pub column: u32,
     /// The field, such as `steps.fetch.retry.delay`; empty when it is the file as a whole.
     pub field: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]

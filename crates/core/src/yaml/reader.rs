@@ -52,7 +52,7 @@ impl<'t> Trail<'t> {
 pub struct Reader<'s> {
     /// The text of the file.
     pub source: &'s str,
-    /// What is wrong so far.
+    /// The faults so far.
     pub problems: Problems,
 }
 

@@ -7,7 +7,7 @@ pub struct Key<S: 'static = Shape> {
     pub name: &'static str,
     /// What its value must be.
     pub shape: S,
-    /// What it is for, in one line.
+    /// Its purpose, in one line.
     pub about: &'static str,
 }
 
@@ -16,7 +16,7 @@ pub struct Key<S: 'static = Shape> {
 pub struct Table<S: 'static = Shape> {
     /// What the map is called; the words of other systems are looked up by it.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
     /// Its keys.
     pub keys: &'static [Key<S>],

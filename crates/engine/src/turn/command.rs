@@ -151,7 +151,7 @@ pub enum Command {
     },
     /// Start a run.
     StartRun {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// What it is.
         run: NewRun,
@@ -248,14 +248,14 @@ pub enum Command {
     },
     /// Store a version of a workflow, unless the newest has the same text.
     StoreVersion {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// Which.
         version: VersionRef,
     },
     /// Delete a version that no run stays on.
     DeleteVersion {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// The workflow.
         workflow: Name,
@@ -329,7 +329,7 @@ pub enum Command {
     },
     /// A worker that hosts served is not known any more.
     ForgetWorker {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// Its name.
         worker: Name,

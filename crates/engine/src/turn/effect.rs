@@ -36,7 +36,7 @@ pub enum Effect {
 pub struct Dispatch {
     /// The task.
     pub task: TaskId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The worker.
     pub worker: Name,

@@ -10,7 +10,7 @@ use super::{block::Block, payload::NewPayload};
 /// A call that is about to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallOrder {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// Who pays, as the caller knows it. A task stands for its run, worker and queue too; tenant and day are added.
     pub payer: Vec<Account>,
@@ -122,7 +122,7 @@ pub enum BookCommand {
     },
     /// Set what an account may spend.
     Limit {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// Which account.
         account: Account,
@@ -165,7 +165,7 @@ pub enum Notice {
     },
     /// Most of a budget is spent (80 %).
     BudgetLow {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// Which account.
         account: Account,
@@ -180,7 +180,7 @@ pub enum Notice {
     Spent(CallId),
     /// A task was parked.
     Parked {
-        /// Whose it is.
+        /// Its tenant.
         tenant: TenantId,
         /// The task.
         task: TaskId,

@@ -40,7 +40,7 @@ impl Wanted {
 pub struct ClaimedTask {
     /// Which.
     pub id: TaskId,
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: TenantId,
     /// The worker.
     pub worker: Name,

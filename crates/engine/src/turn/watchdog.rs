@@ -33,7 +33,7 @@ pub enum Place {
 pub(super) type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
 
 impl Turns {
-    /// Has the pool evaluate something.
+    /// Sends something to the pool to be evaluated.
     pub(super) fn evaluate_later(&mut self, evaluation: Evaluation) {
         if planted(Mutant::EvaluationLost) && (self.random)().is_multiple_of(8) {
             return;

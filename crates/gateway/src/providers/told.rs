@@ -7,7 +7,7 @@ pub(crate) const MESSAGE_CHARS: usize = 2_000;
 /// Words of the provider that programs compare are cut to this many characters.
 const WORD_CHARS: usize = 100;
 
-/// What a provider says is wrong. Nothing of it is cleaned of secrets yet.
+/// The fault that a provider tells. Nothing of it is cleaned of secrets yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
     /// The HTTP status; that of the answer, or one that its body names. `None` when nobody says.

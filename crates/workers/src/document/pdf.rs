@@ -249,7 +249,7 @@ pub(super) struct Counted {
 
 /// What is wrong with the streams of a page.
 struct Contents {
-    /// How many there are.
+    /// Their number.
     all: usize,
     /// How many of them cannot be decoded.
     broken: usize,

@@ -115,7 +115,7 @@ impl Page {
         self.gaps.clear();
     }
 
-    /// Has the next glyph begin a line.
+    /// Makes the next glyph begin a line.
     pub(super) fn break_line(&mut self) {
         self.broken = true;
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::offline::Method;
 
-/// How worker files are.
+/// The shape of worker files.
 pub(crate) const FORM: Form = Form {
     name: "a worker file",
     most: 256 << 10,

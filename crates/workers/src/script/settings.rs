@@ -157,7 +157,7 @@ impl Default for Settings {
     }
 }
 
-/// How files of settings are.
+/// The shape of files of settings.
 const FORM: Form = Form { name: "a file of settings", most: 256 << 10, empty: "", split: "shorten it" };
 
 impl Settings {
