@@ -1,6 +1,7 @@
 //! The command line of Kapelle: `kapelle run workflows/first-look.yaml`.
 
 mod aliases;
+mod allocator;
 mod app;
 mod arrange;
 mod beside;
@@ -36,5 +37,6 @@ mod workflow;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    allocator::purge_at_once();
     start::start()
 }

@@ -28,6 +28,7 @@ pub mod share;
 pub mod task;
 pub mod tenants;
 pub mod time;
+pub mod weight;
 pub mod worker;
 pub mod yaml;
 

@@ -22,6 +22,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 use crate::{
     error::EngineError,
     id_map::IdMap,
+    input_memory::InputMemory,
     registry::Registry,
     runner::Inbox,
     texts::{Speaker, Texts},
@@ -40,6 +41,7 @@ pub(crate) struct Dispatcher {
     pub(crate) spill: Spill,
     pub(crate) inbox: Inbox,
     pub(crate) running: Arc<Running>,
+    pub(crate) memory: InputMemory,
     /// What is done around every attempt, outermost first.
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     /// What their models are writing.
@@ -140,21 +142,25 @@ impl Dispatcher {
             files: self.files_of(dispatch.tenant),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
-        let (running, layers) = (Arc::clone(&self.running), Arc::clone(&self.layers));
+        let (running, layers, memory) = (Arc::clone(&self.running), Arc::clone(&self.layers), self.memory.clone());
         running.lock().insert(dispatch.task, UnderWay { epoch: report.epoch, flag, abort: None });
         let task = dispatch.task;
-        let attempt =
-            async move {
-                let reported =
-                    match perform(Next::new(&layers, worker.as_ref()), worker.spec(), &context, &dispatch, &*reader)
-                        .await
-                    {
-                        Ok(output) => succeed(output, &spill),
-                        Err(error) => Reported::Fail { error },
-                    };
-                running.ended(report.task, report.epoch);
-                inbox.send(Command::Report { tenant: dispatch.tenant, report, reported });
+        let attempt = async move {
+            let reported = match perform(
+                Next::new(&layers, worker.as_ref()),
+                worker.spec(),
+                &context,
+                &dispatch,
+                (&*reader, &memory),
+            )
+            .await
+            {
+                Ok(output) => succeed(output, &spill),
+                Err(error) => Reported::Fail { error },
             };
+            running.ended(report.task, report.epoch);
+            inbox.send(Command::Report { tenant: dispatch.tenant, report, reported });
+        };
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {
             attempt.abort = Some(abort);
@@ -189,12 +195,16 @@ async fn perform(
     spec: &WorkerSpec,
     context: &TaskContext,
     dispatch: &Dispatch,
-    reader: &dyn Reader,
+    (reader, memory): (&dyn Reader, &InputMemory),
 ) -> Result<Output, TaskError> {
     let internal = |message: String| TaskError::new(Category::Internal, message);
+    let mut held = None;
     let input = match &dispatch.input {
         Payload::Row(id) => match reader.payload(*id) {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes),
+            Ok(Some(bytes)) => {
+                held = memory.hold(&bytes).await;
+                serde_json::from_slice(&bytes)
+            }
             Ok(None) => return Err(internal("the input is no longer stored".to_owned()).permanent()),
             Err(error) => return Err(internal(error.to_string())),
         },
@@ -206,14 +216,16 @@ async fn perform(
     let call = Call { context, spec, metadata: &metadata };
     // Begun inside, so that a panic before the first wait is caught too.
     let attempt = unpanicked(async move { next.run(call, input).await });
-    match tokio::time::timeout(limit, attempt).await {
+    let result = match tokio::time::timeout(limit, attempt).await {
         Ok(Ok(result)) => result,
         Ok(Err(message)) => Err(TaskError::new(Category::Crashed, format!("the worker panicked: {message}"))),
         Err(_) => {
             context.cancel.raise();
             Err(TaskError::new(Category::Timeout, format!("the attempt took longer than {} ms", limit.as_millis())))
         }
-    }
+    };
+    drop(held);
+    result
 }
 
 fn succeed(output: Output, spill: &Spill) -> Reported {

@@ -12,6 +12,7 @@ use crate::{
     error::EngineError,
     evaluator::{Evaluator, Sources},
     events::Event,
+    input_memory::InputMemory,
     options::Options,
     parking::{Awaited, Parking, Poll},
     random::Random,
@@ -108,6 +109,7 @@ impl Engine {
             spill: Arc::clone(&spill),
             inbox: inbox.clone(),
             running: Arc::new(Running::default()),
+            memory: InputMemory::default(),
             layers: layers.into(),
             texts: Arc::clone(&texts),
         };

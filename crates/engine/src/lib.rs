@@ -12,6 +12,7 @@ mod evaluate;
 mod evaluator;
 mod events;
 mod id_map;
+mod input_memory;
 mod options;
 mod parking;
 mod payloads;

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use kapelle::core::weight::{VALUE_BYTES, weight};
 use kapelle_api::code;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,15 +17,11 @@ use crate::{
     limits::Limits,
     problem::Problem,
     route::Route,
-    shares::{Full, Party, Share, Shares},
+    shares::{Full, Party, Rank, Share, Shares},
 };
 
 /// Bytes of a body that need no share of the memory: the number of connections bounds them.
 const FREE: usize = 16 * 1024;
-/// Bytes that a value of a JSON document takes in memory besides its text, about.
-const VALUE_BYTES: u64 = 48;
-/// What a field of an object takes besides.
-const FIELD_BYTES: u64 = 64;
 
 /// A body that is there.
 #[derive(Debug, Default)]
@@ -200,46 +197,17 @@ pub async fn read(
 fn weighed(bytes: Bytes, mut room: Room<'_>) -> Result<Whole, Problem> {
     if bytes.len() > FREE {
         let weight = aside(bytes.len(), || weight(&bytes));
-        if let Some((shares, _)) = room.memory
-            && weight.saturating_add(bytes.len() as u64) > shares.bounds().key
-        {
-            let most = shares.bounds().key / VALUE_BYTES;
-            let detail = format!("body: has too many values; about {most} are read at most");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
+        if let Some((shares, party)) = room.memory {
+            let bounds = shares.bounds();
+            let most = if party.rank == Rank::Owner { bounds.all } else { bounds.key };
+            if weight.saturating_add(bytes.len() as u64) > most {
+                let detail = format!("body: too many values; expected at most about {}", most / VALUE_BYTES);
+                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail));
+            }
         }
         room.grow(weight)?;
     }
     Ok(Whole { bytes, share: room.share })
-}
-
-/// Bytes of memory that the values of a JSON document take, about.
-fn weight(json: &[u8]) -> u64 {
-    let (mut weight, mut rest) = (0_u64, json);
-    loop {
-        let text = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
-        for byte in &rest[..text] {
-            weight += match byte {
-                b',' | b'[' | b'{' => VALUE_BYTES,
-                b':' => FIELD_BYTES,
-                _ => 0,
-            };
-        }
-        let Some(inside) = rest.get(text + 1..) else { return weight };
-        rest = &inside[string_end(inside)..];
-    }
-}
-
-/// Where the rest of a document begins after a string whose first byte stands first.
-fn string_end(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(next) = text.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))) {
-        at += next;
-        if text[at] == b'"' {
-            return at + 1;
-        }
-        at += 2;
-    }
-    text.len()
 }
 
 /// Bodies are JSON and say so: a form or a plain text, which a foreign page could send, is refused.
@@ -251,19 +219,4 @@ fn json_only(parts: &Parts) -> Result<(), Problem> {
     }
     let detail = "the body must be JSON and say so: Content-Type: application/json";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, detail))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_weigh_and_texts_do_not() {
-        assert_eq!(weight(b"[0,0,0]"), 3 * VALUE_BYTES);
-        assert_eq!(weight(br#"{"a":1,"b":[]}"#), 3 * VALUE_BYTES + 2 * FIELD_BYTES);
-        assert_eq!(weight(br#"["a,[{:\",[\\",1]"#), 2 * VALUE_BYTES);
-        for cut in [&b"\"a"[..], b"\"", b"\"\\", b"\"\\\"", b""] {
-            assert_eq!(weight(cut), 0, "{cut:?}");
-        }
-    }
 }

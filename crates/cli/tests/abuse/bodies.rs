@@ -113,6 +113,33 @@ fn json_that_is_made_to_hurt_is_answered_at_once() {
     assert_eq!(tasks["tasks"].as_array().unwrap().len(), 50, "something of that was taken");
 }
 
+/// Many small values make a large document out of few bytes. Its memory returns to the system when it was answered,
+/// whichever thread had read it.
+#[test]
+fn memory_of_large_documents_returns_to_the_system() {
+    let _alone = alone();
+    let place = place();
+    healthy(&mut place.http(), 50);
+    let (before, _) = memory(&place);
+    let many = format!("{{\"worker\":\"log\",\"input\":[{}0]}}", "0,".repeat(900_000));
+    let head = head(&place, "/api/v1/tasks", &format!("content-length: {}", many.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let (status, _) = pour(&place, &head, many.as_bytes(), 1);
+                    assert!(status.is_none_or(|status| [422, 429, 503].contains(&status)), "{status:?}");
+                }
+            });
+        }
+    });
+    healthy(&mut place.http(), 50);
+    let (after, peak) = memory(&place);
+    println!("large documents: memory {before} to {after} MiB, at most {peak}");
+    assert!(after < before + 32, "{after} MiB after large documents, {before} before");
+    assert!(peak < 512, "{peak} MiB at most");
+}
+
 /// This server speaks HTTP/1.1 alone: what floods others with frames of HTTP/2 does not begin here.
 #[test]
 fn another_protocol_is_closed_at_once() {
