@@ -23,9 +23,9 @@ use crate::{
     error::EngineError,
     id_map::IdMap,
     input_memory::InputMemory,
+    live_output::{LiveOutputs, Speaker},
     registry::Registry,
     runner::Inbox,
-    texts::{Speaker, Texts},
     turn::{Command, Dispatch, NewPayload, Reported},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Dispatcher {
     /// What is done around every attempt, outermost first.
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     /// What their models are writing.
-    pub(crate) texts: Arc<Texts>,
+    pub(crate) live_output: Arc<LiveOutputs>,
 }
 
 /// The attempts under way.
@@ -173,7 +173,7 @@ impl Dispatcher {
     fn sink(&self, dispatch: &Dispatch) -> Arc<dyn TextSink> {
         match &dispatch.step {
             Some((run, path)) => {
-                Arc::new(Speaker::new(&self.texts, (dispatch.task, dispatch.lease.epoch), (*run, path)))
+                Arc::new(Speaker::new(&self.live_output, (dispatch.task, dispatch.lease.epoch), (*run, path)))
             }
             None => Arc::new(NoText),
         }

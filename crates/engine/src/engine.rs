@@ -13,13 +13,13 @@ use crate::{
     evaluator::{Evaluator, Sources},
     events::Event,
     input_memory::InputMemory,
+    live_output::LiveOutputs,
+    long_poll::{Awaited, LongPolls, Poll},
     options::Options,
-    parking::{Awaited, Parking, Poll},
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
-    texts::Texts,
-    turn::{ClaimedTask, Command, Directory, Key, NewRun, Reply, SubmitTask, Taken, Turns, Wanted},
+    turn::{ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken},
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
@@ -73,7 +73,7 @@ struct Inner {
     events: broadcast::Sender<Event>,
     spill: Spill,
     lease_flag: Arc<AtomicBool>,
-    texts: Arc<Texts>,
+    live_output: Arc<LiveOutputs>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -92,15 +92,15 @@ impl Engine {
         let sources =
             Sources { reader: Arc::clone(&reader), directory: Arc::clone(&directory), spill: Arc::clone(&spill) };
         let mut random = Random::new();
-        let mut turns = Turns::new(store, options, directory, Box::new(move || random.draw()));
-        let (watching, lease_flag) = (turns.watch_flag(), turns.lease_flag());
-        turns.taken(taken);
-        let started = turns.recover(clock.now(), clock.steady_ms())?;
+        let mut state = LoopState::new(store, options, directory, Box::new(move || random.draw()));
+        let (watching, lease_flag) = (state.watch_flag(), state.lease_flag());
+        state.taken(taken);
+        let started = state.recover(clock.now(), clock.steady_ms())?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiters = Arc::new(Waiters::default());
         let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
         let evaluator = Evaluator::start(evaluators, &sources, &inbox).map_err(cannot)?;
-        let texts = Arc::new(Texts::default());
+        let live_output = Arc::new(LiveOutputs::default());
         let dispatcher = Dispatcher {
             runtime: tokio::runtime::Handle::current(),
             registry: Arc::clone(&registry),
@@ -111,10 +111,10 @@ impl Engine {
             running: Arc::new(Running::default()),
             memory: InputMemory::default(),
             layers: layers.into(),
-            texts: Arc::clone(&texts),
+            live_output: Arc::clone(&live_output),
         };
         let runner = Runner {
-            turns,
+            state,
             inbox: receiver,
             soon: Arc::clone(&soon),
             clock,
@@ -126,16 +126,27 @@ impl Engine {
             answers: crate::id_map::IdMap::default(),
             deferred: std::collections::VecDeque::new(),
             deferred_until: 0,
-            parking: Parking::default(),
+            polls: LongPolls::default(),
             next_ticket: 0,
             draining: false,
-            settling: Vec::new(),
+            when_idle: Vec::new(),
             prune_at: 0,
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));
         Ok(Engine {
-            inner: Arc::new(Inner { inbox, soon, reader, registry, waiters, events, spill, lease_flag, texts, thread }),
+            inner: Arc::new(Inner {
+                inbox,
+                soon,
+                reader,
+                registry,
+                waiters,
+                events,
+                spill,
+                lease_flag,
+                live_output,
+                thread,
+            }),
         })
     }
 
@@ -217,7 +228,7 @@ impl Engine {
     pub async fn claim(
         &self,
         host: u32,
-        wanted: Wanted,
+        wanted: ClaimFilter,
         most: u32,
         wait: std::time::Duration,
     ) -> Result<Vec<ClaimedTask>, EngineError> {
@@ -293,8 +304,8 @@ impl Engine {
 
     /// What models are writing right now for steps of runs.
     #[must_use]
-    pub fn texts(&self) -> &Texts {
-        &self.inner.texts
+    pub fn live_output(&self) -> &LiveOutputs {
+        &self.inner.live_output
     }
 
     /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer.
@@ -340,9 +351,9 @@ impl Engine {
     }
 
     /// Starts nothing new, and waits for the attempts under way. What the engine is asked is still written down.
-    pub async fn settle(&self) {
-        let (settled, is_settled) = oneshot::channel();
-        let _ = (self.post(Message::Settle(settled)), is_settled.await);
+    pub async fn idle(&self) {
+        let (idle, is_idle) = oneshot::channel();
+        let _ = (self.post(Message::WhenIdle(idle)), is_idle.await);
     }
 
     /// Starts nothing new, waits for the attempts under way, and ends.

@@ -8,7 +8,7 @@ use kapelle_core::{
     task::{Lease, Task, TaskState, WaitFor},
 };
 
-use crate::turn::{Effect, Turns};
+use crate::turn::{Effect, LoopState};
 
 /// Something that happened to a run. Told after it was committed.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub enum EventKind {
     },
 }
 
-impl Turns {
+impl LoopState {
     fn notify(&mut self, run: RunId, step: Option<String>, kind: EventKind) {
         if self.watched() {
             let at = self.now();
@@ -96,8 +96,8 @@ impl Turns {
             | RunEvent::TailOpened { .. }
             | RunEvent::Paused { .. }
             | RunEvent::Resumed { .. }
-            | RunEvent::Rested { .. }
-            | RunEvent::Stirred { .. }
+            | RunEvent::ClockPaused { .. }
+            | RunEvent::ClockResumed { .. }
             | RunEvent::SignalKept { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::Triggered { .. }

@@ -13,15 +13,15 @@ mod evaluator;
 mod events;
 mod id_map;
 mod input_memory;
+mod live_output;
+mod long_poll;
 mod options;
-mod parking;
 mod payloads;
 mod pruner;
 pub mod question;
 mod random;
 mod registry;
 mod runner;
-mod texts;
 pub mod turn;
 mod waiters;
 
@@ -32,10 +32,10 @@ pub use engine::{Engine, Parts, WeakEngine};
 pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
+pub use live_output::{Excerpt, LiveOutput, LiveOutputs, Place};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
-pub use texts::{Excerpt, Place, Text, Texts};
 pub use turn::{
-    Admission, AnswerRecord, Block, BookCommand, CallOrder, CallOver, ClaimedTask, Command, Key, LimitBy, Logged,
-    NO_LIMIT, NewPayload, NewRun, Notice, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef, Wanted,
+    Admission, AnswerRecord, CallOrder, CallOver, ClaimFilter, ClaimedTask, Command, Key, LedgerCommand, LimitBy,
+    Logged, NO_LIMIT, NewPayload, NewRun, Notice, Prepaid, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef,
 };

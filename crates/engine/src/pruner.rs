@@ -3,12 +3,12 @@
 use kapelle_core::Timestamp;
 use kapelle_store::{Pruned, Retention, StoreError};
 
-use crate::turn::Turns;
+use crate::turn::LoopState;
 
 /// Rows deleted in one go.
 const CHUNK: u32 = 256;
 
-impl Turns {
+impl LoopState {
     /// Deletes one bounded portion of what is past its retention.
     ///
     /// # Errors

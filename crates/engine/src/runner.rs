@@ -20,8 +20,8 @@ use crate::{
     evaluator::Evaluator,
     events::Event,
     id_map::IdMap,
-    parking::{Parking, Poll},
-    turn::{Command, Effect, Input, Reply, Ticket, Turned, Turns},
+    long_poll::{LongPolls, Poll},
+    turn::{Command, Effect, Input, LoopState, Reply, Ticket, Turned},
     waiters::Waiters,
 };
 
@@ -44,7 +44,7 @@ pub(crate) enum Message {
     /// A worker host wants tasks, and waits until there are some.
     Poll(Box<Poll>),
     /// Start nothing new; tell when the attempts under way have ended.
-    Settle(oneshot::Sender<()>),
+    WhenIdle(oneshot::Sender<()>),
     /// Start nothing new; end when the attempts under way have ended.
     Drain,
     /// End now.
@@ -91,7 +91,7 @@ impl Soon {
 
 /// The thread's belongings.
 pub(crate) struct Runner {
-    pub(crate) turns: Turns,
+    pub(crate) state: LoopState,
     pub(crate) inbox: Receiver<Message>,
     pub(crate) soon: Arc<Soon>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -104,11 +104,11 @@ pub(crate) struct Runner {
     /// What a full disk refused and nobody waits for, and when it is tried again, on the steady clock.
     pub(crate) deferred: VecDeque<Command>,
     pub(crate) deferred_until: u64,
-    pub(crate) parking: Parking,
+    pub(crate) polls: LongPolls,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
     /// Who wants to know that nothing is under way any more.
-    pub(crate) settling: Vec<oneshot::Sender<()>>,
+    pub(crate) when_idle: Vec<oneshot::Sender<()>>,
     /// When the loop next looks for what is past its retention, on the steady clock.
     pub(crate) prune_at: u64,
 }
@@ -124,7 +124,7 @@ impl Runner {
                 break;
             }
             self.watching.store(self.events.receiver_count() > 0, Ordering::Relaxed);
-            let turned = self.turns.turn(&inputs, self.clock.now(), self.clock.steady_ms());
+            let turned = self.state.turn(&inputs, self.clock.now(), self.clock.steady_ms());
             let stirred = more || inputs.iter().any(|input| !matches!(input.command, Command::Claim { .. }));
             more = turned.more;
             let broken = turned.broken;
@@ -132,24 +132,24 @@ impl Runner {
             // After the replies: a poll that found nothing may have looked before another command of the same turn made
             // something ready.
             if stirred {
-                self.parking.stirred();
+                self.polls.stirred();
             }
             self.perform(turned.effects);
-            self.parking.wake(&self.turns);
+            self.polls.wake(&self.state);
             if broken {
                 tracing::error!("the store failed for good; the engine stops so that nothing is lost");
                 break;
             }
-            if (self.draining || !self.settling.is_empty()) && self.is_idle() {
-                for settled in self.settling.drain(..) {
-                    let _ = settled.send(());
+            if (self.draining || !self.when_idle.is_empty()) && self.is_idle() {
+                for idle in self.when_idle.drain(..) {
+                    let _ = idle.send(());
                 }
                 if self.draining {
                     break;
                 }
             }
         }
-        if let Err(error) = self.turns.give_back_all() {
+        if let Err(error) = self.state.give_back_all() {
             tracing::debug!(%error, "blocks were not given back; the next start does it");
         }
         self.dispatcher.running.stop_all();
@@ -158,14 +158,14 @@ impl Runner {
 
     /// Whether nothing is under way in this process.
     fn is_idle(&self) -> bool {
-        self.dispatcher.running.is_empty() && self.turns.idle_here()
+        self.dispatcher.running.is_empty() && self.state.idle_here()
     }
 
     /// Waits for something to do; false when it is time to end.
     fn collect(&mut self, inputs: &mut Vec<Input>, more: bool) -> bool {
         inputs.clear();
         let mut tasks = 0;
-        let nap = if more || self.parking.is_awake() { Duration::ZERO } else { self.nap() };
+        let nap = if more || self.polls.is_awake() { Duration::ZERO } else { self.nap() };
         let mut next = match self.inbox.recv_timeout(nap) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
@@ -174,13 +174,13 @@ impl Runner {
         while let Some(message) = next.take() {
             match message {
                 Message::Stop => return false,
-                Message::Settle(settled) => {
-                    self.settling.push(settled);
-                    self.turns.drain();
+                Message::WhenIdle(idle) => {
+                    self.when_idle.push(idle);
+                    self.state.drain();
                 }
                 Message::Drain => {
                     self.draining = true;
-                    self.turns.drain();
+                    self.state.drain();
                 }
                 Message::Command(command, answer) => {
                     tasks += if let Command::Submit { tasks, .. } = &*command { tasks.len() } else { 1 };
@@ -192,10 +192,10 @@ impl Runner {
                 next = self.inbox.try_recv().ok();
             }
         }
-        for command in self.parking.returned() {
+        for command in self.polls.returned() {
             self.enter(command, Answer::Nobody, inputs);
         }
-        for poll in self.parking.woken() {
+        for poll in self.polls.woken() {
             self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
         }
         // After all that came, and in front of it: the end of a call is not decided before its beginning.
@@ -257,7 +257,7 @@ impl Runner {
         if steady < self.prune_at {
             return;
         }
-        self.prune_at = match self.turns.prune(self.clock.now()) {
+        self.prune_at = match self.state.prune(self.clock.now()) {
             Ok(pruned) if pruned.more => steady,
             Ok(_) => steady + PRUNE_EVERY_MS,
             Err(error) => {
@@ -268,8 +268,8 @@ impl Runner {
     }
 
     fn is_due(&self) -> bool {
-        let due = self.turns.next_due().is_some_and(|due| due <= self.clock.now());
-        due || self.turns.next_steady().is_some_and(|end| end <= self.clock.steady_ms())
+        let due = self.state.next_due().is_some_and(|due| due <= self.clock.now());
+        due || self.state.next_steady().is_some_and(|end| end <= self.clock.steady_ms())
     }
 
     fn nap(&self) -> Duration {
@@ -278,8 +278,8 @@ impl Runner {
             return Duration::from_millis(self.deferred_until.saturating_sub(steady)).min(FULL_PAUSE);
         }
         let now = self.clock.now();
-        let due = self.turns.next_due().map(|due| Duration::from_millis(due.since(now).0));
-        let lease = self.turns.next_steady().map(|end| Duration::from_millis(end.saturating_sub(steady)));
+        let due = self.state.next_due().map(|due| Duration::from_millis(due.since(now).0));
+        let lease = self.state.next_steady().map(|end| Duration::from_millis(end.saturating_sub(steady)));
         due.unwrap_or(NAP_MAX).min(lease.unwrap_or(NAP_MAX)).min(NAP_MAX)
     }
 
@@ -297,10 +297,10 @@ impl Runner {
                     }
                 }
                 Some(Answer::Poll(poll)) => match reply {
-                    Ok(Reply::Claimed(tasks)) if tasks.is_empty() => self.parking.park(*poll),
+                    Ok(Reply::Claimed(tasks)) if tasks.is_empty() => self.polls.park(*poll),
                     reply => {
                         if let Err(Ok(Reply::Claimed(tasks))) = poll.answer.send(reply) {
-                            self.parking.give_back(&tasks);
+                            self.polls.give_back(&tasks);
                         }
                     }
                 },

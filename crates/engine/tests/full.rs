@@ -17,8 +17,8 @@ use kapelle_core::{
     worker::{BoxFuture, NoFiles, Output, TaskContext, Worker, WorkerSpec},
 };
 use kapelle_engine::{
-    BookCommand, CallOrder, CallOver, Clock, Command, Engine, NewPayload, Notice, Options, Parts, Registry, SubmitTask,
-    SystemClock, Taken,
+    CallOrder, CallOver, Clock, Command, Engine, LedgerCommand, NewPayload, Notice, Options, Parts, Registry,
+    SubmitTask, SystemClock, Taken,
 };
 use kapelle_store::{CallState, Fault, MemStore};
 use serde_json::{Value, json};
@@ -149,18 +149,18 @@ async fn the_end_of_a_call_is_not_written_before_its_beginning() {
         fingerprint: [0; 32],
         purse: Some(1),
     };
-    engine.ask(Command::Book(BookCommand::Reserve(Box::new(order.clone())))).await.unwrap();
+    engine.ask(Command::Ledger(LedgerCommand::Reserve(Box::new(order.clone())))).await.unwrap();
     let block = within("a block", blocks.recv()).await.unwrap();
     let now = SystemClock::default().now();
     assert!(block.take(Money(100), now));
     full.store(true, Ordering::SeqCst);
-    engine.tell_soon(Command::Book(BookCommand::Spend(Arc::clone(&block), Box::new(order), now)));
+    engine.tell_soon(Command::Ledger(LedgerCommand::Spend(Arc::clone(&block), Box::new(order), now)));
     // Its beginning is refused, and waits; then comes its end.
     let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     stage.was_refused().await;
     let state = CallState::Charged;
     let over = CallOver { state, cost: Money(70), input: 1, output: 2, request_id: None };
-    engine.tell(Command::Book(BookCommand::Settle(block.id(), Box::new(over))));
+    engine.tell(Command::Ledger(LedgerCommand::Settle(block.id(), Box::new(over))));
     full.store(false, Ordering::SeqCst);
     let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     let charged = async {

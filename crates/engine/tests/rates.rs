@@ -11,7 +11,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     Admission, Command, NewPayload, Options, Reported, SubmitTask,
-    turn::{Directory, Dispatch, Effect, Input, Turns},
+    turn::{Directory, Dispatch, Effect, Input, LoopState},
 };
 use kapelle_store::{Fault, MemReader, MemStore, Page, Reader, TaskFilter};
 
@@ -56,7 +56,7 @@ impl Directory for Provider {
 struct Stage {
     provider: Arc<Provider>,
     reader: MemReader,
-    turns: Turns,
+    state: LoopState,
     now: i64,
     dispatched: Vec<Dispatch>,
 }
@@ -73,15 +73,15 @@ impl Stage {
             next
         };
         let directory = Arc::clone(&provider) as _;
-        let mut turns = Turns::new(Box::new(store), Options::default(), directory, Box::new(random));
-        turns.recover(Timestamp(1), 1).unwrap();
-        Stage { provider, reader, turns, now: 1, dispatched: Vec::new() }
+        let mut state = LoopState::new(Box::new(store), Options::default(), directory, Box::new(random));
+        state.recover(Timestamp(1), 1).unwrap();
+        Stage { provider, reader, state, now: 1, dispatched: Vec::new() }
     }
 
     fn turn(&mut self, later: i64, commands: Vec<Command>) {
         self.now += later;
         let inputs: Vec<Input> = commands.into_iter().map(|command| Input { ticket: 1, command }).collect();
-        let turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
+        let turned = self.state.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         self.dispatched.extend(turned.effects.into_iter().filter_map(|effect| match effect {
             Effect::Dispatch(dispatch) => Some(dispatch),
             _ => None,
@@ -133,7 +133,7 @@ fn waiting_costs_one_question_whoever_waits_and_takes_no_slot() {
         for _ in 0..30 {
             assert!(stage.begun(1).is_empty());
         }
-        assert_eq!((stage.asked(), stage.turns.next_steady()), (0, Some(42)));
+        assert_eq!((stage.asked(), stage.state.next_steady()), (0, Some(42)));
         assert!(stage.begun(40).is_empty());
         assert_eq!(stage.asked(), 1);
     }
@@ -146,7 +146,7 @@ fn as_many_begin_as_the_provider_takes_in_the_order_of_the_queue() {
     stage.provider.0.lock().unwrap().room = 3;
     let begun = stage.begun(50);
     assert_eq!(begun.iter().map(|dispatch| dispatch.task.0).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!((stage.rights(), stage.turns.next_steady().is_some()), (3, true));
+    assert_eq!((stage.rights(), stage.state.next_steady().is_some()), (3, true));
     // Whoever ends gives back the right, used or not.
     stage.report(&begun[0], done());
     stage.report(&begun[1], Reported::Release);

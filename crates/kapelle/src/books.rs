@@ -8,7 +8,7 @@ use std::{
 
 use kapelle_core::{Account, CallId, DurationMs, Money, TenantId};
 use kapelle_engine::{
-    AnswerRecord, BookCommand, CallOrder, CallOver, Clock, Command, Engine, EngineError, LimitBy, Notice, Reply,
+    AnswerRecord, CallOrder, CallOver, Clock, Command, Engine, EngineError, LedgerCommand, LimitBy, Notice, Reply,
     Reserved, WeakEngine,
 };
 use kapelle_gateway::{
@@ -110,7 +110,7 @@ impl EngineBooks {
         let taken = self.taken.get()?;
         let now = self.clock.now();
         let block = match self.purses.find(payer, order.worst, now, self.clock.steady_ms()) {
-            Found::Block(block) => block,
+            Found::Prepaid(block) => block,
             Found::Ask(purse) => {
                 order.purse = purse;
                 return None;
@@ -120,21 +120,21 @@ impl EngineBooks {
         let id = block.id();
         let written = taken.write(id, order);
         // The file knows of it, and its end is told: one turn writes both.
-        engine.tell_soon(Command::Book(BookCommand::Spend(block, Box::new(order.clone()), now)));
+        engine.tell_soon(Command::Ledger(LedgerCommand::Spend(block, Box::new(order.clone()), now)));
         match written {
             Ok(()) => Some(id),
             // What a crash would not know of is not sent on a block.
             Err(_) => {
-                engine.tell(Command::Book(BookCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
+                engine.tell(Command::Ledger(LedgerCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
                 None
             }
         }
     }
 
-    fn tell(&self, command: BookCommand) {
+    fn tell(&self, command: LedgerCommand) {
         // An engine that has ended charges what is open when it starts again.
         if let Some(engine) = self.now() {
-            engine.tell(Command::Book(command));
+            engine.tell(Command::Ledger(command));
         }
     }
 
@@ -195,7 +195,7 @@ struct Asked {
 
 impl Asked {
     fn new(engine: Engine, order: CallOrder) -> Asked {
-        let command = Command::Book(BookCommand::Reserve(Box::new(order)));
+        let command = Command::Ledger(LedgerCommand::Reserve(Box::new(order)));
         let asking = engine.clone();
         Asked { reply: Some(tokio::spawn(async move { asking.ask(command).await })), engine }
     }
@@ -219,7 +219,7 @@ impl Drop for Asked {
         let engine = self.engine.clone();
         tokio::spawn(async move {
             if let Ok(Ok(Reply::Reserved(Reserved::Yes(id)))) = reply.await {
-                engine.tell(Command::Book(BookCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
+                engine.tell(Command::Ledger(LedgerCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
             }
         });
     }
@@ -270,10 +270,10 @@ impl Ledger for EngineBooks {
 
     fn settle(&self, reservation: ReservationId, settlement: Settlement) {
         let appended = settlement.appended;
-        let command = BookCommand::Settle(call(reservation), Box::new(over(settlement)));
+        let command = LedgerCommand::Settle(call(reservation), Box::new(over(settlement)));
         match self.now().filter(|_| appended) {
             // One turn writes the end and the answer.
-            Some(engine) => engine.tell_soon(Command::Book(command)),
+            Some(engine) => engine.tell_soon(Command::Ledger(command)),
             None => self.tell(command),
         }
         // The loop takes commands in their order: who asks again now is decided after the settlement.
@@ -283,12 +283,12 @@ impl Ledger for EngineBooks {
     fn short(&self, payer: &Payer, why: &NoMoney) {
         let NoMoney::Spent { needs, .. } = why else { return };
         if let Some(task) = payer.task().filter(|_| payer.attempt > 0) {
-            self.tell(BookCommand::Short { task, attempt: payer.attempt, needs: *needs });
+            self.tell(LedgerCommand::Short { task, attempt: payer.attempt, needs: *needs });
         }
     }
 
     fn limit(&self, tenant: TenantId, account: &Account, limit: Money) {
-        self.tell(BookCommand::Limit { tenant, account: account.clone(), limit, by: LimitBy::Tenant });
+        self.tell(LedgerCommand::Limit { tenant, account: account.clone(), limit, by: LimitBy::Tenant });
         self.stir();
     }
 }
@@ -327,7 +327,7 @@ impl CallLog for EngineBooks {
                 meta: meta(&answer),
                 body: engine.payload_of(answer.body).map_err(lost)?,
             };
-            engine.ask(Command::Book(BookCommand::Record(Box::new(record)))).await.map_err(lost)?;
+            engine.ask(Command::Ledger(LedgerCommand::Record(Box::new(record)))).await.map_err(lost)?;
             Ok(())
         })
     }
@@ -352,6 +352,6 @@ impl CallLog for EngineBooks {
             Some(Err(_)) => return,
             None => None,
         };
-        engine.tell(Command::Book(BookCommand::Keep { row, answer }));
+        engine.tell(Command::Ledger(LedgerCommand::Keep { row, answer }));
     }
 }

@@ -297,7 +297,7 @@ impl Kapelle {
     /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
         // What happens to the scripts at the end is to be written down too.
-        self.engine.settle().await;
+        self.engine.idle().await;
         self.end_scripts().await;
         self.tell_last_head().await;
         self.engine.drain().await;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use kapelle_core::{Money, Timestamp};
-use kapelle_engine::Block;
+use kapelle_engine::Prepaid;
 use kapelle_gateway::money::Payer;
 
 /// Blocks are drawn for payers whose calls follow each other within so long, in ms: the block is still there then.
-const RECENT_MS: u64 = Block::IDLE_MS;
+const RECENT_MS: u64 = Prepaid::IDLE_MS;
 /// Above this the purses of payers that have not called for a while are let go.
 const PURSES: usize = 1_024;
 
@@ -28,7 +28,7 @@ struct Inner {
 
 struct Purse {
     number: u64,
-    blocks: VecDeque<Arc<Block>>,
+    blocks: VecDeque<Arc<Prepaid>>,
     /// When the payer last called, on the steady clock.
     seen: u64,
 }
@@ -36,7 +36,7 @@ struct Purse {
 /// How a payer's call begins.
 pub(crate) enum Found {
     /// With a block, which is taken.
-    Block(Arc<Block>),
+    Prepaid(Arc<Prepaid>),
     /// By asking the loop; with it blocks are drawn for that purse, when one is named.
     Ask(Option<u64>),
 }
@@ -51,7 +51,7 @@ impl Purses {
             let taken = purse.blocks.iter().position(|block| block.take(worst, now));
             let block = taken.and_then(|at| purse.blocks.remove(at));
             purse.blocks.retain(|block| !block.is_over());
-            return block.map_or(Found::Ask(recent.then_some(purse.number)), Found::Block);
+            return block.map_or(Found::Ask(recent.then_some(purse.number)), Found::Prepaid);
         }
         inner.make_room(steady_ms);
         let number = inner.next;
@@ -62,7 +62,7 @@ impl Purses {
     }
 
     /// A block was drawn. One whose payer is no longer known is given back in time.
-    pub(crate) fn drawn(&self, block: &Arc<Block>) {
+    pub(crate) fn drawn(&self, block: &Arc<Prepaid>) {
         let mut inner = self.lock();
         let Inner { purses, payers, .. } = &mut *inner;
         if let Some(purse) = payers.get(&block.purse()).and_then(|payer| purses.get_mut(payer)) {
@@ -102,7 +102,7 @@ mod tests {
     fn asked(purses: &Purses, payer: &Payer, steady_ms: u64) -> Option<u64> {
         match purses.find(payer, Money(1), Timestamp(0), steady_ms) {
             Found::Ask(purse) => purse,
-            Found::Block(_) => panic!("nobody has drawn one"),
+            Found::Prepaid(_) => panic!("nobody has drawn one"),
         }
     }
 

@@ -11,7 +11,7 @@ use kapelle::{
     HealthCheck, Kapelle, WorkerSpec,
     core::{Labels, Name, TenantId, Timestamp, definition::nearest},
     engine::{Clock, Command, Engine, EngineError, Reply, SystemClock},
-    store::{Act, ServedRow},
+    store::{Act, HostWorkerRow},
     workers::schema::Schema,
 };
 use tokio::sync::watch;
@@ -112,7 +112,7 @@ pub struct Parts {
     pub description: String,
     pub labels: Labels,
     pub checks: Vec<HealthCheck>,
-    pub served: Vec<ServedRow>,
+    pub served: Vec<HostWorkerRow>,
 }
 
 impl App {

@@ -137,7 +137,7 @@ pub async fn follow(app: Arc<App>, who: Arc<Identity>, run: RunId, (standing, te
     let over = stream::over(&app, &who);
     let mut follower = Follower { app: Arc::clone(&app), run, standing, through: None, out };
     if texts {
-        let ended = follower.engine().texts().of_run(run).into_iter().filter(|text| text.has_ended());
+        let ended = follower.engine().live_output().of_run(run).into_iter().filter(|text| text.has_ended());
         let unread = ended.filter(|text| !follower.standing.texts.contains_key(&text.task));
         follower.through = Some(unread.map(|text| (text.task, text.attempt)).collect());
     }
@@ -154,7 +154,7 @@ impl Follower {
 
     async fn work(&mut self, who: &Identity) {
         let mut events = self.engine().watch();
-        let mut changes = self.engine().texts().watch();
+        let mut changes = self.engine().live_output().watch();
         let (run, mut looks) = (self.run, 0);
         loop {
             let next = self.standing.next;
@@ -216,7 +216,7 @@ impl Follower {
     async fn tell_texts(&mut self) -> bool {
         let Some(through) = &mut self.through else { return true };
         let mut told = Vec::new();
-        for text in self.app.engine().texts().of_run(self.run) {
+        for text in self.app.engine().live_output().of_run(self.run) {
             if through.contains(&(text.task, text.attempt)) {
                 continue;
             }

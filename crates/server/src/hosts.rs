@@ -12,7 +12,7 @@ use std::{
 use kapelle::{
     WorkerSpec,
     core::{Labels, Name, TenantId, task::Report},
-    store::ServedRow,
+    store::HostWorkerRow,
 };
 
 use crate::auth::Identity;
@@ -141,7 +141,7 @@ pub struct Hosts {
 
 impl Hosts {
     /// No hosts yet, but what earlier ones said of their workers.
-    pub fn new(served: Vec<ServedRow>, lease: std::time::Duration) -> Hosts {
+    pub fn new(served: Vec<HostWorkerRow>, lease: std::time::Duration) -> Hosts {
         let known = served.into_iter().map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
         let alive_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         Hosts { known: RwLock::new(known), alive_ms, ..Hosts::default() }

@@ -152,7 +152,7 @@ impl Server {
             queues: options.queues.into_iter().map(|(name, slots)| (name, (slots, false))).collect(),
             description: openapi::describe(&routes()),
             draining: drains,
-            served: kapelle.engine().reader().served()?,
+            served: kapelle.engine().reader().host_workers()?,
             labels: options.labels,
             checks: options.checks,
             kapelle,

@@ -17,7 +17,7 @@ use std::{
 use kapelle::{
     Config, Kapelle,
     core::{Name, TenantId, task::Report},
-    engine::{Command, NewPayload, SubmitTask, Wanted},
+    engine::{ClaimFilter, Command, NewPayload, SubmitTask},
     gateway::{Scope, replay::TaskKey},
 };
 use kapelle_server::{Options, Server};
@@ -163,7 +163,8 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(tenant, vec![task], None).await.unwrap();
         let workers = Arc::from([Name::new("far")]);
-        let wanted = Wanted { tenant, workers, queues: Arc::from([]), labels: Arc::default(), revoked: Arc::default() };
+        let wanted =
+            ClaimFilter { tenant, workers, queues: Arc::from([]), labels: Arc::default(), revoked: Arc::default() };
         let claimed = kapelle.engine().claim(1, wanted, 1, PATIENCE).await.unwrap();
         let lease = claimed.first().unwrap().lease;
         let attempt = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };

@@ -1,6 +1,6 @@
 -- Schema 3: what worker hosts said of their workers, files that tenants gave, and what the session log has yet to write.
 
-CREATE TABLE served (
+CREATE TABLE host_workers (
     tenant  INTEGER NOT NULL,
     name    TEXT NOT NULL,
     spec    TEXT NOT NULL,

@@ -12,9 +12,9 @@ use kapelle_core::{
 use crate::{
     access::AccessWrite,
     audit::AuditRow,
-    books::BookWrites,
     error::StoreError,
-    hosted::{ArtifactRow, GivenRow, ServedWrite},
+    hosted::{ArtifactRow, GivenRow, HostWorkerWrite},
+    ledger::LedgerWrites,
     session::SessionRow,
 };
 
@@ -44,7 +44,7 @@ pub struct Batch<'a> {
     /// Administrative acts, in their order.
     pub audit: Vec<AuditRow>,
     /// Changes to what is known of workers that hosts serve.
-    pub served: Vec<ServedWrite>,
+    pub host_workers: Vec<HostWorkerWrite>,
     /// What attempts on hosts were given again; what former attempts of their tasks were given goes. The greatest count holds.
     pub given: Vec<GivenRow>,
     /// Files that tenants gave. What is known already stays.
@@ -54,7 +54,7 @@ pub struct Batch<'a> {
     /// Everything up to this number stands in the session log.
     pub session_written: Option<u64>,
     /// Money and model calls.
-    pub books: BookWrites,
+    pub ledger: LedgerWrites,
 }
 
 impl Batch<'_> {
@@ -72,12 +72,12 @@ impl Batch<'_> {
             && self.answers.is_empty()
             && self.access.is_empty()
             && self.audit.is_empty()
-            && self.served.is_empty()
+            && self.host_workers.is_empty()
             && self.given.is_empty()
             && self.artifacts.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()
-            && self.books.is_empty()
+            && self.ledger.is_empty()
     }
 
     /// Refuses what could be written and not be read back.

@@ -13,9 +13,9 @@ use crate::{
     access::AccessKey,
     audit::{AuditHead, AuditRow},
     batch::{Batch, Gate, JournalEntry, KeyRow, PayloadBody, VersionRow},
-    books::{BookReader, Books},
     error::StoreError,
-    hosted::{ArtifactRow, GivenRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, HostWorkerRow},
+    ledger::{LedgerReader, LedgerStore},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -155,7 +155,7 @@ pub enum Deletion {
 }
 
 /// The writing side. One owner; every method sees all commits before it.
-pub trait Store: Books + Send {
+pub trait Store: LedgerStore + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -226,7 +226,7 @@ pub trait Store: Books + Send {
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError>;
 
     /// What worker hosts of every tenant said of their workers.
-    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError>;
+    fn host_workers(&mut self) -> Result<Vec<HostWorkerRow>, StoreError>;
 
     /// The newest number of what the session log has to write; 0 when there never was anything.
     fn session_last(&mut self) -> Result<u64, StoreError>;
@@ -242,7 +242,7 @@ pub trait Store: Books + Send {
 }
 
 /// The reading side: committed data, from any thread, never in the way of the writer.
-pub trait Reader: BookReader + Send + Sync {
+pub trait Reader: LedgerReader + Send + Sync {
     /// One task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 
@@ -288,7 +288,7 @@ pub trait Reader: BookReader + Send + Sync {
     fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError>;
 
     /// What worker hosts of every tenant said of their workers.
-    fn served(&self) -> Result<Vec<ServedRow>, StoreError>;
+    fn host_workers(&self) -> Result<Vec<HostWorkerRow>, StoreError>;
 
     /// How many of the recorded answers to each request an attempt on a worker host was given again.
     fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError>;

@@ -6,7 +6,7 @@ use kapelle_core::{Name, TaskId, TenantId, Timestamp, worker::WorkerSpec};
 
 /// What a worker host said of a worker. It holds when the host is away, and after a restart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ServedRow {
+pub struct HostWorkerRow {
     /// Whose host it was.
     pub tenant: TenantId,
     /// What it said; the name is in it.
@@ -17,9 +17,9 @@ pub struct ServedRow {
 
 /// A change to what is known of workers that hosts serve.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ServedWrite {
+pub enum HostWorkerWrite {
     /// In place of what was known of that name.
-    Put(ServedRow),
+    Put(HostWorkerRow),
     /// That name is not known any more.
     Forget(TenantId, Name),
 }

@@ -11,12 +11,12 @@ mod access;
 mod audit;
 mod batch;
 mod blobs;
-mod books;
 #[cfg(test)]
 mod conformance;
 mod contract;
 mod error;
 mod hosted;
+mod ledger;
 mod mem;
 pub mod private;
 mod rows;
@@ -29,13 +29,13 @@ pub use batch::{
     AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
 };
 pub use blobs::{Blobs, NewBlob};
-pub use books::{
-    AccountRow, AccountWrite, BlockRow, BlockWrite, BookReader, BookWrites, Books, BudgetRow, CallAnswer, CallEnd,
-    CallFilter, CallRow, CallState, CallWrite, KeptRow,
-};
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
 pub use error::StoreError;
-pub use hosted::{ArtifactRow, GivenRow, ServedRow, ServedWrite};
+pub use hosted::{ArtifactRow, GivenRow, HostWorkerRow, HostWorkerWrite};
+pub use ledger::{
+    AccountRow, AccountWrite, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState, CallWrite, KeptRow,
+    LedgerReader, LedgerStore, LedgerWrites, PrepaidRow, PrepaidWrite,
+};
 pub use mem::{Fault, MemReader, MemStore};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};

@@ -34,7 +34,7 @@ pub struct RunRow {
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
     /// Since then it does nothing but wait.
-    pub resting: Option<Timestamp>,
+    pub clock_paused: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
     /// What started it, when it is part of another.
@@ -64,7 +64,7 @@ impl From<&Run> for RunRow {
             status: run.status.clone(),
             stopped_by: run.failed_by(),
             paused: run.paused,
-            resting: run.resting,
+            clock_paused: run.clock_paused,
             mailbox: run.mailbox.clone(),
             parent: run.parent,
             started_by: run.started_by.clone(),

@@ -145,7 +145,7 @@ impl World {
     fn follow(&mut self, marks: &[Mark], ends: Ends) -> Result<(), String> {
         let places = Places::of(&self.engine.rows(self.run)?);
         for mark in marks.iter().map(Some).chain([None]) {
-            self.reference.settle(&places.by(mark), ends);
+            self.reference.advance(&places.by(mark), ends);
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ impl World {
                 self.told.push(format!("time passes: {} ms", due - self.engine.now));
                 self.engine.now = self.engine.now.max(due);
                 self.engine.pump(vec![Command::Tick])?;
-                self.reference.advance(self.engine.now);
+                self.reference.pass_time(self.engine.now);
                 Ok(())
             }
             None if !self.engine.held.is_empty() || self.open(rng, waits_outside).is_some() => Ok(()),

@@ -11,7 +11,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     EngineError, Evaluated, Evaluation, Options, QueueOptions,
-    turn::{Command, Directory, Effect, Input, NewPayload, NewRun, Reply, Turned, Turns, VersionRef},
+    turn::{Command, Directory, Effect, Input, LoopState, NewPayload, NewRun, Reply, Turned, VersionRef},
 };
 use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
 use kapelle_testkit::reference::{Address, Order, Reference};
@@ -57,7 +57,7 @@ pub struct Engine {
     store: MemStore,
     /// Reads what is stored.
     pub reader: MemReader,
-    turns: Turns,
+    turns: LoopState,
     options: Options,
     /// The attempts that were given out and not reported.
     pub held: Vec<Held>,
@@ -260,12 +260,12 @@ impl Engine {
     }
 }
 
-fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -> Turns {
+fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -> LoopState {
     let mut random = Rng::new(rng.draw());
     let mut faults = Rng::new(rng.draw());
     let conflict = move |_| if faults.percent(weather.conflict) { Fault::Conflict } else { Fault::None };
     let store = store.share().with_faults(conflict);
-    Turns::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
+    LoopState::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
 }
 
 /// How far a run was after a turn.

@@ -131,7 +131,8 @@ impl Disk {
     pub(crate) fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         // The time of a paused run stands still.
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
-        open.filter(|row| row.paused.is_none() && row.resting.is_none()).filter_map(|row| Some((row.due_at?, row.id)))
+        open.filter(|row| row.paused.is_none() && row.clock_paused.is_none())
+            .filter_map(|row| Some((row.due_at?, row.id)))
     }
 
     fn conflicts(&self, batch: &Batch<'_>) -> Option<Commit> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Name, TenantId, task::Report};
-use kapelle_engine::turn::{ClaimedTask, Command, Reported, Wanted};
+use kapelle_engine::turn::{ClaimFilter, ClaimedTask, Command, Reported};
 
 use crate::{
     net::{Asked, Told},
@@ -84,7 +84,7 @@ impl World {
         }
         self.hosts[host].next_claim = self.steady_ms + if self.calm { 1_000 } else { 300 };
         let workers: Arc<[Name]> = ON_HOSTS.iter().map(|name| Name::new(name)).collect();
-        let wanted = Wanted {
+        let wanted = ClaimFilter {
             tenant: TenantId::DEFAULT,
             workers,
             queues: Arc::from([]),

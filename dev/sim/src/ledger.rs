@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kapelle_core::{Account, CallId, Money, Name, TenantId, Timestamp, account::day_of, worker::WorkerSpec};
 use kapelle_engine::{
-    BookCommand, CallOrder, CallOver, LimitBy, Options, Reply, Reserved, Taken,
-    turn::{Command, Directory, Input, Turns},
+    CallOrder, CallOver, LedgerCommand, LimitBy, Options, Reply, Reserved, Taken,
+    turn::{Command, Directory, Input, LoopState},
 };
 use kapelle_hunt::{Study, Tally, rng::Rng};
-use kapelle_store::{BookReader as _, CallState, MemReader, MemStore};
+use kapelle_store::{CallState, LedgerReader as _, MemReader, MemStore};
 
 const TENANTS: u32 = 4;
 const STEPS: u64 = 300;
@@ -44,7 +44,7 @@ impl Directory for Nobody {
 struct Stage {
     store: MemStore,
     reader: MemReader,
-    turns: Turns,
+    turns: LoopState,
     rng: Rng,
     now: i64,
     open: Vec<(CallId, TenantId, u64)>,
@@ -59,13 +59,13 @@ struct Stage {
     tally: Calls,
 }
 
-fn turns(store: &MemStore) -> Turns {
+fn turns(store: &MemStore) -> LoopState {
     let mut next = 0;
     let random = move || {
         next += 1;
         next
     };
-    Turns::new(Box::new(store.share()), Options::default(), Arc::new(Nobody), Box::new(random))
+    LoopState::new(Box::new(store.share()), Options::default(), Arc::new(Nobody), Box::new(random))
 }
 
 impl Study for Ledger {
@@ -114,9 +114,9 @@ impl Stage {
         if begun.broken { Err("the engine does not start".to_owned()) } else { Ok(()) }
     }
 
-    fn ask(&mut self, command: BookCommand) -> Result<Reply, String> {
+    fn ask(&mut self, command: LedgerCommand) -> Result<Reply, String> {
         self.now += 1;
-        let inputs = [Input { ticket: 1, command: Command::Book(command) }];
+        let inputs = [Input { ticket: 1, command: Command::Ledger(command) }];
         let mut turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         let reply = turned.replies.pop().ok_or("no answer")?.1.map_err(|error| error.to_string());
         for _ in 0..50 {
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     fn limit(&mut self, tenant: TenantId, account: Account, limit: u64, by: LimitBy) -> Result<(), String> {
-        self.ask(BookCommand::Limit { tenant, account, limit: Money(limit), by }).map(drop)
+        self.ask(LedgerCommand::Limit { tenant, account, limit: Money(limit), by }).map(drop)
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -167,7 +167,7 @@ impl Stage {
                 self.count(tenant, cost);
                 let cost = Money(cost);
                 let over = CallOver { state: CallState::Charged, cost, input: 1, output: 1, request_id: None };
-                self.ask(BookCommand::Settle(id, Box::new(over))).map(drop)
+                self.ask(LedgerCommand::Settle(id, Box::new(over))).map(drop)
             }
             _ => self.call(tenant),
         }
@@ -209,7 +209,7 @@ impl Stage {
         };
         let (day, all) = self.used(tenant);
         let fits = day + worst <= self.day && all + worst <= self.bound(tenant);
-        match self.ask(BookCommand::Reserve(Box::new(order)))? {
+        match self.ask(LedgerCommand::Reserve(Box::new(order)))? {
             Reply::Reserved(Reserved::Yes(_)) if !fits => Err(format!(
                 "money: tenant {} may spend {} of {}, all {day} of {}, and a call of {worst} was let through",
                 tenant.0,

@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     EngineError,
-    turn::{Command, Directory, Effect, Input, Turned, Turns},
+    turn::{Command, Directory, Effect, Input, LoopState, Turned},
 };
 
 use crate::{
@@ -27,7 +27,7 @@ const LOOKED_EVERY: u64 = 16;
 /// One server.
 #[derive(Default)]
 pub(crate) struct Server {
-    turns: Option<Turns>,
+    turns: Option<LoopState>,
     directory: Option<Arc<Workers>>,
     pub(crate) down_until: u64,
     more: bool,
@@ -70,7 +70,7 @@ impl World {
     fn start_server(&mut self, server: usize) -> Result<(), String> {
         let mut random = self.rng.fork();
         let directory = Arc::new(self.plan.directory.fresh());
-        let mut turns = Turns::new(
+        let mut turns = LoopState::new(
             Box::new(self.disk.clone()),
             self.plan.options.clone(),
             Arc::clone(&directory) as _,

@@ -9,8 +9,8 @@ use kapelle_core::{
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AccountRow, AuditHead, Batch, BlockRow, Books, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, IdKind,
-    KeyRow, Lane, PayloadBody, Pruned, Retention, RunRow, ServedRow, Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, HostWorkerRow, IdKind, KeyRow,
+    Lane, LedgerStore, PayloadBody, PrepaidRow, Pruned, Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -48,7 +48,7 @@ impl Store for Shared {
         Ok(None)
     }
 
-    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
+    fn host_workers(&mut self) -> Result<Vec<HostWorkerRow>, StoreError> {
         // Hosts register nothing in the simulation.
         Ok(Vec::new())
     }
@@ -171,13 +171,13 @@ impl Store for Shared {
     }
 }
 
-/// The simulated loops make no model calls, so that their books stay empty.
-impl Books for Shared {
+/// The simulated loops make no model calls, so that their ledger stays empty.
+impl LedgerStore for Shared {
     fn open_calls(&mut self, _after: CallId, _most: u32) -> Result<Vec<CallRow>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn blocks(&mut self, _after: CallId, _most: u32) -> Result<Vec<BlockRow>, StoreError> {
+    fn prepaid(&mut self, _after: CallId, _most: u32) -> Result<Vec<PrepaidRow>, StoreError> {
         Ok(Vec::new())
     }
 

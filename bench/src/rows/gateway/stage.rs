@@ -6,7 +6,7 @@ use anyhow::Context;
 use kapelle::{
     Config, Kapelle,
     core::{Name, TenantId, task::Report},
-    engine::{Command, NewPayload, SubmitTask, Wanted},
+    engine::{ClaimFilter, Command, NewPayload, SubmitTask},
     gateway::{Scope, replay::TaskKey},
 };
 use kapelle_server::{Limits, Options, Server};
@@ -76,7 +76,7 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(TenantId::DEFAULT, vec![task], None).await?;
         let workers = Arc::from([Name::new("far")]);
-        let wanted = Wanted {
+        let wanted = ClaimFilter {
             tenant: TenantId::DEFAULT,
             workers,
             queues: Arc::from([]),

@@ -3,7 +3,7 @@
 use kapelle::{
     Money,
     core::{Account, AccountKind, RunId, TenantId, Timestamp, account},
-    store::{BookReader, CallFilter, CallRow, Page, SqliteReader},
+    store::{CallFilter, CallRow, LedgerReader, Page, SqliteReader},
 };
 use serde_json::json;
 

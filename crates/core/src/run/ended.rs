@@ -48,7 +48,7 @@ impl TaskEnded {
             return Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() });
         }
         let ended = RunEvent::StepEnded { scope, slot, task, outcome };
-        if run.doomed.contains(&task) {
+        if run.to_cancel.contains(&task) {
             return Ok(vec![ended]);
         }
         let state = run.slot(scope, slot).filter(|state| state.task == Some(task));

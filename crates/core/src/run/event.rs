@@ -115,12 +115,12 @@ pub enum RunEvent {
         at: Timestamp,
     },
     /// It does nothing but wait: its time stands still.
-    Rested {
+    ClockPaused {
         /// When.
         at: Timestamp,
     },
     /// It works again.
-    Stirred {
+    ClockResumed {
         /// When.
         at: Timestamp,
     },

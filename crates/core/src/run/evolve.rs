@@ -45,7 +45,7 @@ impl Run {
             }
             RunEvent::Failing { error } => {
                 self.status = RunStatus::Failing { error: Arc::clone(error) };
-                self.doom_all();
+                self.tear_down_all();
             }
             RunEvent::TailOpened { scope } => {
                 if let Some(block) = self.tail_block(*scope) {
@@ -55,11 +55,11 @@ impl Run {
             RunEvent::Paused { at } => self.paused = Some(*at),
             RunEvent::Resumed { at } => {
                 let since = self.paused.take();
-                self.move_due(since, *at, self.resting);
+                self.move_due(since, *at, self.clock_paused);
             }
-            RunEvent::Rested { at } => self.resting = Some(*at),
-            RunEvent::Stirred { at } => {
-                let since = self.resting.take();
+            RunEvent::ClockPaused { at } => self.clock_paused = Some(*at),
+            RunEvent::ClockResumed { at } => {
+                let since = self.clock_paused.take();
                 self.move_due(since, *at, self.paused);
             }
             // The payload is not in the journal: whoever commits keeps it.
@@ -72,7 +72,7 @@ impl Run {
             RunEvent::CancelRequested { reason } => {
                 let hard = matches!(self.status, RunStatus::Cancelling { .. });
                 self.status = RunStatus::Cancelling { reason: Arc::clone(reason), hard };
-                self.doom_all();
+                self.tear_down_all();
             }
             RunEvent::Succeeded { at } => {
                 // The outputs are a payload, which the journal does not carry: whoever commits adds them.
@@ -142,7 +142,7 @@ impl Run {
             tasks.remove(&task);
             !tasks.is_empty()
         });
-        let doomed = self.doomed.remove(&task);
+        let to_cancel = self.to_cancel.remove(&task);
         self.leave_inner(id, slot);
         let on_error = self.step(id, slot).map_or(OnError::Stop, |step| step.on_error);
         let mut phase = match outcome {
@@ -155,14 +155,14 @@ impl Run {
             let own = block.handled(slot).is_none();
             phase = match on_error {
                 OnError::Continue if own => Phase::Tolerated,
-                OnError::Run(_) if own && !doomed => Phase::Handling,
+                OnError::Run(_) if own && !to_cancel => Phase::Handling,
                 _ => Phase::Failed,
             };
         }
         if let Some(state) = scope.slot_mut(slot) {
             state.phase = phase;
         }
-        if doomed {
+        if to_cancel {
             // The step whose failure it handled has come to its end with it.
             if let ScopeKind::Block(block) = &mut scope.kind
                 && let Some(failed) = block.handled(slot)

@@ -83,7 +83,7 @@ impl Run {
     /// What is left to be done, once every step has ended. Follows from the state alone, so a crash loses nothing.
     #[must_use]
     pub fn completion(&self) -> Option<Completion> {
-        let ended = self.doomed.is_empty() || planted(Mutant::CancelLeavesTasks);
+        let ended = self.to_cancel.is_empty() || planted(Mutant::CancelLeavesTasks);
         match self.status {
             _ if !ended => None,
             RunStatus::Running => {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     order::{self, StepOrder},
-    rest::Leaves,
     scope::{BlockScope, ItemsScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState, TurnsScope},
+    timeout_clock::Leaves,
 };
 use crate::{
     Name, Payload, TaskError, TenantId,
@@ -43,7 +43,7 @@ pub struct Run {
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
     /// Since then it has done nothing but wait, and its time stands still. Of a run with a time limit only.
-    pub resting: Option<Timestamp>,
+    pub clock_paused: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
     /// The run and the step that started it, when a step did.
@@ -59,7 +59,7 @@ pub struct Run {
     /// Rows of steps that have not ended.
     pub open_tasks: u32,
     /// Open tasks that are to be cancelled.
-    pub doomed: BTreeSet<TaskId>,
+    pub to_cancel: BTreeSet<TaskId>,
     /// Steps that wait for a signal, by its name.
     pub waiting: BTreeMap<Name, BTreeSet<TaskId>>,
     /// The number of the next journal entry.
@@ -268,7 +268,7 @@ impl Run {
             created_at: Timestamp::default(),
             status: RunStatus::Running,
             paused: None,
-            resting: None,
+            clock_paused: None,
             mailbox: VecDeque::new(),
             parent: None,
             started_by: None,
@@ -276,7 +276,7 @@ impl Run {
             due_at: None,
             scopes: BTreeMap::new(),
             open_tasks: 0,
-            doomed: BTreeSet::new(),
+            to_cancel: BTreeSet::new(),
             waiting: BTreeMap::new(),
             seq: 0,
             revision: 0,

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    doing::Doing,
     model::{Run, RunStatus},
     scope::{Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
+    slot_kind::SlotKind,
 };
 use crate::{
     Name,
@@ -45,7 +45,7 @@ impl Run {
         self.awake.clear();
         self.done.clear();
         self.waiting.clear();
-        self.doomed.clear();
+        self.to_cancel.clear();
         self.open_tasks = 0;
         self.leaves.clear();
         let root = self.definition.root;
@@ -65,10 +65,10 @@ impl Run {
         // Open rows of scopes that are no more: somebody ended the step that held them.
         for row in scopes.values().flatten().filter(|row| !row.state.is_terminal()) {
             self.open_tasks += 1;
-            self.doomed.insert(row.task);
+            self.to_cancel.insert(row.task);
         }
         if !matches!(self.status, RunStatus::Running) {
-            self.doom_all();
+            self.tear_down_all();
         }
     }
 
@@ -228,7 +228,7 @@ impl Run {
         }
         let turns = matches!(self.scopes.get(&id), Some(Scope { kind: ScopeKind::Turns(turns), .. }) if !turns.over);
         if let Some(row) = rows.last().filter(|row| turns && row.state == StateKind::Succeeded)
-            && let Some(Doing::Action(Action::Steps(block))) = self.doing(id, row.slot)
+            && let Some(SlotKind::Action(Action::Steps(block))) = self.slot_kind(id, row.slot)
         {
             let block = *block;
             self.open_inner(id, row.slot, Opening::Block(block));

@@ -17,7 +17,7 @@ impl Run {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let ends = self.status.kind().is_terminal();
-        let about_to = self.has_ready() || self.has_done() || !self.doomed.is_empty();
+        let about_to = self.has_ready() || self.has_done() || !self.to_cancel.is_empty();
         if ends || about_to || self.paused.is_some() || self.open_tasks as usize > self.scopes.len() {
             return false;
         }

@@ -14,13 +14,13 @@ pub enum HoldReason {
     /// Its run is paused.
     RunPaused = 3,
     /// Its worker fails, and retries are no more than a share of the attempts meanwhile.
-    RetryShare = 4,
+    RetryBudget = 4,
 }
 
 impl HoldReason {
     /// Every reason.
     pub const ALL: [HoldReason; 4] =
-        [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused, HoldReason::RetryShare];
+        [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused, HoldReason::RetryBudget];
 
     /// For people: what the task waits for.
     #[must_use]
@@ -29,7 +29,7 @@ impl HoldReason {
             HoldReason::KeyLimit => "as many tasks of its key are running as may",
             HoldReason::RateLimit => "the provider's rate limit leaves no room at the moment",
             HoldReason::RunPaused => "its run is paused",
-            HoldReason::RetryShare => {
+            HoldReason::RetryBudget => {
                 "its worker is failing: retries wait, so that they are at most a fifth of its attempts"
             }
         }

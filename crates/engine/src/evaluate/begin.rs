@@ -5,14 +5,14 @@ use kapelle_core::{
     definition::{Action, BlockIx, Definition, StepDef, StepIx, Timer, Wait, WaitFor},
     expr::{Context, Shared},
     mutant::{Mutant, planted},
-    run::{Doing, Run, ScopeId, ScopeKind, Slot},
+    run::{Run, ScopeId, ScopeKind, Slot, SlotKind},
     time::DurationMs,
 };
 use serde_json::Value;
 
 use super::{
+    bindings::Names,
     evaluation::{Evaluated, Evaluation, List, invalid, keep},
-    sight::Names,
     value::Resolve,
 };
 
@@ -41,10 +41,10 @@ impl Begin {
     pub fn new(run: &Run, scope: ScopeId, slot: Slot) -> Option<Begin> {
         let (block, step) = run.step_place(scope, slot)?;
         let kind = &run.scopes.get(&scope)?.kind;
-        let what = match run.doing(scope, slot)? {
-            Doing::Items(_) => What::Items,
-            Doing::Turns(_) => What::Turns,
-            Doing::Action(_) => What::Action,
+        let what = match run.slot_kind(scope, slot)? {
+            SlotKind::Items(_) => What::Items,
+            SlotKind::Turns(_) => What::Turns,
+            SlotKind::Action(_) => What::Action,
         };
         let branch = matches!(run.definition.step(block, step).action, Action::Branch { .. });
         let condition = !branch && matches!(kind, ScopeKind::Block(_));

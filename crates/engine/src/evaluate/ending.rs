@@ -11,8 +11,8 @@ use kapelle_core::{
 use serde_json::{Value, json};
 
 use super::{
+    bindings::error_value,
     evaluation::{Evaluated, Evaluation, invalid, keep},
-    sight::error_value,
     value::Resolve,
 };
 use crate::turn::NewPayload;

@@ -14,9 +14,9 @@ use kapelle_core::{
 
 use super::{
     begin::Begin,
+    bindings::{Bindings, Failure, Names, error_value},
     close::Close,
     ending::{Ending, Start},
-    sight::{Failure, Names, Sight, error_value},
     value::{Resolve, TaskValue},
 };
 use crate::turn::{Command, NewPayload, Place};
@@ -30,7 +30,7 @@ pub struct Evaluation {
     pub(super) inputs: Payload,
     started_at: Timestamp,
     target: Target,
-    sight: Sight,
+    bindings: Bindings,
 }
 
 #[derive(Debug, Clone)]
@@ -94,14 +94,14 @@ impl Evaluation {
         let begin = Begin::new(run, scope, slot)?;
         let mut names = Names::default();
         begin.note(&run.definition, &mut names);
-        let sight = Sight::from(run, scope, slot, &names);
-        Some(Evaluation::new(run, Target::Begin(begin), sight))
+        let bindings = Bindings::from(run, scope, slot, &names);
+        Some(Evaluation::new(run, Target::Begin(begin), bindings))
     }
 
     /// The output of a scope that is done; none for that of a loop, which is the output of its last turn.
     #[must_use]
     pub fn close(run: &Run, scope: ScopeId) -> Option<Evaluation> {
-        Some(Evaluation::new(run, Target::Close(Close::new(run, scope)?), Sight::default()))
+        Some(Evaluation::new(run, Target::Close(Close::new(run, scope)?), Bindings::default()))
     }
 
     /// The outputs of a run that ends, and the inputs of the runs that its end starts; none when there are neither.
@@ -118,11 +118,11 @@ impl Evaluation {
         }
         let mut names = Names::default();
         names.note(outputs.iter().flat_map(|outputs| outputs.references()));
-        let sight = Sight::from(run, ScopeId::ROOT, Slot(u32::MAX), &names);
-        Some(Evaluation::new(run, Target::End(Ending { status, error, triggers }), sight))
+        let bindings = Bindings::from(run, ScopeId::ROOT, Slot(u32::MAX), &names);
+        Some(Evaluation::new(run, Target::End(Ending { status, error, triggers }), bindings))
     }
 
-    fn new(run: &Run, target: Target, sight: Sight) -> Evaluation {
+    fn new(run: &Run, target: Target, bindings: Bindings) -> Evaluation {
         Evaluation {
             run: run.id,
             tenant: run.tenant,
@@ -130,7 +130,7 @@ impl Evaluation {
             inputs: run.inputs.clone(),
             started_at: run.created_at,
             target,
-            sight,
+            bindings,
         }
     }
 
@@ -155,8 +155,8 @@ impl Evaluation {
 
     /// Everything that an expression can see.
     pub(super) fn context(&self, resolve: &dyn Resolve) -> Option<Result<Context, TaskError>> {
-        let mut steps = Vec::with_capacity(self.sight.steps.len());
-        for step in &self.sight.steps {
+        let mut steps = Vec::with_capacity(self.bindings.steps.len());
+        for step in &self.bindings.steps {
             let value = match step.task {
                 Some(task) if step.phase != Phase::Skipped => match resolve.task(self.tenant, task)? {
                     Ok(found) => found,
@@ -169,7 +169,7 @@ impl Evaluation {
         let run = serde_json::json!({ "id": self.run.to_string(), "started_at_ms": self.started_at.0 });
         let mut context = Context::new().with("run", Shared::from_json(&run)).with("steps", Shared::map(steps));
         // Inputs may be large; what refers to neither them nor `vars` does not wait for them.
-        if self.sight.inputs {
+        if self.bindings.inputs {
             let inputs = match resolve.payload(&self.inputs)? {
                 Ok(inputs) => inputs,
                 Err(error) => return Some(Err(error)),
@@ -181,7 +181,7 @@ impl Evaluation {
             };
             context = context.with("vars", vars);
         }
-        if let Some(item) = self.sight.item {
+        if let Some(item) = self.bindings.item {
             let list = match resolve.input(self.tenant, item.list)? {
                 Ok(list) => list,
                 Err(error) => return Some(Err(error)),
@@ -189,7 +189,7 @@ impl Evaluation {
             let value = list.item(item.index as usize).unwrap_or_else(Shared::null);
             context = context.with("item", value).with("index", Shared::from_json(&item.index.into()));
         }
-        if let Some(turn) = self.sight.turn {
+        if let Some(turn) = self.bindings.turn {
             let before = match turn.before.map(|task| resolve.task(self.tenant, task)) {
                 None => Shared::null(),
                 Some(found) => match found? {
@@ -209,7 +209,7 @@ impl Evaluation {
 
     /// The failure that is handled.
     fn failure(&self, resolve: &dyn Resolve) -> Option<Result<Option<Arc<TaskError>>, TaskError>> {
-        let (task, told) = match &self.sight.failure {
+        let (task, told) = match &self.bindings.failure {
             None => return Some(Ok(None)),
             Some(Failure::Is(error)) => return Some(Ok(Some(Arc::clone(error)))),
             Some(Failure::Of(task)) => (*task, false),

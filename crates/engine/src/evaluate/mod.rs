@@ -4,10 +4,10 @@
 //! a thread of its own pool otherwise, so that no turn takes time in proportion to somebody's data.
 
 mod begin;
+mod bindings;
 mod close;
 mod ending;
 mod evaluation;
-mod sight;
 mod value;
 
 pub use ending::Start;

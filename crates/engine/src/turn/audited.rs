@@ -5,10 +5,10 @@ use kapelle_store::{Act, Deletion};
 use super::{
     command::{Command, Reply},
     runs::Answer,
-    turns::Turns,
+    state::LoopState,
 };
 
-impl Turns {
+impl LoopState {
     /// Does something for somebody, and adds it to the trail when it changed anything.
     pub(super) fn audited(&mut self, act: &Act, command: &Command) -> Answer {
         let idle = self.changes_nothing(command);
@@ -31,7 +31,7 @@ impl Turns {
     fn changes_nothing(&self, command: &Command) -> bool {
         match command {
             Command::Pause { tenant, kind, name, paused, .. } => self.limits.pauses(*tenant, *kind, name) == *paused,
-            Command::ForgetWorker { tenant, worker } => !self.served.knows(*tenant, worker),
+            Command::ForgetWorker { tenant, worker } => !self.host_workers.knows(*tenant, worker),
             _ => false,
         }
     }

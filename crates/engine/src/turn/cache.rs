@@ -9,8 +9,8 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, JournalEntry, KeyRow, PayloadBody, RunWrite,
-    ServedWrite, SessionRow, TaskWrite, VersionRow,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyRow,
+    PayloadBody, RunWrite, SessionRow, TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -58,7 +58,7 @@ pub(super) struct Cache {
     pub(super) answers: Vec<AnswerRow>,
     pub(super) access: Vec<AccessWrite>,
     pub(super) audit: Vec<AuditRow>,
-    pub(super) served: Vec<ServedWrite>,
+    pub(super) host_workers: Vec<HostWorkerWrite>,
     pub(super) given: Vec<GivenRow>,
     pub(super) artifacts: Vec<ArtifactRow>,
     pub(super) session: Option<SessionRow>,
@@ -159,12 +159,12 @@ impl Cache {
             answers: std::mem::take(&mut self.answers),
             access: std::mem::take(&mut self.access),
             audit: std::mem::take(&mut self.audit),
-            served: std::mem::take(&mut self.served),
+            host_workers: std::mem::take(&mut self.host_workers),
             given: std::mem::take(&mut self.given),
             artifacts: std::mem::take(&mut self.artifacts),
             session: self.session.clone(),
             session_written: self.session_written.take(),
-            books: kapelle_store::BookWrites::default(),
+            ledger: kapelle_store::LedgerWrites::default(),
         }
     }
 

@@ -13,13 +13,13 @@ use kapelle_store::{BudgetRow, CallAnswer, CallRow, CallState, CallWrite, IdKind
 use crate::error::EngineError;
 
 use super::{
-    books::{is_given, key_of, keys_of},
     command::Reply,
     effect::Effect,
-    money::{AnswerRecord, BookCommand, CallOrder, LimitBy, Notice, Reserved},
+    ledger::{is_given, key_of, keys_of},
+    ledger_command::{AnswerRecord, CallOrder, LedgerCommand, LimitBy, Notice, Reserved},
     payload::NewPayload,
     runs::Answer,
-    turns::Turns,
+    state::LoopState,
 };
 
 /// Runs within runs that pay for a call.
@@ -27,24 +27,24 @@ const RUNS_MAX: usize = 64;
 /// Parked tasks that are looked at in one turn.
 const LOOKS_MAX: u32 = 512;
 
-impl Turns {
+impl LoopState {
     /// Does what is asked of the books.
-    pub(super) fn book(&mut self, command: &BookCommand) -> Answer {
+    pub(super) fn keep_ledger(&mut self, command: &LedgerCommand) -> Answer {
         match command {
-            BookCommand::Reserve(order) => Ok(Ok(Reply::Reserved(self.reserve(order)?))),
-            BookCommand::Spend(block, order, at) => {
+            LedgerCommand::Reserve(order) => Ok(Ok(Reply::Reserved(self.reserve(order)?))),
+            LedgerCommand::Spend(block, order, at) => {
                 self.spend(block, order, *at)?;
                 Ok(Ok(Reply::Done))
             }
-            BookCommand::Settle(id, over) => {
+            LedgerCommand::Settle(id, over) => {
                 let tokens = (over.input, over.output);
                 self.close_call(*id, over.state, over.cost, tokens, over.request_id.clone())?;
                 Ok(Ok(Reply::Done))
             }
-            BookCommand::Record(record) => self.record_answer(record),
-            BookCommand::Keep { row, answer } => self.keep_answer(*row, answer.as_ref()),
-            BookCommand::Short { task, attempt, needs } => self.park(*task, *attempt, *needs),
-            BookCommand::Limit { tenant, account, limit, by } => self.set_limit(*tenant, account, *limit, *by),
+            LedgerCommand::Record(record) => self.record_answer(record),
+            LedgerCommand::Keep { row, answer } => self.keep_answer(*row, answer.as_ref()),
+            LedgerCommand::Short { task, attempt, needs } => self.park(*task, *attempt, *needs),
+            LedgerCommand::Limit { tenant, account, limit, by } => self.set_limit(*tenant, account, *limit, *by),
         }
     }
 
@@ -167,19 +167,19 @@ impl Turns {
     fn record_answer(&mut self, record: &AnswerRecord) -> Answer {
         let answer = self.new_answer(&record.body, &record.meta)?;
         if let Some(call) = record.call {
-            if self.books.blocks.holds(call) {
+            if self.ledger.prepaid.holds(call) {
                 // A full disk keeps the row of the call waiting; an answer without its call would be lost.
                 let why = "the call of this answer is not written down yet".to_owned();
                 return Ok(Err(EngineError::Store(Arc::new(StoreError::Database(why)))));
             }
-            self.books.writes.calls.push(CallWrite::Answer(call, answer));
+            self.ledger.writes.calls.push(CallWrite::Answer(call, answer));
             return Ok(Ok(Reply::Done));
         }
         let id = CallId(self.store.ids(IdKind::Call, 1)?);
         let now = self.scratch.now;
         let run = if self.load(record.task)? { self.cache.task(record.task) } else { None };
         let run = run.and_then(|task| task.origin.as_ref()).map(|origin| origin.run);
-        self.books.writes.calls.push(CallWrite::New(Box::new(CallRow {
+        self.ledger.writes.calls.push(CallWrite::New(Box::new(CallRow {
             id,
             tenant: record.tenant,
             task: Some(record.task),
@@ -207,9 +207,9 @@ impl Turns {
     fn keep_answer(&mut self, row: KeptRow, answer: Option<&(NewPayload, Arc<str>)>) -> Answer {
         if let Some((body, meta)) = answer {
             let answer = self.new_answer(body, meta)?;
-            self.books.writes.calls.push(CallWrite::Answer(row.call, answer));
+            self.ledger.writes.calls.push(CallWrite::Answer(row.call, answer));
         }
-        self.books.writes.kept.push(row);
+        self.ledger.writes.kept.push(row);
         Ok(Ok(Reply::Done))
     }
 
@@ -219,7 +219,7 @@ impl Turns {
         if let Ok(event) = park.decide(&task, self.scratch.now) {
             self.change(id, &event)?;
             self.scratch.effects.push(Effect::Tell(Notice::Parked { tenant: task.tenant, task: id, needs }));
-            self.books.day_ends = Some(end_of(day_of(self.scratch.now)));
+            self.ledger.day_ends = Some(end_of(day_of(self.scratch.now)));
             // What was raised between the refusal and now is seen at once.
             self.look_at_parked();
         }
@@ -244,21 +244,21 @@ impl Turns {
 
     /// Has every parked task looked at: money may be there.
     pub(super) fn look_at_parked(&mut self) {
-        self.books.lifting = Some(TaskId(0));
-        self.books.promised.clear();
+        self.ledger.lifting = Some(TaskId(0));
+        self.ledger.promised.clear();
     }
 
     /// Begins the new day: what was parked on the old one may go on.
     pub(super) fn roll_day(&mut self) {
-        if self.books.day_ends.is_some_and(|end| end <= self.scratch.now) {
-            self.books.day_ends = None;
+        if self.ledger.day_ends.is_some_and(|end| end <= self.scratch.now) {
+            self.ledger.day_ends = None;
             self.look_at_parked();
         }
     }
 
     /// Puts parked tasks back in the order for which there is money now, a bounded number in a turn.
     pub(super) fn lift_parked(&mut self) -> Result<(), StoreError> {
-        let Some(after) = self.books.lifting.take() else { return Ok(()) };
+        let Some(after) = self.ledger.lifting.take() else { return Ok(()) };
         let parked = self.store.parked(after, LOOKS_MAX)?;
         let mut fresh: Vec<Task> = Vec::new();
         if after == TaskId(0) {
@@ -266,7 +266,7 @@ impl Turns {
             fresh.extend(changed.filter(|task| matches!(task.state, TaskState::Parked { .. })).cloned());
         }
         if parked.len() == LOOKS_MAX as usize {
-            self.books.lifting = parked.last().map(|task| task.id);
+            self.ledger.lifting = parked.last().map(|task| task.id);
             self.scratch.more_held = true;
         }
         let day = day_of(self.scratch.now);
@@ -287,7 +287,7 @@ impl Turns {
             }
         }
         if left {
-            self.books.day_ends.get_or_insert(end_of(day));
+            self.ledger.day_ends.get_or_insert(end_of(day));
         }
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Turns {
         payers.extend([Account::Task(task.id), Account::Tenant, Account::Day]);
         let keys = keys_of(task.tenant, &payers, day);
         for key in &keys {
-            let promised = self.books.promised.get(key).copied().unwrap_or(0);
+            let promised = self.ledger.promised.get(key).copied().unwrap_or(0);
             let mut fits = self.fits(key, needs, promised)?.is_ok();
             if !fits && self.give_back_of(key.0, &key.1)? {
                 fits = self.fits(key, needs, promised)?.is_ok();
@@ -311,7 +311,7 @@ impl Turns {
             }
         }
         for key in keys {
-            let promised = self.books.promised.entry(key).or_default();
+            let promised = self.ledger.promised.entry(key).or_default();
             *promised = promised.saturating_add(needs.0);
         }
         Ok(true)

@@ -9,13 +9,13 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{command::VersionRef, payload::NewPayload, turns::Turns};
+use super::{command::VersionRef, payload::NewPayload, state::LoopState};
 use crate::evaluate::Start;
 
 /// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.
 const DEPTH_MAX: u16 = 16;
 
-impl Turns {
+impl LoopState {
     /// The run that a step starts, which is not begun yet; or why it cannot be.
     pub(super) fn child_run(
         &mut self,

@@ -9,17 +9,17 @@ use kapelle_core::{
 use kapelle_store::{Lane, StoreError};
 
 use super::{
+    claim_filter::{ClaimFilter, ClaimedTask},
     command::Reply,
     effect::{Dispatch, Effect},
-    turns::{CHILDREN_MAX, Turns},
-    wanted::{ClaimedTask, Wanted},
+    state::{CHILDREN_MAX, LoopState},
 };
 use crate::error::EngineError;
 
 /// Rows read at a time when a window has run empty.
 const REFILL: u32 = 1_024;
 
-impl Turns {
+impl LoopState {
     /// Starts ready tasks while there are slots here.
     pub(super) fn fill_slots(&mut self) -> Result<(), StoreError> {
         if self.draining {
@@ -28,7 +28,7 @@ impl Turns {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.lanes.len() {
             let lane = self.lanes.lane(at);
-            if !self.meets(&lane.requires) || self.rates.waits(at, self.scratch.steady_ms) {
+            if !self.meets(&lane.requires) || self.rate_admission.waits(at, self.scratch.steady_ms) {
                 continue;
             }
             let (tenant, worker) = (lane.tenant, lane.worker.clone());
@@ -70,7 +70,7 @@ impl Turns {
             for &at in lanes {
                 let lane = self.lanes.lane(at);
                 let room = if here { self.limits.room(lane) } else { !self.limits.is_paused(lane) };
-                let room = room && !self.rates.waits(at, self.scratch.steady_ms);
+                let room = room && !self.rate_admission.waits(at, self.scratch.steady_ms);
                 if !room || (!self.scratch.held.is_empty() && self.held_enough(&lane.clone())) {
                     continue;
                 }
@@ -147,11 +147,13 @@ impl Turns {
 
     /// How many ready tasks a worker host could be given, at most `most`. `taken` counts, by lane, what others were
     /// promised before it.
-    pub(crate) fn on_offer(&self, wanted: &Wanted, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
+    pub(crate) fn on_offer(&self, wanted: &ClaimFilter, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
         let mut found = 0;
         let offered = |at: &usize| {
             let lane = self.lanes.lane(*at);
-            wanted.includes(lane) && !self.limits.is_paused(lane) && !self.rates.waits(*at, self.scratch.steady_ms)
+            wanted.includes(lane)
+                && !self.limits.is_paused(lane)
+                && !self.rate_admission.waits(*at, self.scratch.steady_ms)
         };
         for at in (0..self.lanes.len()).filter(offered) {
             // What is only in the store is not counted: it is enough for everybody, or the next look will tell.
@@ -171,7 +173,7 @@ impl Turns {
     pub(super) fn claim_remote(
         &mut self,
         host: u32,
-        wanted: &Wanted,
+        wanted: &ClaimFilter,
         most: u32,
     ) -> Result<Result<Reply, EngineError>, StoreError> {
         let lanes: Vec<usize> = (0..self.lanes.len()).filter(|&at| wanted.includes(self.lanes.lane(at))).collect();

@@ -14,9 +14,9 @@ use kapelle_core::{
 use kapelle_store::{AccessWrite, Act, ArtifactRow, Deletion, GateKind, GivenRow};
 
 use super::{
-    money::{BookCommand, Reserved},
+    claim_filter::{ClaimFilter, ClaimedTask},
+    ledger_command::{LedgerCommand, Reserved},
     payload::NewPayload,
-    wanted::{ClaimedTask, Wanted},
 };
 use crate::evaluate::Evaluated;
 
@@ -172,7 +172,7 @@ pub enum Command {
         /// Who it is; never 0.
         host: u32,
         /// What it takes.
-        wanted: Wanted,
+        wanted: ClaimFilter,
         /// How many tasks at most.
         most: u32,
     },
@@ -355,7 +355,7 @@ pub enum Command {
         seq: u64,
     },
     /// Something about money and calls of models.
-    Book(BookCommand),
+    Ledger(LedgerCommand),
     /// Time has passed: wake what is due, take back what was lost.
     Tick,
     /// The workers of this process have changed.

@@ -9,15 +9,15 @@ use kapelle_core::{
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{effect::Effect, lanes::lane_of, money::Notice, session::Logged, turns::Turns};
+use super::{effect::Effect, lanes::lane_of, ledger_command::Notice, session::Logged, state::LoopState};
 
-impl Turns {
+impl LoopState {
     /// Writes the turn; false when it met a conflict.
     pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
         self.keep_session()?;
         self.give_back_ended()?;
         let mut batch = self.cache.batch();
-        batch.books = self.books.batch();
+        batch.ledger = self.ledger.batch();
         if !batch.is_empty() {
             match self.store.commit(&batch) {
                 Ok(Commit::Committed) => {}
@@ -30,12 +30,12 @@ impl Turns {
                 Err(error) => return Err(error),
             }
         }
-        self.books.committed();
+        self.ledger.committed();
         self.keep();
         self.let_go();
         self.lanes.committed();
         self.limits.committed();
-        self.rates.committed();
+        self.rate_admission.committed();
         if self.scratch.due_changed {
             self.next_due = self.store.next_due()?;
         }

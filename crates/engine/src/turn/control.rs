@@ -14,14 +14,14 @@ use super::{
     command::Reply,
     payload::NewPayload,
     runs::Answer,
-    turns::{CHILDREN_MAX, Turns},
+    state::{CHILDREN_MAX, LoopState},
 };
 use crate::error::EngineError;
 
 /// Signals that a run keeps for steps that do not wait for them yet.
 const MAILBOX_MAX: usize = 1_000;
 
-impl Turns {
+impl LoopState {
     /// Decides a command to a run and records what follows.
     fn ask_run(
         &mut self,

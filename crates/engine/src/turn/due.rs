@@ -3,12 +3,12 @@
 use kapelle_core::task::{Elapse, Expire, Wake};
 use kapelle_store::StoreError;
 
-use super::turns::Turns;
+use super::state::LoopState;
 
 /// Due tasks taken in one turn.
 const DUE_MAX: u32 = 512;
 
-impl Turns {
+impl LoopState {
     /// Wakes what waited for a time, and ends what is past its deadline.
     pub(super) fn wake_due(&mut self) -> Result<(), StoreError> {
         if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::LostWake) && (self.random)().is_multiple_of(8) {

@@ -7,7 +7,7 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::{command::Reply, turns::Turns};
+use super::{command::Reply, state::LoopState};
 use crate::error::EngineError;
 
 /// How long after its time an attempt may still be reported: the host ends it by itself and says so, unless it cannot.
@@ -23,7 +23,7 @@ pub(super) struct RemoteLease {
     limit: u64,
 }
 
-impl Turns {
+impl LoopState {
     /// An attempt was given to a host, or is found with one at a start: the host gets a full term.
     pub(super) fn lease(&mut self, task: &Task, lease: &Lease) {
         let steady = self.scratch.steady_ms;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{PayloadId, payload::INLINE_MAX};
 use kapelle_store::{IdKind, PayloadBody, StoreError};
 
-use super::turns::Turns;
+use super::state::LoopState;
 
 /// JSON that has not been stored yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ impl NewPayload {
     }
 }
 
-impl Turns {
+impl LoopState {
     /// Gives a payload its place: in the row when it is small, otherwise in a row of its own.
     pub(super) fn place(&mut self, payload: &NewPayload) -> Result<kapelle_core::Payload, StoreError> {
         Ok(match payload {

@@ -7,12 +7,12 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::turns::{Scratch, Turned, Turns};
+use super::state::{LoopState, Scratch, Turned};
 
 /// Rows taken up in one commit.
 const CHUNK: u32 = 512;
 
-impl Turns {
+impl LoopState {
     /// Makes the attempts of the former process void, gives remote ones a full term, and looks at every open run.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Turns {
             if self.commit()? {
                 break;
             }
-            self.books.forget();
+            self.ledger.forget();
         }
         self.look_at_parked();
         let mut run_after = RunId(0);

@@ -13,11 +13,11 @@ use kapelle_store::{PayloadBody, StoreError};
 
 use super::{
     payload::NewPayload,
+    state::LoopState,
     steps::{Place, kind},
-    turns::Turns,
 };
 
-impl Turns {
+impl LoopState {
     /// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
     /// the same input, and is neither the one from which to begin again nor waits for it.
     pub(super) fn earlier_result(
@@ -61,7 +61,7 @@ impl Turns {
     /// A step that starts a run, within a run that is answered from a record: it has the result that it had.
     pub(super) fn repeat_child(&mut self, id: RunId, place: Place, inputs: &NewPayload) -> Result<(), StoreError> {
         if let Some(TaskState::Succeeded { output, .. }) = self.child_result(id, place, inputs)? {
-            let Some(task) = self.settle_with(id, place, Beginning::Wait(None), Some(inputs), None)? else {
+            let Some(task) = self.begin_slot_with(id, place, Beginning::Wait(None), Some(inputs), None)? else {
                 return Ok(());
             };
             return self.resolve(task, Ok(output));
@@ -69,7 +69,7 @@ impl Turns {
         let what = "a run that is answered from the record of another starts no run, and this step had no result then, \
                     or another input: run that one again by itself";
         let error = Arc::new(TaskError::new(Category::InvalidInput, what).permanent());
-        self.settle_step(id, place, Beginning::Invalid(error), None)
+        self.begin_slot(id, place, Beginning::Invalid(error), None)
     }
 
     fn child_result(

@@ -14,13 +14,13 @@ use kapelle_store::{BudgetRow, Deletion, IdKind, KeyReply, RunRow, StoreError, V
 use super::{
     cache::Key,
     command::{NewRun, Reply, VersionRef},
-    turns::Turns,
+    state::LoopState,
 };
 use crate::error::EngineError;
 
 pub(super) type Answer = Result<Result<Reply, EngineError>, StoreError>;
 
-impl Turns {
+impl LoopState {
     pub(super) fn start_run(&mut self, tenant: TenantId, new: &NewRun, key: Option<&Key>) -> Answer {
         if let Some(key) = key {
             match self.used_key(tenant, key)? {
@@ -217,7 +217,7 @@ fn from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>)
     run.created_at = row.created_at;
     run.status = row.status;
     run.paused = row.paused;
-    run.resting = row.resting;
+    run.clock_paused = row.clock_paused;
     run.mailbox = row.mailbox;
     run.parent = row.parent;
     run.started_by = row.started_by;

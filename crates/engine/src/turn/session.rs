@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Timestamp, task::Task};
 use kapelle_store::{EndedTask, SessionRow, StoreError};
 
-use super::turns::Turns;
+use super::state::LoopState;
 
 /// What one turn has for the session log, once it is committed.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Logged {
     pub notes: Vec<Arc<str>>,
 }
 
-impl Turns {
+impl LoopState {
     /// Puts what the turn has for the session log into its batch.
     pub(super) fn keep_session(&mut self) -> Result<(), StoreError> {
         if !self.options.session {

@@ -6,13 +6,13 @@ use kapelle_core::{
     Category, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
     cache::CacheRule,
     definition::{Action, BlockIx, StepDef, Wait, WaitFor as Target},
-    run::{BeginStep, Beginning, Doing, Opening, Parent, Run, ScopeId, SkipReason, Slot, StepStart},
+    run::{BeginStep, Beginning, Opening, Parent, Run, ScopeId, SkipReason, Slot, SlotKind, StepStart},
     task::{NewTask, Origin, Policy, Submit, Task, TaskState, WaitFor},
     worker::WorkerSpec,
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{command::Reply, payload::NewPayload, runs::Answer, turns::Turns};
+use super::{command::Reply, payload::NewPayload, runs::Answer, state::LoopState};
 use crate::{
     evaluate::{Evaluated, Evaluation},
     question::cacheable,
@@ -30,7 +30,7 @@ pub(super) mod kind {
     pub const WORKFLOW: &str = "(workflow)";
 }
 
-impl Turns {
+impl LoopState {
     /// Evaluates a step here when everything it refers to is at hand and small, otherwise on the pool.
     pub(super) fn evaluate_step(&mut self, id: RunId, scope: ScopeId, slot: Slot) -> Result<(), StoreError> {
         let Some(evaluation) = self.cache.run(id).and_then(|run| Evaluation::begin(run, scope, slot)) else {
@@ -65,17 +65,17 @@ impl Turns {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
         let now = self.scratch.now;
         let (beginning, input) = match evaluated {
-            Evaluated::Value(input) => match run.doing(place.0, place.1) {
-                Some(Doing::Action(Action::Workflow { workflow, wait, .. })) => {
+            Evaluated::Value(input) => match run.slot_kind(place.0, place.1) {
+                Some(SlotKind::Action(Action::Workflow { workflow, wait, .. })) => {
                     let (workflow, wait) = (workflow.clone(), *wait);
                     return self.begin_child(id, place, (&workflow, wait), input);
                 }
-                Some(Doing::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
+                Some(SlotKind::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
                 _ => (Beginning::Start, Some(input)),
             },
             Evaluated::Items { list, total, value } => {
                 let opening = Beginning::Open(Opening::Items { total: *total });
-                if let Some(task) = self.settle_with(id, place, opening, Some(list), None)? {
+                if let Some(task) = self.begin_slot_with(id, place, opening, Some(list), None)? {
                     self.cache.keep_list(task, list, value);
                 }
                 return Ok(());
@@ -84,33 +84,33 @@ impl Turns {
             Evaluated::Otherwise => (opening(run, place, false), None),
             Evaluated::After(time) => {
                 let wait = WaitFor::Timer { until: now + *time };
-                return self.settle_with(id, place, Beginning::Wait(None), None, Some(wait)).map(|_| ());
+                return self.begin_slot_with(id, place, Beginning::Wait(None), None, Some(wait)).map(|_| ());
             }
             Evaluated::Enough => (Beginning::Enough, None),
             Evaluated::Nothing => (Beginning::Skip(SkipReason::Condition), None),
             Evaluated::Invalid(error) => (Beginning::Invalid(Arc::clone(error)), None),
             Evaluated::Ended { .. } => return Ok(()),
         };
-        self.settle_step(id, place, beginning, input)
+        self.begin_slot(id, place, beginning, input)
     }
 
-    /// Settles one slot: its row, its events.
-    pub(super) fn settle_step(
+    /// Begins one slot or leaves it out: its row, its events.
+    pub(super) fn begin_slot(
         &mut self,
         id: RunId,
         place: Place,
         beginning: Beginning,
         input: Option<&NewPayload>,
     ) -> Result<(), StoreError> {
-        let wait = match self.cache.run(id).and_then(|run| run.doing(place.0, place.1)) {
-            Some(Doing::Action(Action::Wait(wait))) => wait_for(wait, self.scratch.now),
+        let wait = match self.cache.run(id).and_then(|run| run.slot_kind(place.0, place.1)) {
+            Some(SlotKind::Action(Action::Wait(wait))) => wait_for(wait, self.scratch.now),
             _ => None,
         };
         let signal = match &beginning {
             Beginning::Wait(Some(name)) => Some(name.clone()),
             _ => None,
         };
-        let Some(task) = self.settle_with(id, place, beginning, input, wait)? else { return Ok(()) };
+        let Some(task) = self.begin_slot_with(id, place, beginning, input, wait)? else { return Ok(()) };
         match signal {
             Some(name) => self.take_signal(id, &name, task),
             None => Ok(()),
@@ -118,7 +118,7 @@ impl Turns {
     }
 
     /// The same for a step that waits for what is given. The answer is the row that waits or runs.
-    pub(super) fn settle_with(
+    pub(super) fn begin_slot_with(
         &mut self,
         id: RunId,
         place: Place,
@@ -154,10 +154,10 @@ impl Turns {
         }
         let child = match self.child_run(id, None, workflow, inputs)? {
             Ok(child) => child,
-            Err(error) => return self.settle_step(id, place, Beginning::Invalid(error), None),
+            Err(error) => return self.begin_slot(id, place, Beginning::Invalid(error), None),
         };
         let waits = WaitFor::Run(child.id);
-        let Some(task) = self.settle_with(id, place, Beginning::Wait(None), Some(inputs), Some(waits))? else {
+        let Some(task) = self.begin_slot_with(id, place, Beginning::Wait(None), Some(inputs), Some(waits))? else {
             return Ok(());
         };
         let (number, mut child) = (child.id, child);
@@ -238,8 +238,8 @@ impl Turns {
     fn fresh_row(&self, run: RunId, (scope, slot): Place, id: TaskId, input: kapelle_core::Payload) -> Option<Task> {
         let now = self.scratch.now;
         let run = self.cache.run(run)?;
-        let (step, doing) = (run.step(scope, slot)?, run.doing(scope, slot)?);
-        let worker = worker_of(doing);
+        let (step, slot_kind) = (run.step(scope, slot)?, run.slot_kind(scope, slot)?);
+        let worker = worker_of(slot_kind);
         let spec = self.spec(run.tenant, &worker);
         let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
         let path = Arc::from(run.path(scope, slot));
@@ -253,7 +253,7 @@ impl Turns {
             origin: Some(Origin { run: run.id, scope, slot, path }),
             policy: Arc::new(Policy {
                 recorded: run.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
-                ..policy(step, doing, spec.as_deref(), now)
+                ..policy(step, slot_kind, spec.as_deref(), now)
             }),
             not_before: None,
         };
@@ -270,7 +270,7 @@ impl Turns {
     ) -> Option<(TenantId, kapelle_core::cache::Cacheable)> {
         let run = self.cache.run(run)?;
         let step = run.step(scope, slot)?;
-        let Some(Doing::Action(Action::Worker { worker, .. })) = run.doing(scope, slot) else { return None };
+        let Some(SlotKind::Action(Action::Worker { worker, .. })) = run.slot_kind(scope, slot) else { return None };
         let spec = self.spec(run.tenant, worker)?;
         let rule = step.cache.map(|cache| CacheRule { max_age: cache.max_age });
         if rule.is_none() && spec.cache.is_none() {
@@ -299,12 +299,12 @@ impl Turns {
 /// The scope that a slot opens; of a branch the one that its condition chose. A step that waits for a signal waits.
 fn opening(run: &Run, (scope, slot): Place, holds: bool) -> Beginning {
     let block = |block: BlockIx| Beginning::Open(Opening::Block(block));
-    match run.doing(scope, slot) {
-        Some(Doing::Turns(_)) => Beginning::Open(Opening::Turns),
-        Some(Doing::Action(Action::Steps(inner))) => block(*inner),
-        Some(Doing::Action(Action::Branch { then, .. })) if holds => block(*then),
-        Some(Doing::Action(Action::Branch { otherwise: Some(otherwise), .. })) => block(*otherwise),
-        Some(Doing::Action(Action::Wait(Wait { target: Target::Signal(name), .. }))) => {
+    match run.slot_kind(scope, slot) {
+        Some(SlotKind::Turns(_)) => Beginning::Open(Opening::Turns),
+        Some(SlotKind::Action(Action::Steps(inner))) => block(*inner),
+        Some(SlotKind::Action(Action::Branch { then, .. })) if holds => block(*then),
+        Some(SlotKind::Action(Action::Branch { otherwise: Some(otherwise), .. })) => block(*otherwise),
+        Some(SlotKind::Action(Action::Wait(Wait { target: Target::Signal(name), .. }))) => {
             Beginning::Wait(Some(name.clone()))
         }
         _ => Beginning::Skip(SkipReason::Condition),
@@ -320,22 +320,22 @@ fn wait_for(wait: &Wait, now: Timestamp) -> Option<WaitFor> {
     }
 }
 
-fn worker_of(doing: Doing<'_>) -> Name {
-    match doing {
-        Doing::Items(_) => Name::new(kind::ITEMS),
-        Doing::Turns(_) => Name::new(kind::TURNS),
-        Doing::Action(Action::Worker { worker, .. }) => worker.clone(),
-        Doing::Action(Action::Workflow { .. }) => Name::new(kind::WORKFLOW),
-        Doing::Action(Action::Wait(_)) => Name::new(kind::WAIT),
-        Doing::Action(Action::Steps(_) | Action::Branch { .. }) => Name::new(kind::STEPS),
+fn worker_of(slot_kind: SlotKind<'_>) -> Name {
+    match slot_kind {
+        SlotKind::Items(_) => Name::new(kind::ITEMS),
+        SlotKind::Turns(_) => Name::new(kind::TURNS),
+        SlotKind::Action(Action::Worker { worker, .. }) => worker.clone(),
+        SlotKind::Action(Action::Workflow { .. }) => Name::new(kind::WORKFLOW),
+        SlotKind::Action(Action::Wait(_)) => Name::new(kind::WAIT),
+        SlotKind::Action(Action::Steps(_) | Action::Branch { .. }) => Name::new(kind::STEPS),
     }
 }
 
 /// Rules and limits of a row. The `timeout` of a step that is no task ends it whatever is inside of it.
-fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Timestamp) -> Policy {
-    match doing {
-        Doing::Items(_) | Doing::Turns(_) => Policy::default(),
-        Doing::Action(Action::Worker { .. }) => Policy {
+fn policy(step: &StepDef, slot_kind: SlotKind<'_>, spec: Option<&WorkerSpec>, now: Timestamp) -> Policy {
+    match slot_kind {
+        SlotKind::Items(_) | SlotKind::Turns(_) => Policy::default(),
+        SlotKind::Action(Action::Worker { .. }) => Policy {
             retry: step.retry.clone().or_else(|| spec.and_then(|spec| spec.retry.clone())).unwrap_or_default(),
             timeout: step.timeout.or_else(|| spec.and_then(|spec| spec.timeout)),
             deadline: step.deadline.map(|span| now + span),
@@ -344,7 +344,7 @@ fn policy(step: &StepDef, doing: Doing<'_>, spec: Option<&WorkerSpec>, now: Time
             requires: spec.map_or_else(|| step.requires.clone(), |spec| spec.requires.and(&step.requires)),
             recorded: false,
         },
-        Doing::Action(_) => Policy { deadline: step.timeout.map(|span| now + span), ..Policy::default() },
+        SlotKind::Action(_) => Policy { deadline: step.timeout.map(|span| now + span), ..Policy::default() },
     }
 }
 

@@ -19,14 +19,14 @@ use super::{
     command::{Reply, Reported, SubmitTask},
     effect::Effect,
     lanes::lane_of,
+    state::LoopState,
     steps::step_error,
-    turns::Turns,
 };
 use crate::error::EngineError;
 
 type Answer = Result<Result<Reply, EngineError>, StoreError>;
 
-impl Turns {
+impl LoopState {
     pub(super) fn submit(&mut self, tenant: TenantId, tasks: &[SubmitTask], key: Option<&Key>) -> Answer {
         if let Some(key) = key {
             match self.used_key(tenant, key)? {
@@ -273,7 +273,7 @@ impl Turns {
 
     /// Applies an event to a task in memory and follows it up: its place in the order, its slot, its run.
     pub(super) fn change(&mut self, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
-        let shared = self.share_retry(id, event);
+        let shared = self.budget_retry(id, event);
         let event = shared.as_ref().unwrap_or(event);
         let Some(before) = self.cache.task(id) else { return Ok(()) };
         let left = matches!(before.state, TaskState::Waiting(WaitFor::Run(_))).then(|| before.clone());
@@ -298,7 +298,7 @@ impl Turns {
         }
         let task = task.clone();
         self.note_due(&task);
-        self.note_share(state_before, &task);
+        self.note_retry_budget(state_before, &task);
         if matches!(state_before, StateKind::Running | StateKind::Ready) && kind != StateKind::Held {
             self.scratch.freed.extend(freed);
         }

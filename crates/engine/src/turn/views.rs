@@ -11,9 +11,9 @@ use kapelle_core::{
 };
 use kapelle_store::{Pruned, Retention, StoreError};
 
-use super::{effect::Effect, turns::Turns};
+use super::{effect::Effect, state::LoopState};
 
-impl Turns {
+impl LoopState {
     pub(crate) fn retention(&self) -> (DurationMs, DurationMs) {
         (self.options.task_retention, self.options.run_retention)
     }

@@ -15,7 +15,7 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::{effect::Effect, turns::Turns};
+use super::{effect::Effect, state::LoopState};
 use crate::evaluate::{Evaluated, Evaluation};
 
 /// What of a run is evaluated.
@@ -32,7 +32,7 @@ pub enum Place {
 /// Evaluations of runs that were sent to the pool, and how often each.
 pub(super) type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
 
-impl Turns {
+impl LoopState {
     /// Sends something to the pool to be evaluated.
     pub(super) fn evaluate_later(&mut self, evaluation: Evaluation) {
         if planted(Mutant::EvaluationLost) && (self.random)().is_multiple_of(8) {
@@ -79,7 +79,7 @@ impl Turns {
     /// Ends the runs that the turn looked at and that have nothing to wait for; false when there was none.
     pub(super) fn end_stuck(&mut self) -> Result<bool, StoreError> {
         let mut found = false;
-        for id in std::mem::take(&mut self.scratch.settled) {
+        for id in std::mem::take(&mut self.scratch.advanced) {
             if self.scratch.more.contains(&id) || self.lifting.contains(&id) || self.is_evaluating(id) {
                 continue;
             }

@@ -93,7 +93,10 @@ async fn the_time_of_a_run_stands_still_while_it_only_waits() {
 
     let kapelle = place.open().await;
     let row = kapelle.engine().reader().run(TenantId::DEFAULT, id).unwrap().unwrap();
-    assert!(row.resting.is_some() && row.due_at.unwrap().0 < row.created_at.0 + 700, "it rests, and keeps its limit");
+    assert!(
+        row.clock_paused.is_some() && row.due_at.unwrap().0 < row.created_at.0 + 700,
+        "it rests, and keeps its limit"
+    );
     let run = kapelle.run(id);
     run.signal("go", Value::Null).await.unwrap();
     let ended = run.wait().await.unwrap_err().to_string();

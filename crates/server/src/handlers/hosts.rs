@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use kapelle::{
     WorkerSpec,
     core::{Name, TenantId, label::split, plain, task::Report},
-    engine::{ClaimedTask, Command, Reply, Reported, Wanted},
+    engine::{ClaimFilter, ClaimedTask, Command, Reply, Reported},
     gateway::{desk::Leased, replay::TaskKey},
     store::{EVERY, KeyScope},
 };
@@ -180,7 +180,7 @@ pub async fn claim(call: Call) -> Answer {
     } else {
         workers.into_iter().cloned().collect()
     };
-    let wanted = Wanted {
+    let wanted = ClaimFilter {
         tenant: host.tenant,
         workers,
         queues: Arc::clone(&host.queues),

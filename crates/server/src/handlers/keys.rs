@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use kapelle::{
     Money,
     core::{Account, TenantId, plain::is_deceptive},
-    engine::{BookCommand, Command, LimitBy, NO_LIMIT},
+    engine::{Command, LedgerCommand, LimitBy, NO_LIMIT},
     store::{AccessKey, AccessWrite, EVERY, KeyScope},
 };
 use kapelle_api as api;
@@ -73,8 +73,8 @@ pub async fn create(call: Call) -> Answer {
         // Before the key is there: it never spends without its limit.
         let account = Account::Key(key.id.to_string());
         let by = if call.tenant() == TenantId::DEFAULT { LimitBy::Owner } else { LimitBy::Tenant };
-        let command = BookCommand::Limit { tenant, account, limit, by };
-        call.app.engine().ask(Command::Book(command)).await?;
+        let command = LedgerCommand::Limit { tenant, account, limit, by };
+        call.app.engine().ask(Command::Ledger(command)).await?;
         call.app.kapelle.budgets_changed();
     }
     let write = AccessWrite::Add(key.clone());

@@ -9,7 +9,7 @@ use super::{
     fixtures::{succeeded, task},
     on_every_store,
 };
-use crate::{ArtifactRow, Batch, Commit, EndedTask, GivenRow, Retention, ServedRow, ServedWrite, SessionRow};
+use crate::{ArtifactRow, Batch, Commit, EndedTask, GivenRow, HostWorkerRow, HostWorkerWrite, Retention, SessionRow};
 
 on_every_store! {
     the_last_word_on_a_worker_holds_until_it_is_forgotten,
@@ -18,21 +18,21 @@ on_every_store! {
     the_session_keeps_what_is_not_written_and_its_newest_row,
 }
 
-fn row(tenant: u32, name: &str, queue: &str) -> ServedRow {
+fn row(tenant: u32, name: &str, queue: &str) -> HostWorkerRow {
     let spec = WorkerSpec { queue: queue.into(), ..WorkerSpec::named(name) };
-    ServedRow { tenant: TenantId(tenant), spec: Arc::new(spec), at: Timestamp(5) }
+    HostWorkerRow { tenant: TenantId(tenant), spec: Arc::new(spec), at: Timestamp(5) }
 }
 
 fn the_last_word_on_a_worker_holds_until_it_is_forgotten(mut rig: Rig) {
-    assert_eq!(rig.store.served().unwrap(), []);
+    assert_eq!(rig.store.host_workers().unwrap(), []);
     let rows = [row(1, "a", "q"), row(1, "b", "q"), row(2, "a", "r")];
-    let served = rows.iter().cloned().map(ServedWrite::Put).collect();
-    rig.done(&Batch { served, ..Batch::default() });
-    assert_eq!(rig.reader.served().unwrap(), rows);
+    let host_workers = rows.iter().cloned().map(HostWorkerWrite::Put).collect();
+    rig.done(&Batch { host_workers, ..Batch::default() });
+    assert_eq!(rig.reader.host_workers().unwrap(), rows);
     let newer = row(1, "a", "s");
-    let forget = ServedWrite::Forget(TenantId(1), "b".into());
-    rig.done(&Batch { served: vec![ServedWrite::Put(newer.clone()), forget], ..Batch::default() });
-    assert_eq!(rig.store.served().unwrap(), [newer, row(2, "a", "r")]);
+    let forget = HostWorkerWrite::Forget(TenantId(1), "b".into());
+    rig.done(&Batch { host_workers: vec![HostWorkerWrite::Put(newer.clone()), forget], ..Batch::default() });
+    assert_eq!(rig.store.host_workers().unwrap(), [newer, row(2, "a", "r")]);
 }
 
 fn what_an_attempt_was_given_again_is_counted_until_its_task_goes_or_a_later_one_begins(mut rig: Rig) {

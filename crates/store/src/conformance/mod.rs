@@ -1,13 +1,13 @@
 //! What every store must do, run against each of them.
 
 mod access;
-mod books;
 mod commits;
 mod faults;
 mod fixtures;
 mod folder;
 mod histories;
 mod hosted;
+mod ledger;
 #[cfg(unix)]
 mod private;
 mod pruning;

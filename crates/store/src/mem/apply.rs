@@ -17,7 +17,7 @@ use crate::{
     batch::Batch,
     contract::{Commit, Conflicts},
     error::StoreError,
-    hosted::ServedWrite,
+    hosted::HostWorkerWrite,
     rows::RunRow,
 };
 
@@ -57,7 +57,7 @@ impl State {
         let taken =
             |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
-        self.books.check(&batch.books, conflicts);
+        self.ledger.check(&batch.ledger, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
         conflicts.other |= batch.session.as_ref().is_some_and(|row| self.session.contains_key(&row.seq));
     }
@@ -175,15 +175,15 @@ impl State {
                 }
             }
         }
-        self.books.apply(&batch.books);
+        self.ledger.apply(&batch.ledger);
         self.audit.extend(batch.audit.iter().map(|row| (row.seq, row.clone())));
-        for write in &batch.served {
+        for write in &batch.host_workers {
             match write {
-                ServedWrite::Put(row) => {
-                    self.served.insert((row.tenant, row.spec.name.clone()), row.clone());
+                HostWorkerWrite::Put(row) => {
+                    self.host_workers.insert((row.tenant, row.spec.name.clone()), row.clone());
                 }
-                ServedWrite::Forget(tenant, name) => {
-                    self.served.remove(&(*tenant, name.clone()));
+                HostWorkerWrite::Forget(tenant, name) => {
+                    self.host_workers.remove(&(*tenant, name.clone()));
                 }
             }
         }

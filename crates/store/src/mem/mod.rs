@@ -2,8 +2,8 @@
 //! share one database, and each handle can be told to fail in ways a database fails.
 
 mod apply;
-mod books;
 mod fault;
+mod ledger;
 mod prune;
 mod reader;
 mod state;

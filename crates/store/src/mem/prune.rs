@@ -23,7 +23,7 @@ impl State {
             self.answers.remove(&(tenant, key));
             left -= 1;
         }
-        left -= self.prune_books(retention.tasks_before, retention.keys_before, left);
+        left -= self.prune_ledger(retention.tasks_before, retention.keys_before, left);
         while left > 0 {
             let Some(&(ended, id)) = self.ended_tasks.first() else { break };
             if ended >= retention.tasks_before {

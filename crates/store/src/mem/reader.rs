@@ -19,7 +19,7 @@ use crate::{
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     contract::{Lane, Reader},
     error::StoreError,
-    hosted::{ArtifactRow, GivenRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -155,8 +155,8 @@ impl Reader for MemReader {
         Ok(rows.take(most.min(PAGE_MOST) as usize).cloned().collect())
     }
 
-    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
-        Ok(self.state().served.values().cloned().collect())
+    fn host_workers(&self) -> Result<Vec<HostWorkerRow>, StoreError> {
+        Ok(self.state().host_workers.values().cloned().collect())
     }
 
     fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError> {

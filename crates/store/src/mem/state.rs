@@ -12,13 +12,13 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
-use super::books::BookRows;
+use super::ledger::LedgerRows;
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
-    hosted::{ArtifactRow, ServedRow},
+    hosted::{ArtifactRow, HostWorkerRow},
     rows::RunRow,
     session::SessionRow,
 };
@@ -50,11 +50,11 @@ pub(super) struct State {
     pub ended_runs: BTreeSet<(Timestamp, RunId)>,
     pub access: BTreeMap<Arc<str>, AccessKey>,
     pub audit: BTreeMap<u64, AuditRow>,
-    pub served: BTreeMap<(TenantId, Name), ServedRow>,
+    pub host_workers: BTreeMap<(TenantId, Name), HostWorkerRow>,
     pub given: BTreeMap<(TaskId, u32, [u8; 32]), u32>,
     pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
     pub session: BTreeMap<u64, SessionRow>,
-    pub books: BookRows,
+    pub ledger: LedgerRows,
     /// How many tasks and runs refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -83,11 +83,11 @@ impl Default for State {
             ended_runs: BTreeSet::new(),
             access: BTreeMap::new(),
             audit: BTreeMap::new(),
-            served: BTreeMap::new(),
+            host_workers: BTreeMap::new(),
             given: BTreeMap::new(),
             artifacts: BTreeMap::new(),
             session: BTreeMap::new(),
-            books: BookRows::default(),
+            ledger: LedgerRows::default(),
             uses: BTreeMap::new(),
         }
     }
@@ -128,7 +128,8 @@ impl State {
     /// When runs are out of time. That of a run which is paused or only waits stands still.
     pub fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id));
-        open.filter(|run| run.paused.is_none() && run.resting.is_none()).filter_map(|run| Some((run.due_at?, run.id)))
+        open.filter(|run| run.paused.is_none() && run.clock_paused.is_none())
+            .filter_map(|run| Some((run.due_at?, run.id)))
     }
 
     /// Puts a task in the place of the row that it replaces.

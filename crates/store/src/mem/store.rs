@@ -23,7 +23,7 @@ use crate::{
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
-    hosted::ServedRow,
+    hosted::HostWorkerRow,
     rows::RunRow,
 };
 
@@ -262,8 +262,8 @@ impl Store for MemStore {
         Ok(self.state().audit.last_key_value().map(|(_, row)| row.head()))
     }
 
-    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
-        Ok(self.state().served.values().cloned().collect())
+    fn host_workers(&mut self) -> Result<Vec<HostWorkerRow>, StoreError> {
+        Ok(self.state().host_workers.values().cloned().collect())
     }
 
     fn session_last(&mut self) -> Result<u64, StoreError> {

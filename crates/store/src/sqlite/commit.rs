@@ -3,11 +3,11 @@
 use rusqlite::Connection;
 
 use super::{
-    access, answer, attempt, audit, books,
+    access, answer, attempt, audit,
     fault::{Sql, written},
     gate, hosted,
     ids::Ids,
-    journal, key,
+    journal, key, ledger,
     names::Names,
     payload, run, session, task, version,
 };
@@ -36,7 +36,7 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     write_runs(conn, names, batch, &mut conflicts)?;
     write_tasks(conn, names, batch, &mut conflicts)?;
     write_histories(conn, batch, &mut conflicts)?;
-    books::write(conn, &batch.books, &mut conflicts)?;
+    ledger::write(conn, &batch.ledger, &mut conflicts)?;
     if let Some(conflict) = conflicts.into_commit() {
         return Ok(conflict);
     }
@@ -62,7 +62,7 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     for row in &batch.audit {
         conflicts.other |= !written(audit::insert(conn, row))?;
     }
-    batch.served.iter().try_for_each(|row| hosted::serve(conn, row))?;
+    batch.host_workers.iter().try_for_each(|row| hosted::serve(conn, row))?;
     batch.given.iter().try_for_each(|row| hosted::give_again(conn, row))?;
     batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
     if let Some(row) = &batch.session {

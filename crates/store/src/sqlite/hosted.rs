@@ -9,36 +9,36 @@ use super::{
     columns::{from_json, must, text, to_json},
     fault::Sql,
 };
-use crate::hosted::{ArtifactRow, GivenRow, ServedRow, ServedWrite};
+use crate::hosted::{ArtifactRow, GivenRow, HostWorkerRow, HostWorkerWrite};
 
-/// Writes a change to what is known of served workers. Part of a transaction.
-pub(super) fn serve(conn: &Connection, write: &ServedWrite) -> Sql<()> {
+/// Writes a change to what is known of the workers of hosts. Part of a transaction.
+pub(super) fn serve(conn: &Connection, write: &HostWorkerWrite) -> Sql<()> {
     match write {
-        ServedWrite::Put(row) => {
+        HostWorkerWrite::Put(row) => {
             conn.prepare_cached(
-                "INSERT INTO served (tenant, name, spec, at) VALUES (?1, ?2, ?3, ?4) \
+                "INSERT INTO host_workers (tenant, name, spec, at) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT DO UPDATE SET spec = ?3, at = ?4",
             )?
             .execute(params![row.tenant.0, row.spec.name.as_str(), to_json(&*row.spec)?, row.at.0])?;
         }
-        ServedWrite::Forget(tenant, name) => {
-            conn.prepare_cached("DELETE FROM served WHERE tenant = ?1 AND name = ?2")?
+        HostWorkerWrite::Forget(tenant, name) => {
+            conn.prepare_cached("DELETE FROM host_workers WHERE tenant = ?1 AND name = ?2")?
                 .execute(params![tenant.0, name.as_str()])?;
         }
     }
     Ok(())
 }
 
-/// What is known of every served worker of every tenant.
-pub(super) fn served(conn: &Connection) -> Sql<Vec<ServedRow>> {
-    let mut query = conn.prepare_cached("SELECT tenant, spec, at FROM served ORDER BY tenant, name")?;
+/// What is known of every worker of hosts of every tenant.
+pub(super) fn host_workers(conn: &Connection) -> Sql<Vec<HostWorkerRow>> {
+    let mut query = conn.prepare_cached("SELECT tenant, spec, at FROM host_workers ORDER BY tenant, name")?;
     let mut rows = query.query([])?;
-    let mut served = Vec::new();
+    let mut host_workers = Vec::new();
     while let Some(row) = rows.next()? {
         let spec = Arc::new(from_json(must(text(row, 1)?, "specification")?, "specification of a worker")?);
-        served.push(ServedRow { tenant: TenantId(row.get(0)?), spec, at: Timestamp(row.get(2)?) });
+        host_workers.push(HostWorkerRow { tenant: TenantId(row.get(0)?), spec, at: Timestamp(row.get(2)?) });
     }
-    Ok(served)
+    Ok(host_workers)
 }
 
 /// Writes what an attempt was given again, in place of what former attempts were. Part of a transaction.

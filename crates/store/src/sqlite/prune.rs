@@ -4,11 +4,12 @@ use kapelle_core::RunId;
 use rusqlite::{Connection, params};
 
 use super::{
-    answer, books,
+    answer,
     commit::control,
     fault::{Sql, Trouble},
     hosted,
     ids::Ids,
+    ledger,
 };
 use crate::contract::{Pruned, Retention};
 
@@ -36,7 +37,7 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     take(left, deleted);
     let deleted = answer::prune(conn, retention.keys_before, *left)?;
     take(left, deleted);
-    let deleted = books::prune(conn, retention.tasks_before, retention.keys_before, *left)?;
+    let deleted = ledger::prune(conn, retention.tasks_before, retention.keys_before, *left)?;
     take(left, deleted);
     Ok(())
 }
@@ -72,7 +73,7 @@ fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pr
         take(left, entries);
         if *left > 0 {
             conn.prepare_cached("DELETE FROM run WHERE id = ?1")?.execute([run.0])?;
-            books::forget_account(conn, &kapelle_core::Account::Run(run))?;
+            ledger::forget_account(conn, &kapelle_core::Account::Run(run))?;
             payloads.into_iter().flatten().try_for_each(|payload| delete_payload(conn, payload))?;
             take(left, 1);
             pruned.runs += 1;
@@ -92,7 +93,7 @@ fn delete_tasks(conn: &Connection, sql: &str, bound: i64, most: u32) -> Sql<usiz
         attempts.execute([id])?;
         hosted::forget_given(conn, *id)?;
         task.execute([id])?;
-        books::forget_task(conn, *id)?;
+        ledger::forget_task(conn, *id)?;
         payloads.iter().flatten().try_for_each(|payload| delete_payload(conn, *payload))?;
     }
     Ok(found.len())

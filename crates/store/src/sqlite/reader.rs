@@ -9,17 +9,17 @@ use kapelle_core::{
 };
 
 use super::{
-    access, attempt, audit, books, gate, hosted, journal, payload, pool::Pool, run, session, task_queries, version,
+    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, run, session, task_queries, version,
 };
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
-    books::{AccountRow, BookReader, BudgetRow, CallFilter, CallRow},
     contract::Reader,
     error::StoreError,
-    hosted::{ArtifactRow, GivenRow, ServedRow},
+    hosted::{ArtifactRow, GivenRow, HostWorkerRow},
+    ledger::{AccountRow, BudgetRow, CallFilter, CallRow, LedgerReader},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -129,8 +129,8 @@ impl Reader for SqliteReader {
         self.pool.query(|conn, _| audit::from(conn, after, most))
     }
 
-    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
-        self.pool.query(|conn, _| hosted::served(conn))
+    fn host_workers(&self) -> Result<Vec<HostWorkerRow>, StoreError> {
+        self.pool.query(|conn, _| hosted::host_workers(conn))
     }
 
     fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError> {
@@ -166,40 +166,40 @@ impl Reader for SqliteReader {
     }
 }
 
-impl BookReader for SqliteReader {
+impl LedgerReader for SqliteReader {
     fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
-        self.pool.query(|conn, _| books::account(conn, tenant, account, day))
+        self.pool.query(|conn, _| ledger::account(conn, tenant, account, day))
     }
 
     fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError> {
-        self.pool.query(|conn, _| books::accounts(conn, tenant, kind, most))
+        self.pool.query(|conn, _| ledger::accounts(conn, tenant, kind, most))
     }
 
     fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError> {
-        self.pool.query(|conn, _| books::tenant_accounts(conn, most))
+        self.pool.query(|conn, _| ledger::tenant_accounts(conn, most))
     }
 
     fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
-        self.pool.query(|conn, _| books::all_budgets(conn, most))
+        self.pool.query(|conn, _| ledger::all_budgets(conn, most))
     }
 
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
-        self.pool.query(|conn, _| books::budgets(conn, tenant, most))
+        self.pool.query(|conn, _| ledger::budgets(conn, tenant, most))
     }
 
     fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError> {
-        self.pool.query(|conn, _| books::recorded(conn, task, epoch))
+        self.pool.query(|conn, _| ledger::recorded(conn, task, epoch))
     }
 
     fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
-        self.pool.query(|conn, _| books::calls(conn, tenant, filter, page))
+        self.pool.query(|conn, _| ledger::calls(conn, tenant, filter, page))
     }
 
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
-        self.pool.query(|conn, _| books::one(conn, tenant, id))
+        self.pool.query(|conn, _| ledger::one(conn, tenant, id))
     }
 
     fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
-        self.pool.query(|conn, _| books::kept(conn, tenant, fingerprint, now))
+        self.pool.query(|conn, _| ledger::kept(conn, tenant, fingerprint, now))
     }
 }

@@ -35,7 +35,7 @@ struct Extra {
     paused: Option<Timestamp>,
     /// Since when it does nothing but wait.
     #[serde(skip_serializing_if = "Option::is_none")]
-    resting: Option<Timestamp>,
+    clock_paused: Option<Timestamp>,
     /// When it would be out of time, while its time stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<Timestamp>,
@@ -83,7 +83,7 @@ impl Extra {
     fn of(run: &Run) -> Extra {
         Extra {
             paused: run.paused,
-            resting: run.resting,
+            clock_paused: run.clock_paused,
             due: run.due_at.filter(|_| run.stands_still()),
             hard: matches!(run.status, RunStatus::Cancelling { hard: true, .. }),
             parent: run.parent,
@@ -96,7 +96,7 @@ impl Extra {
     /// Nothing for most runs.
     fn text(&self) -> Sql<Option<String>> {
         let plain = self.paused.is_none()
-            && self.resting.is_none()
+            && self.clock_paused.is_none()
             && !self.hard
             && self.parent.is_none()
             && self.started_by.is_none()
@@ -212,7 +212,7 @@ fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<RunRow> {
         stopped_by: row.get::<_, Option<i64>>(8)?.map(TaskId),
         due_at: row.get::<_, Option<i64>>(16)?.map(Timestamp).or(extra.due),
         paused: extra.paused,
-        resting: extra.resting,
+        clock_paused: extra.clock_paused,
         parent: extra.parent,
         started_by: extra.started_by.map(Arc::from),
         mailbox: extra.mailbox.into_iter().map(|(name, kept)| (name, kept.payload())).collect(),

@@ -17,22 +17,22 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    answer, audit, blocks, books, commit,
+    answer, audit, commit,
     fault::{Sql, Trouble},
     gate, held, hosted,
     ids::Ids,
-    key,
+    key, ledger,
     lock::FolderLock,
     names::Names,
-    payload, prune, run, session, task_queries, version,
+    payload, prepaid, prune, run, session, task_queries, version,
 };
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
-    books::{AccountRow, BlockRow, Books, BudgetRow, CallRow},
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
     error::StoreError,
-    hosted::ServedRow,
+    hosted::HostWorkerRow,
+    ledger::{AccountRow, BudgetRow, CallRow, LedgerStore, PrepaidRow},
     rows::RunRow,
 };
 
@@ -243,8 +243,8 @@ impl Store for SqliteStore {
         self.query(|conn, _| audit::head(conn))
     }
 
-    fn served(&mut self) -> Result<Vec<ServedRow>, StoreError> {
-        self.query(|conn, _| hosted::served(conn))
+    fn host_workers(&mut self) -> Result<Vec<HostWorkerRow>, StoreError> {
+        self.query(|conn, _| hosted::host_workers(conn))
     }
 
     fn session_last(&mut self) -> Result<u64, StoreError> {
@@ -268,21 +268,21 @@ impl Store for SqliteStore {
     }
 }
 
-impl Books for SqliteStore {
+impl LedgerStore for SqliteStore {
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError> {
-        self.query(|conn, _| books::open(conn, after, most))
+        self.query(|conn, _| ledger::open(conn, after, most))
     }
 
-    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError> {
-        self.query(|conn, _| blocks::after(conn, after, most))
+    fn prepaid(&mut self, after: CallId, most: u32) -> Result<Vec<PrepaidRow>, StoreError> {
+        self.query(|conn, _| prepaid::after(conn, after, most))
     }
 
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
-        self.query(|conn, _| books::account(conn, tenant, account, day))
+        self.query(|conn, _| ledger::account(conn, tenant, account, day))
     }
 
     fn budget(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
-        self.query(|conn, _| books::budget(conn, tenant, account))
+        self.query(|conn, _| ledger::budget(conn, tenant, account))
     }
 
     fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {

@@ -12,7 +12,7 @@ use kapelle_core::{
 pub(super) struct Seen {
     scopes: BTreeMap<ScopeId, SeenScope>,
     open: u32,
-    doomed: BTreeSet<TaskId>,
+    to_cancel: BTreeSet<TaskId>,
     waiting: BTreeMap<Name, BTreeSet<TaskId>>,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
     Seen {
         scopes: run.scopes.iter().filter(begun).map(|(id, inner)| (*id, scope(id, inner))).collect(),
         open: run.open_tasks,
-        doomed: run.doomed.clone(),
+        to_cancel: run.to_cancel.clone(),
         waiting: run.waiting.clone(),
     }
 }

@@ -22,7 +22,7 @@ pub struct Model {
     /// `finally` was open then and none of its steps had begun: a server that starts again does not know of it.
     pub(super) unsure: bool,
     pub(super) paused: Option<Timestamp>,
-    pub(super) resting: Option<Timestamp>,
+    pub(super) clock_paused: Option<Timestamp>,
     /// When it is out of time.
     pub(super) due: Option<Timestamp>,
     pub(super) over: Option<StatusKind>,
@@ -87,7 +87,7 @@ impl Model {
             late: false,
             unsure: false,
             paused: None,
-            resting: None,
+            clock_paused: None,
             due: None,
             over: None,
             latest: Timestamp::default(),

@@ -306,7 +306,7 @@ impl Change<'_> {
         let placed = kept.unwrap_or_else(|| moment.rank(before.priority)) == rank;
         let good = match reason {
             HoldReason::KeyLimit => before.key.is_some(),
-            HoldReason::RetryShare => matches!(before.state, TaskState::Retrying { at, .. } if at <= moment.now),
+            HoldReason::RetryBudget => matches!(before.state, TaskState::Retrying { at, .. } if at <= moment.now),
             _ => false,
         };
         if good && placed { Ok(()) } else { Err(format!("held with rank {rank} for no reason: {reason:?}")) }

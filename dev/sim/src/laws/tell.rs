@@ -77,9 +77,10 @@ impl Model {
                 level.stopped |= stops;
             }),
             RunEvent::Failing { .. } => self.failing_at(shelf, at, expected.is_some())?,
-            RunEvent::Paused { .. } | RunEvent::Resumed { .. } | RunEvent::Rested { .. } | RunEvent::Stirred { .. } => {
-                self.stands_still(disk, shelf, event, at)?
-            }
+            RunEvent::Paused { .. }
+            | RunEvent::Resumed { .. }
+            | RunEvent::ClockPaused { .. }
+            | RunEvent::ClockResumed { .. } => self.stands_still(disk, shelf, event, at)?,
             // No workflow here is started by the end of another.
             RunEvent::SignalKept { .. } | RunEvent::SignalTaken { .. } | RunEvent::Triggered { .. } => {}
             RunEvent::CancelRequested { .. } => self.cancelled(disk, shelf)?,
@@ -93,7 +94,7 @@ impl Model {
 
     /// It fails at once: because of a step, as the entry before told, or because its time is up.
     fn failing_at(&mut self, shelf: &RunShelf, at: Timestamp, told: bool) -> Result<(), String> {
-        let stood = [self.paused, self.resting].into_iter().flatten().min();
+        let stood = [self.paused, self.clock_paused].into_iter().flatten().min();
         let late = self.due.is_some_and(|due| due <= stood.unwrap_or(at));
         // What worked until its time was up ended in the same turn.
         let waited = self.due.is_some_and(|due| self.latest < due) && self.only_waits(&shelf.flow.table);
@@ -116,16 +117,16 @@ impl Model {
             }
             RunEvent::Resumed { .. } if disk.moment.resumed.contains(&shelf.row.id) => {
                 let since = self.paused.take().ok_or("resumed, and not paused")?;
-                self.stood_still(since, at, self.resting);
+                self.stood_still(since, at, self.clock_paused);
             }
-            RunEvent::Rested { .. } => {
-                if self.due.is_none() || self.resting.is_some() || !self.only_waits(&shelf.flow.table) {
+            RunEvent::ClockPaused { .. } => {
+                if self.due.is_none() || self.clock_paused.is_some() || !self.only_waits(&shelf.flow.table) {
                     return Err("its time stands still, and it does not only wait".to_owned());
                 }
-                self.resting = Some(at);
+                self.clock_paused = Some(at);
             }
-            RunEvent::Stirred { .. } => {
-                let since = self.resting.take().ok_or("its time goes on, and did not stand still")?;
+            RunEvent::ClockResumed { .. } => {
+                let since = self.clock_paused.take().ok_or("its time goes on, and did not stand still")?;
                 self.stood_still(since, at, self.paused);
             }
             _ => return Err("nobody asked for it".to_owned()),

@@ -5,10 +5,10 @@
 //! them. A run is an explicit tree of nodes; after every event the whole tree is scanned again until nothing changes.
 //! What workers answer, and the order in which concurrent things happen, come from outside.
 
+mod advance;
 mod ends;
 mod model;
 mod run;
-mod settle;
 mod values;
 
 pub use model::{Address, End, Outer, Phase, Reason, Seen, Verdict, Waits};

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::model::{Address, End, Kind, Node, NodeAt, Outer, Phase, Scope, ScopeAt, Seen, Verdict, Waits};
 
-/// Something that [`Reference::settle`] did.
+/// Something that [`Reference::advance`] did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A task, a wait or a containing step began.
@@ -89,7 +89,7 @@ impl Reference {
     /// Begins, skips and ends whatever there is to begin, skip and end. In which order concurrent things happen is not for
     /// the format to say, so the caller does: `order` says what may happen by now, and `ends` whether containing steps that
     /// are done end before or after others begin.
-    pub fn settle(&mut self, order: &dyn Order, ends: Ends) -> Vec<Change> {
+    pub fn advance(&mut self, order: &dyn Order, ends: Ends) -> Vec<Change> {
         let mut draws = match ends {
             Ends::Drawn(seed) => seed,
             _ => 0,
@@ -98,9 +98,9 @@ impl Reference {
             let changed = if let Ends::Drawn(seed) = ends {
                 // Knuth's multiplier for a linear congruence modulo 2^64; its upper half is good enough for lots.
                 draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                self.settle_one(order, draws >> 33, seed % 2 == 0)
+                self.advance_one(order, draws >> 33, seed % 2 == 0)
             } else {
-                self.advance(self.now);
+                self.pass_time(self.now);
                 match ends {
                     Ends::First => self.end_something(order, 0) || self.begin_something(order),
                     Ends::Between => self.begin_all(order) | self.end_something(order, 0),
@@ -115,10 +115,10 @@ impl Reference {
 
     /// Does one of the things that may be done, by lot; false when there are none. What ends by its time does so among the
     /// others or, when it is `late`, after all of them.
-    fn settle_one(&mut self, order: &dyn Order, lot: u64, late: bool) -> bool {
+    fn advance_one(&mut self, order: &dyn Order, lot: u64, late: bool) -> bool {
         let timely = |of: &mut Reference| {
             let due = !of.due_nodes(of.now).is_empty();
-            of.advance(of.now);
+            of.pass_time(of.now);
             due
         };
         let at_once = match lot % 3 {
@@ -158,7 +158,7 @@ impl Reference {
 
     /// Time has passed: what is over by now ends. Those whose time comes at the same moment have all ended, with what is in
     /// them, before any of them has consequences.
-    pub fn advance(&mut self, now: i64) {
+    pub fn pass_time(&mut self, now: i64) {
         self.now = now;
         loop {
             let mut due = self.due_nodes(now);

@@ -184,7 +184,7 @@ pub enum CallWrite {
 
 /// Money that is set aside for one call that its payer has not made yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockRow {
+pub struct PrepaidRow {
     /// The key of the call.
     pub id: CallId,
     /// Its tenant.
@@ -207,9 +207,9 @@ pub struct BlockRow {
 
 /// What is written of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BlockWrite {
+pub enum PrepaidWrite {
     /// A new one.
-    Drawn(Box<BlockRow>),
+    Drawn(Box<PrepaidRow>),
     /// It was spent, or given back.
     Gone(CallId),
 }
@@ -229,11 +229,11 @@ pub struct KeptRow {
 
 /// What one turn writes of money and calls.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct BookWrites {
+pub struct LedgerWrites {
     /// Calls, in the order in which it happened.
     pub calls: Vec<CallWrite>,
     /// Blocks, in the order in which it happened.
-    pub blocks: Vec<BlockWrite>,
+    pub prepaid: Vec<PrepaidWrite>,
     /// Accounts that are new or changed.
     pub accounts: Vec<AccountWrite>,
     /// Budgets, as they are from now on.
@@ -242,22 +242,22 @@ pub struct BookWrites {
     pub kept: Vec<KeptRow>,
 }
 
-impl BookWrites {
+impl LedgerWrites {
     /// Nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let money = self.accounts.is_empty() && self.budgets.is_empty() && self.blocks.is_empty();
+        let money = self.accounts.is_empty() && self.budgets.is_empty() && self.prepaid.is_empty();
         self.calls.is_empty() && money && self.kept.is_empty()
     }
 }
 
-/// The books as the writing side reads them.
-pub trait Books {
+/// The ledger as the writing side reads them.
+pub trait LedgerStore {
     /// The calls behind an id that are not settled, by id.
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError>;
 
-    /// The blocks behind an id, by id.
-    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError>;
+    /// The prepaid amounts behind an id, by id.
+    fn prepaid(&mut self, after: CallId, most: u32) -> Result<Vec<PrepaidRow>, StoreError>;
 
     /// What an account has spent, when it has a row.
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError>;
@@ -278,8 +278,8 @@ pub struct CallFilter {
     pub run: Option<RunId>,
 }
 
-/// The books as readers see them.
-pub trait BookReader {
+/// The ledger as readers see them.
+pub trait LedgerReader {
     /// What an account has spent, when it has a row.
     fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError>;
 

@@ -15,11 +15,11 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    Block, BookCommand, CallOrder, CallOver, Command, LimitBy, NO_LIMIT, NewPayload, NewRun, Notice, Options, Reply,
-    Reported, Reserved, SubmitTask, Taken, VersionRef, Wanted,
-    turn::{Directory, Effect, Input, Turns},
+    CallOrder, CallOver, ClaimFilter, Command, LedgerCommand, LimitBy, NO_LIMIT, NewPayload, NewRun, Notice, Options,
+    Prepaid, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef,
+    turn::{Directory, Effect, Input, LoopState},
 };
-use kapelle_store::{BookReader, CallFilter, CallState, Fault, MemReader, MemStore, Page, Reader, TaskFilter};
+use kapelle_store::{CallFilter, CallState, Fault, LedgerReader, MemReader, MemStore, Page, Reader, TaskFilter};
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId(1);
@@ -115,19 +115,19 @@ fn order(worst: u64) -> CallOrder {
 struct Stage {
     store: MemStore,
     reader: MemReader,
-    turns: Turns,
+    state: LoopState,
     now: i64,
     plan: u64,
     attempts: Vec<Report>,
     calls: Vec<(CallId, u64)>,
     settled: Option<CallId>,
     /// Those that were drawn and may be taken.
-    blocks: Vec<Arc<Block>>,
+    blocks: Vec<Arc<Prepaid>>,
     /// Calls that were sent on blocks, and of which the loop has not been told.
-    sent: VecDeque<(Arc<Block>, CallOrder, Timestamp)>,
+    sent: VecDeque<(Arc<Prepaid>, CallOrder, Timestamp)>,
 }
 
-fn turns(store: &MemStore, seed: u64) -> Turns {
+fn state(store: &MemStore, seed: u64) -> LoopState {
     // Now and then a commit meets a conflict that is not there.
     let store = store.share().with_faults(move |number| {
         if (number.wrapping_add(seed)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0 {
@@ -141,19 +141,19 @@ fn turns(store: &MemStore, seed: u64) -> Turns {
         next += 1;
         next
     };
-    Turns::new(Box::new(store), Options::default(), Arc::new(Nobody), Box::new(random))
+    LoopState::new(Box::new(store), Options::default(), Arc::new(Nobody), Box::new(random))
 }
 
 impl Stage {
     fn new(seed: u64) -> Stage {
         let store = MemStore::new();
         let reader = store.reader();
-        let mut turns = turns(&store, seed);
-        turns.recover(Timestamp(1), 1).unwrap();
+        let mut state = state(&store, seed);
+        state.recover(Timestamp(1), 1).unwrap();
         Stage {
             store,
             reader,
-            turns,
+            state,
             now: 1,
             plan: seed,
             attempts: Vec::new(),
@@ -167,14 +167,14 @@ impl Stage {
     fn ask(&mut self, command: Command) -> Option<Reply> {
         self.now += 1;
         let inputs = [Input { ticket: 1, command }];
-        let mut turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
+        let mut turned = self.state.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         let reply = turned.replies.pop().unwrap().1.ok();
         for _ in 0..50 {
             self.hear(&turned.effects);
             if !turned.more {
                 break;
             }
-            turned = self.turns.turn(&[], Timestamp(self.now), self.now.unsigned_abs());
+            turned = self.state.turn(&[], Timestamp(self.now), self.now.unsigned_abs());
         }
         self.blocks.retain(|block| !block.is_over());
         reply
@@ -200,12 +200,12 @@ impl Stage {
         let drawn = self.blocks.iter().chain(self.sent.iter().map(|(block, ..)| block));
         let drawn: u64 = drawn.map(|block| block.amount().0).sum();
         let want = self.spent_in_all() + open + if machine { drawn } else { sent };
-        self.turns = turns(&self.store, self.plan);
+        self.state = state(&self.store, self.plan);
         if !machine {
             let taken = self.sent.iter().map(|(block, order, _)| (block.id(), order.clone()));
-            self.turns.taken(Taken::Known(taken.collect()));
+            self.state.taken(Taken::Known(taken.collect()));
         }
-        let begun = self.turns.recover(Timestamp(self.now), self.now.unsigned_abs()).unwrap();
+        let begun = self.state.recover(Timestamp(self.now), self.now.unsigned_abs()).unwrap();
         assert!(!begun.broken);
         // What was under way is charged, whoever asks; and what may have been, when nobody knows.
         assert_eq!(self.spent_in_all(), want);
@@ -233,7 +233,7 @@ impl Stage {
             }
             Happens::Claim(most) => {
                 let workers = Arc::from([Name::new("w")]);
-                let wanted = Wanted {
+                let wanted = ClaimFilter {
                     tenant: TENANT,
                     workers,
                     queues: Arc::from([]),
@@ -282,7 +282,7 @@ impl Stage {
                 // A late report of an attempt that was lost ends nothing.
                 let task = self.reader.task(TENANT, report.task).unwrap().unwrap();
                 if task.state.kind() != StateKind::Running {
-                    let own = |block: &&Arc<Block>| block.payer().contains(&Account::Task(report.task));
+                    let own = |block: &&Arc<Prepaid>| block.payer().contains(&Account::Task(report.task));
                     assert_eq!(self.blocks.iter().find(own), None, "the attempt is over");
                 }
             }
@@ -294,7 +294,7 @@ impl Stage {
                     _ => Account::Worker("w".to_owned()),
                 };
                 let limit = Money(*limit);
-                self.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit, by: LimitBy::Owner }));
+                self.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit, by: LimitBy::Owner }));
             }
             Happens::Die { machine } => self.die(*machine),
             Happens::Rest => {
@@ -311,7 +311,7 @@ impl Stage {
 
     fn settle(&mut self, id: CallId, state: CallState, cost: u64) {
         let over = CallOver { state, cost: Money(cost), input: 1, output: 2, request_id: None };
-        self.ask(Command::Book(BookCommand::Settle(id, Box::new(over))));
+        self.ask(Command::Ledger(LedgerCommand::Settle(id, Box::new(over))));
     }
 
     fn call(&mut self, who: usize, worst: u64, purse: bool) {
@@ -322,14 +322,14 @@ impl Stage {
             None => (Account::Key("key_1".to_owned()), 0, 0),
         };
         let order = CallOrder { payer: vec![payer], attempt: epoch, purse: purse.then_some(number), ..order(worst) };
-        match self.ask(Command::Book(BookCommand::Reserve(Box::new(order)))) {
+        match self.ask(Command::Ledger(LedgerCommand::Reserve(Box::new(order)))) {
             Some(Reply::Reserved(Reserved::Yes(id))) => self.calls.push((id, worst)),
             Some(Reply::Reserved(Reserved::Never { needs, account, .. })) => {
                 let free = self.blocks.iter().flat_map(|block| block.payer()).find(|payer| payer.shown() == account);
                 assert_eq!(free, None, "nobody is refused for calls that are yet to be made");
                 if let Some(report) = attempt {
                     let (task, attempt) = (report.task, report.epoch);
-                    self.ask(Command::Book(BookCommand::Short { task, attempt, needs }));
+                    self.ask(Command::Ledger(LedgerCommand::Short { task, attempt, needs }));
                 }
             }
             _ => {}
@@ -353,7 +353,7 @@ impl Stage {
     fn tell(&mut self) {
         let Some((block, order, at)) = self.sent.pop_front() else { return };
         let (id, worst) = (block.id(), order.worst.0);
-        let spend = || Command::Book(BookCommand::Spend(Arc::clone(&block), Box::new(order.clone()), at));
+        let spend = || Command::Ledger(LedgerCommand::Spend(Arc::clone(&block), Box::new(order.clone()), at));
         assert!(self.ask(spend()).is_some());
         // Once more: it is done once.
         assert!(self.ask(spend()).is_some());
@@ -431,11 +431,11 @@ proptest! {
         stage.die(seed % 2 == 0);
         stage.check(&mut bounds);
         for account in [Account::Day, Account::Tenant, Account::Queue("default".to_owned()), Account::Worker("w".to_owned())] {
-            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
+            stage.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
         }
         for run in stage.reader.runs(TENANT, &kapelle_store::RunFilter::default(), PAGE).unwrap() {
             let account = Account::Run(run.id);
-            stage.ask(Command::Book(BookCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
+            stage.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
         }
         let parked = TaskFilter { state: Some(StateKind::Parked), steps: true, ..TaskFilter::default() };
         prop_assert_eq!(stage.reader.tasks(TENANT, &parked, PAGE).unwrap().len(), 0);

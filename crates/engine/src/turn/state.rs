@@ -13,19 +13,19 @@ use kapelle_core::{
 use kapelle_store::{Act, AuditRow, Store, StoreError};
 
 use super::{
-    books::Books,
     cache::Cache,
     command::{Command, Input, Reply, Ticket},
     directory::Directory,
     effect::Effect,
-    keys::Freed,
+    host_workers::HostWorkers,
+    key_limits::Freed,
     lanes::Lanes,
     leases::RemoteLease,
+    ledger::Ledger,
+    ledger_command::Taken,
     limits::Limits,
-    money::Taken,
-    rates::Rates,
-    served::Served,
-    shares::Share,
+    rate_admission::RateAdmission,
+    retry_budget::WorkerRetries,
     watchdog::{Place, Sent},
 };
 use crate::{error::EngineError, id_map::IdMap, options::Options};
@@ -37,13 +37,13 @@ pub const CHILDREN_MAX: usize = 512;
 const CONFLICTS_MAX: u32 = 1_000;
 
 /// The loop's state.
-pub struct Turns {
+pub struct LoopState {
     pub(super) store: Box<dyn Store>,
     pub(super) cache: Cache,
-    pub(super) books: Books,
+    pub(super) ledger: Ledger,
     pub(super) lanes: Lanes,
     pub(super) limits: Limits,
-    pub(super) rates: Rates,
+    pub(super) rate_admission: RateAdmission,
     pub(super) options: Options,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
@@ -52,7 +52,7 @@ pub struct Turns {
     /// Remote attempts by their task.
     pub(super) leases: IdMap<TaskId, RemoteLease>,
     /// What worker hosts said of their workers.
-    pub(super) served: Served,
+    pub(super) host_workers: HostWorkers,
     /// The newest number of what the session log has to write, once it was looked up.
     pub(super) session_last: Option<u64>,
     pub(super) next_due: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub struct Turns {
     /// Runs that go on after a pause, some of whose steps may still be held.
     pub(super) lifting: BTreeSet<RunId>,
     /// Workers that fail, and how many retries they get.
-    pub(super) shares: HashMap<(TenantId, Name), Share>,
+    pub(super) retry_budgets: HashMap<(TenantId, Name), WorkerRetries>,
     /// What limits count and what is paused has been read from the store.
     primed: bool,
     pub(super) scratch: Scratch,
@@ -82,7 +82,7 @@ pub(super) struct Scratch {
     /// Runs to be looked at before the turn ends.
     pub(super) touched: BTreeSet<RunId>,
     /// Runs that were looked at.
-    pub(super) settled: BTreeSet<RunId>,
+    pub(super) advanced: BTreeSet<RunId>,
     /// What of runs is evaluated on the pool from this turn on, and what came back from there.
     pub(super) sent: Sent,
     pub(super) back: Vec<(RunId, Place)>,
@@ -126,33 +126,33 @@ pub struct Turned {
     pub broken: bool,
 }
 
-impl Turns {
-    /// A loop over a store. [`Turns::recover`] comes first.
+impl LoopState {
+    /// A loop over a store. [`LoopState::recover`] comes first.
     #[must_use]
     pub fn new(
         store: Box<dyn Store>,
         options: Options,
         directory: Arc<dyn Directory>,
         random: Box<dyn FnMut() -> u64 + Send>,
-    ) -> Turns {
-        Turns {
+    ) -> LoopState {
+        LoopState {
             store,
             cache: Cache::default(),
-            books: Books::default(),
+            ledger: Ledger::default(),
             lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
-            rates: Rates::default(),
+            rate_admission: RateAdmission::default(),
             options,
             directory,
             random,
             definitions: HashMap::new(),
             leases: IdMap::default(),
-            served: Served::default(),
+            host_workers: HostWorkers::default(),
             session_last: None,
             next_due: None,
             left_taken: Taken::Unknown,
             lifting: BTreeSet::new(),
-            shares: HashMap::new(),
+            retry_budgets: HashMap::new(),
             primed: false,
             scratch: Scratch::default(),
             watched: Arc::default(),
@@ -207,7 +207,7 @@ impl Turns {
         }
         // Who starts may push another out, which ends a step or makes place for the next of its key.
         loop {
-            self.settle_runs()?;
+            self.advance_runs()?;
             self.lift_keys()?;
             self.lift_parked()?;
             self.fill_slots()?;
@@ -258,7 +258,7 @@ impl Turns {
             Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
             Command::Discard { task, reason } => self.discard(*task, reason),
             Command::Audited { act, command } => self.audited(act, command),
-            Command::Book(command) => self.book(command),
+            Command::Ledger(command) => self.keep_ledger(command),
             Command::GiveAgain { row } => self.give_again(*row),
             Command::Tick => {
                 self.wake_due()?;
@@ -291,7 +291,7 @@ impl Turns {
     /// Drops what the turn did in memory: what is stored is the truth.
     fn forget(&mut self) {
         self.cache.forget();
-        self.books.forget();
+        self.ledger.forget();
         self.lanes.forget();
         self.limits.forget();
         self.forget_rights();
@@ -310,11 +310,11 @@ impl Turns {
         if self.primed {
             return Ok(());
         }
-        self.prime_books()?;
+        self.prime_ledger()?;
         self.clear_gone()?;
         let gates = self.store.gates()?;
         self.limits.gates(&gates);
-        self.prime_served()?;
+        self.prime_host_workers()?;
         let mut after = TaskId(0);
         loop {
             let running = self.store.running(after, CHILDREN_MAX as u32)?;
@@ -323,7 +323,7 @@ impl Turns {
             let remote = |task: &&Task| matches!(task.state, TaskState::Running(lease) if lease.host != 0);
             running.iter().filter(remote).for_each(|task| self.limits.take(task, task.epoch, false));
         }
-        self.recover_shares(self.scratch.now)?;
+        self.prime_retry_budgets(self.scratch.now)?;
         self.sweep_keys()?;
         self.primed = true;
         Ok(())
@@ -332,7 +332,7 @@ impl Turns {
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        [self.next_due, self.next_share(), self.books.day_ends].into_iter().flatten().min()
+        [self.next_due, self.next_retry_lift(), self.ledger.day_ends].into_iter().flatten().min()
     }
 
     /// When something must next happen by itself, on the steady clock: a remote lease ends, a provider that was at its
@@ -340,7 +340,7 @@ impl Turns {
     #[must_use]
     pub fn next_steady(&self) -> Option<u64> {
         let lease = self.leases.values().map(|lease| lease.end).min();
-        [lease, self.rates.next(), self.books.blocks.next()].into_iter().flatten().min()
+        [lease, self.rate_admission.next(), self.ledger.prepaid.next()].into_iter().flatten().min()
     }
 
     /// Starts nothing new in this process from now on.

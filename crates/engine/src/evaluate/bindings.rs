@@ -45,7 +45,7 @@ pub(super) enum Failure {
 
 /// What can be seen from a place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sight {
+pub(super) struct Bindings {
     pub steps: Vec<StepValue>,
     pub item: Option<Item>,
     pub turn: Option<Turn>,
@@ -79,11 +79,11 @@ impl<'d> Names<'d> {
     }
 }
 
-impl Sight {
+impl Bindings {
     /// What those names stand for, seen from a slot of a scope; with `turn`, the steps of the turn before come first.
-    pub fn from(run: &Run, scope: ScopeId, slot: Slot, names: &Names<'_>) -> Sight {
+    pub fn from(run: &Run, scope: ScopeId, slot: Slot, names: &Names<'_>) -> Bindings {
         let find = |name: &&str| step_value(run, scope, slot, name);
-        Sight {
+        Bindings {
             steps: names.steps.iter().filter_map(find).collect(),
             item: if names.item { item(run, scope, slot) } else { None },
             turn: if names.turn { turn(run, scope, slot) } else { None },

@@ -8,28 +8,28 @@ use kapelle_core::{
     task::{Rejection, TaskState},
     worker::WorkerSpec,
 };
-use kapelle_store::{GivenRow, ServedRow, ServedWrite, StoreError};
+use kapelle_store::{GivenRow, HostWorkerRow, HostWorkerWrite, StoreError};
 
-use super::{command::Reply, runs::Answer, turns::Turns};
+use super::{command::Reply, runs::Answer, state::LoopState};
 use crate::error::EngineError;
 
 /// What worker hosts said of their workers, as stored and as the turn under way has it.
 #[derive(Debug, Default)]
-pub(super) struct Served {
+pub(super) struct HostWorkers {
     specs: HashMap<(TenantId, Name), Arc<WorkerSpec>>,
 }
 
-impl Served {
+impl HostWorkers {
     /// Whether a host of a tenant said something of a worker.
     pub(super) fn knows(&self, tenant: TenantId, worker: &Name) -> bool {
         self.specs.contains_key(&(tenant, worker.clone()))
     }
 }
 
-impl Turns {
+impl LoopState {
     /// What is known of a worker: as this process has it, else as the host said that registered it last.
     pub(super) fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
-        self.directory.local(tenant, worker).or_else(|| self.served.specs.get(&(tenant, worker.clone())).cloned())
+        self.directory.local(tenant, worker).or_else(|| self.host_workers.specs.get(&(tenant, worker.clone())).cloned())
     }
 
     /// The queue of a worker's tasks that name none.
@@ -38,9 +38,9 @@ impl Turns {
     }
 
     /// Reads what hosts said before.
-    pub(super) fn prime_served(&mut self) -> Result<(), StoreError> {
-        let rows = self.store.served()?.into_iter();
-        self.served.specs = rows.map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
+    pub(super) fn prime_host_workers(&mut self) -> Result<(), StoreError> {
+        let rows = self.store.host_workers()?.into_iter();
+        self.host_workers.specs = rows.map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
         Ok(())
     }
 
@@ -48,12 +48,12 @@ impl Turns {
     pub(super) fn serve(&mut self, tenant: TenantId, specs: &[Arc<WorkerSpec>]) {
         for spec in specs {
             let place = (tenant, spec.name.clone());
-            if self.served.specs.get(&place).is_some_and(|known| known == spec) {
+            if self.host_workers.specs.get(&place).is_some_and(|known| known == spec) {
                 continue;
             }
-            self.served.specs.insert(place, Arc::clone(spec));
-            let row = ServedRow { tenant, spec: Arc::clone(spec), at: self.scratch.now };
-            self.cache.served.push(ServedWrite::Put(row));
+            self.host_workers.specs.insert(place, Arc::clone(spec));
+            let row = HostWorkerRow { tenant, spec: Arc::clone(spec), at: self.scratch.now };
+            self.cache.host_workers.push(HostWorkerWrite::Put(row));
         }
         // Its limits may be others now.
         self.scratch.sweep = true;
@@ -61,8 +61,8 @@ impl Turns {
 
     /// A worker that hosts served is not to be known any more. Its open tasks stay.
     pub(super) fn forget_worker(&mut self, tenant: TenantId, worker: &Name) {
-        if self.served.specs.remove(&(tenant, worker.clone())).is_some() {
-            self.cache.served.push(ServedWrite::Forget(tenant, worker.clone()));
+        if self.host_workers.specs.remove(&(tenant, worker.clone())).is_some() {
+            self.cache.host_workers.push(HostWorkerWrite::Forget(tenant, worker.clone()));
         }
     }
 

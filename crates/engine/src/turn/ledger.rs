@@ -9,10 +9,10 @@ use kapelle_core::{
     mutant::{Mutant, planted},
 };
 use kapelle_store::{
-    AccountRow, AccountWrite, BookWrites, BudgetRow, CallEnd, CallRow, CallState, CallWrite, StoreError,
+    AccountRow, AccountWrite, BudgetRow, CallEnd, CallRow, CallState, CallWrite, LedgerWrites, StoreError,
 };
 
-use super::{block::Blocks, effect::Effect, money::Notice, turns::Turns};
+use super::{effect::Effect, ledger_command::Notice, prepaid::PrepaidOut, state::LoopState};
 
 /// An account: whose, which, and of which day.
 pub(super) type Key = (TenantId, Account, i64);
@@ -48,14 +48,14 @@ struct Open {
 
 /// The books. All of it can be read again from the store.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     entries: HashMap<Key, Entry>,
     limits: HashMap<(TenantId, Account), Option<BudgetRow>>,
     open: HashMap<CallId, Open>,
     changed: BTreeSet<Key>,
     limits_changed: BTreeSet<(TenantId, Account)>,
-    pub(super) writes: BookWrites,
-    pub(super) blocks: Blocks,
+    pub(super) writes: LedgerWrites,
+    pub(super) prepaid: PrepaidOut,
     primed: bool,
     /// Every parked task from behind that one on is to be looked at.
     pub(super) lifting: Option<kapelle_core::TaskId>,
@@ -65,9 +65,9 @@ pub(super) struct Books {
     pub(super) promised: HashMap<Key, u64>,
 }
 
-impl Books {
+impl Ledger {
     /// What the turn writes.
-    pub fn batch(&mut self) -> BookWrites {
+    pub fn batch(&mut self) -> LedgerWrites {
         let mut writes = std::mem::take(&mut self.writes);
         for key in &self.changed {
             let Some(entry) = self.entries.get(key) else { continue };
@@ -81,7 +81,7 @@ impl Books {
 
     /// What the turn wrote is stored.
     pub fn committed(&mut self) {
-        self.blocks.committed();
+        self.prepaid.committed();
         self.limits_changed.clear();
         for key in std::mem::take(&mut self.changed) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
@@ -103,9 +103,9 @@ impl Books {
     pub fn forget(&mut self) {
         // A look at the parked tasks may have been cut short: it is begun again.
         let lifting = Some(kapelle_core::TaskId(0));
-        let mut blocks = std::mem::take(&mut self.blocks);
-        blocks.forget();
-        *self = Books { lifting, blocks, day_ends: self.day_ends, ..Books::default() };
+        let mut prepaid = std::mem::take(&mut self.prepaid);
+        prepaid.forget();
+        *self = Ledger { lifting, prepaid, day_ends: self.day_ends, ..Ledger::default() };
     }
 }
 
@@ -128,10 +128,10 @@ pub(super) fn key_of(tenant: TenantId, account: &Account, day: i64) -> Key {
     (tenant, account.clone(), if *account == Account::Day { day } else { 0 })
 }
 
-impl Turns {
+impl LoopState {
     /// Reads which calls are open, before the first turn and after one that was forgotten.
-    pub(super) fn prime_books(&mut self) -> Result<(), StoreError> {
-        if self.books.primed {
+    pub(super) fn prime_ledger(&mut self) -> Result<(), StoreError> {
+        if self.ledger.primed {
             return Ok(());
         }
         let mut after = CallId(0);
@@ -144,23 +144,23 @@ impl Turns {
                 for key in keys_of(row.tenant, &row.payer, day) {
                     self.reserve_in(&key, row.reserved)?;
                 }
-                self.books.open.insert(row.id, opened(&row, day));
+                self.ledger.open.insert(row.id, opened(&row, day));
             }
         }
-        self.prime_blocks()?;
-        self.books.primed = true;
+        self.prime_prepaid()?;
+        self.ledger.primed = true;
         Ok(())
     }
 
     /// Charges the calls that a former process left open at what was reserved for them.
     pub(super) fn settle_lost_calls(&mut self) -> Result<(), StoreError> {
-        self.prime_books()?;
-        let mut lost: Vec<CallId> = self.books.open.keys().copied().collect();
+        self.prime_ledger()?;
+        let mut lost: Vec<CallId> = self.ledger.open.keys().copied().collect();
         lost.sort_unstable();
         for id in lost {
             self.close_call(id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
         }
-        self.settle_lost_blocks()
+        self.settle_lost_prepaid()
     }
 
     /// Promises an amount in an account.
@@ -178,14 +178,14 @@ impl Turns {
     }
 
     fn entry(&mut self, key: &Key) -> Result<&mut Entry, StoreError> {
-        if !self.books.entries.contains_key(key) {
+        if !self.ledger.entries.contains_key(key) {
             let stored = self.store.account(key.0, &key.1, key.2)?;
             let revision = stored.as_ref().map(|row| row.revision);
             let row = stored.unwrap_or_else(|| AccountRow::new(key.0, key.1.clone(), key.2));
-            self.books.entries.insert(key.clone(), Entry { row, stored: revision, reserved: 0 });
+            self.ledger.entries.insert(key.clone(), Entry { row, stored: revision, reserved: 0 });
         }
         let fresh = || StoreError::Database("an account was lost in memory".to_owned());
-        self.books.entries.get_mut(key).ok_or_else(fresh)
+        self.ledger.entries.get_mut(key).ok_or_else(fresh)
     }
 
     /// What an account may spend: what it was given, or each tenant is, and no more than its tenant allows itself.
@@ -207,11 +207,11 @@ impl Turns {
     /// What is stored of what an account may spend.
     pub(super) fn limit_of(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
         let key = (tenant, account.clone());
-        if let Some(known) = self.books.limits.get(&key) {
+        if let Some(known) = self.ledger.limits.get(&key) {
             return Ok(known.clone());
         }
         let row = self.store.budget(tenant, account)?;
-        self.books.limits.insert(key, row.clone());
+        self.ledger.limits.insert(key, row.clone());
         Ok(row)
     }
 
@@ -236,8 +236,8 @@ impl Turns {
         for key in keys_of(row.tenant, &row.payer, day) {
             self.reserve_in(&key, row.reserved)?;
         }
-        self.books.open.insert(row.id, opened(&row, day));
-        self.books.writes.calls.push(CallWrite::New(Box::new(row)));
+        self.ledger.open.insert(row.id, opened(&row, day));
+        self.ledger.writes.calls.push(CallWrite::New(Box::new(row)));
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Turns {
         (input, output): (u64, u64),
         request_id: Option<std::sync::Arc<str>>,
     ) -> Result<(), StoreError> {
-        let Some(open) = self.books.open.remove(&id) else { return Ok(()) };
+        let Some(open) = self.ledger.open.remove(&id) else { return Ok(()) };
         let cost = match state {
             CallState::Free => Money::ZERO,
             CallState::Unknown => open.worst,
@@ -273,10 +273,10 @@ impl Turns {
             (row.input, row.output) = (row.input.saturating_add(input), row.output.saturating_add(output));
             let spent = row.spent;
             self.warn(&key, spent)?;
-            self.books.changed.insert(key);
+            self.ledger.changed.insert(key);
         }
         let end = CallEnd { state, cost, input, output, at: self.scratch.now, request_id };
-        self.books.writes.calls.push(CallWrite::End(id, end));
+        self.ledger.writes.calls.push(CallWrite::End(id, end));
         Ok(())
     }
 
@@ -310,8 +310,8 @@ impl Turns {
     /// Keeps a budget in its new state.
     pub(super) fn put_limit(&mut self, row: BudgetRow) {
         let key = (row.tenant, row.account.clone());
-        self.books.limits.insert(key.clone(), Some(row));
-        self.books.limits_changed.insert(key);
+        self.ledger.limits.insert(key.clone(), Some(row));
+        self.ledger.limits_changed.insert(key);
     }
 }
 

@@ -44,13 +44,13 @@ impl Leaves {
 impl Run {
     /// The event that is due when the run has begun or ceased to do nothing but wait.
     #[must_use]
-    pub fn rest(&self, now: Timestamp) -> Option<RunEvent> {
+    pub fn clock_event(&self, now: Timestamp) -> Option<RunEvent> {
         let limited = self.due_at.is_some();
         let waits = limited && self.only_waits() && !planted(Mutant::WaitTakesTime);
-        match (self.resting, waits) {
+        match (self.clock_paused, waits) {
             _ if self.status.kind().is_terminal() => None,
-            (None, true) => Some(RunEvent::Rested { at: now }),
-            (Some(_), false) => Some(RunEvent::Stirred { at: now }),
+            (None, true) => Some(RunEvent::ClockPaused { at: now }),
+            (Some(_), false) => Some(RunEvent::ClockResumed { at: now }),
             _ => None,
         }
     }
@@ -88,7 +88,7 @@ impl Run {
     /// Whether the run's time stands still.
     #[must_use]
     pub fn stands_still(&self) -> bool {
-        self.paused.is_some() || self.resting.is_some()
+        self.paused.is_some() || self.clock_paused.is_some()
     }
 }
 
@@ -117,20 +117,20 @@ mod tests {
     #[test]
     fn it_rests_when_nothing_is_left_but_waits() {
         let mut run = limited();
-        assert_eq!(run.rest(Timestamp(1)), None, "something may begin");
+        assert_eq!(run.clock_event(Timestamp(1)), None, "something may begin");
         started(&mut run, 0, 1);
         started(&mut run, 1, 2);
-        assert_eq!(run.rest(Timestamp(1)), None, "a worker works");
+        assert_eq!(run.clock_event(Timestamp(1)), None, "a worker works");
         run.set_working(TaskId(2), false);
-        assert_eq!(run.rest(Timestamp(2)), Some(RunEvent::Rested { at: Timestamp(2) }), "it has no money");
-        run.evolve(&RunEvent::Rested { at: Timestamp(2) });
-        assert_eq!(run.rest(Timestamp(3)), None, "told already");
+        assert_eq!(run.clock_event(Timestamp(2)), Some(RunEvent::ClockPaused { at: Timestamp(2) }), "it has no money");
+        run.evolve(&RunEvent::ClockPaused { at: Timestamp(2) });
+        assert_eq!(run.clock_event(Timestamp(3)), None, "told already");
         run.set_working(TaskId(2), true);
-        assert_eq!(run.rest(Timestamp(4)), Some(RunEvent::Stirred { at: Timestamp(4) }));
+        assert_eq!(run.clock_event(Timestamp(4)), Some(RunEvent::ClockResumed { at: Timestamp(4) }));
         run.due_at = None;
-        run.resting = None;
+        run.clock_paused = None;
         run.set_working(TaskId(2), false);
-        assert_eq!(run.rest(Timestamp(5)), None, "it has no limit");
+        assert_eq!(run.clock_event(Timestamp(5)), None, "it has no limit");
     }
 
     proptest! {
@@ -140,11 +140,11 @@ mod tests {
             let mut run = limited();
             let (mut now, mut still) = (Timestamp(0), 0);
             for (pause, passes) in steps {
-                let event = match (pause, run.paused.is_some(), run.resting.is_some()) {
+                let event = match (pause, run.paused.is_some(), run.clock_paused.is_some()) {
                     (true, false, _) => RunEvent::Paused { at: now },
                     (true, true, _) => RunEvent::Resumed { at: now },
-                    (false, _, false) => RunEvent::Rested { at: now },
-                    (false, _, true) => RunEvent::Stirred { at: now },
+                    (false, _, false) => RunEvent::ClockPaused { at: now },
+                    (false, _, true) => RunEvent::ClockResumed { at: now },
                 };
                 run.evolve(&event);
                 still += if run.stands_still() { passes } else { 0 };
@@ -153,8 +153,8 @@ mod tests {
             if run.paused.is_some() {
                 run.evolve(&RunEvent::Resumed { at: now });
             }
-            if run.resting.is_some() {
-                run.evolve(&RunEvent::Stirred { at: now });
+            if run.clock_paused.is_some() {
+                run.evolve(&RunEvent::ClockResumed { at: now });
             }
             prop_assert_eq!(run.due_at, Some(Timestamp(10_000) + DurationMs(still)));
         }

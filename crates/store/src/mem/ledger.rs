@@ -9,12 +9,12 @@ use kapelle_core::{
 
 use super::{reader::MemReader, state::State, store::MemStore};
 use crate::{
-    books::{
-        AccountRow, AccountWrite, BlockRow, BlockWrite, BookReader, BookWrites, Books, BudgetRow, CallFilter, CallRow,
-        CallState, CallWrite, KeptRow,
-    },
     contract::Conflicts,
     error::StoreError,
+    ledger::{
+        AccountRow, AccountWrite, BudgetRow, CallFilter, CallRow, CallState, CallWrite, KeptRow, LedgerReader,
+        LedgerStore, LedgerWrites, PrepaidRow, PrepaidWrite,
+    },
     rows::Page,
 };
 
@@ -25,36 +25,36 @@ type Key = (TenantId, Account, i64);
 
 /// The rows.
 #[derive(Debug, Default)]
-pub(super) struct BookRows {
+pub(super) struct LedgerRows {
     calls: BTreeMap<CallId, CallRow>,
-    blocks: BTreeMap<CallId, BlockRow>,
+    prepaid: BTreeMap<CallId, PrepaidRow>,
     accounts: BTreeMap<Key, AccountRow>,
     budgets: BTreeMap<(TenantId, Account), BudgetRow>,
     kept: BTreeMap<(TenantId, [u8; 32]), KeptRow>,
 }
 
-impl BookRows {
+impl LedgerRows {
     /// Whether everything fits the rows that are there.
-    pub fn check(&self, books: &BookWrites, conflicts: &mut Conflicts) {
+    pub fn check(&self, ledger: &LedgerWrites, conflicts: &mut Conflicts) {
         let mut fresh = BTreeSet::new();
-        for write in &books.calls {
+        for write in &ledger.calls {
             let CallWrite::New(row) = write else { continue };
             conflicts.other |= self.calls.contains_key(&row.id) || !fresh.insert(row.id);
         }
         let mut drawn = BTreeSet::new();
-        for write in &books.blocks {
-            let BlockWrite::Drawn(row) = write else { continue };
-            conflicts.other |= self.blocks.contains_key(&row.id) || !drawn.insert(row.id);
+        for write in &ledger.prepaid {
+            let PrepaidWrite::Drawn(row) = write else { continue };
+            conflicts.other |= self.prepaid.contains_key(&row.id) || !drawn.insert(row.id);
         }
-        for write in &books.accounts {
+        for write in &ledger.accounts {
             let key = (write.row.tenant, write.row.account.clone(), write.row.day);
             conflicts.other |= self.accounts.get(&key).map(|row| row.revision) != write.expected;
         }
     }
 
     /// Writes what was checked.
-    pub fn apply(&mut self, books: &BookWrites) {
-        for write in &books.calls {
+    pub fn apply(&mut self, ledger: &LedgerWrites) {
+        for write in &ledger.calls {
             match write {
                 CallWrite::New(row) => {
                     self.calls.insert(row.id, (**row).clone());
@@ -71,19 +71,19 @@ impl BookRows {
                 }
             }
         }
-        for write in &books.blocks {
+        for write in &ledger.prepaid {
             match write {
-                BlockWrite::Drawn(row) => drop(self.blocks.insert(row.id, (**row).clone())),
-                BlockWrite::Gone(id) => drop(self.blocks.remove(id)),
+                PrepaidWrite::Drawn(row) => drop(self.prepaid.insert(row.id, (**row).clone())),
+                PrepaidWrite::Gone(id) => drop(self.prepaid.remove(id)),
             }
         }
-        for AccountWrite { row, .. } in &books.accounts {
+        for AccountWrite { row, .. } in &ledger.accounts {
             self.accounts.insert((row.tenant, row.account.clone(), row.day), row.clone());
         }
-        for row in &books.budgets {
+        for row in &ledger.budgets {
             self.budgets.insert((row.tenant, row.account.clone()), row.clone());
         }
-        self.kept.extend(books.kept.iter().map(|row| ((row.tenant, row.fingerprint), *row)));
+        self.kept.extend(ledger.kept.iter().map(|row| ((row.tenant, row.fingerprint), *row)));
     }
 
     fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Option<AccountRow> {
@@ -94,14 +94,14 @@ impl BookRows {
 impl State {
     /// Deletes an account and its budget.
     pub fn forget_account(&mut self, account: &Account) {
-        self.books.accounts.retain(|(_, own, _), _| own != account);
-        self.books.budgets.retain(|(_, own), _| own != account);
+        self.ledger.accounts.retain(|(_, own, _), _| own != account);
+        self.ledger.budgets.retain(|(_, own), _| own != account);
     }
 
     /// Deletes the calls of a task, their answers, and the task's account.
     pub fn forget_calls(&mut self, task: TaskId) {
         let own: Vec<CallId> =
-            self.books.calls.values().filter(|row| row.task == Some(task)).map(|row| row.id).collect();
+            self.ledger.calls.values().filter(|row| row.task == Some(task)).map(|row| row.id).collect();
         if !own.is_empty() {
             self.forget_account(&Account::Task(task));
         }
@@ -109,23 +109,23 @@ impl State {
     }
 
     fn forget_call(&mut self, id: CallId) {
-        if let Some(answer) = self.books.calls.remove(&id).and_then(|row| row.answer) {
+        if let Some(answer) = self.ledger.calls.remove(&id).and_then(|row| row.answer) {
             self.payloads.remove(&answer.payload);
         }
     }
 
     /// Deletes calls without a task that are older, and entries whose time is over; how many.
-    pub fn prune_books(&mut self, calls: Timestamp, kept: Timestamp, most: u32) -> u32 {
+    pub fn prune_ledger(&mut self, calls: Timestamp, kept: Timestamp, most: u32) -> u32 {
         let most = most as usize;
-        let over = self.books.kept.values().filter(|row| row.until < kept);
+        let over = self.ledger.kept.values().filter(|row| row.until < kept);
         let mut over: Vec<_> = over.map(|row| (row.until, row.tenant, row.fingerprint)).collect();
         over.sort_unstable();
         over.truncate(most);
         for (_, tenant, fingerprint) in &over {
-            self.books.kept.remove(&(*tenant, *fingerprint));
+            self.ledger.kept.remove(&(*tenant, *fingerprint));
         }
         let loose = |row: &&CallRow| row.task.is_none() && row.at < calls && row.state != CallState::Open;
-        let mut old: Vec<_> = self.books.calls.values().filter(loose).map(|row| (row.at, row.id)).collect();
+        let mut old: Vec<_> = self.ledger.calls.values().filter(loose).map(|row| (row.at, row.id)).collect();
         old.sort_unstable();
         old.truncate(most - over.len());
         old.iter().for_each(|(_, id)| self.forget_call(*id));
@@ -133,24 +133,24 @@ impl State {
     }
 }
 
-impl Books for MemStore {
+impl LedgerStore for MemStore {
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError> {
         let state = self.state();
-        let open = state.books.calls.values().filter(|row| row.id > after && row.state == CallState::Open);
+        let open = state.ledger.calls.values().filter(|row| row.id > after && row.state == CallState::Open);
         Ok(open.take(most as usize).cloned().collect())
     }
 
-    fn blocks(&mut self, after: CallId, most: u32) -> Result<Vec<BlockRow>, StoreError> {
+    fn prepaid(&mut self, after: CallId, most: u32) -> Result<Vec<PrepaidRow>, StoreError> {
         let state = self.state();
-        Ok(state.books.blocks.values().filter(|row| row.id > after).take(most as usize).cloned().collect())
+        Ok(state.ledger.prepaid.values().filter(|row| row.id > after).take(most as usize).cloned().collect())
     }
 
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
-        Ok(self.state().books.account(tenant, account, day))
+        Ok(self.state().ledger.account(tenant, account, day))
     }
 
     fn budget(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
-        Ok(self.state().books.budgets.get(&(tenant, account.clone())).cloned())
+        Ok(self.state().ledger.budgets.get(&(tenant, account.clone())).cloned())
     }
 
     fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
@@ -160,14 +160,14 @@ impl Books for MemStore {
     }
 }
 
-impl BookReader for MemReader {
+impl LedgerReader for MemReader {
     fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError> {
-        Ok(self.state().books.account(tenant, account, day))
+        Ok(self.state().ledger.account(tenant, account, day))
     }
 
     fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError> {
         let state = self.state();
-        let own = state.books.accounts.values().filter(|row| row.tenant == tenant && row.account.kind() == kind);
+        let own = state.ledger.accounts.values().filter(|row| row.tenant == tenant && row.account.kind() == kind);
         let mut own: Vec<AccountRow> = own.cloned().collect();
         own.sort_by_key(|row| (std::cmp::Reverse((row.day, row.spent)), row.account.name()));
         own.truncate(most.min(PAGE_MOST) as usize);
@@ -176,7 +176,7 @@ impl BookReader for MemReader {
 
     fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError> {
         let state = self.state();
-        let all = state.books.accounts.values().filter(|row| row.account.kind() == AccountKind::Tenant);
+        let all = state.ledger.accounts.values().filter(|row| row.account.kind() == AccountKind::Tenant);
         let mut all: Vec<AccountRow> = all.cloned().collect();
         all.sort_by_key(|row| (std::cmp::Reverse(row.spent), row.tenant));
         all.truncate(most.min(PAGE_MOST) as usize);
@@ -185,7 +185,7 @@ impl BookReader for MemReader {
 
     fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
         let state = self.state();
-        let mut all: Vec<BudgetRow> = state.books.budgets.values().cloned().collect();
+        let mut all: Vec<BudgetRow> = state.ledger.budgets.values().cloned().collect();
         all.sort_by_key(|row| (row.tenant, row.account.kind(), row.account.name()));
         all.truncate(most.min(PAGE_MOST) as usize);
         Ok(all)
@@ -194,7 +194,7 @@ impl BookReader for MemReader {
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError> {
         let state = self.state();
         let mut own: Vec<BudgetRow> =
-            state.books.budgets.values().filter(|row| row.tenant == tenant).cloned().collect();
+            state.ledger.budgets.values().filter(|row| row.tenant == tenant).cloned().collect();
         own.sort_by_key(|row| (row.account.kind(), row.account.name()));
         own.truncate(most.min(PAGE_MOST) as usize);
         Ok(own)
@@ -202,7 +202,7 @@ impl BookReader for MemReader {
 
     fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError> {
         let state = self.state();
-        let own = state.books.calls.values().filter(|row| row.task == Some(task) && row.epoch == epoch);
+        let own = state.ledger.calls.values().filter(|row| row.task == Some(task) && row.epoch == epoch);
         let mut own: Vec<CallRow> = own.filter(|row| row.answer.is_some()).cloned().collect();
         own.sort_by_key(|row| row.answer.as_ref().map(|answer| answer.payload));
         Ok(own)
@@ -210,7 +210,7 @@ impl BookReader for MemReader {
 
     fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
         let state = self.state();
-        let rows = state.books.calls.values().rev().filter(|row| row.tenant == tenant);
+        let rows = state.ledger.calls.values().rev().filter(|row| row.tenant == tenant);
         let rows = rows.filter(|row| page.before.is_none_or(|before| row.id.0 < before));
         let rows = rows.filter(|row| filter.task.is_none_or(|task| row.task == Some(task)));
         let rows = rows.filter(|row| filter.run.is_none_or(|run| row.run == Some(run)));
@@ -218,12 +218,12 @@ impl BookReader for MemReader {
     }
 
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
-        Ok(self.state().books.calls.get(&id).filter(|row| row.tenant == tenant).cloned())
+        Ok(self.state().ledger.calls.get(&id).filter(|row| row.tenant == tenant).cloned())
     }
 
     fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
         let state = self.state();
-        let kept = state.books.kept.get(&(tenant, *fingerprint)).filter(|row| row.until > now);
-        Ok(kept.and_then(|row| state.books.calls.get(&row.call)).filter(|row| row.answer.is_some()).cloned())
+        let kept = state.ledger.kept.get(&(tenant, *fingerprint)).filter(|row| row.until > now);
+        Ok(kept.and_then(|row| state.ledger.calls.get(&row.call)).filter(|row| row.answer.is_some()).cloned())
     }
 }

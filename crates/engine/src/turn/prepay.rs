@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use kapelle_core::{Account, CallId, Money, TenantId, Timestamp, account::day_of};
-use kapelle_store::{BlockRow, BlockWrite, CallRow, CallState, IdKind, StoreError};
+use kapelle_store::{CallRow, CallState, IdKind, PrepaidRow, PrepaidWrite, StoreError};
 
 use super::{
-    block::Block,
-    books::keys_of,
     effect::Effect,
-    money::{CallOrder, Notice, Taken},
-    turns::Turns,
+    ledger::keys_of,
+    ledger_command::{CallOrder, Notice, Taken},
+    prepaid::Prepaid,
+    state::LoopState,
 };
 
-/// Blocks that a payer has at once: the next call can begin while the block for the one after it is being drawn.
-const PER_PURSE: usize = 2;
+/// Prepaid amounts that a payer has at once: the next call can begin while the block for the one after it is being drawn.
+const PER_PAYER: usize = 2;
 /// A block is enough for a call that is so many times as dear as the last one: conversations grow.
 const ROOM: u64 = 2;
 /// A block is drawn only where a limit leaves so many times as much: near a limit every call is looked at by itself.
@@ -22,41 +22,41 @@ const AMPLE: u128 = 16;
 /// What a call is called of which nothing is known but its block.
 const UNKNOWN: &str = "unknown";
 
-impl Turns {
-    /// Says which calls the former process had sent on its blocks. To be said before [`Turns::recover`]; else each of
+impl LoopState {
+    /// Says which calls the former process had sent on its blocks. To be said before [`LoopState::recover`]; else each of
     /// its blocks is charged.
     pub fn taken(&mut self, taken: Taken) {
         self.left_taken = taken;
     }
 
     /// Reads which blocks are out, before the first turn and after one that was forgotten.
-    pub(super) fn prime_blocks(&mut self) -> Result<(), StoreError> {
+    pub(super) fn prime_prepaid(&mut self) -> Result<(), StoreError> {
         let mut after = CallId(0);
         loop {
-            let rows = self.store.blocks(after, 512)?;
+            let rows = self.store.prepaid(after, 512)?;
             let Some(last) = rows.last() else { break };
             after = last.id;
             for row in rows {
                 // One that nobody holds is another process's, or was given back in the turn that is forgotten.
-                let held = self.books.blocks.before.remove(&row.id);
-                let block = held.unwrap_or_else(|| Block::gone(row));
+                let held = self.ledger.prepaid.before.remove(&row.id);
+                let block = held.unwrap_or_else(|| Prepaid::gone(row));
                 self.put_out(block)?;
             }
         }
-        self.books.blocks.before.clear();
+        self.ledger.prepaid.before.clear();
         Ok(())
     }
 
     /// Gives back those that nobody can take and nobody has taken.
     pub(super) fn clear_gone(&mut self) -> Result<(), StoreError> {
-        let gone = self.books.blocks.out.values().filter(|block| block.is_gone());
+        let gone = self.ledger.prepaid.out.values().filter(|block| block.is_gone());
         let gone: Vec<CallId> = gone.map(|block| block.row.id).collect();
         gone.into_iter().try_for_each(|id| self.take_in(id).map(drop))
     }
 
     /// Charges what a former process had sent on its blocks, and gives the rest back.
-    pub(super) fn settle_lost_blocks(&mut self) -> Result<(), StoreError> {
-        let out: Vec<CallId> = self.books.blocks.out.keys().copied().collect();
+    pub(super) fn settle_lost_prepaid(&mut self) -> Result<(), StoreError> {
+        let out: Vec<CallId> = self.ledger.prepaid.out.keys().copied().collect();
         let taken = self.left_taken.clone();
         for id in out {
             let Some(block) = self.take_in(id)? else { continue };
@@ -73,7 +73,7 @@ impl Turns {
     }
 
     /// A call was sent on a block.
-    pub(super) fn spend(&mut self, block: &Block, order: &CallOrder, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn spend(&mut self, block: &Prepaid, order: &CallOrder, at: Timestamp) -> Result<(), StoreError> {
         // Said twice, it is done once.
         if self.take_in(block.row.id)?.is_none() {
             return Ok(());
@@ -95,20 +95,20 @@ impl Turns {
             }
         }
         let amount = Money(like.reserved.0.saturating_mul(ROOM));
-        let own = self.books.blocks.of_purse.get(&purse).cloned().unwrap_or_default();
+        let own = self.ledger.prepaid.of_purse.get(&purse).cloned().unwrap_or_default();
         for id in own {
             // What would not do for the next call either only stands in the way.
-            let small = |block: &Arc<Block>| block.row.amount < like.reserved;
-            if self.books.blocks.out.get(&id).is_some_and(small) {
+            let small = |block: &Arc<Prepaid>| block.row.amount < like.reserved;
+            if self.ledger.prepaid.out.get(&id).is_some_and(small) {
                 self.give_back(id)?;
             }
         }
-        let missing = PER_PURSE.saturating_sub(self.books.blocks.of_purse.get(&purse).map_or(0, Vec::len));
+        let missing = PER_PAYER.saturating_sub(self.ledger.prepaid.of_purse.get(&purse).map_or(0, Vec::len));
         for _ in 0..missing {
             if !self.is_ample(like, amount)? {
                 break;
             }
-            let row = BlockRow {
+            let row = PrepaidRow {
                 id: CallId(self.store.ids(IdKind::Call, 1)?),
                 tenant: like.tenant,
                 task: like.task,
@@ -119,8 +119,8 @@ impl Turns {
                 amount,
                 at: self.scratch.now,
             };
-            self.books.writes.blocks.push(BlockWrite::Drawn(Box::new(row.clone())));
-            let block = Block::free(row, purse);
+            self.ledger.writes.prepaid.push(PrepaidWrite::Drawn(Box::new(row.clone())));
+            let block = Prepaid::free(row, purse);
             self.put_out(Arc::clone(&block))?;
             self.scratch.effects.push(Effect::Tell(Notice::Drawn(block)));
         }
@@ -142,7 +142,7 @@ impl Turns {
 
     /// Gives back what is out of the money of an account; whether there was any.
     pub(super) fn give_back_of(&mut self, tenant: TenantId, account: &Account) -> Result<bool, StoreError> {
-        let blocks = self.books.blocks.out.values();
+        let blocks = self.ledger.prepaid.out.values();
         // The day of the first tenant is that of all, and what holds for each tenant concerns every one.
         let all = tenant == TenantId::EACH || (tenant == TenantId::DEFAULT && *account == Account::Day);
         let own = blocks.filter(|block| (all || block.row.tenant == tenant) && block.row.payer.contains(account));
@@ -156,7 +156,7 @@ impl Turns {
 
     /// Gives back the blocks of attempts that end in this turn.
     pub(super) fn give_back_ended(&mut self) -> Result<(), StoreError> {
-        let blocks = &self.books.blocks;
+        let blocks = &self.ledger.prepaid;
         if blocks.of_task.is_empty() {
             return Ok(());
         }
@@ -174,10 +174,10 @@ impl Turns {
     /// Gives back what nobody has used for a while.
     pub(super) fn give_back_idle(&mut self) -> Result<(), StoreError> {
         let steady = self.scratch.steady_ms;
-        while let Some(id) = self.books.blocks.idle(steady) {
+        while let Some(id) = self.ledger.prepaid.idle(steady) {
             if !self.give_back(id)? {
                 // It was taken, and the word of that is on its way.
-                self.books.blocks.postpone(steady);
+                self.ledger.prepaid.postpone(steady);
             }
         }
         Ok(())
@@ -185,7 +185,7 @@ impl Turns {
 
     /// Gives everything back that is not taken: the end.
     pub(crate) fn give_back_all(&mut self) -> Result<(), StoreError> {
-        let out: Vec<CallId> = self.books.blocks.out.keys().copied().collect();
+        let out: Vec<CallId> = self.ledger.prepaid.out.keys().copied().collect();
         if out.is_empty() {
             return Ok(());
         }
@@ -195,36 +195,36 @@ impl Turns {
 
     /// Gives a block back unless it was taken.
     fn give_back(&mut self, id: CallId) -> Result<bool, StoreError> {
-        let free = self.books.blocks.out.get(&id).is_some_and(|block| block.give_back());
+        let free = self.ledger.prepaid.out.get(&id).is_some_and(|block| block.give_back());
         if free {
             self.take_in(id)?;
         }
         Ok(free)
     }
 
-    fn put_out(&mut self, block: Arc<Block>) -> Result<(), StoreError> {
+    fn put_out(&mut self, block: Arc<Prepaid>) -> Result<(), StoreError> {
         let day = day_of(block.row.at);
         for key in keys_of(block.row.tenant, &block.row.payer, day) {
             self.reserve_in(&key, block.row.amount)?;
         }
-        self.books.blocks.insert(block, self.scratch.steady_ms);
+        self.ledger.prepaid.insert(block, self.scratch.steady_ms);
         Ok(())
     }
 
     /// Ends a block: its money is no longer set aside.
-    fn take_in(&mut self, id: CallId) -> Result<Option<Arc<Block>>, StoreError> {
-        let Some(block) = self.books.blocks.remove(id) else { return Ok(None) };
+    fn take_in(&mut self, id: CallId) -> Result<Option<Arc<Prepaid>>, StoreError> {
+        let Some(block) = self.ledger.prepaid.remove(id) else { return Ok(None) };
         let day = day_of(block.row.at);
         for key in keys_of(block.row.tenant, &block.row.payer, day) {
             self.release_in(&key, block.row.amount)?;
         }
-        self.books.writes.blocks.push(BlockWrite::Gone(id));
+        self.ledger.writes.prepaid.push(PrepaidWrite::Gone(id));
         Ok(Some(block))
     }
 }
 
 /// The row of a call that was sent on a block; without an order nothing is known of it.
-fn call_on(block: &Block, order: Option<&CallOrder>, at: Timestamp) -> CallRow {
+fn call_on(block: &Prepaid, order: Option<&CallOrder>, at: Timestamp) -> CallRow {
     let unknown = || Arc::from(UNKNOWN);
     let row = block.row.clone();
     CallRow {

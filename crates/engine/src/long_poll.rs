@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 use crate::{
     error::EngineError,
     runner::Inbox,
-    turn::{ClaimedTask, Command, Reply, Reported, Turns, Wanted},
+    turn::{ClaimFilter, ClaimedTask, Command, LoopState, Reply, Reported},
 };
 
 /// A poll of a worker host.
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) host: u32,
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: ClaimFilter,
     pub(crate) most: u32,
     pub(crate) answer: oneshot::Sender<Result<Reply, EngineError>>,
     /// The round in which it last looked for work and found none.
@@ -30,7 +30,7 @@ impl Poll {
 
 /// The polls that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Parking {
+pub(crate) struct LongPolls {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
     /// What gives back tasks whose poll was gone when it was to be answered.
@@ -39,7 +39,7 @@ pub(crate) struct Parking {
     round: u64,
 }
 
-impl Parking {
+impl LongPolls {
     /// A poll found nothing: it waits.
     pub(crate) fn park(&mut self, mut poll: Poll) {
         self.waiting.retain(|other| !other.answer.is_closed());
@@ -55,7 +55,7 @@ impl Parking {
     }
 
     /// Wakes as many polls as there is work for, those that waited longest first.
-    pub(crate) fn wake(&mut self, turns: &Turns) {
+    pub(crate) fn wake(&mut self, state: &LoopState) {
         if self.waiting.is_empty() {
             return;
         }
@@ -65,7 +65,7 @@ impl Parking {
             if poll.answer.is_closed() {
                 continue;
             }
-            if poll.looked < self.round && turns.on_offer(&poll.wanted, poll.most, &mut taken) > 0 {
+            if poll.looked < self.round && state.on_offer(&poll.wanted, poll.most, &mut taken) > 0 {
                 self.woken.push(poll);
             } else {
                 still.push_back(poll);

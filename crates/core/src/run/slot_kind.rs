@@ -8,7 +8,7 @@ use crate::definition::{Action, BlockIx, ForEach, OnError, Repeat, StepDef, Step
 
 /// What a slot does, seen from its scope: a step with `for_each` works on items, an item of a step with `repeat` takes turns.
 #[derive(Debug, Clone, Copy)]
-pub enum Doing<'d> {
+pub enum SlotKind<'d> {
     /// Works on the items of a list.
     Items(&'d ForEach),
     /// Takes turns.
@@ -45,15 +45,15 @@ impl Run {
 
     /// What a slot does.
     #[must_use]
-    pub fn doing(&self, scope: ScopeId, slot: Slot) -> Option<Doing<'_>> {
+    pub fn slot_kind(&self, scope: ScopeId, slot: Slot) -> Option<SlotKind<'_>> {
         let step = self.step(scope, slot)?;
         let layer = &self.scopes.get(&scope)?.kind;
         let items = step.for_each.as_ref().filter(|_| matches!(layer, ScopeKind::Block(_)));
         let turns = step.repeat.as_ref().filter(|_| !matches!(layer, ScopeKind::Turns(_)));
         Some(match (items, turns) {
-            (Some(items), _) => Doing::Items(items),
-            (None, Some(turns)) => Doing::Turns(turns),
-            (None, None) => Doing::Action(&step.action),
+            (Some(items), _) => SlotKind::Items(items),
+            (None, Some(turns)) => SlotKind::Turns(turns),
+            (None, None) => SlotKind::Action(&step.action),
         })
     }
 }

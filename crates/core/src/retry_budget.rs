@@ -19,16 +19,16 @@ const PER_MS: u64 = 1;
 
 /// The bucket of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryShare {
+pub struct RetryBudget {
     tokens: u64,
     at: Timestamp,
 }
 
-impl RetryShare {
+impl RetryBudget {
     /// A full bucket.
     #[must_use]
-    pub fn full(now: Timestamp) -> RetryShare {
-        RetryShare { tokens: FULL, at: now }
+    pub fn full(now: Timestamp) -> RetryBudget {
+        RetryBudget { tokens: FULL, at: now }
     }
 
     /// Whether failures of that kind are those of an outage. Others say something about the task, not the worker.
@@ -88,7 +88,7 @@ mod tests {
         /// In an outage of any length, retries are a fifth of the first attempts, ten, and one a second.
         #[test]
         fn retries_are_a_share(per_second in 1u64..500, seconds in 1u64..60) {
-            let mut share = RetryShare::full(Timestamp(0));
+            let mut share = RetryBudget::full(Timestamp(0));
             let (mut first, mut retries) = (0u64, 0u64);
             for second in 0..seconds {
                 let now = Timestamp(second as i64 * 1_000);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_success_pays_for_the_next_retry_and_time_for_a_look() {
-        let mut share = RetryShare::full(Timestamp(0));
+        let mut share = RetryBudget::full(Timestamp(0));
         while share.take(Timestamp(0)) {}
         assert_eq!(share.next_at(), Timestamp(1_000));
         share.success(Timestamp(0));

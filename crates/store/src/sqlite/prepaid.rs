@@ -8,16 +8,16 @@ use super::{
     fault::{Sql, Trouble, written},
 };
 use crate::{
-    books::{BlockRow, BlockWrite},
     contract::Conflicts,
+    ledger::{PrepaidRow, PrepaidWrite},
 };
 
-/// Writes what a turn has of blocks. Part of a transaction.
-pub(super) fn write(conn: &Connection, writes: &[BlockWrite], conflicts: &mut Conflicts) -> Sql<()> {
+/// Writes the prepaid amounts of a turn. Part of a transaction.
+pub(super) fn write(conn: &Connection, writes: &[PrepaidWrite], conflicts: &mut Conflicts) -> Sql<()> {
     for write in writes {
         match write {
-            BlockWrite::Drawn(row) => conflicts.other |= !insert(conn, row)?,
-            BlockWrite::Gone(id) => {
+            PrepaidWrite::Drawn(row) => conflicts.other |= !insert(conn, row)?,
+            PrepaidWrite::Gone(id) => {
                 conn.prepare_cached("DELETE FROM block WHERE id = ?1")?.execute([id.0])?;
             }
         }
@@ -25,7 +25,7 @@ pub(super) fn write(conn: &Connection, writes: &[BlockWrite], conflicts: &mut Co
     Ok(())
 }
 
-fn insert(conn: &Connection, row: &BlockRow) -> Sql<bool> {
+fn insert(conn: &Connection, row: &PrepaidRow) -> Sql<bool> {
     let mut insert = conn.prepare_cached(
         "INSERT INTO block (id, tenant, task, attempt, run, epoch, payer, amount, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -44,8 +44,8 @@ fn insert(conn: &Connection, row: &BlockRow) -> Sql<bool> {
     written(done.map(drop).map_err(Trouble::from))
 }
 
-fn block_row(row: &Row<'_>) -> Sql<BlockRow> {
-    Ok(BlockRow {
+fn block_row(row: &Row<'_>) -> Sql<PrepaidRow> {
+    Ok(PrepaidRow {
         id: CallId(row.get(0)?),
         tenant: TenantId(row.get(1)?),
         task: row.get::<_, Option<i64>>(2)?.map(TaskId),
@@ -58,8 +58,8 @@ fn block_row(row: &Row<'_>) -> Sql<BlockRow> {
     })
 }
 
-/// The blocks behind an id.
-pub(super) fn after(conn: &Connection, after: CallId, most: u32) -> Sql<Vec<BlockRow>> {
+/// The prepaid amounts behind an id.
+pub(super) fn after(conn: &Connection, after: CallId, most: u32) -> Sql<Vec<PrepaidRow>> {
     let mut query = conn.prepare_cached(
         "SELECT id, tenant, task, attempt, run, epoch, payer, amount, at FROM block WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;

@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{GateKind, HeldPlace, Lane, StoreError};
 
-use super::{lanes::lane_of, limits::KeyGroup, turns::Turns};
+use super::{lanes::lane_of, limits::KeyGroup, state::LoopState};
 
 /// No turn holds more tasks than this for their key: the rest stay ready and are looked at in the next one.
 const HOLDS_MAX: usize = 512;
@@ -18,7 +18,7 @@ const HOLDS_MAX: usize = 512;
 /// A place in a lane under a key, which may have become free.
 pub(super) type Freed = (Lane, Name);
 
-impl Turns {
+impl LoopState {
     /// The limits that a key of a lane is under: that of its worker, and that of its queue.
     fn key_limits(&self, lane: &Lane, key: &Name) -> Vec<(KeyGroup, KeyLimit)> {
         let of_worker = self.spec(lane.tenant, &lane.worker).and_then(|spec| spec.per_key);

@@ -15,27 +15,27 @@ use crate::id_map::IdMap;
 
 /// Bytes of one text that are kept; of a longer one, at least half as many of its last.
 const TEXT_MAX: usize = 64 << 10;
-/// Texts that are kept at once; further ones are not followed.
+/// Outputs that are kept at once; further ones are not followed.
 const TEXTS_MAX: usize = 1_024;
 /// Of those, the last that have ended, for readers who are not through with them.
 const ENDED_MAX: usize = 64;
 
 /// The texts under way.
 #[derive(Debug)]
-pub struct Texts {
+pub struct LiveOutputs {
     kept: Mutex<Kept>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    texts: IdMap<TaskId, Arc<Text>>,
+    texts: IdMap<TaskId, Arc<LiveOutput>>,
     ended: VecDeque<(TaskId, u32)>,
 }
 
 /// The text of one attempt of a step.
 #[derive(Debug)]
-pub struct Text {
+pub struct LiveOutput {
     /// The step's task.
     pub task: TaskId,
     /// The run.
@@ -86,20 +86,20 @@ impl Excerpt {
     }
 }
 
-impl Default for Texts {
-    fn default() -> Texts {
-        Texts { kept: Mutex::default(), changed: watch::Sender::new(()) }
+impl Default for LiveOutputs {
+    fn default() -> LiveOutputs {
+        LiveOutputs { kept: Mutex::default(), changed: watch::Sender::new(()) }
     }
 }
 
-impl Texts {
+impl LiveOutputs {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The texts of a run, those that ended a moment ago among them.
     #[must_use]
-    pub fn of_run(&self, run: RunId) -> Vec<Arc<Text>> {
+    pub fn of_run(&self, run: RunId) -> Vec<Arc<LiveOutput>> {
         let mut texts: Vec<_> = self.lock().texts.values().filter(|text| text.run == run).cloned().collect();
         texts.sort_unstable_by_key(|text| text.task);
         texts
@@ -111,14 +111,14 @@ impl Texts {
         self.changed.subscribe()
     }
 
-    fn keep(&self, text: &Arc<Text>) {
+    fn keep(&self, text: &Arc<LiveOutput>) {
         let mut kept = self.lock();
         if kept.texts.len() < TEXTS_MAX || kept.texts.contains_key(&text.task) {
             kept.texts.insert(text.task, Arc::clone(text));
         }
     }
 
-    fn over(&self, text: &Text) {
+    fn over(&self, text: &LiveOutput) {
         text.lock().ended = true;
         let mut kept = self.lock();
         kept.ended.push_back((text.task, text.attempt));
@@ -133,7 +133,7 @@ impl Texts {
     }
 }
 
-impl Text {
+impl LiveOutput {
     fn lock(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,23 +189,23 @@ impl Text {
 
 /// What an attempt of a step writes into. Its text is over when it is dropped.
 pub(crate) struct Speaker {
-    texts: Arc<Texts>,
+    texts: Arc<LiveOutputs>,
     task: TaskId,
     run: RunId,
     step: Arc<str>,
     attempt: u32,
     /// Made when something is said: most attempts say nothing.
-    text: OnceLock<Arc<Text>>,
+    text: OnceLock<Arc<LiveOutput>>,
 }
 
 impl Speaker {
-    pub(crate) fn new(texts: &Arc<Texts>, (task, attempt): (TaskId, u32), (run, step): (RunId, &str)) -> Speaker {
+    pub(crate) fn new(texts: &Arc<LiveOutputs>, (task, attempt): (TaskId, u32), (run, step): (RunId, &str)) -> Speaker {
         Speaker { texts: Arc::clone(texts), task, run, step: Arc::from(step), attempt, text: OnceLock::new() }
     }
 
-    fn text(&self) -> &Text {
+    fn text(&self) -> &LiveOutput {
         self.text.get_or_init(|| {
-            let text = Arc::new(Text {
+            let text = Arc::new(LiveOutput {
                 task: self.task,
                 run: self.run,
                 step: Arc::clone(&self.step),
@@ -242,7 +242,7 @@ impl Drop for Speaker {
 mod tests {
     use super::*;
 
-    fn speaker(texts: &Arc<Texts>, task: i64) -> Speaker {
+    fn speaker(texts: &Arc<LiveOutputs>, task: i64) -> Speaker {
         Speaker::new(texts, (TaskId(task), 2), (RunId(7), "one"))
     }
 
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_reader_goes_on_where_it_was_and_begins_anew_with_another_text() {
-        let texts = Arc::new(Texts::default());
+        let texts = Arc::new(LiveOutputs::default());
         let speaker = speaker(&texts, 1);
         assert!(texts.of_run(RunId(7)).is_empty(), "nothing was said");
         speaker.begin();
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_in_a_text_and_in_their_number() {
-        let texts = Arc::new(Texts::default());
+        let texts = Arc::new(LiveOutputs::default());
         let long = speaker(&texts, 0);
         long.begin();
         for _ in 0..3 * TEXT_MAX {

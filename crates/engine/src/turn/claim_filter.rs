@@ -10,7 +10,7 @@ use kapelle_store::Lane;
 
 /// The tasks that a worker host takes.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ClaimFilter {
     /// Whose tasks.
     pub tenant: TenantId,
     /// The workers it serves.
@@ -23,7 +23,7 @@ pub struct Wanted {
     pub revoked: Arc<AtomicBool>,
 }
 
-impl Wanted {
+impl ClaimFilter {
     /// Whether the tasks of a lane are among them.
     #[must_use]
     pub fn includes(&self, lane: &Lane) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Account, CallId, Money, TaskId, TenantId, Timestamp};
 use kapelle_store::{CallState, KeptRow};
 
-use super::{block::Block, payload::NewPayload};
+use super::{payload::NewPayload, prepaid::Prepaid};
 
 /// A call that is about to be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,11 +95,11 @@ pub enum LimitBy {
 
 /// What can be asked of the books.
 #[derive(Debug, Clone)]
-pub enum BookCommand {
+pub enum LedgerCommand {
     /// Reserve the worst case of a call. Answered with [`Reserved`].
     Reserve(Box<CallOrder>),
     /// A call was sent on a block, at that time.
-    Spend(Arc<Block>, Box<CallOrder>, Timestamp),
+    Spend(Arc<Prepaid>, Box<CallOrder>, Timestamp),
     /// A reserved call has ended.
     Settle(CallId, Box<CallOver>),
     /// Record an answer for its task.
@@ -175,7 +175,7 @@ pub enum Notice {
         spent: Money,
     },
     /// A block was drawn: its payer may take it.
-    Drawn(Arc<Block>),
+    Drawn(Arc<Prepaid>),
     /// The row of a call that was sent on a block is committed.
     Spent(CallId),
     /// A task was parked.

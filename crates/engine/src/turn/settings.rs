@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kapelle_store::Gate;
 
-use super::{command::Command, turns::Turns};
+use super::{command::Command, state::LoopState};
 
-impl Turns {
+impl LoopState {
     /// Takes up a command that no state machine has a say in.
     pub(super) fn take_note(&mut self, command: &Command) {
         match command {
@@ -24,7 +24,7 @@ impl Turns {
             Command::Note { note } => self.scratch.notes.push(Arc::clone(note)),
             Command::SessionWritten { seq } => self.cache.session_written = Some(*seq),
             Command::WorkersChanged => self.scratch.sweep = true,
-            // Decided elsewhere: `Turns::apply` names them.
+            // Decided elsewhere: `LoopState::apply` names them.
             _ => {}
         }
     }

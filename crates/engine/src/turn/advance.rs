@@ -16,24 +16,24 @@ use super::{
     command::Reply,
     payload::NewPayload,
     runs::Answer,
+    state::{CHILDREN_MAX, LoopState},
     steps::step_error,
-    turns::{CHILDREN_MAX, Turns},
 };
 use crate::evaluate::{Evaluated, Evaluation};
 
-impl Turns {
+impl LoopState {
     /// Looks at every run that the turn touched: starts what is ready, ends what is done.
-    pub(super) fn settle_runs(&mut self) -> Result<(), StoreError> {
+    pub(super) fn advance_runs(&mut self) -> Result<(), StoreError> {
         while let Some(id) = self.scratch.touched.pop_first() {
             if self.load_run(id)?.is_ok() {
-                self.scratch.settled.insert(id);
-                self.settle(id)?;
+                self.scratch.advanced.insert(id);
+                self.advance(id)?;
             }
         }
         Ok(())
     }
 
-    fn settle(&mut self, id: RunId) -> Result<(), StoreError> {
+    fn advance(&mut self, id: RunId) -> Result<(), StoreError> {
         let mut left = CHILDREN_MAX;
         loop {
             let next = self.cache.run_mut(id).map(|run| run.take_ready(left)).unwrap_or_default();
@@ -42,7 +42,7 @@ impl Turns {
             for step in next {
                 match step.verdict {
                     Verdict::Skip(reason) => {
-                        self.settle_step(id, (step.scope, step.slot), Beginning::Skip(reason), None)?;
+                        self.begin_slot(id, (step.scope, step.slot), Beginning::Skip(reason), None)?;
                     }
                     Verdict::Start => self.evaluate_step(id, step.scope, step.slot)?,
                 }
@@ -62,15 +62,15 @@ impl Turns {
             self.scratch.more.insert(id);
         }
         self.lift_paused(id)?;
-        self.cancel_doomed(id)?;
-        self.rest(id);
+        self.tear_down(id)?;
+        self.keep_clock(id);
         self.complete(id)
     }
 
     /// The time of a run that only waits stands still.
-    fn rest(&mut self, id: RunId) {
+    fn keep_clock(&mut self, id: RunId) {
         let now = self.scratch.now;
-        let Some(event) = self.cache.run(id).and_then(|run| run.rest(now)) else { return };
+        let Some(event) = self.cache.run(id).and_then(|run| run.clock_event(now)) else { return };
         self.record(id, &event);
         self.scratch.due_changed = true;
         let due = self.cache.run(id).filter(|run| !run.stands_still()).and_then(|run| run.due_at);
@@ -178,22 +178,22 @@ impl Turns {
     }
 
     /// Cancels what is to be cancelled, a bounded number a turn.
-    fn cancel_doomed(&mut self, id: RunId) -> Result<(), StoreError> {
+    fn tear_down(&mut self, id: RunId) -> Result<(), StoreError> {
         let Some(run) = self.cache.run(id) else { return Ok(()) };
-        let doomed = run.doomed(CHILDREN_MAX);
+        let to_cancel = run.to_cancel(CHILDREN_MAX);
         let reason: Arc<str> = Arc::from(match run.status {
             RunStatus::Cancelling { .. } => "its run was cancelled",
             RunStatus::Failing { .. } => "its run failed",
             _ => "the step it is part of ended",
         });
-        for task in &doomed {
+        for task in &to_cancel {
             // A row that cannot be cancelled has ended: what is in memory is behind what another server wrote.
             self.scratch.stale |= self.cancel(*task, &reason)?.is_err();
         }
-        if !doomed.is_empty() {
+        if !to_cancel.is_empty() {
             // Every cancelled task touched the run again; what is left is done in the next turn.
             self.scratch.touched.remove(&id);
-            if self.cache.run(id).is_some_and(|run| !run.doomed.is_empty() || run.has_ready() || run.has_done()) {
+            if self.cache.run(id).is_some_and(|run| !run.to_cancel.is_empty() || run.has_ready() || run.has_done()) {
                 self.scratch.more.insert(id);
             }
         }

@@ -6,15 +6,16 @@ use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    blocks, columns,
+    columns,
     fault::{Sql, Trouble, written},
+    prepaid,
 };
 use crate::{
-    books::{
-        AccountRow, AccountWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState,
-        CallWrite, KeptRow,
-    },
     contract::Conflicts,
+    ledger::{
+        AccountRow, AccountWrite, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState, CallWrite, KeptRow,
+        LedgerWrites,
+    },
     rows::Page,
 };
 
@@ -44,8 +45,8 @@ fn signed(count: u64) -> i64 {
 }
 
 /// Writes what a turn has of money and calls. Part of a transaction.
-pub(super) fn write(conn: &Connection, books: &BookWrites, conflicts: &mut Conflicts) -> Sql<()> {
-    for write in &books.calls {
+pub(super) fn write(conn: &Connection, ledger: &LedgerWrites, conflicts: &mut Conflicts) -> Sql<()> {
+    for write in &ledger.calls {
         match write {
             CallWrite::New(row) => conflicts.other |= !insert(conn, row)?,
             CallWrite::End(id, end) => settle(conn, *id, end)?,
@@ -55,12 +56,12 @@ pub(super) fn write(conn: &Connection, books: &BookWrites, conflicts: &mut Confl
             }
         }
     }
-    blocks::write(conn, &books.blocks, conflicts)?;
-    for write in &books.accounts {
+    prepaid::write(conn, &ledger.prepaid, conflicts)?;
+    for write in &ledger.accounts {
         conflicts.other |= !put_account(conn, write)?;
     }
-    books.budgets.iter().try_for_each(|row| put_budget(conn, row))?;
-    books.kept.iter().try_for_each(|row| keep(conn, row))
+    ledger.budgets.iter().try_for_each(|row| put_budget(conn, row))?;
+    ledger.kept.iter().try_for_each(|row| keep(conn, row))
 }
 
 fn insert(conn: &Connection, row: &CallRow) -> Sql<bool> {

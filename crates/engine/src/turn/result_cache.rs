@@ -10,14 +10,14 @@ use kapelle_core::{
 };
 use kapelle_store::{AnswerRow, StoreError};
 
-use super::turns::Turns;
+use super::state::LoopState;
 
 /// How long an entry outlives its answer's age, for answers that took their time.
 const SLACK: DurationMs = DurationMs(86_400_000);
 
-impl Turns {
+impl LoopState {
     /// The state in which a task begins whose question was answered before: Succeeded, without an attempt or a cost,
-    /// marked `cached`. Nothing when it has to be run; then [`Turns::remember_question`] follows once it has an id.
+    /// marked `cached`. Nothing when it has to be run; then [`LoopState::remember_question`] follows once it has an id.
     ///
     /// For a step it is asked when its input is known and before its row is made, with the key of
     /// [`crate::question::cacheable`] (computed where the input is evaluated, not on the loop); the step then ends with

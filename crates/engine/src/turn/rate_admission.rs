@@ -12,7 +12,7 @@ use kapelle_core::{
     task::{Task, TaskState},
 };
 
-use super::{directory::Admission, lanes::lane_of, turns::Turns};
+use super::{directory::Admission, lanes::lane_of, state::LoopState};
 
 /// A provider is asked again after that long at the latest, and that long at the soonest: rights are given back, and
 /// limits change.
@@ -21,7 +21,7 @@ const SHORTEST: DurationMs = DurationMs(10);
 
 /// What waits for providers, and who need not.
 #[derive(Debug, Default)]
-pub(super) struct Rates {
+pub(super) struct RateAdmission {
     /// Lanes by their number, and until when on the steady clock they wait.
     waits: HashMap<usize, u64>,
     /// Attempts that began with the right to a call.
@@ -30,7 +30,7 @@ pub(super) struct Rates {
     fresh: Vec<TaskId>,
 }
 
-impl Rates {
+impl RateAdmission {
     /// Whether a lane waits.
     pub(super) fn waits(&self, lane: usize, steady_ms: u64) -> bool {
         !self.waits.is_empty() && self.waits.get(&lane).is_some_and(|until| *until > steady_ms)
@@ -47,7 +47,7 @@ impl Rates {
     }
 }
 
-impl Turns {
+impl LoopState {
     /// Whether a provider takes a call of that task now. When none does, the task goes back to its place, and its lane
     /// waits.
     pub(super) fn has_right(&mut self, task: &Task) -> bool {
@@ -61,8 +61,8 @@ impl Turns {
         match self.directory.admit_call(model, task.id, steady) {
             Admission::Free => true,
             Admission::Right => {
-                self.rates.rights.insert(task.id);
-                self.rates.fresh.push(task.id);
+                self.rate_admission.rights.insert(task.id);
+                self.rate_admission.fresh.push(task.id);
                 true
             }
             Admission::Wait(_) if planted(Mutant::RateIgnored) => true,
@@ -72,7 +72,7 @@ impl Turns {
                     self.lanes.put_back(at, (*rank, task.id));
                     let wait =
                         if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
-                    self.rates.waits.insert(at, steady + wait.0);
+                    self.rate_admission.waits.insert(at, steady + wait.0);
                 }
                 false
             }
@@ -82,19 +82,22 @@ impl Turns {
     /// Lanes whose time has come are asked for again.
     pub(super) fn end_waits(&mut self) {
         let steady = self.scratch.steady_ms;
-        self.rates.waits.retain(|_, until| *until > steady);
+        self.rate_admission.waits.retain(|_, until| *until > steady);
     }
 
     /// An attempt is over: what it did not use of its right is free again.
     pub(super) fn end_right(&mut self, task: TaskId) {
-        if !self.rates.rights.is_empty() && self.rates.rights.remove(&task) && !planted(Mutant::RightKept) {
+        if !self.rate_admission.rights.is_empty()
+            && self.rate_admission.rights.remove(&task)
+            && !planted(Mutant::RightKept)
+        {
             self.directory.end_call(task);
         }
     }
 
     /// The turn is forgotten, and nobody begins.
     pub(super) fn forget_rights(&mut self) {
-        for task in std::mem::take(&mut self.rates.fresh) {
+        for task in std::mem::take(&mut self.rate_admission.fresh) {
             self.end_right(task);
         }
     }

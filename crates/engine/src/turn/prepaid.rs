@@ -1,4 +1,4 @@
-//! Blocks: money that is drawn for a payer's next calls before they are made.
+//! Prepaid amounts: money that is drawn for a payer's next calls before they are made.
 //!
 //! A block is a row that is committed before anybody is told of it, and is enough for one call. Who has one sends the
 //! call at once and has the row of the call written with its end, instead of waiting for a commit. Whatever happens, the
@@ -21,7 +21,7 @@ use kapelle_core::{
     account::{day_of, end_of},
     task::{Lease, TaskState},
 };
-use kapelle_store::BlockRow;
+use kapelle_store::PrepaidRow;
 
 const FREE: u8 = 0;
 const TAKEN: u8 = 1;
@@ -29,36 +29,36 @@ const GONE: u8 = 2;
 
 /// Money that is set aside for one call of a payer.
 #[derive(Debug)]
-pub struct Block {
-    pub(super) row: BlockRow,
+pub struct Prepaid {
+    pub(super) row: PrepaidRow,
     purse: u64,
     day_ends: Timestamp,
     state: AtomicU8,
 }
 
-impl PartialEq for Block {
-    fn eq(&self, other: &Block) -> bool {
+impl PartialEq for Prepaid {
+    fn eq(&self, other: &Prepaid) -> bool {
         self.row == other.row
     }
 }
 
-impl Block {
+impl Prepaid {
     /// What is not used for so long is given back, in ms. Who calls less often has no use for one.
     pub const IDLE_MS: u64 = 2_000;
 
     /// One that may be taken.
-    pub(super) fn free(row: BlockRow, purse: u64) -> Arc<Block> {
-        Block::new(row, purse, FREE)
+    pub(super) fn free(row: PrepaidRow, purse: u64) -> Arc<Prepaid> {
+        Prepaid::new(row, purse, FREE)
     }
 
     /// One that nobody holds.
-    pub(super) fn gone(row: BlockRow) -> Arc<Block> {
-        Block::new(row, 0, GONE)
+    pub(super) fn gone(row: PrepaidRow) -> Arc<Prepaid> {
+        Prepaid::new(row, 0, GONE)
     }
 
-    fn new(row: BlockRow, purse: u64, state: u8) -> Arc<Block> {
+    fn new(row: PrepaidRow, purse: u64, state: u8) -> Arc<Prepaid> {
         let day_ends = end_of(day_of(row.at));
-        Arc::new(Block { row, purse, day_ends, state: AtomicU8::new(state) })
+        Arc::new(Prepaid { row, purse, day_ends, state: AtomicU8::new(state) })
     }
 
     /// The id that the call will have.
@@ -92,7 +92,7 @@ impl Block {
     }
 
     /// Takes it for a call that costs that much at most and begins now. Whoever gets true tells the loop by
-    /// [`super::BookCommand::Spend`], whatever becomes of the call.
+    /// [`super::LedgerCommand::Spend`], whatever becomes of the call.
     #[must_use]
     pub fn take(&self, worst: Money, now: Timestamp) -> bool {
         // A call belongs to the day on which it begins.
@@ -123,25 +123,25 @@ impl Block {
 
 /// The blocks that are drawn, and neither spent nor given back.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
-    pub(super) out: BTreeMap<CallId, Arc<Block>>,
+pub(super) struct PrepaidOut {
+    pub(super) out: BTreeMap<CallId, Arc<Prepaid>>,
     pub(super) of_task: HashMap<TaskId, Vec<CallId>>,
     pub(super) of_purse: HashMap<u64, Vec<CallId>>,
     /// When each was drawn on the steady clock, the oldest first. The first one is out.
     pub(super) drawn: VecDeque<(u64, CallId)>,
     /// Those that the turn under way ends.
-    ending: Vec<Arc<Block>>,
+    ending: Vec<Arc<Prepaid>>,
     /// Those of before a turn that was forgotten.
-    pub(super) before: BTreeMap<CallId, Arc<Block>>,
+    pub(super) before: BTreeMap<CallId, Arc<Prepaid>>,
 }
 
-impl Blocks {
+impl PrepaidOut {
     /// Drops everything but who holds what.
     pub(super) fn forget(&mut self) {
         let mut before = std::mem::take(&mut self.before);
         before.append(&mut self.out);
         before.extend(self.ending.drain(..).map(|block| (block.row.id, block)));
-        *self = Blocks { before, ..Blocks::default() };
+        *self = PrepaidOut { before, ..PrepaidOut::default() };
     }
 
     /// What the turn did is stored.
@@ -151,12 +151,12 @@ impl Blocks {
 
     /// When the oldest is to be given back, on the steady clock.
     pub(super) fn next(&self) -> Option<u64> {
-        self.drawn.front().map(|(since, _)| since + Block::IDLE_MS)
+        self.drawn.front().map(|(since, _)| since + Prepaid::IDLE_MS)
     }
 
     /// What is past its time at that moment of the steady clock.
     pub(super) fn idle(&self, steady_ms: u64) -> Option<CallId> {
-        self.drawn.front().filter(|(since, _)| since + Block::IDLE_MS <= steady_ms).map(|(_, id)| *id)
+        self.drawn.front().filter(|(since, _)| since + Prepaid::IDLE_MS <= steady_ms).map(|(_, id)| *id)
     }
 
     /// Leaves the oldest for later.
@@ -172,7 +172,7 @@ impl Blocks {
         self.out.contains_key(&call)
     }
 
-    pub(super) fn insert(&mut self, block: Arc<Block>, steady_ms: u64) {
+    pub(super) fn insert(&mut self, block: Arc<Prepaid>, steady_ms: u64) {
         let id = block.row.id;
         if let Some(task) = block.row.task {
             self.of_task.entry(task).or_default().push(id);
@@ -182,7 +182,7 @@ impl Blocks {
         self.out.insert(id, block);
     }
 
-    pub(super) fn remove(&mut self, id: CallId) -> Option<Arc<Block>> {
+    pub(super) fn remove(&mut self, id: CallId) -> Option<Arc<Prepaid>> {
         let block = self.out.remove(&id)?;
         self.ending.push(Arc::clone(&block));
         if let Some(task) = block.row.task {

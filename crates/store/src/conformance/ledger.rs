@@ -8,8 +8,8 @@ use kapelle_core::{
 
 use super::{Rig, fixtures::*, on_every_store};
 use crate::{
-    AccountRow, AccountWrite, Batch, BlockRow, BlockWrite, BookWrites, BudgetRow, CallAnswer, CallEnd, CallFilter,
-    CallRow, CallState, CallWrite, Commit, IdKind, KeptRow, Page, PayloadBody, Retention,
+    AccountRow, AccountWrite, Batch, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState, CallWrite, Commit,
+    IdKind, KeptRow, LedgerWrites, Page, PayloadBody, PrepaidRow, PrepaidWrite, Retention,
 };
 
 on_every_store! {
@@ -67,7 +67,7 @@ fn answer(call: i64, payload: i64) -> CallWrite {
 }
 
 fn calls(calls: Vec<CallWrite>) -> Batch<'static> {
-    Batch { books: BookWrites { calls, ..BookWrites::default() }, ..Batch::default() }
+    Batch { ledger: LedgerWrites { calls, ..LedgerWrites::default() }, ..Batch::default() }
 }
 
 fn conflict() -> Commit {
@@ -109,7 +109,7 @@ fn a_call_is_open_until_it_is_settled_once(mut rig: Rig) {
 }
 
 fn a_block_is_there_until_it_is_gone(mut rig: Rig) {
-    let block = |id: i64, task: Option<i64>| BlockRow {
+    let block = |id: i64, task: Option<i64>| PrepaidRow {
         id: CallId(id),
         tenant: ONE,
         task: task.map(TaskId),
@@ -120,19 +120,19 @@ fn a_block_is_there_until_it_is_gone(mut rig: Rig) {
         amount: Money(1_000),
         at: Timestamp(id),
     };
-    let blocks = |blocks| Batch { books: BookWrites { blocks, ..BookWrites::default() }, ..Batch::default() };
-    let drawn = |id, task| BlockWrite::Drawn(Box::new(block(id, task)));
-    rig.done(&blocks(vec![drawn(1, Some(5)), drawn(2, None)]));
-    assert_eq!(rig.store.commit(&blocks(vec![drawn(1, None)])).unwrap(), conflict(), "it is there");
-    assert_eq!(rig.store.blocks(CallId(0), 9).unwrap(), [block(1, Some(5)), block(2, None)]);
-    assert_eq!(rig.store.blocks(CallId(0), 1).unwrap(), [block(1, Some(5))]);
-    assert_eq!(rig.store.blocks(CallId(1), 9).unwrap(), [block(2, None)]);
+    let prepaid = |prepaid| Batch { ledger: LedgerWrites { prepaid, ..LedgerWrites::default() }, ..Batch::default() };
+    let drawn = |id, task| PrepaidWrite::Drawn(Box::new(block(id, task)));
+    rig.done(&prepaid(vec![drawn(1, Some(5)), drawn(2, None)]));
+    assert_eq!(rig.store.commit(&prepaid(vec![drawn(1, None)])).unwrap(), conflict(), "it is there");
+    assert_eq!(rig.store.prepaid(CallId(0), 9).unwrap(), [block(1, Some(5)), block(2, None)]);
+    assert_eq!(rig.store.prepaid(CallId(0), 1).unwrap(), [block(1, Some(5))]);
+    assert_eq!(rig.store.prepaid(CallId(1), 9).unwrap(), [block(2, None)]);
     // One that is spent for its call, one that comes and goes in a turn, and one that is gone already.
     let mut batch = calls(vec![new(&call(1, Some(5)))]);
-    batch.books.blocks = vec![BlockWrite::Gone(CallId(1)), drawn(3, None), BlockWrite::Gone(CallId(3))];
+    batch.ledger.prepaid = vec![PrepaidWrite::Gone(CallId(1)), drawn(3, None), PrepaidWrite::Gone(CallId(3))];
     rig.done(&batch);
-    rig.done(&blocks(vec![BlockWrite::Gone(CallId(1))]));
-    assert_eq!(rig.store.blocks(CallId(0), 9).unwrap(), [block(2, None)]);
+    rig.done(&prepaid(vec![PrepaidWrite::Gone(CallId(1))]));
+    assert_eq!(rig.store.prepaid(CallId(0), 9).unwrap(), [block(2, None)]);
     assert_eq!(rig.store.open_calls(CallId(0), 9).unwrap(), [call(1, Some(5))]);
 }
 
@@ -157,7 +157,7 @@ fn account(account: Account, day: i64, spent: u64) -> AccountRow {
 
 fn accounts(writes: Vec<(AccountRow, Option<u32>)>) -> Batch<'static> {
     let accounts = writes.into_iter().map(|(row, expected)| AccountWrite { row, expected }).collect();
-    Batch { books: BookWrites { accounts, ..BookWrites::default() }, ..Batch::default() }
+    Batch { ledger: LedgerWrites { accounts, ..LedgerWrites::default() }, ..Batch::default() }
 }
 
 fn an_account_is_written_only_over_what_was_read(mut rig: Rig) {
@@ -204,7 +204,7 @@ fn budgets_are_kept_by_account(mut rig: Rig) {
         warned: Money(0),
         at: Timestamp(4),
     };
-    let write = |budgets| Batch { books: BookWrites { budgets, ..BookWrites::default() }, ..Batch::default() };
+    let write = |budgets| Batch { ledger: LedgerWrites { budgets, ..LedgerWrites::default() }, ..Batch::default() };
     rig.done(&write(vec![row(Account::Run(RunId(3)), 5), row(Account::Day, 6)]));
     rig.done(&write(vec![row(Account::Day, 7)]));
     assert_eq!(rig.store.budget(ONE, &Account::Day).unwrap(), Some(row(Account::Day, 7)));
@@ -229,7 +229,7 @@ fn an_answer_is_kept_for_its_tenant_until_its_time(mut rig: Rig) {
         call: CallId(call),
         until: Timestamp(until),
     };
-    batch.books.kept = vec![kept(1, 7, 50), kept(2, 8, 50), kept(5, 9, 50)];
+    batch.ledger.kept = vec![kept(1, 7, 50), kept(2, 8, 50), kept(5, 9, 50)];
     rig.done(&batch);
     let found = |tenant, mark: u8, now| {
         rig.reader.kept(TenantId(tenant), &[mark; 32], Timestamp(now)).unwrap().map(|row| row.id.0)
@@ -247,7 +247,7 @@ fn what_belongs_to_a_task_goes_with_it(mut rig: Rig) {
     rig.add(&[succeeded(5, 10, Payload::None), task(6)]);
     let mut batch = calls(vec![new(&call(1, Some(5))), answer(1, 1), new(&call(2, Some(6)))]);
     batch.payloads = vec![payload(1)];
-    batch.books.accounts =
+    batch.ledger.accounts =
         [5, 6].map(|id| AccountWrite { row: account(Account::Task(TaskId(id)), 0, 1), expected: None }).to_vec();
     rig.done(&batch);
     rig.store.prune(retention(20)).unwrap();

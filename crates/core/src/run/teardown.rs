@@ -49,20 +49,20 @@ impl Run {
 
     /// The tasks that are to be cancelled, at most `most` of them.
     #[must_use]
-    pub fn doomed(&self, most: usize) -> Vec<TaskId> {
-        self.doomed.iter().take(most).copied().collect()
+    pub fn to_cancel(&self, most: usize) -> Vec<TaskId> {
+        self.to_cancel.iter().take(most).copied().collect()
     }
 
     /// The tasks that have not ended, at most `most` of them.
     #[must_use]
     pub fn open(&self, most: usize) -> Vec<TaskId> {
         let open = self.scopes.values().flat_map(Scope::open).map(|(_, task)| task);
-        open.chain(self.doomed.iter().copied()).take(most).collect()
+        open.chain(self.to_cancel.iter().copied()).take(most).collect()
     }
 
     /// Ends what the status does not let go on: when failing, the run's own steps; when cancelling, all but what runs
     /// at the end of a cancelled run; when that was asked for twice, all.
-    pub(super) fn doom_all(&mut self) {
+    pub(super) fn tear_down_all(&mut self) {
         let spared: &[ScopeId] = match self.status {
             RunStatus::Failing { .. } => &[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY],
             RunStatus::Cancelling { hard: true, .. } => &[],
@@ -73,7 +73,7 @@ impl Run {
         let ended: Vec<ScopeId> =
             self.scopes.iter().filter(|(_, scope)| !spared.contains(&scope.outermost)).map(|(id, _)| *id).collect();
         for id in ended {
-            self.doom(id);
+            self.tear_down(id);
             // The outermost ones stay: what runs at the end refers to their steps.
             if !id.is_outermost() {
                 self.scopes.remove(&id);
@@ -82,7 +82,7 @@ impl Run {
     }
 
     /// Nothing begins in the scope any more, and what is open in it is to be cancelled.
-    fn doom(&mut self, id: ScopeId) {
+    fn tear_down(&mut self, id: ScopeId) {
         self.awake.remove(&id);
         self.done.remove(&id);
         let Some(scope) = self.scopes.get_mut(&id) else { return };
@@ -92,7 +92,7 @@ impl Run {
             block.handle_no_more();
         }
         if !planted(Mutant::CancelLeavesTasks) {
-            self.doomed.extend(scope.open().into_iter().map(|(_, task)| task));
+            self.to_cancel.extend(scope.open().into_iter().map(|(_, task)| task));
         }
     }
 
@@ -120,7 +120,7 @@ impl Run {
             if !self.scopes.contains_key(&id) {
                 continue;
             }
-            self.doom(id);
+            self.tear_down(id);
             let Some(scope) = self.scopes.remove(&id) else { continue };
             left.extend(scope.open().into_iter().map(|(slot, _)| ScopeId::inner(id, slot)));
             if let ScopeKind::Turns(turns) = &scope.kind {
