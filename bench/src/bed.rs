@@ -12,7 +12,7 @@ use std::{
 use kapelle::{
     Config, Kapelle, QueueConfig, TaskError, TaskId, WorkerSpec,
     core::{Name, TenantId, task::StateKind},
-    engine::{Command, NewPayload, SubmitTask},
+    engine::{NewPayload, SubmitTask, command},
     serde_json::{Value, json},
     store::{GateKind, Page, TaskFilter},
 };
@@ -166,7 +166,7 @@ impl Bed {
 
     /// Pauses the queue, or lets it go on.
     pub async fn pause(&self, paused: bool) -> anyhow::Result<()> {
-        let command = Command::Pause {
+        let command = command::Pause {
             tenant: TenantId::DEFAULT,
             kind: GateKind::Queue,
             name: Name::new("default"),

@@ -16,11 +16,11 @@ pub struct CacheRule {
 }
 
 /// What an answer is found by: the hash of worker, version and canonical input. The tenant is asked for besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CacheKey(pub [u8; 32]);
 
 /// A question whose answer may be given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cacheable {
     /// What it is found by.
     pub key: CacheKey,

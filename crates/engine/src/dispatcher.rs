@@ -26,7 +26,7 @@ use crate::{
     live_output::{LiveOutputs, Speaker},
     registry::Registry,
     runner::Inbox,
-    turn::{Command, Dispatch, NewPayload, Reported},
+    turn::{Dispatch, NewPayload, Reported, command},
 };
 
 /// Puts values that are too large for a row among the files; gives their hash.
@@ -120,7 +120,7 @@ impl Dispatcher {
         let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
         let Some(worker) = self.registry.get(dispatch.tenant, &dispatch.worker) else {
             // Taken away between the claim and now: the task waits for it to come back.
-            self.inbox.send(Command::Report { tenant: dispatch.tenant, report, reported: Reported::Release });
+            self.inbox.send(command::Report { tenant: dispatch.tenant, report, reported: Reported::Release });
             return;
         };
         let flag = CancelFlag::default();
@@ -159,7 +159,7 @@ impl Dispatcher {
                 Err(error) => Reported::Fail { error },
             };
             running.ended(report.task, report.epoch);
-            inbox.send(Command::Report { tenant: dispatch.tenant, report, reported });
+            inbox.send(command::Report { tenant: dispatch.tenant, report, reported });
         };
         let abort = self.runtime.spawn(attempt).abort_handle();
         if let Some(attempt) = self.running.lock().get_mut(&task).filter(|attempt| attempt.epoch == report.epoch) {

@@ -19,7 +19,9 @@ use crate::{
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
-    turn::{ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken},
+    turn::{
+        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken, command,
+    },
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
 
@@ -154,10 +156,11 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal, or the failure of the store.
-    pub async fn ask(&self, command: Command) -> Result<Reply, EngineError> {
+    pub async fn ask<C: Ask>(&self, command: C) -> Result<C::Reply, EngineError> {
         let (sender, receiver) = oneshot::channel();
-        self.post(Message::Command(Box::new(command), Answer::Reply(sender)))?;
-        receiver.await.unwrap_or(Err(EngineError::Stopped))
+        self.post(Message::Command(Box::new(command.into()), Answer::Reply(sender)))?;
+        let reply = receiver.await.unwrap_or(Err(EngineError::Stopped))?;
+        C::reply(reply).ok_or(EngineError::Stopped)
     }
 
     fn post(&self, message: Message) -> Result<(), EngineError> {
@@ -174,10 +177,7 @@ impl Engine {
         tasks: Vec<SubmitTask>,
         key: Option<Key>,
     ) -> Result<TaskId, EngineError> {
-        match self.ask(Command::Submit { tenant, tasks: Arc::from(tasks), key }).await? {
-            Reply::Tasks { first, .. } => Ok(first),
-            _ => Err(EngineError::Stopped),
-        }
+        Ok(self.ask(command::Submit { tenant, tasks: Arc::from(tasks), key }).await?.first)
     }
 
     /// Makes one task and waits until it has ended.
@@ -200,10 +200,10 @@ impl Engine {
     ) -> Result<(TaskId, oneshot::Receiver<Arc<Task>>), EngineError> {
         let (reply, replied) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let command = Command::Submit { tenant, tasks: Arc::from([task]), key: None };
-        self.post(Message::Command(Box::new(command), Answer::Watch(reply, end)))?;
+        let command = command::Submit { tenant, tasks: Arc::from([task]), key: None };
+        self.post(Message::Command(Box::new(command.into()), Answer::Watch(reply, end)))?;
         match replied.await.unwrap_or(Err(EngineError::Stopped))? {
-            Reply::Tasks { first, .. } => Ok((first, ended)),
+            Reply::Submit(made) => Ok((made.first, ended)),
             _ => Err(EngineError::Stopped),
         }
     }
@@ -221,7 +221,8 @@ impl Engine {
         ended.await.map_err(|_| EngineError::Stopped)
     }
 
-    /// Gives tasks to a worker host, as soon as there are some. Dropped, it gives back what was claimed meanwhile.
+    /// Gives tasks to a worker host, as soon as there are some. Dropped, it gives back what was claimed meanwhile. Once
+    /// `revoked` is set, the host is given nothing any more.
     ///
     /// # Errors
     /// When the store fails or the engine stops.
@@ -231,10 +232,11 @@ impl Engine {
         wanted: ClaimFilter,
         most: u32,
         wait: std::time::Duration,
+        revoked: Arc<AtomicBool>,
     ) -> Result<Vec<ClaimedTask>, EngineError> {
         let (sender, answer) = oneshot::channel();
         let mut awaited = Awaited { inbox: self.inner.inbox.clone(), answer };
-        self.post(Message::Poll(Box::new(Poll { host, wanted, most, answer: sender, looked: 0 })))?;
+        self.post(Message::Poll(Box::new(Poll { host, wanted, most, revoked, answer: sender, looked: 0 })))?;
         awaited.within(wait).await
     }
 
@@ -243,10 +245,7 @@ impl Engine {
     /// # Errors
     /// When a key was used for another body, or the store fails.
     pub async fn start_run(&self, tenant: TenantId, run: NewRun, key: Option<Key>) -> Result<RunId, EngineError> {
-        match self.ask(Command::StartRun { tenant, run, key }).await? {
-            Reply::Run { run, .. } => Ok(run),
-            _ => Err(EngineError::Stopped),
-        }
+        Ok(self.ask(command::StartRun { tenant, run, key }).await?.run)
     }
 
     /// Waits until a run has ended.
@@ -287,13 +286,13 @@ impl Engine {
     }
 
     /// Sends a command whose reply nobody wants. What a full disk refuses is tried again.
-    pub fn tell(&self, command: Command) {
+    pub fn tell(&self, command: impl Into<Command>) {
         self.inner.inbox.send(command);
     }
 
     /// Leaves a command for the next turn, which comes within a second. What is asked or told after it is decided after it.
-    pub fn tell_soon(&self, command: Command) {
-        self.inner.soon.add(command);
+    pub fn tell_soon(&self, command: impl Into<Command>) {
+        self.inner.soon.add(command.into());
     }
 
     /// The events of all runs from now on. A watcher that is too slow is told how many it missed.
@@ -330,7 +329,7 @@ impl Engine {
 
     /// Tells the loop that workers were added or taken away.
     pub fn workers_changed(&self) {
-        self.inner.inbox.send(Command::WorkersChanged);
+        self.inner.inbox.send(command::WorkersChanged);
     }
 
     /// Whether the tenant of the folder has a worker of that name in this process.

@@ -30,12 +30,13 @@ pub use waiters::{Listener, Observer, SessionObserver};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts, WeakEngine};
 pub use error::EngineError;
-pub use evaluate::{Evaluated, Evaluation, List, Resolve, Show, TaskValue};
+pub use evaluate::{Evaluated, Evaluation, Items, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
 pub use live_output::{Excerpt, LiveOutput, LiveOutputs, Place};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
 pub use turn::{
-    Admission, AnswerRecord, CallOrder, CallOver, ClaimFilter, ClaimedTask, Command, Key, LedgerCommand, LimitBy,
-    Logged, NO_LIMIT, NewPayload, NewRun, Notice, Prepaid, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef,
+    Admission, AnswerRecord, Ask, Audited, CallOrder, CallOver, ClaimFilter, ClaimedTask, Command, Key, LimitBy,
+    Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, Prepaid, Reply, Reported, Reserved, Started, SubmitTask, Taken,
+    VersionRef, command,
 };

@@ -1,6 +1,12 @@
 //! Worker hosts that wait for work: each poll is kept here until a task it could take is ready.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use kapelle_core::task::Report;
 use tokio::sync::oneshot;
@@ -8,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::{
     error::EngineError,
     runner::Inbox,
-    turn::{ClaimFilter, ClaimedTask, Command, LoopState, Reply, Reported},
+    turn::{ClaimFilter, ClaimedTask, Command, LoopState, Reply, Reported, command},
 };
 
 /// A poll of a worker host.
@@ -17,6 +23,8 @@ pub(crate) struct Poll {
     pub(crate) host: u32,
     pub(crate) wanted: ClaimFilter,
     pub(crate) most: u32,
+    /// Raised when the host's key was revoked.
+    pub(crate) revoked: Arc<AtomicBool>,
     pub(crate) answer: oneshot::Sender<Result<Reply, EngineError>>,
     /// The round in which it last looked for work and found none.
     pub(crate) looked: u64,
@@ -24,7 +32,11 @@ pub(crate) struct Poll {
 
 impl Poll {
     pub(crate) fn command(&self) -> Command {
-        Command::Claim { host: self.host, wanted: self.wanted.clone(), most: self.most }
+        let mut wanted = self.wanted.clone();
+        if self.revoked.load(Ordering::Acquire) {
+            wanted.workers = Arc::from([]);
+        }
+        command::Claim { host: self.host, wanted, most: self.most }.into()
     }
 }
 
@@ -77,7 +89,7 @@ impl LongPolls {
     /// The host of these tasks left while they were claimed for it. The next turn gives them back, however much else there
     /// is to do: under steady traffic a moment of rest may be long in coming, and until then they belong to nobody.
     pub(crate) fn give_back(&mut self, tasks: &[ClaimedTask]) {
-        self.returned.extend(undelivered(tasks));
+        self.returned.extend(undelivered(tasks).map(Command::from));
     }
 
     /// What gives back tasks, for the next turn.
@@ -97,8 +109,8 @@ impl LongPolls {
 }
 
 /// The commands that give back tasks which their host will never hear of.
-pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = Command> + '_ {
-    tasks.iter().map(|task| Command::Report {
+pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = command::Report> + '_ {
+    tasks.iter().map(|task| command::Report {
         tenant: task.tenant,
         report: Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce },
         reported: Reported::Release,
@@ -130,7 +142,7 @@ impl Awaited {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        if let Some(Ok(Reply::Claimed(tasks))) = self.last_look() {
+        if let Some(Ok(Reply::Claim(tasks))) = self.last_look() {
             undelivered(&tasks).for_each(|command| self.inbox.send(command));
         }
     }
@@ -138,7 +150,7 @@ impl Drop for Awaited {
 
 fn claimed(reply: Result<Reply, EngineError>) -> Result<Vec<ClaimedTask>, EngineError> {
     match reply? {
-        Reply::Claimed(tasks) => Ok(tasks),
+        Reply::Claim(tasks) => Ok(tasks),
         _ => Err(EngineError::Stopped),
     }
 }

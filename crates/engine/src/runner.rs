@@ -21,7 +21,7 @@ use crate::{
     events::Event,
     id_map::IdMap,
     long_poll::{LongPolls, Poll},
-    turn::{Command, Effect, Input, LoopState, Reply, Ticket, Turned},
+    turn::{Command, Effect, Input, LoopState, Made, Reply, Ticket, Turned, command},
     waiters::Waiters,
 };
 
@@ -69,9 +69,9 @@ pub(crate) struct Inbox(pub(crate) Sender<Message>);
 
 impl Inbox {
     /// Sends a command whose reply nobody wants.
-    pub(crate) fn send(&self, command: Command) {
+    pub(crate) fn send(&self, command: impl Into<Command>) {
         // Once the loop has ended nothing can be done for the sender; the store has the truth for the next start.
-        let _ = self.0.send(Message::Command(Box::new(command), Answer::Nobody));
+        let _ = self.0.send(Message::Command(Box::new(command.into()), Answer::Nobody));
     }
 }
 
@@ -125,7 +125,7 @@ impl Runner {
             }
             self.watching.store(self.events.receiver_count() > 0, Ordering::Relaxed);
             let turned = self.state.turn(&inputs, self.clock.now(), self.clock.steady_ms());
-            let stirred = more || inputs.iter().any(|input| !matches!(input.command, Command::Claim { .. }));
+            let stirred = more || inputs.iter().any(|input| !matches!(input.command, Command::Claim(_)));
             more = turned.more;
             let broken = turned.broken;
             self.reply(turned.replies, &mut inputs);
@@ -183,7 +183,7 @@ impl Runner {
                     self.state.drain();
                 }
                 Message::Command(command, answer) => {
-                    tasks += if let Command::Submit { tasks, .. } = &*command { tasks.len() } else { 1 };
+                    tasks += if let Command::Submit(submit) = &*command { submit.tasks.len() } else { 1 };
                     self.enter(*command, answer, inputs);
                 }
                 Message::Poll(poll) => self.enter(poll.command(), Answer::Poll(poll), inputs),
@@ -206,7 +206,7 @@ impl Runner {
             self.prune();
         }
         if self.is_due() {
-            self.enter(Command::Tick, Answer::Nobody, inputs);
+            self.enter(command::Tick.into(), Answer::Nobody, inputs);
         }
         true
     }
@@ -235,7 +235,7 @@ impl Runner {
             return self.enter_first(deferred, inputs);
         }
         for input in std::mem::take(inputs) {
-            if self.answers.contains_key(&input.ticket) || matches!(input.command, Command::Tick) {
+            if self.answers.contains_key(&input.ticket) || matches!(input.command, Command::Tick(_)) {
                 inputs.push(input);
             } else {
                 self.deferred.push_back(input.command);
@@ -288,7 +288,7 @@ impl Runner {
             match self.answers.remove(&ticket) {
                 None | Some(Answer::Nobody) => {
                     let full = matches!(&reply, Err(EngineError::Store(error)) if error.is_temporary());
-                    if full && !matches!(input.command, Command::Tick) {
+                    if full && !matches!(input.command, Command::Tick(_)) {
                         if self.deferred.is_empty() {
                             let pause = u64::try_from(FULL_PAUSE.as_millis()).unwrap_or(u64::MAX);
                             self.deferred_until = self.clock.steady_ms().saturating_add(pause);
@@ -297,9 +297,9 @@ impl Runner {
                     }
                 }
                 Some(Answer::Poll(poll)) => match reply {
-                    Ok(Reply::Claimed(tasks)) if tasks.is_empty() => self.polls.park(*poll),
+                    Ok(Reply::Claim(tasks)) if tasks.is_empty() => self.polls.park(*poll),
                     reply => {
-                        if let Err(Ok(Reply::Claimed(tasks))) = poll.answer.send(reply) {
+                        if let Err(Ok(Reply::Claim(tasks))) = poll.answer.send(reply) {
                             self.polls.give_back(&tasks);
                         }
                     }
@@ -309,7 +309,7 @@ impl Runner {
                 }
                 Some(Answer::Watch(sender, ended)) => {
                     // Before any effect of the turn: the task cannot have ended yet, unless its key was used before.
-                    if let Ok(Reply::Tasks { first, repeated: false, .. }) = &reply {
+                    if let Ok(Reply::Submit(Made { first, repeated: false, .. })) = &reply {
                         self.waiters.add_task(*first, ended);
                     }
                     let _ = sender.send(reply);

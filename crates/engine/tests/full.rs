@@ -17,8 +17,8 @@ use kapelle_core::{
     worker::{BoxFuture, NoFiles, Output, TaskContext, Worker, WorkerSpec},
 };
 use kapelle_engine::{
-    CallOrder, CallOver, Clock, Command, Engine, LedgerCommand, NewPayload, Notice, Options, Parts, Registry,
-    SubmitTask, SystemClock, Taken,
+    CallOrder, CallOver, Clock, Engine, NewPayload, Notice, Options, Parts, Registry, SubmitTask, SystemClock, Taken,
+    command,
 };
 use kapelle_store::{CallState, Fault, MemStore};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
     let (busy, on) = (engine.clone(), Arc::clone(&traffic));
     let asking = tokio::spawn(async move {
         while on.load(Ordering::SeqCst) {
-            let _ = busy.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
+            let _ = busy.ask(command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
         }
     });
     let running = async {
@@ -149,20 +149,20 @@ async fn the_end_of_a_call_is_not_written_before_its_beginning() {
         fingerprint: [0; 32],
         purse: Some(1),
     };
-    engine.ask(Command::Ledger(LedgerCommand::Reserve(Box::new(order.clone())))).await.unwrap();
+    engine.ask(command::Reserve(Box::new(order.clone()))).await.unwrap();
     let block = within("a block", blocks.recv()).await.unwrap();
     let now = SystemClock::default().now();
     assert!(block.take(Money(100), now));
     full.store(true, Ordering::SeqCst);
-    engine.tell_soon(Command::Ledger(LedgerCommand::Spend(Arc::clone(&block), Box::new(order), now)));
+    engine.tell_soon(command::Spend { call: block.id(), order: Box::new(order), at: now });
     // Its beginning is refused, and waits; then comes its end.
-    let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
+    let _ = engine.ask(command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     stage.was_refused().await;
     let state = CallState::Charged;
     let over = CallOver { state, cost: Money(70), input: 1, output: 2, request_id: None };
-    engine.tell(Command::Ledger(LedgerCommand::Settle(block.id(), Box::new(over))));
+    engine.tell(command::Settle { call: block.id(), over: Box::new(over) });
     full.store(false, Ordering::SeqCst);
-    let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
+    let _ = engine.ask(command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([]) }).await;
     let charged = async {
         loop {
             match engine.reader().call(TenantId::DEFAULT, block.id()).unwrap() {

@@ -15,8 +15,8 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    CallOrder, CallOver, ClaimFilter, Command, LedgerCommand, LimitBy, NO_LIMIT, NewPayload, NewRun, Notice, Options,
-    Prepaid, Reply, Reported, Reserved, SubmitTask, Taken, VersionRef,
+    CallOrder, CallOver, ClaimFilter, Command, LimitBy, NO_LIMIT, NewPayload, NewRun, Notice, Options, Prepaid, Reply,
+    Reported, Reserved, SubmitTask, Taken, VersionRef, command,
     turn::{Directory, Effect, Input, LoopState},
 };
 use kapelle_store::{CallFilter, CallState, Fault, LedgerReader, MemReader, MemStore, Page, Reader, TaskFilter};
@@ -164,9 +164,9 @@ impl Stage {
         }
     }
 
-    fn ask(&mut self, command: Command) -> Option<Reply> {
+    fn ask(&mut self, command: impl Into<Command>) -> Option<Reply> {
         self.now += 1;
-        let inputs = [Input { ticket: 1, command }];
+        let inputs = [Input { ticket: 1, command: command.into() }];
         let mut turned = self.state.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         let reply = turned.replies.pop().unwrap().1.ok();
         for _ in 0..50 {
@@ -218,7 +218,7 @@ impl Stage {
         match happens {
             Happens::Submit => {
                 let tasks = Arc::from([SubmitTask::new(Name::new("w"), NewPayload::None)]);
-                self.ask(Command::Submit { tenant: TENANT, tasks, key: None });
+                self.ask(command::Submit { tenant: TENANT, tasks, key: None });
             }
             Happens::Run => {
                 let definition = Arc::new(Definition::parse(FLOW.as_bytes(), "flow.yaml").unwrap());
@@ -229,19 +229,13 @@ impl Stage {
                     file: Arc::from("flow.yaml"),
                 };
                 let run = NewRun { version, inputs: NewPayload::None, strategy: None, rerun: None, by: None };
-                self.ask(Command::StartRun { tenant: TENANT, run, key: None });
+                self.ask(command::StartRun { tenant: TENANT, run, key: None });
             }
             Happens::Claim(most) => {
                 let workers = Arc::from([Name::new("w")]);
-                let wanted = ClaimFilter {
-                    tenant: TENANT,
-                    workers,
-                    queues: Arc::from([]),
-                    labels: Arc::default(),
-                    revoked: Arc::default(),
-                };
-                let claimed = self.ask(Command::Claim { host: 1, wanted, most: *most });
-                let Some(Reply::Claimed(tasks)) = claimed else { return };
+                let wanted = ClaimFilter { tenant: TENANT, workers, queues: Arc::from([]), labels: Arc::default() };
+                let claimed = self.ask(command::Claim { host: 1, wanted, most: *most });
+                let Some(Reply::Claim(tasks)) = claimed else { return };
                 let report =
                     tasks.iter().map(|task| Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce });
                 self.attempts.extend(report);
@@ -278,7 +272,7 @@ impl Stage {
                     1 => Reported::Fail { error: kapelle_core::TaskError::new(kapelle_core::Category::Provider, "no") },
                     _ => Reported::Succeed { output: NewPayload::None, provenance },
                 };
-                self.ask(Command::Report { tenant: TENANT, report, reported });
+                self.ask(command::Report { tenant: TENANT, report, reported });
                 // A late report of an attempt that was lost ends nothing.
                 let task = self.reader.task(TENANT, report.task).unwrap().unwrap();
                 if task.state.kind() != StateKind::Running {
@@ -294,24 +288,24 @@ impl Stage {
                     _ => Account::Worker("w".to_owned()),
                 };
                 let limit = Money(*limit);
-                self.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit, by: LimitBy::Owner }));
+                self.ask(command::SetLimit { tenant: TENANT, account, limit, by: LimitBy::Owner });
             }
             Happens::Die { machine } => self.die(*machine),
             Happens::Rest => {
                 self.now += 2_001;
-                self.ask(Command::Tick);
+                self.ask(command::Tick);
                 assert_eq!(self.blocks.len(), 0, "what nobody uses is given back");
             }
             Happens::NextDay => {
                 self.now += 86_400_000;
-                self.ask(Command::Tick);
+                self.ask(command::Tick);
             }
         }
     }
 
     fn settle(&mut self, id: CallId, state: CallState, cost: u64) {
         let over = CallOver { state, cost: Money(cost), input: 1, output: 2, request_id: None };
-        self.ask(Command::Ledger(LedgerCommand::Settle(id, Box::new(over))));
+        self.ask(command::Settle { call: id, over: Box::new(over) });
     }
 
     fn call(&mut self, who: usize, worst: u64, purse: bool) {
@@ -322,14 +316,14 @@ impl Stage {
             None => (Account::Key("key_1".to_owned()), 0, 0),
         };
         let order = CallOrder { payer: vec![payer], attempt: epoch, purse: purse.then_some(number), ..order(worst) };
-        match self.ask(Command::Ledger(LedgerCommand::Reserve(Box::new(order)))) {
-            Some(Reply::Reserved(Reserved::Yes(id))) => self.calls.push((id, worst)),
-            Some(Reply::Reserved(Reserved::Never { needs, account, .. })) => {
+        match self.ask(command::Reserve(Box::new(order))) {
+            Some(Reply::Reserve(Reserved::Yes(id))) => self.calls.push((id, worst)),
+            Some(Reply::Reserve(Reserved::Never { needs, account, .. })) => {
                 let free = self.blocks.iter().flat_map(|block| block.payer()).find(|payer| payer.shown() == account);
                 assert_eq!(free, None, "nobody is refused for calls that are yet to be made");
                 if let Some(report) = attempt {
                     let (task, attempt) = (report.task, report.epoch);
-                    self.ask(Command::Ledger(LedgerCommand::Short { task, attempt, needs }));
+                    self.ask(command::Short { task, attempt, needs });
                 }
             }
             _ => {}
@@ -353,7 +347,7 @@ impl Stage {
     fn tell(&mut self) {
         let Some((block, order, at)) = self.sent.pop_front() else { return };
         let (id, worst) = (block.id(), order.worst.0);
-        let spend = || Command::Ledger(LedgerCommand::Spend(Arc::clone(&block), Box::new(order.clone()), at));
+        let spend = || command::Spend { call: block.id(), order: Box::new(order.clone()), at };
         assert!(self.ask(spend()).is_some());
         // Once more: it is done once.
         assert!(self.ask(spend()).is_some());
@@ -431,11 +425,11 @@ proptest! {
         stage.die(seed % 2 == 0);
         stage.check(&mut bounds);
         for account in [Account::Day, Account::Tenant, Account::Queue("default".to_owned()), Account::Worker("w".to_owned())] {
-            stage.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
+            stage.ask(command::SetLimit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner });
         }
         for run in stage.reader.runs(TENANT, &kapelle_store::RunFilter::default(), PAGE).unwrap() {
             let account = Account::Run(run.id);
-            stage.ask(Command::Ledger(LedgerCommand::Limit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner }));
+            stage.ask(command::SetLimit { tenant: TENANT, account, limit: NO_LIMIT, by: LimitBy::Owner });
         }
         let parked = TaskFilter { state: Some(StateKind::Parked), steps: true, ..TaskFilter::default() };
         prop_assert_eq!(stage.reader.tasks(TENANT, &parked, PAGE).unwrap().len(), 0);
@@ -560,7 +554,7 @@ fn what_is_set_aside_for_later_stands_in_nobodys_way() {
 fn a_task_with_a_limit_of_its_own_has_no_blocks() {
     let mut stage = Stage::new(5);
     let task = SubmitTask { max_cost: Some(Money(1_000_000)), ..SubmitTask::new(Name::new("w"), NewPayload::None) };
-    stage.ask(Command::Submit { tenant: TENANT, tasks: Arc::from([task]), key: None });
+    stage.ask(command::Submit { tenant: TENANT, tasks: Arc::from([task]), key: None });
     stage.happen(&Happens::Claim(1));
     stage.call(1, 100, true);
     assert_eq!((stage.calls.len(), stage.blocks.len()), (1, 0));

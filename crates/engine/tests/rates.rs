@@ -10,7 +10,7 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    Admission, Command, NewPayload, Options, Reported, SubmitTask,
+    Admission, Command, NewPayload, Options, Reported, SubmitTask, command,
     turn::{Directory, Dispatch, Effect, Input, LoopState},
 };
 use kapelle_store::{Fault, MemReader, MemStore, Page, Reader, TaskFilter};
@@ -90,13 +90,13 @@ impl Stage {
 
     /// What has begun since it was last asked, that long from now.
     fn begun(&mut self, later: i64) -> Vec<Dispatch> {
-        self.turn(later, vec![Command::Tick]);
+        self.turn(later, vec![command::Tick.into()]);
         std::mem::take(&mut self.dispatched)
     }
 
     fn submit(&mut self, count: usize) {
         let tasks: Vec<SubmitTask> = vec![SubmitTask::new(Name::new("asks"), NewPayload::None); count];
-        self.turn(1, vec![Command::Submit { tenant: TENANT, tasks: Arc::from(tasks), key: None }]);
+        self.turn(1, vec![command::Submit { tenant: TENANT, tasks: Arc::from(tasks), key: None }.into()]);
     }
 
     fn asked(&self) -> usize {
@@ -109,7 +109,7 @@ impl Stage {
 
     fn report(&mut self, of: &Dispatch, reported: Reported) {
         let report = Report { task: of.task, epoch: of.lease.epoch, nonce: of.lease.nonce };
-        self.turn(1, vec![Command::Report { tenant: TENANT, report, reported }]);
+        self.turn(1, vec![command::Report { tenant: TENANT, report, reported }.into()]);
     }
 
     fn count(&self, state: StateKind) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::TaskId;
-use kapelle_engine::{Command, Engine, EngineError};
+use kapelle_engine::{Engine, EngineError, command};
 use serde_json::json;
 
 /// The answer of a person to a step that waits for one, besides yes or no.
@@ -24,7 +24,7 @@ impl Answer<'_> {
     ///
     /// # Errors
     /// When the answer cannot be stored.
-    pub fn command(&self, engine: &Engine, step: TaskId, approved: bool) -> Result<Command, EngineError> {
+    pub fn command(&self, engine: &Engine, step: TaskId, approved: bool) -> Result<command::Approve, EngineError> {
         let Answer { by, claimed_name, via, comment } = self;
         let reason = if comment.is_empty() { String::new() } else { format!(": {comment}") };
         let why = Arc::from(match claimed_name {
@@ -33,6 +33,6 @@ impl Answer<'_> {
         });
         let answer =
             json!({ "approved": true, "by": by, "via": via, "claimed_name": claimed_name, "comment": comment });
-        Ok(Command::Approve { task: step, approved, answer: engine.payload(&answer)?, why })
+        Ok(command::Approve { task: step, approved, answer: engine.payload(&answer)?, why })
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use kapelle_core::{Account, CallId, DurationMs, Money, TenantId};
 use kapelle_engine::{
-    AnswerRecord, CallOrder, CallOver, Clock, Command, Engine, EngineError, LedgerCommand, LimitBy, Notice, Reply,
-    Reserved, WeakEngine,
+    AnswerRecord, CallOrder, CallOver, Clock, Command, Engine, EngineError, LimitBy, Notice, Reserved, WeakEngine,
+    command,
 };
 use kapelle_gateway::{
     Usage,
@@ -120,21 +120,21 @@ impl EngineBooks {
         let id = block.id();
         let written = taken.write(id, order);
         // The file knows of it, and its end is told: one turn writes both.
-        engine.tell_soon(Command::Ledger(LedgerCommand::Spend(block, Box::new(order.clone()), now)));
+        engine.tell_soon(command::Spend { call: id, order: Box::new(order.clone()), at: now });
         match written {
             Ok(()) => Some(id),
             // What a crash would not know of is not sent on a block.
             Err(_) => {
-                engine.tell(Command::Ledger(LedgerCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
+                engine.tell(command::Settle { call: id, over: Box::new(over(Outcome::Free.into())) });
                 None
             }
         }
     }
 
-    fn tell(&self, command: LedgerCommand) {
+    fn tell(&self, command: impl Into<Command>) {
         // An engine that has ended charges what is open when it starts again.
         if let Some(engine) = self.now() {
-            engine.tell(Command::Ledger(command));
+            engine.tell(command);
         }
     }
 
@@ -189,13 +189,13 @@ fn call(reservation: ReservationId) -> CallId {
 
 /// A reservation that was asked for. Given up before it is known, it is settled as soon as it is.
 struct Asked {
-    reply: Option<JoinHandle<Result<Reply, EngineError>>>,
+    reply: Option<JoinHandle<Result<Reserved, EngineError>>>,
     engine: Engine,
 }
 
 impl Asked {
     fn new(engine: Engine, order: CallOrder) -> Asked {
-        let command = Command::Ledger(LedgerCommand::Reserve(Box::new(order)));
+        let command = command::Reserve(Box::new(order));
         let asking = engine.clone();
         Asked { reply: Some(tokio::spawn(async move { asking.ask(command).await })), engine }
     }
@@ -205,8 +205,7 @@ impl Asked {
         let reply = reply.await;
         self.reply = None;
         match reply {
-            Ok(Ok(Reply::Reserved(reserved))) => Ok(reserved),
-            Ok(Ok(_)) => Err(NoMoney::Broken("the loop answered something else".to_owned())),
+            Ok(Ok(reserved)) => Ok(reserved),
             Ok(Err(error)) => Err(NoMoney::Broken(error.to_string())),
             Err(error) => Err(NoMoney::Broken(error.to_string())),
         }
@@ -218,8 +217,8 @@ impl Drop for Asked {
         let Some(reply) = self.reply.take() else { return };
         let engine = self.engine.clone();
         tokio::spawn(async move {
-            if let Ok(Ok(Reply::Reserved(Reserved::Yes(id)))) = reply.await {
-                engine.tell(Command::Ledger(LedgerCommand::Settle(id, Box::new(over(Outcome::Free.into())))));
+            if let Ok(Ok(Reserved::Yes(id))) = reply.await {
+                engine.tell(command::Settle { call: id, over: Box::new(over(Outcome::Free.into())) });
             }
         });
     }
@@ -270,10 +269,10 @@ impl Ledger for EngineBooks {
 
     fn settle(&self, reservation: ReservationId, settlement: Settlement) {
         let appended = settlement.appended;
-        let command = LedgerCommand::Settle(call(reservation), Box::new(over(settlement)));
+        let command = command::Settle { call: call(reservation), over: Box::new(over(settlement)) };
         match self.now().filter(|_| appended) {
             // One turn writes the end and the answer.
-            Some(engine) => engine.tell_soon(Command::Ledger(command)),
+            Some(engine) => engine.tell_soon(command),
             None => self.tell(command),
         }
         // The loop takes commands in their order: who asks again now is decided after the settlement.
@@ -283,12 +282,12 @@ impl Ledger for EngineBooks {
     fn short(&self, payer: &Payer, why: &NoMoney) {
         let NoMoney::Spent { needs, .. } = why else { return };
         if let Some(task) = payer.task().filter(|_| payer.attempt > 0) {
-            self.tell(LedgerCommand::Short { task, attempt: payer.attempt, needs: *needs });
+            self.tell(command::Short { task, attempt: payer.attempt, needs: *needs });
         }
     }
 
     fn limit(&self, tenant: TenantId, account: &Account, limit: Money) {
-        self.tell(LedgerCommand::Limit { tenant, account: account.clone(), limit, by: LimitBy::Tenant });
+        self.tell(command::SetLimit { tenant, account: account.clone(), limit, by: LimitBy::Tenant });
         self.stir();
     }
 }
@@ -327,7 +326,7 @@ impl CallLog for EngineBooks {
                 meta: meta(&answer),
                 body: engine.payload_of(answer.body).map_err(lost)?,
             };
-            engine.ask(Command::Ledger(LedgerCommand::Record(Box::new(record)))).await.map_err(lost)?;
+            engine.ask(command::Record(Box::new(record))).await.map_err(lost)?;
             Ok(())
         })
     }
@@ -352,6 +351,6 @@ impl CallLog for EngineBooks {
             Some(Err(_)) => return,
             None => None,
         };
-        engine.tell(Command::Ledger(LedgerCommand::Keep { row, answer }));
+        engine.tell(command::Keep { row, answer });
     }
 }

@@ -1,7 +1,7 @@
 //! What may be spent: as files say, and raised by hand.
 
 use kapelle_core::{Account, Money, TenantId};
-use kapelle_engine::{Command, LedgerCommand, LimitBy, NO_LIMIT};
+use kapelle_engine::{Audited, LimitBy, NO_LIMIT, command};
 use kapelle_store::{Act, BudgetRow, Reader};
 
 use crate::{config::Config, error::Error, kapelle::Kapelle};
@@ -36,7 +36,7 @@ impl Kapelle {
         }
         for (tenant, account, limit) in limits {
             let by = LimitBy::File;
-            self.engine.ask(Command::Ledger(LedgerCommand::Limit { tenant, account, limit, by })).await?;
+            self.engine.ask(command::SetLimit { tenant, account, limit, by }).await?;
         }
         self.books.stir();
         Ok(())
@@ -48,8 +48,8 @@ impl Kapelle {
     /// When the store fails.
     pub async fn set_budget(&self, act: Act, tenant: TenantId, account: Account, limit: Money) -> Result<(), Error> {
         let by = LimitBy::Owner;
-        let command = Command::Ledger(LedgerCommand::Limit { tenant, account, limit, by });
-        self.engine.ask(Command::Audited { act, command: Box::new(command) }).await?;
+        let command = command::SetLimit { tenant, account, limit, by };
+        self.engine.ask(Audited { act, command }).await?;
         self.books.stir();
         Ok(())
     }

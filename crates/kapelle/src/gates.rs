@@ -6,7 +6,7 @@ use kapelle_core::{
     Name, RunId, TaskId, TenantId,
     task::{StateKind, Task},
 };
-use kapelle_engine::Command;
+use kapelle_engine::command;
 use kapelle_store::{GateKind, Page, TaskFilter};
 
 use crate::{error::Error, kapelle::Kapelle};
@@ -61,7 +61,7 @@ impl Kapelle {
 
     async fn gate(&self, kind: GateKind, name: &str, paused: bool, reason: &str) -> Result<(), Error> {
         let (name, reason) = (Name::parse(name)?, Arc::from(reason));
-        self.engine.ask(Command::Pause { tenant: TenantId::DEFAULT, kind, name, paused, reason }).await?;
+        self.engine.ask(command::Pause { tenant: TenantId::DEFAULT, kind, name, paused, reason }).await?;
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Kapelle {
     /// # Errors
     /// When it has not failed, or is a step of a run.
     pub async fn retry_dead(&self, task: TaskId) -> Result<(), Error> {
-        self.engine.ask(Command::RetryByHand { task }).await?;
+        self.engine.ask(command::RetryByHand { task }).await?;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Kapelle {
     /// # Errors
     /// When it has not failed, or is a step of a run.
     pub async fn discard_dead(&self, task: TaskId, reason: &str) -> Result<(), Error> {
-        self.engine.ask(Command::Discard { task, reason: Arc::from(reason) }).await?;
+        self.engine.ask(command::Discard { task, reason: Arc::from(reason) }).await?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use kapelle_core::{
     worker::{Worker, WorkerSpec},
     yaml::Problems,
 };
-use kapelle_engine::{Clock, Command, Engine, EngineError, NewRun, VersionRef};
+use kapelle_engine::{Clock, Engine, EngineError, NewRun, VersionRef, command};
 use kapelle_gateway::{Desk, Gateway};
 use kapelle_store::Blobs;
 use kapelle_workers::catalogue::prompt_worker;
@@ -331,7 +331,7 @@ impl Kapelle {
     pub async fn noted(&self, event: &Value) {
         if self.session.is_some() {
             // An engine that has ended notes nothing any more.
-            let _ = self.engine.ask(Command::Note { note: Arc::from(event.to_string()) }).await;
+            let _ = self.engine.ask(command::Note { note: Arc::from(event.to_string()) }).await;
         }
     }
 
@@ -339,7 +339,7 @@ impl Kapelle {
     /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
     pub fn note(&self, event: &Value) {
         if self.session.is_some() {
-            self.engine.tell(Command::Note { note: Arc::from(event.to_string()) });
+            self.engine.tell(command::Note { note: Arc::from(event.to_string()) });
         }
     }
 

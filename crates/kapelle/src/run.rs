@@ -7,7 +7,7 @@ use kapelle_core::{
     definition::{Definition, nearest},
     run::{Rerun, RunStatus},
 };
-use kapelle_engine::{Command, Engine, EngineError, Event, NewPayload, NewRun, VersionRef};
+use kapelle_engine::{Engine, EngineError, Event, NewPayload, NewRun, VersionRef, command};
 use kapelle_store::RunRow;
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ impl Run {
     /// # Errors
     /// When it is paused already, or has ended.
     pub async fn pause(&self) -> Result<(), Error> {
-        self.engine.ask(Command::PauseRun { run: self.id }).await?;
+        self.engine.ask(command::PauseRun { run: self.id }).await?;
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Run {
     /// # Errors
     /// When it is not paused, or has ended.
     pub async fn resume(&self) -> Result<(), Error> {
-        self.engine.ask(Command::ResumeRun { run: self.id }).await?;
+        self.engine.ask(command::ResumeRun { run: self.id }).await?;
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Run {
     pub async fn signal(&self, name: &str, payload: Value) -> Result<(), Error> {
         let name = Name::parse(name)?;
         let payload = self.engine.payload(&payload)?;
-        self.engine.ask(Command::Signal { run: self.id, name, payload }).await?;
+        self.engine.ask(command::Signal { run: self.id, name, payload }).await?;
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Run {
     /// # Errors
     /// When it has ended already.
     pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        self.engine.ask(Command::CancelRun { run: self.id, reason: Arc::from(reason) }).await?;
+        self.engine.ask(command::CancelRun { run: self.id, reason: Arc::from(reason) }).await?;
         Ok(())
     }
 }

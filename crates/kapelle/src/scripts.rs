@@ -11,7 +11,7 @@ use kapelle_core::{
     Money, Name, TaskId, TenantId,
     worker::{TaskContext, Worker, WorkerSpec},
 };
-use kapelle_engine::{Command, Engine};
+use kapelle_engine::{Engine, command};
 use kapelle_gateway::{
     TokenId,
     desk::{Desk, Issued, Scope},
@@ -160,6 +160,6 @@ fn note_into(engine: Option<Engine>) -> Box<dyn Fn(&FleetEvent) + Send + Sync> {
             fields.remove("at_ms");
             fields.insert("event".to_owned(), format!("worker_{}", event.what).into());
         }
-        engine.tell(Command::Note { note: Arc::from(note.to_string()) });
+        engine.tell(command::Note { note: Arc::from(note.to_string()) });
     })
 }

@@ -20,7 +20,7 @@ use kapelle_core::{
     RunId, TenantId, Timestamp,
     task::{StateKind, Task, TaskState},
 };
-use kapelle_engine::{Clock, Command, Engine, Logged};
+use kapelle_engine::{Clock, Engine, Logged, command};
 use kapelle_store::{EndedTask, Reader, SessionRow, private};
 use serde_json::{Value, json};
 
@@ -165,7 +165,7 @@ impl Writer {
         self.look_ms = steady_ms.saturating_add(TRAIL_EVERY_MS);
         let due = self.trail.due(&**self.engine.reader(), (self.clock.now(), steady_ms), always);
         if let Some(event) = due.map_err(io::Error::other)? {
-            self.engine.tell(Command::Note { note: Arc::from(event.to_string()) });
+            self.engine.tell(command::Note { note: Arc::from(event.to_string()) });
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Writer {
     fn sync(&mut self) -> io::Result<()> {
         if self.seq > self.given_up {
             self.file.sync_data()?;
-            self.engine.tell(Command::SessionWritten { seq: self.seq });
+            self.engine.tell(command::SessionWritten { seq: self.seq });
             self.given_up = self.seq;
         }
         Ok(())

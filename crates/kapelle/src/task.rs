@@ -227,7 +227,7 @@ impl Task {
     /// # Errors
     /// When it has ended already.
     pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        self.engine.ask(kapelle_engine::Command::Cancel { task: self.id, reason: Arc::from(reason) }).await?;
+        self.engine.ask(kapelle_engine::command::Cancel { task: self.id, reason: Arc::from(reason) }).await?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{TaskId, task::TaskState};
-use kapelle_engine::Command;
+use kapelle_engine::command;
 use kapelle_gateway::{
     desk::{Leased, Leases},
     mac,
@@ -45,7 +45,7 @@ impl Leases for EngineBooks {
         Box::pin(async move {
             let engine = self.now().ok_or_else(gone)?;
             let row = GivenRow { task, attempt, fingerprint: of.0, count };
-            engine.ask(Command::GiveAgain { row }).await.map_err(|error| LogError(error.to_string()))?;
+            engine.ask(command::GiveAgain { row }).await.map_err(|error| LogError(error.to_string()))?;
             Ok(())
         })
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kapelle::{
     HealthCheck, Kapelle, WorkerSpec,
     core::{Labels, Name, TenantId, Timestamp, definition::nearest},
-    engine::{Clock, Command, Engine, EngineError, Reply, SystemClock},
+    engine::{Ask, Audited, Clock, Engine, EngineError, SystemClock},
     store::{Act, HostWorkerRow},
     workers::schema::Schema,
 };
@@ -273,13 +273,19 @@ impl App {
     }
 
     /// Does something for somebody, and writes down who did what in the same commit.
-    pub async fn act(&self, who: &Identity, action: &str, resource: &str, command: Command) -> Result<Reply, Problem> {
+    pub async fn act<C: Ask>(
+        &self,
+        who: &Identity,
+        action: &str,
+        resource: &str,
+        command: C,
+    ) -> Result<C::Reply, Problem> {
         let act = Act {
             tenant: who.tenant,
             actor: Arc::from(who.actor.as_str()),
             action: Arc::from(action),
             resource: Arc::from(resource),
         };
-        Ok(self.engine().ask(Command::Audited { act, command: Box::new(command) }).await?)
+        Ok(self.engine().ask(Audited { act, command }).await?)
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use kapelle::{
     Config, Kapelle,
     core::{Name, TenantId, task::Report},
-    engine::{ClaimFilter, Command, NewPayload, SubmitTask},
+    engine::{ClaimFilter, NewPayload, SubmitTask, command},
     gateway::{Scope, replay::TaskKey},
 };
 use kapelle_server::{Options, Server};
@@ -163,9 +163,8 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(tenant, vec![task], None).await.unwrap();
         let workers = Arc::from([Name::new("far")]);
-        let wanted =
-            ClaimFilter { tenant, workers, queues: Arc::from([]), labels: Arc::default(), revoked: Arc::default() };
-        let claimed = kapelle.engine().claim(1, wanted, 1, PATIENCE).await.unwrap();
+        let wanted = ClaimFilter { tenant, workers, queues: Arc::from([]), labels: Arc::default() };
+        let claimed = kapelle.engine().claim(1, wanted, 1, PATIENCE, Arc::default()).await.unwrap();
         let lease = claimed.first().unwrap().lease;
         let attempt = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
         let key = TaskKey { tenant, task: id, replay_epoch: 0 };
@@ -176,7 +175,7 @@ impl Stage {
     async fn beat(&self) {
         self.kapelle
             .engine()
-            .ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([self.attempt]) })
+            .ask(command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([self.attempt]) })
             .await
             .unwrap();
     }

@@ -6,7 +6,7 @@ use kapelle_core::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A key. Its secret is not kept, only the hash of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKey {
     /// What it is called by.
     pub id: Arc<str>,
@@ -58,7 +58,8 @@ impl KeyScope {
 }
 
 /// A change to the keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AccessWrite {
     /// A new key.
     Add(AccessKey),

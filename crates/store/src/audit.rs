@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use kapelle_core::{TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// What somebody did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     /// Whose data it touched.
     pub tenant: TenantId,

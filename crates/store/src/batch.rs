@@ -8,6 +8,7 @@ use kapelle_core::{
     run::{Run, RunEvent},
     task::{Attempt, Task},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::AccessWrite,
@@ -190,7 +191,8 @@ pub struct VersionRow {
 }
 
 /// What can be paused by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum GateKind {
     /// A queue.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Name, TaskId, TenantId, Timestamp, worker::WorkerSpec};
+use serde::{Deserialize, Serialize};
 
 /// What a worker host said of a worker. It holds when the host is away, and after a restart.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub enum HostWorkerWrite {
 }
 
 /// How many of the recorded answers to a request an attempt on a worker host was given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenRow {
     /// The task.
     pub task: TaskId,
@@ -38,7 +39,7 @@ pub struct GivenRow {
 }
 
 /// A file that a tenant gave. Its bytes are in `blobs/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRow {
     /// Its tenant.
     pub tenant: TenantId,

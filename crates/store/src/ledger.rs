@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId, TenantId, Timestamp, task::Task};
+use serde::{Deserialize, Serialize};
 
 use crate::{error::StoreError, rows::Page};
 
@@ -67,7 +68,8 @@ pub struct AccountWrite {
 }
 
 /// Where a call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CallState {
     /// Reserved, and perhaps sent.
@@ -215,7 +217,7 @@ pub enum PrepaidWrite {
 }
 
 /// A call whose answer is given to whoever of the tenant asks the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptRow {
     /// Whose it is: an answer never crosses tenants.
     pub tenant: TenantId,

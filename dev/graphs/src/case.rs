@@ -7,7 +7,7 @@ use kapelle_core::{
     definition::{Definition, Strategy},
     task::TaskState,
 };
-use kapelle_engine::turn::{Command, NewPayload};
+use kapelle_engine::turn::{Command, NewPayload, command};
 use kapelle_store::Reader as _;
 use kapelle_testkit::reference::{Address, End, Ends, Phase, Reference, Seen, Waits};
 use serde_json::{Value as Json, json};
@@ -193,10 +193,10 @@ impl World {
         let run = self.run;
         if pause {
             self.reference.pause();
-            self.ask(Command::PauseRun { run })
+            self.ask(command::PauseRun { run })
         } else {
             self.reference.resume();
-            self.ask(Command::ResumeRun { run })
+            self.ask(command::ResumeRun { run })
         }
     }
 
@@ -205,7 +205,7 @@ impl World {
         self.told.push(format!("signal {name} {payload}"));
         self.reference.signal(name, payload.clone());
         let payload = NewPayload::Bytes(Arc::from(payload.to_string().as_bytes()));
-        self.ask(Command::Signal { run: self.run, name: Name::new(name), payload })
+        self.ask(command::Signal { run: self.run, name: Name::new(name), payload })
     }
 
     fn approve(&mut self, seen: &Seen, rng: &mut Rng) -> Result<(), String> {
@@ -222,11 +222,12 @@ impl World {
             },
         );
         let answer = NewPayload::Bytes(Arc::from(answer.to_string().as_bytes()));
-        self.ask(Command::Approve { task, approved, answer, why: Arc::from(why) })
+        self.ask(command::Approve { task, approved, answer, why: Arc::from(why) })
     }
 
     /// Asks the engine for what it must not refuse.
-    fn ask(&mut self, command: Command) -> Result<(), String> {
+    fn ask(&mut self, command: impl Into<Command>) -> Result<(), String> {
+        let command = command.into();
         let asked = format!("{command:?}");
         match self.engine.pump(vec![command])?.pop() {
             Some(Ok(_)) => Ok(()),
@@ -245,7 +246,7 @@ impl World {
             let answer = self.script.answer(&seen.path, held.report.epoch);
             self.told.push(format!("{} attempt {}: {}", seen.path, held.report.epoch, short(&answer.end)));
             ends.push((task, seen.address, answer.end));
-            commands.push(Command::Report { tenant: TENANT, report: held.report, reported: answer.reported });
+            commands.push(command::Report { tenant: TENANT, report: held.report, reported: answer.reported }.into());
         }
         self.engine.pump(commands)?;
         for (task, address, end) in ends {
@@ -264,14 +265,14 @@ impl World {
         self.cancelled += 1;
         self.told.push("cancel".to_owned());
         self.reference.cancel();
-        self.ask(Command::CancelRun { run: self.run, reason: Arc::from("a test") })
+        self.ask(command::CancelRun { run: self.run, reason: Arc::from("a test") })
     }
 
     fn cancel_task(&mut self, seen: &Seen) -> Result<(), String> {
         self.told.push(format!("cancel {}", seen.path));
         self.reference.task_ended(&seen.address, End::Cancelled("a test".to_owned()));
         let task = self.task(seen)?;
-        self.ask(Command::Cancel { task, reason: Arc::from("a test") })
+        self.ask(command::Cancel { task, reason: Arc::from("a test") })
     }
 
     /// Nothing is at work: time passes until something happens by itself.
@@ -281,7 +282,7 @@ impl World {
             Some(due) => {
                 self.told.push(format!("time passes: {} ms", due - self.engine.now));
                 self.engine.now = self.engine.now.max(due);
-                self.engine.pump(vec![Command::Tick])?;
+                self.engine.pump(vec![command::Tick.into()])?;
                 self.reference.pass_time(self.engine.now);
                 Ok(())
             }

@@ -11,7 +11,9 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     EngineError, Evaluated, Evaluation, Options, QueueOptions,
-    turn::{Command, Directory, Effect, Input, LoopState, NewPayload, NewRun, Reply, Turned, VersionRef},
+    turn::{
+        Command, Directory, Effect, Input, LoopState, NewPayload, NewRun, Reply, Started, Turned, VersionRef, command,
+    },
 };
 use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
 use kapelle_testkit::reference::{Address, Order, Reference};
@@ -128,8 +130,8 @@ impl Engine {
         };
         let inputs = NewPayload::Bytes(Arc::from(inputs.to_string().as_bytes()));
         let run = NewRun { version, inputs, strategy: None, rerun: None, by: None };
-        match self.pump(vec![Command::StartRun { tenant: TENANT, run, key: None }])?.pop() {
-            Some(Ok(Reply::Run { run, .. })) => Ok(run),
+        match self.pump(vec![command::StartRun { tenant: TENANT, run, key: None }.into()])?.pop() {
+            Some(Ok(Reply::StartRun(Started { run, .. }))) => Ok(run),
             other => Err(format!("the run was not started: {other:?}")),
         }
     }
@@ -166,7 +168,7 @@ impl Engine {
                 }
             }
             if self.turns.next_due().is_some_and(|due| due.0 <= self.now) {
-                inputs.push(Input { ticket: count, command: Command::Tick });
+                inputs.push(Input { ticket: count, command: command::Tick.into() });
             }
             if inputs.is_empty() && self.pooled.is_empty() && !more {
                 self.runs_wait()?;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use kapelle_core::{Category, DurationMs, Name, RunId, TaskError, TaskId, definition::Definition, task::Task};
 use kapelle_engine::{
     QueueOptions,
-    turn::{Command, NewPayload, Reported},
+    turn::{Command, NewPayload, Reported, command},
 };
 use kapelle_graphs::{Engine, TENANT};
 use kapelle_store::{Page, Reader as _, RunFilter};
@@ -56,10 +56,11 @@ impl Life {
         let task = self.row(path)?.id;
         let at = self.engine.held.iter().position(|held| held.report.task == task);
         let held = self.engine.held.remove(at.ok_or_else(|| format!("`{path}` is not under way"))?);
-        self.ask(Command::Report { tenant: TENANT, report: held.report, reported })
+        self.ask(command::Report { tenant: TENANT, report: held.report, reported })
     }
 
-    fn ask(&mut self, command: Command) -> Result<(), String> {
+    fn ask(&mut self, command: impl Into<Command>) -> Result<(), String> {
+        let command = command.into();
         match self.engine.pump(vec![command])?.pop() {
             Some(Ok(_)) => Ok(()),
             other => Err(format!("refused: {other:?}")),
@@ -95,17 +96,17 @@ impl Life {
             }
             "cancelled" => {
                 let task = self.row(first)?.id;
-                self.ask(Command::Cancel { task, reason: Arc::from("a person") })
+                self.ask(command::Cancel { task, reason: Arc::from("a person") })
             }
-            "cancel" => self.ask(Command::CancelRun { run: self.run, reason: Arc::from("a person") }),
+            "cancel" => self.ask(command::CancelRun { run: self.run, reason: Arc::from("a person") }),
             "signal" => {
                 let payload = payload(if more.is_empty() { "null" } else { more })?;
-                self.ask(Command::Signal { run: self.run, name: Name::new(first), payload })
+                self.ask(command::Signal { run: self.run, name: Name::new(first), payload })
             }
             "passes" => {
                 let span = DurationMs::parse(rest).map_err(|error| error.to_string())?;
                 self.engine.now += span.0 as i64;
-                self.ask(Command::Tick)
+                self.ask(command::Tick)
             }
             "running" => same("under way", &in_order(rest), &in_order(&self.running()?)),
             "is" => {

@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     Evaluated, Evaluation, Resolve, Show, TaskValue,
-    turn::{Command, Dispatch, NewPayload, Reported},
+    turn::{Dispatch, NewPayload, Reported, command},
 };
 
 use crate::{
@@ -124,7 +124,7 @@ impl World {
             self.send_inside(
                 local.server,
                 asked,
-                Command::Report { tenant: TenantId::DEFAULT, report: local.report, reported: local.reported },
+                command::Report { tenant: TenantId::DEFAULT, report: local.report, reported: local.reported },
             );
         }
         let mut at = 0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{DurationMs, Name, TaskId, TenantId, Timestamp};
 use kapelle_engine::{
     EngineError,
-    turn::{Command, Key, NewPayload, NewRun, Reply, SubmitTask, VersionRef},
+    turn::{Command, Key, Made, NewPayload, NewRun, Reply, Started, SubmitTask, VersionRef, command},
 };
 use kapelle_store::{GateKind, KeyReply};
 
@@ -55,21 +55,21 @@ impl World {
             }
             13 | 14 => {
                 let task = self.some_task();
-                self.send(server, Asked::Cancel(task), Command::Cancel { task, reason });
+                self.send(server, Asked::Cancel(task), command::Cancel { task, reason });
             }
             15 => {
                 let run = self.some_run();
-                self.send(server, Asked::CancelRun(run), Command::CancelRun { run, reason });
+                self.send(server, Asked::CancelRun(run), command::CancelRun { run, reason });
             }
             16 | 17 => {
                 let task = self.some_task();
-                self.send(server, Asked::Nobody, Command::RetryByHand { task });
+                self.send(server, Asked::Nobody, command::RetryByHand { task });
             }
             18 => {
                 let queue = Name::new(["default", "ml"][self.rng.place(2)]);
                 if self.rng.chance(500) {
                     let slots = 1 + self.rng.below(3) as u32;
-                    self.send(server, Asked::Nobody, Command::LimitQueue { queue: queue.clone(), slots });
+                    self.send(server, Asked::Nobody, command::LimitQueue { queue: queue.clone(), slots });
                 }
                 let (kind, name) = if self.rng.chance(500) {
                     (GateKind::Queue, queue)
@@ -77,7 +77,7 @@ impl World {
                     (GateKind::Worker, Name::new(WORKERS[self.rng.place(3)]))
                 };
                 let (tenant, paused) = (TenantId::DEFAULT, self.rng.chance(500));
-                self.send(server, Asked::Nobody, Command::Pause { tenant, kind, name, paused, reason });
+                self.send(server, Asked::Nobody, command::Pause { tenant, kind, name, paused, reason });
             }
             _ => {}
         }
@@ -106,7 +106,7 @@ impl World {
         let tasks: Arc<[SubmitTask]> = (0..count).map(|_| self.new_task(token)).collect();
         let key = self.key();
         let command =
-            Command::Submit { tenant: TenantId::DEFAULT, tasks, key: key.as_ref().map(|(_, key)| key.clone()) };
+            command::Submit { tenant: TenantId::DEFAULT, tasks, key: key.as_ref().map(|(_, key)| key.clone()) }.into();
         let key = key.map(|(name, _)| name);
         self.requests.push(Request { command, key, count: Some(count as u32), acked: None, sent: 0 });
         self.request(server, token);
@@ -158,7 +158,7 @@ impl World {
         };
         let key = self.key();
         let command =
-            Command::StartRun { tenant: TenantId::DEFAULT, run, key: key.as_ref().map(|(_, key)| key.clone()) };
+            command::StartRun { tenant: TenantId::DEFAULT, run, key: key.as_ref().map(|(_, key)| key.clone()) }.into();
         let key = key.map(|(name, _)| name);
         self.requests.push(Request { command, key, count: None, acked: None, sent: 0 });
         self.request(server, token);
@@ -177,7 +177,8 @@ impl World {
         self.send(server, Asked::Request(number), command);
     }
 
-    pub(crate) fn add_request(&mut self, server: usize, command: Command) {
+    pub(crate) fn add_request(&mut self, server: usize, command: impl Into<Command>) {
+        let command = command.into();
         let token = self.requests.len();
         self.requests.push(Request { command, key: None, count: None, acked: None, sent: 0 });
         self.request(server, token);
@@ -190,8 +191,8 @@ impl World {
         deaf: bool,
     ) -> Result<(), String> {
         let reply = match reply {
-            Ok(Reply::Tasks { first, count, .. }) => KeyReply::Tasks(first, count),
-            Ok(Reply::Run { run, .. }) => KeyReply::Run(run),
+            Ok(Reply::Submit(Made { first, count, .. })) => KeyReply::Tasks(first, count),
+            Ok(Reply::StartRun(Started { run, .. })) => KeyReply::Run(run),
             Err(EngineError::KeyReused(_)) => return self.key_refused(number),
             _ => return Ok(()),
         };

@@ -1,7 +1,7 @@
 //! The second phase: faults stop, and everything must come to its end.
 
 use kapelle_core::{Name, Payload, TenantId, task::Task};
-use kapelle_engine::turn::Command;
+use kapelle_engine::turn::{Command, command};
 use kapelle_store::GateKind;
 
 use crate::{
@@ -33,7 +33,7 @@ impl World {
         self.servers_act()?;
         for server in 0..self.servers.len() {
             for (queue, options) in self.plan.options.queues.clone() {
-                let command = Command::LimitQueue { queue: queue.clone(), slots: options.slots };
+                let command = command::LimitQueue { queue: queue.clone(), slots: options.slots };
                 self.send(server, Asked::Nobody, command);
                 self.send(server, Asked::Nobody, resume(GateKind::Queue, queue));
             }
@@ -44,7 +44,8 @@ impl World {
         // What is still under way, such as a pause that was asked for, arrives before the servers are told to go on.
         let last = self.flights.iter().map(|flight| flight.at).max().unwrap_or(0);
         for flight in self.flights.iter_mut().rev() {
-            if matches!(&flight.command, Command::LimitQueue { .. } | Command::Pause { paused: false, .. }) {
+            if matches!(&flight.command, Command::LimitQueue(_) | Command::Pause(command::Pause { paused: false, .. }))
+            {
                 flight.at = last;
             }
         }
@@ -122,8 +123,8 @@ impl World {
     }
 }
 
-fn resume(kind: GateKind, name: Name) -> Command {
-    Command::Pause { tenant: TenantId::DEFAULT, kind, name, paused: false, reason: "calm".into() }
+fn resume(kind: GateKind, name: Name) -> command::Pause {
+    command::Pause { tenant: TenantId::DEFAULT, kind, name, paused: false, reason: "calm".into() }
 }
 
 /// The number of the request that made a task, as its input tells.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Name, TenantId, task::Report};
-use kapelle_engine::turn::{ClaimFilter, ClaimedTask, Command, Reported};
+use kapelle_engine::turn::{ClaimFilter, ClaimedTask, Reported, command};
 
 use crate::{
     net::{Asked, Told},
@@ -57,7 +57,7 @@ impl World {
                 held.send_at = now + 1_000;
                 let (report, reported) = (held.report, held.reported.clone());
                 let asked = Asked::Report(Some(host), report, Told::of(&reported));
-                self.send(server, asked, Command::Report { tenant: TenantId::DEFAULT, report, reported });
+                self.send(server, asked, command::Report { tenant: TenantId::DEFAULT, report, reported });
             }
         }
     }
@@ -72,7 +72,7 @@ impl World {
         self.send(
             server,
             Asked::Beat(host, Arc::clone(&reports)),
-            Command::Heartbeat { tenant: TenantId::DEFAULT, reports },
+            command::Heartbeat { tenant: TenantId::DEFAULT, reports },
         );
     }
 
@@ -84,16 +84,10 @@ impl World {
         }
         self.hosts[host].next_claim = self.steady_ms + if self.calm { 1_000 } else { 300 };
         let workers: Arc<[Name]> = ON_HOSTS.iter().map(|name| Name::new(name)).collect();
-        let wanted = ClaimFilter {
-            tenant: TenantId::DEFAULT,
-            workers,
-            queues: Arc::from([]),
-            labels: Arc::default(),
-            revoked: Arc::default(),
-        };
+        let wanted = ClaimFilter { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
         let server = self.rng.place(self.servers.len());
         let most = 1 + self.rng.place(free) as u32;
-        self.send(server, Asked::Claim(host), Command::Claim { host: host as u32 + 1, wanted, most });
+        self.send(server, Asked::Claim(host), command::Claim { host: host as u32 + 1, wanted, most });
     }
 
     /// A host got tasks; when the answer is lost, nobody works on them.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kapelle_core::{Account, CallId, Money, Name, TenantId, Timestamp, account::day_of, worker::WorkerSpec};
 use kapelle_engine::{
-    CallOrder, CallOver, LedgerCommand, LimitBy, Options, Reply, Reserved, Taken,
+    CallOrder, CallOver, LimitBy, Options, Reply, Reserved, Taken, command,
     turn::{Command, Directory, Input, LoopState},
 };
 use kapelle_hunt::{Study, Tally, rng::Rng};
@@ -114,9 +114,9 @@ impl Stage {
         if begun.broken { Err("the engine does not start".to_owned()) } else { Ok(()) }
     }
 
-    fn ask(&mut self, command: LedgerCommand) -> Result<Reply, String> {
+    fn ask(&mut self, command: impl Into<Command>) -> Result<Reply, String> {
         self.now += 1;
-        let inputs = [Input { ticket: 1, command: Command::Ledger(command) }];
+        let inputs = [Input { ticket: 1, command: command.into() }];
         let mut turned = self.turns.turn(&inputs, Timestamp(self.now), self.now.unsigned_abs());
         let reply = turned.replies.pop().ok_or("no answer")?.1.map_err(|error| error.to_string());
         for _ in 0..50 {
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     fn limit(&mut self, tenant: TenantId, account: Account, limit: u64, by: LimitBy) -> Result<(), String> {
-        self.ask(LedgerCommand::Limit { tenant, account, limit: Money(limit), by }).map(drop)
+        self.ask(command::SetLimit { tenant, account, limit: Money(limit), by }).map(drop)
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -167,7 +167,7 @@ impl Stage {
                 self.count(tenant, cost);
                 let cost = Money(cost);
                 let over = CallOver { state: CallState::Charged, cost, input: 1, output: 1, request_id: None };
-                self.ask(LedgerCommand::Settle(id, Box::new(over))).map(drop)
+                self.ask(command::Settle { call: id, over: Box::new(over) }).map(drop)
             }
             _ => self.call(tenant),
         }
@@ -209,20 +209,20 @@ impl Stage {
         };
         let (day, all) = self.used(tenant);
         let fits = day + worst <= self.day && all + worst <= self.bound(tenant);
-        match self.ask(LedgerCommand::Reserve(Box::new(order)))? {
-            Reply::Reserved(Reserved::Yes(_)) if !fits => Err(format!(
+        match self.ask(command::Reserve(Box::new(order)))? {
+            Reply::Reserve(Reserved::Yes(_)) if !fits => Err(format!(
                 "money: tenant {} may spend {} of {}, all {day} of {}, and a call of {worst} was let through",
                 tenant.0,
                 all,
                 self.bound(tenant),
                 self.day
             )),
-            Reply::Reserved(Reserved::Yes(id)) => {
+            Reply::Reserve(Reserved::Yes(id)) => {
                 self.tally.paid += 1;
                 self.open.push((id, tenant, worst));
                 Ok(())
             }
-            Reply::Reserved(_) if fits => Err(format!("money: tenant {} was refused {worst} that it has", tenant.0)),
+            Reply::Reserve(_) if fits => Err(format!("money: tenant {} was refused {worst} that it has", tenant.0)),
             _ => {
                 self.tally.refused += 1;
                 Ok(())

@@ -4,7 +4,7 @@ use kapelle_core::{
     DurationMs, Name, RunId, TaskId, Timestamp,
     task::{Report, Task, TaskState},
 };
-use kapelle_engine::turn::{Command, Input, Reported};
+use kapelle_engine::turn::{Command, Input, Reported, command};
 
 use crate::laws::signals;
 
@@ -75,7 +75,7 @@ impl Moment {
         self.approved.clear();
         for input in inputs {
             match &input.command {
-                Command::Report { report, reported, .. } => {
+                Command::Report(command::Report { report, reported, .. }) => {
                     let said = match reported {
                         Reported::Succeed { .. } => Said::Succeeded,
                         Reported::Fail { error } => Said::Failed(error.clone()),
@@ -83,18 +83,20 @@ impl Moment {
                     };
                     self.reports.push((*report, said));
                 }
-                Command::RetryByHand { task } => self.revived.push(*task),
-                Command::Cancel { task, .. } => self.cancelled.push(*task),
-                Command::CancelRun { run, .. } => self.cancelled_runs.push(*run),
-                Command::PauseRun { run } => self.paused.push(*run),
-                Command::ResumeRun { run } => self.resumed.push(*run),
-                Command::Signal { run, payload, .. } => self.signals.push((*run, signals::number(payload))),
-                Command::Approve { task, .. } => self.approved.push(*task),
-                Command::LimitQueue { queue, slots } => {
+                Command::RetryByHand(command::RetryByHand { task }) => self.revived.push(*task),
+                Command::Cancel(command::Cancel { task, .. }) => self.cancelled.push(*task),
+                Command::CancelRun(command::CancelRun { run, .. }) => self.cancelled_runs.push(*run),
+                Command::PauseRun(command::PauseRun { run }) => self.paused.push(*run),
+                Command::ResumeRun(command::ResumeRun { run }) => self.resumed.push(*run),
+                Command::Signal(command::Signal { run, payload, .. }) => {
+                    self.signals.push((*run, signals::number(payload)))
+                }
+                Command::Approve(command::Approve { task, .. }) => self.approved.push(*task),
+                Command::LimitQueue(command::LimitQueue { queue, slots }) => {
                     self.limiting = true;
                     self.limit(queue, *slots);
                 }
-                Command::Pause { .. } => self.limiting = true,
+                Command::Pause(_) => self.limiting = true,
                 _ => {}
             }
         }

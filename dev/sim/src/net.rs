@@ -60,14 +60,16 @@ impl Told {
 
 impl World {
     /// Sends a message within a server's process: never lost, only late.
-    pub(crate) fn send_inside(&mut self, server: usize, asked: Asked, command: Command) {
+    pub(crate) fn send_inside(&mut self, server: usize, asked: Asked, command: impl Into<Command>) {
+        let command = command.into();
         let at = self.steady_ms + self.rng.below(30);
         let ticket = self.ticket(asked);
         self.flights.push(Flight { at, server, inside: true, ticket, command });
     }
 
     /// Sends a message over the network.
-    pub(crate) fn send(&mut self, server: usize, asked: Asked, command: Command) {
+    pub(crate) fn send(&mut self, server: usize, asked: Asked, command: impl Into<Command>) {
+        let command = command.into();
         let faults = &self.plan.faults;
         let (drop, duplicate, delay) = (faults.drop, faults.duplicate, faults.delay);
         let ticket = self.ticket(asked);
@@ -132,8 +134,8 @@ impl World {
                 *acked += 1;
                 signals::there(&self.disk.lock(), run, number, *acked)
             }
-            (Asked::Claim(host), Ok(Reply::Claimed(tasks))) => self.claimed(host, tasks, deaf),
-            (Asked::Beat(host, reports), Ok(Reply::Alive(alive))) => {
+            (Asked::Claim(host), Ok(Reply::Claim(tasks))) => self.claimed(host, tasks, deaf),
+            (Asked::Beat(host, reports), Ok(Reply::Heartbeat(alive))) => {
                 self.beaten(host, &reports, &alive, deaf);
                 Ok(())
             }

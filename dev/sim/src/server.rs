@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{
     EngineError,
-    turn::{Command, Directory, Effect, Input, LoopState, Turned},
+    turn::{Command, Directory, Effect, Input, LoopState, Turned, command},
 };
 
 use crate::{
@@ -147,7 +147,7 @@ impl World {
         let rested = self.steady_ms >= place.turned_at + NAP_MS;
         if due && (self.calm || !self.rng.chance(self.plan.faults.late_tick)) {
             self.asked.push(Asked::Nobody);
-            inputs.push(Input { ticket: self.asked.len() as u64 - 1, command: Command::Tick });
+            inputs.push(Input { ticket: self.asked.len() as u64 - 1, command: command::Tick.into() });
         }
         if inputs.is_empty() && !self.servers[server].more && !rested {
             return Ok(());
@@ -187,9 +187,9 @@ impl World {
             let rows = shelf.steps.values().any(|task| disk.task(*task).is_some_and(waits));
             let evaluated = self.pool.iter().any(|pooled| pooled.is_of(*run));
             let returned = self.flights.iter().any(|flight| match &flight.command {
-                Command::BeginStep { run: of, .. }
-                | Command::CloseScope { run: of, .. }
-                | Command::FinishRun { run: of, .. } => of == run,
+                Command::BeginStep(begin) => begin.run == *run,
+                Command::CloseScope(close) => close.run == *run,
+                Command::FinishRun(finish) => finish.run == *run,
                 _ => false,
             });
             if !(rows || evaluated || returned) {
@@ -204,7 +204,7 @@ impl World {
         for (input, (ticket, reply)) in inputs.into_iter().zip(&turned.replies) {
             let full = matches!(reply, Err(EngineError::Store(error)) if error.is_temporary());
             let inside = match &input.command {
-                Command::BeginStep { .. } | Command::CloseScope { .. } | Command::FinishRun { .. } => true,
+                Command::BeginStep(_) | Command::CloseScope(_) | Command::FinishRun(_) => true,
                 _ => matches!(self.asked[*ticket as usize], Asked::Report(None, ..)),
             };
             if full && inside {

@@ -7,7 +7,7 @@ use kapelle_core::{
     run::Rerun,
     task::{TaskState, WaitFor},
 };
-use kapelle_engine::turn::{Command, NewPayload, NewRun};
+use kapelle_engine::turn::{NewPayload, NewRun, command};
 
 use crate::{client::version, draw::SIGNALS, laws::signals, net::Asked, world::World};
 
@@ -26,8 +26,8 @@ impl World {
     pub(crate) fn steer(&mut self, server: usize) -> Result<(), String> {
         let run = self.some_run();
         match self.rng.place(10) {
-            0 => self.send(server, Asked::Nobody, Command::PauseRun { run }),
-            1 | 2 => self.send(server, Asked::Nobody, Command::ResumeRun { run }),
+            0 => self.send(server, Asked::Nobody, command::PauseRun { run }),
+            1 | 2 => self.send(server, Asked::Nobody, command::ResumeRun { run }),
             3..5 => self.signal(server, run, SIGNALS[self.rng.clone().place(2)]),
             5 | 6 => {
                 if let Some(task) = self.waiting().first().copied() {
@@ -40,7 +40,7 @@ impl World {
                 let reason: Arc<str> = Arc::from("by a client");
                 for _ in 0..2 {
                     let reason = Arc::clone(&reason);
-                    self.send(server, Asked::CancelRun(run), Command::CancelRun { run, reason });
+                    self.send(server, Asked::CancelRun(run), command::CancelRun { run, reason });
                 }
             }
             _ => {}
@@ -50,13 +50,13 @@ impl World {
 
     fn signal(&mut self, server: usize, run: RunId, name: &str) {
         let number = self.asked.len() as u64;
-        let command = Command::Signal { run, name: Name::new(name), payload: signals::payload(number) };
+        let command = command::Signal { run, name: Name::new(name), payload: signals::payload(number) };
         self.send(server, Asked::Signal(run, number), command);
     }
 
     fn approve(&mut self, server: usize, task: TaskId, approved: bool) {
         let answer = NewPayload::Bytes(Arc::from(&b"{\"v\":3}"[..]));
-        let command = Command::Approve { task, approved, answer, why: Arc::from("no") };
+        let command = command::Approve { task, approved, answer, why: Arc::from("no") };
         self.send(server, Asked::Nobody, command);
     }
 
@@ -80,7 +80,7 @@ impl World {
         let rerun = Some(Rerun { of, from, recorded: false });
         let run =
             NewRun { version: version(&flow), inputs: NewPayload::Bytes(inputs), strategy: None, rerun, by: None };
-        self.add_request(server, Command::StartRun { tenant: TenantId::DEFAULT, run, key: None });
+        self.add_request(server, command::StartRun { tenant: TenantId::DEFAULT, run, key: None });
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl World {
         // A server that has not heard of the pause refuses: another one has.
         for run in paused {
             for server in 0..self.servers.len() {
-                self.send(server, Asked::Nobody, Command::ResumeRun { run });
+                self.send(server, Asked::Nobody, command::ResumeRun { run });
             }
         }
         for (run, name) in waiting {

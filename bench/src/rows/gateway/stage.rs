@@ -6,7 +6,7 @@ use anyhow::Context;
 use kapelle::{
     Config, Kapelle,
     core::{Name, TenantId, task::Report},
-    engine::{ClaimFilter, Command, NewPayload, SubmitTask},
+    engine::{ClaimFilter, NewPayload, SubmitTask, command},
     gateway::{Scope, replay::TaskKey},
 };
 use kapelle_server::{Limits, Options, Server};
@@ -76,21 +76,15 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(TenantId::DEFAULT, vec![task], None).await?;
         let workers = Arc::from([Name::new("far")]);
-        let wanted = ClaimFilter {
-            tenant: TenantId::DEFAULT,
-            workers,
-            queues: Arc::from([]),
-            labels: Arc::default(),
-            revoked: Arc::default(),
-        };
-        let claimed = kapelle.engine().claim(1, wanted, 1, Duration::from_secs(5)).await?;
+        let wanted = ClaimFilter { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
+        let claimed = kapelle.engine().claim(1, wanted, 1, Duration::from_secs(5), Arc::default()).await?;
         let lease = claimed.first().context("nothing was claimed")?.lease;
         let beat = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
         let engine = kapelle.engine().clone();
         let beats = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BEAT).await;
-                let _ = engine.ask(Command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([beat]) }).await;
+                let _ = engine.ask(command::Heartbeat { tenant: TenantId::DEFAULT, reports: Arc::from([beat]) }).await;
             }
         });
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };

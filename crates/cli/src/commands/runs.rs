@@ -10,7 +10,7 @@ mod watch;
 use kapelle::{
     RunId,
     core::{Name, TenantId, run::RunStatus},
-    engine::Command,
+    engine::command,
     store::{Page, Reader, RunFilter, RunRow, SqliteReader},
 };
 use serde_json::{Value, json};
@@ -130,11 +130,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Cancel { run, reason } => {
             let body = json!({ "reason": &reason });
             let reason = reason.as_str().into();
-            control::ask(app, &run, ("cancel", body), |run| Command::CancelRun { run, reason }).await
+            control::ask(app, &run, ("cancel", body), |run| command::CancelRun { run, reason }).await
         }
-        Verb::Pause { run } => control::ask(app, &run, ("pause", Value::Null), |run| Command::PauseRun { run }).await,
+        Verb::Pause { run } => control::ask(app, &run, ("pause", Value::Null), |run| command::PauseRun { run }).await,
         Verb::Resume { run } => {
-            control::ask(app, &run, ("resume", Value::Null), |run| Command::ResumeRun { run }).await
+            control::ask(app, &run, ("resume", Value::Null), |run| command::ResumeRun { run }).await
         }
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }

@@ -6,7 +6,7 @@ use kapelle::{
         Name, TenantId,
         task::{StateKind, Task, TaskState},
     },
-    engine::Command,
+    engine::{Ask, command},
     store::{Page, Reader, SqliteReader, TaskFilter},
 };
 use serde_json::json;
@@ -94,7 +94,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
                 let path = format!("/api/v1/tasks/{task}/cancel");
                 return remote::change(app, &client, "task", &path, &json!({ "reason": reason })).await;
             }
-            change(app, task, Command::Cancel { task, reason: reason.into() }).await
+            change(app, task, command::Cancel { task, reason: reason.into() }).await
         }
         Verb::Retry { task } => {
             let task = ids::task(&task)?;
@@ -102,7 +102,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
                 let path = format!("/api/v1/tasks/{task}/retry");
                 return remote::change(app, &client, "task", &path, &json!({})).await;
             }
-            let code = change(app, task, Command::RetryByHand { task }).await?;
+            let code = change(app, task, command::RetryByHand { task }).await?;
             app.out.note("`kapelle resume` works it off");
             Ok(code)
         }
@@ -196,7 +196,7 @@ pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failur
     Ok(Code::Ok)
 }
 
-async fn change(app: &App, id: TaskId, command: Command) -> Result<Code, Failure> {
+async fn change(app: &App, id: TaskId, command: impl Ask) -> Result<Code, Failure> {
     // Looked up first, so that an id that is wrong does not make a folder.
     load(&app.reader()?, id)?;
     let kapelle = app.open_idle().await?;

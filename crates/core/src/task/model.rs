@@ -280,7 +280,7 @@ pub struct Lease {
 }
 
 /// What a reporting worker presents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Report {
     /// The task.
     pub task: TaskId,

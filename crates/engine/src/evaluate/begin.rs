@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     bindings::Names,
-    evaluation::{Evaluated, Evaluation, List, invalid, keep},
+    evaluation::{Evaluated, Evaluation, Items, List, invalid, keep},
     value::Resolve,
 };
 
@@ -133,7 +133,7 @@ fn items(step: &StepDef, context: &Context, resolve: &dyn Resolve) -> Option<Res
         return Some(Err(TaskError::new(Category::InvalidInput, what)));
     };
     let read = List(Shared::from_json(&value));
-    keep(resolve, &value).map(|kept| kept.map(|list| Evaluated::Items { list, total, value: read }))
+    keep(resolve, &value).map(|kept| kept.map(|list| Evaluated::Items(Items { list, total, value: read })))
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -11,6 +11,7 @@ use kapelle_core::{
     expr::{Context, ExprError, Shared},
     run::{Phase, Run, ScopeId, Slot, StatusKind},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     begin::Begin,
@@ -19,7 +20,7 @@ use super::{
     ending::{Ending, Start},
     value::{Resolve, TaskValue},
 };
-use crate::turn::{Command, NewPayload, Place};
+use crate::turn::{Command, NewPayload, Place, command};
 
 /// What is to be evaluated.
 #[derive(Debug, Clone)]
@@ -44,26 +45,63 @@ enum Target {
 #[derive(Debug, Clone)]
 pub struct List(pub Shared);
 
+impl List {
+    /// The list as its stored form has it. One that is a file is read where it is needed.
+    fn of(stored: &NewPayload) -> Result<List, ExprError> {
+        match stored {
+            NewPayload::Bytes(bytes) => Shared::from_json_bytes(bytes).map(List),
+            NewPayload::None | NewPayload::File { .. } => Ok(List(Shared::null())),
+        }
+    }
+}
+
 impl PartialEq for List {
     fn eq(&self, _: &List) -> bool {
         true
     }
 }
 
+/// The list of a `for_each`. Written down without the value, which is read from the stored form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredItems", into = "StoredItems")]
+pub struct Items {
+    /// The list itself.
+    pub list: NewPayload,
+    /// How long it is.
+    pub total: u32,
+    /// The list as it was computed, so that the loop need not read it again for its items.
+    pub value: List,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredItems {
+    list: NewPayload,
+    total: u32,
+}
+
+impl From<Items> for StoredItems {
+    fn from(items: Items) -> StoredItems {
+        StoredItems { list: items.list, total: items.total }
+    }
+}
+
+impl TryFrom<StoredItems> for Items {
+    type Error = ExprError;
+
+    fn try_from(stored: StoredItems) -> Result<Items, ExprError> {
+        let value = List::of(&stored.list)?;
+        Ok(Items { list: stored.list, total: stored.total, value })
+    }
+}
+
 /// What came out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Evaluated {
     /// The input of a step, the message of an approval, or the outputs of a scope or a run.
     Value(NewPayload),
     /// The list of a `for_each`.
-    Items {
-        /// The list itself.
-        list: NewPayload,
-        /// How long it is.
-        total: u32,
-        /// The list as it was computed, so that the loop need not read it again for its items.
-        value: List,
-    },
+    Items(Items),
     /// What the step holds may open; of a branch: `then`.
     Open,
     /// The branch `else` is taken.
@@ -237,10 +275,12 @@ impl Evaluation {
     pub fn command(&self, evaluated: Evaluated) -> Command {
         match &self.target {
             Target::Begin(Begin { scope, slot, .. }) => {
-                Command::BeginStep { run: self.run, scope: *scope, slot: *slot, evaluated }
+                command::BeginStep { run: self.run, scope: *scope, slot: *slot, evaluated }.into()
             }
-            Target::Close(Close { scope, .. }) => Command::CloseScope { run: self.run, scope: *scope, evaluated },
-            Target::End(_) => Command::FinishRun { run: self.run, evaluated },
+            Target::Close(Close { scope, .. }) => {
+                command::CloseScope { run: self.run, scope: *scope, evaluated }.into()
+            }
+            Target::End(_) => command::FinishRun { run: self.run, evaluated }.into(),
         }
     }
 }

@@ -11,6 +11,6 @@ mod evaluation;
 mod value;
 
 pub use ending::Start;
-pub use evaluation::{Evaluated, Evaluation, List};
+pub use evaluation::{Evaluated, Evaluation, Items, List};
 pub(crate) use value::BYTES_MAX;
 pub use value::{Resolve, Show, TaskValue};

@@ -13,13 +13,28 @@ use kapelle_core::{
 use kapelle_store::StoreError;
 
 use super::{
-    command::Reply,
+    command::{self, Decide},
     payload::NewPayload,
     runs::Answer,
     state::{CHILDREN_MAX, LoopState},
     steps::step_error,
+    watchdog::Place,
 };
 use crate::evaluate::{Evaluated, Evaluation};
+
+impl Decide for command::CloseScope {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.evaluated(self.run, Place::Close(self.scope));
+        state.close(self.run, self.scope, &self.evaluated)
+    }
+}
+
+impl Decide for command::FinishRun {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.evaluated(self.run, Place::End);
+        state.finish(self.run, &self.evaluated)
+    }
+}
 
 impl LoopState {
     /// Looks at every run that the turn touched: starts what is ready, ends what is done.
@@ -121,7 +136,7 @@ impl LoopState {
         if let Some(closed) = self.cache.run(id).and_then(|run| run.closed(scope)) {
             self.close_with(id, closed, evaluated)?;
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn close_with(&mut self, id: RunId, closed: Closed, evaluated: &Evaluated) -> Result<(), StoreError> {
@@ -251,7 +266,7 @@ impl LoopState {
             return Ok(Err(error));
         }
         self.finish_with(id, evaluated.clone())?;
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     pub(super) fn finish_with(&mut self, id: RunId, evaluated: Evaluated) -> Result<(), StoreError> {

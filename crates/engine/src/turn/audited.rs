@@ -10,15 +10,15 @@ use super::{
 
 impl LoopState {
     /// Does something for somebody, and adds it to the trail when it changed anything.
-    pub(super) fn audited(&mut self, act: &Act, command: &Command) -> Answer {
+    pub(super) fn audited(&mut self, act: &Act, command: &Command) -> Answer<Reply> {
         let idle = self.changes_nothing(command);
         let versions = self.cache.versions.len();
         let reply = self.apply(command)?;
         let done = match (&reply, command) {
             (Err(_), _) => false,
-            (Ok(Reply::Deleted(deletion)), _) => *deletion == Deletion::Deleted,
+            (Ok(Reply::DeleteVersion(deletion)), _) => *deletion == Deletion::Deleted,
             // The newest version may have had the same text already.
-            (Ok(_), Command::StoreVersion { .. }) => self.cache.versions.len() > versions,
+            (Ok(_), Command::StoreVersion(_)) => self.cache.versions.len() > versions,
             (Ok(_), _) => !idle,
         };
         if done {
@@ -30,8 +30,8 @@ impl LoopState {
     /// Whether a command asks for what is so already.
     fn changes_nothing(&self, command: &Command) -> bool {
         match command {
-            Command::Pause { tenant, kind, name, paused, .. } => self.limits.pauses(*tenant, *kind, name) == *paused,
-            Command::ForgetWorker { tenant, worker } => !self.host_workers.knows(*tenant, worker),
+            Command::Pause(pause) => self.limits.pauses(pause.tenant, pause.kind, &pause.name) == pause.paused,
+            Command::ForgetWorker(forget) => !self.host_workers.knows(forget.tenant, &forget.worker),
             _ => false,
         }
     }

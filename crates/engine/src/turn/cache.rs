@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Makes a request repeatable: the same key with the same body gets the same reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Key {
     /// What the client chose.
     pub key: Arc<str>,

@@ -13,10 +13,10 @@ use kapelle_store::{BudgetRow, CallAnswer, CallRow, CallState, CallWrite, IdKind
 use crate::error::EngineError;
 
 use super::{
-    command::Reply,
+    command::{self, AnswerRecord, CallOrder, Decide, LimitBy, Reserved},
     effect::Effect,
     ledger::{is_given, key_of, keys_of},
-    ledger_command::{AnswerRecord, CallOrder, LedgerCommand, LimitBy, Notice, Reserved},
+    notice::Notice,
     payload::NewPayload,
     runs::Answer,
     state::LoopState,
@@ -27,27 +27,51 @@ const RUNS_MAX: usize = 64;
 /// Parked tasks that are looked at in one turn.
 const LOOKS_MAX: u32 = 512;
 
-impl LoopState {
-    /// Does what is asked of the books.
-    pub(super) fn keep_ledger(&mut self, command: &LedgerCommand) -> Answer {
-        match command {
-            LedgerCommand::Reserve(order) => Ok(Ok(Reply::Reserved(self.reserve(order)?))),
-            LedgerCommand::Spend(block, order, at) => {
-                self.spend(block, order, *at)?;
-                Ok(Ok(Reply::Done))
-            }
-            LedgerCommand::Settle(id, over) => {
-                let tokens = (over.input, over.output);
-                self.close_call(*id, over.state, over.cost, tokens, over.request_id.clone())?;
-                Ok(Ok(Reply::Done))
-            }
-            LedgerCommand::Record(record) => self.record_answer(record),
-            LedgerCommand::Keep { row, answer } => self.keep_answer(*row, answer.as_ref()),
-            LedgerCommand::Short { task, attempt, needs } => self.park(*task, *attempt, *needs),
-            LedgerCommand::Limit { tenant, account, limit, by } => self.set_limit(*tenant, account, *limit, *by),
-        }
+impl Decide for command::Reserve {
+    fn decide(&self, state: &mut LoopState) -> Answer<Reserved> {
+        state.reserve(&self.0).map(Ok)
     }
+}
 
+impl Decide for command::Spend {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.spend(self.call, &self.order, self.at).map(Ok)
+    }
+}
+
+impl Decide for command::Settle {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        let over = &self.over;
+        let tokens = (over.input, over.output);
+        state.close_call(self.call, over.state, over.cost, tokens, over.request_id.clone()).map(Ok)
+    }
+}
+
+impl Decide for command::Record {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.record_answer(&self.0)
+    }
+}
+
+impl Decide for command::Keep {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.keep_answer(self.row, self.answer.as_ref())
+    }
+}
+
+impl Decide for command::Short {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.park(self.task, self.attempt, self.needs)
+    }
+}
+
+impl Decide for command::SetLimit {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.set_limit(self.tenant, &self.account, self.limit, self.by)
+    }
+}
+
+impl LoopState {
     fn reserve(&mut self, order: &CallOrder) -> Result<Reserved, StoreError> {
         let mut payer = order.payer.clone();
         let task = payer.iter().find_map(|account| match account {
@@ -173,7 +197,7 @@ impl LoopState {
                 return Ok(Err(EngineError::Store(Arc::new(StoreError::Database(why)))));
             }
             self.ledger.writes.calls.push(CallWrite::Answer(call, answer));
-            return Ok(Ok(Reply::Done));
+            return Ok(Ok(()));
         }
         let id = CallId(self.store.ids(IdKind::Call, 1)?);
         let now = self.scratch.now;
@@ -201,7 +225,7 @@ impl LoopState {
             request_id: None,
             answer: Some(answer),
         })));
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn keep_answer(&mut self, row: KeptRow, answer: Option<&(NewPayload, Arc<str>)>) -> Answer {
@@ -210,11 +234,11 @@ impl LoopState {
             self.ledger.writes.calls.push(CallWrite::Answer(row.call, answer));
         }
         self.ledger.writes.kept.push(row);
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn park(&mut self, id: TaskId, attempt: u32, needs: Money) -> Answer {
-        let Some(task) = self.spender(id, attempt)? else { return Ok(Ok(Reply::Done)) };
+        let Some(task) = self.spender(id, attempt)? else { return Ok(Ok(())) };
         let park = Park { needs, ageing: self.options.ageing };
         if let Ok(event) = park.decide(&task, self.scratch.now) {
             self.change(id, &event)?;
@@ -223,14 +247,14 @@ impl LoopState {
             // What was raised between the refusal and now is seen at once.
             self.look_at_parked();
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn set_limit(&mut self, tenant: TenantId, account: &Account, limit: Money, by: LimitBy) -> Answer {
         let known = self.limit_of(tenant, account)?.is_some();
         let row = BudgetRow { at: self.scratch.now, ..self.row_of(tenant, account)? };
         let row = match by {
-            LimitBy::File if known && row.base == limit => return Ok(Ok(Reply::Done)),
+            LimitBy::File if known && row.base == limit => return Ok(Ok(())),
             LimitBy::File => BudgetRow { limit, base: limit, ..row },
             // What a tenant allows itself holds besides what it was given, and never instead of it.
             LimitBy::Tenant if is_given(account) => BudgetRow { own: Some(limit), ..row },
@@ -239,7 +263,7 @@ impl LoopState {
         self.put_limit(row);
         self.give_back_of(tenant, account)?;
         self.look_at_parked();
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     /// Has every parked task looked at: money may be there.

@@ -10,14 +10,20 @@ use kapelle_store::{Lane, StoreError};
 
 use super::{
     claim_filter::{ClaimFilter, ClaimedTask},
-    command::Reply,
+    command::{self, Decide},
     effect::{Dispatch, Effect},
+    runs::Answer,
     state::{CHILDREN_MAX, LoopState},
 };
-use crate::error::EngineError;
 
 /// Rows read at a time when a window has run empty.
 const REFILL: u32 = 1_024;
+
+impl Decide for command::Claim {
+    fn decide(&self, state: &mut LoopState) -> Answer<Vec<ClaimedTask>> {
+        state.claim_remote(self.host, &self.wanted, self.most)
+    }
+}
 
 impl LoopState {
     /// Starts ready tasks while there are slots here.
@@ -170,12 +176,7 @@ impl LoopState {
     }
 
     /// Gives tasks to a worker host.
-    pub(super) fn claim_remote(
-        &mut self,
-        host: u32,
-        wanted: &ClaimFilter,
-        most: u32,
-    ) -> Result<Result<Reply, EngineError>, StoreError> {
+    fn claim_remote(&mut self, host: u32, wanted: &ClaimFilter, most: u32) -> Answer<Vec<ClaimedTask>> {
         let lanes: Vec<usize> = (0..self.lanes.len()).filter(|&at| wanted.includes(self.lanes.lane(at))).collect();
         let mut claimed = Vec::new();
         while claimed.len() < most as usize {
@@ -196,6 +197,6 @@ impl LoopState {
             let Task { id, tenant, worker, input, .. } = task;
             claimed.push(ClaimedTask { id, tenant, worker, input, lease, timeout, last_attempt, recorded, step });
         }
-        Ok(Ok(Reply::Claimed(claimed)))
+        Ok(Ok(claimed))
     }
 }

@@ -1,15 +1,13 @@
 //! What a worker host takes, and what it is given.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use kapelle_core::{DurationMs, Labels, Name, RunId, TaskId, TenantId, task::Lease};
 use kapelle_store::Lane;
+use serde::{Deserialize, Serialize};
 
 /// The tasks that a worker host takes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimFilter {
     /// Whose tasks.
     pub tenant: TenantId,
@@ -19,16 +17,13 @@ pub struct ClaimFilter {
     pub queues: Arc<[Name]>,
     /// What sets it apart.
     pub labels: Arc<Labels>,
-    /// Raised when the host's key was revoked: it is given nothing any more.
-    pub revoked: Arc<AtomicBool>,
 }
 
 impl ClaimFilter {
     /// Whether the tasks of a lane are among them.
     #[must_use]
     pub fn includes(&self, lane: &Lane) -> bool {
-        !self.revoked.load(Ordering::Acquire)
-            && lane.tenant == self.tenant
+        lane.tenant == self.tenant
             && self.workers.contains(&lane.worker)
             && (self.queues.is_empty() || self.queues.contains(&lane.queue))
             && lane.requires.is_met_by(&self.labels)

@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{effect::Effect, lanes::lane_of, ledger_command::Notice, session::Logged, state::LoopState};
+use super::{effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState};
 
 impl LoopState {
     /// Writes the turn; false when it met a conflict.

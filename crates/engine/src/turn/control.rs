@@ -11,7 +11,7 @@ use kapelle_core::{
 use kapelle_store::StoreError;
 
 use super::{
-    command::Reply,
+    command::{self, Decide},
     payload::NewPayload,
     runs::Answer,
     state::{CHILDREN_MAX, LoopState},
@@ -20,6 +20,36 @@ use crate::error::EngineError;
 
 /// Signals that a run keeps for steps that do not wait for them yet.
 const MAILBOX_MAX: usize = 1_000;
+
+impl Decide for command::CancelRun {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.cancel_run(self.run, &self.reason)
+    }
+}
+
+impl Decide for command::PauseRun {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.pause_run(self.run)
+    }
+}
+
+impl Decide for command::ResumeRun {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.resume_run(self.run)
+    }
+}
+
+impl Decide for command::Signal {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.signal(self.run, &self.name, &self.payload)
+    }
+}
+
+impl Decide for command::Approve {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.approve(self.task, self.approved, &self.answer, &self.why)
+    }
+}
 
 impl LoopState {
     /// Decides a command to a run and records what follows.
@@ -37,7 +67,7 @@ impl LoopState {
                 events.iter().for_each(|event| self.record(id, event));
                 self.scratch.touched.insert(id);
                 self.scratch.due_changed = true;
-                Ok(Ok(Reply::Done))
+                Ok(Ok(()))
             }
             Err(rejection) => Ok(Err(rejection.into())),
         }
@@ -47,12 +77,12 @@ impl LoopState {
         self.ask_run(id, |run| CancelRun { reason: Arc::clone(reason) }.decide(run))
     }
 
-    pub(super) fn pause_run(&mut self, id: RunId) -> Answer {
+    fn pause_run(&mut self, id: RunId) -> Answer {
         let now = self.scratch.now;
         self.ask_run(id, |run| PauseRun.decide(run, now))
     }
 
-    pub(super) fn resume_run(&mut self, id: RunId) -> Answer {
+    fn resume_run(&mut self, id: RunId) -> Answer {
         let now = self.scratch.now;
         self.lifting.insert(id);
         let answer = self.ask_run(id, |run| ResumeRun.decide(run, now))?;
@@ -95,7 +125,7 @@ impl LoopState {
     }
 
     /// A signal goes to the step that has waited for it the longest, or is kept.
-    pub(super) fn signal(&mut self, id: RunId, name: &Name, payload: &NewPayload) -> Answer {
+    fn signal(&mut self, id: RunId, name: &Name, payload: &NewPayload) -> Answer {
         if let Err(error) = self.load_run(id)? {
             return Ok(Err(error));
         }
@@ -126,7 +156,7 @@ impl LoopState {
                 }
             }
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     /// A step that waits for a signal takes one that was kept.
@@ -139,7 +169,7 @@ impl LoopState {
     }
 
     /// A person has answered.
-    pub(super) fn approve(&mut self, id: TaskId, approved: bool, answer: &NewPayload, why: &Arc<str>) -> Answer {
+    fn approve(&mut self, id: TaskId, approved: bool, answer: &NewPayload, why: &Arc<str>) -> Answer {
         if !self.load(id)? {
             return Ok(Err(EngineError::NoSuchTask(id)));
         }
@@ -157,6 +187,6 @@ impl LoopState {
             Err(Arc::new(TaskError::new(Category::Cancelled, why.to_string()).permanent()))
         };
         self.resolve(id, ending)?;
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 }

@@ -7,7 +7,7 @@ use kapelle_core::{
     task::{Lease, Task},
 };
 
-use super::ledger_command::Notice;
+use super::notice::Notice;
 use crate::{evaluate::Evaluation, events::Event};
 
 /// What has to happen outside once a turn is committed. Each follows from the state, so that a crash loses none.

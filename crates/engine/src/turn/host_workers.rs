@@ -10,7 +10,11 @@ use kapelle_core::{
 };
 use kapelle_store::{GivenRow, HostWorkerRow, HostWorkerWrite, StoreError};
 
-use super::{command::Reply, runs::Answer, state::LoopState};
+use super::{
+    command::{self, Decide},
+    runs::Answer,
+    state::LoopState,
+};
 use crate::error::EngineError;
 
 /// What worker hosts said of their workers, as stored and as the turn under way has it.
@@ -23,6 +27,26 @@ impl HostWorkers {
     /// Whether a host of a tenant said something of a worker.
     pub(super) fn knows(&self, tenant: TenantId, worker: &Name) -> bool {
         self.specs.contains_key(&(tenant, worker.clone()))
+    }
+}
+
+impl Decide for command::Serve {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.serve(self.tenant, &self.specs);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::ForgetWorker {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.forget_worker(self.tenant, &self.worker);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::GiveAgain {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.give_again(self.row)
     }
 }
 
@@ -76,7 +100,7 @@ impl LoopState {
             return Ok(Err(Rejection::LeaseLost(row.task).into()));
         }
         self.cache.given.push(row);
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     /// Whether tasks with these requirements may run in this process.

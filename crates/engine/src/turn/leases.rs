@@ -7,8 +7,11 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::{command::Reply, state::LoopState};
-use crate::error::EngineError;
+use super::{
+    command::{self, Decide},
+    runs::Answer,
+    state::LoopState,
+};
 
 /// How long after its time an attempt may still be reported: the host ends it by itself and says so, unless it cannot.
 const GRACE_MS: u64 = 2_000;
@@ -21,6 +24,18 @@ pub(super) struct RemoteLease {
     pub(super) end: u64,
     /// Heartbeats or not, the attempt is over then.
     limit: u64,
+}
+
+impl Decide for command::Heartbeat {
+    fn decide(&self, state: &mut LoopState) -> Answer<Vec<bool>> {
+        state.heartbeat(self.tenant, &self.reports)
+    }
+}
+
+impl Decide for command::Evict {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.evict(&self.hosts)
+    }
 }
 
 impl LoopState {
@@ -36,11 +51,7 @@ impl LoopState {
     }
 
     /// A host is alive: its leases begin anew. Nothing is written.
-    pub(super) fn heartbeat(
-        &mut self,
-        tenant: TenantId,
-        reports: &[Report],
-    ) -> Result<Result<Reply, EngineError>, StoreError> {
+    fn heartbeat(&mut self, tenant: TenantId, reports: &[Report]) -> Answer<Vec<bool>> {
         let mut alive = Vec::with_capacity(reports.len());
         for report in reports {
             let held = self.load_for(report)?
@@ -50,11 +61,11 @@ impl LoopState {
             }
             alive.push(held);
         }
-        Ok(Ok(Reply::Alive(alive)))
+        Ok(Ok(alive))
     }
 
     /// Releases the attempts of hosts that may work no more. Their tokens end with the leases.
-    pub(super) fn evict(&mut self, hosts: &[u32]) -> Result<Result<Reply, EngineError>, StoreError> {
+    fn evict(&mut self, hosts: &[u32]) -> Answer {
         let mut ids: Vec<TaskId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
@@ -68,7 +79,7 @@ impl LoopState {
                 self.change(id, &event)?;
             }
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn renew(&mut self, report: &Report) {

@@ -12,7 +12,7 @@ use kapelle_store::{
     AccountRow, AccountWrite, BudgetRow, CallEnd, CallRow, CallState, CallWrite, LedgerWrites, StoreError,
 };
 
-use super::{effect::Effect, ledger_command::Notice, prepaid::PrepaidOut, state::LoopState};
+use super::{effect::Effect, notice::Notice, prepaid::PrepaidOut, state::LoopState};
 
 /// An account: whose, which, and of which day.
 pub(super) type Key = (TenantId, Account, i64);

@@ -12,7 +12,7 @@ mod calls;
 mod children;
 mod claim;
 mod claim_filter;
-mod command;
+pub mod command;
 mod commit;
 mod control;
 mod directory;
@@ -23,8 +23,8 @@ mod key_limits;
 mod lanes;
 mod leases;
 mod ledger;
-mod ledger_command;
 mod limits;
+mod notice;
 mod payload;
 mod prepaid;
 mod prepay;
@@ -44,12 +44,15 @@ mod watchdog;
 
 pub use cache::Key;
 pub use claim_filter::{ClaimFilter, ClaimedTask};
-pub use command::{Command, Input, NewRun, Reply, Reported, SubmitTask, Ticket, VersionRef};
+pub use command::{
+    AnswerRecord, Ask, Audited, CallOrder, CallOver, Command, Input, LimitBy, Made, NewRun, Reply, Reported, Reserved,
+    Started, SubmitTask, Taken, Ticket, VersionRef,
+};
 pub use directory::{Admission, Directory};
 pub use effect::{Dispatch, Effect};
 pub use ledger::NO_LIMIT;
-pub use ledger_command::{AnswerRecord, CallOrder, CallOver, LedgerCommand, LimitBy, Notice, Reserved, Taken};
 pub use limits::{KeyGroup, Limits};
+pub use notice::Notice;
 pub use payload::NewPayload;
 pub use prepaid::Prepaid;
 pub use session::Logged;

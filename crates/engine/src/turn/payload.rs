@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use kapelle_core::{PayloadId, payload::INLINE_MAX};
 use kapelle_store::{IdKind, PayloadBody, StoreError};
+use serde::{Deserialize, Serialize};
 
 use super::state::LoopState;
 
 /// JSON that has not been stored yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NewPayload {
     /// JSON `null`.
     #[default]
     None,
     /// The text itself, at most 1 MiB.
-    Bytes(Arc<[u8]>),
+    Bytes(#[serde(with = "text")] Arc<[u8]>),
     /// A file that has been put among the blobs.
     File {
         /// 64 hex digits.
@@ -55,6 +57,34 @@ impl LoopState {
                 self.cache.payloads.push((id, other.body()));
                 kapelle_core::Payload::Row(id)
             }
+        })
+    }
+}
+
+/// Bytes that are written down as the text that they are; as numbers should they be none.
+mod text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => bytes.serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(text) => Arc::from(text.into_bytes()),
+            Written::Bytes(bytes) => Arc::from(bytes),
         })
     }
 }

@@ -92,7 +92,7 @@ impl Prepaid {
     }
 
     /// Takes it for a call that costs that much at most and begins now. Whoever gets true tells the loop by
-    /// [`super::LedgerCommand::Spend`], whatever becomes of the call.
+    /// [`super::command::Spend`], whatever becomes of the call.
     #[must_use]
     pub fn take(&self, worst: Money, now: Timestamp) -> bool {
         // A call belongs to the day on which it begins.

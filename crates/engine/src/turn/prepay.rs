@@ -6,9 +6,10 @@ use kapelle_core::{Account, CallId, Money, TenantId, Timestamp, account::day_of}
 use kapelle_store::{CallRow, CallState, IdKind, PrepaidRow, PrepaidWrite, StoreError};
 
 use super::{
+    command::{CallOrder, Taken},
     effect::Effect,
     ledger::keys_of,
-    ledger_command::{CallOrder, Notice, Taken},
+    notice::Notice,
     prepaid::Prepaid,
     state::LoopState,
 };
@@ -73,12 +74,10 @@ impl LoopState {
     }
 
     /// A call was sent on a block.
-    pub(super) fn spend(&mut self, block: &Prepaid, order: &CallOrder, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn spend(&mut self, call: CallId, order: &CallOrder, at: Timestamp) -> Result<(), StoreError> {
         // Said twice, it is done once.
-        if self.take_in(block.row.id)?.is_none() {
-            return Ok(());
-        }
-        let row = call_on(block, Some(order), at);
+        let Some(block) = self.take_in(call)? else { return Ok(()) };
+        let row = call_on(&block, Some(order), at);
         self.open_call(row.clone())?;
         self.scratch.effects.push(Effect::Tell(Notice::Spent(row.id)));
         self.draw(order.purse, &row)

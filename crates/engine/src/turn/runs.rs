@@ -13,18 +13,37 @@ use kapelle_store::{BudgetRow, Deletion, IdKind, KeyReply, RunRow, StoreError, V
 
 use super::{
     cache::Key,
-    command::{NewRun, Reply, VersionRef},
+    command::{self, Decide, NewRun, Started, VersionRef},
     state::LoopState,
 };
 use crate::error::EngineError;
 
-pub(super) type Answer = Result<Result<Reply, EngineError>, StoreError>;
+/// What a command comes to. The outer error is the store's and ends the turn; the inner one is the reply.
+pub(super) type Answer<T = ()> = Result<Result<T, EngineError>, StoreError>;
+
+impl Decide for command::StartRun {
+    fn decide(&self, state: &mut LoopState) -> Answer<Started> {
+        state.start_run(self.tenant, &self.run, self.key.as_ref())
+    }
+}
+
+impl Decide for command::StoreVersion {
+    fn decide(&self, state: &mut LoopState) -> Answer<i64> {
+        Ok(state.version(self.tenant, &self.version)?.map(|(id, _)| id))
+    }
+}
+
+impl Decide for command::DeleteVersion {
+    fn decide(&self, state: &mut LoopState) -> Answer<Deletion> {
+        state.delete_version(self.tenant, &self.workflow, self.number)
+    }
+}
 
 impl LoopState {
-    pub(super) fn start_run(&mut self, tenant: TenantId, new: &NewRun, key: Option<&Key>) -> Answer {
+    fn start_run(&mut self, tenant: TenantId, new: &NewRun, key: Option<&Key>) -> Answer<Started> {
         if let Some(key) = key {
             match self.used_key(tenant, key)? {
-                Some(Ok(KeyReply::Run(run))) => return Ok(Ok(Reply::Run { run, repeated: true })),
+                Some(Ok(KeyReply::Run(run))) => return Ok(Ok(Started { run, repeated: true })),
                 Some(Ok(KeyReply::Tasks(..))) | Some(Err(())) => {
                     return Ok(Err(EngineError::KeyReused(key.key.to_string())));
                 }
@@ -46,7 +65,7 @@ impl LoopState {
         if let Some(key) = key {
             self.remember_key(tenant, key, KeyReply::Run(id));
         }
-        Ok(Ok(Reply::Run { run: id, repeated: false }))
+        Ok(Ok(Started { run: id, repeated: false }))
     }
 
     /// Takes a new run into the turn.
@@ -117,7 +136,7 @@ impl LoopState {
         }
     }
 
-    pub(super) fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Answer {
+    pub(super) fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Answer<Deletion> {
         // A run that this very turn starts is not stored yet.
         let starting = self
             .cache
@@ -129,7 +148,7 @@ impl LoopState {
             0 => self.store.delete_version(tenant, workflow, number)?,
             runs => Deletion::Used(runs),
         };
-        Ok(Ok(Reply::Deleted(deletion)))
+        Ok(Ok(deletion))
     }
 
     fn definition(&mut self, id: i64) -> Result<Result<Arc<Definition>, EngineError>, StoreError> {

@@ -1,31 +1,72 @@
-//! Commands that change what holds from now on and refuse nothing: limits, what is paused, keys, what hosts serve.
+//! Commands that change what holds from now on and refuse nothing.
 
 use std::sync::Arc;
 
 use kapelle_store::Gate;
 
-use super::{command::Command, state::LoopState};
+use super::{
+    command::{self, Decide},
+    runs::Answer,
+    state::LoopState,
+};
 
-impl LoopState {
-    /// Takes up a command that no state machine has a say in.
-    pub(super) fn take_note(&mut self, command: &Command) {
-        match command {
-            Command::LimitQueue { queue, slots } => self.limits.queue(queue).slots = *slots,
-            Command::Pause { tenant, kind, name, paused, reason } => {
-                let (name, reason, at) = (name.clone(), Arc::clone(reason), self.scratch.now);
-                let gate = Gate { tenant: *tenant, kind: *kind, name, paused: *paused, reason, at };
-                self.limits.gate(&gate);
-                self.cache.gates.push(gate);
-            }
-            Command::Access { write } => self.cache.access.push(write.clone()),
-            Command::Serve { tenant, specs } => self.serve(*tenant, specs),
-            Command::ForgetWorker { tenant, worker } => self.forget_worker(*tenant, worker),
-            Command::Give { artifact } => self.cache.artifacts.push(artifact.clone()),
-            Command::Note { note } => self.scratch.notes.push(Arc::clone(note)),
-            Command::SessionWritten { seq } => self.cache.session_written = Some(*seq),
-            Command::WorkersChanged => self.scratch.sweep = true,
-            // Decided elsewhere: `LoopState::apply` names them.
-            _ => {}
-        }
+impl Decide for command::LimitQueue {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.limits.queue(&self.queue).slots = self.slots;
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::Pause {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        let (name, reason, at) = (self.name.clone(), Arc::clone(&self.reason), state.scratch.now);
+        let gate = Gate { tenant: self.tenant, kind: self.kind, name, paused: self.paused, reason, at };
+        state.limits.gate(&gate);
+        state.cache.gates.push(gate);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::Access {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.cache.access.push(self.write.clone());
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::Give {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.cache.artifacts.push(self.artifact.clone());
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::Note {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.scratch.notes.push(Arc::clone(&self.note));
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::SessionWritten {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.cache.session_written = Some(self.seq);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::WorkersChanged {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.scratch.sweep = true;
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::Tick {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.wake_due()?;
+        state.reap_leases()?;
+        state.give_back_idle()?;
+        Ok(Ok(()))
     }
 }

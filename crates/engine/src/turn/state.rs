@@ -14,7 +14,7 @@ use kapelle_store::{Act, AuditRow, Store, StoreError};
 
 use super::{
     cache::Cache,
-    command::{Command, Input, Reply, Ticket},
+    command::{Input, Reply, Taken, Ticket},
     directory::Directory,
     effect::Effect,
     host_workers::HostWorkers,
@@ -22,7 +22,6 @@ use super::{
     lanes::Lanes,
     leases::RemoteLease,
     ledger::Ledger,
-    ledger_command::Taken,
     limits::Limits,
     rate_admission::RateAdmission,
     retry_budget::WorkerRetries,
@@ -222,55 +221,6 @@ impl LoopState {
         let scratch = &mut self.scratch;
         let more = !scratch.more.is_empty() || scratch.more_due || scratch.more_held || !scratch.unlifted.is_empty();
         Ok(Some(Turned { replies, effects: std::mem::take(&mut scratch.effects), more, broken: false }))
-    }
-
-    /// Decides one command. The outer error is the store's and ends the turn; the inner one is the reply.
-    pub(super) fn apply(&mut self, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
-        match command {
-            Command::Submit { tenant, tasks, key } => self.submit(*tenant, tasks, key.as_ref()),
-            Command::StartRun { tenant, run, key } => self.start_run(*tenant, run, key.as_ref()),
-            Command::Report { tenant, report, reported } => self.report(*tenant, report, reported),
-            Command::Claim { host, wanted, most } => self.claim_remote(*host, wanted, *most),
-            Command::Heartbeat { tenant, reports } => self.heartbeat(*tenant, reports),
-            Command::Evict { hosts } => self.evict(hosts),
-            Command::Cancel { task, reason } => self.cancel(*task, reason),
-            Command::CancelRun { run, reason } => self.cancel_run(*run, reason),
-            Command::RetryByHand { task } => self.retry_by_hand(*task),
-            Command::BeginStep { run, scope, slot, evaluated } => {
-                self.evaluated(*run, Place::Begin(*scope, *slot));
-                self.begin(*run, (*scope, *slot), evaluated)
-            }
-            Command::CloseScope { run, scope, evaluated } => {
-                self.evaluated(*run, Place::Close(*scope));
-                self.close(*run, *scope, evaluated)
-            }
-            Command::FinishRun { run, evaluated } => {
-                self.evaluated(*run, Place::End);
-                self.finish(*run, evaluated)
-            }
-            Command::StoreVersion { tenant, version } => {
-                Ok(self.version(*tenant, version)?.map(|(id, _)| Reply::Version(id)))
-            }
-            Command::DeleteVersion { tenant, workflow, number } => self.delete_version(*tenant, workflow, *number),
-            Command::PauseRun { run } => self.pause_run(*run),
-            Command::ResumeRun { run } => self.resume_run(*run),
-            Command::Signal { run, name, payload } => self.signal(*run, name, payload),
-            Command::Approve { task, approved, answer, why } => self.approve(*task, *approved, answer, why),
-            Command::Discard { task, reason } => self.discard(*task, reason),
-            Command::Audited { act, command } => self.audited(act, command),
-            Command::Ledger(command) => self.keep_ledger(command),
-            Command::GiveAgain { row } => self.give_again(*row),
-            Command::Tick => {
-                self.wake_due()?;
-                self.reap_leases()?;
-                self.give_back_idle()?;
-                Ok(Ok(Reply::Done))
-            }
-            other => {
-                self.take_note(other);
-                Ok(Ok(Reply::Done))
-            }
-        }
     }
 
     /// Adds an act to the trail.

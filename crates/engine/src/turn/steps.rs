@@ -12,9 +12,15 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{command::Reply, payload::NewPayload, runs::Answer, state::LoopState};
+use super::{
+    command::{self, Decide},
+    payload::NewPayload,
+    runs::Answer,
+    state::LoopState,
+    watchdog as evaluations,
+};
 use crate::{
-    evaluate::{Evaluated, Evaluation},
+    evaluate::{Evaluated, Evaluation, Items},
     question::cacheable,
 };
 
@@ -28,6 +34,13 @@ pub(super) mod kind {
     pub const TURNS: &str = "(repeat)";
     pub const WAIT: &str = "(wait)";
     pub const WORKFLOW: &str = "(workflow)";
+}
+
+impl Decide for command::BeginStep {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.evaluated(self.run, evaluations::Place::Begin(self.scope, self.slot));
+        state.begin(self.run, (self.scope, self.slot), &self.evaluated)
+    }
 }
 
 impl LoopState {
@@ -55,10 +68,10 @@ impl LoopState {
             if let Some(run) = self.cache.run_mut(id) {
                 run.put_back(place.0, place.1);
             }
-            return Ok(Ok(Reply::Done));
+            return Ok(Ok(()));
         }
         self.begin_evaluated(id, place, evaluated)?;
-        Ok(Ok(Reply::Done))
+        Ok(Ok(()))
     }
 
     fn begin_evaluated(&mut self, id: RunId, place: Place, evaluated: &Evaluated) -> Result<(), StoreError> {
@@ -73,7 +86,7 @@ impl LoopState {
                 Some(SlotKind::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
                 _ => (Beginning::Start, Some(input)),
             },
-            Evaluated::Items { list, total, value } => {
+            Evaluated::Items(Items { list, total, value }) => {
                 let opening = Beginning::Open(Opening::Items { total: *total });
                 if let Some(task) = self.begin_slot_with(id, place, opening, Some(list), None)? {
                     self.cache.keep_list(task, list, value);

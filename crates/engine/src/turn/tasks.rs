@@ -16,22 +16,51 @@ use kapelle_store::{IdKind, KeyReply, KeyRow, Lane, StoreError};
 
 use super::{
     cache::Key,
-    command::{Reply, Reported, SubmitTask},
+    command::{self, Decide, Made, Reported, SubmitTask},
     effect::Effect,
     lanes::lane_of,
+    runs::Answer,
     state::LoopState,
     steps::step_error,
 };
 use crate::error::EngineError;
 
-type Answer = Result<Result<Reply, EngineError>, StoreError>;
+impl Decide for command::Submit {
+    fn decide(&self, state: &mut LoopState) -> Answer<Made> {
+        state.submit(self.tenant, &self.tasks, self.key.as_ref())
+    }
+}
+
+impl Decide for command::Report {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.report(self.tenant, &self.report, &self.reported)
+    }
+}
+
+impl Decide for command::Cancel {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.cancel(self.task, &self.reason)
+    }
+}
+
+impl Decide for command::RetryByHand {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.retry_by_hand(self.task)
+    }
+}
+
+impl Decide for command::Discard {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        state.discard(self.task, &self.reason)
+    }
+}
 
 impl LoopState {
-    pub(super) fn submit(&mut self, tenant: TenantId, tasks: &[SubmitTask], key: Option<&Key>) -> Answer {
+    fn submit(&mut self, tenant: TenantId, tasks: &[SubmitTask], key: Option<&Key>) -> Answer<Made> {
         if let Some(key) = key {
             match self.used_key(tenant, key)? {
                 Some(Ok(KeyReply::Tasks(first, count))) => {
-                    return Ok(Ok(Reply::Tasks { first, count, repeated: true }));
+                    return Ok(Ok(Made { first, count, repeated: true }));
                 }
                 Some(Ok(KeyReply::Run(_))) | Some(Err(())) => {
                     return Ok(Err(EngineError::KeyReused(key.key.to_string())));
@@ -76,7 +105,7 @@ impl LoopState {
         if let Some(key) = key {
             self.remember_key(tenant, key, KeyReply::Tasks(first, count));
         }
-        Ok(Ok(Reply::Tasks { first, count, repeated: false }))
+        Ok(Ok(Made { first, count, repeated: false }))
     }
 
     /// Why tasks are refused, when one is for a key of which as many run as may and the rule is to refuse.
@@ -216,7 +245,7 @@ impl LoopState {
         match decided {
             Ok(event) => {
                 self.change(report.task, &event)?;
-                Ok(Ok(Reply::Done))
+                Ok(Ok(()))
             }
             Err(rejection) => {
                 // Another server may have ended or given away what ran here; its slot is free all the same.
@@ -237,7 +266,7 @@ impl LoopState {
         match (Cancel { reason: Arc::clone(reason) }).decide(task, self.scratch.now) {
             Ok(event) => {
                 self.change(id, &event)?;
-                Ok(Ok(Reply::Done))
+                Ok(Ok(()))
             }
             Err(rejection) => Ok(Err(rejection.into())),
         }
@@ -251,7 +280,7 @@ impl LoopState {
         match (RetryByHand { ageing: self.options.ageing }).decide(task, self.scratch.now) {
             Ok(event) => {
                 self.change(id, &event)?;
-                Ok(Ok(Reply::Done))
+                Ok(Ok(()))
             }
             Err(rejection) => Ok(Err(rejection.into())),
         }
@@ -265,7 +294,7 @@ impl LoopState {
         match (Discard { reason: Arc::clone(reason) }).decide(task, self.scratch.now) {
             Ok(event) => {
                 self.change(id, &event)?;
-                Ok(Ok(Reply::Done))
+                Ok(Ok(()))
             }
             Err(rejection) => Ok(Err(rejection.into())),
         }

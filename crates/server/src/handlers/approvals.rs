@@ -11,7 +11,7 @@ use kapelle::{
         plain,
         task::{StateKind, Task, TaskState, WaitFor},
     },
-    engine::Command,
+    engine::command,
     store::{Page, TaskFilter},
 };
 use kapelle_api as api;
@@ -146,7 +146,13 @@ impl Words {
     ///
     /// # Errors
     /// When the answer cannot be stored.
-    pub fn command(&self, app: &App, id: TaskId, approved: bool, (by, via): (&str, &str)) -> Result<Command, Problem> {
+    pub fn command(
+        &self,
+        app: &App,
+        id: TaskId,
+        approved: bool,
+        (by, via): (&str, &str),
+    ) -> Result<command::Approve, Problem> {
         let answer = Answered { by, claimed_name: self.name.as_deref(), via, comment: &self.comment };
         Ok(answer.command(app.engine(), id, approved)?)
     }

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use kapelle::{core::TenantId, core::worker::FileSource, engine::Command, store::ArtifactRow};
+use kapelle::{core::TenantId, core::worker::FileSource, engine::command, store::ArtifactRow};
 use kapelle_api as api;
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub async fn give(mut call: Call) -> Answer {
         at: call.app.now(),
     };
     // The bytes are synced, now the row: a crash in between leaves a file that nobody can ask for.
-    call.app.engine().ask(Command::Give { artifact: artifact.clone() }).await?;
+    call.app.engine().ask(command::Give { artifact: artifact.clone() }).await?;
     let row = call.app.engine().reader().artifact(artifact.tenant, &artifact.sha256)?.unwrap_or(artifact);
     let mut response = json(StatusCode::CREATED, &shown::artifact(&row))?;
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/artifacts/sha256:{}", row.sha256)) {

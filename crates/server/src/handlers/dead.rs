@@ -7,7 +7,7 @@ use kapelle::{
         Name, TaskId,
         task::{StateKind, Task},
     },
-    engine::Command,
+    engine::command,
     store::TaskFilter,
 };
 use kapelle_api as api;
@@ -72,7 +72,7 @@ fn letter(call: &Call) -> Result<Arc<Task>, Problem> {
 /// `POST /api/v1/dead/{id}/retry`
 pub async fn retry(call: Call) -> Answer {
     let task = letter(&call)?;
-    call.app.act(&call.who, "dead.retry", &task.id.to_string(), Command::RetryByHand { task: task.id }).await?;
+    call.app.act(&call.who, "dead.retry", &task.id.to_string(), command::RetryByHand { task: task.id }).await?;
     ok(&shown::whole_task(&call.app, &*letter(&call)?)?)
 }
 
@@ -80,6 +80,6 @@ pub async fn retry(call: Call) -> Answer {
 pub async fn discard(call: Call) -> Answer {
     let task = letter(&call)?;
     let reason = reason(&call)?;
-    call.app.act(&call.who, "dead.discard", &task.id.to_string(), Command::Discard { task: task.id, reason }).await?;
+    call.app.act(&call.who, "dead.discard", &task.id.to_string(), command::Discard { task: task.id, reason }).await?;
     ok(&shown::whole_task(&call.app, &*letter(&call)?)?)
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use kapelle::{
     WorkerSpec,
     core::{Name, TenantId, label::split, plain, task::Report},
-    engine::{ClaimFilter, ClaimedTask, Command, Reply, Reported},
+    engine::{ClaimFilter, ClaimedTask, Reported, command},
     gateway::{desk::Leased, replay::TaskKey},
     store::{EVERY, KeyScope},
 };
@@ -57,7 +57,7 @@ pub async fn register(call: Call) -> Answer {
         return wrong(detail.to_owned());
     }
     // Known to the loop first: steps are routed by it, and it holds after a restart.
-    call.app.engine().ask(Command::Serve { tenant, specs: Arc::from(specs.clone()) }).await?;
+    call.app.engine().ask(command::Serve { tenant, specs: Arc::from(specs.clone()) }).await?;
     let introduction = Introduction {
         key: Arc::clone(&call.who),
         mark: auth::mark().map_err(|error| Problem::internal(error.to_string()))?,
@@ -185,10 +185,15 @@ pub async fn claim(call: Call) -> Answer {
         workers,
         queues: Arc::clone(&host.queues),
         labels: Arc::clone(&host.labels),
-        revoked: Arc::clone(&call.who.revoked),
     };
     let mut draining = call.app.draining.clone();
-    let claimed = call.app.engine().claim(host.id, wanted, given.max_tasks, Duration::from_millis(given.wait_ms));
+    let claimed = call.app.engine().claim(
+        host.id,
+        wanted,
+        given.max_tasks,
+        Duration::from_millis(given.wait_ms),
+        Arc::clone(&call.who.revoked),
+    );
     let claimed = async {
         tokio::select! {
             claimed = claimed => claimed,
@@ -284,7 +289,7 @@ async fn take_back(app: Arc<App>, host: Arc<Host>, leases: Vec<Report>) {
 async fn release(app: &App, tenant: TenantId, leases: Vec<Report>) {
     for report in leases {
         // Reported meanwhile, or taken away: then there is nothing to give back.
-        let _ = app.engine().ask(Command::Report { tenant, report, reported: Reported::Release }).await;
+        let _ = app.engine().ask(command::Report { tenant, report, reported: Reported::Release }).await;
     }
 }
 
@@ -300,7 +305,7 @@ pub async fn evict(app: &App) {
         tell(app, host, "host_left");
     }
     let hosts = gone.iter().map(|host| host.id).collect();
-    if let Err(error) = app.engine().ask(Command::Evict { hosts }).await {
+    if let Err(error) = app.engine().ask(command::Evict { hosts }).await {
         tracing::warn!(%error, "the tasks of a worker host whose key was revoked stay with it until its leases end");
     }
 }
@@ -325,10 +330,7 @@ pub async fn heartbeat(call: Call) -> Answer {
     let mut alive = if leases.is_empty() {
         Vec::new()
     } else {
-        match call.app.engine().ask(Command::Heartbeat { tenant: call.tenant(), reports: leases }).await? {
-            Reply::Alive(alive) => alive,
-            _ => return Err(Problem::internal("the loop answered something else")),
-        }
+        call.app.engine().ask(command::Heartbeat { tenant: call.tenant(), reports: leases }).await?
     }
     .into_iter();
     let mut cancel = Vec::new();

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use kapelle::{
     Money,
     core::{Account, TenantId, plain::is_deceptive},
-    engine::{Command, LedgerCommand, LimitBy, NO_LIMIT},
+    engine::{LimitBy, NO_LIMIT, command},
     store::{AccessKey, AccessWrite, EVERY, KeyScope},
 };
 use kapelle_api as api;
@@ -73,14 +73,14 @@ pub async fn create(call: Call) -> Answer {
         // Before the key is there: it never spends without its limit.
         let account = Account::Key(key.id.to_string());
         let by = if call.tenant() == TenantId::DEFAULT { LimitBy::Owner } else { LimitBy::Tenant };
-        let command = LedgerCommand::Limit { tenant, account, limit, by };
-        call.app.engine().ask(Command::Ledger(command)).await?;
+        let command = command::SetLimit { tenant, account, limit, by };
+        call.app.engine().ask(command).await?;
         call.app.kapelle.budgets_changed();
     }
     let write = AccessWrite::Add(key.clone());
     let limited = limit.map_or_else(String::new, |limit| format!(", at most {limit}"));
     let resource = format!("{} ({role} of tenant {}{limited})", key.id, tenant.0, role = role.as_str());
-    call.app.act(&call.who, "key.create", &resource, Command::Access { write }).await?;
+    call.app.act(&call.who, "key.create", &resource, command::Access { write }).await?;
     call.app.auth.admit(&key);
     json(StatusCode::CREATED, &api::KeyCreated { secret, key: shown::key(&key) })
 }
@@ -149,7 +149,7 @@ pub async fn revoke(call: Call) -> Answer {
     if key.revoked_at.is_none() {
         let at = call.app.now();
         let write = AccessWrite::Revoke { id: Arc::clone(&key.id), at };
-        call.app.act(&call.who, "key.revoke", &key.id, Command::Access { write }).await?;
+        call.app.act(&call.who, "key.revoke", &key.id, command::Access { write }).await?;
         key.revoked_at = Some(at);
     }
     call.app.auth.expel(&key.id);

@@ -8,7 +8,7 @@ use kapelle::{
         plain,
         task::{Task, TaskState, WaitFor},
     },
-    engine::Command,
+    engine::Audited,
     store::Act,
 };
 use kapelle_api as api;
@@ -72,7 +72,7 @@ pub async fn answer(call: Call) -> Answer {
         action: Arc::from(if given.approved { "approval.approve" } else { "approval.deny" }),
         resource: Arc::from(task.id.to_string()),
     };
-    call.app.engine().ask(Command::Audited { act, command: Box::new(command) }).await?;
+    call.app.engine().ask(Audited { act, command }).await?;
     json(StatusCode::OK, &api::LinkAnswered { approved: given.approved })
 }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use kapelle::{
     Money,
     core::{Account, AccountKind, RunId, TaskId, TenantId, account},
-    engine::{Command, LedgerCommand, LimitBy, NO_LIMIT},
+    engine::{LimitBy, NO_LIMIT, command},
     store::{AccountRow, BudgetRow, CallFilter, CallRow},
 };
 use kapelle_api as api;
@@ -83,7 +83,7 @@ pub async fn set(call: Call) -> Answer {
         return Err(Problem::not_found(account.shown()));
     }
     let by = if owner { LimitBy::Owner } else { LimitBy::Tenant };
-    let command = Command::Ledger(LedgerCommand::Limit { tenant, account: account.clone(), limit, by });
+    let command = command::SetLimit { tenant, account: account.clone(), limit, by };
     let of = if tenant == call.tenant() { String::new() } else { format!(" of tenant {}", tenant.0) };
     let resource = format!("{}{of} {limit}", account.written());
     call.app.act(&call.who, "budget.set", &resource, command).await?;

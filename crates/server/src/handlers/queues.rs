@@ -8,7 +8,7 @@ use std::{
 use axum::http::StatusCode;
 use kapelle::{
     core::{Name, task::StateKind},
-    engine::Command,
+    engine::command,
     store::{GateKind, Lane, LaneCount},
 };
 use kapelle_api as api;
@@ -88,7 +88,7 @@ async fn set(call: Call, kind: GateKind, paused: bool) -> Answer {
         Some(reason) => format!("{} ({by})", reason.chars().take(500).collect::<String>()),
         None => by,
     };
-    let command = Command::Pause { tenant: call.tenant(), kind, name: name.clone(), paused, reason: Arc::from(reason) };
+    let command = command::Pause { tenant: call.tenant(), kind, name: name.clone(), paused, reason: Arc::from(reason) };
     let action = format!("{}.{}", kind.as_str(), if paused { "pause" } else { "resume" });
     call.app.act(&call.who, &action, name.as_str(), command).await?;
     json(StatusCode::OK, &serde_json::json!({ "name": name.as_str(), "paused": paused }))

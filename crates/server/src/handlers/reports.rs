@@ -8,7 +8,7 @@ use kapelle::{
         DurationMs, TaskId,
         task::{Report, StateKind},
     },
-    engine::{Command, EngineError, NewPayload, Reported},
+    engine::{EngineError, NewPayload, Reported, command},
 };
 use kapelle_api::{self as api, Outcome};
 
@@ -104,7 +104,7 @@ async fn accept(call: &Call, host: Option<&Host>, report: api::Report) -> Result
     }
     let outcome = report.outcome;
     let reported = reported(call, report)?;
-    match call.app.engine().ask(Command::Report { tenant: call.tenant(), report: lease, reported }).await {
+    match call.app.engine().ask(command::Report { tenant: call.tenant(), report: lease, reported }).await {
         Ok(_) => {}
         Err(error) => {
             let lost = matches!(Problem::from(error.clone()).code, api::code::LEASE_LOST | api::code::NOT_FOUND);

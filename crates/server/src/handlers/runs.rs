@@ -11,7 +11,7 @@ use kapelle::{
         definition::{Action, Definition, Strategy},
         run::{Rerun, RunStatus},
     },
-    engine::{Command, EngineError, NewRun, Reply, VersionRef},
+    engine::{EngineError, NewRun, VersionRef, command},
     store::{JournalEntry, Page, RunFilter, RunRow},
     workers::inside,
 };
@@ -257,21 +257,21 @@ pub fn entry(entry: &JournalEntry) -> Value {
 pub async fn cancel(call: Call) -> Answer {
     let id = one(&call, call.id()?)?.id;
     let reason = reason(&call)?;
-    call.app.act(&call.who, "run.cancel", &id.to_string(), Command::CancelRun { run: id, reason }).await?;
+    call.app.act(&call.who, "run.cancel", &id.to_string(), command::CancelRun { run: id, reason }).await?;
     ok(&shown::run(&one(&call, id)?))
 }
 
 /// `POST /api/v1/runs/{id}/pause`
 pub async fn pause(call: Call) -> Answer {
     let id = one(&call, call.id()?)?.id;
-    call.app.act(&call.who, "run.pause", &id.to_string(), Command::PauseRun { run: id }).await?;
+    call.app.act(&call.who, "run.pause", &id.to_string(), command::PauseRun { run: id }).await?;
     ok(&shown::run(&one(&call, id)?))
 }
 
 /// `POST /api/v1/runs/{id}/resume`
 pub async fn resume(call: Call) -> Answer {
     let id = one(&call, call.id()?)?.id;
-    call.app.act(&call.who, "run.resume", &id.to_string(), Command::ResumeRun { run: id }).await?;
+    call.app.act(&call.who, "run.resume", &id.to_string(), command::ResumeRun { run: id }).await?;
     ok(&shown::run(&one(&call, id)?))
 }
 
@@ -281,7 +281,7 @@ pub async fn signal(call: Call) -> Answer {
     let given: api::Signal = call.json()?;
     let name = Name::parse(call.param("name")).map_err(|error| Problem::unprocessable(format!("name: {error}")))?;
     let payload = call.app.engine().payload(&given.payload)?;
-    call.app.act(&call.who, "run.signal", &id.to_string(), Command::Signal { run: id, name, payload }).await?;
+    call.app.act(&call.who, "run.signal", &id.to_string(), command::Signal { run: id, name, payload }).await?;
     ok(&shown::run(&one(&call, id)?))
 }
 
@@ -314,13 +314,9 @@ pub async fn rerun(call: Call) -> Answer {
         let rerun = Some(Rerun { of: row.id, from, recorded: given.recorded });
         Ok(NewRun { version: VersionRef::Stored(row.version), inputs, strategy: Some(row.strategy), rerun, by })
     });
-    let command = Command::StartRun { tenant, run: new.await?, key: None };
-    match call.app.act(&call.who, "run.rerun", &of.to_string(), command).await? {
-        Reply::Run { run: id, .. } => {
-            json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: "running".to_owned() })
-        }
-        _ => Err(Problem::internal("the loop answered something else")),
-    }
+    let command = command::StartRun { tenant, run: new.await?, key: None };
+    let started = call.app.act(&call.who, "run.rerun", &of.to_string(), command).await?;
+    json(StatusCode::CREATED, &api::StartedRun { id: started.run.to_string(), state: "running".to_owned() })
 }
 
 /// A run of the caller's tenant.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use kapelle::{
     core::{TenantId, Timestamp},
-    engine::Command,
+    engine::command,
     supervisor::machine::Exit,
     workers::script::{
         Fleet,
@@ -77,7 +77,7 @@ async fn write_down(
     if let (Some(note), serde_json::Value::Object(more)) = (note.as_object_mut(), more) {
         note.extend(more);
     }
-    call.app.act(&call.who, action, resource, Command::Note { note: Arc::from(note.to_string()) }).await?;
+    call.app.act(&call.who, action, resource, command::Note { note: Arc::from(note.to_string()) }).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use kapelle::{
         Name, TaskId,
         task::{StateKind, Task},
     },
-    engine::{Command, EngineError},
+    engine::{EngineError, command},
     store::TaskFilter,
 };
 use kapelle_api as api;
@@ -191,14 +191,14 @@ pub async fn list(call: Call) -> Answer {
 pub async fn cancel(call: Call) -> Answer {
     let task = one(&call, call.id()?)?;
     let reason = reason(&call)?;
-    call.app.act(&call.who, "task.cancel", &task.id.to_string(), Command::Cancel { task: task.id, reason }).await?;
+    call.app.act(&call.who, "task.cancel", &task.id.to_string(), command::Cancel { task: task.id, reason }).await?;
     ok(&shown::whole_task(&call.app, &*one(&call, task.id)?)?)
 }
 
 /// `POST /api/v1/tasks/{id}/retry`
 pub async fn retry(call: Call) -> Answer {
     let task = one(&call, call.id()?)?;
-    call.app.act(&call.who, "task.retry", &task.id.to_string(), Command::RetryByHand { task: task.id }).await?;
+    call.app.act(&call.who, "task.retry", &task.id.to_string(), command::RetryByHand { task: task.id }).await?;
     ok(&shown::whole_task(&call.app, &*one(&call, task.id)?)?)
 }
 

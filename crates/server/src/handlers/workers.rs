@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use kapelle::{
     WorkerSpec,
     core::{Name, task::StateKind},
-    engine::{Command, turn::Directory},
+    engine::{command, turn::Directory},
 };
 use kapelle_api as api;
 
@@ -45,7 +45,7 @@ pub async fn forget(call: Call) -> Answer {
     if serving.iter().any(|host| host.workers.contains(&name)) {
         return Err(Problem::conflict(format!("a worker host serves `{name}` at the moment: end that host first")));
     }
-    let command = Command::ForgetWorker { tenant, worker: name.clone() };
+    let command = command::ForgetWorker { tenant, worker: name.clone() };
     call.app.act(&call.who, "worker.forget", name.as_str(), command).await?;
     call.app.hosts.forget(tenant, &name);
     ok(&serde_json::json!({ "name": name.as_str(), "forgotten": true }))

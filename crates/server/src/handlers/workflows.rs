@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use kapelle::{
     core::{Name, TenantId},
-    engine::{Command, Reply, VersionRef},
+    engine::{VersionRef, command},
     store::{Deletion, Page, VersionRow},
 };
 use kapelle_api as api;
@@ -133,8 +133,7 @@ pub async fn rollback(call: Call) -> Answer {
 /// Stores a text as the newest version, unless it is that already.
 async fn keep(call: &Call, action: &str, workflow: &Name, version: VersionRef) -> Answer {
     let tenant = call.tenant();
-    let reply = call.app.act(&call.who, action, workflow.as_str(), Command::StoreVersion { tenant, version }).await?;
-    let Reply::Version(id) = reply else { return Err(Problem::internal("the loop answered something else")) };
+    let id = call.app.act(&call.who, action, workflow.as_str(), command::StoreVersion { tenant, version }).await?;
     let row = call.app.engine().reader().version(tenant, id)?;
     let row = row.ok_or_else(|| Problem::internal("the version that was stored is not there"))?;
     json(StatusCode::CREATED, &told(&call.app, &row))
@@ -182,17 +181,15 @@ pub async fn remove(call: Call) -> Answer {
     let missing = || Problem::not_found(format!("that version of the workflow {workflow}"));
     let number: u32 = call.param("number").parse().map_err(|_| missing())?;
     let resource = format!("{workflow} version {number}");
-    let command = Command::DeleteVersion { tenant, workflow: workflow.clone(), number };
+    let command = command::DeleteVersion { tenant, workflow: workflow.clone(), number };
     match call.app.act(&call.who, "workflow.delete", &resource, command).await? {
-        Reply::Deleted(Deletion::Deleted) => {
-            ok(&serde_json::json!({ "workflow": workflow.as_str(), "deleted": number }))
-        }
-        Reply::Deleted(Deletion::Used(runs)) => Err(Problem::conflict(format!(
+        Deletion::Deleted => ok(&serde_json::json!({ "workflow": workflow.as_str(), "deleted": number })),
+        Deletion::Used(runs) => Err(Problem::conflict(format!(
             "{resource} is in use: {runs} runs stay on it until their retention is over"
         ))),
-        Reply::Deleted(Deletion::Newest) => {
+        Deletion::Newest => {
             Err(Problem::conflict(format!("{resource} is the newest, which is what is started by name")))
         }
-        _ => Err(missing()),
+        Deletion::Missing => Err(missing()),
     }
 }

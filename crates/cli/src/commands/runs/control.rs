@@ -3,7 +3,7 @@
 use kapelle::{
     Kapelle, RunId,
     core::Name,
-    engine::{Command, NewPayload},
+    engine::{Ask, NewPayload, command},
 };
 use serde_json::{Value, json};
 
@@ -18,11 +18,11 @@ use crate::{
 ///
 /// # Errors
 /// When there is no such run, or it is refused.
-pub(super) async fn ask(
+pub(super) async fn ask<C: Ask>(
     app: &App,
     run: &str,
     (verb, body): (&str, Value),
-    command: impl FnOnce(RunId) -> Command,
+    command: impl FnOnce(RunId) -> C,
 ) -> Result<Code, Failure> {
     if let Some(client) = remote::server(app)? {
         let path = format!("/api/v1/runs/{}/{verb}", ids::run(run)?);
@@ -59,8 +59,8 @@ pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> R
     tell(app, &kapelle, run)
 }
 
-fn command(run: RunId, name: Name, payload: NewPayload) -> Command {
-    Command::Signal { run, name, payload }
+fn command(run: RunId, name: Name, payload: NewPayload) -> command::Signal {
+    command::Signal { run, name, payload }
 }
 
 async fn open(app: &App, run: &str) -> Result<(Kapelle, RunId), Failure> {

@@ -2,7 +2,7 @@
 
 use kapelle::{
     core::{Name, TenantId, definition::nearest},
-    engine::{Command, Reply},
+    engine::command,
     store::{Deletion, Page, Reader, SqliteReader, VersionRow},
 };
 use serde_json::json;
@@ -132,7 +132,7 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
         let _: serde_json::Value = client.post(&path, &json!({ "number": number })).await?;
     } else {
         let kapelle = app.open_idle().await?;
-        let done = kapelle.engine().ask(Command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
+        let done = kapelle.engine().ask(command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
         kapelle.drain().await;
         done?;
     }
@@ -163,21 +163,21 @@ pub(super) async fn delete(app: &App, workflow: &str, number: u32) -> Result<Cod
         return deleted(app, workflow, number);
     }
     let kapelle = app.open_idle().await?;
-    let command = Command::DeleteVersion { tenant: TenantId::DEFAULT, workflow: name, number };
+    let command = command::DeleteVersion { tenant: TenantId::DEFAULT, workflow: name, number };
     let done = kapelle.engine().ask(command).await;
     kapelle.drain().await;
     match done? {
-        Reply::Deleted(Deletion::Deleted) => deleted(app, workflow, number),
-        Reply::Deleted(Deletion::Used(runs)) => {
+        Deletion::Deleted => deleted(app, workflow, number),
+        Deletion::Used(runs) => {
             let what =
                 format!("version {number} of {workflow} is in use: {} on it", shown::count(runs as usize, "run"));
             Err(Failure::new(Code::Conflict, what).help("runs are deleted when their retention is over"))
         }
-        Reply::Deleted(Deletion::Newest) => {
+        Deletion::Newest => {
             let what = format!("version {number} is the newest of {workflow}: it is what is started by name");
             Err(Failure::new(Code::Conflict, what).help(format!("kapelle workflows rollback {workflow} NUMBER")))
         }
-        _ => Err(Failure::not_found(format!("`{workflow}` has no version {number}"))),
+        Deletion::Missing => Err(Failure::not_found(format!("`{workflow}` has no version {number}"))),
     }
 }
 

@@ -1,14 +1,15 @@
-//! What can be asked of the books, and what they answer.
+//! Commands to the ledger: money and calls of models.
 
 use std::sync::Arc;
 
 use kapelle_core::{Account, CallId, Money, TaskId, TenantId, Timestamp};
 use kapelle_store::{CallState, KeptRow};
+use serde::{Deserialize, Serialize};
 
-use super::{payload::NewPayload, prepaid::Prepaid};
+use crate::turn::NewPayload;
 
 /// A call that is about to be sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOrder {
     /// Its tenant.
     pub tenant: TenantId,
@@ -43,7 +44,7 @@ pub enum Taken {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOver {
     /// Charged, free or unknown.
     pub state: CallState,
@@ -58,7 +59,7 @@ pub struct CallOver {
 }
 
 /// An answer to be recorded for a task before it is delivered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnswerRecord {
     /// The call that bought it; nothing when another's answer was given.
     pub call: Option<CallId>,
@@ -83,7 +84,7 @@ pub struct AnswerRecord {
 }
 
 /// Who says what an account may spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LimitBy {
     /// A file: a limit that was raised by hand stays while the file says the same.
     File,
@@ -93,44 +94,65 @@ pub enum LimitBy {
     Tenant,
 }
 
-/// What can be asked of the books.
-#[derive(Debug, Clone)]
-pub enum LedgerCommand {
-    /// Reserve the worst case of a call. Answered with [`Reserved`].
-    Reserve(Box<CallOrder>),
-    /// A call was sent on a block, at that time.
-    Spend(Arc<Prepaid>, Box<CallOrder>, Timestamp),
-    /// A reserved call has ended.
-    Settle(CallId, Box<CallOver>),
-    /// Record an answer for its task.
-    Record(Box<AnswerRecord>),
-    /// Give the answer of a call to whoever of the tenant asks the same.
-    Keep {
-        /// Which, and until when.
-        row: KeptRow,
-        /// The answer with what belongs to it, unless it is recorded for a task.
-        answer: Option<(NewPayload, Arc<str>)>,
-    },
-    /// A task needs more money than there is: it is parked.
-    Short {
-        /// Which.
-        task: TaskId,
-        /// Its attempt.
-        attempt: u32,
-        /// What the call would cost at most.
-        needs: Money,
-    },
-    /// Set what an account may spend.
-    Limit {
-        /// Its tenant.
-        tenant: TenantId,
-        /// Which account.
-        account: Account,
-        /// How much.
-        limit: Money,
-        /// Who says so.
-        by: LimitBy,
-    },
+/// Reserve the worst case of a call. Answered with [`Reserved`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reserve(pub Box<CallOrder>);
+
+/// A call was sent on a prepaid amount, at that time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spend {
+    /// The id of the prepaid amount and of the call.
+    pub call: CallId,
+    /// The call.
+    pub order: Box<CallOrder>,
+    /// When it was sent.
+    pub at: Timestamp,
+}
+
+/// A reserved call has ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settle {
+    /// Which.
+    pub call: CallId,
+    /// How.
+    pub over: Box<CallOver>,
+}
+
+/// Record an answer for its task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record(pub Box<AnswerRecord>);
+
+/// Give the answer of a call to whoever of the tenant asks the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Keep {
+    /// Which, and until when.
+    pub row: KeptRow,
+    /// The answer with what belongs to it, unless it is recorded for a task.
+    pub answer: Option<(NewPayload, Arc<str>)>,
+}
+
+/// A task needs more money than there is: it is parked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Short {
+    /// Which.
+    pub task: TaskId,
+    /// Its attempt.
+    pub attempt: u32,
+    /// What the call would cost at most.
+    pub needs: Money,
+}
+
+/// Set what an account may spend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetLimit {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Which account.
+    pub account: Account,
+    /// How much.
+    pub limit: Money,
+    /// Who says so.
+    pub by: LimitBy,
 }
 
 /// What came of a reservation.
@@ -151,40 +173,4 @@ pub enum Reserved {
     },
     /// The attempt is over.
     Over,
-}
-
-/// Something about money or leases that others want to hear of, once it is committed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
-    /// A task changed hands: that attempt runs now, or none.
-    Lease {
-        /// The task.
-        task: TaskId,
-        /// The attempt under way.
-        running: Option<u32>,
-    },
-    /// Most of a budget is spent (80 %).
-    BudgetLow {
-        /// Its tenant.
-        tenant: TenantId,
-        /// Which account.
-        account: Account,
-        /// What it may spend.
-        limit: Money,
-        /// What it has spent.
-        spent: Money,
-    },
-    /// A block was drawn: its payer may take it.
-    Drawn(Arc<Prepaid>),
-    /// The row of a call that was sent on a block is committed.
-    Spent(CallId),
-    /// A task was parked.
-    Parked {
-        /// Its tenant.
-        tenant: TenantId,
-        /// The task.
-        task: TaskId,
-        /// What its next call would cost at most.
-        needs: Money,
-    },
 }

@@ -1,0 +1,215 @@
+//! Every command, and the types that match commands with replies.
+
+use kapelle_core::TenantId;
+use kapelle_store::{Act, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{error::EngineError, turn::state::LoopState};
+
+/// The number that matches a reply with its question.
+pub type Ticket = u64;
+
+/// A command and the ticket under which its reply is given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Input {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// A command as those who ask see it: data with a type of reply of its own.
+pub trait Ask: Into<Command> + Send {
+    /// What it is answered with.
+    type Reply: Send + 'static;
+
+    /// The reply to this command. `None` when the reply is to another command.
+    fn reply(reply: Reply) -> Option<Self::Reply>;
+}
+
+/// A command as the loop sees it. Implemented beside the rules of its noun.
+pub(in crate::turn) trait Decide: Ask {
+    /// Decides the command. The outer error is the store's and ends the turn; the inner one is the reply.
+    fn decide(&self, state: &mut LoopState) -> Result<Result<Self::Reply, EngineError>, StoreError>;
+}
+
+/// An act of a person: the command and its entry in the audit trail are one commit. What is refused or changes nothing
+/// is not entered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Audited<C> {
+    /// Who does what.
+    pub act: Act,
+    /// What is to be done.
+    pub command: C,
+}
+
+impl<C: Ask> Ask for Audited<C> {
+    type Reply = C::Reply;
+
+    fn reply(reply: Reply) -> Option<C::Reply> {
+        C::reply(reply)
+    }
+}
+
+impl<C: Into<Command>> From<Audited<C>> for Command {
+    fn from(audited: Audited<C>) -> Command {
+        Command::Audited(Box::new(Audited { act: audited.act, command: audited.command.into() }))
+    }
+}
+
+/// Any command: its reply is any reply.
+impl Ask for Command {
+    type Reply = Reply;
+
+    fn reply(reply: Reply) -> Option<Reply> {
+        Some(reply)
+    }
+}
+
+macro_rules! commands {
+    ($($name:ident),* $(,)?) => {
+        /// Any command.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[expect(missing_docs, reason = "each type says what it asks for")]
+        pub enum Command {
+            $($name($name),)*
+            Audited(Box<Audited<Command>>),
+        }
+
+        /// The reply to any command, by the name of the command.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "each command says what it is answered with")]
+        pub enum Reply {
+            $($name(<$name as Ask>::Reply),)*
+        }
+
+        $(impl From<$name> for Command {
+            fn from(command: $name) -> Command {
+                Command::$name(command)
+            }
+        })*
+
+        impl LoopState {
+            /// Decides one command. The outer error is the store's and ends the turn; the inner one is the reply.
+            pub(in crate::turn) fn apply(
+                &mut self,
+                command: &Command,
+            ) -> Result<Result<Reply, EngineError>, StoreError> {
+                match command {
+                    $(Command::$name(command) => Ok(command.decide(self)?.map(Reply::$name)),)*
+                    Command::Audited(audited) => self.audited(&audited.act, &audited.command),
+                }
+            }
+        }
+    };
+}
+
+commands!(
+    Submit,
+    Cancel,
+    RetryByHand,
+    Discard,
+    StartRun,
+    CancelRun,
+    PauseRun,
+    ResumeRun,
+    Signal,
+    Approve,
+    BeginStep,
+    CloseScope,
+    FinishRun,
+    StoreVersion,
+    DeleteVersion,
+    Claim,
+    Heartbeat,
+    Report,
+    Evict,
+    LimitQueue,
+    Pause,
+    Access,
+    Serve,
+    ForgetWorker,
+    GiveAgain,
+    Give,
+    Note,
+    SessionWritten,
+    WorkersChanged,
+    Tick,
+    Reserve,
+    Spend,
+    Settle,
+    Record,
+    Keep,
+    Short,
+    SetLimit,
+);
+
+/// States the reply of each command.
+macro_rules! replies {
+    ($($name:ident => $reply:ty),* $(,)?) => {
+        $(impl Ask for $name {
+            type Reply = $reply;
+
+            fn reply(reply: Reply) -> Option<$reply> {
+                match reply {
+                    Reply::$name(reply) => Some(reply),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+replies!(
+    Submit => Made,
+    Cancel => (),
+    RetryByHand => (),
+    Discard => (),
+    StartRun => Started,
+    CancelRun => (),
+    PauseRun => (),
+    ResumeRun => (),
+    Signal => (),
+    Approve => (),
+    BeginStep => (),
+    CloseScope => (),
+    FinishRun => (),
+    StoreVersion => i64,
+    DeleteVersion => kapelle_store::Deletion,
+    Claim => Vec<crate::turn::ClaimedTask>,
+    Heartbeat => Vec<bool>,
+    Report => (),
+    Evict => (),
+    LimitQueue => (),
+    Pause => (),
+    Access => (),
+    Serve => (),
+    ForgetWorker => (),
+    GiveAgain => (),
+    Give => (),
+    Note => (),
+    SessionWritten => (),
+    WorkersChanged => (),
+    Tick => (),
+    Reserve => Reserved,
+    Spend => (),
+    Settle => (),
+    Record => (),
+    Keep => (),
+    Short => (),
+    SetLimit => (),
+);
+
+impl Command {
+    /// The tenant and the version of a workflow that the command brings along or names.
+    #[must_use]
+    pub fn version(&self) -> Option<(TenantId, &VersionRef)> {
+        match self {
+            Command::StartRun(start) => Some((start.tenant, &start.run.version)),
+            Command::StoreVersion(store) => Some((store.tenant, &store.version)),
+            Command::Audited(audited) => audited.command.version(),
+            _ => None,
+        }
+    }
+}

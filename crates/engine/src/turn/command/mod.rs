@@ -1,0 +1,30 @@
+//! What can be asked of the loop: plain data, one type for each command, each with its own type of reply.
+//!
+//! A command is written down as JSON and read back without loss, so that turns can be recorded, replayed and decided by
+//! another host than this process. [`Command`] is any of them. A type that is added to the list in `all.rs` does not
+//! compile before it says what it is answered with ([`Ask`]) and how it is decided (`Decide`, beside the rules of its
+//! noun).
+
+mod all;
+mod host;
+mod ledger;
+mod run;
+mod settings;
+mod source;
+mod task;
+
+pub(super) use all::Decide;
+pub use all::{Ask, Audited, Command, Input, Reply, Ticket};
+pub use host::{Claim, Evict, Heartbeat, Report};
+pub use ledger::{
+    AnswerRecord, CallOrder, CallOver, Keep, LimitBy, Record, Reserve, Reserved, SetLimit, Settle, Short, Spend, Taken,
+};
+pub use run::{
+    Approve, BeginStep, CancelRun, CloseScope, DeleteVersion, FinishRun, NewRun, PauseRun, ResumeRun, Signal, StartRun,
+    Started, StoreVersion,
+};
+pub use settings::{
+    Access, ForgetWorker, Give, GiveAgain, LimitQueue, Note, Pause, Serve, SessionWritten, Tick, WorkersChanged,
+};
+pub use source::VersionRef;
+pub use task::{Cancel, Discard, Made, Reported, RetryByHand, Submit, SubmitTask};
