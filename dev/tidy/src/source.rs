@@ -1,11 +1,12 @@
 //! The files of the repository.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// A Rust source file.
+/// A source file or a document.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Its path below the root of the repository, with `/` between the parts.
@@ -43,26 +44,40 @@ pub fn root() -> PathBuf {
 /// Every Rust source file below `crates/`, `dev/`, `bench/` and `examples/`, in order.
 #[must_use]
 pub fn sources() -> Vec<Source> {
-    let root = root();
-    let mut found = Vec::new();
-    for folder in ["crates", "dev", "bench", "examples"] {
-        walk(&root, &root.join(folder), &mut found);
-    }
-    found.sort_by(|a: &Source, b: &Source| a.path.cmp(&b.path));
+    let here = ["crates/", "dev/", "bench/", "examples/"];
+    read(|path| path.ends_with(".rs") && here.iter().any(|folder| path.starts_with(folder)))
+}
+
+/// Every Markdown document of the repository, in order. The change log tells what was, in the words of its time.
+#[must_use]
+pub fn documents() -> Vec<Source> {
+    read(|path| path.ends_with(".md") && path != "CHANGELOG.md")
+}
+
+/// Paths of all files of the repository, without build output and installed packages.
+#[must_use]
+pub fn paths() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    walk(&root(), "", &mut found);
     found
 }
 
-fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+fn read(wanted: impl Fn(&str) -> bool) -> Vec<Source> {
+    let root = root();
+    let wanted = paths().into_iter().filter(|path| wanted(path));
+    wanted.filter_map(|path| Some(Source { text: fs::read_to_string(root.join(&path)).ok()?, path })).collect()
+}
+
+fn walk(root: &Path, folder: &str, found: &mut BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
+    let skipped = ["target", "corpus", "node_modules", "dist", "__pycache__"];
     for entry in entries.flatten() {
-        let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && name != "corpus" && !name.starts_with('.') {
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        if !entry.path().is_dir() {
+            found.insert(path);
+        } else if !skipped.contains(&name.as_str()) && !name.starts_with('.') {
             walk(root, &path, found);
-        } else if name.ends_with(".rs")
-            && let (Ok(text), Ok(short)) = (fs::read_to_string(&path), path.strip_prefix(root))
-        {
-            found.push(Source { path: short.to_string_lossy().replace('\\', "/"), text });
         }
     }
 }
