@@ -11,7 +11,7 @@ use std::{
 use kapelle::{
     Worker, WorkerSpec,
     core::{Money, Name, TaskId, TenantId, worker::TaskContext},
-    gateway::Lender,
+    gateway::AttemptTokens,
     workers::{
         Catalogue,
         script::{Access, TokenSource, fleet::Board},
@@ -113,7 +113,7 @@ impl Tokens {
     }
 }
 
-impl Lender for Tokens {
+impl AttemptTokens for Tokens {
     fn token(&self, task: TaskId, attempt: u32) -> Option<String> {
         self.lock().get(&(task.to_string(), attempt)).cloned()
     }

@@ -12,9 +12,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::{
-    desk::Leases,
     money::Payer,
-    replay::{Again, Left, TaskKey},
+    replay::{ReplayCursor, ReplaySource, TaskKey},
+    tokens::Leases,
 };
 
 /// The beginning of every token. Public scripts check that their key begins with `sk-`; the rest finds one that leaked.
@@ -69,9 +69,9 @@ impl Grant {
     }
 
     /// Whose answers may be given again, when the caller is a task.
-    pub(crate) fn again(&self) -> Option<Again> {
+    pub(crate) fn replay_source(&self) -> Option<ReplaySource> {
         let (attempt, recorded) = (self.payer.attempt, self.recorded);
-        self.task.map(|key| Again { key, attempt, recorded })
+        self.task.map(|key| ReplaySource { key, attempt, recorded })
     }
 
     pub(crate) fn allows(&self, model: &str) -> bool {
@@ -87,7 +87,7 @@ pub struct TokenId(pub(crate) u64);
 pub(crate) struct Holder {
     pub(crate) grant: Grant,
     /// The recorded answers that are left, once they were read.
-    pub(crate) left: tokio::sync::Mutex<Option<Left>>,
+    pub(crate) cursor: tokio::sync::Mutex<Option<ReplayCursor>>,
     /// Who keeps what was given again, for an attempt that may outlive this process.
     pub(crate) leases: Option<Arc<dyn Leases>>,
     ended: watch::Sender<bool>,
@@ -100,7 +100,7 @@ impl Holder {
     }
 
     fn lasting(grant: Grant, leases: Option<Arc<dyn Leases>>) -> Arc<Holder> {
-        Arc::new(Holder { grant, left: tokio::sync::Mutex::new(None), leases, ended: watch::Sender::new(false) })
+        Arc::new(Holder { grant, cursor: tokio::sync::Mutex::new(None), leases, ended: watch::Sender::new(false) })
     }
 
     /// Changes to true when the token ends.

@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     admission::Promises,
     answer::{Bound, Usage},
+    circuit_breakers::{CircuitBreaker, CircuitBreakers},
     clock::Clock,
     config::Link,
-    health::Clinic,
     money::{Hold, Ledger, NoMoney, Order, Outcome, Payer},
-    opened::{Answered, Opened, settle_cut},
     price::Price,
     providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id, told::Told},
     rate::Permit,
     replay::Fingerprint,
     routes::{Chain, Routes},
+    upstream_response::{UpstreamBody, UpstreamResponse, settle_cut},
     wire::{Feature, ModelCall, Operation},
 };
 
@@ -25,11 +25,11 @@ use crate::{
 const SMALLEST_ANSWER: u64 = 256;
 
 /// One call on its way.
-pub(crate) struct Errand<'a> {
+pub(crate) struct ChainCall<'a> {
     pub(crate) call: &'a ModelCall,
     pub(crate) chain: &'a Chain,
     pub(crate) routes: &'a Routes,
-    pub(crate) clinic: &'a Clinic,
+    pub(crate) breakers: &'a CircuitBreakers,
     pub(crate) clock: &'a Clock,
     /// Calls that were promised to attempts.
     pub(crate) promises: &'a Promises,
@@ -56,12 +56,12 @@ pub(crate) struct Errand<'a> {
 /// How a walk ends when it does not fail.
 pub(crate) enum End {
     /// A model answers.
-    Open(Box<Opened>, Vec<Fault>),
+    Open(Box<UpstreamResponse>, Vec<Fault>),
     /// It came to the offline link.
     Offline(String, Vec<Fault>),
 }
 
-impl Errand<'_> {
+impl ChainCall<'_> {
     /// Asks the links in order until one answers.
     pub(crate) async fn run(&self) -> Result<End, Vec<Fault>> {
         let links = self.chain.order();
@@ -95,7 +95,7 @@ impl Errand<'_> {
         Err(faults)
     }
 
-    async fn ask(&self, provider: &str, model: &str, until: Instant) -> Result<Opened, Fault> {
+    async fn ask(&self, provider: &str, model: &str, until: Instant) -> Result<UpstreamResponse, Fault> {
         let link = format!("{provider}/{model}");
         let (server, chat) = self.usable(&link, provider)?;
         let (price, price_known) = self.routes.prices.find(provider, model);
@@ -105,13 +105,7 @@ impl Errand<'_> {
             let why = format!("the price of this model is not known: give one under `prices`, as `{link}`");
             return Err(Fault::unsent(&link, FaultKind::Request, Category::Budget, &why));
         }
-        let health = self.clinic.of(&link);
-        health.ask(self.clock.now_ms()).map_err(|wait| {
-            let why = format!("left alone for another {} ms after it failed", wait.0);
-            let mut fault = Fault::unsent(&link, FaultKind::Passing, Category::Unavailable, &why);
-            fault.error.retry_after = Some(wait);
-            fault
-        })?;
+        let breaker = self.breaker(&link)?;
         let longest = self.longest(&link, price)?;
         let call = chat.as_ref().unwrap_or(self.call);
         let watched = self.watcher.is_some() && server.counts_streams();
@@ -133,19 +127,30 @@ impl Errand<'_> {
                 if let Some(hold) = &mut hold {
                     hold.request_id = request_id;
                 }
-                health.well();
+                breaker.well();
                 let (provider, model) = (provider.to_owned(), model.to_owned());
                 let bridged = chat.is_some();
-                Ok(Opened { server, provider, model, price, price_known, answer, bridged, permit, bound, hold })
+                Ok(UpstreamResponse {
+                    server,
+                    provider,
+                    model,
+                    price,
+                    price_known,
+                    answer,
+                    bridged,
+                    permit,
+                    bound,
+                    hold,
+                })
             }
             Err(fault) => {
                 if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
                     server.rate.off(self.clock.now_ms(), model, wait);
                 }
                 if fault.passes() {
-                    health.failed(self.clock.now_ms(), fault.error.retry_after);
+                    breaker.failed(self.clock.now_ms(), fault.error.retry_after);
                 } else if fault.hop.called {
-                    health.well();
+                    breaker.well();
                 }
                 if let (Some(hold), Some(seen)) = (hold.take_if(|_| fault.seen.is_some()), &fault.seen) {
                     settle_cut(hold, call, ((provider, model), price, bound), seen);
@@ -158,6 +163,18 @@ impl Errand<'_> {
                 Err(fault)
             }
         }
+    }
+
+    /// Returns the circuit breaker of a link, or a passing fault while it is open.
+    fn breaker(&self, link: &str) -> Result<Arc<CircuitBreaker>, Fault> {
+        let breaker = self.breakers.of(link);
+        breaker.ask(self.clock.now_ms()).map_err(|wait| {
+            let why = format!("left alone for another {} ms after it failed", wait.0);
+            let mut fault = Fault::unsent(link, FaultKind::Passing, Category::Unavailable, &why);
+            fault.error.retry_after = Some(wait);
+            fault
+        })?;
+        Ok(breaker)
     }
 
     /// The server, when it has a key and can do what is asked; and the chat request that asks for the same, where it has
@@ -283,7 +300,7 @@ impl Errand<'_> {
         (call, body): (&ModelCall, Vec<u8>),
         ask: &Asked<'_>,
         until: Instant,
-    ) -> Result<(Answered, Option<String>), Fault> {
+    ) -> Result<(UpstreamBody, Option<String>), Fault> {
         let now = Instant::now();
         let link = format!("{}/{}", server.name(), ask.model);
         let sent = (call.operation, body);
@@ -298,18 +315,18 @@ impl Errand<'_> {
                 gather::show(&whole, watcher);
             }
             if call.operation == self.call.operation {
-                return Ok((Answered::Whole(whole), id));
+                return Ok((UpstreamBody::Whole(whole), id));
             }
             let made = bridge::whole(self.call, whole);
             let broken = |why: String| Fault::sent(&link, FaultKind::Passing, Category::Provider, &why).unsettled();
-            return made.map(|whole| (Answered::Whole(whole), id)).map_err(broken);
+            return made.map(|whole| (UpstreamBody::Whole(whole), id)).map_err(broken);
         }
         // The head must come within this link's share; the pieces have all the time there is.
         let all = self.until.saturating_duration_since(now);
         match timeout_at(until, server.open(sent, ask, all)).await {
             Ok(answer) => answer.map(|response| {
                 let id = request_id(response.headers());
-                (Answered::Stream(response), id)
+                (UpstreamBody::Stream(response), id)
             }),
             Err(_) => Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled()),
         }

@@ -26,7 +26,7 @@ const KEPT: usize = 1_024;
 
 /// The health of one link.
 #[derive(Default)]
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct CircuitBreaker(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -35,7 +35,7 @@ struct State {
     closed_until_ms: u64,
 }
 
-impl Health {
+impl CircuitBreaker {
     /// Whether it may be asked now.
     ///
     /// # Errors
@@ -79,20 +79,20 @@ impl Health {
 
 /// The health of every link, by `provider/model`. It outlives a change of the configuration.
 #[derive(Default)]
-pub(crate) struct Clinic(Mutex<HashMap<String, Arc<Health>>>);
+pub(crate) struct CircuitBreakers(Mutex<HashMap<String, Arc<CircuitBreaker>>>);
 
-impl Clinic {
-    pub(crate) fn of(&self, link: &str) -> Arc<Health> {
+impl CircuitBreakers {
+    pub(crate) fn of(&self, link: &str) -> Arc<CircuitBreaker> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(health) = all.get(link) {
-            return Arc::clone(health);
+        if let Some(breaker) = all.get(link) {
+            return Arc::clone(breaker);
         }
         if all.len() >= KEPT {
             all.clear();
         }
-        let health = Arc::new(Health::default());
-        all.insert(link.to_owned(), Arc::clone(&health));
-        health
+        let breaker = Arc::new(CircuitBreaker::default());
+        all.insert(link.to_owned(), Arc::clone(&breaker));
+        breaker
     }
 }
 
@@ -102,37 +102,37 @@ mod tests {
 
     #[test]
     fn five_failures_open_the_circuit_and_one_probe_closes_it() {
-        let health = Health::default();
+        let breaker = CircuitBreaker::default();
         for _ in 0..4 {
-            health.failed(0, None);
+            breaker.failed(0, None);
         }
-        assert_eq!(health.ask(0), Ok(()));
-        health.failed(0, None);
-        assert_eq!(health.ask(1_000), Err(DurationMs(4_000)));
-        assert_eq!(health.ask(5_000), Ok(()), "the probe");
-        assert!(health.ask(5_001).is_err(), "one probe at a time");
-        health.failed(5_002, None);
-        assert_eq!(health.ask(5_002), Err(DurationMs(10_000)), "twice as long");
-        assert_eq!(health.ask(15_002), Ok(()));
-        health.well();
-        assert_eq!(health.ask(15_003), Ok(()));
+        assert_eq!(breaker.ask(0), Ok(()));
+        breaker.failed(0, None);
+        assert_eq!(breaker.ask(1_000), Err(DurationMs(4_000)));
+        assert_eq!(breaker.ask(5_000), Ok(()), "the probe");
+        assert!(breaker.ask(5_001).is_err(), "one probe at a time");
+        breaker.failed(5_002, None);
+        assert_eq!(breaker.ask(5_002), Err(DurationMs(10_000)), "twice as long");
+        assert_eq!(breaker.ask(15_002), Ok(()));
+        breaker.well();
+        assert_eq!(breaker.ask(15_003), Ok(()));
     }
 
     #[test]
     fn a_wait_that_was_asked_for_is_kept() {
-        let health = Health::default();
-        health.failed(100, Some(DurationMs(7_000)));
-        assert_eq!(health.ask(100), Err(DurationMs(7_000)));
-        assert_eq!(health.ask(7_100), Ok(()));
+        let breaker = CircuitBreaker::default();
+        breaker.failed(100, Some(DurationMs(7_000)));
+        assert_eq!(breaker.ask(100), Err(DurationMs(7_000)));
+        assert_eq!(breaker.ask(7_100), Ok(()));
     }
 
     #[test]
     fn a_probe_that_never_ends_does_not_close_the_link_for_ever() {
-        let health = Health::default();
+        let breaker = CircuitBreaker::default();
         for _ in 0..5 {
-            health.failed(0, None);
+            breaker.failed(0, None);
         }
-        assert_eq!(health.ask(5_000), Ok(()));
-        assert_eq!(health.ask(15_000), Ok(()));
+        assert_eq!(breaker.ask(5_000), Ok(()));
+        assert_eq!(breaker.ask(15_000), Ok(()));
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     answer::{Answer, Finish, Hop, Usage},
-    opened::{Answered, Opened},
     providers::{Fault, FaultKind, format::used},
     replay::{Fingerprint, Recorded},
     request::ChatRequest,
+    upstream_response::{UpstreamBody, UpstreamResponse},
     wire::{ModelCall, Operation, WORKER, json},
 };
 
@@ -51,28 +51,28 @@ pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, T
 
 /// The answer of a provider, settled, and the record of it.
 pub(crate) fn answer_of(
-    opened: &mut Opened,
+    upstream: &mut UpstreamResponse,
     (call, fingerprint): (&ModelCall, Fingerprint),
 ) -> Result<(Answer, Recorded), Fault> {
-    let link = format!("{}/{}", opened.provider, opened.model);
+    let link = format!("{}/{}", upstream.provider, upstream.model);
     let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
-    let Answered::Whole(whole) = std::mem::replace(&mut opened.answer, Answered::Taken) else {
+    let UpstreamBody::Whole(whole) = std::mem::replace(&mut upstream.answer, UpstreamBody::Taken) else {
         return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
     };
     let usage = used(call, whole.usage, whole.text_tokens.max(1));
-    let reservation = opened.reservation();
-    let (usage, cost) = opened.settle(&usage, false);
+    let reservation = upstream.reservation();
+    let (usage, cost) = upstream.settle(&usage, false);
     let (content, finish, model) = match read(&whole.body) {
         Ok(read) => read,
-        Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &opened.server.clean(&reason)),
-        Err(Unread::Declined(reason)) => return fault(FaultKind::Request, &opened.server.clean(&reason)),
+        Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &upstream.server.clean(&reason)),
+        Err(Unread::Declined(reason)) => return fault(FaultKind::Request, &upstream.server.clean(&reason)),
     };
     let recorded = Recorded {
         fingerprint,
         content_type: "application/json",
         body: whole.body.into(),
-        provider: opened.provider.clone(),
-        model: opened.model.clone(),
+        provider: upstream.provider.clone(),
+        model: upstream.model.clone(),
         usage,
         cost,
         degraded: None,
@@ -82,11 +82,11 @@ pub(crate) fn answer_of(
     let answer = Answer {
         content,
         finish,
-        provider: opened.provider.clone(),
-        model: model.unwrap_or_else(|| opened.model.clone()),
+        provider: upstream.provider.clone(),
+        model: model.unwrap_or_else(|| upstream.model.clone()),
         usage,
         cost,
-        price_known: opened.price_known,
+        price_known: upstream.price_known,
         calls: 1,
         degraded: None,
         recorded: false,

@@ -11,20 +11,20 @@ use tokio::time::Instant;
 use crate::{
     admission::Promises,
     answer::{Answer, Hop, Route},
-    asking::{Asking, Before},
+    chain_call::{ChainCall, End},
+    circuit_breakers::CircuitBreakers,
     clock::Clock,
     completion,
     config::{ConfigError, GatewayConfig, Link},
     error::GatewayError,
-    health::Clinic,
-    lent::{Borrowed, Lender},
     money::{Ledger, Payer},
+    prompt_call::{Before, PromptCall},
     providers::Fault,
+    remote::{AttemptTokens, RemoteGateway},
     replay::{CallLog, Fingerprint, LogError, Recorded},
     request::ChatRequest,
     routes::Routes,
     status::{AliasStatus, LinkState, LinkStatus},
-    walk::{End, Errand},
     wire::ModelCall,
 };
 
@@ -50,11 +50,11 @@ impl Default for Limits {
 /// The way to every model provider.
 pub struct Gateway {
     routes: RwLock<Arc<Routes>>,
-    pub(crate) clinic: Clinic,
+    pub(crate) breakers: CircuitBreakers,
     pub(crate) clock: Clock,
     pub(crate) promises: Promises,
     books: OnceLock<Books>,
-    borrowed: OnceLock<Borrowed>,
+    remote: OnceLock<RemoteGateway>,
 }
 
 /// Where money and answers are written down.
@@ -83,8 +83,8 @@ impl Gateway {
     ) -> Result<Gateway, ConfigError> {
         let routes = Routes::new(config, env, &clock, None)?;
         let routes = RwLock::new(Arc::new(routes));
-        let (clinic, promises) = (Clinic::default(), Promises::default());
-        Ok(Gateway { routes, clinic, clock, promises, books: OnceLock::new(), borrowed: OnceLock::new() })
+        let (breakers, promises) = (CircuitBreakers::default(), Promises::default());
+        Ok(Gateway { routes, breakers, clock, promises, books: OnceLock::new(), remote: OnceLock::new() })
     }
 
     /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
@@ -113,7 +113,9 @@ impl Gateway {
     pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
         let routes = self.routes();
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-        self.walk((alias, (&call, Fingerprint::of(&call)), &routes), limits, None, None).await.map(|(route, _)| route)
+        self.call_chain((alias, (&call, Fingerprint::of(&call)), &routes), limits, None, None)
+            .await
+            .map(|(route, _)| route)
     }
 
     /// The same for an attempt of a task, when there are books: an answer that the task had before is given again, and
@@ -123,36 +125,36 @@ impl Gateway {
     /// As [`Gateway::complete`]; when there is no money, or an answer cannot be recorded.
     pub async fn complete_for(
         &self,
-        asking: &Asking,
+        prompt: &PromptCall,
         alias: &str,
         request: &ChatRequest,
         limits: &Limits,
     ) -> Result<Route, GatewayError> {
-        if let Some(borrowed) = self.borrowed.get() {
+        if let Some(remote) = self.remote.get() {
             let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-            let attempt = (asking.key.task, asking.payer.attempt);
-            return borrowed.complete(attempt, &call, limits).await.map_err(GatewayError::plain);
+            let attempt = (prompt.key.task, prompt.payer.attempt);
+            return remote.complete(attempt, &call, limits).await.map_err(GatewayError::plain);
         }
         let Some(books) = self.books.get() else { return self.complete(alias, request, limits).await };
         let routes = self.routes();
         let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
         let lost = |error: LogError| GatewayError::plain(TaskError::new(Category::Internal, error.to_string()));
         let fingerprint = Fingerprint::of(&call);
-        match asking.again(&*books.log, (alias, fingerprint)).await.map_err(lost)? {
+        match prompt.recorded_answer(&*books.log, (alias, fingerprint)).await.map_err(lost)? {
             Before::Answer(answer, recorded) => {
                 let answer = completion::again(&answer).map_err(GatewayError::plain)?;
-                asking.show(&answer.content);
+                prompt.show(&answer.content);
                 return Ok(Route::Answer(Answer { recorded, ..answer }));
             }
             Before::Offline(reason) => return routes.offline(alias, reason).map_err(GatewayError::plain),
             Before::Missing(error) => return Err(GatewayError::plain(error)),
             Before::Ask => {}
         }
-        let payer = Some((&asking.payer, &books.ledger));
+        let payer = Some((&prompt.payer, &books.ledger));
         let (route, recorded) =
-            self.walk((alias, (&call, fingerprint), &routes), limits, payer, asking.watcher()).await?;
+            self.call_chain((alias, (&call, fingerprint), &routes), limits, payer, prompt.watcher()).await?;
         if let Some(recorded) = recorded {
-            books.log.append(asking.key, recorded).await.map_err(lost)?;
+            books.log.append(prompt.key, recorded).await.map_err(lost)?;
         }
         Ok(route)
     }
@@ -168,13 +170,13 @@ impl Gateway {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn borrow_from(&self, base_url: &str, lender: Arc<dyn Lender>) -> Result<(), ConfigError> {
-        let borrowed = Borrowed::at(base_url, lender).map_err(|why| ConfigError::at("server", why))?;
-        let _ = self.borrowed.set(borrowed);
+    pub fn use_remote(&self, base_url: &str, tokens: Arc<dyn AttemptTokens>) -> Result<(), ConfigError> {
+        let remote = RemoteGateway::at(base_url, tokens).map_err(|why| ConfigError::at("server", why))?;
+        let _ = self.remote.set(remote);
         Ok(())
     }
 
-    async fn walk(
+    async fn call_chain(
         &self,
         (alias, (call, fingerprint), routes): (&str, (&ModelCall, Fingerprint), &Routes),
         limits: &Limits,
@@ -182,11 +184,11 @@ impl Gateway {
         watcher: Option<&dyn TextSink>,
     ) -> Result<(Route, Option<Recorded>), GatewayError> {
         let chain = routes.chains.get(alias).ok_or_else(|| GatewayError::plain(routes.unknown(alias)))?;
-        let errand = Errand {
+        let chain_call = ChainCall {
             call,
             chain,
             routes,
-            clinic: &self.clinic,
+            breakers: &self.breakers,
             clock: &self.clock,
             promises: &self.promises,
             until: Instant::now() + limits.timeout,
@@ -199,18 +201,20 @@ impl Gateway {
             fingerprint,
             watcher,
         };
-        match errand.run().await {
+        match chain_call.run().await {
             Ok(End::Offline(provider, faults)) => {
                 let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
                 Ok((Route::Offline { provider, reason: Hop::reasons(&hops), hops }, None))
             }
-            Ok(End::Open(mut opened, mut faults)) => match completion::answer_of(&mut opened, (call, fingerprint)) {
-                Ok((answer, recorded)) => Ok((Route::Answer(completion::after(answer, faults)), Some(recorded))),
-                Err(fault) => {
-                    faults.push(fault);
-                    Err(give_up(alias, faults))
+            Ok(End::Open(mut upstream, mut faults)) => {
+                match completion::answer_of(&mut upstream, (call, fingerprint)) {
+                    Ok((answer, recorded)) => Ok((Route::Answer(completion::after(answer, faults)), Some(recorded))),
+                    Err(fault) => {
+                        faults.push(fault);
+                        Err(give_up(alias, faults))
+                    }
                 }
-            },
+            }
             Err(faults) => {
                 if let Some((payer, ledger)) = payer {
                     tell_short(&faults, payer, ledger);

@@ -15,32 +15,31 @@
 //! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
 //! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
-//! - [`access`], [`desk`], [`mac`]: tokens of its own.
-//! - `asking`, `completion`: prompt workers, which need no token; `lent`: those on a worker host, which have one of its server.
+//! - [`access`], [`tokens`], [`mac`]: tokens of its own.
+//! - `prompt_call`, `completion`: prompt workers, which need no token; `remote`: those on a worker host, which have one of its server.
 //! - [`bypass`]: scripts that name a provider's address themselves.
 //! - [`price`]: what a token costs, in whole nano-dollars.
-//! - `rate`, `health`, `admission`: how much and how soon a provider may be asked, and who may.
+//! - `rate`, `circuit_breakers`, `admission`: how much and how soon a provider may be asked, and who may.
 
 pub mod access;
 mod admission;
 pub mod answer;
-mod asking;
 pub mod bypass;
+mod chain_call;
+mod circuit_breakers;
 pub mod clock;
 mod completion;
 pub mod config;
 mod config_check;
-pub mod desk;
 pub mod error;
 pub mod gateway;
-mod health;
-mod lent;
 pub mod mac;
 pub mod money;
-mod opened;
 pub mod price;
+mod prompt_call;
 mod providers;
 mod rate;
+mod remote;
 pub mod replay;
 pub mod request;
 mod routes;
@@ -48,21 +47,22 @@ pub mod secret;
 pub mod sends;
 pub mod service;
 pub mod status;
-mod walk;
+pub mod tokens;
+mod upstream_response;
 pub mod wire;
 
 pub use access::{Grant, TokenId, Tokens};
 pub use admission::Admission;
 pub use answer::{Answer, Finish, Hop, Route, Usage};
-pub use asking::Asking;
 pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
-pub use desk::{Desk, Issued, Scope};
 pub use error::GatewayError;
 pub use gateway::{Gateway, Limits};
-pub use lent::Lender;
+pub use prompt_call::PromptCall;
+pub use remote::AttemptTokens;
 pub use request::{ChatRequest, Message};
 pub use secret::Secret;
 pub use service::{Body, Reply, Service};
 pub use status::{AliasStatus, LinkState, LinkStatus};
+pub use tokens::{Issued, Scope, TokenIssuer};
 pub use wire::Operation;

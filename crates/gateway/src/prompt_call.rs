@@ -7,15 +7,15 @@ use tokio::sync::Mutex;
 
 use crate::{
     money::Payer,
-    replay::{Again, CallLog, Fingerprint, Left, LogError, Recorded, TaskKey},
+    replay::{CallLog, Fingerprint, LogError, Recorded, ReplayCursor, ReplaySource, TaskKey},
 };
 
 /// One attempt of a task, and what is left of the answers that earlier ones had.
-pub struct Asking {
+pub struct PromptCall {
     pub(crate) key: TaskKey,
     pub(crate) payer: Payer,
     recorded: bool,
-    left: Mutex<Option<Left>>,
+    cursor: Mutex<Option<ReplayCursor>>,
     watcher: Option<Arc<dyn TextSink>>,
 }
 
@@ -31,18 +31,18 @@ pub(crate) enum Before {
     Missing(TaskError),
 }
 
-impl Asking {
+impl PromptCall {
     /// An attempt. `replay_epoch` rises when one ended with a bad answer.
     #[must_use]
-    pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> Asking {
+    pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> PromptCall {
         let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
         let key = TaskKey { tenant, task, replay_epoch };
-        Asking { key, payer, recorded: false, left: Mutex::new(None), watcher: None }
+        PromptCall { key, payer, recorded: false, cursor: Mutex::new(None), watcher: None }
     }
 
     /// The same with somebody who is told of answers while they are being written: they are asked for as streams then.
     #[must_use]
-    pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> Asking {
+    pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> PromptCall {
         self.watcher = Some(watcher).filter(|watcher| watcher.is_read());
         self
     }
@@ -61,12 +61,12 @@ impl Asking {
 
     /// The same, answered from the record of the run that the task's run repeats, and by nobody else.
     #[must_use]
-    pub fn from_record(self, recorded: bool) -> Asking {
-        Asking { recorded, ..self }
+    pub fn from_record(self, recorded: bool) -> PromptCall {
+        PromptCall { recorded, ..self }
     }
 
     /// What there is before anybody is asked.
-    pub(crate) async fn again(
+    pub(crate) async fn recorded_answer(
         &self,
         log: &dyn CallLog,
         (model, fingerprint): (&str, Fingerprint),
@@ -75,13 +75,13 @@ impl Asking {
         if self.payer.attempt <= 1 && !self.recorded {
             return Ok(Before::Ask);
         }
-        let mut left = self.left.lock().await;
-        if left.is_none() {
-            let again = Again { key: self.key, attempt: self.payer.attempt, recorded: self.recorded };
-            *left = Some(Left::read(log, again).await?);
+        let mut cursor = self.cursor.lock().await;
+        if cursor.is_none() {
+            let source = ReplaySource { key: self.key, attempt: self.payer.attempt, recorded: self.recorded };
+            *cursor = Some(ReplayCursor::read(log, source).await?);
         }
-        let Some(left) = left.as_mut() else { return Ok(Before::Ask) };
-        Ok(match (left.next(fingerprint), left.offline(), left.missing(model)) {
+        let Some(cursor) = cursor.as_mut() else { return Ok(Before::Ask) };
+        Ok(match (cursor.next(fingerprint), cursor.offline(), cursor.missing(model)) {
             (Some(answer), ..) => Before::Answer(Box::new(answer), self.recorded),
             (None, Some(why), _) => Before::Offline(why.to_owned()),
             (None, None, Some(error)) => Before::Missing(error),

@@ -21,16 +21,16 @@ use crate::{
 };
 
 /// Knows the tokens that came with the attempts under way.
-pub trait Lender: Send + Sync {
+pub trait AttemptTokens: Send + Sync {
     /// The token of that attempt; nothing when it came without, or is over.
     fn token(&self, task: TaskId, attempt: u32) -> Option<String>;
 }
 
 /// The way to the gateway of another server.
-pub(crate) struct Borrowed {
+pub(crate) struct RemoteGateway {
     url: Url,
     client: Client,
-    lender: Arc<dyn Lender>,
+    tokens: Arc<dyn AttemptTokens>,
 }
 
 /// An error as the other gateway tells it.
@@ -52,13 +52,13 @@ struct Counted {
     usage: Value,
 }
 
-impl Borrowed {
+impl RemoteGateway {
     /// The way to the gateway at that address, such as `http://127.0.0.1:7863/v1`.
-    pub(crate) fn at(base_url: &str, lender: Arc<dyn Lender>) -> Result<Borrowed, String> {
+    pub(crate) fn at(base_url: &str, tokens: Arc<dyn AttemptTokens>) -> Result<RemoteGateway, String> {
         let url = Url::parse(&format!("{}/chat/completions", base_url.trim_end_matches('/')));
         let url = url.map_err(|error| format!("`{base_url}`: {error}"))?;
         let client = http::client(&url)?;
-        Ok(Borrowed { url, client, lender })
+        Ok(RemoteGateway { url, client, tokens })
     }
 
     /// Has a call of an attempt answered.
@@ -69,18 +69,18 @@ impl Borrowed {
         limits: &Limits,
     ) -> Result<Route, TaskError> {
         let failed = |category, why: String| TaskError::new(category, format!("the gateway of the server: {why}"));
-        let token = self.lender.token(task, attempt);
+        let token = self.tokens.token(task, attempt);
         let token = token.ok_or_else(|| failed(Category::Unavailable, "no token came with the task".to_owned()))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
         let bearer = bearer.map_err(|error| failed(Category::Internal, error.to_string()))?;
-        let asking = self.client.post(self.url.clone()).header("authorization", bearer);
-        let asking = asking.header("content-type", "application/json");
+        let request = self.client.post(self.url.clone()).header("authorization", bearer);
+        let request = request.header("content-type", "application/json");
         let away = |error: reqwest::Error| {
             let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
             failed(category, http::chain_of(&error.without_url()))
         };
-        let asking = asking.timeout(limits.timeout.max(Duration::from_millis(1))).body(call.lent().to_string());
-        let response = asking.send().await.map_err(away)?;
+        let request = request.timeout(limits.timeout.max(Duration::from_millis(1))).body(call.forwarded().to_string());
+        let response = request.send().await.map_err(away)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = http::body(response, http::BODY_MAX).await.map_err(|fault| match fault {
             http::BodyFault::TooLong => failed(Category::Provider, "the answer is too long".to_owned()),

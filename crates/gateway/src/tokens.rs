@@ -1,11 +1,11 @@
-//! The desk where tokens are given out: to attempts of tasks and to processes of workers.
+//! The issuer of tokens: to attempts of tasks and to processes of workers.
 //!
 //! Whoever starts a process asks here for a token, puts it into the child's environment as `OPENAI_API_KEY` beside
-//! `OPENAI_BASE_URL` ([`Desk::base_url`]), and gives it back when the process ends. A task's token also ends by itself
-//! when the attempt is no longer the one under way ([`Desk::lease`]).
+//! `OPENAI_BASE_URL` ([`TokenIssuer::base_url`]), and gives it back when the process ends. A task's token also ends by itself
+//! when the attempt is no longer the one under way ([`TokenIssuer::lease`]).
 //!
 //! An attempt on a worker host lives on while its server is started again, and so does its token: the secret of one is a keyed hash of
-//! the lease ([`Desk::keep_tokens`]), so that it is known again as long as the store says that the lease is in force.
+//! the lease ([`TokenIssuer::keep_tokens`]), so that it is known again as long as the store says that the lease is in force.
 
 use std::{
     collections::HashMap,
@@ -107,7 +107,7 @@ pub struct Issued {
 }
 
 /// Gives out tokens and takes them back.
-pub struct Desk {
+pub struct TokenIssuer {
     service: Arc<Service>,
     ledger: Arc<dyn Ledger>,
     /// The tokens of attempts under way.
@@ -116,11 +116,11 @@ pub struct Desk {
     lasting: OnceLock<Lasting>,
 }
 
-impl Desk {
-    /// A desk for the tokens of a service.
+impl TokenIssuer {
+    /// An issuer for the tokens of a service.
     #[must_use]
-    pub fn new(service: Arc<Service>, ledger: Arc<dyn Ledger>) -> Desk {
-        Desk { service, ledger, attempts: Mutex::default(), base_url: OnceLock::new(), lasting: OnceLock::new() }
+    pub fn new(service: Arc<Service>, ledger: Arc<dyn Ledger>) -> TokenIssuer {
+        TokenIssuer { service, ledger, attempts: Mutex::default(), base_url: OnceLock::new(), lasting: OnceLock::new() }
     }
 
     /// The service behind the tokens.
@@ -158,7 +158,7 @@ impl Desk {
         let _ = self.lasting.set(Lasting { key, leases });
     }
 
-    /// A token for an attempt on a worker host. As [`Desk::issue_task_token`]; it is known again after a restart, as long as
+    /// A token for an attempt on a worker host. As [`TokenIssuer::issue_task_token`]; it is known again after a restart, as long as
     /// the lease is in force.
     ///
     /// # Errors
@@ -306,25 +306,25 @@ mod tests {
     use super::*;
     use crate::{Gateway, GatewayConfig, money::MemoryLedger, replay::MemoryLog};
 
-    fn desk() -> Desk {
+    fn token_issuer() -> TokenIssuer {
         let gateway = Arc::new(Gateway::new(&GatewayConfig::default(), &|_| None).unwrap());
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::default());
-        Desk::new(Arc::new(Service::new(gateway, Arc::clone(&ledger), Arc::new(MemoryLog::default()))), ledger)
+        TokenIssuer::new(Arc::new(Service::new(gateway, Arc::clone(&ledger), Arc::new(MemoryLog::default()))), ledger)
     }
 
     #[test]
     fn a_task_token_ends_when_another_attempt_runs_or_none() {
-        let desk = desk();
+        let token_issuer = token_issuer();
         let key = TaskKey { tenant: TenantId(1), task: TaskId(7), replay_epoch: 0 };
-        let first = desk.issue_task_token(key, 1, Scope::default()).unwrap();
-        desk.lease(TaskId(7), Some(1));
-        assert!(desk.service.tokens().find(&first.token).is_some() && desk.is_watching());
-        let second = desk.issue_task_token(key, 2, Scope::default()).unwrap();
-        desk.lease(TaskId(7), Some(2));
-        assert!(desk.service.tokens().find(&first.token).is_none());
-        assert!(desk.service.tokens().find(&second.token).is_some());
-        desk.lease(TaskId(7), None);
-        assert!(desk.service.tokens().find(&second.token).is_none() && !desk.is_watching());
+        let first = token_issuer.issue_task_token(key, 1, Scope::default()).unwrap();
+        token_issuer.lease(TaskId(7), Some(1));
+        assert!(token_issuer.service.tokens().find(&first.token).is_some() && token_issuer.is_watching());
+        let second = token_issuer.issue_task_token(key, 2, Scope::default()).unwrap();
+        token_issuer.lease(TaskId(7), Some(2));
+        assert!(token_issuer.service.tokens().find(&first.token).is_none());
+        assert!(token_issuer.service.tokens().find(&second.token).is_some());
+        token_issuer.lease(TaskId(7), None);
+        assert!(token_issuer.service.tokens().find(&second.token).is_none() && !token_issuer.is_watching());
     }
 
     /// What a store says of the leases.
@@ -356,16 +356,16 @@ mod tests {
         };
         let told = Arc::new(Said::default());
         let fresh = |key: u8| {
-            let desk = desk();
-            desk.keep_tokens([key; 32], Arc::clone(&told) as _);
-            desk
+            let token_issuer = token_issuer();
+            token_issuer.keep_tokens([key; 32], Arc::clone(&told) as _);
+            token_issuer
         };
         let before = fresh(1);
         let token = before.issue_leased_token(&leased).unwrap().token;
         assert!(before.service.tokens().find(&token).is_some());
-        let known = |desk: &Desk, token: &str| {
-            desk.bring_back(token);
-            desk.service.tokens().find(token).is_some()
+        let known = |token_issuer: &TokenIssuer, token: &str| {
+            token_issuer.bring_back(token);
+            token_issuer.service.tokens().find(token).is_some()
         };
         let after = fresh(1);
         assert!(!known(&after, &token), "nothing is leased");
@@ -401,10 +401,10 @@ mod tests {
 
     #[test]
     fn a_process_token_ends_when_it_is_revoked() {
-        let desk = desk();
-        let issued = desk.issue_process_token(TenantId(1), "w", "process_1", Some(Money(5))).unwrap();
-        assert!(issued.token.starts_with("sk-kapelle-") && desk.service.tokens().find(&issued.token).is_some());
-        assert!(desk.revoke(issued.id) && !desk.revoke(issued.id));
-        assert!(desk.service.tokens().find(&issued.token).is_none());
+        let token_issuer = token_issuer();
+        let issued = token_issuer.issue_process_token(TenantId(1), "w", "process_1", Some(Money(5))).unwrap();
+        assert!(issued.token.starts_with("sk-kapelle-") && token_issuer.service.tokens().find(&issued.token).is_some());
+        assert!(token_issuer.revoke(issued.id) && !token_issuer.revoke(issued.id));
+        assert!(token_issuer.service.tokens().find(&issued.token).is_none());
     }
 }

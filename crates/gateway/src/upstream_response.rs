@@ -22,13 +22,13 @@ use crate::{
 const UNSEEN_TOKENS: u64 = 512;
 
 /// An answer under way, with what is to be settled after it.
-pub(crate) struct Opened {
+pub(crate) struct UpstreamResponse {
     pub(crate) server: Arc<Server>,
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) price: Price,
     pub(crate) price_known: bool,
-    pub(crate) answer: Answered,
+    pub(crate) answer: UpstreamBody,
     /// The provider has only chat: what it sends becomes a response.
     pub(crate) bridged: bool,
     pub(crate) permit: Permit,
@@ -38,7 +38,7 @@ pub(crate) struct Opened {
 }
 
 /// The answer.
-pub(crate) enum Answered {
+pub(crate) enum UpstreamBody {
     /// All of it.
     Whole(Whole),
     /// Its head; the events follow.
@@ -47,7 +47,7 @@ pub(crate) enum Answered {
     Taken,
 }
 
-impl Opened {
+impl UpstreamResponse {
     /// The reservation of the call, until it is settled.
     pub(crate) fn reservation(&self) -> Option<ReservationId> {
         self.hold.as_ref().map(|hold| hold.reservation)

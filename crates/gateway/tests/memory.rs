@@ -15,9 +15,9 @@ use kapelle_core::{Money, TaskId, TenantId};
 use kapelle_gateway::{
     Grant, Operation, Service,
     config::Kind,
-    desk::{Desk, Leased, Leases},
     money::{Account, Ledger, Pending},
     replay::{CallLog, Fingerprint, LogError},
+    tokens::{Leased, Leases, TokenIssuer},
 };
 use kapelle_testkit::{
     hostile::Dice,
@@ -144,12 +144,12 @@ async fn an_attempt_that_outlives_its_server_is_not_given_an_answer_twice() {
     let leased = Leased { task: task(1, 0), attempt: 2, nonce: 9, timeout: Duration::from_secs(60), recorded: false };
     let far = Arc::new(Far { leased, given: Mutex::default(), broken: AtomicBool::new(false) });
     let served = || {
-        let desk = Desk::new(Arc::new(reborn(&stage)), Arc::clone(&stage.ledger) as Arc<dyn Ledger>);
-        desk.keep_tokens([1; 32], Arc::clone(&far) as Arc<dyn Leases>);
-        desk
+        let token_issuer = TokenIssuer::new(Arc::new(reborn(&stage)), Arc::clone(&stage.ledger) as Arc<dyn Ledger>);
+        token_issuer.keep_tokens([1; 32], Arc::clone(&far) as Arc<dyn Leases>);
+        token_issuer
     };
-    let flip = async |desk: &Desk, token: &str| {
-        let (status, body) = whole(call(desk.service(), token, &says("flip")).await).await;
+    let flip = async |token_issuer: &TokenIssuer, token: &str| {
+        let (status, body) = whole(call(token_issuer.service(), token, &says("flip")).await).await;
         let said = body["choices"][0]["message"]["content"].as_str();
         said.map_or_else(|| format!("{status}"), str::to_owned)
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use kapelle_core::{Category, Money, TaskId, worker::TextSink};
 use kapelle_gateway::{
-    Answer, Asking, ChatRequest, GatewayConfig, GatewayError, Limits, Message, Route,
+    Answer, ChatRequest, GatewayConfig, GatewayError, Limits, Message, PromptCall, Route,
     config::Kind,
     money::{Account, Ledger},
     price::Prices,
@@ -54,7 +54,7 @@ fn request() -> ChatRequest {
 
 async fn ask(stage: &Stage, attempt: u32, request: &ChatRequest) -> (Arc<Watcher>, Result<Route, GatewayError>) {
     let watcher = Arc::new(Watcher::default());
-    let asking = Asking::new(TENANT, TaskId(7), attempt, 0).watched(Arc::clone(&watcher) as Arc<dyn TextSink>);
+    let asking = PromptCall::new(TENANT, TaskId(7), attempt, 0).watched(Arc::clone(&watcher) as Arc<dyn TextSink>);
     let route = stage.gateway.complete_for(&asking, "fast", request, &Limits::default()).await;
     (watcher, route)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder, yaml::Problems};
 use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
-use kapelle_gateway::{Desk, Gateway, Service};
+use kapelle_gateway::{Gateway, Service, TokenIssuer};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
 use kapelle_workers::{Catalogue, DocumentReader};
 
@@ -209,7 +209,7 @@ impl Builder {
         let engine = Engine::start(parts, options)?;
         let again = begin_taken(&self.folder);
         books.bind(&engine, again);
-        let desk = new_desk(&gateway, &books, &engine);
+        let token_issuer = new_token_issuer(&gateway, &books, &engine);
         let (layers, balancers, clock, folder) = (self.layers.into(), self.balancers, self.clock, self.folder);
         let session = if self.session {
             Some(
@@ -232,7 +232,7 @@ impl Builder {
             fleet: std::sync::OnceLock::new(),
             session,
             books,
-            desk,
+            token_issuer,
         };
         kapelle.tell_layers();
         kapelle.set_budgets(&config).await?;
@@ -248,16 +248,16 @@ fn begin_taken(folder: &Path) -> Option<TakenFile> {
     })
 }
 
-/// The desk for tokens, told by the engine when an attempt is over and when money may have come free.
-fn new_desk(gateway: &Arc<Gateway>, books: &Arc<EngineBooks>, engine: &Engine) -> Arc<Desk> {
+/// The token issuer, told by the engine when an attempt is over and when money may have come free.
+fn new_token_issuer(gateway: &Arc<Gateway>, books: &Arc<EngineBooks>, engine: &Engine) -> Arc<TokenIssuer> {
     let service = Service::new(Arc::clone(gateway), Arc::clone(books) as _, Arc::clone(books) as _);
-    let desk = Arc::new(Desk::new(Arc::new(service), Arc::clone(books) as _));
+    let token_issuer = Arc::new(TokenIssuer::new(Arc::new(service), Arc::clone(books) as _));
     engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
-    let told = Arc::downgrade(&desk);
+    let told = Arc::downgrade(&token_issuer);
     engine.listen(Box::new(move |notice| {
-        if let (Notice::Lease { task, running }, Some(desk)) = (notice, told.upgrade()) {
-            desk.lease(*task, *running);
+        if let (Notice::Lease { task, running }, Some(token_issuer)) = (notice, told.upgrade()) {
+            token_issuer.lease(*task, *running);
         }
     }));
-    desk
+    token_issuer
 }

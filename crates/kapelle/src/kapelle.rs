@@ -16,7 +16,7 @@ use kapelle_core::{
     yaml::Problems,
 };
 use kapelle_engine::{Clock, Engine, EngineError, NewRun, VersionRef, command};
-use kapelle_gateway::{Desk, Gateway};
+use kapelle_gateway::{Gateway, TokenIssuer};
 use kapelle_store::Blobs;
 use kapelle_workers::catalogue::prompt_worker;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub struct Kapelle {
     pub(crate) fleet: std::sync::OnceLock<kapelle_workers::script::Fleet>,
     pub(crate) session: Option<Session>,
     pub(crate) books: Arc<EngineBooks>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) token_issuer: Arc<TokenIssuer>,
 }
 
 impl Kapelle {
@@ -66,10 +66,10 @@ impl Kapelle {
         Builder::new(folder.as_ref())
     }
 
-    /// The desk that gives tokens of the model gateway to attempts and processes.
+    /// The token issuer that gives tokens of the model gateway to attempts and processes.
     #[must_use]
-    pub fn desk(&self) -> &Arc<Desk> {
-        &self.desk
+    pub fn token_issuer(&self) -> &Arc<TokenIssuer> {
+        &self.token_issuer
     }
 
     /// Registers an async function as a worker of the default queue.

@@ -14,8 +14,8 @@ use kapelle_core::{
 use kapelle_engine::{Engine, command};
 use kapelle_gateway::{
     TokenId,
-    desk::{Desk, Issued, Scope},
     replay::TaskKey,
+    tokens::{Issued, Scope, TokenIssuer},
 };
 use kapelle_supervisor::keeping::Helper;
 use kapelle_workers::{
@@ -56,14 +56,14 @@ impl Board for OfEngine {
 }
 
 /// Tokens of the model gateway.
-struct OfDesk {
-    desk: Arc<Desk>,
+struct FromIssuer {
+    token_issuer: Arc<TokenIssuer>,
     given: Mutex<(u64, HashMap<u64, TokenId>)>,
 }
 
-impl OfDesk {
+impl FromIssuer {
     fn access(&self, issued: Issued) -> Option<Access> {
-        let base_url = self.desk.base_url()?.to_owned();
+        let base_url = self.token_issuer.base_url()?.to_owned();
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.0 += 1;
         let id = given.0;
@@ -72,10 +72,10 @@ impl OfDesk {
     }
 }
 
-impl TokenSource for OfDesk {
+impl TokenSource for FromIssuer {
     fn for_task(&self, worker: &WorkerSpec, attempt: &TaskContext) -> Result<Option<Access>, String> {
         let Ok(task) = attempt.task.parse::<TaskId>() else { return Ok(None) };
-        if self.desk.base_url().is_none() {
+        if self.token_issuer.base_url().is_none() {
             return Ok(None);
         }
         let key = TaskKey { tenant: attempt.tenant, task, replay_epoch: attempt.replay_epoch };
@@ -83,22 +83,23 @@ impl TokenSource for OfDesk {
         if let Some(timeout) = attempt.timeout {
             scope.timeout = Duration::from_millis(timeout.0);
         }
-        let issued = self.desk.issue_task_token(key, attempt.attempt, scope).map_err(|error| error.to_string())?;
+        let issued =
+            self.token_issuer.issue_task_token(key, attempt.attempt, scope).map_err(|error| error.to_string())?;
         Ok(self.access(issued))
     }
 
     fn for_process(&self, worker: &Name, process: &str, budget: Option<Money>) -> Result<Option<Access>, String> {
-        if self.desk.base_url().is_none() {
+        if self.token_issuer.base_url().is_none() {
             return Ok(None);
         }
-        let issued = self.desk.issue_process_token(TenantId::DEFAULT, worker.as_str(), process, budget);
+        let issued = self.token_issuer.issue_process_token(TenantId::DEFAULT, worker.as_str(), process, budget);
         Ok(self.access(issued.map_err(|error| error.to_string())?))
     }
 
     fn revoke(&self, id: u64) {
         let token = self.given.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&id);
         if let Some(token) = token {
-            self.desk.revoke(token);
+            self.token_issuer.revoke(token);
         }
     }
 }
@@ -128,7 +129,7 @@ impl Kapelle {
             logs: self.folder.join(LOGS),
             surroundings,
             path: std::env::var_os("PATH"),
-            tokens: Arc::new(OfDesk { desk: Arc::clone(&self.desk), given: Mutex::default() }),
+            tokens: Arc::new(FromIssuer { token_issuer: Arc::clone(&self.token_issuer), given: Mutex::default() }),
             told: note_into(self.session.is_some().then(|| self.engine.clone())),
             board: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
             now: Arc::new(move || clock.now().0),

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use kapelle_core::{TaskId, task::TaskState};
 use kapelle_engine::command;
 use kapelle_gateway::{
-    desk::{Leased, Leases},
     mac,
     money::Pending,
     replay::{Fingerprint, LogError, TaskKey},
+    tokens::{Leased, Leases},
 };
 use kapelle_store::GivenRow;
 
@@ -60,6 +60,6 @@ impl Kapelle {
     /// secret, as long as their leases are in force.
     pub fn keep_tokens(&self, secret: &str) {
         let key = mac::hmac(secret.as_bytes(), b"kapelle tokens of attempts");
-        self.desk.keep_tokens(key, Arc::clone(&self.books) as _);
+        self.token_issuer.keep_tokens(key, Arc::clone(&self.books) as _);
     }
 }

@@ -169,7 +169,7 @@ fn refuse(app: &App, request: &Request, problem: Problem) -> Response {
 
 /// Refuses a token of the gateway that is not in force.
 fn holds(app: &App, request: &Request, token: &str) -> Result<(), Problem> {
-    if app.kapelle.desk().tenant_of(token).is_some() {
+    if app.kapelle.token_issuer().tenant_of(token).is_some() {
         return Ok(());
     }
     let from = peer(request.extensions())?.address.ip();
@@ -246,7 +246,7 @@ fn credentials(
     }
     if let Some(token) = route.openai.then(|| models::token(&parts.headers)).flatten() {
         // Tokens of attempts and processes are the gateway's own.
-        let tenant = app.kapelle.desk().tenant_of(token);
+        let tenant = app.kapelle.token_issuer().tenant_of(token);
         let tenant = tenant.ok_or_else(|| app.auth.count(from, now, models::no_token()))?;
         return Ok(Caller { who: app.auth.anonymous(), party: Some(bearing(tenant, token)) });
     }

@@ -166,7 +166,7 @@ impl Server {
             progress.forget(task.id);
         }));
         app.kapelle.keep_tokens(&token);
-        app.kapelle.desk().serve_at(format!("http://{}/v1", reachable(address)));
+        app.kapelle.token_issuer().serve_at(format!("http://{}/v1", reachable(address)));
         let front = Front::new(&app, routes());
         let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));
         let file = folder.join(ADDRESS_FILE);

@@ -168,7 +168,7 @@ impl Stage {
         let lease = claimed.first().unwrap().lease;
         let attempt = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
         let key = TaskKey { tenant, task: id, replay_epoch: 0 };
-        let token = kapelle.desk().issue_task_token(key, lease.epoch, Scope::default()).unwrap().token;
+        let token = kapelle.token_issuer().issue_task_token(key, lease.epoch, Scope::default()).unwrap().token;
         Stage { server, kapelle, attempt, token }
     }
 

@@ -88,7 +88,7 @@ impl Stage {
             }
         });
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };
-        let token = kapelle.desk().issue_task_token(key, lease.epoch, Scope::default())?.token;
+        let token = kapelle.token_issuer().issue_task_token(key, lease.epoch, Scope::default())?.token;
         Ok(Stage { server, upstream, token, callers, _provider: provider, _beats: AbortOnDrop(beats) })
     }
 

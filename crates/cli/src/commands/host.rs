@@ -76,7 +76,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     // The server pays for what its tasks ask, records it and knows the rates: no provider's key is needed here.
     known
         .gateway
-        .borrow_from(tokens.base_url(), Arc::clone(&tokens) as _)
+        .use_remote(tokens.base_url(), Arc::clone(&tokens) as _)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let fleet = lend(app, &settings, &args, (&hosted, &tokens, client.base())).await?;
     let mut specs = hosted.specs();

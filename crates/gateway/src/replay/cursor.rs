@@ -8,7 +8,7 @@ use super::{CallLog, Fingerprint, LogError, Recorded, TaskKey};
 
 /// Whose answers an attempt may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Again {
+pub(crate) struct ReplaySource {
     /// The task and its replay epoch.
     pub(crate) key: TaskKey,
     /// The attempt. What was given to it already is not given to it again.
@@ -18,7 +18,7 @@ pub(crate) struct Again {
 }
 
 /// The answers that are left.
-pub(crate) struct Left {
+pub(crate) struct ReplayCursor {
     answers: Vec<Recorded>,
     /// How many of them the attempt has had.
     had: HashMap<Fingerprint, u32>,
@@ -31,17 +31,17 @@ struct Of {
     offline: Option<String>,
 }
 
-impl Left {
+impl ReplayCursor {
     /// Reads what was recorded.
-    pub(crate) async fn read(log: &dyn CallLog, again: Again) -> Result<Left, LogError> {
-        if again.recorded {
-            let record = log.record(again.key).await?;
+    pub(crate) async fn read(log: &dyn CallLog, source: ReplaySource) -> Result<ReplayCursor, LogError> {
+        if source.recorded {
+            let record = log.record(source.key).await?;
             let of = Of { run: record.run, offline: record.offline };
-            return Ok(Left { answers: record.answers, had: HashMap::new(), record: Some(of) });
+            return Ok(ReplayCursor { answers: record.answers, had: HashMap::new(), record: Some(of) });
         }
-        let mut answers = log.recorded(again.key).await?;
-        answers.retain(|answer| answer.attempt != again.attempt || again.attempt == 0);
-        Ok(Left { answers, had: HashMap::new(), record: None })
+        let mut answers = log.recorded(source.key).await?;
+        answers.retain(|answer| answer.attempt != source.attempt || source.attempt == 0);
+        Ok(ReplayCursor { answers, had: HashMap::new(), record: None })
     }
 
     /// Whether there is anything at all.
@@ -69,7 +69,7 @@ impl Left {
     }
 
     /// Where the answers come from, in one word.
-    pub(crate) fn source(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         if self.record.is_some() { "recorded" } else { "replay" }
     }
 

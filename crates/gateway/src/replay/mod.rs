@@ -2,14 +2,14 @@
 
 mod cache;
 mod call_log;
+mod cursor;
 mod fingerprint;
 mod flight;
-mod left;
 mod memory;
 
 pub(crate) use cache::Cache;
 pub use call_log::{CallLog, LogError, Record, Recorded, TaskKey};
+pub(crate) use cursor::{ReplayCursor, ReplaySource};
 pub use fingerprint::Fingerprint;
 pub(crate) use flight::{Flights, Guard, Landed, Role};
-pub(crate) use left::{Again, Left};
 pub use memory::MemoryLog;

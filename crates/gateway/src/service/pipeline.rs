@@ -10,12 +10,12 @@ use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
 use crate::{
     access::{Grant, Holder, Tokens},
     answer::Hop,
+    chain_call::{ChainCall, End},
     gateway::{Gateway, give_up, tell_short},
     money::Ledger,
-    opened::{Answered, Opened},
     providers::{Fault, format::used},
-    replay::{Again, Cache, CallLog, Fingerprint, Flights, Landed, Left, LogError, Recorded, Role},
-    walk::{End, Errand},
+    replay::{Cache, CallLog, Fingerprint, Flights, Landed, LogError, Recorded, ReplayCursor, ReplaySource, Role},
+    upstream_response::{UpstreamBody, UpstreamResponse},
     wire::{ModelCall, NO_MODEL, Operation, Refusal},
 };
 
@@ -161,39 +161,39 @@ impl Service {
         holder: &Holder,
         fingerprint: Fingerprint,
     ) -> Result<Option<Found>, Refusal> {
-        let Some(again) = holder.grant.again() else { return Ok(None) };
+        let Some(source) = holder.grant.replay_source() else { return Ok(None) };
         let unread = |error: LogError| Refusal::new(500, "internal", Category::Internal, error.to_string());
-        let mut place = holder.left.lock().await;
-        let left = match place.take() {
-            Some(left) => left,
-            None => self.left(holder, again).await.map_err(unread)?,
+        let mut place = holder.cursor.lock().await;
+        let cursor = match place.take() {
+            Some(cursor) => cursor,
+            None => self.cursor(holder, source).await.map_err(unread)?,
         };
-        let left = place.insert(left);
-        if let Some(answer) = left.next(fingerprint) {
-            let (source, had) = (left.source(), left.had(fingerprint));
+        let cursor = place.insert(cursor);
+        if let Some(answer) = cursor.next(fingerprint) {
+            let (label, had) = (cursor.label(), cursor.had(fingerprint));
             drop(place);
             if let Some(leases) = &holder.leases {
                 // As with a new answer: an attempt that goes on after a restart must not take the same answer for a second
                 // sample, so that it had this one is durable before it has it. If a crash comes between, it asks anew.
-                leases.give(again.key.task, again.attempt, (fingerprint, had)).await.map_err(unread)?;
+                leases.give(source.key.task, source.attempt, (fingerprint, had)).await.map_err(unread)?;
             }
-            return Ok(Some(Found::Answer(answer, source)));
+            return Ok(Some(Found::Answer(answer, label)));
         }
-        match left.missing(&call.model) {
+        match cursor.missing(&call.model) {
             Some(error) => Err(Refusal::new(409, "not_recorded", error.category, error.message)),
             None => Ok(None),
         }
     }
 
     /// What the attempt may still be given again. One that began before this process did has had some of it.
-    async fn left(&self, holder: &Holder, again: Again) -> Result<Left, LogError> {
-        let mut left = Left::read(&*self.log, again).await?;
-        if let Some(leases) = holder.leases.as_ref().filter(|_| !left.is_empty()) {
-            for (fingerprint, count) in leases.given(again.key.task, again.attempt)? {
-                left.pass(fingerprint, count);
+    async fn cursor(&self, holder: &Holder, source: ReplaySource) -> Result<ReplayCursor, LogError> {
+        let mut cursor = ReplayCursor::read(&*self.log, source).await?;
+        if let Some(leases) = holder.leases.as_ref().filter(|_| !cursor.is_empty()) {
+            for (fingerprint, count) in leases.given(source.key.task, source.attempt)? {
+                cursor.pass(fingerprint, count);
             }
         }
-        Ok(left)
+        Ok(cursor)
     }
 
     /// An answer that another call paid for: this task's journal has it before it is delivered, too.
@@ -214,25 +214,25 @@ impl Service {
         delivery: Delivery,
         until: Instant,
     ) -> Result<Reply, Refusal> {
-        let (mut opened, degraded) = match self.open((&call, delivery.fingerprint), holder, until).await {
-            Ok(opened) => opened,
+        let (mut upstream, degraded) = match self.open((&call, delivery.fingerprint), holder, until).await {
+            Ok(upstream) => upstream,
             Err(refusal) => {
                 delivery.refuse(&refusal);
                 return Err(refusal);
             }
         };
-        match mem::replace(&mut opened.answer, Answered::Taken) {
-            Answered::Whole(whole) => {
+        match mem::replace(&mut upstream.answer, UpstreamBody::Taken) {
+            UpstreamBody::Whole(whole) => {
                 let usage = used(&call, whole.usage, whole.text_tokens);
-                let call = opened.reservation();
-                let (usage, cost) = opened.settle(&usage, holder.grant.task.is_some());
+                let call = upstream.reservation();
+                let (usage, cost) = upstream.settle(&usage, holder.grant.task.is_some());
                 let answer = Recorded {
                     call,
                     fingerprint: delivery.fingerprint,
                     content_type: "application/json",
                     body: whole.body.into(),
-                    provider: opened.provider,
-                    model: opened.model,
+                    provider: upstream.provider,
+                    model: upstream.model,
                     usage,
                     cost,
                     degraded,
@@ -241,13 +241,13 @@ impl Service {
                 let answer = delivery.finish(answer).await?;
                 Ok(Reply::recorded(&answer, "provider", cost))
             }
-            Answered::Stream(response) => {
-                let (provider, model) = (opened.provider.clone(), opened.model.clone());
+            UpstreamBody::Stream(response) => {
+                let (provider, model) = (upstream.provider.clone(), upstream.model.clone());
                 let why = degraded.clone();
-                let stream = ReplyStream::new(Opening { call, opened, response, delivery, until, degraded });
+                let stream = ReplyStream::new(Opening { call, upstream, response, delivery, until, degraded });
                 Ok(Reply::streamed(stream, (&provider, &model), why.as_deref()))
             }
-            Answered::Taken => Err(Refusal::new(500, "internal", Category::Internal, "no answer".to_owned())),
+            UpstreamBody::Taken => Err(Refusal::new(500, "internal", Category::Internal, "no answer".to_owned())),
         }
     }
 
@@ -257,7 +257,7 @@ impl Service {
         (call, fingerprint): (&ModelCall, Fingerprint),
         holder: &Holder,
         until: Instant,
-    ) -> Result<(Opened, Option<String>), Refusal> {
+    ) -> Result<(UpstreamResponse, Option<String>), Refusal> {
         let routes = self.gateway.routes();
         let grant = &holder.grant;
         let chain = routes.find(&call.model).map_err(|error| {
@@ -266,11 +266,11 @@ impl Service {
                 (404, Some("model_not_found".into()), Some("model".to_owned()));
             refusal
         })?;
-        let errand = Errand {
+        let chain_call = ChainCall {
             call,
             chain: &chain,
             routes: &routes,
-            clinic: &self.gateway.clinic,
+            breakers: &self.gateway.breakers,
             clock: &self.gateway.clock,
             promises: &self.gateway.promises,
             until,
@@ -283,10 +283,10 @@ impl Service {
             fingerprint,
             watcher: None,
         };
-        match errand.run().await {
-            Ok(End::Open(opened, faults)) => {
+        match chain_call.run().await {
+            Ok(End::Open(upstream, faults)) => {
                 let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
-                Ok((*opened, Hop::reasons(&hops)))
+                Ok((*upstream, Hop::reasons(&hops)))
             }
             Ok(End::Offline(_, faults)) => {
                 let passing = faults.iter().any(Fault::passes);

@@ -14,13 +14,13 @@ use tokio::{
 use super::deliver::Delivery;
 use crate::{
     answer::Usage,
-    opened::Opened,
     providers::{
         dialect::{Broken, Events, Step, Unread, take_all, take_rest},
         format::used,
         told::Told,
     },
     replay::Recorded,
+    upstream_response::UpstreamResponse,
     wire::{
         ModelCall, Operation, Refusal,
         sse::{Parser, frame},
@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// What a stream begins with.
 pub(crate) struct Opening {
     pub(crate) call: ModelCall,
-    pub(crate) opened: Opened,
+    pub(crate) upstream: UpstreamResponse,
     pub(crate) response: Response,
     pub(crate) delivery: Delivery,
     pub(crate) until: Instant,
@@ -47,7 +47,7 @@ pub(crate) struct Opening {
 /// its last piece is an error. Dropping it closes the connection to the provider and settles the call.
 pub struct ReplyStream {
     call: ModelCall,
-    opened: Opened,
+    upstream: UpstreamResponse,
     events: Box<dyn Events>,
     ended: watch::Receiver<bool>,
     until: Instant,
@@ -85,9 +85,9 @@ struct Recording {
 
 impl ReplyStream {
     pub(crate) fn new(opening: Opening) -> ReplyStream {
-        let Opening { call, opened, response, delivery, until, degraded } = opening;
+        let Opening { call, upstream, response, delivery, until, degraded } = opening;
         ReplyStream {
-            events: opened.events(&call),
+            events: upstream.events(&call),
             ended: delivery.holder.ended(),
             record: delivery.keeps().then(Vec::new),
             state: State::Reading(Box::new(Reading { response, parser: Parser::default(), delivery })),
@@ -95,7 +95,7 @@ impl ReplyStream {
             length: 0,
             pieces: 0,
             call,
-            opened,
+            upstream,
             until,
             degraded,
         }
@@ -135,8 +135,8 @@ impl ReplyStream {
                         Ok(Ok(Some(bytes))) => self.take(&bytes),
                         Ok(Ok(None)) => self.close(),
                         Ok(Err(error)) => {
-                            let link = format!("{}/{}", self.opened.provider, self.opened.model);
-                            let fault = self.opened.server.transport(&link, error);
+                            let link = format!("{}/{}", self.upstream.provider, self.upstream.model);
+                            let fault = self.upstream.server.transport(&link, error);
                             self.fail(&fault.error);
                         }
                         Err(Category::Timeout) => {
@@ -170,7 +170,7 @@ impl ReplyStream {
             Ok(Step::Last(last)) => self.finish(last),
             Err(Unread::Endless(fault)) => self.fail(&TaskError::new(Category::Provider, fault.to_string())),
             Err(Unread::Said(Broken::Garbled(why, _))) => {
-                let why = self.opened.server.clean(&why);
+                let why = self.upstream.server.clean(&why);
                 self.fail(&TaskError::new(Category::Provider, why));
             }
             Err(Unread::Said(Broken::Told(told, counted))) => self.refused(*told, counted),
@@ -211,8 +211,8 @@ impl ReplyStream {
         let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
         let usage = used(&self.call, seen.usage, seen.tokens);
-        let call = self.opened.reservation();
-        let (usage, cost) = self.opened.settle(&usage, delivery.holder.grant.task.is_some());
+        let call = self.upstream.reservation();
+        let (usage, cost) = self.upstream.settle(&usage, delivery.holder.grant.task.is_some());
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
         let answer = Recorded {
@@ -220,8 +220,8 @@ impl ReplyStream {
             fingerprint: delivery.fingerprint,
             content_type: "text/event-stream",
             body: Arc::from(body),
-            provider: self.opened.provider.clone(),
-            model: self.opened.model.clone(),
+            provider: self.upstream.provider.clone(),
+            model: self.upstream.model.clone(),
             usage,
             cost,
             degraded: self.degraded.take(),
@@ -233,8 +233,8 @@ impl ReplyStream {
 
     /// The provider says that something is wrong. What it refuses before anything came is not paid.
     fn refused(&mut self, told: Told, counted: Option<Usage>) {
-        let link = format!("{}/{}", self.opened.provider, self.opened.model);
-        let fault = self.opened.server.broke_off(&link, told, None);
+        let link = format!("{}/{}", self.upstream.provider, self.upstream.model);
+        let fault = self.upstream.server.broke_off(&link, told, None);
         let refusal = Refusal::of(&fault.error);
         let refusal = match &fault.told {
             Some(told) => refusal.told(told, true),
@@ -243,16 +243,16 @@ impl ReplyStream {
         let mut seen = *self.events.seen();
         seen.usage = counted.or(seen.usage);
         if seen.is_nothing() && refusal.status < 500 {
-            self.opened.settle_refused();
+            self.upstream.settle_refused();
         } else {
-            self.opened.settle_cut(&self.call, &seen);
+            self.upstream.settle_cut(&self.call, &seen);
         }
         self.end(&refusal);
     }
 
     /// The stream is broken: it is settled, those who wait are told, and the caller gets an error as its last piece.
     fn fail(&mut self, error: &TaskError) {
-        self.opened.settle_cut(&self.call, self.events.seen());
+        self.upstream.settle_cut(&self.call, self.events.seen());
         self.end(&Refusal::of(error));
     }
 
@@ -281,7 +281,7 @@ impl ReplyStream {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         if matches!(self.state, State::Reading(_)) {
-            self.opened.settle_cut(&self.call, self.events.seen());
+            self.upstream.settle_cut(&self.call, self.events.seen());
         }
     }
 }

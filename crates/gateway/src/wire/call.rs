@@ -170,7 +170,7 @@ impl ModelCall {
     }
 
     /// All fields, as a worker host sends them to the gateway of its server.
-    pub(crate) fn lent(&self) -> Value {
+    pub(crate) fn forwarded(&self) -> Value {
         let mut fields = self.fields.clone();
         fields.insert("model".to_owned(), Value::from(self.model.as_str()));
         fields.insert(WORKER.to_owned(), Value::Bool(true));
@@ -276,7 +276,7 @@ mod tests {
     fn a_worker_has_its_limit_by_no_name_and_sends_it_on() {
         let call = chat(r#"{"model":"m","x_kapelle_worker":true,"max_tokens":9,"messages":[]}"#).unwrap();
         assert_eq!((call.longest_answer(), call.limits().count(), call.of_worker), (Some(9), 0, true));
-        let again = ModelCall::parse(Operation::Chat, call.lent().to_string().as_bytes()).unwrap();
+        let again = ModelCall::parse(Operation::Chat, call.forwarded().to_string().as_bytes()).unwrap();
         assert_eq!((again.longest_answer(), again.limits().count()), (Some(9), 0));
         let own = chat(r#"{"model":"m","max_tokens":-1,"max_completion_tokens":5.0}"#).unwrap();
         assert_eq!(own.limits().collect::<Vec<_>>(), [("max_completion_tokens", Some(5)), ("max_tokens", None)]);

@@ -7,7 +7,7 @@ use kapelle::{
     WorkerSpec,
     core::{Name, TenantId, label::split, plain, task::Report},
     engine::{ClaimFilter, ClaimedTask, Reported, command},
-    gateway::{desk::Leased, replay::TaskKey},
+    gateway::{replay::TaskKey, tokens::Leased},
     store::{EVERY, KeyScope},
 };
 use kapelle_api as api;
@@ -251,7 +251,7 @@ fn fitting(app: &App, tenant: TenantId, claimed: &[ClaimedTask]) -> Result<Vec<a
 }
 
 fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, Problem> {
-    let desk = app.kapelle.desk();
+    let token_issuer = app.kapelle.token_issuer();
     let attempt = task.lease.epoch;
     let replay_epoch = app.engine().replay_epoch(task.id, attempt)?;
     let leased = Leased {
@@ -262,10 +262,10 @@ fn task_of(app: &App, tenant: TenantId, task: &ClaimedTask) -> Result<api::Claim
         timeout: Duration::from_millis(task.timeout.0),
         recorded: task.recorded,
     };
-    let issued = desk.base_url().map(|_| desk.issue_leased_token(&leased)).transpose();
+    let issued = token_issuer.base_url().map(|_| token_issuer.issue_leased_token(&leased)).transpose();
     let issued = issued.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(api::ClaimedTask {
-        gateway_url: desk.base_url().map(str::to_owned),
+        gateway_url: token_issuer.base_url().map(str::to_owned),
         gateway_token: issued.map(|issued| issued.token),
         id: task.id.to_string(),
         attempt: task.lease.epoch,

@@ -82,7 +82,7 @@ fn refused(problem: &Problem) -> Response {
 
 /// `GET /v1/models`
 pub async fn list(call: Call) -> Answer {
-    let service = call.app.kapelle.desk().service();
+    let service = call.app.kapelle.token_issuer().service();
     let reply = match token(&call.parts.headers) {
         Some(token) => service.models(token),
         None => service.models_as(&grant(&call)?),
@@ -109,7 +109,7 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     if call.app.is_draining() {
         return Err(Problem::unavailable("the server is stopping: try again soon"));
     }
-    let service = call.app.kapelle.desk().service();
+    let service = call.app.kapelle.token_issuer().service();
     let reply = match token(&call.parts.headers) {
         Some(token) => read_aside(&call, pin!(service.call(operation, token, &call.body))).await,
         None => {

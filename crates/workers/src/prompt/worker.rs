@@ -6,7 +6,7 @@ use kapelle_core::{
     Category, Money, TaskError, Tenants,
     worker::{BoxFuture, Output, Provenance, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_gateway::{Answer, Asking, ChatRequest, Finish, Gateway, Hop, Limits, Message, Route};
+use kapelle_gateway::{Answer, ChatRequest, Finish, Gateway, Hop, Limits, Message, PromptCall, Route};
 use serde_json::Value;
 
 use super::{PromptDefinition, answer, template::Template, truncate};
@@ -101,15 +101,19 @@ impl PromptWorker {
     ) -> Result<Result<Value, GoingOffline>, TaskError> {
         let mut complaint = String::new();
         // A worker that is tried out by hand has no task, so nothing is written down of its calls.
-        let asking = ctx.task.parse().ok().map(|task| Asking::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
-        let asking = asking.map(|asking| asking.from_record(ctx.recorded).watched(Arc::clone(&ctx.text)));
+        let prompt_call =
+            ctx.task.parse().ok().map(|task| PromptCall::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
+        let prompt_call =
+            prompt_call.map(|prompt_call| prompt_call.from_record(ctx.recorded).watched(Arc::clone(&ctx.text)));
         for _ in 0..2 {
             if ctx.cancel.is_raised() {
                 return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));
             }
             let limits = self.limits(ctx, provenance.cost);
-            let asked = match &asking {
-                Some(asking) => self.gateway.complete_for(asking, &self.definition.alias, &request, &limits).await,
+            let asked = match &prompt_call {
+                Some(prompt_call) => {
+                    self.gateway.complete_for(prompt_call, &self.definition.alias, &request, &limits).await
+                }
                 None => self.gateway.complete(&self.definition.alias, &request, &limits).await,
             };
             let answer = match asked? {
