@@ -1,4 +1,4 @@
-//! Who pays for a model call, and by what their accounts are called.
+//! Accounts that model calls are charged to, and their names.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, TaskId};
 
-/// Somebody whose spending is counted. Every call is charged to all of its payer's accounts at once.
+/// An account of spending. Every call is charged to all accounts of its payer at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
@@ -20,11 +20,11 @@ pub enum Account {
     Queue(String),
     /// The tenant as a whole.
     Tenant,
-    /// The tenant on one day (UTC). The book knows which day it is; a call belongs to the day of its reservation.
+    /// The tenant on one day (UTC). The ledger knows the current day; a call belongs to the day of its reservation.
     Day,
-    /// One token that is not a task's, such as that of a daemon's process.
+    /// A token outside a task, such as that of a daemon's process.
     Token(String),
-    /// An API key, whose calls belong to no task.
+    /// An API key whose calls belong to no task.
     Key(String),
     /// A provider, by its name in the configuration. Counted, never limited.
     Provider(String),
@@ -32,7 +32,7 @@ pub enum Account {
     Model(String),
 }
 
-/// The kinds of accounts. The numbers are those of the store.
+/// Kinds of accounts. The store uses the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum AccountKind {
@@ -73,7 +73,7 @@ impl AccountKind {
         AccountKind::Model,
     ];
 
-    /// The word for it.
+    /// Returns the word for the kind.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,13 +90,13 @@ impl AccountKind {
         }
     }
 
-    /// The kind of that word.
+    /// Returns the kind of that word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<AccountKind> {
         AccountKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The account of this kind with that name.
+    /// Returns the account of this kind with that name.
     #[must_use]
     pub fn named(self, name: &str) -> Option<Account> {
         let text = name.to_owned();
@@ -117,7 +117,7 @@ impl AccountKind {
 }
 
 impl Account {
-    /// Which kind it is.
+    /// Returns the kind of the account.
     #[must_use]
     pub fn kind(&self) -> AccountKind {
         match self {
@@ -134,7 +134,7 @@ impl Account {
         }
     }
 
-    /// Its name among those of its kind; empty where there is only one.
+    /// Returns the name among accounts of its kind; empty for a kind with only one account.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -150,7 +150,7 @@ impl Account {
         }
     }
 
-    /// For a person: `task_7`, `queue ml`.
+    /// Formats the account for a person: `task_7`, `queue ml`.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -162,10 +162,10 @@ impl Account {
         }
     }
 
-    /// Reads what [`Account::written`] writes.
+    /// Parses the form of [`Account::written`].
     ///
     /// # Errors
-    /// With what is possible.
+    /// A message with the accepted forms.
     pub fn parse(text: &str) -> Result<Account, AccountError> {
         let bad = || AccountError(text.chars().take(80).collect());
         if let Ok(task) = text.parse() {
@@ -183,7 +183,7 @@ impl Account {
         kind.named(name).ok_or_else(bad)
     }
 
-    /// What it is called in commands and on the wire: `task_7`, `run_3`, `queue:ml`, `tenant`, `day`.
+    /// Formats the account for commands and the wire: `task_7`, `run_3`, `queue:ml`, `tenant`, `day`.
     #[must_use]
     pub fn written(&self) -> String {
         match self {
@@ -195,7 +195,7 @@ impl Account {
     }
 }
 
-/// What was given is no account.
+/// Error of a text that is not an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no account: write day, tenant, task_7, run_3, worker:NAME, queue:NAME, key:NAME or token:NAME")]
 pub struct AccountError(pub String);
@@ -203,13 +203,13 @@ pub struct AccountError(pub String);
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// The number of the day (UTC) since 1970.
+/// Returns the number of the day (UTC) since 1970.
 #[must_use]
 pub fn day_of(at: crate::time::Timestamp) -> i64 {
     at.0.div_euclid(DAY_MS)
 }
 
-/// When a day ends and the next begins.
+/// Returns the end of a day, which is the start of the next.
 #[must_use]
 pub fn end_of(day: i64) -> crate::time::Timestamp {
     crate::time::Timestamp(day.saturating_add(1).saturating_mul(DAY_MS))

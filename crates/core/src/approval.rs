@@ -1,20 +1,20 @@
-//! Who may answer a step that waits for a person.
+//! Rules about who may answer an approval step.
 
 use serde::{Deserialize, Serialize};
 
-/// The id of the folder's own token among those of keys.
+/// Id of the folder's own token among the ids of keys.
 pub const OWNER: &str = "token";
 
-/// The words for roles. In a list of approvers such a word means the role, whatever keys are called.
+/// Words for roles. In a list of approvers such a word means the role, even if a key has that name.
 pub const ROLES: [&str; 5] = ["admin", "operator", "developer", "viewer", "worker"];
 
-/// What a step says of those who may answer it.
+/// Approval rule of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ApprovalRule {
     /// Names or ids of keys, and roles. Empty: everybody with the permission to approve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<String>,
-    /// Whether the key that started the run may answer. Without a word only the folder's own token may.
+    /// Whether the key that started the run may answer. Default: only the folder's own token may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_starter: Option<bool>,
 }
@@ -22,16 +22,16 @@ pub struct ApprovalRule {
 /// The key that is about to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Approver<'a> {
-    /// Its id; [`OWNER`] for the folder's token.
+    /// Id of the key; [`OWNER`] for the folder's token.
     pub id: &'a str,
-    /// What people call it.
+    /// Name for people.
     pub name: &'a str,
-    /// The word for its role.
+    /// Role as a word.
     pub role: &'a str,
 }
 
 impl Approver<'_> {
-    /// The folder's own token.
+    /// Returns the folder's own token.
     #[must_use]
     pub fn owner() -> Approver<'static> {
         Approver { id: OWNER, name: OWNER, role: "admin" }
@@ -43,7 +43,7 @@ impl Approver<'_> {
 }
 
 impl ApprovalRule {
-    /// Whether the step says nothing.
+    /// Tells whether the rule has its default value.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == ApprovalRule::default()
@@ -52,7 +52,7 @@ impl ApprovalRule {
     /// Checks that a key may answer. `starter` is the key that started the run; `None` means the folder's own token.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The reason for the refusal.
     pub fn check(&self, who: &Approver<'_>, starter: Option<&str>) -> Result<(), String> {
         if !self.approvers.is_empty() && !self.approvers.iter().any(|entry| who.is(entry)) {
             return Err(format!(

@@ -1,33 +1,33 @@
-//! A cap on money: the worst case is reserved before a call is sent, and settled when its price is known.
+//! A spending limit: the highest cost is reserved before a call is sent, and settled when its price is known.
 
 use serde::{Deserialize, Serialize};
 
 use crate::money::Money;
 
-/// A cap and how much of it is gone or promised.
+/// A spending limit with its spent and reserved amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// No more than this, ever.
+    /// Upper limit of spent and reserved together.
     #[serde(rename = "limit_nanousd")]
     pub limit: Money,
-    /// Paid.
+    /// Amount paid.
     #[serde(rename = "spent_nanousd")]
     pub spent: Money,
-    /// Promised to calls that have not been settled.
+    /// Amount reserved for calls that have not been settled.
     #[serde(rename = "reserved_nanousd")]
     pub reserved: Money,
 }
 
-/// Why a call does not fit. Shown to people as it stands.
+/// Reason why a call does not fit. Shown to people unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DoesNotFit {
-    /// It would fit once calls under way cost less than was reserved for them: wait.
+    /// It would fit if calls in flight cost less than their reservations: wait.
     #[error("waits for {0} that are reserved by calls under way")]
     Later(Money),
     /// It cannot fit unless the budget is raised: park.
     #[error("needs up to {needs}, and {left} are left")]
     Never {
-        /// What the call may cost.
+        /// Highest cost of the call.
         needs: Money,
         /// What is not spent.
         left: Money,
@@ -35,16 +35,16 @@ pub enum DoesNotFit {
 }
 
 impl Budget {
-    /// A budget nothing of which is gone.
+    /// Makes an unused budget.
     #[must_use]
     pub fn of(limit: Money) -> Budget {
         Budget { limit, spent: Money::ZERO, reserved: Money::ZERO }
     }
 
-    /// Reserves the worst case of a call.
+    /// Reserves the highest cost of a call.
     ///
     /// # Errors
-    /// [`DoesNotFit`]; nothing is reserved then.
+    /// [`DoesNotFit`]; nothing is then reserved.
     pub fn reserve(&mut self, worst: Money) -> Result<(), DoesNotFit> {
         let left = self.limit.checked_sub(self.spent).unwrap_or(Money::ZERO);
         let free = left.checked_sub(self.reserved).unwrap_or(Money::ZERO);
@@ -58,8 +58,8 @@ impl Budget {
         Ok(())
     }
 
-    /// Replaces a reservation by what the call cost. A provider that charges more than the worst case is charged in
-    /// full: what was paid is never hidden.
+    /// Replaces a reservation by the cost of the call. A cost above the reservation is charged in full: money that was
+    /// paid is never hidden.
     pub fn settle(&mut self, reserved: Money, cost: Money) {
         self.reserved = self.reserved.checked_sub(reserved).unwrap_or(Money::ZERO);
         self.spent = self.spent.checked_add(cost).unwrap_or(Money(u64::MAX));
@@ -72,7 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Any number of calls at once, each settled at or under its reservation: no overspend at any moment.
+        /// Many calls at once, each settled at or under its reservation: no overspend at any moment.
         #[test]
         fn spend_never_passes_the_limit(limit in 0u64..1_000, calls in prop::collection::vec((0u64..200, 0u64..100), 0..60)) {
             let mut budget = Budget::of(Money(limit));

@@ -1,4 +1,4 @@
-//! Answers that may be given again: to the same input, by the same version of the same worker, to the same tenant.
+//! Reuse of answers: for equal input, the same version of one worker, and one tenant.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,41 +7,41 @@ use crate::{
     time::{DurationMs, Timestamp},
 };
 
-/// How long an answer may be given again.
+/// Maximum age of a reused answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct CacheRule {
-    /// That long after it was given; none for as long as its task is kept.
+    /// Age limit. `None`: as long as the task is kept.
     #[serde(default, rename = "max_age_ms", skip_serializing_if = "Option::is_none")]
     pub max_age: Option<DurationMs>,
 }
 
-/// What an answer is found by: the hash of worker, version and canonical input. The tenant is asked for besides.
+/// Cache key: a hash of worker, version and canonical input. The tenant is a separate condition of the lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CacheKey(pub [u8; 32]);
 
-/// A question whose answer may be given again.
+/// Cache key and rule of a task whose answer may be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cacheable {
-    /// What it is found by.
+    /// Key of the lookup.
     pub key: CacheKey,
-    /// How old an answer may be.
+    /// Maximum age of an answer.
     pub rule: CacheRule,
 }
 
-/// What an earlier task with the same key is worth.
+/// Value of an earlier task with the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
-    /// Its answer may be given again.
+    /// Its answer may be reused.
     Answered,
-    /// It may still give one.
+    /// It has not ended yet.
     Open,
-    /// It has none, or one that is too old or too poor.
+    /// It has no answer, or one that is too old or too poor.
     Worthless,
 }
 
 impl CacheRule {
-    /// What an earlier task is worth now. A degraded answer or that of a stand-in is never given again: what was
-    /// missing may be there by now.
+    /// Judges an earlier task. A degraded answer or that of a stand-in is never reused: what was missing may be
+    /// available now.
     #[must_use]
     pub fn judge(&self, earlier: &Task, now: Timestamp) -> Earlier {
         match &earlier.state {

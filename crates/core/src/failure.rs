@@ -1,4 +1,4 @@
-//! Why a task failed: one error type that every worker returns and every surface shows.
+//! Failure of a task: one error type that every worker returns and every interface shows.
 
 use std::fmt;
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{money::Money, time::DurationMs};
 
-/// The kinds of failure, as users list them under `retry.on`.
+/// Categories of failures, as users list them under `retry.on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
-    /// The input does not fit the worker's schema, or cannot be read.
+    /// The input does not match the worker's schema, or cannot be read.
     InvalidInput,
-    /// The worker answered with something that does not fit its output schema.
+    /// The worker's answer does not match its output schema.
     InvalidOutput,
-    /// Somebody asked us to slow down.
+    /// A service refused the request because of its rate limit.
     RateLimited,
-    /// It took longer than it may.
+    /// The attempt exceeded its timeout.
     Timeout,
-    /// Something needed is not there at the moment.
+    /// A needed service is not available at the moment.
     Unavailable,
-    /// Only a model can do this, and none is configured or reachable.
+    /// A model is required, and no model is configured or reachable.
     ModelRequired,
     /// A model provider refused or failed.
     Provider,
-    /// There is no money left for it.
+    /// The budget is exhausted.
     Budget,
-    /// Somebody cancelled it.
+    /// A user or the run cancelled it.
     Cancelled,
-    /// The worker panicked or its process died by itself.
+    /// The worker panicked, or its process died by itself.
     Crashed,
-    /// The host or the process was gone, and nobody knows whose fault that was: silent for longer than its lease, stopped or
+    /// The host or the process was lost, and the cause is not known: silent for longer than its lease, stopped or
     /// restarted by somebody, or lost with the server's helper.
     LeaseLost,
     /// A fault of Kapelle itself.
@@ -54,7 +54,7 @@ impl Category {
         Category::Internal,
     ];
 
-    /// The word used in files, on the wire and in the store.
+    /// Returns the word used in files, on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,13 +73,13 @@ impl Category {
         }
     }
 
-    /// The category of that word.
+    /// Returns the category of that word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Category> {
         Category::ALL.into_iter().find(|category| category.as_str() == word)
     }
 
-    /// Whether trying again may help when the worker did not say.
+    /// Tells whether a retry may help if the worker does not say.
     #[must_use]
     pub fn retryable(self) -> bool {
         match self {
@@ -102,23 +102,23 @@ impl fmt::Display for Category {
     }
 }
 
-/// A failure with what the retry rules need to know.
+/// A failure with the data of the retry rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{category}: {message}")]
 pub struct TaskError {
-    /// The kind of failure.
+    /// Category of the failure.
     pub category: Category,
-    /// What happened, for a person.
+    /// Description for a person.
     pub message: String,
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub retryable: bool,
-    /// How long the other side asked us to wait.
+    /// Wait that the service asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<DurationMs>,
-    /// The next attempt asks models anew, as after a bad answer: what was recorded is not given to it.
+    /// Whether the next attempt calls models again, as after a bad answer: recorded answers are not replayed to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
-    /// What the attempt had spent on model calls before it failed.
+    /// Cost of the attempt's model calls before it failed.
     #[serde(default, rename = "cost_nanousd", skip_serializing_if = "is_nothing")]
     pub cost: Money,
 }
@@ -127,11 +127,11 @@ fn is_nothing(cost: &Money) -> bool {
     *cost == Money::ZERO
 }
 
-/// Messages are kept to this many bytes, so that an error page in an answer cannot fill the store.
+/// Size limit of stored messages, in bytes, so that an error page in an answer cannot fill the store.
 pub const MESSAGE_MAX: usize = 2_000;
 
 impl TaskError {
-    /// An error that is retryable as its category usually is.
+    /// Makes an error that is retryable if its category usually is.
     #[must_use]
     pub fn new(category: Category, message: impl Into<String>) -> TaskError {
         let mut message = message.into();
@@ -144,28 +144,28 @@ impl TaskError {
         TaskError { category, message, retryable, retry_after: None, fresh, cost: Money::ZERO }
     }
 
-    /// The same error, not to be tried again.
+    /// Marks the error as not retryable.
     #[must_use]
     pub fn permanent(mut self) -> TaskError {
         self.retryable = false;
         self
     }
 
-    /// The same error with the wait that the other side asked for.
+    /// Sets the wait that the service asked for.
     #[must_use]
     pub fn after(mut self, wait: DurationMs) -> TaskError {
         self.retry_after = Some(wait);
         self
     }
 
-    /// The same error, after which models are asked anew.
+    /// Makes the next attempt call models again.
     #[must_use]
     pub fn afresh(mut self) -> TaskError {
         self.fresh = true;
         self
     }
 
-    /// The same error with what its attempt had spent, so that a failure is not free in the books.
+    /// Sets the cost of the attempt, so that a failure is not free in the ledger.
     #[must_use]
     pub fn costing(mut self, cost: Money) -> TaskError {
         self.cost = cost;

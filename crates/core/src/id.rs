@@ -1,19 +1,19 @@
 //! Integer keys inside, prefixed ids outside: `task_12`, `run_3`.
 //!
-//! The integers come from the store, which never hands one out twice, also after the newest rows were deleted.
-//! They are not secrets: who may see a task is decided by the tenant, never by knowing its id.
+//! The store assigns the integers and never reuses one, even after the newest rows were deleted. Ids are not secrets:
+//! the tenant decides who may see a task, never knowledge of its id.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Why an id was refused.
+/// Error of an invalid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not an id of this kind: it looks like {prefix}_12")]
 pub struct IdError {
-    /// What was given, shortened.
+    /// The given text, shortened.
     pub given: String,
-    /// The prefix expected.
+    /// Expected prefix.
     pub prefix: &'static str,
 }
 
@@ -25,7 +25,7 @@ macro_rules! id {
         pub struct $name(pub i64);
 
         impl $name {
-            /// What stands before the underscore in the public form.
+            /// Prefix of the public form, before the underscore.
             pub const PREFIX: &'static str = $prefix;
         }
 
@@ -63,7 +63,7 @@ id!(
     CallId, "call"
 );
 
-/// Whose data it is; 1 is the only tenant until more are made.
+/// Owner of data. 1 is the only tenant until more are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenantId(pub u32);
@@ -71,7 +71,7 @@ pub struct TenantId(pub u32);
 impl TenantId {
     /// The tenant that exists from the start.
     pub const DEFAULT: TenantId = TenantId(1);
-    /// Stands for each tenant, in limits that hold for every one of them by itself.
+    /// Stands for each tenant, in limits that apply to every tenant separately.
     pub const EACH: TenantId = TenantId(0);
 }
 

@@ -1,4 +1,4 @@
-//! What sets hosts apart, and what tasks ask of them: `gpu`, `gpu=a100`, `zone=eu`.
+//! Labels of hosts, and requirements of tasks: `gpu`, `gpu=a100`, `zone=eu`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
-/// What a host says of itself. A label without a value has an empty one.
+/// Labels of a host. A label without a value has an empty one.
 pub type Labels = BTreeMap<String, String>;
 
-/// Labels of one task, at most.
+/// Limit of labels of one task.
 const MOST: usize = 16;
 
-/// The labels that a host must have to be given a task: none most often. A name alone asks for the label whatever its
-/// value. Kept as one sorted text, because ready tasks are kept apart by it.
+/// Labels that a host needs to be assigned a task; usually empty. A name alone requires the label with any value.
+/// Stored as one sorted text, because ready tasks are grouped by it.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Requires(Option<Name>);
 
-/// Why a text is not a label.
+/// Error of a text that is not a label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
-    /// It looks like something else.
+    /// It does not have the form of a label.
     #[error("`{0}` is not a label: write `gpu` or `gpu=a100`, letters, digits, `_`, `-`, `.` and `/`, 60 at most")]
     Malformed(String),
-    /// There are too many.
+    /// There are more labels than the limit.
     #[error("{0} labels are more than {MOST}")]
     TooMany(usize),
 }
@@ -32,7 +32,7 @@ pub enum LabelError {
 /// Splits and checks a label: its name, and its value, which may be empty.
 ///
 /// # Errors
-/// When it is not one.
+/// When it is not a label.
 pub fn split(text: &str) -> Result<(&str, &str), LabelError> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let plain = |part: &str| {
@@ -49,7 +49,7 @@ impl Requires {
     /// Checks labels that a user wrote. Order and repetition do not matter.
     ///
     /// # Errors
-    /// When one is not a label, or there are too many.
+    /// When a text is not a label, or there are too many.
     pub fn parse<T: AsRef<str>>(labels: impl IntoIterator<Item = T>) -> Result<Requires, LabelError> {
         let mut sorted = Vec::new();
         for label in labels {
@@ -65,30 +65,30 @@ impl Requires {
         }
     }
 
-    /// The labels as they were kept: one text, as [`Requires::text`] gave it.
+    /// Restores labels from one text, as [`Requires::text`] returned it.
     #[must_use]
     pub fn kept(text: Name) -> Requires {
         Requires(Some(text).filter(|text| !text.as_str().is_empty()))
     }
 
-    /// The labels as one text; nothing when there are none.
+    /// Returns the labels as one text. Returns `None` without labels.
     #[must_use]
     pub fn text(&self) -> Option<&Name> {
         self.0.as_ref()
     }
 
-    /// Whether any host will do.
+    /// Tells whether any host is suitable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The labels, sorted.
+    /// Returns the labels, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|text| text.as_str().split(','))
     }
 
-    /// Both together.
+    /// Joins both sets of labels.
     #[must_use]
     pub fn and(&self, other: &Requires) -> Requires {
         match (self.is_empty(), other.is_empty()) {
@@ -104,7 +104,7 @@ impl Requires {
         }
     }
 
-    /// Whether a host with those labels will do.
+    /// Tells whether a host with those labels is suitable.
     #[must_use]
     pub fn is_met_by(&self, labels: &Labels) -> bool {
         self.iter().all(|label| match label.split_once('=') {

@@ -1,7 +1,7 @@
 //! The rules of Kapelle, pure: no clock, no randomness, no input or output.
 //!
-//! Time, ids and randomness come in as values. Every aggregate follows one shape: `decide` may refuse and never
-//! mutates, `evolve` is total and mutates, and what has to happen outside follows from the state alone.
+//! Time, ids and randomness are passed in as values. Every aggregate has one form: `decide` may refuse and never
+//! mutates, `evolve` is total and mutates, and all effects outside follow from the state alone.
 
 pub mod account;
 pub mod approval;

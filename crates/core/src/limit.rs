@@ -1,4 +1,4 @@
-//! How many tasks may run at once under one name: a queue, a worker, or a key.
+//! Concurrency limits under one name: a queue, a worker, or a key.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,48 +7,48 @@ use crate::{
     mutant::{Mutant, planted},
 };
 
-/// A concurrency limit and how much of it is taken. The taken count follows from the running tasks, so it is counted
-/// again at a start and never stored.
+/// A concurrency limit and its used slots. The count follows from the running tasks, so it is computed at a start and
+/// never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// How many may run at once.
+    /// Limit of running tasks.
     pub slots: u32,
-    /// How many do.
+    /// Number of running tasks.
     pub taken: u32,
-    /// Nothing new starts.
+    /// Whether new tasks are held back.
     pub paused: bool,
 }
 
-/// Why nothing more may start under a limit. Shown to people as it stands.
+/// Reason why a limit admits no further task. Shown to people unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// Every slot is taken.
+    /// Every slot is in use.
     Taken,
     /// Somebody paused it.
     Paused,
 }
 
 impl Limit {
-    /// A limit of that many slots, none taken.
+    /// Makes a limit of that many free slots.
     #[must_use]
     pub fn of(slots: u32) -> Limit {
         Limit { slots, taken: 0, paused: false }
     }
 
-    /// Takes a slot.
+    /// Reserves a slot.
     ///
     /// # Errors
-    /// When there is none, or it is paused.
+    /// When every slot is in use, or it is paused.
     pub fn take(&mut self) -> Result<(), Full> {
         self.room()?;
         self.taken += 1;
         Ok(())
     }
 
-    /// Whether a slot could be taken.
+    /// Checks whether a slot is free.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub fn room(&self) -> Result<(), Full> {
         if self.paused {
             return Err(Full::Paused);
@@ -56,13 +56,13 @@ impl Limit {
         if self.taken >= self.slots { Err(Full::Taken) } else { Ok(()) }
     }
 
-    /// Gives a slot back.
+    /// Releases a slot.
     pub fn give_back(&mut self) {
         self.taken = self.taken.saturating_sub(1);
     }
 }
 
-/// What is done with a task when as many of its key are running as may.
+/// Rule for a task whose key has reached its limit of running tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
@@ -79,7 +79,7 @@ impl WhenFull {
     /// Every rule.
     pub const ALL: [WhenFull; 3] = [WhenFull::Queue, WhenFull::CancelRunning, WhenFull::Reject];
 
-    /// The word used in files.
+    /// Returns the word used in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,18 +90,18 @@ impl WhenFull {
     }
 }
 
-/// How many tasks of one key may run at once, here and on worker hosts together.
+/// Concurrency limit of one key, here and on worker hosts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyLimit {
-    /// That many.
+    /// Limit of running tasks.
     pub limit: u32,
-    /// What is done with one more.
+    /// Rule for further tasks.
     #[serde(default)]
     pub when_full: WhenFull,
 }
 
-/// What becomes of a task that could start.
+/// Decision about a task that could start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// It starts.
@@ -117,7 +117,7 @@ pub enum Admission {
 }
 
 impl KeyLimit {
-    /// What becomes of a task while these of its key run, oldest first.
+    /// Decides about a task while these of its key run, oldest first.
     #[must_use]
     pub fn admit(&self, task: TaskId, running: impl ExactSizeIterator<Item = TaskId>) -> Admission {
         if running.len() < self.limit as usize || planted(Mutant::KeyLimitIgnored) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in whatever order, no more run than may, and with `cancel_running` the newest of them do.
+        /// In any order of arrival, the limit of running tasks holds, and with `cancel_running` the newest of them run.
         #[test]
         fn no_key_runs_more_often_than_it_may(limit in 1u32..4, rule in 0usize..3, moves in prop::collection::vec((0i64..50, any::<bool>()), 0..200)) {
             let rule = KeyLimit { limit, when_full: WhenFull::ALL[rule] };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Money(pub u64);
 
-/// Why an amount such as `$2.50` could not be read.
+/// Error of an amount such as `$2.50` that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an amount of money: write dollars, such as $0.05 or $2.50 (at most 9 decimals)")]
 pub struct MoneyError(pub String);
@@ -17,13 +17,13 @@ pub struct MoneyError(pub String);
 const NANOS: u64 = 1_000_000_000;
 
 impl Money {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Money = Money(0);
 
     /// Reads `$2.50` or `2.50`, exactly.
     ///
     /// # Errors
-    /// [`MoneyError`] for anything else: a sign, more than 9 decimals, more than 18 billion dollars.
+    /// [`MoneyError`] for any other text: a sign, more than 9 decimals, more than 18 billion dollars.
     pub fn parse(text: &str) -> Result<Money, MoneyError> {
         let bad = || MoneyError(text.chars().take(40).collect());
         let plain = text.trim();
@@ -38,13 +38,13 @@ impl Money {
         whole.checked_mul(NANOS).and_then(|n| n.checked_add(nanos)).map(Money).ok_or_else(bad)
     }
 
-    /// The sum, or nothing when it does not fit.
+    /// Adds amounts. Returns `None` when the sum does not fit.
     #[must_use]
     pub fn checked_add(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)
     }
 
-    /// The difference, or nothing when `other` is larger.
+    /// Subtracts amounts. Returns `None` when `other` is larger.
     #[must_use]
     pub fn checked_sub(self, other: Money) -> Option<Money> {
         self.0.checked_sub(other.0).map(Money)
@@ -52,7 +52,7 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// Dollars with at least two decimals and no superfluous zeros after them: `$0.05`, `$0.000135`.
+    /// Formats dollars with at least two decimals and no superfluous zeros after them: `$0.05`, `$0.000135`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fraction = format!("{:09}", self.0 % NANOS);
         let kept = fraction.trim_end_matches('0').len().max(2);

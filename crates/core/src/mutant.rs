@@ -1,7 +1,7 @@
-//! Planted bugs, to test the tests: with the feature `mutants` one of them can be chosen at run time, and the suite
-//! must catch it. Without the feature nothing is planted and the checks compile to nothing.
+//! Planted bugs, which test the tests: with the feature `mutants` one of them can be chosen at run time, and the suite
+//! must catch it. Without the feature no bug is planted and the checks compile to nothing.
 
-/// The bugs that can be planted.
+/// Bugs that can be planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each name says what goes wrong; where it is planted says the rest")]
 #[repr(u8)]
@@ -103,7 +103,7 @@ impl Mutant {
         Mutant::EvaluationLost,
     ];
 
-    /// Planted bugs of the ledger, which a test of its own must catch: the simulation asks no model.
+    /// Planted bugs of the ledger, which a test of its own must catch: the simulation calls no model.
     pub const LEDGER: [Mutant; 2] = [Mutant::DayOfEachTenant, Mutant::GivenIgnored];
 }
 
@@ -116,14 +116,14 @@ pub fn plant(mutant: Option<Mutant>) {
     CHOSEN.store(mutant.map_or(0, |mutant| mutant as u8), std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Whether that bug is planted.
+/// Tells whether that bug is planted.
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn planted(mutant: Mutant) -> bool {
     CHOSEN.load(std::sync::atomic::Ordering::Relaxed) == mutant as u8
 }
 
-/// Whether that bug is planted: never, in this build.
+/// Returns false: this build has no planted bugs.
 #[cfg(not(feature = "mutants"))]
 #[inline(always)]
 #[must_use]

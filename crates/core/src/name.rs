@@ -9,30 +9,30 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Name(Arc<str>);
 
-/// Why a string is not a name.
+/// Error of a string that is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a name: use 1 to 80 letters, digits, `_`, `-` or `.`, beginning with a letter")]
 pub struct NameError(pub String);
 
-/// The longest concurrency key, in bytes.
+/// Size limit of a concurrency key, in bytes.
 pub const KEY_MAX: usize = 200;
 
-/// Why a text is not a concurrency key.
+/// Error of a text that is not a concurrency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It has no characters.
+    /// It is empty.
     #[error("a key is empty; expected 1 to {KEY_MAX} bytes of text, or leave it out")]
     Empty,
-    /// It has that many bytes.
+    /// It is longer than the limit, in bytes.
     #[error("a key has {0} bytes; expected at most {KEY_MAX}: hash longer ones")]
     Long(usize),
-    /// It holds the character 0.
+    /// It holds NUL.
     #[error("a key holds the character NUL; expected 1 to {KEY_MAX} bytes of other text")]
     Nul,
 }
 
 impl Name {
-    /// Checks a concurrency key. It is data of users, such as an id or an e-mail address, so it may be any text.
+    /// Checks a concurrency key. It is user data, such as an id or an e-mail address, so it may be any text.
     ///
     /// # Errors
     /// [`KeyError`] when it is empty, longer than [`KEY_MAX`] or holds NUL.
@@ -45,7 +45,7 @@ impl Name {
         }
     }
 
-    /// Takes a name that is known to be valid (a constant, or one read back from the store).
+    /// Makes a name from a valid text (a constant, or one read from the store).
     #[must_use]
     pub fn new(text: &str) -> Name {
         Name(Arc::from(text))
@@ -62,7 +62,7 @@ impl Name {
         if valid { Ok(Name::new(text)) } else { Err(NameError(text.chars().take(90).collect())) }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,10 +1,10 @@
-//! Numbers as they are written in JSON, and whether a double holds them.
+//! Numbers in JSON text, and whether a double holds them exactly.
 
-/// So many significant digits every double keeps.
+/// Significant digits that every double keeps.
 const DIGITS_KEPT: usize = 15;
 
-/// Whether a double that was read from a decimal text stands for the same number: writing it out in the shortest way
-/// gives the digits back. `0.1` does, `0.10000000000000001` and `12345678901234567890123` do not.
+/// Tells whether a double that was read from a decimal text stands for the same number: its shortest form has the
+/// digits of the text. `0.1` does, `0.10000000000000001` and `12345678901234567890123` do not.
 #[must_use]
 pub fn is_exact_double(text: &str, float: f64) -> bool {
     if !float.is_finite() {
@@ -18,7 +18,8 @@ pub fn is_exact_double(text: &str, float: f64) -> bool {
     decimal(&format!("{float:e}")) == Some((digits, exponent))
 }
 
-/// The significant digits of a decimal number, and the power of ten that they are multiplied by. The sign is left out.
+/// Returns the significant digits of a decimal number, and the power of ten that they are multiplied by. The sign is
+/// dropped.
 fn decimal(text: &str) -> Option<(String, i64)> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, power) = match unsigned.split_once(['e', 'E']) {

@@ -2,30 +2,30 @@
 
 use std::sync::Arc;
 
-/// Up to this many bytes a payload lives in its task's row.
+/// Largest payload that is stored in its task's row, in bytes.
 pub const INLINE_MAX: usize = 512;
-/// Above this many bytes a payload is a file named by its hash.
+/// Largest payload that is stored in a row, in bytes. A larger one is a file named by its hash.
 pub const ROW_MAX: usize = 1 << 20;
 
-/// The key of a write-once payload row.
+/// Key of a write-once payload row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct PayloadId(pub i64);
 
-/// JSON text, or where to find it.
+/// JSON text, or its location.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Payload {
-    /// Nothing: read as JSON `null`.
+    /// Empty; read as JSON `null`.
     #[default]
     None,
-    /// At most [`INLINE_MAX`] bytes of JSON.
+    /// JSON of at most [`INLINE_MAX`] bytes.
     Inline(Arc<[u8]>),
-    /// A row of its own, written once, with its length.
+    /// A separate row, written once, with its length.
     Row(PayloadId),
 }
 
 impl Payload {
-    /// The bytes, when they are at hand.
+    /// Returns the bytes if they are inline.
     #[must_use]
     pub fn inline(&self) -> Option<&[u8]> {
         match self {

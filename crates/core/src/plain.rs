@@ -1,6 +1,6 @@
-//! Texts of strangers that are shown to people: without characters that change how other text is shown.
+//! Untrusted texts that are shown to people: without characters that change how other text is shown.
 
-/// Whether a character is shown as nothing and changes how its neighbours are shown: marks of direction, spaces without
+/// Tells whether a character is invisible and changes how its neighbours are shown: marks of direction, spaces without
 /// width, separators of lines, and tags.
 #[must_use]
 pub fn is_deceptive(c: char) -> bool {
@@ -9,8 +9,8 @@ pub fn is_deceptive(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// One line of text, trimmed. Control characters and those that deceive are left out; each run of line breaks and tabs is a
-/// space.
+/// Cleans one line of text and trims it. Control and deceptive characters are removed; each run of line breaks and tabs
+/// becomes a space.
 #[must_use]
 pub fn line(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -26,7 +26,8 @@ pub fn line(text: &str) -> String {
     plain.trim().to_owned()
 }
 
-/// Text of several lines. Control characters other than line breaks and tabs, and those that deceive, are left out.
+/// Cleans text of several lines. Control characters other than line breaks and tabs, and deceptive characters, are
+/// removed.
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || is_deceptive(*c))).collect()

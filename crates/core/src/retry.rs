@@ -1,4 +1,4 @@
-//! When a failed attempt is tried again, and after how long.
+//! Retry rules: attempts and waits.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use crate::{
     time::DurationMs,
 };
 
-/// How the wait between two attempts is spread, so that many tasks that failed together do not come back together.
+/// Spread of the wait between two attempts, so that many tasks that failed together are not retried together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Jitter {
     /// Exactly the computed wait.
     None,
-    /// Anywhere between nothing and the computed wait.
+    /// Random between zero and the computed wait.
     #[default]
     Full,
-    /// Half of the computed wait, and up to as much again.
+    /// Half of the computed wait, plus a random part up to the other half.
     Equal,
 }
 
 /// The retry rules of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included.
+    /// Limit of attempts, the first included.
     pub max_attempts: u32,
-    /// The wait before the second attempt.
+    /// Wait before the second attempt.
     #[serde(rename = "delay_ms")]
     pub delay: DurationMs,
-    /// What each further wait is multiplied by.
+    /// Factor of each further wait.
     pub multiplier: f64,
-    /// No computed wait is longer than this.
+    /// Limit of a computed wait.
     #[serde(rename = "max_delay_ms")]
     pub max_delay: DurationMs,
-    /// How waits are spread.
+    /// Spread of waits.
     pub jitter: Jitter,
-    /// Only these kinds are tried again: none of them when the list is empty, every retryable one when there is no list.
-    /// A bad answer that is final (`invalid_output`) is tried again only where it is listed.
+    /// Categories that are retried: an empty list retries nothing, no list retries every retryable failure. A final bad
+    /// answer (`invalid_output`) is retried only if it is listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Arc<[Category]>>,
 }
@@ -57,12 +57,14 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait before the next attempt after `failures` failed ones (this one included), or nothing when it is over.
-    /// `random` is any 64 random bits. A wait that the other side asked for is a lower bound, beyond `max_delay` too.
+    /// Computes the wait before the next attempt after `failures` failed ones (this one included). Returns `None` when
+    /// the task is not retried. `random` is any 64 random bits. A wait that the service asked for is a lower bound,
+    /// beyond `max_delay` too.
     #[must_use]
     pub fn next_delay(&self, error: &TaskError, failures: u32, random: u64) -> Option<DurationMs> {
         let named = self.on.as_ref().map(|on| on.contains(&error.category));
-        // A bad answer that the worker has asked for again already is final, unless the author lists this kind by name.
+        // A bad answer that the worker has already retried itself is final, unless the author lists this category by
+        // name.
         let retryable = error.retryable || (named == Some(true) && error.category == Category::InvalidOutput);
         if failures >= self.max_attempts || !retryable || named == Some(false) {
             return None;

@@ -1,23 +1,24 @@
-//! How many retries a failing worker gets: a share of its attempts, so that an outage is not met with a storm.
+//! Retry budget of a failing worker: a share of its attempts, so that an outage does not cause a storm of retries.
 //!
-//! A token bucket for each worker. A retry takes a token; a first attempt brings a fifth of one, a success a whole one,
-//! and time one a second, so that somebody looks whether it works again even when nothing new comes in. While a worker
-//! works, the bucket is full and nobody waits. The share of a fifth is that of the retry budgets of RPC systems.
+//! A token bucket for each worker. A retry takes a token; a first attempt adds a fifth of one, a success a whole one,
+//! and time one a second, so that the worker is tried again even without new tasks. While a worker succeeds, the bucket
+//! is full and no retry waits. The share of a fifth is that of the retry budgets of RPC systems.
 
 use crate::{failure::Category, time::Timestamp};
 
-/// Thousandths of a token that a bucket holds at most: a few failures are retried at once.
+/// Capacity of a bucket, in thousandths of a token: a few failures are retried at once.
 const FULL: u64 = 10_000;
-/// What a retry takes.
+/// Cost of a retry, in thousandths of a token.
 const RETRY: u64 = 1_000;
-/// What a first attempt brings.
+/// Gain of a first attempt, in thousandths of a token.
 const FIRST: u64 = 200;
-/// What a success brings: the retry after it is paid for, so a worker that works again is soon at its old rate.
+/// Gain of a success, in thousandths of a token: it pays for the retry after it, so a worker that recovers soon reaches
+/// its old rate.
 const SUCCESS: u64 = 1_000;
-/// What a millisecond brings.
+/// Gain of a millisecond, in thousandths of a token.
 const PER_MS: u64 = 1;
 
-/// The bucket of one worker.
+/// Bucket of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudget {
     tokens: u64,
@@ -25,13 +26,13 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// A full bucket.
+    /// Makes a full bucket.
     #[must_use]
     pub fn full(now: Timestamp) -> RetryBudget {
         RetryBudget { tokens: FULL, at: now }
     }
 
-    /// Whether failures of that kind are those of an outage. Others say something about the task, not the worker.
+    /// Tells whether failures of that category are those of an outage. Others concern the task, not the worker.
     #[must_use]
     pub fn concerns(category: Category) -> bool {
         matches!(category, Category::RateLimited | Category::Timeout | Category::Unavailable | Category::Provider)
@@ -40,11 +41,11 @@ impl RetryBudget {
     fn pass(&mut self, now: Timestamp) {
         let passed = now.since(self.at).0.saturating_mul(PER_MS);
         self.tokens = self.tokens.saturating_add(passed).min(FULL);
-        // A clock that was set back starts the count anew.
+        // A clock that was set back restarts the count.
         self.at = now;
     }
 
-    /// Takes a token for a retry; whether there was one.
+    /// Takes a token for a retry. Returns false when the bucket has no token.
     pub fn take(&mut self, now: Timestamp) -> bool {
         self.pass(now);
         let enough = self.tokens >= RETRY;
@@ -54,25 +55,25 @@ impl RetryBudget {
         enough
     }
 
-    /// A first attempt has begun.
+    /// Records the start of a first attempt.
     pub fn first_attempt(&mut self, now: Timestamp) {
         self.pass(now);
         self.tokens = (self.tokens + FIRST).min(FULL);
     }
 
-    /// An attempt has succeeded.
+    /// Records the success of an attempt.
     pub fn success(&mut self, now: Timestamp) {
         self.pass(now);
         self.tokens = (self.tokens + SUCCESS).min(FULL);
     }
 
-    /// When the next token is there.
+    /// Returns the time of the next token.
     #[must_use]
     pub fn next_at(&self) -> Timestamp {
         self.at + crate::time::DurationMs(RETRY.saturating_sub(self.tokens).div_ceil(PER_MS))
     }
 
-    /// Whether it is as it began, so that it need not be remembered.
+    /// Tells whether the bucket is full, so that it need not be kept.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.tokens == FULL
@@ -85,7 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// In an outage of any length, retries are a fifth of the first attempts, ten, and one a second.
+        /// In an outage of any length, retries are at most a fifth of the first attempts, plus ten, plus one a second.
         #[test]
         fn retries_are_a_share(per_second in 1u64..500, seconds in 1u64..60) {
             let mut share = RetryBudget::full(Timestamp(0));

@@ -1,8 +1,8 @@
-//! When something is due again: after a span, or at the times of a line as `cron` has it.
+//! Schedules: after a span, or at the times of a `cron` line.
 //!
-//! The line has five fields (minute, hour, day of the month, month, day of the week) of numbers, names, `*`, lists, ranges and
-//! steps, or is one of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. When both days are given, either will do, as
-//! everywhere. Times are UTC: there is none that comes twice or not at all.
+//! The line has five fields (minute, hour, day of the month, month, day of the week) of numbers, names, `*`, lists,
+//! ranges and steps, or is one of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. When both days are given, a
+//! match of one is enough, as in `cron`. Times are UTC, so every time comes exactly once.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -13,21 +13,21 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
-/// The 29th of February is never further away than this.
+/// Longest distance to a 29th of February, in days.
 const DAYS_MAX: i64 = 8 * 366 + 1;
-/// A shorter span is a loop, not a schedule.
+/// Shortest span; a shorter one would be a busy loop.
 const SHORTEST: DurationMs = DurationMs(1_000);
 
-/// When something is due again.
+/// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
-    /// So long after it was due before.
+    /// A span after the last due time.
     Every(DurationMs),
     /// At these times.
     At(Times),
 }
 
-/// The minutes of a line of `cron`, as sets of bits.
+/// Minutes of a `cron` line, as sets of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     minutes: u64,
@@ -35,11 +35,11 @@ pub struct Times {
     days: u64,
     months: u64,
     weekdays: u64,
-    /// Both days are given: either will do.
+    /// Whether both days are given, so that a match of one is enough.
     either: bool,
 }
 
-/// Why a schedule could not be read.
+/// Error of a schedule that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleError(String);
 
@@ -55,7 +55,7 @@ impl Schedule {
     /// Reads `15m`, `every 15m`, `*/5 9-17 * * mon-fri` or `@daily`.
     ///
     /// # Errors
-    /// [`ScheduleError`] with the part that is wrong.
+    /// [`ScheduleError`] with the faulty part.
     pub fn parse(text: &str) -> Result<Schedule, ScheduleError> {
         let text = text.trim();
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -70,7 +70,7 @@ impl Schedule {
         }
     }
 
-    /// The first time after that one at which it is due.
+    /// Returns the first due time after that one.
     #[must_use]
     pub fn after(&self, last: Timestamp) -> Timestamp {
         match self {
@@ -129,7 +129,7 @@ impl Times {
         None
     }
 
-    /// Whether a day, counted from 1970-01-01, is one of these.
+    /// Tells whether a day, counted from 1970-01-01, matches.
     fn has_day(&self, day: i64) -> bool {
         let (month, of_month) = civil(day);
         // The first of January 1970 was a Thursday.
@@ -143,7 +143,7 @@ fn has(set: u64, number: i64) -> bool {
     (0..64).contains(&number) && set >> number & 1 == 1
 }
 
-/// Month and day of the month of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
+/// Returns month and day of the month of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
 fn civil(day: i64) -> (i64, i64) {
     let shifted = day + 719_468;
     let of_era = shifted.rem_euclid(146_097);
@@ -153,7 +153,7 @@ fn civil(day: i64) -> (i64, i64) {
     (if month < 10 { month + 3 } else { month - 9 }, of_year - (153 * month + 2) / 5 + 1)
 }
 
-/// The numbers of one field.
+/// Reads the numbers of one field.
 fn field(name: &str, text: &str, range: RangeInclusive<u64>, names: &[&str]) -> Result<u64, ScheduleError> {
     let wrong = |part: &str| {
         let (first, last) = (range.start(), range.end());
@@ -170,7 +170,7 @@ fn field(name: &str, text: &str, range: RangeInclusive<u64>, names: &[&str]) -> 
         let step = step.filter(|step: &u64| (1..=60).contains(step)).ok_or_else(|| wrong(part))?;
         let (first, last) = match whole.split_once('-') {
             None if whole == "*" => (*range.start(), *range.end()),
-            // As in `5/15`: from there on.
+            // As in `5/15`: from that number on.
             None if part.contains('/') => (number(whole).ok_or_else(|| wrong(part))?, *range.end()),
             None => (number(whole).ok_or_else(|| wrong(part))?, number(whole).ok_or_else(|| wrong(part))?),
             Some((first, last)) => {
@@ -198,7 +198,7 @@ mod tests {
         Schedule::parse(text).unwrap().after(Timestamp(from)).0
     }
 
-    /// In minutes from the last full one.
+    /// Returns minutes since the last full one.
     fn minutes(text: &str) -> i64 {
         (next(text, NOW) - NOW.div_euclid(MINUTE_MS) * MINUTE_MS) / MINUTE_MS
     }
@@ -220,7 +220,7 @@ mod tests {
             ("0 0 * * MON-FRI", 28 * 60 + 14),
             ("5/20 19,20 * * 6", 19),
             ("0 0 1 dec *", (9 * 24 + 4) * 60 + 14),
-            // Either day will do; with a star in one, both must.
+            // A match of one day is enough; with a star in one, both must match.
             ("0 0 25 * mon", 28 * 60 + 14),
             ("0 0 25 * *", (3 * 24 + 4) * 60 + 14),
         ] {

@@ -1,10 +1,10 @@
-//! The tenants that something of the folder is for.
+//! Tenants that may use a part of the folder.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::TenantId;
 
-/// The tenants that may use a worker. The tenant of the folder is always one of them.
+/// Tenants that may use a worker. The tenant of the folder is always one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tenants {
@@ -16,13 +16,13 @@ pub enum Tenants {
 }
 
 impl Tenants {
-    /// The tenant of the folder alone.
+    /// Returns the tenant of the folder alone.
     #[must_use]
     pub fn owner() -> Tenants {
         Tenants::Only(Vec::new())
     }
 
-    /// Whether a tenant is one of them.
+    /// Tells whether a tenant is one of them.
     #[must_use]
     pub fn admits(&self, tenant: TenantId) -> bool {
         match self {
@@ -31,7 +31,7 @@ impl Tenants {
         }
     }
 
-    /// Whether it is for everybody.
+    /// Tells whether every tenant is admitted.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Tenants::All

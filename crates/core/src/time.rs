@@ -15,7 +15,7 @@ pub struct Timestamp(pub i64);
 pub struct DurationMs(pub u64);
 
 impl Timestamp {
-    /// The span since `earlier`; zero when the clock went backwards in between.
+    /// Returns the span since `earlier`; zero when the clock went backwards in between.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> DurationMs {
         DurationMs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -38,7 +38,7 @@ impl Sub<DurationMs> for Timestamp {
     }
 }
 
-/// Why a duration such as `90s` could not be read.
+/// Error of a duration such as `90s` that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a duration: write a number and a unit, such as 500ms, 2s, 5m, 1h or 7d")]
 pub struct DurationError(pub String);
@@ -50,7 +50,7 @@ impl DurationMs {
     /// Reads `500ms`, `2s`, `1.5h`, `1m30s`, `7d`.
     ///
     /// # Errors
-    /// [`DurationError`] for anything else, a bare number included.
+    /// [`DurationError`] for any other text, including a bare number.
     pub fn parse(text: &str) -> Result<DurationMs, DurationError> {
         let bad = || DurationError(text.chars().take(40).collect());
         let mut rest = text.trim();

@@ -1,4 +1,4 @@
-//! The contract of a worker: what it is called, how it is to be run, and one method that does the work.
+//! The contract of a worker: its name, its settings, and one method that does the work.
 
 use std::{
     future::Future,
@@ -23,25 +23,25 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A named ability. Implementations must not block the thread; dropping the future cancels the attempt.
 pub trait Worker: Send + Sync + 'static {
-    /// What is known of the worker without running it.
+    /// Returns the specification, without running the worker.
     fn spec(&self) -> &WorkerSpec;
 
-    /// Does one attempt of one task.
+    /// Runs one attempt of one task.
     fn execute<'a>(&'a self, ctx: &'a TaskContext, input: Value) -> BoxFuture<'a, Result<Output, TaskError>>;
 }
 
-/// What is known of a worker without running it.
+/// Specification of a worker, known without running it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerSpec {
-    /// The name that tasks ask for.
+    /// Name that tasks use.
     pub name: Name,
     /// One line for people.
     pub description: String,
-    /// The queue its tasks wait in unless the task says otherwise.
+    /// Queue of its tasks unless a task names another.
     pub queue: Name,
-    /// How many of its tasks run at once in this process.
+    /// Limit of its running tasks in this process.
     pub slots: u32,
-    /// The model alias it asks, when it asks one.
+    /// Model alias that it calls, if it calls one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
     /// JSON Schema of the input.
@@ -50,34 +50,34 @@ pub struct WorkerSpec {
     /// JSON Schema of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// How long one attempt may take; none means the default of the engine.
+    /// Timeout of one attempt. `None`: the engine's default.
     #[serde(default, rename = "timeout_ms", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationMs>,
-    /// The retry rules unless the task says otherwise.
+    /// Retry rules unless a task has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
-    /// The most that one task may cost.
+    /// Cost limit of one task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
-    /// How many of its tasks with the same key may run at once.
+    /// Concurrency limit of tasks with one key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<KeyLimit>,
-    /// The labels that a host must have to be given its tasks.
+    /// Labels that a host needs to be assigned its tasks.
     #[serde(default, skip_serializing_if = "Requires::is_empty")]
     pub requires: Requires,
-    /// Whether an earlier answer to the same input is given again.
+    /// Rule for reusing an earlier answer to the same input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheRule>,
-    /// What its definition says besides, as a hash: an answer is kept for one version of a worker.
+    /// Hash of the rest of its definition: an answer is reused for one version of a worker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// The tenants that it exists for.
+    /// Tenants that may use it.
     #[serde(default, skip_serializing_if = "Tenants::is_all")]
     pub tenants: Tenants,
 }
 
 impl WorkerSpec {
-    /// A worker of that name on the default queue with 8 slots and no schemas.
+    /// Makes a worker of that name on the default queue with 8 slots and no schemas.
     #[must_use]
     pub fn named(name: &str) -> WorkerSpec {
         WorkerSpec {
@@ -100,7 +100,7 @@ impl WorkerSpec {
     }
 }
 
-/// A flag that a worker may look at between two pieces of work.
+/// A flag that a worker may read between two pieces of work.
 #[derive(Debug, Clone, Default)]
 pub struct CancelFlag(Arc<AtomicBool>);
 
@@ -110,31 +110,32 @@ impl CancelFlag {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether the attempt is to end.
+    /// Tells whether the attempt is to end.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// Called with the share done (0 to 1) and a line for people.
+/// Function called with the share done (0 to 1) and a line for people.
 pub type ProgressFn = Arc<dyn Fn(f64, &str) + Send + Sync>;
 
-/// Takes the text of an answer while it is being written, for those who watch. Called with each piece that comes: quick.
+/// Receives the text of an answer while it is being written, for watchers. It is called with each piece, so it must be
+/// fast.
 pub trait TextSink: Send + Sync {
-    /// A text begins. What was said before it in this attempt does not count any more.
+    /// Begins a text. Earlier text of this attempt no longer counts.
     fn begin(&self);
 
-    /// It goes on with this.
+    /// Appends a piece.
     fn add(&self, piece: &str);
 
-    /// Whether anybody could read it. Else an answer is asked for whole.
+    /// Tells whether anybody can read it. Otherwise an answer is requested whole.
     fn is_read(&self) -> bool {
         true
     }
 }
 
-/// Nobody watches.
+/// A sink without watchers.
 #[derive(Debug, Clone, Copy)]
 pub struct NoText;
 
@@ -148,13 +149,13 @@ impl TextSink for NoText {
     }
 }
 
-/// Where the files that tasks refer to are kept.
+/// Storage of the files that tasks refer to.
 pub trait FileSource: Send + Sync {
-    /// The path of the file with that SHA-256 (64 hex digits), when it is here.
+    /// Returns the path of the file with that SHA-256 (64 hex digits), if it is stored here.
     fn path(&self, sha256: &str) -> Option<PathBuf>;
 }
 
-/// No files at all.
+/// Storage without files.
 #[derive(Debug, Clone, Copy)]
 pub struct NoFiles;
 
@@ -164,39 +165,39 @@ impl FileSource for NoFiles {
     }
 }
 
-/// What an attempt knows about itself.
+/// Context of an attempt.
 #[derive(Clone)]
 pub struct TaskContext {
-    /// The task's public id.
+    /// Public id of the task.
     pub task: String,
     /// Whose task it is.
     pub tenant: TenantId,
-    /// Raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not given again.
+    /// Number raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not replayed.
     pub replay_epoch: u64,
-    /// Calls of models are answered from the record of the run that this one repeats, and by nobody else.
+    /// Whether model calls are answered only from the record of the run that this one repeats.
     pub recorded: bool,
-    /// The run's public id, when the task is a step.
+    /// Public id of the run, when the task is a step.
     pub run: Option<String>,
-    /// The step's path within the run, when the task is a step.
+    /// Path of the step within the run, when the task is a step.
     pub step: Option<String>,
-    /// 1 for the first attempt.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// No further attempt follows should this one fail.
+    /// Whether no further attempt follows a failure.
     pub last_attempt: bool,
-    /// How long the attempt may take before it is stopped from outside.
+    /// Time after which the attempt is stopped from outside.
     pub timeout: Option<DurationMs>,
-    /// Raised when the attempt is to end.
+    /// Flag that is raised when the attempt is to end.
     pub cancel: CancelFlag,
-    /// Where progress goes.
+    /// Sink for progress.
     pub progress: ProgressFn,
-    /// Where the text of an answer goes while it is being written.
+    /// Sink for the text of an answer while it is being written.
     pub text: Arc<dyn TextSink>,
-    /// The files that inputs refer to by `{"$file": "sha256:..."}`.
+    /// Files that inputs refer to by `{"$file": "sha256:..."}`.
     pub files: Arc<dyn FileSource>,
 }
 
 impl TaskContext {
-    /// A context for calling a worker outside the engine, as `workers test` and tests do.
+    /// Makes a context for calling a worker outside the engine, as `workers test` and tests do.
     #[must_use]
     pub fn detached(task: &str) -> TaskContext {
         TaskContext {
@@ -217,48 +218,48 @@ impl TaskContext {
     }
 }
 
-/// An answer and where it came from.
+/// An answer and its origin.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Output {
-    /// The answer, as the worker's output schema has it.
+    /// The answer, matching the worker's output schema.
     pub value: Value,
-    /// Who gave it, at which price, and whether it is less than was asked for.
+    /// Provider, cost, and reasons why it is less than requested.
     pub provenance: Provenance,
 }
 
 impl Output {
-    /// A plain answer that no model had a part in.
+    /// Makes an answer without model calls.
     #[must_use]
     pub fn plain(value: Value) -> Output {
         Output { value, provenance: Provenance::default() }
     }
 }
 
-/// Who gave an answer, at which price, and whether it is less than was asked for.
+/// Origin of an answer: provider, cost, and reasons why it is less than requested.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The provider of the configuration that answered (`openai`, `offline`).
+    /// Configured provider that answered (`openai`, `offline`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The provider's name of the model, or the offline method.
+    /// Provider's name of the model, or the offline method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Why the answer is poorer than the one asked for, such as `no OPENAI_API_KEY`.
+    /// Reason why the answer is poorer than requested, such as `no OPENAI_API_KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
-    /// The answer of a declared stand-in, not of the worker itself.
+    /// Whether a declared stand-in answered instead of the worker.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stand_in: bool,
-    /// The answer that the same worker gave to the same input before; nothing was run and nothing paid for it.
+    /// Whether it was reused from an earlier task with the same input, without running the worker.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cached: bool,
-    /// The input was cut to fit the worker's limit.
+    /// Whether the input was cut to the worker's limit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
-    /// Calls of models were answered from the record of an earlier run.
+    /// Whether model calls were answered from the record of an earlier run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recorded: bool,
-    /// The step of an earlier run whose answer was taken over.
+    /// Step of an earlier run whose answer was reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<String>,
     /// Requests sent to model providers.
@@ -270,7 +271,7 @@ pub struct Provenance {
     /// Tokens received.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub output_tokens: u64,
-    /// What it cost.
+    /// Cost in total.
     #[serde(default, rename = "cost_nanousd")]
     pub cost: Money,
 }

@@ -1,4 +1,4 @@
-//! Workflow files from the outside: what is accepted, and what is said about what is not.
+//! Workflow files from the outside: accepted files, and messages about others.
 
 use std::fmt::Write;
 
@@ -97,7 +97,7 @@ fn json_is_read_as_well() {
     assert_eq!(parse(&one_line).unwrap_or_else(|shown| panic!("{shown}")).step_count(), 2_000);
 }
 
-/// A file with everything that can be wrong, and what is said about it.
+/// A file with every fault, and its messages.
 #[test]
 fn messages_are_as_agreed() {
     let cases = include_str!("definitions/problems.txt");

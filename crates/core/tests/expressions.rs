@@ -1,4 +1,4 @@
-//! Expressions, templates and prompts from the outside: what they mean, what they refuse, and what they cost.
+//! Expressions, templates and prompts from the outside: values, refusals and costs.
 
 use kapelle_core::expr::{Context, ExprErrorKind, Expression, PROMPT_MAX, Prompt, SOURCE_MAX, Shared, Template};
 use proptest::prelude::*;
@@ -278,7 +278,7 @@ fn an_expression_over_a_large_shared_context_costs_microseconds() {
         ["steps.fetch.output.score", "steps.fetch.output.items[index].text ~ '!'", "steps.fetch.output.score > 0.4"]
     {
         let compiled = Expression::compile(source).unwrap();
-        // Measuring is the point of this test; nothing depends on the clock.
+        // Measuring is the point of this test; no decision depends on the clock.
         #[expect(clippy::disallowed_methods, reason = "a printed measurement, never asserted")]
         let start = std::time::Instant::now();
         for _ in 0..10_000 {

@@ -34,7 +34,7 @@ fn submitted(policy: Policy, delay: i64) -> Task {
     Submit { id: TaskId(1), task, ageing: AGEING }.decide(Timestamp(1_000))
 }
 
-/// One command of many, with a report that may be stale.
+/// Makes one command of many, with a report that may be stale.
 fn command(task: &Task, which: u8, report: Report, now: Timestamp) -> Result<TaskEvent, Rejection> {
     let error = |category| TaskError::new(category, "no");
     let fail = |category| Fail { report, error: error(category), random: 1 };
@@ -60,8 +60,8 @@ fn lease_of(task: &Task) -> Option<Report> {
 }
 
 proptest! {
-    /// Nothing after a terminal state, a stale lease is always refused, counts and attempts only rise, and cancel
-    /// always ends what has not ended.
+    /// After a terminal state nothing changes, a stale lease is always refused, counts and attempts only rise, and
+    /// cancel always ends an open task.
     #[test]
     fn a_task_keeps_its_laws(
         delay in 0i64..500,
@@ -123,7 +123,7 @@ fn every_rejection_of_a_task_can_be_met() {
     }
 }
 
-/// A definition of steps whose needs are given as bits.
+/// Makes a definition of steps whose needs are given as bits.
 fn definition(steps: &[(u8, u8, bool)]) -> Arc<Definition> {
     let mut text = String::from("name: law\nsteps:\n");
     for (at, (needs, run_if, tolerated)) in steps.iter().enumerate() {
@@ -139,7 +139,7 @@ fn fresh(definition: &Arc<Definition>) -> Run {
     Run::new(RunId(1), TenantId::DEFAULT, 1, Arc::clone(definition), Payload::None)
 }
 
-/// The slots of the outermost block.
+/// Returns the slots of the outermost block.
 fn slots(run: &Run) -> &[SlotState] {
     match &run.scopes[&ScopeId::ROOT].kind {
         ScopeKind::Block(block) => &block.slots,
@@ -147,14 +147,14 @@ fn slots(run: &Run) -> &[SlotState] {
     }
 }
 
-/// The phases as others see them: what is being evaluated is still pending.
+/// Returns the phases as readers see them: a step under evaluation is still pending.
 fn phases(run: &Run) -> Vec<(Phase, u32, Option<TaskId>)> {
     let slots = slots(run);
     let settled = |phase| if phase == Phase::Queued { Phase::Pending } else { phase };
     slots.iter().map(|slot| (settled(slot.phase), slot.unmet, slot.task)).collect()
 }
 
-/// A run under way, with its journal.
+/// A run in progress, with its journal.
 struct Live {
     run: Run,
     journal: Vec<RunEvent>,
@@ -169,7 +169,7 @@ impl Live {
         }
     }
 
-    /// Begins what is ready. A step begins only when every step it needs has ended.
+    /// Begins the ready steps. A step begins only when every step it needs has ended.
     fn begin(&mut self) {
         for step in self.run.take_ready(3) {
             self.next += 1;
@@ -203,7 +203,8 @@ impl Live {
 }
 
 proptest! {
-    /// Folding the journal gives the live run, and so do the rows; and whatever happens, cancelling or going on ends it.
+    /// Folding the journal gives the live run, and so do the rows; and in any history, cancelling or continuing ends
+    /// it.
     #[test]
     fn a_run_keeps_its_laws(
         steps in prop::collection::vec((any::<u8>(), 0u8..5, any::<bool>()), 1..8),
@@ -246,7 +247,7 @@ proptest! {
             prop_assert!(matches!(early, Err(RunRejection::Unfinished(_))), "{early:?}");
             live.begin();
             live.end(0, if cancelled { Outcome::Cancelled } else { Outcome::Succeeded });
-            // What was queued by a look and never begun is found again, as after a crash.
+            // A slot that was queued and never begun is found again, as after a crash.
             let mut rebuilt = fresh(&definition);
             rebuilt.status = live.run.status.clone();
             rebuilt.rebuild(&rows(&live.run));
@@ -261,7 +262,7 @@ proptest! {
     }
 }
 
-/// The rows of the steps that have one.
+/// Returns the rows of the steps that have one.
 fn rows(run: &Run) -> Vec<StepRow> {
     let slots = slots(run).iter().enumerate();
     let row = |(at, slot): (usize, &SlotState)| {

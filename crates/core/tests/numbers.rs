@@ -1,4 +1,4 @@
-//! Numbers that neither 64 bits nor a double hold, on their way through expressions.
+//! Numbers that neither 64 bits nor a double hold, passed through expressions.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

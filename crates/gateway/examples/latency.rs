@@ -1,8 +1,9 @@
-//! What the gateway adds to a call: the same requests to a double of a provider, bare and through the gateway.
+//! Latency that the gateway adds to a call: equal requests to a double of a provider, bare and through the gateway.
 //!
-//! `cargo run --release -p kapelle-gateway --example latency` prints medians and 99th percentiles in microseconds.
-//! Bare and through the gateway take turns, call by call, so that a busy machine slows both alike. The journal is in
-//! memory: a durable one adds its commit to the last byte. The face that speaks HTTP to the caller is not in it.
+//! `cargo run --release -p kapelle-gateway --example latency` prints medians and 99th percentiles in microseconds. Bare
+//! calls and calls through the gateway alternate, so that a busy machine slows both alike. The journal is in memory; a
+//! durable journal adds its commit to the last byte. The HTTP server between the caller and the gateway is not
+//! measured.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where its stage cannot be set")]
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 const ROUNDS: usize = 3_000;
 const WARM: usize = 300;
 
-/// The times of one way: to the first byte and to the last.
+/// Times of one path: to the first byte and to the last.
 #[derive(Default)]
 struct Times(Vec<Duration>, Vec<Duration>);
 
@@ -32,13 +33,13 @@ async fn main() {
     );
     let double = ScriptedOpenai::start(script.unwrap()).await.unwrap();
     let (service, token) = service(&double);
-    // A second call finds a provider installed already, which is as good.
+    // A second call finds the provider already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().tcp_nodelay(true).tls_certs_only([]).build().unwrap();
     for stream in [false, true] {
         let (mut bare, mut through) = (Times::default(), Times::default());
         for round in 0..WARM + ROUNDS {
-            // Each call is another, so that nothing is replayed.
+            // Each call has a different body, so that nothing is replayed.
             let body = body(stream, round);
             let one = ask(&client, &double, &body).await;
             let two = call(&service, &token, &body).await;

@@ -1,4 +1,4 @@
-//! Tokens of the gateway's own. A worker's process is given one of these and never a provider's key.
+//! Tokens that the gateway issues. A worker's process is given one of these and never a provider's key.
 
 use std::{
     collections::HashMap,
@@ -17,40 +17,40 @@ use crate::{
     tokens::Leases,
 };
 
-/// The beginning of every token. Public scripts check that their key begins with `sk-`; the rest finds one that leaked.
+/// Prefix of every token. Public scripts check that their key begins with `sk-`; the rest helps to find a leaked token.
 pub const PREFIX: &str = "sk-kapelle-";
 const ID_DIGITS: usize = 16;
 pub(crate) const SECRET_DIGITS: usize = 64;
 
-/// What the holder of a token may do, and who pays.
+/// Rights of a token's holder, and the accounts that pay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
-    /// Who pays.
+    /// Accounts that are charged.
     pub payer: Payer,
-    /// The task whose answers are recorded and replayed; nothing for a daemon.
+    /// The task whose answers are recorded and replayed. `None` for a daemon.
     pub task: Option<TaskKey>,
-    /// The task is answered from the record of an earlier run, and nobody is asked.
+    /// Whether the task is answered from the record of an earlier run, without calling a provider.
     pub recorded: bool,
-    /// The aliases and models that may be named. Empty: all.
+    /// Aliases and models that may be named. Empty: all.
     pub models: Vec<String>,
-    /// How long an answer may be taken from the cache or from an equal call under way; nothing: never.
+    /// Maximum age of a cached answer, or of an equal call in flight that may be shared. `None`: neither is used.
     pub cache: Option<Duration>,
-    /// The attempt wants new answers: neither cache nor an equal call answers it, though its answers are kept.
+    /// Whether the attempt wants new answers: cached and shared answers are not used, but its own are still cached.
     pub fresh: bool,
     /// Whether a later link of a chain may answer.
     pub fallback: bool,
-    /// Whether a model of unknown price is refused; else it is charged at the dear default.
+    /// Whether a model of unknown price is refused. Otherwise it is charged at the high default price.
     pub known_price_only: bool,
-    /// The most that one call may cost; its answer is cut to what that buys.
+    /// Cost limit of one call; the answer is cut to the length that the limit buys.
     pub max_cost: Option<Money>,
-    /// Whether a call over the provider's rate is refused with the wait instead of waiting here.
+    /// Whether a call over the provider's rate is refused with the wait time instead of waiting here.
     pub hold: bool,
-    /// The longest that one call may take.
+    /// Timeout of one call.
     pub timeout: Duration,
 }
 
 impl Grant {
-    /// A grant for everything, ten minutes a call, paid by those accounts.
+    /// Grants everything, ten minutes a call, charged to these accounts.
     #[must_use]
     pub fn of(payer: Payer) -> Grant {
         Grant {
@@ -68,7 +68,7 @@ impl Grant {
         }
     }
 
-    /// Whose answers may be given again, when the caller is a task.
+    /// Returns the source of recorded answers when the caller is a task.
     pub(crate) fn replay_source(&self) -> Option<ReplaySource> {
         let (attempt, recorded) = (self.payer.attempt, self.recorded);
         self.task.map(|key| ReplaySource { key, attempt, recorded })
@@ -79,22 +79,22 @@ impl Grant {
     }
 }
 
-/// Names a token without being one.
+/// Number of a token. It does not grant anything by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenId(pub(crate) u64);
 
-/// Somebody with a token, and what was already answered in this attempt.
+/// A token's holder and the answers already used in this attempt.
 pub(crate) struct Holder {
     pub(crate) grant: Grant,
-    /// The recorded answers that are left, once they were read.
+    /// Recorded answers that are left, once they were read.
     pub(crate) cursor: tokio::sync::Mutex<Option<ReplayCursor>>,
-    /// Who keeps what was given again, for an attempt that may outlive this process.
+    /// Record of the replayed answers, for an attempt that may outlive this process.
     pub(crate) leases: Option<Arc<dyn Leases>>,
     ended: watch::Sender<bool>,
 }
 
 impl Holder {
-    /// Somebody without a token, for one call.
+    /// Makes a holder without a token, for one call.
     pub(crate) fn once(grant: Grant) -> Arc<Holder> {
         Holder::lasting(grant, None)
     }
@@ -103,13 +103,13 @@ impl Holder {
         Arc::new(Holder { grant, cursor: tokio::sync::Mutex::new(None), leases, ended: watch::Sender::new(false) })
     }
 
-    /// Changes to true when the token ends.
+    /// Returns a channel that changes to true when the token ends.
     pub(crate) fn ended(&self) -> watch::Receiver<bool> {
         self.ended.subscribe()
     }
 }
 
-/// The tokens in force.
+/// Tokens in force.
 #[derive(Default)]
 pub struct Tokens {
     entries: RwLock<HashMap<u64, Entry>>,
@@ -121,7 +121,7 @@ struct Entry {
     holder: Arc<Holder>,
 }
 
-/// The system gives no random numbers.
+/// Error of the system's random number generator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no token can be made: the system gives no random numbers ({0})")]
 pub struct NoRandomness(String);
@@ -130,7 +130,7 @@ impl Tokens {
     /// Makes a token. Only its digest is kept.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn issue(&self, grant: Grant) -> Result<(TokenId, String), NoRandomness> {
         let mut secret = [0u8; SECRET_DIGITS / 2];
         getrandom::fill(&mut secret).map_err(|error| NoRandomness(error.to_string()))?;
@@ -142,8 +142,8 @@ impl Tokens {
         Ok(self.admit(id, &secret, grant, None))
     }
 
-    /// Takes a token of that number and secret into force, unless there is one of that number. The leases are those of an
-    /// attempt that may outlive this process.
+    /// Admits a token of that number and secret, unless that number is already in force. `leases` is set for an attempt
+    /// that may outlive this process.
     pub(crate) fn admit(
         &self,
         id: u64,
@@ -159,26 +159,26 @@ impl Tokens {
         (TokenId(id), token)
     }
 
-    /// Whether a token of that number is in force.
+    /// Tells whether a token of that number is in force.
     pub(crate) fn has(&self, id: u64) -> bool {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
-    /// Ends a token: its next call gets 401, and its calls under way are cut, upstream too. Says whether it was in
-    /// force.
+    /// Revokes a token: its next call gets 401, and its calls in flight are cut, upstream too. Returns whether it was
+    /// in force.
     pub fn revoke(&self, id: TokenId) -> bool {
         let gone = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&id.0);
         gone.map(|entry| entry.holder.ended.send_replace(true)).is_some()
     }
 
-    /// How many are in force.
+    /// Counts the tokens in force.
     #[must_use]
     pub fn count(&self) -> usize {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whose token it is. The number in it finds the entry; the secret is compared by its digest in constant time,
-    /// also when there is no such entry, so that neither can be told by the time it takes.
+    /// Finds the holder of a token. The number in the token finds the entry. The secret is compared by its digest in
+    /// constant time, also when the entry is missing, so that the time taken reveals nothing.
     pub(crate) fn find(&self, token: &str) -> Option<Arc<Holder>> {
         let (id, secret) = split(token)?;
         let given: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
@@ -190,7 +190,7 @@ impl Tokens {
     }
 }
 
-/// The number of a token and its secret, in digits.
+/// Splits a token into its number and its secret, in digits.
 pub(crate) fn split(token: &str) -> Option<(u64, &str)> {
     let rest = token.strip_prefix(PREFIX).filter(|rest| rest.len() == ID_DIGITS + SECRET_DIGITS)?;
     let (id, secret) = rest.split_at_checked(ID_DIGITS)?;

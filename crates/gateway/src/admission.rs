@@ -1,4 +1,5 @@
-//! Calls that are promised to attempts before they begin, so that a task waits in its queue for a provider's rate, and not in a slot.
+//! Calls promised to attempts in advance, so that a task waits for a provider's rate in its queue and
+//! not in a slot.
 
 use std::{
     collections::HashMap,
@@ -9,25 +10,25 @@ use kapelle_core::{DurationMs, TaskId};
 
 use crate::{config::Link, gateway::Gateway, providers::Server, rate::Promise};
 
-/// Whether an attempt may begin that will call a model.
+/// Decision whether an attempt that will call a model may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// No provider of the alias says how much it takes.
+    /// No provider of the alias has a known rate limit.
     Free,
     /// A call is promised to the task.
     Promised,
-    /// Not before that long from now.
+    /// The attempt may begin after this wait.
     Wait(DurationMs),
 }
 
-/// A call that was promised: of that server, for that model.
+/// A promised call: its server and its model.
 struct Promised {
     server: Arc<Server>,
     model: String,
     promise: Promise,
 }
 
-/// The promised calls.
+/// Promised calls by task.
 #[derive(Default)]
 pub(crate) struct Promises(Mutex<HashMap<TaskId, Promised>>);
 
@@ -36,7 +37,7 @@ impl Promises {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The call of that server and model that was promised to a task. It is given out once.
+    /// Takes the call of that server and model that was promised to a task. A promise is used once.
     pub(crate) fn take(&self, task: TaskId, server: &Arc<Server>, model: &str) -> Option<Promise> {
         let mut promises = self.lock();
         let known = promises.get(&task)?;
@@ -48,11 +49,11 @@ impl Promises {
 }
 
 impl Gateway {
-    /// Asks for a call of an alias, which a task will make as soon as it has begun. The first link whose provider takes one
-    /// more promises it. Asked again for a task that was promised one, it stays that one.
+    /// Promises a call of an alias to a task that is about to begin. The first link whose provider has room for one
+    /// more call promises it. A task that already holds a promise keeps that one.
     ///
-    /// A promise counts against the provider's rate until the call is made, [`Gateway::dismiss`] gives it back, or ten
-    /// seconds are over. An alias without a link that can be asked needs none.
+    /// A promise counts against the provider's rate until the call is made, until [`Gateway::dismiss`] releases it, or
+    /// for ten seconds. An alias without a link that can be called needs no promise.
     #[must_use]
     pub fn admit(&self, alias: &str, task: TaskId) -> Admission {
         let routes = self.routes();
@@ -79,7 +80,7 @@ impl Gateway {
         shortest.map_or(Admission::Free, Admission::Wait)
     }
 
-    /// Gives back what was promised to a task and not used: its attempt is over.
+    /// Releases the unused promise of a task whose attempt is over.
     pub fn dismiss(&self, task: TaskId) {
         if let Some(known) = self.promises.lock().remove(&task) {
             known.server.rate.break_promise(known.promise);

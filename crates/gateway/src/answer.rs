@@ -1,91 +1,91 @@
-//! What comes back from a chain.
+//! Results of a chain of links.
 
 use kapelle_core::{Category, Money};
 use serde::Serialize;
 
-/// The end of a walk over a chain.
+/// Result of trying the links of a chain.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Route {
     /// A model answered.
     Answer(Answer),
-    /// The chain came to its offline link: the worker runs its classical method, or fails.
+    /// The chain reached its offline link: the worker runs its classical method, or fails.
     Offline {
         /// The provider of the offline link.
         provider: String,
-        /// Why no model answered, such as `no OPENAI_API_KEY`; nothing when `offline` is the first link.
+        /// Reason why no model answered, such as `no OPENAI_API_KEY`. `None` when `offline` is the first link.
         reason: Option<String>,
-        /// What the links before it did.
+        /// Results of the links before it.
         hops: Vec<Hop>,
     },
 }
 
-/// A model's answer, metered.
+/// A model's answer with its usage and cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The text of the answer.
     pub content: String,
-    /// Why the model stopped.
+    /// Reason why the model stopped.
     pub finish: Finish,
     /// The provider that answered.
     pub provider: String,
     /// The model, as the provider calls it.
     pub model: String,
-    /// Tokens; estimated when the provider did not count them.
+    /// Tokens used; estimated when the provider did not count them.
     pub usage: Usage,
-    /// What it cost.
+    /// Cost of the call.
     pub cost: Money,
-    /// Whether the price came from a table; if not, the dearer default was charged.
+    /// Whether the price came from a table. Otherwise the high default price was charged.
     pub price_known: bool,
     /// Requests sent, failed ones included.
     pub calls: u64,
-    /// Why it was not the first link that answered.
+    /// Reason why the first link did not answer.
     pub degraded: Option<String>,
-    /// It was recorded in an earlier run, and nobody was asked.
+    /// Whether it was recorded in an earlier run, without calling a provider.
     pub recorded: bool,
-    /// What the links before it did.
+    /// Results of the links before it.
     pub hops: Vec<Hop>,
 }
 
-/// Why a model stopped.
+/// Reason why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// It had said everything.
+    /// The model ended its answer.
     Stop,
-    /// It came to the longest answer allowed.
+    /// The answer reached its length limit.
     Length,
-    /// The provider held the answer back.
+    /// The provider withheld the answer.
     Filtered,
-    /// Anything else, such as a tool call.
+    /// Another reason, such as a tool call.
     Other,
 }
 
 /// Tokens of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Tokens sent, those of the prompt cache among them.
+    /// Tokens sent, including those of the prompt cache.
     pub input: u64,
-    /// Tokens received, those of thinking among them.
+    /// Tokens received, including those of thinking.
     pub output: u64,
-    /// Of the input, what the provider read from its prompt cache.
+    /// Input tokens that the provider read from its prompt cache.
     pub cached: u64,
-    /// Of the input, what the provider wrote into its prompt cache.
+    /// Input tokens that the provider wrote into its prompt cache.
     pub cache_write: u64,
-    /// Of the output, what the model thought before it answered.
+    /// Output tokens that the model used to think before it answered.
     pub reasoning: u64,
 }
 
-/// The most tokens that a call was reserved for.
+/// Token limits that a call was reserved for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// Tokens sent.
     pub(crate) input: u64,
-    /// Tokens received, all answers together.
+    /// Tokens received, over all choices.
     pub(crate) output: u64,
 }
 
 impl Usage {
-    /// The usage as far as it can be true, and whether it was more. A provider's count above what the bytes of the
-    /// request and the longest answer allow is wrong: believed without a bound, one answer could spend every budget.
+    /// Returns the usage cut to the reserved bound, and whether it was above the bound. A count above what the bytes of
+    /// the request and the longest answer allow is wrong; without this bound one answer could spend every budget.
     pub(crate) fn within(self, bound: Bound) -> (Usage, bool) {
         let (input, output) = (self.input.min(bound.input), self.output.min(bound.output));
         let cached = self.cached.min(input);
@@ -100,28 +100,28 @@ impl Usage {
     }
 }
 
-/// A link that did not answer, and why.
+/// A link that did not answer, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hop {
     /// `provider/model`.
     pub link: String,
     /// The kind of failure.
     pub category: Category,
-    /// Why, for a person: `no OPENAI_API_KEY`.
+    /// Reason for a person: `no OPENAI_API_KEY`.
     pub reason: String,
     /// Whether a request was sent.
     pub called: bool,
 }
 
 impl Hop {
-    /// The reasons of all hops in one line; nothing when there are none.
+    /// Joins the reasons of all hops into one line. Returns `None` when there are no reasons.
     #[must_use]
     pub fn reasons(hops: &[Hop]) -> Option<String> {
         let list: Vec<&str> = hops.iter().map(|hop| hop.reason.as_str()).collect();
         (!list.is_empty()).then(|| list.join("; "))
     }
 
-    /// Requests sent in those hops.
+    /// Counts the requests sent in those hops.
     #[must_use]
     pub fn calls(hops: &[Hop]) -> u64 {
         hops.iter().filter(|hop| hop.called).count() as u64

@@ -1,6 +1,6 @@
-//! Scripts that name a provider's address themselves: their calls are neither metered nor capped.
+//! Detection of provider addresses in scripts: calls to them are neither metered nor capped.
 
-/// Where models are sold, as it stands in scripts. A name that begins with a mark is the end of an address.
+/// Hosts of providers as scripts name them. A name that begins with a dot or a dash is the end of a host name.
 const HOSTS: &[&str] = &[
     "api.openai.com",
     ".openai.azure.com",
@@ -25,14 +25,14 @@ const HOSTS: &[&str] = &[
 /// An address of a provider in a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bypass {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// The host, or the known part of it.
     pub host: &'static str,
 }
 
-/// The addresses of known providers in the text of a script. Lines that are nothing but a comment do not count. An
-/// address that is put together at run time is not found.
+/// Finds addresses of known providers in the text of a script. Comment lines are skipped. An address that is built at
+/// run time is not found.
 #[must_use]
 pub fn addresses(source: &str) -> Vec<Bypass> {
     let mut found = Vec::new();
@@ -47,7 +47,7 @@ pub fn addresses(source: &str) -> Vec<Bypass> {
     found
 }
 
-/// Whether a line holds the host itself and not a longer name that ends like it (`myapi.x.ai`).
+/// Tells whether a line holds the host itself and not a longer name that ends with it (`myapi.x.ai`).
 fn names(line: &str, host: &str) -> bool {
     line.match_indices(host).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -1,4 +1,4 @@
-//! The walk over a chain: who is asked, in which order, with whose money, and what is told of each.
+//! One call over the links of a chain: order, money, rate, circuit breakers and the report of each link.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,48 +21,48 @@ use crate::{
     wire::{Feature, ModelCall, Operation},
 };
 
-/// Fewer tokens than this are no answer: the call is refused instead of bought.
+/// Smallest answer worth buying, in tokens. A call that can afford less is refused.
 const SMALLEST_ANSWER: u64 = 256;
 
-/// One call on its way.
+/// One call in progress.
 pub(crate) struct ChainCall<'a> {
     pub(crate) call: &'a ModelCall,
     pub(crate) chain: &'a Chain,
     pub(crate) routes: &'a Routes,
     pub(crate) breakers: &'a CircuitBreakers,
     pub(crate) clock: &'a Clock,
-    /// Calls that were promised to attempts.
+    /// Calls promised to attempts.
     pub(crate) promises: &'a Promises,
-    /// When everything must have ended.
+    /// Deadline of the whole call.
     pub(crate) until: Instant,
-    /// Whether a later link than the first may answer.
+    /// Whether a link after the first may answer.
     pub(crate) fallback: bool,
-    /// Whether a passing fault may be answered offline, too.
+    /// Whether the offline link may answer after a temporary fault, too.
     pub(crate) last_attempt: bool,
-    /// The most that one call may cost; its answer is cut to what that buys.
+    /// Cost limit of one call; the answer is cut to the length that the limit buys.
     pub(crate) max_cost: Option<Money>,
-    /// Whether a model of unknown price is refused instead of charged at the dear default.
+    /// Whether a model of unknown price is refused. Otherwise it is charged at the high default price.
     pub(crate) known_price_only: bool,
-    /// Whether the caller would rather hear how long to wait than wait here.
+    /// Whether the caller gets the wait time at once instead of waiting here.
     pub(crate) hold: bool,
-    /// Who pays, and out of which book.
+    /// The payer and the ledger that is charged.
     pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
-    /// What makes the call the same as another.
+    /// Identity of the request, without headers.
     pub(crate) fingerprint: Fingerprint,
-    /// Who is told of the text as it comes, where the caller wants it whole.
+    /// Sink for the text as it arrives, for a caller that wants the whole answer.
     pub(crate) watcher: Option<&'a dyn TextSink>,
 }
 
-/// How a walk ends when it does not fail.
+/// End of a chain call that did not fail.
 pub(crate) enum End {
-    /// A model answers.
+    /// A model answers. The faults are those of the links before it.
     Open(Box<UpstreamResponse>, Vec<Fault>),
-    /// It came to the offline link.
+    /// The chain reached the offline link of this provider.
     Offline(String, Vec<Fault>),
 }
 
 impl ChainCall<'_> {
-    /// Asks the links in order until one answers.
+    /// Calls the links in order until one answers.
     pub(crate) async fn run(&self) -> Result<End, Vec<Fault>> {
         let links = self.chain.order();
         let mut left = links.iter().filter(|link| self.routes.has_key(link)).count().max(1);
@@ -76,7 +76,7 @@ impl ChainCall<'_> {
                     break;
                 }
                 Link::Model { provider, model } => {
-                    // What is left of the time is shared out evenly among the models that are left.
+                    // The remaining time is divided evenly among the remaining models.
                     let remaining = self.until.saturating_duration_since(Instant::now());
                     let share = remaining / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
                     match self.ask(provider, model, Instant::now() + share).await {
@@ -99,7 +99,7 @@ impl ChainCall<'_> {
         let link = format!("{provider}/{model}");
         let (server, chat) = self.usable(&link, provider)?;
         let (price, price_known) = self.routes.prices.find(provider, model);
-        // Spoken tokens cost many times what written ones do: the dear default would not be dear enough.
+        // Spoken tokens cost many times what written ones do: the default price would be too low.
         let spoken = self.call.needs().has(Feature::Audio);
         if !price_known && (self.known_price_only || spoken) {
             let why = format!("the price of this model is not known: give one under `prices`, as `{link}`");
@@ -112,7 +112,7 @@ impl ChainCall<'_> {
         let limit = server.limit_field(self.chain.limit_field);
         let ask = Asked { model, longest, limit, stream: call.stream || watched, count: server.counts_streams() };
         let bound = self.bound(longest);
-        // Before money is set aside: what cannot be said costs nothing.
+        // Built before money is reserved: a request that the format cannot express costs nothing.
         let body = server.body(call, &ask)?;
         let permit = self.rate_permit((&link, model), &server, longest, until).await?;
         let mut hold = match self.reserve((provider, model), price, bound, until).await {
@@ -169,7 +169,7 @@ impl ChainCall<'_> {
     fn breaker(&self, link: &str) -> Result<Arc<CircuitBreaker>, Fault> {
         let breaker = self.breakers.of(link);
         breaker.ask(self.clock.now_ms()).map_err(|wait| {
-            let why = format!("left alone for another {} ms after it failed", wait.0);
+            let why = format!("not called for another {} ms after it failed", wait.0);
             let mut fault = Fault::unsent(link, FaultKind::Passing, Category::Unavailable, &why);
             fault.error.retry_after = Some(wait);
             fault
@@ -177,8 +177,8 @@ impl ChainCall<'_> {
         Ok(breaker)
     }
 
-    /// The server, when it has a key and can do what is asked; and the chat request that asks for the same, where it has
-    /// no responses.
+    /// Returns the server if it has a key and supports the request. A server without responses also gets the equivalent
+    /// chat request.
     fn usable(&self, link: &str, provider: &str) -> Result<(Arc<Server>, Option<ModelCall>), Fault> {
         let Some(server) = self.routes.servers.get(provider) else {
             return Err(Fault::unsent(link, FaultKind::Request, Category::Internal, "the provider is gone"));
@@ -211,7 +211,7 @@ impl ChainCall<'_> {
         Ok((Arc::clone(server), chat))
     }
 
-    /// The longest answer: what the caller wrote or the alias says, cut to what the money buys.
+    /// Returns the answer's length limit: the caller's or the alias's, cut to what the money buys.
     fn longest(&self, link: &str, price: Price) -> Result<Option<u64>, Fault> {
         if self.call.operation == crate::wire::Operation::Embeddings {
             return Ok(None);
@@ -220,7 +220,7 @@ impl ChainCall<'_> {
         affordable(link, price, self.call.input_estimate(), wanted, self.max_cost).map(Some)
     }
 
-    /// The most tokens that the call can use.
+    /// Returns the largest number of tokens that the call can use.
     fn bound(&self, longest: Option<u64>) -> Bound {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         Bound { input: self.call.input_bound(), output: answers.saturating_add(self.call.predicted()) }
@@ -293,7 +293,7 @@ impl ChainCall<'_> {
         }
     }
 
-    /// Sends the request. With the answer comes what the provider calls it.
+    /// Sends the request. Returns the answer and the provider's request id.
     async fn send(
         &self,
         server: &Server,
@@ -321,7 +321,7 @@ impl ChainCall<'_> {
             let broken = |why: String| Fault::sent(&link, FaultKind::Passing, Category::Provider, &why).unsettled();
             return made.map(|whole| (UpstreamBody::Whole(whole), id)).map_err(broken);
         }
-        // The head must come within this link's share; the pieces have all the time there is.
+        // The head must arrive within this link's share; the body may use all the remaining time.
         let all = self.until.saturating_duration_since(now);
         match timeout_at(until, server.open(sent, ask, all)).await {
             Ok(answer) => answer.map(|response| {
@@ -333,7 +333,7 @@ impl ChainCall<'_> {
     }
 }
 
-/// The longest answer that the money buys.
+/// Returns the length of the answer that the money buys.
 fn affordable(link: &str, price: Price, input: u64, wanted: u64, limit: Option<Money>) -> Result<u64, Fault> {
     let Some(limit) = limit else { return Ok(wanted) };
     let price = price.at(input);

@@ -1,11 +1,11 @@
-//! Whether a link is worth asking: a circuit breaker and the waits that providers ask for.
+//! Circuit breakers of links, and the waits that providers ask for.
 //!
-//! | state | what happened | what is asked |
+//! | state | cause | calls allowed |
 //! |---|---|---|
-//! | closed | fewer than five failures in a row | everything |
-//! | cooling | the provider named a wait | nothing until it is over |
-//! | open | five failures in a row | nothing for 5 s, then twice as long each time, up to 60 s |
-//! | probing | the time of `open` is over | one call; its end closes the circuit or opens it again |
+//! | closed | fewer than five failures in a row | all |
+//! | cooling | the provider named a wait | not until the wait is over |
+//! | open | five failures in a row | not for 5 s, then twice as long each time, up to 60 s |
+//! | probing | the time of `open` is over | one; its result closes the circuit or opens it again |
 
 use std::{
     collections::HashMap,
@@ -14,17 +14,17 @@ use std::{
 
 use kapelle_core::DurationMs;
 
-/// So many failures in a row open the circuit.
+/// Failures in a row that open the circuit.
 const FAILURES: u32 = 5;
-/// The first time that an open circuit lasts; it doubles up to [`LONGEST_MS`].
+/// Duration of the first open state, in milliseconds; it doubles up to [`LONGEST_MS`].
 const FIRST_MS: u64 = 5_000;
 const LONGEST_MS: u64 = 60_000;
-/// While one call probes, others wait at most that long for its end.
+/// Longest wait of other calls for the result of a probe, in milliseconds.
 const PROBE_MS: u64 = 10_000;
-/// Models that callers named themselves are remembered up to this number.
+/// Number of links that are remembered; callers can name any model.
 const KEPT: usize = 1_024;
 
-/// The health of one link.
+/// Circuit breaker of one link.
 #[derive(Default)]
 pub(crate) struct CircuitBreaker(Mutex<State>);
 
@@ -36,28 +36,28 @@ struct State {
 }
 
 impl CircuitBreaker {
-    /// Whether it may be asked now.
+    /// Asks whether the link may be called now.
     ///
     /// # Errors
-    /// How long it is left alone.
+    /// The wait until it may be called.
     pub(crate) fn ask(&self, now_ms: u64) -> Result<(), DurationMs> {
         let mut state = self.lock();
         if now_ms < state.closed_until_ms {
             return Err(DurationMs(state.closed_until_ms - now_ms));
         }
         if state.opened > 0 {
-            // This call is the probe; the others are told to wait for its end.
+            // This call is the probe; others wait for its result.
             state.closed_until_ms = now_ms + PROBE_MS;
         }
         Ok(())
     }
 
-    /// It answered, also with a refusal of the request.
+    /// Records an answer, also one that refuses the request.
     pub(crate) fn well(&self) {
         *self.lock() = State::default();
     }
 
-    /// It failed in a way that may pass.
+    /// Records a temporary failure.
     pub(crate) fn failed(&self, now_ms: u64, wait: Option<DurationMs>) {
         let mut state = self.lock();
         if let Some(wait) = wait {
@@ -77,7 +77,7 @@ impl CircuitBreaker {
     }
 }
 
-/// The health of every link, by `provider/model`. It outlives a change of the configuration.
+/// Circuit breakers of all links, by `provider/model`. They survive a change of the configuration.
 #[derive(Default)]
 pub(crate) struct CircuitBreakers(Mutex<HashMap<String, Arc<CircuitBreaker>>>);
 

@@ -1,10 +1,10 @@
-//! The time, passed in: it only has to go forward.
+//! The clock, passed in. It only has to be monotonic.
 
 use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-/// Milliseconds since some moment, never going back.
+/// Monotonic milliseconds since an arbitrary moment.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 

@@ -1,4 +1,4 @@
-//! Chat completions as a prompt worker needs them: one text, and why it ended.
+//! Chat completions as a prompt worker needs them: one text and its finish reason.
 
 use kapelle_core::{Category, Money, TaskError};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::{
     wire::{ModelCall, Operation, WORKER, json},
 };
 
-/// A chat completion, as far as a worker needs it.
+/// A chat completion, reduced to what a worker needs.
 #[derive(Deserialize)]
 struct Completion {
     #[serde(default)]
@@ -49,7 +49,7 @@ pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, T
     ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
 }
 
-/// The answer of a provider, settled, and the record of it.
+/// Settles a provider's answer. Returns the answer and its record.
 pub(crate) fn answer_of(
     upstream: &mut UpstreamResponse,
     (call, fingerprint): (&ModelCall, Fingerprint),
@@ -95,7 +95,7 @@ pub(crate) fn answer_of(
     Ok((answer, recorded))
 }
 
-/// An answer that was recorded in an earlier attempt: nothing is asked and nothing paid.
+/// Reads an answer recorded in an earlier attempt. It calls no provider and costs nothing.
 pub(crate) fn again(recorded: &Recorded) -> Result<Answer, TaskError> {
     let wrong = |why: String| TaskError::new(Category::Internal, format!("the recorded answer: {why}"));
     let (content, finish, model) = read(&recorded.body).map_err(|unread| match unread {
@@ -116,15 +116,15 @@ pub(crate) fn again(recorded: &Recorded) -> Result<Answer, TaskError> {
     })
 }
 
-/// Why a body is no answer.
+/// Reason why a body is not an answer.
 enum Unread {
-    /// It is none.
+    /// The body is not a completion.
     Broken(String),
-    /// The model or its provider would not answer.
+    /// The model or its provider declined to answer.
     Declined(String),
 }
 
-/// The text of a completion, why it ended, and the model that it names.
+/// Reads the text of a completion, its finish reason and the model that it names.
 fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
     let completion: Completion =
         json::read(body).map_err(|error| Unread::Broken(format!("the answer is not a chat completion: {error}")))?;
@@ -134,7 +134,7 @@ fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
         return Err(Unread::Declined(format!("the model declined: {refusal}")));
     }
     let finish = match choice.finish_reason.as_deref() {
-        // Some servers leave the reason out of a whole answer.
+        // Some servers omit the finish reason of a whole answer.
         Some("stop") | None => Finish::Stop,
         Some("length") => Finish::Length,
         Some("content_filter") => Finish::Filtered,
@@ -147,7 +147,7 @@ fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
     Ok((choice.message.content.unwrap_or_default(), finish, model))
 }
 
-/// The answer with what the links before it did.
+/// Adds the results of earlier links to the answer.
 pub(crate) fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
     answer.hops = faults.into_iter().map(|fault| *fault.hop).collect();
     answer.calls += Hop::calls(&answer.hops);

@@ -1,4 +1,4 @@
-//! Providers, aliases and prices as they stand in `kapelle.yaml`, and the checks on them.
+//! Providers, aliases and prices as `kapelle.yaml` has them, and the checks on them.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
     wire::Feature,
 };
 
-/// Where the provider named `openai` is when nothing else is said.
+/// Default address of the provider named `openai`.
 pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 /// The model of the default alias.
 pub const DEFAULT_MODEL: &str = "gpt-4o-mini";
@@ -19,21 +19,21 @@ pub const DEFAULT_ALIAS: &str = "fast";
 /// Overrides the model name of the default alias.
 pub const MODEL_VARIABLE: &str = "AI_MODEL";
 
-/// The parts of the configuration that the gateway reads.
+/// Parts of the configuration that the gateway reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayConfig {
-    /// Who can be asked.
+    /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
-    /// The aliases that workers name.
+    /// Aliases that workers name.
     pub models: BTreeMap<String, Alias>,
     /// Prices that override the table, by `provider/model` or `provider/*`.
     pub prices: BTreeMap<String, PricePerMillion>,
-    /// Whether an answer may come from a later link than the first.
+    /// Whether links after the first may answer.
     pub fallback: bool,
 }
 
-/// How a provider is spoken to.
+/// Wire format of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -51,12 +51,13 @@ pub enum Kind {
     Anthropic,
     /// Any server that speaks the format of OpenAI (`base_url`).
     Compatible,
-    /// The classical methods that come with Kapelle.
+    /// Classical methods that come with Kapelle.
     Offline,
 }
 
 impl Kind {
-    /// The variable that the provider's own tools take the key from. Returns `None` for a kind that needs no key.
+    /// Returns the variable that the provider's own tools take the key from. Returns `None` for a kind that needs no
+    /// key.
     pub(crate) fn usual_variable(self) -> Option<&'static str> {
         match self {
             Kind::Openai | Kind::Compatible | Kind::Offline => None,
@@ -69,11 +70,11 @@ impl Kind {
     }
 }
 
-/// A provider and where its address and key come from.
+/// A provider and the sources of its address and key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Provider {
-    /// The wire format.
     pub kind: Kind,
     /// The address, such as `http://localhost:11434/v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,13 +83,13 @@ pub struct Provider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url_env: Option<String>,
     /// The environment variable that holds the key. Without it `openai` and `compatible` need no key, and the others
-    /// take the variable that their own tools use.
+    /// use the variable of their own tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// A file that holds the key and may be renewed at any time; it is read for each call.
+    /// A file that holds the key. It is read for each call, so it may be renewed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// Whether the address may be plain http on another machine, where the key and every prompt can be read on the way.
+    /// Whether the address may be plain HTTP on another machine, where the key and every prompt can be read on the way.
     #[serde(default)]
     pub insecure: bool,
     /// The resource of `azure`.
@@ -100,38 +101,38 @@ pub struct Provider {
     /// The project of `vertex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The location of `vertex`; `global` when it is left out.
+    /// The location of `vertex`. Default: `global`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// What the server can or cannot do, over what its kind says: `{ responses: false }`.
+    /// Features that differ from those of the kind: `{ responses: false }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub supports: BTreeMap<Feature, bool>,
-    /// Fields of requests that are passed on to this provider although they are not known, such as `documents`. What they
+    /// Request fields that are passed to this provider although Kapelle does not know them, such as `documents`. Their
     /// cost beyond tokens is neither reserved nor metered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass: Vec<String>,
-    /// The field that bounds an answer where the caller gave none, for all models of this provider.
+    /// The field that limits the answer when the caller sets no limit, for all models of this provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_field: Option<LimitField>,
-    /// How much the provider may be asked in a minute; what its answers say is learned besides.
+    /// Rate limits of the provider. Limits in its answers are learned as well.
     #[serde(default, skip_serializing_if = "RateLimits::is_open")]
     pub limits: RateLimits,
 }
 
-/// The field by which the gateway bounds the length of an answer where the caller did not.
+/// Field with which the gateway limits the length of an answer when the caller did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitField {
     /// The old name, which most servers know.
     MaxTokens,
-    /// The new name, which reasoning models of OpenAI and Azure want.
+    /// The new name, which reasoning models of OpenAI and Azure require.
     MaxCompletionTokens,
-    /// No limit is added. `max_output_tokens` is still what is reserved.
+    /// Adds no limit. `max_output_tokens` is still reserved.
     None,
 }
 
 impl LimitField {
-    /// The name in a chat request; `None` when none is added.
+    /// Returns the field's name in a chat request. Returns `None` for [`LimitField::None`].
     pub(crate) fn as_str(self) -> Option<&'static str> {
         match self {
             LimitField::MaxTokens => Some("max_tokens"),
@@ -141,7 +142,7 @@ impl LimitField {
     }
 }
 
-/// Limits of a provider that all workers share.
+/// Rate limits of a provider, shared by all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
@@ -154,7 +155,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Whether nothing is limited.
+    /// Tells whether both limits are missing.
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self == RateLimits::default()
@@ -162,14 +163,14 @@ impl RateLimits {
 }
 
 impl Provider {
-    /// The environment variable that holds the key: the one that is named, or the one that the provider's own tools
-    /// use. Returns `None` for a provider without a key.
+    /// Returns the environment variable that holds the key: the named one, or that of the provider's own tools. Returns
+    /// `None` for a provider without a key.
     #[must_use]
     pub fn key_variable(&self) -> Option<&str> {
         self.api_key_env.as_deref().or(self.kind.usual_variable())
     }
 
-    /// A provider of that kind about which nothing else is said.
+    /// Makes a provider of that kind with default settings.
     #[must_use]
     pub fn of(kind: Kind) -> Provider {
         Provider {
@@ -191,50 +192,52 @@ impl Provider {
     }
 }
 
-/// A name for models in order of preference.
+/// A name for a list of models in order of preference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alias {
     /// `provider/model`, or `offline`.
     pub chain: Vec<String>,
-    /// The longest answer when the caller names no limit.
+    /// Length limit of an answer when the caller sets none, in tokens.
     #[serde(default = "default_output_tokens")]
     pub max_output_tokens: u32,
-    /// The field for that limit; without it, the one of the provider.
+    /// The field for that limit. Default: the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_field: Option<LimitField>,
-    /// How often each link comes first, in the order of the chain: `[3, 1]`. Empty: the first link always does.
+    /// Frequencies with which the links come first, in the order of the chain: `[3, 1]`. Empty: the first link always
+    /// does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<u32>,
 }
 
-/// Dollars for a million tokens, as providers list them.
+/// Dollars per million tokens, as providers list them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PricePerMillion {
-    /// For tokens sent, such as `$0.15`.
+    /// Dollars for tokens sent, such as `$0.15`.
     pub input: String,
-    /// For tokens received.
+    /// Dollars for tokens received.
     pub output: String,
-    /// For tokens read from the provider's prompt cache; the price of the input when it is left out.
+    /// Dollars for tokens read from the provider's prompt cache. Default: the input price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<String>,
-    /// What all of them cost when the prompt is long, where that is dearer.
+    /// Prices of calls with a long prompt, where they are higher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_prompts: Option<LongPerMillion>,
 }
 
-/// Dollars for a million tokens of calls with a long prompt. Not only the tokens above the bound cost so much: all do.
+/// Dollars per million tokens of calls with a long prompt. They apply to all tokens of the call, not only to those
+/// above the bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongPerMillion {
-    /// A prompt of more tokens than this is long.
+    /// Largest short prompt, in tokens; a longer one is long.
     pub above: u64,
-    /// For tokens sent.
+    /// Dollars for tokens sent.
     pub input: String,
-    /// For tokens received.
+    /// Dollars for tokens received.
     pub output: String,
-    /// For tokens read from the provider's prompt cache; the price of the input when it is left out.
+    /// Dollars for tokens read from the provider's prompt cache. Default: the input price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<String>,
 }
@@ -270,13 +273,13 @@ impl Default for GatewayConfig {
     }
 }
 
-/// What is wrong with the configuration, and where.
+/// A configuration error and its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct ConfigError {
     /// The path of the key, such as `models.fast.chain[0]`.
     pub place: String,
-    /// What is wrong and what to do.
+    /// The problem and the next step.
     pub message: String,
 }
 
@@ -286,17 +289,17 @@ impl ConfigError {
     }
 }
 
-/// One link of a chain, checked.
+/// One checked link of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// Ask that model of that provider.
+    /// Calls that model of that provider.
     Model { provider: String, model: String },
-    /// Run the classical method.
+    /// Runs the classical method.
     Offline { provider: String },
 }
 
 impl GatewayConfig {
-    /// Reads every chain. `model` stands in for the model name of the default alias.
+    /// Reads every chain. `model` replaces the model name of the default alias.
     pub(crate) fn links(&self, model: Option<&str>) -> Result<BTreeMap<String, Vec<Link>>, ConfigError> {
         let mut aliases = BTreeMap::new();
         for (alias, entry) in &self.models {
@@ -335,7 +338,7 @@ impl GatewayConfig {
         }
     }
 
-    /// The user's prices per token.
+    /// Returns the user's prices per token.
     pub(crate) fn own_prices(&self) -> Result<BTreeMap<String, Price>, ConfigError> {
         let mut prices = BTreeMap::new();
         for (model, price) in &self.prices {
@@ -348,7 +351,7 @@ impl GatewayConfig {
     }
 }
 
-/// Prices per token from prices for a million.
+/// Converts prices per million tokens to prices per token.
 fn rates(place: &str, [input, output]: [&String; 2], cached: Option<&String>) -> Result<Price, ConfigError> {
     let read = |side: &str, text: &str| {
         let place = || format!("{place}.{side}");
@@ -360,7 +363,7 @@ fn rates(place: &str, [input, output]: [&String; 2], cached: Option<&String>) ->
     };
     let (input, output) = (read("input", input)?, read("output", output)?);
     let cached = cached.map_or(Ok(input), |text| read("cached_input", text))?;
-    // Who writes into a cache pays up to a quarter more, or twice as much for an hour; the dearer is taken.
+    // Writing into a cache costs up to a quarter more, or twice as much for an hour; the higher price is used.
     Ok(Price { input, output, cached, cache_write: input.saturating_mul(2), long: None })
 }
 
@@ -372,12 +375,12 @@ fn long_price(place: &str, long: &LongPerMillion, usual: Price) -> Result<Long, 
     }
     let Price { input, output, cached, cache_write, .. } =
         rates(&place, [&long.input, &long.output], long.cached_input.as_ref())?;
-    // What is set aside for a call counts on it: how long its prompt is is known only when it was counted.
+    // Reservations rely on this: the length of a prompt is known only after the call.
     let sides =
         [("input", input, usual.input), ("output", output, usual.output), ("cached_input", cached, usual.cached)];
     if let Some((side, ..)) = sides.into_iter().find(|(_, long, usual)| long < usual) {
         let message =
-            "a long prompt cannot be cheaper than a short one: leave `long_prompts` out, or give the dearer price";
+            "a long prompt cannot be cheaper than a short one: leave `long_prompts` out, or give the higher price";
         return Err(ConfigError::at(format!("{place}.{side}"), message));
     }
     Ok(Long { above: long.above, input, output, cached, cache_write })

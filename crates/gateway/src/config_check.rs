@@ -6,7 +6,7 @@ impl GatewayConfig {
     /// Checks chains and prices.
     ///
     /// # Errors
-    /// The first that is wrong, with its place.
+    /// The first error, with its place.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.links(None)?;
         self.own_prices().map(|_| ())
@@ -14,7 +14,7 @@ impl GatewayConfig {
 }
 
 impl Alias {
-    /// Checks that there is a weight for each link, or none at all.
+    /// Checks that the alias has a weight for each link or no weights.
     pub(crate) fn check_weights(&self, alias: &str) -> Result<(), ConfigError> {
         let fault = |message: String| Err(ConfigError::at(format!("models.{alias}.weights"), message));
         if self.weights.is_empty() {

@@ -1,18 +1,18 @@
-//! Why a chain gave no answer.
+//! Error of a chain that returned no answer.
 
 use kapelle_core::TaskError;
 
 use crate::{answer::Hop, providers::told::Told};
 
-/// The error for the task, and what each link did.
+/// The task's error, and the results of the links.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct GatewayError {
-    /// What the task fails with.
+    /// The error that the task fails with.
     pub error: TaskError,
-    /// What each link did.
+    /// Results of all links.
     pub hops: Vec<Hop>,
-    /// The provider's own error, where the failure is one.
+    /// The provider's own error, if the provider failed the call.
     pub(crate) told: Option<Box<Told>>,
 }
 
@@ -21,7 +21,7 @@ impl GatewayError {
         GatewayError { error, hops: Vec::new(), told: None }
     }
 
-    /// Requests sent before the walk was given up.
+    /// Counts the requests sent before the chain was given up.
     #[must_use]
     pub fn calls(&self) -> u64 {
         Hop::calls(&self.hops)

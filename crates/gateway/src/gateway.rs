@@ -28,16 +28,16 @@ use crate::{
     wire::ModelCall,
 };
 
-/// What one call may use.
+/// Limits of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// For the whole walk; shared out evenly among the models of the chain.
+    /// Timeout of the whole chain, divided evenly among its models.
     pub timeout: Duration,
-    /// The most the call may cost; the answer's length is cut to what it buys.
+    /// Cost limit of the call; the answer is cut to the length that the limit buys.
     pub max_cost: Option<Money>,
-    /// Only the first link may answer.
+    /// Whether only the first link may answer.
     pub no_fallback: bool,
-    /// The task will not be tried again, so that a passing fault may be answered offline, too.
+    /// Whether the task will not be retried, so that the offline link may answer after a temporary fault, too.
     pub last_attempt: bool,
 }
 
@@ -47,7 +47,7 @@ impl Default for Limits {
     }
 }
 
-/// The way to every model provider.
+/// Access to every model provider.
 pub struct Gateway {
     routes: RwLock<Arc<Routes>>,
     pub(crate) breakers: CircuitBreakers,
@@ -57,25 +57,25 @@ pub struct Gateway {
     remote: OnceLock<RemoteGateway>,
 }
 
-/// Where money and answers are written down.
+/// The ledger and the log of answers.
 struct Books {
     ledger: Arc<dyn Ledger>,
     log: Arc<dyn CallLog>,
 }
 
 impl Gateway {
-    /// Checks the configuration and reads keys and addresses from the environment. Nothing is connected yet.
+    /// Checks the configuration and reads keys and addresses from the environment. It opens no connections.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key: an unknown provider, an address that is none, a price that is none.
+    /// [`ConfigError`] that names the key: an unknown provider, an invalid address or an invalid price.
     pub fn new(config: &GatewayConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Gateway, ConfigError> {
         Gateway::with_clock(config, env, Clock::default())
     }
 
-    /// The same with a clock that somebody else moves.
+    /// Makes a gateway with a clock that the caller moves.
     ///
     /// # Errors
-    /// As [`Gateway::new`].
+    /// See [`Gateway::new`].
     pub fn with_clock(
         config: &GatewayConfig,
         env: &dyn Fn(&str) -> Option<String>,
@@ -87,11 +87,11 @@ impl Gateway {
         Ok(Gateway { routes, breakers, clock, promises, books: OnceLock::new(), remote: OnceLock::new() })
     }
 
-    /// Takes another configuration. Calls under way end with the one they began with; servers that stay the same keep
-    /// their connections, and what was learned of links and rates stays.
+    /// Replaces the configuration. Calls in flight keep the configuration they began with. Unchanged servers keep their
+    /// connections, and what was learned of links and rates is kept.
     ///
     /// # Errors
-    /// As [`Gateway::new`]; the configuration before stays in force then.
+    /// See [`Gateway::new`]; the earlier configuration then stays in force.
     pub fn reload(&self, config: &GatewayConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         let routes = Routes::new(config, env, &self.clock, Some(&self.routes()))?;
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
@@ -102,11 +102,11 @@ impl Gateway {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks the models of the alias in order until one answers.
+    /// Calls the models of the alias in order until one answers.
     ///
-    /// A missing or refused key falls to the next link, the offline one included. A passing fault (rate limit,
-    /// timeout, 5xx, no connection) falls to the next model, but offline only in the last attempt, so that the task's
-    /// retry rules come first. A request that the provider refuses never ends offline.
+    /// A missing or refused key falls to the next link, the offline one included. A temporary fault (rate limit,
+    /// timeout, 5xx, no connection) falls to the next model, but to offline only in the last attempt, so that the
+    /// task's retry rules come first. A request that the provider refuses never ends offline.
     ///
     /// # Errors
     /// [`GatewayError`] when no link may answer.
@@ -118,11 +118,11 @@ impl Gateway {
             .map(|(route, _)| route)
     }
 
-    /// The same for an attempt of a task, when there are books: an answer that the task had before is given again, and
-    /// any other is paid for and recorded before it is given.
+    /// Calls the models of the alias for an attempt of a task, as [`Gateway::complete`] does. With a ledger and a log,
+    /// an answer that the task had before is replayed; any other answer is paid for and recorded before it is returned.
     ///
     /// # Errors
-    /// As [`Gateway::complete`]; when there is no money, or an answer cannot be recorded.
+    /// See [`Gateway::complete`]; also when a budget is exhausted, or an answer cannot be recorded.
     pub async fn complete_for(
         &self,
         prompt: &PromptCall,
@@ -159,17 +159,18 @@ impl Gateway {
         Ok(route)
     }
 
-    /// Has every call of a task paid for out of this book and recorded in this log. Only the first are kept.
+    /// Sets the ledger that pays for every call of a task, and the log that records it. Later calls of this method
+    /// change nothing.
     pub fn keep_books(&self, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) {
         let _ = self.books.set(Books { ledger, log });
     }
 
-    /// Has every call of a task answered by the gateway at that address, such as `http://127.0.0.1:7863/v1`, with the token
-    /// that came with the task: of a worker host, whose server meters, caps, records and replays them. Only the first is
-    /// kept.
+    /// Sends every call of a task to the gateway at that address, such as `http://127.0.0.1:7863/v1`, with the token of
+    /// the task. A worker host uses this: its server meters, caps, records and replays the calls. Later calls of this
+    /// method change nothing.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is invalid.
     pub fn use_remote(&self, base_url: &str, tokens: Arc<dyn AttemptTokens>) -> Result<(), ConfigError> {
         let remote = RemoteGateway::at(base_url, tokens).map_err(|why| ConfigError::at("server", why))?;
         let _ = self.remote.set(remote);
@@ -224,8 +225,8 @@ impl Gateway {
         }
     }
 
-    /// The provider whose rate a call of that alias waits for, and how long: the one that waits shortest. Nothing when
-    /// some link would take a call at once. Nothing is sent or taken.
+    /// Returns the provider whose rate a call of that alias waits for, and the wait; of several providers the one with
+    /// the shortest wait. Returns `None` when a link has room for a call now. Nothing is sent or reserved.
     #[must_use]
     pub fn rate_wait(&self, alias: &str) -> Option<(String, DurationMs)> {
         let routes = self.routes();
@@ -240,13 +241,13 @@ impl Gateway {
         waits.min_by_key(|(_, wait)| *wait).filter(|(_, wait)| *wait > DurationMs(0))
     }
 
-    /// Whether that alias exists.
+    /// Tells whether that alias exists.
     #[must_use]
     pub fn knows(&self, alias: &str) -> bool {
         self.routes().chains.contains_key(alias)
     }
 
-    /// What stands behind each alias now. Nothing is sent.
+    /// Returns the current state of each alias and its links. Nothing is sent.
     #[must_use]
     pub fn status(&self) -> Vec<AliasStatus> {
         let routes = self.routes();
@@ -277,7 +278,7 @@ fn link_status(routes: &Routes, link: &Link) -> LinkStatus {
     }
 }
 
-/// Tells the book when nothing but money was missing.
+/// Tells the ledger that the call failed for lack of money alone.
 pub(crate) fn tell_short(faults: &[Fault], payer: &Payer, ledger: &Arc<dyn Ledger>) {
     let lasting = faults.iter().all(|fault| !fault.error.retryable);
     if let Some(why) = faults.iter().find_map(|fault| fault.short.as_deref()).filter(|_| lasting) {
@@ -285,7 +286,7 @@ pub(crate) fn tell_short(faults: &[Fault], payer: &Payer, ledger: &Arc<dyn Ledge
     }
 }
 
-/// The error that helps most: one that passes by itself before one that does not.
+/// Chooses the most useful error: a temporary one before a permanent one.
 pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
     let chosen = faults.iter().find(|fault| fault.error.retryable).or_else(|| faults.first());
     let Some(chosen) = chosen else {

@@ -1,25 +1,27 @@
 //! The only calls to model providers.
 //!
 //! A caller names an *alias* (`fast`). The alias has a chain of links (`openai/gpt-4o-mini`, `offline`), tried in
-//! order. One provider is never asked twice for one call: the task's retry rules own that. What each link did is
-//! recorded as a [`Hop`]. When the chain comes to `offline`, the gateway says so ([`Route::Offline`]) and the worker
-//! runs the classical method that its file declares, or fails.
+//! order. A provider is never called twice for one call: retries belong to the task's retry rules. The result of each
+//! failed link is recorded as a [`Hop`]. When the chain reaches `offline`, the gateway says so ([`Route::Offline`]) and
+//! the worker runs the classical method that its file declares, or fails.
 //!
-//! There are two ways in. [`Gateway::complete`] gives a prompt worker one whole answer. [`Service::call`] is `/v1`
-//! without the sockets, for scripts that hold a token: it adds money, replay, a cache and streams.
+//! There are two ways in. [`Gateway::complete`] returns one whole answer to a prompt worker. [`Service::call`] is `/v1`
+//! without the sockets, for scripts that hold a token; it adds money, replay, a cache and streams.
 //!
-//! - [`config`]: providers, aliases and prices as they stand in `kapelle.yaml`.
-//! - [`gateway`]: the walk over a chain, for prompt workers.
+//! - [`config`]: providers, aliases and prices as `kapelle.yaml` has them.
+//! - [`gateway`]: calls of prompt workers.
+//! - `chain_call`: one call over the links of a chain.
 //! - [`service`]: one call of a script, from its token to its last byte.
 //! - `providers`: one file per provider behind one trait.
 //! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
-//! - [`money`]: the book of money that the gateway needs, as a trait with its promises, and one in memory.
-//! - [`replay`]: the log of calls that the gateway needs, likewise; cache and single flight.
-//! - [`access`], [`tokens`], [`mac`]: tokens of its own.
-//! - `prompt_call`, `completion`: prompt workers, which need no token; `remote`: those on a worker host, which have one of its server.
-//! - [`bypass`]: scripts that name a provider's address themselves.
-//! - [`price`]: what a token costs, in whole nano-dollars.
-//! - `rate`, `circuit_breakers`, `admission`: how much and how soon a provider may be asked, and who may.
+//! - [`money`]: the ledger that the gateway needs, as a trait with its promises, and one in memory.
+//! - [`replay`]: the log of calls that the gateway needs, as a trait; cache and single flight.
+//! - [`access`], [`tokens`], [`mac`]: the gateway's own tokens.
+//! - `prompt_call`, `completion`: prompt workers, which need no token; `remote`: prompt workers on a worker host, which
+//!   use a token of its server.
+//! - [`bypass`]: detection of provider addresses in scripts.
+//! - [`price`]: prices of tokens, in whole nano-dollars.
+//! - `rate`, `circuit_breakers`, `admission`: when a provider may be called, and how often.
 
 pub mod access;
 mod admission;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// The block of SHA-256, in bytes.
+/// Block size of SHA-256, in bytes.
 const BLOCK: usize = 64;
 
 /// HMAC-SHA-256 (RFC 2104).

@@ -1,7 +1,7 @@
-//! What a token costs, in whole nano-dollars, so that sums are exact.
+//! Prices of tokens, in whole nano-dollars, so that sums are exact.
 //!
-//! The table is a snapshot of list prices; each row says where it comes from and when. The configuration overrides it.
-//! A model that stands in neither is charged at [`UNKNOWN`], which is dearer than most: an unknown model is never free.
+//! The table is a snapshot of list prices; each row names its source and date. The configuration overrides it. A model
+//! that stands in neither is charged at [`UNKNOWN`], which is higher than most prices: an unknown model is never free.
 
 use std::collections::BTreeMap;
 
@@ -12,40 +12,41 @@ use crate::answer::Usage;
 /// Nano-dollars per token. One dollar per million tokens is 1,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
-    /// Per token sent.
+    /// Nano-dollars per token sent.
     pub input: u64,
-    /// Per token received, thinking included.
+    /// Nano-dollars per token received, thinking included.
     pub output: u64,
-    /// Per token sent that the provider read from its prompt cache.
+    /// Nano-dollars per token sent that the provider read from its prompt cache.
     pub cached: u64,
-    /// Per token sent that the provider wrote into its prompt cache.
+    /// Nano-dollars per token sent that the provider wrote into its prompt cache.
     pub cache_write: u64,
-    /// What they all cost when the prompt is long, where that is dearer.
+    /// Prices of calls with a long prompt, where they are higher.
     pub long: Option<Long>,
 }
 
-/// Nano-dollars per token of a call whose prompt is long: all its tokens cost so much, not only those above the bound.
+/// Nano-dollars per token of a call with a long prompt. They apply to all tokens of the call, not only to those above
+/// the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Long {
-    /// A prompt of more tokens than this is long; those from the prompt cache count.
+    /// Largest short prompt, in tokens, including those from the prompt cache.
     pub above: u64,
-    /// As in [`Price`], and never less than there.
+    /// Nano-dollars, at least as in [`Price`].
     pub input: u64,
-    /// As in [`Price`], and never less than there.
+    /// Nano-dollars, at least as in [`Price`].
     pub output: u64,
-    /// As in [`Price`], and never less than there.
+    /// Nano-dollars, at least as in [`Price`].
     pub cached: u64,
-    /// As in [`Price`], and never less than there.
+    /// Nano-dollars, at least as in [`Price`].
     pub cache_write: u64,
 }
 
-/// The price of a model that nobody gave a price: $5 and $20 for a million tokens.
+/// Price of a model without a known price: $5 and $20 per million tokens.
 pub const UNKNOWN: Price = Price { input: 5_000, output: 20_000, cached: 5_000, cache_write: 10_000, long: None };
 
-/// Where a row comes from.
+/// Source of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Written down from memory and checked against nothing: list prices as they were on about that day.
+    /// Written from memory and not checked: list prices as they were on about that day.
     Remembered(&'static str),
     /// Read in LiteLLM's table (MIT part of BerriAI/litellm, `model_prices_and_context_window.json`) at that commit,
     /// on that day.
@@ -53,7 +54,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Where it comes from, for people.
+    /// Describes the source for people.
     #[must_use]
     pub fn written(self) -> String {
         match self {
@@ -62,7 +63,7 @@ impl Source {
         }
     }
 
-    /// On which day it was compared with something; nothing when it never was.
+    /// Returns the day on which the price was last compared with its source. Returns `None` when it never was.
     #[must_use]
     pub fn checked(self) -> Option<&'static str> {
         match self {
@@ -75,30 +76,31 @@ impl Source {
 const REMEMBERED: Source = Source::Remembered("2025-09-01");
 const LITELLM: Source = Source::Litellm("00035b69", "2026-11-21");
 
-/// One row.
+/// A row of the price table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// A dated or tuned name (`gpt-4o-mini-2024-07-18`) takes the longest row it begins with.
+    /// Model name. A dated or tuned name (`gpt-4o-mini-2024-07-18`) takes the longest row it begins with.
     pub model: &'static str,
-    /// What it costs.
+    /// Price of the model.
     pub price: Price,
-    /// Where that comes from.
+    /// Source of the price.
     pub source: Source,
 }
 
 const fn row(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
-    // Nothing extra is taken for writing into the cache.
+    // Writing into the cache costs nothing extra.
     Row { model, price: Price { input, output, cached, cache_write: input, long: None }, source: LITELLM }
 }
 
 const fn claude(model: &'static str, input: u64, output: u64) -> Row {
-    // Read at a tenth; written at a quarter more for five minutes, at twice the price for an hour: the dearer is taken.
+    // Reading from the cache costs a tenth; writing costs a quarter more for five minutes, twice the price for an hour.
+    // The higher price is used.
     let price = Price { input, output, cached: input / 10, cache_write: input * 2, long: None };
     Row { model, price, source: LITELLM }
 }
 
-/// Prompts above that many tokens cost twice as much, read from the cache or written into it or not, and answers to them
-/// half as much again. That is how all who have a price for long prompts have it; the test writes the sums out.
+/// Doubles the input prices of prompts above that many tokens, cached or not, and raises output prices by half. All
+/// providers with a price for long prompts do so; the test writes the sums out.
 const fn doubled(above: u64, row: Row) -> Row {
     let Price { input, output, cached, cache_write, .. } = row.price;
     let long =
@@ -110,7 +112,7 @@ const fn unchecked(row: Row) -> Row {
     Row { source: REMEMBERED, ..row }
 }
 
-/// The snapshot. Prices for tuned models (`ft:`) are theirs. Where a long prompt costs more, both prices stand.
+/// The snapshot. Tuned models (`ft:`) have their own prices. Where a long prompt costs more, the row has both prices.
 pub const TABLE: &[Row] = &[
     unchecked(row("ft:gpt-4.1", 3_000, 750, 12_000)),
     unchecked(row("ft:gpt-4.1-mini", 800, 200, 3_200)),
@@ -165,10 +167,10 @@ pub const TABLE: &[Row] = &[
 ];
 
 impl Price {
-    /// The price of a model that costs nothing.
+    /// Price of a free model.
     pub const FREE: Price = Price { input: 0, output: 0, cached: 0, cache_write: 0, long: None };
 
-    /// The price that holds for a prompt of so many tokens.
+    /// Returns the prices that apply to a prompt of that many tokens.
     #[must_use]
     pub fn at(self, input_tokens: u64) -> Price {
         match self.long.filter(|long| input_tokens > long.above) {
@@ -179,13 +181,13 @@ impl Price {
         }
     }
 
-    /// What that many tokens cost; the largest amount when the sum does not fit.
+    /// Computes the cost of that many tokens; the largest amount when the sum does not fit.
     #[must_use]
     pub fn of(self, input_tokens: u64, output_tokens: u64) -> Money {
         self.cost(&Usage { input: input_tokens, output: output_tokens, ..Usage::default() })
     }
 
-    /// What was used costs so much; the largest amount when the sum does not fit.
+    /// Computes the cost of a usage; the largest amount when the sum does not fit.
     #[must_use]
     pub fn cost(self, usage: &Usage) -> Money {
         let apart = usage.cached.saturating_add(usage.cache_write);
@@ -200,8 +202,8 @@ impl Price {
         Money(parts.into_iter().fold(0, u64::saturating_add))
     }
 
-    /// The most that up to so many tokens can cost, whatever the prompt cache does. A long prompt is never cheaper than a
-    /// short one, so that the prompt that turns out to be shorter costs no more.
+    /// Computes the highest cost of up to that many tokens, whatever the prompt cache does. A long prompt is never
+    /// cheaper per token than a short one, so a prompt that turns out to be shorter costs no more.
     #[must_use]
     pub fn worst(self, input_tokens: u64, output_tokens: u64) -> Money {
         let price = self.at(input_tokens);
@@ -210,18 +212,18 @@ impl Price {
     }
 }
 
-/// The prices that hold: the user's over the table's.
+/// Prices in force: the user's before the table's.
 #[derive(Debug, Clone, Default)]
 pub struct Prices(BTreeMap<String, Price>);
 
 impl Prices {
-    /// The table with the user's prices before it, by `provider/model` or `provider/*`.
+    /// Makes prices from the table, with the user's prices by `provider/model` or `provider/*` before it.
     #[must_use]
     pub fn with(overrides: BTreeMap<String, Price>) -> Prices {
         Prices(overrides)
     }
 
-    /// The price of a model, and whether it is known.
+    /// Returns the price of a model, and whether it is known.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str) -> (Price, bool) {
         let own = self.0.get(&format!("{provider}/{model}")).or_else(|| self.0.get(&format!("{provider}/*")));
@@ -248,7 +250,7 @@ fn listed(model: &str) -> Option<Price> {
         .map(|(_, price)| price)
 }
 
-/// `2024-07-18` or `0613`, and whatever a tuned name has after it.
+/// Tells whether the rest is a date (`2024-07-18` or `0613`), with any tuning suffix.
 fn is_date(rest: &str) -> bool {
     let stem = rest.split(':').next().unwrap_or(rest);
     stem.len() >= 4 && stem.bytes().all(|b| b.is_ascii_digit() || b == b'-')
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(of("ft:gpt-4o-mini-2024-07-18:acme::abc"), (300, 1_200, true));
         assert_eq!(of("claude-sonnet-4-5-20250929"), (3_000, 15_000, true));
         assert_eq!(of("google/gemini-2.5-flash"), (300, 2_500, true));
-        // A dated model may have a price of its own, and a name that goes on is another model.
+        // A dated model may have its own price, and a longer name is another model.
         assert_eq!(of("gpt-4o-2024-05-13"), (5_000, 15_000, true));
         assert_eq!(of("gpt-3.5-turbo-1106"), (1_000, 2_000, true));
         assert_eq!(of("gpt-5-pro-2025-10-06"), (15_000, 120_000, true));
@@ -291,7 +293,7 @@ mod tests {
             assert!(TABLE[..at].iter().all(|other| other.model != row.model), "{} stands twice", row.model);
             let (Source::Remembered(day) | Source::Litellm(_, day)) = row.source;
             assert!(day.parse::<jiff::civil::Date>().is_ok() && row.price.input > 0, "{}", row.model);
-            // Nothing is cheaper to send than to have read from a cache, and only embeddings answer nothing.
+            // Sending is never cheaper than reading from a cache, and only embeddings have no output price.
             assert!(row.price.cached <= row.price.input && row.price.cache_write >= row.price.input, "{}", row.model);
             assert_eq!(row.price.output == 0, row.model.starts_with("text-embedding"), "{}", row.model);
             let Some(long) = row.price.long else { continue };
@@ -304,7 +306,7 @@ mod tests {
 
     #[test]
     fn long_prompts_cost_what_the_table_says_from_the_first_token_over_the_bound() {
-        // As they stand in LiteLLM's table: the bound, then input, read from the cache and output above it.
+        // As in LiteLLM's table: the bound, then input, read from the cache and output above it.
         for (model, above, input, cached, output) in [
             ("gpt-5.6", 272_000, 10_000, 1_000, 45_000),
             ("claude-sonnet-4", 200_000, 6_000, 600, 22_500),
@@ -318,7 +320,7 @@ mod tests {
             let long = input * (above - 999) + cached * 1_000 + output * 10;
             assert_eq!(price.cost(&usage(above + 1)), Money(long), "{model}");
             assert!(long > short + short / 4 * 3, "{model}");
-            // What is set aside covers the prompt that is as long as it may be, and any that is shorter.
+            // The reservation covers a prompt of the greatest length and any shorter one.
             for tokens in [1, above, above + 1] {
                 assert!(price.worst(above + 1, 10) >= price.cost(&usage(tokens)), "{model} {tokens}");
             }

@@ -1,4 +1,4 @@
-//! An attempt of a task that asks models without a token: a prompt worker of this process.
+//! Model calls of a prompt worker in this process, which needs no token.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     replay::{CallLog, Fingerprint, LogError, Recorded, ReplayCursor, ReplaySource, TaskKey},
 };
 
-/// One attempt of a task, and what is left of the answers that earlier ones had.
+/// An attempt of a task that calls models, and the recorded answers that are left to it.
 pub struct PromptCall {
     pub(crate) key: TaskKey,
     pub(crate) payer: Payer,
@@ -19,20 +19,20 @@ pub struct PromptCall {
     watcher: Option<Arc<dyn TextSink>>,
 }
 
-/// Whether somebody has to be asked.
+/// Answer of the record, before any provider is called.
 pub(crate) enum Before {
-    /// Yes.
+    /// The provider must be called.
     Ask,
-    /// There is an answer; whether it is of an earlier run.
+    /// A recorded answer, and whether it is of an earlier run.
     Answer(Box<Recorded>, bool),
-    /// The worker does offline what it did offline before, for that reason.
+    /// The worker runs its offline method as it did before, for this reason.
     Offline(String),
-    /// There is none, and nobody may be asked.
+    /// The record has no answer, and the provider may not be called.
     Missing(TaskError),
 }
 
 impl PromptCall {
-    /// An attempt. `replay_epoch` rises when one ended with a bad answer.
+    /// Makes the calls of an attempt. `replay_epoch` rises after an attempt that ended with a bad answer.
     #[must_use]
     pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> PromptCall {
         let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
@@ -40,7 +40,7 @@ impl PromptCall {
         PromptCall { key, payer, recorded: false, cursor: Mutex::new(None), watcher: None }
     }
 
-    /// The same with somebody who is told of answers while they are being written: they are asked for as streams then.
+    /// Adds a sink for answers while they are written. The provider is then asked for a stream.
     #[must_use]
     pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> PromptCall {
         self.watcher = Some(watcher).filter(|watcher| watcher.is_read());
@@ -51,7 +51,7 @@ impl PromptCall {
         self.watcher.as_deref()
     }
 
-    /// Shows an answer that is there already.
+    /// Shows an answer that is already complete.
     pub(crate) fn show(&self, text: &str) {
         if let Some(watcher) = &self.watcher {
             watcher.begin();
@@ -59,19 +59,19 @@ impl PromptCall {
         }
     }
 
-    /// The same, answered from the record of the run that the task's run repeats, and by nobody else.
+    /// Answers only from the record of the run that the task's run repeats, if `recorded`.
     #[must_use]
     pub fn from_record(self, recorded: bool) -> PromptCall {
         PromptCall { recorded, ..self }
     }
 
-    /// What there is before anybody is asked.
+    /// Looks for a recorded answer before a provider is called.
     pub(crate) async fn recorded_answer(
         &self,
         log: &dyn CallLog,
         (model, fingerprint): (&str, Fingerprint),
     ) -> Result<Before, LogError> {
-        // A first attempt in the first epoch has nothing behind it.
+        // A first attempt in the first epoch has no recorded answers.
         if self.payer.attempt <= 1 && !self.recorded {
             return Ok(Before::Ask);
         }

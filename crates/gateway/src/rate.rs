@@ -1,13 +1,13 @@
-//! How much a provider may be asked: a window over the last minute, and what the provider's own answers say. The window
-//! is the whole provider's, as the configuration has it. What answers say is kept by model: providers count each model
+//! Rate limits of a provider: a window over the last minute, and the limits in the provider's own answers. The window
+//! belongs to the whole provider, as configured. Limits in answers are kept per model, since providers count each model
 //! or deployment apart.
 //!
 //! A token bucket that fills to its limit lets nearly twice the limit through in its first minute. Here every call of
-//! the last minute is remembered where a limit is set, so that no minute, wherever it begins, holds more than the limit. What a call turned
-//! out not to need is given back to the moment it was taken from.
+//! the last minute is remembered where a limit is set, so that no minute, wherever it begins, holds more than the
+//! limit. Tokens that a call turned out not to need are released at the moment they were reserved.
 //!
-//! Who will call soon may be promised a call before ([`Rate::promise`]): it counts against the limit until it is made,
-//! given back, or not made for ten seconds, and is of the minute in which it is made.
+//! A caller that will call soon may be promised a call ([`Rate::promise`]). The promise counts against the limit until
+//! the call is made, until it is released, or for ten seconds; the call then belongs to the minute in which it is made.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,18 +19,18 @@ use reqwest::header::HeaderMap;
 
 use crate::config::RateLimits;
 
-/// A minute, and a little for the time that a request is on its way.
+/// A minute and the time that a request is on its way, in milliseconds.
 const WINDOW_MS: u64 = 60_500;
-/// A provider is never taken to ask for more than an hour.
+/// Longest reset time that is believed, in milliseconds.
 const LONGEST_RESET_MS: u64 = 3_600_000;
-/// A promised call that is not made by then is promised no longer.
+/// Life of a promise, in milliseconds.
 const PROMISE_MS: u64 = 10_000;
-/// So many models are known at most, for anybody may name one.
+/// Number of known models; any caller may name one.
 const MODELS_MAX: usize = 1_024;
-/// What a call is taken to need while none was made.
+/// Tokens of a call, as assumed before the first one.
 const TYPICAL_TOKENS: u64 = 1_000;
 
-/// The rate of one provider.
+/// Rate limits and recent calls of one provider.
 pub(crate) struct Rate {
     limits: RateLimits,
     state: Mutex<State>,
@@ -50,9 +50,9 @@ struct State {
 struct Learned {
     requests_left: Option<Left>,
     tokens_left: Option<Left>,
-    /// Tokens of a call, as the last ones had it.
+    /// Average tokens of the last calls.
     typical: Option<u64>,
-    /// The provider said that it takes nothing before.
+    /// Time until which the provider refuses all calls, in milliseconds.
     off_until_ms: u64,
 }
 
@@ -67,31 +67,31 @@ struct Taken {
     tokens: u64,
 }
 
-/// What the provider said is left until a moment.
+/// Amount that is left until a moment, according to the provider.
 #[derive(Clone, Copy)]
 struct Left {
     amount: u64,
     until_ms: u64,
 }
 
-/// The right to send one request.
+/// Permission to send one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permit {
     number: u64,
     tokens: u64,
 }
 
-/// A call that somebody will make soon.
+/// A call that is promised to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Promise(u64);
 
 impl State {
-    /// Where a permit stands. Numbers rise, and a long stream ends when many have come after it.
+    /// Finds a permit among the recent calls. Numbers rise, and a long stream ends after many later calls.
     fn place(&self, permit: Permit) -> Option<usize> {
         self.taken.binary_search_by_key(&permit.number, |taken| taken.number).ok()
     }
 
-    /// What is known of a model, to be added to. Names come from callers, so that their number is bounded.
+    /// Returns the learned limits of a model, to be updated. Names come from callers, so their number is bounded.
     fn model(&mut self, now_ms: u64, model: &str) -> &mut Learned {
         if self.models.len() >= MODELS_MAX && !self.models.contains_key(model) {
             self.models.retain(|_, learned| learned.holds(now_ms));
@@ -112,7 +112,7 @@ impl State {
 }
 
 impl Learned {
-    /// Whether the provider said something that still holds.
+    /// Tells whether a limit that the provider named still applies.
     fn holds(&self, now_ms: u64) -> bool {
         let left = [self.requests_left, self.tokens_left].into_iter().flatten().any(|left| left.until_ms > now_ms);
         left || self.off_until_ms > now_ms
@@ -124,19 +124,18 @@ impl Rate {
         Rate { limits, state: Mutex::default() }
     }
 
-    /// Takes the right to send a request of so many tokens to a model, its answer included.
+    /// Reserves the right to send a request of that many tokens to a model, its answer included.
     ///
     /// # Errors
-    /// How long until it would fit; nothing is taken then.
+    /// The wait until it would fit; nothing is then reserved.
     pub(crate) fn take(&self, now_ms: u64, call: (&str, u64)) -> Result<Permit, DurationMs> {
         self.take_from(&mut self.lock(), now_ms, call)
     }
 
-    /// Promises a call of a model that will be made soon, of as many tokens as its calls have. Returns `None` when nobody
-    /// says how much the provider takes.
+    /// Promises a future call of a model, of average size. Returns `None` when no rate limit is known.
     ///
     /// # Errors
-    /// How long until it would fit; nothing is promised then.
+    /// The wait until it would fit; nothing is then promised.
     pub(crate) fn promise(&self, now_ms: u64, model: &str) -> Result<Option<Promise>, DurationMs> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -156,30 +155,30 @@ impl Rate {
         Ok(Some(Promise(number)))
     }
 
-    /// Takes what was promised: it is of this moment now.
+    /// Turns a promise into a permit of this moment.
     ///
     /// # Errors
-    /// How long until it would fit, when it needs more than was thought, or was promised too long ago. It is promised no
-    /// longer then.
+    /// The wait until it would fit, when the call is larger than promised, or the promise has expired. The promise is
+    /// then void.
     pub(crate) fn redeem(&self, promise: Promise, now_ms: u64, call: (&str, u64)) -> Result<Permit, DurationMs> {
         let mut state = self.lock();
         state.promised.retain(|promised| promised.call.number != promise.0);
         self.take_from(&mut state, now_ms, call)
     }
 
-    /// Gives a promise back.
+    /// Releases a promise.
     pub(crate) fn break_promise(&self, promise: Promise) {
         self.lock().promised.retain(|promised| promised.call.number != promise.0);
     }
 
-    /// The provider says that it takes nothing for that model for that long.
+    /// Records that the provider accepts no calls for that model for this long.
     pub(crate) fn off(&self, now_ms: u64, model: &str, wait: DurationMs) {
         let mut state = self.lock();
         let learned = state.model(now_ms, model);
         learned.off_until_ms = learned.off_until_ms.max(now_ms + wait.0.min(LONGEST_RESET_MS));
     }
 
-    /// Whether the configuration says how much it takes: only then are calls remembered.
+    /// Tells whether a limit is configured: only then are calls remembered.
     fn is_limited(&self) -> bool {
         self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some()
     }
@@ -205,7 +204,7 @@ impl Rate {
         Ok(Permit { number, tokens })
     }
 
-    /// How long the next call of a model would have to wait for a promise; nothing is promised.
+    /// Returns the wait of the next call of a model for a promise. Nothing is promised.
     pub(crate) fn waits(&self, now_ms: u64, model: &str) -> DurationMs {
         let mut state = self.lock();
         let tokens = state.typical(model);
@@ -213,7 +212,7 @@ impl Rate {
         self.wait(&mut state, now_ms, (model, tokens)).max(off)
     }
 
-    /// Puts the true number of tokens in the place of the estimate.
+    /// Replaces the estimated tokens by the true number.
     pub(crate) fn correct(&self, permit: Permit, model: &str, tokens: u64) {
         let mut state = self.lock();
         if self.is_limited() {
@@ -234,7 +233,7 @@ impl Rate {
         }
     }
 
-    /// Gives back the right to a request that was not sent.
+    /// Releases the permit of a request that was not sent.
     pub(crate) fn give_back(&self, permit: Permit, model: &str) {
         self.correct(permit, model, 0);
         let mut state = self.lock();
@@ -286,11 +285,11 @@ impl Rate {
         DurationMs(until - now_ms)
     }
 
-    /// When a call fits the limits that were set.
+    /// Returns the moment at which a call fits the configured limits.
     fn fits_at(&self, state: &State, now_ms: u64, tokens: u64, promised: u64) -> u64 {
         let calls = state.taken.len() + state.promised.len();
         let most = self.limits.requests_per_minute.map_or(usize::MAX, |limit| limit.max(1) as usize);
-        // A request above the whole limit goes alone; the provider says what it thinks of it.
+        // A request above the whole limit is sent alone; the provider decides on it.
         let needed = self.limits.tokens_per_minute.map_or(0, |limit| tokens.min(limit));
         let all = self.limits.tokens_per_minute.unwrap_or(u64::MAX);
         let mut held = state.tokens.saturating_add(promised);
@@ -317,8 +316,8 @@ impl Rate {
     }
 }
 
-/// What is left of `requests` or `tokens`, in the headers of OpenAI (`x-ratelimit-remaining-tokens`, reset as a span)
-/// or of Anthropic (`anthropic-ratelimit-tokens-remaining`, reset as a date).
+/// Reads the rest of `requests` or `tokens` from the headers of OpenAI (`x-ratelimit-remaining-tokens`, reset as a
+/// span) or of Anthropic (`anthropic-ratelimit-tokens-remaining`, reset as a date).
 fn read(headers: &HeaderMap, what: &str, now_ms: u64) -> Option<Left> {
     let text = |name: String| headers.get(name).and_then(|value| value.to_str().ok()).map(|t| t.trim().to_owned());
     if let Some(amount) = text(format!("x-ratelimit-remaining-{what}")) {
@@ -327,14 +326,14 @@ fn read(headers: &HeaderMap, what: &str, now_ms: u64) -> Option<Left> {
     }
     let amount = text(format!("anthropic-ratelimit-{what}-remaining"))?.parse().ok()?;
     let reset: jiff::Timestamp = text(format!("anthropic-ratelimit-{what}-reset"))?.parse().ok()?;
-    // The date is read against the answer's own, so that a wrong clock here does no harm.
+    // The date is compared with the answer's own, so that a wrong local clock does no harm.
     let date = headers.get("date").and_then(|value| value.to_str().ok());
     let now = jiff::fmt::rfc2822::parse(date?).ok()?.timestamp();
     let span = u64::try_from(reset.as_millisecond().saturating_sub(now.as_millisecond())).unwrap_or(0);
     Some(Left { amount, until_ms: now_ms + span.min(LONGEST_RESET_MS) })
 }
 
-/// A span such as `6m0s`, `1.5s`, `20ms`, `1h2m`, in milliseconds.
+/// Parses a span such as `6m0s`, `1.5s`, `20ms` or `1h2m` into milliseconds.
 fn span_ms(text: &str) -> Option<u64> {
     let (mut total, mut rest) = (0f64, text);
     while !rest.is_empty() {
@@ -418,8 +417,8 @@ mod tests {
     }
 
     proptest! {
-        /// Calls that are promised and made later, among calls that are not promised: no minute holds more than the limit,
-        /// and whoever made a promised call in time did not wait, where tokens do not count.
+        /// Mixes promised calls with others. No minute holds more than the limit, and a promised call that was made in
+        /// time did not wait (where tokens are not limited).
         #[test]
         fn promised_calls_are_of_the_minute_in_which_they_are_made(
             steps in prop::collection::vec((0u8..4, 0u64..6_000), 1..150),

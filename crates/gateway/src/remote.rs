@@ -1,5 +1,5 @@
-//! The gateway of another server, for prompt workers on a worker host: who gave the task pays for its calls, records them and
-//! keeps to its providers' rates, and no provider's key is needed where the task is worked on.
+//! The gateway of another server, for prompt workers on a worker host. The server that assigned the task pays for its
+//! calls, records them and applies its providers' rates, so the worker host needs no provider key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,20 +20,20 @@ use crate::{
     wire::{CATEGORY, ModelCall, NO_MODEL, PASSING, json},
 };
 
-/// Knows the tokens that came with the attempts under way.
+/// Tokens of the attempts in progress on a worker host.
 pub trait AttemptTokens: Send + Sync {
-    /// The token of that attempt; nothing when it came without, or is over.
+    /// Returns the token of that attempt. Returns `None` when it has no token, or is over.
     fn token(&self, task: TaskId, attempt: u32) -> Option<String>;
 }
 
-/// The way to the gateway of another server.
+/// Access to the gateway of another server.
 pub(crate) struct RemoteGateway {
     url: Url,
     client: Client,
     tokens: Arc<dyn AttemptTokens>,
 }
 
-/// An error as the other gateway tells it.
+/// An error as the other gateway reports it.
 #[derive(Deserialize)]
 struct Told {
     error: Refused,
@@ -53,7 +53,7 @@ struct Counted {
 }
 
 impl RemoteGateway {
-    /// The way to the gateway at that address, such as `http://127.0.0.1:7863/v1`.
+    /// Makes access to the gateway at that address, such as `http://127.0.0.1:7863/v1`.
     pub(crate) fn at(base_url: &str, tokens: Arc<dyn AttemptTokens>) -> Result<RemoteGateway, String> {
         let url = Url::parse(&format!("{}/chat/completions", base_url.trim_end_matches('/')));
         let url = url.map_err(|error| format!("`{base_url}`: {error}"))?;
@@ -61,7 +61,7 @@ impl RemoteGateway {
         Ok(RemoteGateway { url, client, tokens })
     }
 
-    /// Has a call of an attempt answered.
+    /// Answers a call of an attempt.
     pub(crate) async fn complete(
         &self,
         (task, attempt): (TaskId, u32),
@@ -131,7 +131,7 @@ fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Re
     let named = text(headers, CATEGORY).and_then(Category::from_word);
     let category = match (status, code.as_str()) {
         (503, "model_required") if named.is_none_or(|named| named == Category::ModelRequired) => {
-            // As in the server's own process: what may pass is tried again first.
+            // As in the server's own process, a temporary fault is retried first.
             let passing = headers.contains_key(PASSING) && !limits.last_attempt;
             if !passing && !limits.no_fallback {
                 let why = message.strip_prefix(NO_MODEL).unwrap_or(&message).to_owned();
@@ -151,7 +151,7 @@ fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Re
         }),
     };
     let mut error = TaskError::new(category, message);
-    // What a provider refused of a request, it refuses again.
+    // A request that the provider refused will be refused again.
     error.retryable &=
         !((400..500).contains(&status) && !matches!(status, 401 | 429) && category == Category::Provider);
     error.retry_after = http::retry_after(headers);

@@ -1,23 +1,23 @@
-//! What is asked of a model: the few fields Kapelle reads, and all others passed through.
+//! A request to a model: the few fields that Kapelle reads, and all others passed through.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// A chat request without the model's name, which the alias decides.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ChatRequest {
-    /// The conversation.
     pub messages: Vec<Message>,
-    /// The longest answer.
+    /// Length limit of the answer, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
-    /// How freely the model may answer.
+    /// Sampling temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The shape of the answer.
+    /// JSON Schema of the answer, in OpenAI's form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<Value>,
-    /// Everything else, passed on as far as the provider may get it.
+    /// All other fields, passed on as far as the provider may get them.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -29,13 +29,13 @@ pub struct Message {
     pub role: String,
     /// Text, or a list of parts.
     pub content: Value,
-    /// Everything else, passed through.
+    /// All other fields, passed through.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Message {
-    /// A message of text.
+    /// Makes a message of text.
     #[must_use]
     pub fn text(role: &str, content: impl Into<String>) -> Message {
         Message { role: role.to_owned(), content: Value::String(content.into()), extra: Map::new() }
@@ -43,7 +43,7 @@ impl Message {
 }
 
 impl ChatRequest {
-    /// The request with an answer shaped as that schema. Strict mode is asked for where the schema allows it.
+    /// Requires an answer that matches the schema. Strict mode is used if the schema allows it.
     #[must_use]
     pub fn shaped(mut self, name: &str, schema: &Value) -> ChatRequest {
         let strict = strict_capable(schema);
@@ -52,7 +52,7 @@ impl ChatRequest {
         self
     }
 
-    /// How many tokens the messages are, on the safe side.
+    /// Estimates the tokens of the messages, on the safe side.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {
         let of_messages: u64 = self.messages.iter().map(|m| 4 + tokens_of(&m.content)).sum();
@@ -67,8 +67,8 @@ fn tokens_of(content: &Value) -> u64 {
     }
 }
 
-/// About how many tokens a text is: a token is four ASCII characters, or one character of any other script. That is
-/// near for English and high for most other languages, so that limits hold.
+/// Estimates the tokens of a text: one for four ASCII characters, or for one character of any other script. The
+/// estimate is close for English and high for most other languages, so that limits hold.
 #[must_use]
 pub fn estimate_tokens(text: &str) -> u64 {
     let count = |is: fn(&u8) -> bool| text.as_bytes().iter().filter(|byte| is(byte)).count() as u64;
@@ -77,7 +77,7 @@ pub fn estimate_tokens(text: &str) -> u64 {
     ascii.div_ceil(4) + other
 }
 
-/// Whether the provider's strict mode takes the schema: closed objects whose properties are all required.
+/// Tells whether the provider's strict mode accepts the schema: closed objects whose properties are all required.
 fn strict_capable(schema: &Value) -> bool {
     let Some(map) = schema.as_object() else { return true };
     if let Some(properties) = map.get("properties").and_then(Value::as_object) {

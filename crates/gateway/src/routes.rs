@@ -1,4 +1,4 @@
-//! Aliases and servers as the configuration has them at one moment.
+//! Aliases and servers of one version of the configuration.
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +15,12 @@ use crate::{
     providers::Server,
 };
 
-/// The longest answer of a model that is asked by its own name.
+/// Length limit of the answer of a model that is called by its own name, in tokens.
 const OUTPUT_TOKENS: u32 = 4_096;
-/// The provider of models that are named without one.
+/// Provider of models that are named without one.
 const HOME: &str = "openai";
 
-/// A chain of links, and whose turn it is to come first.
+/// A chain of links, with the state of its weights.
 pub(crate) struct Chain {
     pub(crate) links: Vec<Link>,
     pub(crate) max_output_tokens: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Chain {
     turns: Mutex<Vec<i64>>,
 }
 
-/// The configuration at one moment. A reload makes another; calls under way keep theirs.
+/// One version of the configuration. A reload makes another; calls in flight keep theirs.
 pub(crate) struct Routes {
     pub(crate) chains: BTreeMap<String, Arc<Chain>>,
     pub(crate) servers: BTreeMap<String, Arc<Server>>,
@@ -46,8 +46,8 @@ impl Chain {
         Chain { links, max_output_tokens, limit_field, weights, turns }
     }
 
-    /// The links in the order in which they are asked now. With weights, each comes first as often as its weight says,
-    /// evenly spread: the one that is most overdue leads, and the others follow in the order of the chain.
+    /// Returns the links in the order of this call. With weights, each comes first as often as its weight says, evenly
+    /// spread: the most overdue link leads, and the others follow in the order of the chain.
     pub(crate) fn order(&self) -> Vec<&Link> {
         let Some(first) = self.leader() else { return self.links.iter().collect() };
         let rest = self.links.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, link)| link);
@@ -69,7 +69,7 @@ impl Chain {
 }
 
 impl Routes {
-    /// Checks a configuration. Servers that stay the same keep their connections and what was learned of them.
+    /// Checks a configuration. Unchanged servers keep their connections and learned limits.
     pub(crate) fn new(
         config: &GatewayConfig,
         env: &dyn Fn(&str) -> Option<String>,
@@ -92,7 +92,7 @@ impl Routes {
         Ok(Routes { chains, servers, prices, fallback: config.fallback })
     }
 
-    /// The chain behind a name that a script wrote: an alias, `provider/model`, or a model of the provider `openai`
+    /// Finds the chain behind a name in a script: an alias, `provider/model`, or a model of the provider `openai`
     /// (`gpt-4o-mini`, `ft:...`).
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Chain>, TaskError> {
         if let Some(chain) = self.chains.get(name) {
@@ -111,7 +111,7 @@ impl Routes {
         }
     }
 
-    /// The end of a walk at the offline link of an alias, for that reason.
+    /// Ends a chain at the offline link of an alias, for that reason.
     pub(crate) fn offline(&self, alias: &str, reason: String) -> Result<Route, TaskError> {
         let chain = self.chains.get(alias).ok_or_else(|| self.unknown(alias))?;
         let link = chain.links.iter().find_map(|link| match link {

@@ -1,27 +1,27 @@
-//! Provider keys, held so that they cannot be printed by accident.
+//! Provider keys that cannot be printed by accident.
 
 /// A provider key. It has no `Debug`, `Display` or `Serialize`.
 #[derive(Clone)]
 pub struct Secret(String);
 
-/// What stands in a text where a key was.
+/// Replacement of a key in a text.
 const REDACTED: &str = "[key]";
 
 impl Secret {
-    /// Wraps a key, without the white space around it; nothing when it is empty.
+    /// Wraps a key without surrounding white space. Returns `None` when it is empty.
     #[must_use]
     pub fn new(text: &str) -> Option<Secret> {
         let plain = text.trim();
         (!plain.is_empty()).then(|| Secret(plain.to_owned()))
     }
 
-    /// The key itself, for the one place that sends it.
+    /// Returns the key, for the one place that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text` without this key, whole or as the first eight characters that some providers echo.
+    /// Removes this key from `text`, whole or as the first eight characters that some providers echo.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let whole = text.replace(&self.0, REDACTED);
@@ -32,13 +32,13 @@ impl Secret {
     }
 }
 
-/// `text` without anything that looks like a provider key (`sk-...`), whichever key it is.
+/// Removes everything from `text` that looks like a provider key (`sk-...`), whichever key it is.
 #[must_use]
 pub fn scrub_key_like(text: &str) -> String {
     replace_words_with(text, "sk-")
 }
 
-/// Replaces every word that contains `mark` (which is not empty), up to white space, a quote or a comma.
+/// Replaces every word that contains the non-empty `mark`, up to white space, a quote or a comma.
 fn replace_words_with(text: &str, mark: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

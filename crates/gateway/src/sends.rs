@@ -1,4 +1,4 @@
-//! Which key goes to which address, and whether that is the address the key is meant for.
+//! Addresses to which keys are sent, and whether each key is meant for its address.
 
 use std::path::PathBuf;
 
@@ -10,30 +10,29 @@ use crate::{
 
 /// A key that is sent to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Sends {
-    /// The provider, as the configuration calls it.
+    /// Name of the provider in the configuration.
     pub provider: String,
-    /// Where the key is.
+    /// Source of the key.
     pub key: KeyPlace,
-    /// The address.
     pub url: String,
-    /// What says the address.
+    /// Source of the address.
     pub said_by: SaidBy,
-    /// Whether the key is meant for that address: it is the service's own, or the variable is nobody's but the
-    /// provider's.
+    /// Whether the key is meant for that address: the service's own, or a variable of this provider alone.
     pub meant: bool,
 }
 
-/// The place of a key.
+/// Source of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
-    /// In an environment variable.
+    /// An environment variable.
     Variable(String),
-    /// In a file.
+    /// A file.
     File(PathBuf),
 }
 
-/// The source of an address.
+/// Source of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaidBy {
     /// An environment variable.
@@ -43,7 +42,7 @@ pub enum SaidBy {
 }
 
 impl Sends {
-    /// The key and the address, for people.
+    /// Describes the key and the address for people.
     #[must_use]
     pub fn in_words(&self) -> String {
         match &self.key {
@@ -54,10 +53,10 @@ impl Sends {
 }
 
 impl GatewayConfig {
-    /// The keys that are there, and where each is sent.
+    /// Returns the keys that are set, and the address of each.
     ///
     /// # Errors
-    /// When an address is wrong.
+    /// When an address is invalid.
     pub fn sends(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Sends>, ConfigError> {
         let mut sends = Vec::new();
         for (name, provider) in &self.providers {
@@ -93,8 +92,8 @@ fn said_by(provider: &Provider, env: &dyn Fn(&str) -> Option<String>) -> SaidBy 
     provider.base_url_env.as_ref().filter(set).map_or(SaidBy::Entry, |name| SaidBy::Variable(name.clone()))
 }
 
-/// Variables of services, and the hosts that their keys are meant for. A host that begins with a dot stands for all that
-/// end with it.
+/// Key variables of services, and the hosts that their keys are meant for. A host that begins with a dot stands for all
+/// that end with it.
 const SERVICES: [(&str, &[&str]); 22] = [
     ("OPENAI_API_KEY", &["api.openai.com", ".api.openai.com"]),
     ("OPENAI_ADMIN_KEY", &["api.openai.com"]),
@@ -120,7 +119,7 @@ const SERVICES: [(&str, &[&str]); 22] = [
     ("DASHSCOPE_API_KEY", &["dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"]),
 ];
 
-/// How variables begin that hold secrets of something else than a model provider.
+/// Prefixes of variables that hold secrets of other services than model providers.
 const OTHERS: [&str; 40] = [
     "AWS_",
     "AZURE_",
@@ -164,7 +163,7 @@ const OTHERS: [&str; 40] = [
     "KAPELLE_",
 ];
 
-/// Whether the key of a variable is meant for a host.
+/// Tells whether the key of a variable is meant for a host.
 fn is_meant(variable: &str, host: &str) -> bool {
     let of = |wanted: &&str| match wanted.strip_prefix('.') {
         Some(_) => host.ends_with(*wanted),
@@ -186,8 +185,8 @@ fn is_meant(variable: &str, host: &str) -> bool {
     }
 }
 
-/// Whether a variable is that of a provider of the user's own, such as `LOCAL_KEY`: it is named as a key is, and is not
-/// that of a known service.
+/// Tells whether a variable belongs to a provider of the user's own, such as `LOCAL_KEY`: it is named as a key is, and
+/// is not that of a known service.
 fn is_nobodys(variable: &str) -> bool {
     let name = variable.to_ascii_uppercase();
     let service = SERVICES.iter().any(|(service, _)| *service == name);

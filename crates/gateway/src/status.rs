@@ -1,15 +1,15 @@
-//! Which aliases have a model behind them, for the warning at start and for `doctor`.
+//! Aliases without a model that can be called, for the warning at start and for `doctor`.
 
 use serde::Serialize;
 
-/// An alias and what stands behind it now.
+/// An alias and the state of its links.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AliasStatus {
-    /// The name that workers use.
+    /// Name that workers use.
     pub alias: String,
-    /// Whether a model can be asked.
+    /// Whether a model can be called.
     pub live: bool,
-    /// Why the first link cannot be asked, such as `no OPENAI_API_KEY`.
+    /// Reason why the first link cannot be called, such as `no OPENAI_API_KEY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The links in order.
@@ -21,22 +21,22 @@ pub struct AliasStatus {
 pub struct LinkStatus {
     /// `provider/model` or `offline`.
     pub link: String,
-    /// What it can do now.
+    /// Current state.
     pub state: LinkState,
-    /// Whether a price is known; if not, the dearer default is charged.
+    /// Whether a price is known. Otherwise the high default price is charged.
     pub price_known: bool,
 }
 
-/// What a link can do now.
+/// Current state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
-    /// It can be asked.
+    /// It can be called.
     Ready,
     /// Its key is not set.
     NoKey,
     /// Its key was refused at the last call.
     KeyRefused,
-    /// It is the classical methods.
+    /// It runs classical methods.
     Offline,
 }

@@ -1,11 +1,12 @@
-//! The issuer of tokens: to attempts of tasks and to processes of workers.
+//! Issues tokens to attempts of tasks and to processes of workers.
 //!
-//! Whoever starts a process asks here for a token, puts it into the child's environment as `OPENAI_API_KEY` beside
-//! `OPENAI_BASE_URL` ([`TokenIssuer::base_url`]), and gives it back when the process ends. A task's token also ends by itself
-//! when the attempt is no longer the one under way ([`TokenIssuer::lease`]).
+//! The code that starts a process requests a token here, puts it into the child's environment as `OPENAI_API_KEY`
+//! beside `OPENAI_BASE_URL` ([`TokenIssuer::base_url`]), and revokes it when the process ends. A task's token also ends
+//! by itself when its attempt is no longer the current one ([`TokenIssuer::lease`]).
 //!
-//! An attempt on a worker host lives on while its server is started again, and so does its token: the secret of one is a keyed hash of
-//! the lease ([`TokenIssuer::keep_tokens`]), so that it is known again as long as the store says that the lease is in force.
+//! An attempt on a worker host survives a restart of its server, and so does its token: its secret is a keyed hash of
+//! the lease ([`TokenIssuer::keep_tokens`]), so that it is recognised for as long as the store says that the lease is
+//! in force.
 
 use std::{
     collections::HashMap,
@@ -25,20 +26,20 @@ use crate::{
     service::Service,
 };
 
-/// What the holder of a token may do besides what every holder may.
+/// Rights of a token's holder beyond those of every holder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
-    /// The aliases and models that may be named. Empty: all.
+    /// Aliases and models that may be named. Empty: all.
     pub models: Vec<String>,
-    /// How long an answer may be taken from the cache or from an equal call under way; nothing: never.
+    /// Maximum age of a cached answer, or of an equal call in flight that may be shared. `None`: neither is used.
     pub cache: Option<Duration>,
-    /// The most that one call may cost.
+    /// Cost limit of one call.
     pub max_cost: Option<Money>,
     /// Whether a later link of a chain may answer.
     pub fallback: bool,
-    /// The longest that one call may take.
+    /// Timeout of one call.
     pub timeout: Duration,
-    /// Nobody is asked: answers come from the record of the run that the task's run repeats.
+    /// Whether answers come only from the record of the run that the task's run repeats, without calling a provider.
     pub recorded: bool,
 }
 
@@ -58,111 +59,111 @@ impl Default for Scope {
 /// An attempt of a task on a worker host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leased {
-    /// The task and its replay epoch.
+    /// Task and replay epoch.
     pub task: TaskKey,
-    /// The attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// The random number of its lease.
+    /// Random number of its lease.
     pub nonce: u64,
-    /// How long the attempt may take.
+    /// Timeout of the attempt.
     pub timeout: Duration,
-    /// Its run is answered from the record of another.
+    /// Whether its run is answered from the record of another run.
     pub recorded: bool,
 }
 
-/// Knows which attempts are under way on worker hosts and what they were given again, as it is stored.
+/// Stored state of attempts in progress on worker hosts, and of the answers replayed to them.
 pub trait Leases: Send + Sync {
-    /// The attempt of a task that is under way on a host; nothing when none is.
+    /// Returns the attempt of a task that is in progress on a host. Returns `None` when there is no such attempt.
     fn leased(&self, task: TaskId) -> Option<Leased>;
 
-    /// How many of the recorded answers to each request the attempt was given again.
+    /// Returns the number of recorded answers that were replayed to the attempt, per request.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// When the store cannot be read.
     fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<(Fingerprint, u32)>, LogError>;
 
-    /// The attempt is about to be given another, which makes so many to that request. When this has returned, a crash does
-    /// not lose it.
+    /// Stores that the attempt is about to receive another answer, with the new count for that request. When this has
+    /// returned, a crash does not lose it.
     fn give(&self, task: TaskId, attempt: u32, given: (Fingerprint, u32)) -> Pending<'_, Result<(), LogError>>;
 }
 
-/// What lets tokens of attempts be known again.
+/// Key and leases from which tokens of attempts are recognised after a restart.
 struct Lasting {
     key: [u8; 32],
     leases: Arc<dyn Leases>,
 }
 
-/// The numbers of tokens that are made from a lease have this bit; below it stand the task and the attempt.
+/// Bit that marks numbers of tokens made from a lease; the task and the attempt stand below it.
 const LASTING: u64 = 1 << 63;
 /// Bits of the attempt. Attempts and tasks with a greater number get a token that ends with the server.
 const ATTEMPT_BITS: u32 = 24;
 
-/// A token that was just made. It is shown this once: only its digest is kept.
+/// A token that was just made. It is returned only here: its digest alone is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// What revokes it.
+    /// Number with which it is revoked.
     pub id: TokenId,
-    /// The token itself, `sk-kapelle-...`.
+    /// The token, `sk-kapelle-...`.
     pub token: String,
 }
 
-/// Gives out tokens and takes them back.
+/// Issues and revokes tokens.
 pub struct TokenIssuer {
     service: Arc<Service>,
     ledger: Arc<dyn Ledger>,
-    /// The tokens of attempts under way.
+    /// Tokens of attempts in progress.
     attempts: Mutex<HashMap<TaskId, Vec<(u32, TokenId)>>>,
     base_url: OnceLock<String>,
     lasting: OnceLock<Lasting>,
 }
 
 impl TokenIssuer {
-    /// An issuer for the tokens of a service.
+    /// Makes an issuer for the tokens of a service.
     #[must_use]
     pub fn new(service: Arc<Service>, ledger: Arc<dyn Ledger>) -> TokenIssuer {
         TokenIssuer { service, ledger, attempts: Mutex::default(), base_url: OnceLock::new(), lasting: OnceLock::new() }
     }
 
-    /// The service behind the tokens.
+    /// Returns the service behind the tokens.
     #[must_use]
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// Where the holders of tokens find the service, such as `http://127.0.0.1:7863/v1`; nothing while no server serves
-    /// it.
+    /// Returns the address of the service for holders of tokens, such as `http://127.0.0.1:7863/v1`. Returns `None`
+    /// while no server serves it.
     #[must_use]
     pub fn base_url(&self) -> Option<&str> {
         self.base_url.get().map(String::as_str)
     }
 
-    /// Says where the service is served. Only the first address is kept.
+    /// Sets the address of the service. Later calls of this method change nothing.
     pub fn serve_at(&self, base_url: String) {
         let _ = self.base_url.set(base_url);
     }
 
-    /// A token for one attempt of a task: the task pays (with its run, worker, queue, tenant and day), its answers are
-    /// recorded and replayed, and the token ends with the attempt.
+    /// Issues a token for one attempt of a task. The task pays (with its run, worker, queue, tenant and day), its
+    /// answers are recorded and replayed, and the token ends with the attempt.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn issue_task_token(&self, task: TaskKey, attempt: u32, scope: Scope) -> Result<Issued, NoRandomness> {
         let (id, token) = self.service.tokens().issue(task_grant(task, attempt, scope))?;
         self.lock().entry(task.task).or_default().push((attempt, id));
         Ok(Issued { id, token })
     }
 
-    /// From now on the tokens of attempts on worker hosts are made with this key, and known again by whoever has the same:
-    /// a server that is started again. Only the first is kept.
+    /// Sets the key from which tokens of attempts on worker hosts are made. A restarted server with this key recognises
+    /// them. Later calls of this method change nothing.
     pub fn keep_tokens(&self, key: [u8; 32], leases: Arc<dyn Leases>) {
         let _ = self.lasting.set(Lasting { key, leases });
     }
 
-    /// A token for an attempt on a worker host. As [`TokenIssuer::issue_task_token`]; it is known again after a restart, as long as
-    /// the lease is in force.
+    /// Issues a token for an attempt on a worker host, as [`TokenIssuer::issue_task_token`] does. It is recognised
+    /// after a restart, for as long as the lease is in force.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn issue_leased_token(&self, leased: &Leased) -> Result<Issued, NoRandomness> {
         let number = number_of(leased.task.task, leased.attempt);
         match (self.lasting.get(), number) {
@@ -174,7 +175,7 @@ impl TokenIssuer {
     fn take_in(&self, number: u64, leased: &Leased, key: &[u8; 32]) -> Issued {
         let grant = task_grant(leased.task, leased.attempt, leased.scope());
         let secret = mac::hmac(key, &leased.text());
-        // Under the lock, so that two calls with one token get one holder, which knows what was answered.
+        // Locked, so that two calls with one token get one holder, which knows the answers already used.
         let mut attempts = self.lock();
         let leases = self.lasting.get().map(|lasting| Arc::clone(&lasting.leases));
         let (id, token) = self.service.tokens().admit(number, &secret, grant, leases);
@@ -185,8 +186,8 @@ impl TokenIssuer {
         Issued { id, token }
     }
 
-    /// Takes a token into force again that was given out before this process began, when its lease is in force. Anything
-    /// else is left to be refused.
+    /// Restores a token that was issued before this process began, if its lease is in force. Any other token will be
+    /// refused.
     pub fn bring_back(&self, token: &str) {
         let (Some(lasting), Some((number, secret))) = (self.lasting.get(), access::split(token)) else { return };
         if number & LASTING == 0 || self.service.tokens().has(number) {
@@ -200,24 +201,25 @@ impl TokenIssuer {
             return;
         }
         let id = self.take_in(number, &leased, &lasting.key).id;
-        // A lease that ended meanwhile has been told of before the token was there to be ended.
+        // A lease that ended meanwhile was reported before the token existed, so the token is ended here.
         if lasting.leases.leased(task) != Some(leased) {
             self.revoke(id);
         }
     }
 
-    /// The tenant that pays for the calls of a token; `None` when the token is not in force.
+    /// Returns the tenant that pays for the calls of a token. Returns `None` when the token is not in force.
     #[must_use]
     pub fn tenant_of(&self, token: &str) -> Option<TenantId> {
         self.bring_back(token);
         self.service.tokens().find(token).map(|holder| holder.grant.payer.tenant)
     }
 
-    /// A token for one process of a worker that is no attempt of a task, such as a daemon. The worker pays (with the
-    /// tenant and the day), and at most `budget` from this start of the process on. `process` names it and is used once.
+    /// Issues a token for one process of a worker outside a task attempt, such as a daemon. The worker pays (with the
+    /// tenant and the day), at most `budget` from this start of the process on. `process` names the process and is used
+    /// once.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn issue_process_token(
         &self,
         tenant: TenantId,
@@ -234,8 +236,8 @@ impl TokenIssuer {
         Ok(Issued { id, token })
     }
 
-    /// Ends a token: its next call gets 401, and its calls under way are cut, upstream too. Says whether it was in
-    /// force.
+    /// Revokes a token: its next call gets 401, and its calls in flight are cut, upstream too. Returns whether it was
+    /// in force.
     pub fn revoke(&self, id: TokenId) -> bool {
         let mut attempts = self.lock();
         for tokens in attempts.values_mut() {
@@ -246,13 +248,13 @@ impl TokenIssuer {
         self.service.tokens().revoke(id)
     }
 
-    /// Whether any attempt has a token: while none has, nobody needs to tell of leases.
+    /// Tells whether any attempt has a token. Otherwise leases need not be reported.
     #[must_use]
     pub fn is_watching(&self) -> bool {
         !self.lock().is_empty()
     }
 
-    /// Told when a task changes hands: ends the tokens of all its attempts but the one that runs now.
+    /// Ends the tokens of all attempts of a task but the running one. Called when a lease changes.
     pub fn lease(&self, task: TaskId, running: Option<u32>) {
         let mut attempts = self.lock();
         let Some(tokens) = attempts.get_mut(&task) else { return };
@@ -284,14 +286,14 @@ fn task_grant(task: TaskKey, attempt: u32, scope: Scope) -> Grant {
     Grant { task: Some(task), fresh: task.replay_epoch > 0, ..granted(payer, scope) }
 }
 
-/// The number of the token of an attempt, when there is room for both in it.
+/// Computes the number of the token of an attempt. Returns `None` when the two numbers do not fit.
 fn number_of(task: TaskId, attempt: u32) -> Option<u64> {
     let task = u64::try_from(task.0).ok().filter(|task| task.leading_zeros() > ATTEMPT_BITS)?;
     (attempt >> ATTEMPT_BITS == 0).then_some(LASTING | task << ATTEMPT_BITS | u64::from(attempt))
 }
 
 impl Leased {
-    /// What the token is made of.
+    /// Returns the bytes that the secret of the token is made from.
     fn text(&self) -> Vec<u8> {
         format!("{}.{}.{}.{}", self.task.tenant.0, self.task.task.0, self.attempt, self.nonce).into_bytes()
     }
@@ -327,7 +329,7 @@ mod tests {
         assert!(token_issuer.service.tokens().find(&second.token).is_none() && !token_issuer.is_watching());
     }
 
-    /// What a store says of the leases.
+    /// Lease that the store reports.
     #[derive(Default)]
     struct Said(Mutex<Option<Leased>>);
 

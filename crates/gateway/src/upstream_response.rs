@@ -1,4 +1,4 @@
-//! An answer on its way, and what is settled after it.
+//! An answer of a provider and its settlement.
 
 use std::sync::Arc;
 
@@ -18,10 +18,11 @@ use crate::{
     wire::ModelCall,
 };
 
-/// What a provider may have written between the last piece that came and the moment it noticed that nobody reads.
+/// Tokens that a provider may have written between the last piece that arrived and the moment it noticed the closed
+/// connection.
 const UNSEEN_TOKENS: u64 = 512;
 
-/// An answer under way, with what is to be settled after it.
+/// An answer in progress, with the data for its settlement.
 pub(crate) struct UpstreamResponse {
     pub(crate) server: Arc<Server>,
     pub(crate) provider: String,
@@ -29,31 +30,31 @@ pub(crate) struct UpstreamResponse {
     pub(crate) price: Price,
     pub(crate) price_known: bool,
     pub(crate) answer: UpstreamBody,
-    /// The provider has only chat: what it sends becomes a response.
+    /// Whether the provider has only chat, so that its answer is converted to a response.
     pub(crate) bridged: bool,
     pub(crate) permit: Permit,
-    /// What was reserved, in tokens.
+    /// Reserved tokens.
     pub(crate) bound: Bound,
     pub(crate) hold: Option<Hold>,
 }
 
-/// The answer.
+/// Body of an answer.
 pub(crate) enum UpstreamBody {
-    /// All of it.
+    /// The whole body.
     Whole(Whole),
-    /// Its head; the events follow.
+    /// The head; events follow.
     Stream(Response),
-    /// It was taken out.
+    /// The body was taken out.
     Taken,
 }
 
 impl UpstreamResponse {
-    /// The reservation of the call, until it is settled.
+    /// Returns the reservation of the call until it is settled.
     pub(crate) fn reservation(&self) -> Option<ReservationId> {
         self.hold.as_ref().map(|hold| hold.reservation)
     }
 
-    /// A reader for the stream of the answer.
+    /// Makes a reader for the stream of the answer.
     pub(crate) fn events(&self, call: &ModelCall) -> Box<dyn Events> {
         match self.bridged {
             false => self.server.dialect.events(call),
@@ -65,8 +66,8 @@ impl UpstreamResponse {
         }
     }
 
-    /// Settles the call at what was used, and returns that with its cost. A count above the reservation is charged at the
-    /// reservation, and the call is marked as unknown. `appended`: its answer goes to the log next.
+    /// Settles the call at its usage. Returns the usage and its cost. A count above the reservation is charged at the
+    /// reservation, and the call is marked as unknown. `appended`: the answer goes to the log next.
     pub(crate) fn settle(&mut self, usage: &Usage, appended: bool) -> (Usage, Money) {
         let (within, beyond) = usage.within(self.bound);
         let mut cost = self.price.cost(&within);
@@ -95,7 +96,7 @@ impl UpstreamResponse {
         }
     }
 
-    /// Settles a call that the provider refused after it had answered with success, before anything came.
+    /// Settles a call that the provider refused after a successful status, before any output.
     pub(crate) fn settle_refused(&mut self) {
         if let Some(hold) = self.hold.take() {
             hold.settle(Outcome::Free, Usage::default());
@@ -103,7 +104,7 @@ impl UpstreamResponse {
     }
 }
 
-/// Says in the log that a provider counted more than it can have been sent.
+/// Logs that a provider counted more tokens than the call can have.
 fn warn_beyond((provider, model): (&str, &str), usage: &Usage, bound: Bound) {
     let (input, output) = (usage.input, usage.output);
     tracing::warn!(
@@ -118,9 +119,9 @@ fn warn_beyond((provider, model): (&str, &str), usage: &Usage, bound: Bound) {
     );
 }
 
-/// Settles a call of which that much had come when it was cut. The input is estimated as for a stream that was read to
-/// its end and not counted. What came is charged with what the provider may have written before it noticed; a model that
-/// thinks unseen may have thought as long as its answer might be.
+/// Settles a call that was cut after part of its answer had arrived. The input is estimated as for a stream that was
+/// read to its end and not counted. The output is charged with what the provider may have written before it noticed the
+/// cut; a model that thinks unseen may have used the whole length of its answer.
 pub(crate) fn settle_cut(
     hold: Hold,
     call: &ModelCall,

@@ -1,4 +1,4 @@
-//! Who is asked, how often, and with whose money.
+//! Calls per provider, and the accounts that pay for them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use stage::{Stage, TENANT, config, double, events, header, payer, says, streams, whole};
 use tokio::task::JoinSet;
 
-/// A dollar for a million tokens received, nothing for those sent: the worst case of a call is 500 tokens.
+/// Prices a million received tokens at a dollar and sent tokens at nothing: the highest cost of a call is 500 tokens.
 fn priced(config: &mut GatewayConfig) {
     let price =
         PricePerMillion { input: "$0".to_owned(), output: "$1".to_owned(), cached_input: None, long_prompts: None };
@@ -82,7 +82,7 @@ async fn a_long_prompt_is_charged_and_set_aside_at_its_own_price() {
     assert_eq!(whole(stage.chat(&says("prompt ", 300)).await).await.0, 200);
     let spent = short + 1_001 * 2_000 + 10 * 3_000;
     assert_eq!(stage.spent(), Money(spent));
-    // 2,100 bytes at the price of short prompts fit, at that of long ones, written into a cache, they do not.
+    // 2,100 bytes fit at the price of short prompts, but not at that of long ones written into a cache.
     stage.ledger.limit(TENANT, Account::Day, Money(spent + 3_000 * 2_000 + 500 * 3_000));
     assert_eq!(whole(stage.chat(&says("prompt ", 300)).await).await.0, 402);
     assert_eq!(whole(stage.chat(&says("prompt ", 10)).await).await.0, 200);
@@ -113,7 +113,8 @@ async fn a_budget_that_is_raised_lets_the_same_call_through() {
     assert_eq!(whole(stage.chat(&says("hi")).await).await.0, 200);
 }
 
-/// What the provider would bill: every call that it began to answer, in full, even when the caller never saw it all.
+/// Sums what the provider would bill: every call that it began to answer, in full, even when the caller never saw it
+/// all.
 fn billed(stage: &Stage, tokens: impl Fn(&Value) -> u64 + Copy) -> u64 {
     stage.double.calls().iter().map(|call| tokens(&call.body) * 1_000).sum()
 }
@@ -128,11 +129,11 @@ async fn whatever_fails_the_provider_never_bills_more_than_was_charged_nor_the_c
         { contains: garbled, malformed: true }, { contains: noend, no_finish: true },
         { usage: { prompt_tokens: 9, completion_tokens: 321 } } ]";
     let words = ["refused", "broken", "reset", "cut", "half", "silent", "uncounted", "garbled", "noend", "fine"];
-    // Refusals and server errors are not billed, all else is: in full where it was cut.
+    // Refusals and server errors are not billed; all else is, in full even where it was cut.
     let bill = |body: &Value| match body["messages"][0]["content"].as_str().unwrap() {
         "refused" | "broken" => 0,
         "uncounted" => 1,
-        // Faults of streams do nothing to whole answers, and the other way round.
+        // Faults of streams do not affect whole answers, and the reverse.
         "garbled" if body["stream"] == true => 7,
         "noend" => 7,
         "half" if body["stream"] != true => 6,
@@ -149,7 +150,7 @@ async fn whatever_fails_the_provider_never_bills_more_than_was_charged_nor_the_c
         for number in 0..60 {
             let word = words[dice.place(words.len())];
             let mut body = if dice.once_in(2) { says(word) } else { streams(word) };
-            // Each a model of its own, so that no circuit opens.
+            // Each call names its own model, so that no circuit opens.
             body["model"] = json!(format!("p/m{number}"));
             body["max_tokens"] = json!(500);
             let (service, token): (Arc<Service>, String) = (Arc::clone(&stage.service), token.clone());
@@ -247,7 +248,7 @@ async fn weights_share_the_calls_and_the_next_link_stands_in() {
     assert_eq!((count(&stage, "bad"), count(&stage, "good")), (5, 20), "after five failures it is left alone");
 }
 
-/// A clock that the test moves.
+/// Makes a clock that the test moves.
 fn hand() -> (Arc<AtomicU64>, Clock) {
     let now = Arc::new(AtomicU64::new(1_000));
     let read = Arc::clone(&now);
@@ -314,7 +315,7 @@ async fn a_call_that_was_promised_to_a_task_is_its_own_and_is_given_back_with_it
             grant.payer.accounts.push(Account::Task(TaskId(task)));
         })
     };
-    // Nobody else gets what is promised; whom it is promised to does not wait.
+    // A promised call is not available to others; the task that holds it does not wait.
     assert_eq!(stage.ask(&token(9), Operation::Chat, &says("hi")).await.status, 429);
     now.fetch_add(5_000, Ordering::SeqCst);
     assert_eq!(stage.ask(&token(1), Operation::Chat, &says("hi")).await.status, 200);
@@ -323,7 +324,7 @@ async fn a_call_that_was_promised_to_a_task_is_its_own_and_is_given_back_with_it
     stage.gateway.dismiss(TaskId(2));
     assert_eq!(admit(3), Admission::Promised);
     assert_eq!(stage.gateway.rate_wait("fast").unwrap().0, "p");
-    // What is not used in ten seconds is for whoever comes.
+    // A promise that is not used within ten seconds is released.
     now.fetch_add(10_000, Ordering::SeqCst);
     assert_eq!(stage.ask(&token(9), Operation::Chat, &says("hi")).await.status, 200);
     assert_eq!(stage.ask(&token(3), Operation::Chat, &says("hi")).await.status, 429);

@@ -1,4 +1,4 @@
-//! What a provider counts is believed up to what was set aside; what it does not count, and what was cut, is estimated.
+//! A provider's count is believed up to the reservation; missing counts and cut streams are estimated.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;
@@ -8,7 +8,7 @@ use kapelle_gateway::{Body, Operation, config::Kind, money::Account, replay::Cal
 use serde_json::{Value, json};
 use stage::{ALL, Stage, TENANT, header, says, streams, task, whole};
 
-/// A whole answer, or a stream, in the words of a provider, with that for a usage.
+/// Builds a whole answer or a stream in a provider's format, with that usage.
 fn counted(kind: Kind, stream: bool, usage: &Value) -> String {
     let body = match (kind, stream) {
         (Kind::Anthropic, false) => json!({"id": "m", "model": "c", "stop_reason": "end_turn",
@@ -41,7 +41,7 @@ fn counted(kind: Kind, stream: bool, usage: &Value) -> String {
     json!([{ "body": body, "headers": headers }]).to_string()
 }
 
-/// The counts by the names that the provider has for them.
+/// Builds the counts under the provider's names.
 fn usage(kind: Kind, input: &Value, output: &Value) -> Value {
     match kind {
         Kind::Anthropic => json!({"input_tokens": input, "output_tokens": output}),

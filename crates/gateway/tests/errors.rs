@@ -8,7 +8,7 @@ use kapelle_gateway::{ChatRequest, Limits, Message, Operation, config::Kind};
 use serde_json::{Value, json};
 use stage::{ALL, KEY, Stage, events, header, says, streams, whole};
 
-/// A rule that answers with that body.
+/// Makes a rule that answers with that body.
 fn answers(status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let headers: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

@@ -1,4 +1,4 @@
-//! Every way a provider can fail, over real HTTP.
+//! All kinds of provider failures, over real HTTP.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which fields of a request go to a provider, under which names, and what is set aside for them.
+//! Request fields that are sent to a provider, their names there, and the reservation for them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;

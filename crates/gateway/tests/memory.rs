@@ -1,4 +1,4 @@
-//! Answers that are already there, and who may have them.
+//! Answers that already exist, and the callers that may have them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use stage::{KEY, Stage, TENANT, events, header, payer, says, streams, task, text, whole};
 use tokio::task::JoinSet;
 
-/// The gateway of a process that takes the place of one that died: the book and the log are what is left.
+/// Makes the gateway of a process that replaces a dead one: the ledger and the log survive.
 fn reborn(stage: &Stage) -> Service {
     stage.ledger.recover();
     Service::new(
@@ -108,7 +108,7 @@ async fn equal_calls_of_a_task_are_samples_and_replay_in_their_order() {
     assert_eq!(said(&service, &fresh).await, "edge", "a new epoch begins anew");
 }
 
-/// What a store says of one attempt on a worker host.
+/// Stored state of one attempt on a worker host.
 struct Far {
     leased: Leased,
     given: Mutex<Vec<(Fingerprint, u32)>>,
@@ -163,7 +163,7 @@ async fn an_attempt_that_outlives_its_server_is_not_given_an_answer_twice() {
     let before = served();
     let token = before.issue_leased_token(&leased).unwrap().token;
     assert_eq!(flip(&before, &token).await, "heads");
-    // The next server knows the token, and what was given on it.
+    // The next server recognises the token, and knows the answers it was given.
     let after = served();
     after.bring_back(&token);
     far.broken.store(true, Ordering::Relaxed);

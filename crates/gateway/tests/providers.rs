@@ -13,7 +13,7 @@ use stage::{ALL, KEY, Stage, TENANT, base, events, header, model, says, streams,
 const COUNTED: &str =
     "[{ reply: hello there, usage: { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 } }]";
 
-/// What the counted answer costs.
+/// Computes the cost of the counted answer.
 fn price(kind: Kind) -> Money {
     let (price, known) = Prices::default().find("p", model(kind));
     assert!(known, "{kind:?}");
@@ -80,7 +80,7 @@ async fn a_stream_of_the_same_format_passes_byte_for_byte() {
     assert_eq!(String::from_utf8(through).unwrap().replace("chatcmpl-1", "chatcmpl-2"), bare);
 }
 
-/// What the double sends to somebody who asks it without the gateway.
+/// Returns what the double sends to a client without the gateway.
 async fn stage_client(stage: &Stage, body: &Value) -> String {
     let url = format!("{}/chat/completions", stage.double.base_url());
     let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();

@@ -1,4 +1,4 @@
-//! Responses over every provider: those that have them answer for themselves, for the others chat does.
+//! Responses over every provider: natively, or through chat.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;

@@ -114,7 +114,7 @@ async fn a_stream_that_nobody_counted_is_estimated() {
     assert!(stage.spent().0 > 0);
 }
 
-/// A stream of a provider, with that text in JSON as the one piece of its answer.
+/// Builds a stream of a provider with that JSON text as the one piece of its answer.
 fn saying(kind: Kind, text: &str) -> String {
     let events = match kind {
         Kind::Anthropic => [

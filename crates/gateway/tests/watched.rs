@@ -1,4 +1,4 @@
-//! Answers of prompt workers that somebody watches being written.
+//! Answers of prompt workers that are watched while they are written.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 mod stage;
@@ -20,7 +20,7 @@ use stage::{ALL, Stage, TENANT, config, double, model, task};
 const COUNTED: &str =
     "[{ reply: hello there, usage: { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 } }]";
 
-/// The texts that began, each with its pieces.
+/// Texts that began, each with its pieces.
 #[derive(Default)]
 struct Watcher(Mutex<Vec<Vec<String>>>);
 
@@ -131,7 +131,7 @@ async fn a_stream_that_breaks_is_the_fault_that_a_broken_answer_is_and_costs_wha
     }
 }
 
-/// Two links, of which the first breaks off in the middle.
+/// Configures two links, of which the first breaks off in the middle.
 fn two(config: &mut GatewayConfig) {
     config.models.insert("fast".to_owned(), stage::alias(&["p/gpt-4o", "p/gpt-4o-mini"]));
 }

@@ -1,4 +1,4 @@
-//! How many tasks a second one thread can take through their life: made and claimed in one turn, ended in the next.
+//! Tasks per second that one thread can take through their life: made and claimed in one turn, ended in the next.
 //!
 //! `throughput [FOLDER] [TASKS] [BATCH] [PAYLOAD_BYTES] [BACKLOG]`
 

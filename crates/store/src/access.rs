@@ -1,20 +1,20 @@
-//! Keys: who is let in, with which role, for which tenant.
+//! API keys with their role, tenant and scope.
 
 use std::sync::Arc;
 
 use kapelle_core::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A key. Its secret is not kept, only the hash of it.
+/// An API key. Only the hash of its secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKey {
-    /// What it is called by.
+    /// Public id.
     pub id: Arc<str>,
-    /// Whose data it opens.
+    /// Tenant whose data it opens.
     pub tenant: TenantId,
-    /// What people call it.
+    /// Name for people.
     pub name: Arc<str>,
-    /// What it may do, as a word.
+    /// Role as a word.
     pub role: Arc<str>,
     /// SHA-256 of the secret.
     pub sha256: [u8; 32],
@@ -22,35 +22,35 @@ pub struct AccessKey {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
-    /// When it was taken back.
+    /// Time of its revocation.
     pub revoked_at: Option<Timestamp>,
-    /// What it may do besides its role, and what it is kept to.
+    /// Permissions beyond the role, and restrictions.
     pub scope: KeyScope,
 }
 
 /// The name in a list of workers or queues that stands for all of them.
 pub const EVERY: &str = "*";
 
-/// What a key may do besides its role, and what it is kept to.
+/// Permissions of a key beyond its role, and its restrictions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeyScope {
-    /// The workers that its hosts may serve. `None`: those that the server itself does not run.
+    /// Workers that its hosts may serve. `None`: those that the server itself does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<Vec<String>>,
-    /// The queues whose tasks its hosts may take. `None`: all.
+    /// Queues whose tasks its hosts may claim. `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<String>>,
-    /// It may ask models although its role may not.
+    /// Whether it may call models although its role may not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ask: bool,
-    /// It may approve although its role may not.
+    /// Whether it may approve although its role may not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
 }
 
 impl KeyScope {
-    /// Whether a list names something, or all there is.
+    /// Tells whether a list contains the name, or all names.
     #[must_use]
     pub fn names(list: &[String], name: &str) -> bool {
         list.iter().any(|entry| entry == EVERY || entry == name)
@@ -63,9 +63,9 @@ impl KeyScope {
 pub enum AccessWrite {
     /// A new key.
     Add(AccessKey),
-    /// A key is taken back; nothing changes when it was before.
+    /// A key is revoked; an earlier revocation is kept.
     Revoke {
-        /// Which.
+        /// Id of the key.
         id: Arc<str>,
         /// When.
         at: Timestamp,

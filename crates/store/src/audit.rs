@@ -1,6 +1,5 @@
-//! The trail of administrative acts: each entry is bound to the one before by a hash, so that an entry that was changed
-//! or taken out is noticed. That the newest ones were cut off is noticed by comparing the last hash with one that was
-//! noted elsewhere.
+//! The audit trail of administrative acts. A hash binds each entry to the one before, so that a changed or removed
+//! entry is noticed. Missing newest entries are noticed by comparing the last hash with one that was noted elsewhere.
 
 use std::sync::Arc;
 
@@ -8,23 +7,23 @@ use kapelle_core::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What somebody did.
+/// An administrative act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// Whose data it touched.
+    /// Tenant whose data it touched.
     pub tenant: TenantId,
-    /// The key that did it.
+    /// Key that did it.
     pub actor: Arc<str>,
-    /// What was done.
+    /// Verb of the act.
     pub action: Arc<str>,
-    /// To what.
+    /// Object of the act.
     pub resource: Arc<str>,
 }
 
-/// An entry of the trail.
+/// An entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
-    /// Its number: 1, 2, 3, ... without gaps.
+    /// Number: 1, 2, 3, ... without gaps.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
@@ -34,11 +33,11 @@ pub struct AuditRow {
     pub hash: [u8; 32],
 }
 
-/// The end of the trail: the number and the hash of the last entry.
+/// End of the trail: the number and the hash of the last entry.
 pub type AuditHead = (u64, [u8; 32]);
 
 impl AuditRow {
-    /// The entry after those before.
+    /// Makes the entry that follows `head`.
     #[must_use]
     pub fn after(head: Option<AuditHead>, at: Timestamp, act: Act) -> AuditRow {
         let (seq, before) = head.map_or((1, [0; 32]), |(seq, hash)| (seq + 1, hash));
@@ -46,16 +45,16 @@ impl AuditRow {
         AuditRow { seq, at, act, hash }
     }
 
-    /// Its place in the trail.
+    /// Returns its number and hash.
     #[must_use]
     pub fn head(&self) -> AuditHead {
         (self.seq, self.hash)
     }
 
-    /// Whether it is what was written behind that entry.
+    /// Checks that it is the entry written after `head`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault.
     pub fn follows(&self, head: Option<AuditHead>) -> Result<(), String> {
         let expected = AuditRow::after(head, self.at, self.act.clone());
         if self.seq != expected.seq {
@@ -68,7 +67,7 @@ impl AuditRow {
     }
 }
 
-/// Every part is preceded by its length, so that nothing can move from one to the next.
+/// Hashes an entry. Every part is preceded by its length, so that no byte can move from one part to the next.
 fn hash(before: &[u8; 32], seq: u64, at: Timestamp, act: &Act) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(before);

@@ -1,4 +1,4 @@
-//! What one turn of the engine writes.
+//! Writes of one turn of the engine.
 
 use std::sync::Arc;
 
@@ -19,47 +19,48 @@ use crate::{
     session::SessionRow,
 };
 
-/// Everything one turn changed, in its last state. Written whole or not at all.
+/// All changes of one turn, in their last state. Written whole or not at all.
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
-    /// Tasks that are new or changed.
+    /// New and changed tasks.
     pub tasks: Vec<TaskWrite<'a>>,
-    /// Attempts that did not succeed.
+    /// Unsuccessful attempts.
     pub attempts: Vec<Attempt>,
-    /// Runs that are new or changed.
+    /// New and changed runs.
     pub runs: Vec<RunWrite<'a>>,
     /// Entries of the runs' journals.
     pub journal: Vec<JournalEntry>,
     /// New payloads. Never changed afterwards.
     pub payloads: Vec<(PayloadId, PayloadBody)>,
-    /// Idempotency keys that were used.
+    /// Used idempotency keys.
     pub keys: Vec<KeyRow>,
     /// New versions of workflows. Never changed afterwards.
     pub versions: Vec<VersionRow>,
-    /// Queues and workers that were paused or resumed. The last one of a name holds.
+    /// Queues and workers that were paused or resumed. The last one of a name counts.
     pub gates: Vec<Gate>,
-    /// Whose answers may be given again. The last one of a key holds.
+    /// Tasks whose answers may be reused. The last one of a key counts.
     pub answers: Vec<AnswerRow>,
-    /// Changes to the keys that let people and hosts in.
+    /// Changes to API keys.
     pub access: Vec<AccessWrite>,
     /// Administrative acts, in their order.
     pub audit: Vec<AuditRow>,
-    /// Changes to what is known of workers that hosts serve.
+    /// Changes to the workers that hosts serve.
     pub host_workers: Vec<HostWorkerWrite>,
-    /// What attempts on hosts were given again; what former attempts of their tasks were given goes. The greatest count holds.
+    /// Replayed answers of attempts on hosts; those of earlier attempts of the tasks are deleted. The greatest count is
+    /// kept.
     pub given: Vec<GivenRow>,
-    /// Files that tenants gave. What is known already stays.
+    /// Files that tenants uploaded. A known file is kept unchanged.
     pub artifacts: Vec<ArtifactRow>,
-    /// What the session log is to write of this turn.
+    /// Entry of this turn for the session log.
     pub session: Option<SessionRow>,
-    /// Everything up to this number stands in the session log.
+    /// Number up to which the session log has been written.
     pub session_written: Option<u64>,
-    /// Money and model calls.
+    /// Ledger: money and model calls.
     pub ledger: LedgerWrites,
 }
 
 impl Batch<'_> {
-    /// Nothing to write.
+    /// Tells whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
@@ -81,7 +82,7 @@ impl Batch<'_> {
             && self.ledger.is_empty()
     }
 
-    /// Refuses what could be written and not be read back.
+    /// Refuses values that could be written but not read.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let refuse = |what: String| Err(StoreError::Database(what));
         for write in &self.tasks {
@@ -103,35 +104,35 @@ impl Batch<'_> {
 /// A task to write. The row gets `task.revision`.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskWrite<'a> {
-    /// Its new state.
+    /// New state.
     pub task: &'a Task,
-    /// The revision the row must have; none for a new row.
+    /// Revision that the row must have. `None` for a new row.
     pub expected: Option<u32>,
 }
 
 /// A run to write. The row gets `run.revision`.
 #[derive(Debug, Clone, Copy)]
 pub struct RunWrite<'a> {
-    /// Its new state.
+    /// New state.
     pub run: &'a Run,
-    /// The revision the row must have; none for a new row.
+    /// Revision that the row must have. `None` for a new row.
     pub expected: Option<u32>,
 }
 
 /// An entry of a run's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// Its number: 0, 1, 2, ... without gaps.
+    /// Number: 0, 1, 2, ... without gaps.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     pub event: RunEvent,
 }
 
-/// The bytes of a payload, or the file that has them.
+/// Bytes of a payload, or the file that holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadBody {
     /// Kept in the row.
@@ -140,27 +141,27 @@ pub enum PayloadBody {
     File {
         /// 64 hex digits.
         sha256: String,
-        /// Its length.
+        /// Length in bytes.
         bytes: u64,
     },
 }
 
-/// An idempotency key and the reply it stands for.
+/// An idempotency key and its reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
-    /// Whose it is: a key never crosses tenants.
+    /// Tenant of the key; a key never crosses tenants.
     pub tenant: TenantId,
-    /// The key, as the client sent it.
+    /// Key as the client sent it.
     pub key: Arc<str>,
-    /// SHA-256 of what was asked for: the same key with another body is refused.
+    /// SHA-256 of the request body: a reused key with another body is refused.
     pub body: [u8; 32],
-    /// The first task or run that was made for it.
+    /// First task or run that was made for it.
     pub reply: KeyReply,
-    /// When it is forgotten.
+    /// Expiry.
     pub until: Timestamp,
 }
 
-/// What was made for an idempotency key.
+/// Tasks or run made for an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyReply {
     /// That many tasks with consecutive ids, from this one.
@@ -178,19 +179,19 @@ pub struct VersionRow {
     pub tenant: TenantId,
     /// The workflow.
     pub workflow: Name,
-    /// 1 for its first version.
+    /// Number of the version, from 1.
     pub number: u32,
     /// SHA-256 of the source.
     pub sha256: [u8; 32],
-    /// The definition, as it was given.
+    /// Definition as it was given.
     pub source: Arc<[u8]>,
-    /// The name of the file it was given in.
+    /// Name of the file it was given in.
     pub file: Arc<str>,
     /// When.
     pub created_at: Timestamp,
 }
 
-/// What can be paused by hand.
+/// Kind of object that can be paused by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -218,29 +219,29 @@ impl GateKind {
 /// A queue or worker that was paused or resumed by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// Whose tasks are meant.
+    /// Tenant whose tasks are affected.
     pub tenant: TenantId,
     /// A queue or a worker.
     pub kind: GateKind,
     /// Its name.
     pub name: Name,
-    /// Whether nothing new starts.
+    /// Whether no new task starts.
     pub paused: bool,
     /// By whom or why.
     pub reason: Arc<str>,
-    /// Since when.
+    /// Time of the change.
     pub at: Timestamp,
 }
 
-/// The task that answers a question, so that its answer may be given again.
+/// A task whose answer may be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerRow {
-    /// Whose it is: an answer never crosses tenants.
+    /// Tenant; an answer never crosses tenants.
     pub tenant: TenantId,
-    /// The question.
+    /// Key of the cache.
     pub key: CacheKey,
     /// The task.
     pub task: TaskId,
-    /// When the entry is forgotten.
+    /// Expiry of the entry.
     pub until: Timestamp,
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{error::StoreError, private};
 
-/// Sets apart the temporary files of one process.
+/// Counter that distinguishes the temporary files of one process.
 static UNIQUE: AtomicU64 = AtomicU64::new(0);
 
 /// The folder `blobs/`. A file in it has the SHA-256 of its bytes as its name, and is never changed.
@@ -24,16 +24,16 @@ pub struct Blobs {
     folder: Arc<Path>,
 }
 
-/// Whether a text is 64 lower-case hex digits: nothing else is ever made part of a path.
+/// Tells whether a text is 64 lower-case hex digits: no other text ever becomes part of a path.
 pub(crate) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Blobs {
-    /// The files of a data folder; makes the folder for them, and removes what an interrupted write left behind.
+    /// Opens the files of a data folder; makes the folder for them, and removes the rest of an interrupted write.
     ///
     /// # Errors
-    /// What the system says.
+    /// Errors of the system.
     pub fn open(data: &Path) -> Result<Blobs, StoreError> {
         let blobs = Blobs::in_folder(data);
         private::make_dir(&blobs.folder).map_err(|error| blobs.fault(&error))?;
@@ -45,7 +45,7 @@ impl Blobs {
         Ok(blobs)
     }
 
-    /// The files of a data folder, which is only read.
+    /// Makes access to the files of a data folder for reading only.
     #[must_use]
     pub fn in_folder(data: &Path) -> Blobs {
         Blobs { folder: Arc::from(data.join("blobs")) }
@@ -59,10 +59,10 @@ impl Blobs {
         self.put_from(&mut &*bytes).map(|(sha256, _)| sha256)
     }
 
-    /// Stores what a reader gives and returns its SHA-256 and length. Holds no more than a buffer of it in memory.
+    /// Stores the bytes of a reader and returns their SHA-256 and length. Holds at most one buffer in memory.
     ///
     /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Io`]; a fault of the reader is [`StoreError::Io`] too.
+    /// [`StoreError::Full`], [`StoreError::Io`]; a fault of the reader is [`StoreError::Io`], too.
     pub fn put_from(&self, source: &mut dyn Read) -> Result<(String, u64), StoreError> {
         let mut fresh = self.begin()?;
         let mut buffer = vec![0; 64 * 1024];
@@ -76,8 +76,8 @@ impl Blobs {
         }
     }
 
-    /// Begins a file whose bytes come part by part. It is there once it is finished; one that is dropped before leaves
-    /// nothing behind.
+    /// Begins a file whose bytes come part by part. It exists once it is finished; a file that is dropped earlier
+    /// leaves no trace.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Io`].
@@ -88,10 +88,10 @@ impl Blobs {
         Ok(NewBlob { blobs: self.clone(), file, path, hash: Sha256::new(), length: 0, is_stored: false })
     }
 
-    /// The bytes of a file.
+    /// Returns the bytes of a file.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when it is not there or cannot be read.
+    /// [`StoreError::Io`] when it does not exist or cannot be read.
     pub fn read(&self, sha256: &str) -> Result<Vec<u8>, StoreError> {
         let missing = || StoreError::Io {
             path: self.folder.to_path_buf(),
@@ -131,7 +131,7 @@ impl NewBlob {
         self.file.write_all(part).map_err(|error| self.blobs.fault(&error))
     }
 
-    /// Gives the file its name, and returns its SHA-256 and length. Synced when it returns.
+    /// Gives the file its final name, and returns its SHA-256 and length. Synced when it returns.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Io`].
@@ -140,7 +140,7 @@ impl NewBlob {
         let place = self.blobs.folder.join(&sha256);
         let stored = self.file.sync_all().and_then(|()| fs::rename(&self.path, place));
         self.is_stored = stored.is_ok();
-        // The name is as much a part of the promise as the bytes. Windows has no such call and syncs names itself.
+        // The name must be as durable as the bytes. Windows has no such call and syncs names itself.
         #[cfg(unix)]
         let stored = stored.and_then(|()| File::open(&self.blobs.folder)?.sync_all());
         stored.map_err(|error| self.blobs.fault(&error))?;

@@ -1,8 +1,8 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use std::path::PathBuf;
 
-/// Why the store could not do what was asked.
+/// Error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process writes to this folder.
@@ -10,44 +10,44 @@ pub enum StoreError {
     InUse {
         /// The folder.
         folder: PathBuf,
-        /// What is known of the other process, and what to do.
+        /// The other process as far as it is known, and the next step.
         holder: String,
     },
-    /// Other users could read or replace what is stored.
+    /// Other users could read or replace stored data.
     #[error("{path} is not safe from other users: {message}", path = .path.display())]
     Exposed {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// The fault, and the next step.
         message: String,
     },
-    /// The disk is full. What was acknowledged is kept; the change that met this is not.
+    /// The disk is full. Acknowledged changes are kept; the change that failed is not.
     #[error("the disk that holds {} is full: free some space, nothing that was acknowledged is lost", .0.display())]
     Full(PathBuf),
     /// The folder or a file in it cannot be read or written.
     #[error("{path}: {message}", path = .path.display())]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Message of the system.
         message: String,
     },
-    /// What is stored is not what was written.
+    /// Stored data differs from what was written.
     #[error("{path} is damaged ({message}): run `kapelle doctor`, or restore a backup", path = .path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What was noticed.
+        /// The observed fault.
         message: String,
     },
     /// The folder was written by a newer version.
     #[error("{path} was written by a newer version of Kapelle (schema {found}, this one knows {known})", path = .path.display())]
     Newer {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// Schema of the folder.
         found: i64,
-        /// The schema of this program.
+        /// Schema of this program.
         known: i64,
     },
     /// The linked SQLite has a known fault.
@@ -59,7 +59,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same request may succeed later without anybody mending the store itself.
+    /// Tells whether a repeated request may succeed later without a repair of the store.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self, StoreError::Full(_))

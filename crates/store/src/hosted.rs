@@ -1,56 +1,56 @@
-//! What worker hosts said of their workers, what their attempts were given again, and files that tenants gave.
+//! Workers that hosts serve, replayed answers of their attempts, and files that tenants uploaded.
 
 use std::sync::Arc;
 
 use kapelle_core::{Name, TaskId, TenantId, Timestamp, worker::WorkerSpec};
 use serde::{Deserialize, Serialize};
 
-/// What a worker host said of a worker. It holds when the host is away, and after a restart.
+/// A worker's specification as a worker host registered it. It stays known while the host is away, and after a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostWorkerRow {
-    /// Whose host it was.
+    /// Tenant of the host.
     pub tenant: TenantId,
-    /// What it said; the name is in it.
+    /// The specification, with the name.
     pub spec: Arc<WorkerSpec>,
     /// When.
     pub at: Timestamp,
 }
 
-/// A change to what is known of workers that hosts serve.
+/// A change to the workers that hosts serve.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostWorkerWrite {
-    /// In place of what was known of that name.
+    /// Replaces the specification of that name.
     Put(HostWorkerRow),
-    /// That name is not known any more.
+    /// Removes that name.
     Forget(TenantId, Name),
 }
 
-/// How many of the recorded answers to a request an attempt on a worker host was given again.
+/// Number of the recorded answers to a request that were replayed to an attempt on a worker host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenRow {
     /// The task.
     pub task: TaskId,
     /// The attempt.
     pub attempt: u32,
-    /// What was asked.
+    /// Identity of the request.
     pub fingerprint: [u8; 32],
-    /// How many. It never falls.
+    /// Count; it never falls.
     pub count: u32,
 }
 
-/// A file that a tenant gave. Its bytes are in `blobs/`.
+/// A file that a tenant uploaded. Its bytes are in `blobs/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRow {
     /// Its tenant.
     pub tenant: TenantId,
     /// 64 hex digits.
     pub sha256: Arc<str>,
-    /// What the giver called it.
+    /// Name that the uploader gave it.
     pub name: Arc<str>,
-    /// Of which kind it is.
+    /// Media type.
     pub media_type: Arc<str>,
-    /// Its length.
+    /// Length in bytes.
     pub bytes: u64,
-    /// When it was first given.
+    /// Time of the first upload.
     pub at: Timestamp,
 }

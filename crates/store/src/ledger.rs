@@ -1,4 +1,4 @@
-//! Money and model calls: what is written of them and how it is read.
+//! The ledger: rows of money and model calls, and their queries.
 
 use std::sync::Arc;
 
@@ -7,39 +7,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::StoreError, rows::Page};
 
-/// What an account may spend.
+/// Spending limit of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetRow {
     /// Its tenant.
     pub tenant: TenantId,
-    /// Which account.
+    /// The account.
     pub account: Account,
-    /// What it may spend: on a day where the account is the day, else in all.
+    /// Limit: of a day for the account `day`, otherwise in total.
     pub limit: Money,
-    /// What the tenant allows itself at most, below what it was given.
+    /// Limit that the tenant sets itself, below its given limit.
     pub own: Option<Money>,
-    /// What a file said. While it says the same, a limit that was raised by hand stays.
+    /// Limit from the configuration file. While the file is unchanged, a limit that was raised by hand stays.
     pub base: Money,
-    /// For which limit it was told that most of it is spent.
+    /// Limit for which the warning about high spending was already given.
     pub warned: Money,
     /// When it was set.
     pub at: Timestamp,
 }
 
-/// What an account has spent.
+/// Totals of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
     /// Its tenant.
     pub tenant: TenantId,
-    /// Which account.
+    /// The account.
     pub account: Account,
-    /// The day, where the account is the day; else 0.
+    /// Number of the day for the account `day`, otherwise 0.
     pub day: i64,
     /// Paid, what is unknown included.
     pub spent: Money,
-    /// Of that, what was charged at its reservation because nobody knows.
+    /// Part of it that was charged at a reservation because the cost is not known.
     pub unknown: Money,
-    /// Physical calls that are settled.
+    /// Settled calls.
     pub calls: u64,
     /// Tokens sent.
     pub input: u64,
@@ -50,7 +50,7 @@ pub struct AccountRow {
 }
 
 impl AccountRow {
-    /// An account that has spent nothing.
+    /// Makes an account without spending.
     #[must_use]
     pub fn new(tenant: TenantId, account: Account, day: i64) -> AccountRow {
         let (spent, unknown) = (Money::ZERO, Money::ZERO);
@@ -61,26 +61,26 @@ impl AccountRow {
 /// An account to write. The row gets `row.revision`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountWrite {
-    /// Its new state.
+    /// New state.
     pub row: AccountRow,
-    /// The revision the row must have; none for a new row.
+    /// Revision that the row must have. `None` for a new row.
     pub expected: Option<u32>,
 }
 
-/// Where a call stands.
+/// State of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CallState {
     /// Reserved, and perhaps sent.
     Open = 0,
-    /// Paid for.
+    /// Charged at its cost.
     Charged = 1,
-    /// The provider takes nothing for it.
+    /// The provider charged nothing.
     Free = 2,
-    /// What it costs will never be known: charged at its reservation.
+    /// Its cost will never be known: charged at its reservation.
     Unknown = 3,
-    /// Nothing was sent: the answer was another call's.
+    /// No request was sent: another call's answer was used.
     Given = 4,
 }
 
@@ -102,66 +102,66 @@ impl CallState {
     }
 }
 
-/// The answer of a call: its bytes, and what else whoever gets them again is told.
+/// Answer of a call: its bytes and the data that a replay returns with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallAnswer {
-    /// The payload with the bytes. Rises with every answer of a task, and so tells their order.
+    /// Payload with the bytes. It rises with every answer of a task, and so gives their order.
     pub payload: PayloadId,
-    /// The rest, as JSON of whoever wrote it.
+    /// Other data as JSON of the writer.
     pub meta: Arc<str>,
 }
 
 /// One call of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRow {
-    /// Its key.
+    /// Id of the call.
     pub id: CallId,
     /// Its tenant.
     pub tenant: TenantId,
-    /// The task that made it.
+    /// Task that made it.
     pub task: Option<TaskId>,
-    /// Which attempt of the task; 0 when there is none.
+    /// Attempt of the task; 0 outside of a task.
     pub attempt: u32,
-    /// The run of the task.
+    /// Run of the task.
     pub run: Option<RunId>,
-    /// The replay epoch of the task.
+    /// Replay epoch of the task.
     pub epoch: u64,
-    /// The accounts that are charged.
+    /// Accounts that are charged.
     pub payer: Vec<Account>,
-    /// The path that was asked, such as `chat/completions`.
+    /// Path of the request, such as `chat/completions`.
     pub operation: Arc<str>,
     /// The provider.
     pub provider: Arc<str>,
     /// The model, as the provider calls it.
     pub model: Arc<str>,
-    /// What was asked.
+    /// Identity of the request.
     pub fingerprint: [u8; 32],
-    /// Where it stands.
+    /// State of the call.
     pub state: CallState,
-    /// The worst case.
+    /// Highest possible cost.
     pub reserved: Money,
-    /// What it costs.
+    /// Real cost.
     pub cost: Money,
     /// Tokens sent.
     pub input: u64,
     /// Tokens received.
     pub output: u64,
-    /// When it was reserved.
+    /// Time of the reservation.
     pub at: Timestamp,
-    /// When it was settled.
+    /// Time of the settlement.
     pub ended_at: Option<Timestamp>,
-    /// By what the provider knows it.
+    /// The provider's id of the call.
     pub request_id: Option<Arc<str>>,
-    /// Its answer, when it is recorded.
+    /// Answer, if it is recorded.
     pub answer: Option<CallAnswer>,
 }
 
-/// The end of a call.
+/// End of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallEnd {
-    /// Where it stands then.
+    /// Final state.
     pub state: CallState,
-    /// What it costs.
+    /// Real cost.
     pub cost: Money,
     /// Tokens sent.
     pub input: u64,
@@ -169,83 +169,83 @@ pub struct CallEnd {
     pub output: u64,
     /// When.
     pub at: Timestamp,
-    /// By what the provider knows it.
+    /// The provider's id of the call.
     pub request_id: Option<Arc<str>>,
 }
 
-/// What is written of a call.
+/// Write of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallWrite {
     /// A new one.
     New(Box<CallRow>),
-    /// An open one is settled.
+    /// An open call is settled.
     End(CallId, CallEnd),
-    /// Its answer is recorded.
+    /// The answer of a call is recorded.
     Answer(CallId, CallAnswer),
 }
 
-/// Money that is set aside for one call that its payer has not made yet.
+/// Money reserved for one call that its payer has not made yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepaidRow {
-    /// The key of the call.
+    /// Id of the future call.
     pub id: CallId,
     /// Its tenant.
     pub tenant: TenantId,
-    /// The task that will make it.
+    /// Task that will make it.
     pub task: Option<TaskId>,
-    /// Which attempt of the task; 0 when there is none.
+    /// Attempt of the task; 0 outside of a task.
     pub attempt: u32,
-    /// The run of the task.
+    /// Run of the task.
     pub run: Option<RunId>,
-    /// The replay epoch of the task.
+    /// Replay epoch of the task.
     pub epoch: u64,
-    /// The accounts that are charged.
+    /// Accounts that are charged.
     pub payer: Vec<Account>,
-    /// The most that the call may cost.
+    /// Highest cost of the call.
     pub amount: Money,
-    /// When it was drawn.
+    /// Time of the reservation.
     pub at: Timestamp,
 }
 
-/// What is written of a block.
+/// Write of a prepaid amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PrepaidWrite {
     /// A new one.
     Drawn(Box<PrepaidRow>),
-    /// It was spent, or given back.
+    /// It was spent or released.
     Gone(CallId),
 }
 
-/// A call whose answer is given to whoever of the tenant asks the same.
+/// A call whose answer is reused for equal calls of the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptRow {
-    /// Whose it is: an answer never crosses tenants.
+    /// Tenant; an answer never crosses tenants.
     pub tenant: TenantId,
-    /// What was asked.
+    /// Identity of the request.
     pub fingerprint: [u8; 32],
-    /// The call.
+    /// Call with the answer.
     pub call: CallId,
-    /// When the entry is forgotten.
+    /// Expiry of the entry.
     pub until: Timestamp,
 }
 
-/// What one turn writes of money and calls.
+/// Writes of one turn to the ledger.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LedgerWrites {
-    /// Calls, in the order in which it happened.
+    /// Calls, in the order of events.
     pub calls: Vec<CallWrite>,
-    /// Blocks, in the order in which it happened.
+    /// Prepaid amounts, in the order of events.
     pub prepaid: Vec<PrepaidWrite>,
-    /// Accounts that are new or changed.
+    /// New and changed accounts.
     pub accounts: Vec<AccountWrite>,
-    /// Budgets, as they are from now on.
+    /// Budgets in their new state.
     pub budgets: Vec<BudgetRow>,
-    /// Answers that may be given again. The last one of a question holds.
+    /// Answers that may be reused. The last one of a request counts.
     pub kept: Vec<KeptRow>,
 }
 
 impl LedgerWrites {
-    /// Nothing to write.
+    /// Tells whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let money = self.accounts.is_empty() && self.budgets.is_empty() && self.prepaid.is_empty();
@@ -253,59 +253,59 @@ impl LedgerWrites {
     }
 }
 
-/// The ledger as the writing side reads them.
+/// The ledger for the writing side.
 pub trait LedgerStore {
-    /// The calls behind an id that are not settled, by id.
+    /// Returns open calls after an id, by id.
     fn open_calls(&mut self, after: CallId, most: u32) -> Result<Vec<CallRow>, StoreError>;
 
-    /// The prepaid amounts behind an id, by id.
+    /// Returns prepaid amounts after an id, by id.
     fn prepaid(&mut self, after: CallId, most: u32) -> Result<Vec<PrepaidRow>, StoreError>;
 
-    /// What an account has spent, when it has a row.
+    /// Returns the totals of an account, if it has a row.
     fn account(&mut self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError>;
 
-    /// What an account may spend, when that is limited.
+    /// Returns the limit of an account, if it has one.
     fn budget(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError>;
 
-    /// The tasks behind an id that are parked, by id.
+    /// Returns parked tasks after an id, by id.
     fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError>;
 }
 
-/// Which calls are wanted. What is left out does not restrict.
+/// Filter of calls. A missing field does not restrict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallFilter {
-    /// Of this task.
+    /// Calls of this task.
     pub task: Option<TaskId>,
-    /// Of this run.
+    /// Calls of this run.
     pub run: Option<RunId>,
 }
 
-/// The ledger as readers see them.
+/// The ledger for readers.
 pub trait LedgerReader {
-    /// What an account has spent, when it has a row.
+    /// Returns the totals of an account, if it has a row.
     fn account(&self, tenant: TenantId, account: &Account, day: i64) -> Result<Option<AccountRow>, StoreError>;
 
-    /// The accounts of a kind, the latest day first, within a day who spent most first; at most 1,000.
+    /// Returns the accounts of a kind: the latest day first, within a day the highest spending first; at most 1,000.
     fn accounts(&self, tenant: TenantId, kind: AccountKind, most: u32) -> Result<Vec<AccountRow>, StoreError>;
 
-    /// What all tenants have spent, who spent most first; at most 1,000.
+    /// Returns the accounts of all tenants, the highest spending first; at most 1,000.
     fn tenant_accounts(&self, most: u32) -> Result<Vec<AccountRow>, StoreError>;
 
-    /// The budgets of all tenants, by tenant, kind and name; at most 1,000.
+    /// Returns the budgets of all tenants, by tenant, kind and name; at most 1,000.
     fn all_budgets(&self, most: u32) -> Result<Vec<BudgetRow>, StoreError>;
 
-    /// The budgets of a tenant, by kind and name; at most 1,000.
+    /// Returns the budgets of a tenant, by kind and name; at most 1,000.
     fn budgets(&self, tenant: TenantId, most: u32) -> Result<Vec<BudgetRow>, StoreError>;
 
-    /// The calls of a task in a replay epoch whose answers are recorded, in the order of recording.
+    /// Returns the calls of a task in a replay epoch whose answers are recorded, in the order of recording.
     fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError>;
 
-    /// Calls of a tenant, newest first.
+    /// Returns calls of a tenant, newest first.
     fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError>;
 
-    /// One call of a tenant.
+    /// Returns one call of a tenant.
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError>;
 
-    /// The call whose answer may be given to that question, unless its time is over.
+    /// Returns the call whose answer may be reused for that request, unless it has expired.
     fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError>;
 }

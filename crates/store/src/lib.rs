@@ -1,11 +1,11 @@
-//! Where Kapelle keeps its state: the only SQL.
+//! The state of Kapelle: the only SQL.
 //!
-//! Rows are the truth. A turn of the engine is one [`Batch`], written whole or not at all; nothing the engine sends
-//! anywhere may leave before [`Store::commit`] has returned. Every write names the revision it saw, so that a change
-//! decided on a stale row is a [`Commit::Conflict`] and not a lost update.
+//! Rows are the truth. A turn of the engine is one [`Batch`], written whole or not at all; the engine sends nothing
+//! before [`Store::commit`] has returned. Every write names the revision it read, so that a change decided on a stale
+//! row is a [`Commit::Conflict`] and not a lost update.
 //!
-//! Two stores pass the same conformance suite: [`SqliteStore`], which keeps everything in one folder, and
-//! [`MemStore`], which keeps nothing and can be told to fail.
+//! Two stores pass one conformance suite: [`SqliteStore`], which keeps everything in one folder, and [`MemStore`],
+//! which keeps everything in memory and can be told to fail.
 
 mod access;
 mod audit;

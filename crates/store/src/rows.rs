@@ -1,4 +1,4 @@
-//! What queries give and take.
+//! Arguments and results of queries.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use kapelle_core::{
     task::{StateKind, WaitFor},
 };
 
-/// A run as its row has it: everything but its steps, which are rows of their own.
+/// Row of a run: everything but its steps, which have their own rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRow {
     /// Its key.
@@ -19,9 +19,9 @@ pub struct RunRow {
     pub tenant: TenantId,
     /// The workflow.
     pub workflow: Name,
-    /// The key of the version it stays on.
+    /// Key of the version it uses.
     pub version: i64,
-    /// In which order its ready steps start.
+    /// Order in which its ready steps start.
     pub strategy: Strategy,
     /// What it was started with.
     pub inputs: Payload,
@@ -29,19 +29,19 @@ pub struct RunRow {
     pub created_at: Timestamp,
     /// Where it stands.
     pub status: RunStatus,
-    /// The step whose failure stopped it.
+    /// Step whose failure stopped it.
     pub stopped_by: Option<TaskId>,
     /// Since then nothing begins, until it is resumed.
     pub paused: Option<Timestamp>,
-    /// Since then it does nothing but wait.
+    /// Time since which it only waits.
     pub clock_paused: Option<Timestamp>,
     /// Signals that came before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
-    /// What started it, when it is part of another.
+    /// Origin, if it is part of another run.
     pub parent: Option<Parent>,
-    /// The key that started it; `None` means the owner of the folder.
+    /// Key that started it. `None` means the owner of the folder.
     pub started_by: Option<Arc<str>>,
-    /// The run whose results it takes over.
+    /// Run whose results it reuses.
     pub rerun: Option<Rerun>,
     /// When it is out of time.
     pub due_at: Option<Timestamp>,
@@ -76,7 +76,7 @@ impl From<&Run> for RunRow {
     }
 }
 
-/// What a run's rows tell of a step that waits: the scope it opened, or the signal it waits for.
+/// Returns what a waiting step's row holds: the scope it opened, or the signal it waits for.
 pub(crate) fn waited(wait: Option<&WaitFor>) -> (Option<Opening>, Option<Name>) {
     match wait {
         Some(WaitFor::Scope(opening)) => (Some(*opening), None),
@@ -85,50 +85,50 @@ pub(crate) fn waited(wait: Option<&WaitFor>) -> (Option<Opening>, Option<Name>) 
     }
 }
 
-/// Where a page begins, newest first.
+/// Beginning and size of a page, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Only ids below this one; none for the first page.
+    /// Upper bound of ids, exclusive. `None` for the first page.
     pub before: Option<i64>,
-    /// At most so many, and never more than 1,000.
+    /// Limit of rows, never more than 1,000.
     pub most: u32,
 }
 
-/// Which tasks are wanted. Fields left out do not restrict.
+/// Filter of tasks. A missing field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// In this state.
+    /// Tasks in this state.
     pub state: Option<StateKind>,
-    /// In this queue.
+    /// Tasks of this queue.
     pub queue: Option<Name>,
-    /// For this worker.
+    /// Tasks of this worker.
     pub worker: Option<Name>,
-    /// Dead tasks only: those that killed their worker too often.
+    /// Whether only dead tasks are wanted: those whose worker died too often.
     pub dead: bool,
-    /// Also the steps of runs; otherwise only tasks of their own.
+    /// Whether steps of runs are wanted, too.
     pub steps: bool,
 }
 
-/// Which runs are wanted. Fields left out do not restrict.
+/// Filter of runs. A missing field does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Of this workflow.
+    /// Runs of this workflow.
     pub workflow: Option<Name>,
-    /// Only those that have not ended.
+    /// Whether only open runs are wanted.
     pub open: bool,
 }
 
-/// How many tasks of a lane are in a state.
+/// Number of tasks of a lane in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneCount {
     /// The queue.
     pub queue: Name,
     /// The worker.
     pub worker: Name,
-    /// The labels that a host must have.
+    /// Labels that a host needs.
     pub requires: Requires,
     /// The state.
     pub state: StateKind,
-    /// How many.
+    /// Number of tasks.
     pub tasks: u64,
 }

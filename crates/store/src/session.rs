@@ -1,38 +1,38 @@
-//! What the session log has yet to write: one row for each turn that ended tasks or noted something.
+//! Entries for the session log: one row for each turn that ended tasks or has a note.
 
 use std::sync::Arc;
 
 use kapelle_core::{TaskId, Timestamp, task::StateKind};
 
-/// Bytes of one entry of [`SessionRow::pack`].
+/// Size of one entry of [`SessionRow::pack`], in bytes.
 const ENTRY: usize = 13;
 
 /// A task that ended in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedTask {
-    /// Which.
+    /// Id of the task.
     pub task: TaskId,
-    /// With which attempt.
+    /// Number of its last attempt.
     pub epoch: u32,
-    /// How.
+    /// Final state.
     pub state: StateKind,
 }
 
-/// What a turn has for the session log.
+/// Entry of a turn for the session log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
-    /// 1, 2, 3, ... for every turn that had something.
+    /// Number: 1, 2, 3, ... for every turn with an entry.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
     /// Tasks that ended, by id.
     pub ended: Vec<EndedTask>,
-    /// What else happened, each a JSON object, in order.
+    /// Other events, each a JSON object, in order.
     pub notes: Vec<Arc<str>>,
 }
 
 impl SessionRow {
-    /// The ended tasks as they are stored.
+    /// Returns the ended tasks in their stored form.
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::with_capacity(self.ended.len() * ENTRY);
@@ -44,7 +44,7 @@ impl SessionRow {
         packed
     }
 
-    /// Reads what [`SessionRow::pack`] wrote; none when it is something else.
+    /// Reads the form of [`SessionRow::pack`]. Returns `None` for other bytes.
     #[must_use]
     pub fn unpack(packed: &[u8]) -> Option<Vec<EndedTask>> {
         if !packed.len().is_multiple_of(ENTRY) {

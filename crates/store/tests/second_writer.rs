@@ -1,4 +1,4 @@
-//! Two processes on one folder (S07).
+//! Two processes on one folder.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
-//! In proportion to their speed.
+//! Balancer in proportion to speed.
 
 use super::{Balancer, Load};
 
-/// Tasks in proportion to speed: each member moves on by the time that its attempts take, and the one that is furthest
-/// behind is next (stride scheduling, Waldspurger and Weihl 1995). A slow member still gets its few, so that it is
-/// noticed when it has become fast; one that nobody has measured yet counts as the fastest.
+/// Distributes tasks in proportion to speed: each member advances by the duration of its attempts, and the one furthest
+/// behind is next (stride scheduling, Waldspurger and Weihl 1995). A slow member still gets a few tasks, so that it is
+/// noticed when it becomes fast; an unmeasured member counts as the fastest.
 #[derive(Debug, Clone, Default)]
 pub struct Fastest {
     passes: Vec<u64>,
@@ -12,7 +12,7 @@ pub struct Fastest {
 
 impl Balancer for Fastest {
     fn choose(&mut self, members: &[Load]) -> usize {
-        // A newcomer begins where the hindmost is, not with all the time that it was not there.
+        // A newcomer begins at the position of the member furthest behind, not at zero.
         let behind = self.passes.iter().copied().min().unwrap_or(0);
         self.passes.resize(members.len(), behind);
         let known = members.iter().filter_map(|load| load.mean_us).min().unwrap_or(1);

@@ -1,8 +1,8 @@
-//! The one with the least to do.
+//! Balancer by number of tasks.
 
 use super::{Balancer, Load};
 
-/// The one with the fewest tasks; among equals the one that has done the fewest, then the first.
+/// Chooses the member with the fewest tasks; among equals the one that has ended the fewest attempts, then the first.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LeastLoaded;
 
@@ -19,7 +19,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However tasks come and go, nobody has two more than another when a task is given.
+        /// However tasks come and go, no member has two more than another when a task is assigned.
         #[test]
         fn nobody_is_given_a_task_while_another_has_less(members in 1usize..10, ends in prop::collection::vec(any::<prop::sample::Index>(), 1..300)) {
             let mut loads = vec![Load::default(); members];

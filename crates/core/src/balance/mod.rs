@@ -1,5 +1,5 @@
-//! Which member of a pool gets the next task. A balancer is told what is known of the members and answers with one of
-//! them; it is deterministic, so that the same past leads to the same choice.
+//! Choice of the pool member that gets the next task. A balancer sees the load of the members and returns one of them;
+//! it is deterministic, so that the same history leads to the same choice.
 
 mod balancer;
 mod fastest;

@@ -1,8 +1,8 @@
-//! One after the other.
+//! Balancer in turn.
 
 use super::{Balancer, Load};
 
-/// One after the other, whatever they do.
+/// Chooses the members in turn, whatever their load.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RoundRobin {
     next: usize,

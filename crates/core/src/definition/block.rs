@@ -1,4 +1,4 @@
-//! Reads the steps of a block and ties them together.
+//! Reader of the steps of a block and their dependencies.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Reads `steps:`. The block exists even when there is something wrong with it, so that reading can go on.
+    /// Reads `steps:`. Returns a block even when it has faults, so that reading can continue.
     pub fn block(&mut self, node: &Node<'_>, trail: &Trail<'_>, seen: Surroundings) -> BlockIx {
         let index = BlockIx(self.blocks.len() as u32);
         self.blocks.push(Block { parent: seen.parent, ..Block::default() });
@@ -72,7 +72,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Turns names into indices, finds who waits for whom, and refuses circles.
+    /// Turns names into indices, finds dependents, and refuses cycles.
     fn tie(&mut self, drafts: Vec<Draft>, names: &HashMap<Name, StepIx>, trail: &Trail<'_>) -> Vec<StepDef> {
         let mut steps = Vec::with_capacity(drafts.len());
         let mut places: Vec<Place> = Vec::with_capacity(drafts.len());
@@ -130,7 +130,7 @@ impl Parser<'_> {
         found
     }
 
-    /// A step that `on_error` names waits for nothing else and nothing waits for it.
+    /// Checks that a step named by `on_error` has no needs and no dependents.
     fn handlers(&mut self, steps: &mut [StepDef], handlers: &[(StepIx, StepIx, Place)], trail: &Trail<'_>) {
         for (failing, handler, place) in handlers {
             let Some(step) = steps.get_mut(handler.0 as usize) else { continue };

@@ -1,4 +1,4 @@
-//! The shape of a workflow as a picture: SVG that follows the reader's light or dark mode.
+//! A workflow as a picture: SVG that follows the reader's light or dark mode.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ const PAD: f64 = 14.0;
 const TITLE: f64 = 34.0;
 /// Letters that fit into a box.
 const LETTERS: usize = 26;
-/// Beyond so many steps a picture helps nobody, and a browser hardly shows it.
+/// Largest workflow that is drawn, in steps; a browser can hardly show a larger one.
 const STEPS_MAX: usize = 2_000;
 
 const STYLE: &str = "\
@@ -28,8 +28,8 @@ text{font:13px system-ui,sans-serif;fill:#1b1f24}.w{font-size:11px;fill:#57606a}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.w{fill:#9198a1}.n{fill:#161b22}\
 .succeeded{fill:#12261e}.failed{fill:#25171c}.running,.ready{fill:#121d2f}.waiting,.held,.retrying{fill:#272115}.cancelled{fill:#2b1d12}}";
 
-/// The workflow as SVG. `state` gives the state of the step at a path, which becomes its class, and its colour when it is
-/// a state of a task.
+/// Draws the workflow as SVG. `state` returns the state of the step at a path, which becomes its class; a task state
+/// also sets its colour.
 #[must_use]
 pub fn to_svg<'s>(definition: &Definition, state: &dyn Fn(&str) -> Option<&'s str>) -> String {
     if definition.step_count() > STEPS_MAX {
@@ -69,7 +69,7 @@ struct Drawing<'d, 's> {
 }
 
 impl Drawing<'_, '_> {
-    /// Draws the steps of a block with its upper left corner there; the answer is its size.
+    /// Draws the steps of a block with its upper left corner at that point. Returns its size.
     fn block(&self, index: BlockIx, path: &str, (left, top): (f64, f64), body: &mut String) -> (f64, f64) {
         let block = self.definition.block(index);
         let mut ends: Vec<(usize, f64, f64)> = vec![(0, 0.0, 0.0); block.steps.len()];
@@ -105,7 +105,7 @@ impl Drawing<'_, '_> {
         ((x - left - GAP_X).max(0.0), height)
     }
 
-    /// Draws a step, with what it holds.
+    /// Draws a step with its inner blocks.
     fn step(&self, block: BlockIx, at: StepIx, path: &str, (x, y): (f64, f64), body: &mut String) -> (f64, f64) {
         let step = self.definition.step(block, at);
         let state = (self.state)(path).unwrap_or("pending");
@@ -143,12 +143,12 @@ impl Drawing<'_, '_> {
 struct Column {
     left: f64,
     right: f64,
-    /// From where to where each of them goes.
+    /// Top and bottom of each box.
     boxes: Vec<(f64, f64)>,
 }
 
 impl Column {
-    /// The height nearest to the wished one at which a line passes between the boxes.
+    /// Finds the height nearest to the wished one at which a line passes between the boxes.
     fn pass(&self, wish: f64) -> f64 {
         let below = self.boxes.last().map(|(_, bottom)| bottom + GAP_Y / 2.0);
         let gaps = self.boxes.iter().map(|(top, _)| top - GAP_Y / 2.0).skip(1).chain(below);
@@ -156,7 +156,7 @@ impl Column {
     }
 }
 
-/// Draws the line from a step to one that needs it, past those that stand between; the answer is how low it goes.
+/// Draws the line from a step to one that needs it, past the boxes between them. Returns its lowest point.
 fn edge(from: (f64, f64), between: &[Column], to: (f64, f64), body: &mut String) -> f64 {
     let mut line = format!("M{:.0} {:.0}", from.0, from.1);
     let mut bend = |(from_x, from_y): (f64, f64), (to_x, to_y): (f64, f64), straight: f64| {

@@ -1,4 +1,4 @@
-//! Reads the values of a workflow in which expressions stand.
+//! Reader of workflow values that hold expressions.
 
 use std::ops::{Deref, DerefMut};
 
@@ -33,12 +33,12 @@ impl<'s> Reader<'s> {
         Reader { values: yaml::Reader { source, problems }, sites: Vec::new() }
     }
 
-    /// The fault.
+    /// Returns the problems found.
     pub fn into_problems(self) -> Problems {
         self.values.problems
     }
 
-    /// A number within the limits of its key.
+    /// Reads a number within the limits of its key.
     pub fn number(&mut self, node: &Node<'_>, trail: &Trail<'_>, shape: Shape) -> Option<f64> {
         match shape {
             Shape::Whole { least, most } => self.values.number(node, trail, (least as f64, most as f64), true),
@@ -47,7 +47,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// An expression, with or without `${{ }}`.
+    /// Reads an expression, with or without `${{ }}`.
     pub fn expression(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Expression> {
         let Some(text) = node.text() else {
             self.expected(node, trail, "an expression");
@@ -66,7 +66,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// A tree with `${{ }}` in its strings.
+    /// Reads a tree with `${{ }}` in its strings.
     pub fn template(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Template> {
         let tree = self.json(node, trail)?;
         match Template::compile(&tree) {
@@ -98,23 +98,23 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Where an expression stands, and so what it can see.
+/// Position of an expression, which decides the names that it can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Scope {
-    /// The block and, inside of a step, the step.
+    /// The block of the expression.
     pub block: u32,
-    /// The step whose needs decide; none for what is evaluated when the block has ended.
+    /// The step whose needs decide. `None` for an expression that is evaluated when the block has ended.
     pub step: Option<u32>,
-    /// Whether `item` and `index` are there.
+    /// Whether `item` and `index` are available.
     pub item: bool,
-    /// Whether `turn` and `previous` are there.
+    /// Whether `turn` and `previous` are available.
     pub turn: bool,
-    /// Whether `error` is there.
+    /// Whether `error` is available.
     pub error: bool,
-    /// Whether the step itself is there, as in the `until` of a loop.
+    /// Whether the step's own result is available, as in the `until` of a loop.
     pub own: bool,
-    /// Whether nothing but the inputs is there, as in `vars`.
+    /// Whether only the inputs are available, as in `vars`.
     pub inputs_only: bool,
-    /// Only `completed` can be referred to: it says what starts a run when another has ended.
+    /// Whether only `completed` is available, as in the trigger of a run.
     pub completed: bool,
 }

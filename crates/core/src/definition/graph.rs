@@ -1,4 +1,4 @@
-//! The shape of a workflow, for people: levels, text and Mermaid.
+//! The shape of a workflow for people: levels, text and Mermaid.
 
 use std::fmt::Write;
 
@@ -7,7 +7,8 @@ use super::{
     needs,
 };
 
-/// The steps of a block by level: those of level 0 need nothing, every other needs at least one of the level before.
+/// Returns the steps of a block by level: steps of level 0 need nothing, every other needs at least one of the level
+/// before.
 #[must_use]
 pub fn levels(block: &Block) -> Vec<Vec<StepIx>> {
     let mut levels: Vec<Vec<StepIx>> = Vec::new();
@@ -22,7 +23,7 @@ pub fn levels(block: &Block) -> Vec<Vec<StepIx>> {
     levels
 }
 
-/// What a step does, in a few words.
+/// Describes the action of a step in a few words.
 pub(super) fn what(step: &StepDef) -> String {
     let mut text = match &step.action {
         Action::Worker { worker, .. } => worker.to_string(),
@@ -48,7 +49,7 @@ pub(super) fn what(step: &StepDef) -> String {
     text
 }
 
-/// The blocks inside of a step, with what they are called.
+/// Returns the blocks inside of a step, with their names.
 pub(super) fn inner(step: &StepDef) -> Vec<(&'static str, BlockIx)> {
     match &step.action {
         Action::Steps(block) => vec![("steps", *block)],
@@ -61,7 +62,7 @@ pub(super) fn inner(step: &StepDef) -> Vec<(&'static str, BlockIx)> {
     }
 }
 
-/// The blocks of the run itself, with what they are called.
+/// Returns the blocks of the run itself, with their names.
 pub(super) fn outer(definition: &Definition) -> Vec<(&'static str, BlockIx)> {
     let ends =
         [("on_error", definition.on_error), ("on_cancel", definition.on_cancel), ("finally", definition.finally)];
@@ -69,7 +70,7 @@ pub(super) fn outer(definition: &Definition) -> Vec<(&'static str, BlockIx)> {
     std::iter::once(("steps", definition.root)).chain(found).collect()
 }
 
-/// The workflow as indented text, level by level.
+/// Formats the workflow as indented text, level by level.
 #[must_use]
 pub fn to_text(definition: &Definition) -> String {
     let mut text = format!("{}\n", definition.name);
@@ -107,7 +108,7 @@ fn block_text(definition: &Definition, index: BlockIx, depth: usize, text: &mut 
     }
 }
 
-/// The workflow as a Mermaid flowchart.
+/// Formats the workflow as a Mermaid flowchart.
 #[must_use]
 pub fn to_mermaid(definition: &Definition) -> String {
     let mut text = String::from("flowchart TD\n");

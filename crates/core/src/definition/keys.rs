@@ -1,8 +1,8 @@
-//! The keys of the format: what the reader accepts and what the schema for editors says are made from these tables.
+//! Keys of the format. The reader and the schema for editors are made from these tables.
 
 use crate::yaml::{self, key};
 
-/// What a value must be.
+/// Shape of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     Text,
@@ -45,9 +45,9 @@ pub(super) type Table = yaml::Table<Shape>;
 
 pub(super) const PRIORITY: Shape = Shape::Whole { least: -100, most: 100 };
 pub(super) const COUNT: Shape = Shape::Whole { least: 1, most: 1_000 };
-/// The keys of which a step has exactly one.
+/// Keys of which a step has exactly one.
 pub(super) const ACTIONS: [&str; 6] = ["worker", "workflow", "wait", "steps", "then", "plan"];
-/// What a step can wait for.
+/// Things a step can wait for.
 pub(super) const WAITS: [&str; 3] = ["approval", "signal", "timer"];
 
 pub(super) static WORKFLOW: Table = Table {

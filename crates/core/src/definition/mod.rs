@@ -21,7 +21,7 @@ pub use model::{
     RunIf, StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
 };
 
-/// The largest file, in bytes.
+/// Size limit of a file, in bytes.
 pub const FILE_MAX: usize = 16 << 20;
-/// The most steps of one definition, at any depth.
+/// Limit of steps in one definition, at any depth.
 pub const STEPS_MAX: usize = 100_000;

@@ -14,53 +14,53 @@ use crate::{
     time::DurationMs,
 };
 
-/// The place of a block in [`Definition::blocks`].
+/// Index of a block in [`Definition::blocks`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct BlockIx(pub u32);
 
-/// The place of a step in the steps of its block.
+/// Index of a step in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct StepIx(pub u32);
 
-/// A workflow as it is written, checked.
+/// A checked workflow.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    /// The name it is stored and started under.
+    /// Name under which it is stored and started.
     pub name: Name,
     /// One line for people.
     pub description: Option<String>,
-    /// The JSON Schema that inputs must fit.
+    /// JSON Schema of the inputs.
     pub inputs: Option<Arc<Json>>,
     /// Values that steps refer to as `vars.x`; they may refer to `inputs`.
     pub vars: Template,
-    /// Starts a run when a run of another workflow has ended.
+    /// Trigger: the end of a run of another workflow.
     pub on_completed: Option<OnCompleted>,
-    /// In which order ready steps start.
+    /// Order in which ready steps start.
     pub strategy: Strategy,
-    /// How long a run may take while it is not parked, paused or waiting.
+    /// Time limit of a run. The clock stops while the run is parked, paused or waiting.
     pub timeout: Option<DurationMs>,
-    /// What a run may cost; at the limit it is parked.
+    /// Cost limit of a run; at the limit it is parked.
     pub budget: Option<Money>,
-    /// What steps take over unless they say otherwise. It is already applied to the steps.
+    /// Default settings of steps, already applied to the steps.
     pub defaults: Defaults,
-    /// All blocks. A block stands after the block it is in.
+    /// All blocks. An inner block stands after its outer block.
     pub blocks: Vec<Block>,
-    /// The block with the steps of the run.
+    /// Block with the steps of the run.
     pub root: BlockIx,
-    /// Runs at the end, whatever happened.
+    /// Block that runs at the end of every run.
     pub finally: Option<BlockIx>,
-    /// Runs when the run failed.
+    /// Block that runs when the run failed.
     pub on_error: Option<BlockIx>,
-    /// Runs when the run was cancelled.
+    /// Block that runs when the run was cancelled.
     pub on_cancel: Option<BlockIx>,
-    /// What the run answers.
+    /// Output of the run.
     pub outputs: Option<Template>,
 }
 
 impl Definition {
-    /// The block at that place.
+    /// Returns a block.
     ///
     /// # Panics
     /// When the index comes from another definition.
@@ -69,7 +69,7 @@ impl Definition {
         &self.blocks[index.0 as usize]
     }
 
-    /// The step at that place of that block.
+    /// Returns a step of a block.
     ///
     /// # Panics
     /// When an index comes from another definition.
@@ -78,44 +78,44 @@ impl Definition {
         &self.blocks[block.0 as usize].steps[step.0 as usize]
     }
 
-    /// The number of steps at any depth.
+    /// Counts the steps at any depth.
     #[must_use]
     pub fn step_count(&self) -> usize {
         self.blocks.iter().map(|block| block.steps.len()).sum()
     }
 }
 
-/// Starts a run when a run of another workflow has ended.
+/// Trigger: the end of a run of another workflow.
 #[derive(Debug, Clone)]
 pub struct OnCompleted {
-    /// The other workflow.
+    /// Name of the other workflow.
     pub workflow: Name,
-    /// How its run must have ended; in any way when none is given.
+    /// Required end of its run. `None`: any end.
     pub status: Option<crate::run::StatusKind>,
-    /// When it does not hold, no run is started.
+    /// Condition; no run is started when it is false.
     pub condition: Option<Expression>,
-    /// The inputs of the run.
+    /// Inputs of the new run.
     pub with: Template,
 }
 
-/// Steps that depend on each other and on nothing outside.
+/// Steps that depend on each other and on no step outside.
 #[derive(Debug, Clone, Default)]
 pub struct Block {
-    /// The step that holds the block, and that step's block; nothing for the blocks of the run itself.
+    /// The step that holds the block, and that step's block. `None` for the blocks of the run itself.
     pub parent: Option<(BlockIx, StepIx)>,
-    /// The steps in the order of the file.
+    /// Steps in the order of the file.
     pub steps: Vec<StepDef>,
     pub(super) names: HashMap<Name, StepIx>,
 }
 
 impl Block {
-    /// The place of the step with that name.
+    /// Finds the step with that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<StepIx> {
         self.names.get(name).copied()
     }
 
-    /// The step at that place.
+    /// Returns a step.
     ///
     /// # Panics
     /// When the index comes from another block.
@@ -124,81 +124,81 @@ impl Block {
         &self.steps[index.0 as usize]
     }
 
-    /// All places, in the order of the file.
+    /// Returns all indices, in the order of the file.
     pub fn indices(&self) -> impl Iterator<Item = StepIx> + use<> {
         (0..self.steps.len() as u32).map(StepIx)
     }
 }
 
-/// A step as it is written, with the defaults applied.
+/// A step with the defaults applied.
 #[derive(Debug, Clone)]
 pub struct StepDef {
-    /// Its name, unique within its block.
+    /// Name, unique within its block.
     pub name: Name,
-    /// The steps it waits for.
+    /// Steps it waits for.
     pub needs: Box<[StepIx]>,
-    /// The steps that wait for it.
+    /// Steps that wait for it.
     pub dependents: Box<[StepIx]>,
-    /// When it does not hold, the step is skipped; of a branch it selects `then` or `else`.
+    /// Condition: a step is skipped when it is false; a branch chooses `then` or `else` by it.
     pub condition: Option<Expression>,
-    /// Which ends of its needs let it start.
+    /// Ends of its needs that let it start.
     pub run_if: RunIf,
     /// What it does.
     pub action: Action,
-    /// Does it once for each item of a list.
+    /// Repetition for each item of a list.
     pub for_each: Option<ForEach>,
-    /// Does it again until something holds.
+    /// Repetition until a condition holds.
     pub repeat: Option<Repeat>,
-    /// -100 (last) to 100 (first).
+    /// From -100 (last) to 100 (first).
     pub priority: i32,
-    /// The queue of its tasks; none means the worker's.
+    /// Queue of its tasks. `None`: the worker's queue.
     pub queue: Option<Name>,
-    /// The labels that a host must have to be given its tasks, besides those that the worker requires.
+    /// Labels that a host needs to be assigned its tasks, besides those that the worker requires.
     pub requires: Requires,
-    /// How long one attempt may take.
+    /// Timeout of one attempt.
     pub timeout: Option<DurationMs>,
-    /// How long all attempts together may take; never stops.
+    /// Time limit of all attempts together; its clock never stops.
     pub deadline: Option<DurationMs>,
-    /// When a failed attempt is tried again; none means the worker's rules.
+    /// Retry rules. `None`: the worker's rules.
     pub retry: Option<RetryPolicy>,
-    /// Whether an earlier answer to the same input may be taken.
+    /// Whether an earlier answer to the same input may be reused.
     pub cache: Option<Cache>,
-    /// What its failure means for the run.
+    /// Effect of its failure on the run.
     pub on_error: OnError,
-    /// It runs only when another step's `on_error` names it.
+    /// Whether it runs only when another step's `on_error` names it.
     pub is_handler: bool,
-    /// Its line in the file, from 1.
+    /// Line in the file, from 1.
     pub line: u32,
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// Runs a worker as a task.
     Worker {
-        /// The worker's name.
+        /// Name of the worker.
         worker: Name,
-        /// Its input.
+        /// Input of the task.
         with: Template,
     },
     /// Starts a run of another workflow.
     Workflow {
-        /// The workflow's name.
+        /// Name of the workflow.
         workflow: Name,
-        /// Its inputs.
+        /// Inputs of the run.
         with: Template,
-        /// Whether the step ends when that run ends, or at once.
+        /// Whether the step ends with that run, or at once.
         wait: bool,
     },
     /// Waits for a person, a signal or a time.
     Wait(Wait),
     /// Runs a block of steps.
     Steps(BlockIx),
-    /// Runs one of two blocks, as the step's condition says.
+    /// Runs one of two blocks, by the step's condition.
     Branch {
-        /// The block when the condition holds.
+        /// The block for a true condition.
         then: BlockIx,
-        /// The block when it does not.
+        /// The block for a false condition.
         otherwise: Option<BlockIx>,
     },
 }
@@ -206,78 +206,78 @@ pub enum Action {
 /// A step that waits.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// For what.
+    /// The event to wait for.
     pub target: WaitFor,
-    /// How long at most.
+    /// Time limit of the wait.
     pub timeout: Option<DurationMs>,
-    /// What happens then.
+    /// Effect of a timeout.
     pub on_timeout: OnTimeout,
-    /// Who may answer, when it waits for an approval.
+    /// Approval rule, for a step that waits for an approval.
     pub rule: ApprovalRule,
 }
 
-/// What a step can wait for.
+/// Event that a step can wait for.
 #[derive(Debug, Clone)]
 pub enum WaitFor {
-    /// A person who says yes or no to the message.
+    /// A person who approves or rejects the message.
     Approval(Template),
     /// A signal of that name.
     Signal(Name),
-    /// Time.
+    /// The end of a timer.
     Timer(Timer),
 }
 
-/// How long a timer waits.
+/// Duration of a timer.
 #[derive(Debug, Clone)]
 pub enum Timer {
-    /// As long as the file says.
+    /// A duration written in the file.
     Fixed(DurationMs),
-    /// As long as the value says: text such as `5m`, or seconds as a number.
+    /// A computed duration: text such as `5m`, or seconds as a number.
     Computed(Expression),
 }
 
-/// What happens when nobody answered in time.
+/// Effect of a wait that timed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
     /// The step fails.
     #[default]
     Fail,
-    /// The step succeeds with nothing as its output.
+    /// The step succeeds without an output.
     Continue,
 }
 
-/// One task per item of a list.
+/// One task for each item of a list.
 #[derive(Debug, Clone)]
 pub struct ForEach {
     /// The list.
     pub list: Template,
-    /// How many items are worked on at once.
+    /// Limit of items in progress.
     pub max_parallel: u32,
-    /// What the failure of an item means.
+    /// Effect of a failed item.
     pub on_item_error: OnItemError,
 }
 
-/// What the failure of an item means for its step.
+/// Effect of a failed item on its step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnItemError {
     /// The step fails, and no further item starts.
     #[default]
     Fail,
-    /// The step goes on and hands out the failures with the results.
+    /// The step continues and returns the failures with the results.
     Collect,
 }
 
 /// A loop.
 #[derive(Debug, Clone)]
 pub struct Repeat {
-    /// Ends the loop when it holds after a turn.
+    /// Condition that ends the loop after a turn.
     pub until: Option<Expression>,
-    /// The most turns.
+    /// Limit of turns.
     pub max: u32,
 }
 
-/// Which ends of its needs let a step start.
+/// Ends of its needs that let a step start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RunIf {
     /// All succeeded or were skipped, and not all were skipped.
@@ -285,68 +285,68 @@ pub enum RunIf {
     Success,
     /// At least one failed.
     Failure,
-    /// All ended, no matter how.
+    /// All ended, in any way.
     Always,
     /// At least one succeeded.
     AnySuccess,
 }
 
-/// In which order ready steps start.
+/// Order in which ready steps start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// One after the other, in the order of the file.
+    /// In the order of the file, one at a time.
     Sequential,
-    /// All that are ready at once.
+    /// All ready steps at once.
     #[default]
     Parallel,
     /// Higher priorities first; a failure of a step at or above `fail_fast_at` ends the run at once.
     Priority {
-        /// The lowest priority whose failure ends the run at once; [`Strategy::FAIL_FAST_AT`] unless given.
+        /// Lowest priority whose failure ends the run at once. Default: [`Strategy::FAIL_FAST_AT`].
         fail_fast_at: Option<i32>,
     },
-    /// One that a user of the library registered under that name.
+    /// A strategy that a user of the library registered under that name.
     Custom(Name),
 }
 
 impl Strategy {
-    /// The lowest priority whose failure ends a run with the priority strategy at once, unless the file says otherwise.
+    /// Default of the lowest priority whose failure ends a run with the priority strategy at once.
     pub const FAIL_FAST_AT: i32 = 10;
 
-    /// The names of those that are always there.
+    /// Names of the built-in strategies.
     pub const NAMES: [&str; 3] = ["sequential", "parallel", "priority"];
 }
 
-/// What a step's failure means for the run.
+/// Effect of a step's failure on the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
     /// The run fails.
     #[default]
     Stop,
-    /// The run goes on as if the step had been skipped.
+    /// The run continues as if the step had been skipped.
     Continue,
-    /// That step of the same block runs; when it succeeds, the run goes on.
+    /// That step of the same block runs; when it succeeds, the run continues.
     Run(StepIx),
 }
 
-/// Answers that may be taken again.
+/// Reuse of earlier answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cache {
-    /// How old an answer may be; none means any age.
+    /// Maximum age of an answer. `None`: any age.
     pub max_age: Option<DurationMs>,
 }
 
-/// What steps take over unless they say otherwise.
+/// Default settings of steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Defaults {
-    /// The queue of tasks.
+    /// Queue of tasks.
     pub queue: Option<Name>,
-    /// The priority of steps.
+    /// Priority of steps.
     pub priority: i32,
-    /// How long one attempt may take.
+    /// Timeout of one attempt.
     pub timeout: Option<DurationMs>,
-    /// The retry rules.
+    /// Retry rules.
     pub retry: Option<RetryPolicy>,
-    /// How many items of a fan-out are worked on at once.
+    /// Limit of items in progress in a fan-out.
     pub max_parallel: Option<u32>,
 }

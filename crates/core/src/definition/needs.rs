@@ -1,4 +1,4 @@
-//! Who waits for whom: reverse edges, circles, and whether one step comes before another.
+//! Dependencies of steps: reverse edges, cycles, and whether one step comes before another.
 
 use super::model::{StepDef, StepIx};
 
@@ -15,7 +15,7 @@ pub(super) fn fill_dependents(steps: &mut [StepDef]) {
     }
 }
 
-/// The steps in an order in which each comes after all it needs, with the level of each; steps in circles are left out.
+/// Orders the steps so that each comes after all it needs, with the level of each. Steps in cycles are left out.
 pub(super) fn order(steps: &[StepDef]) -> Vec<(StepIx, u32)> {
     let mut waiting: Vec<u32> = steps.iter().map(|step| step.needs.len() as u32).collect();
     let mut levels = vec![0u32; steps.len()];
@@ -36,7 +36,7 @@ pub(super) fn order(steps: &[StepDef]) -> Vec<(StepIx, u32)> {
     found
 }
 
-/// A circle of needs, if there is one: each step needs the next, the last needs the first.
+/// Finds a cycle of needs: each step needs the next, the last needs the first. Returns `None` when there are no cycles.
 pub(super) fn circle(steps: &[StepDef]) -> Option<Vec<StepIx>> {
     let ordered = order(steps);
     if ordered.len() == steps.len() {
@@ -45,7 +45,7 @@ pub(super) fn circle(steps: &[StepDef]) -> Option<Vec<StepIx>> {
     let mut free = vec![false; steps.len()];
     ordered.iter().for_each(|(at, _)| free[at.0 as usize] = true);
     let mut at = free.iter().position(|free| !free)?;
-    // Every step that is left needs another one that is left, so this walk must come back to a step it has seen.
+    // Every remaining step needs another remaining one, so this walk must reach a step it has seen.
     let mut seen = vec![usize::MAX; steps.len()];
     let mut walk = Vec::new();
     while seen[at] == usize::MAX {
@@ -54,13 +54,13 @@ pub(super) fn circle(steps: &[StepDef]) -> Option<Vec<StepIx>> {
         at = steps[at].needs.iter().find(|need| !free[need.0 as usize])?.0 as usize;
     }
     let mut circle = walk.split_off(seen[at]);
-    // Begin with the step that stands first in the file.
+    // The cycle begins with the step that stands first in the file.
     let first = circle.iter().enumerate().min_by_key(|(_, step)| **step).map_or(0, |(place, _)| place);
     circle.rotate_left(first);
     Some(circle)
 }
 
-/// `a needs b needs a`, shortened when it is long.
+/// Formats a cycle as `a needs b needs a`, shortened when it is long.
 pub(super) fn circle_message(steps: &[StepDef], circle: &[StepIx]) -> String {
     let name = |at: &StepIx| format!("`{}`", steps[at.0 as usize].name);
     let mut names: Vec<String> = circle.iter().map(name).collect();
@@ -72,20 +72,20 @@ pub(super) fn circle_message(steps: &[StepDef], circle: &[StepIx]) -> String {
     format!("steps wait for each other in a circle: {}", names.join(" needs "))
 }
 
-/// Answers whether one step comes before another without a table of all pairs: steps are laid out in chains, and a
-/// walk upwards ends as soon as it meets the chain of the step that is looked for.
+/// Decides whether one step comes before another without a table of all pairs: steps are divided into chains, and a
+/// walk upwards ends as soon as it meets the chain of the wanted step.
 pub(super) struct Ancestry<'d> {
     steps: &'d [StepDef],
     level: Vec<u32>,
-    /// Chain and place in it.
+    /// Chain and position in it.
     chain: Vec<(u32, u32)>,
     visited: Vec<u32>,
     round: u32,
     budget: usize,
 }
 
-/// Steps that all walks of a block together may look at. Beyond it a reference is taken to be right; a wrong one then
-/// fails when the run gets there.
+/// Limit of the steps that all walks of a block together may visit. Beyond it a reference is assumed to be right; a
+/// wrong one then fails when the run reaches it.
 const WALK_MAX: usize = 20_000_000;
 
 impl<'d> Ancestry<'d> {
@@ -113,7 +113,7 @@ impl<'d> Ancestry<'d> {
         Ancestry { steps, level, chain, visited: vec![0; steps.len()], round: 0, budget: WALK_MAX }
     }
 
-    /// Whether `step` waits for `before`, directly or through others.
+    /// Tells whether `step` waits for `before`, directly or through others.
     pub fn waits_for(&mut self, step: StepIx, before: StepIx) -> bool {
         let target = before.0 as usize;
         if self.steps[step.0 as usize].needs.contains(&before) {

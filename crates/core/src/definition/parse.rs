@@ -1,4 +1,4 @@
-//! Reads a whole file.
+//! Reader of a whole file.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     yaml::{self, Content, Document, Form, Node, Problems, Trail, nearest},
 };
 
-/// What is put together while the file is read.
+/// State of the reader.
 pub(super) struct Parser<'s> {
     pub reader: Reader<'s>,
     pub blocks: Vec<Block>,
@@ -28,7 +28,7 @@ pub(super) struct Parser<'s> {
     pub defaults: Defaults,
 }
 
-/// What the steps of a block can see from outside.
+/// Names from outside that the steps of a block can use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Surroundings {
     pub parent: Option<(BlockIx, super::StepIx)>,
@@ -38,16 +38,16 @@ pub(super) struct Surroundings {
 }
 
 impl Definition {
-    /// Reads a workflow from YAML or JSON and checks it as a whole. `file` is how messages call it.
+    /// Reads a workflow from YAML or JSON and checks it as a whole. `file` is its name in messages.
     ///
     /// # Errors
-    /// Everything that is wrong with it, as far as it can be read.
+    /// All problems that were found.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Definition, Problems> {
         yaml::document(bytes, file, FORM, read)
     }
 }
 
-/// The shape of workflow files.
+/// Form of workflow files.
 const FORM: Form = Form {
     name: "a workflow",
     most: FILE_MAX,
@@ -127,7 +127,7 @@ impl Parser<'_> {
         Some(made)
     }
 
-    /// `on: { completed: { workflow: …, status: …, if: …, with: … } }`
+    /// Reads `on: { completed: { workflow: …, status: …, if: …, with: … } }`.
     fn on_completed(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<OnCompleted> {
         let (key, node) = self.reader.table(node, trail, &keys::ON).into_iter().next()?;
         let trail = trail.then(key.name);
@@ -151,14 +151,14 @@ impl Parser<'_> {
         Some(OnCompleted { workflow: workflow?, status, condition, with })
     }
 
-    /// A map that holds `steps`.
+    /// Reads a map that holds `steps`.
     pub fn held_block(&mut self, node: &Node<'_>, trail: &Trail<'_>, seen: Surroundings) -> Option<BlockIx> {
         let fields = self.reader.table(node, trail, &keys::BLOCK);
         let (_, steps) = fields.first()?;
         Some(self.block(steps, &trail.then("steps"), seen))
     }
 
-    /// A map with expressions in its values, or one expression that makes a map.
+    /// Reads a map with expressions in its values, or one expression that makes a map.
     pub fn tree(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Template> {
         let whole = node.text().is_some_and(|text| text.starts_with("${{"));
         if node.entries().is_none() && !whole {
@@ -196,7 +196,7 @@ impl Parser<'_> {
                 name if name.as_str() == "sequential" => Strategy::Sequential,
                 name if name.as_str() == "parallel" => Strategy::Parallel,
                 name if name.as_str() == "priority" => Strategy::Priority { fail_fast_at: None },
-                // Which others there are is known where the definition is loaded.
+                // The other names are known only where the definition is loaded.
                 name => Strategy::Custom(name),
             });
         }
@@ -231,7 +231,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Retry rules; what is not given is taken over from `base`.
+    /// Reads retry rules; missing fields come from `base`.
     pub fn retry(&mut self, node: &Node<'_>, trail: &Trail<'_>, base: RetryPolicy) -> RetryPolicy {
         let mut policy = base;
         for (key, value) in self.reader.table(node, trail, &keys::RETRY) {

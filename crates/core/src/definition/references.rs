@@ -1,4 +1,4 @@
-//! Checks what expressions refer to: inputs, vars, and steps that have ended by then.
+//! Checks of references in expressions: inputs, vars, and steps that have ended before.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,11 +15,11 @@ use crate::{
 };
 
 const ROOTS: [&str; 9] = ["inputs", "vars", "steps", "run", "item", "index", "turn", "previous", "error"];
-/// What can be asked about a step, besides its output.
+/// Fields of a step that expressions can read, besides its output.
 const STEP_PARTS: [&str; 9] =
     ["output", "state", "error", "provider", "degraded", "attempts", "duration_ms", "cost", "cost_nanousd"];
 
-/// A reference and where it stands.
+/// A reference and its position.
 #[derive(Debug)]
 pub(super) struct Site {
     pub path: Path,
@@ -30,18 +30,18 @@ pub(super) struct Site {
 
 struct Check<'d> {
     definition: &'d Definition,
-    /// The names the schema of the inputs allows; none when it allows any.
+    /// Names that the schema of the inputs allows. `None` when it allows any.
     inputs: Option<HashSet<&'d str>>,
     vars: HashSet<String>,
     ancestry: HashMap<u32, Ancestry<'d>>,
-    /// The steps whose failure a handler handles.
+    /// Steps whose failure a handler handles.
     handled: HashMap<(u32, u32), Vec<StepIx>>,
 }
 
-/// What is wrong with a reference, and what to do.
+/// Problem of a reference, and the next step.
 type Complaint = (String, Option<String>);
 
-/// Reports every reference to something that is not there.
+/// Reports every reference to an unknown name.
 pub(super) fn check(definition: &Definition, sites: &[Site], reader: &mut Reader<'_>) {
     let mut check = Check {
         definition,
@@ -151,7 +151,7 @@ impl<'d> Check<'d> {
                 Some(near) => format!("did you mean `steps.{name}.{near}`?"),
                 None => format!("write `steps.{name}.output.{part}`"),
             };
-            // A name with a dash is read as a subtraction; say that instead.
+            // A name with a dash is read as a subtraction; report that instead.
             return self.dashed(name, scope).or(Some((format!("a step has no `{part}`"), Some(hint))));
         }
         let (mut block, mut inner) = (scope.block, scope.step);
@@ -218,7 +218,7 @@ impl<'d> Check<'d> {
         (format!("there is no step `{name}` here"), hint)
     }
 
-    /// `steps.my-step` is read as a subtraction: say how such a name is written.
+    /// Reports that `steps.my-step` is read as a subtraction, and the right form.
     fn dashed(&self, name: &str, scope: Scope) -> Option<Complaint> {
         let start = format!("{name}-");
         let blocks = self.blocks_in_sight(scope);

@@ -1,4 +1,4 @@
-//! JSON Schema of the format, for editors; made from the tables that the reader uses.
+//! JSON Schema of the format, for editors; made from the tables of the reader.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -10,7 +10,7 @@ const STEP_NAME: &str = "^[A-Za-z][A-Za-z0-9_-]{0,79}$";
 const EXPRESSION: &str = r"^\$\{\{";
 const DURATION: &str = r"^\s*([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\s*$";
 
-/// The JSON Schema (draft 2020-12) of a workflow file.
+/// Returns the JSON Schema (draft 2020-12) of a workflow file.
 #[must_use]
 pub fn json_schema() -> Json {
     let definitions: Map<String, Json> =
@@ -56,7 +56,7 @@ fn exactly_one(names: &[&str]) -> Json {
     names.iter().map(|name| json!({ "required": [name] })).collect()
 }
 
-/// What the reader's rules on keys that go together come to.
+/// Adds the rules on keys that go together.
 fn add_step_rules(schema: &mut Json) {
     let alone: Vec<&str> = keys::ACTIONS.into_iter().filter(|name| !matches!(*name, "plan" | "wait")).collect();
     let mut choices: Vec<Json> = alone.iter().map(|name| json!({ "required": [name] })).collect();

@@ -1,4 +1,4 @@
-//! Reads one step.
+//! Reader of one step.
 
 use super::{
     fields::Scope,
@@ -14,9 +14,9 @@ use crate::{
     yaml::{Content, Node, Place, Trail},
 };
 
-/// How many items are worked on at once unless the file says otherwise.
+/// Default limit of items in progress.
 const MAX_PARALLEL: u32 = 5;
-/// Approvers of one step.
+/// Limit of approvers of one step.
 const APPROVERS_MAX: usize = 100;
 
 /// A step whose needs are still names.
@@ -27,7 +27,7 @@ pub(super) struct Draft {
     pub place: Place,
 }
 
-/// The fields of a step that was read.
+/// Fields of a step that was read.
 struct Fields<'n, 'a> {
     found: Vec<(&'static Key, &'n Node<'a>)>,
     place: Place,
@@ -42,7 +42,7 @@ impl<'n, 'a> Fields<'n, 'a> {
         self.get(name).is_some()
     }
 
-    /// The keys that say what the step does.
+    /// Returns the keys that name the action of the step.
     fn actions(&self) -> Vec<&'static str> {
         let flag = self.has("workflow");
         keys::ACTIONS.into_iter().filter(|name| self.has(name) && !(flag && *name == "wait")).collect()
@@ -50,7 +50,7 @@ impl<'n, 'a> Fields<'n, 'a> {
 }
 
 impl Parser<'_> {
-    /// Reads a step; what is wrong with it is reported and replaced by something harmless.
+    /// Reads a step. Faults are reported and replaced by harmless values.
     pub fn step(&mut self, name: Name, place: Place, node: &Node<'_>, trail: &Trail<'_>, seen: Surroundings) -> Draft {
         let found = self.reader.table(node, trail, &keys::STEP);
         let known = node.entries().map(|entries| entries.len() == found.len());
@@ -73,7 +73,7 @@ impl Parser<'_> {
         let condition_scope = if branch { scope } else { outer };
         let mut step = StepDef { action, ..self.blank(name, place.line) };
         if !matches!(step.action, Action::Worker { .. }) {
-            // The default is about attempts, and only tasks have those.
+            // The default applies to attempts, and only tasks have attempts.
             step.timeout = None;
         }
         let mut draft_needs = Vec::new();
@@ -93,7 +93,7 @@ impl Parser<'_> {
         Draft { step, needs: draft_needs, handler, place }
     }
 
-    /// A step that does nothing, with the defaults of the workflow.
+    /// Makes a step without an action, with the defaults of the workflow.
     fn blank(&self, name: Name, line: u32) -> StepDef {
         StepDef {
             name,
@@ -122,7 +122,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Keys that do not go together. A step with an unknown key is not told that it does nothing as well.
+    /// Reports keys that do not go together. A step with an unknown key gets no second message about its missing
+    /// action.
     fn conflicts(&mut self, fields: &Fields<'_, '_>, known: bool, trail: &Trail<'_>) {
         let actions = fields.actions();
         let wanted = "worker, workflow, wait, steps or then";
@@ -336,7 +337,7 @@ impl Parser<'_> {
         Some(Repeat { until, max: max? })
     }
 
-    /// `stop`, `continue` or `{ run: step }`; the answer is the name of that step.
+    /// Reads `stop`, `continue` or `{ run: step }`. Returns the name of that step.
     fn on_error(&mut self, node: &Node<'_>, trail: &Trail<'_>, step: &mut StepDef) -> Option<(String, Place)> {
         if let Content::Scalar { .. } = node.content {
             if self.reader.one_of(node, trail, &["stop", "continue"]) == Some(1) {
@@ -349,7 +350,7 @@ impl Parser<'_> {
         Some((text.to_owned(), value.place))
     }
 
-    /// The fields that stand alone.
+    /// Reads the independent fields.
     fn setting(&mut self, key: &Key, node: &Node<'_>, trail: &Trail<'_>, step: &mut StepDef) {
         match (key.name, key.shape) {
             ("description", _) => {

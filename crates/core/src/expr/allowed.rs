@@ -1,4 +1,4 @@
-//! The allow-list: the names that an expression may use, and what is said about others.
+//! The allow-list: names that an expression may use, and messages about others.
 
 use super::error::{ExprError, ExprErrorKind};
 use crate::definition::nearest;
@@ -73,13 +73,13 @@ pub(super) const TESTS: [&str; 29] = [
 
 const FUNCTIONS: [&str; 1] = ["range"];
 
-/// The filters of the expression language.
+/// Returns the filters of the expression language.
 #[must_use]
 pub fn filter_names() -> &'static [&'static str] {
     &FILTERS
 }
 
-/// The tests of the expression language, as in `x is defined`.
+/// Returns the tests of the expression language, as in `x is defined`.
 #[must_use]
 pub fn test_names() -> &'static [&'static str] {
     &TESTS

@@ -1,4 +1,4 @@
-//! What expressions are evaluated over: named values, converted once and shared.
+//! Values that expressions are evaluated over, converted once and shared.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ use super::{
     json, lazy,
 };
 
-/// A value in the form the engine reads. Building it walks the JSON once; cloning copies a pointer.
+/// A value in the engine's form. Building it walks the JSON once; cloning copies a pointer.
 #[derive(Clone)]
 pub struct Shared(pub(super) Value);
 
@@ -25,11 +25,10 @@ impl Shared {
         Shared(json::from_json(value))
     }
 
-    /// Reads JSON text.
+    /// Reads JSON text. A long list is read only where it is used, and a fault of an item is then an error.
     ///
     /// # Errors
-    /// When the bytes are not JSON, or nested deeper than 128. Of a long list only what is looked at is read, and what is wrong
-    /// with an item is an error there.
+    /// When the bytes are not JSON, or nested deeper than 128.
     pub fn from_json_bytes(bytes: &[u8]) -> Result<Shared, ExprError> {
         if let Some(list) = lazy::list(bytes) {
             return Ok(Shared(list));
@@ -39,49 +38,49 @@ impl Shared {
         Ok(Shared::from_json(&parsed))
     }
 
-    /// A map of shared values, such as the outputs of steps by their names; nothing in it is copied.
+    /// Makes a map of shared values, such as the outputs of steps by name, without copying them.
     #[must_use]
     pub fn map<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Shared)>) -> Shared {
         Shared(Value::from_pairs(entries.into_iter().map(|(key, value)| (Value::from(key.into()), value.0))))
     }
 
-    /// JSON `null`.
+    /// Returns JSON `null`.
     #[must_use]
     pub fn null() -> Shared {
         Shared(Value::from(()))
     }
 
-    /// The number of items when it is a list or a map.
+    /// Returns the number of items of a list or a map.
     #[must_use]
     pub fn len(&self) -> Option<usize> {
         if self.0.as_str().is_some() { None } else { self.0.len() }
     }
 
-    /// Whether it is a list.
+    /// Tells whether it is a list.
     #[must_use]
     pub fn is_list(&self) -> bool {
         matches!(self.0.kind(), minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable)
     }
 
-    /// Whether it is a list or a map without anything in it.
+    /// Tells whether it is an empty list or map.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// The item of a list at that place.
+    /// Returns the item of a list at that index.
     #[must_use]
     pub fn item(&self, index: usize) -> Option<Shared> {
         self.0.get_item_by_index(index).ok().filter(|value| !value.is_undefined()).map(Shared)
     }
 
-    /// The value of a map under that key.
+    /// Returns the value of a map under that key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Shared> {
         self.0.get_attr(key).ok().filter(|value| !value.is_undefined()).map(Shared)
     }
 
-    /// The JSON form.
+    /// Converts to JSON.
     ///
     /// # Errors
     /// When it is larger than [`super::RESULT_MAX`].
@@ -96,7 +95,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// The names an expression can use, and their values. Cloning copies a pointer.
+/// Names that an expression can use, and their values. Cloning copies a pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Context(Arc<Roots>);
 
@@ -119,13 +118,13 @@ impl Object for Roots {
 }
 
 impl Context {
-    /// A context without any name.
+    /// Makes an empty context.
     #[must_use]
     pub fn new() -> Context {
         Context::default()
     }
 
-    /// The same context with one more name; an earlier value of that name is replaced.
+    /// Adds a name; an earlier value of that name is replaced.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: Shared) -> Context {
         let name = name.into();
@@ -137,7 +136,7 @@ impl Context {
         self
     }
 
-    /// The value of a name.
+    /// Returns the value of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Shared> {
         self.0.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)

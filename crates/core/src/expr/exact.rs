@@ -16,7 +16,7 @@ use crate::number::is_exact_double;
 pub(super) struct Exact(Number);
 
 impl Exact {
-    /// The number.
+    /// Returns the number.
     pub fn number(&self) -> &Number {
         &self.0
     }
@@ -36,7 +36,7 @@ impl Object for Exact {
     }
 }
 
-/// The engine's form of a number.
+/// Converts a number to the engine's form.
 pub(super) fn from_number(number: &Number) -> Value {
     if let Some(int) = number.as_i64().filter(|int| *int != 0) {
         return Value::from(int);
@@ -60,17 +60,17 @@ pub(super) fn from_number(number: &Number) -> Value {
     }
 }
 
-/// Whether the value is a number that cannot be calculated with.
+/// Tells whether the value is a number that cannot be calculated with.
 pub(super) fn is_exact(value: &Value) -> bool {
     value.downcast_object_ref::<Exact>().is_some()
 }
 
-/// The nearest double, where somebody asks for one by `| float`, `| int` or `| round`.
+/// Returns the nearest double, for `| float`, `| int` or `| round`.
 pub(super) fn nearest(value: &Value) -> Option<Value> {
     value.downcast_object_ref::<Exact>()?.0.as_f64().map(Value::from)
 }
 
-/// The check behind an operand that is compared by size.
+/// Checks an operand that is compared by size.
 pub(super) fn order(value: Value) -> Result<Value, Error> {
     match value.downcast_object_ref::<Exact>() {
         None => Ok(value),

@@ -26,7 +26,7 @@ struct Compiled {
 }
 
 enum Code {
-    /// Nothing but a path that must exist: looked up without the engine.
+    /// A path that must exist and nothing else: looked up without the engine.
     Path,
     Program(ProgramId),
 }
@@ -35,7 +35,7 @@ impl Expression {
     /// Compiles an expression, with or without `${{ }}` around it.
     ///
     /// # Errors
-    /// When it is longer than [`SOURCE_MAX`], not an expression, or uses what does not exist.
+    /// When it is longer than [`SOURCE_MAX`], not an expression, or uses an unknown name.
     pub fn compile(source: &str) -> Result<Expression, ExprError> {
         let trimmed = source.trim();
         if let Some(inner) = trimmed.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")) {
@@ -45,7 +45,7 @@ impl Expression {
         Expression::bare(source)
     }
 
-    /// Compiles an expression without anything around it.
+    /// Compiles an expression without `${{ }}`.
     pub(super) fn bare(source: &str) -> Result<Expression, ExprError> {
         if source.len() > SOURCE_MAX {
             let message = format!("the expression has {} bytes; at most {SOURCE_MAX} are allowed", source.len());
@@ -62,22 +62,22 @@ impl Expression {
         Ok(Expression(Arc::new(Compiled { source: source.into(), references, code })))
     }
 
-    /// The text it was compiled from.
+    /// Returns the source text.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// What it refers to, in the order of the text.
+    /// Returns the references, in the order of the text.
     #[must_use]
     pub fn references(&self) -> &[Path] {
         &self.0.references
     }
 
-    /// Evaluates it without converting the result.
+    /// Evaluates without converting the result.
     ///
     /// # Errors
-    /// When a value is missing, has the wrong type, or a limit is passed.
+    /// When a value is missing, has the wrong type, or a limit is exceeded.
     pub fn eval_shared(&self, context: &Context) -> Result<Shared, ExprError> {
         let value = match &self.0.code {
             Code::Path => walk(&self.0.references[0], context)?,
@@ -96,28 +96,28 @@ impl Expression {
         Ok(Shared(value))
     }
 
-    /// Evaluates it to JSON.
+    /// Evaluates to JSON.
     ///
     /// # Errors
-    /// As [`Expression::eval_shared`], and when the result is larger than [`super::RESULT_MAX`].
+    /// See [`Expression::eval_shared`]; also when the result is larger than [`super::RESULT_MAX`].
     pub fn eval(&self, context: &Context) -> Result<Json, ExprError> {
         self.eval_shared(context)?.to_json()
     }
 
-    /// Evaluates it as a condition: empty, zero, `false` and `null` do not hold.
+    /// Evaluates as a condition: empty, zero, `false` and `null` are false.
     ///
     /// # Errors
-    /// As [`Expression::eval_shared`].
+    /// See [`Expression::eval_shared`].
     pub fn eval_bool(&self, context: &Context) -> Result<bool, ExprError> {
         Ok(self.eval_shared(context)?.0.is_true())
     }
 
-    /// Evaluates it to text: strings verbatim, numbers and booleans as JSON.
+    /// Evaluates to text: strings verbatim, numbers and booleans as JSON.
     pub(super) fn eval_text(&self, context: &Context) -> Result<String, ExprError> {
         json::text(&self.eval_shared(context)?.0).map_err(|error| explain(&error))
     }
 
-    /// Says how far a missing path goes, now that the values are known.
+    /// Adds to the error the part of a missing path that exists.
     fn locate(&self, mut error: ExprError, context: &Context) -> ExprError {
         if error.kind == ExprErrorKind::Missing {
             let missing = self.references().iter().filter(|path| !path.optional && !path.open);
@@ -142,7 +142,7 @@ impl PartialEq for Expression {
     }
 }
 
-/// Looks a path up, and says where it ends when it does.
+/// Looks a path up. The error names the part that exists.
 fn walk(path: &Path, context: &Context) -> Result<Value, ExprError> {
     let lookup = |value: &Value, part: &str| match part.parse::<usize>() {
         Ok(index) if value.kind() != minijinja::value::ValueKind::Map => value.get_item_by_index(index),
@@ -169,7 +169,7 @@ fn missing(path: &Path, depth: usize) -> ExprError {
         .hint("use `| default(...)` or `is defined` when it may be missing")
 }
 
-/// An error of the engine in our words.
+/// Converts an error of the engine.
 pub(super) fn explain(error: &minijinja::Error) -> ExprError {
     let kind = match error.kind() {
         ErrorKind::SyntaxError | ErrorKind::BadEscape => ExprErrorKind::Syntax,
@@ -195,7 +195,7 @@ pub(super) fn explain(error: &minijinja::Error) -> ExprError {
     ExprError::new(kind, message)
 }
 
-/// The same error at its place in the original text.
+/// Sets the position of an error in the original text.
 pub(super) fn place(explained: ExprError, error: &minijinja::Error, guarded: &Guarded) -> ExprError {
     match error.range() {
         Some(range) if explained.offset.is_none() => {

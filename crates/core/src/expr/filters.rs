@@ -1,4 +1,4 @@
-//! The filters, tests and functions an expression may use, each charged by what it handles.
+//! Filters, tests and functions of expressions, each charged by the data it handles.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use super::{
     work::{FUEL, charge, deep_cost, shallow_cost, text_cost},
 };
 
-/// What a filter costs before it runs.
+/// Charge of a filter before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cost {
     One,
@@ -22,13 +22,13 @@ enum Cost {
     Sort,
 }
 
-/// `range` makes at most this many numbers.
+/// Limit of the numbers that `range` makes.
 const RANGE_MAX: i64 = 100_000;
 
-/// The environment that all expressions share.
+/// Environment that all expressions share.
 pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
-/// An environment with the allow-list and nothing else.
+/// Makes an environment with the allow-list only.
 pub(super) fn environment() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::Chainable);
@@ -133,7 +133,7 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("none", built_in_tests::is_none);
     env.add_test("boolean", built_in_tests::is_boolean);
     env.add_test("divisibleby", |value: &Value, other: &Value| {
-        // Nothing can be divided by zero; the engine would try.
+        // Division by zero is refused here; the engine would try it.
         Ok::<_, Error>(!is_zero(other) && built_in_tests::is_divisibleby(value, other))
     });
     env.add_test("even", built_in_tests::is_even);
@@ -176,7 +176,7 @@ fn add_tests(env: &mut Environment<'static>) {
     });
 }
 
-/// The check behind every name that must exist.
+/// Checks a name that must exist.
 fn must(value: Value, path: &str) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(Error::new(ErrorKind::UndefinedError, format!("`{path}` is missing")));
@@ -184,7 +184,7 @@ fn must(value: Value, path: &str) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// The check behind the step of a slice: backwards, the engine counts below zero.
+/// Checks the step of a slice: with a negative one the engine counts below zero.
 fn step(value: Value) -> Result<Value, Error> {
     if value.is_none() || i64::try_from(value.clone()).is_ok_and(|step| step > 0) {
         return Ok(value);
@@ -192,7 +192,7 @@ fn step(value: Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "the step of a slice must be 1 or more: use `reverse` to go backwards"))
 }
 
-/// Whether the value counts as zero when it is calculated with.
+/// Tells whether the value counts as zero in a calculation.
 fn is_zero(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Number | ValueKind::Bool) && !value.is_true()
 }
@@ -204,7 +204,7 @@ fn number(value: Value) -> Result<Value, Error> {
     }
 }
 
-/// A scalar as text, charged.
+/// Converts a scalar to text and charges for it.
 fn scalar_text(state: &mut State, value: &Value) -> Result<Value, Error> {
     if let Some(text) = value.as_str() {
         charge(state, text_cost(text.len()))?;
@@ -214,7 +214,7 @@ fn scalar_text(state: &mut State, value: &Value) -> Result<Value, Error> {
     json::text(value).map(Value::from)
 }
 
-/// What `{{ value }}` puts into a prompt: scalars as text, lists and maps as JSON.
+/// Formats the value of `{{ value }}` in a prompt: scalars as text, lists and maps as JSON.
 fn shown(state: &mut State, value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
@@ -316,7 +316,7 @@ fn range(state: &mut State, first: i64, end: Option<i64>, step: Option<i64>) -> 
         return Err(Error::new(ErrorKind::OutOfFuel, format!("`range` makes at most {RANGE_MAX} numbers")));
     }
     charge(state, count as u64)?;
-    // `index * step` alone may be outside of 64 bits where the number itself is not.
+    // `index * step` alone may exceed 64 bits where the number itself does not.
     let number = |index: i128| i128::from(start) + index * i128::from(step);
     Ok(Value::from((0..count).map(|index| Value::from(number(index) as i64)).collect::<Vec<_>>()))
 }

@@ -1,11 +1,11 @@
-//! Adds checks to an expression before the engine sees it.
+//! Checks that are added to an expression before the engine sees it.
 //!
-//! - A name that must exist is wrapped, so that a missing value is an error that says its path; the engine itself
-//!   lets lookups pass, so that `is defined` and `default()` work at any depth.
-//! - The operands of `~` and `+` are charged by their length and those of `*` must be numbers, so that no expression
-//!   builds more than it may spend.
-//! - The step of a slice must go forwards.
-//! - Filters, tests and functions are looked up now, not when the expression is first evaluated.
+//! - A name that must exist is wrapped, so that a missing value is an error with its path. The engine itself lets
+//!   lookups pass, so that `is defined` and `default()` work at any depth.
+//! - Operands of `~` and `+` are charged by their length and those of `*` must be numbers, so that an expression cannot
+//!   build more than its limit.
+//! - The step of a slice must be positive.
+//! - Filters, tests and functions are looked up now, not at the first evaluation.
 
 use super::{
     allowed,
@@ -17,7 +17,7 @@ use super::{
 const KEYWORDS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
 const CONSTANTS: [&str; 7] = ["true", "True", "false", "False", "none", "None", "null"];
 
-/// Text that goes into the source at some byte.
+/// Text to insert at a byte of the source.
 #[derive(Debug)]
 struct Insert {
     at: usize,
@@ -25,17 +25,17 @@ struct Insert {
     text: String,
 }
 
-/// What was found, and what is to be added.
+/// References found, and checks to be added.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     inserts: Vec<Insert>,
-    /// What the text refers to.
+    /// References of the text.
     pub references: Vec<Path>,
     /// Functions that may be called on this name (`loop` inside of a prompt's loop).
     pub callable: Option<&'static str>,
 }
 
-/// The source with its checks, and a way back to the places of the original.
+/// The source with its checks, and the mapping to positions of the original.
 #[derive(Debug)]
 pub(super) struct Guarded {
     pub source: String,
@@ -43,7 +43,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// The place in the original of a place in the guarded text.
+    /// Maps a position of the guarded text to the original.
     pub fn original(&self, at: usize) -> usize {
         let mut added = 0;
         for (place, length) in &self.shifts {
@@ -58,7 +58,7 @@ impl Guarded {
 }
 
 impl Guard {
-    /// Looks at the tokens of one expression.
+    /// Scans the tokens of one expression.
     pub fn scan(&mut self, source: &str, tokens: &[Token]) -> Result<(), ExprError> {
         let mut index = 0;
         while index < tokens.len() {
@@ -75,7 +75,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether all tokens together are one path that must exist.
+    /// Tells whether all tokens together are one path that must exist.
     pub fn is_one_path(&self, tokens: &[Token]) -> bool {
         let span = tokens.first().zip(tokens.last());
         let wrapped = |at: usize| self.inserts.iter().any(|insert| insert.at == at);
@@ -85,7 +85,7 @@ impl Guard {
             && span.is_some_and(|(first, last)| wrapped(first.start) && wrapped(last.end))
     }
 
-    /// The text with everything that was found to be necessary.
+    /// Returns the text with all checks inserted, and its references.
     pub fn finish(mut self, source: &str) -> (Guarded, Vec<Path>) {
         self.inserts.sort_by_key(|a| (a.at, a.rank));
         self.inserts.dedup_by(|a, b| a.at == b.at && a.text == b.text);
@@ -105,7 +105,7 @@ impl Guard {
         self.inserts.push(Insert { at, rank, text: text.into() });
     }
 
-    /// A word: a keyword, the name of a filter or test, a keyword argument, a function, or a path.
+    /// Handles a word: a keyword, the name of a filter or test, a keyword argument, a function, or a path.
     fn word(&mut self, source: &str, tokens: &[Token], index: usize) -> Result<usize, ExprError> {
         let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
         let token = tokens[index];
@@ -136,7 +136,8 @@ impl Guard {
         Ok(index + 1)
     }
 
-    /// A path: the static parts are remembered, and unless the text provides for it, its value must be there.
+    /// Handles a path: its static parts are recorded, and its value must exist unless the text provides for a missing
+    /// one.
     fn path(&mut self, source: &str, tokens: &[Token], index: usize) -> Result<(), ExprError> {
         let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
         let mut parts: Vec<Box<str>> = vec![text(index).into()];
@@ -220,19 +221,19 @@ impl Guard {
         Ok(())
     }
 
-    /// The step of the slice that opens at `open`, when there is one.
+    /// Checks the step of the slice that opens at `open`, if it has one.
     fn step(&mut self, source: &str, tokens: &[Token], open: usize) {
         let Some(close) = matching(source, tokens, open) else { return };
         let Some(&[_, colon, ..]) = colons(source, tokens, open, close).get(..2) else { return };
         if colon + 1 < close {
-            // Another text than the bracket of a path, of which only one would be kept at the same place.
+            // Different from the bracket of a path: of equal inserts at one position only one would be kept.
             self.insert(tokens[colon + 1].start, 2, " (");
             self.insert(tokens[close - 1].end, 3, ")|_step()");
         }
     }
 }
 
-/// Refuses two values without an operator between them: with the checks added they would read as a call.
+/// Refuses two values without an operator between them: with the added checks they would be read as a call.
 fn follows(source: &str, tokens: &[Token], index: usize) -> Result<(), ExprError> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
     let Some(before) = index.checked_sub(1).map(|at| tokens[at]) else { return Ok(()) };
@@ -258,7 +259,7 @@ fn ends_operand(source: &str, token: Token) -> bool {
     }
 }
 
-/// Where the operand that begins at `index` ends: signs, one value, and all that is looked up in it or applied to it.
+/// Finds the end of the operand that begins at `index`: signs, one value, and all lookups and filters applied to it.
 fn operand_end(source: &str, tokens: &[Token], mut index: usize) -> Option<usize> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
     while text(index) == "-" {
@@ -282,7 +283,7 @@ fn operand_end(source: &str, tokens: &[Token], mut index: usize) -> Option<usize
     }
 }
 
-/// The closing bracket of the one at `open`.
+/// Finds the closing bracket of the one at `open`.
 fn matching(source: &str, tokens: &[Token], open: usize) -> Option<usize> {
     let mut depth = 0usize;
     for (index, token) in tokens.iter().enumerate().skip(open) {
@@ -302,7 +303,7 @@ fn is_slice(source: &str, tokens: &[Token], open: usize, close: usize) -> bool {
     !colons(source, tokens, open, close).is_empty()
 }
 
-/// The colons that stand right inside of the bracket at `open`.
+/// Finds the colons directly inside of the bracket at `open`.
 fn colons(source: &str, tokens: &[Token], open: usize, close: usize) -> Vec<usize> {
     let mut depth = 0usize;
     let colon = |(index, token): (usize, &Token)| {

@@ -1,4 +1,4 @@
-//! Between JSON and the values of the expression engine: key order, integers and floats stay what they are.
+//! Conversion between JSON and the engine's values: key order, integers and floats are preserved.
 
 use minijinja::{Error, ErrorKind, Value, value::ValueKind};
 use serde_json::{Map, Number, Value as Json};
@@ -9,7 +9,7 @@ use super::{
     work::{DEPTH_MAX, too_much},
 };
 
-/// The engine's form of a JSON value.
+/// Converts a JSON value to the engine's form.
 pub(super) fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
@@ -21,7 +21,7 @@ pub(super) fn from_json(json: &Json) -> Value {
     }
 }
 
-/// The JSON of a value, as far as it fits [`RESULT_MAX`].
+/// Converts a value to JSON, up to [`RESULT_MAX`].
 pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
     let mut room = RESULT_MAX;
     convert(value, 0, &mut room)
@@ -93,7 +93,7 @@ fn to_number(value: &Value) -> Result<Number, Error> {
     Number::from_f64(float).ok_or_else(|| invalid("the number is not finite"))
 }
 
-/// A scalar as it stands in text: strings verbatim, everything else as JSON.
+/// Formats a scalar as text: strings verbatim, everything else as JSON.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),

@@ -1,5 +1,5 @@
-//! A long list that stays JSON text: an item is read when somebody looks at it. The outputs of a fan-out over a hundred
-//! thousand items then take what their text takes, and not ten times that.
+//! A long list that stays JSON text: an item is parsed when it is read. The outputs of a fan-out over a hundred
+//! thousand items then take the memory of their text, and not ten times as much.
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use serde_json::value::RawValue;
 
 use super::json::from_json;
 
-/// Shorter texts are read at once: looking at their items often is then cheaper.
+/// Shorter texts are parsed at once, in bytes: reading their items often is then cheaper.
 const FROM_BYTES: usize = 256 << 10;
 
-/// Items as they stand in the text.
+/// Items as JSON text.
 #[derive(Debug)]
 struct Lazy {
     text: Arc<[u8]>,
-    /// Where each item begins and ends.
+    /// Start and end of each item.
     places: Vec<(u32, u32)>,
 }
 
-/// The list, when the text is a long one; none when it is to be read in the usual way.
+/// Returns the list if the text is a long one. Returns `None` when it is to be parsed as a whole.
 pub(super) fn list(text: &[u8]) -> Option<Value> {
     let long = text.len() >= FROM_BYTES && u32::try_from(text.len()).is_ok();
     if !long || text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         return None;
     }
-    // What is not JSON is told by the usual way.
+    // The usual parser reports text that is not JSON.
     let items: Vec<&RawValue> = serde_json::from_slice(text).ok()?;
     let place = |item: &&RawValue| {
         let start = item.get().as_ptr().addr().checked_sub(text.as_ptr().addr())?;
@@ -48,7 +48,7 @@ impl Object for Lazy {
         let item = self.text.get(from as usize..to as usize)?;
         Some(match serde_json::from_slice(item) {
             Ok(json) => from_json(&json),
-            // Nested too deeply: the usual way refuses the whole text, this one what looks at the item.
+            // Nested too deeply: the usual parser refuses the whole text, this one refuses the item when it is read.
             Err(error) => Value::from(Error::new(ErrorKind::BadSerialization, format!("an item is not JSON: {error}"))),
         })
     }

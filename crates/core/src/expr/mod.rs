@@ -1,12 +1,12 @@
-//! The one expression language: minijinja behind guards, so that no text a user can write hangs, overflows or fills memory.
+//! The expression language: minijinja behind guards, so that no text of a user hangs, overflows or fills memory.
 //!
 //! - [`Expression`]: one bare expression, as in `if:`.
 //! - [`Template`]: a JSON tree with `${{ }}` in its strings, as in `with:`.
 //! - [`Prompt`]: text with `{{ }}` and statements, as in the files of prompt workers.
 //!
-//! What is guarded, and where: `token` reads the text and refuses what other languages would write, `guard` adds
-//! checks to it (values that must exist, operators that may build large values), `filters` holds the allow-list with
-//! its charges, `json` caps what comes out.
+//! Guards: `token` parses the text and refuses the syntax of other languages, `guard` adds checks to it (values that
+//! must exist, operators that may build large values), `filters` holds the allow-list with its charges, `json` limits
+//! the result.
 
 mod allowed;
 mod context;
@@ -33,11 +33,11 @@ pub use path::Path;
 pub use prompt::Prompt;
 pub use template::Template;
 
-/// The longest expression, in bytes.
+/// Size limit of an expression, in bytes.
 pub const SOURCE_MAX: usize = 1_024;
-/// The longest prompt template, in bytes.
+/// Size limit of a prompt template, in bytes.
 pub const PROMPT_MAX: usize = 64 * 1_024;
-/// The largest result of an expression, in bytes of JSON.
+/// Size limit of an expression's result, in bytes of JSON.
 pub const RESULT_MAX: usize = 16 << 20;
-/// The longest rendered prompt, in bytes.
+/// Size limit of a rendered prompt, in bytes.
 pub const OUTPUT_MAX: usize = 8 << 20;

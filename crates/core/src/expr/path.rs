@@ -1,28 +1,28 @@
-//! What an expression refers to: `steps.fetch.output.score`.
+//! References of expressions: `steps.fetch.output.score`.
 
 use std::fmt;
 
 /// A reference, part by part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// The parts, the first of which is a name of the context.
+    /// Parts, the first of which is a name of the context.
     pub parts: Box<[Box<str>]>,
-    /// Where it stands in the text, in bytes.
+    /// Position in the text, in bytes.
     pub offset: usize,
-    /// Whether the text says what to do when it is missing (`is defined`, `default`).
+    /// Whether the text provides for a missing value (`is defined`, `default`).
     pub optional: bool,
-    /// Whether the path goes on in a way that is only known when it is evaluated (`[key]`).
+    /// Whether the path continues with a part that is known only at evaluation (`[key]`).
     pub open: bool,
 }
 
 impl Path {
-    /// The first part.
+    /// Returns the first part.
     #[must_use]
     pub fn root(&self) -> &str {
         self.parts.first().map_or("", |part| part)
     }
 
-    /// The part at that place.
+    /// Returns the part at that index.
     #[must_use]
     pub fn part(&self, index: usize) -> Option<&str> {
         self.parts.get(index).map(|part| &**part)

@@ -1,8 +1,8 @@
-//! The engine's form of expressions, kept only while it is in use.
+//! Compiled forms of expressions, kept only while in use.
 //!
-//! The engine sets aside 12 KB for every expression, however short. A definition of 100,000 steps would need more than
-//! a gigabyte, so an expression is compiled once to see that it is right, and again when a thread first evaluates it;
-//! each thread keeps the last ones it evaluated.
+//! The engine allocates 12 KB for every expression, however short. A definition of 100,000 steps would need more than a
+//! gigabyte, so an expression is compiled once to check it, and again when a thread first evaluates it; each thread
+//! keeps the last ones it evaluated.
 
 use std::{
     cell::RefCell,
@@ -24,13 +24,13 @@ use super::{
 /// Programs that one thread keeps.
 const KEPT: usize = 256;
 
-/// A compiled expression with the way back to the places of its text.
+/// A compiled expression with the mapping to positions of its text.
 pub(super) struct Program {
     pub compiled: minijinja::Expression<'static, 'static>,
     pub guarded: Guarded,
 }
 
-/// Tells expressions apart; the same text compiled twice has two.
+/// Identity of an expression; the same text compiled twice has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ProgramId(u64);
 
@@ -45,16 +45,16 @@ thread_local! {
     static PROGRAMS: RefCell<HashMap<ProgramId, Rc<Program>>> = RefCell::new(HashMap::new());
 }
 
-/// What is found out about a text without running it.
+/// Result of checking a text without running it.
 pub(super) struct Checked {
     pub references: Vec<Path>,
-    /// Nothing but a path that must exist.
+    /// Whether it is a path that must exist and nothing else.
     pub plain: bool,
     tokens: usize,
     guarded: Guarded,
 }
 
-/// Reads a text and adds the checks.
+/// Checks a text and adds the guards.
 pub(super) fn check(source: &str) -> Result<Checked, ExprError> {
     let (tokens, _) = tokenize(source, 0, None)?;
     if tokens.is_empty() {
@@ -67,7 +67,7 @@ pub(super) fn check(source: &str) -> Result<Checked, ExprError> {
     Ok(Checked { references, plain, tokens: tokens.len(), guarded })
 }
 
-/// Compiles what was checked.
+/// Compiles a checked text.
 pub(super) fn compile(checked: Checked) -> Result<Program, ExprError> {
     let Checked { tokens, guarded, .. } = checked;
     let text = guarded.source.clone();
@@ -77,7 +77,7 @@ pub(super) fn compile(checked: Checked) -> Result<Program, ExprError> {
     }
 }
 
-/// The program of a text that has been compiled before.
+/// Returns the program of a text that has been compiled before.
 pub(super) fn of(id: ProgramId, source: &str) -> Result<Rc<Program>, ExprError> {
     let kept = PROGRAMS.with_borrow(|programs| programs.get(&id).cloned());
     if let Some(program) = kept {

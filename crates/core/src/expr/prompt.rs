@@ -18,11 +18,11 @@ use super::{
 };
 
 const NAME: &str = "prompt";
-/// Blocks may be nested this deep.
+/// Nesting limit of blocks.
 const BLOCKS_MAX: usize = 32;
-/// `elif` may be written this often.
+/// Limit of `elif` in one `if`.
 const ELIF_MAX: usize = 100;
-/// The statements there are.
+/// Allowed statements.
 const STATEMENTS: &str = "if, elif, else, endif, for, endfor, set, with, endwith and raw";
 
 /// A compiled prompt. Cloning copies a pointer.
@@ -41,7 +41,7 @@ impl Prompt {
     /// Compiles the text of a prompt.
     ///
     /// # Errors
-    /// When it is longer than [`PROMPT_MAX`], not well formed, or uses what does not exist.
+    /// When it is longer than [`PROMPT_MAX`], not well formed, or uses an unknown name.
     pub fn compile(source: &str) -> Result<Prompt, ExprError> {
         if source.len() > PROMPT_MAX {
             let message = format!("the prompt has {} bytes; at most {PROMPT_MAX} are allowed", source.len());
@@ -68,27 +68,27 @@ impl Prompt {
         Ok(Prompt(Arc::new(Compiled { source: source.into(), environment, guarded, references, names })))
     }
 
-    /// The text it was compiled from.
+    /// Returns the source text.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// What it refers to; names that it sets itself are left out.
+    /// Returns the references, without names that the prompt sets itself.
     #[must_use]
     pub fn references(&self) -> &[Path] {
         &self.0.references
     }
 
-    /// The names it can look up, each once: a context without the others renders the same.
+    /// Returns the names it can look up, each once: a context without the others renders the same text.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.names.iter().map(|name| &**name)
     }
 
-    /// Renders it.
+    /// Renders the prompt.
     ///
     /// # Errors
-    /// When a value is missing or has the wrong type, or a limit is passed.
+    /// When a value is missing or has the wrong type, or a limit is exceeded.
     pub fn render(&self, context: &Context) -> Result<String, ExprError> {
         let failed = |error: minijinja::Error| place(explain(&error), &error, &self.0.guarded);
         let template = self.0.environment.get_template(NAME).map_err(failed)?;
@@ -112,7 +112,7 @@ impl fmt::Debug for Prompt {
     }
 }
 
-/// Output that refuses to grow beyond its limit.
+/// Output with a size limit.
 struct Capped(Vec<u8>);
 
 impl Capped {
@@ -132,7 +132,7 @@ impl io::Write for Capped {
     }
 }
 
-/// Goes through the text once and collects what is to be guarded.
+/// Scans the text once and collects the guards to add.
 #[derive(Default)]
 struct Reader {
     guard: Guard,
@@ -178,7 +178,7 @@ impl Reader {
         }
     }
 
-    /// One `{% %}`; answers where reading goes on.
+    /// Reads one `{% %}`. Returns the position after it.
     fn statement(&mut self, source: &str, tokens: &[Token], start: usize, end: usize) -> Result<usize, ExprError> {
         let text = |at: usize| tokens.get(at).map_or("", |token| token.text(source));
         match text(0) {
@@ -243,7 +243,7 @@ impl Reader {
 
 fn inside(source: &str, found: usize) -> usize {
     let sign = matches!(source.as_bytes().get(found + 2), Some(b'-' | b'+'));
-    // `{{-1}}` is a number; the engine reads the sign as a trim mark all the same.
+    // `{{-1}}` is a number; the engine still reads the sign as a trim mark.
     found + 2 + usize::from(sign)
 }
 

@@ -17,11 +17,11 @@ pub struct Template(Piece);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
-    /// Nothing to evaluate.
+    /// A constant.
     Constant(Json),
     /// Exactly one expression: the result keeps its type.
     Native(Field<Expression>),
-    /// Text with expressions in it.
+    /// Text that holds expressions.
     Text(Field<Box<[Part]>>),
     List(Box<[Piece]>),
     Map(Box<[(Box<str>, Piece)]>),
@@ -44,18 +44,18 @@ impl Template {
     /// Compiles every string of the tree.
     ///
     /// # Errors
-    /// The first expression that is wrong, with its field.
+    /// The first wrong expression, with its field.
     pub fn compile(tree: &Json) -> Result<Template, ExprError> {
         compile(tree, &mut String::new()).map(Template)
     }
 
-    /// A tree in which nothing is to be evaluated.
+    /// Makes a tree without expressions.
     #[must_use]
     pub fn constant(value: Json) -> Template {
         Template(Piece::Constant(value))
     }
 
-    /// The tree itself when there is nothing to evaluate.
+    /// Returns the tree if it has no expressions.
     #[must_use]
     pub fn as_constant(&self) -> Option<&Json> {
         match &self.0 {
@@ -64,7 +64,7 @@ impl Template {
         }
     }
 
-    /// The keys when the tree is a map.
+    /// Returns the keys if the tree is a map.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let constant = match &self.0 {
             Piece::Constant(Json::Object(map)) => Some(map.keys().map(String::as_str)),
@@ -77,11 +77,10 @@ impl Template {
         constant.into_iter().flatten().chain(compiled.into_iter().flatten())
     }
 
-    /// Evaluates every expression and leaves the result in the form that expressions read: a list that comes from
-    /// another step is not copied.
+    /// Evaluates every expression and keeps the result in the engine's form: a list from another step is not copied.
     ///
     /// # Errors
-    /// As [`Template::render`].
+    /// See [`Template::render`].
     pub fn render_shared(&self, context: &Context) -> Result<Shared, ExprError> {
         match &self.0 {
             Piece::Native(field) => {
@@ -101,7 +100,7 @@ impl Template {
         render(&self.0, context, &mut room)
     }
 
-    /// What all its expressions refer to.
+    /// Returns the references of all its expressions.
     #[must_use]
     pub fn references(&self) -> Vec<&Path> {
         let mut found = Vec::new();
@@ -109,14 +108,14 @@ impl Template {
         found
     }
 
-    /// Calls `visit` with the field, the place in it, and the expression, for each expression.
+    /// Calls `visit` for each expression with its field, its position in the field, and the expression.
     pub fn each_expression<'a>(&'a self, visit: &mut dyn FnMut(&'a str, usize, &'a Expression)) {
         each(&self.0, visit);
     }
 }
 
 impl From<Expression> for Template {
-    /// A tree that is one expression.
+    /// Makes a tree of one expression.
     fn from(content: Expression) -> Template {
         Template(Piece::Native(Field { name: "".into(), start: 0, content }))
     }
@@ -174,7 +173,7 @@ fn compile(tree: &Json, field: &mut String) -> Result<Piece, ExprError> {
     }
 }
 
-/// Escapes inside of a tree without expressions are already undone in its pieces, so it is put together from them.
+/// Rebuilds a tree without expressions from its pieces, in which escapes are already undone.
 fn rebuilt_list(pieces: Vec<Piece>) -> Json {
     let value = |piece| match piece {
         Piece::Constant(value) => value,
@@ -203,7 +202,7 @@ fn compile_text(text: &str, field: &str) -> Result<Piece, ExprError> {
     Ok(Piece::Text(Field { name: field.into(), start: 0, content: parts.into() }))
 }
 
-/// Splits text into what is literal and what is between `${{` and `}}`; `$${{` is a literal `${{`.
+/// Splits text into literals and expressions between `${{` and `}}`; `$${{` is a literal `${{`.
 fn split(text: &str) -> Result<Vec<Part>, ExprError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -278,7 +277,7 @@ fn render(piece: &Piece, context: &Context, room: &mut usize) -> Result<Json, Ex
     }
 }
 
-/// About as many bytes as the value has as JSON.
+/// Estimates the size of the value as JSON, in bytes.
 fn size(value: &Json) -> usize {
     match value {
         Json::String(text) => text.len() + 2,

@@ -1,8 +1,8 @@
-//! Splits the text of an expression into tokens, and says what to write instead of what other languages write.
+//! Tokenizer of expressions, with advice for the syntax of other languages.
 
 use super::error::{ExprError, ExprErrorKind};
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Ident,
@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Op,
 }
 
-/// A piece of the text, by its place.
+/// A piece of the text, by its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     pub kind: Kind,
@@ -25,13 +25,13 @@ impl Token {
     }
 }
 
-/// Brackets may be nested this deep.
+/// Nesting limit of brackets.
 const NESTING_MAX: usize = 64;
-/// This many `not` and `-` may stand in a row.
+/// Limit of `not` and `-` in a row.
 const PREFIX_MAX: usize = 32;
 
-/// Reads tokens from `start` to the closing mark (outside quotes and brackets), or to the end of the text when there is none.
-/// Answers the tokens and the place after the closing mark.
+/// Reads tokens from `start` to the closing mark (outside quotes and brackets), or to the end of the text if `close` is
+/// `None`. Returns the tokens and the position after the closing mark.
 pub(super) fn tokenize(source: &str, start: usize, close: Option<&str>) -> Result<(Vec<Token>, usize), ExprError> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut open: Vec<u8> = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn tokenize(source: &str, start: usize, close: Option<&str>) -> Resul
     }
 }
 
-/// How many bytes the closing mark takes, with the sign that trims blanks before it.
+/// Returns the length of the closing mark in bytes, with the sign that trims blanks before it.
 fn closed(rest: &str, close: &str) -> Option<usize> {
     if rest.starts_with(close) {
         return Some(close.len());
@@ -121,7 +121,7 @@ fn next_token(source: &str, at: usize, before: &[Token]) -> Result<Token, ExprEr
     Err(ExprError::new(ExprErrorKind::Syntax, format!("unexpected character `{}`", found.escape_debug())).at(at))
 }
 
-/// Operators of other languages, with what to write here.
+/// Refuses operators of other languages, with advice.
 fn foreign(source: &str, at: usize) -> Result<(), ExprError> {
     let rest = &source[at..];
     let found = [
@@ -157,7 +157,7 @@ fn text_length(rest: &[u8]) -> Option<usize> {
     None
 }
 
-/// The length of a number. After a dot it is an index and has no fraction.
+/// Returns the length of a number. After a dot it is an index without a fraction.
 fn number_length(rest: &[u8], after_dot: bool) -> usize {
     let digits = |from: usize| rest[from..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
     if matches!(rest.get(..2), Some(b"0x" | b"0X" | b"0o" | b"0O" | b"0b" | b"0B")) {
@@ -174,7 +174,7 @@ fn number_length(rest: &[u8], after_dot: bool) -> usize {
     length + exponent_length(&rest[length..])
 }
 
-/// The length of `e5`, `E+10` and the like, or nothing.
+/// Returns the length of an exponent such as `e5` or `E+10`, or 0.
 fn exponent_length(rest: &[u8]) -> usize {
     if !matches!(rest.first(), Some(b'e' | b'E')) {
         return 0;

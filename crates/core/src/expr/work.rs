@@ -1,36 +1,37 @@
-//! What one evaluation may spend. The engine counts instructions; this counts what each of them handles.
+//! Work limits of one evaluation. The engine counts instructions; this module counts the data that each of them
+//! handles.
 
 use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 
-/// Units of one evaluation: an item costs one, 16 bytes of text cost one.
+/// Work units of one evaluation: an item costs one, 16 bytes of text cost one.
 pub(super) const WORK_MAX: u64 = 1_000_000;
-/// Instructions of one evaluation.
+/// Instruction limit of one evaluation.
 pub(super) const FUEL: u64 = 20_000;
-/// Instructions of one prompt: enough for a list of thousands, not for a loop of loops.
+/// Instruction limit of one prompt: enough for a list of thousands, not for nested loops over one.
 pub(super) const PROMPT_FUEL: u64 = 1_000_000;
-/// Data deeper than this is refused instead of walked.
+/// Depth limit of data.
 pub(super) const DEPTH_MAX: usize = 256;
 
 struct Spent(u64);
 
-/// Takes units off what the evaluation may still spend.
+/// Charges units to the evaluation.
 pub(super) fn charge(state: &mut State, units: u64) -> Result<(), Error> {
     let spent = state.get_or_insert_extension(Spent(0));
     spent.0 = spent.0.saturating_add(units);
     if spent.0 > WORK_MAX { Err(too_much()) } else { Ok(()) }
 }
 
-/// The error of an evaluation that handles too much.
+/// Makes the error of an evaluation that exceeds its work limit.
 pub(super) fn too_much() -> Error {
     Error::new(ErrorKind::OutOfFuel, "the expression handles too much data")
 }
 
-/// What reading that much text costs.
+/// Returns the cost of reading that many bytes of text.
 pub(super) fn text_cost(bytes: usize) -> u64 {
     1 + bytes as u64 / 16
 }
 
-/// What walking over the value costs when only its own items are looked at.
+/// Returns the cost of walking over the direct items of a value.
 pub(super) fn shallow_cost(value: &Value) -> u64 {
     match value.as_str() {
         Some(text) => text_cost(text.len()),
@@ -38,7 +39,7 @@ pub(super) fn shallow_cost(value: &Value) -> u64 {
     }
 }
 
-/// What walking over the value with everything in it costs; stops counting at the limit.
+/// Returns the cost of walking over a value with everything in it; stops counting at the limit.
 pub(super) fn deep_cost(value: &Value) -> Result<u64, Error> {
     let mut total = 0;
     add_deep(value, 0, &mut total)?;

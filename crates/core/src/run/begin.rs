@@ -1,4 +1,4 @@
-//! A step is begun or left out, its condition and input settled.
+//! Command: a step is begun or skipped, with its condition and input evaluated.
 
 use std::sync::Arc;
 
@@ -15,59 +15,59 @@ use crate::{
     mutant::{Mutant, planted},
 };
 
-/// What the step is to do.
+/// Action of a step that begins.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Beginning {
-    /// Run, on the input that was evaluated for it.
+    /// Runs on its evaluated input.
     Start,
-    /// Wait for something, for a signal when one is named.
+    /// Waits for an event, for a signal when one is named.
     Wait(Option<Name>),
-    /// Open a scope of its own.
+    /// Opens a scope of its own.
     Open(Opening),
-    /// Not begin: the `until` of its loop holds.
+    /// Does not begin: the `until` of its loop holds.
     Enough,
-    /// Be left out.
+    /// Is skipped.
     Skip(SkipReason),
-    /// Fail before it began: its condition or input could not be evaluated.
+    /// Fails before it begins: its condition or input could not be evaluated.
     Invalid(Arc<TaskError>),
 }
 
-/// Settles one slot.
+/// Begins or skips one slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeginStep {
     /// Where.
     pub scope: ScopeId,
     /// Which slot.
     pub slot: Slot,
-    /// What it is to do.
+    /// Action.
     pub beginning: Beginning,
-    /// The id of the row that is made for it.
+    /// Id of the row that is made for it.
     pub task: TaskId,
 }
 
-/// The row that must be made for a slot.
+/// Row that must be made for a slot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepStart {
     /// A task that will be claimed.
     Task,
-    /// A row that waits for something other than a worker.
+    /// A row that waits for another event than a worker's answer.
     Waiting,
     /// A row that waits for the scope it opened.
     Opened(Opening),
-    /// A row that only tells that the step was skipped.
+    /// A row of a skipped step.
     Skipped(SkipReason),
-    /// A row that only tells why the step failed.
+    /// A row of a failed step.
     Failed(Arc<TaskError>),
-    /// None.
+    /// No row.
     Nothing,
 }
 
 impl BeginStep {
-    /// The events and the row to make.
+    /// Returns the events and the row to make.
     ///
     /// # Errors
-    /// When the run has ended, or the slot is not waiting to be begun (an evaluation that was repeated after a crash or a
-    /// conflict arrives twice; or its scope is being ended).
+    /// When the run has ended, or the slot is not waiting to be begun: an evaluation that was repeated after a crash or
+    /// a conflict arrives twice, or its scope is being ended.
     pub fn decide(self, run: &Run) -> Result<(Vec<RunEvent>, StepStart), RunRejection> {
         let BeginStep { scope, slot, beginning, task } = self;
         if run.status.kind().is_terminal() {
@@ -97,7 +97,7 @@ impl BeginStep {
             },
             Beginning::Skip(reason) => {
                 let mut events = vec![RunEvent::StepSkipped { scope, slot, task, reason }];
-                // What was to handle a failure and is left out leaves the failure as it is.
+                // A skipped handler leaves the failure as it is.
                 if let Some(task) = run.handled_failure(scope, slot) {
                     let outcome = Outcome::Failed;
                     events.extend(run.failure(&Ending { scope, slot, task, outcome }, None));
@@ -115,7 +115,7 @@ impl BeginStep {
 }
 
 impl Run {
-    /// Takes back a slot that was taken up and cannot begin now, because the run is paused.
+    /// Returns a slot to the ready list that was taken up and cannot begin now, because the run is paused.
     pub fn put_back(&mut self, id: ScopeId, slot: Slot) {
         let Some(scope) = self.scopes.get_mut(&id) else { return };
         let Some(state) = scope.slot_mut(slot).filter(|state| state.phase == Phase::Queued) else { return };
@@ -132,7 +132,7 @@ impl Run {
             ScopeKind::Turns(_) => {}
         }
         self.awake.insert(id);
-        // A list that was stopped meanwhile may have waited for nothing else.
+        // A list that was stopped meanwhile may have waited for this slot alone.
         self.note_done(id);
     }
 }

@@ -1,4 +1,4 @@
-//! Somebody ends a run.
+//! Command: cancel a run.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use super::{
     model::{Run, RunRejection, RunStatus},
 };
 
-/// Ends the run. Its open tasks are cancelled by the caller, turn by turn; then what the definition wants done on a
-/// cancel runs, and the run is Cancelled. Asked for again, that is ended as well.
+/// Cancels the run. The caller cancels its open tasks, turn by turn; then the definition's `on_cancel` runs, and the
+/// run is Cancelled. A second request cancels `on_cancel` as well.
 #[derive(Debug, Clone)]
 pub struct CancelRun {
-    /// By whom or why.
+    /// User or reason of the request.
     pub reason: Arc<str>,
 }
 
 impl CancelRun {
-    /// No step starts from now on but those that run at the end.
+    /// Allows only the end part of the run to start steps from now on.
     ///
     /// # Errors
-    /// When it has been asked for twice already, or the run has ended.
+    /// When it has been requested twice already, or the run has ended.
     pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
         match run.status {
             RunStatus::Running | RunStatus::Failing { .. } | RunStatus::Cancelling { hard: false, .. } => {

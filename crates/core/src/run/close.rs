@@ -1,4 +1,4 @@
-//! A scope inside of a step is done: its row can end.
+//! Command: a scope inside of a step is done, so its row can end.
 
 use super::{model::Run, scope::ScopeId};
 use crate::id::TaskId;
@@ -8,15 +8,15 @@ use crate::id::TaskId;
 pub struct Closed {
     /// Which.
     pub scope: ScopeId,
-    /// The row that waits for it.
+    /// Row that waits for it.
     pub task: TaskId,
-    /// The failure that makes it fail.
+    /// Failure that makes it fail.
     pub failed_by: Option<TaskId>,
 }
 
 impl Run {
-    /// Takes a scope that is done, for the caller to end the row that waits for it. What was taken and not ended is not
-    /// stored: after a crash it is there again.
+    /// Takes a scope that is done, for the caller to end the row that waits for it. A scope that was taken and not
+    /// ended is not stored: after a crash it is found again.
     pub fn take_done(&mut self) -> Option<Closed> {
         while let Some(scope) = self.done.pop_first() {
             if let Some(closed) = self.closed(scope) {
@@ -26,13 +26,13 @@ impl Run {
         None
     }
 
-    /// Whether scopes are done and were not taken up yet.
+    /// Tells whether scopes are done and were not taken up yet.
     #[must_use]
     pub fn has_done(&self) -> bool {
         !self.done.is_empty()
     }
 
-    /// What is to be done about a scope, when it is done.
+    /// Returns the result of a scope if it is done.
     #[must_use]
     pub fn closed(&self, id: ScopeId) -> Option<Closed> {
         let scope = self.scopes.get(&id).filter(|scope| scope.is_done())?;

@@ -1,4 +1,4 @@
-//! A task of the run has ended.
+//! Command: a task of the run has ended.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     id::TaskId,
 };
 
-/// How it ended.
+/// End of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskEnded {
     /// Where.
@@ -23,13 +23,13 @@ pub struct TaskEnded {
     pub slot: Slot,
     /// The task.
     pub task: TaskId,
-    /// How.
+    /// Result.
     pub outcome: Outcome,
-    /// Why it did not succeed.
+    /// Error of a task that did not succeed.
     pub error: Option<Arc<TaskError>>,
 }
 
-/// The same without the error, whether or not there was a task.
+/// End of a slot, with or without a task.
 pub(super) struct Ending {
     pub scope: ScopeId,
     pub slot: Slot,
@@ -38,7 +38,7 @@ pub(super) struct Ending {
 }
 
 impl TaskEnded {
-    /// The step ends; a failure that is not tolerated makes its scope fail, or the run.
+    /// Ends the step; a failure that is not tolerated makes its scope fail, or the run.
     ///
     /// # Errors
     /// When the step is not open, or the run has ended.
@@ -63,8 +63,8 @@ impl TaskEnded {
 }
 
 impl Run {
-    /// What follows when a slot ended other than well. A step that was cancelled by hand counts as a failure: its answer is
-    /// missing for good.
+    /// Returns the events of a slot that did not succeed. A step that was cancelled by hand counts as a failure: its
+    /// answer is missing for good.
     pub(super) fn failure(&self, ending: &Ending, error: Option<&Arc<TaskError>>) -> Vec<RunEvent> {
         let Ending { scope, slot, task, outcome } = *ending;
         let (Some(state), Some(step)) = (self.scopes.get(&scope), self.step(scope, slot)) else { return Vec::new() };
@@ -80,7 +80,7 @@ impl Run {
             ScopeKind::Turns(_) => return failed(true),
             ScopeKind::Block(block) => block,
         };
-        // What handles a failure and fails itself makes the step that failed count.
+        // A handler that fails itself makes the step that failed count.
         let step = match block.handled(slot) {
             None => match (step.on_error, outcome) {
                 (OnError::Continue, _) | (OnError::Run(_), Outcome::Failed) => return Vec::new(),
@@ -104,7 +104,7 @@ impl Run {
         }
     }
 
-    /// The task of the step whose failure the slot handles, when it does.
+    /// Returns the task of the step whose failure the slot handles, if it handles one.
     pub(super) fn handled_failure(&self, scope: ScopeId, slot: Slot) -> Option<TaskId> {
         match &self.scopes.get(&scope)?.kind {
             ScopeKind::Block(block) => block.slots.get(block.handled(slot)?.0 as usize)?.task,

@@ -1,4 +1,4 @@
-//! What can happen to a run: the entries of its journal, in their stored form.
+//! Events of a run: the entries of its journal, in their stored form.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How a task of the run ended.
+/// Result of a task of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "documented at TaskState")]
@@ -28,143 +28,115 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
-    /// It was started.
+    /// The run was started.
     Started {
-        /// The version of the definition.
+        /// Version of the definition.
         version: i64,
-        /// When.
         at: Timestamp,
     },
     /// A step has a task.
     StepStarted {
-        /// Where.
         scope: ScopeId,
-        /// Which slot.
         slot: Slot,
-        /// Its task.
         task: TaskId,
-        /// The signal it waits for, when it does.
+        /// Signal that it waits for, if it waits for one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<Name>,
     },
     /// A step opened a scope of its own: its items, its turns, or the steps inside of it.
     ScopeOpened {
-        /// Where the step is.
         scope: ScopeId,
-        /// Which slot.
         slot: Slot,
-        /// The row that waits for the scope.
+        /// Row that waits for the scope.
         task: TaskId,
-        /// What it opened; of a branch, the block that its condition chose.
+        /// Kind of the scope; of a branch, the block that its condition chose.
         opening: Opening,
     },
-    /// A step was kept from running.
+    /// A step was skipped.
     StepSkipped {
-        /// Where.
         scope: ScopeId,
-        /// Which slot.
         slot: Slot,
-        /// The row that says so.
+        /// Row of the skipped step.
         task: TaskId,
-        /// What kept it.
         reason: SkipReason,
     },
     /// A step ended.
     StepEnded {
-        /// Where.
         scope: ScopeId,
-        /// Which slot.
         slot: Slot,
-        /// Its task.
         task: TaskId,
-        /// How.
         outcome: Outcome,
     },
     /// A loop takes no further turn: its `until` holds.
     LoopEnded {
-        /// The scope of its turns.
+        /// Scope of its turns.
         scope: ScopeId,
     },
     /// A scope fails, because a step in it did.
     ScopeFailed {
-        /// Which.
         scope: ScopeId,
-        /// The task of the step.
+        /// Task of the failed step.
         task: TaskId,
-        /// Whether nothing further begins in it but what asks for failures.
+        /// Whether only steps that run after failures may still begin in it.
         stops: bool,
     },
-    /// The run fails at once; what is open is cancelled.
+    /// The run fails at once; its open tasks are cancelled.
     Failing {
-        /// Why.
         error: Arc<TaskError>,
     },
     /// The run's own steps are over: those of its `on_error`, `on_cancel` or `finally` begin.
     TailOpened {
-        /// Which.
         scope: ScopeId,
     },
-    /// Nothing begins any more.
+    /// The run was paused: no step begins.
     Paused {
-        /// When.
         at: Timestamp,
     },
-    /// It goes on.
+    /// The run was resumed.
     Resumed {
-        /// When.
         at: Timestamp,
     },
-    /// It does nothing but wait: its time stands still.
+    /// The run only waits: its clock stops.
     ClockPaused {
-        /// When.
         at: Timestamp,
     },
-    /// It works again.
+    /// The run works again: its clock runs.
     ClockResumed {
-        /// When.
         at: Timestamp,
     },
-    /// A signal came that no step waits for yet.
+    /// A signal arrived that no step waits for yet.
     SignalKept {
-        /// Its name.
         name: Name,
     },
-    /// A step took a signal that had been kept.
+    /// A step took a signal that had been stored.
     SignalTaken {
-        /// Its name.
         name: Name,
     },
-    /// Its end starts, or should start, a run of another workflow.
+    /// The end of the run starts, or should start, a run of another workflow.
     Triggered {
-        /// The workflow.
         workflow: Name,
-        /// The run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
-        /// Why there is none.
+        /// Reason why the run was not started.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Arc<str>>,
     },
-    /// Somebody wants it to end.
+    /// A user requested the cancellation.
     CancelRequested {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
     },
-    /// It ended well.
+    /// The run succeeded.
     Succeeded {
-        /// When.
         at: Timestamp,
     },
-    /// It failed.
+    /// The run failed.
     Failed {
-        /// Why.
         error: Arc<TaskError>,
-        /// When.
         at: Timestamp,
     },
-    /// It was cancelled, and its last open task has ended.
+    /// The run was cancelled, and its last open task has ended.
     Cancelled {
-        /// When.
         at: Timestamp,
     },
 }

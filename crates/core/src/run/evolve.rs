@@ -1,4 +1,4 @@
-//! What each event does to a run.
+//! Effect of each event on a run.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Run {
-    /// Applies a fact. Total: what `decide` allowed cannot fail here.
+    /// Applies an event. Total: an event that `decide` returned cannot fail here.
     pub fn evolve(&mut self, event: &RunEvent) {
         self.seq += 1;
         match event {
@@ -62,7 +62,7 @@ impl Run {
                 let since = self.clock_paused.take();
                 self.move_due(since, *at, self.paused);
             }
-            // The payload is not in the journal: whoever commits keeps it.
+            // The payload is not in the journal: the caller that commits keeps it.
             RunEvent::SignalKept { .. } | RunEvent::Triggered { .. } => {}
             RunEvent::SignalTaken { name } => {
                 if let Some(at) = self.mailbox.iter().position(|(kept, _)| kept == name) {
@@ -75,7 +75,7 @@ impl Run {
                 self.tear_down_all();
             }
             RunEvent::Succeeded { at } => {
-                // The outputs are a payload, which the journal does not carry: whoever commits adds them.
+                // The outputs are a payload, which the journal does not carry: the caller that commits adds them.
                 self.status = RunStatus::Succeeded { outputs: Payload::None, ended_at: *at };
             }
             RunEvent::Failed { error, at } => {
@@ -104,7 +104,7 @@ impl Run {
     fn begin(&mut self, scope: ScopeId, slot: Slot, task: TaskId) {
         self.take(scope, slot, Phase::Open, task);
         self.open_tasks += 1;
-        // The turn before has been looked at for the last time.
+        // The turn before has been read for the last time.
         if let Some(Scope { kind: ScopeKind::Turns(_), .. }) = self.scopes.get(&scope)
             && let Some(before) = slot.0.checked_sub(1)
         {
@@ -112,7 +112,7 @@ impl Run {
         }
     }
 
-    /// A slot gets its row, also when it was never taken off the ready list because the journal is being folded.
+    /// Assigns a row to a slot, even if it was never taken off the ready list because the journal is being folded.
     fn take(&mut self, id: ScopeId, slot: Slot, phase: Phase, task: TaskId) {
         let Some(scope) = self.scopes.get_mut(&id) else { return };
         let queued = scope.slot(slot).is_some_and(|state| state.phase == Phase::Queued);
@@ -122,7 +122,7 @@ impl Run {
                 block.busy += 1;
             }
             ScopeKind::Items(items) if !queued => {
-                // What lies between was taken up before it, and begins later.
+                // Slots between were taken up before it, and begin later.
                 items.gaps.extend(items.next..slot.0);
                 items.gaps.retain(|gap| *gap != slot.0);
                 items.next = items.next.max(slot.0 + 1);
@@ -163,7 +163,7 @@ impl Run {
             state.phase = phase;
         }
         if to_cancel {
-            // The step whose failure it handled has come to its end with it.
+            // The failed step whose failure it handled ends with it.
             if let ScopeKind::Block(block) = &mut scope.kind
                 && let Some(failed) = block.handled(slot)
             {
@@ -178,11 +178,11 @@ impl Run {
         }
     }
 
-    /// The step that handles the failure of another becomes ready, in its place.
+    /// Makes the handler of a failed step ready, in its place.
     pub(super) fn call_handler(&mut self, id: ScopeId, failed: Slot) {
         let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
         block.handlers.insert(failed.0, SlotState::FRESH);
-        // It takes the place of the step that failed among those under way.
+        // It replaces the failed step among those in progress.
         block.busy = block.busy.saturating_sub(1);
         let handler = block.handler_of(failed);
         if !planted(Mutant::HandlerForgotten) {
@@ -190,7 +190,7 @@ impl Run {
         }
     }
 
-    /// A slot has ended: its scope counts, and looks at its neighbours.
+    /// Records the end of a slot: its scope counts, and checks its neighbours.
     fn slot_ended(&mut self, id: ScopeId, slot: Slot, task: TaskId, phase: Phase) {
         let Some(scope) = self.scopes.get_mut(&id) else { return };
         match &mut scope.kind {
@@ -224,7 +224,7 @@ impl Run {
         self.note_done(id);
     }
 
-    /// A loop that has taken as many turns as it may is over.
+    /// Ends a loop that has reached its limit of turns.
     pub(super) fn end_of_turns(&mut self, id: ScopeId) {
         let step = self.scopes.get(&id).and_then(|scope| scope.parent).and_then(|(outer, slot)| self.step(outer, slot));
         let max = step.and_then(|step| step.repeat.as_ref()).map_or(0, |repeat| repeat.max);
@@ -233,7 +233,7 @@ impl Run {
         }
     }
 
-    /// One look at the neighbours: their counts go down, and those at zero become ready.
+    /// Updates the neighbours: their counts go down, and those at zero become ready.
     fn neighbours(&mut self, id: ScopeId, slot: Slot) {
         let definition = Arc::clone(&self.definition);
         let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };

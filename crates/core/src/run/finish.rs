@@ -1,4 +1,4 @@
-//! A run's own steps are over: what runs at the end, and the end itself.
+//! End of a run: its end part, and the last event.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -14,16 +14,16 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is left to be done once every step has ended.
+/// Remaining work once every step has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
-    /// Begin the steps of the run's `on_error`, `on_cancel` or `finally`.
+    /// The steps of the run's `on_error`, `on_cancel` or `finally` are to begin.
     Tail(ScopeId),
-    /// Evaluate the definition's `outputs`, then finish.
+    /// The definition's `outputs` are to be evaluated before the run finishes.
     Outputs,
-    /// A step failed: finish with that step's error; with that of the status when no step is named.
+    /// A step failed: the run finishes with that step's error, or with that of the status when no step is named.
     Failed(Option<TaskId>),
-    /// It was cancelled and its last task has ended: finish.
+    /// The run was cancelled and its last task has ended: it finishes.
     Cancelled,
 }
 
@@ -32,10 +32,10 @@ pub enum Completion {
 pub struct OpenTail(pub ScopeId);
 
 impl OpenTail {
-    /// They are opened.
+    /// Opens the block.
     ///
     /// # Errors
-    /// When it is not their turn.
+    /// When another block comes first.
     pub fn decide(self, run: &Run) -> Result<Vec<RunEvent>, RunRejection> {
         if run.completion() == Some(Completion::Tail(self.0)) {
             Ok(vec![RunEvent::TailOpened { scope: self.0 }])
@@ -48,15 +48,15 @@ impl OpenTail {
 /// Ends the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishRun {
-    /// Why it failed, when a step made it fail or its outputs could not be evaluated.
+    /// Error of a run that failed by a step or by its outputs.
     pub error: Option<Arc<TaskError>>,
 }
 
 impl FinishRun {
-    /// The last event.
+    /// Returns the last event.
     ///
     /// # Errors
-    /// When there is still something to do, or it has ended.
+    /// When there is still work to do, or it has ended.
     pub fn decide(self, run: &Run, now: Timestamp) -> Result<Vec<RunEvent>, RunRejection> {
         if run.status.kind().is_terminal() {
             return Err(RunRejection::NotRunning { run: run.id, status: run.status.kind() });
@@ -80,7 +80,7 @@ impl FinishRun {
 }
 
 impl Run {
-    /// What is left to be done, once every step has ended. Follows from the state alone, so a crash loses nothing.
+    /// Returns the remaining work once every step has ended. It follows from the state alone, so a crash loses nothing.
     #[must_use]
     pub fn completion(&self) -> Option<Completion> {
         let ended = self.to_cancel.is_empty() || planted(Mutant::CancelLeavesTasks);
@@ -105,7 +105,7 @@ impl Run {
                 ControlFlow::Continue(()) => Some(Completion::Failed(None)),
             },
             RunStatus::Cancelling { hard, .. } => {
-                // `finally` may be under way, when the cancel came late: then nothing else is begun.
+                // `finally` may be in progress when the cancel came late: then no other block is begun.
                 let late = self.scopes.contains_key(&ScopeId::FINALLY);
                 let tails: &[ScopeId] = match (hard, late) {
                     (true, _) => &[],
@@ -122,7 +122,7 @@ impl Run {
         }
     }
 
-    /// The first of these blocks that was not opened or is not done.
+    /// Returns the first of these blocks that was not opened or is not done.
     fn tails(&self, tails: &[ScopeId]) -> ControlFlow<Option<Completion>> {
         for tail in tails.iter().filter(|tail| self.tail_block(**tail).is_some()) {
             match self.scopes.get(tail) {

@@ -1,4 +1,4 @@
-//! The run: one execution of a workflow, as a machine that knows of steps and nothing of queues, leases or attempts.
+//! The run: one execution of a workflow, as a machine that knows steps, but no queues, leases or attempts.
 //!
 //! | from \ input | begin step | task ended | all done | cancel | out of time, failed fast | last open task ended |
 //! |---|---|---|---|---|---|---|
@@ -8,10 +8,10 @@
 //! | Succeeded, Failed, Cancelled | refused | ignored | - | refused | ignored | - |
 //!
 //! A run is a tree of scopes ([`Scope`]). A slot of a scope is a step, an item of a list or a turn of a loop. A step is
-//! Pending until every step it needs has ended, then Queued, then it is begun (a row exists) or skipped, and it ends once.
-//! A step that holds others has a row that waits until its inner scope is done. The end part is the run's
-//! `on_error` or `on_cancel`, then its `finally`. Everything but the status is told by the rows of the run's steps, so
-//! that recovery reads those ([`Run::rebuild`]) and the journal is there to be read by people and checked by tests.
+//! Pending until every step it needs has ended, then Queued, then it is begun (a row exists) or skipped, and it ends
+//! once. A step that holds others has a row that waits until its inner scope is done. The end part is the run's
+//! `on_error` or `on_cancel`, then its `finally`. The rows of the run's steps hold everything but the status, so that
+//! recovery reads those ([`Run::rebuild`]); the journal is for people and for the checks of tests.
 
 mod begin;
 mod cancel;

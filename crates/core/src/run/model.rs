@@ -1,4 +1,4 @@
-//! What a run is made of.
+//! State of a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -26,116 +26,111 @@ pub struct Run {
     pub id: RunId,
     /// Its tenant.
     pub tenant: TenantId,
-    /// The name of the workflow.
+    /// Name of the workflow.
     pub workflow: Name,
-    /// The stored version of the definition that it stays on.
+    /// Stored version of the definition; a run keeps its version.
     pub version: i64,
-    /// That definition.
+    /// Definition of that version.
     pub definition: Arc<Definition>,
-    /// In which order its ready steps start: that of the definition, unless it was started with another.
+    /// Order in which its ready steps start: the definition's, unless it was started with another.
     pub strategy: Strategy,
-    /// What it was started with.
+    /// Inputs given at the start.
     pub inputs: Payload,
-    /// When it was started.
+    /// Start time.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// Current status.
     pub status: RunStatus,
-    /// Since then nothing begins, until it is resumed.
+    /// Time of the pause. While it is set, no step begins.
     pub paused: Option<Timestamp>,
-    /// Since then it has done nothing but wait, and its time stands still. Of a run with a time limit only.
+    /// Time since which the run only waits, so that its clock is stopped. Set only in a run with a time limit.
     pub clock_paused: Option<Timestamp>,
-    /// Signals that came before a step waited for them, oldest first.
+    /// Signals that arrived before a step waited for them, oldest first.
     pub mailbox: VecDeque<(Name, Payload)>,
-    /// The run and the step that started it, when a step did.
+    /// Run and step that started it, if a step did.
     pub parent: Option<Parent>,
-    /// The key that started it, or the run that led to it. `None` means the owner of the folder.
+    /// Key that started it, or the run that led to it. `None` means the owner of the folder.
     pub started_by: Option<Arc<str>>,
-    /// How it came to be, when not by somebody's wish alone.
+    /// Earlier run that it repeats, if any.
     pub rerun: Option<Rerun>,
-    /// When it is out of time.
+    /// Time at which its time limit is reached.
     pub due_at: Option<Timestamp>,
-    /// The scopes under way.
+    /// Open scopes.
     pub scopes: BTreeMap<ScopeId, Scope>,
-    /// Rows of steps that have not ended.
+    /// Number of step rows that have not ended.
     pub open_tasks: u32,
     /// Open tasks that are to be cancelled.
     pub to_cancel: BTreeSet<TaskId>,
     /// Steps that wait for a signal, by its name.
     pub waiting: BTreeMap<Name, BTreeSet<TaskId>>,
-    /// The number of the next journal entry.
+    /// Number of the next journal entry.
     pub seq: u64,
-    /// Raised by every committed change.
+    /// Number that rises with every committed change.
     pub revision: u32,
     pub(super) leaves: Leaves,
     pub(super) order: Arc<dyn StepOrder>,
-    /// Scopes in which something may begin.
+    /// Scopes in which steps may begin.
     pub(super) awake: BTreeSet<ScopeId>,
     /// Scopes inside of steps that are done and were not taken up yet.
     pub(super) done: BTreeSet<ScopeId>,
-    /// The number of the next slot that becomes ready.
+    /// Number of the next slot that becomes ready.
     pub(super) readied: u64,
 }
 
-/// What started a run that is a step of another.
+/// Origin of a run that is a step of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     /// The run.
     pub run: RunId,
-    /// The step, when it waits for the end; none when it does not, and for a run started by another's end.
+    /// The step, if it waits for the end. `None` if it does not, and for a run started by another's end.
     pub task: Option<TaskId>,
-    /// How many runs led to it: 1 for the child of a run that nobody's step started.
+    /// Number of runs that led to it: 1 for the child of a run that was not started by a step.
     pub depth: u16,
 }
 
-/// A run that takes over results of an earlier one.
+/// A run that reuses results of an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rerun {
     /// The earlier run.
     pub of: RunId,
-    /// The step of the outermost block whose results, and those of everything that waits for it, are not taken over.
+    /// Step of the outermost block whose results, and those of everything that waits for it, are not reused.
     pub from: Option<Name>,
-    /// Steps are done again, and their calls of models answered from what was recorded of the earlier run: nobody is
-    /// asked. With `from`, that holds for this step and what waits for it; else for all.
+    /// Whether steps run again with their model calls answered from the record of the earlier run, without calling a
+    /// provider. With `from`, this applies to that step and what waits for it; otherwise to all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,
 }
 
-/// Where a run stands.
+/// Status of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunStatus {
-    /// Steps are being started and waited for.
+    /// Steps are started and awaited.
     Running,
     /// No step starts any more; the open tasks are being ended.
     Cancelling {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
-        /// Asked for twice: also the steps that run at the end are ended.
+        /// Whether it was requested twice: the end part is then cancelled, too.
         hard: bool,
     },
-    /// It is about to fail at once: the open tasks are being ended.
+    /// The run is about to fail at once: the open tasks are being ended.
     Failing {
-        /// Why.
         error: Arc<TaskError>,
     },
-    /// Every step ended and none stopped it.
+    /// Every step ended and no failure stopped the run.
     Succeeded {
-        /// What the definition's `outputs` gave.
+        /// Values of the definition's `outputs`.
         outputs: Payload,
-        /// When.
         ended_at: Timestamp,
     },
-    /// A step stopped it, or its outputs could not be computed.
+    /// A step failed the run, or its outputs could not be computed.
     Failed {
-        /// Why.
         error: Arc<TaskError>,
-        /// When.
         ended_at: Timestamp,
     },
-    /// Ended by somebody.
+    /// Cancelled by a user.
     Cancelled {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
-        /// When.
         ended_at: Timestamp,
     },
 }
@@ -165,13 +160,13 @@ impl StatusKind {
         StatusKind::Cancelled,
     ];
 
-    /// The kind with that number.
+    /// Returns the kind with that number.
     #[must_use]
     pub fn from_number(number: i64) -> Option<StatusKind> {
         StatusKind::ALL.into_iter().find(|kind| *kind as i64 == number)
     }
 
-    /// The word shown to people and sent on the wire.
+    /// Returns the word shown to people and sent on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -184,7 +179,7 @@ impl StatusKind {
         }
     }
 
-    /// Nothing follows it.
+    /// Tells whether the status is final.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         self as u8 >= 10
@@ -192,7 +187,7 @@ impl StatusKind {
 }
 
 impl RunStatus {
-    /// The status without its data.
+    /// Returns the status without its data.
     #[must_use]
     pub fn kind(&self) -> StatusKind {
         match self {
@@ -205,7 +200,7 @@ impl RunStatus {
         }
     }
 
-    /// When it ended, when it has.
+    /// Returns the time of its end, if it has ended.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self {
@@ -217,33 +212,28 @@ impl RunStatus {
     }
 }
 
-/// Why a command to a run was refused. Nothing has changed then.
+/// Reason why a command to a run was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunRejection {
-    /// It has ended, or is about to.
+    /// The run has ended, or is about to.
     #[error("{run} is {}", status.as_str())]
     NotRunning {
-        /// The run.
         run: RunId,
-        /// Where it stands.
         status: StatusKind,
     },
-    /// The step is not in a state in which this can be done.
+    /// The step is not in a phase that allows the command.
     #[error("{run}: step {step} is {phase:?}, so it cannot be begun or ended")]
     WrongPhase {
-        /// The run.
         run: RunId,
-        /// The path of the step.
+        /// Path of the step.
         step: String,
-        /// How far it is.
         phase: Phase,
     },
-    /// It is paused already, or not at all.
+    /// The run is already paused, or not paused.
     #[error("{run} is {}paused", if *.paused { "already " } else { "not " })]
     Paused {
-        /// The run.
         run: RunId,
-        /// Whether it is.
+        /// Whether the run is paused.
         paused: bool,
     },
     /// The run still has work to do.
@@ -252,7 +242,7 @@ pub enum RunRejection {
 }
 
 impl Run {
-    /// A run whose first steps are ready. The caller records [`crate::run::RunEvent::Started`].
+    /// Makes a run whose first steps are ready. The caller records [`crate::run::RunEvent::Started`].
     #[must_use]
     pub fn new(id: RunId, tenant: TenantId, version: i64, definition: Arc<Definition>, inputs: Payload) -> Run {
         let strategy = definition.strategy.clone();
@@ -291,7 +281,7 @@ impl Run {
         run
     }
 
-    /// The same run, none of whose steps has begun, with another strategy.
+    /// Sets another strategy in a run of which no step has begun.
     #[must_use]
     pub fn with_strategy(mut self, strategy: Strategy, order: Arc<dyn StepOrder>) -> Run {
         (self.strategy, self.order) = (strategy, order);
@@ -300,12 +290,12 @@ impl Run {
         self
     }
 
-    /// Opens a block none of whose steps has begun.
+    /// Opens a block whose steps are all pending.
     pub(super) fn open_block(&mut self, id: ScopeId, parent: Option<(ScopeId, Slot)>, block: BlockIx) {
         let definition = Arc::clone(&self.definition);
         let steps = &definition.block(block).steps;
         let state = |step: &StepDef| {
-            // What handles failures is begun by them alone.
+            // Handlers of failures are begun by failures alone.
             let phase = if step.is_handler { Phase::Skipped } else { Phase::Pending };
             SlotState { phase, unmet: step.needs.len() as u32, task: None }
         };
@@ -330,7 +320,7 @@ impl Run {
         self.note_done(id);
     }
 
-    /// Opens what a slot holds.
+    /// Opens the scope of a slot.
     pub(super) fn open_inner(&mut self, scope: ScopeId, slot: Slot, opening: Opening) {
         let (id, parent) = (ScopeId::inner(scope, slot), Some((scope, slot)));
         match opening {
@@ -345,7 +335,7 @@ impl Run {
         }
     }
 
-    /// Puts a step on the list of those that may begin.
+    /// Adds a step to those that may begin.
     pub(super) fn push_ready(&mut self, id: ScopeId, slot: Slot) {
         let number = self.readied;
         self.readied += 1;
@@ -353,27 +343,27 @@ impl Run {
         let definition = Arc::clone(&self.definition);
         let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
         let steps = &definition.block(block.block).steps;
-        // A handler takes the turn of the step that failed.
+        // A handler takes the place of the failed step in the order.
         let at = block.handled(slot).unwrap_or(slot);
         let rank = steps.get(at.0 as usize).map_or(0, |step| order.rank(StepIx(at.0), step));
         block.ready.insert((rank, number), slot);
         self.awake.insert(id);
     }
 
-    /// Notes a scope inside of a step that has nothing left to do.
+    /// Records a scope inside of a step that has no work left.
     pub(super) fn note_done(&mut self, id: ScopeId) {
         if !id.is_outermost() && self.scopes.get(&id).is_some_and(Scope::is_done) {
             self.done.insert(id);
         }
     }
 
-    /// The state of a slot.
+    /// Returns the state of a slot.
     #[must_use]
     pub fn slot(&self, scope: ScopeId, slot: Slot) -> Option<&SlotState> {
         self.scopes.get(&scope)?.slot(slot)
     }
 
-    /// The task whose failure made the run's own steps fail.
+    /// Returns the task whose failure made the run's own steps fail.
     #[must_use]
     pub fn failed_by(&self) -> Option<TaskId> {
         self.scopes.get(&ScopeId::ROOT)?.failed_by

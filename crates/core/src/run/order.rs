@@ -1,4 +1,4 @@
-//! Strategies: in which order the ready steps of a block begin, and what a failure does to the rest.
+//! Strategies: the order in which the ready steps of a block begin, and the effect of a failure on the rest.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -7,34 +7,35 @@ use crate::{
     mutant::{Mutant, planted},
 };
 
-/// What a failure that nothing tolerates does.
+/// Effect of a failure that nothing tolerates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// No further step of its block begins, but those that ask for failures. What runs is let finish.
+    /// No further step of its block begins, except those that run after failures. Running steps may finish.
     Stop,
-    /// The run ends at once: what runs is cancelled.
+    /// The run ends at once: running steps are cancelled.
     FailFast,
-    /// Steps that do not need it go on; the block fails in the end.
+    /// Steps that do not need it continue; the block fails in the end.
     GoOn,
 }
 
-/// A strategy. It must be deterministic: the same step always gets the same answer, also after a restart.
+/// A strategy. It must be deterministic: an equal step always gets an equal answer, also after a restart.
 pub trait StepOrder: Send + Sync + Debug {
-    /// The lower, the earlier among the ready steps of a block; equal ones begin in the order in which they became ready.
+    /// Returns the rank of a step: lower ones begin earlier among the ready steps of a block; equal ones begin in the
+    /// order in which they became ready.
     fn rank(&self, at: StepIx, step: &StepDef) -> i64;
 
-    /// How many steps of one block may be under way at once.
+    /// Returns the limit of steps of one block in progress.
     fn at_once(&self) -> u32 {
         u32::MAX
     }
 
-    /// What a failure of that step does.
+    /// Returns the effect of a failure of that step.
     fn on_failure(&self, _step: &StepDef) -> Reaction {
         Reaction::Stop
     }
 }
 
-/// One step of a block after the other, in the order of the file.
+/// Runs the steps of a block in the order of the file, one at a time.
 #[derive(Debug)]
 pub struct Sequential;
 
@@ -48,7 +49,7 @@ impl StepOrder for Sequential {
     }
 }
 
-/// All that are ready.
+/// Runs all ready steps at once.
 #[derive(Debug)]
 pub struct Parallel;
 
@@ -58,10 +59,10 @@ impl StepOrder for Parallel {
     }
 }
 
-/// Higher priorities first; from a priority on a failure ends the run at once, below it the others go on.
+/// Runs higher priorities first; from a priority on a failure ends the run at once, below it the other steps continue.
 #[derive(Debug)]
 pub struct Priority {
-    /// The lowest priority whose failure ends the run at once.
+    /// Lowest priority whose failure ends the run at once.
     pub fail_fast_at: i32,
 }
 
@@ -75,7 +76,7 @@ impl StepOrder for Priority {
     }
 }
 
-/// The order of a strategy that is always there; none for one that a user of the library must have registered.
+/// Returns the order of a built-in strategy. Returns `None` for one that a user of the library must have registered.
 #[must_use]
 pub fn built_in(strategy: &Strategy) -> Option<Arc<dyn StepOrder>> {
     Some(match strategy {

@@ -1,4 +1,4 @@
-//! How people write where a step is: `classify[17].score`.
+//! Paths of steps as people write them: `classify[17].score`.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use super::{
 };
 
 impl Run {
-    /// The path of a slot: steps are joined by dots, items and turns are numbered from 0 in brackets, a step that handles
-    /// the failure of another stands before it (`tell(fetch)`), and steps outside of the run's own begin with the
-    /// block they are in (`finally.clean`).
+    /// Returns the path of a slot. Steps are joined by dots, items and turns are numbered from 0 in brackets, a handler
+    /// stands before the failed step (`tell(fetch)`), and steps of the end part begin with their block
+    /// (`finally.clean`).
     #[must_use]
     pub fn path(&self, scope: ScopeId, slot: Slot) -> String {
         let mut path = String::new();

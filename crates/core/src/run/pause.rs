@@ -1,4 +1,4 @@
-//! A run is paused and goes on.
+//! Commands: pause and resume a run.
 
 use super::{
     event::RunEvent,
@@ -6,12 +6,12 @@ use super::{
 };
 use crate::time::Timestamp;
 
-/// Nothing begins until it is resumed; what runs goes on.
+/// Pauses a run: no step begins until it is resumed; running tasks continue.
 #[derive(Debug, Clone, Copy)]
 pub struct PauseRun;
 
 impl PauseRun {
-    /// The run is paused.
+    /// Pauses the run.
     ///
     /// # Errors
     /// When it is paused already, or has ended.
@@ -24,12 +24,12 @@ impl PauseRun {
     }
 }
 
-/// It goes on.
+/// Resumes a run.
 #[derive(Debug, Clone, Copy)]
 pub struct ResumeRun;
 
 impl ResumeRun {
-    /// The run goes on.
+    /// Resumes the run.
     ///
     /// # Errors
     /// When it is not paused, or has ended.

@@ -1,4 +1,4 @@
-//! Which steps are to be settled next.
+//! Steps that may begin next.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::{
     verdict::Verdict,
 };
 
-/// No list is worked on more widely than this, whatever its `max_parallel` says.
+/// Limit of items in progress of one list, whatever its `max_parallel` is.
 const AT_ONCE_MAX: usize = 1_000;
 
-/// A slot whose needs have ended, and what is to become of it.
+/// A slot whose needs have ended, and the decision about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextStep {
     /// Where.
@@ -23,8 +23,8 @@ pub struct NextStep {
 }
 
 impl Run {
-    /// Takes up to `most` slots that may begin, for the caller to settle. What was taken and not begun is not stored:
-    /// after a crash it may begin again.
+    /// Takes up to `most` slots that may begin, for the caller to begin. A slot that was taken and not begun is not
+    /// stored: after a crash it may begin again.
     pub fn take_ready(&mut self, most: usize) -> Vec<NextStep> {
         let mut next = Vec::new();
         if self.paused.is_some() || self.status.kind().is_terminal() {
@@ -42,13 +42,13 @@ impl Run {
         next
     }
 
-    /// Whether there may be slots left to take.
+    /// Tells whether there may be slots left to take.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         self.paused.is_none() && !self.awake.is_empty() && !self.status.kind().is_terminal()
     }
 
-    /// The slot of the scope that the run's strategy puts next, taken up.
+    /// Takes the slot of the scope that the run's strategy puts next.
     fn pop(&mut self, id: ScopeId) -> Option<Slot> {
         let order = Arc::clone(&self.order);
         let parallel = match self.scopes.get(&id) {

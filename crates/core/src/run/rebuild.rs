@@ -1,4 +1,4 @@
-//! A run read back from its rows.
+//! Recovery of a run from its rows.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,27 +15,27 @@ use crate::{
     task::StateKind,
 };
 
-/// What the row of a slot tells of it.
+/// State of a slot as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepRow {
     /// Where.
     pub scope: ScopeId,
     /// Which slot.
     pub slot: Slot,
-    /// The row's key.
+    /// Key of the row.
     pub task: TaskId,
-    /// Its state.
+    /// State of the row.
     pub state: StateKind,
-    /// The scope it waits for.
+    /// Scope that it waits for.
     pub opened: Option<Opening>,
-    /// The signal it waits for.
+    /// Signal that it waits for.
     pub signal: Option<Name>,
 }
 
 type Rows<'a> = HashMap<ScopeId, Vec<&'a StepRow>>;
 
 impl Run {
-    /// Puts the slots of a fresh run into the states their rows tell, and finds again what is ready.
+    /// Restores the slots of a fresh run from their rows, and finds those that are ready.
     pub fn rebuild(&mut self, rows: &[StepRow]) {
         let mut scopes = Rows::new();
         for row in rows {
@@ -62,7 +62,7 @@ impl Run {
             self.rebuild_scope(id, &rows);
             left.extend(self.rebuild_inner(id, &rows));
         }
-        // Open rows of scopes that are no more: somebody ended the step that held them.
+        // Open rows of scopes that no longer exist: a user ended the step that held them.
         for row in scopes.values().flatten().filter(|row| !row.state.is_terminal()) {
             self.open_tasks += 1;
             self.to_cancel.insert(row.task);
@@ -106,7 +106,7 @@ impl Run {
             let at = row.slot.0 as usize;
             let state = |phase| SlotState { phase, unmet: 0, task: Some(row.task) };
             if let Some(failed) = block.handled(row.slot) {
-                // Slots are sorted: the step that failed has been seen.
+                // Slots are sorted: the failed step has been seen.
                 block.handlers.insert(failed.0, state(phase));
                 handling.retain(|(slot, _)| *slot != failed);
                 let outcome = match phase {
@@ -161,7 +161,7 @@ impl Run {
         ready.into_iter().for_each(|slot| self.push_ready(id, slot));
     }
 
-    /// The step that handles a failure had not begun.
+    /// Makes a handler ready that had not begun.
     fn call_handler_again(&mut self, id: ScopeId, failed: Slot) {
         if let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) {
             block.busy += 1;
@@ -177,7 +177,7 @@ impl Run {
         let mut failures = Vec::new();
         let ScopeKind::Items(items) = &mut scope.kind else { return };
         for row in rows {
-            // Rows are sorted: what lies between two of them was taken up and not begun.
+            // Rows are sorted: slots between two of them were taken up and not begun.
             items.gaps.extend((items.next..row.slot.0).filter(|_| !planted(Mutant::GapForgotten)));
             items.next = row.slot.0 + 1;
             let phase = phase_of(row.state);
@@ -217,7 +217,7 @@ impl Run {
         self.end_of_turns(id);
     }
 
-    /// Opens the scopes that open rows wait for, and the steps of a turn at which `until` has yet to look.
+    /// Opens the scopes that open rows wait for, and the steps of a turn that `until` has yet to read.
     fn rebuild_inner(&mut self, id: ScopeId, rows: &[&StepRow]) -> Vec<ScopeId> {
         let mut opened = Vec::new();
         for row in rows.iter().filter(|row| !row.state.is_terminal()) {

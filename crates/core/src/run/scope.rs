@@ -1,4 +1,4 @@
-//! Scopes: the places in which steps, items and turns happen.
+//! Scopes: the containers of steps, items and turns.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{definition::BlockIx, id::TaskId};
 
-/// The name of a scope within its run. It follows from where the scope is, so that two servers, a recovery and a rerun
-/// give the same scope the same id.
+/// Id of a scope within its run. It follows from the position of the scope, so that two servers, a recovery and a rerun
+/// give one scope the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScopeId(pub i64);
@@ -22,8 +22,8 @@ impl ScopeId {
     /// The steps of the run's `finally`.
     pub const FINALLY: ScopeId = ScopeId(3);
 
-    /// The scope that a slot opens. 63 bits of a well-mixed hash: among a million scopes of a run two are equal with a
-    /// probability of about 5e-8, and then the store refuses the second step instead of mixing them up.
+    /// Computes the scope that a slot opens. 63 bits of a well-mixed hash: among a million scopes of a run two are
+    /// equal with a probability of about 5e-8, and then the store refuses the second step instead of mixing them up.
     #[must_use]
     pub fn inner(parent: ScopeId, slot: Slot) -> ScopeId {
         // The finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
@@ -38,53 +38,53 @@ impl ScopeId {
         ScopeId(if id < 4 { id + 4 } else { id })
     }
 
-    /// Whether it is a block of the run itself, inside of no step.
+    /// Tells whether it is a block of the run itself, outside of any step.
     #[must_use]
     pub fn is_outermost(self) -> bool {
         (0..4).contains(&self.0)
     }
 }
 
-/// A place within a scope: the number of a step of its block, of an item or of a turn.
+/// Position within a scope: the number of a step of its block, of an item or of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slot(pub u32);
 
-/// What a slot opens when it holds further slots.
+/// Kind of the scope that a slot opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     /// The items of a list.
     Items {
-        /// How many.
+        /// Number of items.
         total: u32,
     },
     /// The turns of a loop.
     Turns,
-    /// The steps of a block, or of the branch that was taken.
+    /// The steps of a block, or of the chosen branch.
     Block(BlockIx),
 }
 
-/// One level of a run under way.
+/// One level of a run in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The slot that opened it; none for the blocks of the run itself.
+    /// The slot that opened it. `None` for the blocks of the run itself.
     pub parent: Option<(ScopeId, Slot)>,
-    /// The block of the run that it is in the end part of.
+    /// The block of the run that contains it.
     pub outermost: ScopeId,
-    /// What happens in it.
+    /// Contents by kind.
     pub kind: ScopeKind,
-    /// The failure that makes it fail: of several the one whose task is the oldest.
+    /// Failure that makes it fail: of several the one whose task is the oldest.
     pub failed_by: Option<TaskId>,
-    /// Nothing further begins but what asks for failures.
+    /// Whether only steps that run after failures may still begin.
     pub stopped: bool,
-    /// Nothing further begins at all: what is open is being cancelled.
+    /// Whether no step may begin: its open tasks are being cancelled.
     pub dead: bool,
-    /// It is done and stays only so that the next turn of its loop can look at its steps.
+    /// Whether it is done and kept only so that the next turn of its loop can read its steps.
     pub closed: bool,
 }
 
-/// What happens in a scope.
+/// Contents of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopeKind {
     /// The steps of a block.
@@ -95,12 +95,12 @@ pub enum ScopeKind {
     Turns(TurnsScope),
 }
 
-/// The steps of a block under way.
+/// Steps of a block in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockScope {
-    /// Which block.
+    /// Block of the definition.
     pub block: BlockIx,
-    /// Its steps by number.
+    /// Steps by number.
     pub slots: Vec<SlotState>,
     /// Steps that handle a failure, by the number of the step that failed.
     pub handlers: BTreeMap<u32, SlotState>,
@@ -108,48 +108,48 @@ pub struct BlockScope {
     pub unfinished: u32,
     /// Steps that were taken up and have not ended.
     pub(super) busy: u32,
-    /// What may begin: first by rank, then in the order in which it became ready.
+    /// Slots that may begin: by rank, then by the order in which they became ready.
     pub(super) ready: BTreeMap<(i64, u64), Slot>,
 }
 
-/// The items of a list under way. Only open ones are in memory.
+/// Items of a list in progress. Only open ones are in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemsScope {
-    /// Their number.
+    /// Total number of items.
     pub total: u32,
-    /// The first that was never taken up.
+    /// First item that was never taken up.
     pub next: u32,
-    /// Taken up before a crash, and lost with it.
+    /// Items taken up before a crash, and lost with it.
     pub gaps: VecDeque<u32>,
-    /// Taken up and not ended.
+    /// Items taken up and not ended.
     pub open: BTreeMap<u32, SlotState>,
-    /// How many ended.
+    /// Number of ended items.
     pub ended: u32,
 }
 
-/// The turns of a loop under way.
+/// Turns of a loop in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnsScope {
-    /// The number of the turn.
+    /// Number of the turn.
     pub turn: u32,
-    /// The turn itself.
+    /// State of the turn.
     pub state: SlotState,
-    /// The task of the turn before it.
+    /// Task of the turn before it.
     pub last: Option<TaskId>,
-    /// The turn before it was skipped.
+    /// Whether the turn before it was skipped.
     pub left_out: bool,
-    /// No turn follows.
+    /// Whether no turn follows.
     pub over: bool,
 }
 
 /// One step, item or turn, as its scope sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotState {
-    /// How far it is.
+    /// Phase of the step.
     pub phase: Phase,
     /// Needed steps that have not ended.
     pub unmet: u32,
-    /// Its task, once there is one.
+    /// Task, once there is one.
     pub task: Option<TaskId>,
 }
 
@@ -158,7 +158,7 @@ impl SlotState {
     pub(super) const QUEUED: SlotState = SlotState { phase: Phase::Queued, unmet: 0, task: None };
 }
 
-/// How far a step is.
+/// Phase of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -168,22 +168,22 @@ pub enum Phase {
     Queued,
     /// It has a task.
     Open,
-    /// It failed, and the step that handles that has not ended.
+    /// It failed, and the step that handles the failure has not ended.
     Handling,
-    /// Ended well.
+    /// It succeeded.
     Succeeded,
-    /// Failed, and made its scope fail.
+    /// It failed, and made its scope fail.
     Failed,
-    /// Failed, and the run goes on: `on_error: continue`, or the failure was handled.
+    /// It failed, and the run continues: `on_error: continue`, or the failure was handled.
     Tolerated,
-    /// Ended by somebody.
+    /// It was cancelled.
     Cancelled,
-    /// Kept from running.
+    /// It was skipped.
     Skipped,
 }
 
 impl Phase {
-    /// Nothing follows it.
+    /// Tells whether the phase is final.
     #[must_use]
     pub fn has_ended(self) -> bool {
         !matches!(self, Phase::Pending | Phase::Queued | Phase::Open | Phase::Handling)
@@ -195,7 +195,7 @@ impl Scope {
         Scope { parent, outermost, kind, failed_by: None, stopped: false, dead: false, closed: false }
     }
 
-    /// The state of a slot that has one.
+    /// Returns the state of a slot that has one.
     #[must_use]
     pub fn slot(&self, slot: Slot) -> Option<&SlotState> {
         match &self.kind {
@@ -219,7 +219,7 @@ impl Scope {
         }
     }
 
-    /// The slots that have a task that has not ended.
+    /// Returns the slots with open tasks.
     pub(super) fn open(&self) -> Vec<(Slot, TaskId)> {
         let open = |(slot, state): (u32, &SlotState)| match state.phase {
             Phase::Open => Some((Slot(slot), state.task?)),
@@ -243,7 +243,7 @@ impl Scope {
         }
     }
 
-    /// Nothing in it is left to be done.
+    /// Tells whether it has no work left.
     #[must_use]
     pub fn is_done(&self) -> bool {
         if self.dead || self.closed {
@@ -259,7 +259,7 @@ impl Scope {
         }
     }
 
-    /// It fails, of several failures by that of the oldest task, however their ends were ordered.
+    /// Makes it fail; of several failures the one of the oldest task counts, in whatever order they arrive.
     pub(super) fn fail(&mut self, task: TaskId, stops: bool) {
         self.failed_by = Some(self.failed_by.map_or(task, |known| known.min(task)));
         self.stopped |= stops;
@@ -267,20 +267,20 @@ impl Scope {
 }
 
 impl BlockScope {
-    /// The number of the step that failed, when the slot handles a failure.
+    /// Returns the number of the step that failed, when the slot handles a failure.
     #[must_use]
     pub fn handled(&self, slot: Slot) -> Option<Slot> {
         slot.0.checked_sub(self.slots.len() as u32).map(Slot)
     }
 
-    /// The failure of a step has been handled, or not.
+    /// Records the end of a handler.
     pub(super) fn handling_ended(&mut self, failed: Slot, phase: Phase) {
         if let Some(state) = self.slots.get_mut(failed.0 as usize) {
             state.phase = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
         }
     }
 
-    /// Failures that nobody has begun to handle stay failures.
+    /// Makes failures final whose handlers have not begun.
     pub(super) fn handle_no_more(&mut self) {
         for (at, state) in self.slots.iter_mut().enumerate().filter(|(_, state)| state.phase == Phase::Handling) {
             if self.handlers.get(&(at as u32)).is_none_or(|handler| handler.task.is_none()) {
@@ -289,7 +289,7 @@ impl BlockScope {
         }
     }
 
-    /// The slot of the step that handles a failure of that step.
+    /// Returns the slot of the handler of that step.
     #[must_use]
     pub fn handler_of(&self, failed: Slot) -> Slot {
         Slot(self.slots.len() as u32 + failed.0)

@@ -1,4 +1,4 @@
-//! What a slot does.
+//! Kinds of slots.
 
 use super::{
     model::Run,
@@ -6,26 +6,27 @@ use super::{
 };
 use crate::definition::{Action, BlockIx, ForEach, OnError, Repeat, StepDef, StepIx};
 
-/// What a slot does, seen from its scope: a step with `for_each` works on items, an item of a step with `repeat` takes turns.
+/// Kind of a slot, seen from its scope: a step with `for_each` works on items, an item of a step with `repeat` takes
+/// turns.
 #[derive(Debug, Clone, Copy)]
 pub enum SlotKind<'d> {
     /// Works on the items of a list.
     Items(&'d ForEach),
     /// Takes turns.
     Turns(&'d Repeat),
-    /// Does what the step is for.
+    /// Runs the action of its step.
     Action(&'d Action),
 }
 
 impl Run {
-    /// The definition of the step that a slot is, or is an item or turn of.
+    /// Returns the definition of the step that a slot is, or is an item or turn of.
     #[must_use]
     pub fn step(&self, scope: ScopeId, slot: Slot) -> Option<&StepDef> {
         let (block, at) = self.step_place(scope, slot)?;
         self.definition.block(block).steps.get(at.0 as usize)
     }
 
-    /// Where the definition of a slot's step is.
+    /// Returns the position of the definition of a slot's step.
     #[must_use]
     pub fn step_place(&self, scope: ScopeId, slot: Slot) -> Option<(BlockIx, StepIx)> {
         let (mut scope, mut slot) = (self.scopes.get(&scope)?, slot);
@@ -43,7 +44,7 @@ impl Run {
         }
     }
 
-    /// What a slot does.
+    /// Returns the kind of a slot.
     #[must_use]
     pub fn slot_kind(&self, scope: ScopeId, slot: Slot) -> Option<SlotKind<'_>> {
         let step = self.step(scope, slot)?;

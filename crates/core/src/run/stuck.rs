@@ -1,4 +1,5 @@
-//! A run that is open and waits for nothing. No run may ever be so: it is a fault of Kapelle, and the run is ended.
+//! Detection of a run that is open and waits for nothing. This must never happen: it is a fault of Kapelle, and the run
+//! is ended.
 
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use super::{
 };
 use crate::{Category, TaskError};
 
-/// How the error begins with which such a run fails.
+/// Beginning of the error of such a run.
 pub const STUCK: &str = "the run had nothing left to wait for";
 
 impl Run {
-    /// Whether the run is open, and neither a row of it nor anything it is about to do moves it on. The caller knows that
-    /// nothing of it is being evaluated. Looks at the scopes only when there are about as many as open rows.
+    /// Tells whether the run is open although no row of it and no pending action moves it on. The caller knows that no
+    /// expression of it is being evaluated. Reads the scopes only when there are about as many as open rows.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let ends = self.status.kind().is_terminal();
@@ -27,16 +28,16 @@ impl Run {
     }
 }
 
-/// Ends a run that is stuck while steps of it have not ended.
+/// Ends a stuck run of which steps have not ended.
 #[derive(Debug, Clone)]
 pub struct Abandon {
-    /// What to tell.
+    /// Error to record.
     pub error: Arc<TaskError>,
 }
 
 impl Abandon {
-    /// The run fails once what is open has been cancelled and the steps at its end are done. Should it be stuck in those
-    /// as well, they are cancelled.
+    /// Fails the run once its open tasks have been cancelled and the end part is done. If the end part is stuck as
+    /// well, it is cancelled.
     ///
     /// # Errors
     /// When it has ended.
@@ -52,7 +53,7 @@ impl Abandon {
 }
 
 impl Run {
-    /// Why a run that is stuck fails.
+    /// Returns the error of a stuck run.
     #[must_use]
     pub fn stuck_error(&self) -> TaskError {
         let next = format!("start it again, and report its journal (`kapelle runs explain {}`)", self.id);

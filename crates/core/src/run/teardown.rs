@@ -1,4 +1,4 @@
-//! What is left open when something ends from outside is cancelled.
+//! Cancellation of the open tasks when a run or a step is ended from outside.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::{
     mutant::{Mutant, planted},
 };
 
-/// The run is out of time.
+/// Ends a run that exceeded its time limit.
 #[derive(Debug, Clone)]
 pub struct TimeOut {
-    /// What to tell.
+    /// Error to record.
     pub error: Arc<TaskError>,
 }
 
 impl TimeOut {
-    /// The run fails at once.
+    /// Fails the run at once.
     ///
     /// # Errors
     /// When it is ending already, or has ended; or when its own steps are over, and only those at the end are left.
@@ -36,7 +36,7 @@ impl TimeOut {
 }
 
 impl Run {
-    /// The block of the definition that a scope outside of the run's own steps runs.
+    /// Returns the block of the definition that an end scope of the run executes.
     #[must_use]
     pub fn tail_block(&self, scope: ScopeId) -> Option<BlockIx> {
         match scope {
@@ -47,26 +47,26 @@ impl Run {
         }
     }
 
-    /// The tasks that are to be cancelled, at most `most` of them.
+    /// Returns the tasks to cancel, at most `most` of them.
     #[must_use]
     pub fn to_cancel(&self, most: usize) -> Vec<TaskId> {
         self.to_cancel.iter().take(most).copied().collect()
     }
 
-    /// The tasks that have not ended, at most `most` of them.
+    /// Returns the open tasks, at most `most` of them.
     #[must_use]
     pub fn open(&self, most: usize) -> Vec<TaskId> {
         let open = self.scopes.values().flat_map(Scope::open).map(|(_, task)| task);
         open.chain(self.to_cancel.iter().copied()).take(most).collect()
     }
 
-    /// Ends what the status does not let go on: when failing, the run's own steps; when cancelling, all but what runs
-    /// at the end of a cancelled run; when that was asked for twice, all.
+    /// Cancels what the status no longer allows: when failing, the run's own steps; when cancelling, all but the end
+    /// part of a cancelled run; when requested twice, all.
     pub(super) fn tear_down_all(&mut self) {
         let spared: &[ScopeId] = match self.status {
             RunStatus::Failing { .. } => &[ScopeId::ON_ERROR, ScopeId::ON_CANCEL, ScopeId::FINALLY],
             RunStatus::Cancelling { hard: true, .. } => &[],
-            // `on_cancel` is opened by nothing but the cancel: it is there when a recovery finds it under way.
+            // Only a cancel opens `on_cancel`: it is present when a recovery finds a cancel in progress.
             RunStatus::Cancelling { .. } => &[ScopeId::ON_CANCEL, ScopeId::FINALLY],
             _ => return,
         };
@@ -74,14 +74,14 @@ impl Run {
             self.scopes.iter().filter(|(_, scope)| !spared.contains(&scope.outermost)).map(|(id, _)| *id).collect();
         for id in ended {
             self.tear_down(id);
-            // The outermost ones stay: what runs at the end refers to their steps.
+            // The outermost scopes stay: the end part refers to their steps.
             if !id.is_outermost() {
                 self.scopes.remove(&id);
             }
         }
     }
 
-    /// Nothing begins in the scope any more, and what is open in it is to be cancelled.
+    /// Stops the scope: no step begins in it any more, and its open tasks are to be cancelled.
     fn tear_down(&mut self, id: ScopeId) {
         self.awake.remove(&id);
         self.done.remove(&id);
@@ -96,8 +96,8 @@ impl Run {
         }
     }
 
-    /// A slot has ended: the scope it opened goes, and what is still open in it is to be cancelled. The steps of a turn
-    /// stay until the next turn has begun, because `until` may refer to them.
+    /// Closes the scope of a slot that has ended, and marks its open tasks for cancellation. The steps of a turn stay
+    /// until the next turn has begun, because `until` may refer to them.
     pub(super) fn leave_inner(&mut self, scope: ScopeId, slot: Slot) {
         let inner = ScopeId::inner(scope, slot);
         let turn = matches!(self.scopes.get(&scope).map(|scope| &scope.kind), Some(ScopeKind::Turns(_)));
@@ -113,7 +113,7 @@ impl Run {
         }
     }
 
-    /// Forgets the scope that a slot opened, with all inside of it.
+    /// Drops the scope that a slot opened, with all inside of it.
     pub(super) fn drop_inner(&mut self, scope: ScopeId, slot: Slot) {
         let mut left = vec![ScopeId::inner(scope, slot)];
         while let Some(id) = left.pop() {
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    /// Whether the slot may still be begun.
+    /// Tells whether the slot may still be begun.
     pub(super) fn is_alive(&self, scope: ScopeId, slot: Slot) -> bool {
         let Some(scope) = self.scopes.get(&scope) else { return false };
         let phase = scope.slot(slot).map(|state| state.phase);

@@ -1,5 +1,5 @@
-//! A run that only waits: for a timer, a signal, an approval, or for money. Its time stands still meanwhile, as it does
-//! while the run is paused; what overlaps counts once.
+//! The clock of a run's time limit. It stops while the run only waits for a timer, a signal, an approval or money, and
+//! while it is paused; overlapping reasons count once.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::{
     time::Timestamp,
 };
 
-/// The open tasks of a run that hold no scope. Kept only for a run that has a time limit: no other one asks.
+/// Open tasks of a run that hold no scope. Kept only for a run that has a time limit.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Leaves {
-    /// Whether each works, or waits.
+    /// Whether each works or waits.
     tasks: BTreeMap<TaskId, bool>,
     working: usize,
 }
@@ -42,7 +42,7 @@ impl Leaves {
 }
 
 impl Run {
-    /// The event that is due when the run has begun or ceased to do nothing but wait.
+    /// Returns the event that is due when the run begins or ceases to only wait.
     #[must_use]
     pub fn clock_event(&self, now: Timestamp) -> Option<RunEvent> {
         let limited = self.due_at.is_some();
@@ -55,7 +55,7 @@ impl Run {
         }
     }
 
-    /// A task of the run got or lost what it needs to go on: one that lacks money waits.
+    /// Records that a task of the run works or waits; a task that lacks money waits.
     pub fn set_working(&mut self, task: TaskId, works: bool) {
         if self.leaves.tasks.contains_key(&task) {
             self.leaves.put(task, works);
@@ -67,7 +67,7 @@ impl Run {
         matches!(self.status, RunStatus::Running) && nothing_else && !self.leaves.tasks.is_empty()
     }
 
-    /// A task that holds no scope is open.
+    /// Adds an open task that holds no scope.
     pub(super) fn add_leaf(&mut self, scope: ScopeId, slot: Slot, task: TaskId, parked: bool) {
         if self.definition.timeout.is_none() {
             return;
@@ -76,8 +76,8 @@ impl Run {
         self.leaves.put(task, !waits && !parked);
     }
 
-    /// The run's time goes on at `at`, having stood still since `since`; unless it still stands still for another
-    /// reason, and then what is left is added when that one ends.
+    /// Moves the time limit by the time since `since` when the run's clock runs again at `at`. If the clock is still
+    /// stopped for another reason, the rest is added when that reason ends.
     pub(super) fn move_due(&mut self, since: Option<Timestamp>, at: Timestamp, other: Option<Timestamp>) {
         let until = other.map_or(at, |other| other.min(at));
         if let (Some(since), Some(due)) = (since, &mut self.due_at) {
@@ -85,7 +85,7 @@ impl Run {
         }
     }
 
-    /// Whether the run's time stands still.
+    /// Tells whether the run's clock is stopped.
     #[must_use]
     pub fn stands_still(&self) -> bool {
         self.paused.is_some() || self.clock_paused.is_some()
@@ -134,7 +134,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever overlaps, the limit moves by the time during which there was a reason to stand still.
+        /// With any overlaps, the limit moves by the time during which there was a reason to stop the clock.
         #[test]
         fn what_overlaps_counts_once(steps in prop::collection::vec((any::<bool>(), 1..500_u64), 1..40)) {
             let mut run = limited();

@@ -1,4 +1,4 @@
-//! Whether a step may start, told from the steps it needs.
+//! Decision whether a step may start, from the steps it needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,35 +11,35 @@ use crate::{
     mutant::{Mutant, planted},
 };
 
-/// What is to become of a step whose needs have ended.
+/// Decision about a step whose needs have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Evaluate its condition and start it.
+    /// Its condition is evaluated and it starts.
     Start,
-    /// Leave it out.
+    /// It is skipped.
     Skip(SkipReason),
 }
 
-/// What kept a step from running.
+/// Reason why a step was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
-    /// Its `if` gave false.
+    /// Its `if` was false.
     Condition,
     /// Every step it needs was skipped.
     NeedsSkipped,
     /// A step it needs failed or was cancelled.
     NeedFailed,
-    /// It runs only after a failure, and there was none.
+    /// It runs only after a failure, and no step failed.
     NothingFailed,
-    /// It runs only after a success, and there was none.
+    /// It runs only after a success, and no step succeeded.
     NothingSucceeded,
     /// Another step stopped the run.
     RunStopped,
 }
 
 impl SkipReason {
-    /// For people.
+    /// Returns the reason for people.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl SkipReason {
 }
 
 impl Run {
-    /// Looks at the step's needs, and at nothing else of the run but whether its scope was stopped.
+    /// Decides from the step's needs, and from whether its scope was stopped.
     #[must_use]
     pub fn verdict(&self, scope: ScopeId, slot: Slot) -> Verdict {
         let Some(state) = self.scopes.get(&scope) else { return Verdict::Skip(SkipReason::RunStopped) };

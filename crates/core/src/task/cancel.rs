@@ -1,4 +1,4 @@
-//! Somebody ends a task.
+//! Command: cancel a task.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// Ends the task, whatever it is doing.
+/// Cancels the task in any state.
 #[derive(Debug, Clone)]
 pub struct Cancel {
-    /// By whom or why.
+    /// User or reason of the request.
     pub reason: Arc<str>,
 }
 
 impl Cancel {
-    /// Cancelled at once: a running attempt loses its lease with it, so a late answer changes nothing.
+    /// Cancels at once: a running attempt loses its lease, so a late answer changes nothing.
     ///
     /// # Errors
-    /// [`Rejection::Ended`] when it has ended; the reply tells the winner.
+    /// [`Rejection::Ended`] when it has ended, with its final state.
     pub fn decide(self, task: &Task, now: Timestamp) -> Result<TaskEvent, Rejection> {
         task.still_open()?;
         Ok(TaskEvent::Cancelled { reason: self.reason, at: now })

@@ -1,4 +1,4 @@
-//! A worker takes a task.
+//! Command: a worker claims a task.
 
 use crate::{
     mutant::{Mutant, planted},
@@ -9,17 +9,17 @@ use crate::{
     time::Timestamp,
 };
 
-/// Gives the task to a worker host.
+/// Assigns the task to a worker host.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
     /// 64 random bits.
     pub nonce: u64,
-    /// Who takes it; 0 is the server's own process.
+    /// Claiming host; 0 is the server's own process.
     pub host: u32,
 }
 
 impl Claim {
-    /// A new attempt with a new lease.
+    /// Starts a new attempt with a new lease.
     ///
     /// # Errors
     /// When the task is not Ready.
@@ -41,7 +41,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::task::{Report, StateKind, submit::tests::submitted};
 
-    /// A task whose first attempt began at 2,000 ms, and its lease.
+    /// Makes a task whose first attempt began at 2,000 ms, and its lease.
     pub(crate) fn running() -> (Task, Report) {
         let mut task = submitted(None);
         let event = Claim { nonce: 7, host: 0 }.decide(&task, Timestamp(2_000)).unwrap();

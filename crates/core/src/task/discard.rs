@@ -1,4 +1,4 @@
-//! A person is done with a dead letter.
+//! Command: discard a dead letter.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{
 /// Marks a failed task as dealt with.
 #[derive(Debug, Clone)]
 pub struct Discard {
-    /// By whom or why.
+    /// User or reason of the request.
     pub reason: Arc<str>,
 }
 
 impl Discard {
-    /// Discarded, for good: it leaves the list of dead letters, and its error, attempts and payloads stay. Only a
-    /// failed task that is no step of a run: a step's failure is part of its run's history.
+    /// Discards for good: the task leaves the list of dead letters, and its error, attempts and payloads stay. Only a
+    /// failed task outside of a run can be discarded: a step's failure is part of its run's history.
     ///
     /// # Errors
     /// In any other state.

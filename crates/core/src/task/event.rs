@@ -1,4 +1,4 @@
-//! What can happen to a task, and what each does to its state.
+//! Events of a task, and their effect on its state.
 
 use std::sync::Arc;
 
@@ -13,99 +13,91 @@ use crate::{
     worker::Provenance,
 };
 
-/// A fact about a task.
+/// An event of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskEvent {
-    /// A worker has it.
+    /// A worker claimed it.
     Claimed(Lease),
     /// The answer was accepted.
     Succeeded {
-        /// The answer.
         output: Payload,
-        /// Where it came from.
+        /// Origin of the answer.
         provenance: Arc<Provenance>,
-        /// When.
         at: Timestamp,
     },
-    /// The attempt failed and another follows at a time.
+    /// The attempt failed and another follows at `at`.
     WillRetry {
-        /// That time.
         at: Timestamp,
-        /// Why it failed.
+        /// Error of the attempt.
         error: Arc<TaskError>,
-        /// The worker died of it.
+        /// Whether the worker died of it.
         crashed: bool,
-        /// When it failed.
+        /// Time of the failure.
         now: Timestamp,
     },
-    /// It is given up.
+    /// The task was given up.
     Failed {
-        /// Why.
         error: Arc<TaskError>,
-        /// It killed its worker too often.
+        /// Whether its workers died too often.
         dead: bool,
-        /// The worker died of the last attempt.
+        /// Whether the worker died of the last attempt.
         crashed: bool,
-        /// When.
         at: Timestamp,
     },
-    /// Lacks nothing but a slot from now on.
+    /// It waits only for a slot from now on.
     Ready {
-        /// Its place in the order.
+        /// Position in the order of ready tasks.
         rank: Rank,
     },
-    /// A dead task was put back by hand, with its counts at zero.
+    /// A failed task was retried by hand, with its counts at zero.
     Revived {
-        /// Its place in the order.
+        /// Position in the order of ready tasks.
         rank: Rank,
     },
-    /// A dead letter was dealt with by hand.
+    /// A dead letter was discarded by hand.
     Discarded {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
-        /// When.
         at: Timestamp,
     },
-    /// Lacks something.
+    /// It was held.
     Held {
-        /// What.
         reason: HoldReason,
-        /// Its place in the order.
+        /// Position in the order of ready tasks.
         rank: Rank,
     },
-    /// Lacks money.
+    /// It was parked for lack of money.
     Parked {
-        /// Its place in the order.
+        /// Position in the order of ready tasks.
         rank: Rank,
-        /// What the next call would cost at most.
+        /// Highest cost of the next call.
         needs: Money,
     },
-    /// Ended by somebody.
+    /// Cancelled by a user.
     Cancelled {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
-        /// When.
         at: Timestamp,
     },
 }
 
-/// An attempt that did not succeed. Attempts that did are told by their task alone.
+/// An unsuccessful attempt. Successful attempts are recorded in their task alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     /// The task.
     pub task: TaskId,
-    /// Which attempt.
+    /// Number of the attempt.
     pub epoch: u32,
-    /// When it began.
+    /// Start of the attempt.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// End of the attempt.
     pub ended_at: Timestamp,
-    /// Why it failed, with what it had spent.
+    /// Error, with the cost of the attempt.
     pub error: Arc<TaskError>,
 }
 
 impl Task {
-    /// The attempt that `event` ends without success, to be kept. Asked before [`Task::evolve`].
+    /// Returns the attempt that `event` ends without success, to be kept. Called before [`Task::evolve`].
     #[must_use]
     pub fn failed_attempt(&self, event: &TaskEvent) -> Option<Attempt> {
         let (TaskEvent::WillRetry { error, now: at, .. } | TaskEvent::Failed { error, at, .. }) = event else {
@@ -121,7 +113,7 @@ impl Task {
         })
     }
 
-    /// Applies a fact. Total: what `decide` allowed cannot fail here.
+    /// Applies an event. Total: an event that `decide` returned cannot fail here.
     pub fn evolve(&mut self, event: &TaskEvent) {
         match event {
             TaskEvent::Claimed(lease) => {
@@ -175,7 +167,7 @@ impl Task {
         }
     }
 
-    /// A crash is counted apart from failures: a worker that dies says nothing about the task until it dies again.
+    /// Counts a crash apart from failures: a worker that dies says nothing about the task until it dies again.
     fn count_failure(&mut self, crashed: bool) {
         if crashed {
             self.crashes += 1;

@@ -1,4 +1,4 @@
-//! A deadline has passed.
+//! Command: a deadline has passed.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct Expire;
 
 impl Expire {
-    /// Failed with `timeout`.
+    /// Fails with `timeout`.
     ///
     /// # Errors
     /// When it has ended, or no limit has passed.

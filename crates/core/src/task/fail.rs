@@ -1,4 +1,4 @@
-//! A worker reports that it failed, or is found dead.
+//! Command: an attempt failed, by report or by loss of its worker.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use crate::{
     time::Timestamp,
 };
 
-/// A task that lost this many attempts to hosts or processes that were gone is poison.
+/// Number of attempts lost with their hosts or processes that makes a task poison.
 pub const CRASHES_MAX: u32 = 3;
 
 /// The failure of one attempt.
 #[derive(Debug, Clone)]
 pub struct Fail {
-    /// The lease of the attempt.
+    /// Lease of the attempt.
     pub report: Report,
-    /// Why it failed.
+    /// Error of the attempt.
     pub error: TaskError,
     /// 64 random bits for the spread of the wait.
     pub random: u64,
 }
 
 impl Fail {
-    /// Another attempt after a wait, or the end. What a worker reports is bounded by the task's policy, a crash of its
-    /// process as well. An attempt that was lost with its host is counted apart: nobody knows whose fault that was, so the
-    /// policy does not end the task, and three of them make it dead.
+    /// Retries after a wait, or ends the task. The task's policy limits failures that a worker reports and crashes of
+    /// its process. Attempts that were lost with their host are counted apart: their cause is not known, so the policy
+    /// does not end the task, and three of them make it dead.
     ///
     /// # Errors
     /// [`Rejection::LeaseLost`] when the attempt does not hold the task.

@@ -1,4 +1,4 @@
-//! A task lacks something other than a slot, and gets it.
+//! Commands: hold, lift and park a task.
 
 use crate::{
     money::Money,
@@ -11,15 +11,15 @@ use crate::{
     time::Timestamp,
 };
 
-/// Takes a ready task out of the order until what it lacks is there.
+/// Holds a ready task until the reason is gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold {
-    /// What it lacks.
+    /// Reason of the hold.
     pub reason: HoldReason,
 }
 
 impl Hold {
-    /// Held, its rank kept.
+    /// Holds, with its rank kept.
     ///
     /// # Errors
     /// When it is not Ready.
@@ -31,12 +31,12 @@ impl Hold {
     }
 }
 
-/// What a held or parked task lacked is there.
+/// Makes a held or parked task ready again.
 #[derive(Debug, Clone, Copy)]
 pub struct Lift;
 
 impl Lift {
-    /// Ready, at the place it had.
+    /// Makes it ready, at its old rank.
     ///
     /// # Errors
     /// When it is neither Held nor Parked.
@@ -48,17 +48,17 @@ impl Lift {
     }
 }
 
-/// There is no money for the next call.
+/// Parks a task whose next call does not fit the budget.
 #[derive(Debug, Clone, Copy)]
 pub struct Park {
-    /// What the call would cost at most.
+    /// Highest cost of the call.
     pub needs: Money,
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl Park {
-    /// Parked: no attempt is used up.
+    /// Parks the task without using up an attempt.
     ///
     /// # Errors
     /// When it is neither Ready nor Running.

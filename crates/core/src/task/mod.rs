@@ -11,10 +11,10 @@
 //! | Waiting | - | - | - | - | - | Cancelled | Succeeded or Failed | Failed | - | - | - | Succeeded or Failed |
 //! | Succeeded, Failed, Cancelled, Skipped, Discarded | - | - | - | - | - | - | - | - | - | - | - | - |
 //!
-//! A report (succeed, fail, release) carries its lease, and counts only while that lease is the recorded one: anything
-//! else is `lease_lost` and changes nothing. Only a failed task may be retried by hand, which makes it Ready,
-//! or discarded by hand, which makes it Discarded: nothing follows that.
-//! A step that waits for the steps inside of it, another run, a time, a signal or a person is Waiting: never claimed.
+//! A report (succeed, fail, release) carries its lease, and counts only while that lease is the recorded one: any other
+//! report is `lease_lost` and changes nothing. Only a failed task may be retried by hand, which makes it Ready, or
+//! discarded by hand, which makes it Discarded for good. A step that waits for the steps inside of it, another run, a
+//! time, a signal or a person is Waiting: never claimed.
 
 mod cancel;
 mod claim;

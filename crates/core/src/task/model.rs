@@ -1,4 +1,4 @@
-//! What a task is made of.
+//! State of a task.
 
 use std::sync::Arc;
 
@@ -16,162 +16,155 @@ use crate::{
     worker::Provenance,
 };
 
-/// One piece of work and where it stands.
+/// One piece of work and its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// Its key.
     pub id: TaskId,
     /// Its tenant.
     pub tenant: TenantId,
-    /// The queue it waits in.
+    /// Queue in which it waits.
     pub queue: Name,
-    /// The worker it is for.
+    /// Worker that runs it.
     pub worker: Name,
-    /// Higher first; -100 to 100.
+    /// From -100 (last) to 100 (first).
     pub priority: i16,
-    /// What concurrency limits of its worker or queue group it by.
+    /// Key by which concurrency limits of its worker or queue group tasks.
     pub key: Option<Name>,
-    /// What the worker gets.
+    /// Input of the worker.
     pub input: Payload,
-    /// The step it is, when it belongs to a run.
+    /// Step of a run that it is, if it belongs to one.
     pub origin: Option<Origin>,
     /// Retry rules and time limits.
     pub policy: Arc<Policy>,
-    /// When it was submitted.
+    /// Time of submission.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// Current state.
     pub state: TaskState,
-    /// Raised by every claim: the number of the attempt.
+    /// Number of the attempt, raised by every claim.
     pub epoch: u32,
     /// Failed attempts that count against `max_attempts`.
     pub failures: u32,
     /// Attempts whose worker died while the server lived.
     pub crashes: u32,
-    /// Raised by every committed change; writes name the one they saw.
+    /// Number that rises with every committed change; a write names the one it read.
     pub revision: u32,
 }
 
-/// The step of a run that a task is.
+/// Step of a run that a task is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The run.
     pub run: RunId,
-    /// The scope within the run.
+    /// Scope within the run.
     pub scope: ScopeId,
-    /// The place within the scope: a step of its block, an item of its list or a turn of its loop.
+    /// Position within the scope: a step of its block, an item of its list or a turn of its loop.
     pub slot: Slot,
-    /// The same as people write it: `classify[17].score`.
+    /// Path as people write it: `classify[17].score`.
     pub path: Arc<str>,
 }
 
 /// Retry rules and time limits, fixed at submission and shared by tasks that were submitted alike.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Policy {
-    /// When a failed attempt is tried again.
+    /// Retry rules.
     pub retry: RetryPolicy,
-    /// How long one attempt may take.
+    /// Timeout of one attempt.
     #[serde(default, rename = "timeout_ms", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationMs>,
-    /// When the task fails whatever it is doing; never stops.
+    /// Time at which the task fails in any state; its clock never stops.
     #[serde(default, rename = "deadline_ms", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
-    /// When the task fails unless its first attempt has begun; never stops.
+    /// Time at which the task fails unless its first attempt has begun; its clock never stops.
     #[serde(default, rename = "expires_ms", skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// The most it may cost.
+    /// Cost limit of the task.
     #[serde(default, rename = "max_cost_nanousd", skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Money>,
-    /// The labels that a host must have to be given it.
+    /// Labels that a host needs to be assigned it.
     #[serde(default, skip_serializing_if = "Requires::is_empty")]
     pub requires: Requires,
-    /// Its calls of models are answered from the record of the run that its run repeats.
+    /// Whether its model calls are answered from the record of the run that its run repeats.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,
 }
 
-/// Where a task stands. Each state owns what is only true in it.
+/// State of a task. Each state owns the data that exists only in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskState {
-    /// Becomes ready at a time that was asked for.
+    /// It becomes ready at a requested time.
     Scheduled {
-        /// That time.
         at: Timestamp,
     },
-    /// Lacks nothing but a slot.
+    /// It waits only for a slot.
     Ready {
-        /// Its place in the order.
+        /// Position in the order of ready tasks.
         rank: Rank,
     },
     /// A worker has it.
     Running(Lease),
-    /// Failed, and tried again at a time.
+    /// It failed, and is retried at `at`.
     Retrying {
-        /// That time.
         at: Timestamp,
-        /// Why the last attempt failed.
+        /// Error of the last attempt.
         error: Arc<TaskError>,
     },
-    /// Lacks something other than a slot or money.
+    /// It is held for another reason than a slot or money.
     Held {
-        /// What it lacks.
+        /// Reason of the hold.
         reason: HoldReason,
-        /// Its place in the order once that is there.
+        /// Position in the order once it is lifted.
         rank: Rank,
     },
-    /// Lacks money.
+    /// It was parked for lack of money.
     Parked {
-        /// Its place in the order once there is money.
+        /// Position in the order once it is lifted.
         rank: Rank,
-        /// What the next call would cost at most.
+        /// Highest cost of the next call.
         needs: Money,
     },
-    /// A step that waits for something other than a worker.
+    /// A step that waits for another event than a worker's answer.
     Waiting(WaitFor),
-    /// Done.
+    /// It succeeded.
     Succeeded {
-        /// The answer.
         output: Payload,
-        /// Where the answer came from.
+        /// Origin of the answer.
         provenance: Arc<Provenance>,
-        /// When the attempt began.
+        /// Start of the successful attempt.
         started_at: Timestamp,
-        /// When it was accepted.
+        /// Time at which the answer was accepted.
         ended_at: Timestamp,
     },
-    /// Given up.
+    /// It was given up.
     Failed {
-        /// Why.
         error: Arc<TaskError>,
-        /// It killed its worker too often: a poison task.
+        /// Whether its workers died too often: a poison task.
         dead: bool,
-        /// When.
         ended_at: Timestamp,
     },
-    /// Ended by somebody.
+    /// Cancelled by a user.
     Cancelled {
-        /// By whom or why.
+        /// User or reason of the request.
         reason: Arc<str>,
-        /// When.
         ended_at: Timestamp,
     },
-    /// A dead letter that somebody has dealt with: it is not tried again, and all that is known of it stays.
+    /// A dead letter that a user discarded: it is not retried, and all data of it stays.
     Discarded {
-        /// Why it had failed.
+        /// Error of the failure.
         error: Arc<TaskError>,
-        /// It was a poison task.
+        /// Whether it was a poison task.
         dead: bool,
-        /// By whom or why it was discarded.
+        /// User or reason of the discarding.
         reason: Arc<str>,
-        /// When it had failed.
+        /// Time of the failure.
         ended_at: Timestamp,
-        /// When it was discarded.
+        /// Time of the discarding.
         discarded_at: Timestamp,
     },
-    /// A step whose condition or needs kept it from running.
+    /// A step that its condition or needs skipped.
     Skipped {
-        /// What kept it.
+        /// Reason for skipping.
         reason: Arc<str>,
-        /// When.
         ended_at: Timestamp,
     },
 }
@@ -213,13 +206,13 @@ impl StateKind {
         StateKind::Discarded,
     ];
 
-    /// The kind with that number.
+    /// Returns the kind with that number.
     #[must_use]
     pub fn from_number(number: i64) -> Option<StateKind> {
         StateKind::ALL.into_iter().find(|kind| *kind as i64 == number)
     }
 
-    /// The word shown to people and sent on the wire.
+    /// Returns the word shown to people and sent on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -238,7 +231,7 @@ impl StateKind {
         }
     }
 
-    /// Nothing follows it, but a retry by hand.
+    /// Tells whether the state is final, except for a retry by hand.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         self as u8 >= 10
@@ -246,7 +239,7 @@ impl StateKind {
 }
 
 impl TaskState {
-    /// The state without its data.
+    /// Returns the state without its data.
     #[must_use]
     pub fn kind(&self) -> StateKind {
         match self {
@@ -266,58 +259,55 @@ impl TaskState {
     }
 }
 
-/// The right to report on one attempt. The attempt belongs to whoever presents exactly the recorded one.
+/// Right to report on one attempt. The attempt belongs to the reporter that presents exactly the recorded lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The attempt.
     pub epoch: u32,
-    /// Random, so that a lease cannot be guessed and a restored backup knows none of the leases given since.
+    /// Random number, so that a lease cannot be guessed and a restored backup does not know leases assigned later.
     pub nonce: u64,
-    /// Who has it; 0 is the server's own process.
+    /// Host that holds it; 0 is the server's own process.
     pub host: u32,
-    /// When it was given.
+    /// Start of the attempt.
     pub started_at: Timestamp,
 }
 
-/// What a reporting worker presents.
+/// Lease that a reporting worker presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Report {
     /// The task.
     pub task: TaskId,
     /// The attempt.
     pub epoch: u32,
-    /// The nonce that came with the claim.
+    /// Random number that came with the claim.
     pub nonce: u64,
 }
 
-/// Why a command was refused. Nothing has changed then.
+/// Reason why a command was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The attempt has been given to another, or is over.
+    /// The attempt has been replaced by another, or is over.
     #[error("{0}: the lease is no longer valid (lease_lost); the task was given to another attempt or has ended")]
     LeaseLost(TaskId),
-    /// It has ended already.
+    /// The task has already ended.
     #[error("{id} has already {}", state.as_str())]
     Ended {
-        /// The task.
         id: TaskId,
-        /// How it ended.
+        /// Final state.
         state: StateKind,
     },
-    /// It is not in a state in which this can be done.
+    /// The task is not in a state that allows the command.
     #[error("{id} is {}, so it cannot be {verb}", state.as_str())]
     WrongState {
-        /// The task.
         id: TaskId,
-        /// Where it stands.
         state: StateKind,
-        /// What was wanted.
+        /// The command, as a verb.
         verb: &'static str,
     },
 }
 
 impl Task {
-    /// The recorded lease, when `report` presents exactly it.
+    /// Returns the recorded lease, when `report` presents exactly it.
     ///
     /// # Errors
     /// [`Rejection::LeaseLost`] for any other lease and in any other state.
@@ -328,7 +318,7 @@ impl Task {
         }
     }
 
-    /// The next moment at which something must happen to the task by itself.
+    /// Returns the next time at which the task changes by itself.
     #[must_use]
     pub fn due_at(&self) -> Option<Timestamp> {
         let deadline = self.policy.deadline;
@@ -351,7 +341,7 @@ impl Task {
         }
     }
 
-    /// When it ended, when it has.
+    /// Returns the time of its end, if it has ended.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -364,7 +354,7 @@ impl Task {
         }
     }
 
-    /// Refuses when the task has ended.
+    /// Checks that the task has not ended.
     ///
     /// # Errors
     /// [`Rejection::Ended`].

@@ -7,10 +7,10 @@ use crate::{
     time::{DurationMs, Timestamp},
 };
 
-/// A place in the order. Fixed when a task becomes ready, so that an index can keep it.
+/// Position in the order. Fixed when a task becomes ready, so that an index can keep it.
 pub type Rank = i64;
 
-/// How much waiting one point of priority is worth.
+/// Waiting time that one point of priority is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ageing(pub DurationMs);
@@ -22,14 +22,14 @@ impl Default for Ageing {
     }
 }
 
-/// Larger than any time stamp until the year 2109, so that without ageing the priority alone decides.
+/// A value larger than any time stamp until the year 2109, so that without ageing the priority alone decides.
 const STRICT: i64 = 1 << 42;
 
 impl Ageing {
-    /// No ageing: strict order of priority, at the price that low priorities may wait for ever.
+    /// No ageing: strict order of priority, with the risk that low priorities wait for ever.
     pub const OFF: Ageing = Ageing(DurationMs::ZERO);
 
-    /// The rank of a task of that priority that became ready then.
+    /// Computes the rank of a task of that priority that became ready at that time.
     #[must_use]
     pub fn rank(self, priority: i16, ready_at: Timestamp) -> Rank {
         let step =
@@ -52,7 +52,7 @@ mod tests {
     }
 
     proptest! {
-        /// The bound of S29: nobody is overtaken by a task that became ready later than the ageing allows.
+        /// Bound on waiting: a task is not overtaken by one that became ready later than the ageing allows.
         #[test]
         fn no_task_waits_longer_than_its_lag_in_priority(low in -100i16..=100, high in -100i16..=100, later in 0i64..1_000_000_000) {
             let ageing = Ageing::default();

@@ -1,19 +1,19 @@
-//! Why a task is held.
+//! Reasons why a task is held.
 
 use serde::{Deserialize, Serialize};
 
-/// What a held task lacks. Shown to people as it stands.
+/// Reason of a hold. Shown to people unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum HoldReason {
-    /// As many tasks of its key run as may.
+    /// Its key has reached its limit of running tasks.
     KeyLimit = 1,
-    /// The provider's rate leaves no room at the moment.
+    /// The provider's rate limit is reached.
     RateLimit = 2,
     /// Its run is paused.
     RunPaused = 3,
-    /// Its worker fails, and retries are no more than a share of the attempts meanwhile.
+    /// Its worker fails, and its retry budget is used up.
     RetryBudget = 4,
 }
 
@@ -22,7 +22,7 @@ impl HoldReason {
     pub const ALL: [HoldReason; 4] =
         [HoldReason::KeyLimit, HoldReason::RateLimit, HoldReason::RunPaused, HoldReason::RetryBudget];
 
-    /// For people: what the task waits for.
+    /// Returns the reason for people: what the task waits for.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

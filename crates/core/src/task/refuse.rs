@@ -1,4 +1,4 @@
-//! A task may not start, and is not to wait until it may.
+//! Command: refuse a task that may not start and may not wait.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::{
 /// Ends a task that could start but for a limit whose rule is to reject.
 #[derive(Debug, Clone)]
 pub struct Refuse {
-    /// Why.
+    /// Error of the refusal.
     pub error: Arc<TaskError>,
 }
 
 impl Refuse {
-    /// Failed, without an attempt.
+    /// Fails without an attempt.
     ///
     /// # Errors
     /// When it is not Ready.

@@ -1,4 +1,4 @@
-//! An attempt ends without an answer and without blame.
+//! Commands: an attempt ends without an answer and without blame.
 
 use crate::{
     task::{
@@ -9,17 +9,17 @@ use crate::{
     time::Timestamp,
 };
 
-/// A worker gives the task back, as it does when it shuts down.
+/// Releases the task, as a worker does when it shuts down.
 #[derive(Debug, Clone, Copy)]
 pub struct Release {
-    /// The lease of the attempt.
+    /// Lease of the attempt.
     pub report: Report,
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl Release {
-    /// Ready again; nothing is counted against the task.
+    /// Makes the task ready again; nothing is counted against it.
     ///
     /// # Errors
     /// [`Rejection::LeaseLost`] when the attempt does not hold the task.
@@ -29,15 +29,15 @@ impl Release {
     }
 }
 
-/// The server finds, at its start, an attempt that ran inside its former process.
+/// Voids an attempt that ran inside the server's former process, at a start.
 #[derive(Debug, Clone, Copy)]
 pub struct Void {
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl Void {
-    /// Ready again. The server died with the worker, so the task is not blamed for it.
+    /// Makes the task ready again. The server died with the worker, so the task is not blamed.
     ///
     /// # Errors
     /// When the task is not Running.

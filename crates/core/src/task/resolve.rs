@@ -1,4 +1,4 @@
-//! What a step waited for has come, or has not come in time.
+//! Commands: the event of a waiting step has come, or has not come in time.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{Payload, TaskError, definition::OnTimeout, failure::Category, time::Timestamp, worker::Provenance};
 
-/// Ends a step that waits.
+/// Ends a waiting step.
 #[derive(Debug, Clone)]
 pub struct Resolve {
-    /// What it gives, or why it fails.
+    /// Output, or the error.
     pub ending: Result<Payload, Arc<TaskError>>,
 }
 
 impl Resolve {
-    /// Succeeded or Failed.
+    /// Succeeds or fails the step.
     ///
     /// # Errors
     /// When it does not wait.
@@ -32,12 +32,12 @@ impl Resolve {
     }
 }
 
-/// Ends a step that has waited long enough.
+/// Ends a waiting step at its time limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Elapse;
 
 impl Elapse {
-    /// A timer succeeds; what came too late fails or succeeds with nothing, as its step says.
+    /// Ends the wait: a timer succeeds, a timeout fails or succeeds without output, as its step says.
     ///
     /// # Errors
     /// When it does not wait for a time, or the time has not come.

@@ -1,4 +1,4 @@
-//! A task comes into being.
+//! Command: submit a task.
 
 use std::sync::Arc;
 
@@ -12,42 +12,42 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known of a task before it has an id.
+/// A task before it has an id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
     /// Its tenant.
     pub tenant: TenantId,
-    /// The queue it waits in.
+    /// Queue in which it waits.
     pub queue: Name,
-    /// The worker it is for.
+    /// Worker that runs it.
     pub worker: Name,
-    /// Higher first; -100 to 100.
+    /// From -100 (last) to 100 (first).
     pub priority: i16,
-    /// What concurrency limits group it by.
+    /// Key by which concurrency limits group tasks.
     pub key: Option<Name>,
-    /// What the worker gets.
+    /// Input of the worker.
     pub input: Payload,
-    /// The step it is, when it belongs to a run.
+    /// Step of a run that it is, if it belongs to one.
     pub origin: Option<Origin>,
     /// Retry rules and time limits.
     pub policy: Arc<Policy>,
-    /// Not before then.
+    /// Earliest start.
     pub not_before: Option<Timestamp>,
 }
 
 /// Makes the task.
 #[derive(Debug)]
 pub struct Submit {
-    /// The key it gets.
+    /// Key of the task.
     pub id: TaskId,
-    /// What it is.
+    /// Contents of the task.
     pub task: NewTask,
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl Submit {
-    /// The task as it is after submission: Ready, or Scheduled when it is not to start yet.
+    /// Returns the submitted task: Ready, or Scheduled when it has a later start.
     #[must_use]
     pub fn decide(self, now: Timestamp) -> Task {
         let NewTask { tenant, queue, worker, priority, key, input, origin, policy, not_before } = self.task;
@@ -80,7 +80,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::task::StateKind;
 
-    /// A task that was submitted at 1,000 ms, ready unless `not_before` says otherwise.
+    /// Makes a task that was submitted at 1,000 ms, ready unless `not_before` is set.
     pub(crate) fn submitted(not_before: Option<i64>) -> Task {
         let task = NewTask {
             tenant: TenantId::DEFAULT,

@@ -1,4 +1,4 @@
-//! A worker reports its answer.
+//! Command: a worker reports its answer.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::{
 /// The answer of one attempt.
 #[derive(Debug, Clone)]
 pub struct Succeed {
-    /// The lease of the attempt.
+    /// Lease of the attempt.
     pub report: Report,
     /// The answer.
     pub output: Payload,
-    /// Where it came from.
+    /// Origin of the answer.
     pub provenance: Arc<Provenance>,
 }
 
 impl Succeed {
-    /// Accepted once, from the attempt that holds the task.
+    /// Accepts the answer once, from the attempt that holds the task.
     ///
     /// # Errors
     /// [`Rejection::LeaseLost`] otherwise.

@@ -1,10 +1,10 @@
-//! What a step waits for.
+//! Events that a step can wait for.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Name, approval::ApprovalRule, definition::OnTimeout, id::RunId, run::Opening, time::Timestamp};
 
-/// What a waiting step waits for.
+/// Event that a waiting step waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitFor {
@@ -14,34 +14,32 @@ pub enum WaitFor {
     Run(RunId),
     /// A time.
     Timer {
-        /// That time.
         until: Timestamp,
     },
     /// A signal to its run.
     Signal {
-        /// The name of the signal.
         name: Name,
-        /// How long at most.
+        /// Time limit of the wait.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
-        /// What happens then.
+        /// Effect of the time limit.
         on_timeout: OnTimeout,
     },
-    /// A person who says yes or no to its input.
+    /// A person who approves or rejects its input.
     Approval {
-        /// How long at most.
+        /// Time limit of the wait.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
-        /// What happens then.
+        /// Effect of the time limit.
         on_timeout: OnTimeout,
-        /// Who may answer.
+        /// Rule about who may answer.
         #[serde(default, skip_serializing_if = "ApprovalRule::is_plain")]
         rule: ApprovalRule,
     },
 }
 
 impl WaitFor {
-    /// When it has waited long enough.
+    /// Returns the time limit of the wait.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         match self {

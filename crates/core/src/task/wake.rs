@@ -1,4 +1,4 @@
-//! A time has come, or a person wants another try.
+//! Commands: a time has come, or a user retries a task.
 
 use crate::{
     task::{
@@ -9,15 +9,15 @@ use crate::{
     time::Timestamp,
 };
 
-/// The time of a scheduled or retrying task has come.
+/// Wakes a scheduled or retrying task at its time.
 #[derive(Debug, Clone, Copy)]
 pub struct Wake {
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl Wake {
-    /// Ready.
+    /// Makes it ready.
     ///
     /// # Errors
     /// When the task does not wait for a time, or the time has not come.
@@ -31,15 +31,15 @@ impl Wake {
     }
 }
 
-/// Puts a failed task back, its counts at zero.
+/// Retries a failed task, with its counts at zero.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryByHand {
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
 }
 
 impl RetryByHand {
-    /// Ready. Only a failed task that is no step of a run: the run has already gone on without it.
+    /// Makes it ready. Only a failed task outside of a run: a run has already continued without it.
     ///
     /// # Errors
     /// In any other state.

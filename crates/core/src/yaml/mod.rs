@@ -1,8 +1,8 @@
-//! Files that people write: YAML 1.2 (core schema) or JSON, read into a tree in which every value knows its place.
+//! Files that people write: YAML 1.2 (core schema) or JSON, read into a tree in which every value knows its position.
 //!
-//! Workflows, worker files, the settings of scripts, templates and `kapelle.yaml` are all read here, so that a word means
-//! the same in each of them and mistakes are reported the same way. [`document`] gives the tree, [`Reader`] the values;
-//! [`Table`] says which keys a map has, and `words` which words of other systems mean them.
+//! Workflows, worker files, the settings of scripts, templates and `kapelle.yaml` are all read here, so that a word has
+//! one meaning in all of them and mistakes are reported in one way. [`document`] returns the tree, [`Reader`] the
+//! values; [`Table`] lists the keys of a map, and `words` the words of other systems for them.
 
 mod near;
 mod node;

@@ -1,6 +1,6 @@
 //! "Did you mean": the known word with the smallest edit distance.
 
-/// The known word nearest to `word`, when one is near enough to be what was meant.
+/// Returns the known word nearest to `word`, if it is near enough to be meant.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = match word.chars().count() {
         0..=2 => 1,
@@ -16,7 +16,7 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, _, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make one word of the other.
+/// Counts the insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

@@ -1,24 +1,24 @@
-//! The file as a tree in which every value knows its place.
+//! The file as a tree in which every value knows its position.
 
 use std::borrow::Cow;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
-    /// What it is.
+    /// Contents by kind.
     pub content: Content<'a>,
-    /// Its beginning.
+    /// Position of its first character.
     pub place: Place,
 }
 
-/// What a value is.
+/// Contents of a value.
 #[derive(Debug, Clone)]
 pub enum Content<'a> {
     /// Text; `plain` when it has no quotes and may therefore be a number, a boolean or null.
     Scalar {
-        /// The text as it is written, without its quotes.
+        /// Text as it is written, without its quotes.
         text: Cow<'a, str>,
-        /// Whether it stands without quotes.
+        /// Whether it has no quotes.
         plain: bool,
     },
     /// Values in order.
@@ -27,19 +27,19 @@ pub enum Content<'a> {
     Map(Vec<(Node<'a>, Node<'a>)>),
 }
 
-/// Where a value begins.
+/// Position of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
-    /// From 1.
+    /// Line, from 1.
     pub line: u32,
-    /// In characters, from 1.
+    /// Column in characters, from 1.
     pub column: u32,
-    /// In bytes from the start of the file.
+    /// Offset in bytes from the start of the file.
     pub byte: u32,
 }
 
 impl<'a> Node<'a> {
-    /// The text of a scalar.
+    /// Returns the text of a scalar.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.content {
@@ -48,7 +48,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The entries of a map.
+    /// Returns the entries of a map.
     #[must_use]
     pub fn entries(&self) -> Option<&[(Node<'a>, Node<'a>)]> {
         match &self.content {
@@ -57,13 +57,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value of a map under that key.
+    /// Returns the value of a map under that key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.entries()?.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// The value at a path such as `items[2].name`, or as far as the path can be followed.
+    /// Returns the value at a path such as `items[2].name`, or the deepest value on that path.
     #[must_use]
     pub fn at_path(&self, path: &str) -> &Node<'a> {
         let mut node = self;
@@ -91,7 +91,7 @@ impl<'a> Node<'a> {
         node
     }
 
-    /// The place of the byte at `offset` of a scalar's text, when the text stands in the file as it is.
+    /// Returns the position of the byte at `offset` of a scalar's text, when the text stands in the file unchanged.
     #[must_use]
     pub fn place_at(&self, source: &str, offset: usize) -> Place {
         let start = self.place.byte as usize;
@@ -107,13 +107,13 @@ impl<'a> Node<'a> {
         self.place
     }
 
-    /// Whether nothing is written: `key:`, `~` or `null`.
+    /// Tells whether the value is empty: `key:`, `~` or `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.kind() == "nothing"
     }
 
-    /// What the value is, for messages.
+    /// Describes the kind of the value, for messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.content {

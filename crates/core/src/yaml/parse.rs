@@ -1,4 +1,4 @@
-//! From text to the tree, event by event: no recursion, and a budget for what aliases repeat.
+//! Builder of the tree, event by event: no recursion, and a limit on what aliases repeat.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,34 +9,34 @@ use super::{
     problem::{Problem, Problems},
 };
 
-/// What a kind of file is called, how long it may be, and how it begins.
+/// Name, size limit and messages of a kind of file.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// With its article: `a workflow`.
+    /// Name with its article: `a workflow`.
     pub name: &'static str,
-    /// The most bytes.
+    /// Size limit in bytes.
     pub most: usize,
-    /// What to do about a file without any content.
+    /// Advice for an empty file.
     pub empty: &'static str,
-    /// What to do about one that is too long or too deep.
+    /// Advice for a file that is too long or too deep.
     pub split: &'static str,
 }
 
-/// A file that was read: its tree, its text without the byte order mark, and what is wrong with it so far.
+/// A file that was read: its tree, its text without the byte order mark, and the problems so far.
 #[derive(Debug)]
 pub struct Document<'a> {
-    /// The tree; `None` when there is nothing in the file but comments.
+    /// The tree. `None` when the file holds only comments.
     pub root: Option<Node<'a>>,
-    /// The text, to which the places refer.
+    /// Text to which the positions refer.
     pub source: &'a str,
-    /// Problems that did not end the reading, such as keys that are given twice.
+    /// Problems that did not end the reading, such as repeated keys.
     pub problems: Problems,
 }
 
-/// Reads a file of that form and gives the document to `read`. A byte order mark is taken off; JSON may hold tabs.
+/// Reads a file of that form and passes the document to `read`. A byte order mark is removed; JSON may hold tabs.
 ///
 /// # Errors
-/// When it is too long, no UTF-8, no YAML, or holds more than one document; and what `read` answers.
+/// When it is too long, not UTF-8, not YAML, or holds more than one document; and the errors of `read`.
 pub fn document<T>(
     bytes: &[u8],
     file: &str,
@@ -92,14 +92,14 @@ fn in_words(bytes: usize) -> String {
     }
 }
 
-/// Reading a file with up to 200 levels needs at most this much stack.
+/// Stack in bytes that reading a file with up to 200 levels needs at most.
 const STACK: usize = 2 << 20;
 
-/// Collections may be nested this deep.
+/// Nesting limit of collections.
 const NESTING_MAX: usize = 200;
-/// The most values of one file.
+/// Limit of values in one file.
 const NODES_MAX: usize = 6_000_000;
-/// The most values that aliases may add.
+/// Limit of values that aliases may add.
 const ALIASED_MAX: usize = 200_000;
 
 /// A list or map that is still open.
@@ -124,7 +124,7 @@ struct Builder<'a> {
     problems: Vec<Problem>,
 }
 
-/// Reads one document. Problems that do not end the reading (duplicate keys) come with the tree.
+/// Reads one document. Problems that do not end the reading (duplicate keys) are returned with the tree.
 fn events(source: &str, form: Form) -> Result<(Option<Node<'_>>, Vec<Problem>), Problem> {
     let settings = options! {
         flow_nesting_limit: NESTING_MAX,
@@ -271,7 +271,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Keeps the first of entries with the same key and reports the others.
+    /// Keeps the first of entries with equal keys and reports the others.
     fn without_duplicates(&mut self, entries: Vec<(Node<'a>, Node<'a>)>) -> Vec<(Node<'a>, Node<'a>)> {
         let mut first: HashMap<&str, u32> = HashMap::new();
         let mut again: HashSet<usize> = HashSet::new();
@@ -291,7 +291,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether the tag makes the value text; tags of other schemas are refused.
+/// Tells whether the tag makes the value text; tags of other schemas are refused.
 fn known_tag(tag: Option<&Tag>, place: Place) -> Result<bool, Problem> {
     match tag {
         None => Ok(false),

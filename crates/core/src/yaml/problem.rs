@@ -1,33 +1,33 @@
-//! What is wrong with a file, where, and what to do about it.
+//! Problems of a file: message, position and advice.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The line, from 1; 0 when it is the file as a whole.
+    /// Line, from 1; 0 for a problem of the whole file.
     pub line: u32,
-    /// The column in characters, from 1; 0 when it is the file as a whole.
+    /// Column in characters, from 1; 0 for a problem of the whole file.
     pub column: u32,
-    /// The field, such as `steps.fetch.retry.delay`; empty when it is the file as a whole.
+    /// Field, such as `steps.fetch.retry.delay`; empty for a problem of the whole file.
     pub field: String,
-    /// The fault.
+    /// Description.
     pub message: String,
-    /// What to do.
+    /// Advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// Everything that is wrong with a file. Serialises as the JSON form.
+/// All problems of a file. Serialises as the JSON form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct Problems {
-    /// The file, as the caller names it.
+    /// Name of the file as the caller gave it.
     pub file: String,
-    /// What is wrong, by line; at most [`Problems::MAX`].
+    /// Problems by line, at most [`Problems::MAX`].
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// Number of further problems.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
 }
@@ -37,16 +37,16 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Problems {
-    /// This many are kept.
+    /// Limit of problems that are kept.
     pub const MAX: usize = 100;
 
-    /// A file with which nothing is wrong yet.
+    /// Makes an empty list for a file.
     #[must_use]
     pub fn none(file: &str) -> Problems {
         Problems { file: file.to_owned(), problems: Vec::new(), more: 0 }
     }
 
-    /// A file that cannot be read at all, or that is wrong as a whole. An empty `hint` is none.
+    /// Makes a single problem of the whole file. An empty `hint` means no advice.
     #[must_use]
     pub fn whole(file: &str, message: impl Into<String>, hint: &str) -> Problems {
         let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
@@ -63,13 +63,13 @@ impl Problems {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Tells whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// The problems by line, each once.
+    /// Sorts the problems by line and removes repeated ones.
     #[must_use]
     pub fn sorted(mut self) -> Problems {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -77,7 +77,7 @@ impl Problems {
         self
     }
 
-    /// The problems of a text that stands in a file from line `from` on.
+    /// Moves the problems of a text that begins at line `from` of a file.
     #[must_use]
     pub fn from_line(mut self, from: u32) -> Problems {
         for problem in self.problems.iter_mut().filter(|problem| problem.line > 0) {
@@ -86,7 +86,7 @@ impl Problems {
         self
     }
 
-    /// The problems for a terminal: file, line and column, the source line with a caret, and what to do.
+    /// Formats the problems for a terminal: file, line and column, the source line with a caret, and the advice.
     #[must_use]
     pub fn render(&self, source: &str) -> String {
         use fmt::Write;
@@ -116,7 +116,7 @@ impl Problems {
     }
 }
 
-/// The line without what follows a key that may hold a secret: messages end up in logs.
+/// Returns the line without the value of a key that may hold a secret: messages end up in logs.
 fn without_secret<'l>(line: &'l str, problem: &Problem) -> std::borrow::Cow<'l, str> {
     let name = problem.field.rsplit('.').next().unwrap_or_default().to_lowercase();
     let secret = ["key", "token", "secret", "password"].iter().any(|word| name.ends_with(word));
@@ -126,7 +126,7 @@ fn without_secret<'l>(line: &'l str, problem: &Problem) -> std::borrow::Cow<'l, 
     }
 }
 
-/// The source line with a caret below; of a very long line only the part around the caret.
+/// Adds the source line with a caret below; of a very long line only the part around the caret.
 fn show_line(text: &mut String, line: &str, problem: &Problem) {
     use fmt::Write;
     let caret = problem.column.saturating_sub(1) as usize;

@@ -1,4 +1,4 @@
-//! Reads single values, and says what was expected, what was found and where.
+//! Reader of single values. Errors name the expected kind, the found kind and the position.
 
 use serde_json::Value as Json;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{money::Money, name::Name, time::DurationMs};
 
-/// The way to a field, as a list that lives on the stack.
+/// Path of a field, as a list that lives on the stack.
 #[derive(Debug, Clone, Copy)]
 pub struct Trail<'t> {
     parent: Option<&'t Trail<'t>>,
@@ -20,22 +20,22 @@ pub struct Trail<'t> {
 }
 
 impl<'t> Trail<'t> {
-    /// The way to the file as a whole.
+    /// Path of the whole file.
     pub const ROOT: Trail<'static> = Trail { parent: None, name: "" };
 
-    /// The way to a field of this one.
+    /// Returns the path of an inner field.
     #[must_use]
     pub fn then(&'t self, name: &'t str) -> Trail<'t> {
         Trail { parent: Some(self), name }
     }
 
-    /// The name of the field itself.
+    /// Returns the name of the field itself.
     #[must_use]
     pub fn last(&self) -> &'t str {
         self.name
     }
 
-    /// The way in words: `steps.fetch.retry`.
+    /// Formats the path: `steps.fetch.retry`.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.parent.map(Trail::text).unwrap_or_default();
@@ -47,17 +47,17 @@ impl<'t> Trail<'t> {
     }
 }
 
-/// Reads values of a file and collects what is wrong with them.
+/// Reads values of a file and collects its problems.
 #[derive(Debug)]
 pub struct Reader<'s> {
-    /// The text of the file.
+    /// Text of the file.
     pub source: &'s str,
-    /// The faults so far.
+    /// Problems so far.
     pub problems: Problems,
 }
 
 impl Reader<'_> {
-    /// Reports a problem with the value at that place.
+    /// Reports a problem with the value at that position.
     pub fn report(&mut self, place: Place, trail: &Trail<'_>, message: impl Into<String>, hint: Option<String>) {
         let (line, column) = (place.line, place.column);
         self.problems.push(Problem { line, column, field: trail.text(), message: message.into(), hint });
@@ -70,7 +70,7 @@ impl Reader<'_> {
         self.report(node.place, trail, message, hint);
     }
 
-    /// Reports a value that is no map, with the keys that are expected when they are few.
+    /// Reports a value that is not a map, with the expected keys when they are few.
     pub(super) fn expected_map<S>(&mut self, node: &Node<'_>, trail: &Trail<'_>, table: &Table<S>) {
         if table.keys.len() > 8 {
             return self.expected(node, trail, "a map");
@@ -79,7 +79,7 @@ impl Reader<'_> {
         self.expected(node, trail, &format!("a map with the keys {}", names.join(", ")));
     }
 
-    /// The entries of a map with the keys of a table. Unknown and missing keys are reported.
+    /// Reads the entries of a map with the keys of a table. Unknown and missing keys are reported.
     pub fn table<'n, 'a, S: 'static>(
         &mut self,
         node: &'n Node<'a>,
@@ -107,8 +107,7 @@ impl Reader<'_> {
         found
     }
 
-    /// Reports a key that the table does not have. The neighbour by meaning comes before the one by spelling, which is
-    /// the answer.
+    /// Reports a key that the table does not have. A key of equal meaning comes before one of similar spelling.
     fn unknown<S>(&mut self, name: &Node<'_>, trail: &Trail<'_>, table: &Table<S>) -> Option<&'static str> {
         let text = name.text().unwrap_or_default();
         let shown: String = text.chars().take(60).collect();
@@ -122,7 +121,7 @@ impl Reader<'_> {
         near
     }
 
-    /// The text of a value as it is written: `1.10` and `012` stay what they are.
+    /// Reads the text of a value as it is written: `1.10` and `012` are kept.
     pub fn text<'n>(&mut self, node: &'n Node<'_>, trail: &Trail<'_>) -> Option<&'n str> {
         if node.text().is_none() || node.is_null() {
             self.expected(node, trail, "text");
@@ -131,7 +130,7 @@ impl Reader<'_> {
         node.text()
     }
 
-    /// A name of a worker, queue, model or workflow.
+    /// Reads a name of a worker, queue, model or workflow.
     pub fn name(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Name> {
         let text = match (&node.content, node.kind()) {
             (Content::Scalar { text, .. }, "text") => text,
@@ -147,7 +146,7 @@ impl Reader<'_> {
         Name::parse(text).map_err(|error| self.report(node.place, trail, error.to_string(), None)).ok()
     }
 
-    /// A duration such as `30s`.
+    /// Reads a duration such as `30s`.
     pub fn duration(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<DurationMs> {
         let Some(text) = node.text().filter(|_| !node.is_null()) else {
             self.expected(node, trail, "a duration such as 30s");
@@ -157,7 +156,7 @@ impl Reader<'_> {
         parsed.map_err(|error| self.report(node.place, trail, error.to_string(), None)).ok()
     }
 
-    /// An amount in dollars, read from the digits as they are written.
+    /// Reads an amount in dollars from its digits as they are written.
     pub fn money(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Money> {
         let Some(text) = node.text().filter(|_| !node.is_null()) else {
             self.expected(node, trail, "an amount in dollars such as $2.50");
@@ -167,7 +166,7 @@ impl Reader<'_> {
         parsed.map_err(|error| self.report(node.place, trail, error.to_string(), None)).ok()
     }
 
-    /// A number between two bounds.
+    /// Reads a number between two bounds.
     pub fn number(&mut self, node: &Node<'_>, trail: &Trail<'_>, bounds: (f64, f64), whole: bool) -> Option<f64> {
         let (least, most) = bounds;
         let word = if whole { "a whole number" } else { "a number" };
@@ -192,7 +191,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The JSON of a scalar; `None` for a list, a map, or a number that JSON cannot hold.
+    /// Returns the JSON of a scalar. Returns `None` for a list, a map, or a number that JSON cannot hold.
     #[must_use]
     pub fn scalar(&self, node: &Node<'_>) -> Option<Json> {
         match &node.content {
@@ -201,7 +200,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn flag(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<bool> {
         match self.scalar(node) {
             Some(Json::Bool(flag)) => Some(flag),
@@ -218,7 +217,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One of a few words; the answer is its place among them.
+    /// Reads one of a few words. Returns its index among them.
     pub fn one_of(&mut self, node: &Node<'_>, trail: &Trail<'_>, words: &[&str]) -> Option<usize> {
         let listed = words.join(", ");
         let Some(text) = node.text().filter(|_| !node.is_null()) else {
@@ -237,7 +236,7 @@ impl Reader<'_> {
         found
     }
 
-    /// The JSON of a value.
+    /// Reads the JSON of a value.
     pub fn json(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<Json> {
         match scalar::tree_to_json(node) {
             Ok(json) => Some(json),

@@ -1,11 +1,11 @@
-//! What an unquoted word of YAML means: the core schema of YAML 1.2, exactly.
+//! Meaning of an unquoted word of YAML: the core schema of YAML 1.2, exactly.
 
 use serde_json::{Map, Number, Value as Json};
 
 use super::node::{Content, Node, Place};
 use crate::number::is_exact_double;
 
-/// The JSON value of a scalar; `None` when it is a number that JSON cannot hold.
+/// Returns the JSON value of a scalar. Returns `None` for a number that JSON cannot hold.
 pub(super) fn to_json(text: &str, plain: bool) -> Option<Json> {
     if !plain {
         return Some(Json::String(text.to_owned()));
@@ -50,7 +50,8 @@ fn number(text: &str) -> Option<Json> {
     }
 }
 
-/// A decimal number that neither 64 bits nor a double hold, with its digits; none where JSON has no form for it.
+/// Returns a decimal number that neither 64 bits nor a double hold, with its digits. Returns `None` where JSON has no
+/// form for it.
 fn as_written(text: &str) -> Option<Number> {
     let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (mantissa, power) = match unsigned.find(['e', 'E']) {
@@ -66,7 +67,7 @@ fn as_written(text: &str) -> Option<Number> {
     format!("{sign}{whole}{point}{fraction}{power}").parse().ok()
 }
 
-/// What a scalar is, for messages.
+/// Describes the kind of a scalar, for messages.
 pub(super) fn kind(text: &str, plain: bool) -> &'static str {
     match to_json(text, plain) {
         Some(Json::Null) => "nothing",
@@ -78,7 +79,7 @@ pub(super) fn kind(text: &str, plain: bool) -> &'static str {
     }
 }
 
-/// The JSON of a whole value, or the place of a number that cannot be kept exactly.
+/// Converts a whole value to JSON, or returns the position of a number that cannot be kept exactly.
 pub(super) fn tree_to_json(node: &Node<'_>) -> Result<Json, Place> {
     match &node.content {
         Content::Scalar { text, plain } => to_json(text, *plain).ok_or(node.place),

@@ -1,49 +1,49 @@
-//! What the maps of a file hold: tables of keys with the shape of each value.
+//! Keys of the maps in a file: tables of keys with the shape of each value.
 
 /// One key of a map.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<S: 'static = Shape> {
-    /// The key.
+    /// Name of the key.
     pub name: &'static str,
-    /// What its value must be.
+    /// Shape of its value.
     pub shape: S,
     /// Its purpose, in one line.
     pub about: &'static str,
 }
 
-/// The keys of one kind of map.
+/// Keys of one kind of map.
 #[derive(Debug)]
 pub struct Table<S: 'static = Shape> {
-    /// What the map is called; the words of other systems are looked up by it.
+    /// Name of the map, by which the words of other systems are looked up.
     pub name: &'static str,
     /// Its purpose.
     pub about: &'static str,
-    /// Its keys.
+    /// All keys.
     pub keys: &'static [Key<S>],
-    /// The keys that must be there.
+    /// Required keys.
     pub required: &'static [&'static str],
 }
 
 impl<S> Table<S> {
-    /// The key of that name.
+    /// Returns the key of that name.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<&'static Key<S>> {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// The names of all keys.
+    /// Returns the names of all keys.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<S> {
         self.keys.iter().map(|key| key.name)
     }
 }
 
-/// A key of a table.
+/// Makes a key of a table.
 #[must_use]
 pub const fn key<S>(name: &'static str, shape: S, about: &'static str) -> Key<S> {
     Key { name, shape, about }
 }
 
-/// What a value must be, in files whose maps can be described by tables alone.
+/// Shape of a value, in files whose maps can be described by tables alone.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// Text as it is written; a number or a word such as `true` is text, too.
@@ -60,16 +60,16 @@ pub enum Shape {
     Money,
     /// A whole number between two bounds.
     Whole {
-        /// The least.
+        /// Smallest value.
         least: u64,
-        /// The most.
+        /// Largest value.
         most: u64,
     },
-    /// A number between two bounds.
+    /// Reads a number between two bounds.
     Number {
-        /// The least.
+        /// Smallest value.
         least: f64,
-        /// The most.
+        /// Largest value.
         most: f64,
     },
     /// One of these words.
@@ -80,7 +80,7 @@ pub enum Shape {
     List(&'static Shape),
     /// A map from names to such values.
     Map(&'static Shape),
-    /// A map from names to text as it is written, or to nothing; or a list of names, which have nothing.
+    /// A map from names to text or to nothing; or a list of names without values.
     Variables,
     /// A map with the keys of a table.
     Object(&'static Table),

@@ -1,4 +1,4 @@
-//! Reads a value by its shape, with everything below it.
+//! Reader of a value by its shape, with everything below it.
 
 use serde_json::{Map, Value as Json};
 
@@ -9,8 +9,8 @@ use super::{
 };
 
 impl Reader<'_> {
-    /// The JSON of a value that has that shape; texts, durations and amounts are strings as they are written. `None`
-    /// when it has another, which is reported; what is wrong below it is left out and reported.
+    /// Reads the JSON of a value that has that shape; texts, durations and amounts are strings as they are written. A
+    /// value of another shape is reported and `None` is returned; faults below it are reported and left out.
     pub fn shaped(&mut self, node: &Node<'_>, trail: &Trail<'_>, shape: &Shape) -> Option<Json> {
         let text = || node.text().map(Json::from);
         match *shape {
@@ -43,7 +43,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The JSON of a map with the keys of a table. A section with nothing in it is one whose keys are left out.
+    /// Reads the JSON of a map with the keys of a table. An empty section counts as one without keys.
     pub fn object(&mut self, node: &Node<'_>, trail: &Trail<'_>, table: &'static Table) -> Option<Json> {
         if node.is_null() && table.required.is_empty() {
             return Some(Json::Object(Map::new()));

@@ -1,15 +1,15 @@
-//! Words of other systems (Airflow, Argo, GitHub Actions, Prefect, Kestra, Temporal, LiteLLM, Docker, systemd ...) and what
-//! they are called here: a key that is unknown is looked up by its meaning before it is compared by its spelling.
+//! Words of other systems (Airflow, Argo, GitHub Actions, Prefect, Kestra, Temporal, LiteLLM, Docker, systemd ...) and
+//! the keys that mean the same here. An unknown key is looked up by its meaning before it is compared by its spelling.
 
 use super::{
     words_files::{CONFIG, SCRIPT, WORKER},
     words_workflow::{SMALL, STEP, WORKFLOW},
 };
 
-/// In which table, which words, and what to write instead. Words are in snake case, separated by blanks.
+/// A table, words, and the key to write instead. Words are in snake case, separated by blanks.
 pub(super) type Row = (&'static str, &'static str, &'static str);
 
-/// What is to be written for a key that the table does not have; `None` when the word is not known.
+/// Returns the key to write for an unknown one. Returns `None` when the word is not known.
 pub(super) fn advice(table: &str, word: &str) -> Option<&'static str> {
     if word.len() > 40 {
         return None;
@@ -20,7 +20,7 @@ pub(super) fn advice(table: &str, word: &str) -> Option<&'static str> {
     fitting.next().map(|(_, _, advice)| *advice)
 }
 
-/// `dependsOn`, `depends-on` and `DEPENDS_ON` as `depends_on`.
+/// Converts `dependsOn`, `depends-on` and `DEPENDS_ON` to `depends_on`.
 fn snake(word: &str) -> String {
     let mut snake = String::with_capacity(word.len() + 4);
     let mut small = false;

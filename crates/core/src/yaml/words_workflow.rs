@@ -176,7 +176,7 @@ pub(super) const WORKFLOW: &[Row] = &[
     ),
 ];
 
-/// The smaller maps that several kinds of files share.
+/// Smaller maps that several kinds of files share.
 pub(super) const SMALL: &[Row] = &[
     (
         "retry",

@@ -7,11 +7,11 @@ use kapelle_core::Money;
 use super::{Ledger, Outcome, ReservationId, Settlement};
 use crate::answer::Usage;
 
-/// A reservation under way. Dropped without a word, it is charged as unknown: the call may have been sent.
+/// A reservation in progress. If it is dropped unsettled, it is charged as unknown: the call may have been sent.
 pub(crate) struct Hold {
     ledger: Arc<dyn Ledger>,
     pub(crate) reservation: ReservationId,
-    /// By what the provider knows the call, once it has answered.
+    /// The provider's id of the call, once it has answered.
     pub(crate) request_id: Option<String>,
     pub(crate) worst: Money,
     settled: bool,

@@ -1,4 +1,4 @@
-//! A book in memory: for tests, and for a gateway whose money nobody has to remember.
+//! A ledger in memory: for tests, and for a gateway whose spending need not be remembered.
 
 use std::{
     collections::HashMap,
@@ -13,20 +13,20 @@ use tokio::sync::watch;
 
 use super::{Account, Ledger, NoMoney, Order, Outcome, Payer, Pending, ReservationId, Settlement};
 
-/// What an account has done.
+/// Totals of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// Paid, what is unknown included.
+    /// Amount paid, unknown costs included.
     pub spent: Money,
-    /// Promised to calls under way.
+    /// Amount reserved for calls in flight.
     pub reserved: Money,
-    /// Of what is paid, what was charged at its reservation because nobody knows.
+    /// Part of the amount paid that was charged at its reservation because the cost is not known.
     pub unknown: Money,
-    /// Physical calls.
+    /// Provider calls made.
     pub calls: u64,
 }
 
-/// Nothing in it survives the process, so its promise of durability is empty; all others it keeps.
+/// Ledger in memory. It loses everything with the process, so it keeps all promises but durability.
 pub struct MemoryLedger {
     book: Mutex<Book>,
     settled: watch::Sender<u64>,
@@ -52,7 +52,7 @@ impl Default for Entry {
     }
 }
 
-/// What became of one try to reserve.
+/// Result of one attempt to reserve.
 enum Try {
     Reserved(ReservationId),
     Later,
@@ -66,18 +66,18 @@ impl Default for MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// Sets or raises what an account may spend.
+    /// Sets or raises the spending limit of an account.
     pub fn limit(&self, tenant: TenantId, account: Account, limit: Money) {
         self.lock().accounts.entry((tenant, account)).or_default().budget.limit = limit;
         self.settled.send_modify(|count| *count += 1);
     }
 
-    /// Sets how many physical calls an account may make.
+    /// Sets the limit of provider calls of an account.
     pub fn limit_calls(&self, tenant: TenantId, account: Account, limit: u64) {
         self.lock().accounts.entry((tenant, account)).or_default().call_limit = Some(limit);
     }
 
-    /// What an account has done so far.
+    /// Returns the totals of an account.
     #[must_use]
     pub fn standing(&self, tenant: TenantId, account: &Account) -> Standing {
         let book = self.lock();
@@ -90,7 +90,7 @@ impl MemoryLedger {
         book.accounts.get(&(tenant, account.clone())).map(of).unwrap_or_default()
     }
 
-    /// Forgets what every account [`Account::Day`] has spent: a new day.
+    /// Sets the spending of every account [`Account::Day`] to zero, as a new day does.
     pub fn roll_day(&self) {
         for ((_, account), entry) in &mut self.lock().accounts {
             if *account == Account::Day {
@@ -100,7 +100,7 @@ impl MemoryLedger {
         self.settled.send_modify(|count| *count += 1);
     }
 
-    /// What a book does when it is opened after a crash: whatever was open is charged as unknown.
+    /// Recovers as a ledger does after a crash: open reservations are charged as unknown.
     pub fn recover(&self) {
         let open: Vec<ReservationId> = self.lock().open.keys().copied().collect();
         for reservation in open {
@@ -112,7 +112,7 @@ impl MemoryLedger {
         let mut book = self.lock();
         let key = |account: &Account| (payer.tenant, account.clone());
         let mut later = false;
-        // First look at all, then write into all: nothing is reserved in some accounts only.
+        // All accounts are checked before any is written: a reservation is never partial.
         for account in &payer.accounts {
             let entry = book.accounts.entry(key(account)).or_default();
             if let Some(limit) = entry.call_limit.filter(|&limit| entry.calls >= limit) {
@@ -131,7 +131,7 @@ impl MemoryLedger {
         }
         for account in &payer.accounts {
             let entry = book.accounts.entry(key(account)).or_default();
-            // It was looked at above, under the same lock.
+            // Checked above, under the same lock.
             let _ = entry.budget.reserve(worst);
             entry.calls += 1;
         }
@@ -155,7 +155,7 @@ impl Ledger for MemoryLedger {
                 match self.attempt(payer, order.worst) {
                     Try::Reserved(id) => return Ok(id),
                     Try::Never(why) => return Err(why),
-                    // The sender lives as long as this book, so that waiting cannot fail.
+                    // The sender lives as long as this ledger, so that waiting cannot fail.
                     Try::Later => drop(settled.changed().await),
                 }
             }
@@ -203,7 +203,7 @@ mod tests {
         Payer::of(TENANT, vec![Account::Task(TaskId(task)), Account::Tenant, Account::Day])
     }
 
-    /// The result if it is there at once.
+    /// Returns the result if it is there at once.
     fn now<T>(mut pending: Pending<'_, T>) -> Option<T> {
         match pending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => Some(value),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any calls, any ends, a crash now and then: never over the limit, and every sum is the sum of its calls.
+        /// Random calls, ends and crashes: never over the limit, and every sum is the sum of its calls.
         #[test]
         fn spend_never_passes_a_limit_and_sums_agree(
             limit in 0u64..2_000,

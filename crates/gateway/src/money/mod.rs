@@ -1,4 +1,4 @@
-//! Money: who pays for a call, and the book in which it is reserved before and settled after.
+//! Money: the payers of calls, and the ledger in which a call is reserved before it is sent and settled after.
 
 mod hold;
 mod ledger;

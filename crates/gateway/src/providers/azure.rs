@@ -9,7 +9,7 @@ use crate::{
     wire::Features,
 };
 
-/// `resource` makes the address `https://{resource}.openai.azure.com/openai/v1`.
+/// Builds the parts of the provider. `resource` makes the address `https://{resource}.openai.azure.com/openai/v1`.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     let base = provider.resource.as_ref().map(|name| format!("https://{name}.openai.azure.com/openai/v1"));
     Ok(Parts {

@@ -9,7 +9,7 @@ use crate::{
     wire::{Feature, Features},
 };
 
-/// `region` makes the address `https://bedrock-mantle.{region}.api.aws/v1`.
+/// Builds the parts of the provider. `region` makes the address `https://bedrock-mantle.{region}.api.aws/v1`.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     let base = provider.region.as_ref().map(|region| format!("https://bedrock-mantle.{region}.api.aws/v1"));
     let features = Features::all().without(&[Feature::Embeddings, Feature::Audio]);

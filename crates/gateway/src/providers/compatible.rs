@@ -1,4 +1,4 @@
-//! Any server that speaks the format of OpenAI: Ollama, vLLM, mistral.rs, a gateway of one's own.
+//! Any server that speaks OpenAI's format: Ollama, vLLM, mistral.rs, or your own gateway.
 
 use super::{
     format::OpenaiFormat,
@@ -9,7 +9,7 @@ use crate::{
     wire::Features,
 };
 
-/// The address must be given. What the server cannot do is said under `supports`.
+/// Builds the parts of the provider. The address is required; features that the server lacks stand under `supports`.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     Ok(Parts {
         base: None,

@@ -1,5 +1,5 @@
-//! The seam between the gateway and a wire format: requests out, answers and streams in, both in the words of OpenAI
-//! on the caller's side.
+//! The interface between the gateway and a wire format: requests out, answers and streams in. The caller's side is
+//! always in OpenAI's format.
 
 use std::collections::BTreeMap;
 
@@ -14,107 +14,108 @@ use crate::{
     },
 };
 
-/// How one kind of server is spoken to. It holds no state of a call and knows neither keys nor sockets.
+/// Wire format of one kind of server. It has no state of a call and knows neither keys nor sockets.
 pub(crate) trait Dialect: Send + Sync {
-    /// What servers of this kind can do, unless the configuration says otherwise.
+    /// Returns the features of servers of this kind, unless the configuration differs.
     fn features(&self) -> Features;
 
-    /// Where an operation is, below the base address.
+    /// Returns the path of an operation below the base address.
     fn path(&self, operation: Operation) -> &'static [&'static str] {
         operation.path()
     }
 
-    /// Headers that go with every request, besides the key.
+    /// Returns the headers of every request, besides the key.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
 
-    /// The body that asks `model`. `longest` bounds the answer; `count` asks for token counts on a stream.
+    /// Builds the body that calls `model`. `longest` limits the answer; `count` asks for token counts on a stream.
     ///
     /// # Errors
-    /// Why this format cannot say what the caller wants.
+    /// The reason why this format cannot express the request.
     fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>;
 
-    /// A whole answer in the caller's format.
+    /// Reads a whole answer into the caller's format.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the answer.
     fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, Broken>;
 
-    /// A reader for one stream.
+    /// Makes a reader for one stream.
     fn events(&self, call: &ModelCall) -> Box<dyn Events>;
 }
 
-/// What the gateway adds to the caller's request.
+/// Additions of the gateway to the caller's request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     /// The model, as the provider calls it.
     pub(crate) model: &'a str,
-    /// The longest answer in tokens; nothing for an operation without one.
+    /// Length limit of the answer in tokens. `None` for an operation without one.
     pub(crate) longest: Option<u64>,
-    /// The name of the field for that, where the caller wrote none; nothing when none is to be added.
+    /// Name of the field for that limit, if the caller set none. `None` adds no limit.
     pub(crate) limit: Option<&'static str>,
-    /// Whether the answer is to come in pieces: at the caller's wish, or because somebody watches it being written.
+    /// Whether the answer is to be streamed: at the caller's request, or because somebody watches it being written.
     pub(crate) stream: bool,
-    /// Whether the server can count tokens on a stream when it is asked to.
+    /// Whether the server counts tokens on a stream on request.
     pub(crate) count: bool,
 }
 
 /// A whole answer, read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Whole {
-    /// In the caller's format; the very bytes of the provider where the formats are the same.
+    /// Body in the caller's format; unchanged bytes of the provider if the formats are equal.
     pub(crate) body: Vec<u8>,
-    /// Tokens, when the provider counted them.
+    /// Tokens, if the provider counted them.
     pub(crate) usage: Option<Usage>,
-    /// The characters of the answer, to estimate what was not counted.
+    /// Estimated tokens of the answer, for a provider that did not count them.
     pub(crate) text_tokens: u64,
 }
 
 /// Reads the events of one stream and writes those of the caller.
 pub(crate) trait Events: Send {
-    /// Takes an event; what the caller gets of it is appended to `out`.
+    /// Takes an event and appends the caller's part of it to `out`.
     ///
     /// # Errors
-    /// What the provider said, or what is wrong with the event: the stream ends here.
+    /// The provider's error, or the fault of the event: the stream ends here.
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken>;
 
-    /// The other side has closed: what the caller still gets, if the answer was complete; nothing if it was cut.
+    /// Ends the stream when the provider has closed it. Returns the caller's last bytes if the answer was complete,
+    /// `None` if it was cut.
     fn close(&mut self) -> Option<Vec<u8>>;
 
-    /// What was seen so far.
+    /// Returns what is known of the stream's cost.
     fn seen(&self) -> &Seen;
 }
 
-/// Why a stream cannot be read on.
+/// Reason why a stream cannot be read further.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// An event does not end.
+    /// An event without an end.
     Endless(SseFault),
-    /// The provider said it, or one of its events is none.
+    /// An error of the provider, or an invalid event.
     Said(Broken),
 }
 
-/// Why an answer, or an event of one, is none.
+/// Reason why an answer or an event is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// It is not what it should be: the reason, and the bytes where they are at hand.
+    /// It has an unexpected form: the reason, and the bytes if they are at hand.
     Garbled(String, Vec<u8>),
-    /// The provider says that something is wrong, and what the call was paid for, if it counted.
+    /// The provider reports an error, and the usage that was paid for, if it counted.
     Told(Box<Told>, Option<Usage>),
 }
 
 impl Broken {
-    /// Something that is not as it should be.
+    /// Makes the error of an unexpected form.
     pub(crate) fn garbled(why: impl Into<String>) -> Broken {
         Broken::Garbled(why.into(), Vec::new())
     }
 }
 
-/// The JSON of an event.
+/// Parses the JSON of an event.
 ///
 /// # Errors
-/// Returns [`Broken`] when it is none.
+/// [`Broken`] when it is not JSON.
 pub(crate) fn json_of(data: &[u8]) -> Result<Value, Broken> {
     json::read(data).map_err(|error| {
         let start: String = String::from_utf8_lossy(&data[..data.len().min(200)]).chars().take(100).collect();
@@ -122,10 +123,10 @@ pub(crate) fn json_of(data: &[u8]) -> Result<Value, Broken> {
     })
 }
 
-/// Takes every event that is whole, up to the last of the answer.
+/// Takes every whole event, up to the last of the answer.
 ///
 /// # Errors
-/// [`Unread`]; what came before it is in `out`.
+/// [`Unread`]; the output of earlier events is in `out`.
 pub(crate) fn take_all(parser: &mut Parser, events: &mut dyn Events, out: &mut Vec<u8>) -> Result<Step, Unread> {
     while let Some(event) = parser.next().map_err(Unread::Endless)? {
         if let Step::Last(last) = events.event(event, out).map_err(Unread::Said)? {
@@ -135,41 +136,41 @@ pub(crate) fn take_all(parser: &mut Parser, events: &mut dyn Events, out: &mut V
     Ok(Step::More)
 }
 
-/// Takes the event that is left when the other side has closed, if there is one.
+/// Takes the event that is left when the provider has closed the stream, if there is one.
 ///
 /// # Errors
-/// As [`take_all`].
+/// See [`take_all`].
 pub(crate) fn take_rest(parser: &mut Parser, events: &mut dyn Events, out: &mut Vec<u8>) -> Result<Step, Unread> {
     parser.rest().map_or(Ok(Step::More), |event| events.event(event, out).map_err(Unread::Said))
 }
 
-/// Whether a stream goes on.
+/// State of a stream after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// More is to come.
+    /// More events follow.
     More,
-    /// The answer is complete; these bytes end it. They are held back until the answer is in the journal.
+    /// The answer is complete; these bytes end it. They are withheld until the answer is in the journal.
     Last(Vec<u8>),
 }
 
-/// What is known of a stream's cost so far.
+/// Cost of a stream as known so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The provider's own count.
     pub(crate) usage: Option<Usage>,
-    /// Tokens received, as far as they can be told from what came: never fewer than one for each piece.
+    /// Estimated tokens received; at least one for each piece.
     pub(crate) tokens: u64,
 }
 
 impl Seen {
-    /// Whether nothing has come yet that could be paid for.
+    /// Tells whether nothing that costs money has arrived.
     pub(crate) fn is_nothing(&self) -> bool {
         self.usage.is_none() && self.tokens == 0
     }
 }
 
-/// Writes a JSON object: `first`, then the fields that neither replaces, then `last`. Nothing of the caller's is copied,
-/// for it may hold pictures. A field with a text of its own (`raw`) is written as that text.
+/// Writes a JSON object: `first`, then the fields that neither replaces, then `last`. The caller's values are not
+/// copied, since they may hold pictures. A field with a raw text (`raw`) is written as that text.
 pub(crate) fn object(
     first: &[(&str, Value)],
     (fields, raw): (&Map<String, Value>, &BTreeMap<String, Box<RawValue>>),

@@ -1,18 +1,18 @@
-//! Why one link gave no answer, and where the walk may go from there.
+//! Failure of one link, and the links that may follow it.
 
 use kapelle_core::{Category, TaskError};
 
 use super::{dialect::Seen, told::Told};
 use crate::{answer::Hop, money::NoMoney};
 
-/// What a fault says about the links that follow.
+/// Meaning of a fault for the links that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// The key is missing, refused or out of quota: it stays so, and the next link is asked.
+    /// The key is missing, refused or out of quota. The fault is permanent; the next link is tried.
     Key,
-    /// It may be gone in a moment: the next model is asked, the offline method only in the last attempt.
+    /// The fault is temporary: the next model is tried, the offline method only in the last attempt.
     Passing,
-    /// The request itself was refused: another model may take it, a classical method is no answer to it.
+    /// The request was refused: another model may accept it, a classical method cannot replace it.
     Request,
 }
 
@@ -20,24 +20,24 @@ pub(crate) enum FaultKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     kind: FaultKind,
-    /// What the task fails with if no other link answers.
+    /// The error that the task fails with if no other link answers.
     pub(crate) error: TaskError,
-    /// The record of it.
+    /// Record of the failure.
     pub(crate) hop: Box<Hop>,
-    /// The request went out and nobody knows what it cost.
+    /// Whether the request was sent and its cost is unknown.
     pub(crate) unsettled: bool,
-    /// What came of an answer before it broke off.
+    /// Part of an answer that arrived before the stream broke.
     pub(crate) seen: Option<Box<Seen>>,
-    /// The link cannot do what is asked, now or later.
+    /// Whether the link lacks a feature that the request needs.
     pub(crate) unsupported: bool,
-    /// The money that was not there.
+    /// Refusal of the ledger.
     pub(crate) short: Option<Box<NoMoney>>,
-    /// What a caller of `/v1` is told, where that is more than the category of the error: the provider's own error.
+    /// The provider's own error for a caller of `/v1`, if it says more than the category.
     pub(crate) told: Option<Box<Told>>,
 }
 
 impl Fault {
-    /// A failure before anything was sent.
+    /// Makes a failure before the request was sent.
     pub(crate) fn unsent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
         let error = TaskError::new(category, format!("{link}: {reason}"));
         let error = if kind == FaultKind::Passing { error } else { error.permanent() };
@@ -45,44 +45,44 @@ impl Fault {
         Fault { kind, error, hop, unsettled: false, seen: None, unsupported: false, short: None, told: None }
     }
 
-    /// A failure of a request that was sent.
+    /// Makes a failure of a request that was sent.
     pub(crate) fn sent(link: &str, kind: FaultKind, category: Category, reason: &str) -> Fault {
         let mut fault = Fault::unsent(link, kind, category, reason);
         fault.hop.called = true;
         fault
     }
 
-    /// The same failure of a call that the provider may have been paid for.
+    /// Marks the cost as unknown: the provider may have charged the call.
     pub(crate) fn unsettled(mut self) -> Fault {
         self.unsettled = true;
         self
     }
 
-    /// The same failure of an answer of which that much had come.
+    /// Adds the part of the answer that had arrived.
     pub(crate) fn after(mut self, seen: Seen) -> Fault {
         self.seen = Some(Box::new(seen));
         self
     }
 
-    /// The same failure, because the link cannot do what is asked.
+    /// Marks the failure as a missing feature.
     pub(crate) fn unsupported(mut self) -> Fault {
         self.unsupported = true;
         self
     }
 
-    /// The same failure, told to callers of `/v1` in those words.
+    /// Adds the provider's own error for callers of `/v1`.
     pub(crate) fn told(mut self, told: Told) -> Fault {
         self.told = Some(Box::new(told));
         self
     }
 
-    /// The same failure, for want of money.
+    /// Adds the refusal of the ledger.
     pub(crate) fn short_of(mut self, why: NoMoney) -> Fault {
         self.short = Some(Box::new(why));
         self
     }
 
-    /// Whether the link may be well again in a moment.
+    /// Tells whether the fault is temporary.
     pub(crate) fn passes(&self) -> bool {
         self.kind == FaultKind::Passing
     }

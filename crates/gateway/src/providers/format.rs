@@ -1,4 +1,4 @@
-//! The format of OpenAI, which most servers speak: bodies pass through, answers are only read.
+//! OpenAI's format, which most servers speak: bodies pass through, answers are only read.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     wire::{Features, ModelCall, Operation, json, sse::Event, usage},
 };
 
-/// A server that speaks it. What tells one kind from another are features, addresses and keys.
+/// A server of this format. Kinds differ in features, addresses and keys.
 pub(crate) struct OpenaiFormat {
     pub(crate) features: Features,
 }
@@ -32,7 +32,7 @@ impl Dialect for OpenaiFormat {
         }
         match call.operation {
             Operation::Chat => {
-                // The newer families refuse it, and a worker's file is for any model.
+                // Newer model families refuse it, and a worker's file is written for any model.
                 if call.of_worker && thinks(ask.model) {
                     last.push(("temperature", Value::Null));
                 }
@@ -54,7 +54,7 @@ impl Dialect for OpenaiFormat {
         let skimmed = match operation {
             Operation::Chat => skim::completion(&body),
             Operation::Embeddings => skim::embeddings(&body).map(|usage| (0, usage)),
-            // Everything in it counts.
+            // All its text counts.
             Operation::Responses => None,
         };
         if let Some((text_tokens, usage)) = skimmed {
@@ -96,21 +96,21 @@ impl Dialect for OpenaiFormat {
     }
 }
 
-/// Whether a model of that name thinks before it answers and wants its limit under the new name.
+/// Tells whether a model of that name thinks before it answers and requires the new name of the limit.
 pub(crate) fn thinks(model: &str) -> bool {
     let name = model.strip_prefix("ft:").unwrap_or(model);
     let numbered = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     numbered || name.starts_with("gpt-5")
 }
 
-/// Whether a model of that name may think without showing it, so that a cut stream says little of what was paid for.
+/// Tells whether a model of that name may think without showing it, so that a cut stream reveals little of its cost.
 pub(crate) fn hides_thinking(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     let old = name.starts_with("gemini-1") || name.starts_with("gemini-2.0");
     thinks(name) || (name.starts_with("gemini-") && !old)
 }
 
-/// About how many tokens a message or a piece of one is: its texts and the arguments of its calls.
+/// Estimates the tokens of a message or of a piece of one: its texts and the arguments of its calls.
 fn tokens_of(message: &Value) -> u64 {
     let text = |name: &str| message[name].as_str().map_or(0, estimate_tokens);
     let calls = message["tool_calls"].as_array().into_iter().flatten();
@@ -118,11 +118,11 @@ fn tokens_of(message: &Value) -> u64 {
     text("content") + text("refusal") + text("reasoning_content") + arguments.sum::<u64>()
 }
 
-/// The pieces of a chat completion.
+/// Reader of the pieces of a chat completion.
 #[derive(Default)]
 struct ChatEvents {
     hide_usage: bool,
-    /// The choices seen, and whether each has its finish reason.
+    /// Choices seen, and whether each has its finish reason.
     choices: BTreeMap<u64, bool>,
     seen: Seen,
     ended: bool,
@@ -163,7 +163,7 @@ impl Events for ChatEvents {
     }
 
     fn close(&mut self) -> Option<Vec<u8>> {
-        // Some servers end without the mark; what counts is that every answer said why it stopped.
+        // Some servers omit the end mark; the answer is complete when every choice has its finish reason.
         (self.finished() && !self.ended).then(|| b"data: [DONE]\n\n".to_vec())
     }
 
@@ -172,7 +172,7 @@ impl Events for ChatEvents {
     }
 }
 
-/// A piece that is not as they usually are.
+/// Reads a piece of unusual form.
 fn in_full(data: &[u8]) -> Result<Piece, Broken> {
     let piece = json_of(data)?;
     if let Some(told) = Told::of(&piece) {
@@ -187,7 +187,7 @@ fn in_full(data: &[u8]) -> Result<Piece, Broken> {
     Ok(Piece { choices, usage: usage::read(&piece["usage"]) })
 }
 
-/// The events of a response.
+/// Reader of the events of a response.
 #[derive(Default)]
 struct ResponseEvents {
     seen: Seen,
@@ -240,14 +240,14 @@ impl Events for ResponseEvents {
     }
 }
 
-/// The error of an event that says that it is one.
+/// Builds the error of an event that reports one.
 fn failed(piece: &Value) -> Broken {
     let nameless = || Told { message: "no reason given".to_owned(), ..Told::default() };
     Broken::Told(Box::new(Told::of(piece).unwrap_or_else(nameless)), None)
 }
 
-/// Writes the longest answer under the names that the caller used, where the caller wants a longer one; where the
-/// caller used no name, under the provider's.
+/// Writes the length limit of the answer. It is written under the caller's names if the caller set a longer one, under
+/// the provider's name if the caller set none.
 fn limit(call: &ModelCall, ask: &Asked<'_>, last: &mut Vec<(&str, Value)>) {
     let Some(longest) = ask.longest else { return };
     let mut named = false;
@@ -262,13 +262,13 @@ fn limit(call: &ModelCall, ask: &Asked<'_>, last: &mut Vec<(&str, Value)>) {
     }
 }
 
-/// The usage that stands in for one that the provider did not give.
+/// Estimates the usage that the provider did not report.
 pub(crate) fn estimated(call: &ModelCall, output: u64) -> Usage {
     Usage { input: call.input_estimate(), output, ..Usage::default() }
 }
 
-/// What a call used, by the provider's count where it counted, and by estimate where it did not: a server that leaves a
-/// count out, or writes one that is none, is not free.
+/// Returns the usage of a call, by the provider's count or else by estimate. A server that omits
+/// a count, or writes an invalid one, is not free.
 pub(crate) fn used(call: &ModelCall, counted: Option<Usage>, tokens: u64) -> Usage {
     let guess = estimated(call, tokens);
     let Some(mut usage) = counted else { return guess };

@@ -1,4 +1,4 @@
-//! An answer that is read as a stream, told of while it comes, and given whole.
+//! An answer that is read as a stream, shown while it arrives, and returned whole.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::wire::{ModelCall, json, sse::Parser};
 
-/// After its last event a provider has this long to end its answer, so that the connection can be used again.
+/// Time that a provider has after its last event to end its answer, so that the connection can be reused.
 const DRAIN: Duration = Duration::from_millis(100);
 
-/// Reads a stream to its end. `watcher` is told of each piece of its text.
+/// Reads a stream to its end. `watcher` receives each piece of its text.
 ///
 /// # Errors
-/// As for a whole answer: it was cut, it is none, the provider broke off, time has run out.
+/// The errors of a whole answer: it was cut, it is invalid, the provider broke off, or time has run out.
 pub(crate) async fn whole(
     server: &Server,
     (link, call): (&str, &ModelCall),
@@ -57,14 +57,14 @@ pub(crate) async fn whole(
     Ok(Whole { body, usage: seen.usage, text_tokens: seen.tokens })
 }
 
-/// Tells of an answer that came at once.
+/// Shows an answer that arrived whole.
 pub(crate) fn show(whole: &Whole, watcher: &dyn TextSink) {
     let completion: Value = json::read(&whole.body).unwrap_or_default();
     watcher.begin();
     watcher.add(completion["choices"][0]["message"]["content"].as_str().unwrap_or(""));
 }
 
-/// Why a stream came to no end.
+/// Reason why a stream did not end.
 enum Broken {
     Transport(reqwest::Error),
     Cut,

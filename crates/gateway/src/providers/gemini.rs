@@ -11,7 +11,7 @@ use crate::{
 
 const BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
 
-/// It has no responses and no probabilities of tokens.
+/// Builds the parts of the provider, without responses and log probabilities.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     Ok(Parts {
         base: Some(BASE_URL.to_owned()),
@@ -21,7 +21,7 @@ pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     })
 }
 
-/// What Google's addresses in this format can do; Vertex has no embeddings besides.
+/// Returns the features of Google's OpenAI-compatible addresses; Vertex lacks embeddings, too.
 pub(crate) fn features() -> Features {
     Features::all().without(&[Feature::Responses, Feature::Logprobs])
 }

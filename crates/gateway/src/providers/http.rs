@@ -1,21 +1,21 @@
-//! The parts of HTTP that every provider shares: one client, bounded bodies, faults of the transport.
+//! HTTP parts that all providers share: one client, bounded bodies, transport faults.
 
 use std::{error::Error, net::IpAddr, time::Duration};
 
 use kapelle_core::DurationMs;
 use reqwest::{Client, Response, Url, header::HeaderMap, redirect};
 
-/// An answer longer than this is refused while it is read.
+/// Size limit of an answer, in bytes. A longer answer is refused while it is read.
 pub(crate) const BODY_MAX: usize = 10 << 20;
-/// Of an error page, this much is read.
+/// Bytes that are read of an error page.
 pub(crate) const ERROR_BODY_MAX: usize = 64 << 10;
-/// Nobody is waited for longer than this, whatever they ask.
+/// Longest wait that a provider can ask for, in milliseconds.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
 
-/// Builds the client of one provider. No redirect is followed, for it could carry the key elsewhere, and no compressed
-/// answer is taken, for a small one could unpack to any size.
+/// Builds the client of one provider. Redirects are not followed, since they could carry the key elsewhere. Compressed
+/// answers are not accepted, since a small one could unpack to any size.
 pub(crate) fn client(base: &Url) -> Result<Client, String> {
-    // A second call finds a provider installed already, which is as good.
+    // A second call finds the provider already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
@@ -27,13 +27,13 @@ pub(crate) fn client(base: &Url) -> Result<Client, String> {
         builder = builder.no_proxy();
     }
     if base.scheme() == "http" {
-        // Without TLS the certificates of the system are not needed, which a small container may not even have.
+        // Without TLS the certificates of the system are not needed, and a small container may lack them.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| chain_of(&error))
 }
 
-/// The address again, unless it is plain http on another machine and nobody has said that it may be.
+/// Returns the address, or an error for plain HTTP on another machine that the configuration does not allow.
 pub(crate) fn allowed(url: Url, provider: &str, insecure: bool) -> Result<Url, String> {
     if url.scheme() != "http" || insecure || is_local(&url) {
         return Ok(url);
@@ -45,27 +45,27 @@ pub(crate) fn allowed(url: Url, provider: &str, insecure: bool) -> Result<Url, S
     ))
 }
 
-/// Whether an address is on this machine.
+/// Tells whether an address is on this machine.
 pub(crate) fn is_local(base: &Url) -> bool {
     let host = base.host_str().unwrap_or("").trim_end_matches('.');
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
 }
 
-/// The type of a body in small letters, without its parameters.
+/// Returns the media type of a body in lower case, without its parameters.
 pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get("content-type")?.as_bytes()).to_lowercase();
     Some(text.split(';').next().unwrap_or("").trim().to_owned())
 }
 
-/// Whether a body is packed.
+/// Tells whether a body is compressed.
 pub(crate) fn is_packed(headers: &HeaderMap) -> bool {
     let coding =
         headers.get("content-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
     coding.is_some_and(|coding| !matches!(coding.as_str(), "" | "identity"))
 }
 
-/// Why an answer of that type is not read: it is packed, or it is something else than was asked for.
+/// Returns the reason why an answer of that type is not read: it is compressed, or of another type than requested.
 pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
     if let Some(packed) = text("content-encoding").filter(|coding| !matches!(coding.as_str(), "" | "identity")) {
@@ -75,15 +75,15 @@ pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
     (plain != wanted).then(|| format!("the answer is `{plain}` and not `{wanted}`"))
 }
 
-/// Why a body could not be read.
+/// Reason why a body could not be read.
 pub(crate) enum BodyFault {
-    /// Longer than allowed.
+    /// It is longer than allowed.
     TooLong,
-    /// The connection or the time ended.
+    /// The connection broke, or the time ran out.
     Broken(reqwest::Error),
 }
 
-/// Reads a body up to `max` bytes, and stops there.
+/// Reads a body up to `max` bytes.
 pub(crate) async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, BodyFault> {
     if response.content_length().is_some_and(|length| length > max as u64) {
         return Err(BodyFault::TooLong);
@@ -98,7 +98,7 @@ pub(crate) async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// By what the provider knows an answer, for questions to its support.
+/// Returns the provider's id of an answer, for questions to its support.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
     let found = names.into_iter().find_map(|name| headers.get(name)?.to_str().ok());
@@ -106,8 +106,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     found.map(plain).filter(|text| !text.is_empty())
 }
 
-/// How long the answer asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. A date is read
-/// against the answer's own `date`, so that a wrong clock here does no harm.
+/// Returns the wait that the answer asks for: `retry-after-ms`, or `retry-after` in seconds or as a date. A date is
+/// compared with the answer's own `date`, so that a wrong local clock does no harm.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<DurationMs> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bounded = |ms: f64| (ms.is_finite() && ms >= 0.0).then(|| DurationMs(ms.min(LONGEST_WAIT_MS).ceil() as u64));
@@ -123,7 +123,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<DurationMs> {
     bounded(until.saturating_sub(now).max(0) as f64)
 }
 
-/// The error and its causes, without the address, which may hold secrets.
+/// Formats the error and its causes, without the address, which may hold secrets.
 pub(crate) fn chain_of(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

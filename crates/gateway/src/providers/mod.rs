@@ -1,4 +1,4 @@
-//! One file per provider, behind one trait ([`dialect::Dialect`]), and what they share.
+//! One file per provider behind one trait ([`dialect::Dialect`]), and their shared parts.
 //!
 //! | provider | address | key | format |
 //! |---|---|---|---|
@@ -10,7 +10,7 @@
 //! | `anthropic` | api.anthropic.com | `x-api-key` | Messages, translated both ways |
 //! | `compatible` | any | any or none | OpenAI |
 //!
-//! Where there are no responses but chat, `bridge` makes the one of the other.
+//! `bridge` converts responses to chat and back for providers that have only chat.
 
 mod anthropic;
 mod azure;

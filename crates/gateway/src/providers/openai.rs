@@ -1,4 +1,4 @@
-//! OpenAI itself, and any server that is named as one.
+//! OpenAI itself, and any server configured as one.
 
 use super::{
     format::OpenaiFormat,
@@ -9,7 +9,8 @@ use crate::{
     wire::Features,
 };
 
-/// The provider's own address unless one is given; a key only when a variable is named for it.
+/// Builds the parts of the provider, at its own address unless another is configured. A key is used only if a variable
+/// is named for it.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     Ok(Parts {
         base: Some(OPENAI_BASE_URL.to_owned()),

@@ -1,5 +1,5 @@
-//! The pieces of a chat stream put together again: for who watches an answer being written but wants it whole, and for
-//! the other formats that are made of it.
+//! Assembly of the pieces of a chat stream. It is for an answer that is watched while it is written but wanted whole,
+//! and for the formats that are built from it.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::{
     wire::{json, sse::Parser},
 };
 
-/// An answer longer than this is given up, as a whole one is.
+/// Size limit of an answer, as of a whole one, in bytes.
 const ANSWER_MAX: usize = 10 << 20;
 
-/// What has come so far of the first choice.
+/// Pieces of the first choice so far.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     id: Value,
@@ -29,20 +29,20 @@ pub(crate) struct Called {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) arguments: String,
-    /// Its number among the calls, when the provider says it.
+    /// Number among the calls, if the provider sends it.
     index: Option<u64>,
 }
 
-/// What one piece added.
+/// Content that one piece added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added<'a> {
     /// Text of the answer.
     Text(&'a str),
-    /// The call with that place in the list goes on with these arguments; it is new when they are its first.
+    /// The call at that index of the list continues with these arguments; it is new when they are its first.
     Call(usize, &'a str),
 }
 
-/// The JSON of all events in bytes that hold whole events. What is none (the mark of the end) is left out.
+/// Parses the JSON of all events in bytes that hold whole events. Other content (the end mark) is skipped.
 pub(crate) fn chunks(bytes: &[u8]) -> Vec<Value> {
     let mut parser = Parser::default();
     parser.push(bytes);
@@ -54,7 +54,7 @@ pub(crate) fn chunks(bytes: &[u8]) -> Vec<Value> {
 }
 
 impl Gathered {
-    /// Takes a piece, and tells of what it added.
+    /// Takes a piece and reports what it added.
     ///
     /// # Errors
     /// When the answer is too long.
@@ -96,7 +96,8 @@ impl Gathered {
         self.content.len() + self.refusal.len() + calls
     }
 
-    /// The place of the call that a piece belongs to. Some providers give no numbers: then a name begins another.
+    /// Finds the index of the call that a piece belongs to. For providers that send no numbers, a name begins a new
+    /// call.
     fn call(&mut self, call: &Value) -> usize {
         let index = call["index"].as_u64();
         let name = call["function"]["name"].as_str().filter(|name| !name.is_empty());
@@ -113,7 +114,7 @@ impl Gathered {
         self.calls.len() - 1
     }
 
-    /// The whole completion.
+    /// Builds the whole completion.
     pub(crate) fn completion(&self, usage: Option<&Usage>) -> Value {
         let text = |text: &str| if text.is_empty() { Value::Null } else { Value::from(text) };
         let mut message = json!({ "role": "assistant", "content": text(&self.content) });

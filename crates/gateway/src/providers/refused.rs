@@ -1,4 +1,4 @@
-//! What a provider's refusal means: for the key, for the walk over the chain, and for the caller.
+//! Meaning of a provider's refusal for the key, for the chain and for the caller.
 
 use kapelle_core::Category;
 use reqwest::{Response, header};
@@ -13,7 +13,7 @@ use super::{
 use crate::{answer::Usage, wire::json};
 
 impl Server {
-    /// The fault of an answer whose status is not one of success.
+    /// Makes the fault of an answer with an error status.
     pub(super) async fn refusal(&self, link: &str, response: Response) -> Fault {
         let status = response.status().as_u16();
         let wait = http::retry_after(response.headers());
@@ -45,7 +45,7 @@ impl Server {
         fault
     }
 
-    /// The fault of an answer of success in another type than was asked for.
+    /// Makes the fault of a successful answer of another type than requested.
     pub(super) async fn other_type(&self, link: &str, response: Response, why: String) -> Fault {
         let status = response.status().as_u16();
         let (kind, wait) = (http::media_type(response.headers()), http::retry_after(response.headers()));
@@ -67,8 +67,8 @@ impl Server {
             .told(Told::ours(502, format!("{link}: {reason}")))
     }
 
-    /// The fault of an answer that is not JSON. A web page comes from something before the provider, which took nothing
-    /// for it.
+    /// Makes the fault of an answer that is not JSON. A web page comes from a proxy in front of the provider, which
+    /// charged nothing.
     pub(super) fn not_json(&self, link: &str, status: u16, kind: Option<&str>, body: &[u8], error: &str) -> Fault {
         let page = is_page(kind, body);
         let mut reason = self.clean(&instead(status, kind, body));
@@ -81,7 +81,7 @@ impl Server {
         if page { fault } else { fault.unsettled() }
     }
 
-    /// The fault of an error inside an answer of success, or in a stream. `counted`: the tokens that it was paid for.
+    /// Makes the fault of an error inside a successful answer or in a stream. `counted`: the tokens that were charged.
     pub(crate) fn broke_off(&self, link: &str, told: Told, counted: Option<Usage>) -> Fault {
         let fault = self.told(link, told);
         match counted {
@@ -90,7 +90,7 @@ impl Server {
         }
     }
 
-    /// The fault of what the provider told, with everything that programs act on.
+    /// Makes the fault of a provider's error, with all fields that programs act on.
     fn told(&self, link: &str, mut told: Told) -> Fault {
         told.message = self.clean_to(&told.message, MESSAGE_CHARS);
         for word in [&mut told.kind, &mut told.code, &mut told.param].into_iter().flatten() {
@@ -132,7 +132,8 @@ impl Server {
             408 | 409 | 425 | 500..=599 if told.status.is_some() => {
                 let reason = with(&format!("the provider failed ({status})"));
                 let message = if told.message.is_empty() { reason.clone() } else { told.message.clone() };
-                // What passes has Kapelle's own code: programs try it again or not by that, whichever provider it was.
+                // Temporary faults have Kapelle's own code: programs decide by it whether to retry, whichever provider
+                // failed.
                 let told = Told { status: Some(503), message, code: None, without_code: false, ..told };
                 Fault::sent(link, FaultKind::Passing, Category::Unavailable, &reason).told(told)
             }
@@ -151,7 +152,7 @@ impl Server {
     }
 }
 
-/// JSON of an error status that has no words for it.
+/// Returns a default error for JSON of an error status without a message.
 fn blank(body: &Value) -> Option<Told> {
     body.is_object().then(|| Told {
         message: if body.as_object().is_some_and(serde_json::Map::is_empty) { String::new() } else { body.to_string() },
@@ -159,7 +160,7 @@ fn blank(body: &Value) -> Option<Told> {
     })
 }
 
-/// Where a redirect points; its path may hold secrets.
+/// Returns the host of a redirect; its path may hold secrets.
 fn host_of(response: &Response) -> Option<String> {
     let to = response.headers().get(header::LOCATION)?.to_str().ok()?;
     response.url().join(to).ok()?.host_str().map(str::to_owned)

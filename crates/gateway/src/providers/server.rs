@@ -1,4 +1,4 @@
-//! One configured server: its address, its key, its connections, and what it can do.
+//! A configured server: its address, key, connections and features.
 
 use std::{
     fs,
@@ -30,42 +30,42 @@ use crate::{
     wire::{Feature, Features, ModelCall, Operation},
 };
 
-/// In the order of [`Server::addresses`].
+/// Operations in the order of [`Server::addresses`].
 const OPERATIONS: [Operation; 3] = [Operation::Chat, Operation::Responses, Operation::Embeddings];
 
-/// What tells one kind of provider from another.
+/// Differences between kinds of providers.
 pub(crate) struct Parts {
-    /// The address, when none is configured.
+    /// Default address.
     pub(crate) base: Option<String>,
-    /// The variable of the key.
+    /// Variable of the key.
     pub(crate) key_env: Option<String>,
-    /// Where the key goes.
+    /// Place of the key in a request.
     pub(crate) auth: Auth,
-    /// How it is spoken to.
+    /// Wire format.
     pub(crate) dialect: Box<dyn Dialect>,
 }
 
-/// How a key is shown to a server.
+/// Place of a key in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Auth {
     /// `Authorization: Bearer`.
     Bearer,
-    /// A header of its own.
+    /// A header of that name.
     Header(&'static str),
 }
 
-/// One server.
+/// A configured server.
 pub(crate) struct Server {
     name: String,
     provider: Provider,
     pub(crate) base: Url,
-    /// Where each operation is.
+    /// Address of each operation.
     addresses: [Url; 3],
     key: Option<Secret>,
     key_env: Option<String>,
     key_file: Option<PathBuf>,
     key_refused: AtomicBool,
-    /// The key of the file as it was sent last, to be taken out of what comes back.
+    /// The key as last read from its file and sent, to be removed from texts that come back.
     sent: Mutex<Option<Secret>>,
     auth: Auth,
     pub(crate) features: Features,
@@ -77,7 +77,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Reads the address and the key. Nothing is connected. The offline kind is no server.
+    /// Reads the address and the key. It opens no connections. Returns `None` for the offline kind.
     pub(crate) fn new(
         name: &str,
         provider: &Provider,
@@ -124,18 +124,18 @@ impl Server {
         }))
     }
 
-    /// Its name in the configuration.
+    /// Returns the name in the configuration.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is the same server with the same key, so that its connections and what was learned may be kept.
+    /// Tells whether it is the same server with the same key, so that connections and learned limits may be kept.
     pub(crate) fn same_as(&self, other: &Server) -> bool {
         let key = |server: &Server| server.key.as_ref().map(|key| key.expose().to_owned());
         self.provider == other.provider && self.base == other.base && key(self) == key(other)
     }
 
-    /// Why it cannot be asked, when its key is not set.
+    /// Returns the reason why the server cannot be called when its key is not set.
     pub(crate) fn key_missing(&self) -> Option<String> {
         if let Some(file) = &self.key_file {
             return (!file.exists()).then(|| format!("no key in {}", file.display()));
@@ -144,7 +144,7 @@ impl Server {
         self.key.is_none().then(|| format!("no {variable}"))
     }
 
-    /// What it can do now.
+    /// Returns the current state.
     pub(crate) fn state(&self) -> LinkState {
         if self.key_missing().is_some() {
             LinkState::NoKey
@@ -155,7 +155,7 @@ impl Server {
         }
     }
 
-    /// What is wrong with its key, in words.
+    /// Describes the fault of its key.
     pub(crate) fn trouble(&self) -> Option<String> {
         match self.state() {
             LinkState::KeyRefused => Some(format!("{} was refused", self.key_name())),
@@ -168,7 +168,8 @@ impl Server {
         file.or_else(|| self.key_env.clone()).unwrap_or_else(|| format!("the key of {}", self.name))
     }
 
-    /// The name of the field that bounds an answer, where the caller gave none; `None` when none is to be added.
+    /// Returns the name of the field that limits an answer when the caller set no limit. Returns `None` when no limit
+    /// is to be added.
     pub(crate) fn limit_field(&self, alias: Option<LimitField>) -> Option<&'static str> {
         let usual = match self.provider.kind {
             Kind::Openai | Kind::Azure => LimitField::MaxCompletionTokens,
@@ -177,7 +178,7 @@ impl Server {
         alias.or(self.provider.limit_field).unwrap_or(usual).as_str()
     }
 
-    /// The first field of a request that this provider is not to get, in the words of a refusal.
+    /// Returns the first field of a request that this provider must not get, and the refusal.
     pub(crate) fn withheld<'a>(&self, call: &'a ModelCall) -> Option<(&'a str, String)> {
         let field = call.unknown.iter().find(|name| !self.provider.pass.contains(name))?;
         let shown: String = field.chars().filter(|c| !c.is_control()).take(80).collect();
@@ -190,15 +191,15 @@ impl Server {
         Some((field, message))
     }
 
-    /// Whether it counts tokens on a stream when it is asked to.
+    /// Tells whether the server counts tokens on a stream on request.
     pub(crate) fn counts_streams(&self) -> bool {
         self.features.has(Feature::StreamUsage)
     }
 
-    /// What is to be sent, in the words of the provider.
+    /// Builds the body in the provider's format.
     ///
     /// # Errors
-    /// What its format has no words for.
+    /// The part of the request that its format cannot express.
     pub(crate) fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, Fault> {
         let unsaid = |why: String| {
             let link = format!("{}/{}", self.name, ask.model);
@@ -207,8 +208,8 @@ impl Server {
         self.dialect.body(call, ask).map_err(unsaid)
     }
 
-    /// Sends one request and gives the answer when its status and type are those of one. `within` bounds everything,
-    /// the reading of the body included.
+    /// Sends one request and returns the answer if its status and type are right. `within` is the timeout of
+    /// everything, including the reading of the body.
     pub(crate) async fn open(
         &self,
         (operation, body): (Operation, Vec<u8>),
@@ -282,7 +283,7 @@ impl Server {
         })
     }
 
-    /// The address comes from the configuration alone.
+    /// Returns the address of an operation, which comes from the configuration alone.
     fn address(&self, operation: Operation) -> Url {
         let [chat, responses, embeddings] = &self.addresses;
         match operation {
@@ -303,7 +304,7 @@ impl Server {
         }
     }
 
-    /// The fault of a connection.
+    /// Makes the fault of a connection.
     pub(crate) fn transport(&self, link: &str, error: reqwest::Error) -> Fault {
         let error = error.without_url();
         let cause = self.clean(&http::chain_of(&error));
@@ -311,7 +312,7 @@ impl Server {
             let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
             return Fault::sent(link, FaultKind::Passing, category, &format!("cannot be reached: {cause}"));
         }
-        // The request is out: whether it is paid for is not known.
+        // The request was sent: whether it is charged is not known.
         let (category, reason) = if error.is_timeout() {
             (Category::Timeout, "no answer in time".to_owned())
         } else {
@@ -320,17 +321,17 @@ impl Server {
         Fault::sent(link, FaultKind::Passing, category, &reason).unsettled()
     }
 
-    /// The name of the key was refused.
+    /// Records that the provider refused the key.
     pub(super) fn refuse_key(&self) {
         self.key_refused.store(true, Ordering::Relaxed);
     }
 
-    /// Text from outside without keys, and short.
+    /// Removes keys from text of the provider and shortens it.
     pub(crate) fn clean(&self, text: &str) -> String {
         self.clean_to(text, 300)
     }
 
-    /// Text from outside without keys, cut to that many characters.
+    /// Removes keys from text of the provider and cuts it to that many characters.
     pub(super) fn clean_to(&self, text: &str, max: usize) -> String {
         let mut text = scrub_key_like(text);
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -377,9 +378,9 @@ fn below(base: &Url, path: &[&str]) -> Url {
     url
 }
 
-/// A base address such as `http://localhost:11434/v1`.
+/// Parses a base address such as `http://localhost:11434/v1`.
 fn address(base: &str) -> Result<Url, String> {
-    // What stands before an @ may be a password.
+    // The part before an @ may be a password.
     let shown: String = base.rsplit('@').next().unwrap_or("").chars().take(60).collect();
     let url = Url::parse(base)
         .map_err(|error| format!("`{shown}` is not an address ({error}): write one such as {OPENAI_BASE_URL}"))?;

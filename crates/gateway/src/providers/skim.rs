@@ -1,7 +1,7 @@
-//! What metering needs of an answer in the format of OpenAI, read out of its text without building the rest.
+//! Reader of the metering data of an answer in OpenAI's format, which does not build the rest.
 //!
-//! A stream has an event for every token, and most of what stands in them is the same each time. What is not as it
-//! usually is gives nothing here: it is read in full then, by who also says what is wrong with it.
+//! A stream has an event for every token, and most of their content is the same each time. Content of unusual form
+//! returns `None`; it is then parsed in full, and that parser reports what is wrong with it.
 
 use std::fmt;
 
@@ -20,26 +20,26 @@ pub(super) struct Piece {
     pub(super) usage: Option<Usage>,
 }
 
-/// One of the answers in it.
+/// One of the choices of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) index: u64,
-    /// It says why it stopped.
+    /// Whether it has a finish reason.
     pub(super) finished: bool,
-    /// About how many tokens were added.
+    /// Estimated tokens that were added.
     pub(super) tokens: u64,
 }
 
-/// What an event of a response says.
+/// Content of an event of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseEvent {
-    /// About so many tokens were added.
+    /// Estimated tokens that were added.
     Delta(u64),
-    /// Nothing that matters here.
+    /// An event without metering data.
     Other,
 }
 
-/// A piece of a chat completion; nothing when it has to be read in full.
+/// Reads a piece of a chat completion. Returns `None` when it has to be parsed in full.
 pub(super) fn piece(data: &[u8]) -> Option<Piece> {
     let read: Chunk<'_> = read(data)?;
     if read.error.is_some() {
@@ -59,7 +59,7 @@ pub(super) fn piece(data: &[u8]) -> Option<Piece> {
     Some(Piece { choices, usage: counted(read.usage) })
 }
 
-/// A whole chat completion: about how many tokens its texts are, and what the provider counted.
+/// Reads a whole chat completion: the estimated tokens of its texts, and the provider's count.
 pub(super) fn completion(body: &[u8]) -> Option<(u64, Option<Usage>)> {
     let read: Completion<'_> = read(body)?;
     let choices = read.choices?;
@@ -70,13 +70,13 @@ pub(super) fn completion(body: &[u8]) -> Option<(u64, Option<Usage>)> {
     Some((tokens, counted(read.usage)))
 }
 
-/// What the provider counted for a list of embeddings.
+/// Reads the provider's count for a list of embeddings.
 pub(super) fn embeddings(body: &[u8]) -> Option<Option<Usage>> {
     let read: Embeddings<'_> = read(body)?;
     read.data.filter(|_| read.error.is_none()).map(|_| counted(read.usage))
 }
 
-/// An event of a response; nothing when it has to be read in full.
+/// Reads an event of a response. Returns `None` when it has to be parsed in full.
 pub(super) fn response_event(data: &[u8]) -> Option<ResponseEvent> {
     let read: Typed = read(data)?;
     match read.kind {
@@ -87,7 +87,7 @@ pub(super) fn response_event(data: &[u8]) -> Option<ResponseEvent> {
 }
 
 fn read<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
-    // What is skipped is not looked at, so its bytes are looked at here.
+    // The parser skips over some bytes without checking them, so they are checked here.
     serde_json::from_str(std::str::from_utf8(data).ok()?).ok()
 }
 
@@ -154,7 +154,7 @@ struct Typed {
     delta: Option<Text>,
 }
 
-/// A message, or what a piece adds to one.
+/// A message, or the part that a piece adds to it.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
@@ -187,7 +187,7 @@ impl Message {
     }
 }
 
-/// About how many tokens a text is; it is not kept.
+/// Estimated tokens of a text; the text is not kept.
 #[derive(Default)]
 struct Text(u64);
 
@@ -195,20 +195,20 @@ struct Text(u64);
 #[derive(Default)]
 struct Said(bool);
 
-/// What kind of event of a response it is.
+/// Kind of a response event.
 #[derive(Default)]
 enum Kind {
     /// A part of the answer.
     Delta,
-    /// The last one, well or not.
+    /// The last event, also of a failure.
     Ending,
     Other,
-    /// It does not say.
+    /// Missing.
     #[default]
     None,
 }
 
-/// Takes a text or null, and nothing else.
+/// Takes a text or null and applies the function to it.
 struct Looking<T>(fn(&str) -> T);
 
 impl<T: Default> Visitor<'_> for Looking<T> {

@@ -1,22 +1,22 @@
-//! An error in the provider's own words: its status, type, code, parameter and message.
+//! A provider's own error: its status, type, code, parameter and message.
 
 use serde_json::Value;
 
-/// A message of the provider is cut to this many characters.
+/// Length limit of a provider's message, in characters.
 pub(crate) const MESSAGE_CHARS: usize = 2_000;
-/// Words of the provider that programs compare are cut to this many characters.
+/// Length limit of words that programs compare, in characters.
 const WORD_CHARS: usize = 100;
 
-/// The fault that a provider tells. Nothing of it is cleaned of secrets yet.
+/// An error as the provider reported it. Secrets have not been removed yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
-    /// The HTTP status; that of the answer, or one that its body names. `None` when nobody says.
+    /// HTTP status of the answer, or the one that its body names. `None` if neither is known.
     pub(crate) status: Option<u16>,
     /// `error.type`.
     pub(crate) kind: Option<String>,
     /// `error.code`, unless it is a number.
     pub(crate) code: Option<String>,
-    /// The provider wrote `"code": null`: it has none, and none is made up.
+    /// Whether the provider wrote `"code": null`, which is kept.
     pub(crate) without_code: bool,
     /// `error.param`.
     pub(crate) param: Option<String>,
@@ -25,8 +25,8 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// The error in a body or an event. Returns `None` when it is not an error. All shapes of the known providers are
-    /// read, so that a body may be looked at whoever sent it.
+    /// Reads the error in a body or an event. Returns `None` when it is not an error. The shapes of all known providers
+    /// are read, whoever sent the body.
     pub(crate) fn of(body: &Value) -> Option<Told> {
         // Google's addresses put the object into a list.
         let body = if body.is_array() { &body[0] } else { body };
@@ -64,7 +64,7 @@ impl Told {
         }
     }
 
-    /// An error that this gateway found, with that status.
+    /// Makes an error of this gateway with that status.
     pub(crate) fn ours(status: u16, message: String) -> Told {
         Told { status: Some(status), message, ..Told::default() }
     }
@@ -85,7 +85,7 @@ impl Told {
                 None => body["message"].as_str().map_or_else(|| error.to_string(), str::to_owned),
             },
         };
-        // Gateways before a provider say only that it failed, and put its words beside.
+        // Gateways in front of a provider report only that it failed, and put its own error beside.
         let raw = error["metadata"]["raw"].as_str().filter(|raw| !raw.is_empty() && !message.contains(raw));
         let message = raw.map_or_else(|| message.clone(), |raw| format!("{message}: {raw}"));
         Told {
@@ -98,21 +98,21 @@ impl Told {
         }
     }
 
-    /// Whether the account behind the key has nothing left to spend.
+    /// Tells whether the account behind the key has no quota left.
     pub(crate) fn is_of_quota(&self) -> bool {
         let words = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"];
         let is = |word: &Option<String>| word.as_deref().is_some_and(|word| words.contains(&word));
         is(&self.code) || is(&self.kind)
     }
 
-    /// Whether a 403 is about what was asked for, and not about who asks.
+    /// Tells whether a 403 is about the request and not about the caller.
     pub(crate) fn is_of_request(&self) -> bool {
         let words = ["model_not_found", "content_filter", "content_policy_violation", "model_not_allowed"];
         self.param.is_some() || self.code.as_deref().is_some_and(|code| words.contains(&code))
     }
 }
 
-/// What FastAPI says of a body: the first place, and what is wrong there.
+/// Reads an error of FastAPI: the first field and its fault.
 fn invalid(list: &[Value]) -> Told {
     let place = |item: &Value| {
         let parts = item["loc"].as_array().into_iter().flatten().filter(|part| *part != "body");
@@ -131,7 +131,7 @@ fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(WORD_CHARS).collect()
 }
 
-/// A status that is written as a number or as the digits of one.
+/// Reads a status that is written as a number or as digits.
 fn number(value: &Value) -> Option<u16> {
     let number = match value {
         Value::String(text) => text.parse::<u64>().ok(),
@@ -140,7 +140,7 @@ fn number(value: &Value) -> Option<u16> {
     number.and_then(|number| u16::try_from(number).ok()).filter(|status| (400..600).contains(status))
 }
 
-/// The status of a word that providers use for `code`, `type` or `status`.
+/// Returns the status of a word that providers use for `code`, `type` or `status`.
 fn status_of(word: &str) -> Option<u16> {
     Some(match word {
         "invalid_request_error"
@@ -180,7 +180,7 @@ fn status_of(word: &str) -> Option<u16> {
     })
 }
 
-/// Whether a body is a web page.
+/// Tells whether a body is a web page.
 pub(crate) fn is_page(kind: Option<&str>, body: &[u8]) -> bool {
     let start: String =
         String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start_matches('\u{feff}').to_lowercase();
@@ -191,7 +191,7 @@ pub(crate) fn is_page(kind: Option<&str>, body: &[u8]) -> bool {
         || start.starts_with("<head")
 }
 
-/// What came instead of JSON, in words.
+/// Describes an answer that is not JSON.
 pub(crate) fn instead(status: u16, kind: Option<&str>, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
@@ -211,7 +211,7 @@ pub(crate) fn instead(status: u16, kind: Option<&str>, body: &[u8]) -> String {
 }
 
 fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
-    // Only ASCII changes here, so that places stay the same.
+    // Only ASCII changes here, so that positions stay valid.
     let lower = text.to_ascii_lowercase();
     let start = lower.find(from)? + from.len();
     let end = start + lower[start..].find(to)?;

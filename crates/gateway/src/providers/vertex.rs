@@ -10,8 +10,8 @@ use crate::{
     wire::Feature,
 };
 
-/// `project` and `location` make the address. The key is an OAuth token that ends after an hour: name a file that
-/// something else renews (`api_key_file`), which is read for each call.
+/// Builds the parts of the provider. `project` and `location` make the address. The key is an OAuth token that ends
+/// after an hour: name a file that another program renews (`api_key_file`), which is read for each call.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     let base = provider.project.as_ref().map(|project| {
         let location = provider.location.as_deref().unwrap_or("global");

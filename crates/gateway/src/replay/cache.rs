@@ -1,4 +1,4 @@
-//! Answers kept for whoever of the same tenant asks the same again, where that is allowed.
+//! Cached answers for equal calls of one tenant, where caching is allowed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,13 +9,13 @@ use kapelle_core::TenantId;
 
 use super::{Fingerprint, Recorded};
 
-/// Answers of that many bytes are kept together; the oldest go first.
+/// Size limit of all cached answers, in bytes; the oldest are evicted first.
 const BYTES_MAX: usize = 64 << 20;
 
-/// One tenant's call.
+/// A tenant's call.
 pub(crate) type Key = (TenantId, Fingerprint);
 
-/// The cache. No key lacks the tenant, so that tenants never share.
+/// Cache of answers. Every key holds the tenant, so that tenants never share.
 pub(crate) struct Cache {
     inner: Mutex<Inner>,
     bytes_max: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Cache {
 #[derive(Default)]
 struct Inner {
     entries: HashMap<Key, Entry>,
-    /// Keys in the order in which they came in, with the number of that coming.
+    /// Keys in the order of insertion, with the number of the insertion.
     order: VecDeque<(Key, u64)>,
     bytes: usize,
     next: u64,
@@ -43,14 +43,14 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// The answer, when it is there and not too old.
+    /// Returns the answer if it is cached and not too old.
     pub(crate) fn get(&self, key: &Key, now_ms: u64) -> Option<Recorded> {
         let inner = self.lock();
         let entry = inner.entries.get(key)?;
         (now_ms < entry.until_ms).then(|| entry.answer.clone())
     }
 
-    /// Keeps an answer until that moment.
+    /// Caches an answer until that moment.
     pub(crate) fn put(&self, key: Key, answer: Recorded, until_ms: u64) {
         let size = answer.body.len();
         if size > self.bytes_max / 8 {
@@ -66,7 +66,7 @@ impl Cache {
         inner.order.push_back((key, number));
         while inner.bytes > self.bytes_max || inner.order.len() > inner.entries.len() * 2 + 16 {
             let Some((oldest, number)) = inner.order.pop_front() else { break };
-            // A key that came in again stands further back; this place of it is empty.
+            // The key was inserted again later; this entry of it is void.
             if inner.entries.get(&oldest).is_some_and(|entry| entry.number == number)
                 && let Some(gone) = inner.entries.remove(&oldest)
             {

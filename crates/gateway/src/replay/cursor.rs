@@ -1,4 +1,4 @@
-//! What an attempt may be given again, and what it has had of that.
+//! Recorded answers that an attempt may use, and those it has used.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use kapelle_core::{Category, TaskError};
 
 use super::{CallLog, Fingerprint, LogError, Recorded, TaskKey};
 
-/// Whose answers an attempt may be given.
+/// Source of the answers of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReplaySource {
-    /// The task and its replay epoch.
+    /// Task and replay epoch.
     pub(crate) key: TaskKey,
-    /// The attempt. What was given to it already is not given to it again.
+    /// The attempt. Answers that it already received are not replayed to it.
     pub(crate) attempt: u32,
-    /// Nobody is asked: answers come from the record of the run that the task's run repeats.
+    /// Whether answers come only from the record of the run that the task's run repeats, without calling a provider.
     pub(crate) recorded: bool,
 }
 
-/// The answers that are left.
+/// Recorded answers that are left.
 pub(crate) struct ReplayCursor {
     answers: Vec<Recorded>,
-    /// How many of them the attempt has had.
+    /// Answers used by the attempt, per request.
     had: HashMap<Fingerprint, u32>,
     record: Option<Of>,
 }
@@ -32,7 +32,7 @@ struct Of {
 }
 
 impl ReplayCursor {
-    /// Reads what was recorded.
+    /// Reads the recorded answers.
     pub(crate) async fn read(log: &dyn CallLog, source: ReplaySource) -> Result<ReplayCursor, LogError> {
         if source.recorded {
             let record = log.record(source.key).await?;
@@ -44,19 +44,19 @@ impl ReplayCursor {
         Ok(ReplayCursor { answers, had: HashMap::new(), record: None })
     }
 
-    /// Whether there is anything at all.
+    /// Tells whether there are no recorded answers.
     pub(crate) fn is_empty(&self) -> bool {
         self.answers.is_empty()
     }
 
-    /// The attempt had so many answers to that call before this process began.
+    /// Skips answers that the attempt used before this process began.
     pub(crate) fn pass(&mut self, fingerprint: Fingerprint, count: u32) {
         for _ in 0..count {
             self.next(fingerprint);
         }
     }
 
-    /// How many answers to that call the attempt has had.
+    /// Counts the answers to that call that the attempt has used.
     pub(crate) fn had(&self, fingerprint: Fingerprint) -> u32 {
         self.had.get(&fingerprint).copied().unwrap_or(0)
     }
@@ -68,17 +68,17 @@ impl ReplayCursor {
         Some(self.answers.remove(at))
     }
 
-    /// Where the answers come from, in one word.
+    /// Returns the source of the answers in one word.
     pub(crate) fn label(&self) -> &'static str {
         if self.record.is_some() { "recorded" } else { "replay" }
     }
 
-    /// Why the earlier task was answered offline, when it was: then this one is, too.
+    /// Returns the reason why the earlier task was answered offline, if it was: this one then is, too.
     pub(crate) fn offline(&self) -> Option<&str> {
         self.record.as_ref()?.offline.as_deref()
     }
 
-    /// Why there is no answer, when nobody may be asked for one.
+    /// Returns the error of a missing answer when no provider may be called.
     pub(crate) fn missing(&self, model: &str) -> Option<TaskError> {
         let of = self.record.as_ref()?;
         let shown: String = model.chars().take(80).collect();

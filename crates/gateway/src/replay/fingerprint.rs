@@ -1,4 +1,4 @@
-//! What makes two calls the same call: the body in one canonical form. Headers do not count, nor the order of keys.
+//! Identity of a call: its body in canonical form. Headers and the order of keys do not count.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use crate::wire::ModelCall;
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a call. A stream and a whole answer have different bytes, so they differ here, too.
+    /// Computes the fingerprint of a call. A stream and a whole answer have different bytes, so their fingerprints
+    /// differ.
     #[must_use]
     pub fn of(call: &ModelCall) -> Fingerprint {
         let mut text = Vec::with_capacity(512);
@@ -24,7 +25,7 @@ impl Fingerprint {
         if let Some(limit) = call.longest_answer().filter(|_| call.of_worker) {
             text.extend_from_slice(&limit.to_be_bytes());
         }
-        // Texts that are read as the replacement character are not all the same text.
+        // Different texts may be read as the same replacement character.
         for (name, raw) in &call.raw {
             text.extend_from_slice(name.as_bytes());
             text.extend_from_slice(raw.get().as_bytes());

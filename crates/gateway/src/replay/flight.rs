@@ -1,4 +1,5 @@
-//! Identical calls at the same time become one call, where that is allowed: one leads, the others wait for its answer.
+//! Merging of identical calls that are in flight at the same time, where that is allowed: one leads, the others wait
+//! for its answer.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,20 +12,20 @@ use tokio::sync::watch;
 use super::{Recorded, cache::Key};
 use crate::wire::Refusal;
 
-/// How a call that others wait for has ended.
+/// Result of a call that others wait for.
 #[derive(Debug, Clone)]
 pub(crate) enum Landed {
-    /// It is under way.
+    /// In flight.
     Flying,
-    /// With an answer.
+    /// It was answered.
     Answered(Box<Recorded>),
-    /// With a refusal, which holds for the others, too.
+    /// It was refused, and so are the waiting calls.
     Refused(Box<Refusal>),
-    /// Its caller went away; another has to lead.
+    /// Its caller left; another has to lead.
     Gone,
 }
 
-/// The calls under way.
+/// Calls in flight.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<HashMap<Key, Flight>>);
 
@@ -33,17 +34,17 @@ struct Flight {
     landed: watch::Receiver<Landed>,
 }
 
-/// What a caller is to do.
+/// Role of a caller.
 pub(crate) enum Role {
-    /// Make the call, and tell the others.
+    /// Makes the call and reports its result to the others.
     Lead(Guard),
-    /// Wait.
+    /// Waits for the result.
     Follow(watch::Receiver<Landed>),
-    /// Make the call for itself: two equal calls of one task are two samples.
+    /// Makes its own call: two equal calls of one task are two samples.
     Alone,
 }
 
-/// The duty to say how a call ended. Dropped, it says that the caller is gone.
+/// Duty to report the result of a call. Dropping it reports that the caller left.
 pub(crate) struct Guard {
     flights: Arc<Flights>,
     key: Key,
@@ -69,9 +70,9 @@ impl Flights {
 }
 
 impl Guard {
-    /// Tells the others how the call ended.
+    /// Reports the result to the waiting calls.
     pub(crate) fn land(self, landed: Landed) {
-        // Who comes from now on begins anew, or finds the answer in the cache.
+        // Later callers lead a new call, or find the answer in the cache.
         self.flights.lock().remove(&self.key);
         self.landed.send_replace(landed);
     }

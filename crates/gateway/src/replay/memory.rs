@@ -8,7 +8,7 @@ use std::{
 use super::{CallLog, LogError, Recorded, TaskKey};
 use crate::money::Pending;
 
-/// Keeps what was appended as long as it lives.
+/// Log in memory.
 #[derive(Default)]
 pub struct MemoryLog {
     rows: Mutex<HashMap<TaskKey, Vec<Recorded>>>,

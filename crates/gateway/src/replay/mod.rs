@@ -1,4 +1,4 @@
-//! Answers that are already there: those recorded for a task, those in the cache, and those on their way to another.
+//! Answers without a call: recorded for a task, cached, or in flight for another caller.
 
 mod cache;
 mod call_log;

@@ -1,4 +1,4 @@
-//! The last step of an answer: the journal has it before its last byte is out, then cache and followers.
+//! Last step of an answer: the journal has it before its last byte is sent, then the cache and the waiting calls.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     wire::Refusal,
 };
 
-/// Where an answer goes besides to its caller.
+/// Destinations of an answer besides its caller.
 pub(crate) struct Delivery {
     pub(crate) holder: Arc<Holder>,
     pub(crate) fingerprint: Fingerprint,
@@ -22,7 +22,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Whether somebody besides the caller wants the bytes.
+    /// Tells whether the bytes have another destination than the caller.
     pub(crate) fn keeps(&self) -> bool {
         self.holder.grant.task.is_some() || self.holder.grant.cache.is_some() || self.guard.is_some()
     }
@@ -30,7 +30,7 @@ impl Delivery {
     /// Records an answer.
     ///
     /// # Errors
-    /// [`Refusal`] when the journal does not take it: an answer that a crash would lose is not delivered.
+    /// [`Refusal`] when the journal fails: an answer that a crash would lose is not delivered.
     pub(crate) async fn finish(self, answer: Recorded) -> Result<Recorded, Refusal> {
         let grant = &self.holder.grant;
         if let Some(key) = grant.task
@@ -51,8 +51,8 @@ impl Delivery {
         Ok(answer)
     }
 
-    /// Tells those who wait that there is no answer. What is wrong with this caller alone (its money, its time, its
-    /// token) is nothing to them: one of them leads then.
+    /// Reports a failure to the waiting calls. A failure of this caller alone (its money, its time, its token) does not
+    /// concern them: one of them then leads.
     pub(crate) fn refuse(self, refusal: &Refusal) {
         let own = matches!(refusal.category, Category::Budget | Category::Timeout | Category::LeaseLost);
         if let Some(guard) = self.guard.filter(|_| !own) {

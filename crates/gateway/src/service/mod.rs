@@ -1,8 +1,8 @@
 //! The gateway as a script sees it: `/v1` without the sockets.
 //!
 //! `admit (token, limits) -> replay -> cache -> single flight -> reserve -> route over the chain -> stream -> meter ->
-//! settle -> journal`. An HTTP face takes the bearer token and the body, calls [`Service::call`], and sends what the
-//! [`Reply`] holds; when its client goes away it drops the reply, and the upstream call ends with it.
+//! settle -> journal`. The HTTP server takes the bearer token and the body, calls [`Service::call`], and sends the
+//! [`Reply`]. When its client leaves, it drops the reply, and the upstream call ends.
 
 mod deliver;
 mod pipeline;

@@ -19,7 +19,7 @@ use crate::{
     wire::{ModelCall, NO_MODEL, Operation, Refusal},
 };
 
-/// The gateway with its tokens, its money and its memory of answers.
+/// The gateway with its tokens, ledger, log and cache.
 pub struct Service {
     gateway: Arc<Gateway>,
     ledger: Arc<dyn Ledger>,
@@ -29,31 +29,31 @@ pub struct Service {
     flights: Arc<Flights>,
 }
 
-/// How the memory of answers sends a call on.
+/// Result of the search for an existing answer.
 enum Found {
-    /// There is an answer, from there.
+    /// An answer and its source.
     Answer(Recorded, &'static str),
-    /// Somebody has to be asked.
+    /// A provider has to be called.
     Ask(Delivery),
 }
 
 impl Service {
-    /// A service over a gateway, a book of money and a log of calls.
+    /// Makes a service over a gateway, a ledger and a log of calls.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) -> Service {
         Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
     }
 
-    /// The tokens in force, to issue and revoke.
+    /// Returns the tokens in force, to issue and revoke them.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }
 
-    /// Answers one request. `token` is what stood after `Bearer`; no other header of the caller counts.
+    /// Answers one request. `token` is the text after `Bearer`; no other header of the caller counts.
     ///
-    /// Every failure is a [`Reply`] in the shape of OpenAI: 400 bad request, 401 no such token (any more), 402 no
-    /// money, 403 model not granted, 429 rate, 5xx as the message says.
+    /// Every failure is a [`Reply`] in OpenAI's shape: 400 bad request, 401 unknown or revoked token, 402 budget
+    /// exhausted, 403 model not granted, 429 rate, 5xx as the message says.
     pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
         match self.tokens.find(token) {
             Some(holder) => self.serve(operation, &holder, body).await,
@@ -61,7 +61,7 @@ impl Service {
         }
     }
 
-    /// Answers one request of somebody whom another door let in, such as the holder of an API key.
+    /// Answers one request of a caller that was authenticated elsewhere, such as the holder of an API key.
     pub async fn call_as(&self, operation: Operation, grant: Grant, body: &[u8]) -> Reply {
         self.serve(operation, &Holder::once(grant), body).await
     }
@@ -77,7 +77,7 @@ impl Service {
         done.unwrap_or_else(|refusal| Reply::refused(&refusal))
     }
 
-    /// `GET /v1/models`: the aliases that the token may name.
+    /// Answers `GET /v1/models`: the aliases that the token may name.
     pub fn models(&self, token: &str) -> Reply {
         match self.tokens.find(token) {
             Some(holder) => self.models_as(&holder.grant),
@@ -85,7 +85,7 @@ impl Service {
         }
     }
 
-    /// The same for somebody whom another door let in.
+    /// Answers `GET /v1/models` for a caller that was authenticated elsewhere.
     #[must_use]
     pub fn models_as(&self, grant: &Grant) -> Reply {
         let routes = self.gateway.routes();
@@ -110,7 +110,7 @@ impl Service {
         }
     }
 
-    /// Looks for an answer that costs nothing: recorded for this task, in the cache, on its way to another.
+    /// Looks for an answer that costs nothing: recorded for this task, cached, or in flight for another caller.
     async fn remembered(&self, call: &ModelCall, holder: &Arc<Holder>, until: Instant) -> Result<Found, Refusal> {
         let fingerprint = Fingerprint::of(call);
         let grant = &holder.grant;
@@ -154,7 +154,7 @@ impl Service {
         }
     }
 
-    /// The answer that the task had before, or that its step had in the run that its run repeats.
+    /// Finds the answer that the task had before, or that its step had in the run that its run repeats.
     async fn recorded(
         &self,
         call: &ModelCall,
@@ -173,8 +173,9 @@ impl Service {
             let (label, had) = (cursor.label(), cursor.had(fingerprint));
             drop(place);
             if let Some(leases) = &holder.leases {
-                // As with a new answer: an attempt that goes on after a restart must not take the same answer for a second
-                // sample, so that it had this one is durable before it has it. If a crash comes between, it asks anew.
+                // As with a new answer: an attempt that goes on after a restart must not take this answer for a second
+                // sample, so its use is durable before it is returned. If a crash comes between, the attempt calls
+                // again.
                 leases.give(source.key.task, source.attempt, (fingerprint, had)).await.map_err(unread)?;
             }
             return Ok(Some(Found::Answer(answer, label)));
@@ -185,7 +186,7 @@ impl Service {
         }
     }
 
-    /// What the attempt may still be given again. One that began before this process did has had some of it.
+    /// Makes the cursor of the attempt. An attempt that began before this process has already used some answers.
     async fn cursor(&self, holder: &Holder, source: ReplaySource) -> Result<ReplayCursor, LogError> {
         let mut cursor = ReplayCursor::read(&*self.log, source).await?;
         if let Some(leases) = holder.leases.as_ref().filter(|_| !cursor.is_empty()) {
@@ -196,7 +197,7 @@ impl Service {
         Ok(cursor)
     }
 
-    /// An answer that another call paid for: this task's journal has it before it is delivered, too.
+    /// Delivers an answer that another call paid for. This task's journal has it before it is delivered, too.
     async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
         if let Some(key) = to.holder.grant.task {
             let attempt = to.holder.grant.payer.attempt;
@@ -251,7 +252,7 @@ impl Service {
         }
     }
 
-    /// Walks the chain with the holder's money. Says besides why it was not the first link that answers.
+    /// Calls the chain with the holder's money. Also returns the reason why the first link did not answer.
     async fn open(
         &self,
         (call, fingerprint): (&ModelCall, Fingerprint),
@@ -311,7 +312,7 @@ impl Service {
     }
 }
 
-/// A script's call cannot be answered by a classical method: nobody said which one.
+/// Refuses a script's call that only an offline link is left for: the script did not name a classical method.
 fn model_required(hops: Vec<Hop>) -> Refusal {
     let why = Hop::reasons(&hops).unwrap_or_else(|| "the alias is offline".to_owned());
     let message = format!("{NO_MODEL}{why}");

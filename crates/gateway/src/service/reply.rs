@@ -1,38 +1,37 @@
-//! What goes back to a caller.
+//! Replies to a caller.
 
 use kapelle_core::Money;
 
 use super::ReplyStream;
 use crate::{replay::Recorded, wire::Refusal};
 
-/// An answer for the HTTP face to send as it is.
+/// A reply for the HTTP server to send unchanged.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Reply {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers; none of the provider's own is among them.
+    /// Headers, without those of the provider.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: Body,
 }
 
-/// The body of a reply.
+/// Body of a reply.
 pub enum Body {
-    /// All of it.
+    /// The whole body.
     Whole(Vec<u8>),
-    /// In pieces, as they come.
+    /// A stream of pieces.
     Stream(Box<ReplyStream>),
 }
 
 impl Reply {
-    /// An error in the shape of OpenAI.
+    /// Makes an error in OpenAI's shape.
     #[must_use]
     pub fn refused(refusal: &Refusal) -> Reply {
         let body = Body::Whole(refusal.body().to_string().into_bytes());
         Reply { status: refusal.status, headers: refusal.headers(), body }
     }
 
-    /// An answer that is all there. `source` says where it comes from: `provider`, `replay`,
-    /// `recorded`, `cache` or `shared`.
+    /// Makes a whole answer. `source` names its origin: `provider`, `replay`, `recorded`, `cache` or `shared`.
     pub(crate) fn recorded(answer: &Recorded, source: &str, paid: Money) -> Reply {
         let mut headers = origin((&answer.provider, &answer.model), source, answer.degraded.as_deref());
         headers.push(("content-type", answer.content_type.to_owned()));
@@ -40,7 +39,7 @@ impl Reply {
         Reply { status: 200, headers, body: Body::Whole(answer.body.to_vec()) }
     }
 
-    /// The head of a stream; what it cost is known at its end.
+    /// Makes the head of a stream; the cost is known at its end.
     pub(crate) fn streamed(stream: ReplyStream, link: (&str, &str), degraded: Option<&str>) -> Reply {
         let mut headers = origin(link, "provider", degraded);
         headers.push(("content-type", "text/event-stream".to_owned()));
@@ -48,7 +47,7 @@ impl Reply {
         Reply { status: 200, headers, body: Body::Stream(Box::new(stream)) }
     }
 
-    /// The whole body; a stream is read to its end.
+    /// Returns the whole body; a stream is read to its end.
     pub async fn collect(self) -> Vec<u8> {
         match self.body {
             Body::Whole(bytes) => bytes,
@@ -64,7 +63,7 @@ impl Reply {
 }
 
 fn origin((provider, model): (&str, &str), source: &str, degraded: Option<&str>) -> Vec<(&'static str, String)> {
-    // A model's name may come from a script and a reason from a provider: nothing of it may end the header.
+    // A model's name may come from a script and a reason from a provider: neither may end the header.
     let plain = |text: &str| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect::<String>();
     let mut headers = vec![
         ("x-kapelle-provider", plain(provider)),

@@ -1,4 +1,4 @@
-//! A stream on its way from the provider to the caller: passed on, metered, recorded, and ended honestly.
+//! A stream from the provider to the caller: passed on, metered, recorded, and ended with its true result.
 
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,24 +27,24 @@ use crate::{
     },
 };
 
-/// A stream that is longer than this in all is cut.
+/// Size limit of a stream, in bytes. A longer stream is cut.
 const STREAM_MAX: usize = 64 << 20;
-/// After its last event a provider has this long to end its answer, so that the connection can be used again.
+/// Time that a provider has after its last event to end its answer, so that the connection can be reused.
 const DRAIN: Duration = Duration::from_millis(100);
 
-/// What a stream begins with.
+/// Initial state of a stream.
 pub(crate) struct Opening {
     pub(crate) call: ModelCall,
     pub(crate) upstream: UpstreamResponse,
     pub(crate) response: Response,
     pub(crate) delivery: Delivery,
     pub(crate) until: Instant,
-    /// Why it was not the first link that answers.
+    /// Reason why the first link did not answer.
     pub(crate) degraded: Option<String>,
 }
 
-/// The pieces of an answer. It ends in success only with a finish reason and after the journal has the answer; else
-/// its last piece is an error. Dropping it closes the connection to the provider and settles the call.
+/// The pieces of an answer. It ends in success only with a finish reason and after the journal has the answer;
+/// otherwise its last piece is an error. Dropping it closes the connection to the provider and settles the call.
 pub struct ReplyStream {
     call: ModelCall,
     upstream: UpstreamResponse,
@@ -53,7 +53,7 @@ pub struct ReplyStream {
     until: Instant,
     state: State,
     ready: VecDeque<Vec<u8>>,
-    /// What was given out, when somebody besides the caller wants it.
+    /// Bytes delivered, if they have another destination than the caller.
     record: Option<Vec<u8>>,
     length: usize,
     pieces: u64,
@@ -67,13 +67,13 @@ struct Reading {
 }
 
 enum State {
-    /// The provider is speaking.
+    /// The provider sends pieces.
     Reading(Box<Reading>),
-    /// The answer is whole; the journal is writing it down.
+    /// The answer is whole; the journal is writing it.
     Recording(Box<Recording>),
-    /// The answer is delivered; the provider is to end its side.
+    /// The answer is delivered; the provider has to end its side.
     Draining(Box<Response>, Instant),
-    /// Nothing follows.
+    /// The stream has ended.
     Done,
 }
 
@@ -101,7 +101,7 @@ impl ReplyStream {
         }
     }
 
-    /// The next piece; nothing at the end. Dropping the future loses nothing: the next call goes on.
+    /// Returns the next piece. Returns `None` at the end. Dropping the future loses nothing: the next call continues.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
@@ -153,13 +153,13 @@ impl ReplyStream {
     fn take(&mut self, bytes: &[u8]) {
         let State::Reading(reading) = &mut self.state else { return };
         reading.parser.push(bytes);
-        // Most is passed on as it came.
+        // Most bytes are passed on unchanged.
         let mut out = Vec::with_capacity(bytes.len());
         let taken = take_all(&mut reading.parser, &mut *self.events, &mut out);
         self.pass(out, taken);
     }
 
-    /// Passes on what was made of the provider's bytes, and ends the stream where they say so.
+    /// Passes on the caller's bytes, and ends the stream when the provider's events end it.
     fn pass(&mut self, out: Vec<u8>, taken: Result<Step, Unread>) {
         self.give(out);
         match taken {
@@ -189,7 +189,7 @@ impl ReplyStream {
         self.ready.push_back(out);
     }
 
-    /// The provider has closed the connection.
+    /// Handles a connection that the provider has closed.
     fn close(&mut self) {
         if let State::Reading(reading) = &mut self.state {
             let mut out = Vec::new();
@@ -205,7 +205,7 @@ impl ReplyStream {
         }
     }
 
-    /// The answer is whole: it is settled now, and its last bytes wait for the journal.
+    /// Settles the whole answer now; its last bytes wait for the journal.
     fn finish(&mut self, last: Vec<u8>) {
         let State::Reading(reading) = mem::replace(&mut self.state, State::Done) else { return };
         let Reading { response, delivery, .. } = *reading;
@@ -231,7 +231,7 @@ impl ReplyStream {
         self.state = State::Recording(Box::new(Recording { journal, last, response }));
     }
 
-    /// The provider says that something is wrong. What it refuses before anything came is not paid.
+    /// Handles an error that the provider reports. A refusal before any output costs nothing.
     fn refused(&mut self, told: Told, counted: Option<Usage>) {
         let link = format!("{}/{}", self.upstream.provider, self.upstream.model);
         let fault = self.upstream.server.broke_off(&link, told, None);
@@ -250,13 +250,13 @@ impl ReplyStream {
         self.end(&refusal);
     }
 
-    /// The stream is broken: it is settled, those who wait are told, and the caller gets an error as its last piece.
+    /// Ends a broken stream: it is settled, waiting calls are told, and the caller gets an error as its last piece.
     fn fail(&mut self, error: &TaskError) {
         self.upstream.settle_cut(&self.call, self.events.seen());
         self.end(&Refusal::of(error));
     }
 
-    /// Those who wait are told, and the caller gets an error as its last piece.
+    /// Tells the waiting calls, and gives the caller an error as its last piece.
     fn end(&mut self, refusal: &Refusal) {
         if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
             reading.delivery.refuse(refusal);

@@ -1,4 +1,4 @@
-//! One request as a caller sent it, with the fields taken out that are not the caller's to choose.
+//! One request as a caller sent it, without the fields that the caller may not choose.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -7,18 +7,18 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{Features, Refusal, fields, json, parts::Unbounded};
 use crate::request::estimate_tokens;
 
-/// A request longer than this is refused.
+/// Size limit of a request, in bytes.
 pub const REQUEST_MAX: usize = 32 << 20;
 
-/// Marks the request of a prompt worker on its way from a worker host to its server. Its limit is then the worker's, and
-/// goes to the provider by the name that the provider knows.
+/// Field that marks the request of a prompt worker on its way from a worker host to its server. Its limit is then the
+/// worker's, and is sent under the name that the provider knows.
 pub(crate) const WORKER: &str = "x_kapelle_worker";
-/// Fields that are written anew for each provider.
+/// Fields that are rewritten for each provider.
 const OWN: [&str; 4] = ["model", "stream", "stream_options", WORKER];
-/// What a provider adds to a request by itself (roles, the preamble of tools and schemas).
+/// Tokens that a provider adds to a request (roles, the preamble of tools and schemas).
 const PREAMBLE_TOKENS: u64 = 1_024;
 
-/// What is asked for.
+/// Kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// `POST /v1/chat/completions`.
@@ -30,7 +30,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The path below the base address, in segments.
+    /// Returns the path below the base address, in segments.
     #[must_use]
     pub fn path(self) -> &'static [&'static str] {
         match self {
@@ -40,7 +40,7 @@ impl Operation {
         }
     }
 
-    /// The path below the base address.
+    /// Returns the path below the base address.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Operation {
         }
     }
 
-    /// The fields that bound the length of an answer; the one that Kapelle's own clients use comes first.
+    /// Returns the fields that limit the length of an answer, first the one that Kapelle's own clients use.
     pub(crate) fn limits(self) -> &'static [&'static str] {
         match self {
             Operation::Chat => &["max_completion_tokens", "max_tokens"],
@@ -59,7 +59,7 @@ impl Operation {
         }
     }
 
-    /// What a whole answer to it is called, for messages.
+    /// Returns the name of a whole answer, for messages.
     #[must_use]
     pub fn answer(self) -> &'static str {
         match self {
@@ -70,30 +70,30 @@ impl Operation {
     }
 }
 
-/// A request, read and cleaned.
+/// A request, read and checked.
 #[derive(Debug, Clone)]
 pub struct ModelCall {
-    /// What is asked for.
+    /// Kind of request.
     pub operation: Operation,
-    /// The name of an alias or a model, as the caller wrote it.
+    /// Name of an alias or a model, as the caller wrote it.
     pub model: String,
-    /// Whether the answer is to come in pieces.
+    /// Whether the answer is to be streamed.
     pub stream: bool,
     /// Whether the caller wants token counts at the end of a stream.
     pub wants_usage: bool,
     /// All other fields.
     pub fields: Map<String, Value>,
-    /// The text of those fields that cannot be written again as they came: they hold halves of surrogate pairs.
+    /// Text of the fields that cannot be rewritten unchanged because they hold halves of surrogate pairs.
     pub(crate) raw: BTreeMap<String, Box<RawValue>>,
-    /// Fields that only providers get whose configuration names them.
+    /// Fields that are passed on only to providers whose configuration names them.
     pub(crate) unknown: Vec<String>,
-    /// A prompt worker asks. What the file of the worker says of an answer is fitted to the model.
+    /// Whether a prompt worker sent it. The options in the worker's file are then adapted to the model.
     pub(crate) of_worker: bool,
-    /// The longest answer that a prompt worker wants.
+    /// Length limit that a prompt worker set, in tokens.
     own_limit: Option<u64>,
-    /// The bytes of the request, which bound its tokens: a token is at least one byte.
+    /// Size of the request in bytes, which bounds its tokens: a token is at least one byte.
     bytes: u64,
-    /// About how many tokens the input is.
+    /// Estimated tokens of the input.
     estimate: u64,
 }
 
@@ -101,8 +101,8 @@ impl ModelCall {
     /// Reads the body of a request.
     ///
     /// # Errors
-    /// [`Refusal`] with status 400 or 413: not a JSON object, too long, no model, or a field that would make the call
-    /// cost something that cannot be known beforehand.
+    /// [`Refusal`] with status 400 or 413: not a JSON object, too long, no model, or a field that would cost an amount
+    /// that cannot be known beforehand.
     pub fn parse(operation: Operation, body: &[u8]) -> Result<ModelCall, Refusal> {
         if body.len() > REQUEST_MAX {
             return Err(Refusal::too_large(REQUEST_MAX));
@@ -123,7 +123,7 @@ impl ModelCall {
         Ok(call)
     }
 
-    /// The call with those fields.
+    /// Makes a call with those fields.
     pub(crate) fn of(operation: Operation, mut fields: Map<String, Value>, bytes: u64) -> Result<ModelCall, Refusal> {
         let model = match fields.get("model") {
             Some(Value::String(name)) if !name.trim().is_empty() => name.trim().to_owned(),
@@ -137,7 +137,7 @@ impl ModelCall {
         let wants_usage = fields.get("stream_options").is_some_and(|o| o["include_usage"] == Value::Bool(true));
         fields::check(operation, &fields)?;
         let of_worker = fields.get(WORKER) == Some(&Value::Bool(true));
-        // `retain` keeps the order of the others, which is that of the caller.
+        // `retain` keeps the caller's order of the others.
         fields.retain(|name, value| !OWN.contains(&name.as_str()) && !value.is_null());
         let inputs = ["messages", "input", "instructions", "tools", "functions", "response_format", "text"];
         let estimate = inputs.iter().filter_map(|name| fields.get(*name)).map(|value| tokens_of(value, 0)).sum();
@@ -162,14 +162,14 @@ impl ModelCall {
         Ok(call)
     }
 
-    /// The names of the fields that bound the answer, as the caller wrote them, with their values. A value is `None`
-    /// when it bounds nothing (`-1`).
+    /// Returns the fields that limit the answer, as the caller wrote them, with their values. A value is `None` when it
+    /// does not limit anything (`-1`).
     pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> + '_ {
         let names = self.operation.limits().iter();
         names.filter_map(|name| self.fields.get(*name).map(|value| (*name, whole(value))))
     }
 
-    /// All fields, as a worker host sends them to the gateway of its server.
+    /// Returns all fields, as a worker host sends them to the gateway of its server.
     pub(crate) fn forwarded(&self) -> Value {
         let mut fields = self.fields.clone();
         fields.insert("model".to_owned(), Value::from(self.model.as_str()));
@@ -180,56 +180,56 @@ impl ModelCall {
         Value::from(fields)
     }
 
-    /// How many bytes the request had.
+    /// Returns the size of the request in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What a provider must be able to do to answer it.
+    /// Returns the features that a provider needs to answer the call.
     #[must_use]
     pub fn needs(&self) -> Features {
         Features::needed(self.operation, &self.fields)
     }
 
-    /// The longest answer that the caller wants, in tokens.
+    /// Returns the length limit that the caller set, in tokens.
     #[must_use]
     pub fn longest_answer(&self) -> Option<u64> {
         self.own_limit.or_else(|| self.limits().filter_map(|(_, limit)| limit).min())
     }
 
-    /// How many answers are asked for at once.
+    /// Returns the number of answers requested at once.
     #[must_use]
     pub fn choices(&self) -> u64 {
         self.fields.get("n").and_then(Value::as_u64).unwrap_or(1).max(1)
     }
 
-    /// The most tokens that the input can be. Byte-level tokens are never shorter than a byte; pictures are counted at
-    /// the most that is known of them, and what the bytes do not bound at the size of a context.
+    /// Returns the largest number of tokens that the input can have. A byte-level token is at least one byte. Pictures
+    /// are counted at the most that is known of them, and parts that bytes do not bound at the size of a context.
     #[must_use]
     pub fn input_bound(&self) -> u64 {
         (self.bytes + PREAMBLE_TOKENS).saturating_add(Unbounded::of(&self.fields).tokens())
     }
 
-    /// About how many tokens the input is: for rates, and for a provider that does not count.
+    /// Returns the estimated tokens of the input: for rates, and for a provider that does not count them.
     #[must_use]
     pub fn input_estimate(&self) -> u64 {
         self.estimate.max(1)
     }
 
-    /// What the provider may add to the answer at the caller's wish: rejected tokens of a prediction are paid for.
+    /// Returns the tokens that a prediction may add to the answer: rejected tokens of a prediction are charged.
     #[must_use]
     pub fn predicted(&self) -> u64 {
         self.fields.get("prediction").map_or(0, |value| value.to_string().len() as u64)
     }
 }
 
-/// A count, also where it is written as `5.0`.
+/// Reads a count, also one written as `5.0`.
 fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n)).map(|n| n as u64);
     value.as_u64().or_else(float)
 }
 
-/// About how many tokens the texts in a value are. The bytes of a picture are no text.
+/// Estimates the tokens of the texts in a value. Bytes of a picture are not text.
 fn tokens_of(value: &Value, depth: usize) -> u64 {
     const PICTURE: u64 = 1_000;
     match value {

@@ -1,15 +1,15 @@
-//! The fields of a request that are passed on, by operation, with the type of each.
+//! Request fields that are passed on, by operation, with the type of each.
 //!
-//! A field that is not in the list could be paid by something other than tokens (a search), or send data or a key
-//! elsewhere (some servers behind a compatible address are gateways themselves). So it goes to a provider only where
-//! the configuration names it (`pass`). The lists hold OpenAI's published request types, and the sampling fields of
-//! other servers, which change at most the tokens of an answer.
+//! A field outside the list could be charged by something other than tokens (a search), or send data or a key elsewhere
+//! (some servers behind a compatible address are gateways themselves). It is sent to a provider only if the
+//! configuration names it (`pass`). The lists hold OpenAI's published request types, and the sampling fields of other
+//! servers, which change at most the tokens of an answer.
 
 use serde_json::{Map, Value};
 
 use super::{Operation, Refusal};
 
-/// The type of a field. `null` is always taken for a field that is not there.
+/// Type of a field. `null` counts as a missing field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Text,
@@ -20,7 +20,7 @@ enum Type {
     List,
     TextOrList,
     TextOrObject,
-    /// `keep_alive` of Ollama and `truncate` of some embeddings.
+    /// A scalar: `keep_alive` of Ollama and `truncate` of some embeddings.
     Scalar,
 }
 
@@ -84,7 +84,7 @@ const RESPONSES: &[(&str, Type)] = &[
     ("truncation", Text),
 ];
 
-/// Fields of other servers that change how tokens are chosen, and nothing else.
+/// Fields of other servers that change only how tokens are chosen.
 const SAMPLING: &[(&str, Type)] = &[
     ("add_generation_prompt", Flag),
     ("allowed_token_ids", List),
@@ -152,7 +152,7 @@ const EMBEDDINGS: &[(&str, Type)] = &[
 /// Fields that Kapelle knows and never passes on: each is refused with its reason in [`refuse_unpriced`].
 const REFUSED: &[&str] = &["background", "container", "mcp_servers", "web_search_options"];
 
-/// Keys of a tool. Another one may be a tool of the provider's own, such as `google_search`.
+/// Keys of a tool. An unknown key may be a tool of the provider's own, such as `google_search`.
 const TOOL_KEYS: &[&str] = &[
     "type",
     "function",
@@ -206,17 +206,17 @@ fn known(operation: Operation, name: &str) -> Option<Type> {
     lists.iter().flat_map(|list| list.iter()).find(|(own, _)| *own == name).map(|(_, kind)| *kind)
 }
 
-/// The fields of a request that are in no list, in the caller's order.
+/// Returns the request fields that are in no list, in the caller's order.
 pub(super) fn unknown(operation: Operation, fields: &Map<String, Value>) -> Vec<String> {
     let is_unknown = |name: &str| known(operation, name).is_none() && !REFUSED.contains(&name);
     fields.iter().filter(|(name, value)| !value.is_null() && is_unknown(name)).map(|(name, _)| name.clone()).collect()
 }
 
-/// Checks the types of the known fields, and refuses what a budget could not hold: what is paid for by something other
-/// than tokens, or after the answer was delivered.
+/// Checks the types of the known fields, and refuses fields that a budget cannot cover. Those are charged by something
+/// other than tokens, or after the answer was delivered.
 ///
 /// # Errors
-/// Returns a refusal that names the field.
+/// A refusal that names the field.
 pub(super) fn check(operation: Operation, fields: &Map<String, Value>) -> Result<(), Refusal> {
     refuse_unpriced(fields)?;
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
@@ -275,7 +275,7 @@ fn refuse_unpriced(fields: &Map<String, Value>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Only functions of the caller's own are tools: everything else runs at the provider.
+/// Allows only the caller's own functions as tools: any other tool runs at the provider.
 fn tools(fields: &Map<String, Value>) -> Result<(), Refusal> {
     for name in ["tools", "functions"] {
         for tool in fields.get(name).and_then(Value::as_array).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! JSON from providers and callers, read although a text in it is not Unicode.
+//! JSON from providers and callers that may hold text that is not valid Unicode.
 //!
 //! RFC 8259 allows `"\ud83d"`, half of a surrogate pair. Models that write a token at a time send such halves when an
 //! emoji is split over two pieces. `serde_json` refuses them, and it refuses bytes that are not UTF-8. Both are read
@@ -11,13 +11,13 @@ use serde::{
     de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor},
 };
 
-/// The escape that stands in for half of a pair. It has as many bytes as what it replaces.
+/// Escape that replaces half of a pair. It has as many bytes as the half.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
 /// Reads a JSON value. Halves of surrogate pairs and bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Errors
-/// Returns the error of the parser when it is no JSON for another reason.
+/// The parser's error when it is invalid for another reason.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
@@ -28,8 +28,8 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     }
 }
 
-/// The bytes with U+FFFD for each half of a surrogate pair and for whatever is not UTF-8; borrowed when there is
-/// nothing to replace. Positions of errors stay true as long as the bytes are UTF-8.
+/// Replaces each half of a surrogate pair and every byte that is not UTF-8 by U+FFFD; borrows when nothing is to be
+/// replaced. Positions of errors stay valid while the bytes are UTF-8.
 #[must_use]
 pub fn mended(bytes: &[u8]) -> Cow<'_, [u8]> {
     let text = match String::from_utf8_lossy(bytes) {
@@ -47,13 +47,13 @@ pub fn mended(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(whole)
 }
 
-/// Whether no object in it has a key twice. What is passed on as a text of its own is checked for that: of two values
-/// for one key, the gateway and a provider may each read another.
+/// Tells whether no object in it has a key twice. Raw text that is passed on is checked for this: of two values for one
+/// key, the gateway and a provider may each read another.
 pub(crate) fn is_unique(text: &[u8]) -> bool {
     serde_json::from_slice::<Unique>(text).is_ok()
 }
 
-/// Any value without a key that stands twice.
+/// Any value without a repeated key.
 struct Unique;
 
 impl<'de> Deserialize<'de> for Unique {
@@ -110,14 +110,14 @@ impl<'de> Visitor<'de> for Unique {
     }
 }
 
-/// Where the escapes of lone halves begin.
+/// Finds the escapes of lone halves.
 fn halves(text: &[u8]) -> Vec<usize> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(next) = memchr::memchr(b'\\', &text[at..]) {
         at += next;
         let Some(unit) = unit(text, at) else {
-            // Another escape, such as `\\`: the byte after the mark belongs to it.
+            // Another escape, such as `\\`: the byte after the backslash belongs to it.
             at += 2;
             if at >= text.len() {
                 break;
@@ -136,7 +136,7 @@ fn halves(text: &[u8]) -> Vec<usize> {
     found
 }
 
-/// The UTF-16 unit that is escaped there; `None` when there is no mark with four digits.
+/// Reads the UTF-16 unit that is escaped there. Returns `None` without a `\u` and four digits.
 fn unit(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -1,4 +1,4 @@
-//! The wire format that callers speak: that of OpenAI, whichever provider answers.
+//! The wire format that callers speak: OpenAI's, whichever provider answers.
 
 mod call;
 mod fields;

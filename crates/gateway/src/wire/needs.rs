@@ -1,11 +1,11 @@
-//! What a request needs and what a provider can do: a link that cannot do what is asked is passed over, not tried.
+//! Needs of a request and features of a provider: a link that lacks a feature is skipped, not tried.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Operation;
 
-/// One thing that not every provider can do.
+/// A feature that some providers lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
@@ -17,9 +17,9 @@ pub enum Feature {
     Embeddings,
     /// Functions that the model may call.
     Tools,
-    /// Answers that fit a JSON Schema.
+    /// Answers that match a JSON Schema.
     JsonSchema,
-    /// Answers that are some JSON object.
+    /// Answers that are any JSON object.
     JsonObject,
     /// Pictures in messages.
     Images,
@@ -48,7 +48,7 @@ impl Feature {
         Feature::StreamUsage,
     ];
 
-    /// As it stands in `supports` and in messages.
+    /// Returns the name in `supports` and in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,37 +72,37 @@ impl Feature {
 pub struct Features(u16);
 
 impl Features {
-    /// All of them.
+    /// Returns all features.
     #[must_use]
     pub fn all() -> Features {
         Features::default().with(&Feature::ALL)
     }
 
-    /// With those, too.
+    /// Adds features.
     #[must_use]
     pub fn with(self, features: &[Feature]) -> Features {
         Features(features.iter().fold(self.0, |bits, &f| bits | 1 << f as u16))
     }
 
-    /// Without those.
+    /// Removes features.
     #[must_use]
     pub fn without(self, features: &[Feature]) -> Features {
         Features(features.iter().fold(self.0, |bits, &f| bits & !(1 << f as u16)))
     }
 
-    /// Whether it is among them.
+    /// Tells whether the feature is in the set.
     #[must_use]
     pub fn has(self, feature: Feature) -> bool {
         self.0 & (1 << feature as u16) != 0
     }
 
-    /// Those of `needed` that are not here.
+    /// Returns the needed features that are missing here.
     #[must_use]
     pub fn missing(self, needed: Features) -> Vec<Feature> {
         Feature::ALL.into_iter().filter(|&f| needed.has(f) && !self.has(f)).collect()
     }
 
-    /// What a request needs.
+    /// Returns the features that a request needs.
     pub(crate) fn needed(operation: Operation, fields: &Map<String, Value>) -> Features {
         let mut needed = Features::default().with(&[match operation {
             Operation::Chat => Feature::Chat,

@@ -1,10 +1,11 @@
-//! The parts of a request whose tokens its bytes do not bound: pictures, files, recordings, and whatever is not known.
+//! Parts of a request whose tokens its bytes do not bound: pictures, files, recordings, and unknown parts.
 
 use serde_json::{Map, Value};
 
-/// Room for the input of a call whose length is not in the request: an earlier response, a stored file, a video.
+/// Reserved input of a call whose length is not in the request (an earlier response, a stored file, a video), in
+/// tokens.
 pub(super) const CONTEXT_TOKENS: u64 = 1_048_576;
-/// The most tokens that a picture is known to be counted as: 2,833 and eight tiles of 5,667 (gpt-4o-mini).
+/// Highest known count of a picture, in tokens: 2,833 and eight tiles of 5,667 (gpt-4o-mini).
 pub(super) const PICTURE_TOKENS: u64 = 50_000;
 
 /// Parts that are text: their bytes bound their tokens.
@@ -32,7 +33,7 @@ const ITEMS: &[&str] = &[
     "reasoning",
     "compaction",
 ];
-/// Fields of a message that are text, or parts that are looked at.
+/// Fields of a message that are text, or parts that are checked themselves.
 const MESSAGE: &[&str] = &[
     "annotations",
     "cache_control",
@@ -57,22 +58,22 @@ const MESSAGE: &[&str] = &[
     "weight",
 ];
 
-/// What of a request its bytes do not bound.
+/// Parts of a request whose tokens its bytes do not bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Unbounded {
     pictures: u64,
-    /// Something whose length nobody here knows.
+    /// Whether a part has an unknown length.
     open: bool,
 }
 
 impl Unbounded {
-    /// The most tokens that it can be.
+    /// Returns the largest number of tokens of these parts.
     pub(super) fn tokens(self) -> u64 {
         let open = if self.open { CONTEXT_TOKENS } else { 0 };
         self.pictures.saturating_mul(PICTURE_TOKENS).saturating_add(open)
     }
 
-    /// Looks at every message, item and part of a request.
+    /// Examines every message, item and part of a request.
     pub(super) fn of(fields: &Map<String, Value>) -> Unbounded {
         let mut all = Unbounded::default();
         let set = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());

@@ -7,45 +7,44 @@ use serde_json::{Value, json};
 
 use crate::providers::told::Told;
 
-/// The header that names the category of a failure, for prompt workers on worker hosts.
+/// Header with the category of a failure, for prompt workers on worker hosts.
 pub(crate) const CATEGORY: &str = "x-kapelle-category";
-/// The header that says that what failed may pass.
+/// Header of a temporary failure.
 pub(crate) const PASSING: &str = "x-kapelle-passing";
-/// What the message begins with when nobody can be asked; the reason follows.
+/// Beginning of the message when no model can be called; the reason follows.
 pub(crate) const NO_MODEL: &str = "only a model can answer this, and none can be asked: ";
 
-/// Why a call got no answer, as its caller sees it.
+/// Refusal of a call, as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Refusal {
-    /// The HTTP status.
     pub status: u16,
     /// `error.type`: one of the words that the SDKs know, or the provider's own.
     pub kind: Cow<'static, str>,
-    /// `error.code`: what programs look at, such as `budget` or `model_required`, or the provider's own. `None` when the
-    /// provider says that it has none.
+    /// `error.code`, which programs look at, such as `budget` or `model_required`, or the provider's own. `None` when
+    /// the provider has no code.
     pub code: Option<Cow<'static, str>>,
-    /// For a person: what, where, and what to do.
+    /// Message for a person: the problem, its place and the next step.
     pub message: String,
-    /// The field that is at fault.
     pub param: Option<String>,
-    /// How long to wait before it may help to try again.
+    /// Wait before a retry may help.
     pub retry_after: Option<DurationMs>,
-    /// Nobody can be asked because of what may pass, such as a provider that is down, and not for want of a key.
+    /// Whether the cause is temporary, such as a provider that is down, and not a missing key.
     pub passing: bool,
-    /// The failure for the task, when the caller is a task.
+    /// Category of the failure if the caller is a task.
     pub category: Category,
 }
 
 impl Refusal {
-    /// 400: the request cannot be sent as it is.
+    /// Makes a 400: the request is invalid.
     pub(crate) fn invalid(param: &str, message: String) -> Refusal {
         let mut refusal = Refusal::new(400, "invalid_request", Category::InvalidInput, message);
         refusal.param = Some(param.to_owned());
         refusal
     }
 
-    /// 400: a field of the wrong type.
+    /// Makes a 400: a field has the wrong type.
     pub(crate) fn typed(param: &str, message: String) -> Refusal {
         let refusal = Refusal::invalid(param, message);
         Refusal { code: Some(Cow::Borrowed("invalid_type")), ..refusal }
@@ -68,7 +67,7 @@ impl Refusal {
         Refusal { status, kind, code, message, param: None, retry_after: None, passing: false, category }
     }
 
-    /// What a task's failure looks like to the caller of `/v1`.
+    /// Converts a task's failure for a caller of `/v1`.
     pub(crate) fn of(error: &TaskError) -> Refusal {
         let (status, code) = match error.category {
             Category::RateLimited => (429, "rate_limited"),
@@ -87,7 +86,7 @@ impl Refusal {
         refusal
     }
 
-    /// The same refusal with what the provider said. Its message stands alone when nothing else went wrong.
+    /// Replaces the error by the provider's own. Its message stands alone when no other link failed.
     pub(crate) fn told(self, told: &Told, alone: bool) -> Refusal {
         let status = told.status.unwrap_or(self.status);
         let plain = Refusal::new(status, "provider", self.category, self.message);
@@ -103,7 +102,7 @@ impl Refusal {
         Refusal { status, kind, code, message, param, retry_after, passing, category: self.category }
     }
 
-    /// A refusal of the door before the gateway: who it is, how much was sent.
+    /// Makes a refusal before the gateway is reached, by authentication or size.
     #[must_use]
     pub fn at_the_door(status: u16, code: &'static str, message: String, retry_after: Option<DurationMs>) -> Refusal {
         let category = match status {
@@ -118,14 +117,14 @@ impl Refusal {
         refusal
     }
 
-    /// The body of the answer.
+    /// Returns the body of the answer.
     #[must_use]
     pub fn body(&self) -> Value {
         json!({ "error": { "message": self.message, "type": self.kind, "param": self.param, "code": self.code } })
     }
 
-    /// The headers of the answer. `x-should-retry: false` keeps the SDKs from retrying by themselves: the task's own
-    /// retry rules decide, and physical calls are counted where they are made.
+    /// Returns the headers of the answer. `x-should-retry: false` keeps the SDKs from retrying by themselves: the
+    /// task's own retry rules decide, and calls are counted where they are made.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", "application/json".to_owned()), ("x-should-retry", "false".to_owned())];
@@ -140,7 +139,7 @@ impl Refusal {
         headers
     }
 
-    /// The failure for the task.
+    /// Returns the failure for the task.
     #[must_use]
     pub fn task_error(&self) -> TaskError {
         let mut error = TaskError::new(self.category, self.message.clone());

@@ -1,61 +1,60 @@
-//! Server-sent events, read by hand and with bounds. What was read is kept as it came, so that it can be passed on
-//! byte for byte.
+//! Server-sent events, parsed with bounds. Bytes are kept as they came, so that they can be passed on unchanged.
 
 use std::{mem, ops::Range};
 
-/// A line longer than this ends the stream: 10 MB, as much as a whole answer may have.
+/// Size limit of a line, in bytes: 10 MB, as of a whole answer.
 pub(crate) const LINE_MAX: usize = 10 << 20;
-/// An event of more bytes than this ends the stream.
+/// Size limit of an event, in bytes.
 const EVENT_MAX: usize = LINE_MAX + (1 << 10);
 
 /// One event, or a comment, with the blank line that ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Event<'a> {
-    /// The bytes as they came.
+    /// Bytes as they came.
     pub(crate) raw: &'a [u8],
-    /// What stood in its `data` lines; empty for a comment.
+    /// Content of its `data` lines; empty for a comment.
     pub(crate) data: &'a [u8],
 }
 
 impl Event<'_> {
-    /// Whether it says that nothing follows.
+    /// Tells whether it is the end mark of a stream.
     pub(crate) fn is_done(&self) -> bool {
         self.data.trim_ascii() == b"[DONE]"
     }
 
-    /// Whether it is only a sign of life.
+    /// Tells whether it is a comment, which servers send to keep a connection alive.
     pub(crate) fn is_comment(&self) -> bool {
         self.data.is_empty()
     }
 }
 
-/// Why a stream cannot be read on.
+/// Reason why a stream cannot be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SseFault {
-    /// A line or an event that does not end.
+    /// A line or an event without an end.
     #[error("a line of the stream is longer than 10 MiB")]
     TooLong,
 }
 
-/// Reads events out of pieces of any size.
+/// Parser of events in pieces of any size.
 #[derive(Default)]
 pub(crate) struct Parser {
     buffer: Vec<u8>,
-    /// Where the event under way begins, where its line under way begins, and how far that line was searched.
+    /// Start of the open event, start of its open line, and the end of the searched part of that line.
     start: usize,
     line: usize,
     searched: usize,
     data: Data,
-    /// The data of an event that has more than one line of it.
+    /// Data of an event with more than one `data` line.
     joined: Vec<u8>,
 }
 
-/// The data of the event under way.
+/// Data of the open event.
 #[derive(Default)]
 enum Data {
     #[default]
     None,
-    /// One line, there in the buffer.
+    /// One line, in the buffer.
     Line(Range<usize>),
     /// Several lines, joined.
     Joined,
@@ -76,10 +75,10 @@ impl Parser {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// The next event that is whole; nothing until there is another piece.
+    /// Returns the next whole event. Returns `None` until there is another piece.
     ///
     /// # Errors
-    /// A line or an event that does not end.
+    /// A line or an event without an end.
     pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, SseFault> {
         while let Some((content, next)) = self.next_line() {
             let blank = content.is_empty();
@@ -97,7 +96,7 @@ impl Parser {
         Ok(None)
     }
 
-    /// What is left when the other side has closed: an event without its blank line, or nothing.
+    /// Returns an event without its final blank line when the other side has closed, if there is one.
     pub(crate) fn rest(&mut self) -> Option<Event<'_>> {
         let (line, length) = (self.line, self.buffer.len());
         if line < length {
@@ -111,7 +110,7 @@ impl Parser {
         (!event.is_comment()).then_some(event)
     }
 
-    /// The event there, whose data has been noted.
+    /// Builds the event of those bytes, whose data has been noted.
     fn event(&mut self, raw: Range<usize>) -> Event<'_> {
         let data = match mem::take(&mut self.data) {
             Data::None => &[],
@@ -121,7 +120,7 @@ impl Parser {
         Event { raw: &self.buffer[raw], data }
     }
 
-    /// The next whole line without its end (`\n`, `\r\n` or `\r`), and where the one after it begins.
+    /// Finds the next whole line without its end (`\n`, `\r\n` or `\r`), and the start of the line after it.
     fn next_line(&mut self) -> Option<(Range<usize>, usize)> {
         let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
             // A long line is not searched again with each piece of it.
@@ -157,7 +156,7 @@ impl Parser {
                 self.data = Data::Joined;
             }
             Data::Joined => {}
-            // A first line without a character is as none.
+            // An empty first line counts as no line.
             Data::None | Data::Line(_) => {
                 self.data = Data::Line(line.end - value.len()..line.end);
                 return;
@@ -168,7 +167,7 @@ impl Parser {
     }
 }
 
-/// An event with that data, as this gateway writes it.
+/// Writes an event with that data, as this gateway sends it.
 pub(crate) fn frame(name: Option<&str>, data: &str) -> Vec<u8> {
     match name {
         Some(name) => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
@@ -184,7 +183,7 @@ mod tests {
     const STREAM: &[u8] =
         b": hello\n\ndata: {\"a\":1}\n\nevent: x\r\ndata:two\r\ndata: lines\r\n\r\nid: 4\rdata: old\r\rdata: [DONE]\n\n";
 
-    /// The bytes and the data of every event.
+    /// Bytes and data of every event.
     type Read = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn own(event: Event<'_>) -> (Vec<u8>, Vec<u8>) {

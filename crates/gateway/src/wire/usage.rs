@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use crate::answer::Usage;
 
-/// A count. `None` for what is none: a text, a fraction, a negative number.
+/// Reads a count. Returns `None` for a text, a fraction or a negative number.
 pub(crate) fn count(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0);
-    // A number beyond 64 bits is as wrong as one within them that nobody can have sent: the reservation bounds both.
+    // A number beyond 64 bits is as wrong as an impossible one within them: the reservation bounds both.
     value.as_u64().or_else(|| float().map(|n| n as u64))
 }
 
-/// Reads `usage` of a chat completion, an embedding or a response. Returns `None` when there is none, or it counts
-/// nothing. A count that is none is 0, and is estimated by whoever knows the call.
+/// Reads `usage` of a chat completion, an embedding or a response. Returns `None` when it is missing, or counts
+/// nothing. An invalid count is 0, and is estimated by a caller that knows the request.
 pub(crate) fn read(usage: &Value) -> Option<Usage> {
     let number = |names: &[&str]| names.iter().find_map(|name| count(&usage[*name])).unwrap_or(0);
     let input = number(&["prompt_tokens", "input_tokens"]);
@@ -21,7 +21,7 @@ pub(crate) fn read(usage: &Value) -> Option<Usage> {
     if input == 0 && said == 0 {
         return None;
     }
-    // Some providers leave the tokens of thinking out of the answer's count, but not out of the total, nor the bill.
+    // Some providers omit the tokens of thinking from the answer's count, but not from the total, nor from the bill.
     let output = if input == 0 { said } else { said.max(total.saturating_sub(input)) };
     let detail = |names: &[&str], field: &str| names.iter().find_map(|name| count(&usage[*name][field])).unwrap_or(0);
     let inputs = ["prompt_tokens_details", "input_tokens_details"];

@@ -28,7 +28,7 @@ pub struct Stage {
     pub id: TokenId,
 }
 
-/// The path below which a kind of provider answers.
+/// Returns the path below which a kind of provider answers.
 pub fn base(kind: Kind) -> &'static str {
     match kind {
         Kind::Azure => "/openai/v1",
@@ -128,7 +128,7 @@ impl Stage {
         Stage { double, service, gateway, ledger, log, token, id }
     }
 
-    /// A token with another grant.
+    /// Issues a token with another grant.
     pub fn grant(&self, change: impl FnOnce(&mut Grant)) -> String {
         let mut grant = Grant::of(payer());
         change(&mut grant);
@@ -148,12 +148,12 @@ impl Stage {
     }
 }
 
-/// A chat request with that text.
+/// Builds a chat request with that text.
 pub fn says(text: &str) -> Value {
     json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] })
 }
 
-/// The same, as a stream.
+/// Builds a streamed chat request with that text.
 pub fn streams(text: &str) -> Value {
     let mut body = says(text);
     body["stream"] = json!(true);
@@ -164,14 +164,14 @@ pub fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str())
 }
 
-/// Status and body of a reply that is to be whole.
+/// Reads the status and body of a whole reply.
 pub async fn whole(reply: Reply) -> (u16, Value) {
     let status = reply.status;
     let bytes = reply.collect().await;
     (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into()))
 }
 
-/// The data of every event of a reply that is to be a stream.
+/// Reads the data of every event of a streamed reply.
 pub async fn events(reply: Reply) -> Vec<Value> {
     assert!(matches!(reply.body, Body::Stream(_)), "not a stream: {:?}", whole(reply).await);
     read(&reply.collect().await)
@@ -183,7 +183,7 @@ pub fn read(bytes: &[u8]) -> Vec<Value> {
     data.map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into())).collect()
 }
 
-/// The text of a chat stream.
+/// Joins the text of a chat stream.
 pub fn text(events: &[Value]) -> String {
     events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! Keys and the trail of administrative acts.
+//! API keys and the audit trail.
 
 use std::sync::Arc;
 

@@ -141,7 +141,7 @@ fn a_conflict_undoes_the_whole_batch(mut rig: Rig) {
     assert_eq!(rig.reader.payload(PayloadId(1)).unwrap(), None);
     assert_eq!(rig.reader.attempts(TaskId(2)).unwrap(), []);
     assert_eq!(rig.reader.journal(RunId(1), 0, 10).unwrap(), []);
-    // The name that the lost batch brought is known to nobody, and can be brought again.
+    // The name in the lost batch is unknown to all connections, and can be written again.
     rig.add(std::slice::from_ref(&fresh));
     assert_eq!(rig.store.task(TaskId(2)).unwrap().unwrap(), fresh);
 }

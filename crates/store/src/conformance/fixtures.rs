@@ -16,7 +16,7 @@ use crate::{Batch, JournalEntry, RunWrite, VersionRow};
 
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-/// A ready task of its own in lane default/noop.
+/// Makes a ready task outside of a run in lane default/noop.
 pub(super) fn task(id: i64) -> Task {
     Task {
         id: TaskId(id),
@@ -37,12 +37,12 @@ pub(super) fn task(id: i64) -> Task {
     }
 }
 
-/// The same task in another state.
+/// Makes such a task in another state.
 pub(super) fn in_state(id: i64, state: TaskState) -> Task {
     Task { state, ..task(id) }
 }
 
-/// A step of run 1.
+/// Makes a step of run 1.
 pub(super) fn step(id: i64, run: i64, slot: u32) -> Task {
     Task {
         origin: Some(Origin { run: RunId(run), scope: ScopeId::ROOT, slot: Slot(slot), path: Arc::from("s") }),
@@ -69,7 +69,7 @@ pub(super) fn error(message: &str) -> Arc<TaskError> {
     Arc::new(TaskError::new(Category::Provider, message).after(kapelle_core::DurationMs(20)))
 }
 
-/// One state of every kind, with every field set to something that a mix-up would show.
+/// Returns one state of every kind, with every field set to a value that would reveal a mix-up.
 pub(super) fn every_state() -> Vec<TaskState> {
     let provenance = Arc::new(Provenance {
         reused: Some("task_3".to_owned()),
@@ -122,7 +122,7 @@ pub(super) fn every_state() -> Vec<TaskState> {
     ]
 }
 
-/// A policy that differs from the default in every field.
+/// Makes a policy that differs from the default in every field.
 pub(super) fn policy() -> Arc<Policy> {
     let retry = kapelle_core::retry::RetryPolicy {
         max_attempts: 9,
@@ -165,7 +165,7 @@ pub(super) fn run(id: i64, version: i64) -> Run {
     run
 }
 
-/// A batch that makes version 1 and these runs of it.
+/// Makes a batch with version 1 and these runs of it.
 pub(super) fn with_runs(runs: &[Run]) -> Batch<'_> {
     Batch {
         versions: vec![version(1, "flow", 1)],

@@ -1,4 +1,4 @@
-//! What only a store in a folder can do.
+//! Tests that need a store in a folder.
 
 use std::{fs, path::Path};
 
@@ -111,7 +111,7 @@ fn a_database_of_another_program_is_refused() {
 fn a_migration_that_was_cut_is_made_again() {
     let scratch = Scratch::new();
     let path = scratch.path().join("kapelle.db");
-    // What a kill between opening and migrating leaves: an empty file.
+    // A kill between opening and migrating leaves an empty file.
     fs::write(&path, "").unwrap();
     let (mut store, _) = open(scratch.path());
     add(&mut store, 1);
@@ -156,7 +156,7 @@ fn a_payload_in_a_file_reads_back() {
     assert!(matches!(reader.payload(PayloadId(2)), Err(StoreError::Io { .. })));
 }
 
-/// Plans that scan or sort would turn a long queue into a slow one.
+/// The plans of hot queries neither scan nor sort, which would make a long queue slow.
 #[test]
 fn the_hot_queries_are_searches_in_their_index() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! What worker hosts said of their workers and were given again, files that tenants gave, and what the session log has to write.
+//! Workers that hosts serve, replayed answers, uploaded files, and entries of the session log.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn what_an_attempt_was_given_again_is_counted_until_its_task_goes_or_a_later_one
     rig.done(&Batch { given: rows, ..Batch::default() });
     assert_eq!(given(&rig, 1, 2), [row(1, 2, 0, 1), row(1, 2, 9, 1), row(1, 2, 255, 3)]);
     assert_eq!((given(&rig, 1, 1), given(&rig, 1, 3)), (vec![], vec![]));
-    // Whoever comes late says less than is known.
+    // A late report has a lower count than is stored.
     rig.done(&Batch { given: vec![row(1, 2, 9, 3), row(1, 2, 9, 2)], ..Batch::default() });
     assert_eq!(given(&rig, 1, 2)[1], row(1, 2, 9, 3));
     rig.done(&Batch { given: vec![row(1, 3, 9, 1)], ..Batch::default() });

@@ -1,4 +1,4 @@
-//! Money and model calls.
+//! The ledger: money and model calls.
 
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ fn a_block_is_there_until_it_is_gone(mut rig: Rig) {
     assert_eq!(rig.store.prepaid(CallId(0), 9).unwrap(), [block(1, Some(5)), block(2, None)]);
     assert_eq!(rig.store.prepaid(CallId(0), 1).unwrap(), [block(1, Some(5))]);
     assert_eq!(rig.store.prepaid(CallId(1), 9).unwrap(), [block(2, None)]);
-    // One that is spent for its call, one that comes and goes in a turn, and one that is gone already.
+    // One is spent for its call, one comes and goes in a turn, and one does not exist any more.
     let mut batch = calls(vec![new(&call(1, Some(5)))]);
     batch.ledger.prepaid = vec![PrepaidWrite::Gone(CallId(1)), drawn(3, None), PrepaidWrite::Gone(CallId(3))];
     rig.done(&batch);
@@ -142,7 +142,7 @@ fn answers_come_back_in_the_order_of_recording_by_task_and_epoch(mut rig: Rig) {
     batch.payloads = (1..5).map(payload).collect();
     rig.done(&batch);
     rig.done(&calls(vec![answer(2, 1), answer(1, 2), answer(3, 3), answer(4, 4)]));
-    // An answer is never changed, and that of a call that is gone is dropped.
+    // An answer is never changed, and the answer of a missing call is dropped.
     rig.done(&calls(vec![answer(1, 4), answer(77, 4)]));
     let ids = |task, epoch| {
         let rows = rig.reader.recorded(TaskId(task), epoch).unwrap();

@@ -1,4 +1,4 @@
-//! What every store must do, run against each of them.
+//! The conformance suite, run against each store.
 
 mod access;
 mod commits;

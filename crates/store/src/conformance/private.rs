@@ -1,4 +1,4 @@
-//! A folder that is open to others is closed, and what somebody else may have put there is refused.
+//! A folder that is open to others is closed, and files that another user may have planted are refused.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What retention deletes, and what it leaves.
+//! Retention: deleted rows, and rows that stay.
 
 use std::sync::Arc;
 

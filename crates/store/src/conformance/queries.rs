@@ -1,4 +1,4 @@
-//! What readers see.
+//! Results of readers.
 
 use kapelle_core::{
     Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
@@ -116,7 +116,7 @@ fn open_tasks_are_counted_by_lane_and_state(mut rig: Rig) {
     assert_eq!(rig.reader.open_tasks(TenantId::DEFAULT).unwrap(), expected);
 }
 
-/// Readers on other threads never see half a turn: two tasks always carry the same revision.
+/// Readers on other threads never see half a turn: two tasks always carry equal revisions.
 fn a_reader_sees_a_turn_whole_once_it_is_committed(rig: Rig) {
     let Rig { mut store, reader, .. } = rig;
     let mut pair = [task(1), task(2)];

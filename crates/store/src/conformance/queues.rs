@@ -1,4 +1,4 @@
-//! What waits, in which order, and for what.
+//! Waiting tasks: their order and reason.
 
 use kapelle_core::{
     Name, Requires, TaskId, TenantId, Timestamp,

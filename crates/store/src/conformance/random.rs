@@ -1,4 +1,4 @@
-//! Random sequences of turns: every store shows the same history (S31).
+//! Random sequences of turns: every store shows an equal history.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -19,7 +19,7 @@ const WORDS: [&str; 3] = ["a", "b", "c"];
 const IDS: i64 = 12;
 const RUNS: i64 = 4;
 
-/// One write of a turn. Small ranges, so that writes meet each other.
+/// One write of a turn. Ranges are small, so that writes conflict.
 #[derive(Debug, Clone)]
 enum Write {
     NewTask {
@@ -107,7 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a turn writes, made of its description.
+/// Writes of a turn, made from its description.
 #[derive(Default)]
 struct Made {
     tasks: Vec<(Task, Option<u32>)>,
@@ -139,7 +139,7 @@ impl Made {
                 self.tasks.push((moved(fresh, state, id), None));
             }
             Write::MoveTask { id, expected, state, rank } => {
-                // What it was made with: a store may ask the task itself when it is due.
+                // The policy the task was made with: a store may ask the task itself when it is due.
                 let policy = if id % 4 == 0 { policy() } else { Arc::default() };
                 let task = Task { revision: expected + 1, failures: expected, policy, ..task(id) };
                 self.tasks.push((moved(task, state, rank), Some(expected)));
@@ -204,7 +204,7 @@ impl Made {
     }
 }
 
-/// The task in one of the states, with its rank or output taken from a number.
+/// Moves the task to one of the states, with its rank or output taken from a number.
 fn moved(mut task: Task, state: usize, number: i64) -> Task {
     task.state = every_state().swap_remove(state);
     match &mut task.state {
@@ -216,7 +216,7 @@ fn moved(mut task: Task, state: usize, number: i64) -> Task {
     task
 }
 
-/// Faults are told apart by kind only: their words are each store's own.
+/// Describes faults by kind only: each store words them differently.
 fn told<T: Debug>(answer: Result<T, crate::StoreError>) -> String {
     match answer {
         Ok(value) => format!("{value:?}"),
@@ -225,7 +225,7 @@ fn told<T: Debug>(answer: Result<T, crate::StoreError>) -> String {
     }
 }
 
-/// Does one step and tells what the store answered.
+/// Runs one step and returns the store's answer.
 fn act(rig: &mut Rig, step: &Step) -> String {
     match *step {
         Step::Turn(ref writes) => told(rig.store.commit(&Made::of(writes).batch())),
@@ -241,7 +241,7 @@ fn act(rig: &mut Rig, step: &Step) -> String {
     }
 }
 
-/// Everything that can be seen of a store.
+/// Returns everything that can be read from a store.
 fn view(rig: &mut Rig) -> Vec<String> {
     let mut seen = Vec::new();
     let mut see = |what: String| seen.push(what);

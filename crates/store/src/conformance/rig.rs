@@ -1,4 +1,4 @@
-//! A store to test, and a folder for it that goes away.
+//! A store to test, in a folder that is removed afterwards.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use kapelle_core::task::Task;
 
 use crate::{Batch, Commit, MemStore, OpenOptions, Reader, SqliteStore, Store, TaskWrite};
 
-/// A folder that is removed when dropped. In memory where the system has a place for that.
+/// A folder that is removed when dropped; in memory where the system offers that.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -34,7 +34,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A store and a reader of it. The folder is declared last, so that it goes last.
+/// A store and a reader of it. The folder is declared last, so that it is removed last.
 pub(crate) struct Rig {
     pub store: Box<dyn Store>,
     pub reader: Box<dyn Reader>,
@@ -60,13 +60,13 @@ impl Rig {
         self.done(&Batch { tasks, ..Batch::default() });
     }
 
-    /// Writes the new state of a task that has that revision, and says how it went.
+    /// Writes the new state of a task with that revision, and returns the result.
     pub fn change(&mut self, task: &Task, expected: u32) -> Commit {
         let tasks = vec![TaskWrite { task, expected: Some(expected) }];
         self.store.commit(&Batch { tasks, ..Batch::default() }).unwrap()
     }
 
-    /// Writes a batch that must be taken.
+    /// Writes a batch that must be committed.
     pub fn done(&mut self, batch: &Batch<'_>) {
         assert_eq!(self.store.commit(batch).unwrap(), Commit::Committed);
     }

@@ -113,7 +113,7 @@ impl State {
         }
     }
 
-    /// What a database checks as foreign keys.
+    /// Checks the references that a database checks as foreign keys.
     fn check_references(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let tasks: BTreeSet<TaskId> = batch.tasks.iter().map(|write| write.task.id).collect();
         let runs: BTreeSet<RunId> = batch.runs.iter().map(|write| write.run.id).collect();
@@ -124,7 +124,7 @@ impl State {
         };
         let run_is_there = |run| self.runs.contains_key(&run) || runs.contains(&run);
         let task_is_there = |task| self.tasks.contains_key(&task) || tasks.contains(&task);
-        // Only the last state of a row is kept, and only the first write says what it was made with.
+        // Only the last state of a row is kept, and only the first write holds the fields of the submission.
         let last: BTreeMap<TaskId, &Task> = batch.tasks.iter().map(|write| (write.task.id, write.task)).collect();
         let last_runs: BTreeMap<RunId, &Run> = batch.runs.iter().map(|write| (write.run.id, write.run)).collect();
         let mut whole = last.values().all(|task| match &task.state {
@@ -217,7 +217,7 @@ impl State {
     }
 }
 
-/// What was submitted stays as it was; the rest moves on.
+/// Merges a new state into a row: the fields of the submission stay.
 fn moved(old: &Task, new: &Task) -> Task {
     Task {
         state: new.state.clone(),

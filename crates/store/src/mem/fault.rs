@@ -1,20 +1,20 @@
-//! Faults that are planned.
+//! Planned faults.
 
-/// What happens to one commit of a handle.
+/// Fault of one commit of a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
-    /// Nothing: it goes as it goes.
+    /// No fault.
     #[default]
     None,
-    /// Nothing is written, and everything in the batch is told to have changed meanwhile.
+    /// Not written; everything in the batch is reported as changed meanwhile.
     Conflict,
-    /// It is written, and an error is returned: the answer was lost on the way.
+    /// Written, and an error is returned: the answer was lost.
     ExecuteAndFail,
-    /// Nothing is written, and an error is returned.
+    /// Not written, and an error is returned.
     Fail,
-    /// Nothing is written, because the disk is full.
+    /// Not written, because the disk is full.
     Full,
 }
 
-/// Says what happens to each commit of a handle, by its number from 0 on.
+/// Plan of faults: chooses the fault of each commit of a handle by its number from 0 on.
 pub(super) type Plan = Box<dyn FnMut(u64) -> Fault + Send>;

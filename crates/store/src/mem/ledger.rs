@@ -1,4 +1,4 @@
-//! Money and model calls.
+//! The ledger: money and model calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
     rows::Page,
 };
 
-/// The most rows of one page.
+/// Limit of rows on one page.
 const PAGE_MOST: u32 = 1_000;
 
 type Key = (TenantId, Account, i64);
@@ -34,7 +34,7 @@ pub(super) struct LedgerRows {
 }
 
 impl LedgerRows {
-    /// Whether everything fits the rows that are there.
+    /// Checks that the writes fit the existing rows.
     pub fn check(&self, ledger: &LedgerWrites, conflicts: &mut Conflicts) {
         let mut fresh = BTreeSet::new();
         for write in &ledger.calls {
@@ -52,7 +52,7 @@ impl LedgerRows {
         }
     }
 
-    /// Writes what was checked.
+    /// Writes checked changes.
     pub fn apply(&mut self, ledger: &LedgerWrites) {
         for write in &ledger.calls {
             match write {
@@ -114,7 +114,7 @@ impl State {
         }
     }
 
-    /// Deletes calls without a task that are older, and entries whose time is over; how many.
+    /// Deletes older calls without a task, and expired entries. Returns their number.
     pub fn prune_ledger(&mut self, calls: Timestamp, kept: Timestamp, most: u32) -> u32 {
         let most = most as usize;
         let over = self.ledger.kept.values().filter(|row| row.until < kept);

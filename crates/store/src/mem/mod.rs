@@ -1,5 +1,5 @@
-//! The store that keeps nothing: for tests and the simulation. Several handles may share one state, as several servers
-//! share one database, and each handle can be told to fail in ways a database fails.
+//! The store in memory: for tests and the simulation. Several handles may share one state, as several servers share one
+//! database, and each handle can be told to fail in the ways of a database.
 
 mod apply;
 mod fault;

@@ -1,4 +1,4 @@
-//! Deleting what is past its retention, in pieces.
+//! Deletion of expired rows, in pieces.
 
 use kapelle_core::RunId;
 
@@ -6,7 +6,7 @@ use super::state::State;
 use crate::contract::{Pruned, Retention};
 
 impl State {
-    /// One piece.
+    /// Deletes one piece.
     pub fn prune(&mut self, retention: Retention) -> Pruned {
         let mut left = retention.most;
         let mut pruned = Pruned::default();

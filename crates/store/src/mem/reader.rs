@@ -30,7 +30,7 @@ pub struct MemReader {
     state: Arc<Mutex<State>>,
 }
 
-/// The most that one page holds.
+/// Limit of rows on one page.
 const PAGE_MOST: u32 = 1_000;
 
 impl MemReader {

@@ -1,4 +1,4 @@
-//! The rows, and the indexes over them.
+//! Rows, and the indexes over them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,10 +23,10 @@ use crate::{
     session::SessionRow,
 };
 
-/// The place of a step: one row at most.
+/// Position of a step; it has at most one row.
 pub(super) type Place = (RunId, ScopeId, Slot);
 
-/// Everything that all handles share.
+/// State that all handles share.
 #[derive(Debug)]
 pub(super) struct State {
     pub next: [i64; 5],
@@ -55,7 +55,7 @@ pub(super) struct State {
     pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
     pub session: BTreeMap<u64, SessionRow>,
     pub ledger: LedgerRows,
-    /// How many tasks and runs refer to each payload.
+    /// Number of tasks and runs that refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
 
@@ -93,12 +93,12 @@ impl Default for State {
     }
 }
 
-/// The place of a task that is a step.
+/// Returns the position of a task that is a step.
 pub(super) fn place(task: &Task) -> Option<Place> {
     task.origin.as_ref().map(|origin| (origin.run, origin.scope, origin.slot))
 }
 
-/// The payload rows that a task refers to.
+/// Returns the payload rows that a task refers to.
 fn task_payloads(task: &Task) -> [Option<PayloadId>; 2] {
     let output = match &task.state {
         TaskState::Succeeded { output, .. } => row(output),
@@ -107,7 +107,7 @@ fn task_payloads(task: &Task) -> [Option<PayloadId>; 2] {
     [row(&task.input), output]
 }
 
-/// The payload row behind a payload.
+/// Returns the payload row behind a payload.
 pub(super) fn row(payload: &Payload) -> Option<PayloadId> {
     match payload {
         Payload::Row(id) => Some(*id),
@@ -115,7 +115,7 @@ pub(super) fn row(payload: &Payload) -> Option<PayloadId> {
     }
 }
 
-/// The payload rows that a run refers to.
+/// Returns the payload rows that a run refers to.
 fn run_payloads(run: &RunRow) -> [Option<PayloadId>; 2] {
     let outputs = match &run.status {
         kapelle_core::run::RunStatus::Succeeded { outputs, .. } => row(outputs),
@@ -125,14 +125,15 @@ fn run_payloads(run: &RunRow) -> [Option<PayloadId>; 2] {
 }
 
 impl State {
-    /// When runs are out of time. That of a run which is paused or only waits stands still.
+    /// Returns the times at which runs reach their limit. The clock of a run is stopped while it is paused or only
+    /// waits.
     pub fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id));
         open.filter(|run| run.paused.is_none() && run.clock_paused.is_none())
             .filter_map(|run| Some((run.due_at?, run.id)))
     }
 
-    /// Puts a task in the place of the row that it replaces.
+    /// Replaces the row of a task.
     pub fn put_task(&mut self, task: Task) {
         self.take_task(task.id);
         for id in task_payloads(&task).into_iter().flatten() {
@@ -162,7 +163,7 @@ impl State {
         self.tasks.insert(task.id, task);
     }
 
-    /// Takes a task out of the rows and indexes. Its payloads stay, uncounted.
+    /// Removes a task from the rows and indexes. Its payloads stay, uncounted.
     pub fn take_task(&mut self, id: TaskId) -> Option<Task> {
         let task = self.tasks.remove(&id)?;
         for id in task_payloads(&task).into_iter().flatten() {
@@ -198,7 +199,7 @@ impl State {
         Some(task)
     }
 
-    /// Puts a run in the place of the row that it replaces.
+    /// Replaces the row of a run.
     pub fn put_run(&mut self, run: RunRow) {
         self.take_run(run.id);
         for id in run_payloads(&run).into_iter().flatten() {
@@ -211,7 +212,7 @@ impl State {
         self.runs.insert(run.id, run);
     }
 
-    /// Takes a run out of the rows and indexes. Its payloads stay, uncounted.
+    /// Removes a run from the rows and indexes. Its payloads stay, uncounted.
     pub fn take_run(&mut self, id: RunId) -> Option<RunRow> {
         let run = self.runs.remove(&id)?;
         for id in run_payloads(&run).into_iter().flatten() {
@@ -224,7 +225,7 @@ impl State {
         Some(run)
     }
 
-    /// Deletes a task with its attempts, and the payloads that nothing else refers to.
+    /// Deletes a task with its attempts, and its payloads without other references.
     pub fn delete_task(&mut self, id: TaskId) {
         let Some(task) = self.take_task(id) else { return };
         let attempts: Vec<_> = self.attempts.range((id, 0)..=(id, u32::MAX)).map(|(key, _)| *key).collect();
@@ -236,7 +237,7 @@ impl State {
         self.delete_unused(task_payloads(&task));
     }
 
-    /// Deletes a run whose steps and journal are gone, and the payloads that nothing else refers to.
+    /// Deletes a run whose steps and journal are gone, and its payloads without other references.
     pub fn delete_run(&mut self, id: RunId) {
         let Some(run) = self.take_run(id) else { return };
         self.forget_account(&kapelle_core::Account::Run(id));

@@ -27,8 +27,8 @@ use crate::{
     rows::RunRow,
 };
 
-/// A handle on a state in memory. Handles from [`MemStore::share`] write to the same state, with revisions as the only
-/// fence between them.
+/// A handle on a state in memory. Handles from [`MemStore::share`] write to one state, with revisions as the only fence
+/// between them.
 #[derive(Default)]
 pub struct MemStore {
     state: Arc<Mutex<State>>,
@@ -43,26 +43,26 @@ impl fmt::Debug for MemStore {
 }
 
 impl MemStore {
-    /// An empty state and the first handle on it.
+    /// Makes an empty state and the first handle on it.
     #[must_use]
     pub fn new() -> MemStore {
         MemStore::default()
     }
 
-    /// Another handle on the same state, without planned faults.
+    /// Makes another handle on this state, without planned faults.
     #[must_use]
     pub fn share(&self) -> MemStore {
         MemStore { state: Arc::clone(&self.state), plan: None, commits: 0 }
     }
 
-    /// The handle with a plan of faults: asked at each commit with its number on this handle, from 0 on.
+    /// Sets a plan of faults. It is called at each commit with its number on this handle, from 0 on.
     #[must_use]
     pub fn with_faults(mut self, plan: impl FnMut(u64) -> Fault + Send + 'static) -> MemStore {
         self.plan = Some(Box::new(plan));
         self
     }
 
-    /// A reader of the same state.
+    /// Makes a reader of this state.
     #[must_use]
     pub fn reader(&self) -> MemReader {
         MemReader::new(Arc::clone(&self.state))
@@ -77,12 +77,12 @@ fn cloned<'a>(state: &'a State, ids: impl Iterator<Item = &'a TaskId>, most: u32
     ids.filter_map(|id| state.tasks.get(id)).take(most as usize).cloned().collect()
 }
 
-/// Where a held task is looked for. What it requires of hosts does not matter for what it is held for.
+/// Returns the lane of a held task without its required labels, which do not matter for holds.
 fn place(task: &Task) -> Lane {
     Lane { requires: Requires::default(), ..Lane::of(task) }
 }
 
-/// What a batch meets when everything in it changed meanwhile.
+/// Builds the conflict of a batch in which everything has changed meanwhile.
 fn total_conflict(batch: &Batch<'_>) -> Commit {
     Commit::Conflict {
         tasks: batch.tasks.iter().map(|write| write.task.id).collect(),

@@ -28,7 +28,7 @@ pub fn options() -> OpenOptions {
 /// When the file cannot be written or moved.
 pub fn at_own_place(path: &Path, text: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    // What a killed process left there may be anything, also a link.
+    // A killed process may have left anything there, including a link.
     let _ = std::fs::remove_file(&fresh);
     let mut file = options().write(true).create_new(true).open(&fresh)?;
     file.write_all(text)?;
@@ -53,7 +53,7 @@ pub fn read_small(path: &Path, most: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Says what the system only calls "too many levels of symbolic links".
+/// Explains the system's error "too many levels of symbolic links".
 pub(crate) fn explain_link(path: &Path, error: io::Error) -> io::Error {
     if path.symlink_metadata().is_ok_and(|about| about.file_type().is_symlink()) {
         return io::Error::new(error.kind(), "is a link, which is not followed here: replace it by the file itself");

@@ -1,4 +1,4 @@
-//! The folder is made, looked at and closed to others.
+//! The data folder: made, inspected and closed to others.
 
 use std::{
     fs, io,
@@ -7,30 +7,30 @@ use std::{
 
 use crate::error::StoreError;
 
-/// How a folder stands, as `kapelle doctor` tells it.
+/// State of a folder, as `kapelle doctor` reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// The permission bits of the folder; `None` where the system has none.
+    /// Permission bits of the folder. `None` where the system has no such bits.
     pub mode: Option<u32>,
     /// Files and folders in it that others may read or write.
     pub open: Vec<PathBuf>,
-    /// What else is to be known, with what to do.
+    /// Further notes, each with the next step.
     pub notes: Vec<String>,
 }
 
 impl Look {
-    /// Whether nobody else can enter the folder.
+    /// Tells whether only the owner can enter the folder.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.mode.is_none_or(|mode| mode & 0o077 == 0)
     }
 }
 
-/// Makes the folder when it is not there, and closes it and its files to everybody but their owner. Returns what could
-/// not be closed, and what to do about it.
+/// Makes the folder if it does not exist, and closes it and its files to everybody but their owner. Returns notes on
+/// what could not be closed.
 ///
 /// # Errors
-/// [`StoreError::Exposed`] when others could replace what is in it, [`StoreError::Io`] when it cannot be made.
+/// [`StoreError::Exposed`] when others could replace its contents, [`StoreError::Io`] when it cannot be made.
 pub fn prepare(folder: &Path) -> Result<Vec<String>, StoreError> {
     make(folder)?;
     #[cfg(unix)]
@@ -39,10 +39,10 @@ pub fn prepare(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(Vec::new())
 }
 
-/// Looks at a folder and changes nothing.
+/// Inspects a folder without changing it.
 ///
 /// # Errors
-/// [`StoreError::Exposed`] and [`StoreError::Io`], as [`prepare`] would tell them.
+/// [`StoreError::Exposed`] and [`StoreError::Io`], as of [`prepare`].
 pub fn look(folder: &Path) -> Result<Look, StoreError> {
     #[cfg(unix)]
     return unix::Visit::of(folder, false).map(|visit| visit.look);
@@ -58,10 +58,10 @@ fn fault(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |error| StoreError::Io { path: path.clone(), message: error.to_string() }
 }
 
-/// Makes a folder and those above it that only their owner can enter; one that is there stays as it is.
+/// Makes a folder and its parents that only their owner can enter; an existing one is not changed.
 ///
 /// # Errors
-/// What the system says.
+/// Errors of the system.
 pub fn make_dir(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -86,7 +86,7 @@ fn make(folder: &Path) -> Result<(), StoreError> {
     })?;
     #[cfg(unix)]
     for made in fresh {
-        // A folder whose name is not synced goes with everything in it.
+        // A folder whose name is not synced can be lost with everything in it.
         let parent = made.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(fault(folder))?;
     }
@@ -106,23 +106,23 @@ mod unix {
     use super::{Look, fault};
     use crate::error::StoreError;
 
-    /// Folders below the data folder that are looked into.
+    /// Depth to which folders below the data folder are inspected.
     const DEPTH: usize = 8;
-    /// Names that Kapelle gives in its folder, up to the first dot.
+    /// Names of Kapelle's files, up to the first dot.
     const OWN: [&str; 10] =
         ["lock", "token", "address", "session", "blobs", "logs", "host-files", "host-numbers", "calls", "audit"];
-    /// Names of files that every folder may hold and that tell nothing.
+    /// Names of files that any folder may hold.
     const PLAIN: [&str; 5] = ["lost+found", ".gitkeep", ".gitignore", ".keep", ".DS_Store"];
-    /// How many paths are named in a note.
+    /// Limit of paths named in a note.
     const NAMED: usize = 3;
 
-    /// One look at a folder.
+    /// One inspection of a folder.
     pub(super) struct Visit {
         pub(super) look: Look,
         closes: bool,
         me: u32,
         owner: u32,
-        /// Somebody else could put files into the folder until now.
+        /// Whether another user could put files into the folder until now.
         was_writable: bool,
         kept_open: Vec<PathBuf>,
     }
@@ -152,7 +152,7 @@ mod unix {
             Ok(visit)
         }
 
-        /// A link in place of the folder is followed when nobody else can point it elsewhere.
+        /// Checks a link in place of the folder: it is followed if only the owner can point it elsewhere.
         fn link(&self, folder: &Path) -> Result<(), StoreError> {
             let about = fs::symlink_metadata(folder).map_err(fault(folder))?;
             if about.file_type().is_symlink() && !self.trusts(about.uid()) {
@@ -219,7 +219,7 @@ mod unix {
         fn below(&mut self, folder: &Path, depth: usize) -> Result<(), StoreError> {
             for entry in fs::read_dir(folder).map_err(fault(folder))?.flatten() {
                 let path = entry.path();
-                // What another process has just removed needs no closing.
+                // A file that another process has just removed needs no closing.
                 let Ok(about) = fs::symlink_metadata(&path) else { continue };
                 let kind = about.file_type();
                 if depth == 0 && !is_own(&entry.file_name().to_string_lossy()) {
@@ -229,7 +229,7 @@ mod unix {
                     self.planted(&path, &about)?;
                 }
                 if kind.is_symlink() {
-                    // A link to another disk for files or logs: the folder behind it is closed as one here.
+                    // A link to another disk for files or logs: the folder behind it is closed, too.
                     if depth == 0 && path.is_dir() {
                         self.entry(&path, &fs::metadata(&path).map_err(fault(&path))?);
                         self.below(&path, depth + 1)?;
@@ -246,7 +246,7 @@ mod unix {
             Ok(())
         }
 
-        /// Refuses what somebody else may have put in the place of a file of ours.
+        /// Refuses a file that another user may have planted in place of ours.
         fn planted(&self, path: &Path, about: &Metadata) -> Result<(), StoreError> {
             let kind = about.file_type();
             if kind.is_symlink() && !(path.is_dir() && self.trusts(about.uid())) {
@@ -292,7 +292,7 @@ mod unix {
         StoreError::Exposed { path: path.to_owned(), message }
     }
 
-    /// Sets the mode; false when it did not take effect.
+    /// Sets the mode. Returns false when it had no effect.
     fn close(path: &Path, mode: u32) -> bool {
         let set = fs::set_permissions(path, fs::Permissions::from_mode(mode));
         set.is_ok() && fs::metadata(path).is_ok_and(|about| about.mode() & 0o077 == 0)
@@ -303,7 +303,7 @@ mod unix {
         name.starts_with("kapelle.db") || OWN.contains(&stem)
     }
 
-    /// The name of something in the folder that is not ours.
+    /// Returns the name of a foreign file in the folder.
     fn strange(folder: &Path) -> Result<Option<String>, StoreError> {
         let entries = fs::read_dir(folder).map_err(fault(folder))?.flatten();
         let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

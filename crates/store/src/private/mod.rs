@@ -1,8 +1,7 @@
-//! The data folder and its files are for one user: how files are made, and how a folder that is open to others is
-//! closed.
+//! A data folder for one user: how files are made, and how a folder that is open to others is closed.
 //!
 //! - [`file`]: files that only their owner can read.
-//! - [`folder`]: the folder is made, looked at and closed.
+//! - [`folder`]: the folder is made, inspected and closed.
 
 mod file;
 mod folder;

@@ -1,4 +1,4 @@
-//! Keys.
+//! API keys.
 
 use kapelle_core::{TenantId, Timestamp};
 use rusqlite::{Connection, params};
@@ -37,7 +37,7 @@ pub(super) fn write(conn: &Connection, write: &AccessWrite) -> Sql<()> {
     Ok(())
 }
 
-/// Every key, oldest first.
+/// Returns every key, oldest first.
 pub(super) fn all(conn: &Connection) -> Sql<Vec<AccessKey>> {
     let mut query = conn.prepare_cached(
         "SELECT id, tenant, name, role, sha256, created_at, expires_at, revoked_at, scope FROM access_key \

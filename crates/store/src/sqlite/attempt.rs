@@ -1,4 +1,4 @@
-//! Attempts that did not succeed.
+//! Unsuccessful attempts.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
     fault::Sql,
 };
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, attempt: &Attempt) -> Sql<()> {
     conn.prepare_cached("INSERT INTO attempt (task, epoch, started_at, ended_at, error) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![
@@ -23,7 +23,7 @@ pub(super) fn insert(conn: &Connection, attempt: &Attempt) -> Sql<()> {
     Ok(())
 }
 
-/// The attempts of a task, first to last.
+/// Returns the attempts of a task, first to last.
 pub(super) fn of(conn: &Connection, task: TaskId) -> Sql<Vec<Attempt>> {
     let mut query =
         conn.prepare_cached("SELECT epoch, started_at, ended_at, error FROM attempt WHERE task = ?1 ORDER BY epoch")?;

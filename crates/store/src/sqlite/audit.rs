@@ -1,4 +1,4 @@
-//! The trail of administrative acts.
+//! The audit trail.
 
 use kapelle_core::{TenantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -11,7 +11,7 @@ use crate::{
 
 const COLUMNS: &str = "seq, at, tenant, actor, action, resource, hash";
 
-/// A new entry. Part of a transaction.
+/// Inserts an entry. Part of a transaction.
 pub(super) fn insert(conn: &Connection, row: &AuditRow) -> Sql<()> {
     let mut insert = conn.prepare_cached(
         "INSERT INTO audit (seq, at, tenant, actor, action, resource, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -22,7 +22,7 @@ pub(super) fn insert(conn: &Connection, row: &AuditRow) -> Sql<()> {
     Ok(())
 }
 
-/// The last entry's number and hash.
+/// Returns the last entry's number and hash.
 pub(super) fn head(conn: &Connection) -> Sql<Option<AuditHead>> {
     let mut query = conn.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
     Ok(query.query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))).optional()?)
@@ -37,7 +37,7 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-/// Entries of a tenant, newest first.
+/// Returns entries of a tenant, newest first.
 pub(super) fn page(conn: &Connection, tenant: TenantId, page: Page) -> Sql<Vec<AuditRow>> {
     let mut query = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM audit WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
@@ -47,7 +47,7 @@ pub(super) fn page(conn: &Connection, tenant: TenantId, page: Page) -> Sql<Vec<A
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Entries of all tenants in their order, from behind `after`.
+/// Returns entries of all tenants in their order, after `after`.
 pub(super) fn from(conn: &Connection, after: u64, most: u32) -> Sql<Vec<AuditRow>> {
     let mut query =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2"))?;

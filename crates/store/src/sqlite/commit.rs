@@ -22,12 +22,13 @@ pub(super) fn control(conn: &Connection, sql: &str) -> Sql<()> {
     Ok(())
 }
 
-/// Undoes the transaction under way, if there still is one: SQLite itself has undone it after some faults.
+/// Rolls back the open transaction, if there still is one: after some faults SQLite has done so itself.
 pub(super) fn roll_back(conn: &Connection) -> Sql<()> {
     if conn.is_autocommit() { Ok(()) } else { control(conn, "ROLLBACK") }
 }
 
-/// Writes a batch. On anything but [`Commit::Committed`] the transaction may still be open, and the caller undoes it.
+/// Writes a batch. On any result but [`Commit::Committed`] the transaction may still be open, and the caller rolls it
+/// back.
 pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batch<'_>) -> Sql<Commit> {
     control(conn, "BEGIN IMMEDIATE")?;
     let mut conflicts = Conflicts::default();

@@ -1,4 +1,4 @@
-//! What went wrong below, said in the store's own words.
+//! Faults of SQLite in the store's words.
 
 use std::path::Path;
 
@@ -6,21 +6,21 @@ use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::StoreError;
 
-/// A fault on the way, before it is known which file to name.
+/// A fault before its file is known.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// SQLite refused.
     Sqlite(Error),
-    /// A row holds what was never written.
+    /// A row holds a value that was never written.
     Damaged(String),
-    /// The caller asked for what cannot be stored.
+    /// The caller passed a value that cannot be stored.
     Refused(String),
 }
 
-/// What the functions of this module give.
+/// Result of the functions of this module.
 pub(super) type Sql<T> = Result<T, Trouble>;
 
-/// Whether a new row could be written: not when there is one already.
+/// Returns whether a new row could be written; false when it exists already.
 pub(super) fn written(result: Sql<()>) -> Sql<bool> {
     match result {
         Ok(()) => Ok(true),
@@ -36,20 +36,20 @@ impl From<Error> for Trouble {
 }
 
 impl Trouble {
-    /// The row exists already.
+    /// Tells whether the row exists already.
     pub fn is_taken(&self) -> bool {
         let Trouble::Sqlite(Error::SqliteFailure(error, _)) = self else { return false };
         matches!(error.extended_code, ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE)
             || error.extended_code == ffi::SQLITE_CONSTRAINT_ROWID
     }
 
-    /// Another row has the same place: the step of a run, or a number.
+    /// Tells whether another row has the same position: the step of a run, or a number.
     pub fn is_taken_twice(&self) -> bool {
         matches!(self, Trouble::Sqlite(Error::SqliteFailure(error, _))
             if error.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
     }
 
-    /// The disk or what lies between did not do as told: nothing may be written any more.
+    /// Tells whether the disk failed, so that nothing may be written any more.
     pub fn is_fatal(&self) -> bool {
         match self {
             Trouble::Sqlite(Error::SqliteFailure(error, _)) => matches!(
@@ -64,7 +64,7 @@ impl Trouble {
         }
     }
 
-    /// For the caller: with the file that it is about.
+    /// Converts to an error for the caller, with its file.
     pub fn explain(self, file: &Path) -> StoreError {
         let path = file.to_owned();
         match self {

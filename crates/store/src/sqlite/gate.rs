@@ -1,4 +1,4 @@
-//! What somebody paused by hand.
+//! Queues and workers that were paused by hand.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::batch::{Gate, GateKind};
 
-/// Writes a gate in place of what was known of it. Part of a transaction.
+/// Writes a pause state and replaces the earlier one. Part of a transaction.
 pub(super) fn put(conn: &Connection, names: &mut Names, gate: &Gate) -> Sql<()> {
     let name = names.id(conn, &gate.name)?;
     conn.prepare_cached(
@@ -23,7 +23,7 @@ pub(super) fn put(conn: &Connection, names: &mut Names, gate: &Gate) -> Sql<()> 
     Ok(())
 }
 
-/// Every gate of every tenant.
+/// Returns the pause states of all tenants.
 pub(super) fn all(conn: &Connection, names: &mut Names) -> Sql<Vec<Gate>> {
     let mut query = conn.prepare_cached("SELECT tenant, kind, name, paused, reason, at FROM gate")?;
     let mut rows = query.query([])?;

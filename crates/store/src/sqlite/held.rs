@@ -1,4 +1,4 @@
-//! Tasks that lack something other than a slot.
+//! Held tasks.
 
 use kapelle_core::{
     Name, Requires, TenantId,
@@ -9,7 +9,7 @@ use rusqlite::{Connection, types::ToSql};
 use super::{columns::text, fault::Sql, names::Names, task_queries::select};
 use crate::contract::{HeldPlace, Lane};
 
-/// The held tasks of a reason, of a key when one is given.
+/// Returns the tasks held for a reason, with that key if one is given.
 pub(super) fn of(
     conn: &Connection,
     names: &mut Names,
@@ -34,7 +34,7 @@ pub(super) fn of(
     }
 }
 
-/// The held tasks of a reason in a place. The index gives them in order; what is of another place is passed over.
+/// Returns the tasks held for a reason that match the filter. The index returns them in order; others are skipped.
 pub(super) fn of_place(
     conn: &Connection,
     names: &mut Names,
@@ -59,7 +59,7 @@ pub(super) fn of_place(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// Every lane and key in which tasks are held for a reason.
+/// Returns every lane and key in which tasks are held for a reason.
 pub(super) fn lanes(conn: &Connection, names: &mut Names, reason: HoldReason) -> Sql<Vec<(Lane, Option<Name>)>> {
     let mut query = conn.prepare_cached(
         "SELECT DISTINCT tenant, queue, worker, key FROM task INDEXED BY task_held WHERE state = 4 AND reason = ?1",
@@ -68,7 +68,7 @@ pub(super) fn lanes(conn: &Connection, names: &mut Names, reason: HoldReason) ->
     let mut lanes = Vec::new();
     while let Some(row) = rows.next()? {
         let (queue, worker) = (names.name(conn, row.get(1)?)?, names.name(conn, row.get(2)?)?);
-        // What they require of hosts does not matter for what they are held for.
+        // Required labels do not matter for holds.
         let lane = Lane { tenant: TenantId(row.get(0)?), queue, worker, requires: Requires::default() };
         lanes.push((lane, text(row, 3)?.map(Name::new)));
     }

@@ -1,4 +1,4 @@
-//! What worker hosts said of their workers, what their attempts were given again, and files that tenants gave.
+//! Workers that hosts serve, replayed answers of their attempts, and files that tenants uploaded.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::hosted::{ArtifactRow, GivenRow, HostWorkerRow, HostWorkerWrite};
 
-/// Writes a change to what is known of the workers of hosts. Part of a transaction.
+/// Writes a change to the served workers. Part of a transaction.
 pub(super) fn serve(conn: &Connection, write: &HostWorkerWrite) -> Sql<()> {
     match write {
         HostWorkerWrite::Put(row) => {
@@ -29,7 +29,7 @@ pub(super) fn serve(conn: &Connection, write: &HostWorkerWrite) -> Sql<()> {
     Ok(())
 }
 
-/// What is known of every worker of hosts of every tenant.
+/// Returns every served worker of every tenant.
 pub(super) fn host_workers(conn: &Connection) -> Sql<Vec<HostWorkerRow>> {
     let mut query = conn.prepare_cached("SELECT tenant, spec, at FROM host_workers ORDER BY tenant, name")?;
     let mut rows = query.query([])?;
@@ -41,7 +41,7 @@ pub(super) fn host_workers(conn: &Connection) -> Sql<Vec<HostWorkerRow>> {
     Ok(host_workers)
 }
 
-/// Writes what an attempt was given again, in place of what former attempts were. Part of a transaction.
+/// Writes the replayed answers of an attempt and deletes those of earlier attempts. Part of a transaction.
 pub(super) fn give_again(conn: &Connection, row: &GivenRow) -> Sql<()> {
     conn.prepare_cached("DELETE FROM given WHERE task = ?1 AND attempt < ?2")?.execute((row.task.0, row.attempt))?;
     conn.prepare_cached(
@@ -52,7 +52,7 @@ pub(super) fn give_again(conn: &Connection, row: &GivenRow) -> Sql<()> {
     Ok(())
 }
 
-/// What an attempt was given again.
+/// Returns the replayed answers of an attempt.
 pub(super) fn given(conn: &Connection, task: TaskId, attempt: u32) -> Sql<Vec<GivenRow>> {
     let mut query = conn
         .prepare_cached("SELECT fingerprint, count FROM given WHERE task = ?1 AND attempt = ?2 ORDER BY fingerprint")?;
@@ -62,13 +62,13 @@ pub(super) fn given(conn: &Connection, task: TaskId, attempt: u32) -> Sql<Vec<Gi
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Deletes what attempts of a task were given again. Part of a transaction.
+/// Deletes the replayed answers of a task. Part of a transaction.
 pub(super) fn forget_given(conn: &Connection, task: i64) -> Sql<()> {
     conn.prepare_cached("DELETE FROM given WHERE task = ?1")?.execute([task])?;
     Ok(())
 }
 
-/// Writes that a tenant has a file, unless that is known. Part of a transaction.
+/// Writes that a tenant has a file, unless it is known. Part of a transaction.
 pub(super) fn give(conn: &Connection, row: &ArtifactRow) -> Sql<()> {
     conn.prepare_cached(
         "INSERT INTO artifact (tenant, sha256, name, media_type, bytes, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -98,7 +98,7 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<ArtifactRow> {
     })
 }
 
-/// A file of a tenant.
+/// Returns a file of a tenant.
 pub(super) fn artifact(conn: &Connection, tenant: TenantId, sha256: &str) -> Sql<Option<ArtifactRow>> {
     let mut query =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM artifact WHERE tenant = ?1 AND sha256 = ?2"))?;
@@ -106,7 +106,7 @@ pub(super) fn artifact(conn: &Connection, tenant: TenantId, sha256: &str) -> Sql
     Ok(rows.next().transpose()?)
 }
 
-/// The files of a tenant by their hash, from behind `after`.
+/// Returns the files of a tenant by their hash, after `after`.
 pub(super) fn artifacts(conn: &Connection, tenant: TenantId, after: Option<&str>, most: u32) -> Sql<Vec<ArtifactRow>> {
     let mut query = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM artifact WHERE tenant = ?1 AND sha256 > ?2 ORDER BY sha256 LIMIT ?3"

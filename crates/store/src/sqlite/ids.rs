@@ -1,12 +1,12 @@
-//! The sequences of ids. What was drawn is written down in the transaction that first uses it, so a crash may leave a
-//! gap of one turn and never hands a number out twice.
+//! The sequences of ids. Drawn numbers are written in the transaction that first uses them, so a crash may leave a gap
+//! of one turn and never reuses a number.
 
 use rusqlite::Connection;
 
 use super::fault::{Sql, Trouble};
 use crate::contract::IdKind;
 
-/// The next number of each sequence, here and in the database.
+/// The next number of each sequence, in memory and in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ids {
     next: [i64; 5],
@@ -14,7 +14,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// As the database has them.
+    /// Loads the sequences from the database.
     pub fn load(conn: &Connection) -> Sql<Ids> {
         let mut next = [0; 5];
         let mut query = conn.prepare_cached("SELECT kind, next FROM sequence")?;
@@ -31,7 +31,7 @@ impl Ids {
         Ok(Ids { next, stored: next })
     }
 
-    /// Draws `n` consecutive numbers and gives the first.
+    /// Draws `n` consecutive numbers and returns the first.
     pub fn draw(&mut self, kind: IdKind, n: u32) -> Option<i64> {
         let next = &mut self.next[kind as usize];
         let first = *next;
@@ -39,7 +39,7 @@ impl Ids {
         Some(first)
     }
 
-    /// Writes down what was drawn since the last time. Part of a transaction.
+    /// Writes the numbers drawn since the last time. Part of a transaction.
     pub fn save(&self, conn: &Connection) -> Sql<()> {
         for (kind, (next, stored)) in self.next.iter().zip(self.stored).enumerate() {
             if *next != stored {
@@ -50,7 +50,7 @@ impl Ids {
         Ok(())
     }
 
-    /// That transaction was committed.
+    /// Records that the transaction was committed.
     pub fn saved(&mut self) {
         self.stored = self.next;
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::batch::JournalEntry;
 
-/// A new entry. Part of a transaction.
+/// Inserts an entry. Part of a transaction.
 pub(super) fn insert(conn: &Connection, entry: &JournalEntry) -> Sql<()> {
     conn.prepare_cached("INSERT INTO journal (run, seq, at, event) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         entry.run.0,
@@ -20,14 +20,14 @@ pub(super) fn insert(conn: &Connection, entry: &JournalEntry) -> Sql<()> {
     Ok(())
 }
 
-/// The entries of a run from one on.
+/// Returns the entries of a run from one on.
 pub(super) fn from(conn: &Connection, run: RunId, from: u64, most: u32) -> Sql<Vec<JournalEntry>> {
     let mut query =
         conn.prepare_cached("SELECT seq, at, event FROM journal WHERE run = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3")?;
     let mut rows = query.query((run.0, i64::try_from(from).unwrap_or(i64::MAX), most))?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        // Read in two steps: numbers keep their digits, so that what is tagged inside cannot be read from text at once.
+        // Read in two steps: numbers keep their digits, so that tagged enums inside cannot be read from text at once.
         let event: serde_json::Value = from_json(must(text(row, 2)?, "event")?, "journal entry")?;
         let event = serde_json::from_value(event)
             .map_err(|error| Trouble::Damaged(format!("a journal entry cannot be read: {error}")))?;

@@ -15,7 +15,7 @@ use crate::batch::{KeyReply, KeyRow};
 const TASKS: i64 = 0;
 const RUN: i64 = 1;
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, key: &KeyRow) -> Sql<()> {
     let (kind, first, count) = match key.reply {
         KeyReply::Tasks(first, count) => (TASKS, first.0, count),
@@ -28,7 +28,7 @@ pub(super) fn insert(conn: &Connection, key: &KeyRow) -> Sql<()> {
     Ok(())
 }
 
-/// What a key stands for, whether its time is over or not.
+/// Returns the reply of a key, whether it has expired or not.
 pub(super) fn one(conn: &Connection, tenant: TenantId, key: &str) -> Sql<Option<KeyRow>> {
     let mut query =
         conn.prepare_cached("SELECT body, kind, first, count, until FROM idempotency WHERE tenant = ?1 AND key = ?2")?;
@@ -44,7 +44,7 @@ pub(super) fn one(conn: &Connection, tenant: TenantId, key: &str) -> Sql<Option<
     Ok(Some(KeyRow { tenant, key: Arc::from(key), body, reply, until: Timestamp(until) }))
 }
 
-/// Forgets a key whose time is over, so that it can be used again. A transaction of its own, which is rare.
+/// Deletes an expired key, so that it can be used again. A separate transaction, which is rare.
 pub(super) fn forget(conn: &Connection, ids: &Ids, key: &KeyRow) -> Sql<()> {
     control(conn, "BEGIN IMMEDIATE")?;
     ids.save(conn)?;

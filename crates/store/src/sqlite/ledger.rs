@@ -1,4 +1,4 @@
-//! Money and model calls.
+//! The ledger: money and model calls.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     rows::Page,
 };
 
-/// The most rows of one page.
+/// Limit of rows on one page.
 const PAGE_MOST: u32 = 1_000;
 
 const CALL: &str = "SELECT id, tenant, task, attempt, run, epoch, payer, operation, provider, model, fingerprint, state, \
@@ -27,7 +27,7 @@ const CALL: &str = "SELECT id, tenant, task, attempt, run, epoch, payer, operati
 const ACCOUNT: &str = "SELECT kind, name, tenant, day, spent, unknown, calls, input, output, revision FROM account ";
 const BUDGET: &str = "SELECT kind, name, tenant, most, base, warned, at, own FROM budget ";
 
-/// An amount as its column has it: what is more than nine billion dollars stands as that.
+/// Converts an amount to its column, capped at nine billion dollars.
 fn nanos(money: Money) -> i64 {
     i64::try_from(money.0).unwrap_or(i64::MAX)
 }
@@ -44,7 +44,7 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Writes what a turn has of money and calls. Part of a transaction.
+/// Writes the money and calls of a turn. Part of a transaction.
 pub(super) fn write(conn: &Connection, ledger: &LedgerWrites, conflicts: &mut Conflicts) -> Sql<()> {
     for write in &ledger.calls {
         match write {
@@ -96,7 +96,7 @@ fn insert(conn: &Connection, row: &CallRow) -> Sql<bool> {
     written(done.map(drop).map_err(Trouble::from))
 }
 
-/// Settles an open call. One that is settled or gone stays as it is: its accounts say whether that was a conflict.
+/// Settles an open call. A settled or missing call is not changed: its accounts reveal a conflict.
 fn settle(conn: &Connection, id: CallId, end: &CallEnd) -> Sql<()> {
     let mut update = conn.prepare_cached(
         "UPDATE model_call SET state = ?2, cost = ?3, input = ?4, output = ?5, ended_at = ?6, request_id = ?7 \
@@ -239,59 +239,59 @@ fn all<T>(conn: &Connection, sql: &str, params: impl rusqlite::Params, read: fn(
     Ok(found)
 }
 
-/// The calls behind an id that are not settled.
+/// Returns open calls after an id.
 pub(super) fn open(conn: &Connection, after: CallId, most: u32) -> Sql<Vec<CallRow>> {
     all(conn, &format!("{CALL} WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2"), (after.0, most), call_row)
 }
 
-/// What an account has spent.
+/// Returns the totals of an account.
 pub(super) fn account(conn: &Connection, tenant: TenantId, account: &Account, day: i64) -> Sql<Option<AccountRow>> {
     let sql = format!("{ACCOUNT} WHERE kind = ?1 AND name = ?2 AND tenant = ?3 AND day = ?4");
     Ok(all(conn, &sql, params![account.kind() as u8, account.name(), tenant.0, day], account_row)?.pop())
 }
 
-/// The accounts of a kind.
+/// Returns the accounts of a kind.
 pub(super) fn accounts(conn: &Connection, tenant: TenantId, kind: AccountKind, most: u32) -> Sql<Vec<AccountRow>> {
     let sql = format!("{ACCOUNT} WHERE kind = ?1 AND tenant = ?2 ORDER BY day DESC, spent DESC, name LIMIT ?3");
     all(conn, &sql, (kind as u8, tenant.0, most.min(PAGE_MOST)), account_row)
 }
 
-/// What an account may spend.
+/// Returns the limit of an account.
 pub(super) fn budget(conn: &Connection, tenant: TenantId, account: &Account) -> Sql<Option<BudgetRow>> {
     let sql = format!("{BUDGET} WHERE kind = ?1 AND name = ?2 AND tenant = ?3");
     Ok(all(conn, &sql, params![account.kind() as u8, account.name(), tenant.0], budget_row)?.pop())
 }
 
-/// What all tenants have spent.
+/// Returns the accounts of all tenants.
 pub(super) fn tenant_accounts(conn: &Connection, most: u32) -> Sql<Vec<AccountRow>> {
     let sql = format!("{ACCOUNT} WHERE kind = ?1 ORDER BY spent DESC, tenant LIMIT ?2");
     all(conn, &sql, (AccountKind::Tenant as u8, most.min(PAGE_MOST)), account_row)
 }
 
-/// The budgets of all tenants.
+/// Returns the budgets of all tenants.
 pub(super) fn all_budgets(conn: &Connection, most: u32) -> Sql<Vec<BudgetRow>> {
     let sql = format!("{BUDGET} ORDER BY tenant, kind, name LIMIT ?1");
     all(conn, &sql, [most.min(PAGE_MOST)], budget_row)
 }
 
-/// The budgets of a tenant.
+/// Returns the budgets of a tenant.
 pub(super) fn budgets(conn: &Connection, tenant: TenantId, most: u32) -> Sql<Vec<BudgetRow>> {
     let sql = format!("{BUDGET} WHERE tenant = ?1 ORDER BY kind, name LIMIT ?2");
     all(conn, &sql, (tenant.0, most.min(PAGE_MOST)), budget_row)
 }
 
-/// The answers recorded for a task.
+/// Returns the answers recorded for a task.
 pub(super) fn recorded(conn: &Connection, task: TaskId, epoch: u64) -> Sql<Vec<CallRow>> {
     let sql = format!("{CALL} WHERE task = ?1 AND epoch = ?2 AND answer_id IS NOT NULL ORDER BY answer_id");
     all(conn, &sql, (task.0, signed(epoch)), call_row)
 }
 
-/// One call.
+/// Returns one call.
 pub(super) fn one(conn: &Connection, tenant: TenantId, id: CallId) -> Sql<Option<CallRow>> {
     Ok(all(conn, &format!("{CALL} WHERE id = ?1 AND tenant = ?2"), (id.0, tenant.0), call_row)?.pop())
 }
 
-/// Calls, newest first.
+/// Returns calls, newest first.
 pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, page: Page) -> Sql<Vec<CallRow>> {
     let (before, most) = (page.before.unwrap_or(i64::MAX), page.most.min(PAGE_MOST));
     let end = "AND tenant = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
@@ -301,7 +301,7 @@ pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, pag
             all(conn, &sql, params![tenant.0, before, most, task.0, run.map(|run| run.0)], call_row)
         }
         (None, Some(run)) => {
-            // Over the steps of the run, so that the calls of others are not looked at.
+            // Goes through the steps of the run, so that calls of others are not read.
             let sql = format!("{CALL} WHERE task IN (SELECT id FROM task WHERE task.run = ?4) {end}");
             all(conn, &sql, params![tenant.0, before, most, run.0], call_row)
         }
@@ -309,7 +309,7 @@ pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, pag
     }
 }
 
-/// The call whose answer may be given again.
+/// Returns the call whose answer may be reused.
 pub(super) fn kept(
     conn: &Connection,
     tenant: TenantId,
@@ -323,7 +323,7 @@ pub(super) fn kept(
     Ok(all(conn, &sql, params![tenant.0, fingerprint, now.0], call_row)?.pop())
 }
 
-/// Deletes what belongs to an account that is gone.
+/// Deletes the rows of an account that no longer exists.
 pub(super) fn forget_account(conn: &Connection, account: &Account) -> Sql<()> {
     let (kind, name) = (account.kind() as u8, account.name());
     conn.prepare_cached("DELETE FROM account WHERE kind = ?1 AND name = ?2")?.execute((kind, &name))?;
@@ -344,7 +344,7 @@ pub(super) fn forget_task(conn: &Connection, task: i64) -> Sql<()> {
     Ok(())
 }
 
-/// Deletes calls without a task that are older, and entries whose time is over; how many.
+/// Deletes older calls without a task, and expired entries. Returns their number.
 pub(super) fn prune(conn: &Connection, calls: Timestamp, kept: Timestamp, most: u32) -> Sql<usize> {
     let mut delete = conn.prepare_cached(
         "DELETE FROM kept_call WHERE (tenant, fingerprint) IN \

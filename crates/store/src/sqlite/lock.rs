@@ -17,17 +17,17 @@ pub(super) struct FolderLock {
 /// The process that writes to a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The number that the last writer of this folder wrote into the lock: its own, where it runs.
+    /// The number that the last writer of this folder wrote into the lock: its own, in its namespace.
     pub written: String,
-    /// The process that holds the lock now, where the system tells it.
+    /// The process that holds the lock now, if the system reports it.
     pub process: Option<u32>,
-    /// The user that process belongs to, when it is neither this one nor root.
+    /// The user of that process, when it is neither this one nor root.
     pub stranger: Option<u32>,
 }
 
 impl Holder {
-    /// Names the process for people, and says what to do. A number is named only when a process of that number holds
-    /// the lock.
+    /// Names the process for people, with the next step. A number is named only when a process of that number holds the
+    /// lock.
     #[must_use]
     pub fn in_words(&self) -> String {
         match (self.process, self.stranger) {
@@ -44,7 +44,7 @@ impl Holder {
     }
 }
 
-/// Takes the lock, or tells who has it.
+/// Takes the lock, or returns its holder.
 pub(super) fn take(folder: &Path) -> Result<FolderLock, StoreError> {
     let path = folder.join("lock");
     let io = |error: std::io::Error| {
@@ -65,8 +65,8 @@ pub(super) fn take(folder: &Path) -> Result<FolderLock, StoreError> {
     Ok(FolderLock { _file: file })
 }
 
-/// The process that writes to the folder now. Returns `None` when there is no such process. A folder without a lock is
-/// left without one.
+/// Returns the process that writes to the folder now. Returns `None` when there is no such process. A folder without a
+/// lock is left without one.
 #[must_use]
 pub fn lock_holder(folder: &Path) -> Option<Holder> {
     let mut file = private::options().read(true).open(folder.join("lock")).ok()?;
@@ -85,19 +85,19 @@ fn holder(file: &mut File) -> Holder {
     Holder { written, process, stranger: process.and_then(|process| stranger(process, file)) }
 }
 
-/// The process that has locked the file, as the kernel lists it.
+/// Returns the process that has locked the file, as the kernel lists it.
 #[cfg(target_os = "linux")]
 fn process(file: &File, _written: &str) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     let about = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let listed = locked_by(&locks, about.ino());
-    // The one that took the lock may be gone, and the one that it left the open file to holds it.
+    // The process that took the lock may be gone, while a process that inherited the open file holds it.
     let lives = |process: &u32| std::path::Path::new(&format!("/proc/{process}")).exists();
     listed.filter(lives).or_else(|| opened_by((about.dev(), about.ino())))
 }
 
-/// A process other than this one that has a file open, as far as this user may see it.
+/// Finds a process other than this one that has a file open, as far as this user may see it.
 #[cfg(target_os = "linux")]
 fn opened_by(wanted: (u64, u64)) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -111,14 +111,14 @@ fn opened_by(wanted: (u64, u64)) -> Option<u32> {
     })
 }
 
-/// The process that a lock of an inode belongs to, in the text of `/proc/locks`. The device is not compared: some file
-/// systems list another one there than the one that files tell. A process of another namespace is listed as 0.
+/// Finds the process that holds the lock of an inode in the text of `/proc/locks`. The device is not compared: some
+/// file systems list another one there than their files report. A process of another namespace is listed as 0.
 #[cfg(any(test, target_os = "linux"))]
 fn locked_by(locks: &str, inode: u64) -> Option<u32> {
     let of = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let at = words.iter().position(|word| *word == "FLOCK")?;
-        // `->` marks one that waits.
+        // `->` marks a process that waits.
         let holds = !words.get(..at)?.contains(&"->");
         let place: u64 = words.get(at + 4)?.rsplit(':').next()?.parse().ok()?;
         let process: u32 = words.get(at + 3)?.parse().ok()?;
@@ -127,7 +127,7 @@ fn locked_by(locks: &str, inode: u64) -> Option<u32> {
     locks.lines().find_map(of)
 }
 
-/// The process whose number stands in the file, as long as there is one of that number.
+/// Returns the process whose number stands in the file, if a process has that number.
 #[cfg(not(target_os = "linux"))]
 fn process(_file: &File, written: &str) -> Option<u32> {
     let number: u32 = written.parse().ok()?;
@@ -141,13 +141,13 @@ fn process(_file: &File, written: &str) -> Option<u32> {
     Some(number)
 }
 
-/// The user a process belongs to, unless that is this one, root, or (for root) the owner of the lock.
+/// Returns the user of a process, unless that is this one, root, or (for root) the owner of the lock.
 #[cfg(target_os = "linux")]
 fn stranger(process: u32, lock: &File) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    // The effective one is the second.
+    // The effective user id is the second.
     let user: u32 = ids.split_whitespace().nth(1)?.parse().ok()?;
     let me = rustix::process::geteuid().as_raw();
     let owner = lock.metadata().ok()?.uid();

@@ -1,7 +1,7 @@
-//! The store that lasts: one SQLite database in a folder, one file per noun.
+//! The durable store: one SQLite database in a folder, one file per noun.
 //!
-//! The writing connection belongs to the engine's loop. Readers have connections of their own, which see committed
-//! data only and never hold a snapshot for long. A turn is one transaction; its writes are synced before
+//! The writing connection belongs to the engine's loop. Readers have connections of their own, which see committed data
+//! only and never hold a snapshot for long. A turn is one transaction; its writes are synced before
 //! [`crate::Store::commit`] returns.
 
 mod access;

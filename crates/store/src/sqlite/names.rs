@@ -10,16 +10,16 @@ use super::{
     fault::{Sql, Trouble},
 };
 
-/// Entries kept in memory before everything is forgotten and read again: names come from users, so their number has
-/// no bound of its own.
+/// Limit of entries in memory, after which all are dropped and read again: names come from users, so their number is
+/// not bounded otherwise.
 const MOST: usize = 10_000;
 
-/// What one connection has seen of the name table, and the policies it has met.
+/// Cached names and policies of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     ids: HashMap<Name, i64>,
     texts: HashMap<i64, Name>,
-    /// Written by the transaction under way: unknown again when it is rolled back.
+    /// Names written by the open transaction: dropped again when it is rolled back.
     fresh: Vec<(Name, i64)>,
     policies: HashMap<Box<str>, Arc<Policy>>,
     plain: Arc<Policy>,
@@ -27,7 +27,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a name, when it has one.
+    /// Returns the number of a name, if it has one.
     pub fn find(&mut self, conn: &Connection, name: &Name) -> Sql<Option<i64>> {
         if let Some(id) = self.ids.get(name) {
             return Ok(Some(*id));
@@ -40,7 +40,7 @@ impl Names {
         Ok(id)
     }
 
-    /// The number of a name; it gets one when it has none. Part of a transaction.
+    /// Returns the number of a name, and assigns one if it has none yet. Part of a transaction.
     pub fn id(&mut self, conn: &Connection, name: &Name) -> Sql<i64> {
         if let Some(id) = self.find(conn, name)? {
             return Ok(id);
@@ -52,7 +52,7 @@ impl Names {
         Ok(id)
     }
 
-    /// The name with that number.
+    /// Returns the name with that number.
     pub fn name(&mut self, conn: &Connection, id: i64) -> Sql<Name> {
         if let Some(name) = self.texts.get(&id) {
             return Ok(name.clone());
@@ -74,12 +74,12 @@ impl Names {
         self.ids.insert(name, id);
     }
 
-    /// The transaction under way was committed.
+    /// Records that the open transaction was committed.
     pub fn committed(&mut self) {
         self.fresh.clear();
     }
 
-    /// The transaction under way was rolled back.
+    /// Records that the open transaction was rolled back.
     pub fn rolled_back(&mut self) {
         for (name, id) in self.fresh.drain(..) {
             self.ids.remove(&name);
@@ -87,8 +87,8 @@ impl Names {
         }
     }
 
-    /// A policy as its column has it; nothing for the default. Tasks submitted together share theirs, so the last
-    /// one is remembered.
+    /// Formats a policy for its column. Returns `None` for the default. Tasks submitted together share theirs, so the
+    /// last one is cached.
     pub fn policy_text(&mut self, policy: &Arc<Policy>) -> Sql<Option<&str>> {
         let known = self.last.as_ref().is_some_and(|(last, _)| Arc::ptr_eq(last, policy));
         if !known {
@@ -99,7 +99,7 @@ impl Names {
         Ok(self.last.as_ref().and_then(|(_, text)| text.as_deref()))
     }
 
-    /// The policy that a column holds.
+    /// Reads the policy of a column.
     pub fn policy(&mut self, text: Option<&str>) -> Sql<Arc<Policy>> {
         let Some(text) = text else { return Ok(Arc::clone(&self.plain)) };
         if let Some(policy) = self.policies.get(text) {

@@ -23,24 +23,25 @@ use super::{
 };
 use crate::{blobs::Blobs, error::StoreError, private};
 
-/// The first release without the fault by which a reset of the write-ahead log could lose data.
+/// First release without the fault by which a reset of the write-ahead log could lose data.
 const SQLITE_NEEDED: i32 = 3_051_003;
 
 /// The name of the database in its folder.
 pub(super) const DATABASE: &str = "kapelle.db";
 
-/// How to open a folder. The defaults are right for everything but tests.
+/// Options of opening a folder. The defaults are right for everything but tests.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// The length of the write-ahead log, in pages of 4 KiB, at which it is copied into the database.
+    /// Length of the write-ahead log, in pages of 4 KiB, at which it is copied into the database.
     pub checkpoint_pages: u32,
-    /// Reading connections at most.
+    /// Limit of reading connections.
     pub readers: usize,
-    /// The file layer of SQLite to go through: for tests that fail it on purpose.
+    /// File layer of SQLite to use: for tests that inject failures.
     #[doc(hidden)]
     pub vfs: Option<String>,
-    /// Acknowledges before the disk does, so that a power cut loses turns: for the test that must notice.
+    /// Whether turns are acknowledged before they are synced, so that a power cut loses turns: for the test that must
+    /// notice.
     #[doc(hidden)]
     pub dangerous_no_sync: bool,
 }
@@ -52,11 +53,11 @@ impl Default for OpenOptions {
 }
 
 impl SqliteStore {
-    /// Opens a folder for writing; makes it when it is not there.
+    /// Opens a folder for writing; makes it if it does not exist.
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another process writes to it, [`StoreError::Newer`] when a newer program wrote it
-    /// (nothing is changed then), and what the system says.
+    /// (nothing is then changed), and errors of the system.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<(SqliteStore, SqliteReader), StoreError> {
         check_sqlite()?;
         private::prepare(folder)?;
@@ -65,7 +66,7 @@ impl SqliteStore {
         if path.exists() {
             check_schema(&path, &options)?;
         } else {
-            // SQLite gives its other files the mode that this one has.
+            // SQLite gives its other files the mode of this one.
             let io = |error: std::io::Error| StoreError::Io { path: path.clone(), message: error.to_string() };
             private::options().write(true).create_new(true).open(&path).map_err(io)?;
         }
@@ -86,7 +87,7 @@ impl SqliteReader {
     /// Opens a folder for reading only, also while a server writes to it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when there is no database, [`StoreError::Newer`] when a newer program wrote it.
+    /// [`StoreError::Io`] when it has no database, [`StoreError::Newer`] when a newer program wrote it.
     pub fn open_read_only(folder: &Path) -> Result<SqliteReader, StoreError> {
         check_sqlite()?;
         let path = folder.join(DATABASE);
@@ -96,7 +97,7 @@ impl SqliteReader {
     }
 }
 
-/// The version of the SQLite that is linked in.
+/// Returns the version of the linked SQLite.
 #[must_use]
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
@@ -109,7 +110,7 @@ fn check_sqlite() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Looks at the schema through a connection that cannot write, so that a newer program's database stays untouched.
+/// Checks the schema through a connection that cannot write, so that a newer program's database stays untouched.
 fn check_schema(path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
     let look = || -> Sql<i64> { schema::found(&open_reader(path, options)?) };
     let found = look().map_err(|trouble| trouble.explain(path))?;
@@ -135,7 +136,7 @@ fn open_writer(path: &Path, options: &OpenOptions, pages: &Arc<AtomicU32>) -> Sq
     let mut conn = open_file(path, flags, options)?;
     let sync = if options.dangerous_no_sync { "NORMAL" } else { "FULL" };
     // Turning the log on goes through a rollback journal. Unless its deletion is synced (EXTRA), a power cut much later
-    // can bring it back, and with it the empty database.
+    // can restore it, and with it the empty database.
     conn.execute_batch("PRAGMA synchronous = EXTRA")?;
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     conn.execute_batch(&format!(
@@ -152,7 +153,7 @@ fn open_writer(path: &Path, options: &OpenOptions, pages: &Arc<AtomicU32>) -> Sq
     Ok(conn)
 }
 
-/// A connection that cannot write.
+/// Opens a connection that cannot write.
 pub(super) fn open_reader(path: &Path, options: &OpenOptions) -> Sql<Connection> {
     let conn = open_file(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
     conn.execute_batch(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{columns::must, fault::Sql};
 use crate::batch::PayloadBody;
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, id: PayloadId, body: &PayloadBody) -> Sql<()> {
     let mut insert = conn.prepare_cached("INSERT INTO payload (id, sha256, length, bytes) VALUES (?1, ?2, ?3, ?4)")?;
     match body {
@@ -22,7 +22,7 @@ pub(super) fn insert(conn: &Connection, id: PayloadId, body: &PayloadBody) -> Sq
     Ok(())
 }
 
-/// What a row holds.
+/// Returns the contents of a row.
 pub(super) fn one(conn: &Connection, id: PayloadId) -> Sql<Option<PayloadBody>> {
     let mut query = conn.prepare_cached("SELECT sha256, length, bytes FROM payload WHERE id = ?1")?;
     let row = query

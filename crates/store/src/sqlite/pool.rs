@@ -1,4 +1,4 @@
-//! The reading connections: a few, lent out one at a time.
+//! The reading connections: a few, used by one query at a time.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,12 +13,12 @@ use rusqlite::Connection;
 use super::{fault::Sql, names::Names, open};
 use crate::{OpenOptions, StoreError};
 
-/// How many steps of SQLite's machine lie between two looks at the limit, and how often it may look: about a second of
-/// work. A query that runs on would keep the log from being copied.
+/// Steps of SQLite's machine between two checks of the limit, and the number of checks: about a second of work. A
+/// longer query would keep the log from being copied.
 const STEPS_PER_LOOK: i32 = 100_000;
 const LOOKS: u32 = 1_000;
 
-/// A reading connection and what it has seen of names.
+/// A reading connection and its cached names.
 #[derive(Debug)]
 struct Session {
     conn: Connection,
@@ -26,7 +26,7 @@ struct Session {
     looks: Arc<AtomicU32>,
 }
 
-/// Connections that are free, and how many exist.
+/// Free connections, and the number of existing ones.
 #[derive(Debug, Default)]
 struct Sessions {
     free: Vec<Session>,
@@ -43,18 +43,18 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// No connection yet: each is opened when first needed.
+    /// Makes an empty pool: each connection is opened when first needed.
     pub fn new(path: PathBuf, options: &OpenOptions) -> Pool {
         let options = OpenOptions { readers: options.readers.max(1), ..options.clone() };
         Pool { path, options, sessions: Mutex::default(), returned: Condvar::new() }
     }
 
-    /// The database.
+    /// Returns the database path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs a query on a connection that nobody else uses meanwhile. Waits for one when all are lent out.
+    /// Runs a query on a connection that is not shared meanwhile. Waits for one when all are in use.
     pub fn query<T>(&self, query: impl FnOnce(&Connection, &mut Names) -> Sql<T>) -> Result<T, StoreError> {
         let mut session = self.borrow()?;
         session.looks.store(LOOKS, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Money that is set aside for calls yet to be made.
+//! Prepaid amounts: money reserved for calls yet to be made.
 
 use kapelle_core::{CallId, Money, RunId, TaskId, TenantId, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -58,7 +58,7 @@ fn block_row(row: &Row<'_>) -> Sql<PrepaidRow> {
     })
 }
 
-/// The prepaid amounts behind an id.
+/// Returns the prepaid amounts after an id.
 pub(super) fn after(conn: &Connection, after: CallId, most: u32) -> Sql<Vec<PrepaidRow>> {
     let mut query = conn.prepare_cached(
         "SELECT id, tenant, task, attempt, run, epoch, payer, amount, at FROM block WHERE id > ?1 ORDER BY id LIMIT ?2",

@@ -1,4 +1,4 @@
-//! Deleting what is past its retention, in pieces.
+//! Deletion of expired rows, in pieces.
 
 use kapelle_core::RunId;
 use rusqlite::{Connection, params};
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::contract::{Pruned, Retention};
 
-/// One piece as one transaction.
+/// Deletes one piece in one transaction.
 pub(super) fn turn(conn: &Connection, ids: &Ids, retention: Retention) -> Sql<Pruned> {
     control(conn, "BEGIN IMMEDIATE")?;
-    // Numbers drawn for rows that were never written stay used, also when the newest rows go now.
+    // Numbers drawn for rows that were never written stay used, even if the newest rows are deleted now.
     ids.save(conn)?;
     let mut pruned = Pruned::default();
     let mut left = retention.most;
@@ -99,7 +99,7 @@ fn delete_tasks(conn: &Connection, sql: &str, bound: i64, most: u32) -> Sql<usiz
     Ok(found.len())
 }
 
-/// Deletes a payload that nothing refers to any more.
+/// Deletes a payload without references.
 fn delete_payload(conn: &Connection, id: i64) -> Result<(), Trouble> {
     conn.prepare_cached(
         "DELETE FROM payload WHERE id = ?1 \

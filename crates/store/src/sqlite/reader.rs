@@ -36,13 +36,13 @@ impl SqliteReader {
         SqliteReader { pool: Arc::new(pool), blobs }
     }
 
-    /// The database file.
+    /// Returns the database file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.pool.path()
     }
 
-    /// The files of the folder.
+    /// Returns the files of the folder.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
@@ -51,7 +51,7 @@ impl SqliteReader {
     /// Checks the whole database; takes seconds on a large one.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with what was noticed first.
+    /// [`StoreError::Damaged`] with the first fault found.
     pub fn check(&self) -> Result<(), StoreError> {
         let found: String =
             self.pool.long_query(|conn| Ok(conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?))?;

@@ -26,20 +26,20 @@ const INSERT: &str = "INSERT INTO run (id, tenant, workflow, version, created_at
 const UPDATE: &str = "UPDATE run SET created_at = ?3, status = ?4, seq = ?5, revision = ?6, stopped_by = ?7, \
      ended_at = ?8, detail = ?9, outputs_id = ?10, outputs = ?11, due_at = ?12, extra = ?13 WHERE id = ?1 AND revision = ?2";
 
-/// What few runs have, as one JSON column.
+/// Fields that few runs have, as one JSON column.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Extra {
-    /// Since when.
+    /// Time of the pause.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Timestamp>,
-    /// Since when it does nothing but wait.
+    /// Time since which it only waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_paused: Option<Timestamp>,
-    /// When it would be out of time, while its time stands still.
+    /// Time at which its limit would be reached, while its clock is stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<Timestamp>,
-    /// Cancelled twice.
+    /// Whether it was cancelled twice.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     hard: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ struct Extra {
     mailbox: Vec<(Name, Kept)>,
 }
 
-/// The payload of a signal that no step took yet.
+/// Payload of a signal that no step has taken yet.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kept {
@@ -93,7 +93,7 @@ impl Extra {
         }
     }
 
-    /// Nothing for most runs.
+    /// Formats the column; empty for most runs.
     fn text(&self) -> Sql<Option<String>> {
         let plain = self.paused.is_none()
             && self.clock_paused.is_none()
@@ -106,19 +106,19 @@ impl Extra {
     }
 }
 
-/// Only a run that has not ended can be out of time, and only while its time does not stand still.
+/// Returns the time of the limit. Only an open run whose clock runs can reach its limit.
 fn due_at(run: &Run) -> Option<i64> {
     run.due_at.filter(|_| !run.stands_still() && !run.status.kind().is_terminal()).map(|at| at.0)
 }
 
-/// The runs that are out of time.
+/// Returns the runs whose limit is reached.
 pub(super) fn due(conn: &Connection, now: Timestamp, most: u32) -> Sql<Vec<RunId>> {
     let mut query = conn.prepare_cached("SELECT id FROM run WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2")?;
     let rows = query.query_map((now.0, most), |row| row.get(0).map(RunId))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// When the next run is out of time.
+/// Returns the next time at which a run reaches its limit.
 pub(super) fn next_due(conn: &Connection) -> Sql<Option<Timestamp>> {
     let mut query = conn.prepare_cached("SELECT due_at FROM run WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
@@ -137,7 +137,7 @@ fn detail(status: &RunStatus) -> Sql<(Option<String>, Outputs<'_>)> {
     })
 }
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, names: &mut Names, run: &Run) -> Sql<()> {
     let (detail, outputs) = detail(&run.status)?;
     let inputs = payload_columns(&run.inputs);
@@ -165,7 +165,7 @@ pub(super) fn insert(conn: &Connection, names: &mut Names, run: &Run) -> Sql<()>
     Ok(())
 }
 
-/// The new state of a row that has the expected revision; whether it had. Part of a transaction.
+/// Updates a row with the expected revision. Returns false when the revision differs. Part of a transaction.
 pub(super) fn update(conn: &Connection, run: &Run, expected: u32) -> Sql<bool> {
     let (detail, outputs) = detail(&run.status)?;
     let changed = conn.prepare_cached(UPDATE)?.execute(params![
@@ -232,17 +232,17 @@ fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params)
     Ok(runs)
 }
 
-/// One run, of any tenant.
+/// Returns one run, of any tenant.
 pub(super) fn one(conn: &Connection, names: &mut Names, id: RunId) -> Sql<Option<RunRow>> {
     Ok(select(conn, names, "WHERE id = ?1", [id.0])?.pop())
 }
 
-/// One run of a tenant.
+/// Returns one run of a tenant.
 pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id: RunId) -> Sql<Option<RunRow>> {
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
 }
 
-/// The runs behind an id that have not ended.
+/// Returns open runs after an id.
 pub(super) fn open(conn: &Connection, after: RunId, most: u32) -> Sql<Vec<RunId>> {
     let mut query = conn
         .prepare_cached("SELECT id FROM run INDEXED BY run_open WHERE status < 10 AND id > ?1 ORDER BY id LIMIT ?2")?;
@@ -250,7 +250,7 @@ pub(super) fn open(conn: &Connection, after: RunId, most: u32) -> Sql<Vec<RunId>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Runs of a tenant, newest first.
+/// Returns runs of a tenant, newest first.
 pub(super) fn page(
     conn: &Connection,
     names: &mut Names,
@@ -274,7 +274,7 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// How many runs have not ended.
+/// Counts the open runs.
 pub(super) fn open_count(conn: &Connection) -> Sql<u64> {
     let mut query = conn.prepare_cached("SELECT count(*) FROM run INDEXED BY run_open WHERE status < 10")?;
     Ok(query.query_row([], |row| row.get::<_, i64>(0))?.cast_unsigned())

@@ -18,13 +18,13 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0008_key_scopes.sql"),
 ];
 
-/// The schema that this program writes. A newer one is refused, an older one brought up to it when opened for writing.
+/// The schema that this program writes. A newer one is refused, an older one is migrated when opened for writing.
 pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
-/// Marks the file as ours: "Kapl".
+/// Application id of the file: "Kapl".
 const APPLICATION: i64 = 0x4b61_706c;
 
-/// The schema of a database; 0 for an empty one.
+/// Returns the schema of a database; 0 for an empty one.
 pub(super) fn found(conn: &Connection) -> Sql<i64> {
     let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let schema: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -36,7 +36,7 @@ pub(super) fn found(conn: &Connection) -> Sql<i64> {
     Ok(schema)
 }
 
-/// Brings the schema up to date, a migration a transaction: a crash leaves a whole schema, and the next start goes on.
+/// Migrates the schema, one migration a transaction: a crash leaves a whole schema, and the next start continues.
 pub(super) fn migrate(conn: &Connection) -> Sql<()> {
     let from = usize::try_from(found(conn)?).unwrap_or(usize::MAX);
     for (number, migration) in MIGRATIONS.iter().enumerate().skip(from) {

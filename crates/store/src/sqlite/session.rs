@@ -1,4 +1,4 @@
-//! What the session log has yet to write.
+//! Entries for the session log.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::session::SessionRow;
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, row: &SessionRow) -> Sql<()> {
     let notes: Vec<&str> = row.notes.iter().map(|note| &**note).collect();
     conn.prepare_cached("INSERT INTO session (seq, at, ended, notes) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -23,20 +23,20 @@ pub(super) fn insert(conn: &Connection, row: &SessionRow) -> Sql<()> {
     Ok(())
 }
 
-/// Deletes what stands in the file: everything before that number. The row itself stays. Part of a transaction.
+/// Deletes the entries that the file has: everything before that number. The row itself stays. Part of a transaction.
 pub(super) fn written(conn: &Connection, seq: u64) -> Sql<()> {
     conn.prepare_cached("DELETE FROM session WHERE seq < ?1")?.execute([seq.cast_signed()])?;
     Ok(())
 }
 
-/// The newest number.
+/// Returns the newest number.
 pub(super) fn last(conn: &Connection) -> Sql<u64> {
     let mut query = conn.prepare_cached("SELECT seq FROM session ORDER BY seq DESC LIMIT 1")?;
     let seq: Option<i64> = query.query_row([], |row| row.get(0)).optional()?;
     Ok(seq.unwrap_or(0).cast_unsigned())
 }
 
-/// The rows behind a number.
+/// Returns the rows after a number.
 pub(super) fn after(conn: &Connection, seq: u64, most: u32) -> Sql<Vec<SessionRow>> {
     let mut query =
         conn.prepare_cached("SELECT seq, at, ended, notes FROM session WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;

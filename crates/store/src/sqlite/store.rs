@@ -43,21 +43,21 @@ pub struct SqliteStore {
     pub(super) names: Names,
     pub(super) ids: Ids,
     pub(super) log: WriteAheadLog,
-    /// Why nothing may be written any more.
+    /// Reason why nothing may be written any more.
     pub(super) broken: Option<String>,
     pub(super) path: PathBuf,
-    /// Declared last: given back only when the connection is closed.
+    /// Declared last: released only after the connection is closed.
     pub(super) _lock: FolderLock,
 }
 
-/// How long the write-ahead log is, and at which length it is copied into the database.
+/// Length of the write-ahead log, and the length at which it is copied into the database.
 #[derive(Debug)]
 pub(super) struct WriteAheadLog {
-    /// Told by SQLite at every commit.
+    /// Length in pages, which SQLite reports at every commit.
     pub pages: Arc<AtomicU32>,
-    /// Copy from this length on.
+    /// Length in pages from which it is copied.
     pub limit: u32,
-    /// The length at which the next copy is tried: later than `limit` while a reader is in the way.
+    /// Length at which the next copy is tried: later than `limit` while a reader blocks it.
     pub next: u32,
 }
 
@@ -77,7 +77,7 @@ impl SqliteStore {
         }
     }
 
-    /// Runs a transaction and makes the memory of this side follow its end.
+    /// Runs a transaction, and updates the state in memory by its end.
     fn transaction<T>(&mut self, end: Sql<T>, kept: impl FnOnce(&T) -> bool) -> Result<T, StoreError> {
         if let Ok(value) = &end
             && kept(value)
@@ -100,15 +100,15 @@ impl SqliteStore {
         end.map_err(|trouble| trouble.explain(&self.path))
     }
 
-    /// After a failed sync the system may have dropped what was written and call the next sync a success, so there is
-    /// no next one: not even the copy of the log that closing would make.
+    /// Stops all writing. After a failed sync the system may have dropped data and report the next sync as a success,
+    /// so there is no next one: not even the copy of the log that closing would make.
     fn give_up(&mut self, why: String) {
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         self.broken.get_or_insert(why);
     }
 
-    /// Copies the log into the database when it is long. The turn before it is safe either way, so a fault here is
-    /// told by the next one.
+    /// Copies the log into the database when it is long. The turn before it is safe in any case, so a fault here is
+    /// reported by the next turn.
     fn copy_log(&mut self) {
         let pages = self.log.pages.load(Ordering::Relaxed);
         if pages < self.log.limit {
@@ -124,7 +124,7 @@ impl SqliteStore {
         match copied.map_err(Trouble::from) {
             Ok((length, copied)) if copied >= length => self.log.next = self.log.limit,
             Err(trouble) if trouble.is_fatal() => self.give_up(format!("{trouble:?}")),
-            // A reader is in the way, or the disk is full: the log grows a little before the next try.
+            // A reader blocks the copy, or the disk is full: the log grows a little before the next try.
             _ => self.log.next = pages.saturating_add(self.log.limit / 4 + 1),
         }
     }
@@ -158,7 +158,7 @@ impl Store for SqliteStore {
     fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError> {
         self.usable()?;
         let end = version::delete(&self.conn, &mut self.names, &self.ids, (tenant, workflow, number));
-        // Nothing was begun unless it is gone.
+        // The transaction is rolled back unless it has ended already.
         match end {
             Ok(Deletion::Deleted) | Err(_) => self.transaction(end, |_| true),
             Ok(refused) => Ok(refused),

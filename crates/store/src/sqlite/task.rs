@@ -1,4 +1,4 @@
-//! The rows of tasks: written, and read back.
+//! Rows of tasks: writing and reading.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{
     names::Names,
 };
 
-/// What [`decode`] reads, in its order.
+/// Columns that [`decode`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, tenant, queue, worker, priority, created_at, run, scope, slot, key, \
      state, revision, epoch, failures, crashes, rank, at, reason, needs, waits_for, nonce, host, started_at, \
      ended_at, dead, detail, policy, input_id, input, output_id, output, path";
@@ -40,20 +40,20 @@ macro_rules! update {
     };
 }
 
-/// For outputs that are a row of their own. A column with a reference makes SQLite keep a copy of every page that the
+/// For outputs that have their own row. A column with a reference makes SQLite keep a copy of every page that the
 /// statement touches.
 const UPDATE: &str = update!(", output_id = ?21", "");
 /// For all others: nearly every update.
 const UPDATE_PLAIN: &str = update!("", " AND output_id IS NULL");
 
-/// The statements of one turn, looked up once.
+/// Statements of one turn, prepared once.
 pub(super) struct Writer<'c> {
     insert: CachedStatement<'c>,
     update: CachedStatement<'c>,
     update_plain: CachedStatement<'c>,
 }
 
-/// The columns that depend on the state.
+/// Columns that depend on the state.
 #[derive(Default)]
 struct StateColumns<'a> {
     rank: Option<i64>,
@@ -71,7 +71,7 @@ struct StateColumns<'a> {
 }
 
 impl<'c> Writer<'c> {
-    /// The statements on that connection.
+    /// Prepares the statements on that connection.
     pub fn new(conn: &'c Connection) -> Sql<Writer<'c>> {
         Ok(Writer {
             insert: conn.prepare_cached(INSERT)?,
@@ -80,7 +80,7 @@ impl<'c> Writer<'c> {
         })
     }
 
-    /// A new row.
+    /// Inserts a row.
     pub fn insert(&mut self, conn: &Connection, names: &mut Names, task: &Task) -> Sql<()> {
         let queue = names.id(conn, &task.queue)?;
         let worker = names.id(conn, &task.worker)?;
@@ -131,7 +131,7 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    /// The new state of a row that has the expected revision; whether it had.
+    /// Updates a row with the expected revision. Returns false when the revision differs.
     pub fn update(&mut self, task: &Task, expected: u32) -> Sql<bool> {
         let columns = state_columns(&task.state)?;
         if columns.output.0.is_none() {
@@ -220,7 +220,7 @@ fn state_columns(state: &TaskState) -> Sql<StateColumns<'_>> {
     })
 }
 
-/// The task of a row of [`COLUMNS`].
+/// Reads the task of a row of [`COLUMNS`].
 pub(super) fn decode(conn: &Connection, names: &mut Names, row: &Row<'_>) -> Sql<Task> {
     let run: Option<i64> = row.get(6)?;
     let origin = match run {

@@ -1,4 +1,4 @@
-//! What is asked of tasks, on the writing and the reading side.
+//! Queries of tasks, on the writing and the reading side.
 
 use kapelle_core::{
     Requires, RunId, TaskId, TenantId, Timestamp,
@@ -19,7 +19,7 @@ use crate::{
     rows::{LaneCount, Page, TaskFilter},
 };
 
-/// The tasks of a query: `SELECT <columns> FROM task <rest>`.
+/// Returns the tasks of a query: `SELECT <columns> FROM task <rest>`.
 pub(super) fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params) -> Sql<Vec<Task>> {
     let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM task {rest}"))?;
     let mut rows = query.query(params)?;
@@ -30,19 +30,19 @@ pub(super) fn select(conn: &Connection, names: &mut Names, rest: &str, params: i
     Ok(tasks)
 }
 
-/// One task, of any tenant.
+/// Returns one task, of any tenant.
 pub(super) fn one(conn: &Connection, names: &mut Names, id: TaskId) -> Sql<Option<Task>> {
     Ok(select(conn, names, "WHERE id = ?1", [id.0])?.pop())
 }
 
-/// One task of a tenant.
+/// Returns one task of a tenant.
 pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id: TaskId) -> Sql<Option<Task>> {
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
 }
 
-/// The lanes with ready tasks, each found by a search behind the one before: first with other requirements, then for
-/// another worker of its queue, then for another queue, then for another tenant. One comparison of all four would read
-/// every task of the lane.
+/// Returns the lanes with ready tasks, each found by a search after the one before: first with other requirements, then
+/// for another worker of its queue, then for another queue, then for another tenant. One comparison of all four would
+/// read every task of the lane.
 pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
     let next = |rest: &str| {
         conn.prepare_cached(&format!(
@@ -82,12 +82,12 @@ pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// The labels behind a number; 0 stands for none.
+/// Returns the labels behind a number; 0 stands for an empty set.
 fn labels(conn: &Connection, names: &mut Names, id: i64) -> Sql<Requires> {
     Ok(if id == 0 { Requires::default() } else { Requires::kept(names.name(conn, id)?) })
 }
 
-/// The ready tasks of a lane behind a place.
+/// Returns the ready tasks of a lane after a position.
 pub(super) fn ready(
     conn: &Connection,
     names: &mut Names,
@@ -115,18 +115,18 @@ pub(super) fn ready(
     )
 }
 
-/// The steps of a run that are held because it was paused.
+/// Returns the steps of a run that are held because it was paused.
 pub(super) fn held_steps(conn: &Connection, names: &mut Names, run: RunId, most: u32) -> Sql<Vec<Task>> {
     let rest = "INDEXED BY task_held_run WHERE run = ?1 AND state = 4 AND reason = 3 ORDER BY id LIMIT ?2";
     select(conn, names, rest, (run.0, most))
 }
 
-/// The step at a place of a run.
+/// Returns the step at a position of a run.
 pub(super) fn step(conn: &Connection, names: &mut Names, run: RunId, scope: ScopeId, slot: Slot) -> Sql<Option<Task>> {
     Ok(select(conn, names, "WHERE run = ?1 AND scope = ?2 AND slot = ?3", (run.0, scope.0, slot.0))?.pop())
 }
 
-/// The rows in one scope of a run behind a slot.
+/// Returns the rows in one scope of a run after a slot.
 pub(super) fn scope(
     conn: &Connection,
     names: &mut Names,
@@ -139,18 +139,18 @@ pub(super) fn scope(
     select(conn, names, rest, (run.0, scope.0, after, most))
 }
 
-/// The tasks that are due.
+/// Returns the due tasks.
 pub(super) fn due(conn: &Connection, now: Timestamp, most: u32) -> Sql<Vec<TaskId>> {
     ids(conn, "SELECT id FROM task WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2", (now.0, most))
 }
 
-/// When the next task is due.
+/// Returns the next due time of a task.
 pub(super) fn next_due(conn: &Connection) -> Sql<Option<Timestamp>> {
     let mut query = conn.prepare_cached("SELECT due_at FROM task WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
 }
 
-/// The running tasks behind an id. There are no more of them than slots, so sorting them costs little.
+/// Returns running tasks after an id. There are at most as many as slots, so sorting them costs little.
 pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most: u32) -> Sql<Vec<Task>> {
     select(
         conn,
@@ -161,7 +161,7 @@ pub(super) fn running(conn: &Connection, names: &mut Names, after: TaskId, most:
     )
 }
 
-/// The parked tasks behind an id.
+/// Returns parked tasks after an id.
 pub(super) fn parked(conn: &Connection, names: &mut Names, after: TaskId, most: u32) -> Sql<Vec<Task>> {
     select(
         conn,
@@ -172,7 +172,7 @@ pub(super) fn parked(conn: &Connection, names: &mut Names, after: TaskId, most: 
     )
 }
 
-/// What the rows of a run's steps tell.
+/// Returns the rows of a run's steps, reduced to what recovery needs.
 pub(super) fn step_rows(conn: &Connection, run: RunId) -> Sql<Vec<StepRow>> {
     let mut query =
         conn.prepare_cached("SELECT scope, slot, id, state, waits_for FROM task WHERE run = ?1 ORDER BY scope, slot")?;
@@ -191,7 +191,8 @@ pub(super) fn step_rows(conn: &Connection, run: RunId) -> Sql<Vec<StepRow>> {
     Ok(steps)
 }
 
-/// The steps of a run behind an id; the ids come from the index alone, so that a page of a large run stays cheap.
+/// Returns the steps of a run after an id. The ids come from the index alone, so that a page of a large run stays
+/// cheap.
 pub(super) fn steps(conn: &Connection, names: &mut Names, run: RunId, after: TaskId, most: u32) -> Sql<Vec<Task>> {
     select(
         conn,
@@ -201,7 +202,7 @@ pub(super) fn steps(conn: &Connection, names: &mut Names, run: RunId, after: Tas
     )
 }
 
-/// Tasks of a tenant, newest first.
+/// Returns tasks of a tenant, newest first.
 pub(super) fn page(
     conn: &Connection,
     names: &mut Names,
@@ -242,7 +243,7 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// How many open tasks there are, by lane and state. Read from the index alone.
+/// Counts open tasks, by lane and state. Reads the index alone.
 pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId) -> Sql<Vec<LaneCount>> {
     let mut query = conn.prepare_cached(
         "SELECT state, queue, worker, count(*), requires FROM task INDEXED BY task_open \
@@ -264,7 +265,7 @@ pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId
     Ok(counts)
 }
 
-/// The tenants that have open tasks: a search in the index for each state and tenant.
+/// Returns the tenants that have open tasks, by a search in the index for each state and tenant.
 pub(super) fn busy_tenants(conn: &Connection) -> Sql<Vec<TenantId>> {
     let mut next = conn.prepare_cached(
         "SELECT tenant FROM task INDEXED BY task_open WHERE state = ?1 AND state < 10 AND tenant > ?2 \
@@ -281,7 +282,7 @@ pub(super) fn busy_tenants(conn: &Connection) -> Sql<Vec<TenantId>> {
     Ok(tenants.into_iter().collect())
 }
 
-/// The first column of a query.
+/// Returns the first column of a query.
 pub(super) fn ids(conn: &Connection, sql: &str, params: impl Params) -> Sql<Vec<TaskId>> {
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map(params, |row| row.get(0).map(TaskId))?;

@@ -10,7 +10,7 @@ use crate::{batch::VersionRow, contract::Deletion, rows::Page};
 
 const COLUMNS: &str = "id, tenant, workflow, number, sha256, source, file, created_at";
 
-/// A new row. Part of a transaction.
+/// Inserts a row. Part of a transaction.
 pub(super) fn insert(conn: &Connection, names: &mut Names, version: &VersionRow) -> Sql<()> {
     let workflow = names.id(conn, &version.workflow)?;
     let mut insert = conn.prepare_cached(
@@ -53,17 +53,17 @@ fn select(conn: &Connection, names: &mut Names, rest: &str, params: impl Params)
     Ok(versions)
 }
 
-/// One version, of any tenant.
+/// Returns one version, of any tenant.
 pub(super) fn one(conn: &Connection, names: &mut Names, id: i64) -> Sql<Option<VersionRow>> {
     Ok(select(conn, names, "WHERE id = ?1", [id])?.pop())
 }
 
-/// One version of a tenant.
+/// Returns one version of a tenant.
 pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id: i64) -> Sql<Option<VersionRow>> {
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id, tenant.0))?.pop())
 }
 
-/// The version of a workflow with the highest number.
+/// Returns the version of a workflow with the highest number.
 pub(super) fn newest(
     conn: &Connection,
     names: &mut Names,
@@ -75,7 +75,7 @@ pub(super) fn newest(
     Ok(select(conn, names, rest, (tenant.0, workflow))?.pop())
 }
 
-/// Versions of a tenant, newest first, of one workflow when it is named.
+/// Returns versions of a tenant, newest first, of one workflow if it is named.
 pub(super) fn page(
     conn: &Connection,
     names: &mut Names,
@@ -96,7 +96,7 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// Deletes a version that nobody needs. A transaction of its own, which is rare.
+/// Deletes an unused version. A separate transaction, which is rare.
 pub(super) fn delete(
     conn: &Connection,
     names: &mut Names,

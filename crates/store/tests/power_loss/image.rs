@@ -1,4 +1,4 @@
-//! What a disk may hold after a power cut, and what a database makes of it.
+//! Possible disk contents after a power cut, and the database that is opened from them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -21,19 +21,19 @@ enum Change {
 
 #[derive(Debug, Default)]
 struct DiskFile {
-    /// What is sure to be there; nothing when the file is not.
+    /// Bytes that are certain to be there. `None` when the file does not exist.
     durable: Option<Vec<u8>>,
     pending: Vec<Change>,
 }
 
-/// The files of a database, with what is sure and what is not.
+/// Files of a database, with certain and uncertain changes.
 #[derive(Debug, Default)]
 pub struct Disk {
     files: BTreeMap<FileKind, DiskFile>,
 }
 
 impl Disk {
-    /// What the next recorded call did.
+    /// Applies the next recorded call.
     pub fn apply(&mut self, op: &Op) {
         match op {
             Op::Write(file, offset, bytes) => self.pend(*file, Change::Write(*offset, bytes.clone())),
@@ -71,7 +71,7 @@ impl Disk {
 impl DiskFile {
     fn survive(&self, random: &mut Random) -> Option<Vec<u8>> {
         let mut bytes = self.durable.clone();
-        // Disks differ: some lose everything, some nothing, most anything.
+        // Disks differ: some lose everything, some nothing, most a part.
         let mood = random.below(6);
         for change in &self.pending {
             match (mood, random.below(3)) {
@@ -99,7 +99,7 @@ fn make(bytes: &mut Option<Vec<u8>>, change: &Change) {
     }
 }
 
-/// Of a write, any of its sectors.
+/// Keeps any of the sectors of a write.
 fn tear(bytes: &mut Option<Vec<u8>>, change: &Change, random: &mut Random) {
     let Change::Write(offset, new) = change else { return };
     let mut at = *offset;
@@ -115,13 +115,13 @@ fn tear(bytes: &mut Option<Vec<u8>>, change: &Change, random: &mut Random) {
 #[derive(Debug)]
 pub enum Verdict {
     Fine,
-    /// An acknowledged turn is not there.
+    /// An acknowledged turn is missing.
     Lost,
     /// The database is damaged, or holds half a turn.
     Corrupt(String),
 }
 
-/// Opens the image through the ordinary file layer and compares it with what was acknowledged.
+/// Opens the image through the ordinary file layer and compares it with the acknowledged turns.
 pub fn judge(folder: &Path, work: &Work, acknowledged: usize) -> Verdict {
     match read(&folder.join("kapelle.db")) {
         Err(error) => Verdict::Corrupt(error.to_string()),

@@ -1,9 +1,9 @@
-//! Power cuts, disks that fail and disks that are full, made by a file layer below SQLite that records every write and
-//! sync, or fails one of them.
+//! Power cuts, failing disks and full disks, simulated by a file layer below SQLite that records every write and sync,
+//! or fails one of them.
 //!
-//! After a power cut the disk holds what was synced, and of what was not any part: each write whole, not at all, or
-//! torn between sectors. From every such image the store must open and hold each turn whole, up to the last
-//! acknowledged one at least. `KAPELLE_POWER_LOSS_IMAGES` says how many images are tried.
+//! After a power cut the disk holds all synced data, and any part of the rest: each write whole, not at all, or torn
+//! between sectors. From every such image the store must open and hold each turn whole, up to the last acknowledged one
+//! at least. `KAPELLE_POWER_LOSS_IMAGES` sets the number of images.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod image;
@@ -54,7 +54,7 @@ fn cut_power(images: usize, dangerous_no_sync: bool, seed: u64) -> Tally {
     while tally.images < images {
         let scratch = Scratch::new();
         shim::start(None);
-        // Short logs are copied into the database often, long ones hold many turns: both are wanted.
+        // Short logs are copied into the database often, long ones hold many turns: both cases are wanted.
         let pages = [8, 30, 120, 10_000][random.below(4)];
         let (mut store, _) = SqliteStore::open(scratch.path(), options(dangerous_no_sync, pages)).unwrap();
         let mut work = Work::new(random.next());
@@ -85,7 +85,7 @@ fn cut_power(images: usize, dangerous_no_sync: bool, seed: u64) -> Tally {
                 Verdict::Corrupt(why) => tally.corrupt.push(format!("cut {cut} of {}: {why}", log.len())),
             }
             if tally.images % 100 == 0 {
-                // The whole way in, too: with the schema brought up to date and ids that go on.
+                // The whole start, too: with a migrated schema and ids that continue.
                 SqliteStore::open(target.path(), OpenOptions::default()).unwrap();
             }
         }
@@ -93,7 +93,6 @@ fn cut_power(images: usize, dangerous_no_sync: bool, seed: u64) -> Tally {
     tally
 }
 
-/// S03.
 #[test]
 fn no_acknowledged_turn_is_lost_at_a_power_cut() {
     let _turn = turn();
@@ -103,7 +102,7 @@ fn no_acknowledged_turn_is_lost_at_a_power_cut() {
     assert_eq!((tally.lost, tally.corrupt), (0, vec![]));
 }
 
-/// The test of the test: a store that acknowledges before the disk does is caught.
+/// Tests the test: a store that acknowledges before the disk does is caught.
 #[test]
 fn a_store_that_does_not_sync_is_caught() {
     let _turn = turn();
@@ -112,7 +111,7 @@ fn a_store_that_does_not_sync_is_caught() {
     assert!(tally.lost > 0);
 }
 
-/// S05: whichever write or sync fails, the store stops, and another start finds every acknowledged turn.
+/// After any failed write or sync the store stops, and another start finds every acknowledged turn.
 #[test]
 fn after_an_io_error_nothing_is_written_and_nothing_is_lost() {
     let _turn = turn();
@@ -131,7 +130,7 @@ fn after_an_io_error_nothing_is_written_and_nothing_is_lost() {
     }
 }
 
-/// Works until the planned failure shows; whether it was met at all.
+/// Works until the planned failure happens. Returns whether it happened at all.
 fn fails_at(failure: Failure) -> bool {
     let scratch = Scratch::new();
     shim::start(Some(failure));
@@ -160,7 +159,7 @@ fn fails_at(failure: Failure) -> bool {
     met
 }
 
-/// S04: a full disk refuses turns whole, and the store goes on once there is room.
+/// A full disk refuses turns whole, and the store continues once there is room.
 #[test]
 fn a_full_disk_refuses_turns_and_takes_them_again_later() {
     let _turn = turn();

@@ -1,5 +1,5 @@
-//! A file layer for SQLite that passes every call on to the ordinary one, records what changes a file, and fails the
-//! calls it was told to.
+//! A file layer for SQLite that passes every call on to the ordinary one, records changes of files, and fails the calls
+//! it was told to.
 #![expect(unsafe_code, reason = "SQLite's file layers are C structures of functions")]
 
 use std::{
@@ -13,7 +13,7 @@ use rusqlite::ffi::{
     sqlite3_vfs,
 };
 
-/// The name to open databases with.
+/// Name under which databases are opened.
 pub const NAME: &str = "power";
 
 /// The files of a database.
@@ -45,7 +45,7 @@ impl FileKind {
     }
 }
 
-/// What was done to the disk, or told to the caller.
+/// A change of the disk, or an answer to the caller.
 #[derive(Debug, Clone)]
 pub enum Op {
     Write(FileKind, usize, Vec<u8>),
@@ -55,7 +55,7 @@ pub enum Op {
     Acknowledged(usize),
 }
 
-/// The calls that can be made to fail.
+/// Calls that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Write,
@@ -100,7 +100,7 @@ pub fn start(failure: Option<Failure>) {
     *record() = Record { log: Vec::new(), failure, writes: 0, syncs: 0, met: false };
 }
 
-/// Ends the record and gives it.
+/// Ends the record and returns it.
 pub fn stop() -> Vec<Op> {
     std::mem::take(&mut record().log)
 }
@@ -110,19 +110,19 @@ pub fn acknowledge(turn: usize) {
     record().log.push(Op::Acknowledged(turn));
 }
 
-/// Writes and syncs so far.
+/// Returns the numbers of writes and syncs so far.
 pub fn calls() -> (u64, u64) {
     let record = record();
     (record.writes, record.syncs)
 }
 
-/// Whether the planned failure has happened.
+/// Tells whether the planned failure has happened.
 pub fn met() -> bool {
     record().met
 }
 
 impl Record {
-    /// Counts a call; the code it fails with when it is one that was planned to.
+    /// Counts a call. Returns the error code if it is planned to fail.
     fn count(&mut self, call: Call) -> Option<c_int> {
         let counter = match call {
             Call::Write => &mut self.writes,
@@ -159,7 +159,7 @@ fn below() -> *mut sqlite3_vfs {
     BELOW.get().unwrap().0
 }
 
-/// Makes the layer known to SQLite.
+/// Registers the layer with SQLite.
 pub fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -180,7 +180,7 @@ pub fn register() {
     });
 }
 
-/// The ordinary file behind ours.
+/// Returns the ordinary file behind ours.
 fn real(file: *mut sqlite3_file) -> *mut sqlite3_file {
     file.cast::<u8>().wrapping_add(size_of::<File>()).cast()
 }
@@ -249,7 +249,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
         }
         record.log.push(Op::Sync(kind));
     }
-    // The files are in memory or thrown away: what a real sync promises is kept by the record.
+    // The files are in memory or thrown away: the record stands for what a real sync promises.
     let _ = flags;
     SQLITE_OK
 }

@@ -1,4 +1,4 @@
-//! Turns of which it is known what they leave behind.
+//! Turns with known results.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use kapelle_core::{
 };
 use kapelle_store::{Batch, Commit, IdKind, PayloadBody, SqliteStore, Store, StoreError, TaskWrite};
 
-/// A folder that is removed when dropped. In memory where the system has a place for that.
+/// A folder that is removed when dropped; in memory where the system offers that.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -40,7 +40,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Numbers that look random and come again with the same seed.
+/// Pseudo-random numbers from a seed.
 pub struct Random(u64);
 
 impl Random {
@@ -75,8 +75,7 @@ impl PartialEq for Outcome {
 /// Tasks and their revisions.
 pub type Rows = BTreeMap<i64, u32>;
 
-/// A sequence of turns and what the rows are after each. Task 1 is changed by every turn, so its revision tells how
-/// many turns there were.
+/// A sequence of turns and the rows after each. Every turn changes task 1, so its revision is the number of turns.
 pub struct Work {
     random: Random,
     tasks: BTreeMap<i64, Task>,
@@ -90,17 +89,17 @@ impl Work {
         Work { random: Random::new(seed), tasks: BTreeMap::new(), after: vec![Rows::new()], tried: None, payloads: 0 }
     }
 
-    /// Turns that were acknowledged.
+    /// Returns the number of acknowledged turns.
     pub fn turns(&self) -> usize {
         self.after.len() - 1
     }
 
-    /// The rows after so many turns. One more than were acknowledged may have been written.
+    /// Returns the rows after that many turns. One more than were acknowledged may have been written.
     pub fn rows(&self, turns: usize) -> Option<&Rows> {
         self.after.get(turns).or_else(|| self.tried.as_ref().filter(|_| turns == self.after.len()))
     }
 
-    /// One turn: new tasks, changed tasks, sometimes a payload of some pages.
+    /// Runs one turn: new tasks, changed tasks, sometimes a payload of some pages.
     pub fn turn(&mut self, store: &mut SqliteStore) -> Outcome {
         let mut tasks = self.tasks.clone();
         let mut writes: Vec<(i64, Option<u32>)> = Vec::new();
@@ -168,7 +167,7 @@ impl Work {
         };
     }
 
-    /// The store has exactly the last acknowledged turn.
+    /// Checks that the store has exactly the last acknowledged turn.
     pub fn check_marker(&self, store: &mut SqliteStore) {
         let found = store.task(TaskId(1)).unwrap().map(|task| task.revision);
         assert_eq!(found, self.tasks.get(&1).map(|task| task.revision));

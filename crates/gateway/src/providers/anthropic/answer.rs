@@ -61,18 +61,18 @@ pub(super) fn whole(body: Vec<u8>) -> Result<Whole, Broken> {
     })
 }
 
-/// The input of a tool as the arguments of a function, which are always an object.
+/// Converts the input of a tool to the arguments of a function, which are always an object.
 pub(super) fn arguments(input: &Value) -> String {
     match input {
         Value::Null => "{}".to_owned(),
-        // Some gateways before the provider leave it a text.
+        // Some gateways in front of the provider send it as text.
         Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
         Value::String(text) if text.trim_start().starts_with('{') => text.clone(),
         input => input.to_string(),
     }
 }
 
-/// Why a message ended, in OpenAI's word. `shaped`: the call of a tool was the answer itself.
+/// Converts the stop reason of a message to OpenAI's word. `shaped`: the tool call was the answer itself.
 pub(super) fn finish(reason: Option<&str>, shaped: bool) -> &'static str {
     match reason {
         Some("max_tokens" | "model_context_window_exceeded") => "length",
@@ -82,7 +82,7 @@ pub(super) fn finish(reason: Option<&str>, shaped: bool) -> &'static str {
     }
 }
 
-/// Messages counts what came from and went to the prompt cache beside the input, OpenAI within it.
+/// Reads the usage. Messages counts prompt cache tokens beside the input, OpenAI counts them within it.
 pub(super) fn usage(usage: &Value) -> Option<Usage> {
     let number = |name: &str| count(&usage[name]).unwrap_or(0);
     let (cached, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
@@ -91,7 +91,7 @@ pub(super) fn usage(usage: &Value) -> Option<Usage> {
     (input > 0 || output > 0).then_some(Usage { input, output, cached, cache_write, reasoning: 0 })
 }
 
-/// Counts as a chat completion writes them.
+/// Writes counts as a chat completion has them.
 pub(super) fn written(usage: &Usage) -> Value {
     json!({
         "prompt_tokens": usage.input, "completion_tokens": usage.output,

@@ -1,4 +1,4 @@
-//! The format as the gateway sees it.
+//! Anthropic's Messages behind the gateway's [`Dialect`].
 
 use super::{answer, request, stream};
 use crate::{
@@ -12,13 +12,13 @@ use crate::{
 
 const BASE_URL: &str = "https://api.anthropic.com/v1";
 
-/// The version of the format that is spoken.
+/// Version header of the format.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-/// The format.
+/// Anthropic's Messages format.
 struct Messages;
 
-/// The provider's own address unless one is given.
+/// Builds the parts of the provider, at its own address unless another is configured.
 pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
     Ok(Parts {
         base: Some(BASE_URL.to_owned()),

@@ -1,5 +1,5 @@
-//! Anthropic's own Messages format. Its compatible address ignores schemas, seeds and more in silence, so that it is
-//! not used: what this format cannot say is refused or passed to the next link of the chain.
+//! Anthropic's own Messages format. Its OpenAI-compatible address silently ignores schemas, seeds and more, so it is
+//! not used: a request that this format cannot express is refused or passed to the next link of the chain.
 
 mod answer;
 mod messages;
@@ -8,5 +8,5 @@ mod stream;
 
 pub(crate) use messages::parts;
 
-/// The name of the tool whose input is the answer, where an answer must fit a schema.
+/// Name of the tool whose input is the answer, when an answer must match a schema.
 const ANSWER_TOOL: &str = "kapelle_answer";

@@ -1,4 +1,4 @@
-//! A chat request in the words of Messages.
+//! A chat request converted to Messages.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::{
     wire::{ModelCall, json},
 };
 
-/// Fields of a chat request that Messages has no word for and that change at most the manner of an answer; they are
-/// left out. Fields that change what the answer *is* are needs ([`crate::wire::Feature`]) and refused before.
+/// Fields of a chat request that Messages does not have and that change only the manner of an answer; they are dropped.
+/// Fields that change the answer itself are needs ([`crate::wire::Feature`]) and are refused earlier.
 const LEFT_OUT: &[&str] = &[
     "frequency_penalty",
     "logit_bias",
@@ -39,7 +39,7 @@ const LEFT_OUT: &[&str] = &[
     "verbosity",
 ];
 
-/// The body. Fields that are neither known nor left out pass through (`thinking`, `top_k`).
+/// Builds the body. Fields that are neither known nor dropped pass through (`thinking`, `top_k`).
 pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String> {
     let fields = &call.fields;
     let (system, messages) = conversation(fields.get("messages").unwrap_or(&Value::Null))?;
@@ -47,7 +47,7 @@ pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>
     last.push(("messages", Value::Array(messages)));
     last.push(("system", system));
     last.push(("max_tokens", Value::from(ask.longest.unwrap_or(4_096))));
-    // OpenAI counts to 2, Messages to 1: what is beyond is as free as it goes.
+    // OpenAI's scale ends at 2, that of Messages at 1: larger values become 1.
     last.push((
         "temperature",
         fields.get("temperature").and_then(Value::as_f64).map_or(Value::Null, |t| t.min(1.0).into()),
@@ -67,7 +67,8 @@ pub(super) fn body(call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String>
     Ok(object(&[("model", Value::from(ask.model))], (fields, &BTreeMap::new()), &last))
 }
 
-/// The system text and the turns. Messages takes tool results as parts of a user's turn, and no turn without a part.
+/// Splits the conversation into the system text and the turns. Messages takes tool results as parts of a user's turn,
+/// and no empty turns.
 fn conversation(messages: &Value) -> Result<(Value, Vec<Value>), String> {
     let list = messages.as_array().ok_or("`messages` is not a list")?;
     let mut system: Vec<Value> = Vec::new();
@@ -101,7 +102,7 @@ fn conversation(messages: &Value) -> Result<(Value, Vec<Value>), String> {
     Ok((whole_system(system), turns))
 }
 
-/// The system text as one text, unless a part of it has a mark, such as that of the prompt cache.
+/// Joins the system text, unless a part of it carries a mark, such as that of the prompt cache.
 fn whole_system(parts: Vec<Value>) -> Value {
     if parts.is_empty() {
         return Value::Null;
@@ -114,7 +115,7 @@ fn whole_system(parts: Vec<Value>) -> Value {
     Value::String(texts.join("\n\n"))
 }
 
-/// The parts of a content. Messages refuses empty texts.
+/// Converts the parts of a content. Messages refuses empty texts.
 fn parts(content: &Value) -> Result<Vec<Value>, String> {
     let list = match content {
         Value::String(text) if text.is_empty() => return Ok(Vec::new()),
@@ -148,7 +149,7 @@ fn picture(address: &str) -> Result<Value, String> {
     Ok(json!({ "type": "image", "source": { "type": "base64", "media_type": kind, "data": data } }))
 }
 
-/// A turn of the model: what it said and what it called.
+/// Converts a turn of the model: its text and its tool calls.
 fn said(message: &Value) -> Result<Vec<Value>, String> {
     if !message["function_call"].is_null() {
         return Err("`function_call` cannot be sent to this provider: use `tool_calls`".to_owned());
@@ -190,7 +191,7 @@ fn result(message: &Value) -> Result<Value, String> {
     Ok(json!({ "type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content }))
 }
 
-/// Tools and the choice among them. An answer that must fit a schema is asked for as the input of one tool.
+/// Converts tools and the choice among them. An answer that must match a schema is requested as the input of one tool.
 fn tools(fields: &Map<String, Value>) -> Result<(Value, Value), String> {
     let list = |name: &str| fields.get(name).and_then(Value::as_array).into_iter().flatten();
     if list("functions").next().is_some() {
@@ -254,7 +255,7 @@ fn tool(tool: &Value) -> Result<Value, String> {
     if tool["type"] == "custom" {
         return Err("a tool of the type `custom` cannot be had from this provider: use `function`".to_owned());
     }
-    // In Anthropic's own words it passes as it is.
+    // A tool in Anthropic's own format passes unchanged.
     if tool["input_schema"].is_object() {
         return Ok(tool.clone());
     }

@@ -17,33 +17,33 @@ use crate::{
     },
 };
 
-/// What a block under way is, which decides where its pieces go.
+/// Kind of an open block, which decides where its pieces go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Text,
-    /// The call with that number among the calls.
+    /// The tool call with that number.
     Call(u64),
     /// The input of the tool that stands for the answer.
     Answer,
-    /// Thinking and whatever else a chat completion has no place for.
+    /// Thinking, and other content that a chat completion cannot hold.
     Hidden,
 }
 
-/// A block under way.
+/// An open block.
 struct Open {
     block: Block,
-    /// The input that the block began with; pieces of it replace it.
+    /// The input that the block began with; its pieces replace it.
     input: Value,
-    /// Whether a piece of it has come.
+    /// Whether a piece has arrived.
     begun: bool,
 }
 
-/// One stream.
+/// State of one stream.
 pub(super) struct MessageEvents {
     wants_usage: bool,
     id: Value,
     model: Value,
-    /// The blocks that are open, by their numbers.
+    /// Open blocks by number.
     blocks: BTreeMap<u64, Open>,
     calls: u64,
     shaped: bool,
@@ -82,7 +82,7 @@ impl MessageEvents {
         frame(None, &chunk.to_string())
     }
 
-    /// Later counts replace earlier ones; what is not named again stays.
+    /// Updates the counts. Later counts replace earlier ones; a count that is not repeated stays.
     fn count(&mut self, usage: &Value) {
         for (name, value) in usage.as_object().into_iter().flatten().filter(|(_, value)| count(value).is_some()) {
             self.counts[name] = value.clone();
@@ -131,7 +131,8 @@ impl MessageEvents {
         }
     }
 
-    /// Ends a block. A tool without arguments sends no piece of them, and an empty text is no JSON.
+    /// Ends a block. A tool without arguments sends no pieces, and an empty text is not JSON, so an empty object is
+    /// written.
     fn stop_block(&mut self, number: u64, out: &mut Vec<u8>) {
         if let Some(open) = self.blocks.get(&number)
             && !open.begun
@@ -185,7 +186,7 @@ impl Events for MessageEvents {
                 }
             }
             "message_stop" => return self.end(out),
-            // Pings, and whatever is invented later.
+            // Pings, and event types added later.
             _ => {
                 if let Some(told) = Told::of(&event) {
                     return Err(Broken::Told(Box::new(told), self.seen.usage));
@@ -196,7 +197,7 @@ impl Events for MessageEvents {
     }
 
     fn close(&mut self) -> Option<Vec<u8>> {
-        // Without `message_stop` the answer may be cut, even when its stop reason came.
+        // Without `message_stop` the answer may be cut, even when its stop reason arrived.
         None
     }
 
@@ -266,7 +267,7 @@ mod tests {
         );
     }
 
-    /// The arguments of each call, put together as a client does.
+    /// Joins the argument pieces of each call, as a client does.
     fn arguments(pieces: &[Value]) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
         for call in pieces.iter().filter_map(|piece| piece["choices"][0]["delta"]["tool_calls"].as_array()).flatten() {

@@ -8,10 +8,10 @@ use crate::{
     wire::{ModelCall, json, usage},
 };
 
-/// The answer to a chat request as the answer to the request for a response that it was made of.
+/// Converts the answer to a chat request into a response.
 ///
 /// # Errors
-/// When it is no chat completion.
+/// When it is not a chat completion.
 pub(crate) fn whole(call: &ModelCall, whole: Whole) -> Result<Whole, String> {
     let completion: Value = json::read(&whole.body).map_err(|error| error.to_string())?;
     let counted = whole.usage.or_else(|| usage::read(&completion["usage"]));
@@ -19,7 +19,7 @@ pub(crate) fn whole(call: &ModelCall, whole: Whole) -> Result<Whole, String> {
     Ok(Whole { body, ..whole })
 }
 
-/// The response that a completion makes.
+/// Builds the response from a completion.
 pub(super) fn response(call: &ModelCall, completion: &Value, usage: Option<&Usage>) -> Value {
     let choice = &completion["choices"][0];
     let id = completion["id"].as_str().unwrap_or("0");
@@ -64,12 +64,12 @@ pub(super) fn response(call: &ModelCall, completion: &Value, usage: Option<&Usag
     whole
 }
 
-/// The arguments of a call; an empty object where the provider sent none, for an empty text is no JSON.
+/// Returns the arguments of a call; an empty object when the provider sent an empty text, which is not JSON.
 pub(super) fn given(arguments: &str) -> &str {
     if arguments.trim().is_empty() { "{}" } else { arguments }
 }
 
-/// A response of which nothing is there yet.
+/// Builds a response without output.
 pub(super) fn frame(call: &ModelCall, completion: &Value) -> Value {
     let given = |name: &str, usual: Value| call.fields.get(name).filter(|v| !v.is_null()).cloned().unwrap_or(usual);
     json!({
@@ -85,12 +85,12 @@ pub(super) fn frame(call: &ModelCall, completion: &Value) -> Value {
     })
 }
 
-/// A message of the model.
+/// Builds a message item of the model.
 pub(super) fn message(id: &str, status: &str, parts: Vec<Value>) -> Value {
     json!({ "id": format!("msg_{id}"), "type": "message", "status": status, "role": "assistant", "content": parts })
 }
 
-/// A call of a function; `at` is its number among the calls.
+/// Builds a function call item; `at` is its number among the calls.
 pub(super) fn function_call(
     id: &str,
     at: usize,

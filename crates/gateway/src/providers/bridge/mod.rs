@@ -1,7 +1,7 @@
-//! `responses` for providers that have only chat: the request becomes a chat request, and its answer, whole or in
-//! pieces, a response. What a chat request cannot say is refused before anything is reserved or sent.
+//! `responses` for providers that have only chat. The request becomes a chat request, and its answer, whole or
+//! streamed, becomes a response. A request that chat cannot express is refused before anything is reserved or sent.
 //!
-//! Such a response is stored nowhere: it cannot be fetched again or be followed by `previous_response_id`.
+//! Such a response is not stored: it cannot be fetched later or be followed by `previous_response_id`.
 
 mod answer;
 mod request;

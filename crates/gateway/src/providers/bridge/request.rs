@@ -1,12 +1,12 @@
-//! A request for a response in the words of chat.
+//! A request for a response as a chat request.
 
 use serde_json::{Map, Value, json};
 
 use crate::wire::{ModelCall, Operation};
 
-/// Fields that name something a provider would have kept.
+/// Fields that refer to something stored at the provider.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
-/// Fields that change nothing of an answer that is given at once and kept nowhere.
+/// Fields that do not change an answer that is returned at once and not stored.
 const LEFT_OUT: [&str; 9] = [
     "context_management",
     "include",
@@ -19,10 +19,10 @@ const LEFT_OUT: [&str; 9] = [
     "background",
 ];
 
-/// The chat request that asks for the same.
+/// Builds the equivalent chat request.
 ///
 /// # Errors
-/// The field that chat has no word for.
+/// The field that chat cannot express.
 pub(crate) fn chat(call: &ModelCall) -> Result<ModelCall, String> {
     let mut fields = Map::new();
     fields.insert("model".to_owned(), Value::from(call.model.as_str()));
@@ -103,7 +103,7 @@ fn conversation(input: &Value, messages: &mut Vec<Value>) -> Result<(), String> 
                 };
                 messages.push(json!({ "role": "tool", "tool_call_id": item["call_id"], "content": output }));
             }
-            // What a model thought is of no use to another provider.
+            // The thinking of one model is of no use to another provider.
             "reasoning" => {}
             other => {
                 let other: String = other.chars().take(40).collect();
@@ -156,7 +156,7 @@ fn part(part: &Value) -> Result<Value, String> {
     }
 }
 
-/// The shape of the answer, which is flat here and nested there.
+/// Converts the shape of the answer, which is flat in responses and nested in chat.
 fn shape(text: &Value, fields: &mut Map<String, Value>) -> Result<(), String> {
     if let Some(verbosity) = text.get("verbosity").filter(|value| !value.is_null()) {
         fields.insert("verbosity".to_owned(), verbosity.clone());

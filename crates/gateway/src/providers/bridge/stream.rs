@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Reads a chat stream through the reader of its own format and writes the events of a response.
+/// Reads a chat stream with the reader of its own format and writes the events of a response.
 pub(crate) struct ResponsePieces {
     inner: Box<dyn Events>,
     call: ModelCall,
@@ -22,13 +22,12 @@ pub(crate) struct ResponsePieces {
     written: Written,
 }
 
-/// What was written so far.
+/// Output written so far.
 #[derive(Default)]
 struct Written {
     sequence: u64,
-    /// The first piece, which holds what the response is called.
+    /// The first piece, which names the response.
     head: Value,
-    /// The item that is open.
     open: Option<Open>,
     items: u64,
 }
@@ -60,7 +59,7 @@ impl ResponsePieces {
         Ok(())
     }
 
-    /// The events that end the response, the last apart.
+    /// Writes the events that end the response. Returns the last event apart.
     fn end(&mut self, out: &mut Vec<u8>) -> Vec<u8> {
         self.written.close(&self.gathered, out);
         let usage = self.inner.seen().usage;
