@@ -29,7 +29,7 @@ pub enum DoesNotFit {
     Never {
         /// Highest cost of the call.
         needs: Money,
-        /// What is not spent.
+        /// Amount that is neither spent nor reserved.
         left: Money,
     },
 }

@@ -20,7 +20,7 @@ pub enum Category {
     Timeout,
     /// A needed service is not available at the moment.
     Unavailable,
-    /// A model is required, and no model is configured or reachable.
+    /// A model is required, but not configured or not reachable.
     ModelRequired,
     /// A model provider refused or failed.
     Provider,
@@ -30,7 +30,7 @@ pub enum Category {
     Cancelled,
     /// The worker panicked, or its process died by itself.
     Crashed,
-    /// The host or the process was lost, and the cause is not known: silent for longer than its lease, stopped or
+    /// The host or the process was lost, and the cause is not known. It was silent for longer than its lease, stopped or
     /// restarted by somebody, or lost with the server's helper.
     LeaseLost,
     /// A fault of Kapelle itself.

@@ -1,5 +1,5 @@
 //! Planted bugs, which test the tests: with the feature `mutants` one of them can be chosen at run time, and the suite
-//! must catch it. Without the feature no bug is planted and the checks compile to nothing.
+//! must catch it. Without the feature the checks compile to nothing.
 
 /// Bugs that can be planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ const FULL: u64 = 10_000;
 const RETRY: u64 = 1_000;
 /// Gain of a first attempt, in thousandths of a token.
 const FIRST: u64 = 200;
-/// Gain of a success, in thousandths of a token: it pays for the retry after it, so a worker that recovers soon reaches
+/// Gain of a success, in thousandths of a token. It pays for the retry after it, so a worker that recovers soon reaches
 /// its old rate.
 const SUCCESS: u64 = 1_000;
 /// Gain of a millisecond, in thousandths of a token.

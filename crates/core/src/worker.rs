@@ -170,7 +170,7 @@ impl FileSource for NoFiles {
 pub struct TaskContext {
     /// Public id of the task.
     pub task: String,
-    /// Whose task it is.
+    /// Tenant of the task.
     pub tenant: TenantId,
     /// Number raised when an attempt ends with a bad answer: model calls recorded in an earlier epoch are not replayed.
     pub replay_epoch: u64,

@@ -2,7 +2,7 @@
 
 use super::{Balancer, Load};
 
-/// Distributes tasks in proportion to speed: each member advances by the duration of its attempts, and the one furthest
+/// Distributes tasks in proportion to speed. Each member advances by the duration of its attempts, and the one furthest
 /// behind is next (stride scheduling, Waldspurger and Weihl 1995). A slow member still gets a few tasks, so that it is
 /// noticed when it becomes fast; an unmeasured member counts as the fastest.
 #[derive(Debug, Clone, Default)]

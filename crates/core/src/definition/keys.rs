@@ -91,7 +91,7 @@ pub(super) static COMPLETED: Table = Table {
             Shape::OneOf(&["succeeded", "failed", "cancelled", "any"]),
             "How its run must have ended; succeeded unless given.",
         ),
-        key("if", Shape::Expression, "When it does not hold, no run is started."),
+        key("if", Shape::Expression, "When it does not hold, nothing is started."),
         key("with", Shape::TemplateMap, "The inputs of the run."),
     ],
 };

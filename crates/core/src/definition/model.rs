@@ -92,7 +92,7 @@ pub struct OnCompleted {
     pub workflow: Name,
     /// Required end of its run. `None`: any end.
     pub status: Option<crate::run::StatusKind>,
-    /// Condition; no run is started when it is false.
+    /// Condition of the start.
     pub condition: Option<Expression>,
     /// Inputs of the new run.
     pub with: Template,
@@ -143,7 +143,6 @@ pub struct StepDef {
     pub condition: Option<Expression>,
     /// Ends of its needs that let it start.
     pub run_if: RunIf,
-    /// What it does.
     pub action: Action,
     /// Repetition for each item of a list.
     pub for_each: Option<ForEach>,
@@ -249,8 +248,8 @@ pub enum OnTimeout {
 
 /// One task for each item of a list.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ForEach {
-    /// The list.
     pub list: Template,
     /// Limit of items in progress.
     pub max_parallel: u32,

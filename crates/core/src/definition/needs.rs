@@ -72,7 +72,7 @@ pub(super) fn circle_message(steps: &[StepDef], circle: &[StepIx]) -> String {
     format!("steps wait for each other in a circle: {}", names.join(" needs "))
 }
 
-/// Decides whether one step comes before another without a table of all pairs: steps are divided into chains, and a
+/// Decides whether one step comes before another without a table of all pairs. Steps are divided into chains, and a
 /// walk upwards ends as soon as it meets the chain of the wanted step.
 pub(super) struct Ancestry<'d> {
     steps: &'d [StepDef],

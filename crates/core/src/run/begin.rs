@@ -34,10 +34,9 @@ pub enum Beginning {
 
 /// Begins or skips one slot.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct BeginStep {
-    /// Where.
     pub scope: ScopeId,
-    /// Which slot.
     pub slot: Slot,
     /// Action.
     pub beginning: Beginning,

@@ -5,8 +5,8 @@ use crate::id::TaskId;
 
 /// A scope that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Closed {
-    /// Which.
     pub scope: ScopeId,
     /// Row that waits for it.
     pub task: TaskId,

@@ -16,12 +16,10 @@ use crate::{
 
 /// End of a task.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct TaskEnded {
-    /// Where.
     pub scope: ScopeId,
-    /// Which slot.
     pub slot: Slot,
-    /// The task.
     pub task: TaskId,
     /// Result.
     pub outcome: Outcome,

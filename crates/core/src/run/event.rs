@@ -27,6 +27,7 @@ pub enum Outcome {
 /// An entry of the journal: ids and decisions, never payloads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum RunEvent {
     /// The run was started.
     Started {
@@ -61,12 +62,7 @@ pub enum RunEvent {
         reason: SkipReason,
     },
     /// A step ended.
-    StepEnded {
-        scope: ScopeId,
-        slot: Slot,
-        task: TaskId,
-        outcome: Outcome,
-    },
+    StepEnded { scope: ScopeId, slot: Slot, task: TaskId, outcome: Outcome },
     /// A loop takes no further turn: its `until` holds.
     LoopEnded {
         /// Scope of its turns.
@@ -81,21 +77,13 @@ pub enum RunEvent {
         stops: bool,
     },
     /// The run fails at once; its open tasks are cancelled.
-    Failing {
-        error: Arc<TaskError>,
-    },
+    Failing { error: Arc<TaskError> },
     /// The run's own steps are over: those of its `on_error`, `on_cancel` or `finally` begin.
-    TailOpened {
-        scope: ScopeId,
-    },
+    TailOpened { scope: ScopeId },
     /// The run was paused: no step begins.
-    Paused {
-        at: Timestamp,
-    },
+    Paused { at: Timestamp },
     /// The run was resumed.
-    Resumed {
-        at: Timestamp,
-    },
+    Resumed { at: Timestamp },
     /// The run only waits: its clock stops.
     ClockPaused {
         at: Timestamp,
@@ -105,13 +93,9 @@ pub enum RunEvent {
         at: Timestamp,
     },
     /// A signal arrived that no step waits for yet.
-    SignalKept {
-        name: Name,
-    },
+    SignalKept { name: Name },
     /// A step took a signal that had been stored.
-    SignalTaken {
-        name: Name,
-    },
+    SignalTaken { name: Name },
     /// The end of the run starts, or should start, a run of another workflow.
     Triggered {
         workflow: Name,
@@ -127,16 +111,9 @@ pub enum RunEvent {
         reason: Arc<str>,
     },
     /// The run succeeded.
-    Succeeded {
-        at: Timestamp,
-    },
+    Succeeded { at: Timestamp },
     /// The run failed.
-    Failed {
-        error: Arc<TaskError>,
-        at: Timestamp,
-    },
+    Failed { error: Arc<TaskError>, at: Timestamp },
     /// The run was cancelled, and its last open task has ended.
-    Cancelled {
-        at: Timestamp,
-    },
+    Cancelled { at: Timestamp },
 }

@@ -21,7 +21,7 @@ pub enum Completion {
     Tail(ScopeId),
     /// The definition's `outputs` are to be evaluated before the run finishes.
     Outputs,
-    /// A step failed: the run finishes with that step's error, or with that of the status when no step is named.
+    /// A step failed: the run finishes with that step's error, or without a step with that of the status.
     Failed(Option<TaskId>),
     /// The run was cancelled and its last task has ended: it finishes.
     Cancelled,

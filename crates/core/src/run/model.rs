@@ -21,10 +21,9 @@ use crate::{
 
 /// One execution of a workflow.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Run {
-    /// Its key.
     pub id: RunId,
-    /// Its tenant.
     pub tenant: TenantId,
     /// Name of the workflow.
     pub workflow: Name,
@@ -78,8 +77,8 @@ pub struct Run {
 
 /// Origin of a run that is a step of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Parent {
-    /// The run.
     pub run: RunId,
     /// The step, if it waits for the end. `None` if it does not, and for a run started by another's end.
     pub task: Option<TaskId>,
@@ -89,8 +88,8 @@ pub struct Parent {
 
 /// A run that reuses results of an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Rerun {
-    /// The earlier run.
     pub of: RunId,
     /// Step of the outermost block whose results, and those of everything that waits for it, are not reused.
     pub from: Option<Name>,
@@ -102,6 +101,7 @@ pub struct Rerun {
 
 /// Status of a run.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum RunStatus {
     /// Steps are started and awaited.
     Running,
@@ -113,9 +113,7 @@ pub enum RunStatus {
         hard: bool,
     },
     /// The run is about to fail at once: the open tasks are being ended.
-    Failing {
-        error: Arc<TaskError>,
-    },
+    Failing { error: Arc<TaskError> },
     /// Every step ended and no failure stopped the run.
     Succeeded {
         /// Values of the definition's `outputs`.
@@ -123,10 +121,7 @@ pub enum RunStatus {
         ended_at: Timestamp,
     },
     /// A step failed the run, or its outputs could not be computed.
-    Failed {
-        error: Arc<TaskError>,
-        ended_at: Timestamp,
-    },
+    Failed { error: Arc<TaskError>, ended_at: Timestamp },
     /// Cancelled by a user.
     Cancelled {
         /// User or reason of the request.
@@ -214,13 +209,11 @@ impl RunStatus {
 
 /// Reason why a command to a run was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum RunRejection {
     /// The run has ended, or is about to.
     #[error("{run} is {}", status.as_str())]
-    NotRunning {
-        run: RunId,
-        status: StatusKind,
-    },
+    NotRunning { run: RunId, status: StatusKind },
     /// The step is not in a phase that allows the command.
     #[error("{run}: step {step} is {phase:?}, so it cannot be begun or ended")]
     WrongPhase {

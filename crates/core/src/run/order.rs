@@ -20,7 +20,7 @@ pub enum Reaction {
 
 /// A strategy. It must be deterministic: an equal step always gets an equal answer, also after a restart.
 pub trait StepOrder: Send + Sync + Debug {
-    /// Returns the rank of a step: lower ones begin earlier among the ready steps of a block; equal ones begin in the
+    /// Returns the rank of a step. Lower ones begin earlier among the ready steps of a block; equal ones begin in the
     /// order in which they became ready.
     fn rank(&self, at: StepIx, step: &StepDef) -> i64;
 

@@ -13,10 +13,9 @@ const AT_ONCE_MAX: usize = 1_000;
 
 /// A slot whose needs have ended, and the decision about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct NextStep {
-    /// Where.
     pub scope: ScopeId,
-    /// Which slot.
     pub slot: Slot,
     /// Start or skip.
     pub verdict: Verdict,

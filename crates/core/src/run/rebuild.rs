@@ -17,10 +17,9 @@ use crate::{
 
 /// State of a slot as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct StepRow {
-    /// Where.
     pub scope: ScopeId,
-    /// Which slot.
     pub slot: Slot,
     /// Key of the row.
     pub task: TaskId,

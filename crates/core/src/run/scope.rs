@@ -22,8 +22,9 @@ impl ScopeId {
     /// The steps of the run's `finally`.
     pub const FINALLY: ScopeId = ScopeId(3);
 
-    /// Computes the scope that a slot opens. 63 bits of a well-mixed hash: among a million scopes of a run two are
-    /// equal with a probability of about 5e-8, and then the store refuses the second step instead of mixing them up.
+    /// Computes the scope that a slot opens. It is 63 bits of a well-mixed hash: among a million scopes of a run two
+    /// are equal with a probability of about 5e-8, and then the store refuses the second step instead of mixing them
+    /// up.
     #[must_use]
     pub fn inner(parent: ScopeId, slot: Slot) -> ScopeId {
         // The finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).

@@ -60,7 +60,7 @@ impl Run {
         open.chain(self.to_cancel.iter().copied()).take(most).collect()
     }
 
-    /// Cancels what the status no longer allows: when failing, the run's own steps; when cancelling, all but the end
+    /// Cancels what the status no longer allows. When failing, that is the run's own steps; when cancelling, all but the end
     /// part of a cancelled run; when requested twice, all.
     pub(super) fn tear_down_all(&mut self) {
         let spared: &[ScopeId] = match self.status {

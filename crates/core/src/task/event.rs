@@ -15,6 +15,7 @@ use crate::{
 
 /// An event of a task.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum TaskEvent {
     /// A worker claimed it.
     Claimed(Lease),
@@ -83,8 +84,8 @@ pub enum TaskEvent {
 
 /// An unsuccessful attempt. Successful attempts are recorded in their task alone.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Attempt {
-    /// The task.
     pub task: TaskId,
     /// Number of the attempt.
     pub epoch: u32,

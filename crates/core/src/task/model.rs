@@ -18,10 +18,9 @@ use crate::{
 
 /// One piece of work and its state.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Task {
-    /// Its key.
     pub id: TaskId,
-    /// Its tenant.
     pub tenant: TenantId,
     /// Queue in which it waits.
     pub queue: Name,
@@ -53,8 +52,8 @@ pub struct Task {
 
 /// Step of a run that a task is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Origin {
-    /// The run.
     pub run: RunId,
     /// Scope within the run.
     pub scope: ScopeId,
@@ -91,11 +90,10 @@ pub struct Policy {
 
 /// State of a task. Each state owns the data that exists only in it.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum TaskState {
     /// It becomes ready at a requested time.
-    Scheduled {
-        at: Timestamp,
-    },
+    Scheduled { at: Timestamp },
     /// It waits only for a slot.
     Ready {
         /// Position in the order of ready tasks.
@@ -261,8 +259,8 @@ impl TaskState {
 
 /// Right to report on one attempt. The attempt belongs to the reporter that presents exactly the recorded lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Lease {
-    /// The attempt.
     pub epoch: u32,
     /// Random number, so that a lease cannot be guessed and a restored backup does not know leases assigned later.
     pub nonce: u64,
@@ -275,9 +273,7 @@ pub struct Lease {
 /// Lease that a reporting worker presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Report {
-    /// The task.
     pub task: TaskId,
-    /// The attempt.
     pub epoch: u32,
     /// Random number that came with the claim.
     pub nonce: u64,
@@ -285,6 +281,7 @@ pub struct Report {
 
 /// Reason why a command was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Rejection {
     /// The attempt has been replaced by another, or is over.
     #[error("{0}: the lease is no longer valid (lease_lost); the task was given to another attempt or has ended")]

@@ -14,8 +14,8 @@ use crate::{
 
 /// A task before it has an id.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct NewTask {
-    /// Its tenant.
     pub tenant: TenantId,
     /// Queue in which it waits.
     pub queue: Name,

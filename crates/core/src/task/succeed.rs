@@ -14,10 +14,10 @@ use crate::{
 
 /// The answer of one attempt.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Succeed {
     /// Lease of the attempt.
     pub report: Report,
-    /// The answer.
     pub output: Payload,
     /// Origin of the answer.
     pub provenance: Arc<Provenance>,

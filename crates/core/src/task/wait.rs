@@ -7,15 +7,14 @@ use crate::{Name, approval::ApprovalRule, definition::OnTimeout, id::RunId, run:
 /// Event that a waiting step waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum WaitFor {
     /// The steps, items or turns inside of it.
     Scope(Opening),
     /// The end of that run, which it started.
     Run(RunId),
     /// A time.
-    Timer {
-        until: Timestamp,
-    },
+    Timer { until: Timestamp },
     /// A signal to its run.
     Signal {
         name: Name,

@@ -13,10 +13,10 @@ pub struct Key<S: 'static = Shape> {
 
 /// Keys of one kind of map.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Table<S: 'static = Shape> {
     /// Name of the map, by which the words of other systems are looked up.
     pub name: &'static str,
-    /// Its purpose.
     pub about: &'static str,
     /// All keys.
     pub keys: &'static [Key<S>],
