@@ -18,9 +18,7 @@ pub struct AccessKey {
     pub role: Arc<str>,
     /// SHA-256 of the secret.
     pub sha256: [u8; 32],
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it stops working.
     pub expires_at: Option<Timestamp>,
     /// Time of its revocation.
     pub revoked_at: Option<Timestamp>,
@@ -67,7 +65,6 @@ pub enum AccessWrite {
     Revoke {
         /// Id of the key.
         id: Arc<str>,
-        /// When.
         at: Timestamp,
     },
 }

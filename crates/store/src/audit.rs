@@ -22,12 +22,11 @@ pub struct Act {
 
 /// An entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AuditRow {
     /// Number: 1, 2, 3, ... without gaps.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
-    /// What was done.
     pub act: Act,
     /// SHA-256 over the hash before and this entry.
     pub hash: [u8; 32],

@@ -121,14 +121,13 @@ pub struct RunWrite<'a> {
 
 /// An entry of a run's journal.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct JournalEntry {
     /// Id of the run.
     pub run: RunId,
     /// Number: 0, 1, 2, ... without gaps.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
-    /// The event.
     pub event: RunEvent,
 }
 
@@ -164,7 +163,7 @@ pub struct KeyRow {
 /// Tasks or run made for an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyReply {
-    /// That many tasks with consecutive ids, from this one.
+    /// Tasks with consecutive ids: the first id and the number.
     Tasks(TaskId, u32),
     /// A run.
     Run(RunId),
@@ -172,12 +171,10 @@ pub enum KeyReply {
 
 /// One version of a workflow's definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct VersionRow {
-    /// Its key.
     pub id: i64,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The workflow.
     pub workflow: Name,
     /// Number of the version, from 1.
     pub number: u32,
@@ -187,7 +184,6 @@ pub struct VersionRow {
     pub source: Arc<[u8]>,
     /// Name of the file it was given in.
     pub file: Arc<str>,
-    /// When.
     pub created_at: Timestamp,
 }
 
@@ -218,16 +214,16 @@ impl GateKind {
 
 /// A queue or worker that was paused or resumed by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Gate {
     /// Tenant whose tasks are affected.
     pub tenant: TenantId,
     /// A queue or a worker.
     pub kind: GateKind,
-    /// Its name.
     pub name: Name,
     /// Whether no new task starts.
     pub paused: bool,
-    /// By whom or why.
+    /// User or reason of the change.
     pub reason: Arc<str>,
     /// Time of the change.
     pub at: Timestamp,
@@ -235,12 +231,12 @@ pub struct Gate {
 
 /// A task whose answer may be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AnswerRow {
     /// Tenant; an answer never crosses tenants.
     pub tenant: TenantId,
     /// Key of the cache.
     pub key: CacheKey,
-    /// The task.
     pub task: TaskId,
     /// Expiry of the entry.
     pub until: Timestamp,

@@ -39,12 +39,10 @@ pub enum IdKind {
 /// A lane of ready tasks: one for each worker in each queue of each tenant, and for each set of required labels.
 /// Pausing, slots and routing choose among lanes; within one, rank decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Lane {
-    /// The tenant.
     pub tenant: TenantId,
-    /// The queue.
     pub queue: Name,
-    /// The worker.
     pub worker: Name,
     /// Labels that a host needs.
     pub requires: Requires,
@@ -65,8 +63,8 @@ impl Lane {
 
 /// Filter of held tasks. A missing field does not restrict.
 #[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct HeldPlace<'a> {
-    /// The tenant.
     pub tenant: TenantId,
     /// Tasks of this queue.
     pub queue: Option<&'a Name>,
@@ -88,8 +86,8 @@ pub enum Commit {
         tasks: Vec<TaskId>,
         /// Changed runs.
         runs: Vec<RunId>,
-        /// Whether an idempotency key, the number of a version, the id of a payload or of a key, or a position in the
-        /// audit trail was taken by another turn.
+        /// Whether another turn took an idempotency key, a version number, an id of a payload or key, or a position in
+        /// the audit trail.
         other: bool,
     },
 }
@@ -150,7 +148,7 @@ pub enum Deletion {
     Missing,
     /// It is the newest, which is started by name.
     Newest,
-    /// That many runs use it.
+    /// In use by this number of runs.
     Used(u64),
 }
 
@@ -273,7 +271,7 @@ pub trait Reader: LedgerReader + Send + Sync {
     /// Returns one version of a workflow.
     fn version(&self, tenant: TenantId, id: i64) -> Result<Option<VersionRow>, StoreError>;
 
-    /// Returns the versions of a workflow, newest first; of every workflow when no name is given.
+    /// Returns the versions of a workflow, newest first; of every workflow without a name.
     fn versions(&self, tenant: TenantId, workflow: Option<&Name>, page: Page) -> Result<Vec<VersionRow>, StoreError>;
 
     /// Returns the last state of everything of a tenant that was ever paused or resumed by hand.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 /// Error of a store.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum StoreError {
     /// Another process writes to this folder.
     #[error("{folder} is in use by {holder}", folder = .folder.display())]
     InUse {
-        /// The folder.
         folder: PathBuf,
         /// The other process as far as it is known, and the next step.
         holder: String,
@@ -34,16 +34,10 @@ pub enum StoreError {
     },
     /// Stored data differs from what was written.
     #[error("{path} is damaged ({message}): run `kapelle doctor`, or restore a backup", path = .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The observed fault.
-        message: String,
-    },
+    Damaged { path: PathBuf, message: String },
     /// The folder was written by a newer version.
     #[error("{path} was written by a newer version of Kapelle (schema {found}, this one knows {known})", path = .path.display())]
     Newer {
-        /// The file.
         path: PathBuf,
         /// Schema of the folder.
         found: i64,

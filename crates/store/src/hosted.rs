@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// A worker's specification as a worker host registered it. It stays known while the host is away, and after a restart.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct HostWorkerRow {
     /// Tenant of the host.
     pub tenant: TenantId,
     /// The specification, with the name.
     pub spec: Arc<WorkerSpec>,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -28,9 +28,7 @@ pub enum HostWorkerWrite {
 /// Number of the recorded answers to a request that were replayed to an attempt on a worker host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenRow {
-    /// The task.
     pub task: TaskId,
-    /// The attempt.
     pub attempt: u32,
     /// Identity of the request.
     pub fingerprint: [u8; 32],
@@ -41,7 +39,6 @@ pub struct GivenRow {
 /// A file that a tenant uploaded. Its bytes are in `blobs/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRow {
-    /// Its tenant.
     pub tenant: TenantId,
     /// 64 hex digits.
     pub sha256: Arc<str>,

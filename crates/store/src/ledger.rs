@@ -9,10 +9,9 @@ use crate::{error::StoreError, rows::Page};
 
 /// Spending limit of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct BudgetRow {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The account.
     pub account: Account,
     /// Limit: of a day for the account `day`, otherwise in total.
     pub limit: Money,
@@ -22,16 +21,14 @@ pub struct BudgetRow {
     pub base: Money,
     /// Limit for which the warning about high spending was already given.
     pub warned: Money,
-    /// When it was set.
     pub at: Timestamp,
 }
 
 /// Totals of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AccountRow {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The account.
     pub account: Account,
     /// Number of the day for the account `day`, otherwise 0.
     pub day: i64,
@@ -80,7 +77,7 @@ pub enum CallState {
     Free = 2,
     /// Its cost will never be known: charged at its reservation.
     Unknown = 3,
-    /// No request was sent: another call's answer was used.
+    /// It was answered by another call, without a request.
     Given = 4,
 }
 
@@ -113,10 +110,10 @@ pub struct CallAnswer {
 
 /// One call of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct CallRow {
     /// Id of the call.
     pub id: CallId,
-    /// Its tenant.
     pub tenant: TenantId,
     /// Task that made it.
     pub task: Option<TaskId>,
@@ -130,7 +127,6 @@ pub struct CallRow {
     pub payer: Vec<Account>,
     /// Path of the request, such as `chat/completions`.
     pub operation: Arc<str>,
-    /// The provider.
     pub provider: Arc<str>,
     /// The model, as the provider calls it.
     pub model: Arc<str>,
@@ -158,6 +154,7 @@ pub struct CallRow {
 
 /// End of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct CallEnd {
     /// Final state.
     pub state: CallState,
@@ -167,7 +164,6 @@ pub struct CallEnd {
     pub input: u64,
     /// Tokens received.
     pub output: u64,
-    /// When.
     pub at: Timestamp,
     /// The provider's id of the call.
     pub request_id: Option<Arc<str>>,
@@ -186,10 +182,10 @@ pub enum CallWrite {
 
 /// Money reserved for one call that its payer has not made yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct PrepaidRow {
     /// Id of the future call.
     pub id: CallId,
-    /// Its tenant.
     pub tenant: TenantId,
     /// Task that will make it.
     pub task: Option<TaskId>,

@@ -12,22 +12,19 @@ use kapelle_core::{
 
 /// Row of a run: everything but its steps, which have their own rows.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RunRow {
-    /// Its key.
     pub id: RunId,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The workflow.
     pub workflow: Name,
     /// Key of the version it uses.
     pub version: i64,
     /// Order in which its ready steps start.
     pub strategy: Strategy,
-    /// What it was started with.
+    /// Inputs given at the start.
     pub inputs: Payload,
-    /// When it was started.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// Current status.
     pub status: RunStatus,
     /// Step whose failure stopped it.
     pub stopped_by: Option<TaskId>,
@@ -43,7 +40,6 @@ pub struct RunRow {
     pub started_by: Option<Arc<str>>,
     /// Run whose results it reuses.
     pub rerun: Option<Rerun>,
-    /// When it is out of time.
     pub due_at: Option<Timestamp>,
     /// The number of the next journal entry.
     pub seq: u64,
@@ -120,14 +116,12 @@ pub struct RunFilter {
 
 /// Number of tasks of a lane in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct LaneCount {
-    /// The queue.
     pub queue: Name,
-    /// The worker.
     pub worker: Name,
     /// Labels that a host needs.
     pub requires: Requires,
-    /// The state.
     pub state: StateKind,
     /// Number of tasks.
     pub tasks: u64,

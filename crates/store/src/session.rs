@@ -20,10 +20,10 @@ pub struct EndedTask {
 
 /// Entry of a turn for the session log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct SessionRow {
     /// Number: 1, 2, 3, ... for every turn with an entry.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
     /// Tasks that ended, by id.
     pub ended: Vec<EndedTask>,

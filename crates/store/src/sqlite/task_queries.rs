@@ -40,9 +40,9 @@ pub(super) fn one_of(conn: &Connection, names: &mut Names, tenant: TenantId, id:
     Ok(select(conn, names, "WHERE id = ?1 AND tenant = ?2", (id.0, tenant.0))?.pop())
 }
 
-/// Returns the lanes with ready tasks, each found by a search after the one before: first with other requirements, then
-/// for another worker of its queue, then for another queue, then for another tenant. One comparison of all four would
-/// read every task of the lane.
+/// Returns the lanes with ready tasks, each found by a search after the one before. The search goes first with other
+/// requirements, then for another worker of its queue, then for another queue, then for another tenant. One comparison
+/// of all four would read every task of the lane.
 pub(super) fn lanes(conn: &Connection, names: &mut Names) -> Sql<Vec<Lane>> {
     let next = |rest: &str| {
         conn.prepare_cached(&format!(

@@ -1,5 +1,5 @@
-//! A file layer for SQLite that passes every call on to the ordinary one, records changes of files, and fails the calls
-//! it was told to.
+//! A file layer for SQLite. It passes every call on to the ordinary one, records changes of files, and fails planned
+//! calls.
 #![expect(unsafe_code, reason = "SQLite's file layers are C structures of functions")]
 
 use std::{
