@@ -69,7 +69,7 @@ fn flood(out: &mut dyn Write) {
     }
 }
 
-/// Leaves a grandchild that holds the pipes open, and says its id.
+/// Leaves a grandchild that holds the pipes open, and prints its id.
 #[allow(clippy::disallowed_methods, reason = "this program exists to leave processes behind")]
 fn orphan(wait: bool) {
     if let Ok(me) = std::env::current_exe()
@@ -84,7 +84,7 @@ fn orphan(wait: bool) {
     }
 }
 
-/// Has a child of its own, in a group of its own, under the same mark.
+/// Starts a child in a group of its own, under the mark of this process.
 fn supervise() {
     let mark = std::env::var_os("MARK").unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

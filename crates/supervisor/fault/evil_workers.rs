@@ -32,7 +32,7 @@ pub fn run(mode: &str) {
         }
         "unmarked-daemonize" => {
             leave("worker-stray", true, true);
-            // As long as this one lives, the stray is known by its descent: it must have told who it is by then.
+            // While this process lives, the stray is known by its descent: it must have written its number by then.
             while !stray_file().exists() {
                 std::thread::park_timeout(std::time::Duration::from_millis(1));
             }
@@ -46,7 +46,7 @@ pub fn run(mode: &str) {
         "fork" => fork(),
         "close" => {
             for fd in 0..3 {
-                // SAFETY: nothing in this program uses these files any more.
+                // SAFETY: these files are not used again in this program.
                 unsafe { libc::close(fd) };
             }
             park();
@@ -108,12 +108,12 @@ fn leave(mode: &str, own_session: bool, unmarked: bool) {
     let _ = command.spawn();
 }
 
-/// Where a stray writes down its number: in the folder that it was started in.
+/// Returns the file in which a stray writes its number: in the folder that it was started in.
 fn stray_file() -> std::path::PathBuf {
     std::env::var_os("UNMARKED").unwrap_or_default().into()
 }
 
-/// Tells who it is, whole or not at all, and stays.
+/// Writes its number, whole or not at all, and stays.
 fn stray() {
     let fresh = stray_file().with_extension("new");
     if std::fs::write(&fresh, std::process::id().to_string()).is_ok() && std::fs::rename(&fresh, stray_file()).is_ok() {
@@ -136,7 +136,7 @@ fn leak() {
     }
 }
 
-/// Forks up to 200 that stay, in sessions of their own.
+/// Forks up to 200 processes that stay, in sessions of their own.
 fn fork() {
     for _ in 0..200 {
         // SAFETY: this program has one thread, and the child only waits.
@@ -155,7 +155,7 @@ fn echo() {
     }
 }
 
-/// A server that supervises workers which defend themselves, until it is killed.
+/// Supervises workers that resist their end, until it is killed.
 fn server() {
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() else {
         return;

@@ -1,4 +1,4 @@
-//! Reading what a child writes, with bounds.
+//! Bounded reading of a child's output.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 const CHUNK: usize = 64 * 1024;
 
-/// How much of the standard error is kept: its last words are what explains a failure.
+/// Bytes of the standard error that are kept: its last words explain a failure.
 pub(crate) const STDERR_TAIL: usize = 8 * 1024;
 
-/// All bytes up to `limit`, or `None` as soon as there are more.
+/// Reads all bytes up to `limit`. Returns `None` when there are more.
 pub(crate) async fn whole(mut from: impl AsyncRead + Unpin, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut kept = Vec::new();
     let mut chunk = vec![0; CHUNK];
@@ -25,7 +25,7 @@ pub(crate) async fn whole(mut from: impl AsyncRead + Unpin, limit: usize) -> io:
     }
 }
 
-/// Adds everything to `tail`, of which only the last [`STDERR_TAIL`] bytes stay.
+/// Appends everything to `tail` and keeps only the last [`STDERR_TAIL`] bytes.
 pub(crate) async fn tail(mut from: impl AsyncRead + Unpin, tail: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {

@@ -22,22 +22,22 @@ use crate::{
     spawner::{self, Started},
 };
 
-/// How long to wait for the pipes of a dead child; only a descendant that left its group can still hold them open.
+/// Longest wait for the pipes of a dead child; only a descendant that left its group can still hold them open.
 const PIPE_GRACE: Duration = Duration::from_millis(500);
 
-/// What the child reads from its standard input.
+/// Standard input of a child.
 #[derive(Debug, Clone, Default)]
 pub enum ChildInput {
-    /// Nothing: end of file at once.
+    /// Empty: end of file at once.
     #[default]
     Empty,
-    /// These bytes. A child that does not read them all is not at fault.
+    /// These bytes. A child may leave a part of them unread.
     Bytes(Vec<u8>),
     /// This file.
     File(PathBuf),
 }
 
-/// A program to run once, under limits, with only the environment that is named here.
+/// A program to run once, under limits, with a given environment only.
 #[derive(Debug, Clone)]
 pub struct LimitedChild {
     /// The program.
@@ -48,20 +48,20 @@ pub struct LimitedChild {
     pub stdin: ChildInput,
     /// Its whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
-    /// What it may use.
+    /// Resource limits.
     pub limits: Limits,
 }
 
-/// What a child that ended well has said.
+/// Output of a child that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildOutput {
     /// Its standard output.
     pub stdout: Vec<u8>,
-    /// The end of its standard error.
+    /// End of its standard error.
     pub stderr_tail: String,
 }
 
-/// What was read from the child so far.
+/// Output read from the child so far.
 #[derive(Default)]
 struct Heard {
     stdout: Vec<u8>,
@@ -70,7 +70,7 @@ struct Heard {
 }
 
 impl LimitedChild {
-    /// The program with no arguments, empty input and environment, and the default limits.
+    /// Makes a program without arguments, with empty input and environment, and the default limits.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> LimitedChild {
         LimitedChild {
@@ -85,7 +85,7 @@ impl LimitedChild {
     /// Runs the program to its end. Dropping the future kills the child and its whole group.
     ///
     /// # Errors
-    /// When the program cannot be started, hits a limit, or does not end with exit code zero.
+    /// When the program cannot be started, reaches a limit, or does not end with exit code zero.
     pub async fn run(self) -> Result<ChildOutput, ChildError> {
         let Started { mut child, group } = self.start().await?;
         let stdin = child.stdin.take();
@@ -128,7 +128,7 @@ impl LimitedChild {
     }
 }
 
-/// Feeds and hears the child until it has ended.
+/// Writes the child's input and reads its output until it has ended.
 async fn listen(
     child: &mut Child,
     group: &Group,
@@ -141,7 +141,7 @@ async fn listen(
     let Heard { stdout: kept, stderr: tail, too_much } = heard;
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A child that stops reading has its reasons; its exit tells.
+            // A child may stop reading; its exit code says whether it failed.
             let _ = stdin.write_all(&bytes).await;
         }
         drop(bytes);
@@ -176,7 +176,7 @@ async fn listen(
             child.wait().await?
         }
     };
-    // What the child left behind goes with it, and with that the pipes close.
+    // Descendants of the child are killed with it, and so the pipes close.
     group.kill();
     if !done && let Ok((_, heard, mourned)) = timeout(PIPE_GRACE, pipes).await {
         heard?;
@@ -185,7 +185,7 @@ async fn listen(
     Ok(status)
 }
 
-/// Names the limit that a child hit, judging by how it ended.
+/// Determines the limit that a child reached, from its end.
 fn classify(status: ExitStatus, stderr_tail: String, limits: &Limits) -> ChildError {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -197,7 +197,8 @@ fn classify(status: ExitStatus, stderr_tail: String, limits: &Limits) -> ChildEr
         if signal == Some(Signal::XCPU.as_raw()) {
             return ChildError::TimedOut { limit: limits.cpu, cpu: true };
         }
-        // We did not kill it, so the system did: it does so when memory runs out, or past the hard processor limit.
+        // This process did not kill it, so the system did: it does so when memory runs out, or past the hard limit of
+        // processor time.
         if signal == Some(Signal::KILL.as_raw()) {
             return ChildError::OutOfMemory { limit: limits.memory };
         }
@@ -208,6 +209,6 @@ fn classify(status: ExitStatus, stderr_tail: String, limits: &Limits) -> ChildEr
     ChildError::Crashed { signal, code: status.code(), stderr_tail }
 }
 
-/// The last words of programs that got no memory: Rust, C and C++, Python, thread creation.
+/// Last words of programs that ran out of memory: Rust, C and C++, Python, thread creation.
 const OUT_OF_MEMORY: [&str; 5] =
     ["memory allocation of", "Cannot allocate memory", "std::bad_alloc", "MemoryError", "failed to allocate"];

@@ -1,4 +1,4 @@
-//! The helper where it cannot be: scripts are supervised on Linux only, and everything else says so.
+//! Stubs for systems without supervision: scripts are supervised on Linux only, and every function here reports that.
 
 #[path = "keeping/launch.rs"]
 mod launch;
@@ -11,14 +11,14 @@ use crate::machine::Exit;
 
 pub use launch::{Allowance, Launch, LaunchError};
 
-/// The verb under which the binary must call [`helper_main`].
+/// Verb under which the binary must call [`helper_main`].
 pub const HELPER_VERB: &str = "__supervise";
-/// The variable by which processes of a worker are known.
+/// Variable by which processes of a worker are known.
 pub const MARK: &str = "KAPELLE_MARK";
 
 const WHY: &str = "scripts are supervised on Linux only";
 
-/// The helper, which there is none of here.
+/// The helper, which does not exist on this system.
 #[derive(Debug, Clone)]
 pub struct Helper(std::convert::Infallible);
 
@@ -40,33 +40,33 @@ impl Helper {
     }
 }
 
-/// A process, which there is none of here.
+/// A process, which does not exist on this system.
 #[derive(Debug)]
 pub struct Process {
-    /// What signals it.
+    /// Handle that signals it.
     pub handle: Handle,
-    /// Ends it when dropped.
+    /// Guard that ends it when dropped.
     pub guard: Guard,
-    /// What it reads.
+    /// Its standard input.
     pub stdin: Sender,
-    /// What it writes.
+    /// Its standard output.
     pub stdout: Receiver,
-    /// Where it complains.
+    /// Its standard error.
     pub stderr: Receiver,
 }
 
-/// What signals a process.
+/// Handle that signals a process.
 #[derive(Debug, Clone)]
 pub struct Handle(std::convert::Infallible);
 
 impl Handle {
-    /// Its number.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         0
     }
 
-    /// Asks it to end.
+    /// Requests its end.
     pub fn terminate(&self) {}
 
     /// Ends it.
@@ -78,17 +78,17 @@ impl Handle {
     }
 }
 
-/// Ends a process when dropped.
+/// Kills a process when dropped.
 #[derive(Debug)]
 pub struct Guard;
 
-/// Nothing was left behind where nothing was started.
+/// Returns zero: no process was started here.
 #[must_use = "who finds some should say so"]
 pub fn sweep_leftovers() -> u32 {
     0
 }
 
-/// Says that it cannot.
+/// Reports that this system has no supervision.
 #[must_use]
 pub fn helper_main(_arguments: &[String]) -> ExitCode {
     ExitCode::FAILURE

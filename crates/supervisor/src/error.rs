@@ -1,28 +1,28 @@
-//! How a child can fail, as its caller needs to tell apart.
+//! Failures of a child, as its caller needs to distinguish them.
 
 use std::time::Duration;
 
-/// Why a child gave no answer.
+/// Failure of a child.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// It ran longer than allowed and was killed.
+    /// It reached its time limit and was killed.
     #[error("the process was stopped after {} s of {}", limit.as_secs_f64(), if *cpu { "processor time" } else { "running" })]
     TimedOut {
         /// The limit it reached.
         limit: Duration,
-        /// Whether the limit is processor time; otherwise it is time on the wall.
+        /// Whether the limit is processor time; otherwise it is wall time.
         cpu: bool,
     },
-    /// It asked for more memory than allowed. A best guess: by its last words, or because somebody else killed it.
+    /// It reached its memory limit. An estimate: from its last words, or because another process killed it.
     #[error("the process needs more than {} MiB of memory", limit >> 20)]
     OutOfMemory {
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// It wrote more to its standard output than allowed.
+    /// It wrote more than allowed to its standard output.
     #[error("the process wrote more than {} KiB of output", limit >> 10)]
     TooMuchOutput {
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
     /// It ended by a signal or with a code other than zero.
@@ -32,7 +32,7 @@ pub enum ChildError {
         signal: Option<i32>,
         /// The code it ended with.
         code: Option<i32>,
-        /// The end of what it wrote to its standard error.
+        /// End of its standard error.
         stderr_tail: String,
     },
     /// It could not be started.
@@ -40,10 +40,10 @@ pub enum ChildError {
     CannotStart {
         /// The program.
         program: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// Talking to it failed in a way that is not its fault.
+    /// Communication with it failed without its fault.
     #[error("lost contact with the process: {0}")]
     Io(#[from] std::io::Error),
 }

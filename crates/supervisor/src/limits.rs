@@ -1,19 +1,19 @@
-//! What a child may use.
+//! Resource limits of a child.
 
 use std::time::Duration;
 
-/// The limits of one child. The defaults suit a reader of untrusted documents.
+/// Resource limits of one child. The defaults suit a reader of untrusted documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Address space in bytes; an allocation beyond it fails inside the child.
     pub memory: u64,
     /// Processor time, rounded up to whole seconds.
     pub cpu: Duration,
-    /// Time on the wall, from start to exit.
+    /// Wall time, from start to exit.
     pub wall: Duration,
-    /// Bytes the child may write to its standard output.
+    /// Limit of bytes on its standard output.
     pub output: usize,
-    /// Files the child may have open at once.
+    /// Limit of open files at one time.
     pub open_files: u64,
     /// Size of the largest file the child may write; zero forbids writing files.
     pub file_size: u64,

@@ -1,4 +1,4 @@
-//! What happens between fork and exec on Linux. With `keeping/spawn.rs` the only unsafe code of the project.
+//! Code between fork and exec on Linux. With `spawn.rs` of the helper process the only unsafe code of the project.
 #![allow(unsafe_code, reason = "limits must hold before the program starts, and only `pre_exec` runs in time")]
 
 use std::{io, os::unix::process::CommandExt, time::Duration};
@@ -9,7 +9,7 @@ use rustix::process::{
 
 use crate::{limits::Limits, own};
 
-/// Arranges that the command starts in a session of its own, dies with this process, and stays within `limits`.
+/// Makes the command start in a session of its own, die with this process, and stay within `limits`.
 pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
     let wanted = [
         (Resource::As, limits.memory, limits.memory),
@@ -18,7 +18,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
         (Resource::Fsize, limits.file_size, limits.file_size),
         (Resource::Core, 0, 0),
     ];
-    // A limit that this process already has cannot be raised, and it holds for the child anyway.
+    // A limit that this process already has cannot be raised, and it applies to the child anyway.
     let wanted = wanted.map(|(resource, soft, hard)| {
         let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         (resource, soft.min(ceiling), hard.min(ceiling))
@@ -28,7 +28,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
     let confine = move || -> io::Result<()> {
         setsid()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the line above took hold.
+        // The parent may have died before the line above took effect.
         if getppid() != Some(parent) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
@@ -48,7 +48,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
     }
 }
 
-/// Arranges that the command is asked to end when this process is gone.
+/// Makes the command receive SIGTERM when this process is gone.
 pub(crate) fn follow(command: &mut tokio::process::Command) {
     let parent = getpid();
     let mask = own::given_mask();
@@ -57,7 +57,7 @@ pub(crate) fn follow(command: &mut tokio::process::Command) {
         if let Some(mask) = mask {
             own::set_mask(mask);
         }
-        // The parent may have died before the line above took hold.
+        // The parent may have died before the line above took effect.
         if getppid() != Some(parent) {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
@@ -69,7 +69,7 @@ pub(crate) fn follow(command: &mut tokio::process::Command) {
     }
 }
 
-/// Whole seconds, rounded up: the kernel counts nothing smaller, and zero would kill at once.
+/// Rounds up to whole seconds: the kernel counts nothing smaller, and zero would kill at once.
 fn seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }

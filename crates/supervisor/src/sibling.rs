@@ -1,4 +1,4 @@
-//! A program that works beside this one on the same terminal, such as a worker host for another queue.
+//! A program that runs beside this one on the same terminal, such as a worker host for another queue.
 
 use std::{ffi::OsString, io, path::Path, process::Stdio};
 
@@ -10,9 +10,9 @@ use crate::{
     spawner::{self, Started},
 };
 
-/// A running program that leads a group of its own, so that what the terminal sends goes to this process alone, which
-/// passes it on. When this process is killed the system ends the sibling with SIGTERM (Linux). Dropping it kills it with
-/// everything it has started.
+/// A running program that leads a group of its own, so that signals of the terminal reach this process alone, which
+/// forwards them. When this process is killed the system ends the sibling with SIGTERM (Linux). Dropping it kills it
+/// with all its descendants.
 #[derive(Debug)]
 pub struct Sibling {
     child: Child,
@@ -20,21 +20,21 @@ pub struct Sibling {
     id: u32,
 }
 
-/// How a sibling ended.
+/// End of a sibling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiblingEnd {
-    /// Its exit code, when it ended by itself.
+    /// Exit code, if it ended by itself.
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
 }
 
-/// What a sibling can be asked.
+/// Requests to a sibling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// To end in good order: SIGTERM.
+    /// End gracefully: SIGTERM.
     End,
-    /// The same as from a terminal: SIGINT.
+    /// End as from a terminal: SIGINT.
     Interrupt,
 }
 
@@ -56,13 +56,13 @@ impl Sibling {
         Ok(Sibling { child, group, id })
     }
 
-    /// The number of its process.
+    /// Returns its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Waits for its end. What it left behind in its group is ended too.
+    /// Waits for its end. Leftovers in its group are killed too.
     ///
     /// # Errors
     /// When the system cannot tell.
@@ -76,7 +76,7 @@ impl Sibling {
         Ok(SiblingEnd { code: status.code(), signal })
     }
 
-    /// Asks it for something. A sibling that was waited for is asked nothing: its number may be another's by now.
+    /// Sends a request. A sibling that was waited for is not signalled: its id may be reused by now.
     pub fn ask(&self, what: Ask) {
         #[cfg(unix)]
         {
@@ -88,7 +88,7 @@ impl Sibling {
             // Known only until it is reaped, which happens in `ended` alone.
             let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
             if let Some(id) = id {
-                // The one error to expect is that it has just ended.
+                // The only expected error is that it has just ended.
                 let _ = kill_process(id, signal);
             }
         }

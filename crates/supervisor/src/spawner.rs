@@ -1,8 +1,8 @@
 //! One thread that lives as long as the process and starts every child.
 //!
 //! Linux delivers the parent-death signal when the *thread* that forked ends, not the process. The threads of an async
-//! runtime come and go, so a child started on one of them could be killed for no reason. It also keeps the fork of a
-//! large process off the threads that serve requests.
+//! runtime come and go, so a child started on one of them could be killed for no reason. The thread also keeps the fork
+//! of a large process off the threads that serve requests.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use crate::group::Group;
 
 /// A child and its group. The group comes first, so that it is killed whole before its leader is reaped.
 pub(crate) struct Started {
-    /// Kills the group when dropped, also while it is still on its way to a caller who has left.
+    /// Kills the group when dropped, also on the way to a caller that has left.
     pub group: Group,
     /// The child itself.
     pub child: Child,
@@ -49,7 +49,7 @@ fn start() -> Option<mpsc::Sender<Order>> {
         for Order { mut command, runtime, reply } in inbox {
             let _inside = runtime.enter();
             let started = command.spawn().map(|child| Started { group: Group::of(child.id()), child });
-            // When the caller has left, the child comes back in the error and is killed as it drops.
+            // When the caller has left, the child is returned in the error and is killed as it drops.
             let _ = reply.send(started);
         }
     };

@@ -1,4 +1,4 @@
-//! Workers that misbehave in every way leave nothing behind, and their siblings do not notice.
+//! Workers that misbehave in every way leave no process behind, and their siblings are not affected.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail where it stands")]
 
@@ -26,7 +26,7 @@ fn stage(name: &str) -> Stage {
     Stage { helper: Helper::start(EVIL).unwrap(), run }
 }
 
-/// The same, known only by descent, session and mark.
+/// Starts a helper without control groups: workers are known only by descent, session and mark.
 fn bare(name: &str) -> Stage {
     let run = format!("{name}-{}", std::process::id());
     Stage { helper: Helper::start_without_cgroups(EVIL).unwrap(), run }
@@ -57,12 +57,12 @@ impl Stage {
         process
     }
 
-    /// Waits until as many carry the word.
+    /// Waits until that many processes carry the word.
     async fn count(&self, wanted: usize) {
         until(30, || carriers(&self.run).len() == wanted).await;
     }
 
-    /// Nobody is left a second after the grace.
+    /// Checks that all processes are gone a second after the grace period.
     async fn nobody_left(&self) {
         until(2, || carriers(&self.run).is_empty()).await;
     }
@@ -81,7 +81,7 @@ async fn until(seconds: u64, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
-/// The living processes that carry this word in their environment.
+/// Returns the living processes that carry this word in their environment.
 fn carriers(run: &str) -> BTreeSet<i32> {
     let (run, unmarked) = (format!("RUN={run}"), format!("UNMARKED={run}"));
     let names = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -150,7 +150,7 @@ async fn asked_to_end_it_ends_and_one_that_will_not_is_killed() {
         process.handle.kill();
         let exit = within(30, process.handle.exited()).await;
         assert_eq!(exit.signal, Some(9), "{mode}");
-        // The one that stands between may still be there.
+        // The intermediate process may still be there.
         let left = u32::from(matches!(mode, "setsid" | "double-fork"));
         assert!(exit.swept == left || mode == "double-fork" && exit.swept == 2, "{mode}: {exit:?}");
         stage.nobody_left().await;
@@ -197,7 +197,7 @@ async fn what_is_left_behind_goes_when_its_worker_ends_by_itself() {
 async fn one_that_hides_its_origin_is_ended_as_a_stray() {
     let stage = bare("unmarked");
     let mut process = stage.started("unmarked").await;
-    // Its daemon has told who it is. Then it falls to the helper, carries no mark, and is found at the next look.
+    // Its daemon has written its number. Then it falls to the helper, carries no mark, and is found at the next check.
     let file = std::env::temp_dir().join(&stage.run);
     until(30, || file.exists()).await;
     let stray: i32 = std::fs::read_to_string(&file).unwrap().parse().unwrap();
@@ -226,7 +226,7 @@ async fn a_leak_and_a_crowd_are_ended_alone_and_told() {
     // It may be found before it has made all of them.
     assert_eq!(exit.cause, Some(Cause::Processes(16)));
     assert!((16..=200).contains(&exit.swept), "{exit:?}");
-    // The sibling has been there all the while, and answers.
+    // The sibling has been running all the time, and answers.
     sibling.stdin.write_all(b"here\n").await.unwrap();
     let mut line = String::new();
     within(30, BufReader::new(&mut sibling.stdout).read_line(&mut line)).await.unwrap();
@@ -287,7 +287,7 @@ async fn the_signals_of_a_service_manager_do_not_end_the_helper() {
     assert_eq!(within(30, process.handle.exited()).await.signal, Some(15));
 }
 
-/// A server of its own in a child, killed without a word; its helper alone knows of the workers.
+/// Runs a server in a child, killed with SIGKILL; its helper alone knows the workers.
 #[tokio::test]
 async fn when_the_server_is_killed_nobody_is_left() {
     for victim in ["server", "both"] {
@@ -296,14 +296,14 @@ async fn when_the_server_is_killed_nobody_is_left() {
         let mut line = String::new();
         within(30, BufReader::new(&mut server.stdout).read_line(&mut line)).await.unwrap();
         let helper: i32 = line.trim().strip_prefix("helper ").unwrap().parse().unwrap();
-        // The server, its helper, and three workers of which two have left something.
+        // The server, its helper, and three workers of which two have left a process behind.
         until(30, || carriers(&stage.run).len() >= 6).await;
         let all = carriers(&stage.run);
         if victim == "both" {
             kill(helper, "-STOP");
             kill(server.handle.pid(), "-KILL");
             kill(helper, "-KILL");
-            // The next start, of whatever server, ends what they left.
+            // The next start of any server kills their leftovers.
             until(30, || {
                 let _ = kapelle_supervisor::keeping::sweep_leftovers();
                 carriers(&stage.run).is_disjoint(&all)
@@ -327,7 +327,7 @@ fn resident_kib(pid: u32) -> u64 {
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// As many cycles as `KAPELLE_SPAWN_CYCLES` says.
+/// `KAPELLE_SPAWN_CYCLES` sets the number of cycles.
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "the time is only shown")]
 async fn many_cycles_leave_the_helper_as_it_was() {
@@ -350,7 +350,7 @@ async fn many_cycles_leave_the_helper_as_it_was() {
         }
     }
     let (before, memory) = before.unwrap();
-    // The helper tells of an end a moment before it lets go of what it held.
+    // The helper reports an end a moment before it releases its resources.
     until(30, || figures() <= before && zombies() == 0).await;
     let now = resident_kib(pid);
     assert!(now <= memory + memory / 20 + 256, "{memory} KiB, then {now} KiB");

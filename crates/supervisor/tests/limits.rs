@@ -1,4 +1,4 @@
-//! A child that misbehaves fails alone, in time, and with the right name.
+//! A child that misbehaves fails alone, in time, and with the right error.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it stands")]
 
@@ -17,7 +17,7 @@ async fn fails(child: LimitedChild) -> ChildError {
     child.run().await.expect_err("the child should have failed")
 }
 
-/// Gone, or a zombie that nobody in this process owns any more.
+/// Tells whether it is gone, or a zombie without an owner in this process.
 fn is_dead(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
@@ -141,14 +141,14 @@ async fn a_killed_supervisor_takes_its_children_along() {
     supervisor.env.push(("MARK".into(), own("bereaved").into()));
     let task = tokio::spawn(supervisor.run());
     let pids = two_with_mark(&own("bereaved")).await;
-    // The child of the killed process leads a session of its own, so that only the system can tell it.
+    // The child of the killed process leads a session of its own, so that only the system can end it.
     task.abort();
     for pid in pids {
         dies(&pid).await;
     }
 }
 
-/// A mark of this run of the tests: another may be under way.
+/// Makes a mark of this test run: another may run at the same time.
 fn own(mark: &str) -> String {
     format!("{mark}-{}", std::process::id())
 }
@@ -167,7 +167,7 @@ async fn two_with_mark(mark: &str) -> Vec<String> {
     tokio::time::timeout(Duration::from_secs(10), both).await.expect("both processes should start")
 }
 
-/// The processes with this mark in their environment.
+/// Returns the processes with this mark in their environment.
 fn with_mark(mark: &str) -> Vec<String> {
     let wanted = format!("MARK={mark}");
     let holds = |pid: &String| {

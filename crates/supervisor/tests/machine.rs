@@ -1,4 +1,4 @@
-//! The laws of the life of a process, over random histories, and each line of its table.
+//! Laws of the life of a process, over random histories, and each line of its table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail where it stands")]
 
 use kapelle_supervisor::machine::{Cause, Effect, Event, Exit, Machine, Policy, Restart, State};
@@ -15,7 +15,7 @@ fn running(policy: Policy) -> Machine {
     machine
 }
 
-/// Lets a machine fail at once whenever it is started, and notes when that is, until it gives up.
+/// Fails a machine at once at each start, and returns the start times until it gives up.
 fn starts_until_crashed(policy: Policy) -> Vec<u64> {
     let mut machine = Machine::new(policy);
     let mut now = 0;
@@ -157,7 +157,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// A world with at most what the machine asked for in it.
+/// A world with at most the process that the machine requested.
 struct World {
     machine: Machine,
     now: u64,
@@ -227,7 +227,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// At most one process at a time, killed only after it was asked and had its time, and always one answer to `stop`.
+    /// At most one process at a time, killed only after a request and its time limit, and always one answer to `stop`.
     #[test]
     fn the_laws_hold_over_any_history(policy in policies(), acts in proptest::collection::vec(act(), 0..60)) {
         let machine = Machine::new(policy);
@@ -235,7 +235,7 @@ proptest! {
         for act in &acts {
             world.act(act);
         }
-        // Told to stop, it ends however unwilling its process is, within the time it has.
+        // After `stop` it ends within its time limit, however its process resists.
         world.act(&Act::Stop);
         world.act(&Act::Spawn(true));
         let asked_at = world.now;
@@ -248,7 +248,7 @@ proptest! {
         prop_assert!(world.alive.is_none() && !world.asked);
     }
 
-    /// Once it is to end for good nothing starts it again, whatever arrives late, and it is over within its time.
+    /// After `close` no late event restarts it, and it is over within its time limit.
     #[test]
     fn nothing_that_arrives_late_wakes_one_that_is_to_end_for_good(
         policy in policies(),
@@ -272,7 +272,7 @@ proptest! {
         prop_assert!(world.machine.is_over() && world.alive.is_none() && !world.asked, "{:?}", world.machine);
     }
 
-    /// Failing again and again, it is given up after the tries that it has, no more and no fewer.
+    /// A crash loop is given up after exactly its number of restarts.
     #[test]
     fn a_crash_loop_ends(tries in 0..10u32, delay in 0..100_000u64) {
         let policy = Policy { tries, delay_ms: delay, ..Policy::default() };

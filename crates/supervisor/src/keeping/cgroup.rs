@@ -1,5 +1,4 @@
-//! A control group for each worker, where the system lets us make one: the surest way to end it, and limits that hold
-//! to the byte.
+//! A control group for each worker, where the system allows it: the surest way to end it, and exact limits.
 
 use std::{
     fs,
@@ -9,27 +8,27 @@ use std::{
 
 use super::{launch::Allowance, mark::Owner};
 
-/// Where groups are made.
+/// Parent of the workers' control groups.
 #[derive(Debug, Clone)]
 pub(super) struct Cgroups {
     root: Option<PathBuf>,
 }
 
-/// The group of one worker. Removed when dropped.
+/// Control group of one worker. Removed when dropped.
 #[derive(Debug)]
 pub(super) struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroups {
-    /// Below the group of this process, when it may make groups there.
+    /// Finds the parent below the group of this process, if it may make groups there.
     pub(super) fn find() -> Cgroups {
         let root = root().filter(|root| probe(root));
         root.iter().for_each(|root| tidy(root));
         Cgroups { root }
     }
 
-    /// None at all.
+    /// Makes no groups.
     pub(super) fn none() -> Cgroups {
         Cgroups { root: None }
     }
@@ -38,7 +37,7 @@ impl Cgroups {
     pub(super) fn make(&self, mark: &str, allowance: &Allowance) -> Option<Cgroup> {
         let path = self.root.as_ref()?.join(format!("kapelle-{mark}"));
         fs::create_dir(&path).ok()?;
-        // Limits hold where the controllers are handed down to us; elsewhere the helper counts for itself.
+        // Limits apply where the controllers are delegated; elsewhere the helper counts itself.
         if let Some(memory) = allowance.memory {
             let _ = fs::write(path.join("memory.max"), memory.to_string());
             let _ = fs::write(path.join("memory.swap.max"), "0");
@@ -49,13 +48,13 @@ impl Cgroups {
 }
 
 impl Cgroup {
-    /// Where a process writes `0` to get in.
+    /// Returns the file into which a process writes `0` to enter the group.
     pub(super) fn door(&self) -> Option<OwnedFd> {
         let door = fs::OpenOptions::new().write(true).open(self.path.join("cgroup.procs"));
         door.ok().map(OwnedFd::from)
     }
 
-    /// Ends everybody in it, and gives how many there were beside the leader.
+    /// Kills all members. Returns their number without the leader.
     pub(super) fn kill(&self, leader: i32) -> u32 {
         let members = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
@@ -63,7 +62,7 @@ impl Cgroup {
         u32::try_from(others).unwrap_or(u32::MAX)
     }
 
-    /// Whether the system ended a process of it because memory ran out.
+    /// Tells whether the system killed a member because memory ran out.
     pub(super) fn ran_out(&self) -> bool {
         let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
         events.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
@@ -72,12 +71,12 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // It may take the system a moment to notice that it is empty; one that stays is empty and costs nothing.
+        // The system may need a moment to notice that it is empty; a leftover group is empty and costs nothing.
         let _ = fs::remove_dir(&self.path);
     }
 }
 
-/// The group of this process in the second version of the hierarchy.
+/// Returns the group of this process in version 2 of the hierarchy.
 fn root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
@@ -86,7 +85,7 @@ fn root() -> Option<PathBuf> {
     Some(Path::new(mount).join(own))
 }
 
-/// Takes away groups of helpers that were killed. One that somebody is still in stays.
+/// Removes groups of helpers that were killed. A group with members stays.
 fn tidy(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -97,7 +96,7 @@ fn tidy(root: &Path) {
     }
 }
 
-/// Whether a group can be made there and ends those in it.
+/// Tells whether a group can be made there and kills its members.
 fn probe(root: &Path) -> bool {
     let path = root.join(format!("kapelle-probe-{}", std::process::id()));
     let made = fs::create_dir(&path).is_ok();

@@ -1,4 +1,4 @@
-//! The server's side: one connection, and a thread that hears what the helper tells.
+//! The server's side: one connection, and a thread that receives the helper's messages.
 
 use std::{
     collections::HashMap,
@@ -29,14 +29,14 @@ use super::{
 };
 use crate::machine::{Cause, Exit};
 
-/// The helper process, and the way to start workers. When the last of its clones and of its processes is dropped, it ends
-/// with all workers.
+/// The helper process, and access to it for starting workers. When the last of its clones and of its processes is
+/// dropped, it ends with all workers.
 #[derive(Debug, Clone)]
 pub struct Helper {
     shared: Arc<Shared>,
 }
 
-/// What the helper's user and its processes hold in common.
+/// State shared by the helper's user and its processes.
 #[derive(Debug)]
 pub(super) struct Shared {
     recipe: Recipe,
@@ -50,7 +50,7 @@ struct State {
     slots: HashMap<u64, Slot>,
 }
 
-/// A process that is known.
+/// A known process.
 #[derive(Debug)]
 struct Slot {
     spawned: Option<oneshot::Sender<Result<i32, LaunchError>>>,
@@ -59,8 +59,8 @@ struct Slot {
 
 impl Helper {
     /// Starts the helper: `program`, which must call [`super::helper_main`] when its first argument is
-    /// [`super::HELPER_VERB`]. To be called before the process has threads of its own. From then on, what this process
-    /// was started with cannot be read by others of the same user.
+    /// [`super::HELPER_VERB`]. Must be called before the process has threads. From then on, other processes of this
+    /// user cannot read the start environment of this process.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -68,7 +68,7 @@ impl Helper {
         Helper::with(program.into(), Vec::new())
     }
 
-    /// The same without control groups, as on systems that let us make none.
+    /// Starts the helper without control groups, as on systems that do not allow them.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -84,19 +84,19 @@ impl Helper {
         Ok(Helper { shared })
     }
 
-    /// The number of the helper's process; none while there is none.
+    /// Returns the helper's process id. Returns `None` while there is no helper.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.shared.lock().connection.as_ref().map(|connection| connection.owner.pid)
     }
 
-    /// Whether each worker has a control group.
+    /// Tells whether each worker has a control group.
     #[must_use]
     pub fn has_cgroups(&self) -> bool {
         self.shared.lock().connection.as_ref().is_some_and(|connection| connection.cgroups)
     }
 
-    /// Starts a program. When the helper is gone, another is started first. Must be called within a tokio runtime.
+    /// Starts a program. If the helper is gone, another is started first. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the system refuses, or there is no helper.
@@ -128,7 +128,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, made anew when there is none.
+    /// Returns the connection, and opens one if there is none.
     fn connection(self: &Arc<Self>, state: &mut State) -> io::Result<Arc<Connection>> {
         if let Some(connection) = &state.connection {
             return Ok(Arc::clone(connection));
@@ -149,7 +149,7 @@ impl Shared {
             state.slots.insert(id, slot);
             connection
         };
-        // The state is free meanwhile: what the helper tells must be heard, or neither of us would get any further.
+        // The state is unlocked meanwhile: the helper's messages must be received, or neither side would make progress.
         let [stdin, stdout, stderr] = streams;
         let fds = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let asked = connection.ask(&Ask::Spawn { id, launch: Box::new(launch) }, &fds);
@@ -170,7 +170,7 @@ impl Shared {
     fn tell(&self, ask: &Ask) {
         let connection = self.lock().connection.clone();
         if let Some(connection) = connection {
-            // Without a helper there is no process either.
+            // Without a helper the process does not exist either.
             let _ = connection.ask(ask, &[]);
         }
     }
@@ -184,7 +184,7 @@ impl Shared {
                 let waits = spawned.is_some_and(|spawned| spawned.send(Ok(pid)).is_ok());
                 drop(state);
                 if !waits {
-                    // Who asked for it has left.
+                    // The requester has left.
                     self.kill(id);
                 }
             }
@@ -224,14 +224,14 @@ impl Drop for Shared {
     }
 }
 
-/// Hears what a helper tells until it is gone; then buries it and sweeps what it left.
+/// Receives the helper's messages until it is gone; then reaps it and kills its leftovers.
 fn hear(shared: &Weak<Shared>, connection: &Arc<Connection>, mut helper: Child) {
     let mut buffer = vec![0; wire::MESSAGE_MAX];
     while let Some(told) = connection.hear(&mut buffer) {
         let Some(shared) = shared.upgrade() else { break };
         shared.heard(told);
     }
-    // When it was us who left, it ends its workers before it ends itself.
+    // If this side left first, the helper ends its workers before itself.
     connection.close();
     let _ = helper.wait();
     let _ = leftovers::sweep_of(&connection.owner);

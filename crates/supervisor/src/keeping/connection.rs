@@ -1,4 +1,4 @@
-//! The way to a running helper.
+//! Connection to a running helper.
 
 use std::{
     ffi::OsString,
@@ -21,21 +21,21 @@ use super::{
 };
 use crate::own::given_mask;
 
-/// How long a helper may take to say that it is ready, and how long it may leave a question lying.
+/// Longest time until a helper is ready, and until it answers a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a helper is started.
+/// Program and options of a helper.
 #[derive(Debug, Clone)]
 pub(super) struct Recipe {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
 }
 
-/// The way to a running helper.
+/// Connection to a running helper.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: OwnedFd,
-    /// Whose marks its workers carry.
+    /// Owner whose marks its workers carry.
     pub(super) owner: Owner,
     pub(super) cgroups: bool,
 }
@@ -68,12 +68,12 @@ impl Connection {
         Ok((Connection { socket: ours, owner, cgroups }, child))
     }
 
-    /// Asks for something.
+    /// Sends a request.
     pub(super) fn ask(&self, ask: &Ask, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         wire::send(self.socket.as_fd(), ask, fds)
     }
 
-    /// Waits for what it tells; none when it is gone.
+    /// Receives a message. Returns `None` when the helper is gone.
     pub(super) fn hear(&self, buffer: &mut [u8]) -> Option<Told> {
         wire::receive(self.socket.as_fd(), buffer).ok().flatten().map(|(told, _)| told)
     }

@@ -1,11 +1,11 @@
-//! Which processes belong to a worker.
+//! Processes that belong to a worker.
 
 use std::collections::HashSet;
 
 use super::proc::Seen;
 
-/// Those among `seen` that belong to the worker that `leader` leads: it itself, its session and group, those that carry
-/// its mark, and what descends from any of them.
+/// Selects those of `seen` that belong to the worker led by `leader`: the leader, its session and group, those that
+/// carry its mark, and descendants of any of them.
 pub(super) fn family<'a>(seen: &'a [Seen], leader: i32, marked: &HashSet<i32>, not: i32) -> Vec<&'a Seen> {
     let mut members: HashSet<i32> = HashSet::new();
     loop {
@@ -34,8 +34,8 @@ mod tests {
 
     #[test]
     fn whoever_descends_shares_the_session_or_carries_the_mark_belongs() {
-        // 1 is the helper, 10 the worker, 11 its child in a session of its own, 12 the child of that, 13 was left behind
-        // in the session, 14 carries the mark, 15 is the child of that; 20 is another worker with a child.
+        // 1 is the helper, 10 the worker, 11 its child in a session of its own, 12 the child of 11, 13 was left behind
+        // in the session, 14 carries the mark, 15 is the child of 14; 20 is another worker with a child.
         let seen = [
             like(15, 14, 15),
             like(12, 11, 11),

@@ -1,15 +1,15 @@
-//! What to start, and what it may use.
+//! A program to start, and its resource limits.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What a worker with all its processes may use.
+/// Resource limits of a worker with all its processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowance {
-    /// Resident memory in bytes; nothing: as much as there is.
+    /// Resident memory in bytes. `None`: unlimited.
     pub memory: Option<u64>,
-    /// Processes at once.
+    /// Limit of processes at one time.
     pub processes: u32,
 }
 
@@ -22,25 +22,25 @@ impl Default for Allowance {
 /// A program to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// The program, as a path from the root.
+    /// Absolute path of the program.
     pub program: PathBuf,
-    /// Its arguments. Never secrets: everybody on the machine can read them.
+    /// Arguments. Never secrets: every user of the machine can read them.
     pub args: Vec<String>,
     /// Its whole environment; nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// Where it runs.
+    /// Working directory.
     pub folder: PathBuf,
-    /// What it may use.
+    /// Resource limits.
     pub allowance: Allowance,
 }
 
-/// Why a program was not started.
+/// Reason why a program was not started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
     /// The system refused.
     #[error("{0}")]
     Refused(String),
-    /// The helper is gone and cannot be started again.
+    /// The helper is gone and cannot be restarted.
     #[error("the process that starts workers is gone: {0}")]
     NoHelper(String),
 }

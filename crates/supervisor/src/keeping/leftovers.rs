@@ -1,4 +1,4 @@
-//! What a helper that was killed has left behind.
+//! Leftovers of a helper that was killed.
 
 use super::{
     mark::Owner,
@@ -6,17 +6,17 @@ use super::{
     sweep,
 };
 
-/// Rounds of looking and ending.
+/// Rounds of searching and killing.
 const ROUNDS: usize = 50;
 
-/// Ends every process of this user that carries the mark of a helper that is gone, and gives how many there were. To be
-/// called at a start, before anything is supervised.
+/// Kills every process of this user that carries the mark of a dead helper. Returns their number. Must be called at a
+/// start, before any process is supervised.
 #[must_use = "who finds some should say so"]
 pub fn sweep_leftovers() -> u32 {
     rounds(Owner::is_gone)
 }
 
-/// Ends what one helper has left behind.
+/// Kills the leftovers of one helper.
 pub(super) fn sweep_of(owner: &Owner) -> u32 {
     rounds(|of| of == owner)
 }

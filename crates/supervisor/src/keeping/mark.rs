@@ -2,10 +2,10 @@
 
 use super::proc;
 
-/// The variable that carries it.
+/// Environment variable that carries the mark.
 pub const MARK: &str = "KAPELLE_MARK";
 
-/// Who supervises: a process that no other is taken for, also when its number is given out again.
+/// A supervisor: a process that is not confused with another, even when its id is reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
     namespace: u64,
@@ -14,18 +14,18 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// This process.
+    /// Returns this process.
     pub(super) fn me() -> Owner {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         Owner { namespace: namespace(), pid, start: proc::one(pid).map_or(0, |seen| seen.start) }
     }
 
-    /// The mark of its worker of that number.
+    /// Returns the mark of its worker of that number.
     pub(super) fn mark(&self, id: u64) -> String {
         format!("{:x}-{}-{:x}-{id:x}", self.namespace, self.pid, self.start)
     }
 
-    /// Whose mark that is, and the number of the worker.
+    /// Parses a mark into its owner and the number of the worker.
     pub(super) fn of(mark: &str) -> Option<(Owner, u64)> {
         let mut parts = mark.split('-');
         let namespace = u64::from_str_radix(parts.next()?, 16).ok()?;
@@ -35,14 +35,14 @@ impl Owner {
         parts.next().is_none().then_some((Owner { namespace, pid, start }, id))
     }
 
-    /// Whether it is known to be gone. Of processes of another namespace nothing is known.
+    /// Tells whether it is known to be dead. Processes of another namespace cannot be judged.
     pub(super) fn is_gone(&self) -> bool {
         self.namespace == namespace()
             && proc::one(self.pid).is_none_or(|seen| seen.start != self.start || seen.is_dead())
     }
 }
 
-/// The number of this process's namespace of process numbers.
+/// Returns the number of this process's PID namespace.
 fn namespace() -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self/ns/pid").map_or(0, |about| about.ino())

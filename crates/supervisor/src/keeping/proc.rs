@@ -1,8 +1,8 @@
-//! What the system tells of processes.
+//! Process information of the system.
 
 use std::{collections::HashMap, fs};
 
-/// A process as it was a moment ago.
+/// A process at a recent moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) pid: i32,
@@ -10,31 +10,31 @@ pub(super) struct Seen {
     pub(super) group: i32,
     pub(super) session: i32,
     pub(super) state: u8,
-    /// When it was started, in ticks since the machine was.
+    /// Start time, in ticks since boot.
     pub(super) start: u64,
     /// Resident memory in pages.
     pub(super) pages: u64,
 }
 
 impl Seen {
-    /// It has ended, though its parent may not have noticed.
+    /// Tells whether it has ended, even if its parent has not reaped it.
     pub(super) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
 
-/// Every process.
+/// Returns every process.
 pub(super) fn all() -> Vec<Seen> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| one(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// One process.
+/// Returns one process.
 pub(super) fn one(pid: i32) -> Option<Seen> {
     parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name stands in brackets and may hold anything, brackets included.
+/// Parses a line of `stat`. The name stands in brackets and may hold anything, brackets included.
 fn parse(pid: i32, stat: &str) -> Option<Seen> {
     let rest: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let number = |at: usize| rest.get(at)?.parse::<i64>().ok();
@@ -50,18 +50,18 @@ fn parse(pid: i32, stat: &str) -> Option<Seen> {
     })
 }
 
-/// The marks of processes, read once for each.
+/// Marks of processes, read once for each.
 #[derive(Debug, Default)]
 pub(super) struct Marks(HashMap<(i32, u64), Option<String>>);
 
 impl Marks {
-    /// The mark that a process carries.
+    /// Returns the mark that a process carries.
     pub(super) fn of(&mut self, seen: &Seen) -> Option<&str> {
         let known = self.0.entry((seen.pid, seen.start));
         known.or_insert_with(|| read_mark(seen.pid)).as_deref()
     }
 
-    /// Forgets those that are not among these any more.
+    /// Drops the marks of all other processes.
     pub(super) fn keep(&mut self, seen: &[Seen]) {
         if self.0.len() > 2 * seen.len() + 64 {
             let there: std::collections::HashSet<(i32, u64)> = seen.iter().map(|s| (s.pid, s.start)).collect();
@@ -70,7 +70,7 @@ impl Marks {
     }
 }
 
-/// The mark in the environment that a process was started with. Read anew each time: between fork and exec a process
+/// Reads the mark in the start environment of a process. It is read again each time: between fork and exec a process
 /// has the environment of its parent.
 pub(super) fn read_mark(pid: i32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;

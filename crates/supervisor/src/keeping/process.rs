@@ -1,4 +1,4 @@
-//! A worker's process, as the server holds it.
+//! A worker's process on the server's side.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use crate::machine::{Cause, Exit};
 /// A process and the other ends of its standard streams.
 #[derive(Debug)]
 pub struct Process {
-    /// What signals it and knows of its end.
+    /// Handle that signals it and reports its end.
     pub handle: Handle,
-    /// Ends it when dropped.
+    /// Guard that ends it when dropped.
     pub guard: Guard,
-    /// What it reads.
+    /// Its standard input.
     pub stdin: Sender,
-    /// What it writes.
+    /// Its standard output.
     pub stdout: Receiver,
-    /// Where it complains.
+    /// Its standard error.
     pub stderr: Receiver,
 }
 
-/// What signals a process and knows of its end.
+/// Handle that signals a process and reports its end.
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) id: u64,
@@ -35,23 +35,23 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Its number.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Asks it and its group to end.
+    /// Requests the end of it and its group.
     pub fn terminate(&self) {
         self.shared.terminate(self.id);
     }
 
-    /// Ends it with everything it has started.
+    /// Kills it with all its descendants.
     pub fn kill(&self) {
         self.shared.kill(self.id);
     }
 
-    /// Waits for its end. By then everything it had started has ended too.
+    /// Waits for its end. By then all its descendants have ended too.
     pub async fn exited(&mut self) -> Exit {
         match self.exit.wait_for(Option::is_some).await {
             Ok(exit) => exit.clone().unwrap_or_default(),
@@ -60,7 +60,7 @@ impl Handle {
     }
 }
 
-/// Ends a process when dropped.
+/// Kills a process when dropped.
 #[derive(Debug)]
 pub struct Guard(pub(super) Handle);
 

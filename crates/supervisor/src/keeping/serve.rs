@@ -28,16 +28,16 @@ use crate::{
     own::set_mask,
 };
 
-/// The verb under which the binary must call [`helper_main`], before it starts anything else.
+/// Verb under which the binary must call [`helper_main`], before it starts anything else.
 pub const HELPER_VERB: &str = "__supervise";
-/// Given after the verb, no control groups are made.
+/// Argument after the verb that turns control groups off.
 pub(super) const NO_CGROUPS: &str = "--no-cgroups";
-/// Given after the verb with octal digits behind it: the mask of permissions for workers.
+/// Argument after the verb, with octal digits behind it: the umask of workers.
 pub(super) const MASK: &str = "--mask=";
-/// How often memory and processes are counted.
+/// Interval at which memory and processes are counted.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 const TICK_SPAN: Duration = Duration::from_millis(500);
-/// How long the end of a killed process is waited for; the system may hold one back that waits for a disk.
+/// Longest wait for the end of a killed process; the system may hold back one that waits for a disk.
 const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// A worker's process.
@@ -64,7 +64,7 @@ struct Helper {
 /// verb.
 #[must_use]
 pub fn helper_main(arguments: &[String]) -> ExitCode {
-    // Workers are started with the mask of permissions that the user has.
+    // Workers are started with the user's umask.
     let mask = arguments.iter().find_map(|word| word.strip_prefix(MASK));
     if let Some(mask) = mask.and_then(|digits| u32::from_str_radix(digits, 8).ok()) {
         set_mask(mask);
@@ -74,7 +74,7 @@ pub fn helper_main(arguments: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use io::Write as _;
-            // Standard error may be closed, and there is nobody else to tell.
+            // Standard error may be closed, and there is no other place to report to.
             let _ = writeln!(io::stderr(), "kapelle: the helper ends: {error}");
             ExitCode::FAILURE
         }
@@ -85,7 +85,7 @@ impl Helper {
     fn start(cgroups: Cgroups) -> io::Result<Helper> {
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         spawn::close_on_exec(&socket)?;
-        // Out of the session of the terminal: Ctrl-C is for the server, which then ends its workers in good order.
+        // Leaves the session of the terminal: Ctrl-C is for the server, which then ends its workers gracefully.
         let _ = rustix::process::setsid();
         spawn::outlive_signals();
         spawn::hide();
@@ -108,17 +108,17 @@ impl Helper {
             match self.turn(&mut buffer) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
-                // The server left while it was being told something.
+                // The server left during a write.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
-        // Whatever ended the loop, nobody is left behind.
+        // However the loop ended, no process is left behind.
         self.end_all();
         ended
     }
 
-    /// One round; false when the server is gone.
+    /// Runs one round. Returns false when the server is gone.
     fn turn(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let (asked, ended) = self.wait()?;
         for id in ended {
@@ -137,7 +137,7 @@ impl Helper {
         Ok(true)
     }
 
-    /// Waits until something is asked or somebody has ended, at most one tick while anybody is there.
+    /// Waits for a request or the end of a child, at most one tick while there are children.
     fn wait(&self) -> io::Result<(bool, Vec<u64>)> {
         let ids: Vec<u64> = self.children.keys().copied().collect();
         let mut waits = vec![PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
@@ -163,8 +163,8 @@ impl Helper {
             }
             Ask::Terminate { id } => {
                 if let Some(pid) = self.children.get(&id).and_then(|child| Pid::from_raw(child.pid)) {
-                    // Its leader is not buried yet, so the number means no other group. One that stands still is
-                    // woken, or it would never hear of it.
+                    // Its leader is not reaped yet, so the id means no other group. A stopped process is continued, or
+                    // it would never receive the signal.
                     let _ = kill_process_group(pid, Signal::TERM);
                     let _ = kill_process_group(pid, Signal::CONT);
                 }
@@ -200,7 +200,7 @@ impl Helper {
         Told::Spawned { id, pid }
     }
 
-    /// Ends what is left of a worker, its leader first if it still lives, and tells how that one ended.
+    /// Kills the rest of a worker, its leader first if it still lives, and reports how the leader ended.
     fn finish(&mut self, id: u64) -> io::Result<()> {
         let Some(child) = self.children.remove(&id) else { return Ok(()) };
         let grouped = child.group.as_ref().map_or(0, |group| group.kill(child.pid));
@@ -218,7 +218,7 @@ impl Helper {
         self.tell(&Told::Exited { id, exit })
     }
 
-    /// Counts memory and processes, and ends those who use too much and those who belong to nobody.
+    /// Counts memory and processes, and kills workers over their limit and processes without a worker.
     fn look(&mut self) -> io::Result<()> {
         let seen = proc::all();
         self.marks.keep(&seen);
@@ -254,7 +254,7 @@ impl Helper {
         Ok(())
     }
 
-    /// Takes leave of the dead that are nobody's.
+    /// Reaps dead processes without a worker.
     fn bury(&self) {
         let known = |pid: i32| self.children.values().any(|child| child.pid == pid);
         for dead in proc::all().iter().filter(|process| process.parent == self.owner.pid && process.is_dead()) {
@@ -273,7 +273,7 @@ impl Helper {
         for child in self.children.values() {
             let _ = sweep::sweep(child.pid, child.started, |mark| mark == child.mark);
         }
-        // What carries a mark of ours, or descends from us.
+        // Processes that carry a mark of ours, or descend from this one.
         let _ = leftovers::sweep_of(&self.owner);
         sweep::below(self.owner.pid);
     }

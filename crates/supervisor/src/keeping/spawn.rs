@@ -1,4 +1,4 @@
-//! Starting a worker, from the helper's only thread.
+//! Start of a worker, from the helper's only thread.
 #![allow(unsafe_code, reason = "what must hold before the program starts can only be said between fork and exec")]
 
 use std::{
@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, Signal, getpid, getppid, set_parent_proc
 
 use super::{MARK, cgroup::Cgroup, launch::Launch};
 
-/// Starts a program in a session of its own that dies with this process, and gives its number.
+/// Starts a program in a session of its own that dies with this process. Returns its process id.
 #[expect(clippy::disallowed_methods, reason = "this is the home of processes")]
 pub(super) fn spawn(launch: &Launch, mark: &str, streams: [OwnedFd; 3], group: Option<&Cgroup>) -> io::Result<i32> {
     let [stdin, stdout, stderr] = streams;
@@ -33,7 +33,7 @@ pub(super) fn spawn(launch: &Launch, mark: &str, streams: [OwnedFd; 3], group: O
         rustix::thread::set_no_new_privs(true)?;
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
         if let Some(door) = &door {
-            // Not being let in is no reason not to start: the other ways of knowing it still hold.
+            // A failure is no reason not to start: the other ways of recognising it remain.
             let _ = rustix::io::write(door, b"0");
         }
         Ok(())
@@ -47,26 +47,25 @@ pub(super) fn spawn(launch: &Launch, mark: &str, streams: [OwnedFd; 3], group: O
     i32::try_from(child.id()).map_err(io::Error::other)
 }
 
-/// Lets the helper outlive the signals that end its siblings: a service manager sends them to every process at once, and
-/// the workers are to be ended in good order by the server. A handler, unlike ignoring, is not handed down to the
-/// workers.
+/// Lets the helper survive the signals that end its siblings: a service manager sends them to every process at once,
+/// and the server has to end the workers gracefully. A handler, unlike ignoring, is not inherited by the workers.
 pub(super) fn outlive_signals() {
     extern "C" fn nothing(_signal: libc::c_int) {}
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
-        // SAFETY: the handler does nothing, so there is nothing in it that could be unsafe when it interrupts.
+        // SAFETY: the handler is empty, so it cannot do anything unsafe when it interrupts.
         unsafe {
             libc::signal(signal, nothing as *const () as libc::sighandler_t);
         }
     }
 }
 
-/// Makes what this process was started with unreadable for its siblings, and its memory too.
+/// Makes the start environment and the memory of this process unreadable for its siblings.
 pub(crate) fn hide() {
-    // Where it is not allowed, less is hidden.
+    // If this is not allowed, less is hidden.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Keeps a file from being handed down.
+/// Keeps a file from being inherited.
 pub(super) fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
     let _ = fd.as_raw_fd();

@@ -1,4 +1,4 @@
-//! Ending processes: by a handle that cannot mean another process, again and again until none is left.
+//! Killing of processes: by a handle that cannot mean another process, repeated until all are gone.
 
 use std::{
     collections::HashSet,
@@ -15,19 +15,19 @@ use super::{
     proc::{self, Seen},
 };
 
-/// Rounds of looking and ending. Each ends all that were there, so a process that forks as fast as it can loses.
+/// Rounds of searching and killing. Each kills all that it finds, so a process that forks as fast as it can loses.
 const ROUNDS: usize = 100;
-/// How long a round waits for the dead.
+/// Wait of a round for the dead.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Ends what belongs to a worker, the leader itself included, and gives how many that were beside it. `carries` tells
-/// whose mark counts.
+/// Kills everything that belongs to a worker, the leader included. Returns the number without the leader. `carries`
+/// decides about marks.
 pub(super) fn sweep(leader: i32, since: u64, carries: impl Fn(&str) -> bool) -> u32 {
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let mut ended: HashSet<(i32, u64)> = HashSet::new();
     for _ in 0..ROUNDS {
         let seen = proc::all();
-        // Nothing that a worker started can be older than the worker.
+        // A process of a worker cannot be older than the worker.
         let marked = seen.iter().filter(|process| process.start >= since && !process.is_dead());
         let marked = marked.filter(|process| proc::read_mark(process.pid).is_some_and(|mark| carries(&mark)));
         let marked: HashSet<i32> = marked.map(|process| process.pid).collect();
@@ -43,7 +43,7 @@ pub(super) fn sweep(leader: i32, since: u64, carries: impl Fn(&str) -> bool) -> 
     u32::try_from(ended.iter().filter(|(pid, _)| *pid != leader).count()).unwrap_or(u32::MAX)
 }
 
-/// Ends everything that descends from this process, which takes leave of it too.
+/// Kills everything that descends from this process, and reaps it.
 pub(super) fn below(me: i32) {
     for _ in 0..ROUNDS {
         let seen = proc::all();
@@ -67,7 +67,7 @@ pub(super) fn end(processes: &[&Seen]) {
     }
 }
 
-/// The handle is opened first and the process looked at again: from then on it cannot mean another one.
+/// Kills a process. The handle is opened first and the process read again: from then on it cannot mean another one.
 fn kill(process: &Seen) -> Option<OwnedFd> {
     let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
     proc::one(process.pid).filter(|now| now.start == process.start)?;
@@ -75,7 +75,7 @@ fn kill(process: &Seen) -> Option<OwnedFd> {
     Some(handle)
 }
 
-/// Takes leave of the dead that fell to this process, but not of the leader, whose end is yet to be read.
+/// Reaps dead children of this process, but not the leader, whose exit is yet to be read.
 pub(super) fn bury(me: i32, leader: i32) {
     for dead in proc::all().iter().filter(|process| process.parent == me && process.is_dead()) {
         if dead.pid != leader {

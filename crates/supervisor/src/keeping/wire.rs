@@ -1,4 +1,4 @@
-//! What the server and its helper say to each other: one JSON object a message, over a socket that keeps messages apart.
+//! Messages between the server and its helper: one JSON object each, over a socket that preserves message boundaries.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -15,32 +15,32 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::launch::Launch;
 use crate::machine::Exit;
 
-/// The longest message; what a program is started with must fit.
+/// Size limit of a message, in bytes; the arguments and environment of a program must fit.
 pub(super) const MESSAGE_MAX: usize = 160 << 10;
 
-/// What the server asks.
+/// Requests of the server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ask {
-    /// Start this; its three streams come along.
+    /// Start this; its three streams are attached.
     Spawn { id: u64, launch: Box<Launch> },
-    /// Ask it to end.
+    /// Request its end.
     Terminate { id: u64 },
-    /// End it.
+    /// Kill it.
     Kill { id: u64 },
 }
 
-/// What the helper tells.
+/// Messages of the helper.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Told {
     /// It is ready; its marks begin like this one.
     Hello { mark: String, cgroups: bool },
-    /// It is there.
+    /// The process runs.
     Spawned { id: u64, pid: i32 },
     /// It could not be started.
     Refused { id: u64, message: String },
-    /// It has ended, with everything it had started.
+    /// It has ended, with all its descendants.
     Exited { id: u64, exit: Exit },
 }
 
@@ -65,7 +65,7 @@ pub(super) fn send(socket: BorrowedFd<'_>, message: &impl Serialize, fds: &[Borr
     }
 }
 
-/// Receives a message; none when the other side is gone.
+/// Receives a message. Returns `None` when the other side is gone.
 pub(super) fn receive<T: DeserializeOwned>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],

@@ -1,16 +1,16 @@
-//! How a process ended.
+//! Ends of a process.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a process ended, when it was not of its own accord.
+/// Reason why a process was ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// It used more memory than it may, in bytes.
+    /// It used more memory than its limit, in bytes.
     Memory(u64),
-    /// It had more processes than it may.
+    /// It had more processes than its limit.
     Processes(u32),
     /// It was not ready in time.
     NotReady,
@@ -18,7 +18,7 @@ pub enum Cause {
     HelperLost,
 }
 
-/// How a process ended.
+/// End of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exit {
     /// Its exit code.
@@ -27,37 +27,37 @@ pub struct Exit {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Why we ended it.
+    /// Reason why it was ended from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Why it could not be started.
+    /// Reason why it could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Processes that it left behind and that were ended with it.
+    /// Processes that it left behind and that were killed with it.
     #[serde(default)]
     pub swept: u32,
 }
 
 impl Exit {
-    /// It could not be started.
+    /// Makes the end of a process that could not be started.
     #[must_use]
     pub fn refused(message: impl Into<String>) -> Exit {
         Exit { refused: Some(message.into()), ..Exit::default() }
     }
 
-    /// It ended because of that.
+    /// Makes the end of a process that was ended for that reason.
     #[must_use]
     pub fn because(cause: Cause) -> Exit {
         Exit { cause: Some(cause), ..Exit::default() }
     }
 
-    /// Whether it ended as it should.
+    /// Tells whether it succeeded.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.code == Some(0) && self.cause.is_none()
     }
 
-    /// One word for programs: `oom`, `processes`, `not_ready`, `helper_lost`, `refused`, `signal`, `exit`.
+    /// Returns one word for programs: `oom`, `processes`, `not_ready`, `helper_lost`, `refused`, `signal`, `exit`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match (&self.cause, &self.refused, self.signal) {

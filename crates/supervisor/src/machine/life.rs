@@ -1,63 +1,63 @@
-//! The machine itself.
+//! The state machine.
 
 use super::{Cause, Exit, Policy, Restart};
 
-/// Where a process is in its life.
+/// State of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Nothing runs, and nothing is to.
+    /// No process runs, and no start is due.
     Stopped,
-    /// It was asked for and is not there yet.
+    /// Its start was requested and not confirmed yet.
     Spawning {
-        /// It is to stop as soon as it is there.
+        /// Whether it is to stop as soon as it runs.
         stop: bool,
     },
-    /// It is there and not ready yet.
+    /// It runs and is not ready yet.
     Starting {
         /// Its process.
         pid: i32,
         /// Since when.
         since: u64,
     },
-    /// It works.
+    /// It runs and is ready.
     Running {
         /// Its process.
         pid: i32,
         /// When it was started.
         since: u64,
     },
-    /// It was asked to end.
+    /// Its end was requested.
     Stopping {
         /// Its process.
         pid: i32,
-        /// When it is killed; none once it was.
+        /// Time of its kill in milliseconds. `None` once it was killed.
         until: Option<u64>,
-        /// What follows.
+        /// Action after its end.
         then: Then,
     },
-    /// It is started at that time.
+    /// It is started at `until`.
     Waiting {
         /// When.
         until: u64,
     },
-    /// It ended well and is not started again.
+    /// It succeeded and is not restarted.
     Finished,
-    /// It failed too often and is left alone.
+    /// It failed too often and is not restarted.
     Crashed,
 }
 
-/// What follows once a process has stopped.
+/// Action after a process has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// Nothing.
+    /// It stays stopped.
     Stop,
-    /// It is started again.
+    /// It is restarted.
     Start,
-    /// That counts as a failure.
+    /// It counts as a failure.
     Fail,
 }
 
-/// What happens to a process.
+/// Events of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It is to run.
@@ -66,16 +66,16 @@ pub enum Event {
     Stop,
     /// It is to end and run again.
     Restart,
-    /// It is to end for good: whatever it is told from now on, it is not started again.
+    /// It is to end for good: later requests do not restart it.
     Close,
-    /// It is there.
+    /// It runs.
     Spawned {
         /// Its process.
         pid: i32,
     },
     /// It could not be started.
     Refused(String),
-    /// It told that it is ready.
+    /// It reported that it is ready.
     Ready,
     /// It has ended.
     Exited(Exit),
@@ -85,21 +85,21 @@ pub enum Event {
     Time,
 }
 
-/// What is to be done.
+/// Action to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Start the process.
     Spawn,
-    /// Ask it to end.
+    /// Request its end.
     Terminate,
-    /// End it with all it has started.
+    /// Kill it with all its descendants.
     Kill,
 }
 
-/// The life of one process.
+/// State machine of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// Its rules.
+    /// Rules.
     pub policy: Policy,
     state: State,
     failures: u32,
@@ -110,49 +110,49 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A process that does not run yet.
+    /// Makes the machine of a process that does not run yet.
     #[must_use]
     pub fn new(policy: Policy) -> Machine {
         Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None, closed: false }
     }
 
-    /// A process that is started for the first time at that time.
+    /// Makes the machine of a process that is started for the first time at that time.
     #[must_use]
     pub fn due(policy: Policy, at: u64) -> Machine {
         Machine { state: State::Waiting { until: at }, ..Machine::new(policy) }
     }
 
-    /// Where it is.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Whether it has ended for good.
+    /// Tells whether it has ended for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.closed && self.state == State::Stopped
     }
 
-    /// How often it was started again.
+    /// Counts the restarts.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
 
-    /// How it ended the last time.
+    /// Returns its last end.
     #[must_use]
     pub fn last(&self) -> Option<&Exit> {
         self.last.as_ref()
     }
 
-    /// Failures in a row.
+    /// Counts the failures in a row.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The state in one word.
+    /// Returns the state in one word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match &self.state {
@@ -166,7 +166,7 @@ impl Machine {
         }
     }
 
-    /// When it wants to be told of the time next.
+    /// Returns the time at which it needs the next time event.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         match &self.state {
@@ -177,10 +177,10 @@ impl Machine {
         }
     }
 
-    /// Takes an event and says what is to be done.
+    /// Handles an event and returns the action to perform.
     pub fn handle(&mut self, event: Event, now: u64) -> Option<Effect> {
         match event {
-            // An order that was given before the end for good may arrive after it.
+            // A request from before the end for good may arrive after it.
             Event::Start | Event::Restart if self.closed => None,
             Event::Start => self.start(),
             Event::Stop => self.stop(now),
@@ -265,7 +265,7 @@ impl Machine {
         Some(Effect::Terminate)
     }
 
-    /// Its process, when there is one.
+    /// Returns the process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         match self.state {
@@ -274,7 +274,7 @@ impl Machine {
         }
     }
 
-    /// When the process that is there was started.
+    /// Returns the start time of the running process.
     #[must_use]
     pub fn started_at(&self) -> Option<u64> {
         self.pid().map(|_| self.started_at)
@@ -282,7 +282,7 @@ impl Machine {
 
     fn spawned(&mut self, pid: i32, now: u64) -> Option<Effect> {
         let State::Spawning { stop } = self.state else {
-            // Nobody waits for it: it must not stay.
+            // Its requester is gone: it must not stay.
             return Some(Effect::Kill);
         };
         self.started_at = now;
@@ -341,7 +341,7 @@ impl Machine {
         self.failures = 0;
         self.state = match (self.policy.every_ms, self.policy.restart) {
             (Some(every), _) => State::Waiting { until: self.started_at.saturating_add(every).max(now) },
-            // One that ends at once must not be started as fast as the machine can.
+            // A process that ends at once must not be restarted as fast as the machine can.
             (None, Restart::Always) => State::Waiting { until: now.saturating_add(self.policy.delay_ms) },
             (None, _) => State::Finished,
         };
@@ -380,7 +380,7 @@ impl Machine {
                 Some(Effect::Kill)
             }
             State::Waiting { .. } => {
-                // The first start is none again.
+                // The first start is not a restart.
                 self.restarts += u64::from(self.last.is_some());
                 self.spawn()
             }

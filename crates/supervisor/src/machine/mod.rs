@@ -1,4 +1,4 @@
-//! The life of one supervised process, as rules without a clock and without a system: events in, effects out, time as a
+//! The life of one supervised process, as rules without a clock and without a system: events in, actions out, time as a
 //! value.
 //!
 //! | state | event | next state | effects |
@@ -7,7 +7,7 @@
 //! | Waiting | start, restart, its time | Spawning | spawn |
 //! | Waiting, Finished, Crashed | stop | Stopped | |
 //! | Spawning | spawned | Starting, or Running when it needs no readiness | |
-//! | Spawning | refused | Waiting, or Crashed after as many tries as there are | |
+//! | Spawning | refused | Waiting, or Crashed after the last try | |
 //! | Spawning, told to stop | spawned | Stopping | terminate |
 //! | Starting | ready | Running | |
 //! | Starting | its time | Stopping, which counts as a failure | terminate |
@@ -17,7 +17,7 @@
 //! | Starting, Running | stop, restart | Stopping | terminate |
 //! | Stopping | its time | Stopping | kill |
 //! | Stopping | exited | Stopped, Spawning (restart), or as after a failure | spawn on restart |
-//! | any | close | as for stop, and no start or restart has an effect from then on | terminate |
+//! | any | close | as for stop, and later starts or restarts have no effect | terminate |
 //! | any with a process | lost (the helper is gone) | Waiting for no time; Stopped when it was to stop | |
 
 mod exit;

@@ -1,39 +1,39 @@
-//! When a process is started again, and how long it may take to start and to stop.
+//! Restart rules of a process, and its time limits for start and stop.
 
-/// Which ends make a process start again.
+/// Ends after which a process is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Restart {
-    /// None.
+    /// It is never restarted.
     Never,
-    /// Those other than with exit code zero.
+    /// Ends with another exit code than zero.
     #[default]
     OnFailure,
-    /// All.
+    /// All ends.
     Always,
 }
 
-/// The rules of one process. Times are in milliseconds.
+/// Rules of one process. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Which ends make it start again.
+    /// Ends after which it is restarted.
     pub restart: Restart,
-    /// How many times in a row it is started again after a failure.
+    /// Limit of restarts in a row after a failure.
     pub tries: u32,
-    /// The wait before the first of these.
+    /// Wait before the first of these restarts.
     pub delay_ms: u64,
-    /// Each further wait is so many times the one before.
+    /// Factor of each further wait.
     pub multiplier: u32,
-    /// The longest wait.
+    /// Longest wait.
     pub max_delay_ms: u64,
-    /// Having run for so long, its earlier failures count no more.
+    /// Run time after which its earlier failures are forgotten.
     pub stable_ms: u64,
-    /// How long it may take to become ready.
+    /// Time limit until it is ready.
     pub start_ms: u64,
-    /// How long it may take to stop before it is killed.
+    /// Time limit of a stop, after which it is killed.
     pub stop_ms: u64,
-    /// It tells when it is ready; else it is taken for ready once it runs.
+    /// Whether it reports its readiness; otherwise it is ready once it runs.
     pub tells_ready: bool,
-    /// It is started anew so long after each start, once it has ended well.
+    /// Interval between starts, for a process that succeeded.
     pub every_ms: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The wait before the next try after so many failures in a row.
+    /// Returns the wait before the next restart after that many failures in a row.
     #[must_use]
     pub fn wait_ms(&self, failures: u32) -> u64 {
         let factor = u64::from(self.multiplier).saturating_pow(failures.saturating_sub(1));
