@@ -185,7 +185,7 @@ fn is_meant(variable: &str, host: &str) -> bool {
     }
 }
 
-/// Tells whether a variable belongs to a provider of the user's own, such as `LOCAL_KEY`: it is named as a key is, and
+/// Tells whether a variable belongs to a provider of the user's own, such as `LOCAL_KEY`. It is named as a key is, and
 /// is not that of a known service.
 fn is_nobodys(variable: &str) -> bool {
     let name = variable.to_ascii_uppercase();

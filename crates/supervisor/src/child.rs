@@ -39,12 +39,10 @@ pub enum ChildInput {
 
 /// A program to run once, under limits, with a given environment only.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct LimitedChild {
-    /// The program.
     pub program: PathBuf,
-    /// Its arguments.
     pub args: Vec<OsString>,
-    /// Its standard input.
     pub stdin: ChildInput,
     /// Its whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
@@ -54,8 +52,8 @@ pub struct LimitedChild {
 
 /// Output of a child that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ChildOutput {
-    /// Its standard output.
     pub stdout: Vec<u8>,
     /// End of its standard error.
     pub stderr_tail: String,

@@ -42,16 +42,14 @@ impl Helper {
 
 /// A process, which does not exist on this system.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Process {
     /// Handle that signals it.
     pub handle: Handle,
     /// Guard that ends it when dropped.
     pub guard: Guard,
-    /// Its standard input.
     pub stdin: Sender,
-    /// Its standard output.
     pub stdout: Receiver,
-    /// Its standard error.
     pub stderr: Receiver,
 }
 
@@ -82,7 +80,7 @@ impl Handle {
 #[derive(Debug)]
 pub struct Guard;
 
-/// Returns zero: no process was started here.
+/// Returns zero: processes are not started here.
 #[must_use = "who finds some should say so"]
 pub fn sweep_leftovers() -> u32 {
     0

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Failure of a child.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum ChildError {
     /// It reached its time limit and was killed.
     #[error("the process was stopped after {} s of {}", limit.as_secs_f64(), if *cpu { "processor time" } else { "running" })]
@@ -38,7 +39,6 @@ pub enum ChildError {
     /// It could not be started.
     #[error("cannot start `{program}`: {source}")]
     CannotStart {
-        /// The program.
         program: String,
         /// Error of the system.
         source: std::io::Error,

@@ -1,7 +1,7 @@
 //! The only place that starts, signals and reaps processes.
 //!
 //! [`LimitedChild`] runs one short-lived program under limits: memory, processor time, wall time, output, open files.
-//! Whatever the child does, the caller gets an answer or an error that names the reached limit, and no process of the
+//! In every case the caller gets an answer or an error that names the reached limit, and no process of the
 //! child's group is left behind.
 //!
 //! [`Sibling`] is a program that works beside this one until it is asked to end.

@@ -22,7 +22,6 @@ use crate::group::Group;
 pub(crate) struct Started {
     /// Kills the group when dropped, also on the way to a caller that has left.
     pub group: Group,
-    /// The child itself.
     pub child: Child,
 }
 

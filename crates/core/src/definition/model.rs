@@ -132,6 +132,7 @@ impl Block {
 
 /// A step with the defaults applied.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct StepDef {
     /// Name, unique within its block.
     pub name: Name,

@@ -1,5 +1,5 @@
 //! Words of other systems (Airflow, Argo, GitHub Actions, Prefect, Kestra, Temporal, LiteLLM, Docker, systemd ...) and
-//! the keys that mean the same here. An unknown key is looked up by its meaning before it is compared by its spelling.
+//! the keys of this format for them. An unknown key is looked up by its meaning before it is compared by its spelling.
 
 use super::{
     words_files::{CONFIG, SCRIPT, WORKER},

@@ -56,7 +56,7 @@ pub(super) const STEP: &[Row] = &[
     (
         "step",
         "output outputs result results returns return register save_as store_as export exports set_output",
-        "remove it: a step's answer is `${{ steps.NAME.output }}`; what the run answers stands in `outputs:` of the workflow",
+        "remove it: a step's answer is `${{ steps.NAME.output }}`; the run's outputs stand in `outputs:` of the workflow",
     ),
     (
         "step",

@@ -168,8 +168,7 @@ impl Server {
         file.or_else(|| self.key_env.clone()).unwrap_or_else(|| format!("the key of {}", self.name))
     }
 
-    /// Returns the name of the field that limits an answer when the caller set no limit. Returns `None` when no limit
-    /// is to be added.
+    /// Returns the name of the field that limits an answer when the caller set no limit. Returns `None` to add nothing.
     pub(crate) fn limit_field(&self, alias: Option<LimitField>) -> Option<&'static str> {
         let usual = match self.provider.kind {
             Kind::Openai | Kind::Azure => LimitField::MaxCompletionTokens,

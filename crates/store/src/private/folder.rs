@@ -278,7 +278,7 @@ mod unix {
             let could_enter = self.look.mode.is_some_and(|mode| mode & 0o011 != 0);
             if could_enter && about.mode() & 0o044 != 0 && path.file_name().is_some_and(|name| name == "token") {
                 self.look.notes.push(format!(
-                    "the token in {} could be read by others: to replace it, remove the file and start the server anew",
+                    "the token in {} could be read by others: to replace it, remove the file and restart the server",
                     path.display()
                 ));
             }

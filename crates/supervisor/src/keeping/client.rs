@@ -128,7 +128,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the connection, and opens one if there is none.
+    /// Returns the connection, and opens one if it is closed.
     fn connection(self: &Arc<Self>, state: &mut State) -> io::Result<Arc<Connection>> {
         if let Some(connection) = &state.connection {
             return Ok(Arc::clone(connection));

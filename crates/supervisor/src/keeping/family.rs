@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::proc::Seen;
 
-/// Selects those of `seen` that belong to the worker led by `leader`: the leader, its session and group, those that
-/// carry its mark, and descendants of any of them.
+/// Selects those of `seen` that belong to the worker led by `leader`. They are the leader, its session and group, those
+/// that carry its mark, and descendants of any of them.
 pub(super) fn family<'a>(seen: &'a [Seen], leader: i32, marked: &HashSet<i32>, not: i32) -> Vec<&'a Seen> {
     let mut members: HashSet<i32> = HashSet::new();
     loop {

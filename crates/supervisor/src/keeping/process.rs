@@ -12,16 +12,14 @@ use crate::machine::{Cause, Exit};
 
 /// A process and the other ends of its standard streams.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Process {
     /// Handle that signals it and reports its end.
     pub handle: Handle,
     /// Guard that ends it when dropped.
     pub guard: Guard,
-    /// Its standard input.
     pub stdin: Sender,
-    /// Its standard output.
     pub stdout: Receiver,
-    /// Its standard error.
     pub stderr: Receiver,
 }
 

@@ -113,7 +113,7 @@ impl Helper {
                 Err(error) => break Err(error),
             }
         };
-        // However the loop ended, no process is left behind.
+        // All processes end, however the loop ended.
         self.end_all();
         ended
     }

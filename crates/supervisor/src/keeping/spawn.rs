@@ -47,7 +47,7 @@ pub(super) fn spawn(launch: &Launch, mark: &str, streams: [OwnedFd; 3], group: O
     i32::try_from(child.id()).map_err(io::Error::other)
 }
 
-/// Lets the helper survive the signals that end its siblings: a service manager sends them to every process at once,
+/// Lets the helper survive the signals that end its siblings. A service manager sends them to every process at once,
 /// and the server has to end the workers gracefully. A handler, unlike ignoring, is not inherited by the workers.
 pub(super) fn outlive_signals() {
     extern "C" fn nothing(_signal: libc::c_int) {}

@@ -4,8 +4,9 @@ use super::{Cause, Exit, Policy, Restart};
 
 /// State of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum State {
-    /// No process runs, and no start is due.
+    /// Stopped, without a pending start.
     Stopped,
     /// Its start was requested and not confirmed yet.
     Spawning {
@@ -14,21 +15,18 @@ pub enum State {
     },
     /// It runs and is not ready yet.
     Starting {
-        /// Its process.
         pid: i32,
         /// Since when.
         since: u64,
     },
     /// It runs and is ready.
     Running {
-        /// Its process.
         pid: i32,
-        /// When it was started.
+        /// Start time.
         since: u64,
     },
     /// Its end was requested.
     Stopping {
-        /// Its process.
         pid: i32,
         /// Time of its kill in milliseconds. `None` once it was killed.
         until: Option<u64>,
@@ -36,10 +34,7 @@ pub enum State {
         then: Then,
     },
     /// It is started at `until`.
-    Waiting {
-        /// When.
-        until: u64,
-    },
+    Waiting { until: u64 },
     /// It succeeded and is not restarted.
     Finished,
     /// It failed too often and is not restarted.
@@ -59,6 +54,7 @@ pub enum Then {
 
 /// Events of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Event {
     /// It is to run.
     Start,
@@ -69,10 +65,7 @@ pub enum Event {
     /// It is to end for good: later requests do not restart it.
     Close,
     /// It runs.
-    Spawned {
-        /// Its process.
-        pid: i32,
-    },
+    Spawned { pid: i32 },
     /// It could not be started.
     Refused(String),
     /// It reported that it is ready.
