@@ -1,4 +1,4 @@
-//! A Kapelle over a fresh folder, with workers that do nothing.
+//! A Kapelle over a fresh folder, with no-op workers.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,23 +20,23 @@ use tokio::sync::Notify;
 
 use crate::measure::Plan;
 
-/// Slots where throughput is measured: a worker that does nothing is waited for by nobody, so eight of them would only
-/// measure the size of a turn.
+/// Slots where throughput is measured. A no-op worker is never waited for, so eight slots would only measure the size
+/// of a turn.
 pub const MANY_SLOTS: u32 = 2_048;
 
 const RUNNING: TaskFilter =
     TaskFilter { state: Some(StateKind::Running), queue: None, worker: None, dead: false, steps: true };
 const ONE: Page = Page { before: None, most: 1 };
 
-/// A Kapelle over a folder, with the worker `noop`, which gives back what it gets.
+/// A Kapelle over a folder, with the worker `noop`, which returns its input.
 pub struct Bed {
-    /// The library under measurement.
+    /// Library under measurement.
     pub kapelle: Arc<Kapelle>,
     folder: PathBuf,
     ended: Arc<Ended>,
 }
 
-/// How many attempts have ended.
+/// Number of ended attempts.
 #[derive(Default)]
 struct Ended {
     count: AtomicUsize,
@@ -54,7 +54,7 @@ impl Ended {
 }
 
 impl Bed {
-    /// Over a fresh folder of that name.
+    /// Opens a fresh folder of that name.
     pub async fn fresh(plan: &Plan, name: &str, slots: u32) -> anyhow::Result<Bed> {
         let folder = plan.folder.join(format!("{name}-{}", std::process::id()));
         if folder.exists() {
@@ -63,7 +63,7 @@ impl Bed {
         Bed::open(&folder, slots).await
     }
 
-    /// Over that folder as it is.
+    /// Opens that folder unchanged.
     pub async fn open(folder: &Path, slots: u32) -> anyhow::Result<Bed> {
         let mut config = Config::default();
         config.queues.insert("default".to_owned(), QueueConfig::of(slots));
@@ -82,7 +82,7 @@ impl Bed {
         Ok(Bed { kapelle: Arc::new(kapelle), folder: folder.to_owned(), ended })
     }
 
-    /// A task for a worker, made without asking whether anybody has registered it.
+    /// Makes a task for a worker without checking its registration.
     pub fn task(worker: &str, number: usize, priority: i16) -> SubmitTask {
         let input = NewPayload::Bytes(Arc::from(json!({ "n": number }).to_string().into_bytes()));
         SubmitTask { priority, ..SubmitTask::new(Name::new(worker), input) }
@@ -110,8 +110,8 @@ impl Bed {
         }
     }
 
-    /// Waits until that many attempts have been made since the bed was opened and every task of `noop` has ended: the
-    /// store says so, not the worker.
+    /// Waits until that many attempts have been made since the bed was opened and every task of `noop` has ended,
+    /// according to the store.
     pub async fn completed(&self, tasks: usize) -> anyhow::Result<()> {
         self.attempted(tasks).await;
         let name = Name::new("noop");
@@ -124,12 +124,12 @@ impl Bed {
         }
     }
 
-    /// How many attempts have been made since the bed was opened.
+    /// Counts the attempts since the bed was opened.
     pub fn attempts(&self) -> usize {
         self.ended.count.load(Ordering::Relaxed)
     }
 
-    /// Waits until nothing runs.
+    /// Waits until no task runs.
     pub async fn quiet(&self) -> anyhow::Result<()> {
         while !self.kapelle.engine().reader().tasks(TenantId::DEFAULT, &RUNNING, ONE)?.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -137,7 +137,7 @@ impl Bed {
         Ok(())
     }
 
-    /// Submits urgent tasks in batches and gives their ids.
+    /// Submits urgent tasks in batches and returns their ids.
     pub async fn submit_urgent(&self, tasks: usize, batch: usize) -> anyhow::Result<Vec<TaskId>> {
         let mut ids = Vec::with_capacity(tasks);
         for first in (0..tasks).step_by(batch) {
@@ -164,7 +164,7 @@ impl Bed {
         self.kapelle.register_spec(WorkerSpec { slots: MANY_SLOTS, ..WorkerSpec::named("hang") }, hang);
     }
 
-    /// Pauses the queue, or lets it go on.
+    /// Pauses or resumes the queue.
     pub async fn pause(&self, paused: bool) -> anyhow::Result<()> {
         let command = command::Pause {
             tenant: TenantId::DEFAULT,

@@ -1,25 +1,25 @@
-//! What the figures depend on: the machine.
+//! The machine on which the figures depend.
 
 use std::{fmt, fs::File, io::Write, path::Path};
 
 use crate::{measure::quantile, stopwatch::Stopwatch};
 
-/// Appends that are synced to learn how fast the disk is.
+/// Appends that are synced to measure the disk.
 const SYNCS: usize = 200;
 
-/// What the figures depend on.
+/// Properties of the machine.
 #[derive(Debug)]
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,
-    /// The median of appending 4 KiB and fdatasync, in milliseconds.
+    /// Median time of appending 4 KiB with fdatasync, in milliseconds.
     pub sync_ms: f64,
-    /// The 99th of a hundred.
+    /// 99th percentile of that time, in milliseconds.
     pub sync_p99_ms: f64,
 }
 
 impl Machine {
-    /// Looks at the machine, and at the disk under a folder.
+    /// Measures the machine, and the disk under a folder.
     pub fn look(folder: &Path) -> anyhow::Result<Machine> {
         let path = folder.join("sync-probe");
         let mut file = File::create(&path)?;
@@ -44,7 +44,7 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The memory of this process that is in RAM, in MB.
+/// Returns the resident memory of this process, in MB.
 pub fn resident_mb() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -52,13 +52,12 @@ pub fn resident_mb() -> anyhow::Result<f64> {
     Ok(kb / 1_024.0)
 }
 
-/// The seconds that the loop of this process has spent on a core, ever: a figure that a busy machine disturbs less than
-/// the time on the wall.
+/// Returns the processor time of this process's loop, in seconds. A busy machine disturbs it less than wall time.
 pub fn loop_cpu_seconds() -> anyhow::Result<f64> {
     cpu_seconds(|thread| thread == "kapelle-loop")
 }
 
-/// The seconds that those of this process's threads have spent on a core, ever.
+/// Returns the processor time of selected threads of this process, in seconds.
 pub fn cpu_seconds(counts: impl Fn(&str) -> bool) -> anyhow::Result<f64> {
     let mut nanoseconds = 0.0;
     for thread in std::fs::read_dir("/proc/self/task")? {

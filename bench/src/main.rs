@@ -1,4 +1,4 @@
-//! `kapelle-bench`: how fast it is, against the floors it must reach. `bench/README.md` says how to read it.
+//! `kapelle-bench`: speed against the required limits. `bench/README.md` explains the figures.
 
 mod bed;
 mod machine;
@@ -14,26 +14,26 @@ use clap::Parser;
 
 use measure::Plan;
 
-/// Measures Kapelle as a library: real SQLite, fsync on, workers that do nothing, all in this process.
+/// Measures Kapelle as a library: real SQLite, fsync on, no-op workers, all in this process.
 #[derive(Debug, Parser)]
 #[command(name = "kapelle-bench")]
 struct Arguments {
-    /// The rows to measure; all when none is named.
+    /// Rows to measure. Default: all.
     #[arg(value_name = "ROW")]
     rows: Vec<String>,
-    /// How often each is measured.
+    /// Number of runs of each measure.
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// A tenth of the work: to see that everything runs, not for figures.
+    /// A tenth of the work: to check that everything runs, not for figures.
     #[arg(long)]
     quick: bool,
-    /// Where the databases are put. Must be a real disk.
+    /// Folder for the databases. Must be on a real disk.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Calls through the gateway after which its memory is looked at; 50,000 when it is left out.
+    /// Calls through the gateway after which its memory is measured. Default: 50,000.
     #[arg(long)]
     calls: Option<usize>,
     /// Makes this process the one whose memory is measured, over that folder.

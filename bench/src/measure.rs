@@ -1,27 +1,27 @@
-//! What is measured, and what it must reach.
+//! Measures and their required limits.
 
 use std::{future::Future, path::PathBuf};
 
-/// What is asked of every row.
+/// Settings of all rows.
 #[derive(Debug)]
 pub struct Plan {
-    /// How often each measure is taken.
+    /// Number of runs of each measure.
     pub runs: usize,
-    /// A tenth of the work.
+    /// Whether only a tenth of the work is done.
     pub quick: bool,
-    /// Where databases are put.
+    /// Folder for the databases.
     pub folder: PathBuf,
-    /// Calls through the gateway after which memory is looked at, when it is said.
+    /// Calls through the gateway after which memory is measured.
     pub calls: Option<usize>,
 }
 
 impl Plan {
-    /// That many, or a tenth of it.
+    /// Returns that size, or a tenth of it.
     pub fn size(&self, full: usize) -> usize {
         if self.quick { (full / 10).max(10) } else { full }
     }
 
-    /// Takes a figure as often as is asked for.
+    /// Takes a figure as often as the plan says.
     pub async fn repeat<F, Fut>(&self, mut take: F) -> anyhow::Result<Vec<f64>>
     where
         F: FnMut(usize) -> Fut,
@@ -35,14 +35,14 @@ impl Plan {
     }
 }
 
-/// Which way is better, and how far it must go.
+/// Direction of improvement, and required limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Floor {
-    /// At least the first; the second is the next aim.
+    /// At least the first; the second is the next goal.
     AtLeast(f64, Option<f64>),
-    /// At most the first; the second is the next aim.
+    /// At most the first; the second is the next goal.
     AtMost(f64, Option<f64>),
-    /// The next aim of another figure, at most: there is nothing that this one must reach yet.
+    /// The next goal is at most this, without a required limit.
     ThenAtMost(f64),
     /// Within these two.
     Within(f64, f64),
@@ -51,7 +51,7 @@ pub enum Floor {
 }
 
 impl Floor {
-    /// Whether a figure reaches it; none when there is nothing to reach.
+    /// Tells whether a figure reaches the limit. Returns `None` without a limit.
     pub fn reached(self, figure: f64) -> Option<bool> {
         match self {
             Floor::AtLeast(floor, _) => Some(figure >= floor),
@@ -65,34 +65,34 @@ impl Floor {
 /// One figure, taken several times.
 #[derive(Debug, Clone)]
 pub struct Measure {
-    /// What it is.
+    /// Name with its conditions.
     pub name: String,
-    /// In what it is counted.
+    /// Unit.
     pub unit: &'static str,
-    /// What came out.
+    /// Samples.
     pub samples: Vec<f64>,
-    /// What it must reach.
+    /// Required limit.
     pub floor: Floor,
 }
 
 impl Measure {
-    /// A figure with what it must reach.
+    /// Makes a figure with its required limit.
     pub fn new(name: impl Into<String>, unit: &'static str, samples: Vec<f64>, floor: Floor) -> Measure {
         Measure { name: name.into(), unit, samples, floor }
     }
 
-    /// The middle one.
+    /// Returns the median.
     pub fn median(&self) -> f64 {
         quantile(&self.samples, 0.5)
     }
 
-    /// The least and the greatest.
+    /// Returns the smallest and the largest sample.
     pub fn range(&self) -> (f64, f64) {
         (quantile(&self.samples, 0.0), quantile(&self.samples, 1.0))
     }
 }
 
-/// The figure below which that share of the samples lies.
+/// Returns the figure below which that share of the samples lies.
 pub fn quantile(samples: &[f64], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

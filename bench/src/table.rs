@@ -1,4 +1,4 @@
-//! How figures are shown.
+//! Formats of the figures.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     measure::{Floor, Measure},
 };
 
-/// A row's figures as a table.
+/// Formats a row's figures as a table.
 pub fn render(row: &str, measures: &[Measure]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
@@ -29,7 +29,7 @@ pub fn render(row: &str, measures: &[Measure]) -> String {
     table.to_string()
 }
 
-/// All figures as JSON.
+/// Formats all figures as JSON.
 pub fn json(machine: &Machine, measures: &[Measure]) -> String {
     let measures: Vec<Value> = measures
         .iter()
@@ -73,7 +73,7 @@ fn floor(floor: Floor) -> String {
     }
 }
 
-/// With as many digits as mean something.
+/// Formats a figure with its significant digits.
 fn number(figure: f64) -> String {
     if figure.abs() >= 1_000.0 {
         let whole = format!("{figure:.0}");

@@ -9,10 +9,10 @@ use crate::{
 const WAITING: usize = 1_000_000;
 const TASKS: usize = 5_000;
 const BATCH: usize = 500;
-/// Fewer than elsewhere: while the last of the five thousand end, free slots go to those that waited, which is right but
-/// not what is measured.
+/// Fewer slots than elsewhere. While the last of the five thousand end, free slots go to the other waiting tasks, which
+/// is right but not measured.
 const SLOTS: u32 = 256;
-/// How many pairs for each run asked for: one takes a tenth of a second.
+/// Pairs for each run; one takes a tenth of a second.
 const PAIRS: usize = 3;
 
 pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
@@ -26,7 +26,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
         full.submit_batches(waiting, 2_000, |number| Bed::task(worker, number, -100)).await?;
         let (mut rates, mut ratios) = (Vec::new(), Vec::new());
         let mut made = 0;
-        // The first pair warms both up.
+        // The first pair is a warm-up.
         for pair in 0..=plan.runs * PAIRS {
             let alone = rate(&empty, &mut empty_made).await?;
             let behind = rate(&full, &mut made).await?;
@@ -44,8 +44,8 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     Ok(measures)
 }
 
-/// Submits while the queue is paused, lets it go, and waits for all of them. The queue is paused again as soon as the
-/// last has begun, so that few of those that wait in the same lane are done meanwhile.
+/// Submits while the queue is paused, resumes it, and waits for all of the tasks. The queue is paused again as soon as
+/// the last has begun, so that few other tasks of the lane are done meanwhile.
 async fn rate(bed: &Bed, made: &mut usize) -> anyhow::Result<f64> {
     bed.pause(true).await?;
     bed.quiet().await?;

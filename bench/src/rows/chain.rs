@@ -12,7 +12,7 @@ use crate::{
 
 const STEPS: usize = 40;
 
-/// A workflow of that many steps in a row.
+/// Builds a workflow of that many steps in a row.
 fn workflow(steps: usize) -> String {
     let mut text = "name: chain\nsteps:\n  s0: { worker: noop, with: { n: 0 } }\n".to_owned();
     for step in 1..steps {
@@ -30,7 +30,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     let bed = Bed::fresh(plan, "chain", 8).await?;
     let version = kapelle::load(workflow(STEPS).as_bytes(), "chain.yaml")?;
     let mut samples = Vec::new();
-    // The first run prepares statements and pages; a few each time, since one takes milliseconds.
+    // The first run prepares statements and pages; several runs each time, since one takes milliseconds.
     for number in 0..=plan.runs * 5 {
         let watch = Stopwatch::start();
         let run = bed.kapelle.start_version(version.clone(), Value::Null).await?;

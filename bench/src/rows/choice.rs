@@ -1,17 +1,17 @@
-//! Which rows there are.
+//! Rows of the bench.
 
 use std::{future::Future, pin::Pin};
 
 use crate::measure::{Measure, Plan};
 
-/// What a row gives.
+/// Figures of a row.
 type Figures<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measure>>> + 'a>>;
 
 /// A row of the bench.
 pub struct Row {
-    /// The name by which it is asked for.
+    /// Name on the command line.
     pub name: &'static str,
-    /// Takes its figures.
+    /// Function that takes its figures.
     pub measure: for<'a> fn(&'a Plan) -> Figures<'a>,
 }
 
@@ -32,7 +32,7 @@ const ROWS: &[Row] = &[
     Row { name: "http", measure: |plan| Box::pin(super::http::measure(plan)) },
 ];
 
-/// The rows of those names; all when none is named.
+/// Returns the rows of those names, or all without names.
 pub fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     if names.is_empty() {
         return Ok(ROWS.iter().collect());

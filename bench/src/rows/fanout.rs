@@ -16,7 +16,7 @@ steps:
   join: { needs: [all], worker: noop, with: { n: '${{ steps.all.output | length }}' } }
 ";
 
-/// How many milliseconds one such run takes.
+/// Returns the duration of one run in milliseconds.
 async fn run_ms(bed: &Bed, items: usize) -> anyhow::Result<f64> {
     let version = kapelle::load(WORKFLOW.as_bytes(), "fanout.yaml")?;
     let items: Vec<Value> = (0..items).map(Value::from).collect();

@@ -1,4 +1,5 @@
-//! `gateway`: what `/v1` of the real server adds to a call, against the bare provider; and what calls leave in memory.
+//! `gateway`: latency that `/v1` of the real server adds to a call, against the bare provider, and memory growth by
+//! calls.
 
 mod apart;
 mod load;
@@ -13,17 +14,17 @@ use crate::{
 use load::{CONNECTIONS, Load};
 use stage::{Figures, Stage, Way};
 
-/// Calls for each figure, all connections together.
+/// Calls for each figure, over all connections.
 const CALLS: usize = 4_000;
-/// A steady load lasts so long.
+/// Duration of a steady load, in seconds.
 const LOAD_SECONDS: usize = 3;
-/// Requests a second of the floor, and of the next aim.
+/// Requests per second of the required limit, and of the next goal.
 const RATES: [usize; 2] = [2_000, 5_000];
-/// What 99 of 100 calls may take longer under such a load, in milliseconds.
+/// Required 99th percentile of added latency under such a load, in milliseconds.
 const TAIL_MS: f64 = 2.0;
-/// Calls after which memory is looked at.
+/// Calls after which memory is measured.
 const MANY: usize = 50_000;
-/// Memory may go up and down by so much while calls go through; it is the same for any number of them.
+/// Allowed change of memory during calls, in MB, for any number of them.
 const FLAT_MB: f64 = 32.0;
 
 const NAMES: [&str; 4] = ["first byte p50", "last byte p50", "first byte p99", "last byte p99"];
@@ -45,11 +46,11 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     Ok(rows)
 }
 
-/// Every connection asks again as soon as it is answered.
+/// Measures connections that send the next request as soon as they have an answer.
 async fn closed(plan: &Plan, stage: &Stage, stream: bool, connections: usize) -> anyhow::Result<Vec<Measure>> {
     let calls = plan.size(CALLS).max(connections);
     let (mut added, mut spent): ([Vec<f64>; 4], Vec<f64>) = Default::default();
-    // Bare and through the server take turns, so that a busy machine slows both alike.
+    // Bare calls and calls through the server alternate, so that a busy machine slows both alike.
     for _ in 0..plan.runs {
         let bare = stage.times(Way::Bare, stream, connections, calls).await?;
         let before = cpu_seconds(is_servers)?;
@@ -69,7 +70,7 @@ async fn closed(plan: &Plan, stage: &Stage, stream: bool, connections: usize) ->
     Ok(rows)
 }
 
-/// Requests come at a steady rate, each with its time counted from when it was due.
+/// Measures requests at a steady rate, each timed from the moment it was due.
 async fn steady(plan: &Plan, stage: &Stage, stream: bool, rate: usize) -> anyhow::Result<Vec<Measure>> {
     let load = Load { rate, calls: plan.size(rate * LOAD_SECONDS), stream };
     let mut added: [Vec<f64>; 4] = Default::default();
@@ -85,7 +86,7 @@ async fn steady(plan: &Plan, stage: &Stage, stream: bool, rate: usize) -> anyhow
     Ok(rows(&format!("{}, {rate}/s on {CONNECTIONS} connections", what(stream)), added, floor))
 }
 
-/// Whether a thread is the server's own.
+/// Tells whether a thread belongs to the server.
 fn is_servers(thread: &str) -> bool {
     !matches!(thread, "callers" | "provider" | "pacer")
 }
@@ -105,8 +106,8 @@ fn rows(what: &str, added: [Vec<f64>; 4], floor: impl Fn(usize) -> Floor) -> Vec
     named.map(|(at, (name, samples))| Measure::new(format!("{what}, added {name}"), "ms", samples, floor(at))).collect()
 }
 
-/// Calls without end: how many in a second, and whether memory stays where it is. What the first fifth takes is what the
-/// caches of the store and of the allocator grow to; after that it must not grow with the calls.
+/// Measures many calls: their rate, and whether memory stays constant. Memory of the first fifth is that of the caches
+/// of the store and of the allocator; after that it must not grow with the calls.
 async fn many(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<Measure>> {
     let calls = plan.calls.unwrap_or_else(|| plan.size(MANY)).max(50 * 5);
     stage.times(Way::Through, true, 50, calls / 5).await?;
@@ -114,7 +115,7 @@ async fn many(plan: &Plan, stage: &Stage) -> anyhow::Result<Vec<Measure>> {
     let (mut done, mut most, mut stream) = (0, before, false);
     // Calls and seconds, whole and streamed.
     let mut spent = [(0usize, 0.0); 2];
-    // In rounds, so that the times of a million calls are not what fills the memory.
+    // In rounds, so that the times of a million calls do not fill the memory.
     let all = calls - calls / 5;
     while done < all {
         let round = (all - done).min(all / 2).clamp(50, 20_000);

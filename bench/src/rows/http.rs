@@ -44,7 +44,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
         Measure::new("HTTP, 50 clients one at a time, acknowledged", "tasks/s", acknowledged, at_least(20_000.0)),
         Measure::new("HTTP, 50 clients one at a time, all ended", "tasks/s", ended, at_least(20_000.0)),
         Measure::new("HTTP, batches of 500, all ended", "tasks/s", batched, at_least(30_000.0)),
-        Measure::new("HTTP, the same by remote hosts", "tasks/s", remote, at_least(15_000.0)),
+        Measure::new("HTTP, batches of 500 by remote hosts", "tasks/s", remote, at_least(15_000.0)),
         Measure::new("HTTP, 1,000 waiting hosts have a task each", "ms", woken, Floor::None),
         Measure::new("HTTP, events to 100 subscribers", "events/s", events, Floor::None),
         Measure::new("HTTP, an event at the last of 100 subscribers", "ms", told, Floor::None),
@@ -67,7 +67,7 @@ async fn latency(plan: &Plan) -> anyhow::Result<(f64, f64)> {
     Ok((quantile(&samples, 0.5), quantile(&samples, 0.99)))
 }
 
-/// Tasks a second until the last was acknowledged, and until the last had ended.
+/// Measures tasks per second until the last was acknowledged, and until the last had ended.
 async fn one_at_a_time(plan: &Plan) -> anyhow::Result<(f64, f64)> {
     let served = Served::start(plan, MANY_SLOTS).await?;
     let each = plan.size(SINGLES) / CONNECTIONS;
@@ -99,7 +99,7 @@ async fn one_at_a_time(plan: &Plan) -> anyhow::Result<(f64, f64)> {
     Ok((acknowledged, ended))
 }
 
-/// The body of a batch.
+/// Builds the body of a batch.
 fn batch(worker: &str, tasks: usize) -> String {
     let tasks: Vec<String> =
         (0..tasks).map(|number| format!(r#"{{"worker":"{worker}","input":{{"n":{number}}}}}"#)).collect();

@@ -1,4 +1,4 @@
-//! `latency`: from submitting a task to having its committed result, with nothing else to do.
+//! `latency`: from submitting a task to its committed result, on an idle server.
 
 use kapelle::core::TenantId;
 

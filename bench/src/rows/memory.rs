@@ -1,4 +1,4 @@
-//! `memory`: of a process of its own, so that other rows do not disturb it.
+//! `memory`: of a separate process, so that other rows do not disturb it.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ fn child_figures(folder: &Path, quick: bool) -> anyhow::Result<(f64, f64)> {
     }
 }
 
-/// What the measured process does: waits idle, then with a full queue that is paused, and prints both figures.
+/// Runs the measured process: waits idle, then with a full queue that is paused, and prints both figures.
 pub async fn child(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
     let bed = Bed::open(folder, 8).await?;
     bed.submit_batches(100, 1, |number| Bed::task("noop", number, 0)).await?;

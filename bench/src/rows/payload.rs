@@ -1,4 +1,4 @@
-//! `payload`: tasks with 4 KiB of input and as much of output.
+//! `payload`: tasks with 4 KiB of input and 4 KiB of output.
 
 use std::sync::Arc;
 

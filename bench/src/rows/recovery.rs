@@ -33,7 +33,7 @@ async fn start_empty(plan: &Plan) -> anyhow::Result<f64> {
     Ok(taken)
 }
 
-/// The former process was stopped with as many tasks under way as there are slots, and the rest waiting.
+/// Measures a start after the former process was stopped with a running task in every slot, and the rest waiting.
 async fn start_loaded(plan: &Plan, open: usize) -> anyhow::Result<f64> {
     let bed = Bed::fresh(plan, "recovery-open", MANY_SLOTS).await?;
     bed.register_hang();

@@ -25,7 +25,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
     Ok(vec![
         Measure::new("50 submitters, one at a time, acknowledged", "tasks/s", acknowledged, Floor::None),
         Measure::new(
-            "the same, acknowledged and all ended",
+            "50 submitters, one at a time, acknowledged and all ended",
             "tasks/s",
             ended,
             Floor::AtLeast(20_000.0, Some(40_000.0)),

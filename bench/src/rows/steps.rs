@@ -1,4 +1,4 @@
-//! `steps`: what a step costs in small and in large runs. It must not depend on the size of its run.
+//! `steps`: cost of a step in small and in large runs. It must not depend on the size of its run.
 
 use super::wide::run_ms;
 use crate::{
@@ -11,7 +11,7 @@ const SMALL: usize = 100;
 const MIDDLE: usize = 10_000;
 const LARGE: usize = 100_000;
 
-/// Microseconds a step: on the wall, and of the loop on a core.
+/// Microseconds per step: wall time, and processor time of the loop.
 #[derive(Default)]
 struct Cost {
     wall: Vec<f64>,
@@ -46,7 +46,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Vec<Measure>> {
         large.take(&bed, LARGE).await?;
     }
     bed.remove().await?;
-    // The time on a core: that on the wall is also that of the disk, and of whoever else is at work.
+    // Processor time: wall time includes the disk, and other load of the machine.
     let ratios = large.core.iter().zip(&middle.core).map(|(large, middle)| large / middle).collect();
     let mut measures = Vec::new();
     measures.extend(small.measures("100"));

@@ -10,7 +10,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-/// A workflow of that many steps side by side, and one that needs them all.
+/// Builds a workflow of that many independent steps, and one that needs them all.
 pub fn workflow(steps: usize) -> String {
     let mut text = "name: wide\nsteps:\n".to_owned();
     let mut needs = String::new();
@@ -22,7 +22,8 @@ pub fn workflow(steps: usize) -> String {
     text
 }
 
-/// How many milliseconds one such run takes, the join counted among its steps; reading the file is not counted.
+/// Returns the duration of one run in milliseconds, the joining step counted among its steps; reading the file is not
+/// counted.
 pub async fn run_ms(bed: &Bed, steps: usize) -> anyhow::Result<f64> {
     let version = kapelle::load(workflow(steps - 1).as_bytes(), "wide.yaml")?;
     let watch = Stopwatch::start();

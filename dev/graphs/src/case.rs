@@ -1,4 +1,4 @@
-//! What happens in a case, and when.
+//! One case: its events and their times.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use crate::{
     yaml,
 };
 
-/// More moments than any case has.
+/// Limit of moments, above that of any case.
 const MOMENTS_MAX: u32 = 20_000;
 
-/// Orders that are tried before two states are said to differ.
+/// Orders that are tried before two states count as different.
 const ORDERS: u64 = 200;
 
-/// What a case came to.
+/// Result of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Story {
-    /// Cases.
+    /// Number of cases.
     pub cases: u64,
     /// Rows that were compared at the end.
     pub rows: u64,
@@ -45,7 +45,7 @@ pub struct Story {
     pub cancelled: u64,
 }
 
-/// What happens to the run besides its workers, in a hundred moments.
+/// Rates of events of the run besides those of its workers, per hundred moments.
 #[derive(Debug, Clone, Copy)]
 struct Events {
     cancel: u32,
@@ -55,16 +55,16 @@ struct Events {
     together: u32,
 }
 
-/// The definition that a seed draws.
+/// Returns the definition that a seed draws.
 #[must_use]
 pub fn drawn(seed: u64) -> Json {
     draw::definition(&mut Rng::new(seed))
 }
 
-/// Runs a definition in the engine and the reference, with the manners and events of a seed.
+/// Runs a definition in the engine and the reference, with the behaviour and events of a seed.
 ///
 /// # Errors
-/// The first difference between the two, with all that had happened by then.
+/// The first difference between the two, with all earlier events.
 pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
     let source = yaml::write(tree);
     let definition =
@@ -75,7 +75,7 @@ pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
         cancel_task: if rng.percent(15) { 4 } else { 0 },
         early: if rng.percent(25) { 4 } else { 0 },
         pause: if rng.percent(15) { 10 } else { 0 },
-        // Under `priority` an end may end others, and of two ends in one turn it is not told which came first.
+        // Under `priority` an end may end others, and the order of two ends in one turn is not known.
         together: if matches!(definition.strategy, Strategy::Priority { .. }) {
             0
         } else {
@@ -122,13 +122,13 @@ impl World {
         Err("the run never ends".to_owned())
     }
 
-    /// Lets the reference do what the engine has done by now, and compares the two.
+    /// Advances the reference to the state of the engine, and compares the two.
     fn rest(&mut self) -> Result<(), String> {
         let before = self.reference.clone();
         let marks = std::mem::take(&mut self.engine.marks);
         self.follow(&marks, Ends::First)?;
         let Err(difference) = self.compare() else { return Ok(()) };
-        // What ended and what began in the same turn may have been the other way round, or any way in between.
+        // Ends and starts of one turn may have come in any order.
         let first = self.reference.clone();
         for ends in [Ends::Between, Ends::Last].into_iter().chain((0..ORDERS).map(Ends::Drawn)) {
             self.reference = before.clone();
@@ -141,7 +141,7 @@ impl World {
         Err(difference)
     }
 
-    /// Turn by turn what the engine began may begin and what it ended may end, and in the end whatever may.
+    /// Advances turn by turn: what the engine began may begin and what it ended may end, and at last whatever may.
     fn follow(&mut self, marks: &[Mark], ends: Ends) -> Result<(), String> {
         let places = Places::of(&self.engine.rows(self.run)?);
         for mark in marks.iter().map(Some).chain([None]) {
@@ -181,7 +181,7 @@ impl World {
         self.pass_time(rng)
     }
 
-    /// A node that is open, when there is one of that kind.
+    /// Picks an open node of that kind, if there is one.
     fn open(&self, rng: &mut Rng, kind: impl Fn(&Seen) -> bool) -> Option<Seen> {
         let open: Vec<&Seen> = self.reference.seen().filter(|seen| seen.phase == Phase::Open && kind(seen)).collect();
         rng.one(&open).cloned()
@@ -225,7 +225,7 @@ impl World {
         self.ask(command::Approve { task, approved, answer, why: Arc::from(why) })
     }
 
-    /// Asks the engine for what it must not refuse.
+    /// Sends a command that the engine must not refuse.
     fn ask(&mut self, command: impl Into<Command>) -> Result<(), String> {
         let command = command.into();
         let asked = format!("{command:?}");
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// Some attempts end, in one turn.
+    /// Ends some attempts in one turn.
     fn answer(&mut self, many: usize, rng: &mut Rng) -> Result<(), String> {
         let mut commands = Vec::new();
         let mut ends: Vec<(TaskId, Address, End)> = Vec::new();
@@ -250,7 +250,7 @@ impl World {
         }
         self.engine.pump(commands)?;
         for (task, address, end) in ends {
-            // Whether another attempt follows is for the retry rules to say, which are no part of a run.
+            // The retry rules, which are not part of a run, decide whether another attempt follows.
             if self.ended(task)? {
                 self.reference.task_ended(&address, end);
             }
@@ -275,7 +275,7 @@ impl World {
         self.ask(command::Cancel { task, reason: Arc::from("a test") })
     }
 
-    /// Nothing is at work: time passes until something happens by itself.
+    /// Advances the time until an event happens by itself, when no attempt runs.
     fn pass_time(&mut self, rng: &mut Rng) -> Result<(), String> {
         let next = [self.engine.next_due(), self.reference.next_due()].into_iter().flatten().min();
         match next {
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// The engine's row of a node.
+    /// Returns the engine's row of a node.
     fn task(&self, seen: &Seen) -> Result<TaskId, String> {
         let rows = self.engine.rows(self.run)?;
         let place = key(&seen.address);
@@ -301,7 +301,7 @@ impl World {
         found.map(|row| row.id).ok_or_else(|| format!("`{}` has no row in the engine", seen.path))
     }
 
-    /// What the reference knows of a task.
+    /// Returns the reference's node of a task.
     fn seen(&self, task: TaskId) -> Result<Seen, String> {
         let row = self.engine.reader.task(TENANT, task).map_err(|error| error.to_string())?;
         let origin = row.and_then(|row| row.origin).ok_or_else(|| format!("{task} is not stored"))?;

@@ -1,4 +1,4 @@
-//! State by state, path by path, output by output.
+//! Comparison state by state, path by path, output by output.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl World {
-    /// Holds every row of the engine against its node of the reference, and the other way round.
+    /// Compares every row of the engine with its node of the reference, and the reverse.
     ///
     /// # Errors
     /// The first difference.
@@ -37,7 +37,7 @@ impl World {
             };
             self.same_step(seen, row).map_err(|difference| format!("`{}`: {difference}", seen.path))?;
         }
-        // An item that was being looked at when its list was stopped is told as skipped, or never told of.
+        // An item under evaluation when its list was stopped is reported as skipped, or never reported.
         by_key.retain(|_, row| !is_left_item(row));
         if let Some(row) = by_key.into_values().min_by_key(|row| row.id) {
             let path = row.origin.as_ref().map_or("?", |origin| &origin.path);
@@ -127,7 +127,7 @@ fn word(reason: Reason) -> &'static str {
     reason.as_str()
 }
 
-/// Whether a node waits for something from outside that is not a worker.
+/// Tells whether a node waits for an outside event other than a worker.
 pub fn waits_outside(seen: &Seen) -> bool {
     seen.phase == Phase::Open && matches!(seen.waits, Some(Waits::Signal(_) | Waits::Approval))
 }

@@ -1,24 +1,24 @@
-//! Draws a random definition.
+//! Random definitions.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::rng::Rng;
 
-/// What is drawn at all.
+/// Limits of what is drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct Palette {
-    /// Steps at any depth.
+    /// Number of steps at any depth.
     pub steps: usize,
-    /// How deep steps are nested.
+    /// Depth of nesting.
     pub depth: u32,
-    /// How often a step is a block, a branch, a fan-out or a loop, in a hundred.
+    /// Percentage of steps that are a block, a branch, a fan-out or a loop.
     pub nested: u32,
-    /// How often a step waits for something, in a hundred.
+    /// Percentage of steps that wait.
     pub waits: u32,
 }
 
 impl Palette {
-    /// The palette of a seed.
+    /// Draws the palette of a seed.
     pub fn draw(rng: &mut Rng) -> Palette {
         let steps = match rng.below(100) {
             0..60 => 2 + rng.place(18),
@@ -34,7 +34,7 @@ impl Palette {
 #[derive(Debug, Clone)]
 struct Known {
     name: String,
-    /// Its output is an object with `v`, `ok` and `list`, when it has one.
+    /// Whether its output, if any, is an object with `v`, `ok` and `list`.
     plain: bool,
 }
 
@@ -45,18 +45,18 @@ struct Draw<'r> {
     priorities: bool,
 }
 
-/// What surrounds the block that is drawn.
+/// Surroundings of the block that is drawn.
 #[derive(Debug, Clone)]
 struct Around {
     depth: u32,
-    /// How often the block may be run, at most.
+    /// Limit of the executions of the block.
     times: u64,
     known: Vec<Known>,
     item: bool,
     error: bool,
 }
 
-/// A definition as a tree.
+/// Draws a definition as a tree.
 pub fn definition(rng: &mut Rng) -> Json {
     let palette = Palette::draw(rng);
     let mut map = Map::new();
@@ -108,7 +108,7 @@ impl Draw<'_> {
         if known.is_empty() { None } else { known.get(self.rng.place(known.len())).cloned() }
     }
 
-    /// Steps, and what can be referred to once they have ended.
+    /// Draws steps. Also returns the steps that can be referred to once they have ended.
     fn block(&mut self, count: usize, around: &Around) -> (Json, Vec<Known>) {
         let letter = ["s", "s", "a", "b"][self.rng.place(4)];
         let letter = if self.rng.percent(15) { "x".to_owned() } else { format!("{letter}{}", around.depth) };
@@ -152,7 +152,7 @@ impl Draw<'_> {
         let mut needs = Vec::new();
         if at > 0 {
             for _ in 0..[0, 1, 1, 1, 2, 2, 3][self.rng.place(7)] {
-                // Steps most often need one that stands not far before them.
+                // Steps most often need one that stands shortly before them.
                 let back = if self.rng.percent(60) { 4 } else { at };
                 let need = at - 1 - self.rng.place(back.min(at));
                 if !needs.contains(&need) {
@@ -163,7 +163,7 @@ impl Draw<'_> {
         needs
     }
 
-    /// What runs when a step failed.
+    /// Draws the handler of a failed step.
     fn handler(&mut self, around: &Around) -> Json {
         let mut step = Map::new();
         let error = json!({ "why": "${{ error.message }}", "kind": "${{ error.category }}" });
@@ -260,7 +260,7 @@ impl Draw<'_> {
         Json::Object(repeat)
     }
 
-    /// Puts in what the step does; true when it is a branch.
+    /// Draws the action of the step. Returns true for a branch.
     fn action(&mut self, step: &mut Map<String, Json>, around: &Around) -> bool {
         let deeper = around.depth < self.palette.depth && self.left > 1;
         if deeper && self.rng.percent(self.palette.nested) {
@@ -344,7 +344,7 @@ impl Draw<'_> {
         }
     }
 
-    /// A condition about a step that has ended.
+    /// Draws a condition about a step that has ended.
     fn about(&mut self, known: &Known) -> String {
         let Known { name, plain } = known;
         match self.rng.below(8) {

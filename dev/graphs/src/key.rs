@@ -1,9 +1,9 @@
-//! Where the engine keeps a node of the reference.
+//! Position of a reference node in the engine.
 
 use kapelle_core::run::{ScopeId, Slot};
 use kapelle_testkit::reference::{Address, Outer};
 
-/// The scope and slot of an address.
+/// Returns the scope and slot of an address.
 pub fn key(address: &Address) -> (ScopeId, Slot) {
     let outer = match address.outer {
         Outer::Root => ScopeId::ROOT,

@@ -1,8 +1,8 @@
-//! Random workflows, run by the engine and by the reference interpreter side by side, state by state.
+//! Random workflows, run by the engine and by the reference interpreter side by side.
 //!
-//! A seed draws a definition, the answers of its workers, and what happens to the run: cancels, pauses, signals, deaths of
-//! the engine. Whenever the engine has come to rest, every row it made is held against the reference, which is told in
-//! which order things happened, and of nothing else.
+//! A seed draws a definition, the answers of its workers, and the events of the run: cancels, pauses, signals, deaths
+//! of the engine. Whenever the engine is idle, every row it made is compared with the reference, which knows only the
+//! order of the events.
 
 mod case;
 mod compare;

@@ -1,4 +1,5 @@
-//! Holds the engine against the reference: `kapelle-graphs --seeds 0..20000`, `--seed 7 --verbose`, `--mutant JoinTwice`.
+//! Comparison of the engine with the reference: `kapelle-graphs --seeds 0..20000`, `--seed 7 --verbose`, `--mutant
+//! JoinTwice`.
 
 use std::process::ExitCode;
 

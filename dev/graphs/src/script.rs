@@ -1,4 +1,4 @@
-//! How workers answer: the path and the attempt decide.
+//! Answers of workers: the path and the attempt decide.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use serde_json::{Value as Json, json};
 
 use crate::rng::{Rng, mix};
 
-/// What a worker does with an attempt.
+/// Answer of a worker to an attempt.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// As the engine is told.
+    /// Report to the engine.
     pub reported: Reported,
-    /// As the step ends by it, should it be the last attempt.
+    /// End of the step, if this is the last attempt.
     pub end: End,
 }
 
-/// The manners of all workers of a case.
+/// Behaviour of all workers of a case.
 #[derive(Debug, Clone, Copy)]
 pub struct Script {
     seed: u64,
-    /// Failures in a hundred.
+    /// Percentage of failures.
     fails: u32,
-    /// Failures that may be tried again, in a hundred of those.
+    /// Percentage of failures that may be retried.
     again: u32,
-    /// Outputs that do not fit into a row, in a hundred.
+    /// Percentage of outputs that do not fit into a row.
     long: u32,
 }
 
 impl Script {
-    /// The manners of a seed.
+    /// Draws the behaviour of a seed.
     pub fn draw(rng: &mut Rng) -> Script {
         let fails = [0, 3, 10, 30][rng.place(4)];
         let long = if rng.percent(30) { 40 } else { 0 };
         Script { seed: rng.draw(), fails, again: 60, long }
     }
 
-    /// The answer to an attempt.
+    /// Returns the answer to an attempt.
     #[must_use]
     pub fn answer(&self, path: &str, attempt: u32) -> Answer {
         let mut rng =

@@ -1,11 +1,11 @@
-//! Makes a failing definition smaller: whatever can be left out is.
+//! Reduction of a failing definition: everything that can be removed is.
 
 use serde_json::Value as Json;
 
-/// No more definitions than this are tried.
+/// Limit of definitions that are tried.
 const TRIES: usize = 3_000;
 
-/// The smallest definition found that still fails.
+/// Returns the smallest definition found that still fails.
 pub fn shrink(tree: &Json, fails: &dyn Fn(&Json) -> bool) -> Json {
     let mut best = tree.clone();
     let mut left = TRIES;
@@ -29,7 +29,7 @@ pub fn shrink(tree: &Json, fails: &dyn Fn(&Json) -> bool) -> Json {
     }
 }
 
-/// Every entry of every map and list, the outer ones first.
+/// Returns every entry of every map and list, the outer ones first.
 fn paths(tree: &Json) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut open = std::collections::VecDeque::from([(Vec::new(), tree)]);
@@ -49,7 +49,7 @@ fn paths(tree: &Json) -> Vec<Vec<String>> {
     found
 }
 
-/// The tree without an entry. A step takes those who need it along: they need it no more.
+/// Returns the tree without an entry. Steps that need a removed step no longer need it.
 fn without(tree: &Json, path: &[String]) -> Option<Json> {
     let mut made = tree.clone();
     let (last, before) = path.split_last()?;
@@ -60,7 +60,7 @@ fn without(tree: &Json, path: &[String]) -> Option<Json> {
     match at {
         Json::Object(map) => {
             map.shift_remove(last)?;
-            // Names may be used by those beside it.
+            // Sibling steps may use the name.
             for sibling in map.values_mut() {
                 if let Some(Json::Array(needs)) = sibling.get_mut("needs") {
                     needs.retain(|need| need != last);

@@ -1,4 +1,4 @@
-//! Values from the store, for evaluations that are not done on the loop.
+//! Values from the store, for evaluations outside of the loop.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use kapelle_core::{
 use kapelle_engine::{Resolve, Show, TaskValue, turn::NewPayload};
 use kapelle_store::{MemReader, Reader as _};
 
-/// Rows of a scope that are read at once; few, so that pages are turned.
+/// Rows of a scope that are read at once; few, so that several pages are read.
 const PAGE: u32 = 3;
 
-/// The JSON text of a payload.
+/// Returns the JSON text of a payload.
 pub fn bytes(reader: &MemReader, payload: &Payload) -> Option<Vec<u8>> {
     match payload {
         Payload::Row(id) => reader.payload(*id).ok()?,

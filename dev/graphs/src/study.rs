@@ -1,4 +1,4 @@
-//! Definitions by seed, and what is left of one that failed.
+//! Definitions by seed, and the reduced form of one that failed.
 
 use kapelle_hunt::{Failure, Study, Tally};
 
@@ -8,7 +8,7 @@ use crate::{
     yaml,
 };
 
-/// The engine beside the reference.
+/// The engine and the reference.
 pub struct Graphs;
 
 impl Study for Graphs {
@@ -27,7 +27,7 @@ impl Study for Graphs {
         live(seed, &tree)
     }
 
-    /// With the smallest definition that still fails.
+    /// Explains a failure with the smallest definition that still fails.
     fn explain(failure: &Failure) -> String {
         let seed = failure.seed;
         let fails =

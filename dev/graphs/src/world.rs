@@ -1,4 +1,4 @@
-//! One case: the engine and the reference, event by event, side by side.
+//! One case: the engine and the reference, event by event.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,55 +26,55 @@ use crate::{
     stored::{Stored, bytes},
 };
 
-/// Whose run it is.
+/// Tenant of the run.
 pub const TENANT: TenantId = TenantId(1);
-/// More turns than any case needs to come to rest.
+/// Limit of turns until the engine is idle, above that of any case.
 const TURNS_MAX: usize = 20_000;
 
-/// What the engine answers to a command.
+/// Answer of the engine to a command.
 pub type Answered = Result<Reply, EngineError>;
 
-/// An attempt that the engine gave out.
+/// An attempt that the engine assigned.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// What to report with.
+    /// Lease for its report.
     pub report: Report,
 }
 
-/// How rough a case is.
+/// Rates of disturbances in a case.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
-    /// The engine dies and starts again, in a hundred turns.
+    /// Percentage of turns after which the engine dies and restarts.
     pub restart: u32,
-    /// An evaluation is done twice, in a hundred.
+    /// Percentage of evaluations that are done twice.
     pub twice: u32,
-    /// An evaluation takes longer than a turn, in a hundred.
+    /// Percentage of evaluations that take longer than a turn.
     pub slow: u32,
-    /// A commit meets a conflict that is not there, in a hundred.
+    /// Percentage of commits with a false conflict.
     pub conflict: u32,
 }
 
-/// The engine under test, with what it gave out.
+/// The engine under test, with its assigned attempts.
 pub struct Engine {
     store: MemStore,
-    /// Reads what is stored.
+    /// Reader of the store.
     pub reader: MemReader,
     turns: LoopState,
     options: Options,
-    /// The attempts that were given out and not reported.
+    /// Attempts that were assigned and not reported.
     pub held: Vec<Held>,
     pooled: Vec<Evaluation>,
-    /// The time in milliseconds.
+    /// Time in milliseconds.
     pub now: i64,
     rng: Rng,
     weather: Weather,
     /// Turns taken.
     pub turned: u64,
-    /// How far the run was after each turn since the engine last came to rest.
+    /// Progress of the run after each turn since the engine was last idle.
     pub marks: Vec<Mark>,
 }
 
-/// Every worker there is runs here.
+/// A directory in which every worker is known.
 struct Anybody;
 
 impl Directory for Anybody {
@@ -86,7 +86,7 @@ impl Directory for Anybody {
 }
 
 impl Engine {
-    /// An engine on an empty store.
+    /// Makes an engine on an empty store.
     pub fn new(mut rng: Rng, weather: Weather) -> Engine {
         let slots = [2, 8, 1_000][rng.place(3)];
         let queues = [(Name::new("default"), QueueOptions::of(slots))].into();
@@ -94,7 +94,7 @@ impl Engine {
         Engine::with(options, rng, weather)
     }
 
-    /// An engine that never dies, with these queues.
+    /// Makes an engine that never dies, with these queues.
     pub fn calm(queues: impl Iterator<Item = (Name, QueueOptions)>) -> Engine {
         Engine::with(Options { queues: queues.collect(), ..Options::default() }, Rng::new(0), Weather::default())
     }
@@ -120,7 +120,7 @@ impl Engine {
     /// Starts the run.
     ///
     /// # Errors
-    /// What the engine said instead.
+    /// The engine's refusal.
     pub fn run(&mut self, definition: &Arc<Definition>, source: &str, inputs: &Json) -> Result<RunId, String> {
         let version = VersionRef::Source {
             definition: Arc::clone(definition),
@@ -136,10 +136,10 @@ impl Engine {
         }
     }
 
-    /// Takes turns until nothing is left to be done; the answers to the commands, in order.
+    /// Takes turns until there is no work left. Returns the answers to the commands, in order.
     ///
     /// # Errors
-    /// When the engine breaks, or never comes to rest.
+    /// When the engine breaks, or is never idle.
     pub fn pump(&mut self, commands: Vec<Command>) -> Result<Vec<Answered>, String> {
         let count = commands.len() as u64;
         let mut answers = Vec::new();
@@ -178,7 +178,7 @@ impl Engine {
         Err("the engine never comes to rest".to_owned())
     }
 
-    /// What is open waits for something: a row that holds no others, or a resume.
+    /// Checks that every open run waits: for a row without inner rows, or a resume.
     fn runs_wait(&self) -> Result<(), String> {
         let run = self.reader.run(TENANT, RunId(1)).map_err(|error| error.to_string())?;
         let Some(run) = run.filter(|run| !run.status.kind().is_terminal() && run.paused.is_none()) else {
@@ -192,7 +192,7 @@ impl Engine {
         Err(format!("the run is open and waits for nothing: {:?}", run.status))
     }
 
-    /// Notes how far the first run is.
+    /// Records the progress of the first run.
     fn mark(&mut self) -> Result<(), String> {
         let by_itself = |row: &Task| matches!(row.state.kind(), StateKind::Succeeded | StateKind::Failed);
         let ended = self.rows(RunId(1))?.iter().map(by_itself).collect();
@@ -200,7 +200,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The process dies, with all that is in it, and starts again.
+    /// Kills the process with its memory, and restarts it.
     fn restart(&mut self) -> Result<bool, String> {
         self.held.clear();
         self.pooled.clear();
@@ -231,12 +231,12 @@ impl Engine {
         Ok(turned.replies)
     }
 
-    /// When something happens by itself next.
+    /// Returns the time of the next event that happens by itself.
     pub fn next_due(&self) -> Option<i64> {
         self.turns.next_due().map(|due| due.0)
     }
 
-    /// The rows of a run.
+    /// Returns the rows of a run.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -252,10 +252,10 @@ impl Engine {
         }
     }
 
-    /// The value of a payload.
+    /// Returns the value of a payload.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When it is missing.
     pub fn value(&self, payload: &Payload) -> Result<Json, String> {
         let bytes = bytes(&self.reader, payload).ok_or_else(|| format!("{payload:?} is not stored"))?;
         serde_json::from_slice(&bytes).map_err(|error| format!("{payload:?} is not JSON: {error}"))
@@ -270,31 +270,31 @@ fn start(store: &MemStore, options: &Options, weather: Weather, rng: &mut Rng) -
     LoopState::new(Box::new(store), options.clone(), Arc::new(Anybody), Box::new(move || random.draw()))
 }
 
-/// How far a run was after a turn.
+/// Progress of a run after a turn.
 #[derive(Debug, Clone)]
 pub struct Mark {
-    /// For each row that there was, in their order, whether it had ended, and not by being cancelled.
+    /// For each row in their order, whether it had ended other than by a cancel.
     ended: Vec<bool>,
 }
 
-/// Which row of the engine stands for which node of the reference.
+/// Mapping of the engine's rows to nodes of the reference.
 pub struct Places(HashMap<(ScopeId, Slot), u64>);
 
 impl Places {
-    /// The order in which the engine made its rows.
+    /// Returns the order in which the engine made its rows.
     pub fn of(rows: &[Task]) -> Places {
         let place =
             |(at, row): (usize, &Task)| row.origin.as_ref().map(|origin| ((origin.scope, origin.slot), at as u64));
         Places(rows.iter().enumerate().filter_map(place).collect())
     }
 
-    /// What had happened by that mark; without one, whatever can.
+    /// Returns the order of events up to that mark; without one, of all possible events.
     pub fn by<'a>(&'a self, mark: Option<&'a Mark>) -> impl Order + 'a {
         By { places: self, mark }
     }
 }
 
-/// What the engine had done by a mark.
+/// Events of the engine up to a mark.
 struct By<'a> {
     places: &'a Places,
     mark: Option<&'a Mark>,
@@ -314,19 +314,19 @@ impl Order for By<'_> {
 }
 
 /// The engine and the reference.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct World {
-    /// The one.
+    /// Engine under test.
     pub engine: Engine,
-    /// The other.
+    /// Reference interpreter.
     pub reference: Reference,
-    /// The run.
     pub run: RunId,
-    /// How workers answer.
+    /// Behaviour of the workers.
     pub script: Script,
-    /// What has happened so far, for people.
+    /// Events so far, for people.
     pub told: Vec<String>,
-    /// The run is paused.
+    /// Whether the run is paused.
     pub paused: bool,
-    /// How often it was cancelled.
+    /// Number of cancels.
     pub cancelled: u32,
 }

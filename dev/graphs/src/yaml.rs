@@ -1,10 +1,10 @@
-//! Writes a definition as YAML that people can read.
+//! Definitions as readable YAML.
 
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-/// The tree as YAML.
+/// Formats the tree as YAML.
 #[must_use]
 pub fn write(tree: &Json) -> String {
     let mut text = String::new();
@@ -30,7 +30,7 @@ fn entries(tree: &Json, depth: usize, text: &mut String) {
     }
 }
 
-/// Whether a map holds further maps, and so is not written on one line.
+/// Tells whether a map holds further maps, and so is not written on one line.
 fn has_depth(tree: &Json) -> bool {
     tree.as_object().is_some_and(|map| map.len() > 3 || map.values().any(Json::is_object))
 }
@@ -58,7 +58,7 @@ fn flowed(value: &Json) -> String {
     text
 }
 
-/// Words that need no quotes.
+/// Tells whether a word needs no quotes.
 fn is_plain(word: &str) -> bool {
     let begins = word.chars().next().is_some_and(|first| first.is_ascii_lowercase());
     let reserved = matches!(word, "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");

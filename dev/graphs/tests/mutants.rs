@@ -1,4 +1,4 @@
-//! A test of the tests: bugs planted in the machine of runs are caught. In a process of its own, as a bug is planted for all
+//! Tests the tests: bugs planted in the run machine are caught. In a separate process, as a bug is planted for all
 //! threads.
 
 use kapelle_core::mutant::Mutant;
@@ -8,7 +8,7 @@ use kapelle_hunt::all_caught;
 /// Seeds within which a bug must be caught.
 const SEEDS: u64 = 3_000;
 
-/// The bugs that are about runs. The others are for the simulation to find.
+/// Bugs in runs. The simulation has to find the others.
 const ABOUT_RUNS: [Mutant; 21] = [
     Mutant::NeedCountedTwice,
     Mutant::StartBeforeNeeds,

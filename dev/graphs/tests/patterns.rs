@@ -1,4 +1,4 @@
-//! The workflow patterns: each file says what happens to its workflow and what is to come of it, line by line.
+//! The workflow patterns: each file lists the events of its workflow and the expected results, line by line.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its files cannot be read")]
 
@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/patterns");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/workflow-patterns.md");
 
-/// One life of a workflow.
+/// Execution of one pattern file.
 struct Life {
     engine: Engine,
     run: RunId,
@@ -31,7 +31,7 @@ impl Life {
         Ok(Life { engine, run })
     }
 
-    /// All rows, of this run and of those that it started, by their paths.
+    /// Returns all rows, of this run and of those that it started, by their paths.
     fn rows(&self) -> Result<BTreeMap<String, Task>, String> {
         let page = Page { before: None, most: 1_000 };
         let mut runs =
@@ -175,7 +175,7 @@ fn play(source: &str) -> Result<(), String> {
     if asserted { Ok(()) } else { Err("nothing is said of how the run ends".to_owned()) }
 }
 
-/// Number and text of each file.
+/// Returns the number and text of each file.
 fn files() -> Vec<(u32, String, String)> {
     let mut found: Vec<(u32, String, String)> = fs::read_dir(Path::new(FILES))
         .unwrap()

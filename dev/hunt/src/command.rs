@@ -9,16 +9,16 @@ use crate::seeds::{Study, hunt, kept, one};
 
 const USAGE: &str = "[--seed N | --seeds A..B] [--mutant NAME] [--jobs N] [--verbose] [--list] [--keep]";
 
-/// What was asked for.
+/// Options of the command line.
 struct Wanted {
     seeds: Range<u64>,
     mutant: Option<Mutant>,
     jobs: usize,
-    /// Tells what happens in the one seed.
+    /// Whether the events of the one seed are printed.
     verbose: bool,
-    /// Goes on behind a failure, and tells each in a line.
+    /// Whether it continues after a failure, and prints each in a line.
     list: bool,
-    /// Keeps a seed that failed.
+    /// Whether a seed that failed is kept.
     keep: bool,
 }
 
@@ -39,7 +39,7 @@ fn read(mut words: impl Iterator<Item = String>, seeds: Range<u64>) -> anyhow::R
             "--mutant" => {
                 let name = value()?;
                 let found = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
-                wanted.mutant = Some(found.with_context(|| format!("no bug is called `{name}`: {:?}", Mutant::ALL))?);
+                wanted.mutant = Some(found.with_context(|| format!("unknown bug `{name}`; known: {:?}", Mutant::ALL))?);
             }
             "--jobs" => wanted.jobs = value()?.parse().context("--jobs takes a number")?,
             "--verbose" => wanted.verbose = true,
@@ -51,15 +51,15 @@ fn read(mut words: impl Iterator<Item = String>, seeds: Range<u64>) -> anyhow::R
     Ok(wanted)
 }
 
-/// Does what the command line asks for.
+/// Runs the command line.
 ///
 /// # Errors
-/// When it asks for what there is not, or nothing can be written.
+/// When an option is unknown, or output fails.
 pub fn main<S: Study>() -> anyhow::Result<ExitCode> {
     let wanted = read(std::env::args().skip(1), 0..S::SEEDS)?;
     let mut out = std::io::stdout();
     plant(wanted.mutant);
-    // A panic is told as a failure, with its seed.
+    // A panic is reported as a failure, with its seed.
     std::panic::set_hook(Box::new(|_| ()));
     if wanted.list {
         for failure in wanted.seeds.filter_map(|seed| one::<S>(seed, false).err()) {

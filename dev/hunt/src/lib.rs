@@ -1,5 +1,5 @@
-//! What tests by seed have in common: random numbers that follow from a seed, many seeds on several threads, those that
-//! failed once and are kept, planted bugs that must be caught, and a command line.
+//! Shared parts of tests by seed. They are random numbers that follow from a seed, many seeds on several threads, kept
+//! seeds that once failed, planted bugs that must be caught, and a command line.
 
 mod command;
 mod mutants;

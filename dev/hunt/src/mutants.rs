@@ -1,16 +1,16 @@
-//! A test of the tests: bugs are planted, and each must be caught.
+//! Tests the tests: bugs are planted, and each must be caught.
 
 use kapelle_core::mutant::{Mutant, plant};
 
 use crate::seeds::{Study, hunt};
 
-/// Plants one bug after the other and looks for it within so many seeds. To be called in a process of its own, as a bug is
-/// planted for all threads.
+/// Plants one bug after the other and searches for it within that many seeds. Must be called in a separate process, as
+/// a bug is planted for all threads.
 ///
 /// # Panics
-/// When nobody notices one of them.
+/// When one of them is not noticed.
 pub fn all_caught<S: Study>(mutants: &[Mutant], seeds: u64) {
-    // What a planted bug panics with is no news.
+    // Panics of planted bugs are expected.
     std::panic::set_hook(Box::new(|_| ()));
     let mut table = String::new();
     let mut missed = Vec::new();

@@ -10,51 +10,51 @@ use std::{
     },
 };
 
-/// Something that is studied seed by seed.
+/// A study that is run seed by seed.
 pub trait Study {
-    /// What a seed came to.
+    /// Result of a seed.
     type Tally: Tally;
-    /// The package whose program looks at one seed again.
+    /// Package whose program runs one seed again.
     const PACKAGE: &'static str;
-    /// The seeds that failed once, one a line. They are run first, for ever.
+    /// Seeds that failed once, one a line. They are run first, for ever.
     const KEPT: &'static str;
-    /// The file in which they stand.
+    /// File that holds them.
     const KEPT_IN: &'static str;
-    /// Seeds that are run when nobody says which.
+    /// Default number of seeds.
     const SEEDS: u64;
 
-    /// Lives through a seed; the error says what is wrong. `verbose` tells on the way what happens.
+    /// Runs a seed. `verbose` prints its events.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The broken law.
     fn live(seed: u64, verbose: bool) -> Result<Self::Tally, String>;
 
-    /// A failure in full.
+    /// Explains a failure in full.
     #[must_use]
     fn explain(failure: &Failure) -> String {
         failure.to_string()
     }
 }
 
-/// What seeds came to, to be added up.
+/// Results of seeds, to be added up.
 pub trait Tally: Debug + Default + PartialEq + Send + UnwindSafe {
-    /// Adds another's.
+    /// Adds another result.
     fn add(&mut self, other: Self);
 }
 
-/// A seed for which something is wrong.
+/// A seed that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Failure {
-    /// The seed.
     pub seed: u64,
-    /// What is wrong.
+    /// Description of the failure.
     pub what: String,
-    /// The package that says so.
+    /// Package of the study.
     pub package: &'static str,
 }
 
 impl Failure {
-    /// What is wrong, in a line.
+    /// Returns the failure in one line.
     #[must_use]
     pub fn line(&self) -> &str {
         self.what.lines().next().unwrap_or_default()
@@ -68,16 +68,16 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The seeds that failed once.
+/// Returns the seeds that failed once.
 #[must_use]
 pub fn kept<S: Study>() -> Vec<u64> {
     S::KEPT.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok()).collect()
 }
 
-/// One seed; a panic is a failure too.
+/// Runs one seed; a panic is a failure too.
 ///
 /// # Errors
-/// What is wrong.
+/// The failure.
 pub fn one<S: Study>(seed: u64, verbose: bool) -> Result<S::Tally, Failure> {
     let lived = catch_unwind(|| S::live(seed, verbose)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -87,7 +87,7 @@ pub fn one<S: Study>(seed: u64, verbose: bool) -> Result<S::Tally, Failure> {
     lived.map_err(|what| Failure { seed, what, package: S::PACKAGE })
 }
 
-/// Seeds until one fails, the smallest that is found first; gives what they came to together.
+/// Runs seeds until one fails, the smallest that is found first. Returns their results together.
 ///
 /// # Errors
 /// The first failure.

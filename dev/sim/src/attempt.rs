@@ -1,4 +1,4 @@
-//! How attempts go, those in a server's process, and the pool that evaluates.
+//! Results of attempts, those in a server's process, and the pool that evaluates.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Pooled {
 }
 
 impl World {
-    /// Draws how an attempt goes: how long it takes and what it reports.
+    /// Draws the duration and the report of an attempt.
     pub(crate) fn draw_attempt(&mut self, timeout_ms: u64) -> (u64, Reported) {
         if self.calm {
             return (self.rng.below(50), self.answer());
@@ -82,7 +82,7 @@ impl World {
         Reported::Succeed { output, provenance: Arc::default() }
     }
 
-    /// A server begins an attempt in its process: its lease must be the stored one by now.
+    /// Begins an attempt in a server's process: its lease must be stored by now.
     pub(crate) fn dispatched(&mut self, server: usize, dispatch: &Dispatch) -> Result<(), String> {
         self.stored_lease(dispatch.task, &dispatch.lease, 0)?;
         let (took, reported) = self.draw_attempt(dispatch.timeout.0);
@@ -91,18 +91,18 @@ impl World {
         Ok(())
     }
 
-    /// Nothing leaves before its turn is committed.
+    /// Checks that nothing is sent before its turn is committed.
     pub(crate) fn stored_lease(&self, task: TaskId, lease: &Lease, host: u32) -> Result<(), String> {
         let disk = self.disk.lock();
         let stored = disk.task(task).map(|task| &task.state);
         let same = matches!(stored, Some(TaskState::Running(other)) if other == lease && other.host == host);
-        // Given out and ended in one turn: the host is told with its first heartbeat.
+        // Assigned and ended in one turn: the host learns it with its first heartbeat.
         let over = host != 0 && disk.task(task).is_some_and(|t| t.epoch == lease.epoch && t.state.kind().is_terminal());
         let same = same || over;
         if same { Ok(()) } else { Err(format!("{task} was given out with {lease:?}, and stored is {stored:?}")) }
     }
 
-    /// A server stops an attempt; some report all the same.
+    /// Stops an attempt; some report nevertheless.
     pub(crate) fn stopped(&mut self, server: usize, task: TaskId) {
         let zombie = self.plan.faults.zombie;
         if self.calm || !self.rng.chance(zombie) {
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// Attempts that are over report, evaluations that are done come back.
+    /// Delivers the reports of attempts that are over, and finished evaluations.
     pub(crate) fn locals_act(&mut self) {
         let now = self.steady_ms;
         let mut at = 0;

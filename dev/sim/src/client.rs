@@ -1,4 +1,4 @@
-//! Clients: they submit, start, cancel, put back, and repeat themselves.
+//! Clients: they submit, start, cancel, retry, and repeat requests.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     world::World,
 };
 
-/// The workflow as one who starts it hands it in.
+/// Returns the workflow as the client that starts it submits it.
 pub(crate) fn version(flow: &Flow) -> VersionRef {
     VersionRef::Source {
         definition: Arc::clone(&flow.definition),
@@ -26,14 +26,14 @@ pub(crate) fn version(flow: &Flow) -> VersionRef {
     }
 }
 
-/// Something a client wants, which it may ask for more than once.
+/// A request of a client, which may be sent more than once.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     command: Command,
     key: Option<Arc<str>>,
-    /// Tasks it makes; none for a run.
+    /// Number of tasks. `None` for a run.
     count: Option<u32>,
-    /// What was acknowledged.
+    /// Acknowledged reply.
     acked: Option<KeyReply>,
     pub(crate) sent: u32,
 }
@@ -89,7 +89,7 @@ impl World {
         TaskId(1 + self.rng.below(most) as i64)
     }
 
-    /// One of a few keys, so that they are used again, or none.
+    /// Draws one of a few keys, so that they are reused, or none.
     fn key(&mut self) -> Option<(Arc<str>, Key)> {
         if !self.rng.chance(500) {
             return None;
@@ -208,12 +208,12 @@ impl World {
         Ok(())
     }
 
-    /// Keys are kept for longer than a seed lasts.
+    /// Tells whether keys are kept for longer than a seed lasts.
     pub(crate) fn keys_last(&self) -> bool {
         self.plan.options.key_retention.0 > 3_600_000
     }
 
-    /// What was acknowledged exists, and is what was asked for.
+    /// Checks that acknowledged tasks or runs exist, with the requested contents.
     fn exists(&self, number: usize, reply: KeyReply) -> Result<(), String> {
         let disk = self.disk.lock();
         match (reply, self.requests[number].count) {
@@ -241,7 +241,7 @@ impl World {
         Err(format!("I9: the key {key:?} of request {number} was refused, and nobody else used it before"))
     }
 
-    /// At the end: a request that has a key was granted once, however often it was sent.
+    /// Checks at the end that a request with a key was granted once, however often it was sent.
     pub(crate) fn granted_once(&self) -> Result<(), String> {
         let disk = self.disk.lock();
         let mut made = vec![0u32; self.requests.len()];

@@ -1,5 +1,5 @@
-//! What is stored: one disk under all servers, in memory, with the faults of a disk. Every commit passes the laws
-//! before the next thing happens.
+//! The disk under all servers: in memory, with the faults of a disk. Every commit is checked against the laws before
+//! the next event.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,30 +19,30 @@ use kapelle_store::{
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
 
-/// A place in a run.
+/// A position in a run.
 pub type Place = (ScopeId, Slot);
 
-/// What is stored of a run.
+/// Stored state of a run.
 #[derive(Debug)]
 pub struct RunShelf {
-    /// Its row.
+    /// Row of the run.
     pub row: RunRow,
-    /// Its workflow, as it was drawn.
+    /// Drawn workflow.
     pub flow: Arc<Flow>,
-    /// The row of each place that has one.
+    /// Row of each position that has one.
     pub steps: BTreeMap<Place, TaskId>,
-    /// Its journal.
+    /// Journal.
     pub journal: Vec<JournalEntry>,
-    /// The run as the laws see it.
+    /// Model of the run for the laws.
     pub model: Option<laws::Model>,
 }
 
-/// The rows and their indexes.
+/// Rows and their indexes.
 #[derive(Debug, Default)]
 pub struct Disk {
-    /// By id; gaps are ids of turns that failed.
+    /// Tasks by id; gaps are ids of turns that failed.
     pub tasks: Vec<Option<Task>>,
-    /// By id.
+    /// Runs by id.
     pub runs: BTreeMap<RunId, RunShelf>,
     /// Ready tasks by lane.
     pub ready: BTreeMap<Lane, BTreeSet<(Rank, TaskId)>>,
@@ -54,7 +54,7 @@ pub struct Disk {
     payloads: BTreeMap<PayloadId, Arc<[u8]>>,
     pub(crate) keys: BTreeMap<(TenantId, Arc<str>), KeyRow>,
     pub(crate) versions: Vec<VersionRow>,
-    /// What was paused or resumed.
+    /// Pause states.
     pub gates: Vec<Gate>,
     pub(crate) answers: BTreeMap<(TenantId, CacheKey), AnswerRow>,
     pub(crate) next: [i64; 5],
@@ -62,58 +62,58 @@ pub struct Disk {
     pub flows: BTreeMap<Name, Arc<Flow>>,
     /// Unsuccessful attempts that were recorded.
     pub attempts: BTreeSet<(TaskId, u32)>,
-    /// What the turn under way was asked, and when.
+    /// Commands and time of the current turn.
     pub moment: Moment,
-    /// Where the signals that the turn under way sends were before it.
+    /// Positions of the current turn's signals before the turn.
     pub signals: BTreeMap<(RunId, u64), usize>,
-    /// The last sign of life of a remote attempt, on the steady clock.
+    /// Last heartbeat of a remote attempt, on the monotonic clock.
     pub signs: BTreeMap<TaskId, (u32, u64)>,
-    /// When the attempts of hosts began, by the steady clock.
+    /// Start of the hosts' attempts, on the monotonic clock.
     pub begun: BTreeMap<TaskId, (u32, u64)>,
-    /// The first law that was broken.
+    /// First broken law.
     pub broken: Option<String>,
-    /// Commits that were written.
+    /// Number of written commits.
     pub commits: u64,
     faults: Faults,
     rng: Option<Rng>,
 }
 
-/// The disk as servers and the simulation hold it.
+/// Shared handle of the disk.
 #[derive(Debug, Clone, Default)]
 pub struct Shared(Arc<Mutex<Disk>>);
 
 impl Shared {
-    /// The disk itself.
+    /// Locks the disk.
     pub fn lock(&self) -> MutexGuard<'_, Disk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Disk {
-    /// Sets how often commits go wrong.
+    /// Sets the rates of failing commits.
     pub fn set_faults(&mut self, faults: Faults, rng: Rng) {
         self.faults = faults;
         self.rng = Some(rng);
     }
 
-    /// A task.
+    /// Returns a task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(usize::try_from(id.0).ok()?)?.as_ref()
     }
 
-    /// The bytes of a payload.
+    /// Returns the bytes of a payload.
     #[must_use]
     pub fn payload(&self, id: PayloadId) -> Option<&Arc<[u8]>> {
         self.payloads.get(&id)
     }
 
-    /// The tasks that have not ended.
+    /// Returns the open tasks.
     pub fn open_tasks(&self) -> impl Iterator<Item = &Task> {
         self.tasks.iter().flatten().filter(|task| !task.state.kind().is_terminal())
     }
 
-    /// The rows of a run's steps, as a recovery reads them.
+    /// Returns the rows of a run's steps, as a recovery reads them.
     #[must_use]
     pub fn rows(&self, shelf: &RunShelf) -> Vec<StepRow> {
         let row = |(&(scope, slot), &task): (&Place, &TaskId)| {
@@ -129,7 +129,7 @@ impl Disk {
     }
 
     pub(crate) fn run_dues(&self) -> impl Iterator<Item = (Timestamp, RunId)> {
-        // The time of a paused run stands still.
+        // The clock of a paused run is stopped.
         let open = self.open_runs.iter().filter_map(|id| self.runs.get(id)).map(|shelf| &shelf.row);
         open.filter(|row| row.paused.is_none() && row.clock_paused.is_none())
             .filter_map(|row| Some((row.due_at?, row.id)))
@@ -155,7 +155,7 @@ impl Disk {
         (!tasks.is_empty() || !runs.is_empty() || other).then_some(Commit::Conflict { tasks, runs, other })
     }
 
-    /// Takes the indexes of a row away, or puts them in.
+    /// Adds a row to the indexes, or removes it.
     fn index(&mut self, task: &Task, there: bool) {
         fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, there: bool) {
             if there {
@@ -276,7 +276,7 @@ impl Disk {
     }
 }
 
-/// The lane of a task.
+/// Returns the lane of a task.
 #[must_use]
 pub fn lane_of(task: &Task) -> Lane {
     Lane::of(task)

@@ -1,4 +1,4 @@
-//! The second phase: faults stop, and everything must come to its end.
+//! The second phase: faults stop, and everything must end.
 
 use kapelle_core::{Name, Payload, TenantId, task::Task};
 use kapelle_engine::turn::{Command, command};
@@ -16,9 +16,9 @@ use crate::{
 
 /// Steps within which everything must have ended.
 const STEPS_MAX: u32 = 3_000;
-/// So often somebody answers who waits.
+/// Interval of answers to waiting steps, in steps.
 const HELPED_EVERY: u32 = 20;
-/// No wait is longer than this without a look around.
+/// Longest advance of the clock without a check, in milliseconds.
 const WAIT_MAX: u64 = 4 * 3_600_000;
 
 impl World {
@@ -41,7 +41,7 @@ impl World {
                 self.send(server, Asked::Nobody, resume(GateKind::Worker, Name::new(worker)));
             }
         }
-        // What is still under way, such as a pause that was asked for, arrives before the servers are told to go on.
+        // Messages in flight, such as a requested pause, arrive before the servers are told to continue.
         let last = self.flights.iter().map(|flight| flight.at).max().unwrap_or(0);
         for flight in self.flights.iter_mut().rev() {
             if matches!(&flight.command, Command::LimitQueue(_) | Command::Pause(command::Pause { paused: false, .. }))
@@ -83,7 +83,7 @@ impl World {
         flights.chain(locals).chain(pool).chain(servers).chain(self.host_next()).min()
     }
 
-    /// Everything has ended: what is stored agrees with itself, and a server that starts on it finds nothing to do.
+    /// Checks that everything has ended: the stored state is consistent, and a server that starts on it finds no work.
     fn ended(&mut self) -> Result<(), String> {
         self.granted_once()?;
         let commits = {
@@ -93,7 +93,7 @@ impl World {
             }
             for task in disk.tasks.iter().flatten() {
                 let recorded = disk.attempts.range((task.id, 0)..=(task.id, u32::MAX)).count() as u32;
-                // A task that was put back by hand forgets its counts, not its attempts.
+                // A task that was retried by hand loses its counts, not its attempts.
                 if recorded < task.failures + task.crashes || recorded > task.epoch {
                     return Err(format!("{recorded} attempts are recorded of {task:?}"));
                 }
@@ -127,7 +127,7 @@ fn resume(kind: GateKind, name: Name) -> command::Pause {
     command::Pause { tenant: TenantId::DEFAULT, kind, name, paused: false, reason: "calm".into() }
 }
 
-/// The number of the request that made a task, as its input tells.
+/// Returns the number of the request that made a task, from its input.
 pub(crate) fn token(disk: &Disk, task: &Task) -> Option<usize> {
     let bytes = match &task.input {
         Payload::Row(id) => disk.payload(*id)?,

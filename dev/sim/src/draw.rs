@@ -1,13 +1,13 @@
-//! What a workflow says, drawn from its number.
+//! The contents of a workflow, drawn from its number.
 
 use crate::{
     flow::{Act, Condition, FlowStep, Items, OnError, Strategy, Table, Turns, Until, When},
     rng::Rng,
 };
 
-/// Workflows start only ones of a higher number, within so many: no circles.
+/// Size of a family of workflows: each starts only ones of a higher number in it, so there are no cycles.
 const FAMILY: u64 = 3;
-/// The signals that are waited for.
+/// Signals that steps wait for.
 pub const SIGNALS: [&str; 2] = ["go", "stop"];
 
 /// Draws the table of a number and its text.
@@ -21,7 +21,7 @@ pub fn draw(
     let mut rng = Rng::new(number ^ 0x000F_1035);
     let strategies = [Strategy::Parallel, Strategy::Parallel, Strategy::Sequential, Strategy::Priority];
     let mut table = Table { strategy: strategies[rng.place(4)], ..Table::default() };
-    // Some workflows are flat: those have room for many steps that need each other.
+    // Some workflows are flat: they have room for many steps that need each other.
     let flat = rng.chance(300);
     let count = 2 + rng.place(if flat { 9 } else { 4 });
     let mut pen = Pen { number, room: if flat { 0 } else { 24 }, table: &mut table, rng: &mut rng };
@@ -42,14 +42,14 @@ pub fn draw(
 
 struct Pen<'a> {
     number: u64,
-    /// How many rows may still be multiplied.
+    /// Factor by which rows may still be multiplied.
     room: u32,
     table: &'a mut Table,
     rng: &'a mut Rng,
 }
 
 impl Pen<'_> {
-    /// Draws a block and those inside of it, and gives its number.
+    /// Draws a block and its inner blocks, and returns its number.
     fn block(&mut self, count: usize, depth: u32) -> usize {
         let block = self.table.blocks.len();
         self.table.blocks.push(Vec::new());
@@ -120,7 +120,7 @@ impl Pen<'_> {
         let turns = self.rng.chance(150).then(|| 1 + self.rng.below(3) as u32);
         step.act = self.act(depth);
         if !matches!(step.act, Act::Worker) {
-            // Waits and branches are looked at by the slot itself.
+            // Waits and branches are handled by the slot itself.
             self.room = self.room.saturating_sub(3);
         }
         if let Act::Branch(..) = step.act

@@ -1,4 +1,4 @@
-//! Small random workflows: kept as plain tables to check against, and written as people write them.
+//! Small random workflows: kept as plain tables for the laws, and written as people write them.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
@@ -6,73 +6,73 @@ use kapelle_core::definition::Definition;
 
 use crate::{draw, write};
 
-/// A workflow and what the laws need to know of it.
+/// A workflow and its table for the laws.
 #[derive(Debug)]
 pub struct Flow {
-    /// Its text.
+    /// Text.
     pub source: Arc<[u8]>,
-    /// Stands for the hash of the text: the number it was drawn from.
+    /// Stand-in for the hash of the text: the number it was drawn from.
     pub sha256: [u8; 32],
-    /// Read from the text.
+    /// Definition read from the text.
     pub definition: Arc<Definition>,
-    /// What it says.
+    /// Contents.
     pub table: Table,
 }
 
-/// What a workflow says.
+/// Contents of a workflow.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// Its blocks; the first is the outermost.
+    /// Blocks; the first is the outermost.
     pub blocks: Vec<Vec<FlowStep>>,
     /// The blocks `on_error`, `on_cancel` and `finally`.
     pub tails: [Option<usize>; 3],
-    /// In which order steps begin.
+    /// Order in which steps begin.
     pub strategy: Strategy,
-    /// How long a run may take.
+    /// Time limit of a run in milliseconds.
     pub timeout_ms: Option<i64>,
 }
 
-/// The strategies, spelled again so that the laws share nothing with the code they check.
+/// Strategies, defined again so that the laws share no code with what they check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
-    /// All that are ready.
+    /// All ready steps.
     #[default]
     Parallel,
     /// One step of a block at a time.
     Sequential,
-    /// By priority; failures below 10 stop nothing.
+    /// Ordered by priority; failures below 10 do not stop the run.
     Priority,
 }
 
 /// A step as it was drawn.
 #[derive(Debug, Clone)]
 pub struct FlowStep {
-    /// Its name, used once in the workflow.
+    /// Name, used once in the workflow.
     pub name: String,
-    /// The steps it needs.
+    /// Needed steps.
     pub needs: Vec<usize>,
-    /// Its `if`.
+    /// `if`.
     pub condition: Condition,
-    /// Its `run_if`.
+    /// `run_if`.
     pub run_if: When,
-    /// Its `on_error`.
+    /// `on_error`.
     pub on_error: OnError,
-    /// It handles failures, and begins at nothing else.
+    /// Whether it handles failures only.
     pub handler: bool,
-    /// Its priority.
+    /// Priority.
     pub priority: i64,
-    /// Its `for_each`.
+    /// `for_each`.
     pub items: Option<Items>,
-    /// Its `repeat`.
+    /// `repeat`.
     pub turns: Option<Turns>,
-    /// What it does.
+    /// Action.
     pub act: Act,
 }
 
-/// A `for_each` over so many numbers.
+/// A `for_each` over a range of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Items {
-    /// How many.
+    /// Number of items.
     pub total: u32,
     /// `max_parallel`.
     pub at_once: usize,
@@ -83,16 +83,16 @@ pub struct Items {
 /// A `repeat`.
 #[derive(Debug, Clone, Copy)]
 pub struct Turns {
-    /// The most.
+    /// Limit of turns.
     pub max: u32,
-    /// Its `until`.
+    /// `until`.
     pub until: Until,
 }
 
-/// What ends a loop.
+/// Condition that ends a loop.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// Nothing.
+    /// Never.
     Never,
     /// The input is true.
     Input,
@@ -100,7 +100,7 @@ pub enum Until {
     Succeeded(usize),
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Runs a worker.
@@ -115,14 +115,14 @@ pub enum Act {
     Timer,
     /// Waits for a person.
     Approval,
-    /// Starts that workflow, and waits for its end or not.
+    /// Starts that workflow, with or without waiting for its end.
     Workflow(u64, bool),
 }
 
-/// The conditions that are drawn.
+/// Conditions that are drawn.
 #[derive(Debug, Clone, Copy)]
 pub enum Condition {
-    /// None.
+    /// Always true.
     None,
     /// An input must be true.
     Input,
@@ -150,9 +150,9 @@ pub enum When {
 pub enum OnError {
     /// The block fails.
     Stop,
-    /// Goes on.
+    /// The run continues.
     Continue,
-    /// That step is run.
+    /// That step runs.
     Run(usize),
 }
 
@@ -160,7 +160,7 @@ thread_local! {
     static KEPT: RefCell<HashMap<u64, Arc<Flow>>> = RefCell::default();
 }
 
-/// The workflow of a number. Kept, as reading the text takes longer than everything else.
+/// Returns the workflow of a number. Cached, as reading the text takes longer than everything else.
 ///
 /// # Errors
 /// When the definition is refused, which is a fault of the simulation.

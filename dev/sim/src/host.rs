@@ -1,4 +1,4 @@
-//! Worker hosts: they claim, show that they are alive, report, and at times do none of it.
+//! Worker hosts: they claim, send heartbeats and report, and at times fail to.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     world::World,
 };
 
-/// A host and what it works on.
+/// A host and its attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     pub(crate) slots: usize,
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Reports are sent again until they are answered.
+    /// Sends reports again until they are answered.
     fn host_reports(&mut self, host: usize, server: usize) {
         let now = self.steady_ms;
         for at in 0..self.hosts[host].tasks.len() {
@@ -90,7 +90,7 @@ impl World {
         self.send(server, Asked::Claim(host), command::Claim { host: host as u32 + 1, wanted, most });
     }
 
-    /// A host got tasks; when the answer is lost, nobody works on them.
+    /// Gives tasks to a host; when the answer is lost, no host works on them.
     pub(crate) fn claimed(&mut self, host: usize, tasks: Vec<ClaimedTask>, deaf: bool) -> Result<(), String> {
         for task in tasks {
             self.stored_lease(task.id, &task.lease, host as u32 + 1)?;
@@ -105,7 +105,7 @@ impl World {
         Ok(())
     }
 
-    /// A heartbeat was answered: the leases that count begin anew, attempts that do not are dropped.
+    /// Handles the answer to a heartbeat: valid leases restart, attempts with other leases are dropped.
     pub(crate) fn beaten(&mut self, host: usize, reports: &[Report], alive: &[bool], deaf: bool) {
         let zombie = !self.calm && self.rng.chance(self.plan.faults.zombie);
         for (report, alive) in reports.iter().zip(alive) {
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// When a host that is well has something to do next.
+    /// Returns the time of the next action of a healthy host.
     pub(crate) fn host_next(&self) -> Option<u64> {
         let next = |held: &Held| held.ends_at.max(held.send_at);
         let hosts = self.hosts.iter().filter(|host| !host.tasks.is_empty());

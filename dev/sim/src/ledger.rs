@@ -1,5 +1,5 @@
-//! Calls of models of several tenants against the limits of the owner: of a day for all together, of each tenant, and of
-//! single ones, among tenants that set limits of their own and deaths of the engine.
+//! Model calls of several tenants against the limits of the owner: of a day for all together, of each tenant, and of
+//! single ones. Tenants set limits of their own, and the engine dies at times.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,12 +17,12 @@ const STEPS: u64 = 300;
 /// The ledger among tenants.
 pub struct Ledger;
 
-/// What the seeds came to.
+/// Results of the seeds.
 #[derive(Debug, Default, PartialEq)]
 pub struct Calls {
-    /// Calls that were let through.
+    /// Allowed calls.
     pub paid: u64,
-    /// Calls that were refused or put off.
+    /// Refused or delayed calls.
     pub refused: u64,
 }
 
@@ -48,12 +48,12 @@ struct Stage {
     rng: Rng,
     now: i64,
     open: Vec<(CallId, TenantId, u64)>,
-    /// What the owner gave each tenant, and what each allows itself.
+    /// Limits that the owner gave each tenant, and those that each set itself.
     given: BTreeMap<TenantId, u64>,
     own: BTreeMap<TenantId, u64>,
     each: u64,
     day: u64,
-    /// What was spent on the day, and by each tenant in all, counted apart from the books.
+    /// Spending of the day, and of each tenant in total, counted apart from the ledger.
     today: u64,
     spent: BTreeMap<TenantId, u64>,
     tally: Calls,
@@ -136,7 +136,7 @@ impl Stage {
         let tenant = TenantId(1 + self.rng.below(u64::from(TENANTS)) as u32);
         match self.rng.below(20) {
             0 if tenant != TenantId::DEFAULT => {
-                // Whatever a tenant says, it does not get more.
+                // A tenant cannot raise its limit.
                 let limit = if self.rng.chance(500) { 1_000_000 } else { self.rng.below(20_000) };
                 self.own.insert(tenant, limit);
                 self.limit(tenant, Account::Tenant, limit, LimitBy::Tenant)
@@ -148,7 +148,7 @@ impl Stage {
             }
             2 if tenant != TenantId::DEFAULT => self.limit(tenant, Account::Day, 1_000_000, LimitBy::Tenant),
             3 => {
-                // What is under way is charged at its worst case, to the day on which it began.
+                // Calls in flight are charged at their highest cost, to the day on which they began.
                 for (_, tenant, worst) in std::mem::take(&mut self.open) {
                     self.count(tenant, worst);
                 }
@@ -178,7 +178,7 @@ impl Stage {
         *self.spent.entry(tenant).or_default() += cost;
     }
 
-    /// What is spent and set aside: today by all, and by the tenant in all.
+    /// Returns the spent and reserved amounts: of all today, and of the tenant in total.
     fn used(&self, tenant: TenantId) -> (u64, u64) {
         let open = |of: Option<TenantId>| -> u64 {
             self.open.iter().filter(|(_, whose, _)| of.is_none_or(|of| of == *whose)).map(|(.., worst)| worst).sum()
@@ -192,7 +192,7 @@ impl Stage {
     }
 
     fn call(&mut self, tenant: TenantId) -> Result<(), String> {
-        // A call that costs nothing at worst is never refused.
+        // A call whose highest cost is zero is never refused.
         let worst = 1 + self.rng.below(900);
         let text = Arc::<str>::from("x");
         let order = CallOrder {
@@ -230,7 +230,7 @@ impl Stage {
         }
     }
 
-    /// The books say what was counted apart from them.
+    /// Checks that the ledger matches the separate counts.
     fn holds(&self) -> Result<(), String> {
         let read = |tenant, account: &Account, day| {
             let row = self.reader.account(tenant, account, day).map_err(|error| error.to_string())?;

@@ -1,9 +1,9 @@
-//! A seeded simulation of the engine: the same seed lives through the same story, among crashes before and after
-//! commits, full disks, conflicts, lost and late messages, silent hosts, dying workers and jumping clocks.
+//! A seeded simulation of the engine: an equal seed always gives an equal story. Stories include crashes before and
+//! after commits, full disks, conflicts, lost and late messages, silent hosts, dying workers and jumping clocks.
 //!
-//! A seed draws its options first, so that most seeds know only some of the faults (swarm testing). In the first phase
-//! the faults happen, and every commit and every answer is held against the laws. In the second phase they stop, and
-//! everything must come to its end. A test of the tests plants known bugs, and each must be caught.
+//! A seed draws its options first, so that most seeds have only some of the faults (swarm testing). In the first phase
+//! faults happen, and every commit and every answer is checked against the laws. In the second phase they stop, and
+//! everything must end. A test of the tests plants known bugs, and each must be caught.
 
 mod attempt;
 mod client;

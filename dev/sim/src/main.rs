@@ -1,4 +1,4 @@
-//! Lives through seeds: `kapelle-sim --seeds 0..20000 --jobs 2`, `--seed 7 --verbose`, `--mutant NoFence`.
+//! Simulation of seeds: `kapelle-sim --seeds 0..20000 --jobs 2`, `--seed 7 --verbose`, `--mutant NoFence`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The turn under way, as the laws see it: what was asked, when, and of whom.
+//! The current turn for the laws: its commands, time and server.
 
 use kapelle_core::{
     DurationMs, Name, RunId, TaskId, Timestamp,
@@ -8,36 +8,36 @@ use kapelle_engine::turn::{Command, Input, Reported, command};
 
 use crate::laws::signals;
 
-/// The turn under way.
+/// The current turn.
 #[derive(Debug, Default)]
 pub struct Moment {
-    /// The wall clock.
+    /// Wall clock.
     pub now: Timestamp,
-    /// The steady clock.
+    /// Monotonic clock.
     pub steady_ms: u64,
-    /// What a point of priority is worth, as the plan has it.
+    /// Value of a point of priority in the plan, in milliseconds.
     pub ageing_ms: u64,
-    /// There is only one server, so that its memory is complete.
+    /// Whether there is only one server, so that its memory is complete.
     pub alone: bool,
-    /// A server is starting.
+    /// Whether a server is starting.
     pub recovering: bool,
     /// Reports among the commands.
     pub reports: Vec<(Report, Said)>,
-    /// Tasks that somebody puts back.
+    /// Tasks that are retried by hand.
     pub revived: Vec<TaskId>,
-    /// Tasks that somebody ends.
+    /// Tasks that are cancelled.
     pub cancelled: Vec<TaskId>,
-    /// Runs that somebody ends.
+    /// Runs that are cancelled.
     pub cancelled_runs: Vec<RunId>,
-    /// Runs that somebody pauses.
+    /// Runs that are paused.
     pub paused: Vec<RunId>,
-    /// Runs that somebody lets go on.
+    /// Runs that are resumed.
     pub resumed: Vec<RunId>,
-    /// Signals that somebody sends: each has a number.
+    /// Signals that are sent, with their numbers.
     pub signals: Vec<(RunId, u64)>,
-    /// Steps that somebody answers.
+    /// Steps that are answered.
     pub approved: Vec<TaskId>,
-    /// A queue's limit is changed in this turn, or something is paused or resumed.
+    /// Whether a queue's limit is changed in this turn, or something is paused or resumed.
     pub limiting: bool,
     /// Slots of the server's queues.
     pub limits: Vec<(Name, u32)>,
@@ -45,23 +45,23 @@ pub struct Moment {
     pub other_slots: u32,
     /// Slots of the server's workers.
     pub worker_slots: Vec<(Name, u32)>,
-    /// How many tasks of one key its workers may run at once.
+    /// Limit of running tasks of one key, by worker.
     pub key_limits: Vec<(Name, u32)>,
 }
 
-/// What a report said.
+/// Contents of a report.
 #[derive(Debug, Clone)]
 pub enum Said {
-    /// The answer.
+    /// An answer.
     Succeeded,
-    /// Why it failed.
+    /// A failure.
     Failed(kapelle_core::TaskError),
-    /// The task is given back.
+    /// A release.
     Released,
 }
 
 impl Moment {
-    /// Notes what a turn is asked.
+    /// Records the commands of a turn.
     pub fn ask(&mut self, inputs: &[Input]) {
         self.recovering = false;
         self.limiting = false;
@@ -109,7 +109,7 @@ impl Moment {
         }
     }
 
-    /// The reports that present the lease of a running task, whether or not they were accepted.
+    /// Returns the reports with the lease of a running task, accepted or not.
     pub fn matching<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a Said> {
         let lease = match task.state {
             TaskState::Running(lease) => Some((lease.epoch, lease.nonce)),
@@ -119,14 +119,14 @@ impl Moment {
         self.reports.iter().filter(move |(report, _)| fits(report)).map(|(_, said)| said)
     }
 
-    /// The rank that a task which becomes ready now must have.
+    /// Returns the rank that a task must have which becomes ready now.
     #[must_use]
     pub fn rank(&self, priority: i16) -> i64 {
         let worth = if self.ageing_ms == 0 { 1 << 42 } else { self.ageing_ms as i64 };
         self.now.0 - i64::from(priority) * worth
     }
 
-    /// How long a span is, for messages.
+    /// Returns the length of a span, for messages.
     #[must_use]
     pub fn since(&self, steady_ms: u64) -> DurationMs {
         DurationMs(self.steady_ms.saturating_sub(steady_ms))

@@ -1,4 +1,4 @@
-//! Messages under way, and what came of them.
+//! Messages in flight, and their results.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::{laws::signals, world::World};
 pub(crate) struct Flight {
     pub(crate) at: u64,
     pub(crate) server: usize,
-    /// Sent within the server's own process: it dies with it.
+    /// Whether it was sent within the server's own process: it dies with it.
     pub(crate) inside: bool,
     pub(crate) ticket: Ticket,
     pub(crate) command: Command,
 }
 
-/// Who asked.
+/// Sender of a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
     Nobody,
@@ -36,11 +36,11 @@ pub(crate) enum Asked {
     Signal(RunId, u64),
     Claim(usize),
     Beat(usize, Arc<[Report]>),
-    /// A report, and the host when it is one's.
+    /// A report, with the host if a host sent it.
     Report(Option<usize>, Report, Told),
 }
 
-/// What was reported.
+/// Contents of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     Succeeded,
@@ -106,7 +106,7 @@ impl World {
         inputs
     }
 
-    /// Handles an answer, which was given after a commit: what it says must be stored.
+    /// Handles an answer, given after a commit: its contents must be stored.
     pub(crate) fn answered(&mut self, ticket: Ticket, reply: Result<Reply, EngineError>) -> Result<(), String> {
         let Some(asked) = self.asked.get(ticket as usize).cloned() else { return Ok(()) };
         let deaf = !self.calm && self.rng.chance(self.plan.faults.deaf);
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// An accepted report is stored, and a refused one was stale.
+    /// Checks that an accepted report is stored, and a refused one was stale.
     fn reported(&self, report: &Report, told: Told, reply: &Result<Reply, EngineError>) -> Result<(), String> {
         let disk = self.disk.lock();
         let Some(task) = disk.task(report.task) else {

@@ -1,4 +1,4 @@
-//! What a seed decides before anything happens.
+//! Decisions of a seed before the first event.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,104 +19,104 @@ use kapelle_engine::{
 
 use crate::rng::Rng;
 
-/// What an attempt may take when nobody says otherwise.
+/// Default timeout of an attempt.
 pub const TIMEOUT_MS: u64 = 2_000;
 
-/// How long a remote worker may be silent. Short, so that leases run out within a seed.
+/// Lease of a remote worker. Short, so that leases run out within a seed.
 pub const LEASE_MS: u64 = 3_000;
 
-/// How often each fault happens, in a thousand of its occasions.
+/// Rates of faults, per thousand occasions.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// A server dies between two turns.
     pub crash: u32,
     /// A server dies at a commit, before it is written.
     pub crash_before: u32,
-    /// A server dies at a commit, after it is written; it never hears of it.
+    /// A server dies at a commit, after it is written, without learning the result.
     pub crash_after: u32,
     /// The disk is full for one commit.
     pub full: u32,
-    /// A commit meets a conflict that is not there.
+    /// A commit meets a false conflict.
     pub conflict: u32,
     /// A message between a host or client and a server is lost.
     pub drop: u32,
     /// It arrives twice.
     pub duplicate: u32,
-    /// It takes long.
+    /// It is delayed.
     pub delay: u32,
-    /// The answer to it is lost.
+    /// Its answer is lost.
     pub deaf: u32,
     /// The wall clock jumps by an hour.
     pub jump: u32,
-    /// A tick that is due is left out.
+    /// A due tick is skipped.
     pub late_tick: u32,
     /// A host stops for longer than its leases last.
     pub pause: u32,
-    /// An attempt that was stopped reports all the same.
+    /// A stopped attempt reports nevertheless.
     pub zombie: u32,
     /// An evaluation is performed twice.
     pub evaluate_twice: u32,
 }
 
-/// How attempts end, in a thousand.
+/// Rates of the ends of attempts, per thousand.
 #[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Manners {
-    /// Fails with a category that may be tried again.
+    /// Fails with a category that may be retried.
     pub fail: u32,
-    /// Fails for good.
+    /// Fails permanently.
     pub fatal: u32,
-    /// The worker dies.
     pub panic: u32,
     /// Never answers.
     pub hang: u32,
-    /// Gives the task back.
+    /// Releases the task.
     pub release: u32,
 }
 
-/// Everything a seed decides beforehand.
+/// Decisions of a seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How the servers are set up.
+    /// Options of the servers.
     pub options: Options,
-    /// Servers on the one disk.
+    /// Number of servers on the one disk.
     pub servers: usize,
-    /// Worker hosts.
+    /// Number of worker hosts.
     pub hosts: usize,
-    /// Steps of the first phase.
+    /// Number of steps of the first phase.
     pub steps: u32,
-    /// The usual time between two steps.
+    /// Usual time between two steps, in milliseconds.
     pub pace_ms: u64,
-    /// What goes wrong.
+    /// Faults.
     pub faults: Faults,
-    /// How workers behave.
+    /// Behaviour of workers.
     pub manners: Manners,
-    /// The workers of the servers' own processes.
+    /// Workers of the servers' own processes.
     pub directory: Arc<Workers>,
-    /// Definitions are drawn from that many numbers, from this one on.
+    /// First number of drawn definitions.
     pub first_flow: u64,
-    /// How often clients do something, in a thousand steps.
+    /// Rate of client actions, per thousand steps.
     pub busy: u32,
 }
 
-/// The workers that servers have. `here` runs in servers alone, `mixed` there and on hosts, `remote` on hosts alone. Some ask a
-/// model of a provider that takes only so many calls.
+/// Workers of the servers. `here` runs in servers alone, `mixed` there and on hosts, `remote` on hosts alone. Some call
+/// a model of a provider with a rate limit.
 #[derive(Debug)]
 pub struct Workers {
     specs: Vec<Arc<WorkerSpec>>,
     provider: Mutex<Provider>,
 }
 
-/// The provider as the process of one server knows it.
+/// A provider as the process of one server knows it.
 #[derive(Debug, Clone, Default)]
 struct Provider {
-    /// Calls that it takes in a span of that many milliseconds; none when it does not say.
+    /// Limit of calls in a span of that many milliseconds. `None`: not known.
     most: Option<(usize, u64)>,
     given: VecDeque<u64>,
     rights: BTreeSet<TaskId>,
 }
 
 impl Workers {
-    /// The same in a process that has only just begun.
+    /// Copies the workers for a process that has just begun.
     #[must_use]
     pub fn fresh(&self) -> Workers {
         let most = self.lock().most;
@@ -127,7 +127,7 @@ impl Workers {
         self.provider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an attempt of that task may call its model, when it calls any.
+    /// Asks whether an attempt of that task may call its model, if it calls any.
     #[must_use]
     pub fn may_call(&self, task: TaskId, worker: &Name) -> bool {
         let provider = self.lock();
@@ -135,7 +135,7 @@ impl Workers {
         !asks || provider.most.is_none() || provider.rights.contains(&task)
     }
 
-    /// Those who have the right to a call.
+    /// Returns the tasks with a promised call.
     #[must_use]
     pub fn rights(&self) -> Vec<TaskId> {
         self.lock().rights.iter().copied().collect()
@@ -169,13 +169,13 @@ impl Directory for Workers {
     }
 }
 
-/// The names of the workers.
+/// Names of the workers.
 pub const WORKERS: [&str; 3] = ["here", "mixed", "remote"];
-/// Those that hosts have.
+/// Workers that hosts have.
 pub const ON_HOSTS: [&str; 2] = ["mixed", "remote"];
 
 impl Plan {
-    /// The plan of a seed.
+    /// Draws the plan of a seed.
     #[must_use]
     pub fn draw(rng: &mut Rng) -> Plan {
         let servers = if rng.chance(200) { 2 } else { 1 };
@@ -236,7 +236,7 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
-/// Limits for each key are counted by one server, so several have none.
+/// Draws the workers. One server counts the limits of keys, so several servers have no such limits.
 fn workers(rng: &mut Rng, alone: bool) -> Workers {
     let mut specs = Vec::new();
     for name in &WORKERS[..2] {
@@ -255,7 +255,7 @@ fn workers(rng: &mut Rng, alone: bool) -> Workers {
     Workers { specs, provider: Mutex::new(Provider { most, ..Provider::default() }) }
 }
 
-/// Retry rules with short waits.
+/// Draws retry rules with short waits.
 pub fn retry(rng: &mut Rng) -> RetryPolicy {
     RetryPolicy {
         max_attempts: 1 + rng.below(3) as u32,

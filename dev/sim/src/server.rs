@@ -1,4 +1,4 @@
-//! Servers: turns taken on what has arrived, deaths and restarts.
+//! Servers: turns on arrived messages, deaths and restarts.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::{
     world::World,
 };
 
-/// The longest a server sleeps.
+/// Longest sleep of a server.
 const NAP_MS: u64 = 1_000;
 
-/// Turns between two looks at every open run.
+/// Turns between two checks of every open run.
 const LOOKED_EVERY: u64 = 16;
 
 /// One server.
@@ -35,7 +35,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// When something must happen in it next: on the steady clock, given both clocks.
+    /// Returns the time of its next action on the monotonic clock, from both clocks.
     pub(crate) fn next(&self, wall_ms: i64, steady_ms: u64) -> Option<u64> {
         let turns = self.turns.as_ref()?;
         if self.more {
@@ -95,14 +95,14 @@ impl World {
         }
     }
 
-    /// Remote attempts get a full term from the start of the server on.
+    /// Gives remote attempts a full lease from the start of the server.
     fn give_full_terms(&mut self) {
         let mut disk = self.disk.lock();
         let steady = self.steady_ms;
         disk.signs.values_mut().for_each(|(_, at)| *at = steady);
     }
 
-    /// The server dies, and with it all that is in its process.
+    /// Kills the server, with its process memory.
     fn kill(&mut self, server: usize) {
         let down = if self.calm { 0 } else { self.rng.below(3_000) };
         self.servers[server] = Server { down_until: self.steady_ms + down, ..Server::default() };
@@ -111,7 +111,7 @@ impl World {
         self.flights.retain(|flight| flight.server != server || !flight.inside);
     }
 
-    /// Tells the laws what a turn is about to do.
+    /// Records the coming turn for the laws.
     fn set_moment(&mut self, inputs: &[Input], starting: bool) {
         let options = &self.plan.options;
         let mut disk = self.disk.lock();
@@ -135,7 +135,7 @@ impl World {
         moment.recovering = starting;
     }
 
-    /// The first law that the disk saw broken.
+    /// Returns the first broken law of the disk.
     fn checked(&mut self) -> Result<(), String> {
         self.disk.lock().broken.take().map_or(Ok(()), Err)
     }
@@ -171,9 +171,9 @@ impl World {
         if self.turns.is_multiple_of(LOOKED_EVERY) { self.runs_wait(server) } else { Ok(()) }
     }
 
-    /// I11: what is open waits for something: a row that holds no others, an evaluation, a resume, or the next turn.
+    /// Checks that every open run waits (I11): for a row without inner rows, an evaluation, a resume, or the next turn.
     fn runs_wait(&self, server: usize) -> Result<(), String> {
-        // After a turn that a full disk failed, what it left to do is with the next one.
+        // After a turn that a full disk failed, its remaining work is in the next one.
         let full = !self.calm && self.plan.faults.full > 0;
         if full || self.servers.len() > 1 || self.servers[server].more || self.servers[server].turns.is_none() {
             return Ok(());
@@ -199,7 +199,7 @@ impl World {
         Ok(())
     }
 
-    /// What comes from within the server's process is sent again when the disk was full.
+    /// Sends messages from within the server's process again when the disk was full.
     fn send_again(&mut self, server: usize, inputs: Vec<Input>, turned: &Turned) {
         for (input, (ticket, reply)) in inputs.into_iter().zip(&turned.replies) {
             let full = matches!(reply, Err(EngineError::Store(error)) if error.is_temporary());
@@ -214,20 +214,20 @@ impl World {
         }
     }
 
-    /// Nobody keeps the right to a call for whom nothing runs. Another server may have ended what ran in one.
+    /// Checks that only running tasks keep a promised call. Another server may have ended a task that ran in this one.
     pub(crate) fn rights_ended(&self) -> Result<(), String> {
         let [Server { directory: Some(directory), .. }] = self.servers.as_slice() else { return Ok(()) };
         let kept = directory.rights();
         if kept.is_empty() { Ok(()) } else { Err(format!("all has ended, and {kept:?} have the right to a call")) }
     }
 
-    /// Ends every server and starts it again.
+    /// Kills every server and restarts it.
     pub(crate) fn restart_all(&mut self) -> Result<(), String> {
         (0..self.servers.len()).for_each(|server| self.kill(server));
         self.servers_act()
     }
 
-    /// Answers are given and effects performed.
+    /// Delivers answers and performs effects.
     fn follow(&mut self, server: usize, turned: Turned) -> Result<(), String> {
         self.servers[server].more = turned.more;
         if self.verbose {

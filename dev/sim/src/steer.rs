@@ -1,4 +1,4 @@
-//! Clients that steer runs under way: they pause, resume, signal, answer, cancel, and run again.
+//! Clients that steer runs: they pause, resume, signal, answer, cancel, and rerun.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl World {
         self.send(server, Asked::Nobody, command);
     }
 
-    /// Steps that wait for a person.
+    /// Returns the steps that wait for a person.
     fn waiting(&self) -> Vec<TaskId> {
         let disk = self.disk.lock();
         let waits = disk.open_tasks();
@@ -84,7 +84,7 @@ impl World {
         Ok(())
     }
 
-    /// At the end everybody gets what they wait for.
+    /// Gives all waiting steps their answers at the end.
     pub(crate) fn help_all(&mut self) {
         let (paused, waiting) = {
             let disk = self.disk.lock();
@@ -97,7 +97,7 @@ impl World {
             let waiting: Vec<(RunId, Name)> = disk.open_tasks().filter_map(signal).collect();
             (paused.collect::<Vec<RunId>>(), waiting)
         };
-        // A server that has not heard of the pause refuses: another one has.
+        // A server that does not know of the pause refuses: another one does.
         for run in paused {
             for server in 0..self.servers.len() {
                 self.send(server, Asked::Nobody, command::ResumeRun { run });

@@ -44,7 +44,7 @@ impl Store for Shared {
     }
 
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
-        // Nobody administers in the simulation.
+        // The simulation has no administrators.
         Ok(None)
     }
 
@@ -54,12 +54,12 @@ impl Store for Shared {
     }
 
     fn session_last(&mut self) -> Result<u64, StoreError> {
-        // Nobody keeps a session log here.
+        // The simulation has no session log.
         Ok(0)
     }
 
     fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
-        // Nobody deletes versions here.
+        // The simulation deletes no versions.
         Ok(Deletion::Missing)
     }
 
@@ -171,7 +171,7 @@ impl Store for Shared {
     }
 }
 
-/// The simulated loops make no model calls, so that their ledger stays empty.
+/// The simulated loops make no model calls, so their ledger stays empty.
 impl LedgerStore for Shared {
     fn open_calls(&mut self, _after: CallId, _most: u32) -> Result<Vec<CallRow>, StoreError> {
         Ok(Vec::new())

@@ -4,7 +4,7 @@ use kapelle_hunt::{Study, Tally};
 
 use crate::world::{Story, simulate};
 
-/// The engine among faults.
+/// Simulation of the engine.
 pub struct Simulation;
 
 impl Study for Simulation {

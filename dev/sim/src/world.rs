@@ -1,4 +1,4 @@
-//! Everything there is in a seed, and its two phases.
+//! The world of a seed, and its two phases.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     server::Server,
 };
 
-/// An hour, by which clocks jump.
+/// Step of clock jumps: an hour.
 const HOUR_MS: i64 = 3_600_000;
 
 /// Servers, hosts and clients around one disk.
@@ -28,17 +28,17 @@ pub(crate) struct World {
     pub(crate) flights: Vec<Flight>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) requests: Vec<Request>,
-    /// How often each signal was acknowledged.
+    /// Number of acknowledgements of each signal.
     pub(crate) acked: BTreeMap<u64, usize>,
     pub(crate) wall_ms: i64,
     pub(crate) steady_ms: u64,
-    /// The second phase: nothing goes wrong any more.
+    /// Whether the second phase has begun, without faults.
     pub(crate) calm: bool,
     pub(crate) turns: u64,
     pub(crate) verbose: bool,
 }
 
-/// What a seed came to, when it broke no law.
+/// Results of a seed that broke no law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Story {
     /// Turns taken.
@@ -49,14 +49,14 @@ pub struct Story {
     pub tasks: u64,
     /// Runs started.
     pub runs: u64,
-    /// The same for the same seed.
+    /// Digest, equal for an equal seed.
     pub digest: u64,
 }
 
-/// Lives through a seed.
+/// Runs a seed.
 ///
 /// # Errors
-/// The law that was broken.
+/// The broken law.
 pub fn simulate(seed: u64, verbose: bool) -> Result<Story, String> {
     let mut rng = Rng::new(seed);
     let plan = Plan::draw(&mut rng);
@@ -116,7 +116,7 @@ impl World {
     pub(crate) fn note(&self, text: String) {
         if self.verbose {
             use std::io::Write as _;
-            // Nobody reads on: there is nothing to be told any more.
+            // The reader is gone: there is no place left to report to.
             let _ = writeln!(std::io::stdout(), "{text}");
         }
     }

@@ -8,10 +8,10 @@ use crate::{
     rng::Rng,
 };
 
-/// The text of a table.
+/// Formats a table as text.
 ///
 /// # Errors
-/// None that can happen: text does not run out.
+/// Cannot happen: writing to a string does not fail.
 pub fn text(number: u64, table: &Table, rng: &mut Rng) -> anyhow::Result<String> {
     let mut text = format!("name: flow{number}\n");
     let strategy = match table.strategy {

@@ -1,4 +1,4 @@
-//! Limits hold for each tenant and for all together, whatever happens.
+//! Limits hold for each tenant and for all together, in any history.
 
 use kapelle_hunt::{Study as _, hunt};
 use kapelle_sim::Ledger;

@@ -1,4 +1,4 @@
-//! A test of the tests: every planted bug is caught. In a process of its own, as a bug is planted for all threads.
+//! Tests the tests: every planted bug is caught. In a separate process, as a bug is planted for all threads.
 
 use kapelle_core::mutant::Mutant;
 use kapelle_hunt::all_caught;

@@ -1,9 +1,9 @@
-//! Seeds break no law: those that did once first, then as many as `KAPELLE_SIM_SEEDS` says.
+//! Seeds break no law: first those that once did, then as many as `KAPELLE_SIM_SEEDS` says.
 
 use kapelle_hunt::{hunt, kept, one};
 use kapelle_sim::Simulation;
 
-/// Seeds that are lived through unless the environment says otherwise.
+/// Default number of seeds.
 const SEEDS: u64 = 2_000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Requests to `/v1` that mean no good, the same for the same seed.
+//! Hostile requests to `/v1`, equal for an equal seed.
 
 use serde_json::{Map, Value, json};
 
@@ -11,11 +11,11 @@ pub struct Asked {
     pub path: String,
     /// Names and values.
     pub headers: Vec<(String, String)>,
-    /// What is sent; often JSON.
+    /// Bytes to send; often JSON.
     pub body: Vec<u8>,
 }
 
-/// Fields that redirect other gateways, that belong to real requests, and that are no names at all.
+/// Field names that redirect other gateways, that belong to real requests, and that are not names at all.
 const NAMES: [&str; 64] = [
     "api_base",
     "base_url",
@@ -115,18 +115,18 @@ const HEADERS: [&str; 16] = [
     "proxy-authorization",
 ];
 
-/// Makes requests by chance, the same for the same seed.
+/// Random requests, equal for an equal seed.
 #[derive(Debug, Clone)]
 pub struct Dice(pub Rng);
 
 impl Dice {
-    /// The dice of one request of a seed.
+    /// Makes the generator of one request of a seed.
     #[must_use]
     pub fn of(seed: u64, number: u64) -> Dice {
         Dice(Rng::new(seed.wrapping_add(mix(number))))
     }
 
-    /// A number below so many; zero when there are none.
+    /// Draws a number below `sides`; zero when it is zero.
     pub fn below(&mut self, sides: usize) -> usize {
         self.0.place(sides)
     }
@@ -135,12 +135,12 @@ impl Dice {
         all[self.below(all.len())]
     }
 
-    /// One time in so many.
+    /// Draws true once in that many times.
     fn once_in(&mut self, times: u64) -> bool {
         self.0.once_in(times)
     }
 
-    /// A request: a good one of some operation, changed here and there, or no JSON at all.
+    /// Draws a request: a valid one of some operation, changed in places, or not JSON at all.
     pub fn request(&mut self, evil: &str, token: &str) -> Asked {
         let operation = self.below(3);
         let mut path = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"][operation].to_owned();
@@ -181,7 +181,7 @@ impl Dice {
         }
     }
 
-    /// A request as somebody might honestly send it, with addresses where they may stand.
+    /// Builds an honest request, with addresses where they may stand.
     fn good(&mut self, operation: usize, evil: &str) -> Value {
         let mut body = json!({ "model": self.model(evil) });
         match operation {
@@ -236,7 +236,7 @@ impl Dice {
         }
     }
 
-    /// Changes something somewhere.
+    /// Changes the value somewhere.
     fn change(&mut self, value: &mut Value, evil: &str, depth: usize) {
         let deeper = depth < 6 && !self.once_in(3);
         match value {
@@ -280,12 +280,12 @@ impl Dice {
         }
     }
 
-    /// Fields of any name with values of any kind, which lead to `evil` wherever they can.
+    /// Draws fields of any name with values of any kind, which lead to `evil` wherever they can.
     pub fn fields(&mut self, evil: &str, depth: usize) -> Map<String, Value> {
         (0..self.below(6)).map(|_| (self.of_all(&NAMES).to_owned(), self.value(evil, depth))).collect()
     }
 
-    /// Makes something else of the bytes: no JSON, no UTF-8, too deep, said twice.
+    /// Garbles the bytes: no JSON, no UTF-8, too deep, repeated.
     fn garble(&mut self, bytes: &mut Vec<u8>) {
         match self.below(7) {
             0 => bytes.truncate(self.below(bytes.len())),

@@ -1,65 +1,65 @@
-//! Random numbers that are the same for the same seed everywhere.
+//! Random numbers that are equal for an equal seed everywhere.
 
 /// A small, fast generator: `splitmix64` of Steele, Lea and Flood (2014).
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The generator of a seed.
+    /// Makes the generator of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ 0xE703_7ED1_A0B4_28DB)
     }
 
-    /// 64 bits.
+    /// Draws 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    /// Below `n`; zero when `n` is.
+    /// Draws a number below `n`; zero when `n` is zero.
     pub fn below(&mut self, n: u64) -> u64 {
         self.draw() % n.max(1)
     }
 
-    /// A place in a list of that length.
+    /// Draws an index of a list of that length.
     pub fn place(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    /// True that often in a thousand.
+    /// Draws true that often in a thousand.
     pub fn chance(&mut self, in_a_thousand: u32) -> bool {
         in_a_thousand > 0 && self.below(1_000) < u64::from(in_a_thousand)
     }
 
-    /// True that often in a hundred.
+    /// Draws true that often in a hundred.
     pub fn percent(&mut self, in_a_hundred: u32) -> bool {
         self.below(100) < u64::from(in_a_hundred)
     }
 
-    /// True once in so many times.
+    /// Draws true once in that many times.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// One of a few.
+    /// Draws one of a few.
     pub fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
         if of.is_empty() { None } else { of.get(self.place(of.len())).copied() }
     }
 
-    /// Zero half of the time, otherwise up to `most`: how often a fault happens differs from seed to seed, and most
-    /// seeds know only some of them.
+    /// Draws zero half of the time, otherwise a number up to `most`. Rates of faults differ from seed to seed, and most
+    /// seeds have only some of them.
     pub fn weight(&mut self, most: u32) -> u32 {
         if self.chance(500) { 0 } else { 1 + self.below(u64::from(most)) as u32 }
     }
 
-    /// A generator of its own for another part.
+    /// Makes a separate generator for another part.
     pub fn fork(&mut self) -> Rng {
         Rng::new(self.draw())
     }
 }
 
-/// 64 bits that follow from others and look like chance.
+/// Mixes 64 bits into others that look random.
 #[must_use]
 pub fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

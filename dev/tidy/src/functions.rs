@@ -2,8 +2,8 @@
 
 /// A function.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Function {
-    /// Its name.
     pub name: String,
     /// Its first line, from 1.
     pub line: usize,

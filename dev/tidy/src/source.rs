@@ -8,10 +8,10 @@ use std::{
 
 /// A source file or a document.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Source {
     /// Its path below the root of the repository, with `/` between the parts.
     pub path: String,
-    /// Its text.
     pub text: String,
 }
 

@@ -70,9 +70,7 @@ impl Style {
             .map(|(rule, find, unless)| Ok((rule, Regex::new(find)?, Regex::new(unless)?)))
             .collect::<Result<_, regex::Error>>()?;
         Ok(Style {
-            opening: Regex::new(
-                r"^(What|Who|Whose|Whom|Where|When|Which|How|Why|Of|By|Has|As|So|That|Whoever|Whatever)\b",
-            )?,
+            opening: Regex::new(r"^(What|Who|Whose|Whom|Where|When|Which|How|Why|Of|By|Has|As|So|Whoever|Whatever)\b")?,
             relative: Regex::new(r"^(Who|Whoever|Whose|What|Whatever)\b")?,
             phrases,
             field: Regex::new(r"^(Its|The|Their|A|An) [\w-]+( [\w-]+)?\.$")?,

@@ -1,7 +1,7 @@
 //! The English of the repository: faults are counted for each crate and document, and a count may only go down.
 //!
-//! `STYLE_LIST=crates/core cargo test -p kapelle-tidy --test style -- --nocapture` prints the faults of the paths that begin
-//! so (`STYLE_LIST=.` prints all); `STYLE_WRITE=1` writes the counts to `style.txt`.
+//! `STYLE_LIST=crates/core cargo test -p kapelle-tidy --test style -- --nocapture` prints the faults of the paths that
+//! begin so (`STYLE_LIST=.` prints all); `STYLE_WRITE=1` writes the counts to `style.txt`.
 
 #![expect(clippy::unwrap_used, reason = "a check ends where it cannot look")]
 

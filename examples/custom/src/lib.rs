@@ -1,5 +1,5 @@
-//! What a user of the library can bring along: a balancer of their own for pools, a layer around every attempt, and a
-//! strategy for workflows. `tests/custom.rs` shows them at work.
+//! Extensions of a library user: a balancer for pools, a middleware around every attempt, and a strategy for workflows.
+//! `tests/custom.rs` shows them at work.
 
 mod shortest;
 mod stamp;

@@ -1,11 +1,11 @@
-//! A strategy: the steps of a block begin one after the other, the one with the shortest name first.
+//! A strategy: the steps of a block begin one at a time, the one with the shortest name first.
 
 use kapelle::core::{
     definition::{StepDef, StepIx},
     run::{Reaction, StepOrder},
 };
 
-/// One step of a block at a time, short names first; a failure lets steps that do not need it go on.
+/// Runs one step of a block at a time, short names first; after a failure, steps that do not need it continue.
 #[derive(Debug)]
 pub struct ShortestFirst;
 

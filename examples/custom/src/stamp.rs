@@ -1,4 +1,4 @@
-//! A layer: every answer says which attempt gave it, and some inputs are refused.
+//! A middleware: every answer names its attempt, and some inputs are refused.
 
 use kapelle::{
     Call, Category, Middleware, Next, Output, TaskError,
@@ -6,10 +6,10 @@ use kapelle::{
     serde_json::{Value, json},
 };
 
-/// Puts a stamp on answers that are objects, and refuses inputs that name a forbidden customer.
+/// Adds a stamp to answers that are objects, and refuses inputs that name a forbidden customer.
 #[derive(Debug, Clone)]
 pub struct Stamp {
-    /// The customer whose inputs are refused.
+    /// Customer whose inputs are refused.
     pub forbidden: String,
 }
 

@@ -1,17 +1,17 @@
-//! A balancer: the member that was used last is used again while it has little to do.
+//! A balancer: the member that was used last is used again while its load is low.
 
 use kapelle::{Balancer, Load};
 
-/// Stays with one member, whose caches are warm, until it works on more than so many tasks.
+/// Stays with one member, whose caches are warm, until it has more running tasks than its limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Sticky {
-    /// Tasks that the member may work on before another is tried.
+    /// Limit of running tasks before another member is tried.
     pub most: u32,
     last: usize,
 }
 
 impl Sticky {
-    /// Stays with a member until it works on that many tasks.
+    /// Stays with a member until it has that many running tasks.
     #[must_use]
     pub fn new(most: u32) -> Sticky {
         Sticky { most, last: 0 }

@@ -1,4 +1,4 @@
-//! The balancer, the layer and the strategy at work.
+//! The balancer, the middleware and the strategy at work.
 
 use std::sync::{
     Arc,

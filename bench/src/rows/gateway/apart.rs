@@ -1,9 +1,9 @@
-//! Threads of their own for those who would be other processes.
+//! Separate threads for parts that would be other processes.
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A runtime of one thread. What the server, its callers and its provider tell each other goes from thread to thread
-/// then, as it would from process to process: also where the caller asks the provider itself.
+/// A runtime of one thread. Messages of the server, its callers and its provider then go from thread to thread, as they
+/// would from process to process: also where the caller calls the provider itself.
 pub struct Apart(Option<Runtime>);
 
 impl Apart {
@@ -13,7 +13,7 @@ impl Apart {
         Ok(Apart(Some(runtime)))
     }
 
-    /// What tasks are spawned by.
+    /// Returns the handle that spawns tasks.
     pub fn handle(&self) -> anyhow::Result<&Handle> {
         Ok(self.0.as_ref().ok_or_else(|| anyhow::anyhow!("the thread has ended"))?.handle())
     }
@@ -21,7 +21,7 @@ impl Apart {
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        // A runtime may not be waited for where another one runs.
+        // A runtime may not be waited for inside of another one.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }

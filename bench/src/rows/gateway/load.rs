@@ -1,4 +1,4 @@
-//! Requests that come when they come, whether or not those before them are answered.
+//! Requests at fixed times, whether or not earlier ones are answered.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,23 +11,23 @@ use tokio::{
 use super::upstream::{Caller, Times, body};
 use crate::stopwatch::Stopwatch;
 
-/// Connections that share the requests; whichever is free takes the next.
+/// Connections that share the requests; a free one takes the next.
 pub const CONNECTIONS: usize = 40;
 
 /// A steady load.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: usize,
-    /// How many in all.
+    /// Number of requests.
     pub calls: usize,
-    /// Whether answers come in pieces.
+    /// Whether answers are streamed.
     pub stream: bool,
 }
 
 impl Load {
-    /// Sends them, and gives the times of each from the moment at which it was due: a request that had to wait because
-    /// others were slow has waited.
+    /// Sends the requests. Returns the times of each from the moment it was due: a request that had to wait for slow
+    /// ones has waited.
     pub async fn run(self, address: SocketAddr, token: &str, callers: &Handle) -> anyhow::Result<Vec<Times>> {
         let (send, due) = mpsc::unbounded_channel::<(usize, f64)>();
         let due = Arc::new(Mutex::new(due));
@@ -35,7 +35,7 @@ impl Load {
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
             let mut caller = Caller::new(address, token, callers).await?;
-            // Opens what the server needs to ask the provider.
+            // Opens the connections that the server needs to the provider.
             let first = body(self.stream, usize::MAX, 0);
             connections.push(callers.spawn(async move { caller.ask(&first).await.map(|_| caller) }).await??);
         }
@@ -55,7 +55,7 @@ impl Load {
             };
             all.spawn_on(asking, callers);
         }
-        // The timer of the runtime goes by whole milliseconds, which is longer than what is measured.
+        // The timer of the runtime has a resolution of a millisecond, which is longer than the measured times.
         let pacer = std::thread::Builder::new().name("pacer".to_owned());
         pacer.spawn(move || {
             for number in 0..self.calls {
@@ -75,7 +75,7 @@ impl Load {
     }
 }
 
-/// Sleeps until so many milliseconds after the start of the watch; the system wakes a thread some 0.06 ms late.
+/// Sleeps until that many milliseconds after the start of the watch; the system wakes a thread some 0.06 ms late.
 #[expect(clippy::disallowed_methods, reason = "a request is sent at its time, not when something happens")]
 fn sleep_until(watch: Stopwatch, due_ms: f64) {
     let left = due_ms - watch.ms();

@@ -1,4 +1,4 @@
-//! The real server before a provider of the bench's own, and callers.
+//! The real server in front of a provider of the bench, and callers.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,35 +19,35 @@ use super::{
 };
 use crate::measure::{Plan, quantile};
 
-/// How often the attempt tells that it is at work; its lease is several times as long.
+/// Interval of the attempt's heartbeats; its lease is several times as long.
 const BEAT: Duration = Duration::from_secs(3);
 
-/// A server before a provider, and a token of an attempt.
+/// A server in front of a provider, and a token of an attempt.
 pub struct Stage {
-    /// The server.
+    /// Server under measurement.
     pub server: Server,
     upstream: SocketAddr,
     token: String,
     callers: Apart,
     _provider: Apart,
-    /// Keeps the attempt alive.
+    /// Task that keeps the attempt alive.
     _beats: AbortOnDrop,
 }
 
-/// Whom the callers ask.
+/// Destination of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// The provider.
     Bare,
-    /// The server, which asks the provider.
+    /// The server, which calls the provider.
     Through,
 }
 
-/// The middle and the 99th of a hundred times to the first and to the last byte, in milliseconds: first p50, last p50,
+/// Median and 99th percentile of the times to the first and to the last byte, in milliseconds: first p50, last p50,
 /// first p99, last p99.
 pub type Figures = [f64; 4];
 
-/// A task that ends with what holds it.
+/// A task that ends when this is dropped.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -57,7 +57,7 @@ impl Drop for AbortOnDrop {
 }
 
 impl Stage {
-    /// Starts all three.
+    /// Starts server, provider and attempt.
     pub async fn new(plan: &Plan) -> anyhow::Result<Stage> {
         let folder = plan.folder.join(format!("gateway-{}", std::process::id()));
         if folder.exists() {
@@ -99,7 +99,7 @@ impl Stage {
         }
     }
 
-    /// Each connection asks again as soon as it is answered.
+    /// Measures connections that send the next request as soon as they have an answer.
     pub async fn times(&self, way: Way, stream: bool, connections: usize, calls: usize) -> anyhow::Result<Figures> {
         let callers = self.callers.handle()?;
         let mut all = JoinSet::new();
@@ -121,7 +121,7 @@ impl Stage {
         Ok(figures(&times))
     }
 
-    /// Requests come when they come.
+    /// Measures requests at fixed times.
     pub async fn under(&self, way: Way, load: Load) -> anyhow::Result<Figures> {
         Ok(figures(&load.run(self.address(way), &self.token, self.callers.handle()?).await?))
     }

@@ -1,4 +1,4 @@
-//! A provider that answers at once and remembers nothing, and a client that speaks just enough HTTP.
+//! A provider that answers at once and keeps nothing, and a minimal HTTP client.
 
 use std::{net::SocketAddr, sync::LazyLock};
 
@@ -18,10 +18,10 @@ const WHOLE: &str = "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,
 /// Events of a stream.
 const EVENTS: usize = 20;
 
-/// What is asked.
+/// Text of a request.
 static TEXT: LazyLock<String> = LazyLock::new(|| "Summarise this text in two sentences. ".repeat(20));
 
-/// The body of a request. Each is another, so that none is answered from what is known.
+/// Builds the body of a request. Each is different, so that none is answered from the cache.
 pub fn body(stream: bool, connection: usize, round: usize) -> String {
     let count = if stream { "\"stream_options\":{\"include_usage\":true}," } else { "" };
     format!(
@@ -31,7 +31,7 @@ pub fn body(stream: bool, connection: usize, round: usize) -> String {
     )
 }
 
-/// Listens there, and answers every request that comes.
+/// Listens on a free port, and answers every request.
 pub async fn start(threads: &Handle) -> anyhow::Result<SocketAddr> {
     let listener = threads.spawn(TcpListener::bind("127.0.0.1:0")).await??;
     let address = listener.local_addr()?;
@@ -101,7 +101,7 @@ pub struct Times {
     pub last: f64,
 }
 
-/// A connection that is kept.
+/// A client with one kept connection.
 pub struct Caller {
     stream: TcpStream,
     address: SocketAddr,
@@ -110,14 +110,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Connects, there.
+    /// Connects to the address.
     pub async fn new(address: SocketAddr, token: &str, threads: &Handle) -> anyhow::Result<Caller> {
         let stream = threads.spawn(TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         Ok(Caller { stream, address, token: token.to_owned(), seen: Vec::new() })
     }
 
-    /// Asks, and reads the answer to its end.
+    /// Sends a request, and reads the answer to its end.
     pub async fn ask(&mut self, body: &str) -> anyhow::Result<Times> {
         let request = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: \

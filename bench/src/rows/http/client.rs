@@ -1,4 +1,4 @@
-//! A client of one keep-alive connection: as little as possible, since it takes time from the server.
+//! A client of one keep-alive connection, minimal because it takes time from the server.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ impl Client {
         Ok(Client { stream, buffer: Vec::with_capacity(4_096), head })
     }
 
-    /// Posts a body and gives that of the answer, to be read before the next is asked for.
+    /// Posts a body and returns that of the answer, to be read before the next request.
     pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<&[u8]> {
         let length = body.len();
         let request = format!("POST {path} HTTP/1.1\r\n{}content-length: {length}\r\n\r\n{body}", self.head);
@@ -49,7 +49,7 @@ impl Client {
         Ok(from_slice(self.post(path, body).await?)?)
     }
 
-    /// Opens the stream of all events, and gives it back once it is open.
+    /// Opens the stream of all events. Returns the client once it is open.
     pub async fn listen(mut self) -> anyhow::Result<Client> {
         let request = format!("GET /api/v1/events HTTP/1.1\r\n{}\r\n", self.head);
         self.stream.write_all(request.as_bytes()).await?;
@@ -61,7 +61,7 @@ impl Client {
         Ok(self)
     }
 
-    /// Reads until so many events have come. An event is one line `id:` among others; what was missed is none.
+    /// Reads until that many events have come. An event has one line `id:`; a missed one has no line.
     pub async fn events(&mut self, mut wanted: usize) -> anyhow::Result<()> {
         while wanted > 0 {
             let last = self.buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -82,7 +82,7 @@ impl Client {
     }
 }
 
-/// The lengths of an answer's head and body, when the head is complete.
+/// Returns the lengths of an answer's head and body, when the head is complete.
 fn head(buffer: &[u8]) -> anyhow::Result<Option<(usize, usize)>> {
     let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();

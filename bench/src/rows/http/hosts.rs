@@ -1,4 +1,4 @@
-//! Worker hosts: how much they get done, and how soon they hear of work.
+//! Worker hosts: their throughput, and their delay until they receive work.
 
 use std::sync::{
     Arc,
@@ -11,20 +11,20 @@ use super::{BATCH, batch, client::Client, served::Served};
 use crate::{bed::MANY_SLOTS, measure::Plan, stopwatch::Stopwatch};
 
 const TASKS: usize = 50_000;
-/// Hosts, and how many tasks each claims at once.
+/// Number of hosts, and tasks that each claims at once.
 const HOSTS: usize = 4;
 const CLAIM: usize = 500;
-/// Hosts that wait.
+/// Number of waiting hosts.
 const WAITING: usize = 1_000;
 
-/// Registers a host, and gives the beginning of its paths.
+/// Registers a host, and returns the prefix of its paths.
 async fn register(client: &mut Client) -> anyhow::Result<String> {
     let body = json!({ "name": "bench", "slots": CLAIM, "workers": ["remote"] }).to_string();
     let told = client.ask("/api/v1/hosts", &body).await?;
     Ok(format!("/api/v1/hosts/{}", told["id"].as_str().unwrap_or_default()))
 }
 
-/// Tasks a second, from the first batch until the report of the last has been accepted.
+/// Measures tasks per second, from the first batch until the report of the last has been accepted.
 pub async fn work(plan: &Plan) -> anyhow::Result<f64> {
     let served = Served::start(plan, MANY_SLOTS).await?;
     let batches = plan.size(TASKS) / BATCH;
@@ -55,7 +55,7 @@ pub async fn work(plan: &Plan) -> anyhow::Result<f64> {
     Ok(rate)
 }
 
-/// A worker host: claims, answers with the input, until nothing is left.
+/// Runs a worker host: claims tasks and answers with their input, until none is left.
 async fn host(mut client: Client, path: String, left: Arc<AtomicUsize>) -> anyhow::Result<()> {
     let (claim, report) = (format!("{path}/claim"), format!("{path}/report"));
     let body = json!({ "max_tasks": CLAIM, "wait_ms": 100 }).to_string();
@@ -76,7 +76,7 @@ async fn host(mut client: Client, path: String, left: Arc<AtomicUsize>) -> anyho
     Ok(())
 }
 
-/// Milliseconds from a batch of as many tasks as hosts wait until the last of them has its own.
+/// Measures the milliseconds from a batch of as many tasks as hosts wait until the last host has its task.
 pub async fn wake(plan: &Plan) -> anyhow::Result<f64> {
     let served = Served::start(plan, MANY_SLOTS).await?;
     let waiting = plan.size(WAITING);
@@ -91,7 +91,7 @@ pub async fn wake(plan: &Plan) -> anyhow::Result<f64> {
             anyhow::Ok(())
         }));
     }
-    // Long enough for all of them to have asked.
+    // Long enough for the polls of all of them.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let mut client = served.client().await?;
     let body = batch("remote", waiting);

@@ -16,7 +16,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// A server over a fresh folder, with so many slots.
+    /// Starts a server over a fresh folder, with that many slots.
     pub async fn start(plan: &Plan, slots: u32) -> anyhow::Result<Served> {
         let bed = Bed::fresh(plan, "http", slots).await?;
         let options = Options {
@@ -34,7 +34,7 @@ impl Served {
         Ok(Served { bed, server, token: Arc::from(token.trim()) })
     }
 
-    /// A client on a connection of its own.
+    /// Opens a client on its own connection.
     pub async fn client(&self) -> anyhow::Result<Client> {
         Client::connect(self.server.address(), &self.token).await
     }

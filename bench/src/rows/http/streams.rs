@@ -8,14 +8,14 @@ use crate::{
 };
 
 const SUBSCRIBERS: usize = 100;
-/// Tasks, each with an event for every subscriber. As many at a time as a subscriber may be behind.
+/// Number of tasks, each with an event for every subscriber. At most as many at a time as a subscriber may lag behind.
 const TASKS: usize = 5_000;
 const AT_A_TIME: usize = 500;
-/// Single events of which the time is taken.
+/// Number of single events that are timed.
 const SINGLE: usize = 50;
 
-/// Events a second to all subscribers together, and the milliseconds from a submission until the last subscriber has been
-/// told that the task has ended.
+/// Measures the events per second to all subscribers. Also measures the milliseconds from a submission until the last
+/// subscriber has received the end of the task.
 pub async fn listen(plan: &Plan) -> anyhow::Result<(f64, f64)> {
     let served = Served::start(plan, MANY_SLOTS).await?;
     let mut subscribers = Vec::new();

@@ -1,4 +1,4 @@
-//! When a slot may begin, and as what.
+//! Rules about when a slot may begin, and as what.
 
 use kapelle_core::{
     TaskId,
@@ -15,7 +15,7 @@ use crate::{
     flow::{Act, FlowStep, OnError, Strategy, Table},
 };
 
-/// What became of a slot.
+/// Actual start of a slot.
 #[derive(Debug, Clone)]
 pub(super) enum Began {
     /// A row of its own, which waits for that signal.
@@ -24,7 +24,7 @@ pub(super) enum Began {
     Skipped,
 }
 
-/// What should have become of it.
+/// Required start of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Must {
     Skip,
@@ -93,7 +93,7 @@ impl Model {
         Ok(())
     }
 
-    /// What the slots inside of a slot are.
+    /// Returns the kind of the slots inside of a slot.
     fn inside(&self, table: &Table, scope: ScopeId, slot: u32, must: Must) -> Option<Layer> {
         let (block, at) = match self.levels.get(&scope)?.layer {
             Layer::Block(block) => (block, self.step_at(table, block, slot)?),
@@ -163,7 +163,7 @@ impl Model {
             Due::Wait => Err(format!("`{}` began before it was its turn", step.name)),
             Due::Skip => Ok(Must::Skip),
             Due::Start => {
-                // A step that handles a failure takes the place of the one that failed.
+                // A handler takes the place of the failed step.
                 let others = self.busy(table, scope) - usize::from(handled.is_some());
                 if table.strategy == Strategy::Sequential && others > 0 {
                     return Err(format!("`{}` began beside another step of a sequential run", step.name));
@@ -197,7 +197,7 @@ impl Model {
         }
     }
 
-    /// The block in which the step of a slot stands.
+    /// Returns the block that contains the step of a slot.
     fn home(&self, mut id: ScopeId) -> ScopeId {
         while let Some(level) = self.levels.get(&id) {
             match (level.layer, level.outer) {

@@ -1,4 +1,4 @@
-//! The laws in the order in which a commit is held to them.
+//! The laws, in the order in which a commit is checked.
 
 use kapelle_core::task::TaskState;
 use kapelle_store::Batch;
@@ -9,7 +9,7 @@ use crate::disk::Disk;
 /// Checks a batch against the rows that it replaces.
 ///
 /// # Errors
-/// The law that is broken.
+/// The broken law.
 pub fn before(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     for write in &batch.tasks {
         let found = disk.task(write.task.id);
@@ -27,10 +27,10 @@ pub fn before(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     order::ranks(disk, batch)
 }
 
-/// Checks what is stored once the batch is written.
+/// Checks the stored state once the batch is written.
 ///
 /// # Errors
-/// The law that is broken.
+/// The broken law.
 pub fn after(disk: &mut Disk, batch: &Batch<'_>) -> Result<(), String> {
     for write in &batch.tasks {
         match write.task.state {

@@ -1,4 +1,4 @@
-//! A run as everybody must see it: the journal, the rows and the memory of a server.
+//! Comparison of the three views of a run: the journal, the rows and the memory of a server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use kapelle_core::{
     run::{Phase, Run, ScopeId, ScopeKind, Slot, SlotState},
 };
 
-/// A run without what only its server knows: what it is evaluating, and in which order things became ready.
+/// A run without the data that only its server knows: pending evaluations, and the order in which steps became ready.
 #[derive(Debug, PartialEq)]
 pub(super) struct Seen {
     scopes: BTreeMap<ScopeId, SeenScope>,
@@ -34,22 +34,22 @@ enum SeenKind {
     Turns { turn: u32, state: SeenSlot, last: Option<TaskId>, over: bool },
 }
 
-/// The scopes that were ended from outside: nothing begins in them any more, so that nobody counts what is left of them,
-/// and whether they would have failed is not known from the rows.
+/// Returns the scopes that were ended from outside. No step begins in them, so their rest is not counted, and the rows
+/// do not tell whether they would have failed.
 pub(super) fn dead(run: &Run) -> BTreeSet<ScopeId> {
     run.scopes.iter().filter(|(_, scope)| scope.dead).map(|(id, _)| *id).collect()
 }
 
-/// What can be seen of a run, of whose scopes these are known to be dead.
+/// Returns the visible state of a run with these dead scopes.
 pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
     let scope = |id: &ScopeId, scope: &kapelle_core::run::Scope| {
         let dead = dead.contains(id);
-        // What is being evaluated is not stored: it is still pending for everybody else.
+        // A step under evaluation is not stored: it is still pending for other readers.
         let slot = |state: &SlotState| {
             let phase = if state.phase == Phase::Queued { Phase::Pending } else { state.phase };
             (phase, if dead { 0 } else { state.unmet }, state.task)
         };
-        // Nobody handles failures in it any more.
+        // Failures in it are not handled any more.
         let called = |(_, state): &(&u32, &SlotState)| !dead || state.task.is_some();
         let ended = |(phase, unmet, task): SeenSlot| match phase {
             Phase::Handling if dead => (Phase::Failed, unmet, task),
@@ -79,7 +79,7 @@ pub(super) fn seen(run: &Run, dead: &BTreeSet<ScopeId>) -> Seen {
         let (parent, closed) = (scope.parent, scope.closed);
         SeenScope { parent, failed_by, stopped, closed, kind }
     };
-    // What runs at the end has no row before its first step: after a crash it is opened again.
+    // The end part has no row before its first step: after a crash it is opened again.
     let begun = |(id, scope): &(&ScopeId, &kapelle_core::run::Scope)| match &scope.kind {
         ScopeKind::Block(block) if id.is_outermost() && **id != ScopeId::ROOT => {
             block.slots.iter().any(|slot| slot.task.is_some())

@@ -1,8 +1,8 @@
-//! What must hold at every commit, spelled out slowly and without sharing code with what it checks.
+//! Laws that hold at every commit, written slowly and without code of what they check.
 //!
-//! The numbers I1 to I10 are those of the failure catalogue: I1 what was acknowledged exists, I2 one accepted
-//! completion with the last lease, I3 terminal states stay, I4 one live lease, I5 cancelled or complete, I6 one row per
-//! step and one join, I9 one task per idempotency key, I10 everything drains.
+//! Their numbers: I1 acknowledged work exists, I2 one accepted completion with the last lease, I3 terminal states stay,
+//! I4 one live lease, I5 cancelled or complete, I6 one row per step and one join, I9 one task per idempotency key, I10
+//! everything drains.
 
 mod begin;
 mod commit;

@@ -1,4 +1,4 @@
-//! A run as its journal tells it, kept apart from the code that it checks: every level, every row, for ever.
+//! A run according to its journal, kept apart from the code that it checks: every level and every row stays.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,28 +11,28 @@ use kapelle_core::{
 use super::verdict::End;
 use crate::flow::{Act, FlowStep, OnError, Table};
 
-/// A run.
+/// Model of a run.
 #[derive(Debug)]
 pub struct Model {
     pub(super) levels: BTreeMap<ScopeId, Level>,
     pub(super) cancels: u32,
     pub(super) failing: bool,
-    /// `finally` was under way when it was cancelled.
+    /// Whether `finally` was in progress when it was cancelled.
     pub(super) late: bool,
-    /// `finally` was open then and none of its steps had begun: a server that starts again does not know of it.
+    /// Whether `finally` was open at the cancel and none of its steps had begun: a restarted server does not know it.
     pub(super) unsure: bool,
     pub(super) paused: Option<Timestamp>,
     pub(super) clock_paused: Option<Timestamp>,
-    /// When it is out of time.
+    /// Time of its limit.
     pub(super) due: Option<Timestamp>,
     pub(super) over: Option<StatusKind>,
-    /// When the entry before happened.
+    /// Time of the entry before.
     pub(super) latest: Timestamp,
     /// Events that must come next.
     pub(super) expected: VecDeque<Expected>,
-    /// Entries of the journal that were told.
+    /// Journal entries that were read.
     pub(super) told: usize,
-    /// What conditions look at.
+    /// Value that conditions read.
     pub(super) input: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Expected {
     Failing,
 }
 
-/// The inside of the run, or of a step of it.
+/// Contents of the run, or of a step of it.
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) outer: Option<(ScopeId, u32)>,
@@ -52,24 +52,24 @@ pub(super) struct Level {
     pub(super) rows: BTreeMap<u32, Row>,
     pub(super) failed: bool,
     pub(super) stopped: bool,
-    /// The loop was ended by its `until`.
+    /// Whether the loop was ended by its `until`.
     pub(super) enough: bool,
-    /// It was ended from outside.
+    /// Whether it was ended from outside.
     pub(super) dead: bool,
 }
 
-/// What the slots of a level are.
+/// Kind of the slots of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layer {
     /// The steps of that block.
     Block(usize),
     /// The items of that step of that block.
     Items(usize, usize),
-    /// Its turns.
+    /// Turns of that step of that block.
     Turns(usize, usize),
 }
 
-/// A slot that was begun or left out.
+/// A slot that was begun or skipped.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) task: TaskId,
@@ -78,7 +78,7 @@ pub(super) struct Row {
 }
 
 impl Model {
-    /// A run that has just been started.
+    /// Makes the model of a run that has just been started.
     pub fn new(input: bool) -> Model {
         let mut model = Model {
             levels: BTreeMap::new(),
@@ -106,7 +106,7 @@ impl Model {
         self.levels.insert(id, level);
     }
 
-    /// Something may still happen in the level: neither it nor what holds it was ended.
+    /// Tells whether steps may still begin in the level: neither it nor an outer level was ended.
     pub(super) fn alive(&self, id: ScopeId) -> bool {
         let Some(level) = self.levels.get(&id) else { return false };
         match level.outer {
@@ -119,12 +119,12 @@ impl Model {
         }
     }
 
-    /// Something of the level was begun: only then a server that starts finds it.
+    /// Tells whether a step of the level was begun: only then a restarted server finds it.
     pub(super) fn has_begun(&self, id: ScopeId) -> bool {
         self.levels.get(&id).is_some_and(|level| !level.rows.is_empty())
     }
 
-    /// Something is open, and nothing that is open does anything but wait.
+    /// Tells whether tasks are open and all of them only wait.
     pub(super) fn only_waits(&self, table: &Table) -> bool {
         let rows = self.levels.iter().flat_map(|(id, level)| level.rows.iter().map(|(slot, row)| (*id, *slot, row)));
         let mut open = rows.filter(|(.., row)| row.ended.is_none() && !row.holds).peekable();
@@ -137,7 +137,7 @@ impl Model {
         self.levels.get(&id)?.rows.get(&slot)
     }
 
-    /// The step that a slot is, or is an item or turn of.
+    /// Returns the step that a slot is, or is an item or turn of.
     pub(super) fn step<'t>(&self, table: &'t Table, id: ScopeId, slot: u32) -> Option<&'t FlowStep> {
         let level = self.levels.get(&id)?;
         let (block, at) = match level.layer {
@@ -147,7 +147,7 @@ impl Model {
         table.blocks.get(block)?.get(at)
     }
 
-    /// The number of the step that a slot of a block is: behind the steps stand those that handle failures.
+    /// Returns the number of the step of a block's slot: handlers stand after the steps.
     pub(super) fn step_at(&self, table: &Table, block: usize, slot: u32) -> Option<usize> {
         let steps = table.blocks.get(block)?;
         match (slot as usize).checked_sub(steps.len()) {
@@ -159,7 +159,7 @@ impl Model {
         }
     }
 
-    /// How a step of a block ended, if it has: one whose failure is being handled has not.
+    /// Returns the end of a step of a block, if it has ended; a failed step whose failure is being handled has not.
     pub(super) fn end(&self, table: &Table, id: ScopeId, at: usize) -> Option<End> {
         let level = self.levels.get(&id)?;
         let Layer::Block(block) = level.layer else { return None };
@@ -176,7 +176,7 @@ impl Model {
         }
     }
 
-    /// Nothing is left to be done in a level.
+    /// Tells whether a level has no work left.
     pub(super) fn done(&self, table: &Table, id: ScopeId) -> bool {
         let Some(level) = self.levels.get(&id) else { return false };
         if level.rows.values().any(|row| row.ended.is_none()) {
@@ -198,7 +198,7 @@ impl Model {
         }
     }
 
-    /// How many steps of a block are under way.
+    /// Counts the steps of a block in progress.
     pub(super) fn busy(&self, table: &Table, id: ScopeId) -> usize {
         let Some(level) = self.levels.get(&id) else { return 0 };
         let Layer::Block(block) = level.layer else { return 0 };
@@ -206,13 +206,13 @@ impl Model {
         (0..table.blocks[block].len()).filter(begun).count()
     }
 
-    /// Ends levels from outside, but not those of these blocks of the run.
+    /// Ends levels from outside, except these blocks of the run.
     pub(super) fn kill(&mut self, spared: &[ScopeId]) {
         let levels = self.levels.values_mut();
         levels.filter(|level| !spared.contains(&level.outermost)).for_each(|level| level.dead = true);
     }
 
-    /// Whether the `until` of a loop holds after its latest turn.
+    /// Tells whether the `until` of a loop holds after its latest turn.
     pub(super) fn enough(&self, table: &Table, id: ScopeId) -> bool {
         let Some(level) = self.levels.get(&id) else { return false };
         let Layer::Turns(block, at) = level.layer else { return false };

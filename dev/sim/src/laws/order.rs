@@ -1,4 +1,4 @@
-//! Who is claimed first, and how many at once.
+//! Order and number of claims.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use kapelle_store::{Batch, GateKind, Lane};
 
 use crate::disk::{Disk, lane_of};
 
-/// Within a lane nobody is claimed while one with a smaller rank is left waiting. With two servers each sees its own
-/// windows, so the law holds for one alone.
+/// Checks that within a lane the smallest rank is claimed first. Each of two servers sees its own windows, so the law
+/// holds for one alone.
 pub(super) fn ranks(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     if !disk.moment.alone {
         return Ok(());
@@ -38,7 +38,7 @@ pub(super) fn ranks(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Nothing starts, here or on a host, that is paused, or beside as many of its key as may run.
+/// Checks that no paused task starts, here or on a host, nor more tasks of a key than its limit.
 pub(super) fn gates(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     if !disk.moment.alone || disk.moment.limiting {
         return Ok(());
@@ -61,7 +61,7 @@ pub(super) fn gates(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// No more tasks run in a server than its queues and workers have slots.
+/// Checks that a server runs at most as many tasks as its queues and workers have slots.
 pub(super) fn slots(disk: &Disk, batch: &Batch<'_>) -> Result<(), String> {
     if !disk.moment.alone || disk.moment.limiting {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What a row that held others gives.
+//! Output of a row that held others.
 
 use kapelle_core::{Payload, run::ScopeId, task::TaskState};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn read(disk: &Disk, payload: &Payload) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
-/// The outputs of a block by name, of a list in its order, of a loop that of its last turn.
+/// Checks the outputs of a block by name, of a list in its order, of a loop that of its last turn.
 pub(super) fn check(model: &Model, disk: &Disk, table: &Table, id: ScopeId, output: &Payload) -> Result<(), String> {
     let Some(level) = model.levels.get(&id) else { return Err(format!("{id:?} is not there")) };
     let mut outputs = Vec::new();

@@ -1,4 +1,4 @@
-//! How a run may change from one commit to the next.
+//! Allowed changes of a run from one commit to the next.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::disk::{Disk, RunShelf};
 
-/// So many entries of a journal are not folded again at every commit.
+/// Interval of commits at which a journal is folded.
 const FOLDED_EVERY: u64 = 8;
 
 pub(super) fn check(disk: &mut Disk, batch: &Batch<'_>, run: &Run) -> Result<(), String> {
@@ -53,7 +53,7 @@ fn checked(disk: &Disk, _batch: &Batch<'_>, run: &Run, (shelf, model): (&RunShel
     Ok(())
 }
 
-/// No run comes to a state in which it waits for nothing: the watchdog never has anything to end.
+/// Checks that a run never waits for nothing: the watchdog has no run to end.
 fn never_stuck(status: &RunStatus) -> Result<(), String> {
     let why = match status {
         RunStatus::Failed { error, .. } => error.message.as_str(),
@@ -63,12 +63,12 @@ fn never_stuck(status: &RunStatus) -> Result<(), String> {
     if why.starts_with(STUCK) { Err(format!("I11: an open run waited for nothing: {why}")) } else { Ok(()) }
 }
 
-/// The input that conditions look at.
+/// Returns the input that conditions read.
 fn input(shelf: &RunShelf) -> bool {
     shelf.row.inputs.inline().is_some_and(|bytes| bytes.windows(4).any(|four| four == b"true"))
 }
 
-/// Every row is as the journal tells it, and nothing is open in what was ended. Gives how many rows are open.
+/// Checks that every row matches the journal, and that ended levels have no open rows. Returns the number of open rows.
 fn rows(disk: &Disk, shelf: &RunShelf, model: &Model) -> Result<u32, String> {
     let mut open = 0;
     for ((scope, slot), task) in &shelf.steps {
@@ -83,7 +83,7 @@ fn rows(disk: &Disk, shelf: &RunShelf, model: &Model) -> Result<u32, String> {
             continue;
         }
         open += 1;
-        // Less than a turn may cancel: nothing is left for a later turn, nor for the workers.
+        // Fewer than a turn may cancel: nothing is left for a later turn, nor for the workers.
         if !model.alive(*scope) {
             return Err(format!("what holds it was ended, and it was left open: {task:?}"));
         }
@@ -92,7 +92,7 @@ fn rows(disk: &Disk, shelf: &RunShelf, model: &Model) -> Result<u32, String> {
     Ok(open)
 }
 
-/// A step that waits for a run that has ended has ended too.
+/// Checks that a step that waits for a run has ended with it.
 fn child(disk: &Disk, run: RunId, task: &Task) -> Result<(), String> {
     let TaskState::Waiting(WaitFor::Run(child)) = &task.state else { return Ok(()) };
     let Some(shelf) = disk.runs.get(child) else { return Err(format!("{task:?} waits for a run that is not there")) };
@@ -108,7 +108,7 @@ fn fresh(shelf: &RunShelf) -> Run {
     Run::new(row.id, row.tenant, row.version, Arc::clone(&shelf.flow.definition), Payload::None)
 }
 
-/// A recovery would find in the rows what the server has in memory.
+/// Checks that a recovery would find in the rows what the server has in memory.
 fn rebuilt(disk: &Disk, shelf: &RunShelf, live: &Run) -> Result<(), String> {
     let mut rebuilt = fresh(shelf);
     rebuilt.status = shelf.row.status.clone();
@@ -125,10 +125,10 @@ fn differ(one: &str, left: &Run, other: &str, right: &Run) -> Result<(), String>
     Err(format!("the {one} and the {other} disagree\n  {one}: {left:?}\n  {other}: {right:?}"))
 }
 
-/// Folding the journal gives what the rows give, and what is in memory.
+/// Checks that folding the journal gives the state of the rows and of the memory.
 ///
 /// # Errors
-/// Where they differ.
+/// The difference.
 pub fn folded(disk: &Disk, shelf: &RunShelf, live: Option<&Run>) -> Result<(), String> {
     let row = &shelf.row;
     let mut folded = fresh(shelf);

@@ -1,4 +1,4 @@
-//! A signal that was accepted is kept or taken: once, and never lost.
+//! Signals: an accepted one is stored or taken once, and never lost.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ fn read(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(rest.strip_suffix(b"}")?).ok()?.parse().ok()
 }
 
-/// What a signal with that number carries.
+/// Returns the payload of the signal with that number.
 pub fn payload(number: u64) -> NewPayload {
     NewPayload::Bytes(format!("{{\"s\":{number}}}").into_bytes().into())
 }
 
-/// The number of a signal.
+/// Returns the number of a signal.
 pub fn number(payload: &NewPayload) -> u64 {
     match payload {
         NewPayload::Bytes(bytes) => read(bytes).unwrap_or_default(),
@@ -27,11 +27,11 @@ pub fn number(payload: &NewPayload) -> u64 {
     }
 }
 
-/// How often the run has the signal: kept, or as what a step that waited gave.
+/// Counts the signal in the run: stored, or as the output of a step that waited.
 fn count(disk: &Disk, shelf: &RunShelf, number: u64) -> usize {
     let is = |payload: &Payload| payload.inline().and_then(read) == Some(number);
     let taken = shelf.steps.values().filter_map(|task| disk.task(*task)).filter(|task| match &task.state {
-        // A rerun takes over what an earlier run was sent.
+        // A rerun reuses signals of an earlier run.
         TaskState::Succeeded { output, provenance, .. } => {
             task.worker.as_str() == "(wait)" && provenance.reused.is_none() && is(output)
         }
@@ -40,7 +40,7 @@ fn count(disk: &Disk, shelf: &RunShelf, number: u64) -> usize {
     taken.count() + shelf.row.mailbox.iter().filter(|(_, payload)| is(payload)).count()
 }
 
-/// Where the signals of the turn are before it: those to runs that have ended are refused.
+/// Returns the positions of the turn's signals before it: those to ended runs are refused.
 pub(super) fn held(disk: &Disk) -> BTreeMap<(RunId, u64), usize> {
     let signals = disk.moment.signals.iter().filter_map(|signal| {
         let shelf = disk.runs.get(&signal.0).filter(|shelf| !shelf.row.status.kind().is_terminal())?;
@@ -49,7 +49,7 @@ pub(super) fn held(disk: &Disk) -> BTreeMap<(RunId, u64), usize> {
     signals.collect()
 }
 
-/// Every signal of the turn is in its run, once for each time it was sent.
+/// Checks that every signal of the turn is in its run, once for each time it was sent.
 pub(super) fn kept(disk: &Disk) -> Result<(), String> {
     for ((run, number), before) in &disk.signals {
         let sent = disk.moment.signals.iter().filter(|signal| **signal == (*run, *number)).count();
@@ -66,7 +66,7 @@ pub(super) fn kept(disk: &Disk) -> Result<(), String> {
     Ok(())
 }
 
-/// A signal that was acknowledged that often is there at least as often.
+/// Checks that a signal is there at least as often as it was acknowledged.
 ///
 /// # Errors
 /// When it is not.

@@ -1,4 +1,4 @@
-//! How a task may change from one commit to the next.
+//! Allowed changes of a task from one commit to the next.
 
 use kapelle_core::{
     Category, RunId, TaskError,
@@ -13,22 +13,22 @@ use crate::{
     plan::{LEASE_MS, TIMEOUT_MS},
 };
 
-/// A crash often enough makes a task dead.
+/// Number of crashes that makes a task dead.
 const CRASHES_MAX: u32 = 3;
 
 /// A task before and after a turn.
 pub(super) struct Change<'a> {
     pub(super) before: Option<&'a Task>,
     pub(super) after: &'a Task,
-    /// Its run, or a step around it, is being ended.
+    /// Whether its run, or a step around it, is being ended.
     pub(super) run_ends: bool,
-    /// Its run is paused.
+    /// Whether its run is paused.
     pub(super) paused: bool,
     /// Unsuccessful attempts that the turn recorded for it.
     pub(super) attempts: usize,
 }
 
-/// Whether what the step is part of is being ended, or was, once this batch is written: its run, or a step around it.
+/// Tells whether the run of a task, or a step around it, is being ended or has ended, once this batch is written.
 pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool {
     let ends = |status: &RunStatus| !matches!(status, RunStatus::Running | RunStatus::Succeeded { .. });
     let written = batch.runs.iter().find(|write| write.run.id == origin.run);
@@ -42,7 +42,7 @@ pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool 
     }
     let mut scope = origin.scope;
     while !scope.is_outermost() {
-        // A scope that is opened in this very turn is looked at when its journal is.
+        // A scope that is opened in this very turn is checked with its journal.
         let Some(level) = shelf.model.as_ref().and_then(|model| model.levels.get(&scope)) else { return true };
         let Some((outer, slot)) = level.outer else { return false };
         let Some(holder) = shelf.steps.get(&(outer, Slot(slot))) else { return true };
@@ -55,11 +55,11 @@ pub(super) fn is_ended(disk: &Disk, batch: &Batch<'_>, origin: &Origin) -> bool 
     false
 }
 
-/// Whether the run was paused before this batch and still is.
+/// Tells whether the run was paused before this batch and still is.
 pub(super) fn run_is_paused(disk: &Disk, batch: &Batch<'_>, run: RunId) -> bool {
     let before = disk.runs.get(&run).is_some_and(|shelf| shelf.row.paused.is_some());
     let written = batch.runs.iter().find(|write| write.run.id == run);
-    // It may go on for a moment, and be paused again in the same turn.
+    // It may be resumed for a moment, and be paused again in the same turn.
     let went_on = |entry: &JournalEntry| entry.run == run && matches!(entry.event, RunEvent::Resumed { .. });
     before && written.is_none_or(|write| write.run.paused.is_some()) && !batch.journal.iter().any(went_on)
 }
@@ -90,7 +90,7 @@ impl Change<'_> {
                 if answered {
                     Ok(())
                 } else {
-                    Err("I2: an answer was accepted from who does not hold the task".to_owned())
+                    Err("I2: an answer was accepted from a reporter that does not hold the task".to_owned())
                 }
             }
             TaskState::Cancelled { .. } if self.run_ends || moment.cancelled.contains(&before.id) => Ok(()),
@@ -114,7 +114,7 @@ impl Change<'_> {
             },
             TaskState::Ready { rank } if matches!(before.state, TaskState::Held { .. }) => {
                 let same = matches!(before.state, TaskState::Held { rank: former, .. } if former == *rank);
-                if same && !self.paused { Ok(()) } else { Err("let go, and its run is still paused".to_owned()) }
+                if same && !self.paused { Ok(()) } else { Err("lifted, and its run is still paused".to_owned()) }
             }
             TaskState::Ready { rank } => {
                 self.became_ready(before, revived, lost, moment)?;
@@ -131,7 +131,7 @@ impl Change<'_> {
         }
     }
 
-    /// A step that waits ends; whether it was time is told by the journal of its run.
+    /// Checks the end of a waiting step; the journal of its run says whether it was time.
     fn waited(&self, disk: &Disk) -> Result<(), String> {
         match &self.after.state {
             TaskState::Succeeded { .. } | TaskState::Failed { dead: false, .. } => Ok(()),
@@ -152,7 +152,7 @@ impl Change<'_> {
             TaskState::Running(lease) => task.epoch == 1 && lease.epoch == 1,
             TaskState::Failed { .. } => task.origin.is_some() || self.late(moment),
             TaskState::Skipped { .. } | TaskState::Waiting(_) => task.origin.is_some(),
-            // A timer of no time, a signal that was there, a list of no items, a result that was taken over.
+            // A timer of no time, a stored signal, a list without items, a reused result.
             TaskState::Succeeded { .. } => task.origin.is_some() && task.epoch == 0,
             TaskState::Held { .. } => task.origin.is_some(),
             TaskState::Cancelled { .. } => self.run_ends || moment.cancelled.contains(&task.id),
@@ -161,7 +161,7 @@ impl Change<'_> {
         if fresh && good { Ok(()) } else { Err("a task began in a state in which none begins".to_owned()) }
     }
 
-    /// What was fixed at submission.
+    /// Checks the fields that are fixed at submission.
     fn frozen(&self, before: &Task) -> Result<(), String> {
         let after = self.after;
         let same = before.tenant == after.tenant
@@ -184,7 +184,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Counts rise by one with every recorded attempt, and crashes apart from failures.
+    /// Checks that counts rise by one with every recorded attempt, and crashes apart from failures.
     fn counts(&self, before: &Task) -> Result<(), String> {
         let rise = (self.after.failures + self.after.crashes).checked_sub(before.failures + before.crashes);
         let apart = self.after.failures >= before.failures && self.after.crashes >= before.crashes;
@@ -204,7 +204,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Whether the attempt may be taken for lost now.
+    /// Tells whether the attempt may count as lost now.
     fn lost(&self, before: &Task, disk: &Disk) -> Result<(), String> {
         let TaskState::Running(lease) = before.state else { return Err("it was not running".to_owned()) };
         if lease.host == 0 {
@@ -214,13 +214,13 @@ impl Change<'_> {
             TaskState::Retrying { error, .. } | TaskState::Failed { error, .. } => Some(error.category),
             _ => None,
         };
-        // The server keeps the time of a host's attempt itself, heartbeats or not.
+        // The server measures the time of a host's attempt itself, heartbeats or not.
         if told == Some(Category::Timeout) {
             let limit = before.policy.timeout.map_or(TIMEOUT_MS, |timeout| timeout.0);
             let steady = disk.begun.get(&before.id).map_or(0, |(_, at)| disk.moment.since(*at).0);
             let wall = disk.moment.now.since(lease.started_at).0;
             let early = format!("ended {steady} ms after it began, and it had {limit} ms");
-            // Of two servers each has clocks of its own.
+            // Each of two servers has its own clocks.
             return if !disk.moment.alone || steady.max(wall) >= limit { Ok(()) } else { Err(early) };
         }
         let sign = disk.signs.get(&before.id).filter(|(epoch, _)| *epoch == lease.epoch);
@@ -263,7 +263,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// The retry rules, told from the counts after the failure.
+    /// Applies the retry rules to the counts after the failure.
     fn may_retry(&self, error: &TaskError) -> bool {
         let rules = &self.after.policy.retry;
         let left = match error.category {
@@ -290,14 +290,14 @@ impl Change<'_> {
                 moment.matching(before).any(|said| !matches!(said, Said::Succeeded)) || lost.is_ok()
             }
             TaskState::Held { .. } => true,
-            // Held for its key, and lifted again in the same turn.
+            // Held for its key, and lifted in the same turn.
             TaskState::Ready { .. } => before.key.is_some(),
             _ => revived,
         };
         if good { Ok(()) } else { Err("became ready without a reason".to_owned()) }
     }
 
-    /// Held for its key when it could have started, or for its share when its time to be tried again had come.
+    /// Checks a hold: for its key when it could have started, or for its retry budget when its retry was due.
     fn held(&self, before: &Task, reason: HoldReason, rank: i64, moment: &Moment) -> Result<(), String> {
         let kept = match before.state {
             TaskState::Ready { rank } | TaskState::Held { rank, .. } => Some(rank),
@@ -317,7 +317,7 @@ impl Change<'_> {
             return Err("I4: a lease changed without a new attempt".to_owned());
         }
         match &before.state {
-            // Of two servers one may not have heard of the pause yet.
+            // Of two servers one may not know of the pause yet.
             _ if self.paused && moment.alone => Err("claimed, and its run is paused".to_owned()),
             TaskState::Ready { .. } | TaskState::Held { .. } => Ok(()),
             _ => self.became_ready(before, revived, lost, moment).map_err(|law| format!("I4: claimed, but {law}")),

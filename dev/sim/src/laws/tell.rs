@@ -1,4 +1,4 @@
-//! Each entry of a journal, at its place.
+//! Checks of each journal entry at its position.
 
 use kapelle_core::{
     TaskId, Timestamp,
@@ -15,11 +15,11 @@ use crate::{
     flow::{OnError, Strategy, Table},
 };
 
-/// Failures of steps with at least this priority end a run at once.
+/// Lowest priority whose failure ends a run at once.
 const FAIL_FAST_AT: i64 = 10;
 
 impl Model {
-    /// Takes in what is new in the journal of its run.
+    /// Reads the new journal entries of its run.
     pub(super) fn listen(&mut self, disk: &Disk, shelf: &RunShelf) -> Result<(), String> {
         while let Some(entry) = shelf.journal.get(self.told) {
             self.told += 1;
@@ -92,11 +92,11 @@ impl Model {
         Ok(())
     }
 
-    /// It fails at once: because of a step, as the entry before told, or because its time is up.
+    /// Checks a failure at once: by a step, as the entry before says, or by its time limit.
     fn failing_at(&mut self, shelf: &RunShelf, at: Timestamp, told: bool) -> Result<(), String> {
         let stood = [self.paused, self.clock_paused].into_iter().flatten().min();
         let late = self.due.is_some_and(|due| due <= stood.unwrap_or(at));
-        // What worked until its time was up ended in the same turn.
+        // Work until the time limit ended in the same turn.
         let waited = self.due.is_some_and(|due| self.latest < due) && self.only_waits(&shelf.flow.table);
         if !told && waited {
             return Err("its time ran out while it only waited".to_owned());
@@ -109,7 +109,7 @@ impl Model {
         Ok(())
     }
 
-    /// Its time begins or ceases to stand still.
+    /// Checks that its clock stops or runs again.
     fn stands_still(&mut self, disk: &Disk, shelf: &RunShelf, event: &RunEvent, at: Timestamp) -> Result<(), String> {
         match event {
             RunEvent::Paused { .. } if self.paused.is_none() && disk.moment.paused.contains(&shelf.row.id) => {
@@ -134,7 +134,7 @@ impl Model {
         Ok(())
     }
 
-    /// Its time stood still for a reason, and may still do for another.
+    /// Records the end of one reason for a stopped clock; another may remain.
     fn stood_still(&mut self, since: Timestamp, at: Timestamp, other: Option<Timestamp>) {
         let until = other.map_or(at, |other| other.min(at));
         self.due = self.due.map(|due| Timestamp(due.0 + (until.0 - since.0).max(0)));
@@ -192,8 +192,8 @@ impl Model {
         Ok(())
     }
 
-    /// A row that holds others ends well only when all of them have ended and none failed; it fails when one of them
-    /// did, or when it is out of time.
+    /// Checks a row that holds others. It succeeds only when all of them have ended without failure; it fails when one
+    /// of them did, or at its time limit.
     fn held(&self, disk: &Disk, table: &Table, inner: ScopeId, stored: &Task) -> Result<(), String> {
         let failed = self.levels.get(&inner).is_some_and(|level| level.failed);
         let late = stored.policy.deadline.is_some_and(|at| at <= disk.moment.now);
@@ -208,7 +208,7 @@ impl Model {
         }
     }
 
-    /// What must follow a step that did not end well.
+    /// Adds the events that must follow a step without success.
     fn expect(&mut self, table: &Table, (scope, slot): (ScopeId, Slot), task: TaskId, outcome: Outcome) {
         let Some(level) = self.levels.get(&scope) else { return };
         let mut fast = false;
@@ -239,13 +239,13 @@ impl Model {
         self.levels.get(&id).is_some_and(|level| level.failed)
     }
 
-    /// The blocks that run at the end, in their order, as far as the run has come.
+    /// Returns the blocks of the end part that have begun, in their order.
     fn tails(&self, table: &Table) -> Vec<(ScopeId, usize)> {
         let [on_error, on_cancel, finally] = table.tails;
         let failed = self.failed(ScopeId::ROOT) || self.failing;
         let first = match self.cancels {
             0 if failed => on_error.map(|block| (ScopeId::ON_ERROR, block)),
-            // A cancel that came when `finally` was under way is too late for more.
+            // A cancel during `finally` is too late for further blocks.
             1 if !(self.late || (self.unsure && self.has_begun(ScopeId::FINALLY))) => {
                 on_cancel.map(|block| (ScopeId::ON_CANCEL, block))
             }
@@ -274,7 +274,7 @@ impl Model {
         }
     }
 
-    /// A run that ended has nothing left, and ended as its steps did.
+    /// Checks that an ended run has no open work, and ended as its steps did.
     pub(super) fn finished(&self, table: &Table, unreadable: bool) -> Result<(), String> {
         let Some(over) = self.over else { return Err("it ended, and its journal does not say so".to_owned()) };
         if self.levels.values().any(|level| level.rows.values().any(|row| row.ended.is_none())) {

@@ -1,33 +1,33 @@
-//! What is to become of a step, told from how the steps it needs ended: the slow and obvious way.
+//! Decision about a step from the ends of the steps it needs: the slow and obvious way.
 
 use crate::flow::{Condition, FlowStep, When};
 
-/// How a step ended, as those that need it see it.
+/// End of a step, as those that need it see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Well.
+    /// It succeeded.
     Good,
-    /// It failed, and that is tolerated.
+    /// It failed, and the failure is tolerated.
     Soft,
     /// It failed, or was cancelled.
     Bad,
-    /// It was left out.
+    /// It was skipped.
     Skipped,
 }
 
-/// What the needs of a step say.
+/// Result of a step's needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// It must start.
     Start,
-    /// It must be left out.
+    /// It must be skipped.
     Skip,
-    /// A step it needs has not ended: nothing yet.
+    /// A needed step has not ended yet.
     Wait,
 }
 
-/// What is to become of a step, its condition left aside. `end` tells how another step ended, `None` when it has not;
-/// `stopped` whether its block was stopped.
+/// Decides about a step without its condition. `end` returns the end of another step, `None` when it has not ended;
+/// `stopped`: its block was stopped.
 pub fn due(step: &FlowStep, end: &dyn Fn(usize) -> Option<End>, stopped: bool) -> Due {
     let ends: Vec<Option<End>> = step.needs.iter().map(|need| end(*need)).collect();
     if ends.contains(&None) {
@@ -45,7 +45,7 @@ pub fn due(step: &FlowStep, end: &dyn Fn(usize) -> Option<End>, stopped: bool) -
     if allowed { Due::Start } else { Due::Skip }
 }
 
-/// Whether the condition holds.
+/// Tells whether the condition holds.
 pub fn holds(condition: Condition, end: &dyn Fn(usize) -> Option<End>, input: bool) -> bool {
     match condition {
         Condition::None => true,

@@ -1,4 +1,4 @@
-//! `scripted-openai [--port N] [SCRIPT.yaml]`: the double as a process of its own. Prints `listening=ADDRESS`.
+//! `scripted-openai [--port N] [SCRIPT.yaml]`: the double as a separate process. Prints `listening=ADDRESS`.
 
 use std::{fs, io, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! What may begin, and what beginning does.
+//! Nodes that may begin, and the effect of beginning.
 
 use kapelle_core::{
     Category, TaskError,
@@ -12,7 +12,7 @@ use super::{
 };
 
 impl Reference {
-    /// Begins or skips one node; false when there is none.
+    /// Begins or skips one node. Returns false when no node may begin.
     pub(super) fn begin_something(&mut self, order: &dyn Order) -> bool {
         if self.paused || self.stage.is_none() {
             return false;
@@ -28,7 +28,7 @@ impl Reference {
         first.is_some()
     }
 
-    /// Begins or skips all that may begin now; false when there is nothing.
+    /// Begins or skips all nodes that may begin now. Returns false when no node may.
     pub(super) fn begin_all(&mut self, order: &dyn Order) -> bool {
         if self.paused || self.stage.is_none() {
             return false;
@@ -39,7 +39,7 @@ impl Reference {
             candidates.into_iter().filter_map(|at| Some((rank(&at)?, at))).collect();
         candidates.sort_by_key(|(rank, _)| *rank);
         for (_, at) in &candidates {
-            // One of them may have made another one's beginning idle.
+            // One of them may have made the start of another one obsolete.
             if self.candidates(self.nodes[*at].scope).contains(at) {
                 self.number(*at, order);
                 self.take(*at);
@@ -48,7 +48,7 @@ impl Reference {
         !candidates.is_empty()
     }
 
-    /// The nodes of a scope that may begin now.
+    /// Returns the nodes of a scope that may begin now.
     fn candidates(&self, at: ScopeAt) -> Vec<NodeAt> {
         let scope = &self.scopes[at];
         if scope.dead || Some(scope.outer) != self.stage {
@@ -72,7 +72,7 @@ impl Reference {
             Kind::Items => {
                 let Some(parent) = scope.parent else { return Vec::new() };
                 let most = self.step_of(parent).for_each.as_ref().map_or(1, |each| each.max_parallel);
-                // In order, but those for which there is room at once may overtake each other.
+                // In order, but nodes for which there is room at once may overtake each other.
                 let room = (most.min(1_000) as usize).saturating_sub(scope.nodes.iter().filter(open).count());
                 let room = if scope.stopped { 0 } else { room };
                 scope.nodes.iter().copied().filter(pending).take(room).collect()
@@ -81,7 +81,7 @@ impl Reference {
         }
     }
 
-    /// A step of a block whose needs have all ended.
+    /// Tells whether all needs of a step of a block have ended.
     fn is_ready(&self, at: NodeAt) -> bool {
         let node = &self.nodes[at];
         let step = self.step_of(at);
@@ -91,7 +91,7 @@ impl Reference {
             && step.needs.iter().all(|need| self.nodes[block[need.0 as usize]].seen.phase.has_ended())
     }
 
-    /// Why a step is to be skipped, as far as its needs say.
+    /// Returns the reason to skip a step, from its needs alone.
     fn skipped_by_needs(&self, at: NodeAt) -> Option<Reason> {
         let scope = &self.scopes[self.nodes[at].scope];
         let step = self.step_of(at);
@@ -114,7 +114,7 @@ impl Reference {
         }
     }
 
-    /// Notes the age of a node: its place in the order, or behind all that have one.
+    /// Records the age of a node: its position in the order, or after all that have one.
     pub(super) fn number(&mut self, at: NodeAt, order: &dyn Order) {
         let place = order.rank(&self.nodes[at].seen.address).unwrap_or(u64::MAX);
         self.nodes[at].begun = Some((place, self.begun));
@@ -145,7 +145,7 @@ impl Reference {
         }
     }
 
-    /// A signal that came before its step.
+    /// Delivers a signal that arrived before its step.
     fn answer_at_once(&mut self, at: NodeAt) {
         let Some(Waits::Signal(name)) = self.nodes[at].seen.waits.clone() else { return };
         if let Some(place) = self.signals.iter().position(|(known, _)| *known == name) {
@@ -154,7 +154,7 @@ impl Reference {
         }
     }
 
-    /// Opens the next layer of a node, or says why it is skipped.
+    /// Opens the next layer of a node, or returns the reason to skip it.
     fn open(&mut self, at: NodeAt) -> Result<Option<Reason>, TaskError> {
         let layer = self.nodes[at].layer;
         let definition = std::sync::Arc::clone(&self.definition);
@@ -200,7 +200,7 @@ impl Reference {
                 }
             }
             Action::Wait(wait) => self.open_wait(at, wait)?,
-            // Tests that start other workflows look at them themselves.
+            // Tests that start other workflows check them themselves.
             Action::Workflow { .. } => {
                 return Err(TaskError::new(Category::Internal, "the reference starts no other workflow"));
             }
@@ -247,7 +247,7 @@ impl Reference {
         }
     }
 
-    /// Puts a node into a scope. In a block its slot is the number of its step.
+    /// Adds a node to a scope. In a block its slot is the number of its step.
     pub(super) fn push_node(&mut self, scope: ScopeAt, slot: u32, layer: Layer, item: Option<(Json, u32)>) -> NodeAt {
         let state = &self.scopes[scope];
         let (mut slots, mut path) = match state.parent {

@@ -1,4 +1,4 @@
-//! What the end of a node means for its scope, and the end of a scope for the node that holds it.
+//! Effect of a node's end on its scope, and of a scope's end on its node.
 
 use kapelle_core::{
     Category, TaskError,
@@ -12,13 +12,13 @@ use super::{
 };
 
 impl Reference {
-    /// A node that was open ends.
+    /// Ends an open node.
     pub(super) fn end(&mut self, at: NodeAt, end: End) {
         self.close(at, end);
         self.ended(at);
     }
 
-    /// Notes the end of a node that was open; what follows from it is for [`Reference::ended`].
+    /// Records the end of an open node; [`Reference::ended`] handles its effects.
     pub(super) fn close(&mut self, at: NodeAt, end: End) {
         let seen = &mut self.nodes[at].seen;
         seen.due = None;
@@ -44,7 +44,7 @@ impl Reference {
         }
     }
 
-    /// What the end of a node means for its scope.
+    /// Handles the effects of a node's end on its scope.
     pub(super) fn ended(&mut self, at: NodeAt) {
         let scope = self.nodes[at].scope;
         if self.scopes[scope].dead {
@@ -53,7 +53,7 @@ impl Reference {
         let phase = self.nodes[at].seen.phase;
         if let Some(failed) = self.nodes[at].handles {
             self.nodes[failed].seen.phase = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
-            // What handled it tells why; when that was left out, the failure itself does.
+            // The handler gives the reason; if it was skipped, the failure itself does.
             match phase {
                 Phase::Succeeded => {}
                 Phase::Skipped => self.stop(scope, failed, failed),
@@ -93,7 +93,7 @@ impl Reference {
         self.nodes[handler].handles = Some(failed);
     }
 
-    /// A failure of that step that nothing tolerates, told by the error of that node.
+    /// Handles a failure of that step that nothing tolerates, with the error of that node.
     fn stop(&mut self, scope: ScopeAt, step: NodeAt, by: NodeAt) {
         self.blame(scope, by);
         let Strategy::Priority { fail_fast_at } = self.definition.strategy else {
@@ -102,7 +102,7 @@ impl Reference {
         };
         if self.step_of(step).priority >= fail_fast_at.unwrap_or(Strategy::FAIL_FAST_AT) {
             self.scopes[scope].stopped = true;
-            // What runs at the end is not ended by one of its own.
+            // The end part is not ended by one of its own steps.
             if self.scopes[scope].outer == Outer::Root {
                 self.fast = Some(by);
                 self.kill(0);
@@ -110,7 +110,7 @@ impl Reference {
         }
     }
 
-    /// Of several failures the one that began first is told.
+    /// Records a failure; of several the one that began first counts.
     fn blame(&mut self, scope: ScopeAt, by: NodeAt) {
         let known = self.scopes[scope].failed_by;
         let age = |at: NodeAt| self.nodes[at].begun;
@@ -120,7 +120,7 @@ impl Reference {
         }
     }
 
-    /// Everything that is open in a scope and below it is cancelled, and nothing begins there any more.
+    /// Cancels all open nodes in a scope and below it, and stops it.
     pub(super) fn kill(&mut self, scope: ScopeAt) {
         self.scopes[scope].dead = true;
         let inside = [self.scopes[scope].nodes.clone(), self.scopes[scope].handlers.clone()].concat();
@@ -140,8 +140,8 @@ impl Reference {
         }
     }
 
-    /// Ends one containing node, turns one loop, or moves the run on; false when there is nothing of that to do. The lot
-    /// says at which of them to begin to look.
+    /// Ends one containing node, turns one loop, or moves the run on. Returns false when there is nothing to do. `lot`
+    /// says where the search begins.
     pub(super) fn end_something(&mut self, order: &dyn Order, lot: u64) -> bool {
         let scopes = self.scopes.len();
         let first = usize::try_from(lot % scopes.max(1) as u64).unwrap_or(0);
@@ -155,7 +155,7 @@ impl Reference {
             }
             if self.is_done(scope) && order.may_end(&self.nodes[parent].seen.address) {
                 let end = self.result(scope);
-                // What is in it has ended; nothing is left to be cancelled.
+                // Its contents have ended; nothing is left to cancel.
                 self.scopes[scope].dead = true;
                 self.end(parent, end);
                 return true;
@@ -164,7 +164,7 @@ impl Reference {
         self.next_stage()
     }
 
-    /// After a turn that ended well the loop ends or another turn follows.
+    /// Ends the loop or begins another turn after a turn that succeeded.
     fn turn_loop(&mut self, scope: ScopeAt) -> bool {
         let Kind::Turns { over: false } = self.scopes[scope].kind else { return false };
         let Some((last, parent)) = self.scopes[scope].nodes.last().copied().zip(self.scopes[scope].parent) else {
@@ -180,7 +180,7 @@ impl Reference {
         let turns = self.scopes[scope].nodes.len() as u32;
         let over = match &repeat.until {
             _ if !matches!(phase, Phase::Succeeded | Phase::Skipped) || turns >= repeat.max => Ok(true),
-            // Looking whether another turn follows is a part of beginning it.
+            // The decision about another turn is a part of beginning it.
             Some(_) if self.paused => return false,
             Some(until) => self.holds(until, "until", parent, Some(last)),
             None => Ok(false),
@@ -190,7 +190,7 @@ impl Reference {
             Ok(false) => {
                 self.push_node(scope, turns, Layer::Turn, None);
             }
-            // The turn that cannot be decided on is the one that fails, when its place in the order comes.
+            // A turn that cannot be decided fails, when its position in the order comes.
             Err(error) => {
                 let turn = self.push_node(scope, turns, Layer::Turn, None);
                 self.nodes[turn].seen.error = Some(error);
@@ -199,7 +199,7 @@ impl Reference {
         true
     }
 
-    /// Nothing in it is left to be done.
+    /// Tells whether it has no work left.
     fn is_done(&self, scope: ScopeAt) -> bool {
         let state = &self.scopes[scope];
         let ended = |at: &NodeAt| self.nodes[*at].seen.phase.has_ended();
@@ -213,7 +213,7 @@ impl Reference {
         }
     }
 
-    /// What a scope that is done gives to the node that holds it.
+    /// Returns the result of a done scope for its node.
     fn result(&self, scope: ScopeAt) -> End {
         let state = &self.scopes[scope];
         if let Some(by) = state.failed_by {
@@ -232,7 +232,7 @@ impl Reference {
         End::Succeeded(output)
     }
 
-    /// An item's place in the list.
+    /// Returns the result of an item for the list.
     fn collected(&self, at: NodeAt) -> Json {
         let seen = &self.nodes[at].seen;
         match (seen.phase, &seen.error) {
@@ -246,11 +246,11 @@ impl Reference {
         }
     }
 
-    /// The error of a scope that failed by that node.
+    /// Returns the error of a scope that failed by that node.
     pub(super) fn blamed(&self, by: NodeAt) -> TaskError {
         let seen = &self.nodes[by].seen;
         match &seen.error {
-            // A step that holds others has the error of the one in it, which names that one.
+            // A step that holds others has the error of the inner step, which names that step.
             Some(error) if seen.phase != Phase::Cancelled && error.message.starts_with("step `") => error.clone(),
             Some(error) if seen.phase != Phase::Cancelled => {
                 TaskError { message: format!("step `{}` failed: {}", seen.path, error.message), ..error.clone() }

@@ -1,4 +1,4 @@
-//! What the tree is made of.
+//! The tree.
 
 use kapelle_core::{
     TaskError,
@@ -6,7 +6,7 @@ use kapelle_core::{
 };
 use serde_json::Value as Json;
 
-/// The block of the run that a node is in the end part of.
+/// The block of the run that contains a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outer {
     /// The steps of the run.
@@ -19,29 +19,29 @@ pub enum Outer {
     Finally,
 }
 
-/// Where a node is: the outermost block, then the numbers of the slots on the way down.
+/// Address of a node: the outermost block, then the numbers of the slots on the way down.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Address {
-    /// The outermost block.
     pub outer: Outer,
-    /// The slots. A handler has the number of steps of its block plus the number of the step that failed.
+    /// Slots. A handler has the number of steps of its block plus the number of the step that failed.
     pub slots: Vec<u32>,
 }
 
-/// How far a node is.
+/// Phase of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Not begun.
+    /// It has not begun.
     Pending,
-    /// Begun and not ended.
+    /// It has begun and not ended.
     Open,
-    /// Failed, and the step that handles that has not ended.
+    /// It failed, and the step that handles the failure has not ended.
     Handling,
     /// Ended well.
     Succeeded,
     /// Failed.
     Failed,
-    /// Failed, and its block goes on.
+    /// It failed, and its block continues.
     Tolerated,
     /// Ended by somebody.
     Cancelled,
@@ -57,7 +57,7 @@ impl Phase {
     }
 }
 
-/// What kept a step from running.
+/// Reason why a step was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Its `if` is false.
@@ -74,54 +74,54 @@ pub enum Reason {
     RunStopped,
 }
 
-/// How a task ended.
+/// End of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    /// With an answer.
+    /// An answer.
     Succeeded(Json),
-    /// Without.
+    /// An error.
     Failed(TaskError),
-    /// By somebody, for that reason.
+    /// A cancel, with its reason.
     Cancelled(String),
 }
 
-/// How the run ended.
+/// End of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// With its outputs.
+    /// Success, with its outputs.
     Succeeded(Json),
-    /// Why it failed.
+    /// Failure.
     Failed(TaskError),
-    /// By somebody.
+    /// Cancel.
     Cancelled,
 }
 
-/// A node as it can be looked at from outside.
+/// A node as seen from outside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// Where it is.
+    /// Address.
     pub address: Address,
-    /// The same for people: `classify[17].score`.
+    /// Path for people: `classify[17].score`.
     pub path: String,
-    /// How far it is.
+    /// Current phase.
     pub phase: Phase,
-    /// The worker, when it is a task and has begun.
+    /// Worker, if it is a task and has begun.
     pub worker: Option<String>,
-    /// What the worker gets.
+    /// Input of the worker.
     pub input: Option<Json>,
-    /// What it gave; null unless it succeeded.
+    /// Output; null unless it succeeded.
     pub output: Json,
-    /// Why it failed.
+    /// Error, if it failed.
     pub error: Option<TaskError>,
-    /// Why it was skipped.
+    /// Reason, if it was skipped.
     pub reason: Option<Reason>,
-    /// What it waits for when that is not a worker.
+    /// Event that it waits for, other than a worker.
     pub waits: Option<Waits>,
-    /// When time ends its waiting, in milliseconds.
+    /// Time at which its wait ends, in milliseconds.
     pub due: Option<i64>,
 }
 
-/// What an open node waits for when it has no worker.
+/// Event that an open node without a worker waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waits {
     /// Time.
@@ -130,14 +130,14 @@ pub enum Waits {
     Signal(String),
     /// A person.
     Approval,
-    /// What is inside of it.
+    /// Its inner nodes.
     Inside,
 }
 
 pub(super) type NodeAt = usize;
 pub(super) type ScopeAt = usize;
 
-/// Which layers of its step are still to come below a node.
+/// Layers of its step that are still to come below a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layer {
     /// All of them: `if`, `for_each`, `repeat`, the action.
@@ -155,14 +155,14 @@ pub(super) struct Node {
     pub scope: ScopeAt,
     pub step: (BlockIx, StepIx),
     pub layer: Layer,
-    /// The step whose failure it handles.
+    /// Step whose failure it handles.
     pub handles: Option<NodeAt>,
-    /// Its age: the less, the older.
+    /// Age: a smaller value is older.
     pub begun: Option<(u64, u64)>,
     pub inner: Option<ScopeAt>,
-    /// The item it stands for.
+    /// Item of the list.
     pub item: Option<(Json, u32)>,
-    /// When the step's own time limit ends, in milliseconds.
+    /// End of the step's own time limit, in milliseconds.
     pub limit: Option<i64>,
 }
 
@@ -170,20 +170,20 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub kind: Kind,
-    /// The node that opened it.
+    /// Node that opened it.
     pub parent: Option<NodeAt>,
     pub outer: Outer,
     pub nodes: Vec<NodeAt>,
     pub handlers: Vec<NodeAt>,
     /// Nothing further begins but what asks for failures.
     pub stopped: bool,
-    /// Nothing further begins at all.
+    /// Whether no step may begin.
     pub dead: bool,
-    /// The oldest of the failures that make it fail.
+    /// Oldest of the failures that make it fail.
     pub failed_by: Option<NodeAt>,
 }
 
-/// What happens in a scope.
+/// Contents of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Block(BlockIx),

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::model::{Address, End, Kind, Node, NodeAt, Outer, Phase, Scope, ScopeAt, Seen, Verdict, Waits};
 
-/// Something that [`Reference::advance`] did.
+/// A change made by [`Reference::settle`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A task, a wait or a containing step began.
@@ -18,52 +18,52 @@ pub enum Change {
     Ended(Address),
 }
 
-/// The order in which concurrent things happen.
+/// Order of concurrent events.
 pub trait Order {
-    /// Of several steps that could begin the one with the least comes first; one with none does not begin yet.
+    /// Returns the rank of a step that could begin: the lowest comes first; one without a rank does not begin yet.
     fn rank(&self, address: &Address) -> Option<u64>;
 
-    /// Whether a containing step whose contents are done ends by now.
+    /// Tells whether a containing step whose contents are done may end by now.
     fn may_end(&self, address: &Address) -> bool;
 }
 
-/// When containing steps that are done end, among others that may begin.
+/// Order of the ends of containing steps among steps that may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
     /// Before any further step begins.
     First,
-    /// One of them each time that all have begun that could.
+    /// One of them each time that all possible steps have begun.
     Between,
-    /// When no further step can begin.
+    /// After the last step that can begin.
     Last,
     /// In an order drawn from that seed.
     Drawn(u64),
 }
 
-/// A run, interpreted.
+/// Interpreter of a run.
 #[derive(Debug, Clone)]
 pub struct Reference {
     pub(super) definition: Arc<Definition>,
     pub(super) inputs: Json,
     pub(super) nodes: Vec<Node>,
     pub(super) scopes: Vec<Scope>,
-    /// The block of the run that is under way; none once the run has ended.
+    /// Current block of the run. `None` once the run has ended.
     pub(super) stage: Option<Outer>,
     pub(super) cancels: u32,
     pub(super) paused: bool,
     pub(super) failure: Option<TaskError>,
-    /// The step whose failure ended the run at once.
+    /// Step whose failure ended the run at once.
     pub(super) fast: Option<NodeAt>,
     pub(super) verdict: Option<Verdict>,
     pub(super) begun: u64,
     pub(super) now: i64,
-    /// Signals that nobody waited for yet.
+    /// Signals that no step waited for yet.
     pub(super) signals: Vec<(String, Json)>,
     pub(super) changes: Vec<Change>,
 }
 
 impl Reference {
-    /// A run none of whose steps has begun. `now` is in milliseconds.
+    /// Makes a run of which no step has begun. `now` is in milliseconds.
     #[must_use]
     pub fn new(definition: Arc<Definition>, inputs: Json, now: i64) -> Reference {
         let mut made = Reference {
@@ -86,9 +86,9 @@ impl Reference {
         made
     }
 
-    /// Begins, skips and ends whatever there is to begin, skip and end. In which order concurrent things happen is not for
-    /// the format to say, so the caller does: `order` says what may happen by now, and `ends` whether containing steps that
-    /// are done end before or after others begin.
+    /// Begins, skips and ends all nodes that it can. The format does not fix the order of concurrent events, so the
+    /// caller does: `order` says what may happen by now, and `ends` whether containing steps that are done end before
+    /// or after others begin.
     pub fn advance(&mut self, order: &dyn Order, ends: Ends) -> Vec<Change> {
         let mut draws = match ends {
             Ends::Drawn(seed) => seed,
@@ -96,7 +96,7 @@ impl Reference {
         };
         loop {
             let changed = if let Ends::Drawn(seed) = ends {
-                // Knuth's multiplier for a linear congruence modulo 2^64; its upper half is good enough for lots.
+                // Knuth's multiplier for a linear congruence modulo 2^64; its upper half is random enough.
                 draws = draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 self.advance_one(order, draws >> 33, seed % 2 == 0)
             } else {
@@ -113,8 +113,8 @@ impl Reference {
         }
     }
 
-    /// Does one of the things that may be done, by lot; false when there are none. What ends by its time does so among the
-    /// others or, when it is `late`, after all of them.
+    /// Makes one possible change, by lot. Returns false without a possible change. Ends by time are among them or, when
+    /// it is `late`, after all others.
     fn advance_one(&mut self, order: &dyn Order, lot: u64, late: bool) -> bool {
         let timely = |of: &mut Reference| {
             let due = !of.due_nodes(of.now).is_empty();
@@ -129,21 +129,21 @@ impl Reference {
         at_once || self.end_something(order, lot / 3) || self.begin_something(order) || timely(self)
     }
 
-    /// A task has ended. Ends of what is not open change nothing.
+    /// Ends a task. Ends of a node that is not open change nothing.
     pub fn task_ended(&mut self, address: &Address, end: End) {
         if let Some(at) = self.open_node(address) {
             self.end(at, end);
         }
     }
 
-    /// Somebody answers an approval; the answer becomes the step's output.
+    /// Answers an approval; the answer becomes the step's output.
     pub fn approve(&mut self, address: &Address, end: End) {
         if let Some(at) = self.open_node(address).filter(|at| self.nodes[*at].seen.waits == Some(Waits::Approval)) {
             self.end(at, end);
         }
     }
 
-    /// A signal arrives: for the step that waits for it longest, or for the next that will.
+    /// Delivers a signal to the step that has waited for it longest, or to the next that will.
     pub fn signal(&mut self, name: &str, payload: Json) {
         let wanted = Some(Waits::Signal(name.to_owned()));
         let waiting = (0..self.nodes.len()).filter(|at| {
@@ -156,8 +156,8 @@ impl Reference {
         }
     }
 
-    /// Time has passed: what is over by now ends. Those whose time comes at the same moment have all ended, with what is in
-    /// them, before any of them has consequences.
+    /// Advances the clock and ends what is due. Nodes that are due at one moment have all ended, with their contents,
+    /// before any of them has effects.
     pub fn pass_time(&mut self, now: i64) {
         self.now = now;
         loop {
@@ -165,7 +165,7 @@ impl Reference {
             if due.is_empty() {
                 return;
             }
-            // One may have ended with the step that it is in.
+            // It may have ended with its outer step.
             due.retain(|&(at, _)| {
                 let open = self.nodes[at].seen.phase == Phase::Open;
                 if open {
@@ -178,14 +178,14 @@ impl Reference {
         }
     }
 
-    /// When something happens by itself next, in milliseconds.
+    /// Returns the next time at which a change happens by itself, in milliseconds.
     #[must_use]
     pub fn next_due(&self) -> Option<i64> {
         let open = self.nodes.iter().filter(|node| node.seen.phase == Phase::Open);
         open.flat_map(|node| [node.seen.due, node.limit]).flatten().min()
     }
 
-    /// How a node ends whose time has come.
+    /// Returns the end of a node that is due.
     fn timely_end(&self, at: NodeAt, now: i64) -> End {
         let timer = self.nodes[at].seen.waits == Some(Waits::Timer);
         let own = self.nodes[at].limit.is_some_and(|limit| limit <= now);
@@ -200,7 +200,7 @@ impl Reference {
         End::Failed(TaskError::new(Category::Timeout, what).permanent())
     }
 
-    /// The nodes whose time comes first and has come, the one that began first in front.
+    /// Returns the nodes that are due first, the one that began first in front.
     fn due_nodes(&self, now: i64) -> Vec<(NodeAt, i64)> {
         let due = |at: NodeAt| {
             let node = &self.nodes[at];
@@ -214,7 +214,7 @@ impl Reference {
         all
     }
 
-    /// Somebody ends the run.
+    /// Cancels the run.
     pub fn cancel(&mut self) {
         if self.verdict.is_some() {
             return;
@@ -228,28 +228,28 @@ impl Reference {
         }
     }
 
-    /// Nothing begins until [`Reference::resume`].
+    /// Pauses the run until [`Reference::resume`].
     pub fn pause(&mut self) {
         self.paused = true;
     }
 
-    /// Goes on.
+    /// Resumes the run.
     pub fn resume(&mut self) {
         self.paused = false;
     }
 
-    /// How the run ended, when it has.
+    /// Returns the end of the run, if it has ended.
     #[must_use]
     pub fn verdict(&self) -> Option<&Verdict> {
         self.verdict.as_ref()
     }
 
-    /// Every node that has begun or was skipped.
+    /// Returns every node that has begun or was skipped.
     pub fn seen(&self) -> impl Iterator<Item = &Seen> {
         self.nodes.iter().filter(|node| node.begun.is_some()).map(|node| &node.seen)
     }
 
-    /// Everything that ever became of a node, for people.
+    /// Formats all nodes that ever existed, for people.
     #[must_use]
     pub fn picture(&self) -> String {
         let line = |node: &Node| format!("{:?} {} {:?}\n", node.seen.phase, node.seen.path, node.seen.reason);
@@ -291,7 +291,7 @@ fn on_timeout_continues(step: &kapelle_core::definition::StepDef) -> bool {
     matches!(&step.action, Action::Wait(wait) if wait.on_timeout == OnTimeout::Continue)
 }
 
-/// What `error` is where a failure is handled.
+/// Returns the value of `error` where a failure is handled.
 pub(super) fn error_value(error: &TaskError) -> Json {
     json!({ "category": error.category.as_str(), "message": error.message })
 }

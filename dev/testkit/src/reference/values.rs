@@ -1,4 +1,4 @@
-//! What expressions see.
+//! Values that expressions read.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 impl Reference {
-    /// Whether a condition holds at a node. After a turn its loop looks at the turn's steps, or at the turn itself.
+    /// Tells whether a condition holds at a node. After a turn its loop reads the turn's steps, or the turn itself.
     pub(super) fn holds(
         &self,
         condition: &Expression,
@@ -31,7 +31,7 @@ impl Reference {
         tree.render(&context).map_err(|error| invalid(field, &error))
     }
 
-    /// The list of a `for_each`.
+    /// Returns the list of a `for_each`.
     pub(super) fn items(&self, at: NodeAt) -> Result<Vec<Json>, TaskError> {
         let definition = std::sync::Arc::clone(&self.definition);
         let (block, step) = self.nodes[at].step;
@@ -51,7 +51,7 @@ impl Reference {
         }
     }
 
-    /// How long a computed timer waits, in milliseconds.
+    /// Returns the duration of a computed timer in milliseconds.
     pub(super) fn span(&self, expression: &Expression, at: NodeAt) -> Result<i64, TaskError> {
         let context = self.context(Some(at), self.nodes[at].scope, None)?;
         let value = expression.eval(&context).map_err(|error| invalid("wait.timer", &error))?;
@@ -61,7 +61,7 @@ impl Reference {
         text.or(seconds).ok_or_else(wrong)
     }
 
-    /// The outputs of the run, or why there are none.
+    /// Returns the outputs of the run, or its error.
     pub(super) fn outputs(&self) -> Verdict {
         let Some(outputs) = &self.definition.outputs else { return Verdict::Succeeded(Json::Null) };
         let context = match self.context(None, 0, None) {
@@ -93,7 +93,7 @@ impl Reference {
                 }
             }
         }
-        // The nearest step of a name is the one that is meant.
+        // The nearest step of that name is meant.
         let mut level = Some(scope);
         while let Some(scope) = level {
             self.note_steps(scope, &mut steps);
@@ -105,7 +105,7 @@ impl Reference {
         Ok(self.surroundings(context, at, scope))
     }
 
-    /// `item`, `index` and `error`, from the nearest node that has them.
+    /// Adds `item`, `index` and `error` from the nearest node that has them.
     fn surroundings(&self, mut context: Context, at: Option<NodeAt>, scope: ScopeAt) -> Context {
         let mut level = at;
         let (mut item, mut error) = (None, None);
@@ -119,7 +119,7 @@ impl Reference {
             level = self.scopes[node.scope].parent;
         }
         if self.scopes[scope].outer == Outer::OnError {
-            // It is told as the run's end tells it.
+            // It is reported as at the run's end.
             let failure = self.fast.or(self.scopes[0].failed_by).map(|by| self.blamed(by));
             error = error.or_else(|| failure.as_ref().map(error_value));
         }
@@ -132,7 +132,7 @@ impl Reference {
         }
     }
 
-    /// Whether a loop looks at the steps of its turns, as it does when they are a plain block.
+    /// Tells whether a loop reads the steps of its turns, as it does when they are a plain block.
     fn is_plain_block(&self, turn: NodeAt) -> bool {
         matches!(self.step_of(turn).action, kapelle_core::definition::Action::Steps(_))
     }

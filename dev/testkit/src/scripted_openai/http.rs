@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as the double needs: one request with a length, one answer, the connection kept.
+//! The part of HTTP/1.1 that the double needs: one request with a length, one answer, the connection kept.
 
 use std::io;
 
@@ -20,7 +20,8 @@ impl Request {
     }
 }
 
-/// Reads the next request of a connection; nothing when the other side closed it. `buffer` keeps what came too early.
+/// Reads the next request of a connection. Returns `None` when the other side closed it. `buffer` keeps bytes that came
+/// too early.
 pub(crate) async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
     loop {
@@ -62,7 +63,7 @@ fn parse(buffer: &[u8]) -> io::Result<Option<(usize, Request)>> {
     Ok(Some((head, request)))
 }
 
-/// The head of an answer. Without a length the body is chunked.
+/// Builds the head of an answer. Without a length the body is chunked.
 pub(crate) fn head(status: u16, headers: &[(String, String)], length: Option<usize>) -> String {
     let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
     for (name, value) in headers {

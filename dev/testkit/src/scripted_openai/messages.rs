@@ -12,7 +12,7 @@ use super::{
 const UNKNOWN: &[&str] =
     &["frequency_penalty", "max_completion_tokens", "n", "response_format", "seed", "stop", "stream_options", "user"];
 
-/// What is wrong with a request, as the provider says it.
+/// Returns the provider's error of a request.
 pub(crate) fn fault(request: &Value, headers: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let refuse = |message: String| {
         let error = json!({ "type": "invalid_request_error", "message": message });
@@ -32,7 +32,7 @@ pub(crate) fn fault(request: &Value, headers: &dyn Fn(&str) -> Option<String>) -
     bad.and_then(|message| refuse(format!("messages: unexpected role {}", message["role"])))
 }
 
-/// What a message counts: what came from the cache stands beside the input.
+/// Counts the tokens of a message: tokens from the cache stand beside the input.
 fn usage(said: &Said) -> Value {
     json!({
         "input_tokens": said.prompt - said.cached, "cache_read_input_tokens": said.cached,
@@ -40,7 +40,7 @@ fn usage(said: &Said) -> Value {
     })
 }
 
-/// The parts of an answer: its text, or the input of the tool that it must call, or the calls of the rule.
+/// Builds the parts of an answer: its text, or the input of the tool that it must call, or the calls of the rule.
 fn parts(request: &Value, rule: Option<&Rule>, said: &Said) -> Vec<Value> {
     let forced = &request["tool_choice"]["name"];
     if request["tool_choice"]["type"] == "tool" && said.calls.is_empty() {
@@ -65,7 +65,7 @@ fn stop_reason(parts: &[Value], said: &Said) -> &'static str {
     }
 }
 
-/// A whole message.
+/// Builds a whole message.
 pub(crate) fn message(request: &Value, rule: Option<&Rule>, number: u64) -> Value {
     let said = Said::of(request, rule);
     let parts = parts(request, rule, &said);
@@ -75,7 +75,7 @@ pub(crate) fn message(request: &Value, rule: Option<&Rule>, number: u64) -> Valu
     })
 }
 
-/// A message as events.
+/// Builds a message as events.
 pub(crate) fn events(request: &Value, rule: Option<&Rule>, number: u64) -> Vec<String> {
     let said = Said::of(request, rule);
     let parts = parts(request, rule, &said);
@@ -112,7 +112,7 @@ pub(crate) fn events(request: &Value, rule: Option<&Rule>, number: u64) -> Vec<S
     events
 }
 
-/// The body for a key that is not the right one.
+/// Builds the body for a wrong key.
 pub(crate) fn wrong_key(given: &str) -> String {
     reply::error(&format!("invalid x-api-key {given}"), "authentication_error")
 }

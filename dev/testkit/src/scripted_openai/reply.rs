@@ -1,10 +1,10 @@
-//! The bodies that the double sends.
+//! Bodies that the double sends.
 
 use serde_json::{Map, Value, json};
 
 use super::script::{Flavour, Rule, ToolCall};
 
-/// What an answer says and counts, whatever its format.
+/// Text and counts of an answer, whatever its format.
 pub(crate) struct Said {
     pub(crate) content: String,
     pub(crate) calls: Vec<ToolCall>,
@@ -16,7 +16,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// As the rule has it, or made from the request's own schema.
+    /// Takes the answer from the rule, or builds it from the request's own schema.
     pub(crate) fn of(request: &Value, rule: Option<&Rule>) -> Said {
         let content = match rule.and_then(|rule| rule.reply.as_ref()) {
             Some(Value::String(text)) => text.clone(),
@@ -37,7 +37,7 @@ impl Said {
         }
     }
 
-    /// The counts as a chat completion writes them.
+    /// Formats the counts for a chat completion.
     pub(crate) fn usage(&self) -> Value {
         json!({
             "prompt_tokens": self.prompt, "completion_tokens": self.completion,
@@ -47,7 +47,7 @@ impl Said {
         })
     }
 
-    /// The calls as a chat completion writes them.
+    /// Formats the calls for a chat completion.
     pub(crate) fn tool_calls(&self) -> Vec<Value> {
         let call = |(at, call): (usize, &ToolCall)| {
             let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
@@ -57,7 +57,7 @@ impl Said {
     }
 }
 
-/// A response as the rule has it.
+/// Builds a response from the rule.
 pub(crate) fn response(request: &Value, rule: Option<&Rule>, number: u64) -> Value {
     let said = Said::of(request, rule);
     let text = json!({ "type": "output_text", "text": said.content, "annotations": [] });
@@ -75,7 +75,7 @@ pub(crate) fn response(request: &Value, rule: Option<&Rule>, number: u64) -> Val
     })
 }
 
-/// One vector for each input.
+/// Builds one vector for each input.
 pub(crate) fn embeddings(request: &Value, rule: Option<&Rule>) -> Value {
     let said = Said::of(request, rule);
     let count = request["input"].as_array().map_or(1, Vec::len);
@@ -86,7 +86,7 @@ pub(crate) fn embeddings(request: &Value, rule: Option<&Rule>) -> Value {
     })
 }
 
-/// A completion as the rule has it, or one made from the request's own schema.
+/// Builds a completion from the rule, or from the request's own schema.
 pub(crate) fn completion(request: &Value, rule: Option<&Rule>, number: u64) -> Value {
     let said = Said::of(request, rule);
     let mut message = json!({ "role": "assistant", "content": said.content });
@@ -108,12 +108,12 @@ pub(crate) fn completion(request: &Value, rule: Option<&Rule>, number: u64) -> V
     body
 }
 
-/// An error body as the provider writes it.
+/// Builds an error body in the provider's form.
 pub(crate) fn error(message: &str, code: &str) -> String {
     json!({ "error": { "message": message, "type": "invalid_request_error", "param": null, "code": code } }).to_string()
 }
 
-/// The error of a status as that provider writes it.
+/// Builds the error of a status in that provider's form.
 pub(crate) fn status_error(flavour: Flavour, status: u16) -> String {
     let message = format!("scripted status {status}");
     match flavour {
@@ -126,7 +126,7 @@ pub(crate) fn status_error(flavour: Flavour, status: u16) -> String {
     }
 }
 
-/// The text of all messages.
+/// Joins the text of all messages.
 pub(crate) fn prompt_of(request: &Value) -> String {
     let text = |content: &Value| match content {
         Value::String(text) => text.clone(),
@@ -142,7 +142,8 @@ fn default_content(request: &Value) -> String {
     if schema.is_object() { example_of(schema, 0).to_string() } else { "This is a scripted answer.".to_owned() }
 }
 
-/// A small value that fits the usual schemas: required properties by type, the first of an `enum`, the lower bound.
+/// Builds a small value that matches the usual schemas: required properties by type, the first of an `enum`, the lower
+/// bound.
 fn example_of(schema: &Value, depth: usize) -> Value {
     if let Some(first) = schema["enum"].as_array().and_then(|list| list.first()) {
         return first.clone();

@@ -1,4 +1,4 @@
-//! What the double is told to do.
+//! The script of the double.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
-    /// The key that callers must send; any other gets 401.
+    /// Key that callers must send; any other gets 401.
     pub key: Option<String>,
-    /// The header that holds the key by itself, such as `api-key`; without it, `authorization: Bearer`.
+    /// Header that holds the key alone, such as `api-key`. Default: `authorization: Bearer`.
     pub key_header: Option<String>,
-    /// The path below which everything is, such as `/openai/v1`; anything else gets 404. Without it any base will do.
+    /// Path prefix, such as `/openai/v1`; any other path gets 404. Default: any prefix.
     pub base: Option<String>,
-    /// Whose manners it has where they differ from OpenAI's.
+    /// Provider whose deviations from OpenAI are copied.
     pub flavour: Flavour,
-    /// Tried in order; the first that fits and is not used up answers.
+    /// Rules, tried in order; the first that matches and is not used up answers.
     pub rules: Vec<Rule>,
 }
 
-/// The manners of a provider that speaks the format of OpenAI in its own way.
+/// Deviations of a provider that speaks OpenAI's format in its own way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Flavour {
-    /// None: OpenAI itself.
+    /// OpenAI itself.
     #[default]
     Openai,
-    /// A stream begins with an event that has no choices but the verdict of a filter; errors have numbers for codes.
+    /// A stream begins with an event that has no choices but the result of a filter; errors have numbers for codes.
     Azure,
     /// Every event of a stream counts tokens; errors stand in a list.
     Google,
@@ -36,67 +36,67 @@ pub enum Flavour {
     Aws,
 }
 
-/// When to answer, and how.
+/// Condition and contents of an answer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
-    /// Fits requests whose model contains this.
+    /// Text that the model's name must contain.
     pub model: Option<String>,
-    /// Fits requests whose messages contain this.
+    /// Text that the messages must contain.
     pub contains: Option<String>,
-    /// Fits only that many times.
+    /// Number of times that the rule matches.
     pub times: Option<u64>,
-    /// Waits before anything is sent.
+    /// Wait before the answer.
     pub delay_ms: u64,
     /// The content of the answer: text, or JSON that is sent as text.
     pub reply: Option<Value>,
-    /// Why the model stopped.
+    /// Finish reason.
     pub finish_reason: Option<String>,
-    /// Token counts; `null` leaves them out of the answer.
+    /// Token counts; `null` omits them.
     pub usage: Option<Usage>,
-    /// Leaves the token counts out.
+    /// Whether the token counts are omitted.
     pub no_usage: bool,
-    /// A status instead of 200.
+    /// Status instead of 200.
     pub status: Option<u16>,
     /// Headers of the answer.
     pub headers: BTreeMap<String, String>,
-    /// A body instead of a completion.
+    /// Body instead of a completion.
     pub body: Option<String>,
-    /// A body of that many bytes, sent chunked, so that no length is announced.
+    /// Size of a chunked body without an announced length.
     pub body_bytes: Option<u64>,
-    /// Takes the request and never answers.
+    /// Whether it takes the request and never answers.
     pub hang: bool,
-    /// Resets the connection.
+    /// Whether it resets the connection.
     pub reset: bool,
-    /// Answers 200 with half a JSON document; a stream with an event that is none.
+    /// Whether it answers 200 with half a JSON document; in a stream, with an invalid event.
     pub malformed: bool,
-    /// Announces the whole answer, sends half of it and closes; half the events of a stream.
+    /// Whether it announces the whole answer, sends half of it and closes; half the events of a stream.
     pub cut: bool,
-    /// Sends the answer in pieces of that many bytes, or a stream event by event, `delay_ms` apart.
+    /// Size of the pieces of an answer in bytes; a stream is sent event by event, `delay_ms` apart.
     pub drip: Option<usize>,
-    /// The functions that the answer calls, each `{ name, arguments }`.
+    /// Functions that the answer calls, each `{ name, arguments }`.
     pub tool_calls: Vec<ToolCall>,
-    /// Sends only that many events of a stream and closes the connection.
+    /// Number of events of a stream after which the connection is closed.
     pub events_cut: Option<usize>,
-    /// Sends only that many events of a stream and then waits until the caller is gone.
+    /// Number of events of a stream after which it waits until the caller is gone.
     pub events_hang: Option<usize>,
-    /// Ends a stream without saying why the model stopped.
+    /// Whether a stream ends without a finish reason.
     pub no_finish: bool,
-    /// Puts an event that is no JSON into the middle of a stream.
+    /// Whether a stream has an event in the middle that is not JSON.
     pub bad_sse: bool,
-    /// Puts a line of that many bytes into the middle of a stream.
+    /// Size of a line in the middle of a stream, in bytes.
     pub huge_line: Option<usize>,
-    /// Ends a stream with an error event.
+    /// Whether a stream ends with an error event.
     pub error_event: bool,
 }
 
 /// A function that an answer calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ToolCall {
-    /// Its name.
     pub name: String,
-    /// What it is called with.
+    /// Arguments of the call.
     pub arguments: Value,
 }
 
@@ -108,15 +108,15 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens received.
     pub completion_tokens: u64,
-    /// Of those sent, what came from the prompt cache.
+    /// Sent tokens that came from the prompt cache.
     #[serde(default)]
     pub cached_tokens: u64,
-    /// Of those received, what the model thought.
+    /// Received tokens of thinking.
     #[serde(default)]
     pub reasoning_tokens: u64,
 }
 
-/// Why a script could not be read.
+/// Error of a script that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the script cannot be read: {0}")]
 pub struct ScriptError(String);
@@ -132,7 +132,7 @@ impl Script {
 }
 
 impl Rule {
-    /// Whether the rule speaks of such a request.
+    /// Tells whether the rule matches the request.
     pub(crate) fn fits(&self, model: &str, prompt: &str) -> bool {
         self.model.as_ref().is_none_or(|part| model.contains(part.as_str()))
             && self.contains.as_ref().is_none_or(|part| prompt.contains(part.as_str()))

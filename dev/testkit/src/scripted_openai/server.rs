@@ -23,20 +23,20 @@ use super::{
     stream,
 };
 
-/// A call as it came in.
+/// A recorded call.
 #[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Call {
-    /// 1 for the first.
+    /// Number of the call, from 1.
     pub number: u64,
-    /// 1 for the first connection.
+    /// Number of the connection, from 1.
     pub connection: u64,
-    /// Such as `/v1/chat/completions`.
+    /// Path such as `/v1/chat/completions`.
     pub path: String,
-    /// Names in small letters; the key is among them.
+    /// Headers with names in lower case; the key is among them.
     pub headers: Map<String, Value>,
-    /// The JSON body.
     pub body: Value,
-    /// The index of the rule that answered.
+    /// Index of the rule that answered.
     pub rule: Option<usize>,
 }
 
@@ -88,38 +88,38 @@ impl ScriptedOpenai {
         Ok(ScriptedOpenai { address, state, task })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address for `OPENAI_BASE_URL`.
+    /// Returns the address for `OPENAI_BASE_URL`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// The calls so far.
+    /// Returns the calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().calls.clone()
     }
 
-    /// How many connections were opened.
+    /// Counts the opened connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.state.lock().connections
     }
 
-    /// Returns once that many calls have come in.
+    /// Waits until that many calls have arrived.
     pub async fn called(&self, calls: u64) {
         let mut count = self.state.count.subscribe();
         // The sender lives as long as this server, so that waiting cannot fail.
         let _ = count.wait_for(|&seen| seen >= calls).await;
     }
 
-    /// Returns once that many callers have gone away in the middle of a stream that was told to hang.
+    /// Waits until that many callers have left in the middle of a stream that hangs.
     pub async fn left(&self, callers: u64) {
         let mut left = self.state.left.subscribe();
         let _ = left.wait_for(|&seen| seen >= callers).await;
@@ -142,7 +142,7 @@ impl State {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether models are asked at that path.
+    /// Tells whether that path answers model calls.
     fn serves(&self, path: &str) -> bool {
         let endpoint = ["/chat/completions", "/responses", "/embeddings", "/messages"]
             .iter()
@@ -150,7 +150,7 @@ impl State {
         endpoint.is_some_and(|base| self.script.base.as_deref().is_none_or(|own| own == base))
     }
 
-    /// The key that a caller showed, when it is not the right one.
+    /// Returns the caller's key if it is wrong.
     fn wrong_key(&self, request: &Request) -> Option<String> {
         let key = self.script.key.as_ref()?;
         let given = match &self.script.key_header {
@@ -160,7 +160,7 @@ impl State {
         (given != *key).then_some(given)
     }
 
-    /// Writes the call down and finds the rule that answers it.
+    /// Records the call and finds the rule that answers it.
     fn record(&self, connection: u64, request: &Request, body: &Value) -> (u64, Option<Rule>) {
         let model = body["model"].as_str().unwrap_or("");
         let prompt = reply::prompt_of(body);
@@ -190,7 +190,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             inner.connections
         };
         open.spawn(async move {
-            // A caller that hangs up is part of the play.
+            // A caller that hangs up is part of the test.
             let _ = connection(stream, number, &state).await;
         });
         while open.try_join_next().is_some() {}
@@ -223,7 +223,7 @@ async fn connection(mut stream: TcpStream, number: u64, state: &State) -> io::Re
     Ok(())
 }
 
-/// Answers one chat request; says whether the connection stays.
+/// Answers one chat request. Returns whether the connection stays open.
 async fn chat(stream: &mut TcpStream, connection: u64, request: &Request, state: &State) -> io::Result<bool> {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let (number, rule) = state.record(connection, request, &body);

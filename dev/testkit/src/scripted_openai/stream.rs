@@ -1,4 +1,4 @@
-//! Answers as event streams, with the ways in which they break.
+//! Answers as event streams, and the ways in which they break.
 
 use std::{io, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
     script::{Flavour, Rule},
 };
 
-/// The events of an answer, each with its blank line.
+/// Builds the events of an answer, each with its blank line.
 pub(crate) fn events(path: &str, request: &Value, rule: Option<&Rule>, number: u64) -> Vec<String> {
     if path.ends_with("/messages") {
         return messages::events(request, rule, number);
@@ -25,7 +25,7 @@ pub(crate) fn events(path: &str, request: &Value, rule: Option<&Rule>, number: u
     chat(request, rule, number)
 }
 
-/// The events in the manners of a provider.
+/// Adapts the events to a provider's deviations.
 pub(crate) fn dressed(flavour: Flavour, mut events: Vec<String>) -> Vec<String> {
     match flavour {
         Flavour::Openai | Flavour::Aws => {}
@@ -52,7 +52,7 @@ pub(crate) fn dressed(flavour: Flavour, mut events: Vec<String>) -> Vec<String> 
     events
 }
 
-/// An answer's text in pieces of a few characters.
+/// Splits an answer's text into pieces of a few characters.
 pub(crate) fn pieces(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(4).map(|piece| piece.iter().collect()).collect()
@@ -113,7 +113,7 @@ fn responses(request: &Value, rule: Option<&Rule>, number: u64) -> Vec<String> {
     events
 }
 
-/// Sends a stream as the rule breaks it; says whether the connection stays.
+/// Sends a stream as the rule breaks it. Returns whether the connection stays open.
 pub(crate) async fn send(
     stream: &mut TcpStream,
     headers: &[(String, String)],
@@ -144,7 +144,7 @@ pub(crate) async fn send(
         }
     }
     if rule.is_some_and(|rule| rule.events_hang.is_some()) {
-        // The caller has nothing more to say: what comes is its leaving.
+        // The caller sends nothing more: only its leaving can be read.
         let mut byte = [0];
         while matches!(stream.read(&mut byte).await, Ok(1)) {}
         return Ok(Ended::CallerLeft);
@@ -156,13 +156,13 @@ pub(crate) async fn send(
     Ok(Ended::Whole)
 }
 
-/// How a stream ended.
+/// End of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// With everything sent.
+    /// Everything was sent.
     Whole,
-    /// By the rule.
+    /// The rule cut it.
     Closed,
-    /// By the caller.
+    /// The caller left.
     CallerLeft,
 }
