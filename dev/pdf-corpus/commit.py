@@ -7,7 +7,7 @@ import sys
 
 LARGEST = 33_000
 HERE = os.path.dirname(os.path.abspath(__file__))
-PLACE = os.path.join(HERE, "../../crates/workers/tests/pdf-corpus")
+PLACE = os.path.join(HERE, "../../crates/documents/tests/pdf-corpus")
 
 
 def main():

@@ -5,7 +5,7 @@
 use std::io::{Cursor, Write};
 
 use kapelle_fuzz::stack;
-use kapelle_workers::document::{Extracted, Format, Options, extract, sniff};
+use kapelle_documents::{Extracted, Format, Options, extract, sniff};
 use libfuzzer_sys::fuzz_target;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 

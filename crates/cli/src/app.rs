@@ -5,13 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 use kapelle::{
     Builder, Change, Kapelle, Watch, WorkerSpec,
     core::yaml::{Problems, nearest},
+    documents::ChildReader,
     store::{SqliteReader, private},
     supervisor::keeping::{Helper, sweep_leftovers},
     trail::KEY_FILE,
     workers::{
-        Catalogue,
-        document::ChildReader,
-        inside,
+        Catalogue, inside,
         script::{Script, Start, environment::Surroundings, scan::takers},
     },
 };

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use kapelle::{
     core::{worker::FileSource, yaml::nearest},
+    documents::media_type_of,
     store::Blobs,
-    workers::{builtin::media_type_of, inside},
+    workers::inside,
 };
 use serde_json::{Map, Value, json};
 

@@ -7,10 +7,11 @@ use std::{
 };
 
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder, yaml::Problems};
+use kapelle_documents::{DocumentReader, ExtractText};
 use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
 use kapelle_gateway::{Gateway, Service, TokenIssuer};
 use kapelle_store::{Blobs, OpenOptions, SqliteStore};
-use kapelle_workers::{Catalogue, DocumentReader};
+use kapelle_workers::Catalogue;
 
 use crate::{
     books::EngineBooks,
@@ -154,7 +155,9 @@ impl Builder {
     }
 
     fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
-        Catalogue::shipped(gateway, self.reader.clone()).map_err(|error| Error::Config(error.to_string()))
+        let mut catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
+        catalogue.insert(Arc::new(ExtractText::new(self.reader.clone())));
+        Ok(catalogue)
     }
 
     /// With a session log: every end of a task as a line of `session.log` in the folder.

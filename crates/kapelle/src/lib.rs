@@ -85,6 +85,7 @@ pub use template::Template;
 pub use watch::{Change, Watch};
 
 pub use kapelle_core as core;
+pub use kapelle_documents as documents;
 pub use kapelle_engine as engine;
 pub use kapelle_gateway as gateway;
 pub use kapelle_store as store;

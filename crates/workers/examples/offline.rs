@@ -2,16 +2,13 @@
 
 use std::{env, error::Error, fs};
 
-use kapelle_workers::{
-    offline::{Method, run},
-    text,
-};
+use kapelle_workers::offline::{Method, run};
 use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = env::args().nth(1).ok_or("name a text file")?;
-    let text = text::decode(&fs::read(file)?)?.text;
+    let text = fs::read_to_string(file)?;
     let methods = [
         Method::Language,
         Method::Sentiment,

@@ -6,10 +6,9 @@ use kapelle_core::{worker::Worker, yaml::Problems};
 use kapelle_gateway::Gateway;
 
 use crate::{
-    builtin::{ExtractText, Keywords, Language, Log, Report, Sleep},
+    builtin::{Keywords, Language, Log, Report, Sleep},
     inside,
     prompt::{PromptDefinition, PromptWorker},
-    reader::DocumentReader,
 };
 
 /// The prompt workers that ship, compiled in.
@@ -34,13 +33,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The workers that ship.
+    /// The workers that ship, but `extract_text`, which the crate for documents has.
     ///
     /// # Errors
     /// [`Problems`] when a shipped file names an alias that the configuration took away.
-    pub fn shipped(gateway: &Arc<Gateway>, reader: Option<Arc<dyn DocumentReader>>) -> Result<Catalogue, Problems> {
+    pub fn shipped(gateway: &Arc<Gateway>) -> Result<Catalogue, Problems> {
         let mut catalogue = Catalogue::default();
-        catalogue.insert(Arc::new(ExtractText::new(reader)));
         catalogue.insert(Arc::new(Keywords::default()));
         catalogue.insert(Arc::new(Language::default()));
         catalogue.insert(Arc::new(Log::default()));

@@ -3,25 +3,18 @@
 //! - [`prompt`]: workers declared in YAML, answered by a model.
 //! - [`offline`]: classical methods that answer where no model can be asked.
 //! - [`builtin`]: plain workers, one file each.
-//! - [`document`]: text out of PDF, DOCX, HTML and plain text, in a child process under limits.
 //! - [`catalogue`]: all of them by name, with the user's own before those that ship.
-//! - [`reader`]: how text comes out of documents; [`text`] reads plain text in any encoding.
 //! - [`script`]: workers that are scripts in JavaScript, Python or anything else, found and supervised.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;
 pub mod catalogue;
-pub mod document;
-mod encoding;
 pub mod inside;
 pub mod offline;
 pub mod prompt;
-pub mod reader;
 pub mod schema;
 pub mod script;
 mod tenants;
-pub mod text;
 
 pub use catalogue::Catalogue;
 pub use prompt::{PromptDefinition, PromptWorker};
-pub use reader::DocumentReader;

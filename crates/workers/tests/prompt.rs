@@ -26,12 +26,12 @@ fn gateway(base: &str, key: &str) -> Arc<Gateway> {
 async fn stage(rules: &str) -> (ScriptedOpenai, Catalogue) {
     let script = Script::from_yaml(&format!("rules: {rules}\n")).unwrap();
     let double = ScriptedOpenai::start(script).await.unwrap();
-    let catalogue = Catalogue::shipped(&gateway(&double.base_url(), "sk-test"), None).unwrap();
+    let catalogue = Catalogue::shipped(&gateway(&double.base_url(), "sk-test")).unwrap();
     (double, catalogue)
 }
 
 fn offline() -> Catalogue {
-    Catalogue::shipped(&gateway("http://127.0.0.1:9/v1", ""), None).unwrap()
+    Catalogue::shipped(&gateway("http://127.0.0.1:9/v1", "")).unwrap()
 }
 
 async fn run(catalogue: &Catalogue, name: &str, input: Value) -> Result<Output, kapelle_core::TaskError> {

@@ -3,12 +3,10 @@
 use std::{io::Write as _, path::Path};
 
 use kapelle::{
+    documents::{ChildReader, Options},
     gateway::{AliasStatus, LinkState, sends::Sends},
     store::{Holder, SqliteReader, StoreError, private},
-    workers::{
-        document::{ChildReader, Options},
-        script::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
-    },
+    workers::script::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
 };
 use serde_json::{Value, json};
 

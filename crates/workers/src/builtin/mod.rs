@@ -1,6 +1,5 @@
 //! Plain workers, one file each: no model has a part in them.
 
-pub mod extract_text;
 pub mod keywords;
 pub mod language;
 pub mod log;
@@ -8,7 +7,6 @@ mod markdown;
 pub mod report;
 pub mod sleep;
 
-pub use extract_text::{ExtractText, media_type_of};
 pub use keywords::Keywords;
 pub use language::Language;
 pub use log::Log;

@@ -138,7 +138,7 @@ impl Place {
             told: Box::new(move |event| told.lock().unwrap().push((event.worker.clone(), event.what))),
             keeps: self.keeps,
         };
-        let fleet = Fleet::start(Helper::start(env!("CARGO_BIN_EXE_extract-child")).unwrap(), options).await;
+        let fleet = Fleet::start(Helper::start(env!("CARGO_BIN_EXE_script-helper")).unwrap(), options).await;
         self.fleet = Some(fleet.clone());
         fleet
     }

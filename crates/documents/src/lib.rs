@@ -5,11 +5,15 @@
 //! encrypted, endless or made to explode fails its own task with a message that says what is wrong with it.
 
 mod child;
+mod child_reader;
+mod document_reader;
 mod docx;
 mod docx_body;
 mod docx_parts;
 mod docx_zip;
+mod encoding;
 mod extract;
+mod extract_text;
 mod html;
 mod model;
 mod pdf;
@@ -22,13 +26,16 @@ mod pdf_layout;
 mod pdf_page;
 mod pdf_repair;
 mod pdf_warnings;
-mod reader;
+mod plain_text;
 mod sink;
 mod sniff;
 mod text;
 
 pub use child::{CHILD_VERB, child_main};
+pub use child_reader::ChildReader;
+pub use document_reader::DocumentReader;
 pub use extract::{extract, extract_file};
+pub use extract_text::{ExtractText, media_type_of};
 pub use model::{ExtractError, Extracted, Format, Options, PageOffset};
-pub use reader::ChildReader;
+pub use plain_text::{PlainText, decode};
 pub use sniff::{Sniffed, sniff};

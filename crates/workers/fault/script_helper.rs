@@ -1,4 +1,4 @@
-//! The reading child and the helper of scripts, as the tests start them.
+//! The helper that starts scripts, as the tests start it.
 
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -7,5 +7,5 @@ fn main() -> std::process::ExitCode {
         return kapelle_supervisor::keeping::helper_main(&arguments[1..]);
     }
     drop(arguments);
-    kapelle_workers::document::child_main()
+    std::process::ExitCode::FAILURE
 }

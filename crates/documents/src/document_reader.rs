@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kapelle_core::{TaskError, worker::BoxFuture};
 
-use crate::document::{ChildReader, Extracted, Options};
+use crate::{ChildReader, Extracted, Options};
 
 /// Reads PDF, DOCX, HTML and the like.
 pub trait DocumentReader: Send + Sync + 'static {

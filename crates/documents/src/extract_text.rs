@@ -9,10 +9,9 @@ use kapelle_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    document::{Extracted, Format, Options},
-    reader::DocumentReader,
-    schema::object,
-    text::{self, PlainText},
+    DocumentReader,
+    model::{Extracted, Format, Options},
+    plain_text::{self, PlainText},
 };
 
 /// A plain text longer than this is refused.
@@ -54,24 +53,20 @@ impl ExtractText {
     pub fn new(reader: Option<Arc<dyn DocumentReader>>) -> ExtractText {
         let mut spec = WorkerSpec::named("extract_text");
         spec.description = "Read the text of a document (plain text in any encoding, PDF, DOCX, HTML)".to_owned();
-        let mut input = object(
-            &[],
-            json!({
+        spec.input = Some(json!({
+            "type": "object", "required": [], "additionalProperties": false, "properties": {
                 "document": { "type": ["object", "string"], "format": "file" }, "text": { "type": "string" },
                 "pages": { "type": ["string", "integer"], "description": "A page or a range of a PDF: 3 or 2-5" },
-            }),
-        );
-        input["minProperties"] = json!(1);
-        spec.input = Some(input);
-        spec.output = Some(object(
-            &["text", "words", "characters"],
-            json!({
+            }, "minProperties": 1,
+        }));
+        spec.output = Some(json!({
+            "type": "object", "required": ["text", "words", "characters"], "additionalProperties": false, "properties": {
                 "text": { "type": "string" }, "words": { "type": "integer" }, "characters": { "type": "integer" },
                 "encoding": { "type": "string" }, "pages": { "type": "integer" }, "title": { "type": "string" },
                 "name": { "type": "string" }, "truncated": { "type": "boolean" }, "format": { "type": "string" },
                 "metadata": { "type": "object" }, "warnings": { "type": "array", "items": { "type": "string" } }, "page_offsets": { "type": "array" },
-            }),
-        ));
+            },
+        }));
         ExtractText { spec, reader }
     }
 
@@ -161,7 +156,7 @@ fn read_plain(path: PathBuf, name: &str) -> Result<PlainText, TaskError> {
     if bytes.len() as u64 > FILE_MAX {
         return Err(invalid(&format!("`{name}` is longer than {} MiB: split it", FILE_MAX >> 20)));
     }
-    text::decode(&bytes).map_err(|error| invalid(&format!("`{name}`: {}", error.message)))
+    plain_text::decode(&bytes).map_err(|error| invalid(&format!("`{name}`: {}", error.message)))
 }
 
 fn of_plain(read: PlainText, name: Option<&str>) -> Value {

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use kapelle_workers::document::{ExtractError, Extracted, Options, extract};
+use kapelle_documents::{ExtractError, Extracted, Options, extract};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";

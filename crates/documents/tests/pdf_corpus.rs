@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kapelle_workers::document::{ExtractError, Options, extract};
+use kapelle_documents::{ExtractError, Options, extract};
 use serde::Deserialize;
 
 /// One file of the corpus.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kapelle_core::{Category, TaskError};
-use kapelle_workers::document::{ChildReader, Extracted, Format, Options};
+use kapelle_documents::{ChildReader, Extracted, Format, Options};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 fn reader() -> ChildReader {

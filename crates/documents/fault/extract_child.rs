@@ -1,0 +1,5 @@
+//! The reading child, as the tests start it.
+
+fn main() -> std::process::ExitCode {
+    kapelle_documents::child_main()
+}
