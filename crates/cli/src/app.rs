@@ -6,13 +6,11 @@ use kapelle::{
     Builder, Change, Kapelle, Watch, WorkerSpec,
     core::yaml::{Problems, nearest},
     documents::ChildReader,
+    scripts::{Script, Start, environment::Surroundings, scan::takers},
     store::{SqliteReader, private},
-    supervisor::keeping::{Helper, sweep_leftovers},
+    supervisor::helper_process::{Helper, sweep_leftovers},
     trail::KEY_FILE,
-    workers::{
-        Catalogue, inside,
-        script::{Script, Start, environment::Surroundings, scan::takers},
-    },
+    workers::{Catalogue, inside},
 };
 
 use crate::{

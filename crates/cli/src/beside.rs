@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use kapelle_supervisor::{Ask, Sibling, SiblingEnd};
+use kapelle_supervisor::{Ask, ChildProgram, ChildProgramEnd};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -116,7 +116,7 @@ impl Post {
         loop {
             let started = tokio::time::Instant::now();
             let cannot = |error: &dyn std::fmt::Display| Failure::new(Code::Failed, error.to_string());
-            let mut process = Sibling::start(&self.program, &self.args).await.map_err(|error| cannot(&error))?;
+            let mut process = ChildProgram::start(&self.program, &self.args).await.map_err(|error| cannot(&error))?;
             self.out.note(&format!("queue {}: process {}", self.queue, process.id()));
             let mut ending = false;
             let end = loop {
@@ -150,7 +150,7 @@ impl Post {
     }
 }
 
-fn gone(end: SiblingEnd, tries: u32) -> Failure {
+fn gone(end: ChildProgramEnd, tries: u32) -> Failure {
     let code = match end.code {
         Some(code) if code == Code::Usage as i32 => Code::Usage,
         Some(code) if code == Code::NotFound as i32 => Code::NotFound,

@@ -12,10 +12,8 @@ use kapelle::{
     Worker, WorkerSpec,
     core::{Money, Name, TaskId, TenantId, worker::TaskContext},
     gateway::AttemptTokens,
-    workers::{
-        Catalogue,
-        script::{Access, TokenSource, fleet::Board},
-    },
+    scripts::{Access, TokenSource, fleet::WorkerSink},
+    workers::Catalogue,
 };
 use kapelle_api::ClaimedTask;
 use tokio::sync::Semaphore;
@@ -58,7 +56,7 @@ impl Hosted {
     }
 }
 
-impl Board for Hosted {
+impl WorkerSink for Hosted {
     fn put(&self, worker: Arc<dyn Worker>) {
         self.insert(worker);
     }

@@ -3,7 +3,7 @@
 use kapelle::{
     Kapelle,
     core::Timestamp,
-    workers::script::{Mode, Scan, Start, fleet::ScriptStatus, interpreter::Interpreters, scan::takers},
+    scripts::{Mode, Scan, Start, fleet::ScriptStatus, interpreter::Interpreters, scan::takers},
 };
 use kapelle_api as api;
 use serde_json::Value;
@@ -162,7 +162,7 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
         .to_owned(),
         why: script.start.why().to_owned(),
         state: "-".to_owned(),
-        interpreter: script.interpreter.as_ref().map(kapelle::workers::script::interpreter::Interpreter::in_words),
+        interpreter: script.interpreter.as_ref().map(kapelle::scripts::interpreter::Interpreter::in_words),
         warnings: script.warnings.clone(),
         fallback: (script.mode() != Mode::Daemon).then(|| {
             let worker = script.settings.fallback.worker();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kapelle::{Config, ConfigFile, core::yaml::Problems, workers::script::environment::sounds_secret};
+use kapelle::{Config, ConfigFile, core::yaml::Problems, scripts::environment::sounds_secret};
 use serde_json::Value;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kapelle::{documents::child_main, supervisor::keeping::helper_main};
+use kapelle::{documents::child_main, supervisor::helper_process::helper_main};
 
 use crate::{
     app::App,

@@ -45,7 +45,7 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) fleet: std::sync::OnceLock<kapelle_workers::script::Fleet>,
+    pub(crate) fleet: std::sync::OnceLock<kapelle_scripts::Fleet>,
     pub(crate) session: Option<Session>,
     pub(crate) books: Arc<EngineBooks>,
     pub(crate) token_issuer: Arc<TokenIssuer>,

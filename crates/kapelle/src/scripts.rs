@@ -17,15 +17,13 @@ use kapelle_gateway::{
     replay::TaskKey,
     tokens::{Issued, Scope, TokenIssuer},
 };
-use kapelle_supervisor::keeping::Helper;
-use kapelle_workers::{
-    Catalogue,
-    script::{
-        Access, Fleet, FleetEvent, FleetOptions, TokenSource,
-        environment::Surroundings,
-        fleet::{Board, Keeps},
-    },
+use kapelle_scripts::{
+    Access, Fleet, FleetEvent, FleetOptions, TokenSource,
+    environment::Surroundings,
+    fleet::{Keeps, WorkerSink},
 };
+use kapelle_supervisor::helper_process::Helper;
+use kapelle_workers::Catalogue;
 
 use crate::kapelle::Kapelle;
 
@@ -38,7 +36,7 @@ struct OfEngine {
     shipped: Catalogue,
 }
 
-impl Board for OfEngine {
+impl WorkerSink for OfEngine {
     fn put(&self, worker: Arc<dyn Worker>) {
         let shipped = self.shipped.get(worker.spec().name.as_str());
         self.engine.registry().replace(worker, shipped);
@@ -131,7 +129,7 @@ impl Kapelle {
             path: std::env::var_os("PATH"),
             tokens: Arc::new(FromIssuer { token_issuer: Arc::clone(&self.token_issuer), given: Mutex::default() }),
             told: note_into(self.session.is_some().then(|| self.engine.clone())),
-            board: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
+            worker_sink: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
             now: Arc::new(move || clock.now().0),
             keeps,
         };

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use kapelle::{
     core::{TenantId, Timestamp, task::Task},
     engine::{Engine, Event, EventKind, Notice},
-    workers::script::FleetEvent,
+    scripts::FleetEvent,
 };
 use serde_json::{Value, json};
 use tokio::sync::broadcast;

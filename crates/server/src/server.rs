@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// Tells those who follow live events of what happens to scripts from now on.
-    pub fn tell_of_scripts(&self, fleet: &kapelle::workers::script::Fleet) {
+    pub fn tell_of_scripts(&self, fleet: &kapelle::scripts::Fleet) {
         let (hub, mut events) = (Arc::clone(&self.app.hub), fleet.watch());
         drop(tokio::spawn(async move {
             loop {

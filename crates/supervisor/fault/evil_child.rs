@@ -25,9 +25,9 @@ fn main() {
         "orphan" => orphan(false),
         "orphan-and-wait" => orphan(true),
         "supervise" => supervise(),
-        kapelle_supervisor::keeping::HELPER_VERB => {
+        kapelle_supervisor::helper_process::HELPER_VERB => {
             let arguments: Vec<String> = std::env::args().skip(2).collect();
-            let _ = kapelle_supervisor::keeping::helper_main(&arguments);
+            let _ = kapelle_supervisor::helper_process::helper_main(&arguments);
         }
         "abort" => std::process::abort(),
         "exit" => std::process::exit(7),

@@ -160,19 +160,20 @@ fn server() {
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() else {
         return;
     };
-    let Ok(helper) = kapelle_supervisor::keeping::Helper::start(std::env::current_exe().unwrap_or_default()) else {
+    let Ok(helper) = kapelle_supervisor::helper_process::Helper::start(std::env::current_exe().unwrap_or_default())
+    else {
         return;
     };
     let run = std::env::var("RUN").unwrap_or_default();
     runtime.block_on(async {
         let mut all = Vec::new();
         for mode in ["worker-ignore-term", "worker-setsid", "worker-double-fork"] {
-            let launch = kapelle_supervisor::keeping::Launch {
+            let launch = kapelle_supervisor::helper_process::Launch {
                 program: std::env::current_exe().unwrap_or_default(),
                 args: vec![mode.to_owned()],
                 env: vec![("RUN".to_owned(), run.clone())],
                 folder: std::env::temp_dir(),
-                allowance: kapelle_supervisor::keeping::Allowance::default(),
+                allowance: kapelle_supervisor::helper_process::Allowance::default(),
             };
             all.extend(helper.spawn(launch).await.ok());
         }

@@ -1,4 +1,4 @@
-//! Code between fork and exec on Linux. With `spawn.rs` of the helper process the only unsafe code of the project.
+//! What happens between fork and exec on Linux. With `helper_process/spawn.rs` the only unsafe code of the project.
 #![allow(unsafe_code, reason = "limits must hold before the program starts, and only `pre_exec` runs in time")]
 
 use std::{io, os::unix::process::CommandExt, time::Duration};
@@ -7,7 +7,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit, setsid,
 };
 
-use crate::{limits::Limits, own};
+use crate::{limits::Limits, rlimit};
 
 /// Makes the command start in a session of its own, die with this process, and stay within `limits`.
 pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
@@ -24,7 +24,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
         (resource, soft.min(ceiling), hard.min(ceiling))
     });
     let parent = getpid();
-    let mask = own::given_mask();
+    let mask = rlimit::given_mask();
     let confine = move || -> io::Result<()> {
         setsid()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -34,7 +34,7 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
         }
         rustix::thread::set_no_new_privs(true)?;
         if let Some(mask) = mask {
-            own::set_mask(mask);
+            rlimit::set_mask(mask);
         }
         for (resource, soft, hard) in wanted {
             setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?;
@@ -51,11 +51,11 @@ pub(crate) fn confine(command: &mut tokio::process::Command, limits: &Limits) {
 /// Makes the command receive SIGTERM when this process is gone.
 pub(crate) fn follow(command: &mut tokio::process::Command) {
     let parent = getpid();
-    let mask = own::given_mask();
+    let mask = rlimit::given_mask();
     let follow = move || -> io::Result<()> {
         set_parent_process_death_signal(Some(Signal::TERM))?;
         if let Some(mask) = mask {
-            own::set_mask(mask);
+            rlimit::set_mask(mask);
         }
         // The parent may have died before the line above took effect.
         if getppid() != Some(parent) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kapelle_supervisor::{
-    keeping::{Allowance, Helper, Launch, Process},
+    helper_process::{Allowance, Helper, Launch, Process},
     machine::{Cause, Exit},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -305,7 +305,7 @@ async fn when_the_server_is_killed_nobody_is_left() {
             kill(helper, "-KILL");
             // The next start of any server kills their leftovers.
             until(30, || {
-                let _ = kapelle_supervisor::keeping::sweep_leftovers();
+                let _ = kapelle_supervisor::helper_process::sweep_leftovers();
                 carriers(&stage.run).is_disjoint(&all)
             })
             .await;

@@ -4,7 +4,6 @@
 //! - [`offline`]: classical methods that answer where no model can be asked.
 //! - [`builtin`]: plain workers, one file each.
 //! - [`catalogue`]: all of them by name, with the user's own before those that ship.
-//! - [`script`]: workers that are scripts in JavaScript, Python or anything else, found and supervised.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;
@@ -13,8 +12,7 @@ pub mod inside;
 pub mod offline;
 pub mod prompt;
 pub mod schema;
-pub mod script;
-mod tenants;
+pub mod tenants;
 
 pub use catalogue::Catalogue;
 pub use prompt::{PromptDefinition, PromptWorker};

@@ -9,7 +9,7 @@ const MOST: usize = 1_000;
 ///
 /// # Errors
 /// The problem, for the person who wrote the file.
-pub(crate) fn tenants(written: &[String]) -> Result<Tenants, String> {
+pub fn tenants(written: &[String]) -> Result<Tenants, String> {
     match written {
         [word] if word == "all" => return Ok(Tenants::All),
         [] => return Ok(Tenants::owner()),

@@ -5,8 +5,8 @@ use std::{io::Write as _, path::Path};
 use kapelle::{
     documents::{ChildReader, Options},
     gateway::{AliasStatus, LinkState, sends::Sends},
+    scripts::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
     store::{Holder, SqliteReader, StoreError, private},
-    workers::script::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
 };
 use serde_json::{Value, json};
 

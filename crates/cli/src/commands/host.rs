@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle::{
     core::{Name, label::split},
     engine::{Clock, SystemClock},
-    workers::script::{Fleet, FleetOptions, fleet::Keeps},
+    scripts::{Fleet, FleetOptions, fleet::Keeps},
 };
 
 use super::supervise;
@@ -123,7 +123,7 @@ async fn lend(
         surroundings: app.surroundings(settings, Some(server.to_owned())),
         path: std::env::var_os("PATH"),
         tokens: Arc::clone(tokens) as _,
-        board: Arc::clone(hosted) as _,
+        worker_sink: Arc::clone(hosted) as _,
         now: Arc::new(move || clock.now().0),
         told: Box::new(|_| ()),
         keeps: Keeps::Asked,

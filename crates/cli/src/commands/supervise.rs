@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use kapelle::{
     core::DurationMs,
     engine::{Clock, SystemClock},
-    workers::script::{
+    scripts::{
         Fleet, FleetEvent, FleetOptions, NoTokens,
-        fleet::{Keeps, NoBoard, ScriptStatus},
+        fleet::{Keeps, NoWorkerSink, ScriptStatus},
     },
 };
 use serde_json::json;
@@ -56,7 +56,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         surroundings: app.surroundings(&settings, None),
         path: std::env::var_os("PATH"),
         tokens: Arc::new(NoTokens),
-        board: Arc::new(NoBoard),
+        worker_sink: Arc::new(NoWorkerSink),
         now: Arc::new(move || clock.now().0),
         told: Box::new(|_| ()),
         keeps: Keeps::All,

@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use kapelle::{
     core::{TenantId, Timestamp},
     engine::command,
-    supervisor::machine::Exit,
-    workers::script::{
+    scripts::{
         Fleet,
         fleet::{ProcessStatus, ScriptStatus},
         log::Line,
     },
+    supervisor::machine::Exit,
 };
 use kapelle_api::{self as api, code};
 use serde::Deserialize;

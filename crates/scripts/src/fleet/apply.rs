@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{FleetEvent, Keeps, group::Group, handle::Inner, worker::Scripted};
-use crate::script::{
+use crate::{
     discover::{Script, Start},
     scan::{Differences, Scan},
     settings::{Fallback, Mode},
@@ -78,7 +78,7 @@ impl Inner {
     /// Makes a script that takes tasks known as a worker.
     pub(super) fn post(self: &Arc<Self>, group: &Arc<Group>) {
         if group.script().mode() != Mode::Daemon {
-            self.options.board.put(Arc::new(Scripted::of(self, group)));
+            self.options.worker_sink.put(Arc::new(Scripted::of(self, group)));
         }
     }
 
@@ -86,13 +86,13 @@ impl Inner {
     fn hold(self: &Arc<Self>, script: &Script) {
         if script.settings.mode.is_some_and(|mode| mode != Mode::Daemon) {
             let stands_in = matches!(script.settings.fallback, Fallback::Worker(_));
-            self.options.board.put(Arc::new(Scripted::absent(self, script, stands_in)));
+            self.options.worker_sink.put(Arc::new(Scripted::absent(self, script, stands_in)));
         }
     }
 
     pub(super) fn take_away(&self, script: &Script) {
         if script.mode() != Mode::Daemon {
-            self.options.board.take(&script.name);
+            self.options.worker_sink.take(&script.name);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stubs for systems without supervision: scripts are supervised on Linux only, and every function here reports that.
 
-#[path = "keeping/launch.rs"]
+#[path = "helper_process/launch.rs"]
 mod launch;
 
 use std::{io, path::PathBuf, process::ExitCode};

@@ -7,11 +7,11 @@ use kapelle_core::{
     schedule::Schedule,
     yaml::{self, Form, Problems, Reader},
 };
-use kapelle_supervisor::{keeping::Allowance, machine::Policy};
+use kapelle_supervisor::{helper_process::Allowance, machine::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::written::Checker;
+use super::settings_file::Checker;
 
 /// How a script is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_supervisor::{
-    keeping::LaunchError,
+    helper_process::LaunchError,
     machine::{Cause, Effect, Event, Exit, Machine},
 };
 use tokio::{
@@ -14,8 +14,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, live::Live};
-use crate::script::log::Stream;
+use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, process::RunningProcess};
+use crate::log::Stream;
 
 /// How long a changed process may take until the next one has its turn.
 const TURN: Duration = Duration::from_secs(60);
@@ -101,7 +101,7 @@ struct Life {
     number: u32,
     machine: Machine,
     orders: mpsc::UnboundedSender<Order>,
-    live: Option<Live>,
+    live: Option<RunningProcess>,
     show: watch::Sender<ProcessStatus>,
     started_ms: Option<i64>,
 }
@@ -169,7 +169,7 @@ impl Life {
     }
 
     async fn spawn(&mut self) -> Event {
-        match Live::start(&self.inner, &self.group, self.number, self.orders.clone()).await {
+        match RunningProcess::start(&self.inner, &self.group, self.number, self.orders.clone()).await {
             Ok(live) => {
                 let pid = live.handle().pid();
                 self.started_ms = Some(self.inner.now_ms());
@@ -216,7 +216,7 @@ impl Life {
         });
         if word == "running" && before != "running" {
             let live = self.live.as_ref();
-            live.and_then(Live::seat).into_iter().for_each(|seat| self.group.seats.add(seat));
+            live.and_then(RunningProcess::seat).into_iter().for_each(|seat| self.group.seats.add(seat));
         }
         if !news {
             return;
@@ -253,7 +253,7 @@ fn describe(word: &str, exit: Option<&Exit>, wait: Option<u64>, failures: u32, t
     }
 }
 
-async fn ended(live: &mut Option<Live>) -> Exit {
+async fn ended(live: &mut Option<RunningProcess>) -> Exit {
     match live {
         Some(live) => live.ended().await,
         None => std::future::pending().await,

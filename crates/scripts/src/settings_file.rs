@@ -1,4 +1,4 @@
-//! The settings of a script as they are written, and how they are checked.
+//! The settings file of a script, and how they are checked.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use kapelle_core::{
     yaml::{Node, Problems, Reader, Shape, Table, Trail, key},
 };
 use kapelle_supervisor::{
-    keeping::Allowance,
+    helper_process::Allowance,
     machine::{Policy, Restart},
 };
+use kapelle_workers::{schema::Schema, tenants::tenants};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::settings::{Fallback, Mode, Ready, Settings};
-use crate::{schema::Schema, tenants::tenants};
 
 /// The keys of the settings of a script.
 pub(super) static SETTINGS: Table = Table {

@@ -26,7 +26,7 @@ pub(super) fn family<'a>(seen: &'a [Seen], leader: i32, marked: &HashSet<i32>, n
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keeping::proc;
+    use crate::helper_process::proc;
 
     fn like(pid: i32, parent: i32, session: i32) -> Seen {
         Seen { pid, parent, session, group: session, ..proc::one(std::process::id().try_into().unwrap()).unwrap() }

@@ -4,20 +4,20 @@
 //! ([`group`]) is a script with its processes; the fleet looks at the folder and keeps the groups as the files say.
 
 mod apply;
-mod board;
 mod event;
 mod group;
 mod handle;
 mod instance;
-mod live;
 mod pool;
 mod probe;
+mod process;
 mod status;
 mod task;
 mod worker;
+mod worker_sink;
 
-pub use board::{Board, NoBoard};
 pub use event::FleetEvent;
 pub use handle::{Fleet, FleetOptions, Keeps};
-pub(super) use probe::is_local_url;
+pub(crate) use probe::is_local_url;
 pub use status::{Counts, ProcessStatus, ScriptStatus};
+pub use worker_sink::{NoWorkerSink, WorkerSink};

@@ -6,7 +6,7 @@ use kapelle_core::{
     Category, Name, TenantId,
     worker::{TaskContext, WorkerSpec},
 };
-use kapelle_workers::script::fleet::{Board as _, Keeps};
+use kapelle_scripts::fleet::{Keeps, WorkerSink as _};
 use serde_json::json;
 
 use crate::place::*;
@@ -36,7 +36,7 @@ async fn a_task_has_a_process_of_its_own() {
     let output = place.ask("echo", json!({ "a": [1, 2] })).await.unwrap();
     assert_eq!(output.value, json!({ "got": { "a": [1, 2] }, "try": "1" }));
     place.says("echo", "working").await;
-    let spec = place.board.get(TenantId::DEFAULT, &Name::new("echo")).unwrap().spec().clone();
+    let spec = place.worker_sink.get(TenantId::DEFAULT, &Name::new("echo")).unwrap().spec().clone();
     assert_eq!((spec.slots, spec.queue.as_str()), (3, "ml"));
     for (name, category, part) in [
         ("fails", Category::Crashed, "exit code 4: what a pity"),
@@ -45,7 +45,7 @@ async fn a_task_has_a_process_of_its_own() {
         ("slow", Category::Timeout, "longer than"),
         ("picky", Category::InvalidOutput, "does not fit the output schema"),
     ] {
-        let worker = place.board.get(TenantId::DEFAULT, &Name::new(name)).unwrap();
+        let worker = place.worker_sink.get(TenantId::DEFAULT, &Name::new(name)).unwrap();
         let mut context = TaskContext::detached("task_1");
         context.timeout = worker.spec().timeout;
         let error = worker.execute(&context, json!({ "a": 1 })).await.unwrap_err();
@@ -94,7 +94,7 @@ async fn a_pool_takes_one_task_after_the_other_in_the_same_process() {
     let id = place.status("pool").id;
     assert!(fleet.scale(&id, 3));
     until(|| place.status("pool").processes.iter().filter(|process| process.state == "running").count() == 3).await;
-    assert_eq!(place.board.get(TenantId::DEFAULT, &Name::new("pool")).unwrap().spec().slots, 3);
+    assert_eq!(place.worker_sink.get(TenantId::DEFAULT, &Name::new("pool")).unwrap().spec().slots, 3);
     let many = together((0..6).map(|_| place.ask("pool", json!({})))).await;
     assert!(many.iter().all(Result::is_ok));
     assert!(fleet.scale(&id, 1));
@@ -122,7 +122,7 @@ async fn together<F: Future>(many: impl Iterator<Item = F>) -> Vec<F::Output> {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_of_one_that_cannot_work_wait_or_go_to_its_stand_in() {
     let mut place = Place::new("fallback");
-    place.board.put(Arc::new(StandIn(WorkerSpec::named("deputy"))));
+    place.worker_sink.put(Arc::new(StandIn(WorkerSpec::named("deputy"))));
     let crash = "restart: { tries: 0 }";
     place.script("waits", &format!("mode: pool\n{crash}"), "exit 1");
     place.script("falls", &format!("mode: pool\nfallback: deputy\n{crash}"), "exit 1");
@@ -134,7 +134,7 @@ async fn tasks_of_one_that_cannot_work_wait_or_go_to_its_stand_in() {
     for name in ["waits", "falls"] {
         place.is(name, "crashed").await;
     }
-    let slots = |name: &str| place.board.get(TenantId::DEFAULT, &Name::new(name)).unwrap().spec().slots;
+    let slots = |name: &str| place.worker_sink.get(TenantId::DEFAULT, &Name::new(name)).unwrap().spec().slots;
     until(|| slots("waits") == 0).await;
     assert_eq!((slots("absent-waits"), slots("falls"), slots("absent")), (0, 1, 1));
     for name in ["falls", "throws", "absent"] {
@@ -166,16 +166,16 @@ async fn where_only_tasks_are_wanted_nothing_runs_before_there_is_one() {
     let fleet = place.start().await;
     assert_eq!(place.status("pool").state, "idle");
     assert!(place.status("pool").processes.is_empty());
-    assert_eq!(place.board.get(TenantId::DEFAULT, &Name::new("pool")).unwrap().spec().slots, 2);
+    assert_eq!(place.worker_sink.get(TenantId::DEFAULT, &Name::new("pool")).unwrap().spec().slots, 2);
     assert_eq!(place.ask("pool", json!({})).await.unwrap().value, json!({ "n": 1 }));
     assert_eq!(place.status("pool").processes.len(), 2);
     assert_eq!((place.status("stays").state, fleet.counts().running >= 1), ("-", true));
     // A daemon that takes tasks from now on is a worker from now on, and the other way round.
     place.script("stays", "mode: task", "echo 7");
-    until(|| place.board.get(TenantId::DEFAULT, &Name::new("stays")).is_some()).await;
+    until(|| place.worker_sink.get(TenantId::DEFAULT, &Name::new("stays")).is_some()).await;
     assert_eq!(place.ask("stays", json!({})).await.unwrap().value, json!(7));
     place.script("pool", "mode: daemon", LOOP);
-    until(|| place.board.get(TenantId::DEFAULT, &Name::new("pool")).is_none()).await;
+    until(|| place.worker_sink.get(TenantId::DEFAULT, &Name::new("pool")).is_none()).await;
     until(|| place.status("pool").processes.is_empty()).await;
     end(&fleet).await;
 }

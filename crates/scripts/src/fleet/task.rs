@@ -7,7 +7,7 @@ use kapelle_core::{
     worker::{Output, TaskContext, WorkerSpec},
 };
 use kapelle_supervisor::{
-    keeping::Process,
+    helper_process::Process,
     machine::{Cause, Exit},
 };
 use serde_json::Value;
@@ -16,9 +16,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{
     group::Group,
     handle::Inner,
-    live::{Ear, launch, lend, read},
+    process::{OutputReader, launch, lend, read},
 };
-use crate::script::{
+use crate::{
     answer::divide,
     environment::Person,
     log::{Lines, Stream},
@@ -44,14 +44,20 @@ pub(super) async fn run(
         lend(inner, spec, ctx).map_err(|why| TaskError::new(Category::Unavailable, format!("no token: {why}")))?;
     let task = Some((ctx.task.as_str(), ctx.attempt));
     let person = Person { script: &script, id: &group.id, instance: 0, access: token.access(), task, trace: "" };
-    let cannot = |error: kapelle_supervisor::keeping::LaunchError| {
+    let cannot = |error: kapelle_supervisor::helper_process::LaunchError| {
         TaskError::new(Category::Unavailable, format!("{} cannot be started: {error}", script.name))
     };
     let (launch, redactor) = launch(inner, &person).map_err(cannot)?;
     let Process { mut handle, guard, mut stdin, stdout, stderr } = inner.helper.spawn(launch).await.map_err(cannot)?;
     let (orders, _) = tokio::sync::mpsc::unbounded_channel();
-    let ear =
-        Ear { inner: Arc::clone(inner), group: Arc::clone(group), number: 0, redactor, pid: handle.pid(), orders };
+    let output = OutputReader {
+        inner: Arc::clone(inner),
+        group: Arc::clone(group),
+        number: 0,
+        redactor,
+        pid: handle.pid(),
+        orders,
+    };
     let _ending = Ending { handle: handle.clone(), guard: Some(guard) };
     let input = serde_json::to_vec(&input).unwrap_or_default();
     let feed = async move {
@@ -72,7 +78,7 @@ pub(super) async fn run(
     };
     let mut last = String::new();
     let complain = read(stderr, Lines::default(), |lines| {
-        ear.notes(Stream::Err, &lines);
+        output.notes(Stream::Err, &lines);
         if let Some(line) = lines.iter().rfind(|line| !line.trim().is_empty()) {
             last.clone_from(line);
         }
@@ -93,10 +99,10 @@ pub(super) async fn run(
         return Err(TaskError::new(Category::InvalidOutput, message).permanent());
     }
     let (said, found) = divide(&answer);
-    said.lines().for_each(|line| ear.note(Stream::Out, line));
-    verdict(&exit, found.map(|found| ear.redactor.clean_answer(found)), &ear.redactor.clean(&last)).map_err(
+    said.lines().for_each(|line| output.note(Stream::Out, line));
+    verdict(&exit, found.map(|found| output.redactor.clean_answer(found)), &output.redactor.clean(&last)).map_err(
         |mut error| {
-            error.message = ear.redactor.clean(&error.message);
+            error.message = output.redactor.clean(&error.message);
             error
         },
     )
@@ -157,8 +163,8 @@ impl From<Told> for TaskError {
 
 /// A process that is not wanted any more is asked to end, and ended a little later.
 struct Ending {
-    handle: kapelle_supervisor::keeping::Handle,
-    guard: Option<kapelle_supervisor::keeping::Guard>,
+    handle: kapelle_supervisor::helper_process::Handle,
+    guard: Option<kapelle_supervisor::helper_process::Guard>,
 }
 
 impl Drop for Ending {

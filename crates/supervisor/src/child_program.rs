@@ -10,26 +10,26 @@ use crate::{
     spawner::{self, Started},
 };
 
-/// A running program that leads a group of its own, so that signals of the terminal reach this process alone, which
-/// forwards them. When this process is killed the system ends the sibling with SIGTERM (Linux). Dropping it kills it
-/// with all its descendants.
+/// A running program that leads a group of its own, so that what the terminal sends goes to this process alone, which
+/// passes it on. When this process is killed the system ends it with SIGTERM (Linux). Dropping it kills it with
+/// everything it has started.
 #[derive(Debug)]
-pub struct Sibling {
+pub struct ChildProgram {
     child: Child,
     group: Group,
     id: u32,
 }
 
-/// End of a sibling.
+/// The end of a child program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiblingEnd {
-    /// Exit code, if it ended by itself.
+    /// Its exit code, when it ended by itself.
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
 }
 
-/// Requests to a sibling.
+/// A request to a child program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// End gracefully: SIGTERM.
@@ -38,12 +38,12 @@ pub enum Ask {
     Interrupt,
 }
 
-impl Sibling {
+impl ChildProgram {
     /// Starts a program with this process's environment, output and folder.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(program: &Path, args: &[OsString]) -> Result<Sibling, ChildError> {
+    pub async fn start(program: &Path, args: &[OsString]) -> Result<ChildProgram, ChildError> {
         let cannot = |source: io::Error| ChildError::CannotStart { program: program.display().to_string(), source };
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).kill_on_drop(true);
@@ -53,7 +53,7 @@ impl Sibling {
         crate::linux::follow(&mut command);
         let Started { child, group } = spawner::spawn(command).await.map_err(cannot)?;
         let id = child.id().unwrap_or_default();
-        Ok(Sibling { child, group, id })
+        Ok(ChildProgram { child, group, id })
     }
 
     /// Returns its process id.
@@ -66,17 +66,17 @@ impl Sibling {
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub async fn ended(&mut self) -> io::Result<SiblingEnd> {
+    pub async fn ended(&mut self) -> io::Result<ChildProgramEnd> {
         let status = self.child.wait().await?;
         self.group.kill();
         #[cfg(unix)]
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         #[cfg(not(unix))]
         let signal = None;
-        Ok(SiblingEnd { code: status.code(), signal })
+        Ok(ChildProgramEnd { code: status.code(), signal })
     }
 
-    /// Sends a request. A sibling that was waited for is not signalled: its id may be reused by now.
+    /// Sends a request. A program that was waited for is sent nothing: its process id may be another's by now.
     pub fn ask(&self, what: Ask) {
         #[cfg(unix)]
         {
@@ -97,7 +97,7 @@ impl Sibling {
     }
 }
 
-impl std::fmt::Display for SiblingEnd {
+impl std::fmt::Display for ChildProgramEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.code, self.signal) {
             (Some(code), _) => write!(f, "exit code {code}"),

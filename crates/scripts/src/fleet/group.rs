@@ -10,7 +10,7 @@ use kapelle_supervisor::machine::{Event, Policy, Restart};
 use tokio::sync::watch;
 
 use super::{Keeps, ProcessStatus, handle::Inner, instance::Instance, pool::Seats};
-use crate::script::{
+use crate::{
     discover::Script,
     log::Log,
     settings::{Mode, Settings},

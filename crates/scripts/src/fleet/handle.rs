@@ -8,14 +8,14 @@ use std::{
 };
 
 use kapelle_core::TenantId;
-use kapelle_supervisor::{keeping::Helper, machine::Event};
+use kapelle_supervisor::{helper_process::Helper, machine::Event};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
 };
 
-use super::{Board, Counts, FleetEvent, ScriptStatus, group::Group};
-use crate::script::{
+use super::{Counts, FleetEvent, ScriptStatus, WorkerSink, group::Group};
+use crate::{
     discover::{Script, Start},
     environment::Surroundings,
     interpreter::Interpreters,
@@ -46,7 +46,7 @@ pub struct FleetOptions {
     /// Where tokens come from.
     pub tokens: Arc<dyn TokenSource>,
     /// Where scripts that take tasks are made known.
-    pub board: Arc<dyn Board>,
+    pub worker_sink: Arc<dyn WorkerSink>,
     /// The wall clock, in milliseconds since 1970.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Told of everything that happens, at once: it must be quick.
@@ -198,7 +198,7 @@ impl Fleet {
             .settings
             .fallback
             .worker()
-            .filter(|name| self.inner.options.board.get(TenantId::DEFAULT, name).is_none());
+            .filter(|name| self.inner.options.worker_sink.get(TenantId::DEFAULT, name).is_none());
         if let Some(name) = missing.filter(|_| script.mode() != Mode::Daemon) {
             warnings.push(format!("its fallback, the worker `{name}`, is not there"));
         }

@@ -2,14 +2,14 @@
 
 use kapelle_core::yaml::{self, Form, Node, Problems, Shape, nearest};
 
-use super::{settings::Settings, written::SETTINGS};
+use super::{settings::Settings, settings_file::SETTINGS};
 
 /// The longest settings in front of a script, in bytes.
 const MOST: usize = 64 << 10;
 
 /// What stands between two lines of `---` in the first comment of a script.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Front {
+pub(super) struct FrontMatter {
     yaml: String,
     /// For each line of it, its line in the file and how many characters of the comment stand before it.
     lines: Vec<(u32, u32)>,
@@ -25,10 +25,10 @@ pub(super) enum Block {
     Comment(Option<String>),
 }
 
-impl Front {
+impl FrontMatter {
     /// The block in front of a script. Comments begin with `//`, `#` or `*`, or stand in `/* ... */`.
-    pub(super) fn find(source: &str) -> Option<Front> {
-        let mut found: Option<Front> = None;
+    pub(super) fn find(source: &str) -> Option<FrontMatter> {
+        let mut found: Option<FrontMatter> = None;
         for (at, line) in source.lines().enumerate() {
             let trimmed = line.trim();
             let begins = at == 0 && trimmed.starts_with("#!") || matches!(trimmed, "" | "/*" | "/**");
@@ -39,7 +39,7 @@ impl Front {
             let fence = body.map_or(trimmed, str::trim) == "---";
             match (&mut found, body) {
                 (Some(_), _) if fence => return found,
-                (None, _) if fence => found = Some(Front { yaml: String::new(), lines: Vec::new() }),
+                (None, _) if fence => found = Some(FrontMatter { yaml: String::new(), lines: Vec::new() }),
                 // Inside of a block comment a line needs no star.
                 (Some(front), body) => front.push(at, line, body.unwrap_or(line)),
                 // Other comments may stand before it.
@@ -147,7 +147,7 @@ mod tests {
                 4,
             ),
         ] {
-            let front = Front::find(source).unwrap();
+            let front = FrontMatter::find(source).unwrap();
             assert_eq!((front.yaml.as_str(), front.lines[0].0), (yaml, line), "{source}");
         }
     }
@@ -155,13 +155,13 @@ mod tests {
     #[test]
     fn code_ends_the_search_and_an_open_one_is_none() {
         for source in ["import x\n// ---\n// mode: pool\n// ---", "# ---\n# mode: pool\n", "", "x = 1\n---\n---\n"] {
-            assert_eq!(Front::find(source), None, "{source}");
+            assert_eq!(FrontMatter::find(source), None, "{source}");
         }
     }
 
     fn read(lines: &[&str]) -> Block {
         let source: String = ["---"].iter().chain(lines).chain(&["---"]).map(|line| format!("# {line}\n")).collect();
-        Front::find(&source).unwrap().read("a.py")
+        FrontMatter::find(&source).unwrap().read("a.py")
     }
 
     #[test]

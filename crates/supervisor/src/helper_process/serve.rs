@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     machine::{Cause, Exit},
-    own::set_mask,
+    rlimit::set_mask,
 };
 
 /// Verb under which the binary must call [`helper_main`], before it starts anything else.

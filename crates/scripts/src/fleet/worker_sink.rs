@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Name, TenantId, worker::Worker};
 
 /// The workers that tasks can be given to.
-pub trait Board: Send + Sync + 'static {
+pub trait WorkerSink: Send + Sync + 'static {
     /// Makes a worker known, or puts it in the place of the one of its name.
     fn put(&self, worker: Arc<dyn Worker>);
 
@@ -18,9 +18,9 @@ pub trait Board: Send + Sync + 'static {
 
 /// Nobody gives out tasks: scripts are only supervised.
 #[derive(Debug, Clone, Copy)]
-pub struct NoBoard;
+pub struct NoWorkerSink;
 
-impl Board for NoBoard {
+impl WorkerSink for NoWorkerSink {
     fn put(&self, _worker: Arc<dyn Worker>) {}
 
     fn take(&self, _name: &Name) {}

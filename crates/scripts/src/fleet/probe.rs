@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::live::Ear;
+use super::process::OutputReader;
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_millis(200);
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether an address is one of this machine, with a port: `http://127.0.0.1:8080/health`.
-pub(in crate::script) fn is_local_url(url: &str) -> bool {
+pub(crate) fn is_local_url(url: &str) -> bool {
     parts(url).is_some_and(|(host, _)| {
         let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
         matches!(name, "127.0.0.1" | "localhost" | "[::1]") && port.parse::<u16>().is_ok()
@@ -30,11 +30,11 @@ fn parts(url: &str) -> Option<(&str, &str)> {
 }
 
 /// Asks until it answers with 2xx, and tells that it is ready.
-pub(super) async fn until_ready(url: String, ear: Arc<Ear>) {
+pub(super) async fn until_ready(url: String, output: Arc<OutputReader>) {
     let Some((host, path)) = parts(&url) else { return };
     loop {
         if matches!(tokio::time::timeout(PATIENCE, ask(host, path)).await, Ok(Ok(true))) {
-            ear.ready();
+            output.ready();
             return;
         }
         tokio::time::sleep(EVERY).await;

@@ -7,10 +7,10 @@ use kapelle_gateway::bypass::{self, Bypass};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::inside;
+use kapelle_workers::inside;
 
 use super::{
-    front::{Block, Front},
+    front_matter::{Block, FrontMatter},
     imports::{imports, starts_itself},
     interpreter::{Interpreter, Interpreters, is_executable},
     lexer::{Language, without_comments},
@@ -234,7 +234,7 @@ fn settings(
             inside::read(inside::project_of(root), beside, READ_MAX).map_err(|why| format!("{shown}: {why}"))?;
         return Settings::parse(&shown, &bytes).map_err(|error| error.to_string());
     }
-    let Some(front) = Front::find(source) else { return Ok(Settings::default()) };
+    let Some(front) = FrontMatter::find(source) else { return Ok(Settings::default()) };
     match front.read(&file.display().to_string()) {
         Block::Settings(settings) => Ok(*settings),
         Block::Wrong(problems) => Err(problems.to_string()),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::worker::{TaskContext, WorkerSpec};
 use kapelle_supervisor::{
-    keeping::{Handle, Launch, LaunchError, Process},
+    helper_process::{Handle, Launch, LaunchError, Process},
     machine::{Event, Exit},
 };
 use tokio::{
@@ -21,7 +21,7 @@ use super::{
     pool::{self, Seat},
     probe,
 };
-use crate::script::{
+use crate::{
     discover::Script,
     environment::Person,
     log::{Lines, Stream, presentable},
@@ -41,9 +41,9 @@ const SPAWN: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A process that is there.
-pub(super) struct Live {
+pub(super) struct RunningProcess {
     process: Handle,
-    _guard: kapelle_supervisor::keeping::Guard,
+    _guard: kapelle_supervisor::helper_process::Guard,
     _token: Lent,
     readers: Vec<JoinHandle<()>>,
     probe: Option<JoinHandle<()>>,
@@ -52,14 +52,14 @@ pub(super) struct Live {
     _stdin: Option<Sender>,
 }
 
-impl Live {
+impl RunningProcess {
     /// Starts a process of a group.
     pub(super) async fn start(
         inner: &Arc<Inner>,
         group: &Arc<Group>,
         number: u32,
         orders: mpsc::UnboundedSender<Order>,
-    ) -> Result<Live, LaunchError> {
+    ) -> Result<RunningProcess, LaunchError> {
         let script = group.script();
         let refused = |why: String| LaunchError::Refused(format!("no token: {why}"));
         // A pool's tokens come with its tasks.
@@ -78,10 +78,16 @@ impl Live {
         let spawned = tokio::time::timeout(SPAWN, inner.helper.spawn(launch)).await;
         let spawned = spawned.map_err(|_| LaunchError::NoHelper("it does not answer".to_owned()))?;
         let Process { handle, guard, stdin, stdout, stderr } = spawned?;
-        let ear =
-            Ear { inner: Arc::clone(inner), group: Arc::clone(group), number, redactor, pid: handle.pid(), orders };
-        let ear = Arc::new(ear);
-        let mut live = Live {
+        let output = OutputReader {
+            inner: Arc::clone(inner),
+            group: Arc::clone(group),
+            number,
+            redactor,
+            pid: handle.pid(),
+            orders,
+        };
+        let output = Arc::new(output);
+        let mut live = RunningProcess {
             process: handle,
             _guard: guard,
             _token: token,
@@ -91,16 +97,16 @@ impl Live {
             _stdin: None,
         };
         if script.mode() == Mode::Pool {
-            let seat = Arc::new(Seat::new(number, script.settings.slots, stdin, Arc::clone(&ear)));
-            live.readers.push(tokio::spawn(pool::hear(Arc::clone(&seat), Arc::clone(&ear), stdout)));
+            let seat = Arc::new(Seat::new(number, script.settings.slots, stdin, Arc::clone(&output)));
+            live.readers.push(tokio::spawn(pool::hear(Arc::clone(&seat), Arc::clone(&output), stdout)));
             live.seat = Some(seat);
         } else {
             live._stdin = Some(stdin);
-            live.readers.push(tokio::spawn(Arc::clone(&ear).hear(Stream::Out, stdout)));
+            live.readers.push(tokio::spawn(Arc::clone(&output).hear(Stream::Out, stdout)));
         }
-        live.readers.push(tokio::spawn(Arc::clone(&ear).hear(Stream::Err, stderr)));
+        live.readers.push(tokio::spawn(Arc::clone(&output).hear(Stream::Err, stderr)));
         if let Ready::Http(url) = &script.settings.ready {
-            live.probe = Some(tokio::spawn(probe::until_ready(url.clone(), ear)));
+            live.probe = Some(tokio::spawn(probe::until_ready(url.clone(), output)));
         }
         Ok(live)
     }
@@ -168,7 +174,7 @@ impl Inner {
 }
 
 /// What hears a process.
-pub(super) struct Ear {
+pub(super) struct OutputReader {
     pub(super) inner: Arc<Inner>,
     pub(super) group: Arc<Group>,
     pub(super) number: u32,
@@ -177,7 +183,7 @@ pub(super) struct Ear {
     pub(super) orders: mpsc::UnboundedSender<Order>,
 }
 
-impl Ear {
+impl OutputReader {
     /// Adds a line to the log.
     pub(super) fn note(&self, stream: Stream, line: &str) {
         let text = presentable(line, &self.redactor);

@@ -25,10 +25,10 @@ use tokio::{
 use super::{
     group::Group,
     handle::Inner,
-    live::{Ear, lend, read},
+    process::{OutputReader, lend, read},
     task::Told,
 };
-use crate::script::{
+use crate::{
     answer::explain,
     log::{Lines, Stream},
     redact::Redactor,
@@ -115,7 +115,7 @@ pub(super) struct Seat {
     room: Arc<Semaphore>,
     lines: mpsc::UnboundedSender<String>,
     pending: Mutex<HashMap<String, Pending>>,
-    ear: Arc<Ear>,
+    output: Arc<OutputReader>,
     next: AtomicU64,
 }
 
@@ -127,7 +127,7 @@ struct Pending {
 }
 
 impl Seat {
-    pub(super) fn new(number: u32, slots: u32, mut stdin: Sender, ear: Arc<Ear>) -> Seat {
+    pub(super) fn new(number: u32, slots: u32, mut stdin: Sender, output: Arc<OutputReader>) -> Seat {
         let (lines, mut queue) = mpsc::unbounded_channel::<String>();
         tokio::spawn(async move {
             while let Some(line) = queue.recv().await {
@@ -137,7 +137,7 @@ impl Seat {
             }
         });
         let room = Arc::new(Semaphore::new(slots as usize));
-        Seat { number, room, lines, pending: Mutex::default(), ear, next: AtomicU64::new(0) }
+        Seat { number, room, lines, pending: Mutex::default(), output, next: AtomicU64::new(0) }
     }
 
     fn pending(&self) -> std::sync::MutexGuard<'_, HashMap<String, Pending>> {
@@ -179,9 +179,9 @@ impl Seat {
                     }
                 }
             }
-            Some(Message::Register { .. }) => self.ear.ready(),
+            Some(Message::Register { .. }) => self.output.ready(),
             None => {
-                self.ear.note(Stream::Out, &line);
+                self.output.note(Stream::Out, &line);
                 self.misreported(&line);
             }
         }
@@ -216,7 +216,7 @@ impl Seat {
 
     fn report(&self, report: Report) {
         let Some(pending) = self.pending().remove(&report.lease_token) else {
-            self.ear.note(Stream::Kapelle, "a report for a task that it does not work on was left aside");
+            self.output.note(Stream::Kapelle, "a report for a task that it does not work on was left aside");
             return;
         };
         let answer = match (report.outcome, report.error) {
@@ -274,15 +274,15 @@ struct Beat {
 }
 
 /// Reads what a process of a pool writes.
-pub(super) async fn hear(seat: Arc<Seat>, ear: Arc<Ear>, from: impl AsyncRead + Unpin) {
-    let wanted = match &ear.group.script().settings.ready {
-        crate::script::settings::Ready::Line(line) => Some(line.clone()),
+pub(super) async fn hear(seat: Arc<Seat>, output: Arc<OutputReader>, from: impl AsyncRead + Unpin) {
+    let wanted = match &output.group.script().settings.ready {
+        crate::settings::Ready::Line(line) => Some(line.clone()),
         _ => None,
     };
     read(from, Lines::of(LINE_MAX), |lines| {
         for line in lines {
             if wanted.as_ref().is_some_and(|wanted| line.contains(wanted.as_str())) {
-                ear.ready();
+                output.ready();
             }
             seat.heard(line);
         }
@@ -305,7 +305,7 @@ pub(super) async fn run(
     let number = seat.next.fetch_add(1, Ordering::Relaxed);
     let lease_token = format!("{}.{}.{number}", ctx.task, ctx.attempt);
     let (answer, answered) = oneshot::channel();
-    let redactor = seat.ear.redactor.and(token.access().map(|access| access.token.as_str()));
+    let redactor = seat.output.redactor.and(token.access().map(|access| access.token.as_str()));
     let pending = Pending { answer, progress: Arc::clone(&ctx.progress), redactor: redactor.clone() };
     seat.pending().insert(lease_token.clone(), pending);
     let mut task = json!({
@@ -366,11 +366,11 @@ impl Drop for Attempt {
         let seat = Arc::clone(&self.seat);
         runtime.spawn(async move {
             if tokio::time::timeout(GRACE, is_done).await.is_err() {
-                seat.ear.note(Stream::Kapelle, "it goes on with a task that was cancelled: it is started anew");
-                seat.ear.replace();
+                seat.output.note(Stream::Kapelle, "it goes on with a task that was cancelled: it is started anew");
+                seat.output.replace();
             }
             drop(permit);
-            seat.ear.group.seats.changed.notify_waiters();
+            seat.output.group.seats.changed.notify_waiters();
         });
     }
 }

@@ -6,15 +6,13 @@ use kapelle_core::{
     Category, TaskError, TenantId,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
+use kapelle_workers::schema::Schema;
 use serde_json::Value;
 
 use super::{group::Group, handle::Inner, pool, task};
 use crate::{
-    schema::Schema,
-    script::{
-        discover::Script,
-        settings::{Fallback, Mode},
-    },
+    discover::Script,
+    settings::{Fallback, Mode},
 };
 
 tokio::task_local! {
@@ -79,7 +77,7 @@ impl Scripted {
         if error.category == Category::InvalidInput || error.category == Category::Cancelled {
             return Err(error);
         }
-        let Some(worker) = self.inner.options.board.get(ctx.tenant, stand_in) else {
+        let Some(worker) = self.inner.options.worker_sink.get(ctx.tenant, stand_in) else {
             let message = format!("{error}; its stand-in `{stand_in}` is not there");
             return Err(TaskError::new(error.category, message));
         };

@@ -9,7 +9,7 @@ use super::{
     discover::{Kind, Script},
     interpreter::upwards,
 };
-use crate::inside;
+use kapelle_workers::inside;
 
 /// Bytes of a list of packages that are read.
 const LIST_MAX: u64 = 1 << 20;

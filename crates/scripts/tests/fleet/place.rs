@@ -13,18 +13,18 @@ use kapelle_core::{
     Money, Name, TaskError, TenantId,
     worker::{BoxFuture, Output, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_supervisor::keeping::Helper;
-use kapelle_workers::script::{
+use kapelle_scripts::{
     Access, Fleet, FleetOptions, NoTokens, TokenSource,
     environment::Surroundings,
-    fleet::{Board, Keeps, ScriptStatus},
+    fleet::{Keeps, ScriptStatus, WorkerSink},
 };
+use kapelle_supervisor::helper_process::Helper;
 use serde_json::{Value, json};
 
 #[derive(Default)]
 pub struct Known(pub Mutex<BTreeMap<Name, Arc<dyn Worker>>>);
 
-impl Board for Known {
+impl WorkerSink for Known {
     fn put(&self, worker: Arc<dyn Worker>) {
         self.0.lock().unwrap().insert(worker.spec().name.clone(), worker);
     }
@@ -80,7 +80,7 @@ impl TokenSource for Purse {
 
 pub struct Place {
     pub folder: PathBuf,
-    pub board: Arc<Known>,
+    pub worker_sink: Arc<Known>,
     pub fleet: Option<Fleet>,
     pub keeps: Keeps,
     /// What was told, in its order: the worker and the state.
@@ -92,7 +92,7 @@ impl Place {
         let folder = std::env::temp_dir().join(format!("kapelle-scripts-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("workers")).unwrap();
-        Place { folder, board: Arc::default(), fleet: None, keeps: Keeps::All, told: Arc::default() }
+        Place { folder, worker_sink: Arc::default(), fleet: None, keeps: Keeps::All, told: Arc::default() }
     }
 
     /// Writes a script for the shell with settings in front.
@@ -133,7 +133,7 @@ impl Place {
             surroundings,
             path: std::env::var_os("PATH"),
             tokens,
-            board: Arc::clone(&self.board) as _,
+            worker_sink: Arc::clone(&self.worker_sink) as _,
             now: Arc::new(|| 1_700_000_000_000),
             told: Box::new(move |event| told.lock().unwrap().push((event.worker.clone(), event.what))),
             keeps: self.keeps,
@@ -162,7 +162,7 @@ impl Place {
     }
 
     pub async fn ask(&self, name: &str, input: Value) -> Result<Output, TaskError> {
-        let worker = self.board.get(TenantId::DEFAULT, &Name::new(name)).expect("a worker");
+        let worker = self.worker_sink.get(TenantId::DEFAULT, &Name::new(name)).expect("a worker");
         let asked = tokio::time::timeout(Duration::from_secs(60), async {
             worker.execute(&TaskContext::detached("task_7"), input).await
         });

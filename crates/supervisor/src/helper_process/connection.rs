@@ -19,7 +19,7 @@ use super::{
     serve::{HELPER_VERB, MASK},
     wire::{self, Ask, Told},
 };
-use crate::own::given_mask;
+use crate::rlimit::given_mask;
 
 /// Longest time until a helper is ready, and until it answers a request.
 const PATIENCE: Duration = Duration::from_secs(10);
