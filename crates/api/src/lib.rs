@@ -7,6 +7,8 @@ mod access;
 mod artifact;
 mod client;
 mod flat;
+#[cfg(feature = "core")]
+mod from_core;
 mod host;
 mod money;
 mod problem;

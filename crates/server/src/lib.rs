@@ -47,4 +47,3 @@ pub use notify::{Notifier, State};
 pub use route::{Permission, Route, Scope};
 pub use routes::routes;
 pub use server::{ADDRESS_FILE, Options, Server, ServerError};
-pub use shown::{provenance as describe_provenance, worker as describe_worker};

@@ -6,7 +6,6 @@ use kapelle::{
     WorkerSpec,
     core::{
         Account, Payload, TaskError, Timestamp,
-        retry::{Jitter, RetryPolicy},
         run::RunStatus,
         task::{HoldReason, Task, TaskState},
         worker::Provenance,
@@ -101,19 +100,7 @@ pub fn whole_task(app: &App, row: &Task) -> Result<api::Task, Problem> {
 
 /// Where an answer came from.
 pub fn provenance(from: &Provenance) -> api::Provenance {
-    api::Provenance {
-        provider: from.provider.clone(),
-        model: from.model.clone(),
-        degraded: from.degraded.is_some(),
-        degraded_reason: from.degraded.clone(),
-        stand_in: from.stand_in,
-        recorded: from.recorded,
-        truncated: from.truncated,
-        calls: from.calls,
-        input_tokens: from.input_tokens,
-        output_tokens: from.output_tokens,
-        cost_nanousd: from.cost.0,
-    }
+    from.into()
 }
 
 /// Why something failed.
@@ -222,31 +209,5 @@ pub fn audit(row: &AuditRow) -> api::AuditEntry {
 /// What is known of a worker, as it travels.
 #[must_use]
 pub fn worker(spec: &WorkerSpec) -> api::Worker {
-    api::Worker {
-        name: spec.name.to_string(),
-        description: spec.description.clone(),
-        queue: Some(spec.queue.to_string()),
-        slots: Some(spec.slots),
-        input: spec.input.clone(),
-        output: spec.output.clone(),
-        timeout_ms: spec.timeout.map(|timeout| timeout.0),
-        retry: spec.retry.as_ref().map(retry),
-        requires: spec.requires.clone().into(),
-    }
-}
-
-fn retry(policy: &RetryPolicy) -> api::Retry {
-    let jitter = match policy.jitter {
-        Jitter::None => "none",
-        Jitter::Full => "full",
-        Jitter::Equal => "equal",
-    };
-    api::Retry {
-        max_attempts: Some(policy.max_attempts),
-        delay_ms: Some(policy.delay.0),
-        multiplier: Some(policy.multiplier),
-        max_delay_ms: Some(policy.max_delay.0),
-        jitter: Some(jitter.to_owned()),
-        on: policy.on.as_ref().map(|on| on.iter().map(|category| category.as_str().to_owned()).collect()),
-    }
+    spec.into()
 }

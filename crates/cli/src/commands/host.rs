@@ -7,15 +7,13 @@ use kapelle::{
     engine::{Clock, SystemClock},
     scripts::{Fleet, FleetOptions, fleet::Keeps},
 };
+use kapelle_host::{Host, HostBuilder, HostError};
 
 use super::supervise;
 use crate::{
     app::App,
     beside,
     failure::{Code, Failure},
-    fetched::Fetched,
-    hosted::{Hosted, Tokens},
-    hosting::Hosting,
     remote,
     settings::Settings,
     signals::Signals,
@@ -71,39 +69,55 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let client = remote::client(app, args.server.as_deref())?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
-    let hosted = Arc::new(Hosted::of(known.catalogue));
-    let tokens = Arc::new(Tokens::of(client.base()));
-    // The server pays for what its tasks ask, records it and knows the rates: no provider's key is needed here.
-    known
-        .gateway
-        .use_remote(tokens.base_url(), Arc::clone(&tokens) as _)
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let fleet = lend(app, &settings, &args, (&hosted, &tokens, client.base())).await?;
-    let mut specs = hosted.specs();
-    specs.retain(|spec| args.worker.is_empty() || args.worker.iter().any(|name| name == spec.name.as_str()));
-    if specs.is_empty() {
-        return Err(Failure::not_found("there is no worker of that name").help("`kapelle workers list` shows them all"));
-    }
+    let server = client.base().to_owned();
+    let out = app.out;
+    let host = Host::builder(client).name(&args.name).slots(args.slots.unwrap_or(SLOTS));
+    let host = host.files(&app.prepare_data()?.join("host-files")).on_event(move |event| {
+        if event.is_warning() { out.warn(&event.to_string()) } else { out.note(&event.to_string()) }
+    });
+    let host = args.queue.iter().fold(host, |host, queue| host.queue(queue));
+    let host = args.worker.iter().fold(host, |host, worker| host.only(worker));
+    let host = labels.iter().fold(host, |host, (name, value)| host.label(name, value));
+    let host = host.catalogue(&known.catalogue, &known.gateway)?;
+    let fleet = lend(app, &settings, &args, &host, server).await?;
     let signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
-    let register = kapelle_api::Register {
-        name: args.name,
-        slots: args.slots.unwrap_or(SLOTS),
-        workers: specs
-            .iter()
-            .map(|spec| kapelle_api::Served::Worker(Box::new(kapelle_server::describe_worker(spec))))
-            .collect(),
-        queues: args.queue,
-        labels,
-        ack: true,
-        // What the key may not serve is left to the server, and told.
-        partial: true,
-    };
-    let fetched = Fetched::new(client.clone(), app.prepare_data()?.join("host-files"));
-    let ended = Hosting::new(app.out, client, register, (hosted, tokens), fetched).until(signals).await;
+    let ended = until(host.build()?, signals).await;
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
     ended
+}
+
+/// Works until a signal asks it to end: the first one drains, the second one releases.
+async fn until(host: Host, mut signals: Signals) -> Result<Code, Failure> {
+    let handle = host.handle();
+    let mut code = Code::Ok;
+    let work = host.run();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            ended = &mut work => {
+                ended?;
+                return Ok(code);
+            }
+            asked = signals.next() => {
+                code = asked;
+                handle.stop();
+            }
+        }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Failure {
+        match error {
+            HostError::NoWorkers => {
+                Failure::not_found("there is no worker of that name").help("`kapelle workers list` shows them all")
+            }
+            HostError::Client(error) => error.into(),
+            other => Failure::usage(other.to_string()),
+        }
+    }
 }
 
 /// Lets the scripts of the project take tasks, when there are some that do.
@@ -111,7 +125,8 @@ async fn lend(
     app: &App,
     settings: &Settings,
     args: &Args,
-    (hosted, tokens, server): (&Arc<Hosted>, &Arc<Tokens>, &str),
+    host: &HostBuilder,
+    server: String,
 ) -> Result<Option<Fleet>, Failure> {
     let Some(helper) = &app.helper else { return Ok(None) };
     let clock = SystemClock::default();
@@ -120,10 +135,10 @@ async fn lend(
     let options = FleetOptions {
         root: app.project.workers(),
         logs: app.data()?.join("logs/hosts").join(own),
-        surroundings: app.surroundings(settings, Some(server.to_owned())),
+        surroundings: app.surroundings(settings, Some(server)),
         path: std::env::var_os("PATH"),
-        tokens: Arc::clone(tokens) as _,
-        worker_sink: Arc::clone(hosted) as _,
+        tokens: Arc::clone(host.tokens()) as _,
+        worker_sink: Arc::clone(host.workers()) as _,
         now: Arc::new(move || clock.now().0),
         told: Box::new(|_| ()),
         keeps: Keeps::Asked,

@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod hosts;
 mod labels;
+mod library_host;
 mod live;
 mod matrix;
 mod models;

@@ -1,4 +1,4 @@
-//! Files that the inputs of a server's tasks refer to, brought to this host and kept under their hash.
+//! Files that the inputs of a server's tasks refer to, fetched to this host and kept under their hash.
 
 use std::{
     io::Write,
@@ -9,46 +9,43 @@ use std::{
     },
 };
 
-use kapelle::{
-    Category, TaskError,
-    core::worker::FileSource,
-    store::{Blobs, private},
-};
 use kapelle_api::Client;
+use kapelle_core::{Category, TaskError, worker::FileSource};
+use kapelle_store::{Blobs, private};
 use serde_json::Value;
 
-/// Sets apart what several attempts of one process bring at once.
+/// Sets apart the downloads of one process.
 static UNIQUE: AtomicU64 = AtomicU64::new(0);
 
-/// The files that have been brought here.
+/// The files that have been fetched.
 #[derive(Clone)]
-pub struct Fetched {
+pub(crate) struct FileCache {
     client: Client,
     files: Arc<Blobs>,
     folder: PathBuf,
 }
 
-impl Fetched {
-    /// In a folder of their own, which other hosts of this machine share.
-    pub fn new(client: Client, folder: PathBuf) -> Fetched {
-        Fetched { client, files: Arc::new(Blobs::in_folder(&folder)), folder }
+impl FileCache {
+    /// A cache in a folder of its own, which other hosts of this machine share.
+    pub(crate) fn new(client: Client, folder: PathBuf) -> FileCache {
+        FileCache { client, files: Arc::new(Blobs::in_folder(&folder)), folder }
     }
 
     /// The files, for workers.
-    pub fn files(&self) -> Arc<dyn FileSource> {
+    pub(crate) fn files(&self) -> Arc<dyn FileSource> {
         Arc::clone(&self.files) as Arc<dyn FileSource>
     }
 
-    /// Brings what an input refers to.
+    /// Fetches the files that an input refers to.
     ///
     /// # Errors
     /// When the server does not have it, or it cannot be kept here.
-    pub async fn bring(&self, input: &Value) -> Result<(), TaskError> {
+    pub(crate) async fn fetch(&self, input: &Value) -> Result<(), TaskError> {
         let mut references = Vec::new();
         gather(input, &mut references);
         for reference in references {
             let hash = reference.strip_prefix("sha256:").unwrap_or(&reference).to_owned();
-            // What is no hash is for the worker to refuse.
+            // The worker refuses a reference that is not a hash.
             if hash.len() != 64
                 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())
                 || self.files.path(&hash).is_some()
@@ -56,7 +53,7 @@ impl Fetched {
                 continue;
             }
             self.download(&hash).await.map_err(|message| {
-                let message = format!("the file sha256:{hash} could not be brought here: {message}");
+                let message = format!("the file sha256:{hash} could not be fetched: {message}");
                 TaskError::new(Category::Unavailable, message)
             })?;
         }

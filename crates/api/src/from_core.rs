@@ -1,0 +1,73 @@
+//! Values of the core as they travel.
+
+use kapelle_core::{
+    TaskError,
+    retry::{Jitter, RetryPolicy},
+    worker::{Provenance, WorkerSpec},
+};
+
+use crate::{AskAgain, Retry, Worker};
+
+impl From<&WorkerSpec> for Worker {
+    fn from(spec: &WorkerSpec) -> Worker {
+        Worker {
+            name: spec.name.to_string(),
+            description: spec.description.clone(),
+            queue: Some(spec.queue.to_string()),
+            slots: Some(spec.slots),
+            input: spec.input.clone(),
+            output: spec.output.clone(),
+            timeout_ms: spec.timeout.map(|timeout| timeout.0),
+            retry: spec.retry.as_ref().map(Retry::from),
+            requires: spec.requires.clone().into(),
+        }
+    }
+}
+
+impl From<&RetryPolicy> for Retry {
+    fn from(policy: &RetryPolicy) -> Retry {
+        let jitter = match policy.jitter {
+            Jitter::None => "none",
+            Jitter::Full => "full",
+            Jitter::Equal => "equal",
+        };
+        Retry {
+            max_attempts: Some(policy.max_attempts),
+            delay_ms: Some(policy.delay.0),
+            multiplier: Some(policy.multiplier),
+            max_delay_ms: Some(policy.max_delay.0),
+            jitter: Some(jitter.to_owned()),
+            on: policy.on.as_ref().map(|on| on.iter().map(|category| category.as_str().to_owned()).collect()),
+        }
+    }
+}
+
+impl From<&Provenance> for crate::Provenance {
+    fn from(from: &Provenance) -> crate::Provenance {
+        crate::Provenance {
+            provider: from.provider.clone(),
+            model: from.model.clone(),
+            degraded: from.degraded.is_some(),
+            degraded_reason: from.degraded.clone(),
+            stand_in: from.stand_in,
+            recorded: from.recorded,
+            truncated: from.truncated,
+            calls: from.calls,
+            input_tokens: from.input_tokens,
+            output_tokens: from.output_tokens,
+            cost_nanousd: from.cost.0,
+        }
+    }
+}
+
+impl From<&TaskError> for crate::TaskError {
+    fn from(error: &TaskError) -> crate::TaskError {
+        crate::TaskError {
+            category: error.category.as_str().to_owned(),
+            message: error.message.clone(),
+            retryable: Some(error.retryable),
+            retry_after_ms: error.retry_after.map(|wait| wait.0),
+            retry: error.fresh.then_some(AskAgain::Fresh),
+        }
+    }
+}

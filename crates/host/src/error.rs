@@ -1,0 +1,18 @@
+//! Errors of a host.
+
+use kapelle_api::ClientError;
+
+/// The reason why a host cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// None of its workers can take tasks.
+    #[error("there is no worker to serve")]
+    NoWorkers,
+    /// The address of the server's gateway cannot be used.
+    #[error("{0}")]
+    Gateway(String),
+    /// The server refused the host.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
