@@ -5,9 +5,9 @@
 
 mod access;
 mod artifact;
+#[cfg(feature = "client")]
 mod client;
 mod flat;
-#[cfg(feature = "core")]
 mod from_core;
 mod host;
 mod money;
@@ -15,6 +15,7 @@ mod problem;
 mod queue;
 mod run;
 mod script;
+#[cfg(feature = "client")]
 mod stream;
 mod task;
 mod worker;
@@ -22,6 +23,7 @@ mod workflow;
 
 pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
 pub use artifact::{Artifact, ArtifactPage};
+#[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use host::{
     Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
@@ -35,6 +37,7 @@ pub use run::{
     StartedRun, StepList,
 };
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
+#[cfg(feature = "client")]
 pub use stream::{EventStream, Told};
 pub use task::{
     AskAgain, BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError,

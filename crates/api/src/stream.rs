@@ -1,5 +1,6 @@
 //! Server-sent events, as a client reads them.
 
+use kapelle_core::sse::{Parser, SseFault};
 use serde_json::Value;
 
 use crate::client::ClientError;
@@ -12,7 +13,7 @@ const EVENT_MAX: usize = 4 << 20;
 pub struct EventStream {
     answer: reqwest::Response,
     address: String,
-    buffer: Vec<u8>,
+    parser: Parser,
 }
 
 /// One event.
@@ -26,7 +27,7 @@ pub struct Told {
 
 impl EventStream {
     pub(crate) fn new(answer: reqwest::Response, address: &str) -> EventStream {
-        EventStream { answer, address: address.to_owned(), buffer: Vec::new() }
+        EventStream { answer, address: address.to_owned(), parser: Parser::bounded(EVENT_MAX) }
     }
 
     /// The next event; nothing when the server has ended the stream. Dropping the future loses nothing.
@@ -35,33 +36,27 @@ impl EventStream {
     /// When the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Told>, ClientError> {
         loop {
-            if let Some(told) = next_of(&mut self.buffer) {
+            let broken = |message: String| ClientError::Unreachable { address: self.address.clone(), message };
+            if let Some(told) = next_of(&mut self.parser).map_err(|fault| broken(fault.to_string()))? {
                 return Ok(Some(told));
             }
-            let broken = |message: String| ClientError::Unreachable { address: self.address.clone(), message };
             match self.answer.chunk().await.map_err(|error| broken(error.to_string()))? {
-                Some(bytes) => self.buffer.extend_from_slice(&bytes),
+                Some(bytes) => self.parser.push(&bytes),
                 None => return Ok(None),
-            }
-            if self.buffer.len() > EVENT_MAX {
-                return Err(broken("an event does not end".to_owned()));
             }
         }
     }
 }
 
-/// Takes the next whole event with data out of the buffer.
-fn next_of(buffer: &mut Vec<u8>) -> Option<Told> {
-    loop {
-        let end = buffer.windows(2).position(|pair| pair == b"\n\n")?;
-        let event: Vec<u8> = buffer.drain(..end + 2).collect();
-        let text = String::from_utf8_lossy(&event);
-        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
-        if let Some(data) = field("data:") {
-            let data = serde_json::from_str(data).unwrap_or(Value::Null);
-            return Some(Told { id: field("id:").unwrap_or("").to_owned(), data });
+/// Takes the next whole event with data.
+fn next_of(parser: &mut Parser) -> Result<Option<Told>, SseFault> {
+    while let Some(event) = parser.next()? {
+        if !event.is_comment() {
+            let id = event.id().map_or_else(String::new, |id| String::from_utf8_lossy(id).into_owned());
+            return Ok(Some(Told { id, data: serde_json::from_slice(event.data).unwrap_or(Value::Null) }));
         }
     }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -70,10 +65,14 @@ mod tests {
 
     #[test]
     fn events_are_taken_out_one_by_one_and_signs_of_life_left_out() {
-        let mut buffer = b": alive\n\nid: 3~x\nevent: text\ndata: {\"a\":1}\n\nid: 4\nda".to_vec();
-        assert_eq!(next_of(&mut buffer), Some(Told { id: "3~x".to_owned(), data: serde_json::json!({ "a": 1 }) }));
-        assert_eq!(next_of(&mut buffer), None);
-        buffer.extend(b"ta: 7\n\n");
-        assert_eq!(next_of(&mut buffer).map(|told| told.data), Some(Value::from(7)));
+        let mut parser = Parser::bounded(EVENT_MAX);
+        parser.push(b": alive\n\nid: 3~x\nevent: text\ndata: {\"a\":1}\n\nid: 4\nda");
+        let mut next = |bytes: &[u8]| {
+            parser.push(bytes);
+            next_of(&mut parser).unwrap()
+        };
+        assert_eq!(next(b""), Some(Told { id: "3~x".to_owned(), data: serde_json::json!({ "a": 1 }) }));
+        assert_eq!(next(b""), None);
+        assert_eq!(next(b"ta: 7\n\n").map(|told| told.data), Some(Value::from(7)));
     }
 }

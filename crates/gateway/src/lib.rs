@@ -35,6 +35,8 @@ pub mod config;
 mod config_check;
 pub mod error;
 pub mod gateway;
+#[cfg(not(feature = "http"))]
+mod http_absent;
 pub mod mac;
 pub mod money;
 pub mod price;
@@ -52,6 +54,11 @@ pub mod status;
 pub mod tokens;
 mod upstream_response;
 pub mod wire;
+
+#[cfg(not(feature = "http"))]
+use http_absent as transport;
+#[cfg(feature = "http")]
+use reqwest as transport;
 
 pub use access::{Grant, TokenId, Tokens};
 pub use admission::Admission;

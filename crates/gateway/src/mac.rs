@@ -1,21 +1,15 @@
 //! Keyed hashes.
 
-use sha2::{Digest, Sha256};
-
-/// Block size of SHA-256, in bytes.
-const BLOCK: usize = 64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
 /// HMAC-SHA-256 (RFC 2104).
 #[must_use]
 pub fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut block = [0; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length");
+    };
+    mac.chain_update(text).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crate::transport::header::HeaderMap;
 use kapelle_core::DurationMs;
-use reqwest::header::HeaderMap;
 
 use crate::config::RateLimits;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::transport::Response;
 use kapelle_core::Money;
-use reqwest::Response;
 
 use crate::{
     answer::{Bound, Usage},

@@ -7,6 +7,7 @@ use std::{
 };
 
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder, yaml::Problems};
+#[cfg(feature = "documents")]
 use kapelle_documents::{DocumentReader, ExtractText};
 use kapelle_engine::{Clock, Engine, Notice, Parts, Registry, SystemClock};
 use kapelle_gateway::{Gateway, Service, TokenIssuer};
@@ -35,6 +36,7 @@ pub struct Builder {
     workers: Vec<PathBuf>,
     workflows: Vec<PathBuf>,
     strategies: Vec<(Name, Arc<dyn StepOrder>)>,
+    #[cfg(feature = "documents")]
     reader: Option<Arc<dyn DocumentReader>>,
     clock: Arc<dyn Clock>,
     layers: Vec<Arc<dyn Middleware>>,
@@ -58,6 +60,7 @@ impl Builder {
             workers: Vec::new(),
             workflows: Vec::new(),
             strategies: Vec::new(),
+            #[cfg(feature = "documents")]
             reader: None,
             clock: Arc::new(SystemClock::default()),
             layers: Vec::new(),
@@ -104,6 +107,7 @@ impl Builder {
     }
 
     /// With a reader of documents other than plain text.
+    #[cfg(feature = "documents")]
     #[must_use]
     pub fn document_reader(mut self, reader: Arc<dyn DocumentReader>) -> Builder {
         self.reader = Some(reader);
@@ -155,8 +159,9 @@ impl Builder {
     }
 
     fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
-        let mut catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
-        catalogue.insert(Arc::new(ExtractText::new(self.reader.clone())));
+        let catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
+        #[cfg(feature = "documents")]
+        let catalogue = catalogue.with(Arc::new(ExtractText::new(self.reader.clone())));
         Ok(catalogue)
     }
 
@@ -232,6 +237,7 @@ impl Builder {
             layers,
             balancers: Arc::new(balancers),
             clock,
+            #[cfg(feature = "scripts")]
             fleet: std::sync::OnceLock::new(),
             session,
             books,

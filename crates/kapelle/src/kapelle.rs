@@ -45,6 +45,7 @@ pub struct Kapelle {
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "scripts")]
     pub(crate) fleet: std::sync::OnceLock<kapelle_scripts::Fleet>,
     pub(crate) session: Option<Session>,
     pub(crate) books: Arc<EngineBooks>,
@@ -298,6 +299,7 @@ impl Kapelle {
     pub async fn drain(&self) {
         // What happens to the scripts at the end is to be written down too.
         self.engine.idle().await;
+        #[cfg(feature = "scripts")]
         self.end_scripts().await;
         self.tell_last_head().await;
         self.engine.drain().await;
@@ -308,6 +310,7 @@ impl Kapelle {
     pub async fn close(&self) {
         self.tell_last_head().await;
         self.engine.stop().await;
+        #[cfg(feature = "scripts")]
         self.end_scripts().await;
         self.finish_session().await;
     }

@@ -45,6 +45,7 @@ mod config;
 mod config_file;
 mod definition;
 mod error;
+#[cfg(feature = "scripts")]
 #[path = "scripts.rs"]
 mod fleet;
 mod function;
@@ -86,11 +87,16 @@ pub use template::Template;
 pub use watch::{Change, Watch};
 
 pub use kapelle_core as core;
+#[cfg(feature = "documents")]
 pub use kapelle_documents as documents;
 pub use kapelle_engine as engine;
 pub use kapelle_gateway as gateway;
+#[cfg(feature = "host")]
+pub use kapelle_host as host;
+#[cfg(feature = "scripts")]
 pub use kapelle_scripts as scripts;
 pub use kapelle_store as store;
+#[cfg(any(feature = "documents", feature = "scripts"))]
 pub use kapelle_supervisor as supervisor;
 pub use kapelle_workers as workers;
 pub use serde_json;

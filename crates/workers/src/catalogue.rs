@@ -6,7 +6,7 @@ use kapelle_core::{worker::Worker, yaml::Problems};
 use kapelle_gateway::Gateway;
 
 use crate::{
-    builtin::{Keywords, Language, Log, Report, Sleep},
+    builtin::{Log, Report, Sleep},
     inside,
     prompt::{PromptDefinition, PromptWorker},
 };
@@ -39,8 +39,11 @@ impl Catalogue {
     /// [`Problems`] when a shipped file names an alias that the configuration took away.
     pub fn shipped(gateway: &Arc<Gateway>) -> Result<Catalogue, Problems> {
         let mut catalogue = Catalogue::default();
-        catalogue.insert(Arc::new(Keywords::default()));
-        catalogue.insert(Arc::new(Language::default()));
+        #[cfg(feature = "offline")]
+        {
+            catalogue.insert(Arc::new(crate::builtin::Keywords::default()));
+            catalogue.insert(Arc::new(crate::builtin::Language::default()));
+        }
         catalogue.insert(Arc::new(Log::default()));
         catalogue.insert(Arc::new(Report::default()));
         catalogue.insert(Arc::new(Sleep::default()));
@@ -94,6 +97,13 @@ impl Catalogue {
     /// Adds a worker; one of the same name is replaced.
     pub fn insert(&mut self, worker: Arc<dyn Worker>) {
         self.workers.insert(worker.spec().name.to_string(), worker);
+    }
+
+    /// The catalogue with one worker more; one of the same name is replaced.
+    #[must_use]
+    pub fn with(mut self, worker: Arc<dyn Worker>) -> Catalogue {
+        self.insert(worker);
+        self
     }
 
     /// The worker of that name.

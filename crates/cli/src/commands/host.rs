@@ -5,9 +5,9 @@ use std::sync::Arc;
 use kapelle::{
     core::{Name, label::split},
     engine::{Clock, SystemClock},
+    host::{Host, HostBuilder, HostError},
     scripts::{Fleet, FleetOptions, fleet::Keeps},
 };
-use kapelle_host::{Host, HostBuilder, HostError};
 
 use super::supervise;
 use crate::{

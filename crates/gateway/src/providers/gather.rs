@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::transport::Response;
 use kapelle_core::{Category, worker::TextSink};
-use reqwest::Response;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -66,7 +66,7 @@ pub(crate) fn show(whole: &Whole, watcher: &dyn TextSink) {
 
 /// Reason why a stream did not end.
 enum Broken {
-    Transport(reqwest::Error),
+    Transport(crate::transport::Error),
     Cut,
     Said(FaultKind, String),
     Told(Box<Told>),

@@ -2,8 +2,8 @@
 
 use std::{error::Error, net::IpAddr, time::Duration};
 
+use crate::transport::{self, Client, Response, Url, header::HeaderMap};
 use kapelle_core::DurationMs;
-use reqwest::{Client, Response, Url, header::HeaderMap, redirect};
 
 /// Size limit of an answer, in bytes. A longer answer is refused while it is read.
 pub(crate) const BODY_MAX: usize = 10 << 20;
@@ -12,13 +12,13 @@ pub(crate) const ERROR_BODY_MAX: usize = 64 << 10;
 /// Longest wait that a provider can ask for, in milliseconds.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
 
-/// Builds the client of one provider. Redirects are not followed, since they could carry the key elsewhere. Compressed
-/// answers are not accepted, since a small one could unpack to any size.
+/// Builds the client of one provider. No redirect is followed, for it could carry the key elsewhere, and no compressed
+/// answer is taken, for a small one could unpack to any size.
 pub(crate) fn client(base: &Url) -> Result<Client, String> {
     // A second call finds the provider already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
+        .redirect(transport::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_nodelay(true)
@@ -31,6 +31,12 @@ pub(crate) fn client(base: &Url) -> Result<Client, String> {
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| chain_of(&error))
+}
+
+/// Returns an error: this build has no HTTP.
+#[cfg(not(feature = "http"))]
+pub(crate) fn client(_base: &Url) -> Result<Client, String> {
+    Err("this program was built without model providers: build it with the feature `models`".to_owned())
 }
 
 /// Returns the address, or an error for plain HTTP on another machine that the configuration does not allow.
@@ -79,7 +85,7 @@ pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
 pub(crate) enum BodyFault {
     /// It is longer than allowed.
     TooLong,
-    /// The connection broke, or the time ran out.
+    /// The connection or the time ended.
     Broken(reqwest::Error),
 }
 
@@ -141,7 +147,7 @@ pub(crate) fn chain_of(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+    use crate::transport::header::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()

@@ -1,7 +1,7 @@
 //! Meaning of a provider's refusal for the key, for the chain and for the caller.
 
+use crate::transport::{Response, header};
 use kapelle_core::Category;
-use reqwest::{Response, header};
 use serde_json::Value;
 
 use super::{

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
+use crate::transport::{Client, Response, Url, header};
 use kapelle_core::Category;
-use reqwest::{Client, Response, Url, header};
 use serde_json::value::RawValue;
 
 use super::{
@@ -217,6 +217,10 @@ impl Server {
     ) -> Result<Response, Fault> {
         let link = format!("{}/{}", self.name, ask.model);
         let client = self.client.get_or_init(|| http::client(&self.base)).as_ref().map_err(|why| {
+            if !cfg!(feature = "http") {
+                // Like a missing key: the next link of the chain answers.
+                return Fault::unsent(&link, FaultKind::Key, Category::ModelRequired, why);
+            }
             let why = format!("no HTTP client ({why}): are the CA certificates of the system installed?");
             Fault::unsent(&link, FaultKind::Request, Category::Internal, &why)
         })?;
@@ -304,7 +308,7 @@ impl Server {
     }
 
     /// Makes the fault of a connection.
-    pub(crate) fn transport(&self, link: &str, error: reqwest::Error) -> Fault {
+    pub(crate) fn transport(&self, link: &str, error: crate::transport::Error) -> Fault {
         let error = error.without_url();
         let cause = self.clean(&http::chain_of(&error));
         if error.is_connect() {

@@ -2,8 +2,8 @@
 
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 
+use crate::transport::Response;
 use kapelle_core::{Category, TaskError};
-use reqwest::Response;
 use serde_json::json;
 use tokio::{
     select,

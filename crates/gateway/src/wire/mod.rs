@@ -6,11 +6,11 @@ pub mod json;
 mod needs;
 mod parts;
 mod refusal;
-pub(crate) mod sse;
 pub(crate) mod usage;
 
 pub(crate) use call::WORKER;
 pub use call::{ModelCall, Operation, REQUEST_MAX};
+pub(crate) use kapelle_core::sse;
 pub use needs::{Feature, Features};
 pub use refusal::Refusal;
 pub(crate) use refusal::{CATEGORY, NO_MODEL, PASSING};

@@ -1,13 +1,17 @@
 //! Plain workers, one file each: no model has a part in them.
 
+#[cfg(feature = "offline")]
 pub mod keywords;
+#[cfg(feature = "offline")]
 pub mod language;
 pub mod log;
 mod markdown;
 pub mod report;
 pub mod sleep;
 
+#[cfg(feature = "offline")]
 pub use keywords::Keywords;
+#[cfg(feature = "offline")]
 pub use language::Language;
 pub use log::Log;
 pub use report::Report;

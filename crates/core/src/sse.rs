@@ -1,44 +1,56 @@
-//! Server-sent events, parsed with bounds. Bytes are kept as they came, so that they can be passed on unchanged.
+//! Server-sent events, read with bounds. The bytes of an event are kept as they came, so that it can be passed on byte for
+//! byte, which no library offers (`docs/decisions/0011-dependencies.md`).
 
 use std::{mem, ops::Range};
 
-/// Size limit of a line, in bytes: 10 MB, as of a whole answer.
-pub(crate) const LINE_MAX: usize = 10 << 20;
-/// Size limit of an event, in bytes.
-const EVENT_MAX: usize = LINE_MAX + (1 << 10);
+/// A line longer than this ends the stream: 10 MB, as much as a whole answer may have.
+pub const LINE_MAX: usize = 10 << 20;
+/// An event may have this many bytes more than its longest line.
+const AROUND: usize = 1 << 10;
 
 /// One event, or a comment, with the blank line that ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Event<'a> {
-    /// Bytes as they came.
-    pub(crate) raw: &'a [u8],
-    /// Content of its `data` lines; empty for a comment.
-    pub(crate) data: &'a [u8],
+pub struct Event<'a> {
+    /// The bytes as they came.
+    pub raw: &'a [u8],
+    /// What stood in its `data` lines; empty for a comment.
+    pub data: &'a [u8],
 }
 
 impl Event<'_> {
-    /// Tells whether it is the end mark of a stream.
-    pub(crate) fn is_done(&self) -> bool {
+    /// Whether it says that nothing follows.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
         self.data.trim_ascii() == b"[DONE]"
     }
 
-    /// Tells whether it is a comment, which servers send to keep a connection alive.
-    pub(crate) fn is_comment(&self) -> bool {
+    /// The value of its first `id` line.
+    #[must_use]
+    pub fn id(&self) -> Option<&[u8]> {
+        let mut lines = self.raw.split(|byte| matches!(byte, b'\n' | b'\r'));
+        lines.find_map(|line| line.strip_prefix(b"id:")).map(<[u8]>::trim_ascii)
+    }
+
+    /// Whether it is only a sign of life.
+    #[must_use]
+    pub fn is_comment(&self) -> bool {
         self.data.is_empty()
     }
 }
 
 /// Reason why a stream cannot be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SseFault {
-    /// A line or an event without an end.
-    #[error("a line of the stream is longer than 10 MiB")]
-    TooLong,
+pub enum SseFault {
+    /// A line or an event that does not end.
+    #[error("a line of the stream is longer than {} MiB", .0 >> 20)]
+    TooLong(usize),
 }
 
-/// Parser of events in pieces of any size.
-#[derive(Default)]
-pub(crate) struct Parser {
+/// Reads events out of pieces of any size.
+#[derive(Debug)]
+pub struct Parser {
+    /// The longest line.
+    most: usize,
     buffer: Vec<u8>,
     /// Start of the open event, start of its open line, and the end of the searched part of that line.
     start: usize,
@@ -49,7 +61,7 @@ pub(crate) struct Parser {
     joined: Vec<u8>,
 }
 
-/// Data of the open event.
+/// The data of the event under way.
 #[derive(Default)]
 enum Data {
     #[default]
@@ -60,9 +72,21 @@ enum Data {
     Joined,
 }
 
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser::bounded(LINE_MAX)
+    }
+}
+
 impl Parser {
+    /// Creates a parser of a stream whose lines may have this many bytes.
+    #[must_use]
+    pub fn bounded(most: usize) -> Parser {
+        Parser { most, buffer: Vec::new(), start: 0, line: 0, searched: 0, data: Data::None, joined: Vec::new() }
+    }
+
     /// Takes the next piece.
-    pub(crate) fn push(&mut self, piece: &[u8]) {
+    pub fn push(&mut self, piece: &[u8]) {
         if self.start > 0 {
             let gone = mem::take(&mut self.start);
             self.buffer.drain(..gone);
@@ -78,8 +102,9 @@ impl Parser {
     /// Returns the next whole event. Returns `None` until there is another piece.
     ///
     /// # Errors
-    /// A line or an event without an end.
-    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, SseFault> {
+    /// A line or an event that does not end.
+    #[expect(clippy::should_implement_trait, reason = "an event borrows from the parser")]
+    pub fn next(&mut self) -> Result<Option<Event<'_>>, SseFault> {
         while let Some((content, next)) = self.next_line() {
             let blank = content.is_empty();
             self.note(content);
@@ -90,13 +115,13 @@ impl Parser {
                 return Ok(Some(self.event(begin..next)));
             }
         }
-        if self.buffer.len() - self.line > LINE_MAX || self.buffer.len() - self.start > EVENT_MAX {
-            return Err(SseFault::TooLong);
+        if self.buffer.len() - self.line > self.most || self.buffer.len() - self.start > self.most + AROUND {
+            return Err(SseFault::TooLong(self.most));
         }
         Ok(None)
     }
 
-    /// Returns an event without its final blank line when the other side has closed, if there is one.
+    /// What is left when the other side has closed: an event without its blank line, or nothing.
     pub(crate) fn rest(&mut self) -> Option<Event<'_>> {
         let (line, length) = (self.line, self.buffer.len());
         if line < length {
@@ -167,8 +192,9 @@ impl Parser {
     }
 }
 
-/// Writes an event with that data, as this gateway sends it.
-pub(crate) fn frame(name: Option<&str>, data: &str) -> Vec<u8> {
+/// An event with that data, as it is written.
+#[must_use]
+pub fn frame(name: Option<&str>, data: &str) -> Vec<u8> {
     match name {
         Some(name) => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
         None => format!("data: {data}\n\n").into_bytes(),
@@ -255,7 +281,8 @@ mod tests {
             parser.push(&piece);
             parser.next().err()
         });
-        assert_eq!(fault, Some(SseFault::TooLong));
+        assert_eq!(fault, Some(SseFault::TooLong(LINE_MAX)));
+        assert_eq!(SseFault::TooLong(LINE_MAX).to_string(), "a line of the stream is longer than 10 MiB");
     }
 
     #[test]
