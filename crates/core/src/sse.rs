@@ -62,7 +62,7 @@ pub struct Parser {
 }
 
 /// The data of the event under way.
-#[derive(Default)]
+#[derive(Debug, Default)]
 enum Data {
     #[default]
     None,
@@ -122,7 +122,7 @@ impl Parser {
     }
 
     /// What is left when the other side has closed: an event without its blank line, or nothing.
-    pub(crate) fn rest(&mut self) -> Option<Event<'_>> {
+    pub fn rest(&mut self) -> Option<Event<'_>> {
         let (line, length) = (self.line, self.buffer.len());
         if line < length {
             // A lone CR at the very end belongs to the line end, not to the line.

@@ -73,8 +73,8 @@ impl RemoteGateway {
         let token = token.ok_or_else(|| failed(Category::Unavailable, "no token came with the task".to_owned()))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
         let bearer = bearer.map_err(|error| failed(Category::Internal, error.to_string()))?;
-        let asking = self.client.post(self.url.clone()).header("authorization", bearer);
-        let asking = asking.header("content-type", "application/json");
+        let request = self.client.post(self.url.clone()).header("authorization", bearer);
+        let request = request.header("content-type", "application/json");
         let away = |error: crate::transport::Error| {
             let category = if error.is_timeout() { Category::Timeout } else { Category::Unavailable };
             failed(category, http::chain_of(&error.without_url()))

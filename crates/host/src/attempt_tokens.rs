@@ -7,7 +7,7 @@ use std::{
 
 use kapelle_api::ClaimedTask;
 use kapelle_core::TaskId;
-use kapelle_gateway::Lender;
+use kapelle_gateway::AttemptTokens as TokensOfAttempts;
 
 /// The gateway tokens of the attempts under way.
 pub struct AttemptTokens {
@@ -52,7 +52,7 @@ impl AttemptTokens {
     }
 }
 
-impl Lender for AttemptTokens {
+impl TokensOfAttempts for AttemptTokens {
     fn token(&self, task: TaskId, attempt: u32) -> Option<String> {
         self.lock().get(&(task.to_string(), attempt)).cloned()
     }

@@ -112,7 +112,7 @@ impl HostBuilder {
     /// When the address of the server's gateway cannot be used.
     pub fn catalogue(self, catalogue: &Catalogue, gateway: &Gateway) -> Result<HostBuilder, HostError> {
         gateway
-            .borrow_from(self.tokens.base_url(), Arc::clone(&self.tokens) as _)
+            .use_remote(self.tokens.base_url(), Arc::clone(&self.tokens) as _)
             .map_err(|error| HostError::Gateway(error.to_string()))?;
         catalogue.iter().for_each(|worker| self.workers.add(Arc::clone(worker)));
         Ok(self)

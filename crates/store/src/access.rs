@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An API key. Only the hash of its secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AccessKey {
     /// Public id.
     pub id: Arc<str>,
@@ -58,6 +59,7 @@ impl KeyScope {
 /// A change to the keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum AccessWrite {
     /// A new key.
     Add(AccessKey),

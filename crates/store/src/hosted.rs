@@ -27,6 +27,7 @@ pub enum HostWorkerWrite {
 
 /// Number of the recorded answers to a request that were replayed to an attempt on a worker host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct GivenRow {
     pub task: TaskId,
     pub attempt: u32,
@@ -38,6 +39,7 @@ pub struct GivenRow {
 
 /// A file that a tenant uploaded. Its bytes are in `blobs/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ArtifactRow {
     pub tenant: TenantId,
     /// 64 hex digits.

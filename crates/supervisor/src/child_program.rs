@@ -22,7 +22,7 @@ pub struct ChildProgram {
 
 /// The end of a child program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SiblingEnd {
+pub struct ChildProgramEnd {
     /// Its exit code, when it ended by itself.
     pub code: Option<i32>,
     /// The signal that ended it.

@@ -85,13 +85,9 @@ pub enum RunEvent {
     /// The run was resumed.
     Resumed { at: Timestamp },
     /// The run only waits: its clock stops.
-    ClockPaused {
-        at: Timestamp,
-    },
+    ClockPaused { at: Timestamp },
     /// The run works again: its clock runs.
-    ClockResumed {
-        at: Timestamp,
-    },
+    ClockResumed { at: Timestamp },
     /// A signal arrived that no step waits for yet.
     SignalKept { name: Name },
     /// A step took a signal that had been stored.

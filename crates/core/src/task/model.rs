@@ -272,6 +272,7 @@ pub struct Lease {
 
 /// Lease that a reporting worker presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Report {
     pub task: TaskId,
     pub epoch: u32,
