@@ -1,13 +1,17 @@
 //! A hostile tenant beside a well-behaved one, on the real binary.
 //!
-//! The good tenant works steadily, first alone and then beside the hostile one, which has keys of every role of its own
-//! tenant, wrong keys, and none. It holds slow uploads, downloads, streams and idle connections, sends large and costly
-//! bodies, asks for what is the other's, serves workers under the other's names and forges reports. Afterwards: the good
-//! tenant's latency has at most doubled, nothing of its data stood in an answer to the other, none of its money was
-//! spent, all of its tasks have their own answers, and the server stayed within its memory.
+//! The good tenant works steadily in three phases: alone, then while the hostile tenant attacks another server on the same
+//! machine, then while it attacks the same server. The second phase is the control: it shows what the load of the
+//! attacker costs on this machine without any shared server. The hostile tenant has keys of every role of its own tenant,
+//! wrong keys, and requests without a key. It holds slow uploads, downloads, streams and idle connections, sends large and
+//! expensive bodies, asks for resources of the other tenant, serves workers under the other's names and forges reports.
 //!
-//! `KAPELLE_HOSTILE_SECONDS` says how long it takes in all (20 when it does not), `KAPELLE_HOSTILE_SEED` which random
-//! numbers there are, `KAPELLE_HOSTILE_FLOOR_MS` up to which latency nothing is asserted of it.
+//! Afterwards: the good tenant's latency is at most twice that of the slower of the first two phases, no answer to the
+//! hostile tenant contained data of the good one, none of its money was spent, all of its tasks have their own answers,
+//! and the server stayed within its memory.
+//!
+//! `KAPELLE_HOSTILE_SECONDS` sets the duration of the whole test (default 20 s), `KAPELLE_HOSTILE_SEED` the seed of the
+//! random numbers, `KAPELLE_HOSTILE_FLOOR_MS` the latency below which the comparison is not asserted (default 60 ms).
 
 #![expect(clippy::unwrap_used, reason = "a harness ends where something is not as it should be")]
 
@@ -41,30 +45,41 @@ const MEMORY: u64 = 512;
 fn a_hostile_tenant_costs_the_other_neither_time_nor_data_nor_money() {
     let seed = number("KAPELLE_HOSTILE_SEED", 14);
     let whole = Duration::from_secs(number("KAPELLE_HOSTILE_SECONDS", 20));
-    let floor = Duration::from_millis(number("KAPELLE_HOSTILE_FLOOR_MS", 500));
+    let floor = Duration::from_millis(number("KAPELLE_HOSTILE_FLOOR_MS", 60));
     println!("seed {seed}, {} s", whole.as_secs());
     // Each held connection is an open file here as well as there.
     let _ = kapelle_supervisor::raise_open_files();
     let mut chance = Rng::new(seed);
     let stage = Arc::new(Stage::new(&mut chance));
+    let other = Arc::new(Stage::new(&mut chance));
     let mut good = Good::new(&stage);
     good.work(now() + Duration::from_secs(1).min(whole / 10));
     good.forget();
     good.work(now() + whole / 4);
     let calm = good.took();
     let quiet = stage.memory().0;
-    let bad = Bad::begin(&stage, &mut chance, now() + whole * 3 / 4);
-    good.work(now() + whole * 3 / 4);
-    let beside = good.took();
-    bad.end();
+    let elsewhere = beside(&other, &mut good, &mut chance, whole / 4);
+    drop(other);
+    let beside = beside(&stage, &mut good, &mut chance, whole / 2);
     let (_, peak) = stage.memory();
-    println!("alone: {calm}\nbeside: {beside}\nmemory: {quiet} MiB alone, at most {peak} MiB");
+    println!("alone: {calm}\nattack on another server: {elsewhere}\nattack on this server: {beside}");
+    println!("memory: {quiet} MiB alone, at most {peak} MiB");
     stage.wire.report();
     good.has_what_is_its_own();
     stage.wire.has_no_leak();
     stage.has_its_money(good.calls());
     assert!(peak < MEMORY, "the server took {peak} MiB");
-    let most = (calm.p99() * 2).max(floor);
+    let most = (calm.p99().max(elsewhere.p99()) * 2).max(floor);
     assert!(beside.p99() <= most, "the good tenant waits {:?}, and {most:?} is the most", beside.p99());
     assert!(Took::ends(&stage), "the server does not answer any more");
+}
+
+/// Lets the good tenant work while the hostile one attacks that server. Returns the latencies of the good tenant.
+fn beside(attacked: &Arc<Stage>, good: &mut Good, chance: &mut Rng, duration: Duration) -> Took {
+    let until = now() + duration;
+    let bad = Bad::begin(attacked, chance, until);
+    good.work(until);
+    let took = good.took();
+    bad.end();
+    took
 }
