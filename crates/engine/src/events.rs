@@ -8,7 +8,7 @@ use kapelle_core::{
     task::{Lease, Task, TaskState, WaitFor},
 };
 
-use crate::turn::{Effect, LoopState};
+use crate::turn::{Effect, Rows};
 
 /// Something that happened to a run. Told after it was committed.
 #[derive(Debug, Clone)]
@@ -66,12 +66,12 @@ pub enum EventKind {
     },
 }
 
-impl LoopState {
+impl Rows {
     fn notify(&mut self, run: RunId, step: Option<String>, kind: EventKind) {
         if self.watched() {
-            let at = self.now();
-            let Some(tenant) = self.run_tenant(run) else { return };
-            self.push_effect(Effect::Notify(Event { tenant, run, at, step, kind }));
+            let at = self.now;
+            let Some(tenant) = self.cache.run(run).map(|run| run.tenant) else { return };
+            self.effects.push(Effect::Notify(Event { tenant, run, at, step, kind }));
         }
     }
 
@@ -109,7 +109,7 @@ impl LoopState {
             | RunEvent::StepSkipped { scope, slot, .. } => Some((*scope, *slot)),
             _ => None,
         };
-        let step = place.and_then(|(scope, slot)| self.step_path(run, scope, slot));
+        let step = place.and_then(|(scope, slot)| self.path_of(run, scope, slot));
         self.notify(run, step, kind);
     }
 
@@ -131,7 +131,7 @@ impl LoopState {
 
     pub(crate) fn notify_ended(&mut self, run: RunId, (scope, slot): (ScopeId, Slot), task: &Task) {
         if self.watched() {
-            let step = self.step_path(run, scope, slot);
+            let step = self.path_of(run, scope, slot);
             self.notify(run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
         }
     }
@@ -142,5 +142,15 @@ impl LoopState {
             let step = Some(origin.path.to_string());
             self.notify(origin.run, step, EventKind::StepEnded { task: Arc::new(task.clone()) });
         }
+    }
+
+    fn path_of(&self, run: RunId, scope: ScopeId, slot: Slot) -> Option<String> {
+        self.cache.run(run).map(|run| run.path(scope, slot))
+    }
+
+    /// Writes an event to the journal of a run, applies it and tells those who watch.
+    pub(crate) fn record(&mut self, id: RunId, event: &RunEvent) {
+        self.notify_run(id, event);
+        self.cache.evolve_run(id, event, self.now);
     }
 }

@@ -14,10 +14,10 @@ impl LoopState {
     /// # Errors
     /// When the store fails.
     pub fn prune(&mut self, now: Timestamp) -> Result<Pruned, StoreError> {
-        let (tasks, runs) = self.retention();
-        self.prune_store(Retention {
-            tasks_before: now - tasks,
-            runs_before: now - runs,
+        let options = &self.rows.options;
+        self.rows.store.prune(Retention {
+            tasks_before: now - options.task_retention,
+            runs_before: now - options.run_retention,
             keys_before: now,
             most: CHUNK,
         })

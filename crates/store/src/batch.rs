@@ -33,9 +33,11 @@ pub struct Batch<'a> {
     /// New payloads. Never changed afterwards.
     pub payloads: Vec<(PayloadId, PayloadBody)>,
     /// Used idempotency keys.
-    pub keys: Vec<KeyRow>,
+    pub keys: Vec<KeyWrite>,
     /// New versions of workflows. Never changed afterwards.
     pub versions: Vec<VersionRow>,
+    /// Versions to delete, by their keys. One that a run stays on, or that is the newest, is a conflict.
+    pub deleted_versions: Vec<i64>,
     /// Queues and workers that were paused or resumed. The last one of a name counts.
     pub gates: Vec<Gate>,
     /// Tasks whose answers may be reused. The last one of a key counts.
@@ -70,6 +72,7 @@ impl Batch<'_> {
             && self.payloads.is_empty()
             && self.keys.is_empty()
             && self.versions.is_empty()
+            && self.deleted_versions.is_empty()
             && self.gates.is_empty()
             && self.answers.is_empty()
             && self.access.is_empty()
@@ -158,6 +161,15 @@ pub struct KeyRow {
     pub reply: KeyReply,
     /// Expiry.
     pub until: Timestamp,
+}
+
+/// An idempotency key that is used. One that was used before conflicts, unless its time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyWrite {
+    /// The row.
+    pub row: KeyRow,
+    /// When it is used: a row whose time ended before is replaced.
+    pub at: Timestamp,
 }
 
 /// Tasks or run made for an idempotency key.

@@ -169,11 +169,15 @@ pub trait Store: LedgerStore + Send {
     /// Returns the newest version of a workflow.
     fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError>;
 
-    /// Deletes a version that no run uses and that is not the newest.
-    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError>;
+    /// The key of a version that may be deleted, as no run stays on it and it is not the newest; or why it may not.
+    fn deletable(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Name,
+        number: u32,
+    ) -> Result<Result<i64, Deletion>, StoreError>;
 
-    /// Returns the reply of an idempotency key. A key that expired before `now` is deleted here, so that it can be used
-    /// again.
+    /// What an idempotency key stands for, unless its time ended before `now`: such a key can be used again.
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError>;
 
     /// Returns the lanes that hold ready tasks. Costs one index search a lane.

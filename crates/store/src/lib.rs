@@ -26,7 +26,8 @@ mod sqlite;
 pub use access::{AccessKey, AccessWrite, EVERY, KeyScope};
 pub use audit::{Act, AuditHead, AuditRow};
 pub use batch::{
-    AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, PayloadBody, RunWrite, TaskWrite, VersionRow,
+    AnswerRow, Batch, Gate, GateKind, JournalEntry, KeyReply, KeyRow, KeyWrite, PayloadBody, RunWrite, TaskWrite,
+    VersionRow,
 };
 pub use blobs::{Blobs, NewBlob};
 pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};

@@ -14,7 +14,7 @@ use kapelle_core::{
     task::{Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    AnswerRow, Batch, Commit, Gate, JournalEntry, KeyRow, Lane, PayloadBody, RunRow, StoreError, VersionRow,
+    AnswerRow, Batch, Commit, Gate, JournalEntry, KeyRow, KeyWrite, Lane, PayloadBody, RunRow, StoreError, VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
@@ -144,9 +144,9 @@ impl Disk {
         let runs =
             runs.filter(|write| stale(write.expected, self.runs.get(&write.run.id).map(|shelf| shelf.row.revision)));
         let runs: Vec<RunId> = runs.map(|write| write.run.id).collect();
-        let key_taken = |row: &KeyRow| {
+        let key_taken = |KeyWrite { row, at }: &KeyWrite| {
             let found = self.keys.get(&(row.tenant, Arc::clone(&row.key)));
-            found.is_some_and(|found| found.until >= self.moment.now)
+            found.is_some_and(|found| found.until >= *at)
         };
         let version_taken = |row: &VersionRow| {
             self.versions.iter().any(|other| other.workflow == row.workflow && other.number == row.number)
@@ -200,7 +200,7 @@ impl Disk {
             };
             self.payloads.insert(*id, bytes);
         }
-        for row in &batch.keys {
+        for KeyWrite { row, .. } in &batch.keys {
             self.keys.insert((row.tenant, Arc::clone(&row.key)), row.clone());
         }
         self.versions.extend(batch.versions.iter().cloned());

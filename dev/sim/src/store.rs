@@ -58,9 +58,9 @@ impl Store for Shared {
         Ok(0)
     }
 
-    fn delete_version(&mut self, _tenant: TenantId, _workflow: &Name, _number: u32) -> Result<Deletion, StoreError> {
+    fn deletable(&mut self, _: TenantId, _: &Name, _: u32) -> Result<Result<i64, Deletion>, StoreError> {
         // The simulation deletes no versions.
-        Ok(Deletion::Missing)
+        Ok(Err(Deletion::Missing))
     }
 
     fn held_in(&mut self, reason: HoldReason, place: HeldPlace<'_>, most: u32) -> Result<Vec<Task>, StoreError> {

@@ -1,6 +1,6 @@
 //! What the loop has in memory: rows as stored, and rows as changed by the turn under way.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use kapelle_core::{
     Category, Name, Payload, RunId, TaskError, TaskId, TenantId, Timestamp,
@@ -9,7 +9,7 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyRow,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyWrite,
     PayloadBody, RunWrite, SessionRow, TaskWrite, VersionRow,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Changed<T> {
 const LISTS_MAX: usize = 8 << 20;
 
 #[derive(Debug, Default)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     /// Ready tasks of the windows and running tasks, as stored.
     pub(super) tasks: IdMap<TaskId, Task>,
     /// Lists of fan-outs under way, with the length of their JSON.
@@ -52,8 +52,10 @@ pub(super) struct Cache {
     pub(super) attempts: Vec<Attempt>,
     pub(super) journal: Vec<JournalEntry>,
     pub(super) payloads: Vec<(kapelle_core::PayloadId, PayloadBody)>,
-    pub(super) keys: HashMap<(TenantId, Arc<str>), KeyRow>,
+    pub(super) keys: BTreeMap<(TenantId, Arc<str>), KeyWrite>,
     pub(super) versions: Vec<VersionRow>,
+    /// Versions that the turn deletes, by their keys.
+    pub(super) deleted_versions: Vec<i64>,
     pub(super) gates: Vec<Gate>,
     pub(super) answers: Vec<AnswerRow>,
     pub(super) access: Vec<AccessWrite>,
@@ -72,7 +74,7 @@ impl Cache {
     }
 
     /// The run as the turn has it, when it is in memory.
-    pub(super) fn run(&self, id: RunId) -> Option<&Run> {
+    pub(crate) fn run(&self, id: RunId) -> Option<&Run> {
         self.changed_runs.get(&id).map(|changed| &changed.row).or_else(|| self.runs.get(&id))
     }
 
@@ -120,7 +122,7 @@ impl Cache {
     }
 
     /// Applies an event to a run and writes it to its journal.
-    pub(super) fn evolve_run(&mut self, id: RunId, event: &kapelle_core::run::RunEvent, at: Timestamp) {
+    pub(crate) fn evolve_run(&mut self, id: RunId, event: &kapelle_core::run::RunEvent, at: Timestamp) {
         let Some(run) = self.change_run(id) else { return };
         let entry = JournalEntry { run: id, seq: run.seq, at, event: event.clone() };
         run.evolve(event);
@@ -146,15 +148,21 @@ impl Cache {
             .collect();
         // Appending in the order of keys is what a B-tree likes best.
         tasks.sort_unstable_by_key(|write| write.task.id);
-        let runs = self.changed_runs.values();
+        let mut runs: Vec<RunWrite<'_>> = self
+            .changed_runs
+            .values()
+            .map(|changed| RunWrite { run: &changed.row, expected: changed.expected })
+            .collect();
+        runs.sort_unstable_by_key(|write| write.run.id);
         Batch {
             tasks,
             attempts: std::mem::take(&mut self.attempts),
-            runs: runs.map(|changed| RunWrite { run: &changed.row, expected: changed.expected }).collect(),
+            runs,
             journal: std::mem::take(&mut self.journal),
             payloads: std::mem::take(&mut self.payloads),
-            keys: self.keys.drain().map(|(_, row)| row).collect(),
+            keys: std::mem::take(&mut self.keys).into_values().collect(),
             versions: std::mem::take(&mut self.versions),
+            deleted_versions: std::mem::take(&mut self.deleted_versions),
             gates: std::mem::take(&mut self.gates),
             answers: std::mem::take(&mut self.answers),
             access: std::mem::take(&mut self.access),

@@ -9,83 +9,81 @@ use kapelle_core::{
 };
 use kapelle_store::{IdKind, StoreError};
 
-use super::{command::VersionRef, payload::NewPayload, state::LoopState};
+use super::{command::VersionRef, control, payload::NewPayload, rerun, runs, state::LoopState};
 use crate::evaluate::Start;
 
 /// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.
 const DEPTH_MAX: u16 = 16;
 
-impl LoopState {
-    /// The run that a step starts, which is not begun yet; or why it cannot be.
-    pub(super) fn child_run(
-        &mut self,
-        parent: RunId,
-        task: Option<TaskId>,
-        workflow: &Name,
-        inputs: &NewPayload,
-    ) -> Result<Result<Run, Arc<TaskError>>, StoreError> {
-        let refuse = |what: String| Ok(Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent())));
-        let Some((tenant, depth)) = self.cache.run(parent).map(|run| (run.tenant, run.parent.map_or(0, |p| p.depth)))
-        else {
-            return refuse(format!("{parent} is not open"));
-        };
-        if depth >= DEPTH_MAX {
-            return refuse(format!(
-                "`{workflow}` would be the {}th run in a row that another started; {DEPTH_MAX} are the most: is there a circle?",
-                depth + 1
-            ));
-        }
-        let version = match self.directory.workflow(tenant, workflow) {
-            Some(version) => version,
-            None => match self.store.newest_version(tenant, workflow)? {
-                Some(row) => VersionRef::Stored(row.id),
-                None => return refuse(format!("there is no workflow `{workflow}`")),
-            },
-        };
-        let (version, definition) = match self.version(tenant, &version)? {
-            Ok(found) => found,
-            Err(error) => return refuse(error.to_string()),
-        };
-        let strategy = definition.strategy.clone();
-        let Some(order) = self.order(&strategy) else {
-            return refuse(format!("`{workflow}` asks for a strategy that nobody registered"));
-        };
-        let id = RunId(self.store.ids(IdKind::Run, 1)?);
-        let inputs = self.place(inputs)?;
-        let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
-        run.parent = Some(Parent { run: parent, task, depth: depth + 1 });
-        run.started_by = self.cache.run(parent).and_then(|run| run.started_by.clone());
-        Ok(Ok(run))
+/// The run that a step starts, which is not begun yet; or why it cannot be.
+pub(super) fn child_run(
+    state: &mut LoopState,
+    parent: RunId,
+    task: Option<TaskId>,
+    workflow: &Name,
+    inputs: &NewPayload,
+) -> Result<Result<Run, Arc<TaskError>>, StoreError> {
+    let refuse = |what: String| Ok(Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent())));
+    let Some((tenant, depth)) = state.rows.cache.run(parent).map(|run| (run.tenant, run.parent.map_or(0, |p| p.depth)))
+    else {
+        return refuse(format!("{parent} is not open"));
+    };
+    if depth >= DEPTH_MAX {
+        return refuse(format!(
+            "`{workflow}` would be the {}th run in a row that another started; {DEPTH_MAX} are the most: is there a circle?",
+            depth + 1
+        ));
     }
+    let version = match state.rows.directory.workflow(tenant, workflow) {
+        Some(version) => version,
+        None => match state.rows.store.newest_version(tenant, workflow)? {
+            Some(row) => VersionRef::Stored(row.id),
+            None => return refuse(format!("there is no workflow `{workflow}`")),
+        },
+    };
+    let (version, definition) = match state.definitions.version(&mut state.rows, tenant, &version)? {
+        Ok(found) => found,
+        Err(error) => return refuse(error.to_string()),
+    };
+    let strategy = definition.strategy.clone();
+    let Some(order) = runs::order(state, &strategy) else {
+        return refuse(format!("`{workflow}` asks for a strategy that nobody registered"));
+    };
+    let id = RunId(state.rows.store.ids(IdKind::Run, 1)?);
+    let inputs = state.rows.place(inputs)?;
+    let mut run = Run::new(id, tenant, version, definition, inputs).with_strategy(strategy, order);
+    run.parent = Some(Parent { run: parent, task, depth: depth + 1 });
+    run.started_by = state.rows.cache.run(parent).and_then(|run| run.started_by.clone());
+    Ok(Ok(run))
+}
 
-    /// The runs that the end of a run starts begin with the commit of that end.
-    pub(super) fn start_triggered(&mut self, id: RunId, starts: Vec<Start>) -> Result<(), StoreError> {
-        for (workflow, inputs) in starts {
-            let child = match inputs {
-                Ok(_) if self.is_recorded(id) => {
-                    let what = "a run that is answered from the record of another starts no run";
-                    Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent()))
-                }
-                Ok(inputs) => self.child_run(id, None, &workflow, &inputs)?,
-                Err(error) => Err(error),
-            };
-            let (run, error) = match &child {
-                Ok(child) => (Some(child.id), None),
-                Err(error) => (None, Some(Arc::from(error.message.as_str()))),
-            };
-            self.record(id, &RunEvent::Triggered { workflow, run, error });
-            if let Ok(child) = child {
-                self.begin_run(child);
+/// The runs that the end of a run starts begin with the commit of that end.
+pub(super) fn start_triggered(state: &mut LoopState, id: RunId, starts: Vec<Start>) -> Result<(), StoreError> {
+    for (workflow, inputs) in starts {
+        let child = match inputs {
+            Ok(_) if rerun::is_recorded(state, id) => {
+                let what = "a run that is answered from the record of another starts no run";
+                Err(Arc::new(TaskError::new(Category::InvalidInput, what).permanent()))
             }
+            Ok(inputs) => child_run(state, id, None, &workflow, &inputs)?,
+            Err(error) => Err(error),
+        };
+        let (run, error) = match &child {
+            Ok(child) => (Some(child.id), None),
+            Err(error) => (None, Some(Arc::from(error.message.as_str()))),
+        };
+        state.rows.record(id, &RunEvent::Triggered { workflow, run, error });
+        if let Ok(child) = child {
+            runs::begin_run(state, child);
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// A step that waits for a run has ended otherwise: nobody waits for that run any more, so it is cancelled.
-    pub(super) fn leave_child(&mut self, before: &Task) -> Result<(), StoreError> {
-        if let TaskState::Waiting(WaitFor::Run(child)) = before.state {
-            let _ = self.cancel_run(child, &Arc::from("the step that started it was ended"))?;
-        }
-        Ok(())
+/// A step that waits for a run has ended otherwise: nobody waits for that run any more, so it is cancelled.
+pub(super) fn leave_child(state: &mut LoopState, before: &Task) -> Result<(), StoreError> {
+    if let TaskState::Waiting(WaitFor::Run(child)) = before.state {
+        let _ = control::cancel_run(state, child, &Arc::from("the step that started it was ended"))?;
     }
+    Ok(())
 }

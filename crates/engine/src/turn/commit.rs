@@ -3,114 +3,115 @@
 use std::sync::Arc;
 
 use kapelle_core::{
+    RunId, TaskId,
     mutant::{Mutant, planted},
-    run::Opening,
+    run::{Opening, Run},
     task::{StateKind, Task, TaskState, WaitFor},
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState};
+use super::{cache::Changed, effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState};
 
-impl LoopState {
-    /// Writes the turn; false when it met a conflict.
-    pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
-        self.keep_session()?;
-        self.give_back_ended()?;
-        let mut batch = self.cache.batch();
-        batch.ledger = self.ledger.batch();
-        if !batch.is_empty() {
-            match self.store.commit(&batch) {
-                Ok(Commit::Committed) => {}
-                Ok(Commit::Conflict { .. }) if planted(Mutant::ConflictIgnored) => {}
-                Ok(Commit::Conflict { .. }) => {
-                    self.session_last = None;
-                    return Ok(false);
-                }
-                Err(error) if error.is_temporary() && planted(Mutant::AckBeforeCommit) => {}
-                Err(error) => return Err(error),
+/// Writes the turn; false when it met a conflict.
+pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
+    state.session.keep(&mut state.rows, &mut state.scratch.notes)?;
+    state.ledger.give_back_ended(&mut state.rows)?;
+    let mut batch = state.rows.cache.batch();
+    batch.ledger = state.ledger.batch();
+    if !batch.is_empty() {
+        match state.rows.store.commit(&batch) {
+            Ok(Commit::Committed) => {}
+            Ok(Commit::Conflict { .. }) if planted(Mutant::ConflictIgnored) => {}
+            Ok(Commit::Conflict { .. }) => {
+                return Ok(false);
             }
-        }
-        self.ledger.committed();
-        self.keep();
-        self.let_go();
-        self.lanes.committed();
-        self.limits.committed();
-        self.rate_admission.committed();
-        if self.scratch.due_changed {
-            self.next_due = self.store.next_due()?;
-        }
-        Ok(true)
-    }
-
-    /// Moves what was written to where the next turns look for it.
-    fn keep(&mut self) {
-        let mut ended = Vec::new();
-        for (id, changed) in std::mem::take(&mut self.cache.changed_tasks) {
-            let task = changed.row;
-            let kind = task.state.kind();
-            if self.leases_watched() {
-                let running = match task.state {
-                    TaskState::Running(lease) => Some(lease.epoch),
-                    _ => None,
-                };
-                self.scratch.effects.push(Effect::Tell(Notice::Lease { task: id, running }));
-            }
-            let keep = match task.state {
-                TaskState::Running(_) => true,
-                TaskState::Ready { rank } => self.lanes.holds(&lane_of(&task), &(rank, id)),
-                // The lists of fan-outs under way: each of their items looks at them.
-                TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
-                _ => false,
-            };
-            if kind != StateKind::Running {
-                self.limits.give_back(id);
-                self.end_right(id);
-            }
-            let remote = matches!(task.state, TaskState::Running(lease) if lease.host != 0);
-            if !remote && !planted(Mutant::StaleRescue) {
-                self.leases.remove(&id);
-            }
-            if keep {
-                self.cache.tasks.insert(id, task);
-            } else if kind.is_terminal() {
-                self.cache.lists.remove(&id);
-                ended.push(task);
-            }
-        }
-        // The same turn has the same effects, in the same order.
-        ended.sort_unstable_by_key(|task| task.id);
-        let ended: Vec<Arc<Task>> = ended.into_iter().map(Arc::new).collect();
-        self.scratch.effects.extend(ended.iter().cloned().map(Effect::Ended));
-        if let Some(SessionRow { seq, at, notes, .. }) = self.cache.session.take() {
-            self.scratch.effects.push(Effect::Session(Arc::new(Logged { seq, at, tasks: ended, notes })));
-        }
-        for (id, changed) in std::mem::take(&mut self.cache.changed_runs) {
-            if changed.row.status.kind().is_terminal() {
-                self.scratch.effects.push(Effect::RunEnded(id));
-            } else {
-                self.cache.runs.insert(id, changed.row);
-            }
+            Err(error) if error.is_temporary() && planted(Mutant::AckBeforeCommit) => {}
+            Err(error) => return Err(error),
         }
     }
+    keep(state);
+    let_go(state);
+    state.committed();
+    if state.lanes.let_go() {
+        state.rate_admission.lanes_moved();
+    }
+    state.timers.look_up(&mut state.rows)?;
+    Ok(true)
+}
 
-    /// Lets go of rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
-    fn let_go(&mut self) {
-        for id in std::mem::take(&mut self.scratch.loaded) {
-            let Some(task) = self.cache.tasks.get(&id) else { continue };
-            let needed = match task.state {
-                TaskState::Running(_) => true,
-                TaskState::Ready { rank } => self.lanes.holds(&lane_of(task), &(rank, id)),
-                TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
-                _ => false,
+/// Moves what was written to where the next turns look for it.
+pub(super) fn keep(state: &mut LoopState) {
+    let mut ended = Vec::new();
+    let mut changed_tasks = std::mem::take(&mut state.rows.cache.changed_tasks);
+    let mut ids: Vec<TaskId> = changed_tasks.keys().copied().collect();
+    // The same turn has the same effects, in the same order.
+    ids.sort_unstable();
+    for id in ids {
+        let Some(Changed { row: task, .. }) = changed_tasks.remove(&id) else { continue };
+        let kind = task.state.kind();
+        if state.rows.leases_watched() {
+            let running = match task.state {
+                TaskState::Running(lease) => Some(lease.epoch),
+                _ => None,
             };
-            if !needed {
-                self.cache.tasks.remove(&id);
-            }
+            state.rows.effects.push(Effect::Tell(Notice::Lease { task: id, running }));
         }
-        for id in std::mem::take(&mut self.scratch.loaded_runs) {
-            if self.cache.runs.get(&id).is_some_and(|run| run.status.kind().is_terminal()) {
-                self.cache.runs.remove(&id);
-            }
+        let keep = match task.state {
+            TaskState::Running(_) => true,
+            TaskState::Ready { rank } => state.lanes.holds(&lane_of(&task), &(rank, id)),
+            // The lists of fan-outs under way: each of their items looks at them.
+            TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
+            _ => false,
+        };
+        if kind != StateKind::Running {
+            state.limits.give_back(id);
+            state.rate_admission.end_right(&state.rows, id);
+        }
+        let remote = matches!(task.state, TaskState::Running(lease) if lease.host != 0);
+        if !remote && !planted(Mutant::StaleRescue) {
+            state.leases.end(id);
+        }
+        if keep {
+            state.rows.cache.tasks.insert(id, task);
+        } else if kind.is_terminal() {
+            state.rows.cache.lists.remove(&id);
+            ended.push(task);
+        }
+    }
+    let ended: Vec<Arc<Task>> = ended.into_iter().map(Arc::new).collect();
+    state.rows.effects.extend(ended.iter().cloned().map(Effect::Ended));
+    if let Some(SessionRow { seq, at, notes, .. }) = state.rows.cache.session.take() {
+        state.rows.effects.push(Effect::Session(Arc::new(Logged { seq, at, tasks: ended, notes })));
+    }
+    let mut changed_runs: Vec<(RunId, Changed<Run>)> =
+        std::mem::take(&mut state.rows.cache.changed_runs).into_iter().collect();
+    changed_runs.sort_unstable_by_key(|(id, _)| *id);
+    for (id, changed) in changed_runs {
+        if changed.row.status.kind().is_terminal() {
+            state.rows.effects.push(Effect::RunEnded(id));
+        } else {
+            state.rows.cache.runs.insert(id, changed.row);
+        }
+    }
+}
+
+/// Lets go of rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
+pub(super) fn let_go(state: &mut LoopState) {
+    for id in std::mem::take(&mut state.rows.loaded) {
+        let Some(task) = state.rows.cache.tasks.get(&id) else { continue };
+        let needed = match task.state {
+            TaskState::Running(_) => true,
+            TaskState::Ready { rank } => state.lanes.holds(&lane_of(task), &(rank, id)),
+            TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
+            _ => false,
+        };
+        if !needed {
+            state.rows.cache.tasks.remove(&id);
+        }
+    }
+    for id in std::mem::take(&mut state.rows.loaded_runs) {
+        if state.rows.cache.runs.get(&id).is_some_and(|run| run.status.kind().is_terminal()) {
+            state.rows.cache.runs.remove(&id);
         }
     }
 }

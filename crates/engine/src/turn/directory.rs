@@ -29,6 +29,11 @@ pub trait Directory: Send + Sync {
         None
     }
 
+    /// The definition of a stored version, when its text was read off the loop.
+    fn definition(&self, _version: i64) -> Option<Arc<Definition>> {
+        None
+    }
+
     /// Asks for the right of a task to one call of a model alias. Asked again for the same task it stays one right.
     fn admit_call(&self, _model: &Name, _task: TaskId, _steady_ms: u64) -> Admission {
         Admission::Free

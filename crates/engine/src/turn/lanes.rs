@@ -11,7 +11,12 @@ use kapelle_core::{
     mutant::{Mutant, planted},
     task::{Rank, Task, TaskState},
 };
-use kapelle_store::Lane;
+use kapelle_store::{Lane, StoreError};
+
+use super::{part::Part, rows::Rows};
+
+/// Lanes kept in memory before those in which nothing is ready are let go.
+const LANES_MAX: usize = 1_024;
 
 pub(super) type Place = (Rank, TaskId);
 
@@ -32,11 +37,40 @@ pub(super) struct Lanes {
     by_lane: HashMap<Lane, usize>,
     windows: Vec<Window>,
     capacity: usize,
+    /// Lanes above which those in which nothing is ready are let go.
+    many: usize,
+}
+
+impl Part for Lanes {
+    fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        rows.store.lanes()?.iter().for_each(|lane| self.stored(lane));
+        Ok(())
+    }
+
+    /// Empties every window; each is filled from the store when it is next looked at.
+    fn forget(&mut self, rows: &mut Rows) {
+        for window in &mut self.windows {
+            window.places.clear();
+            window.behind.clear();
+            window.horizon = None;
+            window.complete = false;
+        }
+        if let Ok(lanes) = rows.store.lanes() {
+            lanes.iter().for_each(|lane| self.stored(lane));
+        }
+    }
+
+    /// What lies behind a horizon is in the store now.
+    fn committed(&mut self) {
+        for window in &mut self.windows {
+            window.behind.clear();
+        }
+    }
 }
 
 impl Lanes {
     pub(super) fn new(capacity: usize) -> Lanes {
-        Lanes { by_lane: HashMap::new(), windows: Vec::new(), capacity: capacity.max(2) }
+        Lanes { by_lane: HashMap::new(), windows: Vec::new(), capacity: capacity.max(2), many: LANES_MAX }
     }
 
     /// The window of the lane of a task, made when there is none. A new one is complete unless the store has tasks.
@@ -150,26 +184,22 @@ impl Lanes {
         });
     }
 
-    /// The turn is committed: what lies behind a horizon is in the store now.
-    pub(super) fn committed(&mut self) {
-        for window in &mut self.windows {
-            window.behind.clear();
-        }
-    }
-
     /// Whether a task of that place is kept in memory.
     pub(super) fn holds(&self, lane: &Lane, place: &Place) -> bool {
         self.by_lane.get(lane).is_some_and(|&at| self.windows[at].places.contains(place))
     }
 
-    /// Forgets every window; each is filled from the store when it is next looked at.
-    pub(super) fn forget(&mut self) {
-        for window in &mut self.windows {
-            window.places.clear();
-            window.behind.clear();
-            window.horizon = None;
-            window.complete = false;
+    /// Lets go of lanes in which nothing is ready, once there are many. Returns whether the numbers of lanes changed.
+    pub(super) fn let_go(&mut self) -> bool {
+        let lanes = self.windows.len();
+        if lanes <= self.many {
+            return false;
         }
+        self.windows.retain(|window| !(window.complete && window.places.is_empty() && window.behind.is_empty()));
+        self.by_lane = self.windows.iter().enumerate().map(|(at, window)| (window.lane.clone(), at)).collect();
+        // Looked at again once there are twice as many, so that a commit does not pay for lanes that are in use.
+        self.many = LANES_MAX.max(2 * self.windows.len());
+        self.windows.len() != lanes
     }
 
     /// How many places are in memory.

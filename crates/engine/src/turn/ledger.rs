@@ -1,4 +1,4 @@
-//! The books in memory: what accounts have spent and promised, and which calls are open.
+//! The ledger in memory: what accounts have spent and promised, and which calls are open.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,25 +6,23 @@ use kapelle_core::{
     Account, CallId, Money, TenantId,
     account::day_of,
     budget::{Budget, DoesNotFit},
-    mutant::{Mutant, planted},
+    spending::{self, AccountKey as Key, NO_LIMIT, charged, is_low, key_of, mark_of, takes_each},
 };
 use kapelle_store::{
     AccountRow, AccountWrite, BudgetRow, CallEnd, CallRow, CallState, CallWrite, LedgerWrites, StoreError,
 };
 
-use super::{effect::Effect, notice::Notice, prepaid::PrepaidOut, state::LoopState};
-
-/// An account: whose, which, and of which day.
-pub(super) type Key = (TenantId, Account, i64);
+use super::{
+    command::Taken,
+    effect::Effect,
+    notice::Notice,
+    part::{Due, Part},
+    prepaid::PrepaidOut,
+    rows::Rows,
+};
 
 /// Above this the accounts that nobody uses are let go.
 const ACCOUNTS_MAX: usize = 20_000;
-
-/// The share of a budget at which it is said that most of it is spent, in percent.
-const LOW_PERCENT: u128 = 80;
-
-/// A limit that stands for none.
-pub const NO_LIMIT: Money = Money(i64::MAX as u64);
 
 /// An account in memory.
 #[derive(Debug, Clone)]
@@ -46,7 +44,7 @@ struct Open {
     model: String,
 }
 
-/// The books. All of it can be read again from the store.
+/// The ledger. All of it can be read again from the store.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: HashMap<Key, Entry>,
@@ -61,6 +59,8 @@ pub(super) struct Ledger {
     pub(super) lifting: Option<kapelle_core::TaskId>,
     /// When the day ends after which tasks that were parked on it go on.
     pub(super) day_ends: Option<kapelle_core::Timestamp>,
+    /// Which calls the former process had sent on its prepaid amounts.
+    pub(super) left_taken: Taken,
     /// What was promised to tasks that were lifted in this look.
     pub(super) promised: HashMap<Key, u64>,
 }
@@ -78,9 +78,23 @@ impl Ledger {
         writes.budgets = self.limits_changed.iter().filter_map(|key| self.limits.get(key).cloned().flatten()).collect();
         writes
     }
+}
 
-    /// What the turn wrote is stored.
-    pub fn committed(&mut self) {
+impl Part for Ledger {
+    fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        self.prime_calls(rows)
+    }
+
+    fn forget(&mut self, _rows: &mut Rows) {
+        // A look at the parked tasks may have been cut short: it is begun again.
+        let lifting = Some(kapelle_core::TaskId(0));
+        let mut prepaid = std::mem::take(&mut self.prepaid);
+        prepaid.forget();
+        let left_taken = std::mem::take(&mut self.left_taken);
+        *self = Ledger { lifting, prepaid, left_taken, day_ends: self.day_ends, ..Ledger::default() };
+    }
+
+    fn committed(&mut self) {
         self.prepaid.committed();
         self.limits_changed.clear();
         for key in std::mem::take(&mut self.changed) {
@@ -99,168 +113,156 @@ impl Ledger {
         }
     }
 
-    /// Drops everything: what is stored is the truth.
-    pub fn forget(&mut self) {
-        // A look at the parked tasks may have been cut short: it is begun again.
-        let lifting = Some(kapelle_core::TaskId(0));
-        let mut prepaid = std::mem::take(&mut self.prepaid);
-        prepaid.forget();
-        *self = Ledger { lifting, prepaid, day_ends: self.day_ends, ..Ledger::default() };
+    fn next_due(&self) -> Due {
+        Due { wall: self.day_ends, steady: self.prepaid.next() }
     }
 }
 
-/// The accounts that a payer of a tenant is charged to. The day of the first tenant is that of all tenants together.
-pub(super) fn keys_of(tenant: TenantId, payer: &[Account], day: i64) -> Vec<Key> {
-    let mut keys: Vec<Key> = payer.iter().map(|account| key_of(tenant, account, day)).collect();
-    if tenant != TenantId::DEFAULT && payer.contains(&Account::Day) && !planted(Mutant::DayOfEachTenant) {
-        keys.push(key_of(TenantId::DEFAULT, &Account::Day, day));
-    }
-    keys
-}
-
-/// Whether what an account may spend is given by the owner of the server, where it is not the first tenant's.
-pub(super) fn is_given(account: &Account) -> bool {
-    matches!(account, Account::Tenant | Account::Day | Account::Queue(_) | Account::Worker(_))
-}
-
-/// The key of an account on a day.
-pub(super) fn key_of(tenant: TenantId, account: &Account, day: i64) -> Key {
-    (tenant, account.clone(), if *account == Account::Day { day } else { 0 })
-}
-
-impl LoopState {
+impl Ledger {
     /// Reads which calls are open, before the first turn and after one that was forgotten.
-    pub(super) fn prime_ledger(&mut self) -> Result<(), StoreError> {
-        if self.ledger.primed {
+    fn prime_calls(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        if self.primed {
             return Ok(());
         }
         let mut after = CallId(0);
         loop {
-            let open = self.store.open_calls(after, 512)?;
+            let open = rows.store.open_calls(after, 512)?;
             let Some(last) = open.last() else { break };
             after = last.id;
             for row in open {
                 let day = day_of(row.at);
-                for key in keys_of(row.tenant, &row.payer, day) {
-                    self.reserve_in(&key, row.reserved)?;
+                for key in charged(row.tenant, &row.payer, day) {
+                    self.reserve_in(rows, &key, row.reserved)?;
                 }
-                self.ledger.open.insert(row.id, opened(&row, day));
+                self.open.insert(row.id, opened(&row, day));
             }
         }
-        self.prime_prepaid()?;
-        self.ledger.primed = true;
+        self.prime_prepaid(rows)?;
+        self.primed = true;
         Ok(())
     }
 
     /// Charges the calls that a former process left open at what was reserved for them.
-    pub(super) fn settle_lost_calls(&mut self) -> Result<(), StoreError> {
-        self.prime_ledger()?;
-        let mut lost: Vec<CallId> = self.ledger.open.keys().copied().collect();
+    pub(super) fn settle_lost_calls(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        self.prime(rows)?;
+        let mut lost: Vec<CallId> = self.open.keys().copied().collect();
         lost.sort_unstable();
         for id in lost {
-            self.close_call(id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
+            self.close_call(rows, id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
         }
-        self.settle_lost_prepaid()
+        self.settle_lost_prepaid(rows)
     }
 
     /// Promises an amount in an account.
-    pub(super) fn reserve_in(&mut self, key: &Key, amount: Money) -> Result<(), StoreError> {
-        let entry = self.entry(key)?;
+    pub(super) fn reserve_in(&mut self, rows: &mut Rows, key: &Key, amount: Money) -> Result<(), StoreError> {
+        let entry = self.entry(rows, key)?;
         entry.reserved = entry.reserved.saturating_add(amount.0);
         Ok(())
     }
 
     /// Takes a promise back.
-    pub(super) fn release_in(&mut self, key: &Key, amount: Money) -> Result<(), StoreError> {
-        let entry = self.entry(key)?;
+    pub(super) fn release_in(&mut self, rows: &mut Rows, key: &Key, amount: Money) -> Result<(), StoreError> {
+        let entry = self.entry(rows, key)?;
         entry.reserved = entry.reserved.saturating_sub(amount.0);
         Ok(())
     }
 
-    fn entry(&mut self, key: &Key) -> Result<&mut Entry, StoreError> {
-        if !self.ledger.entries.contains_key(key) {
-            let stored = self.store.account(key.0, &key.1, key.2)?;
+    fn entry(&mut self, rows: &mut Rows, key: &Key) -> Result<&mut Entry, StoreError> {
+        if !self.entries.contains_key(key) {
+            let stored = rows.store.account(key.0, &key.1, key.2)?;
             let revision = stored.as_ref().map(|row| row.revision);
             let row = stored.unwrap_or_else(|| AccountRow::new(key.0, key.1.clone(), key.2));
-            self.ledger.entries.insert(key.clone(), Entry { row, stored: revision, reserved: 0 });
+            self.entries.insert(key.clone(), Entry { row, stored: revision, reserved: 0 });
         }
         let fresh = || StoreError::Database("an account was lost in memory".to_owned());
-        self.ledger.entries.get_mut(key).ok_or_else(fresh)
+        self.entries.get_mut(key).ok_or_else(fresh)
     }
 
     /// What an account may spend: what it was given, or each tenant is, and no more than its tenant allows itself.
-    pub(super) fn bound(&mut self, tenant: TenantId, account: &Account) -> Result<Option<Money>, StoreError> {
-        let row = self.limit_of(tenant, account)?;
+    pub(super) fn bound(
+        &mut self,
+        rows: &mut Rows,
+        tenant: TenantId,
+        account: &Account,
+    ) -> Result<Option<Money>, StoreError> {
+        let row = self.limit_of(rows, tenant, account)?;
         let real = |row: &BudgetRow| Some(row.limit).filter(|limit| *limit < NO_LIMIT);
         let mut given = row.as_ref().and_then(real);
-        if given.is_none()
-            && tenant != TenantId::DEFAULT
-            && is_given(account)
-            && *account != Account::Day
-            && !planted(Mutant::GivenIgnored)
-        {
-            given = self.limit_of(TenantId::EACH, account)?.as_ref().and_then(real);
+        if given.is_none() && takes_each(tenant, account) {
+            given = self.limit_of(rows, TenantId::EACH, account)?.as_ref().and_then(real);
         }
-        Ok([given, row.and_then(|row| row.own)].into_iter().flatten().min())
+        Ok(spending::bound(given, row.and_then(|row| row.own)))
     }
 
     /// What is stored of what an account may spend.
-    pub(super) fn limit_of(&mut self, tenant: TenantId, account: &Account) -> Result<Option<BudgetRow>, StoreError> {
+    pub(super) fn limit_of(
+        &mut self,
+        rows: &mut Rows,
+        tenant: TenantId,
+        account: &Account,
+    ) -> Result<Option<BudgetRow>, StoreError> {
         let key = (tenant, account.clone());
-        if let Some(known) = self.ledger.limits.get(&key) {
+        if let Some(known) = self.limits.get(&key) {
             return Ok(known.clone());
         }
-        let row = self.store.budget(tenant, account)?;
-        self.ledger.limits.insert(key, row.clone());
+        let row = rows.store.budget(tenant, account)?;
+        self.limits.insert(key, row.clone());
         Ok(row)
     }
 
     /// Whether an amount fits an account; how much is left when it does not. `own` is a limit that the payer brings.
-    pub(super) fn fits(&mut self, key: &Key, amount: Money, more: u64) -> Result<Result<(), DoesNotFit>, StoreError> {
-        let Some(limit) = self.bound(key.0, &key.1)? else { return Ok(Ok(())) };
-        let entry = self.entry(key)?;
+    pub(super) fn fits(
+        &mut self,
+        rows: &mut Rows,
+        key: &Key,
+        amount: Money,
+        more: u64,
+    ) -> Result<Result<(), DoesNotFit>, StoreError> {
+        let Some(limit) = self.bound(rows, key.0, &key.1)? else { return Ok(Ok(())) };
+        let entry = self.entry(rows, key)?;
         let reserved = Money(entry.reserved.saturating_add(more));
         let mut budget = Budget { limit, spent: entry.row.spent, reserved };
         Ok(budget.reserve(amount))
     }
 
     /// What an account has spent and promised.
-    pub(super) fn used(&mut self, key: &Key) -> Result<u64, StoreError> {
-        let entry = self.entry(key)?;
+    pub(super) fn used(&mut self, rows: &mut Rows, key: &Key) -> Result<u64, StoreError> {
+        let entry = self.entry(rows, key)?;
         Ok(entry.row.spent.0.saturating_add(entry.reserved))
     }
 
-    /// Takes a call into the books: its worst case is promised in every account.
-    pub(super) fn open_call(&mut self, row: CallRow) -> Result<(), StoreError> {
+    /// Takes a call into the ledger: its worst case is promised in every account.
+    pub(super) fn open_call(&mut self, rows: &mut Rows, row: CallRow) -> Result<(), StoreError> {
         let day = day_of(row.at);
-        for key in keys_of(row.tenant, &row.payer, day) {
-            self.reserve_in(&key, row.reserved)?;
+        for key in charged(row.tenant, &row.payer, day) {
+            self.reserve_in(rows, &key, row.reserved)?;
         }
-        self.ledger.open.insert(row.id, opened(&row, day));
-        self.ledger.writes.calls.push(CallWrite::New(Box::new(row)));
+        self.open.insert(row.id, opened(&row, day));
+        self.writes.calls.push(CallWrite::New(Box::new(row)));
         Ok(())
     }
 
     /// Settles a call in every account; nothing when it was settled before.
     pub(super) fn close_call(
         &mut self,
+        rows: &mut Rows,
         id: CallId,
         state: CallState,
         cost: Money,
         (input, output): (u64, u64),
         request_id: Option<std::sync::Arc<str>>,
     ) -> Result<(), StoreError> {
-        let Some(open) = self.ledger.open.remove(&id) else { return Ok(()) };
+        let Some(open) = self.open.remove(&id) else { return Ok(()) };
         let cost = match state {
             CallState::Free => Money::ZERO,
             CallState::Unknown => open.worst,
             _ => cost,
         };
         let counted = [Account::Provider(open.provider.clone()), Account::Model(open.model.clone())];
-        let mut keys = keys_of(open.tenant, &open.payer, open.day);
+        let mut keys = charged(open.tenant, &open.payer, open.day);
         keys.extend(counted.iter().map(|account| key_of(open.tenant, account, open.day)));
         for key in keys {
-            let entry = self.entry(&key)?;
+            let entry = self.entry(rows, &key)?;
             if !matches!(key.1, Account::Provider(_) | Account::Model(_)) {
                 entry.reserved = entry.reserved.saturating_sub(open.worst.0);
             }
@@ -272,46 +274,46 @@ impl LoopState {
             row.calls += 1;
             (row.input, row.output) = (row.input.saturating_add(input), row.output.saturating_add(output));
             let spent = row.spent;
-            self.warn(&key, spent)?;
-            self.ledger.changed.insert(key);
+            self.warn(rows, &key, spent)?;
+            self.changed.insert(key);
         }
-        let end = CallEnd { state, cost, input, output, at: self.scratch.now, request_id };
-        self.ledger.writes.calls.push(CallWrite::End(id, end));
+        let end = CallEnd { state, cost, input, output, at: rows.now, request_id };
+        self.writes.calls.push(CallWrite::End(id, end));
         Ok(())
     }
 
     /// Says once for each limit that most of it is spent.
-    fn warn(&mut self, key: &Key, spent: Money) -> Result<(), StoreError> {
-        let Some(limit) = self.bound(key.0, &key.1)?.filter(|limit| *limit > Money::ZERO) else { return Ok(()) };
-        let low = u128::from(spent.0) * 100 >= u128::from(limit.0) * LOW_PERCENT;
-        // A day's budget is said to be low once a day: the limit of each day is another one.
-        let mark = Money(limit.0 ^ key.2.unsigned_abs());
-        if !low {
-            return Ok(());
-        }
-        let mut row = self.row_of(key.0, &key.1)?;
+    fn warn(&mut self, rows: &mut Rows, key: &Key, spent: Money) -> Result<(), StoreError> {
+        let Some(limit) = self.bound(rows, key.0, &key.1)?.filter(|limit| is_low(spent, *limit)) else { return Ok(()) };
+        let mark = mark_of(limit, key.2);
+        let mut row = self.row_of(rows, key.0, &key.1)?;
         if std::mem::replace(&mut row.warned, mark) == mark {
             return Ok(());
         }
         let (tenant, account) = (key.0, key.1.clone());
         self.put_limit(row);
         let notice = Notice::BudgetLow { tenant, account, limit, spent };
-        self.scratch.effects.push(Effect::Tell(notice));
+        rows.effects.push(Effect::Tell(notice));
         Ok(())
     }
 
     /// The stored budget of an account, or one that limits nothing.
-    pub(super) fn row_of(&mut self, tenant: TenantId, account: &Account) -> Result<BudgetRow, StoreError> {
-        let (account, zero, at) = (account.clone(), Money::ZERO, self.scratch.now);
-        let known = self.limit_of(tenant, &account)?;
+    pub(super) fn row_of(
+        &mut self,
+        rows: &mut Rows,
+        tenant: TenantId,
+        account: &Account,
+    ) -> Result<BudgetRow, StoreError> {
+        let (account, zero, at) = (account.clone(), Money::ZERO, rows.now);
+        let known = self.limit_of(rows, tenant, &account)?;
         Ok(known.unwrap_or(BudgetRow { tenant, account, limit: NO_LIMIT, own: None, base: zero, warned: zero, at }))
     }
 
     /// Keeps a budget in its new state.
     pub(super) fn put_limit(&mut self, row: BudgetRow) {
         let key = (row.tenant, row.account.clone());
-        self.ledger.limits.insert(key.clone(), Some(row));
-        self.ledger.limits_changed.insert(key);
+        self.limits.insert(key.clone(), Some(row));
+        self.limits_changed.insert(key);
     }
 }
 

@@ -6,13 +6,16 @@ use kapelle_core::{
     Name, TaskId, TenantId,
     limit::Limit,
     mutant::{Mutant, planted},
-    task::Task,
+    task::{Task, TaskState},
     worker::WorkerSpec,
 };
-use kapelle_store::{Gate, GateKind, Lane};
+use kapelle_store::{Gate, GateKind, Lane, StoreError};
 
-use super::lanes::lane_of;
+use super::{lanes::lane_of, part::Part, rows::Rows};
 use crate::{id_map::IdMap, options::Options};
+
+/// Running tasks read at a time.
+const RUNNING_READ: u32 = 512;
 
 /// The limits of this process and what is taken of them.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Limits {
     taken: IdMap<TaskId, Taken>,
     /// What the turn under way changed, so that a turn that was not committed can be forgotten.
     before: Vec<(TaskId, Option<Taken>)>,
+    /// Queues whose slots the turn under way changed, with what they were.
+    slots_before: Vec<(Name, u32)>,
     other_slots: u32,
     /// The running tasks of each key, those of worker hosts included.
     keys: HashMap<KeyGroup, BTreeSet<TaskId>>,
@@ -67,6 +72,39 @@ impl Taken {
     }
 }
 
+impl Part for Limits {
+    /// Reads what is paused, and which attempts on worker hosts count for their key.
+    fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        self.gates(&rows.store.gates()?);
+        let mut after = TaskId(0);
+        loop {
+            let running = rows.store.running(after, RUNNING_READ)?;
+            let Some(last) = running.last() else { return Ok(()) };
+            after = last.id;
+            let remote = |task: &&Task| matches!(task.state, TaskState::Running(lease) if lease.host != 0);
+            running.iter().filter(remote).for_each(|task| self.take(task, task.epoch, false));
+        }
+    }
+
+    /// Slots are as they were before the turn. The store cannot tell, as another server on it has running tasks of its own.
+    fn forget(&mut self, _rows: &mut Rows) {
+        if planted(Mutant::SlotLeak) {
+            self.before.clear();
+        }
+        while let Some((task, before)) = self.before.pop() {
+            self.set(task, before);
+        }
+        while let Some((queue, slots)) = self.slots_before.pop() {
+            self.queue(&queue).slots = slots;
+        }
+    }
+
+    fn committed(&mut self) {
+        self.before.clear();
+        self.slots_before.clear();
+    }
+}
+
 impl Limits {
     /// The limits that the options set.
     #[must_use]
@@ -81,6 +119,12 @@ impl Limits {
             self.queues.insert(name.clone(), Limit::of(self.other_slots));
         }
         self.queues.entry(name.clone()).or_insert(Limit::of(0))
+    }
+
+    /// Sets how many tasks of a queue run at once.
+    pub fn set_slots(&mut self, name: &Name, slots: u32) {
+        let before = std::mem::replace(&mut self.queue(name).slots, slots);
+        self.slots_before.push((name.clone(), before));
     }
 
     /// Sets how many tasks of the worker that a name means for a tenant run at once.
@@ -166,22 +210,6 @@ impl Limits {
     pub fn give_back_attempt(&mut self, task: TaskId, epoch: u32) {
         if self.taken.get(&task).is_some_and(|taken| taken.epoch <= epoch) {
             self.give_back(task);
-        }
-    }
-
-    /// The turn is committed: its slots stay as they are.
-    pub fn committed(&mut self) {
-        self.before.clear();
-    }
-
-    /// The turn is forgotten: its slots are as they were before it. The store cannot tell, as another server on it has
-    /// running tasks of its own.
-    pub fn forget(&mut self) {
-        if planted(Mutant::SlotLeak) {
-            self.before.clear();
-        }
-        while let Some((task, before)) = self.before.pop() {
-            self.set(task, before);
         }
     }
 

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{PayloadId, payload::INLINE_MAX};
-use kapelle_store::{IdKind, PayloadBody, StoreError};
+use kapelle_core::payload::INLINE_MAX;
+use kapelle_store::PayloadBody;
 use serde::{Deserialize, Serialize};
-
-use super::state::LoopState;
 
 /// JSON that has not been stored yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -43,21 +41,6 @@ impl NewPayload {
             NewPayload::Bytes(bytes) => PayloadBody::Bytes(Arc::clone(bytes)),
             NewPayload::File { sha256, bytes } => PayloadBody::File { sha256: sha256.clone(), bytes: *bytes },
         }
-    }
-}
-
-impl LoopState {
-    /// Gives a payload its place: in the row when it is small, otherwise in a row of its own.
-    pub(super) fn place(&mut self, payload: &NewPayload) -> Result<kapelle_core::Payload, StoreError> {
-        Ok(match payload {
-            NewPayload::None => kapelle_core::Payload::None,
-            NewPayload::Bytes(bytes) if payload.is_inline() => kapelle_core::Payload::Inline(Arc::clone(bytes)),
-            other => {
-                let id = PayloadId(self.store.ids(IdKind::Payload, 1)?);
-                self.cache.payloads.push((id, other.body()));
-                kapelle_core::Payload::Row(id)
-            }
-        })
     }
 }
 

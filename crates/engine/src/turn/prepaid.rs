@@ -44,7 +44,7 @@ impl PartialEq for Prepaid {
 
 impl Prepaid {
     /// What is not used for so long is given back, in ms. Who calls less often has no use for one.
-    pub const IDLE_MS: u64 = 2_000;
+    pub const IDLE_MS: u64 = kapelle_core::spending::IDLE_MS;
 
     /// One that may be taken.
     pub(super) fn free(row: PrepaidRow, purse: u64) -> Arc<Prepaid> {

@@ -12,7 +12,13 @@ use kapelle_core::{
     task::{Task, TaskState},
 };
 
-use super::{directory::Admission, lanes::lane_of, state::LoopState};
+use super::{
+    directory::Admission,
+    lanes::lane_of,
+    part::{Due, Part},
+    rows::Rows,
+    state::LoopState,
+};
 
 /// A provider is asked again after that long at the latest, and that long at the soonest: rights are given back, and
 /// limits change.
@@ -36,69 +42,69 @@ impl RateAdmission {
         !self.waits.is_empty() && self.waits.get(&lane).is_some_and(|until| *until > steady_ms)
     }
 
-    /// When a provider is to be asked again, on the steady clock.
-    pub(super) fn next(&self) -> Option<u64> {
-        self.waits.values().min().copied()
-    }
-
-    /// The turn is committed.
-    pub(super) fn committed(&mut self) {
-        self.fresh.clear();
-    }
-}
-
-impl LoopState {
-    /// Whether a provider takes a call of that task now. When none does, the task goes back to its place, and its lane
-    /// waits.
-    pub(super) fn has_right(&mut self, task: &Task) -> bool {
-        let spec = self.spec(task.tenant, &task.worker);
-        let Some(model) = spec.as_ref().and_then(|spec| spec.model.as_ref()) else { return true };
-        // What is answered from a record asks nobody.
-        if task.policy.recorded {
-            return true;
-        }
-        let steady = self.scratch.steady_ms;
-        match self.directory.admit_call(model, task.id, steady) {
-            Admission::Free => true,
-            Admission::Right => {
-                self.rate_admission.rights.insert(task.id);
-                self.rate_admission.fresh.push(task.id);
-                true
-            }
-            Admission::Wait(_) if planted(Mutant::RateIgnored) => true,
-            Admission::Wait(wait) => {
-                let lane = lane_of(task);
-                if let (Some(at), TaskState::Ready { rank }) = (self.lanes.number(&lane), &task.state) {
-                    self.lanes.put_back(at, (*rank, task.id));
-                    let wait =
-                        if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
-                    self.rate_admission.waits.insert(at, steady + wait.0);
-                }
-                false
-            }
-        }
-    }
-
     /// Lanes whose time has come are asked for again.
-    pub(super) fn end_waits(&mut self) {
-        let steady = self.scratch.steady_ms;
-        self.rate_admission.waits.retain(|_, until| *until > steady);
+    pub(super) fn end_waits(&mut self, steady_ms: u64) {
+        self.waits.retain(|_, until| *until > steady_ms);
+    }
+
+    /// The numbers of lanes have changed: providers are asked again for each.
+    pub(super) fn lanes_moved(&mut self) {
+        self.waits.clear();
     }
 
     /// An attempt is over: what it did not use of its right is free again.
-    pub(super) fn end_right(&mut self, task: TaskId) {
-        if !self.rate_admission.rights.is_empty()
-            && self.rate_admission.rights.remove(&task)
-            && !planted(Mutant::RightKept)
-        {
-            self.directory.end_call(task);
+    pub(super) fn end_right(&mut self, rows: &Rows, task: TaskId) {
+        if !self.rights.is_empty() && self.rights.remove(&task) && !planted(Mutant::RightKept) {
+            rows.directory.end_call(task);
+        }
+    }
+}
+
+impl Part for RateAdmission {
+    /// Nobody begins.
+    fn forget(&mut self, rows: &mut Rows) {
+        for task in std::mem::take(&mut self.fresh) {
+            self.end_right(rows, task);
         }
     }
 
-    /// The turn is forgotten, and nobody begins.
-    pub(super) fn forget_rights(&mut self) {
-        for task in std::mem::take(&mut self.rate_admission.fresh) {
-            self.end_right(task);
+    fn committed(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// A provider is asked again then.
+    fn next_due(&self) -> Due {
+        Due { wall: None, steady: self.waits.values().min().copied() }
+    }
+}
+
+/// Whether a provider takes a call of that task now. When none does, the task goes back to its place, and its lane
+/// waits.
+pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
+    let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);
+    let Some(model) = spec.as_ref().and_then(|spec| spec.model.as_ref()) else { return true };
+    // What is answered from a record asks nobody.
+    if task.policy.recorded {
+        return true;
+    }
+    let steady = state.rows.steady_ms;
+    match state.rows.directory.admit_call(model, task.id, steady) {
+        Admission::Free => true,
+        Admission::Right => {
+            state.rate_admission.rights.insert(task.id);
+            state.rate_admission.fresh.push(task.id);
+            true
+        }
+        Admission::Wait(_) if planted(Mutant::RateIgnored) => true,
+        Admission::Wait(wait) => {
+            let lane = lane_of(task);
+            if let (Some(at), TaskState::Ready { rank }) = (state.lanes.number(&lane), &task.state) {
+                state.lanes.put_back(at, (*rank, task.id));
+                let wait =
+                    if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
+                state.rate_admission.waits.insert(at, steady + wait.0);
+            }
+            false
         }
     }
 }

@@ -7,7 +7,13 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::state::{LoopState, Scratch, Turned};
+use super::{
+    calls, commit,
+    part::Part,
+    state::{LoopState, Scratch},
+    tasks,
+    turn::Turned,
+};
 
 /// Rows taken up in one commit.
 const CHUNK: u32 = 512;
@@ -18,57 +24,57 @@ impl LoopState {
     /// # Errors
     /// When the store fails.
     pub fn recover(&mut self, now: kapelle_core::Timestamp, steady_ms: u64) -> Result<Turned, StoreError> {
-        for lane in self.store.lanes()? {
-            self.lanes.stored(&lane);
-        }
+        self.lanes.prime(&mut self.rows)?;
         let mut effects = Vec::new();
         let mut after = TaskId(0);
         loop {
-            self.scratch = Scratch { now, steady_ms, ..Scratch::default() };
-            let running = self.store.running(after, CHUNK)?;
+            self.rows.begin(now, steady_ms);
+            self.scratch = Scratch::default();
+            let running = self.rows.store.running(after, CHUNK)?;
             let Some(last) = running.last() else { break };
             after = last.id;
             for task in running {
                 let (id, state) = (task.id, task.state.clone());
                 let TaskState::Running(Lease { host, .. }) = state else { continue };
-                let void = Void { ageing: self.options.ageing }.decide(&task, now);
-                self.cache.tasks.insert(id, task);
+                let void = Void { ageing: self.rows.options.ageing }.decide(&task, now);
+                self.rows.cache.tasks.insert(id, task);
                 match void {
                     Ok(_) if host == 0 && planted(Mutant::VoidForgotten) => {}
-                    Ok(event) if host == 0 => self.change(id, &event)?,
+                    Ok(event) if host == 0 => tasks::change(self, id, &event)?,
                     _ => {
-                        if let (Some(task), TaskState::Running(lease)) = (self.cache.task(id).cloned(), state) {
-                            self.lease(&task, &lease);
+                        if let (Some(task), TaskState::Running(lease)) = (self.rows.cache.task(id).cloned(), state) {
+                            self.leases.give(&self.rows, &task, &lease);
                         }
                     }
                 }
             }
             // Nobody else writes yet, so a conflict here only means that another server was faster: look again.
-            if !self.commit()? {
-                self.cache.forget();
+            if !commit::commit(self)? {
+                self.rows.cache.forget();
                 after = TaskId(0);
             }
         }
         // Whatever a call of the former process cost is charged before the first new one.
-        self.scratch = Scratch { now, steady_ms, ..Scratch::default() };
+        self.rows.begin(now, steady_ms);
+        self.scratch = Scratch::default();
         loop {
-            self.settle_lost_calls()?;
-            if self.commit()? {
+            self.ledger.settle_lost_calls(&mut self.rows)?;
+            if commit::commit(self)? {
                 break;
             }
-            self.ledger.forget();
+            Part::forget(&mut self.ledger, &mut self.rows);
         }
-        self.look_at_parked();
+        calls::look_at_parked(self);
         let mut run_after = RunId(0);
         loop {
-            let runs = self.store.open_runs(run_after, CHUNK)?;
+            let runs = self.rows.store.open_runs(run_after, CHUNK)?;
             let Some(last) = runs.last() else { break };
             run_after = *last;
             if !planted(Mutant::RecoverySkipsRuns) {
                 self.scratch.more.extend(runs);
             }
         }
-        self.next_due = self.store.next_due()?;
+        self.timers.prime(&mut self.rows)?;
         let turned = self.turn(&[], now, steady_ms);
         effects.extend(turned.effects);
         Ok(Turned { effects, ..turned })

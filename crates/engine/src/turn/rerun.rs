@@ -12,97 +12,107 @@ use kapelle_core::{
 use kapelle_store::{PayloadBody, StoreError};
 
 use super::{
+    advance,
     payload::NewPayload,
+    runs,
     state::LoopState,
+    steps,
     steps::{Place, kind},
 };
 
-impl LoopState {
-    /// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
-    /// the same input, and is neither the one from which to begin again nor waits for it.
-    pub(super) fn earlier_result(
-        &mut self,
-        id: RunId,
-        (scope, slot): Place,
-        input: Option<&NewPayload>,
-    ) -> Result<Option<TaskState>, StoreError> {
-        let Some(run) = self.cache.run(id) else { return Ok(None) };
-        let Some(rerun) = run.rerun.clone() else { return Ok(None) };
-        let again = match &rerun.from {
-            Some(from) => is_behind(run, from.as_str(), (scope, slot)),
-            None => rerun.recorded,
+/// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
+/// the same input, and is neither the one from which to begin again nor waits for it.
+pub(super) fn earlier_result(
+    state: &mut LoopState,
+    id: RunId,
+    (scope, slot): Place,
+    input: Option<&NewPayload>,
+) -> Result<Option<TaskState>, StoreError> {
+    let Some(run) = state.rows.cache.run(id) else { return Ok(None) };
+    let Some(rerun) = run.rerun.clone() else { return Ok(None) };
+    let again = match &rerun.from {
+        Some(from) => is_behind(run, from.as_str(), (scope, slot)),
+        None => rerun.recorded,
+    };
+    if again && !rerun.recorded {
+        return Ok(None);
+    }
+    let Some(earlier) = state.rows.store.step(rerun.of, scope, slot)? else { return Ok(None) };
+    let TaskState::Succeeded { output, provenance, .. } = &earlier.state else { return Ok(None) };
+    // Where the earlier run asked nobody either, nothing was recorded. People's answers are not asked for again.
+    let nothing = provenance.reused.is_some() || provenance.cached || earlier.worker.as_str() == kind::WAIT;
+    if again && !nothing {
+        return Ok(None);
+    }
+    if !same_input(state, &earlier.input, input)? {
+        return Ok(None);
+    }
+    let now = state.rows.now;
+    // It was paid for by the earlier run.
+    let provenance =
+        Provenance { cost: kapelle_core::Money(0), reused: Some(earlier.id.to_string()), ..(**provenance).clone() };
+    let (output, provenance) = (output.clone(), Arc::new(provenance));
+    Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+}
+
+/// Whether a run is answered from the record of another.
+pub(super) fn is_recorded(state: &LoopState, id: RunId) -> bool {
+    state.rows.cache.run(id).and_then(|run| run.rerun.as_ref()).is_some_and(|rerun| rerun.recorded)
+}
+
+/// A step that starts a run, within a run that is answered from a record: it has the result that it had.
+pub(super) fn repeat_child(
+    state: &mut LoopState,
+    id: RunId,
+    place: Place,
+    inputs: &NewPayload,
+) -> Result<(), StoreError> {
+    if let Some(TaskState::Succeeded { output, .. }) = child_result(state, id, place, inputs)? {
+        let Some(task) = steps::begin_slot_with(state, id, place, Beginning::Wait(None), Some(inputs), None)? else {
+            return Ok(());
         };
-        if again && !rerun.recorded {
-            return Ok(None);
-        }
-        let Some(earlier) = self.store.step(rerun.of, scope, slot)? else { return Ok(None) };
-        let TaskState::Succeeded { output, provenance, .. } = &earlier.state else { return Ok(None) };
-        // Where the earlier run asked nobody either, nothing was recorded. People's answers are not asked for again.
-        let nothing = provenance.reused.is_some() || provenance.cached || earlier.worker.as_str() == kind::WAIT;
-        if again && !nothing {
-            return Ok(None);
-        }
-        if !self.same_input(&earlier.input, input)? {
-            return Ok(None);
-        }
-        let now = self.scratch.now;
-        // It was paid for by the earlier run.
-        let provenance =
-            Provenance { cost: kapelle_core::Money(0), reused: Some(earlier.id.to_string()), ..(**provenance).clone() };
-        let (output, provenance) = (output.clone(), Arc::new(provenance));
-        Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+        return advance::resolve(state, task, Ok(output));
     }
+    let what = "a run that is answered from the record of another starts no run, and this step had no result then, \
+                or another input: run that one again by itself";
+    let error = Arc::new(TaskError::new(Category::InvalidInput, what).permanent());
+    steps::begin_slot(state, id, place, Beginning::Invalid(error), None)
+}
 
-    /// Whether a run is answered from the record of another.
-    pub(super) fn is_recorded(&self, id: RunId) -> bool {
-        self.cache.run(id).and_then(|run| run.rerun.as_ref()).is_some_and(|rerun| rerun.recorded)
-    }
+pub(super) fn child_result(
+    state: &mut LoopState,
+    id: RunId,
+    (scope, slot): Place,
+    input: &NewPayload,
+) -> Result<Option<TaskState>, StoreError> {
+    let of = state.rows.cache.run(id).and_then(|run| run.rerun.as_ref()).map(|rerun| rerun.of);
+    let Some(of) = of else { return Ok(None) };
+    let Some(earlier) = state.rows.store.step(of, scope, slot)? else { return Ok(None) };
+    Ok(same_input(state, &earlier.input, Some(input))?.then_some(earlier.state))
+}
 
-    /// A step that starts a run, within a run that is answered from a record: it has the result that it had.
-    pub(super) fn repeat_child(&mut self, id: RunId, place: Place, inputs: &NewPayload) -> Result<(), StoreError> {
-        if let Some(TaskState::Succeeded { output, .. }) = self.child_result(id, place, inputs)? {
-            let Some(task) = self.begin_slot_with(id, place, Beginning::Wait(None), Some(inputs), None)? else {
-                return Ok(());
-            };
-            return self.resolve(task, Ok(output));
-        }
-        let what = "a run that is answered from the record of another starts no run, and this step had no result then, \
-                    or another input: run that one again by itself";
-        let error = Arc::new(TaskError::new(Category::InvalidInput, what).permanent());
-        self.begin_slot(id, place, Beginning::Invalid(error), None)
-    }
+pub(super) fn same_input(
+    state: &mut LoopState,
+    earlier: &Payload,
+    input: Option<&NewPayload>,
+) -> Result<bool, StoreError> {
+    let id = match (earlier, input) {
+        (Payload::None, None | Some(NewPayload::None)) => return Ok(true),
+        (Payload::Inline(bytes), Some(NewPayload::Bytes(new))) => return Ok(bytes == new),
+        (Payload::Row(id), Some(NewPayload::Bytes(_) | NewPayload::File { .. })) => *id,
+        _ => return Ok(false),
+    };
+    Ok(match (state.rows.store.payload(id)?, input) {
+        (Some(PayloadBody::Bytes(bytes)), Some(NewPayload::Bytes(new))) => bytes == *new,
+        (Some(PayloadBody::File { sha256, .. }), Some(NewPayload::File { sha256: new, .. })) => sha256 == *new,
+        _ => false,
+    })
+}
 
-    fn child_result(
-        &mut self,
-        id: RunId,
-        (scope, slot): Place,
-        input: &NewPayload,
-    ) -> Result<Option<TaskState>, StoreError> {
-        let of = self.cache.run(id).and_then(|run| run.rerun.as_ref()).map(|rerun| rerun.of);
-        let Some(of) = of else { return Ok(None) };
-        let Some(earlier) = self.store.step(of, scope, slot)? else { return Ok(None) };
-        Ok(self.same_input(&earlier.input, Some(input))?.then_some(earlier.state))
-    }
-
-    fn same_input(&mut self, earlier: &Payload, input: Option<&NewPayload>) -> Result<bool, StoreError> {
-        let id = match (earlier, input) {
-            (Payload::None, None | Some(NewPayload::None)) => return Ok(true),
-            (Payload::Inline(bytes), Some(NewPayload::Bytes(new))) => return Ok(bytes == new),
-            (Payload::Row(id), Some(NewPayload::Bytes(_) | NewPayload::File { .. })) => *id,
-            _ => return Ok(false),
-        };
-        Ok(match (self.store.payload(id)?, input) {
-            (Some(PayloadBody::Bytes(bytes)), Some(NewPayload::Bytes(new))) => bytes == *new,
-            (Some(PayloadBody::File { sha256, .. }), Some(NewPayload::File { sha256: new, .. })) => sha256 == *new,
-            _ => false,
-        })
-    }
-
-    /// The row of a step whose result was taken over has ended already.
-    pub(super) fn reused(&mut self, id: RunId, (scope, slot): Place, task: &Task) -> Result<(), StoreError> {
-        let ended = TaskEnded { scope, slot, task: task.id, outcome: Outcome::Succeeded, error: None };
-        self.step_ended(id, ended, task)
-    }
+/// The row of a step whose result was taken over has ended already.
+pub(super) fn reused(state: &mut LoopState, id: RunId, (scope, slot): Place, task: &Task) -> Result<(), StoreError> {
+    let ended = TaskEnded { scope, slot, task: task.id, outcome: Outcome::Succeeded, error: None };
+    runs::step_ended(state, id, ended, task)
 }
 
 /// Whether the slot is that step of the outermost block, inside of it, or waits for it.

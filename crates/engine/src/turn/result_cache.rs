@@ -15,69 +15,71 @@ use super::state::LoopState;
 /// How long an entry outlives its answer's age, for answers that took their time.
 const SLACK: DurationMs = DurationMs(86_400_000);
 
-impl LoopState {
-    /// The state in which a task begins whose question was answered before: Succeeded, without an attempt or a cost,
-    /// marked `cached`. Nothing when it has to be run; then [`LoopState::remember_question`] follows once it has an id.
-    ///
-    /// For a step it is asked when its input is known and before its row is made, with the key of
-    /// [`crate::question::cacheable`] (computed where the input is evaluated, not on the loop); the step then ends with
-    /// that state, as one that was left out does.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(super) fn cached_answer(
-        &mut self,
-        tenant: TenantId,
-        question: &Cacheable,
-    ) -> Result<Option<TaskState>, StoreError> {
-        let now = self.scratch.now;
-        let Some(earlier) = self.earlier(tenant, question)? else { return Ok(None) };
-        if !self.load(earlier)? {
-            return Ok(None);
-        }
-        let Some(task) = self.cache.task(earlier) else { return Ok(None) };
-        if question.rule.judge(task, now) != Earlier::Answered {
-            return Ok(None);
-        }
-        let TaskState::Succeeded { output, provenance, .. } = &task.state else { return Ok(None) };
-        let provenance = Provenance {
-            provider: provenance.provider.clone(),
-            model: provenance.model.clone(),
-            truncated: provenance.truncated,
-            cached: true,
-            ..Provenance::default()
-        };
-        let (output, provenance) = (output.clone(), Arc::new(provenance));
-        Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+/// The state in which a task begins whose question was answered before: Succeeded, without an attempt or a cost,
+/// marked `cached`. Nothing when it has to be run; then [`LoopState::remember_question`] follows once it has an id.
+///
+/// For a step it is asked when its input is known and before its row is made, with the key of
+/// [`crate::question::cacheable`] (computed where the input is evaluated, not on the loop); the step then ends with
+/// that state, as one that was left out does.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn cached_answer(
+    state: &mut LoopState,
+    tenant: TenantId,
+    question: &Cacheable,
+) -> Result<Option<TaskState>, StoreError> {
+    let now = state.rows.now;
+    let Some(earlier) = earlier(state, tenant, question)? else { return Ok(None) };
+    if !state.rows.load(earlier)? {
+        return Ok(None);
     }
-
-    /// A task is about to be run whose answer may be given again. One that is under way for the same question stays
-    /// the one that counts.
-    pub(super) fn remember_question(
-        &mut self,
-        tenant: TenantId,
-        question: &Cacheable,
-        task: TaskId,
-    ) -> Result<(), StoreError> {
-        let now = self.scratch.now;
-        if let Some(earlier) = self.earlier(tenant, question)?
-            && self.load(earlier)?
-            && self.cache.task(earlier).is_some_and(|task| question.rule.judge(task, now) == Earlier::Open)
-        {
-            return Ok(());
-        }
-        // Without an age an answer lasts as long as its task is kept.
-        let age = question.rule.max_age.unwrap_or(self.options.task_retention.max(self.options.run_retention));
-        self.cache.answers.push(AnswerRow { tenant, key: question.key, task, until: now + age + SLACK });
-        Ok(())
+    let Some(task) = state.rows.cache.task(earlier) else { return Ok(None) };
+    if question.rule.judge(task, now) != Earlier::Answered {
+        return Ok(None);
     }
+    let TaskState::Succeeded { output, provenance, .. } = &task.state else { return Ok(None) };
+    let provenance = Provenance {
+        provider: provenance.provider.clone(),
+        model: provenance.model.clone(),
+        truncated: provenance.truncated,
+        cached: true,
+        ..Provenance::default()
+    };
+    let (output, provenance) = (output.clone(), Arc::new(provenance));
+    Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
+}
 
-    fn earlier(&mut self, tenant: TenantId, question: &Cacheable) -> Result<Option<TaskId>, StoreError> {
-        let now: Timestamp = self.scratch.now;
-        let mut fresh = self.cache.answers.iter().rev();
-        match fresh.find(|row| row.tenant == tenant && row.key == question.key) {
-            Some(row) => Ok(Some(row.task)),
-            None => self.store.answer(tenant, question.key, now),
-        }
+/// A task is about to be run whose answer may be given again. One that is under way for the same question stays
+/// the one that counts.
+pub(super) fn remember_question(
+    state: &mut LoopState,
+    tenant: TenantId,
+    question: &Cacheable,
+    task: TaskId,
+) -> Result<(), StoreError> {
+    let now = state.rows.now;
+    if let Some(earlier) = earlier(state, tenant, question)?
+        && state.rows.load(earlier)?
+        && state.rows.cache.task(earlier).is_some_and(|task| question.rule.judge(task, now) == Earlier::Open)
+    {
+        return Ok(());
+    }
+    // Without an age an answer lasts as long as its task is kept.
+    let age = question.rule.max_age.unwrap_or(state.rows.options.task_retention.max(state.rows.options.run_retention));
+    state.rows.cache.answers.push(AnswerRow { tenant, key: question.key, task, until: now + age + SLACK });
+    Ok(())
+}
+
+pub(super) fn earlier(
+    state: &mut LoopState,
+    tenant: TenantId,
+    question: &Cacheable,
+) -> Result<Option<TaskId>, StoreError> {
+    let now: Timestamp = state.rows.now;
+    let mut fresh = state.rows.cache.answers.iter().rev();
+    match fresh.find(|row| row.tenant == tenant && row.key == question.key) {
+        Some(row) => Ok(Some(row.task)),
+        None => state.rows.store.answer(tenant, question.key, now),
     }
 }

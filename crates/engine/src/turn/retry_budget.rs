@@ -7,13 +7,20 @@ use kapelle_core::{
 };
 use kapelle_store::{HeldPlace, StoreError};
 
-use super::state::LoopState;
+use std::collections::BTreeMap;
+
+use super::{
+    part::{Due, Part, Undo},
+    rows::Rows,
+    state::LoopState,
+    tasks,
+};
 
 /// Retries put back in one turn, at most, for each worker.
 const LIFTS_MAX: usize = 64;
 
 /// The share of one worker. There is one only while the worker fails.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WorkerRetries {
     bucket: RetryBudget,
     /// Retries may be held for it.
@@ -26,27 +33,52 @@ impl WorkerRetries {
     }
 }
 
-impl LoopState {
+/// Workers that fail, and how many retries they get. Small, and most often empty.
+#[derive(Debug, Default)]
+pub(super) struct RetryBudgets(Undo<BTreeMap<(TenantId, Name), WorkerRetries>>);
+
+impl Part for RetryBudgets {
     /// What is held from before the start is looked at again.
-    pub(super) fn prime_retry_budgets(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for (lane, _) in self.store.held_lanes(HoldReason::RetryBudget)? {
-            self.retry_budgets.entry((lane.tenant, lane.worker)).or_insert(WorkerRetries::new(now)).waiting = true;
+    fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        for (lane, _) in rows.store.held_lanes(HoldReason::RetryBudget)? {
+            let place = (lane.tenant, lane.worker);
+            self.0.change().entry(place).or_insert_with(|| WorkerRetries::new(rows.now)).waiting = true;
         }
         Ok(())
     }
 
+    fn forget(&mut self, _rows: &mut Rows) {
+        self.0.forget();
+    }
+
+    fn committed(&mut self) {
+        self.0.committed();
+    }
+
+    fn next_due(&self) -> Due {
+        let waiting = self.0.values().filter(|retries| retries.waiting);
+        Due { wall: waiting.map(|retries| retries.bucket.next_at()).min(), steady: None }
+    }
+}
+
+impl RetryBudgets {
+    fn of(&mut self, task: &Task) -> Option<&mut WorkerRetries> {
+        let place = (task.tenant, task.worker.clone());
+        if self.0.contains_key(&place) { self.0.change().get_mut(&place) } else { None }
+    }
+
     /// A retry whose time has come becomes ready, unless it has to wait for its share: what happens then instead.
-    pub(super) fn budget_retry(&mut self, id: TaskId, event: &TaskEvent) -> Option<TaskEvent> {
-        if self.retry_budgets.is_empty() {
+    pub(super) fn budget_retry(&mut self, rows: &Rows, id: TaskId, event: &TaskEvent) -> Option<TaskEvent> {
+        if self.0.is_empty() {
             return None;
         }
-        let (TaskEvent::Ready { rank }, Some(task)) = (event, self.cache.task(id)) else { return None };
+        let (TaskEvent::Ready { rank }, Some(task)) = (event, rows.cache.task(id)) else { return None };
         let TaskState::Retrying { error, .. } = &task.state else { return None };
         if !RetryBudget::concerns(error.category) {
             return None;
         }
-        let share = self.retry_budgets.get_mut(&(task.tenant, task.worker.clone()))?;
-        if !share.waiting && share.bucket.take(self.scratch.now) {
+        let share = self.of(task)?;
+        if !share.waiting && share.bucket.take(rows.now) {
             return None;
         }
         share.waiting = true;
@@ -54,14 +86,16 @@ impl LoopState {
     }
 
     /// Keeps account of what a worker does, while it fails.
-    pub(super) fn note_retry_budget(&mut self, before: StateKind, task: &Task) {
-        let now = self.scratch.now;
+    pub(super) fn note(&mut self, now: Timestamp, before: StateKind, task: &Task) {
         match &task.state {
             TaskState::Retrying { error, .. } if RetryBudget::concerns(error.category) => {
-                self.retry_budgets.entry((task.tenant, task.worker.clone())).or_insert(WorkerRetries::new(now));
+                let place = (task.tenant, task.worker.clone());
+                if !self.0.contains_key(&place) {
+                    self.0.change().insert(place, WorkerRetries::new(now));
+                }
             }
-            TaskState::Succeeded { .. } if !self.retry_budgets.is_empty() && before == StateKind::Running => {
-                if let Some(share) = self.retry_budgets.get_mut(&(task.tenant, task.worker.clone())) {
+            TaskState::Succeeded { .. } if !self.0.is_empty() && before == StateKind::Running => {
+                if let Some(share) = self.of(task) {
                     share.bucket.success(now);
                 }
             }
@@ -70,71 +104,67 @@ impl LoopState {
     }
 
     /// A task is claimed.
-    pub(super) fn note_attempt(&mut self, task: &Task) {
-        if self.retry_budgets.is_empty() || task.epoch > 0 {
+    pub(super) fn note_attempt(&mut self, now: Timestamp, task: &Task) {
+        if self.0.is_empty() || task.epoch > 0 {
             return;
         }
-        if let Some(share) = self.retry_budgets.get_mut(&(task.tenant, task.worker.clone())) {
-            share.bucket.first_attempt(self.scratch.now);
+        if let Some(share) = self.of(task) {
+            share.bucket.first_attempt(now);
         }
     }
+}
 
-    /// Puts retries back in the order, as many as there are tokens for.
-    pub(super) fn lift_retries(&mut self) -> Result<(), StoreError> {
-        if self.retry_budgets.is_empty() {
-            return Ok(());
-        }
-        let mut waiting: Vec<(TenantId, Name)> =
-            self.retry_budgets.iter().filter(|(_, share)| share.waiting).map(|(place, _)| place.clone()).collect();
-        waiting.sort_unstable();
-        for (tenant, worker) in waiting {
-            self.lift_retries_of(tenant, &worker)?;
-        }
-        let now = self.scratch.now;
-        self.retry_budgets
-            .retain(|_, share| share.waiting || !(share.bucket.next_at() <= now && share.bucket.is_full()));
-        Ok(())
+/// Puts retries back in the order, as many as there are tokens for.
+pub(super) fn lift_retries(state: &mut LoopState) -> Result<(), StoreError> {
+    if state.retry_budgets.0.is_empty() {
+        return Ok(());
     }
+    let waiting: Vec<(TenantId, Name)> =
+        state.retry_budgets.0.iter().filter(|(_, share)| share.waiting).map(|(place, _)| place.clone()).collect();
+    for (tenant, worker) in waiting {
+        lift_retries_of(state, tenant, &worker)?;
+    }
+    let now = state.rows.now;
+    let over = |share: &WorkerRetries| !share.waiting && share.bucket.next_at() <= now && share.bucket.is_full();
+    if state.retry_budgets.0.values().any(over) {
+        state.retry_budgets.0.change().retain(|_, share| !over(share));
+    }
+    Ok(())
+}
 
-    fn lift_retries_of(&mut self, tenant: TenantId, worker: &Name) -> Result<(), StoreError> {
-        let now = self.scratch.now;
-        let place = (tenant, worker.clone());
-        if self.retry_budgets.get(&place).is_none_or(|share| share.bucket.next_at() > now) {
-            return Ok(());
-        }
-        let held = HeldPlace { tenant, queue: None, worker: Some(worker), key: None };
-        let found = self.store.held_in(HoldReason::RetryBudget, held, LIFTS_MAX as u32)?;
-        let all = found.len() < LIFTS_MAX;
-        let mut left = false;
-        for task in found {
-            if self.cache.changed_tasks.contains_key(&task.id) {
-                continue;
-            }
-            let taken = self.retry_budgets.get_mut(&place).is_some_and(|share| share.bucket.take(now));
-            if !taken {
-                left = true;
-                break;
-            }
-            if self.load(task.id)?
-                && let Some(task) = self.cache.task(task.id)
-                && let Ok(event) = Lift.decide(task)
-            {
-                self.change(task.id, &event)?;
-            }
-        }
-        // Those that were held in this very turn are found by the next.
-        let fresh = self.cache.changed_tasks.values().any(|changed| {
-            let held = matches!(changed.row.state, TaskState::Held { reason: HoldReason::RetryBudget, .. });
-            held && changed.row.worker == *worker
-        });
-        if let Some(share) = self.retry_budgets.get_mut(&place) {
-            share.waiting = left || !all || fresh;
-        }
-        Ok(())
+pub(super) fn lift_retries_of(state: &mut LoopState, tenant: TenantId, worker: &Name) -> Result<(), StoreError> {
+    let now = state.rows.now;
+    let place = (tenant, worker.clone());
+    if state.retry_budgets.0.get(&place).is_none_or(|share| share.bucket.next_at() > now) {
+        return Ok(());
     }
-
-    /// When the next retry that waits for its share may go on.
-    pub(super) fn next_retry_lift(&self) -> Option<Timestamp> {
-        self.retry_budgets.values().filter(|share| share.waiting).map(|share| share.bucket.next_at()).min()
+    let held = HeldPlace { tenant, queue: None, worker: Some(worker), key: None };
+    let found = state.rows.store.held_in(HoldReason::RetryBudget, held, LIFTS_MAX as u32)?;
+    let all = found.len() < LIFTS_MAX;
+    let mut left = false;
+    for task in found {
+        if state.rows.cache.changed_tasks.contains_key(&task.id) {
+            continue;
+        }
+        let taken = state.retry_budgets.0.change().get_mut(&place).is_some_and(|share| share.bucket.take(now));
+        if !taken {
+            left = true;
+            break;
+        }
+        if state.rows.load(task.id)?
+            && let Some(task) = state.rows.cache.task(task.id)
+            && let Ok(event) = Lift.decide(task)
+        {
+            tasks::change(state, task.id, &event)?;
+        }
     }
+    // Those that were held in this very turn are found by the next.
+    let fresh = state.rows.cache.changed_tasks.values().any(|changed| {
+        let held = matches!(changed.row.state, TaskState::Held { reason: HoldReason::RetryBudget, .. });
+        held && changed.row.worker == *worker
+    });
+    if let Some(share) = state.retry_budgets.0.change().get_mut(&place) {
+        share.waiting = left || !all || fresh;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Timestamp, task::Task};
 use kapelle_store::{EndedTask, SessionRow, StoreError};
 
-use super::state::LoopState;
+use super::{part::Part, rows::Rows};
 
 /// What one turn has for the session log, once it is committed.
 #[derive(Debug, Clone)]
@@ -20,29 +20,42 @@ pub struct Logged {
     pub notes: Vec<Arc<str>>,
 }
 
-impl LoopState {
+/// The numbers of what the session log is told.
+#[derive(Debug, Default)]
+pub(super) struct SessionNumbers {
+    /// The newest number, once it was looked up.
+    last: Option<u64>,
+}
+
+impl Part for SessionNumbers {
+    /// A turn that is rolled back asks the store again.
+    fn forget(&mut self, _rows: &mut Rows) {
+        self.last = None;
+    }
+}
+
+impl SessionNumbers {
     /// Puts what the turn has for the session log into its batch.
-    pub(super) fn keep_session(&mut self) -> Result<(), StoreError> {
-        if !self.options.session {
-            self.scratch.notes.clear();
+    pub(super) fn keep(&mut self, rows: &mut Rows, notes: &mut Vec<Arc<str>>) -> Result<(), StoreError> {
+        if !rows.options.session {
+            notes.clear();
             return Ok(());
         }
-        let changed = self.cache.changed_tasks.values().map(|changed| &changed.row);
+        let changed = rows.cache.changed_tasks.values().map(|changed| &changed.row);
         let ended = changed.filter(|task| task.state.kind().is_terminal());
         let mut ended: Vec<EndedTask> =
             ended.map(|task| EndedTask { task: task.id, epoch: task.epoch, state: task.state.kind() }).collect();
-        let notes = self.scratch.notes.clone();
+        let notes = notes.clone();
         if ended.is_empty() && notes.is_empty() {
             return Ok(());
         }
         ended.sort_unstable_by_key(|ended| ended.task);
-        let last = match self.session_last {
+        let last = match self.last {
             Some(last) => last,
-            None => self.store.session_last()?,
+            None => rows.store.session_last()?,
         };
-        self.cache.session = Some(SessionRow { seq: last + 1, at: self.scratch.now, ended, notes });
-        // Known for good once the commit has succeeded; a turn that is forgotten asks the store.
-        self.session_last = Some(last + 1);
+        rows.cache.session = Some(SessionRow { seq: last + 1, at: rows.now, ended, notes });
+        self.last = Some(last + 1);
         Ok(())
     }
 }

@@ -6,37 +6,38 @@ use kapelle_store::Gate;
 
 use super::{
     command::{self, Decide},
+    due, leases,
     runs::Answer,
     state::LoopState,
 };
 
 impl Decide for command::LimitQueue {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.limits.queue(&self.queue).slots = self.slots;
+        state.limits.set_slots(&self.queue, self.slots);
         Ok(Ok(()))
     }
 }
 
 impl Decide for command::Pause {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        let (name, reason, at) = (self.name.clone(), Arc::clone(&self.reason), state.scratch.now);
+        let (name, reason, at) = (self.name.clone(), Arc::clone(&self.reason), state.rows.now);
         let gate = Gate { tenant: self.tenant, kind: self.kind, name, paused: self.paused, reason, at };
         state.limits.gate(&gate);
-        state.cache.gates.push(gate);
+        state.rows.cache.gates.push(gate);
         Ok(Ok(()))
     }
 }
 
 impl Decide for command::Access {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.cache.access.push(self.write.clone());
+        state.rows.cache.access.push(self.write.clone());
         Ok(Ok(()))
     }
 }
 
 impl Decide for command::Give {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.cache.artifacts.push(self.artifact.clone());
+        state.rows.cache.artifacts.push(self.artifact.clone());
         Ok(Ok(()))
     }
 }
@@ -50,7 +51,7 @@ impl Decide for command::Note {
 
 impl Decide for command::SessionWritten {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.cache.session_written = Some(self.seq);
+        state.rows.cache.session_written = Some(self.seq);
         Ok(Ok(()))
     }
 }
@@ -64,9 +65,9 @@ impl Decide for command::WorkersChanged {
 
 impl Decide for command::Tick {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.wake_due()?;
-        state.reap_leases()?;
-        state.give_back_idle()?;
+        due::wake_due(state)?;
+        leases::reap_leases(state)?;
+        state.ledger.give_back_idle(&mut state.rows)?;
         Ok(Ok(()))
     }
 }

@@ -1,99 +1,76 @@
-//! The loop's state, and one turn of it.
+//! The loop's state: its parts, and how they live.
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, atomic::AtomicBool},
 };
 
-use kapelle_core::{
-    Name, RunId, TaskId, TenantId, Timestamp,
-    definition::Definition,
-    task::{Task, TaskState},
-};
-use kapelle_store::{Act, AuditRow, Store, StoreError};
+use kapelle_core::{RunId, TaskId, Timestamp};
+use kapelle_store::{Store, StoreError};
 
 use super::{
-    cache::Cache,
-    command::{Input, Reply, Taken, Ticket},
+    claim,
+    claim_filter::ClaimFilter,
+    command::Taken,
+    commit,
+    definitions::Definitions,
     directory::Directory,
-    effect::Effect,
     host_workers::HostWorkers,
-    key_limits::Freed,
+    key_limits::{self, Freed},
     lanes::Lanes,
-    leases::RemoteLease,
+    leases::RemoteLeases,
     ledger::Ledger,
     limits::Limits,
+    part::{Due, Part, Undo},
     rate_admission::RateAdmission,
-    retry_budget::WorkerRetries,
-    watchdog::{Place, Sent},
+    retry_budget::RetryBudgets,
+    rows::Rows,
+    session::SessionNumbers,
+    timers::Timers,
+    watchdog::Evaluations,
 };
-use crate::{error::EngineError, id_map::IdMap, options::Options};
+use crate::options::Options;
 
 /// No turn makes, cancels or skips more steps of one run than this: a run of a hundred thousand steps shares the loop.
 pub const CHILDREN_MAX: usize = 512;
 
-/// So many conflicts in a row mean that the two sides do not make progress.
-const CONFLICTS_MAX: u32 = 1_000;
-
-/// The loop's state.
+/// The loop's state: the rows, and parts that own what else is in memory. Each part is named by its noun and lives as
+/// [`Part`] says; what no part owns is the turn's own ([`Scratch`]) and gone with it.
 pub struct LoopState {
-    pub(super) store: Box<dyn Store>,
-    pub(super) cache: Cache,
+    pub(crate) rows: Rows,
     pub(super) ledger: Ledger,
-    pub(super) lanes: Lanes,
+    /// What runs here and with hosts, and what is paused.
     pub(super) limits: Limits,
-    pub(super) rate_admission: RateAdmission,
-    pub(super) options: Options,
-    pub(super) directory: Arc<dyn Directory>,
-    pub(super) random: Box<dyn FnMut() -> u64 + Send>,
-    /// Definitions that runs in memory stay on, by the key of their version.
-    pub(super) definitions: HashMap<i64, Arc<Definition>>,
-    /// Remote attempts by their task.
-    pub(super) leases: IdMap<TaskId, RemoteLease>,
-    /// What worker hosts said of their workers.
     pub(super) host_workers: HostWorkers,
-    /// The newest number of what the session log has to write, once it was looked up.
-    pub(super) session_last: Option<u64>,
-    pub(super) next_due: Option<Timestamp>,
-    pub(super) left_taken: Taken,
+    pub(super) lanes: Lanes,
+    pub(super) leases: RemoteLeases,
+    pub(super) retry_budgets: RetryBudgets,
+    pub(super) rate_admission: RateAdmission,
+    pub(super) definitions: Definitions,
+    pub(super) evaluations: Evaluations,
+    pub(super) session: SessionNumbers,
+    pub(super) timers: Timers,
     /// Runs that go on after a pause, some of whose steps may still be held.
-    pub(super) lifting: BTreeSet<RunId>,
-    /// Workers that fail, and how many retries they get.
-    pub(super) retry_budgets: HashMap<(TenantId, Name), WorkerRetries>,
-    /// What limits count and what is paused has been read from the store.
-    primed: bool,
+    pub(super) pauses: Undo<BTreeSet<RunId>>,
     pub(super) scratch: Scratch,
-    pub(super) watched: Arc<AtomicBool>,
-    pub(super) leases_watched: Arc<AtomicBool>,
-    /// What of runs is being evaluated on the pool.
-    pub(super) evaluating: Sent,
+    /// What parts keep in memory has been read.
+    primed: bool,
     /// Nothing new starts here.
     pub(super) draining: bool,
-    broken: bool,
+    pub(super) broken: bool,
 }
 
-/// What one turn gathers.
+/// What one turn gathers besides rows and effects.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) now: Timestamp,
-    pub(super) steady_ms: u64,
-    pub(super) effects: Vec<Effect>,
     /// Runs to be looked at before the turn ends.
     pub(super) touched: BTreeSet<RunId>,
     /// Runs that were looked at.
     pub(super) advanced: BTreeSet<RunId>,
-    /// What of runs is evaluated on the pool from this turn on, and what came back from there.
-    pub(super) sent: Sent,
-    pub(super) back: Vec<(RunId, Place)>,
     /// Runs that have more to do than one turn may.
     pub(super) more: BTreeSet<RunId>,
     /// More tasks are due than one turn takes.
     pub(super) more_due: bool,
-    pub(super) due_changed: bool,
-    /// Rows that were read from the store, which most often need not stay in memory.
-    pub(super) loaded: Vec<TaskId>,
-    /// Runs that were read from the store.
-    pub(super) loaded_runs: Vec<RunId>,
     /// Steps that were held because their runs are paused.
     pub(super) paused: usize,
     /// Something in memory was found to be behind the store.
@@ -112,17 +89,14 @@ pub(super) struct Scratch {
     pub(super) notes: Vec<Arc<str>>,
 }
 
-/// What came of a turn.
-#[derive(Debug, Default)]
-pub struct Turned {
-    /// The replies.
-    pub replies: Vec<(Ticket, Result<Reply, EngineError>)>,
-    /// What has to happen outside.
-    pub effects: Vec<Effect>,
-    /// There is more to do: turn again, with or without commands.
-    pub more: bool,
-    /// The store failed for good: nothing further can be committed.
-    pub broken: bool,
+impl Part for Undo<BTreeSet<RunId>> {
+    fn forget(&mut self, _rows: &mut Rows) {
+        Undo::forget(self);
+    }
+
+    fn committed(&mut self) {
+        Undo::committed(self);
+    }
 }
 
 impl LoopState {
@@ -135,162 +109,95 @@ impl LoopState {
         random: Box<dyn FnMut() -> u64 + Send>,
     ) -> LoopState {
         LoopState {
-            store,
-            cache: Cache::default(),
             ledger: Ledger::default(),
-            lanes: Lanes::new(options.window),
             limits: Limits::new(&options),
-            rate_admission: RateAdmission::default(),
-            options,
-            directory,
-            random,
-            definitions: HashMap::new(),
-            leases: IdMap::default(),
             host_workers: HostWorkers::default(),
-            session_last: None,
-            next_due: None,
-            left_taken: Taken::Unknown,
-            lifting: BTreeSet::new(),
-            retry_budgets: HashMap::new(),
-            primed: false,
+            lanes: Lanes::new(options.window),
+            leases: RemoteLeases::default(),
+            retry_budgets: RetryBudgets::default(),
+            rate_admission: RateAdmission::default(),
+            definitions: Definitions::default(),
+            evaluations: Evaluations::default(),
+            session: SessionNumbers::default(),
+            timers: Timers::default(),
+            pauses: Undo::default(),
+            rows: Rows::new(store, options, directory, random),
             scratch: Scratch::default(),
-            watched: Arc::default(),
-            leases_watched: Arc::default(),
-            evaluating: Sent::default(),
+            primed: false,
             draining: false,
             broken: false,
         }
     }
 
-    /// One turn: decides the commands, follows up, commits, and only then answers.
-    pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
-        let unfinished = std::mem::take(&mut self.scratch.more);
-        let due_before = std::mem::take(&mut self.scratch.more_due);
-        let unlifted = std::mem::take(&mut self.scratch.unlifted);
-        for tried in 0..CONFLICTS_MAX {
-            if self.broken {
-                break;
-            }
-            let (touched, freed) = (unfinished.clone(), unlifted.clone());
-            self.scratch = Scratch { now, steady_ms, touched, freed, ..Scratch::default() };
-            match self.attempt(inputs, due_before, tried > 0) {
-                Ok(Some(turned)) => return turned,
-                Ok(None) => self.forget(),
-                Err(error) => {
-                    self.forget();
-                    self.scratch = Scratch { more: unfinished, unlifted, ..Scratch::default() };
-                    self.broken = !error.is_temporary();
-                    return self.failed(inputs, &EngineError::from(error));
-                }
-            }
-        }
-        self.failed(inputs, &EngineError::Stopped)
+    /// The parts in the order in which they are called, and the rows.
+    fn parts(&mut self) -> ([&mut dyn Part; 12], &mut Rows) {
+        let parts: [&mut dyn Part; 12] = [
+            &mut self.ledger,
+            &mut self.lanes,
+            &mut self.limits,
+            &mut self.host_workers,
+            &mut self.leases,
+            &mut self.retry_budgets,
+            &mut self.rate_admission,
+            &mut self.definitions,
+            &mut self.evaluations,
+            &mut self.session,
+            &mut self.timers,
+            &mut self.pauses,
+        ];
+        (parts, &mut self.rows)
     }
 
-    /// Everything of a turn up to its commit; none when it met a conflict. `fresh` says that nothing was in memory
-    /// before.
-    fn attempt(&mut self, inputs: &[Input], due: bool, fresh: bool) -> Result<Option<Turned>, StoreError> {
-        let mut replies = Vec::with_capacity(inputs.len());
-        self.prime()?;
-        if due {
-            self.wake_due()?;
-        }
-        for input in inputs {
-            replies.push((input.ticket, self.apply(&input.command)?));
-        }
-        self.lift_retries()?;
-        self.roll_day();
-        self.end_waits();
-        if std::mem::take(&mut self.scratch.sweep) {
-            self.sweep_keys()?;
-        }
-        // Who starts may push another out, which ends a step or makes place for the next of its key.
-        loop {
-            self.advance_runs()?;
-            self.lift_keys()?;
-            self.lift_parked()?;
-            self.fill_slots()?;
-            if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() && !self.end_stuck()? {
-                break;
-            }
-        }
-        if (self.scratch.stale && !fresh) || !self.commit()? {
-            return Ok(None);
-        }
-        self.keep_evaluations();
-        let scratch = &mut self.scratch;
-        let more = !scratch.more.is_empty() || scratch.more_due || scratch.more_held || !scratch.unlifted.is_empty();
-        Ok(Some(Turned { replies, effects: std::mem::take(&mut scratch.effects), more, broken: false }))
-    }
-
-    /// Adds an act to the trail.
-    pub(super) fn write_down(&mut self, act: &Act) -> Result<(), StoreError> {
-        let head = match self.cache.audit.last() {
-            Some(last) => Some(last.head()),
-            None => self.store.audit_head()?,
-        };
-        self.cache.audit.push(AuditRow::after(head, self.scratch.now, act.clone()));
-        Ok(())
-    }
-
-    fn failed(&self, inputs: &[Input], error: &EngineError) -> Turned {
-        let replies = inputs.iter().map(|input| (input.ticket, Err(error.clone()))).collect();
-        Turned { replies, broken: self.broken, ..Turned::default() }
-    }
-
-    /// Drops what the turn did in memory: what is stored is the truth.
-    fn forget(&mut self) {
-        self.cache.forget();
-        self.ledger.forget();
-        self.lanes.forget();
-        self.limits.forget();
-        self.forget_rights();
-        self.session_last = None;
-        self.primed = false;
-        if let Ok(lanes) = self.store.lanes() {
-            for lane in &lanes {
-                self.lanes.stored(lane);
-            }
-        }
-        self.next_due = self.store.next_due().ok().flatten();
-    }
-
-    /// Reads, before the first turn and after one that was forgotten, what is paused, which remote attempts count for their key, and what is held.
-    fn prime(&mut self) -> Result<(), StoreError> {
+    /// Has every part read what it keeps in memory: before the first turn, and after one that was rolled back.
+    pub(super) fn prime(&mut self) -> Result<(), StoreError> {
         if self.primed {
             return Ok(());
         }
-        self.prime_ledger()?;
-        self.clear_gone()?;
-        let gates = self.store.gates()?;
-        self.limits.gates(&gates);
-        self.prime_host_workers()?;
-        let mut after = TaskId(0);
-        loop {
-            let running = self.store.running(after, CHILDREN_MAX as u32)?;
-            let Some(last) = running.last() else { break };
-            after = last.id;
-            let remote = |task: &&Task| matches!(task.state, TaskState::Running(lease) if lease.host != 0);
-            running.iter().filter(remote).for_each(|task| self.limits.take(task, task.epoch, false));
-        }
-        self.prime_retry_budgets(self.scratch.now)?;
-        self.sweep_keys()?;
+        let (parts, rows) = self.parts();
+        parts.into_iter().try_for_each(|part| part.prime(rows))?;
+        self.ledger.clear_gone(&mut self.rows)?;
+        key_limits::sweep_keys(self)?;
         self.primed = true;
         Ok(())
+    }
+
+    /// Rolls back what the turn did in memory: what is stored is the truth.
+    pub(super) fn forget(&mut self) {
+        self.rows.forget();
+        let (parts, rows) = self.parts();
+        parts.into_iter().for_each(|part| part.forget(rows));
+        self.primed = false;
+    }
+
+    /// Has every part keep what the turn did: it is stored.
+    pub(super) fn committed(&mut self) {
+        let (parts, _) = self.parts();
+        parts.into_iter().for_each(|part| part.committed());
+    }
+
+    fn due(&self) -> Due {
+        let parts: [&dyn Part; 5] =
+            [&self.timers, &self.retry_budgets, &self.ledger, &self.leases, &self.rate_admission];
+        parts.into_iter().fold(Due::default(), |due, part| due.or(part.next_due()))
     }
 
     /// When something must next happen by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        [self.next_due, self.next_retry_lift(), self.ledger.day_ends].into_iter().flatten().min()
+        self.due().wall
     }
 
     /// When something must next happen by itself, on the steady clock: a remote lease ends, a provider that was at its
-    /// rate is asked again, or a block is given back.
+    /// rate is asked again, or a prepaid amount is given back.
     #[must_use]
     pub fn next_steady(&self) -> Option<u64> {
-        let lease = self.leases.values().map(|lease| lease.end).min();
-        [lease, self.rate_admission.next(), self.ledger.prepaid.next()].into_iter().flatten().min()
+        self.due().steady
+    }
+
+    /// Says which calls the former process had sent on its prepaid amounts. To be said before [`LoopState::recover`];
+    /// else each amount is charged.
+    pub fn taken(&mut self, taken: Taken) {
+        self.ledger.left_taken = taken;
     }
 
     /// Starts nothing new in this process from now on.
@@ -302,5 +209,49 @@ impl LoopState {
     #[must_use]
     pub fn idle_here(&self) -> bool {
         self.limits.idle()
+    }
+
+    /// Gives back every prepaid amount that is not taken: the end.
+    pub(crate) fn give_back_all(&mut self) -> Result<(), StoreError> {
+        if self.ledger.give_back_all(&mut self.rows)? {
+            commit::commit(self)?;
+        }
+        Ok(())
+    }
+
+    /// How many ready tasks a worker host could be given, at most `most`. `taken` counts, by lane, what others were
+    /// promised before it.
+    pub(crate) fn on_offer(&self, wanted: &ClaimFilter, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
+        claim::on_offer(self, wanted, most, taken)
+    }
+
+    /// Set to have [`super::Effect::Notify`] made: nobody pays for events that nobody watches.
+    #[must_use]
+    pub fn watch_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.rows.watched)
+    }
+
+    /// Set to be told of leases by [`super::Effect::Tell`].
+    #[must_use]
+    pub fn lease_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.rows.leases_watched)
+    }
+
+    /// Ready tasks kept in memory.
+    #[must_use]
+    pub fn window_len(&self) -> usize {
+        self.lanes.in_memory()
+    }
+
+    /// Lanes kept in memory.
+    #[must_use]
+    pub fn lanes_len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Definitions kept in memory.
+    #[must_use]
+    pub fn definitions_len(&self) -> usize {
+        self.definitions.len()
     }
 }

@@ -13,11 +13,14 @@ use kapelle_core::{
 use kapelle_store::{IdKind, StoreError};
 
 use super::{
+    advance, children,
     command::{self, Decide},
+    control,
     payload::NewPayload,
+    rerun, result_cache, runs,
     runs::Answer,
     state::LoopState,
-    watchdog as evaluations,
+    tasks, watchdog as evaluations,
 };
 use crate::{
     evaluate::{Evaluated, Evaluation, Items},
@@ -38,274 +41,283 @@ pub(super) mod kind {
 
 impl Decide for command::BeginStep {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        state.evaluated(self.run, evaluations::Place::Begin(self.scope, self.slot));
-        state.begin(self.run, (self.scope, self.slot), &self.evaluated)
+        state.evaluations.came_back(self.run, evaluations::Place::Begin(self.scope, self.slot));
+        begin(state, self.run, (self.scope, self.slot), &self.evaluated)
     }
 }
 
-impl LoopState {
-    /// Evaluates a step here when everything it refers to is at hand and small, otherwise on the pool.
-    pub(super) fn evaluate_step(&mut self, id: RunId, scope: ScopeId, slot: Slot) -> Result<(), StoreError> {
-        let Some(evaluation) = self.cache.run(id).and_then(|run| Evaluation::begin(run, scope, slot)) else {
-            return Ok(());
-        };
-        match evaluation.evaluate(&self.cache) {
-            Some(evaluated) => self.begin_evaluated(id, (scope, slot), &evaluated),
-            None => {
-                self.evaluate_later(evaluation);
-                Ok(())
+/// Evaluates a step here when everything it refers to is at hand and small, otherwise on the pool.
+pub(super) fn evaluate_step(state: &mut LoopState, id: RunId, scope: ScopeId, slot: Slot) -> Result<(), StoreError> {
+    let Some(evaluation) = state.rows.cache.run(id).and_then(|run| Evaluation::begin(run, scope, slot)) else {
+        return Ok(());
+    };
+    match evaluation.evaluate(&state.rows.cache) {
+        Some(evaluated) => begin_evaluated(state, id, (scope, slot), &evaluated),
+        None => {
+            state.evaluations.send(&mut state.rows, evaluation);
+            Ok(())
+        }
+    }
+}
+
+/// A step has been evaluated on the pool.
+pub(super) fn begin(state: &mut LoopState, id: RunId, place: Place, evaluated: &Evaluated) -> Answer {
+    if let Err(error) = runs::load_run(state, id)? {
+        return Ok(Err(error));
+    }
+    state.scratch.touched.insert(id);
+    if state.rows.cache.run(id).is_some_and(|run| run.paused.is_some()) {
+        if let Some(run) = state.rows.cache.run_mut(id) {
+            run.put_back(place.0, place.1);
+        }
+        return Ok(Ok(()));
+    }
+    begin_evaluated(state, id, place, evaluated)?;
+    Ok(Ok(()))
+}
+
+pub(super) fn begin_evaluated(
+    state: &mut LoopState,
+    id: RunId,
+    place: Place,
+    evaluated: &Evaluated,
+) -> Result<(), StoreError> {
+    let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
+    let now = state.rows.now;
+    let (beginning, input) = match evaluated {
+        Evaluated::Value(input) => match run.slot_kind(place.0, place.1) {
+            Some(SlotKind::Action(Action::Workflow { workflow, wait, .. })) => {
+                let (workflow, wait) = (workflow.clone(), *wait);
+                return begin_child(state, id, place, (&workflow, wait), input);
             }
-        }
-    }
-
-    /// A step has been evaluated on the pool.
-    pub(super) fn begin(&mut self, id: RunId, place: Place, evaluated: &Evaluated) -> Answer {
-        if let Err(error) = self.load_run(id)? {
-            return Ok(Err(error));
-        }
-        self.scratch.touched.insert(id);
-        if self.cache.run(id).is_some_and(|run| run.paused.is_some()) {
-            if let Some(run) = self.cache.run_mut(id) {
-                run.put_back(place.0, place.1);
+            Some(SlotKind::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
+            _ => (Beginning::Start, Some(input)),
+        },
+        Evaluated::Items(Items { list, total, value }) => {
+            let opening = Beginning::Open(Opening::Items { total: *total });
+            if let Some(task) = begin_slot_with(state, id, place, opening, Some(list), None)? {
+                state.rows.cache.keep_list(task, list, value);
             }
-            return Ok(Ok(()));
-        }
-        self.begin_evaluated(id, place, evaluated)?;
-        Ok(Ok(()))
-    }
-
-    fn begin_evaluated(&mut self, id: RunId, place: Place, evaluated: &Evaluated) -> Result<(), StoreError> {
-        let Some(run) = self.cache.run(id) else { return Ok(()) };
-        let now = self.scratch.now;
-        let (beginning, input) = match evaluated {
-            Evaluated::Value(input) => match run.slot_kind(place.0, place.1) {
-                Some(SlotKind::Action(Action::Workflow { workflow, wait, .. })) => {
-                    let (workflow, wait) = (workflow.clone(), *wait);
-                    return self.begin_child(id, place, (&workflow, wait), input);
-                }
-                Some(SlotKind::Action(Action::Wait(_))) => (Beginning::Wait(None), Some(input)),
-                _ => (Beginning::Start, Some(input)),
-            },
-            Evaluated::Items(Items { list, total, value }) => {
-                let opening = Beginning::Open(Opening::Items { total: *total });
-                if let Some(task) = self.begin_slot_with(id, place, opening, Some(list), None)? {
-                    self.cache.keep_list(task, list, value);
-                }
-                return Ok(());
-            }
-            Evaluated::Open => (opening(run, place, true), None),
-            Evaluated::Otherwise => (opening(run, place, false), None),
-            Evaluated::After(time) => {
-                let wait = WaitFor::Timer { until: now + *time };
-                return self.begin_slot_with(id, place, Beginning::Wait(None), None, Some(wait)).map(|_| ());
-            }
-            Evaluated::Enough => (Beginning::Enough, None),
-            Evaluated::Nothing => (Beginning::Skip(SkipReason::Condition), None),
-            Evaluated::Invalid(error) => (Beginning::Invalid(Arc::clone(error)), None),
-            Evaluated::Ended { .. } => return Ok(()),
-        };
-        self.begin_slot(id, place, beginning, input)
-    }
-
-    /// Begins one slot or leaves it out: its row, its events.
-    pub(super) fn begin_slot(
-        &mut self,
-        id: RunId,
-        place: Place,
-        beginning: Beginning,
-        input: Option<&NewPayload>,
-    ) -> Result<(), StoreError> {
-        let wait = match self.cache.run(id).and_then(|run| run.slot_kind(place.0, place.1)) {
-            Some(SlotKind::Action(Action::Wait(wait))) => wait_for(wait, self.scratch.now),
-            _ => None,
-        };
-        let signal = match &beginning {
-            Beginning::Wait(Some(name)) => Some(name.clone()),
-            _ => None,
-        };
-        let Some(task) = self.begin_slot_with(id, place, beginning, input, wait)? else { return Ok(()) };
-        match signal {
-            Some(name) => self.take_signal(id, &name, task),
-            None => Ok(()),
-        }
-    }
-
-    /// The same for a step that waits for what is given. The answer is the row that waits or runs.
-    pub(super) fn begin_slot_with(
-        &mut self,
-        id: RunId,
-        place: Place,
-        beginning: Beginning,
-        input: Option<&NewPayload>,
-        wait: Option<WaitFor>,
-    ) -> Result<Option<TaskId>, StoreError> {
-        let task = TaskId(self.store.ids(IdKind::Task, 1)?);
-        let begin = BeginStep { scope: place.0, slot: place.1, beginning, task };
-        let Some(run) = self.cache.run(id) else { return Ok(None) };
-        let Ok((mut events, start)) = begin.decide(run) else { return Ok(None) };
-        let open = matches!(start, StepStart::Task | StepStart::Waiting | StepStart::Opened(_));
-        let ended = self.make_row(id, place, task, (start, wait), input.filter(|_| open))?;
-        self.tell_first(&mut events)?;
-        events.iter().for_each(|event| self.record(id, event));
-        if let Some(ended) = ended {
-            self.reused(id, place, &ended)?;
-            return Ok(None);
-        }
-        Ok(open.then_some(task))
-    }
-
-    /// A step that starts a run, and waits for its end or not.
-    fn begin_child(
-        &mut self,
-        id: RunId,
-        place: Place,
-        (workflow, wait): (&Name, bool),
-        inputs: &NewPayload,
-    ) -> Result<(), StoreError> {
-        if self.is_recorded(id) {
-            return self.repeat_child(id, place, inputs);
-        }
-        let child = match self.child_run(id, None, workflow, inputs)? {
-            Ok(child) => child,
-            Err(error) => return self.begin_slot(id, place, Beginning::Invalid(error), None),
-        };
-        let waits = WaitFor::Run(child.id);
-        let Some(task) = self.begin_slot_with(id, place, Beginning::Wait(None), Some(inputs), Some(waits))? else {
-            return Ok(());
-        };
-        let (number, mut child) = (child.id, child);
-        if let Some(Parent { task: waiting, .. }) = &mut child.parent {
-            *waiting = wait.then_some(task);
-        }
-        self.begin_run(child);
-        if wait {
             return Ok(());
         }
-        let output = serde_json::to_vec(&serde_json::json!({ "run": number.to_string() })).unwrap_or_default();
-        self.resolve(task, Ok(kapelle_core::Payload::Inline(Arc::from(output))))
-    }
-
-    /// The row of a slot that was begun, left out, or failed before it began. A row that ended at once, because its result
-    /// was taken over from an earlier run, is the answer.
-    fn make_row(
-        &mut self,
-        run: RunId,
-        (scope, slot): Place,
-        id: TaskId,
-        (start, wait): (StepStart, Option<WaitFor>),
-        input: Option<&NewPayload>,
-    ) -> Result<Option<Task>, StoreError> {
-        if start == StepStart::Nothing {
-            return Ok(None);
+        Evaluated::Open => (opening(run, place, true), None),
+        Evaluated::Otherwise => (opening(run, place, false), None),
+        Evaluated::After(time) => {
+            let wait = WaitFor::Timer { until: now + *time };
+            return begin_slot_with(state, id, place, Beginning::Wait(None), None, Some(wait)).map(|_| ());
         }
-        let earlier = match (&start, &wait) {
-            (StepStart::Task, _) | (StepStart::Waiting, Some(WaitFor::Signal { .. } | WaitFor::Approval { .. })) => {
-                self.earlier_result(run, (scope, slot), input)?
-            }
-            _ => None,
-        };
-        let question = match (&start, &earlier) {
-            // What is done again to see the same is not answered from elsewhere.
-            (StepStart::Task, None) if !self.is_recorded(run) => self.question(run, (scope, slot), input),
-            _ => None,
-        };
-        let earlier = match &question {
-            Some((tenant, question)) => self.cached_answer(*tenant, question)?,
-            None => earlier,
-        };
-        let input = input.map_or(Ok(kapelle_core::Payload::None), |input| self.place(input))?;
-        let now = self.scratch.now;
-        let Some(mut task) = self.fresh_row(run, (scope, slot), id, input) else { return Ok(None) };
-        if let Some(state) = earlier {
-            task.state = state;
-            self.insert_ended(task.clone());
-            return Ok(Some(task));
-        }
-        match start {
-            StepStart::Task => {
-                self.insert(task);
-                if let Some((tenant, question)) = &question {
-                    self.remember_question(*tenant, question, id)?;
-                }
-            }
-            StepStart::Opened(opening) => self.insert_waiting(task, WaitFor::Scope(opening)),
-            StepStart::Waiting => {
-                let until = wait.unwrap_or(WaitFor::Timer { until: now });
-                self.insert_waiting(task, until);
-            }
-            StepStart::Skipped(reason) => {
-                task.state = TaskState::Skipped { reason: Arc::from(reason.as_str()), ended_at: now };
-                self.insert_ended(task);
-            }
-            StepStart::Failed(error) => {
-                task.state = TaskState::Failed { error, dead: false, ended_at: now };
-                self.notify_failed_early(&task);
-                self.insert_ended(task);
-            }
-            StepStart::Nothing => {}
-        }
-        Ok(None)
-    }
+        Evaluated::Enough => (Beginning::Enough, None),
+        Evaluated::Nothing => (Beginning::Skip(SkipReason::Condition), None),
+        Evaluated::Invalid(error) => (Beginning::Invalid(Arc::clone(error)), None),
+        Evaluated::Ended { .. } => return Ok(()),
+    };
+    begin_slot(state, id, place, beginning, input)
+}
 
-    /// The row of a slot as it is before anything is known of its end.
-    fn fresh_row(&self, run: RunId, (scope, slot): Place, id: TaskId, input: kapelle_core::Payload) -> Option<Task> {
-        let now = self.scratch.now;
-        let run = self.cache.run(run)?;
-        let (step, slot_kind) = (run.step(scope, slot)?, run.slot_kind(scope, slot)?);
-        let worker = worker_of(slot_kind);
-        let spec = self.spec(run.tenant, &worker);
-        let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
-        let path = Arc::from(run.path(scope, slot));
-        let new = NewTask {
-            tenant: run.tenant,
-            queue: queue.unwrap_or_else(|| Name::new("default")),
-            worker,
-            priority: i16::try_from(step.priority.clamp(-100, 100)).unwrap_or(0),
-            key: None,
-            input,
-            origin: Some(Origin { run: run.id, scope, slot, path }),
-            policy: Arc::new(Policy {
-                recorded: run.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
-                ..policy(step, slot_kind, spec.as_deref(), now)
-            }),
-            not_before: None,
-        };
-        Some(Submit { id, task: new, ageing: self.options.ageing }.decide(now))
+/// Begins one slot or leaves it out: its row, its events.
+pub(super) fn begin_slot(
+    state: &mut LoopState,
+    id: RunId,
+    place: Place,
+    beginning: Beginning,
+    input: Option<&NewPayload>,
+) -> Result<(), StoreError> {
+    let wait = match state.rows.cache.run(id).and_then(|run| run.slot_kind(place.0, place.1)) {
+        Some(SlotKind::Action(Action::Wait(wait))) => wait_for(wait, state.rows.now),
+        _ => None,
+    };
+    let signal = match &beginning {
+        Beginning::Wait(Some(name)) => Some(name.clone()),
+        _ => None,
+    };
+    let Some(task) = begin_slot_with(state, id, place, beginning, input, wait)? else { return Ok(()) };
+    match signal {
+        Some(name) => control::take_signal(state, id, &name, task),
+        None => Ok(()),
     }
+}
 
-    /// What a step asks its worker, when an earlier answer to the same may be given again. It is read here, so a turn
-    /// takes as long as reading the input does, for steps that ask for this alone; an input that is a file is not looked at.
-    fn question(
-        &self,
-        run: RunId,
-        (scope, slot): Place,
-        input: Option<&NewPayload>,
-    ) -> Option<(TenantId, kapelle_core::cache::Cacheable)> {
-        let run = self.cache.run(run)?;
-        let step = run.step(scope, slot)?;
-        let Some(SlotKind::Action(Action::Worker { worker, .. })) = run.slot_kind(scope, slot) else { return None };
-        let spec = self.spec(run.tenant, worker)?;
-        let rule = step.cache.map(|cache| CacheRule { max_age: cache.max_age });
-        if rule.is_none() && spec.cache.is_none() {
-            return None;
+/// The same for a step that waits for what is given. The answer is the row that waits or runs.
+pub(super) fn begin_slot_with(
+    state: &mut LoopState,
+    id: RunId,
+    place: Place,
+    beginning: Beginning,
+    input: Option<&NewPayload>,
+    wait: Option<WaitFor>,
+) -> Result<Option<TaskId>, StoreError> {
+    let task = TaskId(state.rows.store.ids(IdKind::Task, 1)?);
+    let begin = BeginStep { scope: place.0, slot: place.1, beginning, task };
+    let Some(run) = state.rows.cache.run(id) else { return Ok(None) };
+    let Ok((mut events, start)) = begin.decide(run) else { return Ok(None) };
+    let open = matches!(start, StepStart::Task | StepStart::Waiting | StepStart::Opened(_));
+    let ended = make_row(state, id, place, task, (start, wait), input.filter(|_| open))?;
+    runs::tell_first(state, &mut events)?;
+    events.iter().for_each(|event| state.rows.record(id, event));
+    if let Some(ended) = ended {
+        rerun::reused(state, id, place, &ended)?;
+        return Ok(None);
+    }
+    Ok(open.then_some(task))
+}
+
+/// A step that starts a run, and waits for its end or not.
+pub(super) fn begin_child(
+    state: &mut LoopState,
+    id: RunId,
+    place: Place,
+    (workflow, wait): (&Name, bool),
+    inputs: &NewPayload,
+) -> Result<(), StoreError> {
+    if rerun::is_recorded(state, id) {
+        return rerun::repeat_child(state, id, place, inputs);
+    }
+    let child = match children::child_run(state, id, None, workflow, inputs)? {
+        Ok(child) => child,
+        Err(error) => return begin_slot(state, id, place, Beginning::Invalid(error), None),
+    };
+    let waits = WaitFor::Run(child.id);
+    let Some(task) = begin_slot_with(state, id, place, Beginning::Wait(None), Some(inputs), Some(waits))? else {
+        return Ok(());
+    };
+    let (number, mut child) = (child.id, child);
+    if let Some(Parent { task: waiting, .. }) = &mut child.parent {
+        *waiting = wait.then_some(task);
+    }
+    runs::begin_run(state, child);
+    if wait {
+        return Ok(());
+    }
+    let output = serde_json::to_vec(&serde_json::json!({ "run": number.to_string() })).unwrap_or_default();
+    advance::resolve(state, task, Ok(kapelle_core::Payload::Inline(Arc::from(output))))
+}
+
+/// The row of a slot that was begun, left out, or failed before it began. A row that ended at once, because its result
+/// was taken over from an earlier run, is the answer.
+pub(super) fn make_row(
+    state: &mut LoopState,
+    run: RunId,
+    (scope, slot): Place,
+    id: TaskId,
+    (start, wait): (StepStart, Option<WaitFor>),
+    input: Option<&NewPayload>,
+) -> Result<Option<Task>, StoreError> {
+    if start == StepStart::Nothing {
+        return Ok(None);
+    }
+    let earlier = match (&start, &wait) {
+        (StepStart::Task, _) | (StepStart::Waiting, Some(WaitFor::Signal { .. } | WaitFor::Approval { .. })) => {
+            rerun::earlier_result(state, run, (scope, slot), input)?
         }
-        let input = match input {
-            Some(NewPayload::Bytes(bytes)) => serde_json::from_slice(bytes).ok()?,
-            None | Some(NewPayload::None) => serde_json::Value::Null,
-            Some(NewPayload::File { .. }) => return None,
-        };
-        Some((run.tenant, cacheable(&spec, rule, &input)?))
+        _ => None,
+    };
+    let question = match (&start, &earlier) {
+        // What is done again to see the same is not answered from elsewhere.
+        (StepStart::Task, None) if !rerun::is_recorded(state, run) => question(state, run, (scope, slot), input),
+        _ => None,
+    };
+    let earlier = match &question {
+        Some((tenant, question)) => result_cache::cached_answer(state, *tenant, question)?,
+        None => earlier,
+    };
+    let input = input.map_or(Ok(kapelle_core::Payload::None), |input| state.rows.place(input))?;
+    let now = state.rows.now;
+    let Some(mut task) = fresh_row(state, run, (scope, slot), id, input) else { return Ok(None) };
+    if let Some(ended) = earlier {
+        task.state = ended;
+        insert_ended(state, task.clone());
+        return Ok(Some(task));
     }
-
-    fn insert_waiting(&mut self, task: Task, wait: WaitFor) {
-        self.notify_waiting(&task, &wait);
-        self.insert(Task { state: TaskState::Waiting(wait), ..task });
-    }
-
-    fn insert_ended(&mut self, task: Task) {
-        if !kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::ForgottenRow) {
-            self.cache.insert_task(task);
+    match start {
+        StepStart::Task => {
+            tasks::insert(state, task);
+            if let Some((tenant, question)) = &question {
+                result_cache::remember_question(state, *tenant, question, id)?;
+            }
         }
+        StepStart::Opened(opening) => insert_waiting(state, task, WaitFor::Scope(opening)),
+        StepStart::Waiting => {
+            let until = wait.unwrap_or(WaitFor::Timer { until: now });
+            insert_waiting(state, task, until);
+        }
+        StepStart::Skipped(reason) => {
+            task.state = TaskState::Skipped { reason: Arc::from(reason.as_str()), ended_at: now };
+            insert_ended(state, task);
+        }
+        StepStart::Failed(error) => {
+            task.state = TaskState::Failed { error, dead: false, ended_at: now };
+            state.rows.notify_failed_early(&task);
+            insert_ended(state, task);
+        }
+        StepStart::Nothing => {}
+    }
+    Ok(None)
+}
+
+/// The row of a slot as it is before anything is known of its end.
+pub(super) fn fresh_row(
+    state: &LoopState,
+    run: RunId,
+    (scope, slot): Place,
+    id: TaskId,
+    input: kapelle_core::Payload,
+) -> Option<Task> {
+    let now = state.rows.now;
+    let run = state.rows.cache.run(run)?;
+    let (step, slot_kind) = (run.step(scope, slot)?, run.slot_kind(scope, slot)?);
+    let worker = worker_of(slot_kind);
+    let spec = state.host_workers.spec(&state.rows, run.tenant, &worker);
+    let queue = step.queue.clone().or_else(|| spec.as_ref().map(|spec| spec.queue.clone()));
+    let path = Arc::from(run.path(scope, slot));
+    let new = NewTask {
+        tenant: run.tenant,
+        queue: queue.unwrap_or_else(|| Name::new("default")),
+        worker,
+        priority: i16::try_from(step.priority.clamp(-100, 100)).unwrap_or(0),
+        key: None,
+        input,
+        origin: Some(Origin { run: run.id, scope, slot, path }),
+        policy: Arc::new(Policy {
+            recorded: run.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
+            ..policy(step, slot_kind, spec.as_deref(), now)
+        }),
+        not_before: None,
+    };
+    Some(Submit { id, task: new, ageing: state.rows.options.ageing }.decide(now))
+}
+
+/// What a step asks its worker, when an earlier answer to the same may be given again. It is read here, so a turn
+/// takes as long as reading the input does, for steps that ask for this alone; an input that is a file is not looked at.
+pub(super) fn question(
+    state: &LoopState,
+    run: RunId,
+    (scope, slot): Place,
+    input: Option<&NewPayload>,
+) -> Option<(TenantId, kapelle_core::cache::Cacheable)> {
+    let run = state.rows.cache.run(run)?;
+    let step = run.step(scope, slot)?;
+    let Some(SlotKind::Action(Action::Worker { worker, .. })) = run.slot_kind(scope, slot) else { return None };
+    let spec = state.host_workers.spec(&state.rows, run.tenant, worker)?;
+    let rule = step.cache.map(|cache| CacheRule { max_age: cache.max_age });
+    if rule.is_none() && spec.cache.is_none() {
+        return None;
+    }
+    let input = match input {
+        Some(NewPayload::Bytes(bytes)) => serde_json::from_slice(bytes).ok()?,
+        None | Some(NewPayload::None) => serde_json::Value::Null,
+        Some(NewPayload::File { .. }) => return None,
+    };
+    Some((run.tenant, cacheable(&spec, rule, &input)?))
+}
+
+pub(super) fn insert_waiting(state: &mut LoopState, task: Task, wait: WaitFor) {
+    state.rows.notify_waiting(&task, &wait);
+    tasks::insert(state, Task { state: TaskState::Waiting(wait), ..task });
+}
+
+pub(super) fn insert_ended(state: &mut LoopState, task: Task) {
+    if !kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::ForgottenRow) {
+        state.rows.cache.insert_task(task);
     }
 }
 

@@ -15,7 +15,7 @@ use kapelle_core::{
 };
 use kapelle_store::StoreError;
 
-use super::{effect::Effect, state::LoopState};
+use super::{advance, effect::Effect, part::Part, rows::Rows, state::LoopState};
 use crate::evaluate::{Evaluated, Evaluation};
 
 /// What of a run is evaluated.
@@ -29,73 +29,88 @@ pub enum Place {
     End,
 }
 
-/// Evaluations of runs that were sent to the pool, and how often each.
-pub(super) type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
+/// Evaluations of runs that were sent to the pool and have not come back, and how often each.
+type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
 
-impl LoopState {
-    /// Sends something to the pool to be evaluated.
-    pub(super) fn evaluate_later(&mut self, evaluation: Evaluation) {
-        if planted(Mutant::EvaluationLost) && (self.random)().is_multiple_of(8) {
-            return;
-        }
-        let (run, place) = evaluation.place();
-        *self.scratch.sent.entry(run).or_default().entry(place).or_default() += 1;
-        self.scratch.effects.push(Effect::Evaluate(Box::new(evaluation)));
+/// What of runs is being evaluated on the pool.
+#[derive(Debug, Default)]
+pub(super) struct Evaluations {
+    out: Sent,
+    /// What the turn under way sends, and what came back in it.
+    sent: Sent,
+    back: Vec<(RunId, Place)>,
+}
+
+impl Part for Evaluations {
+    fn forget(&mut self, _rows: &mut Rows) {
+        self.sent.clear();
+        self.back.clear();
     }
 
-    /// Something comes back from the pool.
-    pub(super) fn evaluated(&mut self, run: RunId, place: Place) {
-        self.scratch.back.push((run, place));
-    }
-
-    /// What was sent and what came back is committed.
-    pub(super) fn keep_evaluations(&mut self) {
-        for (run, places) in std::mem::take(&mut self.scratch.sent) {
-            let known = self.evaluating.entry(run).or_default();
+    fn committed(&mut self) {
+        for (run, places) in std::mem::take(&mut self.sent) {
+            let known = self.out.entry(run).or_default();
             places.into_iter().for_each(|(place, times)| *known.entry(place).or_default() += times);
         }
-        for (run, place) in std::mem::take(&mut self.scratch.back) {
-            let Some(places) = self.evaluating.get_mut(&run) else { continue };
+        for (run, place) in std::mem::take(&mut self.back) {
+            let Some(places) = self.out.get_mut(&run) else { continue };
             if let Some(times) = places.get_mut(&place) {
                 *times = times.saturating_sub(1);
             }
             places.retain(|_, times| *times > 0);
             if places.is_empty() {
-                self.evaluating.remove(&run);
+                self.out.remove(&run);
             }
         }
+    }
+}
+
+impl Evaluations {
+    /// Sends something to the pool to be evaluated.
+    pub(super) fn send(&mut self, rows: &mut Rows, evaluation: Evaluation) {
+        if planted(Mutant::EvaluationLost) && rows.random().is_multiple_of(8) {
+            return;
+        }
+        let (run, place) = evaluation.place();
+        *self.sent.entry(run).or_default().entry(place).or_default() += 1;
+        rows.effects.push(Effect::Evaluate(Box::new(evaluation)));
+    }
+
+    /// Something comes back from the pool.
+    pub(super) fn came_back(&mut self, run: RunId, place: Place) {
+        self.back.push((run, place));
     }
 
     /// Whether something of the run is being evaluated, that of the turn under way included.
     fn is_evaluating(&self, run: RunId) -> bool {
-        if self.scratch.sent.contains_key(&run) {
+        if self.sent.contains_key(&run) {
             return true;
         }
-        let Some(places) = self.evaluating.get(&run) else { return false };
-        let back = |place: &Place| self.scratch.back.iter().filter(|came| **came == (run, *place)).count();
+        let Some(places) = self.out.get(&run) else { return false };
+        let back = |place: &Place| self.back.iter().filter(|came| **came == (run, *place)).count();
         places.iter().any(|(place, times)| *times as usize > back(place))
     }
+}
 
-    /// Ends the runs that the turn looked at and that have nothing to wait for; false when there was none.
-    pub(super) fn end_stuck(&mut self) -> Result<bool, StoreError> {
-        let mut found = false;
-        for id in std::mem::take(&mut self.scratch.advanced) {
-            if self.scratch.more.contains(&id) || self.lifting.contains(&id) || self.is_evaluating(id) {
-                continue;
-            }
-            let Some(run) = self.cache.run(id).filter(|run| run.is_stuck()) else { continue };
-            let error = Arc::new(run.stuck_error());
-            tracing::error!(run = %id, "a run had nothing left to wait for and was ended: this is a fault of Kapelle");
-            found = true;
-            if matches!(run.completion(), Some(Completion::Outputs | Completion::Failed(_) | Completion::Cancelled)) {
-                self.finish_with(id, Evaluated::Invalid(error))?;
-                continue;
-            }
-            let events = Abandon { error }.decide(run).unwrap_or_default();
-            events.iter().for_each(|event| self.record(id, event));
-            self.scratch.touched.insert(id);
-            self.scratch.due_changed = true;
+/// Ends the runs that the turn looked at and that have nothing to wait for; false when there was none.
+pub(super) fn end_stuck(state: &mut LoopState) -> Result<bool, StoreError> {
+    let mut found = false;
+    for id in std::mem::take(&mut state.scratch.advanced) {
+        if state.scratch.more.contains(&id) || state.pauses.contains(&id) || state.evaluations.is_evaluating(id) {
+            continue;
         }
-        Ok(found)
+        let Some(run) = state.rows.cache.run(id).filter(|run| run.is_stuck()) else { continue };
+        let error = Arc::new(run.stuck_error());
+        tracing::error!(run = %id, "a run had nothing left to wait for and was ended: this is a fault of Kapelle");
+        found = true;
+        if matches!(run.completion(), Some(Completion::Outputs | Completion::Failed(_) | Completion::Cancelled)) {
+            advance::finish_with(state, id, Evaluated::Invalid(error))?;
+            continue;
+        }
+        let events = Abandon { error }.decide(run).unwrap_or_default();
+        events.iter().for_each(|event| state.rows.record(id, event));
+        state.scratch.touched.insert(id);
+        state.timers.stir();
     }
+    Ok(found)
 }

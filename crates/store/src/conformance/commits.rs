@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 
 use super::{Rig, fixtures::*, on_every_store};
-use crate::{Batch, Commit, IdKind, KeyReply, KeyRow, PayloadBody, RunRow, RunWrite, StoreError, TaskWrite};
+use crate::{Batch, Commit, IdKind, KeyReply, KeyRow, KeyWrite, PayloadBody, RunRow, RunWrite, StoreError, TaskWrite};
 
 on_every_store! {
     every_state_reads_back,
@@ -127,7 +127,7 @@ fn a_conflict_undoes_the_whole_batch(mut rig: Rig) {
         runs: vec![RunWrite { run: &made, expected: None }],
         journal: vec![entry(1, 0)],
         payloads: vec![(PayloadId(1), PayloadBody::Bytes(Arc::from(&b"1"[..])))],
-        keys: vec![key],
+        keys: vec![KeyWrite { row: key, at: Timestamp(0) }],
         gates: Vec::new(),
         answers: Vec::new(),
         versions: vec![version(1, "flow", 1)],

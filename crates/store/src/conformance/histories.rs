@@ -10,12 +10,13 @@ use kapelle_core::{
 };
 
 use super::{Rig, fixtures::*, on_every_store};
-use crate::{Batch, Commit, JournalEntry, KeyReply, KeyRow, Page, VersionRow};
+use crate::{Batch, Commit, Deletion, JournalEntry, KeyReply, KeyRow, KeyWrite, Page, RunWrite, VersionRow};
 
 on_every_store! {
     a_key_stands_for_one_reply_per_tenant,
     a_key_is_forgotten_after_its_time,
     versions_are_numbered_once,
+    a_version_goes_unless_somebody_needs_it,
     attempts_come_first_to_last,
     a_journal_is_dense_and_reads_back,
 }
@@ -25,7 +26,8 @@ fn key(tenant: u32, text: &str, reply: KeyReply, until: i64) -> KeyRow {
 }
 
 fn keys(rows: Vec<KeyRow>) -> Batch<'static> {
-    Batch { keys: rows, ..Batch::default() }
+    let used = |row: KeyRow| KeyWrite { at: Timestamp(row.until.0 - 100), row };
+    Batch { keys: rows.into_iter().map(used).collect(), ..Batch::default() }
 }
 
 fn a_key_stands_for_one_reply_per_tenant(mut rig: Rig) {
@@ -48,6 +50,27 @@ fn a_key_is_forgotten_after_its_time(mut rig: Rig) {
     let second = key(1, "k", KeyReply::Run(RunId(2)), 300);
     rig.done(&keys(vec![second.clone()]));
     assert_eq!(rig.store.key(TenantId(1), "k", Timestamp(200)).unwrap(), Some(second));
+}
+
+fn a_version_goes_unless_somebody_needs_it(mut rig: Rig) {
+    let flow = Name::new("flow");
+    let versions = vec![version(1, "flow", 1), version(2, "flow", 2), version(3, "flow", 3)];
+    let run = run(1, 2);
+    rig.done(&Batch { versions, runs: vec![RunWrite { run: &run, expected: None }], ..Batch::default() });
+    let mut deletable = |number| rig.store.deletable(TenantId(1), &flow, number).unwrap();
+    assert_eq!(deletable(4), Err(Deletion::Missing));
+    assert_eq!(deletable(3), Err(Deletion::Newest));
+    assert_eq!(deletable(2), Err(Deletion::Used(1)));
+    assert_eq!(deletable(1), Ok(1));
+    let gone = |id| Batch { deleted_versions: vec![id], ..Batch::default() };
+    let conflict = Commit::Conflict { tasks: vec![], runs: vec![], other: true };
+    for needed in [2, 3, 4] {
+        assert_eq!(rig.store.commit(&gone(needed)).unwrap(), conflict, "version {needed} is needed or not there");
+    }
+    rig.done(&gone(1));
+    assert_eq!(rig.store.deletable(TenantId(1), &flow, 1).unwrap(), Err(Deletion::Missing));
+    assert_eq!(rig.store.version(1).unwrap(), None);
+    assert_eq!(rig.store.commit(&gone(1)).unwrap(), conflict, "it is deleted once");
 }
 
 fn versions_are_numbered_once(mut rig: Rig) {

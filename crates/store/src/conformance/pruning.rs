@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Payload, PayloadId, RunId, TaskId, TenantId, Timestamp, task::Attempt, task::Task};
 
 use super::{Rig, fixtures::*, on_every_store};
-use crate::{Batch, IdKind, KeyReply, KeyRow, PayloadBody, Pruned, Retention};
+use crate::{Batch, IdKind, KeyReply, KeyRow, KeyWrite, PayloadBody, Pruned, Retention};
 
 on_every_store! {
     ended_tasks_go_with_all_that_is_theirs,
@@ -89,12 +89,15 @@ fn it_deletes_a_bounded_amount_oldest_first(mut rig: Rig) {
 }
 
 fn keys_go_after_their_time(mut rig: Rig) {
-    let key = |text: &str, until| KeyRow {
-        tenant: TenantId::DEFAULT,
-        key: Arc::from(text),
-        body: [0; 32],
-        reply: KeyReply::Run(RunId(1)),
-        until: Timestamp(until),
+    let key = |text: &str, until| KeyWrite {
+        at: Timestamp(0),
+        row: KeyRow {
+            tenant: TenantId::DEFAULT,
+            key: Arc::from(text),
+            body: [0; 32],
+            reply: KeyReply::Run(RunId(1)),
+            until: Timestamp(until),
+        },
     };
     rig.done(&Batch { keys: vec![key("a", 10), key("b", 20)], ..Batch::default() });
     rig.store.prune(before(20, 100)).unwrap();

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 use super::{Rig, fixtures::*};
 use crate::{
-    Batch, IdKind, KeyReply, KeyRow, Lane, Page, PayloadBody, Retention, RunFilter, RunWrite, TaskFilter, TaskWrite,
+    Batch, IdKind, KeyReply, KeyRow, KeyWrite, Lane, Page, PayloadBody, Retention, RunFilter, RunWrite, TaskFilter,
+    TaskWrite,
 };
 
 const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
@@ -177,12 +178,15 @@ impl Made {
             Write::Payload { id } => {
                 rest.payloads.push((PayloadId(id), PayloadBody::Bytes(Arc::from([id as u8].as_slice()))));
             }
-            Write::Key { tenant, word, until } => rest.keys.push(KeyRow {
-                tenant: TENANTS[tenant],
-                key: Arc::from(WORDS[word]),
-                body: [until as u8; 32],
-                reply: KeyReply::Tasks(TaskId(until), 2),
-                until: Timestamp(until),
+            Write::Key { tenant, word, until } => rest.keys.push(KeyWrite {
+                at: Timestamp(until - 5),
+                row: KeyRow {
+                    tenant: TENANTS[tenant],
+                    key: Arc::from(WORDS[word]),
+                    body: [until as u8; 32],
+                    reply: KeyReply::Tasks(TaskId(until), 2),
+                    until: Timestamp(until),
+                },
             }),
             Write::Version { id, word, number } => rest.versions.push(version(id, WORDS[word], number)),
             _ => {}

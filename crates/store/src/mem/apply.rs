@@ -14,7 +14,7 @@ use kapelle_core::{
 use super::state::{State, place, row};
 use crate::{
     access::{AccessKey, AccessWrite},
-    batch::Batch,
+    batch::{Batch, KeyWrite, VersionRow},
     contract::{Commit, Conflicts},
     error::StoreError,
     hosted::HostWorkerWrite,
@@ -49,10 +49,20 @@ impl State {
             conflicts.other |= self.versions.contains_key(&row.id) || !versions.insert(row.id);
             conflicts.other |= self.numbers.contains(&number) || !numbers.insert(number);
         }
-        let mut keys = BTreeSet::new();
-        for row in &batch.keys {
+        let mut keys = BTreeMap::new();
+        for KeyWrite { row, at } in &batch.keys {
             let key = (row.tenant, row.key.clone());
-            conflicts.other |= self.keys.contains_key(&key) || !keys.insert(key);
+            let known = keys.get(&key).copied().or_else(|| self.keys.get(&key).map(|known| known.until));
+            conflicts.other |= known.is_some_and(|until| until >= *at);
+            keys.insert(key, row.until);
+        }
+        for id in &batch.deleted_versions {
+            let newer = |gone: &VersionRow| {
+                let same = |row: &&VersionRow| row.tenant == gone.tenant && row.workflow == gone.workflow;
+                self.versions.values().filter(same).any(|row| row.number > gone.number)
+            };
+            let used = self.runs.values().any(|run| run.version == *id);
+            conflicts.other |= used || !self.versions.get(id).is_some_and(newer);
         }
         let taken =
             |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
@@ -156,7 +166,10 @@ impl State {
             self.numbers.insert((row.tenant, row.workflow.clone(), row.number));
             self.versions.insert(row.id, row.clone());
         }
-        for row in &batch.keys {
+        for id in &batch.deleted_versions {
+            self.versions.remove(id);
+        }
+        for KeyWrite { row, .. } in &batch.keys {
             self.keys.insert((row.tenant, row.key.clone()), row.clone());
         }
         for gate in &batch.gates {

@@ -133,33 +133,31 @@ impl Store for MemStore {
         Ok(of.max_by_key(|row| row.number).cloned())
     }
 
-    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError> {
-        let mut state = self.state();
+    fn deletable(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Name,
+        number: u32,
+    ) -> Result<Result<i64, Deletion>, StoreError> {
+        let state = self.state();
         let of = state.versions.values().filter(|row| row.tenant == tenant && row.workflow == *workflow);
         let newest = of.clone().map(|row| row.number).max();
         let Some(id) = of.clone().find(|row| row.number == number).map(|row| row.id) else {
-            return Ok(Deletion::Missing);
+            return Ok(Err(Deletion::Missing));
         };
         if newest == Some(number) {
-            return Ok(Deletion::Newest);
+            return Ok(Err(Deletion::Newest));
         }
         let used = state.runs.values().filter(|run| run.version == id).count() as u64;
         if used > 0 {
-            return Ok(Deletion::Used(used));
+            return Ok(Err(Deletion::Used(used)));
         }
-        state.versions.remove(&id);
-        Ok(Deletion::Deleted)
+        Ok(Ok(id))
     }
 
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
-        let mut state = self.state();
         let id = (tenant, Arc::from(key));
-        let Some(row) = state.keys.get(&id) else { return Ok(None) };
-        if row.until >= now {
-            return Ok(Some(row.clone()));
-        }
-        state.keys.remove(&id);
-        Ok(None)
+        Ok(self.state().keys.get(&id).filter(|row| row.until >= now).cloned())
     }
 
     fn lanes(&mut self) -> Result<Vec<Lane>, StoreError> {

@@ -52,8 +52,11 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     for row in &batch.versions {
         conflicts.other |= !written(version::insert(conn, names, row))?;
     }
+    for id in &batch.deleted_versions {
+        conflicts.other |= !version::delete(conn, *id)?;
+    }
     for row in &batch.keys {
-        conflicts.other |= !written(key::insert(conn, row))?;
+        conflicts.other |= !key::insert(conn, row)?;
     }
     batch.gates.iter().try_for_each(|row| gate::put(conn, names, row))?;
     batch.answers.iter().try_for_each(|row| answer::put(conn, row))?;

@@ -5,27 +5,26 @@ use std::sync::Arc;
 use kapelle_core::{RunId, TaskId, TenantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    commit::control,
-    fault::{Sql, Trouble},
-    ids::Ids,
-};
-use crate::batch::{KeyReply, KeyRow};
+use super::fault::{Sql, Trouble};
+use crate::batch::{KeyReply, KeyRow, KeyWrite};
 
 const TASKS: i64 = 0;
 const RUN: i64 = 1;
 
-/// Inserts a row. Part of a transaction.
-pub(super) fn insert(conn: &Connection, key: &KeyRow) -> Sql<()> {
+/// A new row, or one in place of another whose time is over. False when the key is taken. Part of a transaction.
+pub(super) fn insert(conn: &Connection, KeyWrite { row: key, at }: &KeyWrite) -> Sql<bool> {
     let (kind, first, count) = match key.reply {
         KeyReply::Tasks(first, count) => (TASKS, first.0, count),
         KeyReply::Run(run) => (RUN, run.0, 1),
     };
     let mut insert = conn.prepare_cached(
-        "INSERT INTO idempotency (tenant, key, body, kind, first, count, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO idempotency (tenant, key, body, kind, first, count, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (tenant, key) DO UPDATE SET \
+         body = excluded.body, kind = excluded.kind, first = excluded.first, count = excluded.count, \
+         until = excluded.until WHERE idempotency.until < ?8",
     )?;
-    insert.execute(params![key.tenant.0, &*key.key, key.body, kind, first, count, key.until.0])?;
-    Ok(())
+    let written = insert.execute(params![key.tenant.0, &*key.key, key.body, kind, first, count, key.until.0, at.0])?;
+    Ok(written == 1)
 }
 
 /// Returns the reply of a key, whether it has expired or not.
@@ -42,13 +41,4 @@ pub(super) fn one(conn: &Connection, tenant: TenantId, key: &str) -> Sql<Option<
         other => return Err(Trouble::Damaged(format!("an idempotency key is of unknown kind {other}"))),
     };
     Ok(Some(KeyRow { tenant, key: Arc::from(key), body, reply, until: Timestamp(until) }))
-}
-
-/// Deletes an expired key, so that it can be used again. A separate transaction, which is rare.
-pub(super) fn forget(conn: &Connection, ids: &Ids, key: &KeyRow) -> Sql<()> {
-    control(conn, "BEGIN IMMEDIATE")?;
-    ids.save(conn)?;
-    let mut delete = conn.prepare_cached("DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 AND until = ?3")?;
-    delete.execute((key.tenant.0, &*key.key, key.until.0))?;
-    control(conn, "COMMIT")
 }

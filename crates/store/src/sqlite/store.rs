@@ -155,25 +155,17 @@ impl Store for SqliteStore {
         self.query(|conn, names| version::newest(conn, names, tenant, workflow))
     }
 
-    fn delete_version(&mut self, tenant: TenantId, workflow: &Name, number: u32) -> Result<Deletion, StoreError> {
-        self.usable()?;
-        let end = version::delete(&self.conn, &mut self.names, &self.ids, (tenant, workflow, number));
-        // The transaction is rolled back unless it has ended already.
-        match end {
-            Ok(Deletion::Deleted) | Err(_) => self.transaction(end, |_| true),
-            Ok(refused) => Ok(refused),
-        }
+    fn deletable(
+        &mut self,
+        tenant: TenantId,
+        workflow: &Name,
+        number: u32,
+    ) -> Result<Result<i64, Deletion>, StoreError> {
+        self.query(|conn, names| version::deletable(conn, names, (tenant, workflow, number)))
     }
 
     fn key(&mut self, tenant: TenantId, text: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
-        let Some(row) = self.query(|conn, _| key::one(conn, tenant, text))? else { return Ok(None) };
-        if row.until >= now {
-            return Ok(Some(row));
-        }
-        self.usable()?;
-        let end = key::forget(&self.conn, &self.ids, &row);
-        self.transaction(end, |_| true)?;
-        Ok(None)
+        Ok(self.query(|conn, _| key::one(conn, tenant, text))?.filter(|row| row.until >= now))
     }
 
     fn lanes(&mut self) -> Result<Vec<Lane>, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_core::{Name, TenantId, Timestamp};
 use rusqlite::{Connection, Params, Row, params, types::ToSql};
 
-use super::{commit::control, fault::Sql, ids::Ids, names::Names};
+use super::{fault::Sql, names::Names};
 use crate::{batch::VersionRow, contract::Deletion, rows::Page};
 
 const COLUMNS: &str = "id, tenant, workflow, number, sha256, source, file, created_at";
@@ -96,29 +96,34 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// Deletes an unused version. A separate transaction, which is rare.
-pub(super) fn delete(
+/// The key of a version that nobody needs, or why it may not be deleted.
+pub(super) fn deletable(
     conn: &Connection,
     names: &mut Names,
-    ids: &Ids,
     (tenant, workflow, number): (TenantId, &Name, u32),
-) -> Sql<Deletion> {
-    let Some(newest) = newest(conn, names, tenant, workflow)? else { return Ok(Deletion::Missing) };
+) -> Sql<Result<i64, Deletion>> {
+    let Some(newest) = newest(conn, names, tenant, workflow)? else { return Ok(Err(Deletion::Missing)) };
     if newest.number == number {
-        return Ok(Deletion::Newest);
+        return Ok(Err(Deletion::Newest));
     }
-    let Some(name) = names.find(conn, workflow)? else { return Ok(Deletion::Missing) };
+    let Some(name) = names.find(conn, workflow)? else { return Ok(Err(Deletion::Missing)) };
     let rest = "WHERE tenant = ?1 AND workflow = ?2 AND number = ?3";
-    let Some(row) = select(conn, names, rest, (tenant.0, name, number))?.pop() else { return Ok(Deletion::Missing) };
+    let found = select(conn, names, rest, (tenant.0, name, number))?.pop();
+    let Some(row) = found else { return Ok(Err(Deletion::Missing)) };
     let mut runs =
         conn.prepare_cached("SELECT count(*) FROM run WHERE tenant = ?1 AND workflow = ?2 AND version = ?3")?;
     let used: i64 = runs.query_row((tenant.0, name, row.id), |row| row.get(0))?;
-    if used > 0 {
-        return Ok(Deletion::Used(used.cast_unsigned()));
-    }
-    control(conn, "BEGIN IMMEDIATE")?;
-    ids.save(conn)?;
-    conn.prepare_cached("DELETE FROM version WHERE id = ?1")?.execute([row.id])?;
-    control(conn, "COMMIT")?;
-    Ok(Deletion::Deleted)
+    Ok(if used > 0 { Err(Deletion::Used(used.cast_unsigned())) } else { Ok(row.id) })
+}
+
+/// Deletes a version that nobody needs. False when somebody does. Part of a transaction.
+pub(super) fn delete(conn: &Connection, id: i64) -> Sql<bool> {
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM version WHERE id = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE run.tenant = version.tenant AND run.workflow = version.workflow \
+                         AND run.version = version.id) \
+         AND EXISTS (SELECT 1 FROM version later WHERE later.tenant = version.tenant \
+                     AND later.workflow = version.workflow AND later.number > version.number)",
+    )?;
+    Ok(delete.execute([id])? == 1)
 }

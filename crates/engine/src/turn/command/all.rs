@@ -5,7 +5,10 @@ use kapelle_store::{Act, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{error::EngineError, turn::state::LoopState};
+use crate::{
+    error::EngineError,
+    turn::{audited, state::LoopState},
+};
 
 /// The number that matches a reply with its question.
 pub type Ticket = u64;
@@ -98,7 +101,7 @@ macro_rules! commands {
             ) -> Result<Result<Reply, EngineError>, StoreError> {
                 match command {
                     $(Command::$name(command) => Ok(command.decide(self)?.map(Reply::$name)),)*
-                    Command::Audited(audited) => self.audited(&audited.act, &audited.command),
+                    Command::Audited(audited) => audited::audited(self, &audited.act, &audited.command),
                 }
             }
         }
