@@ -20,7 +20,8 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
     turn::{
-        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken, command,
+        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken,
+        VersionRef, command,
     },
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
@@ -158,9 +159,21 @@ impl Engine {
     /// The refusal, or the failure of the store.
     pub async fn ask<C: Ask>(&self, command: C) -> Result<C::Reply, EngineError> {
         let (sender, receiver) = oneshot::channel();
-        self.post(Message::Command(Box::new(command.into()), Answer::Reply(sender)))?;
+        let command = command.into();
+        self.read_version(&command).await;
+        self.post(Message::Command(Box::new(command), Answer::Reply(sender)))?;
         let reply = receiver.await.unwrap_or(Err(EngineError::Stopped))?;
         C::reply(reply).ok_or(EngineError::Stopped)
+    }
+
+    /// Reads the text of the stored version that a command names, so that the loop does not.
+    async fn read_version(&self, command: &Command) {
+        let Some((_, VersionRef::Stored(version))) = command.version() else { return };
+        let (reader, registry, version) = (Arc::clone(&self.inner.reader), Arc::clone(&self.inner.registry), *version);
+        let Some((tenant, _)) = command.version() else { return };
+        let reading = move || crate::evaluator::hand_over(&*reader, &*registry, tenant, version);
+        // Should it fail, the loop reads the text itself and says what is wrong.
+        let _ = tokio::task::spawn_blocking(reading).await;
     }
 
     fn post(&self, message: Message) -> Result<(), EngineError> {

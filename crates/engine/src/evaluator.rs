@@ -9,9 +9,10 @@ use std::{
 };
 
 use kapelle_core::{
-    Category, Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, expr::Shared, run::ScopeId, task::TaskState,
+    Category, Name, Payload, PayloadId, RunId, TaskError, TaskId, TenantId, definition::Definition, expr::Shared,
+    run::ScopeId, task::TaskState,
 };
-use kapelle_store::Reader;
+use kapelle_store::{Page, Reader};
 
 use crate::{
     dispatcher::Spill,
@@ -58,6 +59,18 @@ impl Evaluator {
     pub(crate) fn evaluate(&self, evaluation: Box<Evaluation>) {
         // The pool outlives the loop; were it gone, the step would be evaluated again after the next start.
         let _ = self.queue.send(evaluation);
+    }
+}
+
+/// Reads the text of a stored version and keeps the definition for the loop, which then need not read it.
+pub(crate) fn hand_over(reader: &dyn Reader, directory: &dyn Directory, tenant: TenantId, version: i64) {
+    if directory.definition(version).is_some() {
+        return;
+    }
+    if let Ok(Some(row)) = reader.version(tenant, version)
+        && let Ok(definition) = Definition::parse(&row.source, &row.file)
+    {
+        directory.keep_definition(version, Arc::new(definition));
     }
 }
 
@@ -151,7 +164,15 @@ impl Resolve for Stored {
         workflow: &Name,
         inputs: serde_json::Value,
     ) -> Option<Result<serde_json::Value, TaskError>> {
-        Some(self.sources.directory.admit(tenant, workflow, inputs))
+        let Sources { reader, directory, .. } = &self.sources;
+        // The loop starts the run with what is read here.
+        if directory.workflow(tenant, workflow).is_none()
+            && let Ok(newest) = reader.versions(tenant, Some(workflow), Page { before: None, most: 1 })
+            && let Some(row) = newest.first()
+        {
+            hand_over(&**reader, &**directory, tenant, row.id);
+        }
+        Some(directory.admit(tenant, workflow, inputs))
     }
 
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>> {

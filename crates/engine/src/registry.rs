@@ -13,7 +13,7 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
-use crate::turn::{Admission, Directory, VersionRef};
+use crate::turn::{Admission, DEFINITIONS_MAX, Directory, VersionRef};
 
 /// Checks the inputs of a workflow and fills in defaults.
 pub type Admit = Arc<dyn Fn(&Definition, Value) -> Result<Value, TaskError> + Send + Sync>;
@@ -35,6 +35,8 @@ pub struct Registry {
     orders: RwLock<BTreeMap<Name, Arc<dyn StepOrder>>>,
     admit: RwLock<Option<Admit>>,
     calls: OnceLock<Arc<dyn Calls>>,
+    /// Definitions of stored versions on their way to the loop, by version.
+    definitions: RwLock<BTreeMap<i64, Arc<Definition>>>,
 }
 
 /// Workers in two layers. A worker of the folder hides one that is for everybody, but only from the tenants that it is for.
@@ -168,6 +170,17 @@ impl Registry {
 }
 
 impl Directory for Registry {
+    fn definition(&self, version: i64) -> Option<Arc<Definition>> {
+        self.definitions.read().unwrap_or_else(PoisonError::into_inner).get(&version).cloned()
+    }
+
+    fn keep_definition(&self, version: i64, definition: Arc<Definition>) {
+        let mut definitions = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        // The loop takes a definition in the turn it is read for: the oldest are no longer needed here.
+        while definitions.len() >= DEFINITIONS_MAX && definitions.pop_first().is_some() {}
+        definitions.insert(version, definition);
+    }
+
     fn admit_call(&self, model: &Name, task: TaskId, _steady_ms: u64) -> Admission {
         self.calls.get().map_or(Admission::Free, |calls| calls.admit(model, task))
     }

@@ -18,7 +18,6 @@ use super::{
     effect::Effect,
     notice::Notice,
     payload::NewPayload,
-    runs,
     runs::Answer,
     state::LoopState,
     tasks,
@@ -175,10 +174,12 @@ pub(super) fn payers_of(state: &mut LoopState, task: &Task) -> Result<Vec<Accoun
     let mut next = task.origin.as_ref().map(|origin| origin.run);
     while let Some(id) = next.filter(|_| payers.len() < RUNS_MAX) {
         payers.push(Account::Run(id));
-        if runs::load_run(state, id)?.is_err() {
-            break;
-        }
-        next = state.rows.cache.run(id).and_then(|run| run.parent).map(|parent| parent.run);
+        // A run that has ended still pays for the runs that it started.
+        let parent = match state.rows.cache.run(id) {
+            Some(run) => run.parent,
+            None => state.rows.store.run(id)?.and_then(|(row, _)| row.parent),
+        };
+        next = parent.map(|parent| parent.run);
     }
     Ok(payers)
 }

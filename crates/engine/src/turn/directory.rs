@@ -34,6 +34,9 @@ pub trait Directory: Send + Sync {
         None
     }
 
+    /// Keeps the definition of a stored version for the loop.
+    fn keep_definition(&self, _version: i64, _definition: Arc<Definition>) {}
+
     /// Asks for the right of a task to one call of a model alias. Asked again for the same task it stays one right.
     fn admit_call(&self, _model: &Name, _task: TaskId, _steady_ms: u64) -> Admission {
         Admission::Free

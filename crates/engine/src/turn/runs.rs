@@ -6,7 +6,7 @@ use kapelle_core::{
     Account, Money, Name, RunId, TenantId,
     definition::{Definition, Strategy},
     mutant::{Mutant, planted},
-    run::{Run, RunEvent, StepOrder, TaskEnded, built_in},
+    run::{Run, RunEvent, RunRejection, StepOrder, TaskEnded, built_in},
     task::Task,
 };
 use kapelle_store::{BudgetRow, Deletion, IdKind, KeyReply, RunRow, StoreError};
@@ -127,6 +127,11 @@ pub(super) fn load_run(state: &mut LoopState, id: RunId) -> Result<Result<(), En
         return Ok(Ok(()));
     }
     let Some((row, steps)) = state.rows.store.run(id)? else { return Ok(Err(EngineError::NoSuchRun(id))) };
+    // Nothing happens to a run that has ended: its definition need not be read.
+    let status = row.status.kind();
+    if status.is_terminal() {
+        return Ok(Err(RunRejection::NotRunning { run: id, status }.into()));
+    }
     let definition = match state.definitions.stored(&mut state.rows, row.version)? {
         Ok(definition) => definition,
         Err(error) => return Ok(Err(EngineError::Definition { run: id, message: error.to_string() })),
@@ -154,7 +159,9 @@ pub(super) fn tell_first(state: &mut LoopState, events: &mut [RunEvent]) -> Resu
 
 /// A task of a run has ended.
 pub(super) fn step_ended(state: &mut LoopState, id: RunId, ended: TaskEnded, task: &Task) -> Result<(), StoreError> {
-    if load_run(state, id)?.is_err() {
+    if let Err(error) = load_run(state, id)? {
+        // Its row was open, and its run has ended: what is in memory is behind what another server wrote.
+        state.scratch.stale |= matches!(error, EngineError::Run(_));
         return Ok(());
     }
     let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
