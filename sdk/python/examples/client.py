@@ -1,4 +1,4 @@
-"""Has things done by the workers of host.py: `python client.py`."""
+"""Submits tasks to the workers of host.py: `python client.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker host: three workers, one of each kind. Start it beside a server: `python host.py`."""
+"""A worker host: three workers, one of each kind. Start it with a server running: `python host.py`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ host = Host(slots=4, labels={"language": "python"})
     input={"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}},
 )
 def word_count(ctx: Context, input: dict[str, Any]) -> dict[str, int]:
-    """What does not fit the schema never comes here: it is refused when it is submitted."""
+    """Input that does not match the schema never arrives here: its submission is refused."""
     return {"words": len(input["text"].split())}
 
 
 @host.worker("countdown", timeout=60)
 async def countdown(ctx: AsyncContext, input: dict[str, Any]) -> str:
-    """Cancelled while it sleeps, as soon as somebody cancels the task."""
+    """Cancelled while it sleeps, as soon as the task is cancelled."""
     start = int(input["from"])
     for left in range(start, 0, -1):
         ctx.progress(1 - left / start, f"{left} to go")

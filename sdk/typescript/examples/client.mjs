@@ -1,4 +1,4 @@
-// Has things done by the workers of host.mjs: `node client.mjs`.
+// Submits tasks to the workers of host.mjs: `node client.mjs`.
 
 import { Client, InvalidInput } from "kapelle";
 

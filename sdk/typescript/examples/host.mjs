@@ -1,16 +1,16 @@
-// A worker host: three workers. Start it beside a server: `node host.mjs`.
+// A worker host: three workers. Start it with a server running: `node host.mjs`.
 
 import { Host, TaskError } from "kapelle";
 
 const host = new Host({ slots: 4, labels: { language: "javascript" } });
 
-// What does not fit the schema never comes here: it is refused when it is submitted.
+// Input that does not match the schema never arrives here: its submission is refused.
 host.worker("word_count", (ctx, input) => ({ words: input.text.split(/\s+/).filter(Boolean).length }), {
   description: "Counts words",
   input: { type: "object", required: ["text"], properties: { text: { type: "string" } } },
 });
 
-// Ends while it sleeps, as soon as somebody cancels the task.
+// Ends while it sleeps, as soon as the task is cancelled.
 host.worker("countdown", async (ctx, input) => {
   for (let left = input.from; left > 0; left--) {
     ctx.progress(1 - left / input.from, `${left} to go`);

@@ -1,16 +1,16 @@
-/** How the client asks: again where that can do no harm, and through restarts of the server where it waits. */
+/** Requests of the client: retried where that is harmless; waits survive restarts of the server. */
 
 import { Unreachable, WaitTimeout } from "./errors.js";
 import type { Place } from "./place.js";
 import { type Frame, Parser } from "./sse.js";
 import { Again, type Call, LONGEST_POLL_MS, PATIENCE_MS, broken, open, pause, refused, send } from "./wire.js";
 
-/** Without a sign of life for that long a stream is taken for dead; the server sends one every 15 seconds. */
+/** Time without data after which a stream counts as dead; the server sends a comment every 15 seconds. */
 const SILENCE_MS = 45_000;
-/** Before asking again when an answer came earlier than asked for. */
+/** Wait before the next poll when an answer came earlier than requested. */
 const EARLY_MS = 200;
 
-/** Sends requests, again where that can do no harm. */
+/** Sends requests, and retries where that is harmless. */
 export class Asker {
   constructor(
     readonly place: Place,
@@ -30,7 +30,7 @@ export class Asker {
     }
   }
 
-  /** How long a wait goes on without the server. */
+  /** Returns the time for which a wait continues without the server. */
   patience(leftMs = PATIENCE_MS): number {
     return this.retryForMs === 0 ? 0 : Math.min(PATIENCE_MS, leftMs);
   }
@@ -44,12 +44,12 @@ export class Asker {
       const found = await this.ask(call(poll), this.patience(left));
       if (found.ended) return found;
       if (performance.now() >= until) throw new WaitTimeout(`${what} has not ended within ${timeoutMs} ms; it goes on`);
-      // A server on its way down does not wait.
+      // A server that shuts down does not wait.
       if (performance.now() - asked < poll / 2) await pause(EARLY_MS);
     }
   }
 
-  /** Events until the stream ends or is interrupted. */
+  /** Yields events until the stream ends or is interrupted. */
   async *frames(call: Call<unknown>, headers: Record<string, string>, again: Again): AsyncGenerator<Frame> {
     const leave = new AbortController();
     let silence = setTimeout(() => leave.abort(), SILENCE_MS);
@@ -74,7 +74,7 @@ export class Asker {
       await pause(wait);
     } finally {
       clearTimeout(silence);
-      // Who stops listening closes the connection.
+      // A consumer that stops closes the connection.
       leave.abort();
     }
   }

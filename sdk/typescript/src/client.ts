@@ -10,10 +10,10 @@ import { Again, type Call, freshKey, pause } from "./wire.js";
 
 type Raw = Record<string, Json>;
 
-/** Between the end of a stream and the next, as when the server is on its way down. */
+/** Wait between the end of a stream and the next, as during a shutdown of the server. */
 const REST_MS = 100;
 
-/** What lists of tasks are filtered by. */
+/** Filter of task lists. */
 export interface TaskFilter {
   state?: string;
   queue?: string;
@@ -24,7 +24,7 @@ export interface TaskFilter {
   cursor?: string;
 }
 
-/** What lists of runs are filtered by. */
+/** Filter of run lists. */
 export interface RunFilter {
   workflow?: string;
   open?: boolean;
@@ -32,7 +32,7 @@ export interface RunFilter {
   cursor?: string;
 }
 
-/** How a run is started. */
+/** Options of a start. */
 export interface StartOptions {
   /** The text of a workflow, YAML or JSON, instead of a name. */
   source?: string;
@@ -62,8 +62,8 @@ export class Tasks {
   constructor(private readonly asker: Asker) {}
 
   /**
-   * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is made up, so that
-   * asking again after a broken connection never makes two.
+   * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is generated, so that
+   * a retry after a broken connection never makes two.
    */
   submit(worker: string, input: Json = null, options: SubmitOptions & { idempotencyKey?: string } = {}): Promise<Task> {
     const { idempotencyKey, ...rest } = options;
@@ -71,14 +71,14 @@ export class Tasks {
     return this.asker.ask({ method: "POST", path: "/api/v1/tasks", read: task, body, key: idempotencyKey ?? freshKey() });
   }
 
-  /** Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given. */
+  /** Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks. */
   submitBatch(tasks: readonly NewTask[], options: { idempotencyKey?: string } = {}): Promise<string[]> {
     const key = options.idempotencyKey ?? freshKey();
     const body = { tasks: tasks.map(taskWire) };
     return this.asker.ask({ method: "POST", path: "/api/v1/tasks/batch", read: (raw) => [...raw.ids], body, key });
   }
 
-  /** A task and where it stands. */
+  /** A task and its state. */
   get(id: string): Promise<Task> {
     return this.asker.ask(taskCall(id));
   }
@@ -88,17 +88,17 @@ export class Tasks {
     return this.asker.wait(id, (poll) => taskCall(id, poll), options.timeoutMs);
   }
 
-  /** Tasks, newest first. */
+  /** Lists tasks, newest first. */
   list(filter: TaskFilter = {}): Promise<Page> {
     return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read: page, query: { ...filter } });
   }
 
-  /** Ends a task. Throws Conflict when it has ended already. */
+  /** Cancels a task. Throws Conflict when it has ended already. */
   cancel(id: string, reason?: string): Promise<Task> {
     return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/cancel`, read: task, body: given({ reason }) });
   }
 
-  /** Puts a failed task back. */
+  /** Retries a failed task. */
   retry(id: string): Promise<Task> {
     return this.asker.ask({ method: "POST", path: `/api/v1/tasks/${part(id)}/retry`, read: task });
   }
@@ -118,7 +118,7 @@ export class Runs {
     return this.asker.ask({ method: "POST", path: "/api/v1/runs", read: run, body, key: idempotencyKey ?? freshKey() });
   }
 
-  /** A run and where it stands. */
+  /** A run and its state. */
   get(id: string): Promise<Run> {
     return this.asker.ask(runCall(id));
   }
@@ -128,48 +128,48 @@ export class Runs {
     return this.asker.wait(id, (poll) => runCall(id, poll), options.timeoutMs);
   }
 
-  /** Runs, newest first. */
+  /** Lists runs, newest first. */
   list(filter: RunFilter = {}): Promise<RunPage> {
     const read = (raw: Json): RunPage => ({ runs: raw.runs.map(run), nextCursor: raw.next_cursor ?? undefined });
     return this.asker.ask({ method: "GET", path: "/api/v1/runs", read, query: { ...filter } });
   }
 
-  /** The steps that have begun or been left out. */
+  /** Lists the steps that have begun or were skipped. */
   steps(id: string, options: { limit?: number; cursor?: string } = {}): Promise<Page> {
     const read = (raw: Json): Page => ({ tasks: raw.steps.map(task), nextCursor: raw.next_cursor ?? undefined });
     return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/steps`, read, query: { ...options } });
   }
 
-  /** What happened, from an entry on. */
+  /** Returns the journal from an entry on. */
   journal(id: string, options: { start?: number; limit?: number } = {}): Promise<Journal> {
     const read = (raw: Json): Journal => ({ entries: [...raw.entries], next: raw.next });
     const query = { from: options.start ?? 0, limit: options.limit };
     return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/journal`, read, query });
   }
 
-  /** Ends a run. */
+  /** Cancels a run. */
   cancel(id: string, reason?: string): Promise<Run> {
     return this.#post(id, "cancel", given({ reason }));
   }
 
-  /** Begins nothing further of a run. */
+  /** Pauses a run: further steps do not begin. */
   pause(id: string): Promise<Run> {
     return this.#post(id, "pause");
   }
 
-  /** Goes on with a paused run. */
+  /** Resumes a paused run. */
   resume(id: string): Promise<Run> {
     return this.#post(id, "resume");
   }
 
-  /** Sends a signal. One that comes before its step waits is kept. */
+  /** Sends a signal. An early signal is stored until its step waits. */
   signal(id: string, name: string, payload: Json = null): Promise<Run> {
     return this.#post(id, `signals/${part(name)}`, { payload });
   }
 
   /**
-   * Runs an ended run again with earlier results: from a step on, or what did not succeed. With `recorded` steps are done
-   * again with the answers of models that were recorded then, for nothing.
+   * Runs an ended run again with earlier results: from a step on, or what did not succeed. With `recorded` steps run
+   * again with the recorded answers of models, at no cost.
    */
   rerun(id: string, step?: string, { recorded }: { recorded?: boolean } = {}): Promise<Run> {
     return this.#post(id, "rerun", given({ from: step, recorded }));
@@ -182,7 +182,7 @@ export class Runs {
 
   /**
    * Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a restart
-   * of the server. `after` is the number of the last event that is known already.
+   * of the server. `after` is the number of the last known event.
    */
   async *events(id: string, options: { after?: number } = {}): AsyncGenerator<Event> {
     const call: Call<unknown> = { method: "GET", path: `/api/v1/runs/${part(id)}/events`, read: () => undefined };
@@ -209,17 +209,17 @@ export class Runs {
 export class Approvals {
   constructor(private readonly asker: Asker) {}
 
-  /** Those that wait, oldest first. */
+  /** Lists waiting steps, oldest first. */
   list(): Promise<Raw[]> {
     return this.asker.ask({ method: "GET", path: "/api/v1/approvals", read: (raw) => [...raw.approvals] });
   }
 
-  /** Says yes. `by` is noted as the name that was given; the key that acts is noted beside it. */
+  /** Approves. `by` is recorded as the given name, beside the key that acts. */
   approve(id: string, comment?: string, by?: string): Promise<Task> {
     return this.#answer(id, "approve", comment, by);
   }
 
-  /** Says no. `by` is noted as the name that was given; the key that acts is noted beside it. */
+  /** Denies. `by` is recorded as the given name, beside the key that acts. */
   deny(id: string, comment?: string, by?: string): Promise<Task> {
     return this.#answer(id, "deny", comment, by);
   }
@@ -230,31 +230,31 @@ export class Approvals {
   }
 }
 
-/** The workers that tasks can be submitted for. */
+/** Workers that tasks can be submitted for. */
 export class Workers {
   constructor(private readonly asker: Asker) {}
 
-  /** Each with what is known of it. */
+  /** Lists the workers with their specification. */
   list(): Promise<Raw[]> {
     return this.asker.ask({ method: "GET", path: "/api/v1/workers", read: (raw) => [...raw.workers] });
   }
 
-  /** How workers and worker hosts are doing. */
+  /** Returns the state of workers and worker hosts. */
   status(): Promise<Raw> {
     return this.asker.ask({ method: "GET", path: "/api/v1/workers/status", read: (raw) => raw });
   }
 }
 
-/** Dead letters: tasks of their own that failed and that nobody has dealt with. */
+/** Dead letters: failed tasks outside of runs that were neither retried nor discarded. */
 export class Dead {
   constructor(private readonly asker: Asker) {}
 
-  /** Newest first. */
+  /** Lists them, newest first. */
   list(filter: { queue?: string; worker?: string; limit?: number; cursor?: string } = {}): Promise<Page> {
     return this.asker.ask({ method: "GET", path: "/api/v1/dead", read: page, query: { ...filter } });
   }
 
-  /** Puts one back, its counts at zero. */
+  /** Retries one, with its counts at zero. */
   retry(id: string): Promise<Task> {
     return this.asker.ask({ method: "POST", path: `/api/v1/dead/${part(id)}/retry`, read: task });
   }
@@ -269,14 +269,14 @@ export class Dead {
 export class Files {
   constructor(private readonly asker: Asker) {}
 
-  /** Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file. */
+  /** Uploads the bytes of a file, up to 64 MiB. Returns the value that an input holds for the file. */
   give(data: Uint8Array, name: string, mediaType = "application/octet-stream"): Promise<Raw> {
-    // The same bytes are the same file, so that giving them twice does no harm.
+    // Equal bytes are one file, so uploading them twice is harmless.
     const more = { content: data, mediaType, query: { name }, repeatable: true };
     return this.asker.ask({ method: "POST", path: "/api/v1/artifacts", read: (raw) => raw, ...more });
   }
 
-  /** The bytes of a file that was given, by what `give` gave or by its `sha256:...`. */
+  /** Downloads an uploaded file, by the result of `give` or by its `sha256:...`. */
   async get(file: Raw | string): Promise<Uint8Array> {
     const path = `/api/v1/artifacts/${part(fileHash(file))}`;
     return this.asker.ask({ method: "GET", path, read: (bytes) => bytes, binary: true });
@@ -287,17 +287,17 @@ export class Files {
 export class Queues {
   constructor(private readonly asker: Asker) {}
 
-  /** Each with counts and warnings. */
+  /** Lists the queues with counts and warnings. */
   list(): Promise<Raw[]> {
     return this.asker.ask({ method: "GET", path: "/api/v1/queues", read: (raw) => [...raw.queues] });
   }
 
-  /** Starts no more of its tasks. */
+  /** Pauses it: further tasks do not start. */
   pause(name: string): Promise<void> {
     return this.#gate(name, "pause");
   }
 
-  /** Starts its tasks again. */
+  /** Resumes it. */
   resume(name: string): Promise<void> {
     return this.#gate(name, "resume");
   }
@@ -307,13 +307,13 @@ export class Queues {
   }
 }
 
-/** How a client is made. */
+/** Options of a client. */
 export interface ClientOptions {
-  /** KAPELLE_URL, or the server of the project's folder, or http://127.0.0.1:7863 when left out. */
+  /** KAPELLE_URL, or the server of the project's folder, or http://127.0.0.1:7863 by default. */
   url?: string;
-  /** KAPELLE_TOKEN or, for a server on this machine, the one of the project's folder when left out. */
+  /** KAPELLE_TOKEN or, for a server on this machine, the one of the project's folder by default. */
   token?: string;
-  /** How long a server that cannot be reached is tried. 5 seconds when left out. */
+  /** Time for which an unreachable server is tried. Default: 5 seconds. */
   retryForMs?: number;
 }
 
@@ -339,19 +339,19 @@ export class Client {
     this.files = new Files(this.#asker);
   }
 
-  /** The address of the server. */
+  /** Returns the address of the server. */
   get url(): string {
     return this.#asker.place.url;
   }
 
-  /** How the server is. */
+  /** Returns the health of the server. */
   health(): Promise<Raw> {
     return this.#asker.ask({ method: "GET", path: "/health", read: (raw) => raw });
   }
 
   /**
-   * Everything that happens from now on, or from behind a cursor, without end. An event of kind `resync` says that some
-   * were missed: look at the state anew.
+   * Yields all events from now on, or after a cursor, without end. An event of kind `resync` says that events were
+   * missed: read the state again.
    */
   async *events(options: { cursor?: string } = {}): AsyncGenerator<Event> {
     const call: Call<unknown> = { method: "GET", path: "/api/v1/events", read: () => undefined };

@@ -1,4 +1,4 @@
-/** What a worker's function knows of its attempt. */
+/** Context of an attempt, for a worker's function. */
 
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ import { type Json, fileHash } from "./model.js";
 import type { Place } from "./place.js";
 import { pause } from "./wire.js";
 
-/** A server that cannot be reached is asked for a file that long. */
+/** Time for which an unreachable server is tried for a file. */
 const FILE_MS = 5_000;
 
-/** What the server says of an attempt. */
+/** An attempt as the server sends it. */
 export interface Claimed {
   id: string;
   attempt: number;
@@ -28,30 +28,30 @@ export interface Claimed {
   gateway_token?: string;
 }
 
-/** Why an attempt is not wanted any more. */
+/** Reason of a cancellation. */
 export type CancelReason = "not wanted" | "timeout" | "draining";
 
-/** How an OpenAI client is made that goes through the gateway. */
+/** Options of an OpenAI client that uses the gateway. */
 export interface LlmOptions {
   baseURL: string;
   apiKey: string;
   maxRetries: number;
 }
 
-/** What a worker's function knows of its attempt. */
+/** Context of an attempt, for a worker's function. */
 export class Context {
   /** The task. */
   readonly task: string;
-  /** 1 for the first. */
+  /** Number of the attempt, from 1. */
   readonly attempt: number;
-  /** No further attempt follows should this one fail. */
+  /** Whether no further attempt follows a failure. */
   readonly lastAttempt: boolean;
   readonly worker: string;
   readonly run: string | undefined;
   readonly step: string | undefined;
-  /** How long the attempt may take. */
+  /** Timeout of the attempt. */
   readonly timeoutMs: number;
-  /** Raised when the attempt is not wanted any more; fetch and timers take it. */
+  /** Raised when the attempt is cancelled; fetch and timers accept it. */
   readonly signal: AbortSignal;
   readonly #claimed: Claimed;
   readonly #place: Place;
@@ -73,54 +73,54 @@ export class Context {
     this.#tell = tell;
   }
 
-  /** The attempt is not wanted any more: its answer would be refused. Stop working on it. */
+  /** Tells whether the attempt was cancelled: its answer would be refused. Stop working on it. */
   get cancelled(): boolean {
     return this.signal.aborted;
   }
 
-  /** Why: `not wanted` (cancelled, or given to another host), `timeout`, or `draining`. */
+  /** Returns the reason: `not wanted` (cancelled, or assigned to another host), `timeout`, or `draining`. */
   get cancelReason(): CancelReason | undefined {
     return this.cancelled ? this.signal.reason.message : undefined;
   }
 
-  /** Throws Cancelled when the attempt is not wanted any more. */
+  /** Throws Cancelled when the attempt was cancelled. */
   check(): void {
     this.signal.throwIfAborted();
   }
 
-  /** Sleeps, and throws Cancelled as soon as the attempt is not wanted any more. */
+  /** Sleeps, and throws Cancelled as soon as the attempt is cancelled. */
   async sleep(ms: number): Promise<void> {
     await pause(ms, this.signal);
     this.check();
   }
 
-  /** Says how far the attempt is (0 to 1). It travels with the next heartbeat and costs nothing here. */
+  /** Reports the progress of the attempt (0 to 1). It is sent with the next heartbeat and costs nothing here. */
   progress(done: number, message?: string): void {
     if (!(done >= 0 && done <= 1)) throw new RangeError(`progress: ${done} is not within 0 and 1`);
     this.#tell(done, message);
   }
 
-  /** The bytes of a file that the input refers to, by what stands there or by its `sha256:...`. */
+  /** Downloads a file that the input refers to, by its value there or by its `sha256:...`. */
   async file(file: Record<string, Json> | string): Promise<Uint8Array> {
     const path = `/api/v1/files/${encodeURIComponent(fileHash(file))}`;
     return new Asker(this.#place, FILE_MS).ask({ method: "GET", path, read: (bytes) => bytes, binary: true });
   }
 
-  /** Address (base URL) and token of the model gateway, for clients other than OpenAI's. */
+  /** Returns address (base URL) and token of the model gateway, for clients other than OpenAI's. */
   get gateway(): { url: string; token: string } {
     const { gateway_url: url, gateway_token: token } = this.#claimed;
     if (!url || !token) throw new NoGateway(`the server ${this.#place.url} offers no model gateway for ${this.task}`);
     return { url: url.startsWith("/") ? this.#place.url + url : url, token };
   }
 
-  /** How an OpenAI client is made that goes through the server's gateway, with a token of this attempt alone. */
+  /** Returns the options of an OpenAI client that uses the server's gateway, with a token of this attempt alone. */
   get llmOptions(): LlmOptions {
     const { url, token } = this.gateway;
     // The gateway retries, so the client does not.
     return { baseURL: url, apiKey: token, maxRetries: 0 };
   }
 
-  /** A client of the package `openai` with `llmOptions`: `const openai = await ctx.llm<OpenAI>()`. */
+  /** Returns a client of the package `openai` with `llmOptions`: `const openai = await ctx.llm<OpenAI>()`. */
   async llm<T = Json>(): Promise<T> {
     const options = this.llmOptions;
     this.#llm ??= new (await openai())(options);
@@ -128,7 +128,7 @@ export class Context {
   }
 }
 
-/** The reason with which an attempt's signal is raised. */
+/** Reason of an attempt's signal. */
 export function stopped(why: CancelReason): Cancelled {
   return new Cancelled(why);
 }
@@ -138,7 +138,7 @@ async function openai(): Promise<new (options: LlmOptions) => unknown> {
   try {
     return (await import(name)).default;
   } catch {
-    // A package that is linked in looks beside itself; the program's own place is meant.
+    // A linked package searches beside itself; the program's own folder is meant.
   }
   try {
     const path = createRequire(join(process.cwd(), "index.js")).resolve(name);

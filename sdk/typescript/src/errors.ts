@@ -1,8 +1,8 @@
-/** What can go wrong: refusals of the server, a server that is away, and failures of tasks. */
+/** Errors: refusals of the server, an unreachable server, and failures of tasks. */
 
 import type { Run, Task } from "./model.js";
 
-/** The kinds of failure that a task can have. */
+/** Categories of a task's failure. */
 export const CATEGORIES = [
   "invalid_input",
   "invalid_output",
@@ -18,10 +18,10 @@ export const CATEGORIES = [
   "internal",
 ] as const;
 
-/** A kind of failure. */
+/** Category of a failure. */
 export type Category = (typeof CATEGORIES)[number];
 
-/** Everything that this package throws, but for wrong arguments (RangeError, TypeError). */
+/** Base of the errors of this package, except for wrong arguments (RangeError, TypeError). */
 export class KapelleError extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options);
@@ -29,7 +29,7 @@ export class KapelleError extends Error {
   }
 }
 
-/** No token was given and none was found. */
+/** A token was neither given nor found. */
 export class NoToken extends KapelleError {}
 
 /** The server offers no model gateway, or the `openai` package is missing. */
@@ -38,17 +38,17 @@ export class NoGateway extends KapelleError {}
 /** The server was not reached, or did not answer as a Kapelle server does. */
 export class Unreachable extends KapelleError {}
 
-/** The task or run had not ended within the time given to `wait`. It goes on all the same. */
+/** The task or run had not ended within the time of `wait`. It continues. */
 export class WaitTimeout extends KapelleError {}
 
-/** What a refusal says (RFC 9457). */
+/** Contents of a refusal (RFC 9457). */
 export interface ProblemBody {
   status: number;
   /** For programs; never changes its meaning. */
   code: string;
   detail: string;
   title?: string;
-  /** Milliseconds after which the server wants to be asked again. */
+  /** Milliseconds after which the server allows a retry. */
   retryAfterMs?: number;
 }
 
@@ -72,23 +72,23 @@ export class Problem extends KapelleError {
 
 /** The request could not be read. */
 export class InvalidRequest extends Problem {}
-/** The request asks for something that cannot be. */
+/** The request has invalid contents. */
 export class InvalidInput extends Problem {}
-/** Nobody has registered a worker of that name. */
+/** A worker of that name was never registered. */
 export class UnknownWorker extends InvalidInput {}
 /** The idempotency key was used for another request. */
 export class IdempotencyKeyReused extends InvalidInput {}
-/** The token is missing, wrong, expired or was taken back. */
+/** The token is missing, wrong, expired or revoked. */
 export class Unauthorized extends Problem {}
 /** The key's role does not allow this. */
 export class Forbidden extends Problem {}
-/** There is no such thing, or it is another tenant's. */
+/** It does not exist, or belongs to another tenant. */
 export class NotFound extends Problem {}
-/** The thing is not in a state in which this can be done; mostly it has ended. */
+/** Its state does not allow the request; usually it has ended. */
 export class Conflict extends Problem {}
 /** The attempt belongs to another host, or is over. */
 export class LeaseLost extends Conflict {}
-/** The request is larger than the server takes. */
+/** The request is larger than the server accepts. */
 export class TooLarge extends Problem {}
 /** Too many requests, streams or tasks. */
 export class TooMany extends Problem {}
@@ -111,7 +111,7 @@ const KINDS: Record<string, typeof Problem> = {
   storage_full: Unavailable,
 };
 
-/** The error for a refusal; codes of later servers give a plain `Problem`. */
+/** Returns the error of a refusal; unknown codes give a plain `Problem`. */
 export function problem(body: ProblemBody): Problem {
   return new (KINDS[body.code] ?? Problem)(body);
 }
@@ -141,16 +141,16 @@ export class RunFailed extends KapelleError {
   }
 }
 
-/** What a `TaskError` may say beside its message. */
+/** Options of a `TaskError`. */
 export interface TaskErrorOptions {
   category?: Category;
-  /** Whether the task is tried again; as is usual for the category when left out. */
+  /** Whether the task is retried. Default: by category. */
   retryable?: boolean;
-  /** How long the next attempt must wait at least. */
+  /** Shortest wait before the next attempt. */
   retryAfterMs?: number;
 }
 
-/** Thrown by a worker's function: the attempt failed, and this is why. */
+/** Thrown by a worker's function: the attempt failed for this reason. */
 export class TaskError extends Error {
   readonly category: Category;
   readonly retryable: boolean | undefined;
@@ -171,7 +171,7 @@ export class TaskError extends Error {
   }
 }
 
-/** Thrown by `ctx.check()` and `ctx.sleep()` in an attempt that is not wanted any more. */
+/** Thrown by `ctx.check()` and `ctx.sleep()` in a cancelled attempt. */
 export class Cancelled extends Error {
   constructor(why: string) {
     super(why);

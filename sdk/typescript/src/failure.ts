@@ -1,9 +1,9 @@
-/** What an error of a worker's function says about the attempt. */
+/** Conversion of a worker's error into the failure of its attempt. */
 
 import { CATEGORIES, Cancelled, type Category, NoGateway, TaskError } from "./errors.js";
 import { Broken } from "./wire.js";
 
-/** The failure to report. Errors of any other kind count as faults of the worker, which are tried again; throw TaskError
+/** Returns the failure to report. Any other error counts as a fault of the worker, which is retried; throw TaskError
  * to decide otherwise. */
 export function failure(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
@@ -30,7 +30,7 @@ function category(error: unknown): Category {
   return network || error instanceof Broken || kind === "APIConnectionError" ? "unavailable" : "internal";
 }
 
-/** The wait that an answer asked for. */
+/** Returns the wait that an answer asked for. */
 function wait(error: unknown): number | undefined {
   const { headers } = (error ?? {}) as { headers?: { get?: (name: string) => string | null } };
   const text = typeof headers?.get === "function" ? headers.get("retry-after") : undefined;

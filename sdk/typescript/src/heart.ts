@@ -1,6 +1,6 @@
 /**
- * Heartbeats, in a thread of their own, so that a function that keeps the event loop busy does not lose its lease. This
- * file is the thread's program, and `Heart` what the host has of it.
+ * Heartbeats in a separate thread, so that a function that blocks the event loop does not lose its lease. This
+ * file is the thread's program; `Heart` is the host's handle of it.
  */
 
 import { Worker, parentPort, workerData } from "node:worker_threads";
@@ -11,7 +11,7 @@ import type { Json } from "./model.js";
 import type { Place } from "./place.js";
 import { send } from "./wire.js";
 
-/** For the answer to a heartbeat: three of them within a lease. */
+/** Timeout of a heartbeat: three of them fit into a lease. */
 const ANSWER_MS = 5_000;
 
 interface Given {
@@ -30,7 +30,7 @@ type ToThread =
 
 type FromThread = { unwanted: string } | { joined: string } | { log: string };
 
-/** Keeps leases alive, tells of progress, and says what is not wanted any more. */
+/** Renews leases, reports progress, and reports cancelled attempts. */
 export class Heart {
   readonly #thread: Worker;
 
@@ -40,7 +40,7 @@ export class Heart {
   ) {
     const { url, token } = given.place;
     const data: Given = { kapelleHeart: true, ...given, place: { url, token } };
-    // Nothing of how the program itself was started: a loader or debugger is of no use there.
+    // Without the options of the program itself: a loader or debugger is useless there.
     this.#thread = new Worker(new URL(import.meta.url), { workerData: data, execArgv: [] });
     this.#thread.on("message", (message: FromThread) => {
       if ("unwanted" in message) on.unwanted(message.unwanted);
@@ -51,27 +51,27 @@ export class Heart {
     this.#thread.unref();
   }
 
-  /** An attempt has begun. */
+  /** Adds an attempt. */
   begin(token: string): void {
     this.#post({ do: "begin", token });
   }
 
-  /** How far an attempt is. */
+  /** Sets the progress of an attempt. */
   tell(token: string, progress: number, message?: string): void {
     this.#post({ do: "tell", token, progress, ...(message === undefined ? {} : { message }) });
   }
 
-  /** An attempt is over. */
+  /** Removes an attempt. */
   end(token: string): void {
     this.#post({ do: "end", token });
   }
 
-  /** The host has registered again. */
+  /** Updates the id after a new registration. */
   joined(id: string): void {
     this.#post({ do: "joined", id });
   }
 
-  /** Beats no more. */
+  /** Stops the heartbeats. */
   async stop(): Promise<void> {
     await this.#thread.terminate();
   }
@@ -93,7 +93,7 @@ async function beat(given: Given, attempts: Map<string, Json>): Promise<void> {
     unwanted = await send(given.place, call(), undefined, ANSWER_MS);
   } catch (error) {
     if (!(error instanceof NotFound)) throw error;
-    // A server that was started anew knows no hosts, but the leases live on: join, and beat at once.
+    // A restarted server knows no hosts, but the leases survive: register, and send a heartbeat at once.
     given.id = (await register(given.place, given.introduction)).id;
     parentPort?.postMessage({ joined: given.id });
     unwanted = await send(given.place, call(), undefined, ANSWER_MS);

@@ -12,44 +12,44 @@ import { type Place, find } from "./place.js";
 import { Reporter, fail, release, succeed } from "./report.js";
 import { LONGEST_POLL_MS, pause, send } from "./wire.js";
 
-/** For telling the server what is given back, when asked twice to end. */
+/** Time for releasing attempts, after a second signal. */
 const LAST_WORDS_MS = 3_000;
 
-/** What a worker does. */
+/** Function of a worker. */
 export type WorkerFunction = (ctx: Context, input: Json) => unknown;
 
-/** What is known of a worker beside its function. */
+/** Options of a worker. */
 export interface WorkerOptions {
   description?: string;
-  /** The queue its tasks wait in unless they say otherwise. */
+  /** Queue of its tasks unless a task names another. */
   queue?: string;
-  /** JSON Schema of the input: what does not fit is refused when it is submitted. */
+  /** JSON Schema of the input: a submission that does not match is refused. */
   input?: Json;
   /** JSON Schema of the output. */
   output?: Json;
-  /** How long an attempt may take. */
+  /** Timeout of an attempt. */
   timeoutMs?: number;
   retry?: Retry;
-  /** Only hosts that have all of these labels get its tasks: `gpu`, or `gpu=a100`. */
+  /** Labels that a host needs for its tasks: `gpu`, or `gpu=a100`. */
   requires?: readonly string[];
 }
 
-/** How a host is made. */
+/** Options of a host. */
 export interface HostOptions {
   /** As for `Client`. */
   url?: string;
   /** As for `Client`; a key with the role `worker` is enough. */
   token?: string;
   name?: string;
-  /** How many tasks it works on at once; 4 when left out. */
+  /** Limit of running tasks. Default: 4. */
   slots?: number;
-  /** The only queues it takes tasks of. */
+  /** Queues whose tasks it claims. Default: all. */
   queues?: string[];
-  /** What sets it apart. */
+  /** Labels of the host. */
   labels?: Record<string, string>;
-  /** When asked to end, what is under way has that long to finish; the rest is given back. 30 seconds when left out. */
+  /** Time for running attempts to finish at a shutdown; the rest is released. Default: 30 seconds. */
   drainTimeoutMs?: number;
-  /** Where messages for people go; console.error when left out. */
+  /** Sink for messages. Default: console.error. */
   log?: (message: string) => void;
 }
 
@@ -58,7 +58,7 @@ interface Attempt {
   name: string;
   claimed: Claimed;
   stop: AbortController;
-  /** Its report is on its way. */
+  /** Marks its report as sent. */
   told: boolean;
 }
 
@@ -89,7 +89,7 @@ export class Host {
   }
 
   /**
-   * Works until SIGTERM or Ctrl-C: then what is under way is finished; asked again, it is given back at once. Throws
+   * Works until SIGTERM or Ctrl-C: then running attempts finish; after a second signal they are released at once. Throws
    * Problem when the server refuses this host, for instance because the token is wrong.
    */
   async run(): Promise<void> {
@@ -104,7 +104,7 @@ export class Host {
     }
   }
 
-  /** Asks it to end: nothing new is claimed, what is under way is finished. Asked again, it is given back at once. */
+  /** Requests the end: claims stop and running attempts finish. A second request releases them at once. */
   stop(): void {
     if (this.#end.signal.aborted) return this.#hurry.abort();
     this.#log("ending: attempts under way are finished; ask again to give them back");
@@ -141,11 +141,11 @@ export class Host {
   }
 }
 
-/** A host at work. */
+/** A running host. */
 class Serving {
   #id: string;
   #free: number;
-  /** Until their reports are delivered, so that their leases live as long. */
+  /** Kept until their reports are delivered, so that their leases are renewed until then. */
   readonly #attempts = new Map<string, Attempt>();
   readonly #working = new Map<string, Promise<void>>();
   readonly #reporter: Reporter;
@@ -199,7 +199,7 @@ class Serving {
     }
   }
 
-  /** Without it the server would give the tasks to another soon. */
+  /** Acknowledges tasks; otherwise the server would soon assign them to another host. */
   async #acknowledge(id: string, tasks: Claimed[]): Promise<void> {
     const body = { lease_tokens: tasks.map((task) => task.lease_token) };
     try {
@@ -209,7 +209,7 @@ class Serving {
     }
   }
 
-  /** A server that was started anew knows no hosts. The heart may have found out first. */
+  /** A restarted server knows no hosts. The heartbeat thread may have noticed first. */
   async #rejoin(known: string, end: AbortSignal): Promise<void> {
     if (this.#id !== known) return;
     const joined = await join(this.place, this.introduction, end, this.log);
@@ -243,7 +243,7 @@ class Serving {
     this.#working.set(token, working);
   }
 
-  /** One attempt: the function, and what is to be said of it. */
+  /** Runs one attempt: the function, and its report. */
   async #attempt(attempt: Attempt): Promise<void> {
     const { claimed, stop } = attempt;
     const f = this.functions.get(claimed.worker);
@@ -253,7 +253,7 @@ class Serving {
         this.#heart.tell(attempt.token, done, message),
       );
       try {
-        // In a turn of its own, so that a function that keeps the loop busy does not keep others from beginning.
+        // In a separate turn, so that a function that blocks the loop does not delay the start of others.
         await new Promise<void>((resolve) => setImmediate(resolve));
         report = succeed(attempt, await f(ctx, claimed.input));
       } catch (error) {
@@ -262,7 +262,7 @@ class Serving {
         report = fail(attempt, failure(error));
       }
     }
-    // What was stopped has been told of, or is not wanted.
+    // A stopped attempt has been reported, or needs no report.
     if (!stop.signal.aborted) this.#tell(attempt, report);
   }
 
@@ -282,10 +282,10 @@ class Serving {
     return true;
   }
 
-  /** Told by a heartbeat: cancelled, or given to another host. */
+  /** Handles a cancelled or reassigned attempt, from a heartbeat. */
   #unwanted(token: string): void {
     const attempt = this.#attempts.get(token);
-    // When its report is on its way, the answer to that tells.
+    // If its report was sent, the answer to that decides.
     if (!attempt || attempt.told || !this.#stop(attempt, "not wanted")) return;
     this.log(`${attempt.name} is not wanted any more: cancelled, or given to another host`);
     this.#over(token);
@@ -297,7 +297,7 @@ class Serving {
     this.#tell(attempt, fail(attempt, new TaskError(took, { category: "timeout" })));
   }
 
-  /** Lets what is under way finish, gives back what does not in time, and leaves. */
+  /** Lets running attempts finish, releases the rest, and unregisters. */
   async drain(hurry: AbortSignal, ms: number): Promise<void> {
     const wanted = [...this.#attempts.values()].filter((attempt) => !attempt.stop.signal.aborted);
     const finishing = Promise.all(wanted.map((attempt) => this.#working.get(attempt.token)));
@@ -309,13 +309,13 @@ class Serving {
     else hurry.addEventListener("abort", last);
     for (const attempt of [...this.#attempts.values()]) {
       if (this.#working.has(attempt.token) && this.#stop(attempt, "draining")) {
-        this.log(`${attempt.name} is given back`);
+        this.log(`${attempt.name} is released`);
         this.#tell(attempt, release(attempt));
       }
     }
     await this.#reporter.flushed();
     await this.#heart.stop();
-    // A server that is away learns of it by silence.
+    // An unreachable server notices the missing heartbeats.
     const leave = { method: "DELETE" as const, path: `/api/v1/hosts/${this.#id}`, read: () => undefined };
     await send(this.place, leave, undefined, LAST_WORDS_MS).catch(() => undefined);
   }

@@ -1,17 +1,17 @@
-/** A host's place at the server: registered once, and again when the server was started anew. */
+/** A host's registration, repeated after a restart of the server. */
 
 import { Problem } from "./errors.js";
 import type { Json } from "./model.js";
 import type { Place } from "./place.js";
 import { pause, send } from "./wire.js";
 
-/** What registering gives. */
+/** Result of a registration. */
 export interface Joined {
   id: string;
   beatMs: number;
 }
 
-/** Between heartbeats at most: so long may it take until a function learns that it was cancelled. */
+/** Longest interval between heartbeats, and so the delay until a function learns of its cancellation. */
 const BEAT_MS = 2_000;
 const AGAIN_MS = 1_000;
 
@@ -21,7 +21,7 @@ export async function register(place: Place, introduction: Json, signal?: AbortS
   return send(place, { method: "POST", path: "/api/v1/hosts", body: introduction, read }, signal);
 }
 
-/** Registers, and waits for a server that is away, until `signal` is raised: then undefined. */
+/** Registers, and waits for an unreachable server until `signal` is raised: then undefined. */
 export async function join(
   place: Place, introduction: Json, signal: AbortSignal, log: (message: string) => void,
 ): Promise<Joined | undefined> {

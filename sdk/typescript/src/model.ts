@@ -1,14 +1,14 @@
-/** What the server tells of. `raw` has the whole answer, with what later servers add. */
+/** The server's answers. `raw` has the whole answer, with the fields of later servers. */
 
 import { RunFailed, TaskCancelled, TaskFailed } from "./errors.js";
 
-/** Whatever JSON can say. Left open, so that answers can be used without casts. */
+/** A JSON value. Untyped, so that answers can be used without casts. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Json = any;
 
 type Raw = Record<string, Json>;
 
-/** Why a task or run failed. */
+/** Failure of a task or run. */
 export interface Failure {
   category: string;
   message: string;
@@ -27,7 +27,7 @@ function failure(raw: Raw | null | undefined): Failure | undefined {
 const TASK_ENDED = new Set(["succeeded", "failed", "cancelled", "discarded", "skipped"]);
 const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
-/** A task and where it stands. */
+/** A task and its state. */
 export class Task {
   readonly id: string;
   /** `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
@@ -38,10 +38,10 @@ export class Task {
   readonly queue: string;
   readonly output: Json;
   readonly error: Failure | undefined;
-  /** What it waits for, or why it was ended. */
+  /** Reason why it waits, or why it was ended. */
   readonly reason: string | undefined;
   readonly run: string | undefined;
-  /** The answer is poorer than was asked for. */
+  /** Whether the answer is poorer than requested. */
   readonly degraded: boolean;
   readonly costNanousd: number;
   readonly raw: Raw;
@@ -61,12 +61,12 @@ export class Task {
     this.raw = raw;
   }
 
-  /** Whether nothing further happens to it. */
+  /** Tells whether its state is final. */
   get ended(): boolean {
     return TASK_ENDED.has(this.state);
   }
 
-  /** The output of a task that succeeded. Throws TaskFailed or TaskCancelled when it did not. */
+  /** Returns the output of a task that succeeded. Throws TaskFailed or TaskCancelled when it did not. */
   result(): Json {
     if (this.state === "succeeded") return this.output;
     if (!this.ended) throw new RangeError(`${this.id} is ${this.state}: wait for it first`);
@@ -74,7 +74,7 @@ export class Task {
   }
 }
 
-/** A run of a workflow and where it stands. */
+/** A run of a workflow and its state. */
 export class Run {
   readonly id: string;
   /** `running`, `paused`, `cancelling`, `succeeded`, `failed` or `cancelled`. */
@@ -98,12 +98,12 @@ export class Run {
     this.raw = raw;
   }
 
-  /** Whether nothing further happens to it. */
+  /** Tells whether its state is final. */
   get ended(): boolean {
     return RUN_ENDED.has(this.state);
   }
 
-  /** The outputs of a run that succeeded. Throws RunFailed when it did not. */
+  /** Returns the outputs of a run that succeeded. Throws RunFailed when it did not. */
   result(): Json {
     if (this.state === "succeeded") return this.outputs;
     if (!this.ended) throw new RangeError(`${this.id} is ${this.state}: wait for it first`);
@@ -117,13 +117,13 @@ function text(raw: Raw, field: string): string {
   return value;
 }
 
-/** Something that happened. */
+/** An event. */
 export interface Event {
   kind: string;
   data: Raw;
-  /** Its number in the journal of its run: 0, 1, 2, ... without gaps. */
+  /** Number in the journal of its run: 0, 1, 2, ... without gaps. */
   seq?: number;
-  /** Where to go on in the stream of everything. */
+  /** Cursor in the stream of all events. */
   cursor?: string;
 }
 
@@ -146,51 +146,51 @@ export interface Journal {
   next: number;
 }
 
-/** When a failed attempt is tried again. What is left out is as the worker has it. */
+/** Retry rules. A missing field means the worker's value. */
 export interface Retry {
   maxAttempts?: number;
   delayMs?: number;
   multiplier?: number;
   maxDelayMs?: number;
   jitter?: "none" | "full" | "equal";
-  /** Only these categories. */
+  /** Categories that are retried. */
   on?: readonly string[];
 }
 
-/** What may be said of a task beside its worker and input. What is left out is as the worker has it. */
+/** Options of a task. A missing field means the worker's value. */
 export interface SubmitOptions {
   queue?: string;
-  /** Higher first; -100 to 100. */
+  /** From -100 (last) to 100 (first). */
   priority?: number;
   delayMs?: number;
-  /** When it fails whatever it is doing. */
+  /** Time at which it fails in any state. */
   deadline?: Date;
-  /** It fails unless its first attempt has begun by then. */
+  /** Time at which it fails unless its first attempt has begun. */
   ttlMs?: number;
-  /** How long an attempt may take. */
+  /** Timeout of an attempt. */
   timeoutMs?: number;
-  /** What concurrency limits group it by (`key` on the wire). */
+  /** Concurrency key by which limits group it (`key` on the wire). */
   group?: string;
   retry?: Retry;
   maxCostNanousd?: number;
-  /** The labels that a host must have: `gpu`, or `gpu=a100`. */
+  /** Labels that a host needs: `gpu`, or `gpu=a100`. */
   requires?: readonly string[];
 }
 
-/** A task to be submitted. */
+/** A task to submit. */
 export interface NewTask extends SubmitOptions {
   worker: string;
   input?: Json;
 }
 
-/** The hash of a file, by what stands for it in an input. */
+/** Returns the hash of a file, from its value in an input. */
 export function fileHash(file: Record<string, Json> | string): string {
   const hash: unknown = typeof file === "string" ? file : file?.["$file"];
   if (typeof hash !== "string" || !hash.startsWith("sha256:")) throw new RangeError(`file: \`${String(hash)}\` is not a file such as sha256:...`);
   return hash;
 }
 
-/** Retry rules as they travel. */
+/** Converts retry rules to the wire form. */
 export function retryWire(retry: Retry): Raw {
   return given({
     max_attempts: retry.maxAttempts,
@@ -202,7 +202,7 @@ export function retryWire(retry: Retry): Raw {
   });
 }
 
-/** A task as it travels. */
+/** Converts a task to the wire form. */
 export function taskWire(task: NewTask): Raw {
   return given({
     worker: task.worker,
@@ -220,7 +220,7 @@ export function taskWire(task: NewTask): Raw {
   });
 }
 
-/** Only the fields that are there. */
+/** Removes missing fields. */
 export function given(fields: Raw): Raw {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

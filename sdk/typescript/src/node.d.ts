@@ -1,4 +1,4 @@
-// What this package uses of Node, so that it needs no package of types.
+// The part of Node that this package uses, so that it needs no package of types.
 
 declare const process: {
   readonly argv: string[];

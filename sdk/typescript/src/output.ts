@@ -1,14 +1,14 @@
-/** An answer with where it came from. */
+/** An answer with its origin. */
 
 import type { Json } from "./model.js";
 
-/** Where an answer came from. */
+/** Origin of an answer. */
 export interface Provenance {
   provider?: string;
   model?: string;
-  /** The answer is poorer than was asked for, and why. */
+  /** Reason why the answer is poorer than requested. */
   degradedReason?: string;
-  /** The input was cut to fit. */
+  /** Whether the input was cut. */
   truncated?: boolean;
   calls?: number;
   inputTokens?: number;
@@ -16,14 +16,14 @@ export interface Provenance {
   costNanousd?: number;
 }
 
-/** What a worker's function may return instead of a plain value, to say where the answer came from. */
+/** Return value of a worker's function that adds the origin of the answer. */
 export class Output {
   constructor(
     readonly value: Json,
     readonly from: Provenance = {},
   ) {}
 
-  /** Where it came from, as it travels. */
+  /** Returns the origin in wire form. */
   provenance(): Record<string, Json> {
     const { from } = this;
     return {

@@ -1,4 +1,4 @@
-/** Where the server is and what lets one in. */
+/** Address and token of the server. */
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,7 +13,7 @@ export interface Place {
   readonly token: string;
 }
 
-/** One whose token is not in what is logged. */
+/** An error whose token is not logged. */
 class Secret implements Place {
   readonly #token: string;
 
@@ -30,9 +30,9 @@ class Secret implements Place {
 }
 
 /**
- * The server and token that were given, or that the surroundings name.
+ * Finds the server and token: given, or of the environment.
  *
- * The address is `url`, else KAPELLE_URL, else that of the server at work on the folder, else http://127.0.0.1:7863. The
+ * The address is `url`, else KAPELLE_URL, else that of the server of the folder, else http://127.0.0.1:7863. The
  * token is `token`, else KAPELLE_TOKEN, else, for a server on this machine alone, that of the folder. The folder is
  * KAPELLE_DATA, else the nearest `.kapelle`.
  */

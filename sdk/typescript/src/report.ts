@@ -1,4 +1,4 @@
-/** How attempts ended, on their way to the server. */
+/** Reports of ended attempts, on their way to the server. */
 
 import { Problem, TaskError } from "./errors.js";
 import type { Json } from "./model.js";
@@ -7,16 +7,16 @@ import { Output } from "./output.js";
 import type { Place } from "./place.js";
 import { Again, type Call, encode, pause, send } from "./wire.js";
 
-/** Reports of one request. */
+/** Limit of reports in one request. */
 const MOST = 500;
-/** Characters of a request of several reports; the server takes 32 MiB. */
+/** Size limit of a request of several reports, in characters; the server accepts 32 MiB. */
 const LENGTH = 8 * 1024 * 1024;
-/** Bytes of a report. The server would break off a larger one in the middle. */
+/** Size limit of a report, in bytes. The server would cut a larger one. */
 const LARGEST = 32 * 1024 * 1024 - 1024;
-/** An answer is held that long for a server that is away: longer than a restart, and than a lease. */
+/** Time for which an answer is held for an unreachable server: longer than a restart, and than a lease. */
 const HOLD_MS = 60_000;
 
-/** How an attempt ended, as it travels. */
+/** Report of an attempt, in wire form. */
 export interface Report {
   token: string;
   /** For the log. */
@@ -25,7 +25,7 @@ export interface Report {
   body: string;
 }
 
-/** Who reports. */
+/** Sender of reports. */
 export interface Reporting {
   token: string;
   name: string;
@@ -33,13 +33,13 @@ export interface Reporting {
 
 function report(of: Reporting, outcome: Report["outcome"], body: Record<string, Json>): Report {
   const encoded = encode({ lease_token: of.token, outcome, ...body });
-  // A character is at most three bytes, so that most are not counted.
+  // A character is at most three bytes, so most texts need no count.
   const bytes = encoded.length * 3 > LARGEST ? new TextEncoder().encode(encoded).length : 0;
   if (bytes > LARGEST) throw new RangeError(`it has ${bytes} bytes, and ${LARGEST} are possible`);
   return { token: of.token, name: of.name, outcome, body: encoded };
 }
 
-/** A success; a failure when the answer is not JSON. */
+/** Makes a success, or a failure when the answer is not JSON. */
 export function succeed(of: Reporting, result: unknown): Report {
   try {
     if (result instanceof Output) return report(of, "succeed", { output: result.value, provenance: result.provenance() });
@@ -53,21 +53,21 @@ function invalid(of: Reporting, message: string): Report {
   return fail(of, new TaskError(message, { category: "invalid_output" }));
 }
 
-/** A failure. */
+/** Makes a failure. */
 export function fail(of: Reporting, error: TaskError): Report {
   const { category, retryable, retryAfterMs } = error;
-  // Half of a surrogate pair must not keep the failure from being told.
+  // Half of a surrogate pair must not prevent the report.
   const message = Array.from(error.message.slice(0, 8_000), (c) => (/^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c)).join("");
   const after = retryAfterMs === undefined ? undefined : Math.round(retryAfterMs);
   return report(of, "fail", { error: given({ category, message, retryable, retry_after_ms: after }) });
 }
 
-/** Given back without blame. */
+/** Makes a release without blame. */
 export function release(of: Reporting): Report {
   return report(of, "release", {});
 }
 
-/** Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost. */
+/** Sends reports in batches. An unreachable server is tried again, so results are not lost. */
 export class Reporter {
   #queue: Report[] = [];
   #sending: Promise<void> = Promise.resolve();
@@ -81,22 +81,22 @@ export class Reporter {
     private readonly log: (message: string) => void,
   ) {}
 
-  /** To be sent. */
+  /** Adds a report. */
   add(report: Report): void {
     this.#queue.push(report);
     if (!this.#busy) {
       this.#busy = true;
-      // Reports of the same moment travel together.
+      // Reports of one moment are sent together.
       this.#sending = Promise.resolve().then(() => this.#work());
     }
   }
 
-  /** Somebody wants to leave: a server that is away is not waited for longer than that. */
+  /** Limits the wait for an unreachable server, at a shutdown. */
   hurry(ms: number): void {
     this.#until = performance.now() + ms;
   }
 
-  /** Everything has been sent or given up. */
+  /** Waits until everything has been sent or given up. */
   async flushed(): Promise<void> {
     while (this.#busy) await this.#sending;
   }
@@ -112,7 +112,7 @@ export class Reporter {
       try {
         await this.#deliver(reports);
       } catch (error) {
-        // An answer of a kind that nobody thought of must not keep later reports from being sent.
+        // An unexpected kind of answer must not block later reports.
         this.log(`${reports.length} reports could not be delivered: ${error instanceof Error ? error.stack : String(error)}`);
         for (const report of reports) this.done(report.token);
       }
@@ -141,7 +141,7 @@ export class Reporter {
     if (again.length > 0) await this.#deliver(again);
   }
 
-  /** One that the server cannot take must not take others with it, and is told of as a failure. */
+  /** Sends reports one by one, so that one the server cannot take does not fail others; it is reported as a failure. */
   async #refused(reports: Report[], problem: Problem): Promise<void> {
     const [report] = reports;
     if (!report || reports.length > 1) {
@@ -161,7 +161,7 @@ export class Reporter {
     const content = `{"reports":[${reports.map((report) => report.body).join(",")}]}`;
     const again = new Again(HOLD_MS);
     for (;;) {
-      // A report sent twice is accepted once.
+      // A repeated report is accepted once.
       const path = `/api/v1/hosts/${this.host()}/report`;
       const call: Call<Json[]> = { method: "POST", path, content, read: (raw) => raw.results, repeatable: true };
       try {

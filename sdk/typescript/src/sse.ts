@@ -1,4 +1,4 @@
-/** Server-sent events out of bytes, without a socket. */
+/** Parser of server-sent events, without a socket. */
 
 import { Unreachable } from "./errors.js";
 
@@ -11,7 +11,7 @@ export interface Frame {
   data: string;
 }
 
-/** Takes bytes as they come, gives frames when they are complete. */
+/** Takes bytes and returns complete frames. */
 export class Parser {
   #decoder = new TextDecoder("utf-8");
   #rest = "";
@@ -19,7 +19,7 @@ export class Parser {
   #kind = "";
   #data: string[] = [];
 
-  /** What is complete with these bytes. */
+  /** Returns the events that these bytes complete. */
   feed(chunk: Uint8Array): Frame[] {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = lines.pop() ?? "";

@@ -1,4 +1,4 @@
-/** Requests: what is asked, how an answer is read, when a request is tried again. */
+/** Requests: their contents, parsing and retries. */
 
 import { randomUUID } from "node:crypto";
 
@@ -6,39 +6,39 @@ import { KapelleError, Problem, Unreachable, problem } from "./errors.js";
 import type { Json } from "./model.js";
 import type { Place } from "./place.js";
 
-/** For an answer, beside the time that was asked for. */
+/** Timeout of an answer, besides a requested wait. */
 export const ANSWER_MS = 30_000;
-/** Of one poll; longer waits are made of several. */
+/** Duration of one poll; a longer wait has several. */
 export const LONGEST_POLL_MS = 20_000;
-/** Waits and streams go on without the server that long: longer than a restart. */
+/** Time for which waits and streams continue without the server: longer than a restart. */
 export const PATIENCE_MS = 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
 
-/** A request, and how its answer is read. */
+/** A request, and the parser of its answer. */
 export interface Call<T> {
   method: "GET" | "POST" | "DELETE";
   path: string;
   read: (raw: Json) => T;
   body?: Json;
-  /** A body as it is. */
+  /** Raw body. */
   content?: string | Uint8Array;
-  /** What `content` is, when it is not JSON. */
+  /** Media type of `content`, when it is not JSON. */
   mediaType?: string;
-  /** The answer is no JSON. */
+  /** Whether the answer is not JSON. */
   binary?: boolean;
   query?: Record<string, string | number | boolean | undefined>;
   /** The idempotency key. */
   key?: string;
-  /** Sending it twice does no harm, though it has no key. */
+  /** Whether sending it twice is harmless without a key. */
   repeatable?: boolean;
-  /** The server was asked to wait that long. */
+  /** Requested wait. */
   waitMs?: number;
 }
 
 /** The network failed. */
 export class Broken extends Unreachable {
-  /** Nothing had been sent: asking again can do no harm. */
+  /** Nothing was sent: a retry is harmless. */
   readonly unsent: boolean;
 
   constructor(message: string, unsent: boolean, cause: unknown) {
@@ -48,12 +48,12 @@ export class Broken extends Unreachable {
   }
 }
 
-/** A key under which a request is carried out once, however often it is sent. */
+/** Makes a key under which a request is executed once, however often it is sent. */
 export function freshKey(): string {
   return `ts-${randomUUID()}`;
 }
 
-/** JSON. Throws TypeError for what JSON cannot say, where JSON.stringify would leave it out or write something else. */
+/** Encodes as JSON. Throws TypeError for values that JSON does not have, which JSON.stringify would drop or change. */
 export function encode(value: Json): string {
   const checked = (key: string, value: unknown): unknown => {
     const odd =
@@ -99,7 +99,7 @@ export async function open(place: Place, call: Call<unknown>, signal: AbortSigna
   }
 }
 
-/** Sends a request once. `signal` breaks it off. */
+/** Sends a request once. `signal` aborts it. */
 export async function send<T>(place: Place, call: Call<T>, signal?: AbortSignal, withinMs = ANSWER_MS): Promise<T> {
   const limit = AbortSignal.timeout((call.waitMs ?? 0) + withinMs);
   const response = await open(place, call, signal ? AbortSignal.any([signal, limit]) : limit);
@@ -119,7 +119,7 @@ export async function send<T>(place: Place, call: Call<T>, signal?: AbortSignal,
   }
 }
 
-/** The refusal as an error. */
+/** Converts a refusal to an error. */
 export function refused(url: string, response: Response, text: string): KapelleError {
   const kind = response.headers.get("content-type") ?? "";
   if (kind.startsWith("application/problem+json")) {
@@ -131,7 +131,7 @@ export function refused(url: string, response: Response, text: string): KapelleE
         return problem({ status: response.status, code, detail, title, ...wait });
       }
     } catch {
-      // Told of below.
+      // Reported below.
     }
   }
   const what = `${url} answered ${response.status}${kind && ` with ${kind}`}`;
@@ -140,7 +140,7 @@ export function refused(url: string, response: Response, text: string): KapelleE
 
 const UNSENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
 
-/** What kept a request from being answered, for a person. */
+/** Describes a failure of a request for a person. */
 export function broken(url: string, error: unknown): Broken {
   if (error instanceof Error && error.name === "TimeoutError") return new Broken(`${url}: no answer in time`, false, error);
   const cause = (error as { cause?: { code?: string; message?: string; errors?: { code?: string }[] } }).cause;
@@ -152,7 +152,7 @@ export function broken(url: string, error: unknown): Broken {
   return new Broken(`${url}: ${what}`, UNSENT.has(code), error);
 }
 
-/** Decides whether and when a request is tried again, within a time from the first failure. */
+/** Decides whether and when a request is retried, within a time from the first failure. */
 export class Again {
   readonly #forMs: number;
   #until: number | undefined;
@@ -162,7 +162,7 @@ export class Again {
     this.#forMs = forMs;
   }
 
-  /** Milliseconds until the next try, or undefined when there is none. */
+  /** Returns the milliseconds until the next try, or undefined without one. */
   after(call: Call<unknown>, error: unknown): number | undefined {
     let pause: number;
     if (error instanceof Problem) {

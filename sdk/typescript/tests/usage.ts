@@ -1,4 +1,4 @@
-// How the types are used: this is compiled, not run.
+// Uses of the types: this is compiled, not run.
 
 import { type Category, Client, Conflict, Context, type Event, Host, Output, Problem, type Retry, type Task, TaskError } from "kapelle";
 

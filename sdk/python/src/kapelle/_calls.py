@@ -1,4 +1,4 @@
-"""Every request of the clients, once for both."""
+"""Requests of both clients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _part(text: str) -> str:
 
 
 def fresh_key() -> str:
-    """A key under which a request is carried out once, however often it is sent."""
+    """Makes a key under which a request is executed once, however often it is sent."""
     return f"py-{uuid.uuid4().hex}"
 
 
@@ -79,7 +79,7 @@ def discard_dead(id: str, reason: str | None) -> Call[Task]:
 
 
 def give_file(data: bytes, name: str, media_type: str) -> Call[Raw]:
-    # The same bytes are the same file, so that giving them twice does no harm.
+    # Equal bytes are one file, so uploading them twice is harmless.
     return Call(
         "POST", "/api/v1/artifacts", _raw, data=data, media_type=media_type, query=_query(name=name), harmless=True
     )
@@ -90,7 +90,7 @@ def file(file: Raw | str) -> Call[bytes]:
 
 
 def host_file(file: Raw | str) -> Call[bytes]:
-    """The same for hosts, whose keys see nothing but what they work on."""
+    """Downloads a file for a host, whose key sees only the files of its tasks."""
     return Call("GET", f"/api/v1/files/{_hash(file)}", bytes, binary=True)
 
 

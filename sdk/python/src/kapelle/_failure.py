@@ -1,4 +1,4 @@
-"""What an exception of a worker's function says about the attempt."""
+"""Conversion of a worker's exception into the failure of its attempt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import CATEGORIES, Cancelled, NoGateway, TaskError
 
 
 def failure(error: BaseException) -> TaskError:
-    """The failure to report. Exceptions of any other kind count as faults of the worker, which are tried again; raise
+    """Returns the failure to report. Any other exception counts as a fault of the worker, which is retried; raise
     TaskError to decide otherwise."""
     if isinstance(error, TaskError):
         return error
@@ -24,7 +24,7 @@ def failure(error: BaseException) -> TaskError:
 def _category(error: BaseException) -> str:
     if isinstance(error, NoGateway):
         return "model_required"
-    # Those of the openai package, which need not be there, carry what the gateway answered: its code is a category where
+    # Errors of the optional openai package carry the gateway's answer: its code is a category where
     # it has one.
     code = getattr(error, "code", None)
     if isinstance(code, str) and code in CATEGORIES:
@@ -47,7 +47,7 @@ def _category(error: BaseException) -> str:
 
 
 def _retry_after(error: BaseException) -> float | None:
-    """The wait that an answer asked for, in seconds."""
+    """Returns the wait that an answer asked for, in seconds."""
     headers = getattr(getattr(error, "response", None), "headers", None)
     text = headers.get("retry-after") if isinstance(headers, Mapping) else None
     return float(text) if isinstance(text, str) and text.isdigit() else None

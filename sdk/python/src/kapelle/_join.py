@@ -1,5 +1,5 @@
-"""A host's place at the server: registered once, and again when the server was started anew; and its
-heartbeats, in a thread of their own, so that a function that keeps the event loop busy does not lose its lease."""
+"""A host's registration, repeated after a restart of the server, and its heartbeats. They have a separate
+thread, so that a function that blocks the event loop does not lose its lease."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .context import Attempt, log
 from .errors import KapelleError, NotFound, Problem
 
 _BEAT = 2.0
-"""Seconds between heartbeats at most: so long may it take until a function learns that it was cancelled."""
+"""Longest interval between heartbeats in seconds, and so the delay until a function learns of its cancellation."""
 _ANSWER = 5.0
-"""Seconds for the answer to a heartbeat: three of them within a lease."""
+"""Timeout of a heartbeat in seconds: three of them fit into a lease."""
 
 
 class Membership:
-    """Who this host is at the server."""
+    """Registration of this host."""
 
     def __init__(self, place: Place, introduction: Mapping[str, Any]) -> None:
         self._place = place
@@ -47,7 +47,7 @@ class Membership:
         return wire.read(self._place.url, call, response)
 
     def join(self, known: str, patient: bool = True) -> None:
-        """Registers, unless that was done since `known` was the id. Waits for a server that is away.
+        """Registers, unless that was done since `known` was the id. Waits for an unreachable server.
 
         Raises Problem when the server refuses this host.
         """
@@ -74,7 +74,7 @@ class Membership:
                 self.leaving.wait(1.0)
 
     def leave(self) -> None:
-        """Says good-bye; a server that is away learns of it by silence."""
+        """Unregisters; an unreachable server notices the missing heartbeats."""
         try:
             self.ask(wire.Call("DELETE", f"/api/v1/hosts/{self.id}", lambda raw: raw), _ANSWER)
         except KapelleError:
@@ -83,7 +83,7 @@ class Membership:
 
 
 class Heart:
-    """Keeps leases alive, tells of progress, and stops what is not wanted any more."""
+    """Renews leases, reports progress, and stops cancelled attempts."""
 
     def __init__(
         self, membership: Membership, attempts: Callable[[], Sequence[Attempt]], stop: Callable[[Attempt], None]
@@ -95,11 +95,11 @@ class Heart:
         self._thread = threading.Thread(target=self._work, name="kapelle-heart", daemon=True)
 
     def start(self) -> None:
-        """Begins to beat."""
+        """Starts the heartbeats."""
         self._thread.start()
 
     def end(self) -> None:
-        """Beats no more."""
+        """Stops the heartbeats."""
         self._over.set()
 
     def _work(self) -> None:
@@ -116,7 +116,7 @@ class Heart:
                 if missed == 2:
                     log.warning("heartbeats do not reach the server: %s", error)
             except Exception:
-                # Whatever it is, the next heartbeat may keep the leases.
+                # After any error the next heartbeat may keep the leases.
                 if not self._over.is_set():
                     log.exception("a heartbeat failed")
 
@@ -126,7 +126,7 @@ class Heart:
         try:
             answer = self._membership.ask(wire.Call("POST", f"/api/v1/hosts/{id}/heartbeat", dict, body), _ANSWER)
         except NotFound:
-            # A server that was started anew knows no hosts, but the leases live on: join, and beat at once.
+            # A restarted server knows no hosts, but the leases survive: register, and send a heartbeat at once.
             self._membership.join(id, patient=False)
             if self._membership.id == id:
                 return

@@ -1,4 +1,4 @@
-"""Where the server is and what lets one in."""
+"""Address and token of the server."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Place:
     url: str
     token: str = field(repr=False)
     local: bool
-    """It is on this machine."""
+    """Tells whether it is on this machine."""
 
 
 def find(url: str | None, token: str | None) -> Place:
-    """The server and token that were given, or that the surroundings name.
+    """Finds the server and token: given, or of the environment.
 
-    The address is `url`, else KAPELLE_URL, else that of the server at work on the folder, else http://127.0.0.1:7863.
+    The address is `url`, else KAPELLE_URL, else that of the server of the folder, else http://127.0.0.1:7863.
     The token is `token`, else KAPELLE_TOKEN, else, for a server on this machine alone, that of the folder. The folder is
     KAPELLE_DATA, else the nearest `.kapelle`.
     """
@@ -60,7 +60,7 @@ def _is_local(host: str) -> bool:
 
 
 def _address() -> str | None:
-    """A server writes down where it listens."""
+    """Reads the address file that a running server writes."""
     text = _of_folder("address")
     return text.splitlines()[0] if text else None
 

@@ -1,4 +1,4 @@
-"""How attempts ended, on their way to the server."""
+"""Reports of ended attempts, on their way to the server."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .errors import KapelleError, Problem, TaskError
 from .output import Output
 
 _MOST = 500
-"""Reports of one request."""
+"""Limit of reports in one request."""
 _BYTES = 8 * 1024 * 1024
-"""Bytes of a request of several reports; the server takes 32 MiB."""
+"""Size limit of a request of several reports, in bytes; the server accepts 32 MiB."""
 _LARGEST = 32 * 1024 * 1024 - 1024
-"""Bytes of a report. The server would break off a larger one in the middle."""
+"""Size limit of a report, in bytes. The server would cut a larger one."""
 _HOLD = 60.0
-"""Seconds for which an answer is held for a server that is away: longer than a restart, and than a lease."""
+"""Seconds for which an answer is held for an unreachable server: longer than a restart, and than a lease."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How an attempt ended, as it travels."""
+    """Report of an attempt, in wire form."""
 
     attempt: Attempt
     outcome: str
@@ -35,7 +35,7 @@ class Report:
 
 
 def succeed(attempt: Attempt, result: Any) -> Report:
-    """A success; a failure when the answer is not JSON."""
+    """Makes a success, or a failure when the answer is not JSON."""
     output = result if isinstance(result, Output) else Output(result)
     try:
         body = {"output": output.value}
@@ -47,13 +47,13 @@ def succeed(attempt: Attempt, result: Any) -> Report:
 
 
 def invalid(attempt: Attempt, message: str) -> Report:
-    """A failure because the answer is of no use."""
+    """Makes a failure because the answer is unusable."""
     return fail(attempt, TaskError(message, category="invalid_output"))
 
 
 def fail(attempt: Attempt, error: TaskError) -> Report:
-    """A failure."""
-    # What cannot be encoded, such as half of a surrogate pair, must not keep the failure from being told.
+    """Makes a failure."""
+    # Text that cannot be encoded, such as half of a surrogate pair, must not prevent the report.
     message = error.message.encode("utf-8", "replace").decode("utf-8")
     body: dict[str, Any] = {"category": error.category, "message": message[:8_000]}
     if error.retryable is not None:
@@ -64,7 +64,7 @@ def fail(attempt: Attempt, error: TaskError) -> Report:
 
 
 def release(attempt: Attempt) -> Report:
-    """Given back without blame."""
+    """Makes a release without blame."""
     return _report(attempt, "release", {})
 
 
@@ -76,7 +76,7 @@ def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
 
 
 class Reporter:
-    """Sends reports, those that have gathered together. A server that is away is tried again: what was done is not lost."""
+    """Sends reports in batches. An unreachable server is tried again, so results are not lost."""
 
     def __init__(
         self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]
@@ -89,19 +89,19 @@ class Reporter:
         self._until = float("inf")
 
     def add(self, report: Report) -> None:
-        """To be sent."""
+        """Adds a report."""
         self._queue.put_nowait(report)
 
     def end(self) -> None:
-        """Nothing further comes."""
+        """Ends the reports."""
         self._queue.put_nowait(None)
 
     def hurry(self, seconds: float) -> None:
-        """Somebody wants to leave: a server that is away is not waited for longer than that."""
+        """Limits the wait for an unreachable server, at a shutdown."""
         self._until = time.monotonic() + seconds
 
     async def work(self) -> None:
-        """Sends until the end."""
+        """Sends reports until the end."""
         held: Report | None = None
         while True:
             first = held or await self._queue.get()
@@ -122,7 +122,7 @@ class Reporter:
             try:
                 await self._deliver(gathered)
             except Exception:
-                # An answer of a kind that nobody thought of must not keep later reports from being sent.
+                # An unexpected kind of answer must not block later reports.
                 log.exception("%d reports could not be delivered", len(gathered))
                 for report in gathered:
                     self._done(report.attempt)
@@ -151,7 +151,7 @@ class Reporter:
             await self._deliver(again)
 
     async def _refused(self, reports: list[Report], problem: Problem) -> None:
-        """One that the server cannot take must not take others with it, and is told of as a failure."""
+        """Sends reports one by one; one that the server cannot take is reported as a failure and does not fail others."""
         if len(reports) > 1:
             for report in reports:
                 await self._deliver([report])
@@ -169,7 +169,7 @@ class Reporter:
     async def _send(self, reports: list[Report]) -> Any:
         content = b'{"reports":[' + b",".join(report.body for report in reports) + b"]}"
         headers = {"content-type": "application/json"}
-        # A report sent twice is accepted once.
+        # A repeated report is accepted once.
         again = wire.Again(_HOLD, time.monotonic)
         while True:
             call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], harmless=True)
@@ -182,6 +182,6 @@ class Reporter:
                 if pause is None or time.monotonic() + pause > self._until:
                     if isinstance(error, Problem):
                         raise
-                    # The trace of the libraries below would bury the message.
+                    # The trace of the underlying libraries would hide the message.
                     raise wire.unreachable(self._url, error) from None
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""A host at work: it claims, runs functions, and reports.
+"""A running host: it claims, runs functions, and reports.
 
 The protocol lives on one event loop, heartbeats in a thread (`_join`). Async functions run on the loop, others in a
 thread each; a thread cannot be killed, so a function that ignores `ctx.cancelled` keeps its slot until it returns.
@@ -25,11 +25,11 @@ from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
 from .model import Json, ms
 
 _LAST_WORDS = 3.0
-"""Seconds for telling the server what is given back, when asked twice to end."""
+"""Seconds for releasing attempts, after a second signal."""
 
 
 class Serving:
-    """A host at work."""
+    """A running host."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Serving:
         self._url = place.url
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        # Until their reports are delivered, so that their leases live as long.
+        # Kept until their reports are delivered, so that their leases are renewed until then.
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -58,7 +58,7 @@ class Serving:
         self._heart = Heart(membership, self._under_way, self._unwanted)
 
     def end(self) -> None:
-        """Asked to end; asked again, at once."""
+        """Requests the end; a second request ends at once."""
         if not self._end.is_set():
             log.info("ending: attempts under way are finished; ask again to give them back")
             self._end.set()
@@ -68,7 +68,7 @@ class Serving:
         self._hurry.set()
 
     async def work(self, drain_timeout: float) -> None:
-        """Works until asked to end, and leaves in good order."""
+        """Works until its end is requested, and shuts down gracefully."""
         await self._until_end(asyncio.to_thread(self._membership.join, ""))
         if not self._membership.id:
             return
@@ -84,7 +84,7 @@ class Serving:
             await asyncio.to_thread(self._membership.leave)
 
     async def _until_end(self, work: Awaitable[Any]) -> Any:
-        """What comes of it, or None when asked to end before."""
+        """Returns the result, or None when its end was requested before."""
         working = asyncio.ensure_future(work)
         ending = asyncio.ensure_future(self._end.wait())
         try:
@@ -93,7 +93,7 @@ class Serving:
         finally:
             ending.cancel()
             working.cancel()
-            # A poll that is broken off is over only when its connection is.
+            # An aborted poll is over only with its connection.
             await asyncio.gather(working, return_exceptions=True)
 
     async def _claim_until_end(self) -> None:
@@ -134,7 +134,7 @@ class Serving:
         return claimed
 
     async def _acknowledge(self, id: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Without it the server would give the tasks to another soon."""
+        """Acknowledges tasks; otherwise the server would soon assign them to another host."""
         body = {"lease_tokens": [raw["lease_token"] for raw in tasks]}
         try:
             await self._ask(wire.Call("POST", f"/api/v1/hosts/{id}/ack", lambda raw: raw, body))
@@ -169,7 +169,7 @@ class Serving:
         task.add_done_callback(over)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        """One attempt: the function, and what is to be said of it."""
+        """Runs one attempt: the function, and its report."""
         function = self._functions.get(attempt.raw["worker"])
         try:
             if function is None:
@@ -182,7 +182,7 @@ class Serving:
             if not isinstance(error, (TaskError, Cancelled)):
                 log.exception("%s failed", attempt.name)
             report = fail(attempt, failure(error))
-        # What was stopped has been told of, or is not wanted.
+        # A stopped attempt has been reported, or needs no report.
         if not attempt.stopped.is_set():
             self._tell(attempt, report)
 
@@ -196,7 +196,7 @@ class Serving:
             await ctx._close()
 
     def _in_thread(self, function: Callable[..., Any], ctx: Context, input: Json) -> Awaitable[Any]:
-        """The function in a thread that does not keep the process from ending."""
+        """Runs the function in a thread that does not keep the process alive."""
         future: asyncio.Future[Any] = self._loop.create_future()
         context = contextvars.copy_context()
 
@@ -233,8 +233,8 @@ class Serving:
             return list(self._attempts.values())
 
     def _unwanted(self, attempt: Attempt) -> None:
-        """Told by a heartbeat, in its thread: cancelled, or given to another host."""
-        # When its report is on its way, the answer to that tells.
+        """Handles a cancelled or reassigned attempt, from the heartbeat thread."""
+        # If its report was sent, the answer to that decides.
         if not attempt.told and attempt.stop("not wanted"):
             log.warning("%s is not wanted any more: cancelled, or given to another host", attempt.name)
             self._delivered(attempt)
@@ -247,13 +247,13 @@ class Serving:
             self._interrupt(attempt)
 
     def _interrupt(self, attempt: Attempt) -> None:
-        """Async functions are cancelled; others see it in their context."""
+        """Cancels async functions; others see it in their context."""
         task = self._tasks.get(attempt.token)
         if task and _is_async(self._functions.get(attempt.raw["worker"])):
             task.cancel()
 
     async def _drain(self, seconds: float) -> None:
-        """Lets what is under way finish, and gives back what does not in time."""
+        """Lets running attempts finish, and releases the rest."""
         attempts = {attempt.token for attempt in self._under_way() if not attempt.stopped.is_set()}
         tasks = {task for token, task in self._tasks.items() if token in attempts}
         if tasks:
@@ -264,7 +264,7 @@ class Serving:
             finishing.cancel()
         for attempt in self._under_way():
             if attempt.token in self._tasks and attempt.stop("draining"):
-                log.warning("%s is given back", attempt.name)
+                log.warning("%s is released", attempt.name)
                 self._tell(attempt, release(attempt))
                 self._interrupt(attempt)
 
@@ -274,5 +274,5 @@ def _is_async(function: Callable[..., Any] | None) -> bool:
 
 
 def pause(failures: int) -> float:
-    """Seconds until a server that is away is asked again, also when it has been away for days."""
+    """Returns the seconds until an unreachable server is tried again, also after days."""
     return min(0.1 * 2.0 ** min(failures, 5), 2.0)

@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes, without a socket."""
+"""Parser of server-sent events, without a socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Frame:
 
 
 class Parser:
-    """Lines end at LF alone: JSON may hold every other character that Python takes for the end of a line."""
+    """Splits at LF alone: JSON may hold every other character that Python treats as a line end."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -28,7 +28,7 @@ class Parser:
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """What is complete with these bytes."""
+        """Returns the events that these bytes complete."""
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > _LONGEST:

@@ -1,4 +1,4 @@
-"""Following events without a socket: where to go on after an interruption, what is new, when it is over."""
+"""State of an event stream, without a socket: position after an interruption, new events, end."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .model import Event, Run
 
 
 class RunStream:
-    """The place in a run's stream. Numbers follow each other without gaps; what came already is left out."""
+    """Position in a run's stream. Numbers have no gaps; known events are skipped."""
 
     def __init__(self, after: int | None) -> None:
         self.next = 0 if after is None else after + 1
 
     def headers(self) -> dict[str, str]:
-        """From where the stream is wanted."""
+        """Returns the start position of the stream."""
         return {"last-event-id": str(self.next - 1)} if self.next else {}
 
     def take(self, frame: Frame) -> Event | None:
-        """The event, unless it came already."""
+        """Returns the event, unless it is known already."""
         seq = int(frame.id)
         if seq < self.next:
             return None
@@ -30,22 +30,22 @@ class RunStream:
         return Event(frame.kind, json.loads(frame.data), seq=seq)
 
     def over(self, run: Run) -> bool:
-        """Whether nothing further comes."""
+        """Tells whether the stream has ended."""
         return run.ended and run.seq <= self.next
 
 
 class AllStream:
-    """The place in the stream of everything."""
+    """Position in the stream of all events."""
 
     def __init__(self, cursor: str | None) -> None:
         self.cursor = cursor
 
     def headers(self) -> dict[str, str]:
-        """From where the stream is wanted."""
+        """Returns the start position of the stream."""
         return {"last-event-id": self.cursor} if self.cursor else {}
 
     def take(self, frame: Frame) -> Event:
-        """The event. One of kind `resync` says that some were missed: look at the state anew."""
+        """Returns the event. One of kind `resync` says that events were missed: read the state again."""
         if frame.id:
             self.cursor = frame.id
         return Event(frame.kind, json.loads(frame.data), cursor=self.cursor)

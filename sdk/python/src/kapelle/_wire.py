@@ -1,4 +1,4 @@
-"""Requests and answers without a socket: what is asked, how an answer is read, when a request is tried again."""
+"""Requests and answers without a socket: their contents, parsing and retries."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .errors import KapelleError, Problem, Unreachable, problem
 T = TypeVar("T")
 
 CONNECT = 10.0
-"""Seconds for reaching the server."""
+"""Timeout of a connection in seconds."""
 ANSWER = 30.0
-"""Seconds for an answer, beside those that were asked for."""
+"""Timeout of an answer in seconds, besides a requested wait."""
 LONGEST_POLL = 20.0
-"""Seconds of one poll; longer waits are made of several."""
+"""Seconds of one poll; a longer wait has several."""
 PATIENCE = 60.0
-"""Seconds that waits and streams go on without the server: longer than a restart."""
+"""Seconds for which waits and streams continue without the server: longer than a restart."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 
-# Raised before anything was sent: asking again can do no harm.
+# Raised before anything was sent: a retry is harmless.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request, and how its answer is read."""
+    """A request, and the parser of its answer."""
 
     method: str
     path: str
@@ -41,38 +41,38 @@ class Call(Generic[T]):
     key: str | None = None
     """The idempotency key."""
     wait: float = 0.0
-    """Seconds that the server was asked to wait."""
+    """Seconds of the requested wait."""
     data: bytes | None = None
-    """A body that is no JSON."""
+    """A body that is not JSON."""
     media_type: str = "application/json"
     binary: bool = False
-    """The answer is no JSON."""
+    """Whether the answer is not JSON."""
     harmless: bool = False
-    """Sending it twice does no harm, though it has no key."""
+    """Whether sending it twice is harmless without a key."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent twice."""
+        """Tells whether it may be sent twice."""
         return self.method == "GET" or self.key is not None or self.harmless
 
     def content(self) -> bytes | None:
-        """Its body."""
+        """Returns the body."""
         return self.data if self.body is None else encode(self.body)
 
     def headers(self) -> dict[str, str]:
-        """What belongs to it alone."""
+        """Returns its own headers."""
         headers = {} if self.body is None and self.data is None else {"content-type": self.media_type}
         if self.key is not None:
             headers["idempotency-key"] = self.key
         return headers
 
     def timeout(self) -> httpx.Timeout:
-        """How long it may take."""
+        """Returns the timeout."""
         return httpx.Timeout(self.wait + ANSWER, connect=CONNECT)
 
 
 def encode(value: Any) -> bytes:
-    """JSON in UTF-8. Raises ValueError for what JSON cannot say."""
+    """Encodes as JSON in UTF-8. Raises ValueError for values that JSON does not have."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8")
@@ -81,15 +81,15 @@ def encode(value: Any) -> bytes:
 
 
 def options(place_local: bool, token: str) -> dict[str, Any]:
-    """How an httpx client is made. A proxy is of no use on the way to this very machine."""
+    """Returns the options of an httpx client. A proxy cannot help on the way to this machine."""
     headers = {"authorization": f"Bearer {token}", "user-agent": "kapelle-python"}
-    # The server keeps idle connections longer than this, so that none is used in the moment in which it is closed.
+    # The server keeps idle connections longer than this, so that a connection is never used while it is closed.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=5.0)
     return {"headers": headers, "limits": limits, "trust_env": not place_local, "follow_redirects": False}
 
 
 def read(url: str, call: Call[T], response: httpx.Response) -> T:
-    """What the server answered, or the problem it told of."""
+    """Returns the server's answer, or raises its problem."""
     if not response.is_success:
         raise refused(url, response)
     try:
@@ -103,7 +103,7 @@ def read(url: str, call: Call[T], response: httpx.Response) -> T:
 
 
 def refused(url: str, response: httpx.Response) -> KapelleError:
-    """The refusal as an exception."""
+    """Converts a refusal to an exception."""
     kind = response.headers.get("content-type", "")
     if kind.startswith("application/problem+json"):
         try:
@@ -118,7 +118,7 @@ def refused(url: str, response: httpx.Response) -> KapelleError:
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
-    """What kept a request from being answered, for a person."""
+    """Describes a failure of a request for a person."""
     what = str(error) or type(error).__name__
     if isinstance(error, httpx.TimeoutException):
         what = "no connection in time" if isinstance(error, httpx.ConnectTimeout) else "no answer in time"
@@ -128,7 +128,7 @@ def unreachable(url: str, error: Exception) -> Unreachable:
 
 
 class Again:
-    """Decides whether and when a request is tried again, within a number of seconds from the first failure."""
+    """Decides whether and when a request is retried, within a number of seconds from the first failure."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -137,7 +137,7 @@ class Again:
         self._pause = _FIRST_PAUSE
 
     def after(self, call: Call[Any], error: Exception) -> float | None:
-        """Seconds until the next try, or None when there is none."""
+        """Returns the seconds until the next try, or None without one."""
         if isinstance(error, Problem):
             if error.retry_after is None or error.status not in (429, 503):
                 return None

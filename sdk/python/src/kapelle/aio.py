@@ -1,4 +1,4 @@
-"""The client for programs with asyncio: the same as `client`, awaited."""
+"""The client for programs with asyncio: the methods of `client`, awaited."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Tas
 
 T = TypeVar("T")
 _SILENCE = 45.0
-"""Seconds without a sign of life after which a stream is taken for dead; the server sends one every 15."""
+"""Seconds without data after which a stream counts as dead; the server sends a comment every 15."""
 _EARLY = 0.2
-"""Seconds before asking again when an answer came earlier than asked for."""
+"""Seconds before the next poll when an answer came earlier than requested."""
 _REST = 0.1
-"""Seconds between the end of a stream and the next, as when the server is on its way down."""
+"""Seconds between the end of a stream and the next, as during a shutdown of the server."""
 
 
 class _Asker:
-    """Sends requests, again where that can do no harm."""
+    """Sends requests, and retries where that is harmless."""
 
     def __init__(self, url: str | None, token: str | None, retry_for: float) -> None:
         place = find(url, token)
@@ -47,7 +47,7 @@ class _Asker:
                 if pause is None:
                     if isinstance(error, Problem):
                         raise
-                    # The trace of the libraries below would bury the message.
+                    # The trace of the underlying libraries would hide the message.
                     raise unreachable(self.url, error) from None
             await asyncio.sleep(pause)
 
@@ -62,7 +62,7 @@ class _Asker:
         )
 
     def patience(self, left: float | None) -> float:
-        """How long a wait goes on without the server."""
+        """Returns the time for which a wait continues without the server."""
         if self.retry_for == 0:
             return 0
         return PATIENCE if left is None else min(PATIENCE, left)
@@ -81,13 +81,13 @@ class _Asker:
             if until is not None and time.monotonic() >= until:
                 raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
             if time.monotonic() - asked < poll / 2:
-                # A server on its way down does not wait.
+                # A server that shuts down does not wait.
                 await asyncio.sleep(_EARLY)
 
     async def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
     ) -> AsyncIterator[Frame | None]:
-        """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
+        """Yields events until the stream ends; None says that it was interrupted, so the state must be read again."""
         timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
         try:
             async with self.http.stream(
@@ -105,7 +105,7 @@ class _Asker:
             if pause is None:
                 if isinstance(error, Problem):
                     raise
-                # The trace of the libraries below would bury the message.
+                # The trace of the underlying libraries would hide the message.
                 raise unreachable(self.url, error) from None
             await asyncio.sleep(pause)
         yield None
@@ -144,11 +144,11 @@ class AsyncTasks:
         return await self._asker.ask(calls.submit(task, idempotency_key))
 
     async def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
-        """Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given."""
+        """Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks."""
         return await self._asker.ask(calls.submit_batch(tasks, idempotency_key))
 
     async def get(self, id: str) -> Task:
-        """A task and where it stands."""
+        """A task and its state."""
         return await self._asker.ask(calls.task(id))
 
     async def wait(self, id: str, timeout: float | None = None) -> Task:
@@ -156,15 +156,15 @@ class AsyncTasks:
         return await self._asker.wait(id, lambda poll: calls.task(id, poll), lambda task: task.ended, timeout)
 
     async def list(self, **filters: Any) -> Page:
-        """Tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
+        """Lists tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
         return await self._asker.ask(calls.tasks(filters))
 
     async def cancel(self, id: str, reason: str | None = None) -> Task:
-        """Ends a task. Raises Conflict when it has ended already."""
+        """Cancels a task. Raises Conflict when it has ended already."""
         return await self._asker.ask(calls.cancel_task(id, reason))
 
     async def retry(self, id: str) -> Task:
-        """Puts a failed task back."""
+        """Retries a failed task."""
         return await self._asker.ask(calls.retry_task(id))
 
 
@@ -188,7 +188,7 @@ class AsyncRuns:
         return await self._asker.ask(calls.start(workflow, source, inputs, version, strategy, idempotency_key))
 
     async def get(self, id: str) -> Run:
-        """A run and where it stands."""
+        """A run and its state."""
         return await self._asker.ask(calls.run(id))
 
     async def wait(self, id: str, timeout: float | None = None) -> Run:
@@ -196,31 +196,31 @@ class AsyncRuns:
         return await self._asker.wait(id, lambda poll: calls.run(id, poll), lambda run: run.ended, timeout)
 
     async def list(self, **filters: Any) -> RunPage:
-        """Runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
+        """Lists runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
         return await self._asker.ask(calls.runs(filters))
 
     async def steps(self, id: str, limit: int | None = None, cursor: str | None = None) -> Page:
-        """The steps that have begun or been left out."""
+        """Lists the steps that have begun or were skipped."""
         return await self._asker.ask(calls.steps(id, limit, cursor))
 
     async def journal(self, id: str, start: int = 0, limit: int | None = None) -> Journal:
-        """What happened, from an entry on."""
+        """Returns the journal from an entry on."""
         return await self._asker.ask(calls.journal(id, start, limit))
 
     async def cancel(self, id: str, reason: str | None = None) -> Run:
-        """Ends a run."""
+        """Cancels a run."""
         return await self._asker.ask(calls.cancel_run(id, reason))
 
     async def pause(self, id: str) -> Run:
-        """Begins nothing further of a run."""
+        """Pauses a run: further steps do not begin."""
         return await self._asker.ask(calls.pause_run(id))
 
     async def resume(self, id: str) -> Run:
-        """Goes on with a paused run."""
+        """Resumes a paused run."""
         return await self._asker.ask(calls.resume_run(id))
 
     async def signal(self, id: str, name: str, payload: Json = None) -> Run:
-        """Sends a signal. One that comes before its step waits is kept."""
+        """Sends a signal. An early signal is stored until its step waits."""
         return await self._asker.ask(calls.signal_run(id, name, payload))
 
     async def rerun(self, id: str, step: str | None = None, *, recorded: bool = False) -> Run:
@@ -232,7 +232,7 @@ class AsyncRuns:
 
     async def events(self, id: str, after: int | None = None) -> AsyncIterator[Event]:
         """Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a
-        restart of the server. `after` is the number of the last event that is known already."""
+        restart of the server. `after` is the number of the last known event."""
         place = RunStream(after)
         again = Again(self._asker.patience(None), time.monotonic)
         while True:
@@ -253,45 +253,45 @@ class AsyncApprovals:
         self._asker = asker
 
     async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Those that wait, oldest first."""
+        """Lists waiting steps, oldest first."""
         return await self._asker.ask(calls.approvals())
 
     async def approve(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
-        """Says yes. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        """Approves. `by` is recorded as the given name, beside the key that acts."""
         return await self._asker.ask(calls.answer(id, "approve", comment, by))
 
     async def deny(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
-        """Says no. `by` is noted as the name that was given; the key that acts is noted beside it."""
+        """Denies. `by` is recorded as the given name, beside the key that acts."""
         return await self._asker.ask(calls.answer(id, "deny", comment, by))
 
 
 class AsyncWorkers:
-    """The workers that tasks can be submitted for."""
+    """Workers that tasks can be submitted for."""
 
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
     async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Each with what is known of it."""
+        """Lists the workers with their specification."""
         return await self._asker.ask(calls.workers())
 
     async def status(self) -> Mapping[str, Any]:
-        """How workers and worker hosts are doing."""
+        """Returns the state of workers and worker hosts."""
         return await self._asker.ask(calls.workers_status())
 
 
 class AsyncDead:
-    """Dead letters: tasks of their own that failed and that nobody has dealt with."""
+    """Dead letters: failed tasks outside of runs that were neither retried nor discarded."""
 
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
     async def list(self, **filters: Any) -> Page:
-        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        """Lists them, newest first: `queue`, `worker`, `limit`, `cursor`."""
         return await self._asker.ask(calls.dead(filters))
 
     async def retry(self, id: str) -> Task:
-        """Puts one back, its counts at zero."""
+        """Retries one, with its counts at zero."""
         return await self._asker.ask(calls.retry_dead(id))
 
     async def discard(self, id: str, reason: str | None = None) -> Task:
@@ -306,11 +306,11 @@ class AsyncFiles:
         self._asker = asker
 
     async def give(self, data: bytes, name: str, media_type: str = "application/octet-stream") -> Mapping[str, Any]:
-        """Gives the bytes of a file, up to 64 MiB. What comes back is what an input holds in the place of the file."""
+        """Uploads the bytes of a file, up to 64 MiB. Returns the value that an input holds for the file."""
         return await self._asker.ask(calls.give_file(data, name, media_type))
 
     async def get(self, file: Mapping[str, Any] | str) -> bytes:
-        """The bytes of a file that was given, by what `give` gave or by its `sha256:...`."""
+        """Downloads an uploaded file, by the result of `give` or by its `sha256:...`."""
         return await self._asker.ask(calls.file(file))
 
 
@@ -321,15 +321,15 @@ class AsyncQueues:
         self._asker = asker
 
     async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Each with counts and warnings."""
+        """Lists the queues with counts and warnings."""
         return await self._asker.ask(calls.queues())
 
     async def pause(self, name: str) -> None:
-        """Starts no more of its tasks."""
+        """Pauses it: further tasks do not start."""
         await self._asker.ask(calls.gate_queue(name, "pause"))
 
     async def resume(self, name: str) -> None:
-        """Starts its tasks again."""
+        """Resumes it."""
         await self._asker.ask(calls.gate_queue(name, "resume"))
 
 
@@ -353,16 +353,16 @@ class AsyncClient:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
+        """Returns the address of the server."""
         return self._asker.url
 
     async def health(self) -> Mapping[str, Any]:
-        """How the server is."""
+        """Returns the health of the server."""
         return await self._asker.ask(calls.health())
 
     async def events(self, cursor: str | None = None) -> AsyncIterator[Event]:
-        """Everything that happens from now on, or from behind a cursor, without end. An event of kind `resync` says that
-        some were missed: look at the state anew."""
+        """Yields all events from now on, or after a cursor, without end. An event of kind `resync` says that events were
+        missed: read the state again."""
         place = AllStream(cursor)
         again = Again(self._asker.patience(None), time.monotonic)
         while True:
@@ -373,7 +373,7 @@ class AsyncClient:
             await asyncio.sleep(_REST)
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         await self._asker.http.aclose()
 
     async def __aenter__(self) -> AsyncClient:

@@ -1,4 +1,4 @@
-"""What a worker's function knows of its attempt."""
+"""Context of an attempt, for a worker's function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("kapelle")
 
 
 class Attempt:
-    """What an attempt shares between its function, the heartbeats and the report. Safe for threads."""
+    """State that an attempt shares between its function, the heartbeats and the report. Safe for threads."""
 
     def __init__(self, raw: Mapping[str, Any], place: Place) -> None:
         self.raw = raw
@@ -29,17 +29,17 @@ class Attempt:
         self.stopped = threading.Event()
         self.why = ""
         self.told = False
-        """Its report is on its way."""
+        """Marks its report as sent."""
         self._lock = threading.Lock()
         self._progress: tuple[float, str | None] | None = None
 
     @property
     def name(self) -> str:
-        """For the log."""
+        """Returns its name for the log."""
         return f"{self.raw['id']} ({self.raw['worker']}, attempt {self.raw['attempt']})"
 
     def stop(self, why: str) -> bool:
-        """It is not wanted any more. False when that was known."""
+        """Cancels the attempt. Returns False when it was already cancelled."""
         with self._lock:
             if self.stopped.is_set():
                 return False
@@ -48,14 +48,14 @@ class Attempt:
             return True
 
     def tell(self, done: float, message: str | None) -> None:
-        """How far it is."""
+        """Sets the progress."""
         if not 0.0 <= done <= 1.0:
             raise ValueError(f"progress: {done} is not within 0 and 1")
         with self._lock:
             self._progress = (float(done), message)
 
     def beat(self) -> dict[str, Any]:
-        """Its part of a heartbeat."""
+        """Returns its part of a heartbeat."""
         with self._lock:
             beat: dict[str, Any] = {"lease_token": self.token}
             if self._progress:
@@ -71,39 +71,39 @@ class _Base:
         raw = attempt.raw
         self.task: str = raw["id"]
         self.attempt: int = raw["attempt"]
-        """1 for the first."""
+        """Number of the attempt, from 1."""
         self.last_attempt: bool = raw["last_attempt"]
-        """No further attempt follows should this one fail."""
+        """Whether no further attempt follows a failure."""
         self.worker: str = raw["worker"]
         self.run: str | None = raw.get("run")
         self.step: str | None = raw.get("step")
         self.timeout: float = raw["timeout_ms"] / 1000
-        """Seconds that the attempt may take."""
+        """Timeout of the attempt in seconds."""
         self.log = logging.LoggerAdapter(log, {"task": self.task, "attempt": self.attempt})
         self._llm: Any = None
 
     @property
     def cancelled(self) -> bool:
-        """The attempt is not wanted any more: its answer would be refused. Stop working on it."""
+        """Tells whether the attempt was cancelled: its answer would be refused. Stop working on it."""
         return self._attempt.stopped.is_set()
 
     @property
     def cancel_reason(self) -> str | None:
-        """Why: `not wanted` (cancelled, or given to another host), `timeout`, or `draining`."""
+        """Returns the reason: `not wanted` (cancelled, or assigned to another host), `timeout`, or `draining`."""
         return self._attempt.why if self.cancelled else None
 
     def check(self) -> None:
-        """Raises Cancelled when the attempt is not wanted any more."""
+        """Raises Cancelled when the attempt was cancelled."""
         if self.cancelled:
             raise Cancelled(self._attempt.why)
 
     def progress(self, done: float, message: str | None = None) -> None:
-        """Says how far the attempt is (0 to 1). It travels with the next heartbeat and costs nothing here."""
+        """Reports the progress of the attempt (0 to 1). It is sent with the next heartbeat and costs nothing here."""
         self._attempt.tell(done, message)
 
     @property
     def gateway(self) -> tuple[str, str]:
-        """Address (base URL) and token of the model gateway, for clients other than OpenAI's."""
+        """Returns address (base URL) and token of the model gateway, for clients other than OpenAI's."""
         url, token = self._attempt.raw.get("gateway_url"), self._attempt.raw.get("gateway_token")
         if not url or not token:
             raise NoGateway(f"the server {self._attempt.place.url} offers no model gateway for {self.task}")
@@ -111,22 +111,22 @@ class _Base:
 
 
 class Context(_Base):
-    """What a worker's function knows of its attempt."""
+    """Context of an attempt, for a worker's function."""
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps, and raises Cancelled as soon as the attempt is not wanted any more."""
+        """Sleeps, and raises Cancelled as soon as the attempt is cancelled."""
         self._attempt.stopped.wait(seconds)
         self.check()
 
     def file(self, file: Mapping[str, Any] | str) -> bytes:
-        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        """Downloads a file that the input refers to, by its value there or by its `sha256:...`."""
         place = self._attempt.place
         with Client(place.url, place.token) as client:
             return client._asker.ask(calls.host_file(file))
 
     @property
     def llm(self) -> OpenAI:
-        """A client of the `openai` package (pip install 'kapelle[openai]') that goes through the server's gateway, with a
+        """Returns a client of the `openai` package (pip install 'kapelle[openai]') that uses the server's gateway, with a
         token of this attempt alone. The gateway retries, so the client does not."""
         url, token = self.gateway
         if self._llm is None:
@@ -135,24 +135,24 @@ class Context(_Base):
         return llm
 
     async def _close(self) -> None:
-        """The attempt is over, and with it the token of the client."""
+        """Ends the client's token with the attempt."""
         if self._llm is not None:
             self._llm.close()
 
 
 class AsyncContext(_Base):
-    """What a worker's async function knows of its attempt. The function is cancelled (asyncio.CancelledError) as soon as
-    the attempt is not wanted any more."""
+    """Context of an attempt, for a worker's async function. The function is cancelled (asyncio.CancelledError) with the
+    attempt."""
 
     async def file(self, file: Mapping[str, Any] | str) -> bytes:
-        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        """Downloads a file that the input refers to, by its value there or by its `sha256:...`."""
         place = self._attempt.place
         async with AsyncClient(place.url, place.token) as client:
             return await client._asker.ask(calls.host_file(file))
 
     @property
     def llm(self) -> AsyncOpenAI:
-        """An async client of the `openai` package (pip install 'kapelle[openai]') that goes through the server's gateway,
+        """Returns an async client of the `openai` package (pip install 'kapelle[openai]') that uses the server's gateway,
         with a token of this attempt alone. The gateway retries, so the client does not."""
         url, token = self.gateway
         if self._llm is None:
@@ -161,7 +161,7 @@ class AsyncContext(_Base):
         return llm
 
     async def _close(self) -> None:
-        """The attempt is over, and with it the token of the client."""
+        """Ends the client's token with the attempt."""
         if self._llm is not None:
             await self._llm.close()
 

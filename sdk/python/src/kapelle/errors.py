@@ -1,4 +1,4 @@
-"""What can go wrong: refusals of the server, a server that is away, and failures of tasks."""
+"""Errors: refusals of the server, an unreachable server, and failures of tasks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CATEGORIES = (
     "lease_lost",
     "internal",
 )
-"""The kinds of failure that a task can have."""
+"""Categories of a task's failure."""
 
 
 class KapelleError(Exception):
-    """Everything that this package raises, but for wrong arguments (ValueError, TypeError)."""
+    """Base of the exceptions of this package, except for wrong arguments (ValueError, TypeError)."""
 
 
 class NoToken(KapelleError):
-    """No token was given and none was found."""
+    """A token was neither given nor found."""
 
 
 class NoGateway(KapelleError):
@@ -41,7 +41,7 @@ class Unreachable(KapelleError):
 
 
 class WaitTimeout(KapelleError, TimeoutError):
-    """The task or run had not ended within the time given to `wait`. It goes on all the same."""
+    """The task or run had not ended within the time of `wait`. It continues."""
 
 
 class Problem(KapelleError):
@@ -61,7 +61,7 @@ class Problem(KapelleError):
         self.detail = detail
         self.title = title
         self.retry_after = retry_after
-        """Seconds after which the server wants to be asked again."""
+        """Seconds after which the server allows a retry."""
 
 
 class InvalidRequest(Problem):
@@ -69,11 +69,11 @@ class InvalidRequest(Problem):
 
 
 class InvalidInput(Problem):
-    """The request asks for something that cannot be."""
+    """The request has invalid contents."""
 
 
 class UnknownWorker(InvalidInput):
-    """Nobody has registered a worker of that name."""
+    """A worker of that name was never registered."""
 
 
 class IdempotencyKeyReused(InvalidInput):
@@ -81,7 +81,7 @@ class IdempotencyKeyReused(InvalidInput):
 
 
 class Unauthorized(Problem):
-    """The token is missing, wrong, expired or was taken back."""
+    """The token is missing, wrong, expired or revoked."""
 
 
 class Forbidden(Problem):
@@ -89,11 +89,11 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is no such thing, or it is another tenant's."""
+    """It does not exist, or belongs to another tenant."""
 
 
 class Conflict(Problem):
-    """The thing is not in a state in which this can be done; mostly it has ended."""
+    """Its state does not allow the request; usually it has ended."""
 
 
 class LeaseLost(Conflict):
@@ -101,7 +101,7 @@ class LeaseLost(Conflict):
 
 
 class TooLarge(Problem):
-    """The request is larger than the server takes."""
+    """The request is larger than the server accepts."""
 
 
 class TooMany(Problem):
@@ -130,7 +130,7 @@ _KINDS: dict[str, type[Problem]] = {
 
 
 def problem(status: int, code: str, detail: str, title: str, retry_after: float | None) -> Problem:
-    """The exception for a refusal; codes of later servers give a plain `Problem`."""
+    """Returns the exception of a refusal; unknown codes give a plain `Problem`."""
     return _KINDS.get(code, Problem)(status, code, detail, title, retry_after)
 
 
@@ -158,7 +158,7 @@ class RunFailed(KapelleError):
 
 
 class TaskError(Exception):
-    """Raised by a worker's function: the attempt failed, and this is why.
+    """Raised by a worker's function: the attempt failed for this reason.
 
     `category` is one of `CATEGORIES`. Whether the task is tried again follows from it unless `retryable` says;
     `retry_after` is how many seconds the next attempt must wait at least.
@@ -184,4 +184,4 @@ class TaskError(Exception):
 
 
 class Cancelled(Exception):
-    """Raised by `ctx.check()` and `ctx.sleep()` in an attempt that is not wanted any more."""
+    """Raised by `ctx.check()` and `ctx.sleep()` in a cancelled attempt."""

@@ -1,4 +1,4 @@
-"""A worker host: functions under worker names, and a process that works with them (`_serving`)."""
+"""A worker host: functions under worker names, and the process that runs them (`_serving`)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Host:
     """A process that works on tasks.
 
-    `url` and `token` are found as for `Client`; a key with the role `worker` is enough. `slots` is how many tasks it works
-    on at once, `queues` the only queues it takes tasks of, `labels` what sets it apart. When asked to end it gives what is
-    under way `drain_timeout` seconds to finish, and gives the rest back.
+    `url` and `token` are found as for `Client`; a key with the role `worker` is enough. `slots` limits the running tasks,
+    `queues` the queues whose tasks it claims, `labels` are those of the host. At a shutdown running attempts have
+    `drain_timeout` seconds to finish; the rest is released.
     """
 
     def __init__(
@@ -70,9 +70,8 @@ class Host:
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
-        `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
-        (seconds) and `retry` hold for tasks that do not say otherwise; only hosts that have all labels of `requires` get
-        its tasks.
+        `input` and `output` are JSON Schemas: a submission that does not match is refused. `queue`, `timeout` (seconds)
+        and `retry` apply to tasks without their own values; only hosts with all labels of `requires` get its tasks.
         """
 
         def register(function: F) -> F:
@@ -100,7 +99,7 @@ class Host:
         return register
 
     def run(self) -> None:
-        """Works until SIGTERM or Ctrl-C: then what is under way is finished; asked again, it is given back at once.
+        """Works until SIGTERM or Ctrl-C: then running attempts finish; after a second signal they are released at once.
 
         Raises Problem when the server refuses this host, for instance because the token is wrong.
         """
@@ -121,8 +120,8 @@ class Host:
         await self.serve()
 
     def stop(self) -> None:
-        """Asks it to end: nothing new is claimed, what is under way is finished. Asked again, it is given back at once.
-        May be called from any thread, also before `serve` has begun."""
+        """Requests the end: claims stop and running attempts finish. A second request releases them at once.
+        Can be called from any thread, also before `serve` has begun."""
         if self._ending:
             self._ending()
         else:

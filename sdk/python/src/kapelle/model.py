@@ -1,4 +1,4 @@
-"""What the server tells of, as plain objects. `raw` has the whole answer, with what later servers add."""
+"""The server's answers as plain objects. `raw` has the whole answer, with the fields of later servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from .errors import RunFailed, TaskCancelled, TaskFailed
 
 Json = Any
-"""Whatever JSON can say: None, bool, int, float, str, lists and dicts of it."""
+"""A JSON value: None, bool, int, float, str, lists and dicts of it."""
 
 _TASK_ENDED = frozenset({"succeeded", "failed", "cancelled", "discarded", "skipped"})
 _RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -18,7 +18,7 @@ _RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task or run failed."""
+    """Failure of a task or run."""
 
     category: str
     message: str
@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Task:
-    """A task and where it stands."""
+    """A task and its state."""
 
     id: str
     state: str
@@ -47,20 +47,20 @@ class Task:
     output: Json = None
     error: Failure | None = None
     reason: str | None = None
-    """What it waits for, or why it was ended."""
+    """Reason why it waits, or why it was ended."""
     run: str | None = None
     degraded: bool = False
-    """The answer is poorer than was asked for."""
+    """Whether the answer is poorer than requested."""
     cost_nanousd: int = 0
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing further happens to it."""
+        """Tells whether its state is final."""
         return self.state in _TASK_ENDED
 
     def result(self) -> Json:
-        """The output of a task that succeeded.
+        """Returns the output of a task that succeeded.
 
         Raises TaskFailed or TaskCancelled when it did not, and ValueError when it has not ended.
         """
@@ -90,7 +90,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a workflow and where it stands."""
+    """A run of a workflow and its state."""
 
     id: str
     state: str
@@ -105,11 +105,11 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing further happens to it."""
+        """Tells whether its state is final."""
         return self.state in _RUN_ENDED
 
     def result(self) -> Json:
-        """The outputs of a run that succeeded.
+        """Returns the outputs of a run that succeeded.
 
         Raises RunFailed when it did not, and ValueError when it has not ended.
         """
@@ -135,14 +135,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened."""
+    """An event."""
 
     kind: str
     data: Mapping[str, Any]
     seq: int | None = None
-    """Its number in the journal of its run: 0, 1, 2, ... without gaps."""
+    """Number in the journal of its run: 0, 1, 2, ... without gaps."""
     cursor: str | None = None
-    """Where to go on in the stream of everything."""
+    """Cursor in the stream of all events."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class Retry:
-    """When a failed attempt is tried again. What is None is as the worker has it. Times are seconds."""
+    """Retry rules. None means the worker's value. Times are seconds."""
 
     max_attempts: int | None = None
     delay: float | None = None
@@ -181,10 +181,10 @@ class Retry:
     jitter: str | None = None
     """`none`, `full` or `equal`."""
     on: Sequence[str] | None = None
-    """Only these categories."""
+    """Categories that are retried."""
 
     def wire(self) -> dict[str, Any]:
-        """As it travels."""
+        """Returns the wire form."""
         fields = {
             "max_attempts": self.max_attempts,
             "delay_ms": ms(self.delay),
@@ -198,29 +198,29 @@ class Retry:
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be submitted. Times are seconds; what is None is as the worker has it."""
+    """A task to submit. Times are seconds; None means the worker's value."""
 
     worker: str
     input: Json = None
     queue: str | None = None
     priority: int = 0
-    """Higher first; -100 to 100."""
+    """From -100 (last) to 100 (first)."""
     delay: float = 0
     deadline: datetime | None = None
-    """When it fails whatever it is doing. Must know its time zone."""
+    """Time at which it fails in any state. Needs a time zone."""
     ttl: float | None = None
-    """It fails unless its first attempt has begun by then."""
+    """Time at which it fails unless its first attempt has begun."""
     timeout: float | None = None
-    """How long an attempt may take."""
+    """Timeout of an attempt."""
     group: str | None = None
-    """What concurrency limits group it by (`key` on the wire)."""
+    """Concurrency key by which limits group it (`key` on the wire)."""
     retry: Retry | None = None
     max_cost_nanousd: int | None = None
     requires: Sequence[str] = ()
-    """The labels that a host must have: `gpu`, or `gpu=a100`."""
+    """Labels that a host needs: `gpu`, or `gpu=a100`."""
 
     def wire(self) -> dict[str, Any]:
-        """As it travels."""
+        """Returns the wire form."""
         fields: dict[str, Any] = {
             "queue": self.queue,
             "priority": self.priority or None,
@@ -238,7 +238,7 @@ class NewTask:
 
 
 def ms(seconds: float | None) -> int | None:
-    """Seconds as whole milliseconds."""
+    """Converts seconds to whole milliseconds."""
     if seconds is None:
         return None
     if seconds < 0:

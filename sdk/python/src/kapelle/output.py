@@ -1,4 +1,4 @@
-"""An answer with where it came from."""
+"""An answer with its origin."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from .model import Json
 
 @dataclass(frozen=True)
 class Output:
-    """What a worker's function may return instead of a plain value, to say where the answer came from."""
+    """Return value of a worker's function that adds the origin of the answer."""
 
     value: Json
     provider: str | None = None
     model: str | None = None
     degraded_reason: str | None = None
-    """The answer is poorer than was asked for, and why."""
+    """Reason why the answer is poorer than requested."""
     truncated: bool = False
-    """The input was cut to fit."""
+    """Whether the input was cut."""
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanousd: int = 0
 
     def provenance(self) -> dict[str, Any]:
-        """As it travels."""
+        """Returns the wire form."""
         return {
             "provider": self.provider,
             "model": self.model,
