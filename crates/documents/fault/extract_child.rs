@@ -1,4 +1,4 @@
-//! The reading child, as the tests start it.
+//! The child that reads documents, as the tests start it.
 
 fn main() -> std::process::ExitCode {
     kapelle_documents::child_main()

@@ -1,4 +1,4 @@
-//! What goes over the pipe to the reading child, and the child's side of it.
+//! Protocol on the pipe to the child that reads documents, and the child's side of it.
 //!
 //! One line of JSON in, one line of JSON out. A library may print to the same pipe, so the answer is the last line.
 
@@ -21,13 +21,14 @@ use super::{
 /// The verb, hidden from help, under which the binary must call [`child_main`] before it starts anything else.
 pub const CHILD_VERB: &str = "__extract";
 
-/// A request is a path and a few numbers.
+/// The longest request, in bytes: a path and a few numbers.
 const REQUEST_MAX: u64 = 64 << 10;
 
-/// Parsers recurse with the file; this is deep enough for any honest one and small beside the memory limit.
+/// The stack of the parser's thread, in bytes. Parsers recurse with the file; this is deep enough for any honest file
+/// and small beside the memory limit.
 const STACK: usize = 32 << 20;
 
-/// What the child is asked.
+/// A request to the child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
@@ -37,7 +38,7 @@ pub(super) struct Request {
     pub options: Options,
 }
 
-/// What it answers.
+/// An answer of the child.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
@@ -49,12 +50,12 @@ pub(super) enum Answer {
 /// when the answer is that the document cannot be read.
 #[must_use]
 pub fn child_main() -> ExitCode {
-    // A panic becomes an answer; its trace would only hide it.
+    // A panic becomes an answer; its trace would only hide that answer.
     panic::set_hook(Box::new(|_| {}));
     match serve(std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error may be closed, and there is nobody else to tell.
+            // Standard error may be closed; no other channel is left.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }

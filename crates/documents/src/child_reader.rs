@@ -18,25 +18,26 @@ pub struct ChildReader {
 }
 
 impl ChildReader {
-    /// A reader that starts this program, which must call [`child_main`](super::child_main) for its hidden verb.
-    /// Usually the running binary itself; with `None`, every document is refused as `unavailable`.
+    /// Makes a reader that starts this program, which must call [`child_main`](super::child_main) for its hidden verb.
+    /// Usually the program is the running binary itself; with `None`, every document is refused as `unavailable`.
     #[must_use]
     pub fn new(helper: Option<PathBuf>) -> ChildReader {
         ChildReader { helper, limits: Limits::default() }
     }
 
-    /// The same reader with other limits. The defaults: 512 MiB of memory, 30 s, 64 MiB of output.
+    /// Replaces the limits. The defaults: 512 MiB of memory, 30 s, 64 MiB of output.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> ChildReader {
         self.limits = limits;
         self
     }
 
-    /// Reads a document. `name` is what messages call it and, with `media_type`, a hint to its format.
+    /// Reads a document. `name` stands in messages and, with `media_type`, is a hint to its format.
     ///
     /// # Errors
-    /// `invalid_input` when the document is at fault, `timeout` when it takes too long, both for good; `unavailable`
-    /// when the child cannot be started, `crashed` when it ended without an answer through no fault of the document.
+    /// `invalid_input` when the document is at fault and `timeout` when reading takes too long, both permanent;
+    /// `unavailable` when the child cannot be started, `crashed` when it ended without an answer through no fault of
+    /// the document.
     pub async fn read(
         &self,
         path: &Path,

@@ -1,4 +1,4 @@
-//! How text comes out of documents that are not plain text. The reader itself is handed in from outside.
+//! The interface to readers of documents that are not plain text. The reader itself is passed in by the caller.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use crate::{ChildReader, Extracted, Options};
 
 /// Reads PDF, DOCX, HTML and the like.
 pub trait DocumentReader: Send + Sync + 'static {
-    /// Reads the file. `name` is what the user calls it; with the media type it is a hint to the format, of which the
-    /// content has the last word.
+    /// Reads the file. `name` is the user's name for it; with the media type it is a hint to the format, but the
+    /// content decides.
     fn read<'a>(
         &'a self,
         path: &'a Path,

@@ -11,11 +11,11 @@ use super::{
     model::{ExtractError, Extracted, Format, Options},
 };
 
-/// A title or an author's name longer than this is cut.
+/// The longest title or author's name, in bytes; a longer one is cut.
 pub(super) const LABEL_MAX: usize = 1_000;
 
-/// The parts that a Word file shows beside its main part, by the kind of their relationship, in the order in which
-/// they are read, and what a person calls them.
+/// The parts that a Word file shows beside its main part: the kind of their relationship and the name for people, in
+/// the order in which they are read.
 const BESIDE: [(&str, &str); 6] = [
     ("footnotes", "footnotes"),
     ("endnotes", "endnotes"),
@@ -68,7 +68,7 @@ fn read_beside(parts: &mut Parts<'_>, main: &str, body: &mut Body, warnings: &mu
                 warnings.push(format!("the {label} could not be read (`{target}` {error})"));
             }
             let (text, _) = own.finish();
-            // The headers of the first, the odd and the even pages often say the same.
+            // The headers of the first, the odd and the even pages often repeat one text.
             if !text.is_empty() && !seen.contains(&text) {
                 body.append(&text);
                 seen.push(text);
@@ -77,7 +77,7 @@ fn read_beside(parts: &mut Parts<'_>, main: &str, body: &mut Body, warnings: &mu
     }
 }
 
-/// What the file says about itself. A courtesy: a file whose text can be read is not refused over its properties.
+/// Returns what the file says about itself. A file whose text can be read is not refused over its properties.
 fn properties(parts: &mut Parts<'_>) -> BTreeMap<String, String> {
     let related = relationships(parts, "");
     let named = |kinds: [&str; 2], usual: &str| {
@@ -109,7 +109,7 @@ fn without_main(parts: &Parts<'_>) -> String {
     })
 }
 
-/// The properties worth keeping, by the names they are given here.
+/// The properties that are kept, by the names that the result gives them.
 const PROPERTIES: [(&str, &str); 10] = [
     ("title", "title"),
     ("creator", "author"),
@@ -123,7 +123,7 @@ const PROPERTIES: [(&str, &str); 10] = [
     ("Pages", "pages"),
 ];
 
-/// Adds to a property as far as it may grow.
+/// Adds to a property, up to its length limit.
 fn add(into: &mut BTreeMap<String, String>, name: Option<&str>, text: &str) {
     if let Some(name) = name {
         let value = into.entry(name.to_owned()).or_default();

@@ -9,8 +9,8 @@ use quick_xml::{
 
 use super::{docx::LABEL_MAX, docx_parts::attribute, model::ExtractError, sink::Sink};
 
-/// Elements whose content is not part of the text: the copy of a drawing for older programs, what a revision took
-/// away, and the formatting that a revision replaced.
+/// Elements whose content is not part of the text: the copy of a drawing for older programs, text that a revision
+/// removed, and formatting that a revision replaced.
 const GONE: [&str; 10] = [
     "Fallback",
     "del",
@@ -24,7 +24,7 @@ const GONE: [&str; 10] = [
     "numberingChange",
 ];
 
-/// Which properties are open, since a deletion inside them is one of the whole paragraph mark, row or cell.
+/// The element whose properties are open. A deletion inside them deletes the whole paragraph mark, row or cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Properties {
     None,
@@ -33,14 +33,14 @@ enum Properties {
     Cell,
 }
 
-/// The text read so far, and where in the part we are.
+/// The text read so far, and the reader's position in the part.
 pub(super) struct Body {
     sink: Sink,
     root: Option<String>,
     title: Option<String>,
     /// Inside `w:t`, whose characters are the text.
     in_text: bool,
-    /// Levels inside an element of [`GONE`], or left of a deleted row or cell.
+    /// Depth inside an element of [`GONE`], or the levels left of a deleted row or cell.
     gone: u32,
     properties: Properties,
     /// The row or cell whose properties are open is deleted.
@@ -52,16 +52,16 @@ pub(super) struct Body {
     item: bool,
     /// The bullet of the item has not been written yet.
     bullet_due: bool,
-    /// The paragraph before was one, so that the gap due is that between items.
+    /// The paragraph before was an item, so the next gap is the gap between items.
     after_item: bool,
-    /// The paragraph is a title, and these are its words.
+    /// The words of the title, when the paragraph is a title.
     heading: Option<String>,
     /// Parts in other formats that stand in the text.
     embedded: usize,
 }
 
 impl Body {
-    /// An empty text that takes `limit` bytes.
+    /// Makes an empty text that takes `limit` bytes.
     pub(super) fn new(limit: usize) -> Body {
         Body {
             sink: Sink::new(limit),
@@ -86,12 +86,12 @@ impl Body {
         self.root.as_deref()
     }
 
-    /// The first heading; `None` when there is none.
+    /// Returns the first heading, if any.
     pub(super) fn title(&mut self) -> Option<String> {
         self.title.take()
     }
 
-    /// How many bytes the text may still grow by.
+    /// Returns how many bytes the text may still grow by.
     pub(super) fn room(&self) -> usize {
         self.sink.room()
     }
@@ -102,12 +102,12 @@ impl Body {
         self.sink.verbatim(text);
     }
 
-    /// The text, and whether it was cut.
+    /// Returns the text, and whether it was cut.
     pub(super) fn finish(self) -> (String, bool) {
         self.sink.finish()
     }
 
-    /// Says that parts in other formats were left out; `None` when there are none.
+    /// Returns the warning that parts in other formats were left out; `None` without such parts.
     pub(super) fn embedded_warning(&self) -> Option<String> {
         match self.embedded {
             0 => None,
@@ -219,7 +219,7 @@ impl Body {
         }
     }
 
-    /// A character of a symbol font. Those in the private range have no meaning outside their font.
+    /// Adds a character of a symbol font. Characters in the private range have no meaning outside their font.
     fn symbol(&mut self, tag: &BytesStart<'_>) {
         let code = attribute(tag, "char").and_then(|code| u32::from_str_radix(&code, 16).ok());
         let font = attribute(tag, "font").unwrap_or_default();
@@ -301,7 +301,7 @@ pub(super) fn reference(name: &BytesRef<'_>) -> char {
     character.unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The character at this place of the font `Symbol`, for the Greek letters; `None` for others.
+/// Returns the Greek letter at this position of the font `Symbol`; `None` for other characters.
 fn symbol_letter(code: u32) -> Option<char> {
     const UPPER: &str = "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ";
     const LOWER: &str = "αβχδεφγηιϕκλμνοπθρστυϖωξψζ";
@@ -319,12 +319,12 @@ fn symbol_letter(code: u32) -> Option<char> {
     }
 }
 
-/// The refusal of a part that could define entities.
+/// Returns the refusal of a part that could define entities.
 pub(super) fn declares_entities() -> ExtractError {
     ExtractError::Damaged("its XML declares a document type, which Word never does and bombs do".to_owned())
 }
 
-/// What an error of the XML reader means for the document.
+/// Translates an error of the XML reader.
 pub(super) fn bad_xml(error: &quick_xml::Error) -> ExtractError {
     match error {
         quick_xml::Error::Io(io) if io.kind() == std::io::ErrorKind::FileTooLarge => {

@@ -1,7 +1,7 @@
 //! The relationships of a Word file, which say where its parts are.
 //!
-//! A Word file is a package: `_rels/.rels` names the main part, and the main part names its notes, headers and comments.
-//! The usual names (`word/document.xml`) are a habit of one program and no rule.
+//! A Word file is a package: `_rels/.rels` names the main part, and the main part names its notes, headers and
+//! comments. The usual names (`word/document.xml`) are one program's convention, not a rule.
 
 use std::io::BufRead;
 
@@ -12,7 +12,7 @@ use quick_xml::{
 
 use super::{docx_zip::Parts, model::ExtractError};
 
-/// More relationships than this are not looked at.
+/// The most relationships that are read.
 const RELATIONSHIPS_MAX: usize = 20_000;
 
 /// One part that another part refers to.
@@ -61,7 +61,7 @@ pub(super) fn main_part(parts: &mut Parts<'_>) -> Option<String> {
     typed.into_iter().chain([USUAL.to_owned()]).find(|name| parts.has(name))
 }
 
-/// What `take` makes of each element of this name.
+/// Calls `take` for each element of this name and collects the results.
 fn read_elements<T>(
     part: impl BufRead,
     name: &str,

@@ -7,16 +7,16 @@ use zip::{ZipArchive, result::ZipError};
 
 use super::model::ExtractError;
 
-/// A Word file has a few dozen parts; one with illustrations a few hundred.
+/// The most parts. A Word file has a few dozen; one with illustrations a few hundred.
 const PARTS_MAX: usize = 20_000;
 
-/// A part never unpacks to more than this.
+/// The largest size that a part may unpack to, in bytes.
 const PART_MAX: u64 = 128 << 20;
 
-/// XML packs well, and up to this size any ratio is harmless.
+/// Size up to which any ratio is harmless, in bytes: XML packs well.
 const FREE: u64 = 16 << 20;
 
-/// Beyond [`FREE`], a part that unpacks to more than this many times its packed size is a bomb: XML stays below 50.
+/// The highest ratio of unpacked to packed size beyond [`FREE`]; more is a bomb. XML stays below 50.
 const RATIO_MAX: u64 = 100;
 
 /// The parts of a Word file.
@@ -37,24 +37,25 @@ impl<'a> Parts<'a> {
         Ok(Parts { archive })
     }
 
-    /// Whether there is a part of this name, in any case.
+    /// Says whether a part of this name exists; case does not matter.
     pub(super) fn has(&self, name: &str) -> bool {
         self.index(name).is_some()
     }
 
-    /// The place of a part. Names of parts differ in more than their case, and some programs write `\\` for `/`.
+    /// Returns the index of a part. Names of parts differ in more than their case, and some programs write `\\` for
+    /// `/`.
     fn index(&self, name: &str) -> Option<usize> {
         let alike = |found: &str| found.len() == name.len() && found.replace('\\', "/").eq_ignore_ascii_case(name);
         let others = || self.archive.file_names().position(|found| found.is_ok_and(|found| alike(&found)));
         self.archive.index_for_name(name).or_else(others)
     }
 
-    /// Whether the name of a part begins so.
+    /// Says whether the name of any part begins with `folder`.
     pub(super) fn any_under(&self, folder: &str) -> bool {
         self.archive.file_names().any(|name| name.is_ok_and(|name| name.starts_with(folder)))
     }
 
-    /// A part by its name, or `None` when there is none.
+    /// Opens a part by its name. `None` when it does not exist.
     pub(super) fn part(&mut self, name: &str) -> Result<Option<Part<'_>>, ExtractError> {
         let Some(index) = self.index(name) else { return Ok(None) };
         let file = self.archive.by_index(index).map_err(|error| broken(&error))?;
@@ -99,7 +100,7 @@ fn explodes(part: &str, size: u64) -> ExtractError {
     ExtractError::TooLarge(format!("its part `{part}` unpacks to {} MiB, far more than a document needs", size >> 20))
 }
 
-/// Fails, rather than ends, when more than its share is read.
+/// A reader that fails, rather than ends, when more than its share is read.
 pub(super) struct Bounded<R> {
     inner: R,
     left: u64,

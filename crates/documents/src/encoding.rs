@@ -3,25 +3,25 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Bytes of a long text that are looked at to guess its encoding.
+/// Bytes of a long text that are read to guess its encoding.
 const LOOKED_AT: usize = 1 << 20;
 
-/// Fewer bytes beyond ASCII than this give the detector of single-byte encodings nothing to go by.
+/// Minimum of bytes beyond ASCII for the detector of single-byte encodings; with fewer it can only guess.
 const FEW: usize = 4;
 
-/// Decoded text, and how it was read.
+/// Decoded text, and its encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decoded {
     /// The text, without a byte order mark.
     pub text: String,
     /// The encoding that was used.
     pub encoding: &'static Encoding,
-    /// What a reader of the text should know about it.
+    /// Warnings for a reader of the text.
     pub warnings: Vec<String>,
 }
 
-/// Decodes text: a byte order mark decides, then UTF-8 if that is what the bytes are but for a few, then UTF-16 by its
-/// look, then the look of the rest. `goes_on` says that the file has more than these bytes.
+/// Decodes text. A byte order mark decides; then UTF-8, if all but a few bytes are valid; then UTF-16 by its pattern;
+/// then statistics. `goes_on` says that the file has more than these bytes.
 pub(crate) fn decode(bytes: &[u8], goes_on: bool) -> Decoded {
     match Encoding::for_bom(bytes) {
         Some((encoding, mark)) => decode_as(&bytes[mark..], encoding, goes_on),
@@ -29,14 +29,14 @@ pub(crate) fn decode(bytes: &[u8], goes_on: bool) -> Decoded {
     }
 }
 
-/// Decodes text that somebody labelled. A byte order mark outweighs the label, and so do bytes that cannot be UTF-8.
-/// `None` when no encoding has that label.
+/// Decodes text that carries a label. A byte order mark outweighs the label, and so do bytes that cannot be UTF-8.
+/// `None` when the label names no encoding.
 pub(crate) fn decode_labelled(bytes: &[u8], label: &str, goes_on: bool) -> Option<Decoded> {
     let labelled = Encoding::for_label(label.as_bytes())?;
     if Encoding::for_bom(bytes).is_some() {
         return Some(decode(bytes, goes_on));
     }
-    // A label that can be read byte by byte is not in UTF-16.
+    // A label that can be read byte by byte does not stand in UTF-16.
     let labelled = if labelled == UTF_16LE || labelled == UTF_16BE { UTF_8 } else { labelled };
     if labelled != UTF_8 || Utf8Look::of(bytes).is_utf8(goes_on) {
         return Some(decode_as(bytes, labelled, goes_on));
@@ -81,17 +81,17 @@ fn guess(bytes: &[u8], goes_on: bool) -> &'static Encoding {
     if few && found.is_single_byte() { WINDOWS_1252 } else { found }
 }
 
-/// Counts of what in a text is valid UTF-8.
+/// Counts of the valid and invalid UTF-8 in a text.
 #[derive(Debug, Default)]
 struct Utf8Look {
-    /// Bytes of characters longer than one byte, each character beyond the second byte counted double: it takes more
-    /// chance for another encoding to look like it.
+    /// Bytes of valid characters longer than one byte. Each byte beyond the second of a character counts double:
+    /// another encoding is less likely to produce it by chance.
     evidence: usize,
     /// Sequences that are not UTF-8.
     broken: usize,
-    /// The place of the first one.
+    /// The position of the first invalid sequence.
     first: usize,
-    /// The text ends within a character.
+    /// Whether the text ends within a character.
     cut: bool,
 }
 
@@ -122,8 +122,8 @@ impl Utf8Look {
         look
     }
 
-    /// Whether UTF-8 is the best reading. In text of other encodings at least as many bytes are invalid as happen to be
-    /// valid: in GBK, whose pairs often look like characters of two bytes, about as many.
+    /// Says whether UTF-8 is the most likely encoding. In other encodings at least as many bytes are invalid as happen
+    /// to be valid; in GBK, whose pairs often look like two-byte characters, about equally many.
     fn is_utf8(&self, goes_on: bool) -> bool {
         match (self.broken, self.cut) {
             (0, false) => true,
@@ -151,8 +151,8 @@ fn is_begun(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
-/// UTF-16 without a mark. Text in Latin letters has a zero in nearly every second byte, always on one side; text in other
-/// scripts has some, for its blanks and line ends, and reads as letters in one byte order only.
+/// Recognises UTF-16 without a mark. Text in Latin letters has a zero in nearly every second byte, always on one side;
+/// text in other scripts has some, for its blanks and line ends, and reads as letters in one byte order only.
 fn utf16(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = &bytes[..bytes.len().min(LOOKED_AT) & !1];
     if head.len() < 4 || !head.contains(&0) {
@@ -181,7 +181,7 @@ fn utf16(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Of a hundred units, so many are letters and marks that texts have.
+/// Returns the percentage of units that are letters and marks of ordinary text.
 fn share_of_letters(units: impl Iterator<Item = u16>) -> usize {
     let (mut all, mut good) = (0, 0);
     for unit in units {
@@ -196,7 +196,7 @@ fn share_of_letters(units: impl Iterator<Item = u16>) -> usize {
     good * 100 / all.max(1)
 }
 
-/// Whether the first bytes hold what no text holds: zeros outside UTF-16, or many control characters.
+/// Says whether the first bytes hold what text never holds: zeros outside UTF-16, or many control characters.
 pub(crate) fn looks_binary(bytes: &[u8]) -> bool {
     let sample = &bytes[..bytes.len().min(8_192)];
     let is_marked = Encoding::for_bom(sample).is_some_and(|(encoding, _)| encoding != UTF_8);

@@ -1,4 +1,4 @@
-//! The way from a file to its text, whatever its format.
+//! Extraction of a file's text, whatever its format.
 
 use std::{
     fs::File,
@@ -64,12 +64,12 @@ pub fn extract_file(
     read(&bytes, kind.len() > limit, sniffed, options)
 }
 
-/// Whether a part of such a file is worth nothing.
+/// Says whether a file of this format is worthless unless it is complete.
 fn is_whole(format: Format) -> bool {
     matches!(format, Format::Pdf | Format::Docx)
 }
 
-/// How many bytes of a file can matter: no encoding takes more than two bytes for one byte of UTF-8.
+/// Returns how many bytes of a file can matter: no encoding takes more than two bytes for one byte of UTF-8.
 fn wanted(format: Format, options: &Options) -> u64 {
     let text = (options.max_output_bytes as u64).saturating_mul(2).saturating_add(16);
     if format == Format::Text { text.min(options.max_input_bytes) } else { options.max_input_bytes }

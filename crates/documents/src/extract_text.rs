@@ -14,7 +14,7 @@ use crate::{
     plain_text::{self, PlainText},
 };
 
-/// A plain text longer than this is refused.
+/// The largest plain text, in bytes; a larger one is refused.
 const FILE_MAX: u64 = 64 << 20;
 
 /// Media types by the ending of a file's name.
@@ -48,7 +48,7 @@ struct FileRef {
 }
 
 impl ExtractText {
-    /// With a reader for PDF, DOCX and the like; without one, only plain text is read.
+    /// Makes the worker with a reader for PDF, DOCX and the like. Without a reader it accepts plain text only.
     #[must_use]
     pub fn new(reader: Option<Arc<dyn DocumentReader>>) -> ExtractText {
         let mut spec = WorkerSpec::named("extract_text");
@@ -121,7 +121,7 @@ impl FileRef {
     fn read(value: &Value) -> Result<FileRef, TaskError> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         let sha256 = text("$file").and_then(|reference| reference.strip_prefix("sha256:")).unwrap_or("");
-        // The digits become a file's name, so that nothing else may pass.
+        // The digits become a file's name, so nothing else may pass.
         if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(invalid("`document` is no file: write {\"$file\": \"sha256:<64 hex digits>\"}"));
         }
@@ -130,13 +130,13 @@ impl FileRef {
     }
 }
 
-/// The media type without parameters; `application/octet-stream` says nothing.
+/// Returns the media type without parameters. `application/octet-stream` counts as unknown.
 fn known_type(text: &str) -> Option<String> {
     let plain = text.split(';').next().unwrap_or("").trim().to_lowercase();
     (!plain.is_empty() && plain != "application/octet-stream").then_some(plain)
 }
 
-/// The media type that the ending of a file's name tells.
+/// Returns the media type for the ending of a file's name.
 #[must_use]
 pub fn media_type_of(name: &str) -> Option<&'static str> {
     let ending = name.rsplit_once('.')?.1.to_lowercase();
@@ -187,7 +187,7 @@ fn of_document(extracted: Extracted, name: &str) -> Result<Value, TaskError> {
     Ok(value)
 }
 
-/// Why a document gave no text, and what to do about it.
+/// Explains why a document gave no text, and what to do about it.
 fn without_text(extracted: &Extracted, name: &str) -> String {
     let is_reason = |warning: &&str| !warning.ends_with("probably a scan") && *warning != "its pages hold no text";
     let reasons: Vec<&str> = extracted.warnings.iter().map(String::as_str).filter(is_reason).collect();

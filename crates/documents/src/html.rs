@@ -10,7 +10,7 @@ use super::{
 };
 use crate::encoding::{Decoded, decode, decode_labelled, looks_binary};
 
-/// A title or a description longer than this is none.
+/// The longest title or description, in bytes; a longer one is ignored.
 const LABEL_MAX: usize = 1_000;
 
 /// Elements that begin and end a paragraph.
@@ -43,11 +43,11 @@ const PARAGRAPHS: [&str; 22] = [
 const LINES: [&str; 12] =
     ["caption", "dd", "details", "div", "dt", "figcaption", "hr", "legend", "li", "option", "summary", "tr"];
 
-/// Elements whose content nobody reads.
+/// Elements whose content is never visible.
 const HIDDEN: [&str; 11] =
     ["script", "style", "noembed", "noframes", "template", "svg", "math", "iframe", "object", "canvas", "datalist"];
 
-/// A page names its encoding within this many bytes.
+/// Bytes within which a page names its encoding.
 const LABEL_WITHIN: usize = 4_096;
 
 /// Reads a page. `cut` says that the file goes on after these bytes.
@@ -80,7 +80,8 @@ pub(super) fn extract(bytes: &[u8], cut: bool, options: &Options) -> Result<Extr
     Ok(extracted)
 }
 
-/// How the content of an element is read that is no markup. Scripts do not run here, so `noscript` is markup.
+/// Returns the reader state for an element whose content is not markup. Scripts do not run here, so `noscript` is
+/// markup.
 fn content_of(name: &[u8]) -> Option<State> {
     match name {
         b"title" | b"textarea" => Some(State::RcData),
@@ -91,7 +92,7 @@ fn content_of(name: &[u8]) -> Option<State> {
     }
 }
 
-/// The encoding that the page names within its first bytes: in an XML declaration or in a `meta` element.
+/// Returns the encoding that the page names within its first bytes: in an XML declaration or in a `meta` element.
 fn label(bytes: &[u8]) -> Option<String> {
     let start: String = bytes[..bytes.len().min(LABEL_WITHIN)].iter().map(|&byte| char::from(byte)).collect();
     let declared = start.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>"));
@@ -124,7 +125,7 @@ fn attribute(tag: &StartTag<()>, name: &str) -> Option<String> {
     tag.attributes.get(name.as_bytes()).map(|value| String::from_utf8_lossy(&value.value).into_owned())
 }
 
-/// What has been read of a page.
+/// State of reading a page.
 struct Reader {
     sink: Sink,
     /// Whether the page is XML, in which any element may close itself.
@@ -168,7 +169,7 @@ impl Reader {
         }
     }
 
-    /// Whether a tag opens nothing. Outside of XML only elements of drawings and formulas close themselves.
+    /// Says whether a tag opens nothing. Outside XML only elements of drawings and formulas close themselves.
     fn is_closed(&self, tag: &StartTag<()>) -> bool {
         tag.self_closing && (self.is_xml || matches!(&**tag.name, b"svg" | b"math"))
     }
@@ -234,7 +235,7 @@ impl Reader {
         self.edge(name);
     }
 
-    /// The white space that an element has around it.
+    /// Adds the white space around an element.
     fn edge(&mut self, name: &str) {
         if PARAGRAPHS.contains(&name) || matches!(name, "ul" | "ol" | "table") {
             self.sink.paragraph();
@@ -256,7 +257,7 @@ impl Reader {
     }
 }
 
-/// Adds to a label as far as it may grow.
+/// Adds to a label, up to its length limit.
 fn append(label: &mut Option<String>, text: &str) {
     let label = label.get_or_insert_default();
     let room = LABEL_MAX.saturating_sub(label.len());

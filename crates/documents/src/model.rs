@@ -1,4 +1,4 @@
-//! What is asked of a document and what comes out of it.
+//! Requests to the document reader and its results.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name for a person.
+    /// Returns the name for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -31,17 +31,17 @@ impl Format {
     }
 }
 
-/// How much of a document is wanted.
+/// The part of a document that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// First and last page, counted from 1, both included. Only a PDF has pages; other formats are one page.
+    /// First and last page, counted from 1, both included. Only a PDF has several pages.
     pub pages: Option<(u32, u32)>,
     /// At most this many pages are read; the rest is reported as truncated.
     pub max_pages: u32,
     /// The text is cut at this many bytes, and the result says so.
     pub max_output_bytes: usize,
-    /// A PDF or Word file larger than this is refused; of text and HTML only this much is read.
+    /// Size limit: a larger PDF or Word file is refused; of text and HTML only this much is read.
     pub max_input_bytes: u64,
 }
 
@@ -51,46 +51,46 @@ impl Default for Options {
     }
 }
 
-/// Where a page begins in the text.
+/// The position in the text where a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageOffset {
-    /// The number of the page in the document, counted from 1.
+    /// The page number, counted from 1.
     pub page: u32,
-    /// The byte of the text at which the page begins.
+    /// Byte offset of the page in the text.
     pub offset: usize,
 }
 
-/// The text of a document and what is known about it.
+/// The text of a document and its properties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Extracted {
     /// The text, paragraphs separated by an empty line.
     pub text: String,
     /// The title that the document gives itself.
     pub title: Option<String>,
-    /// How many pages the document has, whether read or not.
+    /// The pages of the document, read or not.
     pub pages: u32,
-    /// Where each page that was read begins; empty for formats without pages.
+    /// Start of each page that was read; empty for formats without pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_offsets: Vec<PageOffset>,
     /// Words in the text.
     pub words: u64,
     /// Characters in the text.
     pub characters: u64,
-    /// What the document turned out to be.
     pub format: Format,
     /// The character encoding, where the format leaves a choice.
     pub encoding: Option<String>,
-    /// Whether there is more in the document than in the text, because a limit was reached.
+    /// Whether the text is incomplete because a limit was reached.
     pub truncated: bool,
     /// Author, dates and the like, as the document states them.
     pub metadata: BTreeMap<String, String>,
-    /// What a reader of the text should know: pages that could not be read, a name that does not fit the content.
+    /// Warnings for a reader of the text: pages that could not be read, a name that does not fit the content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
 impl Extracted {
-    /// A one-page document of this format, its words and characters counted.
+    /// Makes a one-page document of this format and counts its words and characters.
     pub(super) fn of(format: Format, text: String, truncated: bool) -> Extracted {
         let words = text.split_whitespace().count() as u64;
         let characters = text.chars().count() as u64;
@@ -110,23 +110,23 @@ impl Extracted {
     }
 }
 
-/// Why a document gave no text. Each message reads on after the name of the file.
+/// The reason why a document gave no text. Each message continues the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 pub enum ExtractError {
-    /// It is not one of the formats that can be read.
+    /// The format is not supported.
     #[error("cannot be read as a document: {0}")]
     Unsupported(String),
-    /// It claims a format and breaks its rules.
+    /// The file claims a format and breaks its rules.
     #[error("is damaged: {0}")]
     Damaged(String),
-    /// It needs a password.
+    /// The file needs a password.
     #[error("is protected by a password: save a copy without one")]
     Encrypted,
-    /// It is, or unpacks to, more than the limits allow.
+    /// The file, or what it unpacks to, exceeds the limits.
     #[error("is too large: {0}")]
     TooLarge(String),
-    /// It does not have the pages that were asked for.
+    /// The document lacks the requested pages.
     #[error("does not have the pages asked for: {0}")]
     NoSuchPages(String),
     /// The file cannot be opened or read.

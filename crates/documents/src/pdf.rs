@@ -1,7 +1,7 @@
 //! Text out of PDF files, page by page.
 //!
-//! The library below repairs broken files and reads fonts; words, lines and paragraphs are found here. Each page is read
-//! by itself, so that one bad page costs one page.
+//! The library below repairs broken files and reads fonts; words, lines and paragraphs are found here. Each page is
+//! read separately, so that one bad page costs one page.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -32,13 +32,13 @@ use super::{
     sink::Sink,
 };
 
-/// A document has at most this many pages.
+/// The most pages of a document.
 const PAGES_MAX: usize = 100_000;
 
-/// Why a page is left out that may be sound.
+/// The reason for a page that is left out though it may be sound.
 const UNSUPPORTED: &str = "its content is packed in a way that is not supported";
 
-/// Reads a PDF file. A file that loses pages is tried again with what can be repaired.
+/// Reads a PDF file. If the file loses pages, reads it again after repairing what can be repaired.
 pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, ExtractError> {
     let first = attempt(bytes, options);
     let lost = match &first {
@@ -54,7 +54,7 @@ pub(super) fn extract(bytes: &[u8], options: &Options) -> Result<Extracted, Extr
     }
 }
 
-/// Reads a PDF file as it is. Returns how many pages were lost as well.
+/// Reads a PDF file as it is. Returns the number of lost pages as well.
 fn attempt(bytes: &[u8], options: &Options) -> Result<(Extracted, usize), ExtractError> {
     let pdf = guarded(|| load(bytes))??;
     let pages = guarded(|| pdf.pages().len())?;
@@ -112,7 +112,7 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, ExtractError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| ExtractError::Damaged(last_words(panic.as_ref())))
 }
 
-/// What a panic said, in short.
+/// Returns the message of a panic, shortened.
 pub(super) fn last_words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let words: String = text.unwrap_or("no reason given").chars().take(200).collect();
@@ -126,20 +126,20 @@ fn load(bytes: &[u8]) -> Result<Pdf, ExtractError> {
             "it is encrypted by a method that is not supported: save a copy without encryption".to_owned(),
         ),
         LoadPdfError::Decryption(_) => ExtractError::Damaged("its encryption is broken".to_owned()),
-        // The repair of a broken file does not say that it needed a password.
+        // The repair of a broken file does not report that the file needed a password.
         LoadPdfError::Invalid if names_encryption(bytes) => ExtractError::Encrypted,
         LoadPdfError::Invalid => ExtractError::Damaged("it has no pages that can be found".to_owned()),
     })
 }
 
-/// Whether the file says that it is encrypted.
+/// Says whether the file declares that it is encrypted.
 fn names_encryption(bytes: &[u8]) -> bool {
     let says = |mark: &[u8]| memchr::memmem::find(bytes, mark).is_some();
     says(b"/Encrypt ") || says(b"/Encrypt<")
 }
 
-/// Whether the library knows that a file is encrypted, in which case it refuses a password that nobody has. It does not
-/// when it had to repair the file and lost the place that says so.
+/// Says whether the library noticed the encryption of a file, in which case it refuses an unknown password. It does not
+/// notice when it had to repair the file and lost the place that declares it.
 fn is_decrypted(bytes: &[u8]) -> bool {
     matches!(Pdf::new_with_password(bytes.to_vec(), "\u{1}no password\u{1}"), Err(LoadPdfError::Decryption(_)))
 }
@@ -149,7 +149,7 @@ struct PageReader<'a> {
     pdf: &'a Pdf,
     cache: InterpreterCache<'a>,
     settings: InterpreterSettings,
-    /// What the library complained of while it read the latest page.
+    /// Warnings of the library while it read the latest page.
     complaints: Arc<Mutex<Vec<InterpreterWarning>>>,
     fonts: Fonts<'a>,
 }
@@ -168,7 +168,7 @@ impl<'a> PageReader<'a> {
         PageReader { pdf, cache: InterpreterCache::new(), settings, complaints, fonts: Fonts::new(pdf) }
     }
 
-    /// The lines of a page; `None` when it cannot be read, which the warnings then say.
+    /// Returns the lines of a page. `None` when the page cannot be read; then the warnings say so.
     fn read(&mut self, number: u32, limit: usize, warnings: &mut Warnings) -> Option<Page> {
         let pdf = self.pdf;
         let outcome = guarded(|| {
@@ -182,7 +182,7 @@ impl<'a> PageReader<'a> {
                 None
             }
             Err(error) => {
-                // What the library kept may be half done.
+                // The library's cache may hold half-finished work.
                 self.cache = InterpreterCache::new();
                 warnings.lost(number, error.to_string().trim_start_matches("is damaged: "));
                 None
@@ -223,7 +223,7 @@ impl<'a> PageReader<'a> {
         page
     }
 
-    /// Lets the library draw a part of a page, whose text goes to `into`. Places are counted from the lower left corner
+    /// Lets the library draw a part of a page, whose text goes to `into`. Coordinates count from the lower left corner
     /// of the page as it is shown, so that a turned page reads like any other.
     fn interpret(&mut self, source: &SourcePage<'a>, content: RenderContent, into: &mut Page) -> Counted {
         let (width, height) = source.render_dimensions();
@@ -238,22 +238,21 @@ impl<'a> PageReader<'a> {
     }
 }
 
-/// What a page holds beside its known letters.
+/// Counts of what a page holds beside its known letters.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counted {
-    /// Glyphs whose letter is not known.
+    /// Glyphs whose letter is unknown.
     pub unknown: usize,
     /// Images.
     pub images: usize,
 }
 
-/// What is wrong with the streams of a page.
+/// The state of a page's streams.
 struct Contents {
-    /// Their number.
     all: usize,
-    /// How many of them cannot be decoded.
+    /// Streams that cannot be decoded.
     broken: usize,
-    /// Those are sound as far as can be told.
+    /// Whether the broken streams are sound as far as can be told.
     unsupported: bool,
 }
 
@@ -273,7 +272,7 @@ fn contents(page: &SourcePage<'_>) -> Contents {
     Contents { all, broken, unsupported: streams.iter().filter(|stream| has_unknown_filter(stream)).count() == broken }
 }
 
-/// Whether a stream is packed in a way that the library does not know, which it passes over.
+/// Says whether a stream uses a filter that the library skips.
 fn has_unknown_filter(stream: &Stream<'_>) -> bool {
     let dict = stream.dict();
     let named = match dict.get::<Object<'_>>(b"Filter").or_else(|| dict.get::<Object<'_>>(b"F")) {

@@ -2,13 +2,13 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Whether a character belongs to Hebrew, Arabic or a script like them.
+/// Says whether a character belongs to Hebrew, Arabic or a similar script.
 pub(super) fn is_leftward(c: char) -> bool {
     let is_digit = matches!(c, '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}');
     !is_digit && matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
 }
 
-/// Letters as they are written, for those that a font names by their shape within a word.
+/// Replaces letters that a font names by their shape within a word with the letters as they are written.
 pub(super) fn without_shapes(letters: String) -> String {
     let is_shape = |c: char| matches!(c, '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}');
     if letters.contains(is_shape) {
@@ -18,7 +18,7 @@ pub(super) fn without_shapes(letters: String) -> String {
     }
 }
 
-/// The order of reading of a line whose characters are in the order of their places, from left to right.
+/// Reorders a line from visual order (left to right) to reading order.
 pub(super) fn logical(line: &str) -> String {
     let leftward = line.chars().filter(|&c| is_leftward(c)).count();
     let rightward = line.chars().filter(|&c| c.is_alphabetic() && !is_leftward(c)).count();
@@ -32,7 +32,7 @@ pub(super) fn logical(line: &str) -> String {
     letters.into_iter().collect()
 }
 
-/// Turns each run from one of these letters to the last one before another kind of letter.
+/// Reverses each run from one of these letters to the last one before another kind of letter.
 fn turn_runs(letters: &mut [char], is_strong: impl Fn(char) -> bool) {
     let mut at = 0;
     while at < letters.len() {

@@ -1,4 +1,4 @@
-//! Form fields and notes that state a value and no appearance, which viewers draw themselves.
+//! Form fields and notes that state a value without an appearance; viewers draw these themselves.
 
 use hayro_interpret::{
     TransformExt,
@@ -16,10 +16,10 @@ use super::{
     pdf_page::{Glyph, Page},
 };
 
-/// A field is at most this deep below the form; deeper ones run in circles.
+/// The deepest level of a field below the form; deeper ones are circular.
 const DEPTH_MAX: usize = 32;
 
-/// The size of text in a field that does not say it.
+/// The font size of a field that states no size, in points.
 const SIZE: f64 = 10.0;
 
 const HIDDEN: u32 = 1 << 1;
@@ -50,7 +50,7 @@ pub(super) fn draw_missing(source: &SourcePage<'_>, pdf: &Pdf, page: &mut Page) 
     }
 }
 
-/// What a field or note shows; `None` for those that show no text of their own.
+/// Returns the text that a field or note shows; `None` when it shows no text of its own.
 fn value(annotation: &Dict<'_>) -> Option<String> {
     let subtype = annotation.get::<Name<'_>>(b"Subtype")?;
     match subtype.as_str() {
@@ -73,7 +73,7 @@ fn value(annotation: &Dict<'_>) -> Option<String> {
     }
 }
 
-/// An entry of a field, or of the nearest field above it.
+/// Returns an entry of a field, or of the nearest field above it.
 fn inherited<'a>(field: &Dict<'a>, key: &[u8]) -> Option<Object<'a>> {
     let mut at = field.clone();
     for _ in 0..DEPTH_MAX {
@@ -85,7 +85,7 @@ fn inherited<'a>(field: &Dict<'a>, key: &[u8]) -> Option<Object<'a>> {
     None
 }
 
-/// A value as text. A choice may state what it exports; `options` then say what it shows.
+/// Returns a value as text. A choice may state its export value; then `options` holds the shown text.
 fn texts(value: &Object<'_>, options: Option<&Object<'_>>) -> Option<String> {
     match value {
         Object::String(text) => Some(shown(&text_string(text.as_bytes()), options)),

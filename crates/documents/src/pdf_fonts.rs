@@ -1,5 +1,5 @@
-//! The letters of glyphs whose font does not say them: from the fonts' own tables, and from the character collections
-//! of Chinese, Japanese and Korean.
+//! Letters of glyphs whose font does not name them: from the fonts' own tables, and from the character collections of
+//! Chinese, Japanese and Korean.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,15 +14,15 @@ use hayro_interpret::{
 };
 use skrifa::{FontRef, MetadataProvider};
 
-/// Fonts looked at for their letters; a book has a few dozen.
+/// The most fonts that are read for their letters; a book has a few dozen.
 const FONTS_MAX: usize = 1_000;
 
-/// Finds letters for one document.
+/// Finder of letters for one document.
 pub(super) struct Fonts<'a> {
     pdf: &'a Pdf,
-    /// By the content of the font program: the letter of each glyph.
+    /// The letter of each glyph, by the content of the font program.
     programs: HashMap<u128, HashMap<u32, char>>,
-    /// By name: the composite fonts that do not say their letters themselves. `None` until one is asked for.
+    /// Composite fonts that do not name their letters, by font name. `None` until the first lookup.
     composite: Option<HashMap<String, Composite>>,
 }
 
@@ -37,15 +37,15 @@ struct Composite {
 }
 
 impl<'a> Fonts<'a> {
-    /// The fonts of this document, none of which has been looked at.
+    /// Makes the finder; fonts are read on demand.
     pub(super) fn new(pdf: &'a Pdf) -> Fonts<'a> {
         Fonts { pdf, programs: HashMap::new(), composite: None }
     }
 
-    /// The letters of a glyph; `None` when the file does not tell them.
+    /// Returns the letters of a glyph; `None` when the file does not tell them.
     pub(super) fn letters(&mut self, glyph: &Glyph<'_>) -> Option<String> {
         match glyph {
-            // The glyphs of bitmap fonts often have no names but their codes.
+            // The glyphs of bitmap fonts often have codes instead of names.
             Glyph::Type3(drawn) => u8::try_from(drawn.char_code())
                 .ok()
                 .filter(u8::is_ascii_graphic)
@@ -120,14 +120,14 @@ impl Composite {
     }
 }
 
-/// A code of an encoding in UCS-2 or UTF-16.
+/// Decodes a code of an encoding in UCS-2 or UTF-16.
 fn unicode(code: u32) -> Option<char> {
     let (high, low) = (u16::try_from(code >> 16).ok()?, u16::try_from(code & 0xffff).ok()?);
     let units = if high == 0 { vec![low] } else { vec![high, low] };
     char::decode_utf16(units).next()?.ok()
 }
 
-/// The composite fonts of a document that do not say their letters themselves, by name without the mark of a subset.
+/// Returns the composite fonts of a document that do not name their letters, by name without the mark of a subset.
 fn composite_fonts(pdf: &Pdf) -> HashMap<String, Composite> {
     let mut found = HashMap::new();
     for object in pdf.objects() {
@@ -145,7 +145,7 @@ fn composite_fonts(pdf: &Pdf) -> HashMap<String, Composite> {
     found
 }
 
-/// The name of a font without the six letters and the plus that mark a subset.
+/// Returns the name of a font without the six letters and the plus that mark a subset.
 fn without_mark(name: &str) -> &str {
     match name.split_once('+') {
         Some((mark, rest)) if mark.len() == 6 && mark.bytes().all(|byte| byte.is_ascii_uppercase()) => rest,

@@ -1,4 +1,4 @@
-//! The device that a page is drawn on: it keeps the letters and their places, and ignores the rest.
+//! The device that a page is drawn on: it keeps the letters and their positions, and ignores everything else.
 
 use hayro_interpret::{
     BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask,
@@ -16,17 +16,17 @@ use super::{
     pdf_page::{Glyph, Page},
 };
 
-/// The coordinates of a glyph count this many units to the size of its font.
+/// Units of glyph coordinates per font size.
 const UNITS: f64 = 1_000.0;
 
-/// A replacement text longer than this is taken for a mistake, and the glyphs count.
+/// The longest replacement text, in bytes; a longer one is taken for a mistake, and the glyphs count.
 const ACTUAL_MAX: usize = 10_000;
 
 /// Marked content that is open.
 enum Span {
-    /// Its glyphs are its text.
+    /// Content whose glyphs are its text.
     Drawn,
-    /// It states its own text, which stands for all of its glyphs.
+    /// Content that states its own text, which replaces all of its glyphs.
     Stated { text: String, written: bool },
 }
 
@@ -34,27 +34,27 @@ enum Span {
 pub(super) struct Glyphs<'p, 'a> {
     page: &'p mut Page,
     fonts: &'p mut Fonts<'a>,
-    /// The page as it is shown; text beside it is not.
+    /// The visible area of the page; text outside it is ignored.
     bounds: Rect,
     spans: Vec<Span>,
-    /// The run drawn last, which may be drawn again as an outline.
+    /// The latest run, which may be drawn a second time as an outline.
     latest: Option<(Affine, usize)>,
     counted: Counted,
 }
 
 impl<'p, 'a> Glyphs<'p, 'a> {
-    /// A device that writes to `page` what stands within `bounds`.
+    /// Makes a device that writes to `page` the text within `bounds`.
     pub(super) fn new(page: &'p mut Page, fonts: &'p mut Fonts<'a>, bounds: Rect) -> Glyphs<'p, 'a> {
         Glyphs { page, fonts, bounds, spans: Vec::new(), latest: None, counted: Counted::default() }
     }
 
-    /// What was drawn beside the letters.
+    /// Returns the counts of what was drawn beside the letters.
     pub(super) fn counted(self) -> Counted {
         self.counted
     }
 
     fn glyph(&mut self, glyph: &PositionedGlyph<'a>, mut placed: Placed, next: Option<&Placed>) {
-        // A font need not say how wide a glyph is; then it reaches to the next one.
+        // A font need not state the width of a glyph; then the glyph reaches to the next one.
         if placed.glyph.width == 0.0
             && let Some(next) = next
         {
@@ -97,8 +97,8 @@ impl<'p, 'a> Glyphs<'p, 'a> {
     }
 }
 
-/// Whether the glyphs of a run are fitted to the widths that the file states, because another font stands in for one that
-/// is not in the file: then they differ in their proportions.
+/// Says whether the glyphs of a run are fitted to the widths that the file states, because another font replaces one
+/// that is not in the file: then they differ in their proportions.
 fn is_stretched(run: &GlyphRun<'_, '_>) -> bool {
     let proportion = |glyph: &PositionedGlyph<'_>| {
         let [a, b, c, d, ..] = glyph.transform().as_coeffs();
@@ -109,7 +109,7 @@ fn is_stretched(run: &GlyphRun<'_, '_>) -> bool {
     run.glyphs().len() == 1 || proportions.any(|other| (other - first).abs() > 0.005 * first)
 }
 
-/// A glyph and its place along and across its own line.
+/// A glyph and its position along and across its own line.
 struct Placed {
     glyph: Glyph<'static>,
     origin: Point,
@@ -117,7 +117,8 @@ struct Placed {
 }
 
 impl Placed {
-    /// `None` for a glyph out of this world. The glyphs of a `stretched` run are drawn wider or narrower than they count.
+    /// Returns `None` for a glyph with impossible coordinates. The glyphs of a `stretched` run are drawn wider or
+    /// narrower than they count.
     fn of(glyph: &Shape<'_>, place: Affine, vertical: bool, stretched: bool) -> Option<Placed> {
         let [a, b, c, d, x, y] = place.as_coeffs();
         let (across, upright) = (a.hypot(b), c.hypot(d));

@@ -1,4 +1,4 @@
-//! What a PDF says about itself, and what it holds beside its pages.
+//! Properties of a PDF, and its content beside the pages.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use hayro_interpret::hayro_syntax::{
 
 use super::pdf::catalog;
 
-/// The properties of the document, by the names they are given here. Empty ones are left out.
+/// Returns the properties of the document, by the names that the result gives them. Empty ones are left out.
 pub(super) fn metadata(pdf: &Pdf) -> BTreeMap<String, String> {
     let info = pdf.metadata();
     let texts = [
@@ -26,7 +26,7 @@ pub(super) fn metadata(pdf: &Pdf) -> BTreeMap<String, String> {
     texts.chain(dates).collect()
 }
 
-/// Warnings about what a person would see and the pages do not hold: dynamic forms and files inside the file.
+/// Returns warnings about visible content that the pages do not hold: dynamic forms and files inside the file.
 pub(super) fn beyond_pages(pdf: &Pdf) -> Vec<String> {
     let mut out = Vec::new();
     let Some(catalog) = catalog(pdf) else { return out };
@@ -46,7 +46,7 @@ fn label(bytes: &[u8]) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
-/// As in ISO 8601.
+/// Formats a date as ISO 8601.
 fn timestamp(date: &DateTime) -> String {
     let DateTime { year, month, day, hour, minute, second, utc_offset_hour, utc_offset_minute } = date;
     let day = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");

@@ -10,21 +10,21 @@ use super::{
 /// Words remembered to decide about hyphens; a book has fewer.
 const WORDS_MAX: usize = 100_000;
 
-/// Lines that start within this many points of each other stand in one column.
+/// Distance within which line starts belong to one column, in points.
 const COLUMN: f64 = 24.0;
 
-/// How a line follows the one before.
+/// Relation of a line to the line before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// It goes on in the same paragraph.
+    /// The line goes on in the paragraph of the line before.
     Flow,
-    /// It is the next line of a list, a table, an address.
+    /// The next line of a list, a table or an address.
     Line,
-    /// It begins a paragraph.
+    /// The line begins a paragraph.
     Paragraph,
 }
 
-/// Joins lines; remembers the words of the document from page to page.
+/// Joiner of lines; remembers the words of the document from page to page.
 #[derive(Default)]
 pub(super) struct Layout {
     words: HashSet<String>,
@@ -58,7 +58,7 @@ impl Layout {
         flush(&mut block, sink);
     }
 
-    /// Remembers whole words; what stands on both sides of a line's hyphen is none.
+    /// Remembers whole words; the parts on both sides of a line's hyphen do not count.
     fn learn(&mut self, lines: &[Line]) {
         let mut broken = false;
         for line in lines {
@@ -72,7 +72,7 @@ impl Layout {
         }
     }
 
-    /// Prepares the end of a paragraph so far for the line that goes on: a blank, or what a hyphen asks for.
+    /// Prepares the end of a paragraph so far for the line that follows: a blank, or what a hyphen requires.
     fn join(&self, block: &mut String, next: &str) {
         if block.ends_with(['\u{ad}', '\u{2010}']) {
             block.pop();
@@ -87,7 +87,7 @@ impl Layout {
         }
     }
 
-    /// Whether a hyphen at the end of a line only splits a word, judged by the words of the document.
+    /// Says whether a hyphen at the end of a line only splits a word, judged by the words of the document.
     fn is_one_word(&self, head: &str, tail: &str) -> bool {
         let tidy = |part: &str| part.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
         let (left, right) = (tidy(head), tidy(tail));
@@ -125,7 +125,7 @@ fn flush(block: &mut String, sink: &mut Sink) {
     block.clear();
 }
 
-/// How the lines of a page stand.
+/// Measures of the lines of a page.
 struct Shape {
     /// The usual distance from line to line.
     leading: f64,
@@ -148,7 +148,7 @@ impl Shape {
         Shape { leading: drops.get(drops.len() / 2).copied().unwrap_or(f64::INFINITY), columns }
     }
 
-    /// Where the lines beside this one end at most.
+    /// Returns the rightmost end of the lines in the column of this one.
     fn right(&self, line: &Line) -> f64 {
         let at = column(line.start);
         let near = self.columns.range(at.saturating_sub(1)..=at.saturating_add(1));
@@ -184,7 +184,7 @@ fn column(start: f64) -> i64 {
     (start / COLUMN).floor() as i64
 }
 
-/// Whether the line ended because the next word had no room, and not because its author ended it.
+/// Says whether the line ended because the next word did not fit, and not because its author ended it.
 fn is_full(line: &Line, next: &Line, right: f64) -> bool {
     let letters = next.text.chars().count().max(1) as f64;
     let word = next.text.split_whitespace().next().unwrap_or_default().chars().count() as f64;

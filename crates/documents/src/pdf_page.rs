@@ -1,47 +1,47 @@
 //! The glyphs of one page, gathered into lines.
 //!
-//! A PDF places glyphs; it knows neither words nor lines. Those are found again from the places: a step down begins a
-//! line, a step right wider than the letters leave by themselves is a blank.
+//! A PDF places glyphs; it knows neither words nor lines. Those are derived from the positions: a step down begins a
+//! line; a step right, wider than the usual gap between letters, is a blank.
 
 use icu_normalizer::properties::CanonicalCompositionBorrowed;
 
 use super::pdf_direction::{is_leftward, logical};
 
-/// A gap wider than this share of the font size is a blank between words. Kerning stays below it.
+/// Minimum width of a blank between words, as a share of the font size. Kerning stays below it.
 const BLANK: f64 = 0.15;
 
-/// A gap wider than this share is a column.
+/// Minimum width of a gap between columns, as a share of the font size.
 const COLUMN: f64 = 1.8;
 
-/// Letters set apart, as in headings, stand at most this share of the font size from each other.
+/// Maximum gap between letters that are set apart, as in headings, as a share of the font size.
 const TRACKING: f64 = 0.35;
 
-/// Text from right to left goes on at most this many font sizes to the left: a long number may stand between.
+/// Maximum jump to the left within text from right to left, in font sizes: a long number may stand between.
 const REACH: f64 = 15.0;
 
-/// A line with fewer gaps than this does not show whether its letters are set apart.
+/// Minimum number of gaps in a line that show whether its letters are set apart.
 const GAPS_MIN: usize = 5;
 
 /// One line: a run of glyphs on one baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// Where it starts and ends along the baseline.
+    /// Start along the baseline.
     pub start: f64,
-    /// See `start`.
+    /// End along the baseline.
     pub end: f64,
-    /// The height of its baseline; it falls from line to line.
+    /// The height of the baseline; it falls from line to line.
     pub height: f64,
     /// The size of most of its glyphs.
     pub size: f64,
-    /// How many glyphs in a row have that size.
+    /// Consecutive glyphs of that size.
     sized: usize,
     /// The size of the latest glyphs, and how many in a row have it.
     run: (f64, usize),
     /// The direction of its baseline.
     direction: (f64, f64),
-    /// Where the latest glyph starts and ends.
+    /// Start and end of the latest glyph.
     latest: (f64, f64),
     /// Its letters were drawn from right to left, in the order of reading.
     leftward: bool,
@@ -60,29 +60,29 @@ pub(super) struct Page {
 /// A gap between two letters.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    /// How wide it is, as a share of the font size.
+    /// Its width, as a share of the font size.
     width: f64,
-    /// Where a blank was written for it.
+    /// The position of the blank that was written for it.
     blank: Option<usize>,
 }
 
 impl Page {
-    /// An empty page that takes this many bytes of text.
+    /// Makes an empty page that takes this many bytes of text.
     pub(super) fn new(limit: usize) -> Page {
         Page { lines: Vec::new(), gaps: Vec::new(), room: limit, full: false, broken: false }
     }
 
-    /// Whether there was more text than room.
+    /// Says whether there was more text than room.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }
 
-    /// Whether no line says anything.
+    /// Says whether every line is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.iter().all(Line::is_blank)
     }
 
-    /// How many bytes its lines hold.
+    /// Returns the bytes of its lines.
     pub(super) fn length(&self) -> usize {
         self.lines.iter().map(|line| line.text.len()).sum()
     }
@@ -92,7 +92,7 @@ impl Page {
         self.lines.iter().flat_map(|line| line.text.split_whitespace()).collect()
     }
 
-    /// The lines that say something, those left out that are drawn twice at the same place.
+    /// Returns the lines with text, without those that are drawn twice at one position.
     pub(super) fn into_lines(mut self) -> Vec<Line> {
         self.close_line();
         let mut lines: Vec<Line> = self.lines.into_iter().filter(|line| !line.is_blank()).collect();
@@ -108,7 +108,7 @@ impl Page {
             }
             if !line.leftward && line.text.contains(is_leftward) {
                 line.text = logical(&line.text);
-                // Closing it again must not turn it back.
+                // Closing the line again must not turn it back.
                 line.leftward = true;
             }
         }
@@ -120,8 +120,8 @@ impl Page {
         self.broken = true;
     }
 
-    /// Adds the lines of another layer, such as the values of form fields: each at the end of the line that it stands
-    /// in, or else after all others.
+    /// Adds the lines of another layer, such as the values of form fields: each at the end of the line at its height,
+    /// or else after all others.
     pub(super) fn place(&mut self, layer: Page) {
         self.close_line();
         self.full = self.full || layer.full;
@@ -170,11 +170,11 @@ impl Page {
 
 /// A glyph, its place measured along and across its own baseline.
 pub(super) struct Glyph<'a> {
-    /// Its letters; empty when a glyph before stands for it too.
+    /// Its letters; empty when an earlier glyph stands for it too.
     pub text: &'a str,
-    /// Where it starts along the baseline.
+    /// Start along the baseline.
     pub start: f64,
-    /// How far it reaches along the baseline.
+    /// Width along the baseline.
     pub width: f64,
     /// The height of its baseline.
     pub height: f64,
@@ -189,7 +189,7 @@ impl Line {
         self.text.trim().is_empty()
     }
 
-    /// Whether this line is the one before drawn again, as programs do for bold letters and shadows.
+    /// Says whether this line is the line before drawn again, as programs do for bold letters and shadows.
     fn repeats(&self, before: &Line) -> bool {
         let near = 0.15 * self.size;
         self.text == before.text
@@ -197,7 +197,7 @@ impl Line {
             && (self.height - before.height).abs() < near
     }
 
-    /// Whether the other line goes on at the height of this one, to the right of it.
+    /// Says whether the other line continues this one at its height, to the right of it.
     fn is_left_of(&self, other: &Line) -> bool {
         let size = self.size.max(other.size);
         let turned = self.direction.0 * other.direction.0 + self.direction.1 * other.direction.1 < 0.95;
@@ -219,7 +219,7 @@ impl Line {
         level && (glyph.start > self.latest.1 - 0.7 * size || self.goes_left(glyph))
     }
 
-    /// Whether a glyph stands to the left of the latest one in text that runs so.
+    /// Says whether a glyph stands to the left of the latest one in text that runs leftward.
     fn goes_left(&self, glyph: &Glyph<'_>) -> bool {
         let size = self.size.max(glyph.size);
         let runs_left = self.leftward || glyph.text.contains(is_leftward);
@@ -244,11 +244,11 @@ impl Line {
         self.latest = (glyph.start, glyph.start + glyph.width);
     }
 
-    /// Adds a glyph. Returns the gap before it, if it tells how the letters of the line stand.
+    /// Adds a glyph. Returns the gap before it, if the gap shows the spacing of the line's letters.
     fn add(&mut self, glyph: &Glyph<'_>) -> Option<Gap> {
         let size = self.size.max(glyph.size);
         let gap = glyph.start - self.latest.1;
-        // Poor man's bold: the same letter again, a hair to the right.
+        // Imitated bold: one letter drawn twice, the second slightly to the right.
         if gap < -0.5 * glyph.width && self.text.ends_with(glyph.text) && glyph.text != " " {
             return None;
         }
@@ -280,7 +280,7 @@ impl Line {
             self.text.push(' ');
         }
         if glyph.text.contains(is_leftward) && !self.leftward {
-            // The whole line is turned when it is whole.
+            // The whole line is reversed when it is complete.
             self.text.extend(glyph.text.chars().rev());
         } else {
             self.text.push_str(glyph.text);
@@ -294,8 +294,8 @@ impl Line {
         (!apart && gap <= COLUMN * size).then_some(Gap { width: gap / size, blank })
     }
 
-    /// The letter that the last glyph, an accent, and this one make together, as old TeX fonts draw them; `None` when they
-    /// make none.
+    /// Returns the letter that the last glyph, an accent, and this one form together, as old TeX fonts draw them;
+    /// `None` when they form none.
     fn accented(&self, letter: &str) -> Option<char> {
         let mark = match self.text.chars().next_back()? {
             '`' => '\u{300}',
@@ -331,8 +331,8 @@ impl Line {
     }
 }
 
-/// The gap between the letters of a line that are set apart, which may be wider than a blank elsewhere; `None` for other
-/// lines.
+/// Returns the gap between the letters of a line that are set apart, which may be wider than a blank elsewhere; `None`
+/// for other lines.
 fn tracking(gaps: &[Gap]) -> Option<f64> {
     if gaps.len() < GAPS_MIN {
         return None;
@@ -373,9 +373,9 @@ mod tests {
     fn text_from_right_to_left_is_in_the_order_of_reading() {
         let word = "שלום";
         let mut page = Page::new(1_000);
-        // As some programs draw it: from left to right, the last letter first.
+        // Some programs draw from left to right, the last letter first.
         draw(&mut page, &word.chars().rev().collect::<String>(), 0.0, 0.0, 1.0);
-        // As others do: letter by letter to the left.
+        // Others draw letter by letter to the left.
         for (at, letter) in word.chars().enumerate() {
             draw(&mut page, &letter.to_string(), 100.0 - 5.0 * at as f64, -12.0, 1.0);
         }

@@ -4,8 +4,8 @@ use memchr::memmem::Finder;
 
 const END_OF_STREAM: &[u8] = b"\nendstream\n";
 
-/// The file with the end marks that its streams lack, in front of the end of their objects or of the file; `None` when
-/// no stream lacks one.
+/// Adds the end marks that streams lack, in front of the end of their objects or of the file. `None` when every stream
+/// has its mark.
 pub(super) fn close_streams(bytes: &[u8]) -> Option<Vec<u8>> {
     let (begin, end, object) = (Finder::new(b"stream"), Finder::new(b"endstream"), Finder::new(b"endobj"));
     let after = |finder: &Finder<'_>, from: usize| finder.find(&bytes[from..]).map(|at| from + at);

@@ -1,8 +1,8 @@
-//! What a reader of the text of a PDF should know, gathered by page.
+//! Warnings for a reader of the text of a PDF, gathered by page.
 
 use std::collections::BTreeMap;
 
-/// At most this many pages are named one by one.
+/// The most pages that are named one by one.
 const NAMED_MAX: usize = 20;
 
 /// The pages with something missing, by what is missing.
@@ -16,12 +16,12 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// A page gave nothing.
+    /// Reports a page that gave nothing.
     pub(super) fn lost(&mut self, page: u32, why: &str) {
         self.lost.push((page, why.to_owned()));
     }
 
-    /// A part of a page gave nothing.
+    /// Reports a part of a page that gave nothing.
     pub(super) fn part(&mut self, page: u32, why: &str) {
         let pages = self.parts.entry(why.to_owned()).or_default();
         if pages.last() != Some(&page) {
@@ -29,14 +29,14 @@ impl Warnings {
         }
     }
 
-    /// A font of a page cannot be read.
+    /// Reports a font of a page that cannot be read.
     pub(super) fn font(&mut self, page: u32) {
         if self.fonts.last() != Some(&page) {
             self.fonts.push(page);
         }
     }
 
-    /// Glyphs of a page stand for letters that are not known.
+    /// Reports glyphs of a page whose letters are unknown.
     pub(super) fn unknown(&mut self, page: u32, count: usize) {
         self.unknown.insert(page, count);
     }
@@ -46,13 +46,13 @@ impl Warnings {
         self.images.push(page);
     }
 
-    /// How many pages gave nothing.
+    /// Returns the number of pages that gave nothing.
     pub(super) fn lost_pages(&self) -> usize {
         self.lost.len()
     }
 
-    /// Why the first page was lost, when all `read` pages were, and whether `reason` is why all of them were; `None`
-    /// otherwise.
+    /// Returns why the first page was lost, when all `read` pages were, and whether `reason` is why all of them were;
+    /// `None` otherwise.
     pub(super) fn every_page_lost(&self, read: usize, reason: &str) -> Option<(String, bool)> {
         let (page, why) = self.lost.first().filter(|_| self.lost.len() >= read)?;
         Some((format!("page {page}: {why}"), self.lost.iter().all(|(_, why)| why == reason)))

@@ -5,10 +5,10 @@ use kapelle_core::{Category, TaskError};
 
 use crate::encoding::{self, Decoded, looks_binary};
 
-/// Of a long file, this many characters are looked at to tell whether it is text.
+/// Characters of a long file that are read to tell whether it is text.
 const LOOKED_AT: usize = 256 << 10;
 
-/// Text, and how it was read.
+/// Text, and its encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainText {
     /// The text, with line ends as `\n`.
@@ -19,15 +19,15 @@ pub struct PlainText {
     pub words: usize,
     /// Characters.
     pub characters: usize,
-    /// What a reader of the text should know, such as bytes that are not valid in its encoding.
+    /// Warnings for a reader of the text, such as bytes that are not valid in its encoding.
     pub warnings: Vec<String>,
 }
 
 impl PlainText {
-    /// Counts a text that is read already.
+    /// Counts a text that is already decoded.
     ///
     /// # Errors
-    /// `invalid_input` when there is nothing in it.
+    /// `invalid_input` when the text is empty.
     pub fn of(text: String, encoding: &'static str) -> Result<PlainText, TaskError> {
         let words = text.split_whitespace().count();
         if words == 0 {
@@ -38,10 +38,10 @@ impl PlainText {
     }
 }
 
-/// Reads bytes as text, in whatever encoding they are.
+/// Decodes bytes as text, in whatever encoding they are.
 ///
 /// # Errors
-/// `invalid_input` when the bytes are no text, or none at all.
+/// `invalid_input` when the bytes are not text, or empty.
 pub fn decode(bytes: &[u8]) -> Result<PlainText, TaskError> {
     if has_other_format(bytes) || looks_binary(bytes) {
         return Err(binary());
@@ -61,14 +61,14 @@ fn finish(text: &str, encoding: &'static Encoding) -> Result<PlainText, TaskErro
             strange += 1;
         }
     }
-    // A few damaged characters are common in old files; every tenth is no text.
+    // A few damaged characters are common in old files; at one in ten the file is not text.
     if strange * 10 > characters {
         return Err(binary());
     }
     PlainText::of(text.replace("\r\n", "\n").replace('\r', "\n"), encoding.name())
 }
 
-/// Whether it begins as formats do that are no text.
+/// Says whether the file begins like a known binary format.
 fn has_other_format(bytes: &[u8]) -> bool {
     const BEGINNINGS: &[&[u8]] =
         &[b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b", b"\x7fELF", b"\xd0\xcf\x11\xe0"];

@@ -1,4 +1,4 @@
-//! Where text is collected: bounded, with white space and control characters tidied.
+//! Bounded collection of text, with white space and control characters tidied.
 
 /// Text up to a limit, with at most one blank between words and one empty line between paragraphs.
 pub(super) struct Sink {
@@ -19,7 +19,7 @@ enum Gap {
 }
 
 impl Sink {
-    /// An empty text that takes `limit` bytes.
+    /// Makes an empty text that takes `limit` bytes.
     pub(super) fn new(limit: usize) -> Sink {
         Sink { text: String::new(), limit, full: false, gap: Gap::None }
     }
@@ -62,38 +62,38 @@ impl Sink {
         }
     }
 
-    /// What follows is the next cell of a row.
+    /// Begins the next cell of a row.
     pub(super) fn tab(&mut self) {
         self.due(Gap::Tab);
     }
 
-    /// What follows begins on a new line.
+    /// Begins a new line.
     pub(super) fn line(&mut self) {
         self.due(Gap::Line);
     }
 
-    /// What follows begins a new paragraph.
+    /// Begins a new paragraph.
     pub(super) fn paragraph(&mut self) {
         self.due(Gap::Paragraph);
     }
 
-    /// Whether the limit has been reached and something was left out.
+    /// Says whether the limit has been reached and something was left out.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }
 
-    /// How many more bytes fit.
+    /// Returns how many more bytes fit.
     pub(super) fn room(&self) -> usize {
         self.limit.saturating_sub(self.text.len())
     }
 
-    /// The length so far, the gap that is due included when something precedes it.
+    /// Returns the length so far, including the pending gap when something precedes it.
     pub(super) fn next_offset(&mut self) -> usize {
         self.settle();
         self.text.len()
     }
 
-    /// The text, and whether it was cut.
+    /// Returns the text, and whether it was cut.
     pub(super) fn finish(self) -> (String, bool) {
         (self.text, self.full)
     }
@@ -140,7 +140,7 @@ impl Sink {
     }
 }
 
-/// The letters of a typographic ligature, so that words can be found.
+/// Returns the letters of a typographic ligature, so that words can be found.
 fn ligature(character: char) -> Option<&'static str> {
     Some(match character {
         '\u{fb00}' => "ff",

@@ -1,16 +1,16 @@
-//! What a file is: by its first bytes, then by its name, then by the media type it came with.
+//! Detection of a file's format: by its first bytes, then by its name, then by the media type it came with.
 
 use super::model::{ExtractError, Format};
 
-/// How many bytes from the start are looked at.
+/// Bytes from the start that are read.
 pub(super) const SAMPLE: usize = 8 * 1024;
 
-/// What a file turned out to be.
+/// The detected format of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sniffed {
-    /// How to read it.
+    /// The format.
     pub format: Format,
-    /// What its name says when that is something else.
+    /// The format that its name suggests, when that differs.
     pub mismatch: Option<String>,
 }
 
@@ -35,14 +35,14 @@ const REFUSED: [(&[u8], &str); 14] = [
 /// Decides how to read a file from the start of its content, its name and its media type.
 ///
 /// # Errors
-/// When it is recognised as something that holds no text, or that cannot be read.
+/// When the format holds no text or cannot be read.
 pub fn sniff(start: &[u8], name: &str, media_type: Option<&str>) -> Result<Sniffed, ExtractError> {
     let start = &start[..start.len().min(SAMPLE)];
     let claimed = claim(name, media_type);
     let found = by_content(start)?;
     let format = match (found, claimed) {
         (Some(format), _) => format,
-        // Nothing gives HTML away for sure, so there the claim counts. PDF and Word files cannot lack their marks.
+        // HTML has no certain mark, so the claimed type counts. PDF and Word files always have their marks.
         (None, Some(Format::Html)) => Format::Html,
         // A file whose beginning was lost, or that has more than usual before its mark.
         (None, Some(Format::Pdf)) if contains(start, b"%PDF-") || contains(start, b" 0 obj") => Format::Pdf,
@@ -75,7 +75,7 @@ fn by_content(start: &[u8]) -> Result<Option<Format>, ExtractError> {
     Ok(opens_as_html(start).then_some(Format::Html))
 }
 
-/// Whether the first thing in the file, after comments and an XML declaration, is a tag that only web pages have.
+/// Says whether the first thing in the file, after comments and an XML declaration, is a tag that only web pages have.
 fn opens_as_html(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start).to_ascii_lowercase();
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();

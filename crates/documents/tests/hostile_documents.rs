@@ -19,7 +19,7 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Reads these bytes as a file of this name. A minute is far beyond every limit, so nothing may take it.
+/// Reads these bytes as a file of this name. A minute is far beyond every limit.
 async fn read(name: &str, bytes: &[u8]) -> Result<Extracted, TaskError> {
     let path = place(name);
     std::fs::write(&path, bytes).unwrap();
@@ -30,7 +30,7 @@ async fn read(name: &str, bytes: &[u8]) -> Result<Extracted, TaskError> {
     outcome
 }
 
-/// The message of the refusal, which must be for good and name the file.
+/// Returns the message of the refusal, which must be permanent and name the file.
 async fn refused(name: &str, bytes: &[u8]) -> String {
     let error = match read(name, bytes).await {
         Ok(read) => panic!("`{name}` was read: {:?}", read.text.chars().take(200).collect::<String>()),
@@ -40,7 +40,7 @@ async fn refused(name: &str, bytes: &[u8]) -> String {
     error.message
 }
 
-/// Documents fail by their own fault, or by the clock, and never for a retry.
+/// Checks that a document failed by its own fault or by the clock, and never for a retry.
 fn check(name: &str, error: &TaskError) {
     assert!(matches!(error.category, Category::InvalidInput | Category::Timeout), "{error}");
     assert!(!error.retryable, "{error}");
@@ -51,7 +51,7 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(name)).unwrap()
 }
 
-/// A PDF of these objects, the first of which is the catalog, with a correct table.
+/// Builds a PDF of these objects, the first of which is the catalog, with a correct table.
 fn pdf(objects: impl Iterator<Item = String>) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();
     let mut offsets = Vec::new();
@@ -75,7 +75,7 @@ fn stream(content: &str) -> String {
     format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len())
 }
 
-/// A PDF with one page that draws this.
+/// Builds a PDF with one page that draws this.
 fn page(content: &str, more_resources: &str) -> Vec<u8> {
     let objects = [
         CATALOG.to_owned(),
@@ -258,7 +258,7 @@ async fn an_encrypted_pdf_asks_for_a_copy_without_password() {
     let cut = corpus("locked.pdf");
     let cut = &cut[..cut.len() - 60];
     assert!(refused("locked-cut.pdf", cut).await.contains("protected by a password"));
-    // Locked against printing only: everybody may open it.
+    // Protected against printing only: anybody may open it.
     let open = read("open.pdf", &corpus("mu-save-aes-256.pdf")).await.unwrap();
     assert!(open.words > 20 && open.warnings.is_empty(), "{:?}", open.warnings);
 }

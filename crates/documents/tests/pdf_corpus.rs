@@ -28,7 +28,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pdf-corpus")
 }
 
-/// Words as `measure.py` counts them: letters and digits in a row, each character of Chinese and Japanese, each sign.
+/// Returns the words as `measure.py` counts them: letters and digits in a row, each character of Chinese and Japanese,
+/// each sign.
 fn words(text: &str) -> HashMap<String, usize> {
     let mut found = HashMap::new();
     let mut word = String::new();

@@ -1,4 +1,5 @@
-//! Word files as programs write them: revisions, parts under any name, notes and comments, and what is left out.
+//! Word files as programs write them: revisions, parts under any name, notes and comments, and content that is left
+//! out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail where it stands")]
 
 use std::io::Write;
@@ -44,7 +45,7 @@ fn read(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     extract(bytes, "a.docx", None, &Options::default())
 }
 
-/// The text of a file whose main part has this body.
+/// Returns the text of a file whose main part has this body.
 fn text(body: &str) -> String {
     read(&archive(&[("word/document.xml", document(body).as_bytes())])).unwrap().text
 }
@@ -156,7 +157,7 @@ fn other_office_files_are_refused_by_their_kind_and_not_as_damaged() {
     }
 }
 
-/// A file with these parts beside a main part that says `body`.
+/// Reads a file with these parts beside a main part that says `body`.
 fn with_parts(targets: &[(&str, &str)], parts: &[(&str, String)]) -> Extracted {
     let (top, list) = (relationships(OFFICE, &[("officeDocument", "word/d.xml")]), relationships(OFFICE, targets));
     let main = document(&paragraph(&run("body")));

@@ -39,7 +39,7 @@ pub(crate) async fn attempt(
         files: source,
     };
     let work = async {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _room = member.room.acquire().await;
         if let Some(files) = &files {
             files.fetch(&input).await?;

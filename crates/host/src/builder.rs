@@ -12,10 +12,10 @@ use crate::{
     registration::Registration, worker_set::WorkerSet,
 };
 
-/// Tasks at once, unless set otherwise.
+/// Tasks at once by default.
 const SLOTS: u32 = 4;
 
-/// Hears of events.
+/// A listener for events.
 pub(crate) type Listener = Arc<dyn Fn(&HostEvent) + Send + Sync>;
 
 /// The settings of a host: [`Host::builder`].
@@ -55,7 +55,7 @@ impl HostBuilder {
         self
     }
 
-    /// Sets how many tasks it works on at once (1 to 1,000; 4 unless set).
+    /// Sets how many tasks the host works on at once (1 to 1,000; default 4).
     #[must_use]
     pub fn slots(mut self, slots: u32) -> HostBuilder {
         self.slots = slots;
@@ -83,15 +83,15 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the folder for files that inputs refer to, which hosts of one machine may share. Without it no input's files
-    /// are fetched.
+    /// Sets the folder for files that inputs refer to, which hosts of one machine may share. Without it, files of
+    /// inputs are not fetched.
     #[must_use]
     pub fn files(mut self, folder: &Path) -> HostBuilder {
         self.files = Some(FileCache::new(self.client.clone(), folder.to_owned()));
         self
     }
 
-    /// Sets who hears of events. It must be quick.
+    /// Sets the listener for events. It must be quick.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&HostEvent) + Send + Sync + 'static) -> HostBuilder {
         self.listener = Arc::new(listener);
@@ -147,7 +147,7 @@ impl HostBuilder {
             queues: self.queues,
             labels: self.labels,
             ack: true,
-            // What the key may not serve is left to the server, and told.
+            // The server leaves out workers that the key may not serve, and reports them.
             partial: true,
         };
         let registration = Registration::new(self.client, register, self.listener);

@@ -5,6 +5,7 @@ use std::fmt;
 /// Something that happened to a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum HostEvent {
     /// The server is not reached; the host tries again each second.
     WaitingForServer {
@@ -21,10 +22,7 @@ pub enum HostEvent {
         slots: u32,
     },
     /// The key may not serve these workers.
-    LeftOut {
-        /// Their names.
-        workers: Vec<String>,
-    },
+    LeftOut { workers: Vec<String> },
     /// A claimed task is for a worker that the host does not have, and was released.
     NoSuchWorker {
         /// The id of the task.
@@ -44,7 +42,7 @@ pub enum HostEvent {
 }
 
 impl HostEvent {
-    /// Whether somebody should look into it.
+    /// Says whether the event needs attention.
     #[must_use]
     pub fn is_warning(&self) -> bool {
         !matches!(self, HostEvent::WaitingForServer { .. } | HostEvent::Working { .. } | HostEvent::Draining)

@@ -19,12 +19,12 @@ use crate::{
     worker_set::{Member, WorkerSet},
 };
 
-/// How long a claim waits for work.
+/// Time that a claim waits for work, in milliseconds.
 const WAIT_MS: u64 = 20_000;
 /// The longest time between two heartbeats.
 const HEARTBEAT_MAX_MS: u64 = 2_000;
 
-/// What a host was asked to do last.
+/// The latest request to a host: work, drain or release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wish {
     Work,
@@ -156,7 +156,8 @@ impl Host {
             return;
         }
         let lease_tokens = tasks.iter().map(|task| task.lease_token.clone()).collect();
-        // Without it the server would give the tasks to another host; an acknowledgement that fails is its own to judge.
+        // Without it the server would give the tasks to another host; an acknowledgement that fails is its own to
+        // judge.
         let _ = self.registration.ask::<serde_json::Value>("ack", &api::Ack { lease_tokens }).await;
         for (task, permit) in tasks.into_iter().zip(permits) {
             match self.workers.member(&task.worker) {

@@ -1,11 +1,12 @@
-//! The answer of a script: JSON on its standard output, or why it is none.
+//! The answer of a script: JSON on its standard output, or the reason why it is not JSON.
 
 use serde_json::Value;
 
 /// Characters of a line that are shown.
 const SHOWN: usize = 80;
 
-/// What a process said, and its answer: all of it when that is JSON, else its last line.
+/// Splits the output of a process into its log text and its answer: the whole output when that is JSON, else its last
+/// line.
 pub(super) fn divide(output: &[u8]) -> (String, Result<Value, String>) {
     let output = output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output);
     if let Ok(whole) = serde_json::from_slice(output) {
@@ -66,12 +67,13 @@ fn not_utf8(output: &[u8]) -> String {
     )
 }
 
-/// Why a text is no JSON, with the place and the beginning of its line. `lines_before` stand in front of it.
+/// Explains why a text is not JSON, with the position and the beginning of its line. `lines_before` precede the text in
+/// its file.
 pub(super) fn explain(text: &str, lines_before: usize) -> String {
     let Err(error) = serde_json::from_str::<Value>(text) else { return "it is JSON".to_owned() };
     let (row, column) = (error.line().max(1), error.column());
     let line = text.lines().nth(row - 1).unwrap_or_default();
-    // The place is that of the last byte that was read, which may be in the middle of a word.
+    // The position is that of the last byte that was read, which may be in the middle of a word.
     let mut at = column.saturating_sub(1).min(line.len());
     while !line.is_char_boundary(at) {
         at -= 1;

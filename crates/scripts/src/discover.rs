@@ -1,4 +1,4 @@
-//! What the files of a folder of workers are, what they use, and why each is started or not.
+//! The scripts of a folder: what each file is, what it uses, and why it is started or not.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use super::{
     uses::Uses,
 };
 
-/// Of a script, so much is read to tell what it uses.
+/// Bytes of a script that are read to tell what it uses.
 const READ_MAX: u64 = 1 << 20;
 
 /// The kinds of scripts.
@@ -32,12 +32,12 @@ pub enum Kind {
     TypeScript,
     /// `.py`.
     Python,
-    /// A file that may be executed.
+    /// A file with the permission to execute.
     Executable,
 }
 
 impl Kind {
-    /// For people.
+    /// Returns the name for people.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,14 +57,14 @@ impl Kind {
     }
 }
 
-/// Whether a script is started.
+/// The decision whether a script is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// It is, for this reason.
+    /// The script is started, for this reason.
     Yes(String),
-    /// It is not meant to be, for this reason.
+    /// The script is not meant to be started, for this reason.
     No(String),
-    /// It should be and cannot: what is missing, and what to do.
+    /// The script should be started but cannot: what is missing, and what to do.
     Cannot(String),
 }
 
@@ -80,59 +80,59 @@ impl Start {
 
 /// A script of the folder.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Script {
-    /// Its place in the folder.
+    /// Its path in the folder.
     pub file: PathBuf,
-    /// Where it is.
     pub path: PathBuf,
     /// The name of the worker.
     pub name: Name,
-    /// What it is.
+    /// The kind, by the ending of its file.
     pub kind: Kind,
-    /// What it uses.
+    /// The parts of the SDK that it uses.
     pub uses: Uses,
-    /// What it says about itself.
+    /// The settings in or beside its file.
     pub settings: Settings,
     /// Whether it is started.
     pub start: Start,
-    /// Addresses of providers in it: their calls would be neither metered nor capped.
+    /// Addresses of providers in its code: such calls would be neither metered nor capped.
     pub bypass: Vec<Bypass>,
-    /// What runs it.
+    /// The program that runs it.
     pub interpreter: Option<Interpreter>,
-    /// What is to be known of it besides.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
     /// Files of the folder that it imports.
     pub(super) imports: Vec<PathBuf>,
-    /// Whether it says what to do when it is started itself.
+    /// Whether it has a main entry point of its own.
     pub(super) starts_itself: bool,
 }
 
 impl Script {
-    /// Its id, which says nothing of the place where the file is.
+    /// Returns its id, which does not reveal the path of the file.
     #[must_use]
     pub fn id(&self) -> String {
         let digest = Sha256::digest(self.path.as_os_str().as_encoded_bytes());
         digest.iter().take(8).fold("worker_".to_owned(), |id, byte| format!("{id}{byte:02x}"))
     }
 
-    /// Whether its name says that it is a test.
+    /// Says whether its name marks it as a test.
     pub(super) fn is_test(&self) -> bool {
         let name = self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.contains(".test.") || name.contains(".spec.") || name.starts_with("test_") || name.contains("_test.")
     }
 
-    /// Whether it is started only because of what it uses, so that it may be a module of another script.
+    /// Says whether it is started only because of what it uses, so that it may be a module of another script.
     pub(super) fn may_be_module(&self) -> bool {
         self.settings.start.is_none() && self.settings.mode.is_none() && !self.starts_itself
     }
 
-    /// How it is run.
+    /// Returns its mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.settings.mode.unwrap_or_default()
     }
 
-    /// What is known of it as a worker, with the slots of all its processes.
+    /// Returns its description as a worker, with the slots of all its processes.
     #[must_use]
     pub fn spec(&self) -> WorkerSpec {
         let settings = &self.settings;
@@ -147,7 +147,7 @@ impl Script {
             output: settings.output.clone(),
             timeout: settings.timeout,
             max_cost: settings.max_cost,
-            // So that its tasks wait in their queue while the alias's provider takes no more calls.
+            // Its tasks wait in their queue while the alias's provider takes no more calls.
             model: settings.model.as_deref().and_then(|model| Name::parse(model).ok()),
             tenants: settings.tenants.clone(),
             ..WorkerSpec::named(self.name.as_str())
@@ -155,7 +155,7 @@ impl Script {
     }
 }
 
-/// What a file is by its ending; `None` when it is no script.
+/// Returns the kind of a file by its ending; `None` when it is not a script.
 pub(super) fn kind(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?;
     match path.extension().and_then(|ending| ending.to_str()) {
@@ -168,12 +168,12 @@ pub(super) fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
-/// Where the settings beside a script stand.
+/// Returns the possible paths of the settings file beside a script.
 pub(super) fn beside(path: &Path) -> [PathBuf; 2] {
     ["worker.yaml", "worker.yml"].map(|ending| path.with_extension(ending))
 }
 
-/// Reads a script and looks for what runs it.
+/// Reads a script and finds its interpreter.
 pub(super) async fn read(root: &Path, file: &Path, interpreters: &Interpreters) -> Option<Script> {
     let mut script = describe(root, file)?;
     if let Start::Yes(_) = &script.start {
@@ -182,7 +182,7 @@ pub(super) async fn read(root: &Path, file: &Path, interpreters: &Interpreters) 
     Some(script)
 }
 
-/// What a script says, before anybody looks for what runs it.
+/// Reads the description of a script without looking for its interpreter.
 pub(super) fn describe(root: &Path, file: &Path) -> Option<Script> {
     let path = root.join(file);
     let kind = kind(&path)?;
@@ -221,7 +221,7 @@ fn bypasses(bypass: &Bypass) -> String {
     format!("line {} names {} itself: calls to it are neither metered nor capped", bypass.line, bypass.host)
 }
 
-/// The settings beside a script hold before those in front of it.
+/// Returns the settings; those beside a script take precedence over those in front of it.
 fn settings(
     (root, path): (&Path, &Path),
     file: &Path,

@@ -1,45 +1,45 @@
-//! What a script is started with: a clean environment, and in it nothing but what it needs.
+//! The environment of a script: a clean one, with only what the script needs.
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, path::PathBuf};
 
 use super::{discover::Script, token::Access};
 
-/// Variables that every script is given as they are here, because programs do not run without them.
+/// Variables that every script inherits, because programs do not run without them.
 const ALWAYS: [&str; 9] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PYENV_ROOT"];
 
-/// Bytes of a file that holds a secret.
+/// The longest file that holds a secret, in bytes.
 const SECRET_MAX: u64 = 16 << 10;
 
-/// Whether a variable of that name is likely to hold a secret.
+/// Says whether a variable of that name is likely to hold a secret.
 #[must_use]
 pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_uppercase();
     ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
 }
-/// Variables that turn off what SDKs send elsewhere by themselves, unless the settings say otherwise.
+/// Variables that turn off the telemetry of SDKs, unless the settings say otherwise.
 const QUIET: [(&str, &str); 1] = [("OPENAI_AGENTS_DISABLE_TRACING", "1")];
 
-/// Gives the value of a variable.
+/// Returns the value of a variable.
 pub type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// What is known of the surroundings of all scripts.
+/// Settings that all scripts share.
 pub struct Surroundings {
-    /// The variables here.
+    /// Lookup of the variables of this process.
     pub lookup: Lookup,
     /// Names of variables that hold keys of providers. They are never passed on.
     pub keys: Vec<String>,
-    /// Values that no script may tell, given a name or not: keys and passwords of the user.
+    /// Values that are removed from every script's output: keys and passwords of the user.
     pub secrets: Vec<String>,
-    /// Files of which the content is such a value, such as the token of the data folder. They are read when a process
-    /// is started, as they may be made or replaced later.
+    /// Files whose content is such a value, such as the token of the data folder. They are read when a process is
+    /// started, because they may be made or replaced later.
     pub secret_files: Vec<PathBuf>,
     /// The address of the server, when there is one.
     pub url: Option<String>,
-    /// The model that scripts are told of when their settings name none.
+    /// The default model alias for scripts.
     pub model: String,
 }
 
-/// One process to be.
+/// A process that is about to start.
 pub(super) struct Person<'a> {
     pub(super) script: &'a Script,
     pub(super) id: &'a str,
@@ -50,14 +50,14 @@ pub(super) struct Person<'a> {
 }
 
 impl Surroundings {
-    /// Whether a variable may not be passed on.
+    /// Says whether a variable is a key that may not be passed on.
     #[must_use]
     pub fn is_key(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key == name)
             || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "OPENAI_API_BASE" | "KAPELLE_TOKEN")
     }
 
-    /// The whole environment of a process.
+    /// Returns the whole environment of a process.
     pub(super) fn of(&self, person: &Person<'_>) -> Vec<(String, String)> {
         let settings = &person.script.settings;
         let mut all = BTreeMap::new();
@@ -65,7 +65,8 @@ impl Surroundings {
         for name in passed.filter(|name| !self.is_key(name)) {
             all.extend((self.lookup)(name).map(|value| (name.to_owned(), value)));
         }
-        // Its traces hold prompts and answers and would go to the provider past the gateway, with the script's token.
+        // The SDK's traces hold prompts and answers and would go to the provider past the gateway, with the script's
+        // token.
         for (name, value) in QUIET {
             all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
@@ -78,7 +79,7 @@ impl Surroundings {
         give("KAPELLE_INSTANCE", &person.instance.to_string());
         give("KAPELLE_MODE", person.script.mode().as_str());
         give("TRACEPARENT", person.trace);
-        // What is written at once is seen at once.
+        // Output appears at once instead of being buffered.
         give("PYTHONUNBUFFERED", "1");
         if let Some(url) = &self.url {
             give("KAPELLE_URL", url);
@@ -90,15 +91,15 @@ impl Surroundings {
         if let Some(access) = person.access {
             give("OPENAI_API_KEY", &access.token);
             give("OPENAI_BASE_URL", &access.base_url);
-            // Its older name, which LangChain, LlamaIndex, LiteLLM and the SDK before 1.0 read: without it they would
-            // send the token to the provider.
+            // The older name of the variable, which LangChain, LlamaIndex, LiteLLM and the SDK before 1.0 read: without
+            // it they would send the token to the provider.
             give("OPENAI_API_BASE", &access.base_url);
         }
         all.into_iter().collect()
     }
 
-    /// Values that must not be seen in answers and logs: keys of providers, the token of the folder, and what scripts
-    /// were given under a name that sounds like a secret.
+    /// Returns the values that must not appear in answers and logs: keys of providers, the token of the folder, and
+    /// variables of scripts under a name that sounds like a secret.
     pub(super) fn secrets(&self, environment: &[(String, String)]) -> Vec<String> {
         let given = environment.iter().filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value.clone());
         let keys = self.keys.iter().filter_map(|name| (self.lookup)(name));

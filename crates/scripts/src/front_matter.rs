@@ -7,26 +7,26 @@ use super::{settings::Settings, settings_file::SETTINGS};
 /// The longest settings in front of a script, in bytes.
 const MOST: usize = 64 << 10;
 
-/// What stands between two lines of `---` in the first comment of a script.
+/// The text between two lines of `---` in the first comment of a script.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FrontMatter {
     yaml: String,
-    /// For each line of it, its line in the file and how many characters of the comment stand before it.
+    /// For each of its lines, the line in the file and how many characters of the comment precede it.
     lines: Vec<(u32, u32)>,
 }
 
-/// What such a block is.
+/// The meaning of such a block.
 pub(super) enum Block {
     /// Settings.
     Settings(Box<Settings>),
-    /// Settings with which something is wrong.
+    /// Settings with errors.
     Wrong(Problems),
-    /// A comment; one that looks like settings comes with a remark.
+    /// A comment; one that looks like settings comes with a warning.
     Comment(Option<String>),
 }
 
 impl FrontMatter {
-    /// The block in front of a script. Comments begin with `//`, `#` or `*`, or stand in `/* ... */`.
+    /// Returns the block in front of a script. Comments begin with `//`, `#` or `*`, or stand in `/* ... */`.
     pub(super) fn find(source: &str) -> Option<FrontMatter> {
         let mut found: Option<FrontMatter> = None;
         for (at, line) in source.lines().enumerate() {
@@ -40,7 +40,7 @@ impl FrontMatter {
             match (&mut found, body) {
                 (Some(_), _) if fence => return found,
                 (None, _) if fence => found = Some(FrontMatter { yaml: String::new(), lines: Vec::new() }),
-                // Inside of a block comment a line needs no star.
+                // Inside a block comment a line needs no star.
                 (Some(front), body) => front.push(at, line, body.unwrap_or(line)),
                 // Other comments may stand before it.
                 (None, Some(_)) => {}
@@ -61,7 +61,8 @@ impl FrontMatter {
         self.yaml.push('\n');
     }
 
-    /// Only a map with a key of the settings is meant as settings; anything else is a comment of its author.
+    /// Reads the block. Only a map with a key of the settings is meant as settings; anything else is a comment of its
+    /// author.
     pub(super) fn read(&self, file: &str) -> Block {
         let form = Form { name: "the settings of a script", most: MOST, empty: "", split: "shorten them" };
         let entries = yaml::document(self.yaml.as_bytes(), file, form, |document| {
@@ -73,7 +74,7 @@ impl FrontMatter {
         let known = match &entries {
             Ok(Some(entries)) => entries.iter().any(|(key, value)| SETTINGS.key(key).is_some() || is_meant(key, value)),
             Ok(None) => false,
-            // No YAML: meant as such when a line begins with a key of the settings.
+            // Invalid YAML is meant as settings when a line begins with a key of the settings.
             Err(_) => self.yaml.lines().any(|line| {
                 line.split_once(':').is_some_and(|(key, rest)| {
                     SETTINGS.key(key).is_some() && (rest.is_empty() || rest.starts_with([' ', '\t']))
@@ -102,7 +103,7 @@ impl FrontMatter {
         self.lines.get(at).or(self.lines.last()).map_or(line, |(line, _)| *line)
     }
 
-    /// The problems with their places in the file of the script.
+    /// Translates the problems to their positions in the file of the script.
     fn placed(&self, mut problems: Problems) -> Problems {
         for problem in problems.problems.iter_mut().filter(|problem| problem.line > 0) {
             let at = (problem.line as usize).saturating_sub(1);
@@ -114,13 +115,14 @@ impl FrontMatter {
     }
 }
 
-/// Whether a key is one of the settings misspelt: it is near to one, and its value is a word that this one takes.
+/// Says whether a key is a misspelt key of the settings: it is close to one, and its value is a word that this key
+/// takes.
 fn is_meant(key: &str, value: &str) -> bool {
     let near = nearest(key, SETTINGS.names()).and_then(|near| SETTINGS.key(near));
     near.is_some_and(|near| matches!(near.shape, Shape::OneOf(words) if words.contains(&value)))
 }
 
-/// What a line of a comment says, with its indentation.
+/// Returns the text of a comment line, with its indentation.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
     if let Some(rest) = line.strip_prefix("* ") {

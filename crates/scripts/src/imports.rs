@@ -1,10 +1,10 @@
-//! Which files of the folder a script imports: those are its modules, and no scripts of their own.
+//! The files of the folder that a script imports: those are its modules, not scripts of their own.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::lexer::{Language, Placed, Token, tokens};
 
-/// The files that a script may import, as places in the folder; not all of them need to be there.
+/// Returns the files that a script may import, as paths in the folder; they need not all exist.
 pub(super) fn imports(file: &Path, source: &str, language: Language) -> Vec<PathBuf> {
     let tokens = tokens(source, language);
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -24,7 +24,7 @@ pub(super) fn imports(file: &Path, source: &str, language: Language) -> Vec<Path
     found
 }
 
-/// Whether a script says what to do when it is started itself, and so may be imported as well.
+/// Says whether a script has a main entry point, and so may be imported as well.
 pub(super) fn starts_itself(source: &str, language: Language) -> bool {
     let tokens = tokens(source, language);
     match language {
@@ -44,7 +44,7 @@ pub(super) fn starts_itself(source: &str, language: Language) -> bool {
     }
 }
 
-/// `from './x'`, `import './x'`, `import('./x')`, `require('./x')`.
+/// Finds `from './x'`, `import './x'`, `import('./x')`, `require('./x')`.
 fn javascript<'a>(tokens: &[Placed<'a>]) -> Option<&'a str> {
     let text = match tokens {
         [(Token::Word("from" | "import"), _), (Token::Text(text), _), ..] => text,
@@ -66,14 +66,14 @@ fn javascript_files(folder: &Path, text: &str) -> Vec<PathBuf> {
     };
     files.extend(endings.iter().map(|ending| named(&base, ending)));
     files.extend(endings.iter().map(|ending| base.join(format!("index.{ending}"))));
-    // TypeScript names the file that is made of it.
+    // TypeScript names the compiled file.
     if let Some(ending) = base.extension().and_then(|ending| ending.to_str()).and_then(|e| e.strip_suffix("js")) {
         files.push(base.with_extension(format!("{ending}ts")));
     }
     files
 }
 
-/// The modules that a line of Python imports: dots in front, and names.
+/// Returns the modules that a line of Python imports: dots in front, and names.
 fn python(line: &[Placed<'_>]) -> Vec<String> {
     let mut words = line.iter().map(|(token, _)| *token);
     match words.next() {
@@ -137,7 +137,7 @@ fn python_files(folder: &Path, module: &str) -> Vec<PathBuf> {
     vec![base.with_extension("py"), base.join("__init__.py")]
 }
 
-/// The path without `.` and `..`.
+/// Returns the path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

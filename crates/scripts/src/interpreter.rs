@@ -1,4 +1,5 @@
-//! Who runs a script: Node with what it takes for TypeScript, the Python of a virtual environment, or the file itself.
+//! The program that runs a script: Node with its flags for TypeScript, the Python of a virtual environment, or the file
+//! itself.
 
 use std::{
     collections::BTreeMap,
@@ -12,19 +13,19 @@ use kapelle_supervisor::LimitedChild;
 
 use super::discover::Kind;
 
-/// How a script is run.
+/// The command that runs a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Interpreter {
-    /// The program.
     pub program: PathBuf,
-    /// Its arguments before the file; of a file that runs itself there is no other program.
+    /// Its arguments before the file; for a file that runs itself, `program` is the file.
     pub before: Vec<String>,
-    /// Its version, when it tells.
+    /// Its version, when it reports one.
     pub version: String,
 }
 
 impl Interpreter {
-    /// In words, for people.
+    /// Returns a description for people.
     #[must_use]
     pub fn in_words(&self) -> String {
         let mut words = vec![self.program.display().to_string()];
@@ -36,35 +37,35 @@ impl Interpreter {
     }
 }
 
-/// The programs that are there, and their versions, asked for once each.
+/// The installed programs and their versions, each queried once.
 #[derive(Debug, Default)]
 pub struct Interpreters {
     path: Option<std::ffi::OsString>,
     versions: Mutex<BTreeMap<PathBuf, String>>,
 }
 
-/// The first Node that strips types when asked to, and the first that does so by itself.
+/// The first Node versions that strip types: with a flag, and by default.
 const NODE_STRIPS: (u32, u32) = (22, 6);
 const NODE_STRIPS_UNASKED: [(u32, u32); 2] = [(22, 18), (23, 6)];
 
 impl Interpreters {
-    /// Looks along this `PATH`.
+    /// Searches this `PATH`.
     #[must_use]
     pub fn along(path: Option<&OsStr>) -> Interpreters {
         Interpreters { path: path.map(OsStr::to_owned), versions: Mutex::default() }
     }
 
-    /// Where a program is.
+    /// Returns the path of a program.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<PathBuf> {
         let path = self.path.as_ref()?;
         std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
     }
 
-    /// What runs a script of that kind.
+    /// Returns the interpreter for a kind of script.
     ///
     /// # Errors
-    /// What is missing, and what to do.
+    /// Returns a message that names what is missing, and what to do.
     pub async fn choose(
         &self,
         kind: Kind,
@@ -126,7 +127,7 @@ impl Interpreters {
         ))
     }
 
-    /// What a program says to `--version`, asked once.
+    /// Returns the output of `--version`, queried once per program.
     async fn version(&self, program: &Path) -> String {
         let known = self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(program).cloned();
         if let Some(known) = known {
@@ -146,20 +147,20 @@ impl Interpreters {
     }
 }
 
-/// `v22.6.0` as (22, 6).
+/// Parses `v22.6.0` as (22, 6).
 fn number(version: &str) -> (u32, u32) {
     let mut parts = version.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// The folders from that of a file up to the one that is watched.
+/// Returns the folders from that of a file up to the watched one.
 pub(super) fn upwards(file: &Path, root: &Path) -> impl Iterator<Item = PathBuf> {
     let top = root.parent().unwrap_or(root).to_owned();
     let folders: Vec<PathBuf> = file.ancestors().skip(1).map(Path::to_owned).collect();
     folders.into_iter().take_while(move |folder| folder.starts_with(&top))
 }
 
-/// The Python of a virtual environment in a folder.
+/// Returns the Python of a virtual environment in a folder.
 fn environment_of(folder: &Path) -> Option<PathBuf> {
     let names = [".venv", "venv", "env"];
     names

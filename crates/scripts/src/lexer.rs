@@ -1,6 +1,6 @@
-//! Just enough of JavaScript and Python to tell code from comments and strings.
+//! A tokenizer of JavaScript and Python that tells code from comments and strings.
 
-/// A language that is read.
+/// A language that the tokenizer reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     JavaScript,
@@ -12,7 +12,7 @@ pub(super) enum Language {
 pub(super) enum Token<'a> {
     /// A name or keyword.
     Word(&'a str),
-    /// What stands between quotes, as written.
+    /// The text between quotes, as written.
     Text(&'a str),
     /// One character of anything else.
     Mark(char),
@@ -23,7 +23,7 @@ pub(super) enum Token<'a> {
 /// A token and the line it stands in, from 1.
 pub(super) type Placed<'a> = (Token<'a>, usize);
 
-/// The tokens of a source. Whatever the text, it ends; what is not code of that language gives tokens of no meaning.
+/// Returns the tokens of a source. It ends for any text; other languages give meaningless tokens.
 pub(super) fn tokens(source: &str, language: Language) -> Vec<Placed<'_>> {
     let mut lexer = Lexer { source, at: 0, line: 1, tokens: Vec::new(), templates: Vec::new() };
     while lexer.at < source.len() {
@@ -35,7 +35,7 @@ pub(super) fn tokens(source: &str, language: Language) -> Vec<Placed<'_>> {
     lexer.tokens
 }
 
-/// The source with every comment blanked out, its lines as they were.
+/// Returns the source with every comment blanked out, its lines unchanged.
 pub(super) fn without_comments(source: &str, language: Language) -> String {
     let mut lexer = Lexer { source, at: 0, line: 1, tokens: Vec::new(), templates: Vec::new() };
     let mut bare = String::with_capacity(source.len());
@@ -63,7 +63,7 @@ struct Lexer<'a> {
     at: usize,
     line: usize,
     tokens: Vec<Placed<'a>>,
-    /// Open braces within each template string that is under way.
+    /// Open braces within each open template string.
     templates: Vec<usize>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Lexer<'a> {
         true
     }
 
-    /// Passes over a comment of JavaScript, when one stands here.
+    /// Skips a comment of JavaScript, if one begins here.
     fn comment(&mut self) -> bool {
         let rest = self.rest();
         if rest.starts_with("//") || (self.at == 0 && rest.starts_with("#!")) {
@@ -177,7 +177,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A string that ends with its line at the latest.
+    /// Reads a string, which ends with its line at the latest.
     fn quoted(&mut self, quote: char) {
         let line = self.line;
         self.take();
@@ -211,7 +211,7 @@ impl<'a> Lexer<'a> {
         self.at = (self.at + 3).min(self.source.len());
     }
 
-    /// A template string up to its end or to the code within it.
+    /// Reads a template string up to its end or to the code within it.
     fn template(&mut self) {
         let (line, from) = (self.line, self.at);
         while let Some(c) = self.next() {
@@ -232,7 +232,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A slash divides after a value, and begins a pattern elsewhere.
+    /// Says whether a slash begins a pattern: it does not after a value, where it divides.
     fn begins_regex(&self) -> bool {
         match self.tokens.last() {
             None => true,
@@ -246,7 +246,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Passes over a pattern; false when none ends on this line.
+    /// Skips a pattern. Returns false when no pattern ends on this line.
     fn regex(&mut self) -> bool {
         let line = self.rest().split('\n').next().unwrap_or("");
         let (mut class, mut escaped) = (false, false);

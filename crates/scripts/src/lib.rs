@@ -2,7 +2,7 @@
 //!
 //! - [`discover`]: what each file of a folder is, what it uses, and why it is started or not.
 //! - [`fleet`]: the processes of all scripts that are started, their logs, and their tasks.
-//! - [`token`]: where the tokens come from with which scripts ask models.
+//! - [`token`]: the tokens with which scripts ask models.
 
 mod answer;
 pub mod discover;

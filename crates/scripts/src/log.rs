@@ -1,4 +1,4 @@
-//! What the processes of one script write: lines in files that rotate, the last ones in memory, and those who follow.
+//! The logs of scripts: rotating files, the last lines in memory, and subscribers.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ const KEPT: usize = 1_000;
 /// Files of one script's log.
 const FILES: u64 = 4;
 
-/// Where a line comes from.
+/// The origin of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
@@ -33,7 +33,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The word in files.
+    /// Returns the word in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,18 +49,18 @@ impl Stream {
 pub struct Line {
     /// Its number since the log was opened.
     pub number: u64,
-    /// When, in RFC 3339.
+    /// Time in RFC 3339.
     pub at: String,
-    /// Which process of the script.
+    /// The number of the script's process.
     pub instance: u32,
-    /// Where it comes from.
+    /// The stream it came from.
     pub stream: Stream,
-    /// What it says. Control characters stand as `\u{1b}`.
+    /// The text. Control characters are written as `\u{1b}`.
     pub text: String,
 }
 
 impl Line {
-    /// As it stands in the file.
+    /// Returns the line as the file has it.
     #[must_use]
     pub fn in_file(&self) -> String {
         format!("{} {}/{} {}", self.at, self.instance, self.stream.as_str(), self.text)
@@ -87,7 +87,7 @@ struct State {
 }
 
 impl Log {
-    /// Opens the log at that path; it and its older files have at most so many bytes together.
+    /// Opens the log at that path. Together with its older files it takes at most `max` bytes.
     #[must_use]
     pub fn open(path: &Path, max: u64) -> Log {
         let (followers, _) = broadcast::channel(KEPT);
@@ -137,7 +137,7 @@ impl Log {
         }
     }
 
-    /// The last lines, at most so many, and what comes after them.
+    /// Returns the last `most` lines, and a subscription to the lines after them.
     #[must_use]
     pub fn tail(&self, most: usize) -> (Vec<Arc<Line>>, broadcast::Receiver<Arc<Line>>) {
         let state = self.lock();
@@ -175,7 +175,7 @@ impl State {
         if text.is_empty() {
             return Ok(());
         }
-        // A file that was taken away or moved is made anew, so that who cleans up by hand does no harm.
+        // A file that was removed or moved is created again, so that cleaning up by hand is harmless.
         if self.file.is_none() || !path.exists() {
             if let Some(folder) = path.parent() {
                 let mut made = fs::DirBuilder::new();
@@ -204,7 +204,7 @@ fn numbered(path: &Path, number: u64) -> PathBuf {
     path.with_extension(format!("{number}.log"))
 }
 
-/// Cuts a stream of bytes into lines, long ones shortened.
+/// Splits a stream of bytes into lines, long ones shortened.
 #[derive(Debug)]
 pub(super) struct Lines {
     begun: Vec<u8>,
@@ -219,12 +219,12 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Lines of at most so many bytes.
+    /// Makes a splitter for lines of at most `most` bytes.
     pub(super) fn of(most: usize) -> Lines {
         Lines { begun: Vec::new(), beyond: 0, most }
     }
 
-    /// Takes bytes and gives the lines that are complete.
+    /// Takes bytes and returns the complete lines.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
@@ -242,7 +242,7 @@ impl Lines {
         self.beyond += (bytes.len() - room) as u64;
     }
 
-    /// The line that is under way, when there is one.
+    /// Returns the incomplete last line, if any.
     pub(super) fn finish(&mut self) -> Option<String> {
         // A long line is not held twice.
         let mut text = String::from_utf8(std::mem::take(&mut self.begun))
@@ -255,7 +255,7 @@ impl Lines {
     }
 }
 
-/// A line as it is kept: without secrets, not too long, and with nothing that a terminal would obey.
+/// Returns a line as it is kept: without secrets, of limited length, and without control characters for a terminal.
 pub(super) fn presentable(text: &str, redactor: &Redactor) -> String {
     let end = (0..=LINE_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     if end < text.len() && !text.ends_with(" bytes cut]") {

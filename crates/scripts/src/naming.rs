@@ -1,12 +1,12 @@
-//! The name of a script's worker, from the name of its file.
+//! The name of a script's worker, derived from the name of its file.
 
 use kapelle_core::Name;
 
 /// The longest name.
 const MOST: usize = 80;
 
-/// A name for the worker of a file whose name without its ending is `stem`. Any stem gives one: letters with marks lose
-/// them, other characters become `_`, and what does not begin with a letter gets `script_` in front.
+/// Derives the worker's name from `stem`, the file's name without its ending. Every stem gives a name: letters with
+/// marks lose them, other characters become `_`, and a name that does not begin with a letter gets `script_` in front.
 pub(super) fn name(stem: &str) -> Name {
     if let Ok(name) = Name::parse(stem) {
         return name;
@@ -34,7 +34,7 @@ pub(super) fn name(stem: &str) -> Name {
         format!("script_{trimmed}").trim_end_matches('_').to_owned()
     };
     if lost || name.len() > MOST {
-        // Letters of another alphabet, or a long end, would be the same for different files.
+        // Stems in another alphabet, or with a long end, would give one name for different files.
         let mark = format!("_{:08x}", fnv(stem));
         name.truncate(MOST - mark.len());
         name = format!("{}{mark}", name.trim_end_matches('_'));
@@ -42,7 +42,7 @@ pub(super) fn name(stem: &str) -> Name {
     Name::new(&name)
 }
 
-/// A Latin letter without its marks.
+/// Returns a Latin letter without its marks.
 fn plain(letter: char) -> Option<&'static str> {
     let rows = [
         ("a", "àáâãåāăą"),
@@ -92,13 +92,13 @@ fn plain(letter: char) -> Option<&'static str> {
         ("W", "Ŵ"),
         ("Y", "ÝŸŶ"),
         ("Z", "ŹŻŽ"),
-        // Marks that stand behind their letter, as file systems of macOS write them.
+        // Marks that follow their letter, as file systems of macOS write them.
         ("", "\u{300}\u{301}\u{302}\u{303}\u{304}\u{306}\u{307}\u{308}\u{30a}\u{30b}\u{30c}\u{327}\u{328}"),
     ];
     rows.into_iter().find(|(_, letters)| letters.contains(letter)).map(|(plain, _)| plain)
 }
 
-/// A short mark of a text (FNV-1a).
+/// Returns a short hash of a text (FNV-1a).
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,9 +1,9 @@
-//! Secrets taken out of what scripts write.
+//! Secrets removed from what scripts write.
 //!
-//! Known values go from answers, errors, progress and logs, as they are and as a script would print them: in JSON,
-//! in a URL, as hex digits, and in base64 at any place of what was encoded. In lines, the parts of a value that was cut
-//! at the end of a line go too. What only looks like a key goes from logs and errors; from an answer only if it has the
-//! exact form of a secret of Kapelle, as the rest may be what was asked for.
+//! Known values are removed from answers, errors, progress and logs: as they are and as a script would print them, in
+//! JSON, in a URL, as hex digits, and in base64 at any offset of the encoded text. In lines, the parts of a value that
+//! was cut at the end of a line are removed too. Text that only looks like a key is removed from logs and errors; from
+//! an answer only if it has the exact form of a secret of Kapelle, because other text may be the requested answer.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,46 +11,47 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::Value;
 
-/// The text that stands in the place of a secret.
+/// The text that replaces a secret.
 const INSTEAD: &str = "[redacted]";
-/// How keys and tokens begin, and how many characters follow at least.
+/// Prefixes of keys and tokens, with the minimum number of characters that follow.
 const PATTERNS: [(&str, usize); 5] = [("sk-", 16), ("kap_", 16), ("Bearer ", 16), ("ghp_", 20), ("AKIA", 16)];
-/// How secrets of Kapelle begin: tokens of the gateway, the token of a folder, keys and tickets.
+/// Prefixes of Kapelle's secrets: tokens of the gateway, the token of a folder, keys and tickets.
 const OWN: [&str; 2] = ["kap_", kapelle_gateway::access::PREFIX];
-/// What stands before a link that answers an approval.
+/// The path in front of a link that answers an approval.
 const LINK: &str = "/approve/";
-/// Hex digits of the shortest of them.
+/// Hex digits of the shortest secret of Kapelle.
 const OWN_DIGITS: usize = 64;
-/// A value that is shorter is looked for in one piece and as it is: its parts and codes could be anything.
+/// Minimum length for searching parts and encodings of a value; a shorter value is searched whole and as it is, because
+/// its parts could be anything.
 const LONG: usize = 16;
-/// Of a value that was cut, the part at the beginning or end of a line that is recognised.
+/// Minimum length of a recognised part of a value at the beginning or end of a line.
 const PART: usize = 10;
-/// The part at the beginning of a line behind one that ended with a part.
+/// Minimum length of the part at the beginning of a line after a line that ended with a part.
 const REST: usize = 3;
-/// Of a value that was cut, the part that is recognised when it is the whole line.
+/// Minimum length of a recognised part that fills a whole line.
 const PIECE: usize = 6;
 
-/// Takes out known values and what looks like a key.
+/// Removes known values and what looks like a key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redactor(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     values: Vec<String>,
-    /// The values in each form; `None` when there is no value, or too many to look for.
+    /// Search automaton for all forms of the values; `None` without values, or with too many.
     forms: Option<AhoCorasick>,
-    /// What may be cut at the end of a line: long values, and what they are in base64.
+    /// Values that may be cut at the end of a line: long values, and their base64 forms.
     long: Vec<String>,
 }
 
 impl Redactor {
-    /// Knows these values.
+    /// Makes a redactor for these values.
     pub(super) fn of(mut values: Vec<String>) -> Redactor {
         values.sort();
         values.dedup();
         let forms: BTreeSet<String> = values.iter().flat_map(|value| forms(value)).collect();
         let mut build = AhoCorasick::builder();
-        // The longest first: one may begin like another.
+        // The longest first: one value may begin like another.
         build.match_kind(MatchKind::LeftmostLongest);
         let forms = if forms.is_empty() { None } else { build.build(&forms).ok() };
         let cut = |value: &String| {
@@ -61,7 +62,7 @@ impl Redactor {
         Redactor(Arc::new(Known { values, forms, long }))
     }
 
-    /// Knows this value too.
+    /// Returns a redactor that knows this value too.
     pub(super) fn and(&self, secret: Option<&str>) -> Redactor {
         match secret {
             None => self.clone(),
@@ -69,7 +70,7 @@ impl Redactor {
         }
     }
 
-    /// An answer without known values and without secrets of Kapelle.
+    /// Removes known values and secrets of Kapelle from an answer.
     pub(super) fn clean_answer(&self, answer: Value) -> Value {
         match answer {
             Value::String(text) => Value::String(self.clean_text(text)),
@@ -105,19 +106,19 @@ impl Redactor {
         }
     }
 
-    /// Lines without the parts of values that were cut at their ends.
+    /// Removes the parts of values that were cut at line ends.
     fn without_cut(&self, text: &str) -> String {
         let mut least = PART;
         let clean = |line: &str| {
             let clean = self.without_parts(line, least);
-            // After a part that was found, a shorter rest is one, too.
+            // After a recognised part, a shorter rest counts too.
             least = if clean.trim_end().ends_with(INSTEAD) { REST } else { PART };
             clean
         };
         text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
     }
 
-    /// A line without the parts of values that began on the line before, or end on the next.
+    /// Removes from a line the parts of values that began on the line before, or end on the next.
     fn without_parts(&self, line: &str, least: usize) -> String {
         let mut line = line.to_owned();
         for value in &self.0.long {
@@ -144,7 +145,7 @@ impl Redactor {
         line
     }
 
-    /// The lines without their secrets.
+    /// Removes the secrets from lines.
     pub(super) fn clean(&self, text: &str) -> String {
         let text = without_links(self.without_known(text.to_owned()));
         let mut text = match self.0.long.is_empty() {
@@ -160,7 +161,7 @@ impl Redactor {
     }
 }
 
-/// The forms in which a value may be printed.
+/// Returns the forms in which a value may be printed.
 fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     let json = serde_json::to_string(value).unwrap_or_default();
@@ -199,8 +200,8 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// What a value is in base64, wherever in the encoded text it begins: without the characters that depend on what stands
-/// before and after it.
+/// Returns the base64 forms of a value at every offset, without the characters that depend on the text before and after
+/// it.
 fn base64(value: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for before in 0..3 {
@@ -211,13 +212,13 @@ fn base64(value: &str) -> Vec<String> {
         let middle = coded.get(from..to).unwrap_or_default();
         forms.extend([middle.to_owned(), middle.replace('+', "-").replace('/', "_")]);
     }
-    // Alone, it goes to its last character.
+    // A value that is encoded alone is complete to its last character.
     let coded = STANDARD_NO_PAD.encode(value);
     forms.extend([coded.replace('+', "-").replace('/', "_"), format!("{coded}=="), format!("{coded}="), coded]);
     forms
 }
 
-/// The text without links that answer an approval: `/approve/TENANT.TASK.UNTIL.MAC`, with a MAC of 32 hex digits.
+/// Removes links that answer an approval: `/approve/TENANT.TASK.UNTIL.MAC`, with a MAC of 32 hex digits.
 fn without_links(text: String) -> String {
     if !text.contains(LINK) {
         return text;
@@ -236,7 +237,7 @@ fn without_links(text: String) -> String {
     clean
 }
 
-/// The text without the words that begin so and go on with so many characters of a kind.
+/// Removes the words that begin with `begins`, followed by at least `least` characters of a kind.
 fn without(text: &str, begins: &str, least: usize, goes_on: impl Fn(char) -> bool) -> String {
     let mut clean = String::new();
     let mut rest = text;

@@ -1,5 +1,6 @@
-//! Whether the SDK that a script imports can be imported, and the command that installs it. Lists of packages
-//! (`requirements.txt`, `package.json`) are read by pip and npm alone: whatever else a script lacks, it says itself.
+//! The check whether the SDK that a script imports is installed, and the command that installs it. Lists of packages
+//! (`requirements.txt`, `package.json`) are read by pip and npm alone: a script itself reports anything else that it
+//! lacks.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use kapelle_workers::inside;
 /// Bytes of a list of packages that are read.
 const LIST_MAX: u64 = 1 << 20;
 
-/// What a script lacks of its SDK; `None` when it has everything, or uses none.
+/// Returns the missing parts of a script's SDK; `None` when it has everything, or uses no SDK.
 pub(super) async fn missing(script: &Script, root: &Path, program: &Path) -> Option<String> {
     if script.uses.imports.is_empty() {
         return None;
@@ -29,7 +30,7 @@ pub(super) async fn missing(script: &Script, root: &Path, program: &Path) -> Opt
 fn node_modules(script: &Script, root: &Path) -> Option<String> {
     let file = &script.path;
     let own = &script.settings;
-    // Packages may come from elsewhere, too; then the script tells what it misses.
+    // Packages may come from elsewhere, too; then the script reports what it lacks.
     let elsewhere = own.interpreter.is_some()
         || own.environment.contains_key("NODE_PATH")
         || own.passed.iter().any(|name| name == "NODE_PATH")
@@ -54,10 +55,10 @@ fn node_modules(script: &Script, root: &Path) -> Option<String> {
     Some(format!("{} is not installed: run `npm install{arguments}` in {folder}", missing.join(", ")))
 }
 
-/// Prints those of its arguments that cannot be imported from the folder that comes first.
+/// A Python program that prints those of its arguments that cannot be imported from the folder in the first argument.
 const LOOK: &str = "import sys\nfrom importlib.util import find_spec\nsys.path.insert(0, sys.argv[1])\nfor name in sys.argv[2:]:\n    try: found = find_spec(name)\n    except Exception: found = True\n    if not found: print(name)\n";
 
-/// The interpreter that runs the script knows best what it finds.
+/// Asks the interpreter that runs the script which packages it finds.
 async fn packages(script: &Script, root: &Path, python: &Path) -> Option<String> {
     let folder = script.path.parent().unwrap_or(root);
     let mut child = LimitedChild::new(python);
@@ -72,7 +73,7 @@ async fn packages(script: &Script, root: &Path, python: &Path) -> Option<String>
     child.env.extend(passed.filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
     child.limits.memory = 8 << 30;
     child.limits.wall = std::time::Duration::from_secs(10);
-    // One that cannot be asked says itself what it misses when it runs the script.
+    // An interpreter that cannot be asked reports what it lacks when it runs the script.
     let said = child.run().await.ok()?;
     let package = |module: &str| if module == "agents" { "openai-agents".to_owned() } else { module.to_owned() };
     let missing: Vec<String> = String::from_utf8_lossy(&said.stdout).lines().map(package).collect();

@@ -15,12 +15,12 @@ use super::{
     settings::Mode,
 };
 
-/// Files that are looked at.
+/// The most files that are read.
 const FILES_MAX: usize = 2_000;
-/// Folders within folders that are looked at.
+/// The deepest level of folders that are searched.
 const DEPTH: usize = 6;
 
-/// What distinguishes one state of a script from another: its own time and size, and those of its settings.
+/// The version of a script: the time and size of its file and of its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mark(Vec<(Option<SystemTime>, u64)>);
 
@@ -28,19 +28,19 @@ struct Mark(Vec<(Option<SystemTime>, u64)>);
 #[derive(Debug)]
 struct Known {
     mark: Mark,
-    /// Whether it would be started if it were the only one.
+    /// The decision about its start when it is considered alone.
     alone: Start,
     script: Script,
 }
 
-/// What was found in a folder, kept up to date by [`Scan::look`].
+/// The scripts of a folder, kept up to date by [`Scan::look`].
 #[derive(Debug, Default)]
 pub struct Scan {
     root: PathBuf,
     known: BTreeMap<PathBuf, Known>,
 }
 
-/// What is different from the look before.
+/// The changes since the scan before.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Differences {
     /// Scripts that are new or changed.
@@ -50,24 +50,24 @@ pub struct Differences {
 }
 
 impl Scan {
-    /// Of this folder; nothing is looked at yet.
+    /// Makes a scan of this folder; nothing is read yet.
     #[must_use]
     pub fn of(root: &Path) -> Scan {
         Scan { root: root.to_owned(), known: BTreeMap::new() }
     }
 
-    /// Every script, by its place in the folder.
+    /// Returns every script, by its path in the folder.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
         self.known.values().map(|known| &known.script)
     }
 
-    /// The script at that place.
+    /// Returns the script at that path.
     #[must_use]
     pub fn get(&self, file: &Path) -> Option<&Script> {
         self.known.get(file).map(|known| &known.script)
     }
 
-    /// Looks at the folder, reads what is new or changed, and what lacked something with `again`.
+    /// Scans the folder and reads new and changed files; with `again`, also scripts that lacked something.
     pub async fn look(&mut self, interpreters: &Interpreters, again: bool) -> Differences {
         let mut files = Vec::new();
         walk(&self.root, 0, &mut files);
@@ -97,7 +97,7 @@ impl Scan {
     }
 
     /// Decides what depends on other files: modules of other scripts are not started, and of two scripts with one name
-    /// the first is.
+    /// only the first is.
     fn settle(&mut self) {
         let mut importers: BTreeMap<&PathBuf, PathBuf> = BTreeMap::new();
         for (file, known) in self.known.iter().filter(|(_, known)| !known.script.is_test()) {
@@ -129,7 +129,8 @@ impl Scan {
     }
 }
 
-/// The scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong. None is started.
+/// Returns the scripts of a folder that take tasks, as they describe themselves, and those whose description is wrong.
+/// It starts none of them.
 #[must_use]
 pub fn takers(root: &Path) -> Vec<Script> {
     let mut files = Vec::new();
@@ -147,7 +148,7 @@ fn relative(path: &Path, root: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }
 
-/// The scripts below a folder. Links are not followed, so that nothing outside is ever started.
+/// Lists the scripts below a folder. Links are not followed, so that nothing outside is ever started.
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);

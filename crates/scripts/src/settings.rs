@@ -1,4 +1,4 @@
-//! What a script says about itself, in front of its code or in `name.worker.yaml` beside it.
+//! The settings of a script, in front of its code or in `name.worker.yaml` beside it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::settings_file::Checker;
 
-/// How a script is run.
+/// The mode of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -27,7 +27,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word in files.
+    /// Returns the word in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,32 +38,32 @@ impl Mode {
     }
 }
 
-/// How a process tells that it is ready.
+/// The sign that a process is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Ready {
-    /// It does not: it is once it runs.
+    /// No sign: the process is ready once it runs.
     #[default]
     AtOnce,
-    /// It writes a line with this in it.
+    /// The process writes a line that contains this text.
     Line(String),
-    /// It writes a message of the worker protocol that registers it.
+    /// The process writes a message of the worker protocol that registers it.
     Message,
     /// This address of this machine answers with 2xx.
     Http(String),
 }
 
-/// What happens to tasks while a script cannot work on them.
+/// The fate of tasks while a script cannot work on them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Fallback {
-    /// They wait.
+    /// Tasks wait.
     #[default]
     Wait,
-    /// This worker answers in its place, and the answer says so.
+    /// This worker answers instead, and the answer says so.
     Worker(Name),
 }
 
 impl Fallback {
-    /// The worker that answers in its place.
+    /// Returns the worker that answers instead.
     #[must_use]
     pub fn worker(&self) -> Option<&Name> {
         match self {
@@ -73,58 +73,58 @@ impl Fallback {
     }
 }
 
-/// What a script says about itself.
+/// The settings of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Its name, when it is not that of its file.
+    /// Its name, when that differs from the file's.
     pub name: Option<Name>,
     /// One line for people.
     pub description: String,
-    /// How it is run; nothing: as a daemon, when it is recognised.
+    /// Its mode; `None` is a daemon, when the script is recognised.
     pub mode: Option<Mode>,
     /// Whether it is started, whatever it uses.
     pub start: Option<bool>,
-    /// The queue its tasks wait in.
+    /// The queue in which its tasks wait.
     pub queue: Name,
     /// Tasks at once: of the worker in mode `task`, of one process in mode `pool`.
     pub slots: u32,
-    /// Processes.
+    /// Number of processes.
     pub instances: u32,
     /// Variables of its environment.
     pub environment: BTreeMap<String, String>,
-    /// Variables that it is given as they are here.
+    /// Variables that it inherits.
     pub passed: Vec<String>,
-    /// What each process may use.
+    /// Limits of each process.
     pub allowance: Allowance,
     /// Bytes of its logs that are kept.
     pub log_max: u64,
     /// The rules of its processes.
     pub policy: Policy,
-    /// When one that ended well is started anew; a span stands in the rules too.
+    /// Time of the next start after a normal exit; an interval is in `policy` too.
     pub schedule: Option<Schedule>,
-    /// How it tells that it is ready.
+    /// The sign that it is ready.
     pub ready: Ready,
-    /// How long one task may take.
+    /// Time limit of one task.
     pub timeout: Option<DurationMs>,
-    /// What happens to tasks while it cannot work.
+    /// Its fallback while it cannot work.
     pub fallback: Fallback,
-    /// The model alias it is told of.
+    /// Default model alias.
     pub model: Option<String>,
-    /// The most that one task, or one process, may spend.
+    /// Spending limit of one task, or of one process.
     pub max_cost: Option<Money>,
-    /// The program that runs it, instead of the one that is found.
+    /// The program that runs it, instead of the detected one.
     pub interpreter: Option<String>,
-    /// Arguments behind its file.
+    /// Arguments after its file.
     pub args: Vec<String>,
     /// JSON Schema of the input.
     pub input: Option<Value>,
     /// JSON Schema of the output.
     pub output: Option<Value>,
-    /// The tenants that it works for.
+    /// The tenants that may use it.
     pub tenants: Tenants,
 }
 
-/// Bytes of logs that are kept when the file does not say.
+/// Bytes of logs that are kept by default.
 const LOG_MAX: u64 = 10 << 20;
 
 impl Default for Settings {
@@ -161,10 +161,10 @@ impl Default for Settings {
 const FORM: Form = Form { name: "a file of settings", most: 256 << 10, empty: "", split: "shorten it" };
 
 impl Settings {
-    /// Reads settings. `file` is their name, for messages.
+    /// Reads settings. `file` is their name in messages.
     ///
     /// # Errors
-    /// Everything that is wrong, with file, line, column, field and what to do.
+    /// Every problem, with file, line, column, field and what to do.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Settings, Problems> {
         yaml::document(bytes, file, FORM, |document| match document.root {
             None => Ok(Settings::default()),

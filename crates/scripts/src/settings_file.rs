@@ -1,4 +1,4 @@
-//! The settings file of a script, and how they are checked.
+//! The settings file of a script, and its checks.
 
 use std::collections::BTreeMap;
 
@@ -23,39 +23,43 @@ pub(super) static SETTINGS: Table = Table {
     about: "What a script says about itself.",
     required: &[],
     keys: &[
-        key("name", Shape::Name, "Its name, when it is not that of its file."),
+        key("name", Shape::Name, "The worker's name, if it differs from the file's."),
         key("description", Shape::Text, "One line for people."),
-        key("mode", Shape::OneOf(&["daemon", "task", "pool"]), "How it is run."),
-        key("start", Shape::Flag, "Whether it is started, whatever it uses."),
-        key("queue", Shape::Name, "The queue its tasks wait in."),
+        key(
+            "mode",
+            Shape::OneOf(&["daemon", "task", "pool"]),
+            "The mode: a daemon, a process for each task, or a pool of processes.",
+        ),
+        key("start", Shape::Flag, "Whether it is started, independent of its imports."),
+        key("queue", Shape::Name, "The queue in which its tasks wait."),
         key("slots", Shape::Whole { least: 1, most: 1_000 }, "Tasks at once."),
-        key("instances", Shape::Whole { least: 1, most: 64 }, "Processes."),
-        key("schedule", Shape::Text, "When a daemon that ended well is started again."),
+        key("instances", Shape::Whole { least: 1, most: 64 }, "Number of processes."),
+        key("schedule", Shape::Text, "The time of the next start after a normal exit."),
         key("environment", Shape::Variables, "Variables of its environment."),
-        key("limits", Shape::Object(&LIMITS), "What each process may use."),
-        key("timeout", Shape::Duration, "How long one task may take."),
-        key("start_timeout", Shape::Duration, "How long it may take to be ready."),
-        key("stop_timeout", Shape::Duration, "How long it may take to end."),
-        key("ready", READY, "How it tells that it is ready."),
-        key("restart", RESTART, "When it is started again."),
-        key("fallback", Shape::Name, "`wait`, or the worker that answers while it cannot."),
-        key("model", Shape::Text, "The model alias it is told of."),
+        key("limits", Shape::Object(&LIMITS), "Limits of each process."),
+        key("timeout", Shape::Duration, "Time limit of one task."),
+        key("start_timeout", Shape::Duration, "Time limit for getting ready."),
+        key("stop_timeout", Shape::Duration, "Time limit for ending."),
+        key("ready", READY, "The sign that it is ready."),
+        key("restart", RESTART, "Rules for restarts."),
+        key("fallback", Shape::Name, "`wait`, or the worker that answers instead while it cannot work."),
+        key("model", Shape::Text, "The default model alias."),
         key("max_cost", Shape::Money, "The most that one task, or one process, may spend."),
         key("interpreter", Shape::Text, "The program that runs it."),
-        key("args", Shape::List(&Shape::Text), "Arguments behind its file."),
+        key("args", Shape::List(&Shape::Text), "Arguments after its file."),
         key("input", Shape::Json, "JSON Schema of the input."),
         key("output", Shape::Json, "JSON Schema of the output."),
-        key("tenants", Shape::List(&Shape::Text), "The tenants it also works for: all, or numbers."),
+        key("tenants", Shape::List(&Shape::Text), "Other tenants that may use it: all, or numbers."),
     ],
 };
 
 static LIMITS: Table = Table {
     name: "limits",
-    about: "What each process may use.",
+    about: "Limits of each process.",
     required: &[],
     keys: &[
         key("memory", Shape::Text, "A size such as 512MiB, or `none`."),
-        key("processes", Shape::Whole { least: 1, most: 10_000 }, "Processes of its own."),
+        key("processes", Shape::Whole { least: 1, most: 10_000 }, "Processes that it may have."),
         key("log", Shape::Text, "Bytes of its logs that are kept."),
     ],
 };
@@ -69,26 +73,26 @@ static READY_RULE: Table = Table {
     about: "How it tells that it is ready: exactly one of line and http.",
     required: &[],
     keys: &[
-        key("line", Shape::Text, "It writes a line with this in it."),
+        key("line", Shape::Text, "The process writes a line that contains this text."),
         key("http", Shape::Text, "This address of this machine answers with 2xx."),
     ],
 };
 
 static RESTART_RULE: Table = Table {
     name: "restart",
-    about: "When it is started again.",
+    about: "Rules for restarts.",
     required: &[],
     keys: &[
-        key("when", WHEN, "After which end."),
-        key("tries", Shape::Whole { least: 0, most: 1_000 }, "How often in a row."),
+        key("when", WHEN, "The exits after which it is restarted."),
+        key("tries", Shape::Whole { least: 0, most: 1_000 }, "Restarts in a row after failures."),
         key("delay", Shape::Duration, "The wait before the first restart."),
-        key("multiplier", Shape::Whole { least: 1, most: 100 }, "What each further wait is multiplied by."),
-        key("max_delay", Shape::Duration, "No wait is longer than this."),
-        key("stable", Shape::Duration, "After so long a life failures are counted from 0."),
+        key("multiplier", Shape::Whole { least: 1, most: 100 }, "Factor between one wait and the next."),
+        key("max_delay", Shape::Duration, "The longest wait."),
+        key("stable", Shape::Duration, "Running time after which the count of failures returns to 0."),
     ],
 };
 
-/// The values. What is wrong has been reported and is left out.
+/// The values. Invalid ones have been reported and are left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Written {
@@ -164,14 +168,14 @@ struct RestartRule {
     stable: Option<String>,
 }
 
-/// Checks what tables of keys cannot say. What is wrong is reported and left out.
+/// Checks what tables of keys cannot express. Invalid values are reported and left out.
 pub(super) struct Checker<'a, 'n> {
     pub(super) reader: Reader<'a>,
     pub(super) root: &'n Node<'n>,
 }
 
 impl Checker<'_, '_> {
-    /// The settings, when all of them make sense.
+    /// Returns the settings, when all of them are valid.
     pub(super) fn settings(mut self) -> Result<Settings, Problems> {
         let json = self.reader.object(self.root, &Trail::ROOT, &SETTINGS).unwrap_or_default();
         let settings = self.check(serde_json::from_value(json).unwrap_or_default());

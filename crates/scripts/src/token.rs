@@ -1,4 +1,4 @@
-//! Where the tokens come from with which scripts ask models. A script is never given a provider's key.
+//! The tokens with which scripts ask models. A script never receives a provider's key.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use kapelle_core::{
     worker::{TaskContext, WorkerSpec},
 };
 
-/// What a script is given to ask models with.
+/// The access of a script to models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// What takes it back.
+    /// The id that revokes it.
     pub id: u64,
     /// The token, as `OPENAI_API_KEY`.
     pub token: String,
@@ -18,26 +18,26 @@ pub struct Access {
     pub base_url: String,
 }
 
-/// Makes tokens and takes them back. Must be quick.
+/// Issues and revokes tokens. Must be quick.
 pub trait TokenSource: Send + Sync + 'static {
-    /// A token for one attempt of one task of a worker; it ends with the attempt. None: there is no gateway.
+    /// Issues a token for one attempt of a worker's task; the token ends with the attempt. `None` without a gateway.
     ///
     /// # Errors
-    /// Why none can be made.
+    /// Why no token can be issued.
     fn for_task(&self, worker: &WorkerSpec, attempt: &TaskContext) -> Result<Option<Access>, String>;
 
-    /// A token for a process that is its own master, with the budget of its worker; it ends with the process, which has
-    /// a name that is used once. None: there is no gateway.
+    /// Issues a token for a process that runs by itself, with the budget of its worker; it ends with the process, which
+    /// has a unique name. `None` without a gateway.
     ///
     /// # Errors
-    /// Why none can be made.
+    /// Why no token can be issued.
     fn for_process(&self, worker: &Name, process: &str, budget: Option<Money>) -> Result<Option<Access>, String>;
 
-    /// Ends a token: its next call is refused.
+    /// Revokes a token: its next call is refused.
     fn revoke(&self, id: u64);
 }
 
-/// No gateway: scripts get no token, and no key either.
+/// A source without a gateway: scripts get no token, and no key either.
 #[derive(Debug, Clone, Copy)]
 pub struct NoTokens;
 
@@ -53,7 +53,7 @@ impl TokenSource for NoTokens {
     fn revoke(&self, _id: u64) {}
 }
 
-/// A token that is taken back when it is dropped.
+/// A token that is revoked when it is dropped.
 pub(super) struct Lent {
     source: Arc<dyn TokenSource>,
     access: Option<Access>,

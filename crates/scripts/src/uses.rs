@@ -1,10 +1,10 @@
-//! What a script uses: the provider's SDK, by its imports and calls.
+//! The parts of the provider's SDK that a script uses, by its imports and calls.
 
 use serde::Serialize;
 
 use super::lexer::{Language, Placed, Token, tokens};
 
-/// What a script uses.
+/// The parts of the SDK that a script uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Uses {
     /// The packages of the OpenAI SDK that it imports: `openai`, `@openai/agents`, `agents`.
@@ -13,18 +13,18 @@ pub struct Uses {
     pub calls: Vec<&'static str>,
 }
 
-/// The calls that are looked for, word by word.
+/// The calls that are searched for, word by word.
 const CALLS: [(&str, &[&str]); 2] =
     [("chat.completions.create", &["chat", "completions", "create"]), ("responses.create", &["responses", "create"])];
 
 impl Uses {
-    /// Whether it uses the SDK at all.
+    /// Says whether it uses the SDK at all.
     #[must_use]
     pub fn sdk(&self) -> bool {
         !self.imports.is_empty() || !self.calls.is_empty()
     }
 
-    /// In words, for people.
+    /// Returns a description for people.
     #[must_use]
     pub fn in_words(&self) -> String {
         let imports = self.imports.iter().map(|import| format!("imports {import}"));
@@ -32,7 +32,7 @@ impl Uses {
         imports.chain(calls).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the code of a script uses. Comments and strings do not count.
+    /// Returns what the code of a script uses. Comments and strings do not count.
     pub(super) fn of(source: &str, language: Language) -> Uses {
         let tokens = tokens(source, language);
         let mut uses = Uses::default();
@@ -72,7 +72,7 @@ fn is_mark(placed: Option<&Placed<'_>>, mark: char) -> bool {
     matches!(placed, Some((Token::Mark(c), _)) if *c == mark)
 }
 
-/// The package of the SDK that a module's name means.
+/// Returns the package of the SDK that a module's name means.
 fn package(module: &str) -> Option<String> {
     let bare = module.strip_prefix("npm:").unwrap_or(module);
     let base = if let Some(scoped) = bare.strip_prefix("@openai/") {
@@ -84,7 +84,7 @@ fn package(module: &str) -> Option<String> {
     (base == "openai").then(|| base.to_owned())
 }
 
-/// `from 'openai'`, `import 'openai'`, `import('openai')`, `require('openai')`, `import OpenAI`.
+/// Finds `from 'openai'`, `import 'openai'`, `import('openai')`, `require('openai')`, `import OpenAI`.
 fn javascript_import(tokens: &[Placed<'_>]) -> Option<String> {
     let first = word(tokens.first())?;
     match first {
@@ -98,10 +98,10 @@ fn javascript_import(tokens: &[Placed<'_>]) -> Option<String> {
     }
 }
 
-/// The names that the OpenAI Agents SDK for Python is known by; its module has a common name.
+/// The names that identify the OpenAI Agents SDK for Python; its module has a common name.
 const AGENTS: [&str; 6] = ["Agent", "Runner", "function_tool", "Handoff", "handoff", "GuardrailFunctionOutput"];
 
-/// `import openai`, `import a, openai.types as b`, `from openai import`, `from agents import Agent`.
+/// Finds `import openai`, `import a, openai.types as b`, `from openai import`, `from agents import Agent`.
 fn python_import(tokens: &[Placed<'_>], at: usize) -> Option<String> {
     let begins = at == 0 || matches!(tokens[at - 1].0, Token::Line | Token::Mark(';' | ':'));
     let statement = &tokens[at..];
@@ -140,7 +140,7 @@ fn python_import(tokens: &[Placed<'_>], at: usize) -> Option<String> {
     }
 }
 
-/// `.chat.completions.create(`, over lines and with `?.` too.
+/// Finds `.chat.completions.create(`, also over several lines and with `?.`.
 fn calls(tokens: &[Placed<'_>], words: &[&str]) -> bool {
     let mut rest = tokens.iter().filter(|(token, _)| !matches!(token, Token::Line | Token::Mark('?')));
     words.iter().all(|wanted| {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a file holds, reading it ends, and lines stay lines.
+        /// Reading ends for any file, and lines stay lines.
         #[test]
         fn any_text_can_be_read(source in "(?s).{0,300}", pieces in proptest::collection::vec(
             prop_oneof![Just("'"), Just("\""), Just("`"), Just("${"), Just("}"), Just("/"), Just("/*"), Just("*/"), Just("#"),
@@ -245,7 +245,7 @@ mod tests {
             }
         }
 
-        /// What stands in a comment or in a string never counts; what stands after it always does.
+        /// Text in a comment or in a string never counts; code after it always does.
         #[test]
         fn only_code_counts(words in "[a-z ('\"]{0,30}") {
             let words = words.replace(['\'', '"'], "");

@@ -1,4 +1,4 @@
-//! `cargo run --example offline -- FILE`: what the classical methods make of a text.
+//! `cargo run --example offline -- FILE`: the results of the classical methods for a text.
 
 use std::{env, error::Error, fs};
 

@@ -1,4 +1,4 @@
-//! All workers by name: those that ship, and the user's own before them.
+//! All workers by name: the built-in ones, and the user's own, which take precedence.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     prompt::{PromptDefinition, PromptWorker},
 };
 
-/// The prompt workers that ship, compiled in.
+/// The built-in prompt workers, compiled in.
 const SHIPPED: &[(&str, &str)] = &[
     ("workers/category_classifier.yaml", include_str!("../../../workers/category_classifier.yaml")),
     ("workers/document_analyzer.yaml", include_str!("../../../workers/document_analyzer.yaml")),
@@ -21,9 +21,9 @@ const SHIPPED: &[(&str, &str)] = &[
     ("workers/translator.yaml", include_str!("../../../workers/translator.yaml")),
 ];
 
-/// Files of a folder that are looked at.
+/// Files of a folder that are read.
 const FILES_MAX: usize = 1_000;
-/// Of a file, so much is read: one byte more than a worker file may have.
+/// Bytes of a file that are read: one byte more than a worker file may have.
 const READ_MAX: u64 = (256 << 10) + 1;
 
 /// Workers by name.
@@ -33,10 +33,10 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The workers that ship, but `extract_text`, which the crate for documents has.
+    /// Makes a catalogue of the built-in workers, except `extract_text`, which is in the crate for documents.
     ///
     /// # Errors
-    /// [`Problems`] when a shipped file names an alias that the configuration took away.
+    /// [`Problems`] when a built-in file names an alias that the configuration removed.
     pub fn shipped(gateway: &Arc<Gateway>) -> Result<Catalogue, Problems> {
         let mut catalogue = Catalogue::default();
         #[cfg(feature = "offline")]
@@ -53,8 +53,8 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Adds every `.yaml` and `.yml` file of a folder. A worker of the same name is replaced; a file that is wrong
-    /// stops no other. A folder that does not exist has no workers.
+    /// Adds every `.yaml` and `.yml` file of a folder. A worker with an existing name replaces the earlier one; an
+    /// invalid file does not affect the others. A folder that does not exist has no workers.
     #[must_use = "the errors are for the user"]
     pub fn add_folder(&mut self, folder: &Path, gateway: &Arc<Gateway>) -> Vec<Problems> {
         let mut errors = Vec::new();
@@ -94,12 +94,12 @@ impl Catalogue {
         errors
     }
 
-    /// Adds a worker; one of the same name is replaced.
+    /// Adds a worker, or replaces the one of its name.
     pub fn insert(&mut self, worker: Arc<dyn Worker>) {
         self.workers.insert(worker.spec().name.to_string(), worker);
     }
 
-    /// The catalogue with one worker more; one of the same name is replaced.
+    /// Returns the catalogue with one worker added or replaced.
     #[must_use]
     pub fn with(mut self, worker: Arc<dyn Worker>) -> Catalogue {
         self.insert(worker);
@@ -118,7 +118,7 @@ impl Catalogue {
     }
 }
 
-/// Whether a file declares a prompt worker, by its name: YAML that is not the settings of a script beside it.
+/// Says whether a file declares a prompt worker, by its name: YAML that is not the settings of a script beside it.
 #[must_use]
 pub fn is_worker_file(path: &Path) -> bool {
     let settings = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.ends_with(".worker"));

@@ -1,17 +1,17 @@
-//! Files of a project: read only when they are in it, after every link was followed.
+//! Files of a project: read only when they are inside it, after every link was followed.
 //!
-//! A project that was cloned may hold a link to a file of the user, such as a key. Its first line would then stand in an
-//! error, or its text in a prompt.
+//! A project that was cloned may hold a link to a file of the user, such as a key. Its first line would then stand in
+//! an error, or its text in a prompt.
 
 use std::{fs, io::Read, path::Path};
 
-/// The folder that a file of `workers/` or `workflows/` must be in: the one above, which is the project.
+/// Returns the folder that a file of `workers/` or `workflows/` must be in: the one above, which is the project.
 #[must_use]
 pub fn project_of(folder: &Path) -> &Path {
     folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Says why a file is not read: it is a link out of the folder, or no file. Nothing of its content is told.
+/// Checks that a file is inside the folder and a regular file. Nothing of its content is revealed.
 ///
 /// # Errors
 /// The reason, without the name of the file.
@@ -47,7 +47,7 @@ pub fn read(root: &Path, file: &Path, most: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Files of a folder that are left out because they lead out of the project, with the reason.
+/// Returns the files of a folder that are left out because they lead out of the project, with the reason.
 #[must_use]
 pub fn left_out(folder: &Path) -> Vec<String> {
     let root = project_of(folder);

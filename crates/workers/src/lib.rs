@@ -1,9 +1,9 @@
 //! The workers that ship with Kapelle.
 //!
 //! - [`prompt`]: workers declared in YAML, answered by a model.
-//! - [`offline`]: classical methods that answer where no model can be asked.
+//! - [`offline`]: classical methods that answer without a model.
 //! - [`builtin`]: plain workers, one file each.
-//! - [`catalogue`]: all of them by name, with the user's own before those that ship.
+//! - [`catalogue`]: all of them by name; the user's own take precedence over the built-in ones.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;

@@ -9,11 +9,11 @@ mod refs;
 
 use graph::Graph;
 
-/// At most this many violations are told.
+/// The most violations that are reported.
 const TOLD: usize = 5;
-/// Looks up to which all violations are gathered before the first ones are told: each of them may be one.
+/// Looks up to which all violations are gathered before the first ones are reported: each of them may be one.
 const GATHERED_MAX: u64 = 10_000;
-/// The memory that a regular expression may take, compiled and while it is matched.
+/// The memory of a regular expression, compiled and while it is matched, in bytes.
 const PATTERN_MAX: usize = 2 << 20;
 const MATCHER_MAX: usize = 256 << 10;
 
@@ -25,11 +25,11 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Compiles a schema. Patterns run on a linear engine, so that no input can make them slow, and a schema by which
-    /// checking could take without measure is refused (`docs/guides/workers.md`, "Limits of schemas").
+    /// Compiles a schema. Patterns run on a linear engine, so that no input can make them slow. A schema whose checks
+    /// could take unbounded time is refused (`docs/guides/workers.md`, "Limits of schemas").
     ///
     /// # Errors
-    /// A line for people when it is no valid schema, refers to another document or costs too much.
+    /// A line for people when the schema is invalid, refers to another document or costs too much.
     pub fn compile(source: &Value) -> Result<Schema, String> {
         if !source.is_object() {
             return Err("a schema is an object such as { type: object, properties: { .. } }".to_owned());
@@ -43,20 +43,20 @@ impl Schema {
         Ok(Schema { source: source.clone(), graph, validator })
     }
 
-    /// The schema as it was written.
+    /// Returns the schema as it was written.
     #[must_use]
     pub fn source(&self) -> &Value {
         &self.source
     }
 
-    /// Whether checking a value takes microseconds: others may be served by the same thread meanwhile.
+    /// Says whether checking a value takes microseconds: longer checks would hold up the thread's other requests.
     #[must_use]
     pub fn is_quick(&self, value: &Value) -> bool {
         cost::within(&self.graph, value, GATHERED_MAX).is_ok()
     }
 
-    /// What is wrong with a value, at most [`TOLD`] lines, each with the place. Of a value that takes long to check only
-    /// the first is told, and of one that would take too long, that.
+    /// Returns the problems of a value, at most [`TOLD`] lines, each with its position. For a value that takes long to
+    /// check only the first one; for one that would take too long, only that fact.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Vec<String> {
         let Ok(looks) = cost::looks(&self.graph, value) else {
@@ -76,7 +76,7 @@ impl Schema {
         self.validator.validate(value).err().map(|error| line(&error)).into_iter().collect()
     }
 
-    /// The input with defaults filled in, when it fits.
+    /// Returns the input with defaults filled in, when it fits.
     ///
     /// # Errors
     /// `invalid_input` with every violation.
@@ -90,17 +90,17 @@ impl Schema {
     }
 }
 
-/// A violation with its place.
+/// Formats a violation with its position.
 fn line(error: &jsonschema::ValidationError<'_>) -> String {
     let path = error.instance_path().to_string();
     let place = if path.is_empty() { "the whole".to_owned() } else { path };
     let text = error.to_string();
-    // A long value would push out what is wrong with it.
+    // A long value would push out the actual problem.
     let text = if text.len() > 200 { error.masked().to_string().chars().take(200).collect() } else { text };
     format!("{place}: {text}")
 }
 
-/// Puts `default` values where properties are absent, within objects that are present.
+/// Fills in `default` values where properties are absent, within objects that are present.
 fn fill_defaults(schema: &Value, value: &mut Value, depth: usize) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let Some(object) = value.as_object_mut() else { return };
@@ -118,13 +118,13 @@ fn fill_defaults(schema: &Value, value: &mut Value, depth: usize) {
     }
 }
 
-/// A closed object schema, for workers whose schemas stand in code.
+/// Makes a closed object schema, for workers whose schemas stand in code.
 #[must_use]
 pub fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
 }
 
-/// A value without the properties that its schema closes out.
+/// Returns a value without the properties that its schema excludes.
 #[must_use]
 pub fn keep_known(schema: &Value, value: Value) -> Value {
     let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));

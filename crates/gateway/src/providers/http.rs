@@ -12,8 +12,8 @@ pub(crate) const ERROR_BODY_MAX: usize = 64 << 10;
 /// Longest wait that a provider can ask for, in milliseconds.
 const LONGEST_WAIT_MS: f64 = 86_400_000.0;
 
-/// Builds the client of one provider. No redirect is followed, for it could carry the key elsewhere, and no compressed
-/// answer is taken, for a small one could unpack to any size.
+/// Builds the client of one provider. Redirects are not followed, since they could carry the key elsewhere. Compressed
+/// answers are not accepted, since a small one could unpack to any size.
 pub(crate) fn client(base: &Url) -> Result<Client, String> {
     // A second call finds the provider already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -85,7 +85,7 @@ pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
 pub(crate) enum BodyFault {
     /// It is longer than allowed.
     TooLong,
-    /// The connection or the time ended.
+    /// The connection broke, or the time ran out.
     Broken(reqwest::Error),
 }
 

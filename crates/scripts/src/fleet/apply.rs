@@ -1,4 +1,4 @@
-//! What the folder says becomes what runs.
+//! Application of the folder's state to the running processes.
 
 use std::{
     path::Path,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Inner {
-    /// Starts what is new, rolls over what has changed, stops what is gone. One that is broken stops no other.
+    /// Starts new scripts, rolls over changed ones and stops removed ones. A broken script does not affect the others.
     pub(super) fn apply(self: &Arc<Self>, scan: &Scan, differences: &Differences) {
         let before = std::mem::replace(&mut *self.found(), scan.scripts().cloned().collect());
         for file in &differences.gone {
@@ -27,7 +27,7 @@ impl Inner {
         }
         for script in differences.changed.iter().filter_map(|file| scan.get(file)) {
             let old = before.iter().find(|old| old.file == script.file);
-            // One that goes on under its name is put in its own place, so that it is known all the while.
+            // A script that keeps its name is replaced in place, so that its worker stays known throughout.
             if let Some(old) = old.filter(|old| old.name != script.name || script.mode() == Mode::Daemon) {
                 self.take_away(old);
             }
@@ -56,7 +56,7 @@ impl Inner {
         }
     }
 
-    /// Whether a script is any business of this process.
+    /// Says whether this process runs the script.
     fn keeps(&self, script: &Script) -> bool {
         self.options.keeps == Keeps::All || script.mode() != Mode::Daemon
     }
@@ -75,14 +75,14 @@ impl Inner {
         self.post(&group);
     }
 
-    /// Makes a script that takes tasks known as a worker.
+    /// Registers a script that takes tasks as a worker.
     pub(super) fn post(self: &Arc<Self>, group: &Arc<Group>) {
         if group.script().mode() != Mode::Daemon {
             self.options.worker_sink.put(Arc::new(Scripted::of(self, group)));
         }
     }
 
-    /// Keeps the tasks of a script that cannot be started: they wait, or its stand-in answers.
+    /// Registers a script that cannot be started: its tasks wait, or its fallback worker answers.
     fn hold(self: &Arc<Self>, script: &Script) {
         if script.settings.mode.is_some_and(|mode| mode != Mode::Daemon) {
             let stands_in = matches!(script.settings.fallback, Fallback::Worker(_));
@@ -96,7 +96,7 @@ impl Inner {
         }
     }
 
-    /// Ends the processes of a script, without waiting for that; what is given changes once they have ended.
+    /// Ends the processes of a script without waiting. The returned value changes once they have ended.
     pub(super) fn retire(&self, file: &Path) -> Option<watch::Receiver<bool>> {
         let group = self.groups().remove(file)?;
         let (end, ended) = watch::channel(false);

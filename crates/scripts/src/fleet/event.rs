@@ -1,30 +1,30 @@
-//! What happens to scripts and their processes, for those who watch.
+//! Events of scripts and their processes.
 
 use kapelle_supervisor::machine::Exit;
 use serde::Serialize;
 
-/// Something that happened.
+/// An event of a script or of one of its processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FleetEvent {
-    /// When, in milliseconds since 1970.
+    /// Time in milliseconds since 1970.
     pub at_ms: i64,
     /// The worker's id.
     pub id: String,
     /// The worker's name.
     pub worker: String,
-    /// Which of its processes, when it happened to one.
+    /// Number of the process; `None` for the whole script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<u32>,
-    /// Its state now: `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished`, `crashed`; of a script
+    /// The new state: `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished`, `crashed`; of a script
     /// `found`, `changed`, `gone`, `cannot_start`.
     pub what: &'static str,
-    /// In words.
+    /// Description for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// How its process ended, when it just did.
+    /// Exit of the process, when it just ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// Its process.
+    /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
 }

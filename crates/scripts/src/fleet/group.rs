@@ -16,7 +16,7 @@ use crate::{
     settings::{Mode, Settings},
 };
 
-/// The end of the processes before these, where there were some.
+/// Completion of the previous processes, if any.
 type Before = Option<watch::Receiver<bool>>;
 
 /// A script with its processes.
@@ -26,15 +26,16 @@ pub(super) struct Group {
     pub(super) seats: Seats,
     script: RwLock<Arc<Script>>,
     instances: Mutex<Vec<Instance>>,
-    /// It has no processes until it is given a task; and the end of what ran before it, to be waited for.
+    /// Set while no task has woken the script; holds the completion of the previous processes, which a start waits for.
     asleep: Mutex<Option<Before>>,
-    /// It is on its way out: nothing is started any more.
+    /// Set once the group is being removed: nothing is started any more.
     closed: AtomicBool,
     inner: Weak<Inner>,
 }
 
 impl Group {
-    /// Starts the processes of a script, once those before it have ended; with [`Keeps::Asked`], once it is given a task.
+    /// Starts the processes of a script once those before it have ended; with [`Keeps::Asked`], once it is given a
+    /// task.
     pub(super) fn begin(inner: &Arc<Inner>, script: Script, before: Before) -> Arc<Group> {
         let id = inner.id(&script);
         let log = Log::open(&inner.options.logs.join(format!("{id}.log")), script.settings.log_max);
@@ -58,7 +59,7 @@ impl Group {
         self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts its processes, when it has none yet because nobody asked for it.
+    /// Starts its processes, if the script was waiting for its first task.
     pub(super) fn wake(self: &Arc<Self>) {
         let Some(before) = self.asleep().take() else { return };
         let wanted = self.script().settings.instances;
@@ -74,7 +75,7 @@ impl Group {
         }
     }
 
-    /// Its text as it is now.
+    /// Returns the current text of the script.
     pub(super) fn script(&self) -> Arc<Script> {
         Arc::clone(&self.script.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,7 +84,8 @@ impl Group {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rules of its processes. One of a pool that ends well is missed: tasks may come.
+    /// Returns the restart rules of its processes. A pool's process is restarted even after a normal exit, because
+    /// tasks may come.
     pub(super) fn policy(&self) -> Policy {
         let script = self.script();
         let mut policy = script.settings.policy;
@@ -93,7 +95,7 @@ impl Group {
         policy
     }
 
-    /// How long it is until the next time of its schedule, in milliseconds; none when it has no fixed times.
+    /// Returns the time until its next scheduled start, in milliseconds; `None` without a fixed schedule.
     pub(super) fn due_in(&self, now_ms: i64) -> Option<u64> {
         match &self.script().settings.schedule {
             Some(schedule @ Schedule::At(_)) => Some(schedule.after(Timestamp(now_ms)).since(Timestamp(now_ms)).0),
@@ -101,7 +103,7 @@ impl Group {
         }
     }
 
-    /// Has it run in so many processes.
+    /// Sets how many processes run.
     pub(super) fn scale(self: &Arc<Self>, wanted: u32) {
         let Some(inner) = self.inner.upgrade() else { return };
         let wanted = if self.script().mode() == Mode::Task { 0 } else { wanted };
@@ -120,14 +122,15 @@ impl Group {
         }
     }
 
-    /// Whether its processes can take on a new text one by one; else it has to be begun anew.
+    /// Says whether its processes can take on a new text one by one; otherwise the group must be started from the
+    /// beginning.
     pub(super) fn rolls_over(&self, script: &Script) -> bool {
         let old = self.script();
         let fixed = |of: &Settings| (of.policy, of.schedule.clone(), of.log_max, of.instances);
         old.name == script.name && old.mode() == script.mode() && fixed(&old.settings) == fixed(&script.settings)
     }
 
-    /// Takes on a new text: each process is started anew, and the next only when that one works.
+    /// Takes on a new text: restarts each process, one at a time, and continues when that process works.
     pub(super) fn change(self: &Arc<Self>, script: Script) {
         *self.script.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
         let (group, numbers) = (Arc::clone(self), self.instances().len());
@@ -141,19 +144,19 @@ impl Group {
         });
     }
 
-    /// Tells one of its processes, or all; gives how many were told.
+    /// Sends an event to one of its processes, or to all. Returns how many received it.
     pub(super) fn tell(&self, number: Option<u32>, event: &Event) -> usize {
         let instances = self.instances();
         let told = instances.iter().filter(|instance| number.is_none_or(|number| instance.number == number));
         told.map(|instance| instance.tell(event.clone())).count()
     }
 
-    /// How its processes are doing.
+    /// Returns the status of its processes.
     pub(super) fn processes(&self) -> Vec<ProcessStatus> {
         self.instances().iter().map(Instance::status).collect()
     }
 
-    /// The state of the whole in one word.
+    /// Returns the state of the whole in one word.
     pub(super) fn word(&self) -> &'static str {
         let script = self.script();
         if script.mode() == Mode::Task {
@@ -167,21 +170,21 @@ impl Group {
         order.into_iter().find(|word| states.contains(word)).unwrap_or("stopped")
     }
 
-    /// Whether it may come to work on tasks without anybody's doing.
+    /// Says whether it can work on tasks without intervention.
     pub(super) fn works(&self) -> bool {
         self.script().mode() == Mode::Task || !matches!(self.word(), "crashed" | "finished" | "stopped")
     }
 
-    /// How its processes ended.
+    /// Returns how its processes ended.
     pub(super) fn last_words(&self) -> String {
         let ended = self.processes().into_iter().find_map(|process| process.last_exit);
         ended.map_or_else(|| "it does not run".to_owned(), |exit| exit.to_string())
     }
 
-    /// Something about it has changed that decides whether tasks are given to it.
+    /// Updates the registration after a change that decides whether tasks are given to it.
     pub(super) fn standing_changed(self: &Arc<Self>) {
         if let Some(inner) = self.inner.upgrade() {
-            // One that was replaced meanwhile speaks for nobody.
+            // A group that was replaced meanwhile must not change the registration.
             let current = inner.groups().values().any(|group| Arc::ptr_eq(group, self));
             if current {
                 inner.post(self);
@@ -189,7 +192,7 @@ impl Group {
         }
     }
 
-    /// Ends its processes and waits for that.
+    /// Ends its processes and waits for their end.
     pub(super) async fn stop(&self) {
         let instances = {
             let mut instances = self.instances();

@@ -26,45 +26,46 @@ use crate::{
     token::TokenSource,
 };
 
-/// How often the folder is looked at. A change is in effect within two of these.
+/// Interval between scans of the folder. A change takes effect within two scans.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks after which scripts that lacked something are looked at again.
+/// Scans after which scripts that lacked something are checked again.
 const AGAIN: u32 = 60;
 /// Events kept for a slow watcher.
 const EVENTS: usize = 1_024;
 
-/// How a fleet is set up.
+/// The settings of a fleet.
 pub struct FleetOptions {
     /// The folder with the scripts.
     pub root: PathBuf,
     /// The folder for their logs.
     pub logs: PathBuf,
-    /// What is known of the surroundings.
+    /// Settings that all scripts share.
     pub surroundings: Surroundings,
-    /// The `PATH` along which interpreters are looked for.
+    /// The `PATH` in which interpreters are searched.
     pub path: Option<std::ffi::OsString>,
-    /// Where tokens come from.
+    /// Source of tokens for models.
     pub tokens: Arc<dyn TokenSource>,
-    /// Where scripts that take tasks are made known.
+    /// Registry of the scripts that take tasks.
     pub worker_sink: Arc<dyn WorkerSink>,
     /// The wall clock, in milliseconds since 1970.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// Told of everything that happens, at once: it must be quick.
+    /// Called for every event, synchronously: it must be quick.
     pub told: Box<dyn Fn(&FleetEvent) + Send + Sync>,
-    /// What of the folder is run.
+    /// Selects which scripts are run.
     pub keeps: Keeps,
 }
 
-/// What of a folder is run.
+/// The selection of scripts that a fleet runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
-    /// Everything, from now on.
+    /// All scripts, from now on.
     All,
-    /// What takes tasks alone, and each only once it is given one: for a process that lives as long as a workflow.
+    /// Only scripts that take tasks, each once it is given its first task: for a process that lives as long as a
+    /// workflow.
     Asked,
 }
 
-/// The processes of all scripts of a folder. Cloning it gives another handle.
+/// The processes of all scripts of a folder. A clone is another handle.
 #[derive(Clone)]
 pub struct Fleet {
     pub(super) inner: Arc<Inner>,
@@ -76,7 +77,7 @@ pub(super) struct Inner {
     pub(super) options: FleetOptions,
     pub(super) interpreters: Interpreters,
     pub(super) groups: Mutex<BTreeMap<PathBuf, Arc<Group>>>,
-    /// Everything that was found, started or not.
+    /// Every script that was found, started or not.
     pub(super) found: Mutex<Vec<Script>>,
     pub(super) events: broadcast::Sender<FleetEvent>,
     pub(super) begun: tokio::time::Instant,
@@ -85,7 +86,7 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// A clock that never jumps.
+    /// Returns the monotonic clock, in milliseconds.
     pub(super) fn steady_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -113,8 +114,8 @@ impl Inner {
 }
 
 impl Fleet {
-    /// Looks at the folder once, starts what is to be started, all at once, and keeps looking from then on. Must be
-    /// called within a tokio runtime. Returns as soon as the first look is over; that a script is broken stops no other.
+    /// Scans the folder, starts its scripts all at once, and keeps scanning. Must be called within a tokio runtime.
+    /// Returns after the first scan; a broken script does not affect the others.
     pub async fn start(helper: Helper, options: FleetOptions) -> Fleet {
         let (events, _) = broadcast::channel(EVENTS);
         let interpreters = Interpreters::along(options.path.as_deref());
@@ -145,13 +146,13 @@ impl Fleet {
         Fleet { inner, watching: Arc::new(Mutex::new(Some(watching))) }
     }
 
-    /// What happens from now on.
+    /// Returns the events from now on.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<FleetEvent> {
         self.inner.events.subscribe()
     }
 
-    /// How every script is doing, by its file.
+    /// Returns the status of every script, by its file.
     #[must_use]
     pub fn status(&self) -> Vec<ScriptStatus> {
         let found = self.inner.found().clone();
@@ -159,7 +160,7 @@ impl Fleet {
         found.iter().map(|script| self.of(script, groups.get(&script.file))).collect()
     }
 
-    /// How many there are in each state.
+    /// Returns the number of scripts in each state.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts::of(&self.status())
@@ -191,7 +192,7 @@ impl Fleet {
         }
     }
 
-    /// What is to be known of a script besides, with what others have to do with it.
+    /// Returns the warnings of a script, including those that involve other scripts.
     fn warnings(&self, script: &Script) -> Vec<String> {
         let mut warnings = script.warnings.clone();
         let missing = script
@@ -215,7 +216,7 @@ impl Fleet {
         there.then_some((group, number))
     }
 
-    /// The name of a worker, or of one of its processes: `NAME.2`. None when there is none of that id that is started.
+    /// Returns the name of a worker, or of one of its processes: `NAME.2`. `None` when no started script has that id.
     #[must_use]
     pub fn name(&self, id: &str) -> Option<String> {
         let (group, number) = self.group(id)?;
@@ -223,8 +224,7 @@ impl Fleet {
         Some(number.map_or_else(|| name.clone(), |number| format!("{name}.{number}")))
     }
 
-    /// Starts a worker, or one of its processes, anew; its log tells why. False: there is none of that id that is
-    /// started.
+    /// Restarts a worker, or one of its processes, and logs why. Returns false when no started script has that id.
     #[must_use]
     pub fn restart(&self, id: &str, why: &str) -> bool {
         let Some((group, number)) = self.group(id) else { return false };
@@ -232,7 +232,7 @@ impl Fleet {
         true
     }
 
-    /// Starts every process of every worker anew, and gives how many.
+    /// Restarts every process of every worker. Returns how many.
     #[must_use]
     pub fn restart_all(&self, why: &str) -> usize {
         let groups: Vec<Arc<Group>> = self.inner.groups().values().cloned().collect();
@@ -241,12 +241,12 @@ impl Fleet {
 
     fn again(&self, group: &Group, number: Option<u32>, why: &str) -> usize {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let text = presentable(&format!("asked to start anew{why}"), &Redactor::default());
+        let text = presentable(&format!("restart requested{why}"), &Redactor::default());
         group.log.add(self.inner.now_ms(), number.unwrap_or(0), Stream::Kapelle, text);
         group.tell(number, &Event::Restart)
     }
 
-    /// Has a worker run in so many processes. False: there is none of that id that is started.
+    /// Sets the number of a worker's processes. Returns false when no started script has that id.
     #[must_use]
     pub fn scale(&self, id: &str, instances: u32) -> bool {
         let Some((group, None)) = self.group(id) else { return false };
@@ -256,14 +256,14 @@ impl Fleet {
         true
     }
 
-    /// The log of a worker, also of one that is not started any more but was.
+    /// Returns the log of a worker, also of one that was started earlier.
     #[must_use]
     pub fn log(&self, id: &str) -> Option<Arc<Log>> {
         self.group(id).map(|(group, _)| Arc::clone(&group.log))
     }
 
-    /// Why tasks of a worker of a tenant wait, when a script of that name cannot work on them. Only the tenant of the folder
-    /// is told more than that: reasons name paths of this machine.
+    /// Returns why tasks of a tenant's worker wait, when a script of that name cannot work on them. Only the tenant of
+    /// the folder receives details: reasons name paths of this machine.
     #[must_use]
     pub fn holds_up(&self, tenant: TenantId, worker: &str) -> Option<String> {
         let script = self.inner.found().iter().find(|script| script.name.as_str() == worker).cloned()?;
@@ -289,7 +289,7 @@ impl Fleet {
         }
     }
 
-    /// Ends every process, in good order where they let us.
+    /// Ends every process, gracefully where possible.
     pub async fn stop(&self) {
         let watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(watching) = watching {

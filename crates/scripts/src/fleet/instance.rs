@@ -17,10 +17,10 @@ use tokio::{
 use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, process::RunningProcess};
 use crate::log::Stream;
 
-/// How long a changed process may take until the next one has its turn.
+/// Time limit for a changed process to become ready; then the next one is changed.
 const TURN: Duration = Duration::from_secs(60);
 
-/// What a process is told; with a number, only that process is meant.
+/// An order to processes; with a number, only to the process of that id.
 pub(super) type Order = (Option<i32>, Event);
 
 /// One process of a script.
@@ -40,7 +40,7 @@ impl Instance {
         let first = ProcessStatus { id, instance: number, state: "starting", ..ProcessStatus::default() };
         let (show, shown) = watch::channel(first);
         let (close, closing) = watch::channel(false);
-        // What has fixed times waits for the first of them.
+        // A scheduled process waits for its first time.
         let due = group.due_in(inner.now_ms()).map(|wait| inner.steady_ms().saturating_add(wait));
         let life = Life {
             inner: Arc::clone(inner),
@@ -67,12 +67,12 @@ impl Instance {
         self.shown.borrow().clone()
     }
 
-    /// Has it end for good.
+    /// Ends it for good.
     pub(super) fn close(&self) {
         self.close.send_replace(true);
     }
 
-    /// Waits until it has.
+    /// Waits until it has ended for good.
     pub(super) async fn closed(&self) {
         let life = self.life.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(life) = life {
@@ -80,7 +80,7 @@ impl Instance {
         }
     }
 
-    /// Starts it anew with the text as it is now; done when it works again, or has failed to.
+    /// Restarts it with the current text. The future completes when the process works again, or has failed to.
     pub(super) fn roll(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut shown = self.shown.clone();
         let before = shown.borrow().pid;
@@ -137,7 +137,7 @@ impl Life {
         }
     }
 
-    /// Takes an event, and what follows from it at once.
+    /// Handles an event, and the events that follow from it at once.
     async fn handle(&mut self, event: Event) {
         let mut next = Some(event);
         while let Some(event) = next.take() {
@@ -180,7 +180,7 @@ impl Life {
         }
     }
 
-    /// Its process has ended: the rest of what it wrote is taken, and its token taken back.
+    /// Cleans up after its process has ended: reads the rest of its output and revokes its token.
     async fn bury(&mut self, asked: bool) {
         self.group.seats.gone(self.number, asked);
         if let Some(live) = self.live.take() {
@@ -188,7 +188,7 @@ impl Life {
         }
     }
 
-    /// Shows the state, and tells of it when it is another one or something ended.
+    /// Publishes the state, and an event when the state changed or a process ended.
     fn tell(&mut self, before: &'static str, exit: Option<Exit>) {
         let (word, now) = (self.machine.word(), self.inner.now_ms());
         let wait = match self.machine.state() {
@@ -198,7 +198,7 @@ impl Life {
         let last = exit.as_ref().and(self.machine.last());
         let detail = describe(word, last, wait, self.machine.failures(), self.machine.policy.tries);
         let news = word != before || exit.is_some();
-        // Who sees the state finds the reason in the log.
+        // Anybody that sees the state finds the reason in the log.
         if news {
             self.group.log.add(now, self.number, Stream::Kapelle, detail.clone());
         }
@@ -242,15 +242,23 @@ fn describe(word: &str, exit: Option<&Exit>, wait: Option<u64>, failures: u32, t
     let left = if swept > 0 { format!(", {swept} processes that it left behind were ended") } else { String::new() };
     match (word, exit) {
         ("waiting", Some(exit)) => {
-            let wait = wait.unwrap_or(0);
             let count = if failures > 0 { format!(" (try {failures} of {tries})") } else { String::new() };
-            format!("ended: {exit}{left}; it is started again in {} ms{count}", wait)
+            format!("ended: {exit}{left}; next start in {}{count}", in_words(wait.unwrap_or(0)))
         }
-        ("waiting", None) => format!("it is started at its time, in {} ms", wait.unwrap_or(0)),
-        ("crashed", Some(exit)) => format!("ended: {exit}{left}; it failed {failures} times in a row and is given up"),
+        ("waiting", None) => format!("scheduled start in {}", in_words(wait.unwrap_or(0))),
+        ("crashed", Some(exit)) => format!("ended: {exit}{left}; {failures} failures in a row, no further restart"),
         (_, Some(exit)) => format!("{word}: {exit}{left}"),
         (_, None) => word.to_owned(),
     }
+}
+
+/// Formats a wait with its largest fitting unit, rounded to the nearest whole number.
+fn in_words(ms: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    UNITS
+        .iter()
+        .find(|(unit, _)| ms >= 2 * unit)
+        .map_or_else(|| format!("{ms} ms"), |(unit, name)| format!("{} {name}", (ms + unit / 2) / unit))
 }
 
 async fn ended(live: &mut Option<RunningProcess>) -> Exit {

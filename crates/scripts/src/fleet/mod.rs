@@ -1,7 +1,7 @@
-//! The processes of all scripts of a folder: started, watched, started again, given tasks, stopped.
+//! The processes of all scripts of a folder: started, watched, restarted, given tasks, stopped.
 //!
 //! Every process has a task of its own ([`instance`]) that drives its [`kapelle_supervisor::machine::Machine`]; a group
-//! ([`group`]) is a script with its processes; the fleet looks at the folder and keeps the groups as the files say.
+//! ([`group`]) is a script with its processes; the fleet scans the folder and keeps the groups in step with the files.
 
 mod apply;
 mod event;

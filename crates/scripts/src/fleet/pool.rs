@@ -1,5 +1,5 @@
-//! Warm processes that take one task after the other, in the messages of the worker protocol, one JSON object a line:
-//! what a worker host gets as answers is written to them, what it sends as bodies they write.
+//! Warm processes that take one task after the other. They speak the worker protocol, one JSON object a line: the
+//! answers that a worker host receives are written to them, and they write the request bodies that a host sends.
 
 use std::{
     collections::HashMap,
@@ -34,15 +34,15 @@ use crate::{
     redact::Redactor,
 };
 
-/// The longest line of a process.
+/// The longest line of a process, in bytes.
 const LINE_MAX: usize = 16 << 20;
-/// How long a process may go on with a task that is not wanted any more.
+/// Time limit for a process to end a task that was cancelled.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How an attempt ended, as its process told.
+/// The result of an attempt, as its process reported it.
 type Answer = Result<Value, TaskError>;
 
-/// The processes of a pool that work, and how many attempts are under way.
+/// The working processes of a pool, with the number of attempts in progress.
 #[derive(Default)]
 pub(super) struct Seats {
     all: Mutex<Vec<Arc<Seat>>>,
@@ -50,7 +50,7 @@ pub(super) struct Seats {
     busy: Arc<AtomicUsize>,
 }
 
-/// An attempt is under way until this is dropped.
+/// A guard that counts an attempt as in progress until it is dropped.
 pub(super) struct Busy(Arc<AtomicUsize>);
 
 impl Drop for Busy {
@@ -74,13 +74,13 @@ impl Seats {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// A process works from now on.
+    /// Adds a working process.
     pub(super) fn add(&self, seat: Arc<Seat>) {
         self.lock().push(seat);
         self.changed.notify_waiters();
     }
 
-    /// A process is gone: what it worked on has crashed, or was lost when somebody had asked the process to end.
+    /// Removes a process that ended. Its attempts have crashed, or were lost if the process was asked to end.
     pub(super) fn gone(&self, number: u32, asked: bool) {
         let mut all = self.lock();
         for seat in all.iter().filter(|seat| seat.number == number) {
@@ -89,7 +89,7 @@ impl Seats {
         all.retain(|seat| seat.number != number);
     }
 
-    /// A place in the least busy process, waited for.
+    /// Waits for a free slot in the least busy process.
     async fn take(&self) -> (Arc<Seat>, OwnedSemaphorePermit) {
         loop {
             let changed = self.changed.notified();
@@ -122,7 +122,7 @@ pub(super) struct Seat {
 struct Pending {
     answer: oneshot::Sender<Answer>,
     progress: ProgressFn,
-    /// The token of the attempt came with the task: the process knows it, and its own redactor does not.
+    /// Removes secrets; includes the token of the attempt, which came with the task.
     redactor: Redactor,
 }
 
@@ -148,7 +148,7 @@ impl Seat {
         let _ = self.lines.send(format!("{message}\n"));
     }
 
-    /// Whoever waits for an answer is told that there will be none: the senders are dropped.
+    /// Fails every waiting attempt by dropping the senders.
     fn abandon(&self, asked: bool) {
         let pending = std::mem::take(&mut *self.pending());
         for (_, pending) in pending.into_iter().filter(|_| asked) {
@@ -163,7 +163,7 @@ impl Seat {
             Some(rest) => rest.to_owned(),
             None => line,
         };
-        // In two steps: numbers keep their digits, so that what is untagged cannot be read from text at once.
+        // Parsed in two steps: numbers keep their digits, so an untagged value cannot be read directly from text.
         let message = serde_json::from_str::<Value>(&line).and_then(serde_json::from_value::<Message>);
         let message = message.ok().filter(|_| line.starts_with('{'));
         match message {
@@ -187,7 +187,8 @@ impl Seat {
         }
     }
 
-    /// A line that is no message, but names the lease of a task, was meant as its report: nothing else will come.
+    /// Handles a line that is not a message but names the lease of a task. It was meant as the task's report, and no
+    /// other report will come.
     fn misreported(&self, line: &str) {
         if !line.starts_with('{') || !line.contains("outcome") {
             return;
@@ -229,7 +230,7 @@ impl Seat {
     }
 }
 
-/// What a process of a pool writes.
+/// A message from a process of a pool.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Message {
@@ -273,7 +274,7 @@ struct Beat {
     message: Option<String>,
 }
 
-/// Reads what a process of a pool writes.
+/// Reads the messages of a process of a pool.
 pub(super) async fn hear(seat: Arc<Seat>, output: Arc<OutputReader>, from: impl AsyncRead + Unpin) {
     let wanted = match &output.group.script().settings.ready {
         crate::settings::Ready::Line(line) => Some(line.clone()),
@@ -290,7 +291,7 @@ pub(super) async fn hear(seat: Arc<Seat>, output: Arc<OutputReader>, from: impl 
     .await;
 }
 
-/// Runs one attempt in a process of the pool. Dropping it tells the process so.
+/// Runs one attempt in a process of the pool. Dropping the future cancels the attempt in the process.
 pub(super) async fn run(
     inner: &Arc<Inner>,
     group: &Arc<Group>,
@@ -323,7 +324,7 @@ pub(super) async fn run(
         task["step"] = json!(ctx.step);
     }
     if let Some(access) = token.access() {
-        // As the answer to a claim has them.
+        // The field has the name that it has in the answer to a claim.
         task["gateway_token"] = json!(access.token);
         task["gateway_url"] = json!(access.base_url);
     }
@@ -345,8 +346,8 @@ pub(super) async fn run(
     }
 }
 
-/// An attempt under way. Dropped before its end, it is cancelled, and its place stays taken until the process says that
-/// it is done; one that does not say so is replaced.
+/// An attempt in progress. Dropped early, it is cancelled, and its slot stays taken until the process confirms the end;
+/// a process that does not confirm is replaced.
 struct Attempt {
     seat: Arc<Seat>,
     lease_token: String,
@@ -366,7 +367,7 @@ impl Drop for Attempt {
         let seat = Arc::clone(&self.seat);
         runtime.spawn(async move {
             if tokio::time::timeout(GRACE, is_done).await.is_err() {
-                seat.output.note(Stream::Kapelle, "it goes on with a task that was cancelled: it is started anew");
+                seat.output.note(Stream::Kapelle, "the process continues a cancelled task and is replaced");
                 seat.output.replace();
             }
             drop(permit);

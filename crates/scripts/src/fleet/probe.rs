@@ -9,12 +9,12 @@ use tokio::{
 
 use super::process::OutputReader;
 
-/// Between two questions.
+/// Interval between two requests.
 const EVERY: Duration = Duration::from_millis(200);
-/// How long an answer may take.
+/// Time limit of one request.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether an address is one of this machine, with a port: `http://127.0.0.1:8080/health`.
+/// Says whether an address is one of this machine, with a port: `http://127.0.0.1:8080/health`.
 pub(crate) fn is_local_url(url: &str) -> bool {
     parts(url).is_some_and(|(host, _)| {
         let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
@@ -29,7 +29,7 @@ fn parts(url: &str) -> Option<(&str, &str)> {
     plain(rest).then(|| (&rest[..at], if at == rest.len() { "/" } else { &rest[at..] }))
 }
 
-/// Asks until it answers with 2xx, and tells that it is ready.
+/// Polls until the address answers with 2xx, then reports the process as ready.
 pub(super) async fn until_ready(url: String, output: Arc<OutputReader>) {
     let Some((host, path)) = parts(&url) else { return };
     loop {

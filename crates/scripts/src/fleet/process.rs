@@ -1,4 +1,4 @@
-//! A process that is there: its streams read, its readiness watched, its token lent.
+//! A running process: its streams, its readiness and its token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,17 +30,17 @@ use crate::{
     token::{Access, Lent},
 };
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 64 << 10;
-/// So many bytes of a process are read within [`PACE`]; what is beyond waits in its pipe, and so does the process.
+/// Bytes of a process that are read within [`PACE`]; more waits in the pipe, which slows the process down.
 const PACE_BYTES: usize = 512 << 10;
 const PACE: Duration = Duration::from_millis(250);
-/// How long the helper may take to start a process.
+/// Time limit for the helper to start a process.
 const SPAWN: Duration = Duration::from_secs(30);
-/// How long the streams of a process that has ended may stay open.
+/// Time limit for the streams of an ended process to close.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// A process that is there.
+/// A running process.
 pub(super) struct RunningProcess {
     process: Handle,
     _guard: kapelle_supervisor::helper_process::Guard,
@@ -48,7 +48,7 @@ pub(super) struct RunningProcess {
     readers: Vec<JoinHandle<()>>,
     probe: Option<JoinHandle<()>>,
     seat: Option<Arc<Seat>>,
-    /// Held open: some programs end when nobody can write to them any more.
+    /// Held open: some programs end when their standard input closes.
     _stdin: Option<Sender>,
 }
 
@@ -115,7 +115,7 @@ impl RunningProcess {
         &self.process
     }
 
-    /// Where tasks are given to it.
+    /// Returns the slot through which tasks are given to it.
     pub(super) fn seat(&self) -> Option<Arc<Seat>> {
         self.seat.clone()
     }
@@ -125,7 +125,7 @@ impl RunningProcess {
         self.process.exited().await
     }
 
-    /// Takes what it wrote last.
+    /// Reads the rest of its output.
     pub(super) async fn finish(mut self) {
         if let Some(probe) = self.probe.take() {
             probe.abort();
@@ -138,7 +138,7 @@ impl RunningProcess {
     }
 }
 
-/// What a process is started with, and what must not be seen of it.
+/// Returns the launch settings of a process, and the values that its output must not show.
 pub(super) fn launch(inner: &Inner, person: &Person<'_>) -> Result<(Launch, Redactor), LaunchError> {
     let script: &Script = person.script;
     let Some(interpreter) = &script.interpreter else {
@@ -160,7 +160,8 @@ pub(super) fn launch(inner: &Inner, person: &Person<'_>) -> Result<(Launch, Reda
 }
 
 impl Inner {
-    /// A trace context: the task's, or one of its own for a process. Ids are hashes, so that an attempt keeps its own.
+    /// Returns a trace context: the task's, or a new one for a process. Ids are hashes, so that an attempt keeps its
+    /// own.
     fn trace(&self, person: &Person<'_>) -> String {
         use sha2::{Digest as _, Sha256};
         let about = match person.task {
@@ -173,7 +174,7 @@ impl Inner {
     }
 }
 
-/// What hears a process.
+/// The reader of a process's output.
 pub(super) struct OutputReader {
     pub(super) inner: Arc<Inner>,
     pub(super) group: Arc<Group>,
@@ -196,12 +197,12 @@ impl OutputReader {
         self.group.log.add_all(self.inner.now_ms(), self.number, stream, texts);
     }
 
-    /// It has told that it is ready.
+    /// Reports the process as ready.
     pub(super) fn ready(&self) {
         let _ = self.orders.send((Some(self.pid), Event::Ready));
     }
 
-    /// It does not do as it was asked: another takes its place.
+    /// Asks for a replacement of the process, which does not do as it was asked.
     pub(super) fn replace(&self) {
         let _ = self.orders.send((Some(self.pid), Event::Restart));
     }
@@ -222,7 +223,7 @@ impl OutputReader {
     }
 }
 
-/// Reads lines to the end, not faster than logs are good for.
+/// Reads lines to the end, at most at the speed that logs can take.
 pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut take: impl FnMut(Vec<String>)) {
     let mut chunk = vec![0; CHUNK];
     let mut began = tokio::time::Instant::now();
@@ -243,7 +244,7 @@ pub(super) async fn read(mut from: impl AsyncRead + Unpin, mut lines: Lines, mut
     take(lines.finish().into_iter().collect());
 }
 
-/// A token for one attempt.
+/// Issues a token for one attempt.
 pub(super) fn lend(inner: &Inner, spec: &WorkerSpec, ctx: &TaskContext) -> Result<Lent, String> {
     let access: Option<Access> = inner.options.tokens.for_task(spec, ctx)?;
     Ok(Lent::new(&inner.options.tokens, access))

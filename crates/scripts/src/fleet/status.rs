@@ -1,86 +1,85 @@
-//! How scripts and their processes are doing.
+//! Status of scripts and their processes.
 
 use kapelle_supervisor::machine::Exit;
 use serde::Serialize;
 
-/// How one process is doing. Times are milliseconds since 1970.
+/// The status of one process. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ProcessStatus {
-    /// Its id: that of its worker, and a number.
+    /// Its id: the id of its worker, and a number.
     pub id: String,
-    /// Its number among those of its worker.
+    /// Its number within its worker.
     pub instance: u32,
     /// `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished` or `crashed`.
     pub state: &'static str,
-    /// Its process.
+    /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
-    /// When it was started.
+    /// Time of its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<i64>,
-    /// When it is started next, when it waits for that.
+    /// Time of the next start, when the process waits for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<i64>,
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
     /// Failures in a row.
     pub failures: u32,
-    /// How it ended the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,
-    /// When that was.
+    /// Time of the latest exit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_exit_ms: Option<i64>,
 }
 
-/// How one script is doing.
+/// The status of one script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ScriptStatus {
-    /// Its id.
     pub id: String,
     /// The worker's name.
     pub name: String,
-    /// Its file, from the folder of workers on.
+    /// Its file, relative to the folder of workers.
     pub file: String,
     /// `JavaScript`, `TypeScript`, `Python` or `executable`.
     pub kind: &'static str,
     /// `daemon`, `task` or `pool`.
     pub mode: &'static str,
-    /// What of the SDK it uses.
+    /// The parts of the SDK that it uses.
     pub uses: String,
     /// `started`, `not_started` or `cannot_start`.
     pub standing: &'static str,
-    /// Why.
+    /// The reason for `standing`.
     pub why: String,
     /// `running`, `idle`, `waiting`, `crashed`, `stopped`, `finished`, `starting`, or `-` when it is not started.
     pub state: &'static str,
-    /// What runs it.
+    /// The program that runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
-    /// What is to be known of it besides: addresses of providers in it.
+    /// Warnings, such as addresses of providers in its code.
     pub warnings: Vec<String>,
-    /// What happens to its tasks while it cannot work; none for a daemon.
+    /// Its fallback while it cannot work; `None` for a daemon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
-    /// Its processes.
     pub processes: Vec<ProcessStatus>,
 }
 
-/// How many scripts there are in each state.
+/// The number of scripts in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Scripts that are started.
     pub started: usize,
     /// Processes that run.
     pub running: usize,
-    /// Processes that were given up.
+    /// Processes that failed too often and are not restarted.
     pub crashed: usize,
     /// Scripts that should be started and cannot.
     pub cannot_start: usize,
 }
 
 impl Counts {
-    /// The counts of these.
+    /// Counts the states.
     #[must_use]
     pub fn of(all: &[ScriptStatus]) -> Counts {
         let standing = |word: &str| all.iter().filter(|script| script.standing == word).count();

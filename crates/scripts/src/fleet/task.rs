@@ -24,14 +24,14 @@ use crate::{
     log::{Lines, Stream},
 };
 
-/// The longest answer.
+/// The longest answer, in bytes.
 const ANSWER_MAX: u64 = 16 << 20;
-/// How long a process that is not wanted any more may take to end by itself.
+/// Time limit for a cancelled process to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
-/// Bytes of an error that are told.
+/// Bytes of an error that are reported.
 const WORDS: usize = 500;
 
-/// Runs one attempt. Dropping it ends the process.
+/// Runs one attempt. Dropping the future ends the process.
 pub(super) async fn run(
     inner: &Arc<Inner>,
     group: &Arc<Group>,
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let _ending = Ending { handle: handle.clone(), guard: Some(guard) };
     let input = serde_json::to_vec(&input).unwrap_or_default();
     let feed = async move {
-        // One that does not read its input has its reasons; its end tells.
+        // A process need not read its input; its exit decides.
         let _ = stdin.write_all(&input).await;
         drop(stdin);
     };
@@ -71,7 +71,7 @@ pub(super) async fn run(
     let hear = async {
         let read = out.read_to_end(&mut answer).await;
         if answer.len() as u64 > ANSWER_MAX {
-            // Nobody reads on, so it would never end.
+            // The output is not read any further, so the process would never end.
             flooded.kill();
         }
         read
@@ -108,7 +108,8 @@ pub(super) async fn run(
     )
 }
 
-/// What an attempt comes to whose process has ended. One that told what is wrong before it failed is believed.
+/// Decides the result of an attempt whose process has ended. An error that the process reported before it failed is
+/// trusted.
 fn verdict(exit: &Exit, found: Result<Value, String>, last: &str) -> Result<Output, TaskError> {
     if exit.is_success() {
         let found =
@@ -128,7 +129,7 @@ fn verdict(exit: &Exit, found: Result<Value, String>, last: &str) -> Result<Outp
     ))
 }
 
-/// An error as a script tells it.
+/// An error as a script reports it.
 #[derive(serde::Deserialize)]
 pub(super) struct Told {
     category: Category,
@@ -137,12 +138,12 @@ pub(super) struct Told {
     retryable: Option<bool>,
     #[serde(default)]
     retry_after_ms: Option<u64>,
-    /// `fresh`: the next attempt is not given the answers of models that this one had.
+    /// `fresh`: the next attempt does not reuse the model answers of this one.
     #[serde(default)]
     retry: Option<Again>,
 }
 
-/// How the next attempt asks models.
+/// Source of model answers for the next attempt.
 #[derive(serde::Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum Again {
@@ -151,7 +152,7 @@ enum Again {
 
 impl From<Told> for TaskError {
     fn from(told: Told) -> TaskError {
-        // What was lost only Kapelle knows: a process that tells of its end has ended by itself.
+        // Only Kapelle can know that a lease was lost: a process that reports its end has ended by itself.
         let category = if told.category == Category::LeaseLost { Category::Crashed } else { told.category };
         let mut error = TaskError::new(category, told.message);
         error.retryable = told.retryable.unwrap_or(error.retryable);
@@ -161,7 +162,7 @@ impl From<Told> for TaskError {
     }
 }
 
-/// A process that is not wanted any more is asked to end, and ended a little later.
+/// A process that is asked to end, and killed a little later.
 struct Ending {
     handle: kapelle_supervisor::helper_process::Handle,
     guard: Option<kapelle_supervisor::helper_process::Guard>,

@@ -1,4 +1,4 @@
-//! A script as a worker: checked, run in its mode, and answered by its stand-in where one is declared.
+//! A script as a worker: checked, run in its mode, and answered by its fallback worker where one is declared.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,12 @@ use crate::{
 };
 
 tokio::task_local! {
-    /// Set for a worker that answers for another. It has no stand-in of its own: two that name each other would never end.
+    /// Set for a worker that answers as a fallback. Its own fallback is ignored: two that name each other would never
+    /// end.
     static STANDS_IN: ();
 }
 
-/// How long an attempt may take when neither settings nor task say.
+/// Time limit of an attempt when neither settings nor task set one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A script as a worker.
@@ -34,14 +35,15 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// A script that is started. While its processes have all been given up, its tasks wait: it has no slots.
+    /// Makes the worker of a script that is started. Once all of its processes have failed for good, it has no slots
+    /// and its tasks wait.
     pub(super) fn of(inner: &Arc<Inner>, group: &Arc<Group>) -> Scripted {
         let script = group.script();
         let open = group.works() || script.settings.fallback != Fallback::Wait;
         Scripted::new(inner, script, Some(Arc::clone(group)), open)
     }
 
-    /// A script that cannot be started.
+    /// Makes the worker of a script that cannot be started.
     pub(super) fn absent(inner: &Arc<Inner>, script: &Script, stands_in: bool) -> Scripted {
         Scripted::new(inner, Arc::new(script.clone()), None, stands_in)
     }
@@ -90,8 +92,8 @@ impl Scripted {
         Ok(output)
     }
 
-    /// An attempt of the script itself. A tenant that the script was opened to is not told why its processes fail: their last
-    /// words and reasons name paths of this machine.
+    /// Runs an attempt of the script itself. Other tenants are not told why its processes fail: their last output and
+    /// reasons name paths of this machine.
     async fn told(&self, ctx: &TaskContext, input: Value) -> Result<Output, TaskError> {
         let mut result = self.primary(ctx, input).await;
         if let Err(error) = &mut result

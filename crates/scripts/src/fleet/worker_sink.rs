@@ -1,4 +1,4 @@
-//! Where scripts that take tasks are made known as workers.
+//! Registry of the scripts that take tasks.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use kapelle_core::{Name, TenantId, worker::Worker};
 
 /// The workers that tasks can be given to.
 pub trait WorkerSink: Send + Sync + 'static {
-    /// Makes a worker known, or puts it in the place of the one of its name.
+    /// Adds a worker, or replaces the one of its name.
     fn put(&self, worker: Arc<dyn Worker>);
 
-    /// Takes a worker away.
+    /// Removes a worker.
     fn take(&self, name: &Name);
 
-    /// The worker that a name means for a tenant.
+    /// Returns the worker that a name means for a tenant.
     fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>>;
 }
 
-/// Nobody gives out tasks: scripts are only supervised.
+/// A registry that drops everything, for scripts that are only supervised.
 #[derive(Debug, Clone, Copy)]
 pub struct NoWorkerSink;
 

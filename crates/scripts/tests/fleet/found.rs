@@ -1,4 +1,4 @@
-//! What is found in the folder, and what changes there.
+//! Scripts found in the folder, and changes there.
 
 use std::{fs, time::Duration};
 
@@ -52,7 +52,7 @@ async fn new_changed_and_deleted_files_take_effect_in_time() {
     let fleet = place.start().await;
     let mut events = fleet.watch();
     let mut next = async |what: &str| loop {
-        // Two seconds are promised; a busy machine may take longer for everything.
+        // Two seconds are promised; a busy machine may take longer.
         let event = tokio::time::timeout(Duration::from_secs(20), events.recv()).await.expect("in time").unwrap();
         if event.what == what {
             return event;
@@ -66,7 +66,7 @@ async fn new_changed_and_deleted_files_take_effect_in_time() {
     let second = next("running").await;
     assert_ne!(first.pid, second.pid);
     place.says("late", "second").await;
-    // Other rules need a process that is begun anew.
+    // Other rules need a process that is started from the beginning.
     place.script("late", "mode: daemon\nstop_timeout: 1s", &format!("echo third\n{LOOP}"));
     next("running").await;
     place.says("late", "third").await;

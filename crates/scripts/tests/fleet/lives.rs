@@ -15,7 +15,7 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
     assert_eq!((process.restarts, process.failures), (2, 3));
     assert_eq!(process.last_exit.as_ref().unwrap().code, Some(3));
     assert_eq!(place.lines("bad").iter().filter(|line| *line == "trying").count(), 3);
-    assert!(place.lines("bad").last().unwrap().contains("it failed 3 times in a row and is given up"));
+    assert!(place.lines("bad").last().unwrap().contains("3 failures in a row, no further restart"));
     let alarms = || place.told.lock().unwrap().iter().filter(|told| **told == ("bad".to_owned(), "crashed")).count();
     until(|| alarms() == 1).await;
     place.is("once", "finished").await;
@@ -25,7 +25,7 @@ async fn one_that_fails_is_tried_again_and_then_left_alone_until_it_is_asked_for
             && !fleet.restart("worker_0", "")
             && !fleet.restart(&format!("{}.9", status.id), "")
     );
-    // Asked for, it has its two tries again, and is given up again, which is told once more.
+    // A restart on request gives it its two tries again; it fails again, and that is reported once more.
     until(|| place.status("bad").processes[0].restarts == 4 && alarms() == 2).await;
     assert_eq!(fleet.restart_all(""), 2);
     end(&fleet).await;
@@ -86,7 +86,7 @@ async fn one_with_fixed_times_waits_for_them_and_shows_the_next() {
     let (wanted, found) = (1_700_019_000_000, process.next_start_ms.unwrap());
     assert!((wanted - 60_000..=wanted).contains(&found), "{found}");
     assert_eq!((process.restarts, process.pid), (0, None));
-    assert!(place.lines("nightly")[0].starts_with("it is started at its time, in "), "{:?}", place.lines("nightly"));
+    assert!(place.lines("nightly")[0].starts_with("scheduled start in "), "{:?}", place.lines("nightly"));
     assert!(fleet.restart(&place.status("nightly").id, "now"), "who does not want to wait asks for it");
     place.says("nightly", "at work").await;
     place.is("nightly", "waiting").await;

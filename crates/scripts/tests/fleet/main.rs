@@ -1,5 +1,5 @@
-//! Scripts in a folder, found, started, given tasks, changed, broken and stopped. They are written for the shell, so that
-//! nothing but it is needed.
+//! Scripts in a folder, found, started, given tasks, changed, broken and stopped. They are shell scripts, so that
+//! nothing else is needed.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

@@ -38,7 +38,7 @@ impl WorkerSink for Known {
     }
 }
 
-/// Answers for others.
+/// A worker that answers for others.
 pub struct StandIn(pub WorkerSpec);
 
 impl Worker for StandIn {
@@ -51,7 +51,7 @@ impl Worker for StandIn {
     }
 }
 
-/// Tokens that tell whom they are for, and who has one.
+/// A source of tokens that name their owner, and the list of issued ones.
 #[derive(Default)]
 pub struct Purse(pub Mutex<BTreeMap<u64, String>>);
 
@@ -83,7 +83,7 @@ pub struct Place {
     pub worker_sink: Arc<Known>,
     pub fleet: Option<Fleet>,
     pub keeps: Keeps,
-    /// What was told, in its order: the worker and the state.
+    /// The events in their order: the worker and the state.
     pub told: Arc<Mutex<Vec<(String, &'static str)>>>,
 }
 
@@ -185,7 +185,7 @@ pub async fn until(mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("in time");
 }
 
-/// Ends a fleet, which must not take for ever.
+/// Ends a fleet within a time limit.
 pub async fn end(fleet: &Fleet) {
     tokio::time::timeout(Duration::from_secs(60), fleet.stop()).await.expect("in time");
 }

@@ -1,4 +1,4 @@
-//! What scripts say, and what must not be seen of it.
+//! The output of scripts, and the secrets that it must not show.
 
 use std::{fs, sync::Arc};
 
@@ -44,7 +44,7 @@ async fn no_key_reaches_a_script_and_secrets_do_not_reach_the_log() {
     place.says("daemon", "mine").await;
     assert_eq!(purse.0.lock().unwrap().values().collect::<Vec<_>>(), ["daemon"]);
     assert_eq!(place.ask("one", json!({})).await.unwrap().value, json!({ "mine": true }));
-    // The token of the attempt has gone with it, that of the process goes with that.
+    // The token of the attempt was revoked with it, that of the process ends with the process.
     assert_eq!(purse.0.lock().unwrap().len(), 1);
     end(&fleet).await;
     assert!(purse.0.lock().unwrap().is_empty());

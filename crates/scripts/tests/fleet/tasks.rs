@@ -1,4 +1,4 @@
-//! Tasks: who does them, and who does when one cannot.
+//! Tasks: the worker that does them, and the fallback.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ async fn a_task_has_a_process_of_its_own() {
     end(&fleet).await;
 }
 
-/// Answers each task with the number of those it had before; `die` kills it, `hang` it never answers.
+/// A pool that answers each task with the number of tasks before it; `die` kills it, `hang` is never answered.
 const POOL: &str = r#"
 n=0
 echo '{"workers":["pool"]}'
@@ -84,7 +84,7 @@ async fn a_pool_takes_one_task_after_the_other_in_the_same_process() {
     assert_eq!((error.category, error.message.as_str()), (Category::InvalidInput, "no"));
     let error = place.ask("pool", json!({ "do": "die" })).await.unwrap_err();
     assert_eq!(error.category, Category::Crashed);
-    // The next one finds a fresh process.
+    // The next task finds a fresh process.
     assert_eq!(place.ask("pool", json!({})).await.unwrap().value, json!({ "n": 1 }));
     let mut hanging = Box::pin(place.ask("pool", json!({ "do": "hang" })));
     let early = tokio::time::timeout(Duration::from_millis(100), &mut hanging).await;
@@ -150,7 +150,7 @@ async fn tasks_of_one_that_cannot_work_wait_or_go_to_its_stand_in() {
         (fleet.holds_up(TenantId::DEFAULT, "falls"), fleet.holds_up(TenantId::DEFAULT, "nothing")),
         (None, None)
     );
-    // Mended, it works again, and so do its tasks.
+    // Repaired, it works again, and so do its tasks.
     place.script("waits", "mode: task", "echo 1");
     until(|| slots("waits") == 1).await;
     end(&fleet).await;
@@ -170,7 +170,7 @@ async fn where_only_tasks_are_wanted_nothing_runs_before_there_is_one() {
     assert_eq!(place.ask("pool", json!({})).await.unwrap().value, json!({ "n": 1 }));
     assert_eq!(place.status("pool").processes.len(), 2);
     assert_eq!((place.status("stays").state, fleet.counts().running >= 1), ("-", true));
-    // A daemon that takes tasks from now on is a worker from now on, and the other way round.
+    // A daemon whose mode is changed to take tasks becomes a worker, and the other way round.
     place.script("stays", "mode: task", "echo 7");
     until(|| place.worker_sink.get(TenantId::DEFAULT, &Name::new("stays")).is_some()).await;
     assert_eq!(place.ask("stays", json!({})).await.unwrap().value, json!(7));

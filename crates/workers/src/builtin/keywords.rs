@@ -1,4 +1,4 @@
-//! `keywords`: name what a text is about, in its own words (see [`crate::offline::keywords`]).
+//! `keywords`: names the subject of a text, in its own words (see [`crate::offline::keywords`]).
 
 use kapelle_core::{
     TaskError,
@@ -11,7 +11,7 @@ use crate::{
     schema::object,
 };
 
-/// The `max` most telling phrases of a text.
+/// Worker that returns the `max` most telling phrases of a text.
 pub struct Keywords(WorkerSpec);
 
 impl Default for Keywords {

@@ -1,4 +1,4 @@
-//! `language`: tell which language a text is in (see [`crate::offline::language`]).
+//! `language`: tells which language a text is in (see [`crate::offline::language`]).
 
 use kapelle_core::{
     TaskError,
@@ -11,7 +11,7 @@ use crate::{
     schema::object,
 };
 
-/// The language of a text.
+/// Worker that returns the language of a text.
 pub struct Language(WorkerSpec);
 
 impl Default for Language {

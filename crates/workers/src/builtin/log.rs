@@ -1,4 +1,4 @@
-//! `log`: says a line. The line is the progress of its task and its output, so that it is seen wherever tasks are.
+//! `log`: writes a line. The line is the progress of its task and its output, so that it is visible wherever tasks are.
 
 use kapelle_core::{
     TaskError,
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::schema::object;
 
-/// Of a long line, this many characters are shown as progress.
+/// Characters of a long line that are shown as progress.
 const SHOWN: usize = 500;
 
-/// Says a line.
+/// Worker that writes a line.
 pub struct Log(WorkerSpec);
 
 impl Default for Log {

@@ -2,23 +2,23 @@
 
 use serde_json::{Map, Value};
 
-/// A page longer than this is not written.
+/// The longest page, in bytes.
 const PAGE_MAX: usize = 4 << 20;
 /// Rows of one table, or bullets of one list.
 const ROWS_MAX: usize = 2_000;
-/// Lists within lists go this deep; beyond, JSON stands for them.
+/// The deepest level of lists within lists; deeper values are written as JSON.
 const DEPTH_MAX: usize = 5;
-/// A text longer than this does not fit a cell.
+/// The longest text in a cell.
 const CELL_MAX: usize = 160;
 
-/// A page in the making.
+/// A page in progress.
 #[derive(Default)]
 pub(crate) struct Markdown {
     text: String,
 }
 
 impl Markdown {
-    /// The page, unless it grew too long.
+    /// Returns the page, unless it grew too long.
     pub(crate) fn finish(self) -> Option<String> {
         let mut text = self.text.trim_end().to_owned();
         text.push('\n');
@@ -29,13 +29,13 @@ impl Markdown {
         self.text.len() > PAGE_MAX
     }
 
-    /// A heading; its text is kept on one line.
+    /// Adds a heading; its text is kept on one line.
     pub(crate) fn heading(&mut self, level: usize, text: &str) {
         let line = one_line(text);
         self.block(&format!("{} {line}", "#".repeat(level)));
     }
 
-    /// A paragraph as it is written.
+    /// Adds a paragraph as it is written.
     pub(crate) fn paragraph(&mut self, text: &str) {
         self.block(text.trim());
     }
@@ -47,7 +47,7 @@ impl Markdown {
         }
     }
 
-    /// Any value.
+    /// Adds any value.
     pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::Object(map) if !map.is_empty() => self.object(map),
@@ -57,7 +57,7 @@ impl Markdown {
         }
     }
 
-    /// Short values make a table, long ones a part each; a property `text` needs no name.
+    /// Adds an object. Short values make a table, long ones a part each; a property `text` needs no name.
     fn object(&mut self, map: &Map<String, Value>) {
         let (short, long): (Vec<_>, Vec<_>) = map.iter().partition(|(_, value)| fits_cell(value));
         if let Some(text) = map.get("text").and_then(Value::as_str) {
@@ -86,7 +86,7 @@ impl Markdown {
         self.block(lines.trim_end());
     }
 
-    /// A table of objects; its columns are their properties in the order they come.
+    /// Adds a table of objects; its columns are their properties in order of appearance.
     pub(crate) fn table_of(&mut self, items: &[Value]) {
         let mut columns: Vec<&String> = Vec::new();
         for name in items.iter().take(ROWS_MAX).filter_map(Value::as_object).flat_map(Map::keys) {
@@ -150,7 +150,7 @@ fn fits_cell(value: &Value) -> bool {
     }
 }
 
-/// `key_points` becomes "Key points".
+/// Turns `key_points` into "Key points".
 fn label(name: &str) -> String {
     let words = name.replace(['_', '|', '\n'], " ");
     let mut chars = words.trim().chars();

@@ -1,4 +1,4 @@
-//! Plain workers, one file each: no model has a part in them.
+//! Plain workers, one file each: they ask no model.
 
 #[cfg(feature = "offline")]
 pub mod keywords;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::markdown::Markdown;
 use crate::schema::{Schema, object};
 
-/// Writes a Markdown report.
+/// Worker that writes a Markdown report.
 pub struct Report {
     spec: WorkerSpec,
     input: Option<Schema>,
@@ -74,10 +74,10 @@ impl Report {
     }
 }
 
-/// At most this many warnings are listed.
+/// The most warnings that are listed.
 const WARNINGS_MAX: usize = 20;
 
-/// Writes what the reader of the report must know before anything else; nothing when there are no warnings.
+/// Writes the warnings, which the reader of the report must know before anything else; nothing when the list is empty.
 fn write_warnings(page: &mut Markdown, warnings: &Value) {
     let Some(warnings) = warnings.as_array().filter(|warnings| !warnings.is_empty()) else { return };
     page.paragraph("**Warnings**");

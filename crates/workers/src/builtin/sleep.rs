@@ -1,4 +1,4 @@
-//! `sleep`: does nothing for that long. For trying things out.
+//! `sleep`: does nothing for a given time. For trying things out.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::schema::object;
 
-/// The longest sleep.
+/// The longest sleep, in milliseconds.
 const MS_MAX: u64 = 3_600_000;
 
-/// Does nothing for a while. Dropping the attempt ends it at once.
+/// Worker that does nothing for a while. Dropping the attempt ends it at once.
 pub struct Sleep(WorkerSpec);
 
 impl Default for Sleep {

@@ -17,11 +17,11 @@ pub struct Analysis {
     pub insights: Vec<String>,
     /// Length, subject, terms and mood in a few sentences.
     pub analysis: String,
-    /// What the text itself advises.
+    /// The advice in the text.
     pub recommendations: Vec<String>,
 }
 
-/// The words of advice.
+/// Words that mark advice.
 const CUES: &[&str] = &[
     " should ",
     " must ",
@@ -44,7 +44,7 @@ const CUES: &[&str] = &[
 /// Words that turn a cue into a report.
 const NOT_ADVICE: &[&str] = &[" said that ", " asked whether ", " should be read as ", " should have "];
 
-/// Looks at a document.
+/// Analyses a document.
 #[must_use]
 pub fn analyse(text: &str) -> Analysis {
     let sentences = sentence::split(text);

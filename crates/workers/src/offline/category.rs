@@ -1,7 +1,7 @@
-//! Which subject a text belongs to: words vote for the subjects of a fixed list (`taxonomy`), each the more the fewer
-//! subjects share it; a nearest-subject vote after Rocchio (1971). English alone; a subject that is not on the list
-//! comes out as `general`. Where the caller names the categories, only those of the list take part, and others by the
-//! words of their names.
+//! The subject of a text. Words vote for the subjects of a fixed list (`taxonomy`); a word counts more the fewer
+//! subjects share it. A nearest-subject vote after Rocchio (1971). English alone; a subject that is not on the list
+//! becomes `general`. If the caller names the categories, only those take part: with the words of the list where it has
+//! them, otherwise with the words of their names.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use super::{
     words::{stem, words},
 };
 
-/// Fewer telling words than this decide nothing.
+/// The least votes that decide.
 const VOTES_MIN: f64 = 2.0;
-/// The subject of a text that speaks for none.
+/// The subject of a text without a clear one.
 const GENERAL: &str = "general";
-/// So many words of a text vote.
+/// Words of a text that vote.
 const WORDS_MAX: usize = 200_000;
 
 /// The subject of a text.
@@ -27,11 +27,11 @@ pub struct Subject {
     pub category: String,
     /// Its share of the votes, 0 to 1.
     pub confidence: f64,
-    /// What the text is about, in its own words.
+    /// The subject of the text, in its own words.
     pub tags: Vec<String>,
 }
 
-/// Finds the subject of a text among `allowed`, or among all it knows when that is empty. Nothing when no word of the
+/// Finds the subject of a text among `allowed`, or among all known ones when that is empty. `None` when no word of the
 /// text speaks for any of them and `general` is not allowed.
 #[must_use]
 pub fn classify(text: &str, allowed: &[String]) -> Option<Subject> {

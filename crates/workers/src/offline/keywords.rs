@@ -1,7 +1,7 @@
-//! What a text is about, in its own words: C-value (Frantzi, Ananiadou and Mima, 2000), which counts a phrase less for
-//! standing only within longer ones, weighed by how early it comes and over how much of the text it is spread. Phrases
-//! of up to three words; a stop word or a mark ends one. A phrase that comes once must stand where a noun stands. It
-//! counts forms, not meanings: synonyms stay apart. In scripts without spaces, runs of Han or Katakana are words.
+//! The subject of a text, in its own words: C-value (Frantzi, Ananiadou and Mima, 2000). It counts a phrase less if the
+//! phrase stands only within longer ones, and weighs it by how early it comes and how widely it is spread. Phrases have
+//! up to three words; a stop word or a mark ends one. A phrase that comes once must stand where a noun stands. Forms
+//! are counted, not meanings: synonyms stay apart. In scripts without spaces, runs of Han or Katakana are words.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,9 +11,9 @@ use super::{
 };
 
 const PHRASE_WORDS: usize = 3;
-/// In a text of fewer sentences than this, a phrase that comes once may be telling.
+/// Sentences below which a phrase that comes once may be telling.
 const SHORT: usize = 12;
-/// Different phrases that are kept count of.
+/// Different phrases that are counted.
 const PHRASES_MAX: usize = 200_000;
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ struct Run<'a> {
     after: String,
 }
 
-/// The `max` most telling phrases, best first.
+/// Returns the `max` most telling phrases, best first.
 #[must_use]
 pub fn extract(text: &str, max: usize) -> Vec<String> {
     let code = language::detect(text).code;
@@ -70,7 +70,7 @@ pub fn extract(text: &str, max: usize) -> Vec<String> {
     if found.is_empty() { score_all(true) } else { found }
 }
 
-/// Runs of words between stop words.
+/// Returns the runs of words between stop words.
 fn runs<'a>(chunk: &'a str, code: &str) -> Vec<Run<'a>> {
     let stop = StopWords::of(code);
     let mut runs = vec![Run::default()];
@@ -83,7 +83,7 @@ fn runs<'a>(chunk: &'a str, code: &str) -> Vec<Run<'a>> {
                 }
                 runs.push(Run { before: low, ..Run::default() });
             } else if word.len() < whole.len() && !word.is_ascii() && code != "fra" && code != "ita" {
-                // A part of an unspaced run stands alone: what stood between was a particle.
+                // A part of an unspaced run stands alone: a particle stood between.
                 runs.push(Run { words: vec![word], ..Run::default() });
                 runs.push(Run::default());
             } else if let Some(run) = runs.last_mut() {
@@ -95,7 +95,7 @@ fn runs<'a>(chunk: &'a str, code: &str) -> Vec<Run<'a>> {
     runs
 }
 
-/// The French or Italian word behind its article: `l'été` is `été`.
+/// Returns the French or Italian word behind its article: `l'été` is `été`.
 fn without_elision<'a>(word: &'a str, code: &str) -> &'a str {
     match word.split_once(['\'', '’']) {
         Some((article, rest)) if matches!(code, "fra" | "ita") && article.chars().count() <= 2 => rest,
@@ -103,7 +103,7 @@ fn without_elision<'a>(word: &'a str, code: &str) -> &'a str {
     }
 }
 
-/// A word; or, in a script without spaces, its runs of Han and of Katakana.
+/// Returns a word; or, in a script without spaces, its runs of Han and of Katakana.
 fn split_unspaced(word: &str) -> Vec<&str> {
     let class = |c: char| match c {
         '\u{4e00}'..='\u{9fff}' | '\u{3400}'..='\u{4dbf}' | '々' => 1,
@@ -145,7 +145,7 @@ fn count(run: &Run<'_>, sentence: usize, seen: &mut HashMap<Vec<String>, Seen>) 
             }
             entry.count += 1;
             entry.noun |= (noun || named) && length == run.len();
-            // A longer phrase of two or three words holds this occurrence.
+            // A longer phrase of two or three words contains this occurrence.
             entry.within_longer += usize::from(run.len() > length && length < PHRASE_WORDS);
             let form = run[start..start + length].join(" ");
             if entry.forms.len() < 8 || entry.forms.contains_key(&form) {
@@ -165,7 +165,7 @@ fn score(phrase: &[String], seen: &Seen, sentences: usize) -> f64 {
     (seen.count as f64 - nested).max(0.1) * length * spread * early * short
 }
 
-/// The best, without those that share their words with a better one.
+/// Chooses the best, without those that share their words with a better one.
 fn choose(scored: &[(f64, &Vec<String>, &Seen)], max: usize) -> Vec<String> {
     let mut chosen = Vec::new();
     let mut used: HashSet<&String> = HashSet::new();
@@ -183,7 +183,7 @@ fn choose(scored: &[(f64, &Vec<String>, &Seen)], max: usize) -> Vec<String> {
     chosen
 }
 
-/// The form that is written most often; in small letters when it ever is.
+/// Returns the form that is written most often; in small letters when it ever is.
 fn shown(forms: &HashMap<String, usize>) -> String {
     let mut best: Vec<(&String, &usize)> = forms.iter().collect();
     best.sort_by(|a, b| b.1.cmp(a.1).then(a.0.len().cmp(&b.0.len())).then(b.0.cmp(a.0)));

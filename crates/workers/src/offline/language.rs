@@ -1,9 +1,9 @@
-//! Which language a text is in: trigrams, after Cavnar and Trenkle, "N-Gram-Based Text Categorization" (1994), as the
+//! The language of a text: trigrams, after Cavnar and Trenkle, "N-Gram-Based Text Categorization" (1994), as the
 //! `whatlang` crate has them. About 70 languages; short texts (under 50 characters) are often mistaken.
 
 use serde::Serialize;
 
-/// Of a long text, this many characters are looked at.
+/// Characters of a long text that are read.
 const LOOKED_AT: usize = 20_000;
 
 /// A guess at the language.
@@ -15,7 +15,7 @@ pub struct Language {
     pub code: String,
     /// The script, such as `Latin`.
     pub script: String,
-    /// 0 to 1.
+    /// Confidence, 0 to 1.
     pub confidence: f64,
     /// Whether the guess can be relied on.
     pub reliable: bool,

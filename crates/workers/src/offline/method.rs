@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Which language it is.
+    /// The language.
     Language,
-    /// How it feels (English).
+    /// The sentiment (English).
     Sentiment,
-    /// What it is about, in its own words.
+    /// The subject, in the text's own words.
     Keywords,
-    /// Its most central sentences.
+    /// The most central sentences.
     Summary,
-    /// Which of some subjects it belongs to (English).
+    /// The category among some subjects (English).
     Category,
-    /// Questions that it answers (English).
+    /// Questions that the text answers (English).
     Questions,
-    /// Findings, measures and advice in its own words (English).
+    /// Findings, measures and advice in the text's own words (English).
     Analysis,
     /// No method: a model is needed.
     None,

@@ -1,8 +1,8 @@
-//! Classical methods that answer where no model can be asked: pure functions of the text, one file each.
+//! Classical methods that answer without a model: pure functions of the text, one file each.
 //!
-//! They are counted and weighed words, not understanding; every answer of theirs is marked as degraded. All are
-//! bounded: at most `sentence::SENTENCES_MAX` sentences of a text are looked at, each of bounded length. A build without the
-//! feature `offline` has none of them.
+//! They count and weigh words and understand nothing; each of their answers is marked as degraded. All are bounded: at
+//! most `sentence::SENTENCES_MAX` sentences of a text are read, each of bounded length. A build without the feature
+//! `offline` leaves them out.
 
 #[cfg(feature = "offline")]
 pub mod analysis;

@@ -10,10 +10,10 @@ use super::{
     words::StopWords,
 };
 
-/// A subject of more words than this makes no good question.
+/// The most words of a question's subject.
 const SUBJECT_MAX: usize = 8;
 
-/// What is measured is not counted.
+/// Units of measure: amounts of these are not asked for as counts.
 const UNITS: &[&str] = &[
     "across",
     "cents",
@@ -46,14 +46,14 @@ const UNITS: &[&str] = &[
 
 /// A question and the sentence that answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Question {
-    /// The question.
     pub question: String,
     /// The sentence of the text that answers it.
     pub answer: String,
 }
 
-/// At most `max` questions in the order of the text.
+/// Returns at most `max` questions in the order of the text.
 #[must_use]
 pub fn ask(text: &str, max: usize) -> Vec<Question> {
     let sentences = sentence::split(text);
@@ -66,10 +66,10 @@ pub fn ask(text: &str, max: usize) -> Vec<Question> {
             all.push((at, question));
         }
     }
-    // Taken evenly over the text, so that its end is asked for, too.
+    // Taken evenly over the text, so that its end is covered too.
     let count = all.len().min(max);
     let mut found: Vec<_> = (0..count).map(|n| all[n * all.len() / count].clone()).collect();
-    // What no template fits is asked for by its topic; phrases say more than single words.
+    // Other sentences are asked for by their topic; phrases say more than single words.
     let mut topics = keywords::extract(text, 30);
     topics.sort_by_key(|topic| !topic.contains(' '));
     for topic in topics {
@@ -96,7 +96,7 @@ fn of_sentence(text: &str) -> Option<String> {
         .or_else(|| counted(&list))
 }
 
-/// "The studio was empty because ..." gives "Why was the studio empty?".
+/// Turns "The studio was empty because ..." into "Why was the studio empty?".
 fn why(list: &[&str]) -> Option<String> {
     let cause = list.iter().position(|word| *word == "because")?;
     let mut clause = &list[..cause];
@@ -114,10 +114,10 @@ fn why(list: &[&str]) -> Option<String> {
     (clause.len() - verb > 1).then(|| format!("Why {} {subject} {rest}?", clause[verb]))
 }
 
-/// "The board should order a bus." gives "What should the board do?".
+/// Turns "The board should order a bus." into "What should the board do?".
 fn advised(list: &[&str]) -> Option<String> {
     let verb = list.iter().position(|word| matches!(*word, "should" | "must"))?;
-    // What is advised may stand after "clear:" or a comma.
+    // The advice may stand after "clear:" or a comma.
     let start = list[..verb].iter().rposition(|word| word.ends_with([':', ',', ';'])).map_or(0, |at| at + 1);
     let subject = subject(&list[start..verb])?;
     match list.get(verb + 1) {
@@ -127,15 +127,15 @@ fn advised(list: &[&str]) -> Option<String> {
     }
 }
 
-/// "The pilot was a success." gives "What was the pilot?".
+/// Turns "The pilot was a success." into "What was the pilot?".
 fn defined(list: &[&str]) -> Option<String> {
     let verb = list.iter().take(SUBJECT_MAX).position(|word| matches!(*word, "is" | "are" | "was" | "were"))?;
-    // "was opened" tells what happened, "was a success" what it is.
+    // "was opened" reports an event, "was a success" a property.
     let named = matches!(list.get(verb + 1), Some(&("a" | "an" | "the" | "our" | "one")));
     named.then(|| subject(&list[..verb])).flatten().map(|subject| format!("What {} {subject}?", list[verb]))
 }
 
-/// "Loans of books rose by 9 percent." gives "By how much did loans of books rise?".
+/// Turns "Loans of books rose by 9 percent." into "By how much did loans of books rise?".
 fn change(list: &[&str]) -> Option<String> {
     const FORMS: &[(&str, &str)] = &[
         ("rose", "rise"),
@@ -153,7 +153,7 @@ fn change(list: &[&str]) -> Option<String> {
     measured.then(|| subject(&list[..verb])).flatten().map(|subject| format!("By how much did {subject} {form}?"))
 }
 
-/// "It lent 12,400 books." gives "How many books does the text report?".
+/// Turns "It lent 12,400 books." into "How many books does the text report?".
 fn counted(list: &[&str]) -> Option<String> {
     let number = |word: &str| {
         let digits = word.replace(',', "");
@@ -170,7 +170,7 @@ fn counted(list: &[&str]) -> Option<String> {
     Some(format!("How many {noun} does the text report?"))
 }
 
-/// The words before a verb as they stand within a question; nothing when they are no plain subject.
+/// Returns the words before a verb as they stand within a question; `None` when they are not a plain subject.
 fn subject(list: &[&str]) -> Option<String> {
     let first = list.first()?;
     let plain = |word: &&str| word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '\'' | '’'));

@@ -1,5 +1,5 @@
-//! How central each sentence is: LexRank, after Erkan and Radev, "LexRank: Graph-based Lexical Centrality as Salience
-//! in Text Summarization" (2004), in its continuous form.
+//! The centrality of each sentence: LexRank, after Erkan and Radev, "LexRank: Graph-based Lexical Centrality as
+//! Salience in Text Summarization" (2004), in its continuous form.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::{
     words::{StopWords, stem, words},
 };
 
-/// The ranking compares each sentence with each other, so that it is made over this many at most.
+/// The most sentences that are ranked, because each is compared with each other.
 const RANKED_MAX: usize = 400;
 const DAMPING: f64 = 0.85;
 const ROUNDS: usize = 30;
@@ -56,7 +56,7 @@ fn stems_of(text: &str, stop: &StopWords) -> Vec<String> {
     words(text).map(str::to_lowercase).filter(meaningful).map(|word| stem(&word)).collect()
 }
 
-/// Of a long text, the sentences that hold most of its frequent words; of a short one, all.
+/// Returns the sentences with most of the frequent words of a long text; all of a short one.
 fn candidates(stems: &[Vec<String>], in_sentences: &HashMap<&str, usize>) -> Vec<usize> {
     let mut all: Vec<usize> = (0..stems.len()).filter(|&at| !stems[at].is_empty()).collect();
     if all.len() <= RANKED_MAX {
@@ -82,7 +82,7 @@ fn normalised(mut vector: Vector) -> Vector {
     vector
 }
 
-/// How alike two sentences are, 0 to 1.
+/// Returns the similarity of two sentences, 0 to 1.
 pub(crate) fn likeness(a: &Vector, b: &Vector) -> f64 {
     let (small, large) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     small.iter().filter_map(|(word, weight)| Some(weight * large.get(word)?)).sum()

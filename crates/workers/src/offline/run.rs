@@ -1,17 +1,17 @@
-//! The methods at work.
+//! Dispatch to the methods.
 
 use kapelle_core::{Category, TaskError};
 use serde_json::{Value, json};
 
 use super::{Method, analysis, category, keywords, language, questions, sentiment, summary};
 
-/// A text shorter than this is done at once; a longer one on a thread for blocking work.
+/// Length below which a text is processed at once, in bytes; a longer one goes to a thread for blocking work.
 const AT_ONCE: usize = 16 << 10;
 
-/// Runs a method over the text of an input. The text is the property `text`, or else the longest string there is.
+/// Runs a method over the text of an input. The text is the property `text`, or else the longest string of the input.
 ///
 /// # Errors
-/// `invalid_input` when there is no text; `model_required` when the method does not know its language.
+/// `invalid_input` without text; `model_required` when the method does not know its language.
 pub async fn run(method: Method, input: Value) -> Result<Value, TaskError> {
     if text_of(&input).is_none_or(|text| text.len() <= AT_ONCE) {
         return apply(method, &input);
@@ -58,7 +58,7 @@ fn apply(method: Method, input: &Value) -> Result<Value, TaskError> {
     value.map_err(|error| TaskError::new(Category::Internal, error.to_string()))
 }
 
-/// A method that knows English alone says so instead of answering at random.
+/// Refuses a text in another language for a method that knows English alone, rather than answer at random.
 fn english_only(method: Method, text: &str) -> Result<(), TaskError> {
     let found = language::detect(text);
     if !found.reliable || found.code == "eng" {

@@ -1,11 +1,11 @@
 //! Splitting a text into sentences.
 
-/// So many sentences of a text are looked at.
+/// The most sentences of a text that are read.
 pub const SENTENCES_MAX: usize = 20_000;
-/// A longer sentence is cut into pieces: it is a list or a table.
+/// The longest sentence; a longer one is cut into pieces, because it is a list or a table.
 const LENGTH_MAX: usize = 800;
 
-/// A sentence and where it stands.
+/// A sentence and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// The sentence on one line.
@@ -25,13 +25,13 @@ const ABBREVIATIONS: &[&str] = &[
     "vol", "vs", "z.b",
 ];
 
-/// The sentences of a text in order, without headings, at most [`SENTENCES_MAX`].
+/// Returns the sentences of a text in order, without headings, at most [`SENTENCES_MAX`].
 #[must_use]
 pub fn split(text: &str) -> Vec<Sentence> {
     let mut found = Vec::new();
     let mut paragraph = 0;
     let mut lines: Vec<&str> = Vec::new();
-    // The rows of a table are no sentences, unless there is little else.
+    // Rows of a table are not sentences, unless the text has little else.
     let rows = text.lines().filter(|line| is_row(line)).count();
     let tables = rows * 2 < text.lines().filter(|line| !line.trim().is_empty()).count();
     for line in text.lines().map(|line| if tables && is_row(line) { "" } else { line.trim() }).chain([""]) {
@@ -51,7 +51,7 @@ pub fn split(text: &str) -> Vec<Sentence> {
     found
 }
 
-/// Cells of a table come out of documents with tabs between them.
+/// Says whether a line is a row of a table: documents give cells with tabs between them.
 fn is_row(line: &str) -> bool {
     line.trim().contains('\t')
 }
@@ -77,7 +77,7 @@ fn take_paragraph(lines: &[&str], paragraph: &mut usize, found: &mut Vec<Sentenc
     *paragraph += 1;
 }
 
-/// A short paragraph without an end is a title.
+/// Says whether a paragraph is a title: short, and without a full stop.
 fn is_title(line: &str) -> bool {
     line.len() <= 120 && !line.ends_with(['.', '!', '?', ':', ';', '。', '！', '？', '…', '"', '”'])
 }
@@ -111,13 +111,13 @@ fn pieces(text: &str) -> Vec<&str> {
     found
 }
 
-/// Whether what follows can begin a sentence.
+/// Says whether the following text can begin a sentence.
 fn begins(rest: &str) -> bool {
     let next = rest.trim_start().chars().find(|c| !matches!(c, '"' | '“' | '‘' | '\'' | '(' | '['));
     next.is_none_or(|c| !c.is_lowercase())
 }
 
-/// Whether the full stop belongs to the word before it.
+/// Says whether the full stop belongs to the word before it.
 fn abbreviated(before: &str, rest: &str) -> bool {
     if rest.is_empty() {
         return false;
@@ -138,7 +138,7 @@ fn abbreviated(before: &str, rest: &str) -> bool {
     }
 }
 
-/// The pieces of a sentence, none longer than [`LENGTH_MAX`].
+/// Returns the pieces of a sentence, none longer than [`LENGTH_MAX`].
 fn bounded(piece: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = piece;

@@ -1,6 +1,6 @@
-//! How a text feels: VADER (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
-//! Media Text", 2014) over each sentence, and the mean of those. Mood and tone come from small word lists. English
-//! alone; irony, and words that are grave in one trade and plain in another, are beyond it.
+//! The sentiment of a text: VADER (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
+//! Social Media Text", 2014) over each sentence, and the mean of the scores. Mood and tone come from small word lists.
+//! English alone; it misses irony, and words that are grave in one trade and plain in another.
 
 use serde::Serialize;
 use vader_sentimental::SentimentIntensityAnalyzer;
@@ -10,22 +10,22 @@ use super::{
     words::{stem, words},
 };
 
-/// How a text feels.
+/// The sentiment of a text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sentiment {
     /// `positive`, `neutral` or `negative`.
     pub sentiment: &'static str,
-    /// -1 (bad) to 1 (good).
+    /// Score from -1 (bad) to 1 (good).
     pub score: f64,
-    /// How it is said: `formal`, `informal`, `urgent` or `neutral`.
+    /// The tone: `formal`, `informal`, `urgent` or `neutral`.
     pub tone: &'static str,
-    /// The feeling that shows most: `joyful`, `hopeful`, `calm`, `worried`, `sad` or `angry`.
+    /// The strongest feeling: `joyful`, `hopeful`, `calm`, `worried`, `sad` or `angry`.
     pub mood: &'static str,
 }
 
 /// VADER's own boundary between neutral and the rest.
 const NEUTRAL: f64 = 0.05;
-/// The analyser compares words within a sentence, so that it is given this many bytes at most.
+/// The most bytes of a sentence for the analyser, which compares the words within it.
 const BYTES_MAX: usize = 800;
 
 const MOODS: &[(&str, &str)] = &[
@@ -115,7 +115,7 @@ fn mood(parts: &[&str], sentiment: &str) -> &'static str {
     let counted = MOODS.iter().filter(|(name, _)| fits(name)).map(|&(name, list)| (count(parts, list), name));
     // The first of equals wins, so that the order of the list decides and not chance.
     let best = counted.fold((0, "calm"), |best, next| if next.0 > best.0 { next } else { best });
-    // One word in a long text is no mood.
+    // One word in a long text does not make a mood.
     if best.0 * 40 >= parts.len() { best.1 } else { "calm" }
 }
 

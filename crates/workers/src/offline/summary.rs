@@ -1,6 +1,6 @@
-//! A summary in the text's own sentences: LexRank (see `rank`), a bonus for where a sentence stands, and maximal
-//! marginal relevance (Carbonell and Goldstein, 1998) against saying the same twice. It chooses and never rewrites: a
-//! sentence may refer to one that was left out.
+//! A summary in the text's own sentences: LexRank (see `rank`), a bonus for the position of a sentence, and maximal
+//! marginal relevance (Carbonell and Goldstein, 1998) against repetition. It chooses and never rewrites: a sentence may
+//! refer to one that was left out.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::{
     words::{StopWords, words},
 };
 
-/// Key points are at most this many.
+/// The most key points.
 const POINTS: usize = 5;
 
 /// A summary.
@@ -40,13 +40,14 @@ pub fn summarise(text: &str, max: usize) -> Summary {
     let at = |n: &usize| sentences[ranked.sentences[*n].0].text.clone();
     let mut text_of = chosen.iter().map(at).collect::<Vec<_>>().join(" ");
     if text_of.is_empty() {
-        // Nothing but titles: the beginning stands for the whole.
+        // A text of titles alone: its beginning stands for the whole.
         text_of = text.split_whitespace().take(60).collect::<Vec<_>>().join(" ");
     }
     Summary { text: text_of, key_points: points.iter().map(at).map(|point| plain_point(&point)).collect() }
 }
 
-/// The most central sentences of a text, best first by weight, then set in order; shared by the other methods.
+/// Returns the most central sentences of a text, chosen by weight and put in the order of the text; shared by the other
+/// methods.
 pub(crate) fn central(sentences: &[Sentence], stop: &StopWords, max: usize) -> Vec<usize> {
     let ranked = rank::rank(sentences, stop);
     let weighed = weighed(sentences, &ranked);
@@ -76,7 +77,7 @@ fn weighed(sentences: &[Sentence], ranked: &Ranked) -> Vec<f64> {
     ranked.sentences.iter().map(weigh).collect()
 }
 
-/// Whether a sentence begins with a word that leans on the one before.
+/// Says whether a sentence begins with a word that refers to the one before.
 fn leans(text: &str) -> bool {
     const LEANING: &[&str] = &[
         "this",
@@ -110,7 +111,7 @@ fn leans(text: &str) -> bool {
     words(text).next().is_some_and(|word| LEANING.contains(&word.to_lowercase().as_str()))
 }
 
-/// Numbers, and a length that reads as one point.
+/// Scores numbers, and a length that suits one point.
 fn factual(sentences: &[Sentence], ranked: &Ranked, n: usize) -> f64 {
     let text = &sentences[ranked.sentences[n].0].text;
     let numbers = words(text).filter(|word| word.starts_with(|c: char| c.is_ascii_digit())).count().min(3);
@@ -118,7 +119,7 @@ fn factual(sentences: &[Sentence], ranked: &Ranked, n: usize) -> f64 {
     (1.0 + 0.35 * numbers as f64) * if long { 0.7 } else { 1.0 }
 }
 
-/// Chooses the heaviest that are not like those chosen before, in the order of the text.
+/// Chooses the heaviest sentences that differ from those chosen before, in the order of the text.
 fn choose(ranked: &Ranked, weights: &[f64], max: usize, taken: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..weights.len()).filter(|n| !taken.contains(n)).collect();
     order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
@@ -137,7 +138,7 @@ fn choose(ranked: &Ranked, weights: &[f64], max: usize, taken: &[usize]) -> Vec<
     chosen
 }
 
-/// A point without the connecting word that led to it.
+/// Returns a point without the connecting word in front of it.
 pub(crate) fn plain_point(text: &str) -> String {
     const LEADS: &[&str] =
         &["However, ", "Moreover, ", "In addition, ", "Furthermore, ", "As a result, ", "Therefore, ", "Finally, "];

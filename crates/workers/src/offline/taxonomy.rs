@@ -1,4 +1,5 @@
-//! The subjects that the category method knows, each with words that speak for it. Stems, as `words::stem` makes them.
+//! The subjects that the category method knows, each with words that speak for it. The words are stems, as
+//! `words::stem` makes them.
 
 /// (subject, words). A word may speak for several subjects.
 pub(crate) const SUBJECTS: &[(&str, &str)] = &[

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-/// Words longer than this are cut: they are no words.
+/// The longest word; anything longer is cut.
 const WORD_MAX: usize = 40;
 
 const ENGLISH: &str = "a about above across after again against all almost along already also although always am among \
@@ -47,7 +47,7 @@ static SETS: LazyLock<[StopWords; 4]> =
     LazyLock::new(|| [ENGLISH, GERMAN, FRENCH, SPANISH].map(|list| StopWords(list.split_whitespace().collect())));
 
 impl StopWords {
-    /// Those of a language by its ISO 639-3 code; the English ones for a language without a list.
+    /// Returns the stop words of a language by its ISO 639-3 code; the English ones for a language without a list.
     #[must_use]
     pub fn of(code: &str) -> &'static StopWords {
         &SETS[match code {
@@ -58,7 +58,7 @@ impl StopWords {
         }]
     }
 
-    /// Whether a lower-case word is one of them, or too short to mean much.
+    /// Says whether a lower-case word is a stop word, or too short to mean much.
     #[must_use]
     pub fn has(&self, word: &str) -> bool {
         let short = word.is_ascii() && word.len() < 3;
@@ -66,7 +66,7 @@ impl StopWords {
     }
 }
 
-/// The words of a text as they are written: letters and digits with inner apostrophes and hyphens.
+/// Returns the words of a text as they are written: letters and digits with inner apostrophes and hyphens.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
     let inner = |c: char| c.is_alphanumeric() || matches!(c, '\'' | '’' | '-');
     let cut = |word: &str| word.char_indices().nth(WORD_MAX).map_or(word.len(), |(at, _)| at);
@@ -76,7 +76,8 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
         .map(move |word| &word[..cut(word)])
 }
 
-/// The lower-case word without its plural ending, after Harman's "S" stemmer (1991): `libraries` and `library` meet.
+/// Returns the lower-case word without its plural ending, after Harman's "S" stemmer (1991): `libraries` and `library`
+/// meet.
 #[must_use]
 pub fn stem(word: &str) -> String {
     let mut low = word.to_lowercase().replace('’', "'");

@@ -1,4 +1,4 @@
-//! From the text of a model to a value that fits the output schema.
+//! Parsing of a model's text into a value that fits the output schema.
 
 use kapelle_gateway::wire::json as lenient;
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::thoughts;
 use crate::schema::Schema;
 
-/// So many places of an answer are looked at for the beginning of its JSON.
+/// The most positions of an answer that are tried as the beginning of its JSON.
 const PLACES_MAX: usize = 200;
 
-/// The value of an answer, or what is wrong with it in words that a model understands. What a model thinks before it
-/// answers is not its answer.
+/// Returns the value of an answer, or what is wrong with it in words that a model understands. The thoughts in front of
+/// an answer are not part of it.
 pub(crate) fn read(content: &str, schema: Option<&Schema>) -> Result<Value, String> {
     let said = thoughts::without(content);
     let Some(schema) = schema else {
@@ -46,8 +46,8 @@ fn parse(text: &str) -> Result<Value, String> {
     lenient::read(text.trim().as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The JSON values of an answer, the likeliest first: all of it, the last code fence, whatever stands between the first
-/// and the last brace, and each value that begins somewhere in it, the longest first.
+/// Returns the JSON values of an answer, the likeliest first: all of it, the last code fence, the text between the
+/// first and the last brace, and each value that begins somewhere in it, the longest first.
 fn candidates(text: &str) -> impl Iterator<Item = Value> + '_ {
     let text = text.trim();
     let fences = fenced(text).into_iter().rev();
@@ -59,8 +59,8 @@ fn candidates(text: &str) -> impl Iterator<Item = Value> + '_ {
     parts.filter_map(|part| parse(part).ok()).chain(Embedded { text, values: None })
 }
 
-/// What stands in code fences: between lines that begin with one, and between the first mark and the last. A mark
-/// within a text of the JSON is in the middle of a line, for texts have no line ends of their own.
+/// Returns the contents of code fences: between lines that begin with one, and between the first mark and the last. A
+/// mark within a string of the JSON is in the middle of a line, because such strings have no line ends.
 fn fenced(text: &str) -> Vec<&str> {
     let mut inner = Vec::new();
     let (first, last) = (text.find("```"), text.rfind("```"));
@@ -74,7 +74,7 @@ fn fenced(text: &str) -> Vec<&str> {
         if let Some(rest) = plain.strip_prefix("```").or_else(|| plain.strip_prefix("~~~")) {
             match open.take() {
                 Some(start) if rest.trim_start_matches(['`', '~']).is_empty() => inner.push(&text[start..at]),
-                // A fence that names a language begins anew.
+                // A fence that names a language opens a new block.
                 _ => open = Some(at + line.len()),
             }
         }
@@ -101,7 +101,7 @@ impl Iterator for Embedded<'_> {
 
     fn next(&mut self) -> Option<Value> {
         let text = self.text;
-        // Made only when everything before was no answer.
+        // Computed only when every earlier candidate failed.
         self.values.get_or_insert_with(|| embedded(text).into_iter()).next()
     }
 }
@@ -118,7 +118,7 @@ fn embedded(text: &str) -> Vec<Value> {
             Some(Ok(value)) => {
                 let length = values.byte_offset().max(1);
                 found.push((length, value));
-                // What is within it is a part of it.
+                // Anything within it is a part of it.
                 at += length;
             }
             _ => at += 1,
@@ -127,7 +127,7 @@ fn embedded(text: &str) -> Vec<Value> {
             break;
         }
     }
-    // The longest first; of those that are as long, the last.
+    // The longest first; of equally long ones, the last.
     found.reverse();
     found.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
     found.into_iter().map(|(_, value)| value).collect()

@@ -1,4 +1,4 @@
-//! A prompt worker's file, checked: names, money, times, schemas and templates are known to be good.
+//! A prompt worker's file, checked: names, money, times, schemas and templates are valid.
 
 use kapelle_core::{
     DurationMs, Money, Name, Requires,
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{offline::Method, schema::Schema, tenants::tenants};
 
-/// The model alias when the file names none.
+/// The default model alias.
 const DEFAULT_ALIAS: &str = "fast";
-/// The queue of prompt workers when the file names none.
+/// The default queue of prompt workers.
 const DEFAULT_QUEUE: &str = "openai";
-/// Tokens of input when the file names no limit.
+/// The default limit of input tokens.
 const DEFAULT_INPUT_TOKENS: u64 = 100_000;
 
 /// A prompt worker, ready to be bound to a gateway.
@@ -39,10 +39,10 @@ pub struct PromptDefinition {
 }
 
 impl PromptDefinition {
-    /// Reads and checks a worker file. `file` is its name, for messages.
+    /// Reads and checks a worker file. `file` is its name in messages.
     ///
     /// # Errors
-    /// Everything that is wrong with it, with file, line, column, field and what to do.
+    /// Every problem, with file, line, column, field and what to do.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<PromptDefinition, Problems> {
         yaml::document(bytes, file, FORM, |document| {
             let Some(root) = document.root else { return Err(Problems::whole(file, "the file is empty", FORM.empty)) };
@@ -62,33 +62,33 @@ impl PromptDefinition {
         })
     }
 
-    /// What is known of the worker without running it.
+    /// Returns the description of the worker.
     #[must_use]
     pub fn spec(&self) -> &WorkerSpec {
         &self.spec
     }
 
-    /// The model alias it asks.
+    /// Returns its model alias.
     #[must_use]
     pub fn alias(&self) -> &str {
         &self.alias
     }
 
-    /// The classical method that answers where no model can.
+    /// Returns the classical method that answers when no model can.
     #[must_use]
     pub fn offline(&self) -> Option<Method> {
         self.offline
     }
 }
 
-/// Checks what tables of keys cannot say. What is wrong is reported and left out.
+/// Checks what tables of keys cannot express. Invalid values are reported and left out.
 struct Checker<'a, 'n> {
     reader: Reader<'a>,
     root: &'n Node<'n>,
 }
 
 impl Checker<'_, '_> {
-    /// `None` when there is no prompt; then something has been reported.
+    /// Builds the definition. `None` without a prompt; then a problem has been reported.
     fn check(&mut self, written: PromptFile) -> Option<PromptDefinition> {
         let mut spec = WorkerSpec::named("");
         spec.name = Name::new(&written.name);
@@ -190,8 +190,9 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// How many lines below the place of a value line `line` of its text stands. The place of a block is its first line
-    /// with text; the text also counts the empty ones before. It is `|` or `>` when there is no such line.
+    /// Returns how many lines below the position of a value line `line` of its text stands. The position of a block is
+    /// its first line with text; the text also counts the empty ones before. For an empty block the position is its `|`
+    /// or `>`.
     fn lines_below(&self, place: Place, text: &str, line: usize) -> usize {
         let rest = self.reader.source.get(place.byte as usize..).unwrap_or_default();
         let empty = text.bytes().take_while(|byte| *byte == b'\n').count();

@@ -29,27 +29,27 @@ pub(crate) static WORKER: Table = Table {
     required: &["kind", "name", "prompt"],
     keys: &[
         key("kind", Shape::OneOf(&["prompt"]), "`prompt`: a model answers a prompt."),
-        key("name", Shape::Name, "The name that steps call it by."),
+        key("name", Shape::Name, "The name by which steps call it."),
         key("description", Shape::Text, "One line for people."),
-        key("queue", Shape::Name, "The queue its tasks wait in; openai unless given."),
-        key("slots", SLOTS, "How many of its tasks run at once."),
-        key("model", Shape::Text, "The model alias; fast unless given."),
-        key("offline", Shape::OneOf(&METHODS), "The classical method that answers where no model can."),
-        key("fallback", Shape::Flag, "Whether later links of the chain may answer."),
+        key("queue", Shape::Name, "The queue in which its tasks wait; default openai."),
+        key("slots", SLOTS, "Tasks that run at once."),
+        key("model", Shape::Text, "The model alias; default fast."),
+        key("offline", Shape::OneOf(&METHODS), "The classical method that answers when no model can."),
+        key("fallback", Shape::Flag, "Whether later models of the chain may answer."),
         key("max_cost", Shape::Money, "The most that one task may spend."),
-        key("timeout", Shape::Duration, "How long one attempt may take."),
-        key("retry", Shape::Object(&RETRY), "When a failed attempt is tried again."),
-        key("per_key", PER_KEY, "How many tasks with the same key run at once."),
+        key("timeout", Shape::Duration, "Time limit of one attempt."),
+        key("retry", Shape::Object(&RETRY), "Rules for retries of a failed attempt."),
+        key("per_key", PER_KEY, "Tasks of one concurrency key that run at once."),
         key("requires", Shape::List(&Shape::Text), "The labels that a host must have."),
-        key("cache", Shape::FlagOr(&Shape::Duration), "Whether an earlier answer may be taken, and how old."),
-        key("temperature", Shape::Number { least: 0.0, most: 2.0 }, "How varied the answers are."),
-        key("max_output_tokens", TOKENS, "The longest answer."),
+        key("cache", Shape::FlagOr(&Shape::Duration), "Whether an earlier answer may be reused, and up to what age."),
+        key("temperature", Shape::Number { least: 0.0, most: 2.0 }, "Randomness of the answers."),
+        key("max_output_tokens", TOKENS, "The longest answer, in tokens."),
         key("input", Shape::Json, "JSON Schema of the input."),
-        key("max_input_tokens", TOKENS, "Longer inputs are shortened to this."),
+        key("max_input_tokens", TOKENS, "The longest input, in tokens; a longer one is shortened."),
         key("system", Shape::Text, "The system prompt."),
         key("prompt", Shape::Text, "The prompt; `{{ name }}` stands for an input."),
         key("output", Shape::Json, "JSON Schema of the answer."),
-        key("tenants", Shape::List(&Shape::Text), "The tenants it is also for: all, or numbers."),
+        key("tenants", Shape::List(&Shape::Text), "Other tenants that may use it: all, or numbers."),
     ],
 };
 
@@ -59,15 +59,15 @@ const METHODS: [&str; 8] =
 
 static RETRY: Table = Table {
     name: "retry",
-    about: "When a failed attempt is tried again.",
+    about: "Rules for retries of a failed attempt.",
     required: &[],
     keys: &[
         key("max_attempts", Shape::Whole { least: 1, most: 1_000 }, "Attempts in all, the first included."),
         key("delay", Shape::Duration, "The wait before the second attempt."),
-        key("multiplier", Shape::Number { least: 1.0, most: 100.0 }, "What each further wait is multiplied by."),
-        key("max_delay", Shape::Duration, "No wait is longer than this."),
-        key("jitter", Shape::OneOf(&["none", "full", "equal"]), "How waits are spread."),
-        key("on", Shape::List(&Shape::OneOf(&CATEGORIES)), "Only these kinds of failure are tried again."),
+        key("multiplier", Shape::Number { least: 1.0, most: 100.0 }, "Factor between one wait and the next."),
+        key("max_delay", Shape::Duration, "The longest wait."),
+        key("jitter", Shape::OneOf(&["none", "full", "equal"]), "Randomness of waits."),
+        key("on", Shape::List(&Shape::OneOf(&CATEGORIES)), "Only these categories of failure are retried."),
     ],
 };
 
@@ -81,22 +81,22 @@ const CATEGORIES: [&str; Category::ALL.len()] = {
     words
 };
 
-/// `per_key: 1`, or `per_key: { limit: 1, when_full: reject }`.
+/// Either `per_key: 1`, or `per_key: { limit: 1, when_full: reject }`.
 const PER_KEY: Shape = Shape::Short(&SLOTS, &Shape::Object(&PER_KEY_RULE));
 
 static PER_KEY_RULE: Table = Table {
     name: "per_key",
-    about: "How many tasks with the same key run at once.",
+    about: "Tasks of one concurrency key that run at once.",
     required: &["limit"],
     keys: PER_KEY_KEYS,
 };
 
 const PER_KEY_KEYS: &[Key] = &[
-    key("limit", SLOTS, "This many at once."),
-    key("when_full", Shape::OneOf(&["queue", "cancel_running", "reject"]), "What happens to one more."),
+    key("limit", SLOTS, "Tasks of one key that run at once."),
+    key("when_full", Shape::OneOf(&["queue", "cancel_running", "reject"]), "What happens to a task beyond the limit."),
 ];
 
-/// The values of a worker file. What is missing or wrong has been reported and is left out.
+/// The values of a worker file. Missing or invalid ones have been reported and are left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PromptFile {
@@ -123,7 +123,7 @@ pub(crate) struct PromptFile {
     pub(crate) tenants: Vec<String>,
 }
 
-/// The rule for tasks with the same key.
+/// The rule for tasks with one concurrency key.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum PerKey {
@@ -135,7 +135,7 @@ pub(crate) enum PerKey {
     },
 }
 
-/// `cache: true`, or `cache: 1h`.
+/// Either `cache: true`, or `cache: 1h`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum CacheFor {

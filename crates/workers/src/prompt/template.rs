@@ -10,7 +10,7 @@ impl Template {
     /// Compiles a template.
     ///
     /// # Errors
-    /// What is wrong, and its line within the template.
+    /// The problem, and its line within the template.
     pub(crate) fn compile(source: &str) -> Result<Template, (String, usize)> {
         Prompt::compile(source).map(Template).map_err(|error| {
             let line = line(source, &error).unwrap_or(1);
@@ -18,10 +18,10 @@ impl Template {
         })
     }
 
-    /// The template with the values of `input`, the whole of which goes by that name too.
+    /// Fills the template with the values of `input`; the name `input` is the whole of it.
     ///
     /// # Errors
-    /// What is missing or too much.
+    /// A missing value, or too long a result.
     pub(crate) fn render(&self, input: &Value) -> Result<String, String> {
         let value = |name: &str| if name == "input" { Some(input) } else { input.get(name) };
         let given = self.0.names().filter_map(|name| Some((name, value(name)?)));

@@ -1,8 +1,8 @@
-//! What a model thinks before it answers, where its server leaves that in the text.
+//! The thoughts of a model before its answer, where its server leaves them in the text.
 
 use std::borrow::Cow;
 
-/// How thoughts begin and end, by model and server.
+/// Marks around thoughts, by model and server.
 const MARKS: &[(&str, &str)] = &[
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -17,15 +17,15 @@ const MARKS: &[(&str, &str)] = &[
     ("◁think▷", "◁/think▷"),
     ("<|channel|>analysis<|message|>", "<|end|>"),
 ];
-/// Marks of a server's template that stand before an answer, and are no part of it.
+/// Marks of a server's template in front of an answer, which are not part of it.
 const PREFIXES: &[&str] = &["<|start|>assistant", "<|channel|>final<|message|>"];
 
-/// The text without the thoughts that it begins with, trimmed. Thoughts without an end leave nothing. Where only the end
-/// is there, because the template of the model wrote the beginning, everything before it is thoughts.
+/// Returns the text without the thoughts that it begins with, trimmed. Thoughts without an end leave nothing. If only
+/// the end is present, because the template of the model wrote the beginning, everything before it is thoughts.
 pub(super) fn without(content: &str) -> Cow<'_, str> {
     let mut rest = content.trim();
     loop {
-        // Only ASCII changes here, so that places stay the same.
+        // Only ASCII changes here, so positions stay valid.
         let lower = rest.to_ascii_lowercase();
         let begun = MARKS.iter().find(|(open, _)| lower.starts_with(open));
         let cut = match begun {
@@ -43,7 +43,7 @@ pub(super) fn without(content: &str) -> Cow<'_, str> {
     Cow::Borrowed(orphan(rest))
 }
 
-/// The text after an end of thoughts that has no beginning. JSON may hold such a mark in a text of its own.
+/// Returns the text after an end of thoughts that has no beginning. JSON may hold such a mark in a string.
 fn orphan(text: &str) -> &str {
     if text.starts_with(['{', '[', '"']) {
         return text;

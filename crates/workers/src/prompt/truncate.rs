@@ -3,10 +3,10 @@
 use kapelle_gateway::request::estimate_tokens;
 use serde_json::Value;
 
-/// Cuts the longest texts of `input` until it has at most `max` tokens; says whether anything was cut.
+/// Cuts the longest texts of `input` until it has at most `max` tokens. Returns whether anything was cut.
 pub(crate) fn to_tokens(input: &mut Value, max: u64) -> bool {
     let mut cut = false;
-    // Each turn cuts one text; an input with more long texts than this is cut as far as it goes.
+    // Each turn cuts one text; an input with more long texts than this is cut as far as possible.
     for _ in 0..64 {
         let total = tokens(input);
         if total <= max {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{PromptDefinition, answer, template::Template, truncate};
 use crate::{offline, schema};
 
-/// How long an attempt may take when the file names no time.
+/// Time limit of an attempt when the file sets none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A prompt worker with the gateway that answers it.
@@ -21,7 +21,7 @@ pub struct PromptWorker {
     gateway: Arc<Gateway>,
 }
 
-/// Why an attempt goes offline.
+/// The reason why an attempt uses the offline method.
 struct GoingOffline {
     provider: String,
     reason: Option<String>,
@@ -34,13 +34,13 @@ impl PromptWorker {
         PromptWorker { definition, gateway }
     }
 
-    /// Opens it to every tenant, as the workers that ship are: each tenant spends its own budget with them.
+    /// Opens it to every tenant, as the built-in workers are: each tenant spends its own budget with them.
     pub(crate) fn for_all(mut self) -> PromptWorker {
         self.definition.spec.tenants = Tenants::All;
         self
     }
 
-    /// The definition it was made of.
+    /// Returns the definition it was made from.
     #[must_use]
     pub fn definition(&self) -> &PromptDefinition {
         &self.definition
@@ -52,12 +52,12 @@ impl PromptWorker {
             None => input,
         };
         let mut provenance = Provenance::default();
-        // What a model reads is cut; a classical method reads all of it.
+        // The input is cut for a model; a classical method reads all of it.
         let whole = self.definition.offline.map(|_| input.clone());
         provenance.truncated = truncate::to_tokens(&mut input, self.definition.max_input_tokens);
         let request = self.request(&input)?;
         let asked = self.ask(ctx, request, &mut provenance).await;
-        // What the calls of a failed attempt cost is spent all the same.
+        // The calls of a failed attempt are charged too.
         match asked.map_err(|error| error.costing(provenance.cost))? {
             Ok(value) => Ok(Output { value, provenance }),
             Err(going) => {
@@ -100,7 +100,7 @@ impl PromptWorker {
         provenance: &mut Provenance,
     ) -> Result<Result<Value, GoingOffline>, TaskError> {
         let mut complaint = String::new();
-        // A worker that is tried out by hand has no task, so nothing is written down of its calls.
+        // A worker that is tried out by hand has no task, so its calls are not recorded.
         let prompt_call =
             ctx.task.parse().ok().map(|task| PromptCall::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
         let prompt_call =
@@ -145,7 +145,8 @@ impl PromptWorker {
             }
         }
         let message = format!("the model answered twice with something that does not fit: {complaint}");
-        // It was asked again already: another attempt is two more calls, and is made only where the author lists this kind.
+        // The model was asked a second time already: another attempt is two more calls, and is made only where the
+        // author lists this category.
         Err(TaskError::new(Category::InvalidOutput, message).permanent())
     }
 

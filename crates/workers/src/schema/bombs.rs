@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Schema, cost};
 
-/// `levels` definitions, each of which holds the next `width` times by way of `hold`, and a property by the first.
+/// Builds `levels` definitions, each of which holds the next `width` times by way of `hold`, and a property by the
+/// first.
 fn fan(levels: usize, width: usize, hold: impl Fn(Vec<Value>) -> Value) -> Value {
     let mut defs = serde_json::Map::new();
     for at in 0..levels {
@@ -170,7 +171,7 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever the schema and the value: no panic, an answer, and no more looks than the value allows.
+    /// For any schema and value: no panic, an answer, and no more looks than the value allows.
     #[test]
     fn random_schemas_are_checked_within_the_budget(root in schema(), a in schema(), b in schema(), value in value()) {
         let mut root = if root.is_object() { root } else { json!({ "allOf": [root] }) };

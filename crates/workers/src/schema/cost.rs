@@ -1,4 +1,5 @@
-//! What checking a value costs: the looks at subschemas that it takes, counted by a walk that ends when there are too many.
+//! The cost of checking a value: the looks at subschemas that it takes, counted by a walk that ends when there are too
+//! many.
 
 use serde_json::Value;
 
@@ -6,14 +7,14 @@ use super::graph::Graph;
 
 /// Looks that every value may take.
 const LOOKS_MIN: u64 = 200_000;
-/// Looks that are allowed for each part of a value besides.
+/// Further looks for each part of a value.
 const LOOKS_EACH: u64 = 400;
-/// Looks at most, whatever the value.
+/// The most looks for any value.
 const LOOKS_MAX: u64 = 4_000_000;
-/// How deep looks may follow one another: each is a level or more of the checker's stack.
+/// The deepest chain of looks: each is a level or more of the checker's stack.
 const DEPTH_MAX: usize = 800;
 
-/// How many values there are in a value, itself included; stops counting above `most`.
+/// Returns how many values a value contains, itself included; stops counting above `most`.
 pub(super) fn count(value: &Value, most: usize) -> usize {
     let (mut counted, mut left) = (0, vec![value]);
     while let Some(value) = left.pop() {
@@ -30,30 +31,30 @@ pub(super) fn count(value: &Value, most: usize) -> usize {
     counted
 }
 
-/// What a walk has left.
+/// State of a walk.
 struct Walk<'g> {
     graph: &'g Graph,
     left: u64,
 }
 
-/// Checking would take too long, or go too deep.
+/// The error that checking would take too long, or go too deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMuch;
 
-/// The looks that checking a value takes at most.
+/// Returns an upper bound of the looks that checking a value takes.
 ///
 /// # Errors
-/// [`TooMuch`] when they are more than its size allows.
+/// [`TooMuch`] when it exceeds what the value's size allows.
 pub(super) fn looks(graph: &Graph, value: &Value) -> Result<u64, TooMuch> {
     let parts = count(value, usize::MAX) as u64;
     let most = (LOOKS_MIN + parts.saturating_mul(LOOKS_EACH)).min(LOOKS_MAX.max(parts.saturating_mul(4)));
     within(graph, value, most)
 }
 
-/// The looks that checking a value takes, when they are no more than that.
+/// Returns the looks that checking a value takes, up to `most`.
 ///
 /// # Errors
-/// [`TooMuch`] otherwise.
+/// [`TooMuch`] above that.
 pub(super) fn within(graph: &Graph, value: &Value, most: u64) -> Result<u64, TooMuch> {
     let mut walk = Walk { graph, left: most };
     walk.look(0, value, 0)?;
@@ -114,7 +115,7 @@ impl Walk<'_> {
     }
 }
 
-/// What matching an expression of that weight against a text costs.
+/// Returns the cost of matching an expression of that weight against a text.
 fn matching(weight: u64, text: &str) -> u64 {
     1 + weight.saturating_mul(text.len() as u64 / 32)
 }

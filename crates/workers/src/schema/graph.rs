@@ -1,4 +1,4 @@
-//! A schema as a graph: which subschemas look at the same value, and which at the parts of it.
+//! A schema as a graph: which subschemas look at one value, and which at the parts of it.
 
 use std::collections::HashMap;
 
@@ -6,29 +6,29 @@ use serde_json::{Map, Value};
 
 use super::refs::Refs;
 
-/// Values of a schema at most, all of its objects, lists and scalars counted.
+/// The most values of a schema: all of its objects, lists and scalars.
 const VALUES_MAX: usize = 100_000;
-/// Sizes of all regular expressions of a schema at most: their text in bytes, and as much again as they repeat.
+/// The largest total size of a schema's regular expressions: their text in bytes, and as much again as they repeat.
 const PATTERNS_MAX: u64 = 50_000;
-/// Subschemas that follow one another without a circle, at most: each is a level of the checker's stack.
+/// The longest chain of subschemas without a circle: each is a level of the checker's stack.
 const DEPTH_MAX: usize = 400;
-/// Subschemas that look at the same value, one because of the other, at most.
+/// The longest chain of subschemas that look at one value, one because of the other.
 const HERE_DEPTH_MAX: u32 = 100;
-/// What looking at one value may cost at most, in looks, its parts left aside.
+/// The highest cost of checking one value without its parts, in looks.
 const HERE_MAX: u64 = 100_000;
 
 /// One subschema.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// What a look costs by itself: entries of `enum` and `required`, and one for the look.
+    /// The cost of a look by itself: entries of `enum` and `required`, and one for the look.
     pub own: u64,
-    /// The weight of its `pattern`, a look for so many bytes of text; 0 without one.
+    /// The weight of its `pattern`, in looks per 32 bytes of text; 0 without one.
     pub pattern: u64,
     /// `uniqueItems`.
     pub unique: bool,
-    /// `unevaluatedProperties` or `unevaluatedItems`: what looks at the same value is looked at once more for it.
+    /// `unevaluatedProperties` or `unevaluatedItems`: subschemas of this value are looked at a second time for it.
     pub twice: bool,
-    /// Subschemas that look at the same value.
+    /// Subschemas that look at the value itself.
     pub here: Vec<usize>,
     /// Subschemas for a named property.
     pub named: HashMap<String, Vec<usize>>,
@@ -48,7 +48,7 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Graph {
     pub nodes: Vec<Node>,
-    /// It has `anyOf` or `oneOf`, whose failure gathers those of all branches.
+    /// Whether it has `anyOf` or `oneOf`, whose failure gathers those of all branches.
     branches: bool,
 }
 
@@ -97,12 +97,12 @@ impl Graph {
         Ok(builder.graph)
     }
 
-    /// Whether the failure of one subschema gathers those of others.
+    /// Says whether the failure of one subschema gathers those of others.
     pub fn branches(&self) -> bool {
         self.branches
     }
 
-    /// Refuses what costs too much whatever the value.
+    /// Refuses a schema that costs too much for any value.
     fn check(&self, refs: &Refs<'_>, known: &HashMap<*const Value, usize>) -> Result<(), String> {
         let place = |at: usize| {
             let of = known.iter().find(|(_, node)| **node == at).map(|(value, _)| *value);
@@ -136,13 +136,13 @@ impl Graph {
         }
     }
 
-    /// How many looks a look at one value becomes, its parts left aside, and how deep they go; the node where a circle
-    /// closes otherwise.
+    /// Returns how many looks a look at one value becomes without its parts, and how deep they go; on a circle, the
+    /// node that closes it.
     fn looks(&self, at: usize, depth: usize, seen: &mut [Seen]) -> Result<(u64, u32), usize> {
         match seen[at] {
             Seen::Done(looks, deep) => return Ok((looks, deep)),
             Seen::Open => return Err(at),
-            // Deeper than anything that is let through: the figure only has to be above the limit.
+            // Deeper than anything that is accepted: the figure only has to exceed the limit.
             Seen::New if depth > 1_000 => return Ok((1, HERE_DEPTH_MAX + 1)),
             Seen::New => seen[at] = Seen::Open,
         }
@@ -157,7 +157,7 @@ impl Graph {
         Ok((looks, deep + 1))
     }
 
-    /// How deep one comes by going from subschema to subschema, none of them twice.
+    /// Returns the longest chain of subschemas without repetition.
     fn depth(&self) -> usize {
         let mut seen = vec![false; self.nodes.len()];
         let mut stack = vec![(0, 1)];
@@ -204,7 +204,7 @@ impl<'s> Builder<'s> {
         at
     }
 
-    /// The subschemas of a value that is a schema or a list of some.
+    /// Adds the subschemas of a value that is a schema or a list of schemas.
     fn several(&mut self, value: Option<&'s Value>) -> Vec<usize> {
         match value {
             None => Vec::new(),
@@ -254,7 +254,8 @@ impl<'s> Builder<'s> {
         node
     }
 
-    /// What matching a regular expression costs: the larger what it repeats, the more places there are to be at once.
+    /// Returns the cost of matching a regular expression: the larger the repeated part, the more states are active at
+    /// once.
     fn weight(&mut self, text: &str) -> u64 {
         let braces = text.split('{').skip(1).filter_map(|part| part.split('}').next());
         let numbers = braces.flat_map(|times| times.split(',')).filter_map(|digits| digits.parse::<u64>().ok());

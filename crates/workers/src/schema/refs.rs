@@ -1,11 +1,12 @@
-//! What references within a schema may mean. Where several readings are possible all are taken: the cost is an upper bound.
+//! The possible targets of references within a schema. Where several readings are possible all are taken: the cost is
+//! an upper bound.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// The named places of a schema.
+/// The named subschemas of a schema.
 #[derive(Debug)]
 pub(super) struct Refs<'s> {
     root: &'s Value,
@@ -18,7 +19,7 @@ pub(super) struct Refs<'s> {
 }
 
 impl<'s> Refs<'s> {
-    /// Looks through a schema.
+    /// Collects the names of a schema.
     pub fn of(root: &'s Value) -> Refs<'s> {
         let mut refs = Refs { root, ids: Vec::new(), anchors: HashMap::new(), recursive: Vec::new() };
         let mut left = vec![root];
@@ -50,7 +51,7 @@ impl<'s> Refs<'s> {
         refs
     }
 
-    /// What a reference may mean; none for a schema outside of this one.
+    /// Returns the possible targets of a reference; `None` for a schema outside this one.
     pub fn find(&self, word: &str, text: &str) -> Option<Vec<&'s Value>> {
         let (uri, fragment) = text.split_once('#').unwrap_or((text, ""));
         let of_id = |id: &str| id.split('#').next().is_some_and(|id| id.ends_with(last(uri)));
@@ -63,7 +64,7 @@ impl<'s> Refs<'s> {
             return None;
         }
         let mut found: Vec<&'s Value> = match fragment {
-            // Without a fragment it is the document, or what the name stands for.
+            // Without a fragment the target is the document, or the named schema.
             "" if uri.is_empty() => vec![self.root],
             "" => bases,
             pointer if pointer.starts_with('/') => {
@@ -80,7 +81,7 @@ impl<'s> Refs<'s> {
         Some(found)
     }
 
-    /// Where a subschema stands, as a pointer.
+    /// Returns the position of a subschema, as a pointer.
     pub fn place(&self, wanted: *const Value) -> Option<String> {
         let mut left = vec![(String::from("#"), self.root)];
         while let Some((place, value)) = left.pop() {
@@ -102,7 +103,7 @@ impl<'s> Refs<'s> {
     }
 }
 
-/// The part of an address behind the last `/`: addresses are often given relative to one another.
+/// Returns the part of an address after the last `/`: addresses are often relative to one another.
 fn last(uri: &str) -> &str {
     uri.rsplit('/').next().unwrap_or(uri)
 }
