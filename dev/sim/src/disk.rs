@@ -14,7 +14,8 @@ use kapelle_core::{
     task::{Rank, Task, TaskState, WaitFor},
 };
 use kapelle_store::{
-    AnswerRow, Batch, Commit, Gate, JournalEntry, KeyRow, KeyWrite, Lane, PayloadBody, RunRow, StoreError, VersionRow,
+    AnswerRow, Batch, Commit, Fault, Gate, JournalEntry, KeyRow, KeyWrite, Lane, PayloadBody, RunRow, StoreError,
+    VersionRow,
 };
 
 use crate::{flow::Flow, laws, moment::Moment, plan::Faults, rng::Rng};
@@ -74,6 +75,8 @@ pub struct Disk {
     pub broken: Option<String>,
     /// Number of written commits.
     pub commits: u64,
+    /// Outcomes of the commits, when the story is recorded.
+    pub(crate) outcomes: Option<Vec<Fault>>,
     faults: Faults,
     rng: Option<Rng>,
 }
@@ -248,6 +251,19 @@ impl Disk {
     }
 
     pub(crate) fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
+        let outcome = self.try_commit(batch);
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.push(match &outcome {
+                Ok(Commit::Committed) => Fault::None,
+                Ok(Commit::Conflict { .. }) => Fault::Conflict,
+                Err(StoreError::Full(_)) => Fault::Full,
+                Err(_) => Fault::Fail,
+            });
+        }
+        outcome
+    }
+
+    fn try_commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
         let faults = self.faults.clone();
         let mut happens = |chance: u32| self.rng.as_mut().is_some_and(|rng| rng.chance(chance));
         if happens(faults.conflict) {

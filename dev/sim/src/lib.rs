@@ -17,6 +17,7 @@ mod ledger;
 mod moment;
 mod net;
 mod plan;
+mod record;
 mod server;
 mod steer;
 mod store;
@@ -27,5 +28,6 @@ mod write;
 use kapelle_hunt::rng;
 
 pub use ledger::{Calls, Ledger};
+pub use record::{Recording, record};
 pub use study::Simulation;
 pub use world::{Story, simulate};

@@ -1,6 +1,6 @@
 //! Servers: turns on arrived messages, deaths and restarts.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use kapelle_core::{
     Timestamp,
@@ -15,6 +15,7 @@ use kapelle_engine::{
 use crate::{
     net::{Asked, Flight},
     plan::{WORKERS, Workers},
+    record::{Drawn, Life, watch},
     world::World,
 };
 
@@ -69,16 +70,31 @@ impl World {
 
     fn start_server(&mut self, server: usize) -> Result<(), String> {
         let mut random = self.rng.fork();
+        let drawn = self.lives.is_some().then(Drawn::default);
+        let written = drawn.clone();
+        let random = move || {
+            let number = random.draw();
+            if let Some(written) = &written {
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+            }
+            number
+        };
         let directory = Arc::new(self.plan.directory.fresh());
         let mut turns = LoopState::new(
             Box::new(self.disk.clone()),
             self.plan.options.clone(),
             Arc::clone(&directory) as _,
-            Box::new(move || random.draw()),
+            Box::new(random),
         );
+        if self.lives.is_some() {
+            watch(&turns);
+        }
         self.set_moment(&[], true);
         let started = turns.recover(Timestamp(self.wall_ms), self.steady_ms);
         self.checked()?;
+        if let (Some(lives), Some(drawn)) = (&mut self.lives, drawn) {
+            lives.push(Life::new((self.wall_ms, self.steady_ms), &started, drawn));
+        }
         match started {
             Ok(turned) if !turned.broken => {
                 self.give_full_terms();
@@ -161,6 +177,9 @@ impl World {
         place.turned_at = self.steady_ms;
         let Some(turns) = place.turns.as_mut() else { return Ok(()) };
         let turned = turns.turn(&inputs, Timestamp(self.wall_ms), self.steady_ms);
+        if let Some(life) = self.lives.as_mut().and_then(|lives| lives.last_mut()) {
+            life.turn(&inputs, (self.wall_ms, self.steady_ms), &turned)?;
+        }
         self.checked()?;
         if turned.broken {
             self.kill(server);

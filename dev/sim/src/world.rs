@@ -9,6 +9,7 @@ use crate::{
     host::Host,
     net::{Asked, Flight},
     plan::Plan,
+    record::Life,
     rng::Rng,
     server::Server,
 };
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     pub(crate) turns: u64,
     pub(crate) verbose: bool,
+    /// Lives of the server, when the story is recorded.
+    pub(crate) lives: Option<Vec<Life>>,
 }
 
 /// Results of a seed that broke no law.
@@ -62,15 +65,20 @@ pub fn simulate(seed: u64, verbose: bool) -> Result<Story, String> {
     let plan = Plan::draw(&mut rng);
     let mut world = World::new(plan, rng, verbose);
     world.note(format!("{:?}", world.plan));
-    for _ in 0..world.plan.steps {
-        world.step()?;
-    }
-    world.drain()?;
+    world.live()?;
     Ok(world.story())
 }
 
 impl World {
-    fn new(plan: Plan, mut rng: Rng, verbose: bool) -> World {
+    /// Lives through both phases.
+    pub(crate) fn live(&mut self) -> Result<(), String> {
+        for _ in 0..self.plan.steps {
+            self.step()?;
+        }
+        self.drain()
+    }
+
+    pub(crate) fn new(plan: Plan, mut rng: Rng, verbose: bool) -> World {
         let disk = Shared::default();
         disk.lock().set_faults(plan.faults.clone(), rng.fork());
         let servers = (0..plan.servers).map(|_| Server::default()).collect();
@@ -90,6 +98,7 @@ impl World {
             calm: false,
             turns: 0,
             verbose,
+            lives: None,
             plan,
             rng,
         }
