@@ -23,6 +23,11 @@
 //! - [`price`]: prices of tokens, in whole nano-dollars.
 //! - `rate`, `circuit_breakers`, `admission`: when a provider may be called, and how often.
 
+#![cfg_attr(
+    not(feature = "http"),
+    allow(unused_imports, unused_variables, unreachable_code, reason = "without HTTP there is no answer to read")
+)]
+
 pub mod access;
 mod admission;
 pub mod answer;

@@ -18,7 +18,6 @@ pub struct WorkerSet(RwLock<Members>);
 #[derive(Default)]
 struct Members {
     /// Those that were given to the host; a script of the same name stands before one as long as it is there.
-    #[cfg_attr(not(feature = "scripts"), expect(dead_code, reason = "only scripts are taken away again"))]
     given: BTreeMap<Name, Arc<dyn Worker>>,
     working: BTreeMap<Name, Member>,
 }

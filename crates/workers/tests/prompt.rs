@@ -31,7 +31,9 @@ async fn stage(rules: &str) -> (ScriptedOpenai, Catalogue) {
 }
 
 fn offline() -> Catalogue {
-    Catalogue::shipped(&gateway("http://127.0.0.1:9/v1", "")).unwrap()
+    let catalogue = Catalogue::shipped(&gateway("http://127.0.0.1:9/v1", "")).unwrap();
+    // It ships with the crate that reads documents.
+    catalogue.with(Arc::new(kapelle_documents::ExtractText::new(None)))
 }
 
 async fn run(catalogue: &Catalogue, name: &str, input: Value) -> Result<Output, kapelle_core::TaskError> {
