@@ -1,9 +1,9 @@
 /** Requests of the client: retried where that is harmless; waits survive restarts of the server. */
 
-import { Unreachable, WaitTimeout } from "./errors.js";
+import { WaitTimeout } from "./errors.js";
 import type { Place } from "./place.js";
 import { type Frame, Parser } from "./sse.js";
-import { Again, type Call, LONGEST_POLL_MS, PATIENCE_MS, broken, open, pause, refused, send } from "./wire.js";
+import { Again, type Call, LONGEST_POLL_MS, PATIENCE_MS, broken, open, pause, send } from "./wire.js";
 
 /** Time without data after which a stream counts as dead; the server sends a comment every 15 seconds. */
 const SILENCE_MS = 45_000;
@@ -49,18 +49,16 @@ export class Asker {
     }
   }
 
-  /** Yields events until the stream ends or is interrupted. */
-  async *frames(call: Call<unknown>, headers: Record<string, string>, again: Again): AsyncGenerator<Frame> {
+  /** Events until the stream ends or is interrupted. */
+  async *frames(call: Call<unknown>, lastId: string | undefined, again: Again): AsyncGenerator<Frame> {
     const leave = new AbortController();
     let silence = setTimeout(() => leave.abort(), SILENCE_MS);
     try {
-      const response = await open(this.place, call, leave.signal, headers);
-      if (!response.ok) throw refused(this.place.url, response, await response.text());
-      if (!response.body) throw new Unreachable(`${this.place.url}: the stream is empty`);
+      const headers = lastId === undefined ? [] : ["last-event-id", lastId];
       const parser = new Parser();
-      const reader = response.body.getReader();
+      const chunks = (await open(this.place, call, leave.signal, headers))[Symbol.asyncIterator]();
       for (;;) {
-        const { done, value } = await reader.read().catch((error: unknown) => {
+        const { done, value } = await chunks.next().catch((error: unknown) => {
           throw broken(this.place.url, error);
         });
         if (done) return;

@@ -189,8 +189,7 @@ export class Runs {
     let next = options.after === undefined ? 0 : options.after + 1;
     let again = new Again(this.asker.patience());
     for (;;) {
-      const headers: Record<string, string> = next ? { "last-event-id": String(next - 1) } : {};
-      for await (const frame of this.asker.frames(call, headers, again)) {
+      for await (const frame of this.asker.frames(call, next ? String(next - 1) : undefined, again)) {
         const seq = Number(frame.id);
         if (seq < next) continue;
         if (seq !== next) throw new Unreachable(`the stream went from event ${next - 1} to ${frame.id}: events are missing`);
@@ -358,8 +357,7 @@ export class Client {
     let cursor = options.cursor;
     let again = new Again(this.#asker.patience());
     for (;;) {
-      const headers: Record<string, string> = cursor ? { "last-event-id": cursor } : {};
-      for await (const frame of this.#asker.frames(call, headers, again)) {
+      for await (const frame of this.#asker.frames(call, cursor || undefined, again)) {
         again = new Again(this.#asker.patience());
         cursor = frame.id || cursor;
         yield { kind: frame.kind, data: JSON.parse(frame.data), ...(cursor ? { cursor } : {}) };

@@ -45,3 +45,45 @@ declare module "node:worker_threads" {
     unref(): void;
   }
 }
+declare const Buffer: {
+  byteLength(text: string): number;
+  concat(parts: Uint8Array[]): Uint8Array;
+  from(bytes: ArrayBufferLike, offset: number, length: number): { toString(): string };
+};
+declare module "node:http" {
+  export interface IncomingHttpHeaders {
+    [name: string]: string | string[] | undefined;
+  }
+  export interface IncomingMessage extends AsyncIterable<Uint8Array> {
+    readonly statusCode?: number;
+    readonly headers: IncomingHttpHeaders;
+    on(event: "data", listener: (chunk: Uint8Array) => void): this;
+    on(event: "end" | "close", listener: () => void): this;
+    on(event: "error", listener: (error: Error) => void): this;
+  }
+  export interface ClientRequest {
+    on(event: "error", listener: (error: Error) => void): this;
+    end(body?: string | Uint8Array): this;
+    destroy(error?: unknown): this;
+  }
+  export interface AgentOptions {
+    keepAlive: boolean;
+    scheduling: "lifo" | "fifo";
+    timeout: number;
+  }
+  export class Agent {
+    constructor(options: AgentOptions);
+  }
+  export interface RequestOptions {
+    agent: Agent;
+    hostname: string;
+    port: string;
+    method: string;
+    path: string;
+    headers: string[];
+  }
+  export function request(options: RequestOptions, answered: (answer: IncomingMessage) => void): ClientRequest;
+}
+declare module "node:https" {
+  export { Agent, request } from "node:http";
+}

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { KapelleError, Problem, Unreachable, problem } from "./errors.js";
 import type { Json } from "./model.js";
 import type { Place } from "./place.js";
+import { type Answer, type Sent, type Stream, exchange, stream, text } from "./transport.js";
 
 /** Timeout of an answer, besides a requested wait. */
 export const ANSWER_MS = 30_000;
@@ -55,11 +56,10 @@ export function freshKey(): string {
 
 /** Encodes as JSON. Throws TypeError for values that JSON does not have, which JSON.stringify would drop or change. */
 export function encode(value: Json): string {
+  // A replacer costs several times as much as a walk, so that it only looks for what is wrong.
+  if (isPlain(value, DEEPEST)) return JSON.stringify(value ?? null);
   const checked = (key: string, value: unknown): unknown => {
-    const odd =
-      typeof value === "bigint" || typeof value === "function" || typeof value === "symbol" || value instanceof Map ||
-      value instanceof Set || (typeof value === "number" && !Number.isFinite(value));
-    if (odd) throw new TypeError(`this is not JSON: ${key ? `\`${key}\` is ` : ""}${describe(value)}`);
+    if (isOdd(value)) throw new TypeError(`this is not JSON: ${key ? `\`${key}\` is ` : ""}${describe(value)}`);
     return value;
   };
   try {
@@ -70,85 +70,121 @@ export function encode(value: Json): string {
   }
 }
 
+/** Deeper values, and those in a circle, take the slow way. */
+const DEEPEST = 64;
+
+/** Whether JSON.stringify writes a value as it is: nothing but plain objects, arrays, text, numbers, booleans and null. */
+function isPlain(value: unknown, deep: number): boolean {
+  if (typeof value !== "object") return !isOdd(value);
+  if (value === null) return true;
+  if (deep === 0) return false;
+  if (Array.isArray(value)) return value.every((one) => isPlain(one, deep - 1));
+  const kind = Object.getPrototypeOf(value);
+  if ((kind !== Object.prototype && kind !== null) || "toJSON" in value) return false;
+  for (const key in value) if (!isPlain((value as Record<string, unknown>)[key], deep - 1)) return false;
+  return true;
+}
+
+function isOdd(value: unknown): boolean {
+  switch (typeof value) {
+    case "bigint": case "function": case "symbol": return true;
+    case "number": return !Number.isFinite(value);
+    default: return value instanceof Map || value instanceof Set;
+  }
+}
+
 function describe(value: unknown): string {
   if (typeof value === "number") return String(value);
   return value instanceof Map ? "a Map" : value instanceof Set ? "a Set" : `a ${typeof value}`;
 }
 
-/** Opens a request; the caller reads the body. */
-export async function open(place: Place, call: Call<unknown>, signal: AbortSignal, headers: Record<string, string> = {}) {
-  const query = Object.entries(call.query ?? {}).filter(([, value]) => value !== undefined);
-  const search = query.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join("&");
-  const body = call.content ?? (call.body === undefined ? null : encode(call.body));
-  try {
-    return await fetch(place.url + call.path + (search && `?${search}`), {
-      method: call.method,
-      body: body as BodyInit | null,
-      headers: {
-        authorization: `Bearer ${place.token}`,
-        "user-agent": "kapelle-typescript",
-        ...(body === null ? {} : { "content-type": call.mediaType ?? "application/json" }),
-        ...(call.key === undefined ? {} : { "idempotency-key": call.key }),
-        ...headers,
-      },
-      redirect: "manual",
-      signal,
-    });
-  } catch (error) {
-    throw broken(place.url, error);
+/** A call as it is written. */
+function sent(call: Call<unknown>, more: string[] = []): Sent {
+  const body = call.content ?? (call.body === undefined ? undefined : encode(call.body));
+  const headers = more;
+  if (body !== undefined) headers.push("content-type", call.mediaType ?? "application/json");
+  if (call.key !== undefined) headers.push("idempotency-key", call.key);
+  let search = "";
+  for (const key in call.query) {
+    const value = call.query[key];
+    if (value !== undefined) search += `${search ? "&" : "?"}${key}=${encodeURIComponent(String(value))}`;
   }
+  return { method: call.method, path: call.path + search, body, headers };
 }
 
-/** Sends a request once. `signal` aborts it. */
-export async function send<T>(place: Place, call: Call<T>, signal?: AbortSignal, withinMs = ANSWER_MS): Promise<T> {
-  const limit = AbortSignal.timeout((call.waitMs ?? 0) + withinMs);
-  const response = await open(place, call, signal ? AbortSignal.any([signal, limit]) : limit);
-  let text = "";
+/** Opens a stream; the caller reads it until it ends or `signal` is raised. */
+export async function open(place: Place, call: Call<unknown>, signal: AbortSignal, headers: string[]): Promise<Stream> {
+  const written = sent(call, headers);
+  let opened: Stream;
   try {
-    if (call.binary && response.ok) return call.read(new Uint8Array(await response.arrayBuffer()));
-    text = await response.text();
+    opened = await stream(place, written, signal);
   } catch (error) {
     throw broken(place.url, error);
   }
-  if (!response.ok) throw refused(place.url, response, text);
+  if (opened.statusCode === 200) return opened;
+  const chunks: Uint8Array[] = [];
   try {
-    return call.read(text ? JSON.parse(text) : null);
+    for await (const chunk of opened) chunks.push(chunk);
+  } catch (error) {
+    throw broken(place.url, error);
+  }
+  throw refused(place.url, opened.statusCode ?? 0, opened.headers, text(Buffer.concat(chunks)));
+}
+
+/** Sends a request once. `signal` breaks it off: then its reason is thrown. */
+export async function send<T>(place: Place, call: Call<T>, signal?: AbortSignal, withinMs = ANSWER_MS): Promise<T> {
+  const written = sent(call);
+  let answer: Answer;
+  try {
+    answer = await exchange(place, written, (call.waitMs ?? 0) + withinMs, signal);
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    throw broken(place.url, error);
+  }
+  const { status, headers, body } = answer;
+  const good = status >= 200 && status < 300;
+  if (good && call.binary) return call.read(body);
+  const received = text(body);
+  if (!good) throw refused(place.url, status, headers, received);
+  try {
+    return call.read(received ? JSON.parse(received) : null);
   } catch (error) {
     const what = `the answer to ${call.method} ${call.path} is not what was expected: ${error}`;
     throw new Unreachable(`${place.url}: ${what}`, { cause: error });
   }
 }
 
-/** Converts a refusal to an error. */
-export function refused(url: string, response: Response, text: string): KapelleError {
-  const kind = response.headers.get("content-type") ?? "";
+/** The refusal as an error. */
+export function refused(url: string, status: number, headers: Record<string, unknown>, text: string): KapelleError {
+  const kind = String(headers["content-type"] ?? "");
   if (kind.startsWith("application/problem+json")) {
     try {
       const { code, detail, title } = JSON.parse(text);
       if (typeof code === "string") {
-        const after = response.headers.get("retry-after");
-        const wait = after && /^\d+$/.test(after) ? { retryAfterMs: Number(after) * 1000 } : {};
-        return problem({ status: response.status, code, detail, title, ...wait });
+        const after = String(headers["retry-after"] ?? "");
+        const wait = /^\d+$/.test(after) ? { retryAfterMs: Number(after) * 1000 } : {};
+        return problem({ status, code, detail, title, ...wait });
       }
     } catch {
       // Reported below.
     }
   }
-  const what = `${url} answered ${response.status}${kind && ` with ${kind}`}`;
+  const what = `${url} answered ${status}${kind && ` with ${kind}`}`;
   return new Unreachable(`${what}: this does not look like a Kapelle server; is the address right?`);
 }
 
-const UNSENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
+const UNSENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 
 /** Describes a failure of a request for a person. */
 export function broken(url: string, error: unknown): Broken {
   if (error instanceof Error && error.name === "TimeoutError") return new Broken(`${url}: no answer in time`, false, error);
-  const cause = (error as { cause?: { code?: string; message?: string; errors?: { code?: string }[] } }).cause;
-  const code = cause?.code ?? cause?.errors?.[0]?.code ?? "";
+  // Several addresses of one name that all fail make one error.
+  const failed = (error ?? {}) as { code?: string; message?: string; errors?: { code?: string }[] };
+  const code = failed.code ?? failed.errors?.[0]?.code ?? "";
   const what =
     code === "ECONNREFUSED"
       ? "connection refused; is the server running? `kapelle serve` starts one"
-      : cause?.message || code || (error instanceof Error ? error.message : String(error));
+      : failed.message || code || String(error);
   return new Broken(`${url}: ${what}`, UNSENT.has(code), error);
 }
 

@@ -71,8 +71,7 @@ test("addresses and tokens that are none are refused", () => {
     assert.throws(() => find(url, "t"), /url: /, url);
   }
   assert.throws(() => find("http://h", "two\nlines"), /token: /);
-  const page = new Response("<p>", { status: 404, headers: { "content-type": "text/html" } });
-  assert.match(refused("http://h", page, "<p>").message, /does not look like a Kapelle server/);
+  assert.match(refused("http://h", 404, { "content-type": "text/html" }, "<p>").message, /does not look like a Kapelle server/);
   assert.equal(JSON.stringify(new Client({ url: "http://127.0.0.1:1", token: "secret" })).includes("secret"), false);
 });
 

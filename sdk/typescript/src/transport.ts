@@ -1,0 +1,134 @@
+/** Requests over `node:http`, on connections that are kept. */
+
+import * as http from "node:http";
+import * as https from "node:https";
+
+import type { Place } from "./place.js";
+
+/** An idle connection is kept that long. The server closes one after 10 seconds; a request must not meet that. */
+const IDLE_MS = 4_000;
+
+/** A request with everything that is written. */
+export interface Sent {
+  method: string;
+  /** With the query. */
+  path: string;
+  body: string | Uint8Array | undefined;
+  /** Names and values by turns, besides those of every request. */
+  headers: string[];
+}
+
+/** A whole answer. */
+export interface Answer {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  body: Uint8Array;
+}
+
+/** An answer whose body is read as it comes. */
+export type Stream = http.IncomingMessage;
+
+/** A server as node:http wants it. */
+interface Origin {
+  request: typeof http.request;
+  agent: http.Agent;
+  hostname: string;
+  port: string;
+  prefix: string;
+  /** Headers of every request. */
+  headers: string[];
+}
+
+const kept = { keepAlive: true, scheduling: "lifo", timeout: IDLE_MS } as const;
+const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
+const origins = new WeakMap<Place, Origin>();
+
+function origin(place: Place): Origin {
+  const known = origins.get(place);
+  if (known) return known;
+  const url = new URL(place.url);
+  const secure = url.protocol === "https:";
+  const made: Origin = {
+    request: secure ? https.request : http.request,
+    agent: secure ? agents["https:"] : agents["http:"],
+    hostname: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port || (secure ? "443" : "80"),
+    prefix: url.pathname.replace(/\/+$/, ""),
+    headers: ["host", url.host, "authorization", `Bearer ${place.token}`, "user-agent", "kapelle-typescript"],
+  };
+  origins.set(place, made);
+  return made;
+}
+
+/** The error of a request that took too long. */
+export class OutOfTime extends Error {
+  constructor() {
+    super("no answer in time");
+    this.name = "TimeoutError";
+  }
+}
+
+/** Writes a request; `answered` gets the head of the answer. Redirects are answers. */
+function write(place: Place, sent: Sent, answered: (stream: Stream) => void, failed: (error: Error) => void): http.ClientRequest {
+  const { request, agent, hostname, port, prefix, headers: common } = origin(place);
+  const headers = [...common, ...sent.headers];
+  const { body, method } = sent;
+  if (body !== undefined) headers.push("content-length", String(typeof body === "string" ? Buffer.byteLength(body) : body.length));
+  else if (method === "POST") headers.push("content-length", "0");
+  const asked = request({ agent, hostname, port, method, path: prefix + sent.path, headers }, answered);
+  asked.on("error", failed);
+  asked.end(body);
+  return asked;
+}
+
+/** Sends a request and reads the whole answer. Rejects with the error of the network, OutOfTime or the reason of `signal`. */
+export function exchange(place: Place, sent: Sent, withinMs: number, signal?: AbortSignal): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const settle = (): void => {
+      clearTimeout(limit);
+      signal?.removeEventListener("abort", aborted);
+    };
+    // A connection that is cut on purpose says nothing but that it was cut.
+    let why: unknown;
+    const cut = (reason: unknown): void => {
+      why = reason;
+      asked.destroy(reason);
+    };
+    const failed = (error: unknown): void => {
+      settle();
+      reject(why ?? error);
+    };
+    const asked = write(place, sent, (stream) => {
+      const chunks: Uint8Array[] = [];
+      stream.on("data", (chunk) => chunks.push(chunk));
+      stream.on("end", () => {
+        settle();
+        const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+        resolve({ status: stream.statusCode ?? 0, headers: stream.headers, body });
+      });
+      stream.on("error", failed);
+    }, failed);
+    const limit = setTimeout(() => cut(new OutOfTime()), withinMs);
+    const aborted = (): void => cut(signal?.reason);
+    signal?.addEventListener("abort", aborted);
+  });
+}
+
+/** Opens a request whose answer is read as it comes; `signal` ends it. */
+export function stream(place: Place, sent: Sent, signal: AbortSignal): Promise<Stream> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const asked = write(place, sent, (stream) => {
+      stream.on("close", () => signal.removeEventListener("abort", aborted));
+      resolve(stream);
+    }, reject);
+    const aborted = (): void => void asked.destroy(signal.reason);
+    signal.addEventListener("abort", aborted);
+  });
+}
+
+/** The text of bytes. */
+export function text(body: Uint8Array): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
+}
