@@ -10,22 +10,38 @@ const SILENCE_MS = 45_000;
 /** Wait before the next poll when an answer came earlier than requested. */
 const EARLY_MS = 200;
 
-/** Sends requests, and retries where that is harmless. */
+/** Requests that wait for tasks or runs at once; further ones take turns of this length. */
+const WAITS_AT_ONCE = 50;
+const TURN_MS = 500;
+
+/** How long to wait, and what ends the wait. */
+export interface WaitOptions {
+  timeoutMs?: number | undefined;
+  /** Ends the wait with its reason; what is waited for goes on. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Sends requests, again where that can do no harm. */
 export class Asker {
   constructor(
     readonly place: Place,
     readonly retryForMs: number,
   ) {}
 
-  async ask<T>(call: Call<T>, patienceMs = this.retryForMs): Promise<T> {
-    const again = new Again(patienceMs);
+  /** `tried` is called after each try, with its error. */
+  async ask<T>(call: Call<T>, patienceMs = this.retryForMs, tried?: (error?: unknown) => void, signal?: AbortSignal): Promise<T> {
+    let again: Again | undefined;
     for (;;) {
       try {
-        return await send(this.place, call);
+        const answer = await send(this.place, call, signal);
+        tried?.();
+        return answer;
       } catch (error) {
+        tried?.(error);
+        again ??= new Again(patienceMs);
         const wait = again.after(call, error);
         if (wait === undefined) throw error;
-        await pause(wait);
+        await pause(wait, signal);
       }
     }
   }
@@ -35,18 +51,73 @@ export class Asker {
     return this.retryForMs === 0 ? 0 : Math.min(PATIENCE_MS, leftMs);
   }
 
-  async wait<T extends { ended: boolean }>(what: string, call: (pollMs: number) => Call<T>, timeoutMs?: number): Promise<T> {
+  /** Waits for an end. Throws WaitTimeout, or the reason of `signal`. */
+  async wait<T extends { ended: boolean }>(what: string, call: (pollMs: number) => Call<T>, options: WaitOptions = {}): Promise<T> {
+    const { timeoutMs, signal } = options;
     const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
     for (;;) {
-      const left = Math.max(until - performance.now(), 0);
-      const asked = performance.now();
-      const poll = Math.round(Math.min(LONGEST_POLL_MS, left));
-      const found = await this.ask(call(poll), this.patience(left));
+      const found = await this.#poll(call, LONGEST_POLL_MS, until, signal);
       if (found.ended) return found;
       if (performance.now() >= until) throw new WaitTimeout(`${what} has not ended within ${timeoutMs} ms; it goes on`);
-      // A server that shuts down does not wait.
-      if (performance.now() - asked < poll / 2) await pause(EARLY_MS);
     }
+  }
+
+  /**
+   * Waits for many ends, and gives each as it comes. A bounded number of requests wait at once: with more to wait for they
+   * take turns, so that an end may be seen later than it came.
+   */
+  async *each<T extends { ended: boolean }>(
+    ids: string[], call: (id: string, pollMs: number) => Call<T>, options: WaitOptions = {},
+  ): AsyncGenerator<T> {
+    const { timeoutMs, signal } = options;
+    const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+    const waiting = [...ids];
+    const ended: T[] = [];
+    const leave = new AbortController();
+    const stop = signal ? AbortSignal.any([signal, leave.signal]) : leave.signal;
+    let left = waiting.length;
+    let wake = (): void => undefined;
+    let failed: { error: unknown } | undefined;
+    const work = async (): Promise<void> => {
+      for (let id = waiting.shift(); id !== undefined && !failed; id = waiting.shift()) {
+        const one = id;
+        const found = await this.#poll((poll) => call(one, poll), waiting.length > 0 ? TURN_MS : LONGEST_POLL_MS, until, stop);
+        if (found.ended) ended.push(found);
+        else if (performance.now() < until) waiting.push(id);
+        else throw new WaitTimeout(`${left} of ${ids.length} have not ended within ${timeoutMs} ms; they go on`);
+        wake();
+      }
+    };
+    const refuse = (error: unknown): void => {
+      failed ??= { error };
+      wake();
+    };
+    try {
+      for (let at = Math.min(WAITS_AT_ONCE, waiting.length); at > 0; at--) work().catch(refuse);
+      while (left > 0) {
+        for (let found = ended.shift(); found; found = ended.shift()) {
+          left -= 1;
+          yield found;
+        }
+        if (failed) throw failed.error;
+        if (left > 0 && ended.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      leave.abort();
+    }
+  }
+
+  /** One request that waits, no longer than `until`. */
+  async #poll<T extends { ended: boolean }>(
+    call: (pollMs: number) => Call<T>, mostMs: number, until: number, signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const asked = performance.now();
+    const left = Math.max(until - asked, 0);
+    const poll = Math.round(Math.min(mostMs, left));
+    const found = await this.ask(call(poll), this.patience(left), undefined, signal);
+    // A server on its way down does not wait.
+    if (!found.ended && poll > 0 && performance.now() - asked < poll / 2) await pause(EARLY_MS, signal);
+    return found;
   }
 
   /** Events until the stream ends or is interrupted. */

@@ -1,12 +1,15 @@
 /** The client. */
 
-import { Asker } from "./asker.js";
+import { Asker, type WaitOptions } from "./asker.js";
 import { Unreachable } from "./errors.js";
 import {
-  type Event, type Journal, type Json, type NewTask, type Page, Run, type RunPage, type SubmitOptions, Task, fileHash, given, taskWire,
+  type Event, Journal, type Json, type NewTask, Page, Run, SUBMIT_OPTIONS, type SubmitOptions, TASK_FIELDS, Task, fileHash, given,
+  taskWire,
 } from "./model.js";
+import { known } from "./options.js";
 import { find } from "./place.js";
-import { Again, type Call, freshKey, pause } from "./wire.js";
+import { SMALL, Submitter, single } from "./submitter.js";
+import { Again, type Call, encode, freshKey, pause } from "./wire.js";
 
 type Raw = Record<string, Json>;
 
@@ -42,14 +45,31 @@ export interface StartOptions {
   idempotencyKey?: string;
 }
 
+const TASK_FILTER = new Set(["state", "queue", "worker", "dead", "steps", "limit", "cursor"]);
+const RUN_FILTER = new Set(["workflow", "open", "limit", "cursor"]);
+const DEAD_FILTER = new Set(["queue", "worker", "limit", "cursor"]);
+const PAGING = new Set(["limit", "cursor"]);
+const JOURNAL = new Set(["start", "limit"]);
+const START = new Set(["source", "inputs", "version", "strategy", "idempotencyKey"]);
+const WAIT = new Set(["timeoutMs", "signal"]);
+const KEY = new Set(["idempotencyKey"]);
+const AFTER = new Set(["after"]);
+const CURSOR = new Set(["cursor"]);
+const CLIENT = new Set(["url", "token", "retryForMs"]);
+
 function part(text: string): string {
   if (!text) throw new RangeError("an id or name is empty");
   return encodeURIComponent(text);
 }
 
+/** The id of what may be given whole. */
+function idOf(given: string | { id: string }): string {
+  return typeof given === "string" ? given : given.id;
+}
+
 const task = (raw: Json): Task => new Task(raw);
-const page = (raw: Json): Page => ({ tasks: raw.tasks.map(task), nextCursor: raw.next_cursor ?? undefined });
 const run = (raw: Json): Run => new Run(raw);
+const same = (raw: Json): Raw => raw;
 const taskCall = (id: string, waitMs = 0): Call<Task> => ({
   method: "GET", path: `/api/v1/tasks/${part(id)}`, read: task, waitMs, query: { wait_ms: waitMs || undefined },
 });
@@ -57,24 +77,55 @@ const runCall = (id: string, waitMs = 0): Call<Run> => ({
   method: "GET", path: `/api/v1/runs/${part(id)}`, read: run, waitMs, query: { wait_ms: waitMs || undefined },
 });
 
+/** A list, whose rows stand in `field` of the answer. */
+function list<T>(asker: Asker, path: string, field: string, row: (raw: Json) => T, filter: object = {}): Promise<Page<T>> {
+  const more = (cursor: string): Promise<Page<T>> => list(asker, path, field, row, { ...filter, cursor });
+  const read = (raw: Json): Page<T> => new Page(raw[field].map(row), raw.next_cursor ?? undefined, more);
+  return asker.ask({ method: "GET", path, read, query: { ...filter } });
+}
+
+async function inOrder<T extends { id: string }>(ids: string[], found: AsyncIterable<T>): Promise<T[]> {
+  const ended = new Map<string, T>();
+  for await (const one of found) ended.set(one.id, one);
+  return ids.map((id) => ended.get(id)!);
+}
+
+const distinct = (ids: Iterable<string | { id: string }>): string[] => [...new Set(Array.from(ids, idOf))];
+
 /** Tasks: one piece of work for a worker each, durable once submitted. */
 export class Tasks {
-  constructor(private readonly asker: Asker) {}
+  readonly #submitter: Submitter;
 
-  /**
-   * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is generated, so that
-   * a retry after a broken connection never makes two.
-   */
-  submit(worker: string, input: Json = null, options: SubmitOptions & { idempotencyKey?: string } = {}): Promise<Task> {
-    const { idempotencyKey, ...rest } = options;
-    const body = taskWire({ worker, input, ...rest });
-    return this.asker.ask({ method: "POST", path: "/api/v1/tasks", read: task, body, key: idempotencyKey ?? freshKey() });
+  constructor(private readonly asker: Asker) {
+    this.#submitter = new Submitter(asker);
   }
 
-  /** Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks. */
-  submitBatch(tasks: readonly NewTask[], options: { idempotencyKey?: string } = {}): Promise<string[]> {
+  /**
+   * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is made up, so that
+   * asking again after a broken connection never makes two. Submits while a request is under way travel in the next, each
+   * with its own answer.
+   */
+  async submit(worker: string, input: Json = null, options: SubmitOptions & { idempotencyKey?: string } = {}): Promise<Task> {
+    known("tasks.submit", options, SUBMIT_OPTIONS);
+    const { idempotencyKey, group, delayMs = 0 } = options;
+    const body = encode(taskWire(worker, input, options));
+    // Tasks of one group count for each other in a common request.
+    const alone = idempotencyKey !== undefined || group !== undefined || body.length > SMALL;
+    const answer = alone
+      ? this.asker.ask(single(body, idempotencyKey ?? freshKey()))
+      : this.#submitter.submit(body, delayMs > 0);
+    return new Task(await answer, { worker, queue: options.queue });
+  }
+
+  /** Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given. */
+  async submitBatch(tasks: readonly NewTask[], options: { idempotencyKey?: string } = {}): Promise<string[]> {
+    known("tasks.submitBatch", options, KEY);
     const key = options.idempotencyKey ?? freshKey();
-    const body = { tasks: tasks.map(taskWire) };
+    const wire = (task: NewTask, at: number): Raw => {
+      known(`tasks[${at}]`, task, TASK_FIELDS);
+      return taskWire(task.worker, task.input, task);
+    };
+    const body = { tasks: tasks.map(wire) };
     return this.asker.ask({ method: "POST", path: "/api/v1/tasks/batch", read: (raw) => [...raw.ids], body, key });
   }
 
@@ -84,13 +135,28 @@ export class Tasks {
   }
 
   /** Waits for the end of a task, also through a restart of the server. Throws WaitTimeout after that long. */
-  wait(id: string, options: { timeoutMs?: number } = {}): Promise<Task> {
-    return this.asker.wait(id, (poll) => taskCall(id, poll), options.timeoutMs);
+  async wait(of: string | Task, options: WaitOptions = {}): Promise<Task> {
+    known("tasks.wait", options, WAIT);
+    const id = idOf(of);
+    return this.asker.wait(id, (poll) => taskCall(id, poll), options);
   }
 
-  /** Lists tasks, newest first. */
-  list(filter: TaskFilter = {}): Promise<Page> {
-    return this.asker.ask({ method: "GET", path: "/api/v1/tasks", read: page, query: { ...filter } });
+  /** Waits for the ends of all, and gives them in the order asked for, however they ended. */
+  waitAll(of: Iterable<string | Task>, options: WaitOptions = {}): Promise<Task[]> {
+    const ids = Array.from(of, idOf);
+    return inOrder(ids, this.asCompleted(ids, options));
+  }
+
+  /** Each of the tasks once, as it ends: `for await (const task of client.tasks.asCompleted(ids))`. */
+  async *asCompleted(of: Iterable<string | Task>, options: WaitOptions = {}): AsyncGenerator<Task> {
+    known("tasks.asCompleted", options, WAIT);
+    yield* this.asker.each(distinct(of), taskCall, options);
+  }
+
+  /** Tasks, newest first. */
+  async list(filter: TaskFilter = {}): Promise<Page<Task>> {
+    known("tasks.list", filter, TASK_FILTER);
+    return list(this.asker, "/api/v1/tasks", "tasks", task, filter);
   }
 
   /** Cancels a task. Throws Conflict when it has ended already. */
@@ -110,12 +176,14 @@ export class Runs {
 
   /** Starts a run of a workflow by its name, or of the text of one (`source`). */
   async start(workflow: string | undefined, options: StartOptions = {}): Promise<Run> {
+    known("runs.start", options, START);
     const { source, inputs = {}, version, strategy, idempotencyKey } = options;
     if ((workflow === undefined) === (source === undefined)) {
       throw new RangeError("name a workflow, or give its text as `source`");
     }
     const body = given({ workflow, source, inputs, version, strategy });
-    return this.asker.ask({ method: "POST", path: "/api/v1/runs", read: run, body, key: idempotencyKey ?? freshKey() });
+    const read = (raw: Json): Run => new Run(raw, { workflow });
+    return this.asker.ask({ method: "POST", path: "/api/v1/runs", read, body, key: idempotencyKey ?? freshKey() });
   }
 
   /** A run and its state. */
@@ -124,25 +192,42 @@ export class Runs {
   }
 
   /** Waits for the end of a run, also through a restart of the server. Throws WaitTimeout after that long. */
-  wait(id: string, options: { timeoutMs?: number } = {}): Promise<Run> {
-    return this.asker.wait(id, (poll) => runCall(id, poll), options.timeoutMs);
+  async wait(of: string | Run, options: WaitOptions = {}): Promise<Run> {
+    known("runs.wait", options, WAIT);
+    const id = idOf(of);
+    return this.asker.wait(id, (poll) => runCall(id, poll), options);
   }
 
-  /** Lists runs, newest first. */
-  list(filter: RunFilter = {}): Promise<RunPage> {
-    const read = (raw: Json): RunPage => ({ runs: raw.runs.map(run), nextCursor: raw.next_cursor ?? undefined });
-    return this.asker.ask({ method: "GET", path: "/api/v1/runs", read, query: { ...filter } });
+  /** Waits for the ends of all, and gives them in the order asked for, however they ended. */
+  waitAll(of: Iterable<string | Run>, options: WaitOptions = {}): Promise<Run[]> {
+    const ids = Array.from(of, idOf);
+    return inOrder(ids, this.asCompleted(ids, options));
   }
 
-  /** Lists the steps that have begun or were skipped. */
-  steps(id: string, options: { limit?: number; cursor?: string } = {}): Promise<Page> {
-    const read = (raw: Json): Page => ({ tasks: raw.steps.map(task), nextCursor: raw.next_cursor ?? undefined });
-    return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/steps`, read, query: { ...options } });
+  /** Each of the runs once, as it ends. */
+  async *asCompleted(of: Iterable<string | Run>, options: WaitOptions = {}): AsyncGenerator<Run> {
+    known("runs.asCompleted", options, WAIT);
+    yield* this.asker.each(distinct(of), runCall, options);
   }
 
-  /** Returns the journal from an entry on. */
-  journal(id: string, options: { start?: number; limit?: number } = {}): Promise<Journal> {
-    const read = (raw: Json): Journal => ({ entries: [...raw.entries], next: raw.next });
+  /** Runs, newest first. */
+  async list(filter: RunFilter = {}): Promise<Page<Run>> {
+    known("runs.list", filter, RUN_FILTER);
+    return list(this.asker, "/api/v1/runs", "runs", run, filter);
+  }
+
+  /** The steps that have begun or been left out. */
+  async steps(id: string, options: { limit?: number; cursor?: string } = {}): Promise<Page<Task>> {
+    known("runs.steps", options, PAGING);
+    return list(this.asker, `/api/v1/runs/${part(id)}/steps`, "steps", task, options);
+  }
+
+  /** What happened, from an entry on. */
+  async journal(id: string, options: { start?: number; limit?: number } = {}): Promise<Journal> {
+    known("runs.journal", options, JOURNAL);
+    const more = (from: string): Promise<Journal> => this.journal(id, { ...options, start: Number(from) });
+    // An entry may come at any time, so that only an empty page is the last.
+    const read = ({ entries, next }: Json): Journal => new Journal([...entries], next, entries.length > 0 ? String(next) : undefined, more);
     const query = { from: options.start ?? 0, limit: options.limit };
     return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/journal`, read, query });
   }
@@ -185,6 +270,7 @@ export class Runs {
    * of the server. `after` is the number of the last known event.
    */
   async *events(id: string, options: { after?: number } = {}): AsyncGenerator<Event> {
+    known("runs.events", options, AFTER);
     const call: Call<unknown> = { method: "GET", path: `/api/v1/runs/${part(id)}/events`, read: () => undefined };
     let next = options.after === undefined ? 0 : options.after + 1;
     let again = new Again(this.asker.patience());
@@ -208,9 +294,9 @@ export class Runs {
 export class Approvals {
   constructor(private readonly asker: Asker) {}
 
-  /** Lists waiting steps, oldest first. */
-  list(): Promise<Raw[]> {
-    return this.asker.ask({ method: "GET", path: "/api/v1/approvals", read: (raw) => [...raw.approvals] });
+  /** Those that wait, oldest first. */
+  list(): Promise<Page<Raw>> {
+    return list(this.asker, "/api/v1/approvals", "approvals", same);
   }
 
   /** Approves. `by` is recorded as the given name, beside the key that acts. */
@@ -233,9 +319,9 @@ export class Approvals {
 export class Workers {
   constructor(private readonly asker: Asker) {}
 
-  /** Lists the workers with their specification. */
-  list(): Promise<Raw[]> {
-    return this.asker.ask({ method: "GET", path: "/api/v1/workers", read: (raw) => [...raw.workers] });
+  /** Each with what is known of it. */
+  list(): Promise<Page<Raw>> {
+    return list(this.asker, "/api/v1/workers", "workers", same);
   }
 
   /** Returns the state of workers and worker hosts. */
@@ -248,9 +334,10 @@ export class Workers {
 export class Dead {
   constructor(private readonly asker: Asker) {}
 
-  /** Lists them, newest first. */
-  list(filter: { queue?: string; worker?: string; limit?: number; cursor?: string } = {}): Promise<Page> {
-    return this.asker.ask({ method: "GET", path: "/api/v1/dead", read: page, query: { ...filter } });
+  /** Newest first. */
+  async list(filter: { queue?: string; worker?: string; limit?: number; cursor?: string } = {}): Promise<Page<Task>> {
+    known("dead.list", filter, DEAD_FILTER);
+    return list(this.asker, "/api/v1/dead", "tasks", task, filter);
   }
 
   /** Retries one, with its counts at zero. */
@@ -286,9 +373,9 @@ export class Files {
 export class Queues {
   constructor(private readonly asker: Asker) {}
 
-  /** Lists the queues with counts and warnings. */
-  list(): Promise<Raw[]> {
-    return this.asker.ask({ method: "GET", path: "/api/v1/queues", read: (raw) => [...raw.queues] });
+  /** Each with counts and warnings. */
+  list(): Promise<Page<Raw>> {
+    return list(this.asker, "/api/v1/queues", "queues", same);
   }
 
   /** Pauses it: further tasks do not start. */
@@ -328,6 +415,7 @@ export class Client {
   readonly #asker: Asker;
 
   constructor(options: ClientOptions = {}) {
+    known("new Client", options, CLIENT);
     this.#asker = new Asker(find(options.url, options.token), options.retryForMs ?? 5_000);
     this.tasks = new Tasks(this.#asker);
     this.runs = new Runs(this.#asker);
@@ -353,6 +441,7 @@ export class Client {
    * missed: read the state again.
    */
   async *events(options: { cursor?: string } = {}): AsyncGenerator<Event> {
+    known("events", options, CURSOR);
     const call: Call<unknown> = { method: "GET", path: "/api/v1/events", read: () => undefined };
     let cursor = options.cursor;
     let again = new Again(this.#asker.patience());

@@ -1,6 +1,7 @@
 /** The server's answers. `raw` has the whole answer, with the fields of later servers. */
 
 import { RunFailed, TaskCancelled, TaskFailed } from "./errors.js";
+import { known, texts } from "./options.js";
 
 /** A JSON value. Untyped, so that answers can be used without casts. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -35,6 +36,7 @@ export class Task {
   readonly state: string;
   readonly attempt: number;
   readonly worker: string;
+  /** Empty in what `submit` gives when the submit named none: the server then takes that of the worker. */
   readonly queue: string;
   readonly output: Json;
   readonly error: Failure | undefined;
@@ -46,12 +48,13 @@ export class Task {
   readonly costNanousd: number;
   readonly raw: Raw;
 
-  constructor(raw: Raw) {
+  /** `asked` is what the request said where the answer does not repeat it. */
+  constructor(raw: Raw, asked: { worker?: string; queue?: string | undefined } = {}) {
     this.id = text(raw, "id");
     this.state = text(raw, "state");
     this.attempt = raw["attempt"] ?? 0;
-    this.worker = raw["worker"] ?? "";
-    this.queue = raw["queue"] ?? "";
+    this.worker = raw["worker"] ?? asked.worker ?? "";
+    this.queue = raw["queue"] ?? asked.queue ?? "";
     this.output = raw["output"] ?? null;
     this.error = failure(raw["error"]);
     this.reason = raw["reason"];
@@ -79,6 +82,7 @@ export class Run {
   readonly id: string;
   /** `running`, `paused`, `cancelling`, `succeeded`, `failed` or `cancelled`. */
   readonly state: string;
+  /** Empty in what `start` gives for the text of a workflow. */
   readonly workflow: string;
   /** The number of the next entry of its journal. */
   readonly seq: number;
@@ -87,10 +91,11 @@ export class Run {
   readonly reason: string | undefined;
   readonly raw: Raw;
 
-  constructor(raw: Raw) {
+  /** `asked` is what the request said where the answer does not repeat it. */
+  constructor(raw: Raw, asked: { workflow?: string | undefined } = {}) {
     this.id = text(raw, "id");
     this.state = text(raw, "state");
-    this.workflow = raw["workflow"] ?? "";
+    this.workflow = raw["workflow"] ?? asked.workflow ?? "";
     this.seq = raw["seq"] ?? 0;
     this.outputs = raw["outputs"] ?? null;
     this.error = failure(raw["error"]);
@@ -127,23 +132,50 @@ export interface Event {
   cursor?: string;
 }
 
-/** A page of tasks. */
-export interface Page {
-  tasks: Task[];
-  nextCursor: string | undefined;
-}
+/** A part of a list: `for (const task of page)`. Every list is one. */
+export class Page<T> implements Iterable<T> {
+  readonly items: T[];
+  /** Where the next page begins; undefined for the last. */
+  readonly nextCursor: string | undefined;
+  readonly #more: ((cursor: string) => Promise<Page<T>>) | undefined;
 
-/** A page of runs. */
-export interface RunPage {
-  runs: Run[];
-  nextCursor: string | undefined;
+  constructor(items: T[], nextCursor?: string, more?: (cursor: string) => Promise<Page<T>>) {
+    this.items = items;
+    this.nextCursor = nextCursor;
+    this.#more = more;
+  }
+
+  /** How many items this page has. */
+  get length(): number {
+    return this.items.length;
+  }
+
+  [Symbol.iterator](): Iterator<T> {
+    return this.items[Symbol.iterator]();
+  }
+
+  /** The page after this one, or undefined. */
+  async nextPage(): Promise<Page<T> | undefined> {
+    return this.nextCursor === undefined ? undefined : this.#more?.(this.nextCursor);
+  }
+
+  /** The items of this page and of all that follow, each page asked for when it is reached. */
+  async *all(): AsyncGenerator<T> {
+    for (let page: Page<T> | undefined = this; page; page = await page.nextPage()) yield* page.items;
+  }
 }
 
 /** Entries of a run's journal. */
-export interface Journal {
-  entries: Raw[];
-  /** The number of the entry after these. */
-  next: number;
+export class Journal extends Page<Raw> {
+  constructor(
+    entries: Raw[],
+    /** The number of the entry after these. */
+    readonly next: number,
+    nextCursor?: string,
+    more?: (cursor: string) => Promise<Page<Raw>>,
+  ) {
+    super(entries, nextCursor, more);
+  }
 }
 
 /** Retry rules. A missing field means the worker's value. */
@@ -163,18 +195,19 @@ export interface SubmitOptions {
   /** From -100 (last) to 100 (first). */
   priority?: number;
   delayMs?: number;
-  /** Time at which it fails in any state. */
-  deadline?: Date;
-  /** Time at which it fails unless its first attempt has begun. */
+  /** When it fails whatever it is doing: a Date, or a text such as 2027-01-31T12:00:00Z. */
+  deadline?: Date | string;
+  /** It fails unless its first attempt has begun by then. */
   ttlMs?: number;
   /** Timeout of an attempt. */
   timeoutMs?: number;
   /** Concurrency key by which limits group it (`key` on the wire). */
   group?: string;
-  retry?: Retry;
+  /** A number stands for `{ maxAttempts }`. */
+  retry?: Retry | number;
   maxCostNanousd?: number;
-  /** Labels that a host needs: `gpu`, or `gpu=a100`. */
-  requires?: readonly string[];
+  /** The labels that a host must have: `gpu`, or `gpu=a100`. */
+  requires?: string | readonly string[];
 }
 
 /** A task to submit. */
@@ -190,34 +223,55 @@ export function fileHash(file: Record<string, Json> | string): string {
   return hash;
 }
 
-/** Converts retry rules to the wire form. */
-export function retryWire(retry: Retry): Raw {
-  return given({
+const RETRY = new Set(["maxAttempts", "delayMs", "multiplier", "maxDelayMs", "jitter", "on"]);
+
+/** Retry rules as they travel. */
+export function retryWire(retry: Retry | number): Raw {
+  if (typeof retry === "number") {
+    if (!Number.isInteger(retry) || retry < 1) throw new RangeError(`retry: ${retry} attempts are not possible; expected 1 (no retry) or more`);
+    return { max_attempts: retry };
+  }
+  known("retry", retry, RETRY);
+  return {
     max_attempts: retry.maxAttempts,
     delay_ms: retry.delayMs,
     multiplier: retry.multiplier,
     max_delay_ms: retry.maxDelayMs,
     jitter: retry.jitter,
     on: retry.on,
-  });
+  };
 }
 
-/** Converts a task to the wire form. */
-export function taskWire(task: NewTask): Raw {
-  return given({
-    worker: task.worker,
-    input: task.input ?? null,
-    queue: task.queue,
-    priority: task.priority,
-    delay_ms: task.delayMs,
-    deadline: task.deadline?.toISOString(),
-    ttl_ms: task.ttlMs,
-    timeout_ms: task.timeoutMs,
-    key: task.group,
-    retry: task.retry && retryWire(task.retry),
-    max_cost_nanousd: task.maxCostNanousd,
-    requires: task.requires,
-  });
+const SUBMIT = [
+  "queue", "priority", "delayMs", "deadline", "ttlMs", "timeoutMs", "group", "retry", "maxCostNanousd", "requires",
+];
+/** The options of `tasks.submit`. */
+export const SUBMIT_OPTIONS = new Set([...SUBMIT, "idempotencyKey"]);
+/** The fields of a task of `tasks.submitBatch`. */
+export const TASK_FIELDS = new Set(["worker", "input", ...SUBMIT]);
+
+/** A task as it travels. What is undefined is left out by JSON. */
+export function taskWire(worker: string, input: Json, options: SubmitOptions): Raw {
+  return {
+    worker,
+    input: input ?? null,
+    queue: options.queue,
+    priority: options.priority,
+    delay_ms: options.delayMs,
+    deadline: options.deadline === undefined ? undefined : time("deadline", options.deadline),
+    ttl_ms: options.ttlMs,
+    timeout_ms: options.timeoutMs,
+    key: options.group,
+    retry: options.retry === undefined ? undefined : retryWire(options.retry),
+    max_cost_nanousd: options.maxCostNanousd,
+    requires: texts("requires", options.requires),
+  };
+}
+
+function time(where: string, value: Date | string): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString();
+  throw new TypeError(`${where}: expected a Date or a text such as 2027-01-31T12:00:00Z`);
 }
 
 /** Removes missing fields. */
