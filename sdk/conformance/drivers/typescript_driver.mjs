@@ -4,12 +4,12 @@ import { createInterface } from "node:readline";
 
 import * as kapelle from "../../typescript/dist/index.js";
 
-const { Client, Host, Output, Problem, Run, Task, TaskError } = kapelle;
+const { Client, Host, Journal, Output, Page, Problem, Run, Task, TaskError } = kapelle;
 
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-/** What a command gave, in the words that all drivers share. */
-function shown(value) {
+/** What a command gave, in the words that all drivers share. `field` is what the items of a page are called. */
+function shown(value, field) {
   if (value instanceof Task || value instanceof Run) {
     const { id, state, reason = null, ended } = value;
     const error = value.error && {
@@ -27,10 +27,15 @@ function shown(value) {
     return { ...common, attempt, worker, queue, output, run, degraded, progress, provider };
   }
   if (value instanceof Uint8Array) return new TextDecoder().decode(value);
-  if (value?.tasks) return { tasks: value.tasks.map(shown), more: value.nextCursor !== undefined };
-  if (value?.runs) return { runs: value.runs.map(shown), more: value.nextCursor !== undefined };
+  if (value instanceof Journal) return { entries: value.items, next: value.next };
+  if (value instanceof Page) {
+    const items = value.items.map((item) => shown(item));
+    return field ? { [field]: items, more: value.nextCursor !== undefined } : items;
+  }
   return value ?? null;
 }
+
+const FIELDS = { "tasks.list": "tasks", "dead.list": "tasks", "runs.steps": "tasks", "runs.list": "runs" };
 
 /** An error, in the words that all drivers share. */
 function told(error) {
@@ -151,7 +156,7 @@ async function act(one, ctx, input) {
   if ("return_degraded" in one) return [new Output(input, { provider: "test", degradedReason: one.return_degraded })];
   if ("file" in one) return [new TextDecoder().decode(await ctx.file(input[one.file]))];
   if ("context" in one) {
-    const { task, attempt, lastAttempt, worker, run = null, step = null, cancelled, timeoutMs } = ctx;
+    const { taskId: task, attempt, lastAttempt, worker, runId: run = null, step = null, cancelled, timeoutMs } = ctx;
     return [{ task, attempt, last_attempt: lastAttempt, worker, run, step, cancelled, timeout_ms: timeoutMs }];
   }
   if ("gateway" in one) return [await gateway(ctx)];
@@ -174,7 +179,7 @@ async function act(one, ctx, input) {
 
 function worker(name, acts) {
   return async (ctx, input) => {
-    say({ event: "started", worker: name, task: ctx.task, attempt: ctx.attempt });
+    say({ event: "started", worker: name, task: ctx.taskId, attempt: ctx.attempt });
     try {
       for (const one of acts[Math.min(ctx.attempt, acts.length) - 1]) {
         const answer = await act(one, ctx, input);
@@ -183,7 +188,7 @@ function worker(name, acts) {
       return null;
     } catch (error) {
       if (error instanceof kapelle.Cancelled) {
-        say({ event: "cancelled", worker: name, task: ctx.task, why: ctx.cancelReason });
+        say({ event: "cancelled", worker: name, task: ctx.taskId, why: ctx.cancelReason });
       }
       throw error;
     }
@@ -246,7 +251,7 @@ async function perform(given) {
     case "runs.events":
       return events(clients.get(given.client ?? "default"), given);
     default:
-      return shown(await call(clients.get(given.client ?? "default"), given));
+      return shown(await call(clients.get(given.client ?? "default"), given), FIELDS[given.do]);
   }
 }
 

@@ -4,8 +4,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { Cancelled, NoGateway } from "./errors.js";
 import { Asker } from "./asker.js";
+import { Client } from "./client.js";
+import { Cancelled, NoGateway } from "./errors.js";
 import { type Json, fileHash } from "./model.js";
 import type { Place } from "./place.js";
 import { pause } from "./wire.js";
@@ -40,52 +41,67 @@ export interface LlmOptions {
 
 /** Context of an attempt, for a worker's function. */
 export class Context {
-  /** The task. */
-  readonly task: string;
-  /** Number of the attempt, from 1. */
+  /** The id of the task. */
+  readonly taskId: string;
+  /** 1 for the first. */
   readonly attempt: number;
   /** Whether no further attempt follows a failure. */
   readonly lastAttempt: boolean;
   readonly worker: string;
-  readonly run: string | undefined;
+  /** The id of the run that the task is a step of. */
+  readonly runId: string | undefined;
   readonly step: string | undefined;
   /** Timeout of the attempt. */
   readonly timeoutMs: number;
-  /** Raised when the attempt is cancelled; fetch and timers accept it. */
-  readonly signal: AbortSignal;
   readonly #claimed: Claimed;
   readonly #place: Place;
   readonly #tell: (done: number, message?: string) => void;
+  readonly #stop: Stop;
+  #client: Client | undefined;
   #llm: unknown;
 
   /** Made by the host. */
-  constructor(claimed: Claimed, place: Place, signal: AbortSignal, tell: (done: number, message?: string) => void) {
-    this.task = claimed.id;
+  constructor(claimed: Claimed, place: Place, stop: Stop, tell: (done: number, message?: string) => void) {
+    this.taskId = claimed.id;
     this.attempt = claimed.attempt;
     this.lastAttempt = claimed.last_attempt;
     this.worker = claimed.worker;
-    this.run = claimed.run;
+    this.runId = claimed.run;
     this.step = claimed.step;
     this.timeoutMs = claimed.timeout_ms;
-    this.signal = signal;
+    this.#stop = stop;
     this.#claimed = claimed;
     this.#place = place;
     this.#tell = tell;
   }
 
-  /** Tells whether the attempt was cancelled: its answer would be refused. Stop working on it. */
+  /** Raised when the attempt is not wanted any more; fetch and timers take it. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /**
+   * A client of the host's server, with the rights of the host's key: a key of the role `worker` may neither submit nor
+   * read (Forbidden). An attempt may be repeated, so give what it submits an idempotency key of the task:
+   * `idempotencyKey: ctx.taskId + "/letter"`.
+   */
+  get client(): Client {
+    return (this.#client ??= new Client({ url: this.#place.url, token: this.#place.token }));
+  }
+
+  /** The attempt is not wanted any more: its answer would be refused. Stop working on it. */
   get cancelled(): boolean {
-    return this.signal.aborted;
+    return this.#stop.reason !== undefined;
   }
 
   /** Returns the reason: `not wanted` (cancelled, or assigned to another host), `timeout`, or `draining`. */
   get cancelReason(): CancelReason | undefined {
-    return this.cancelled ? this.signal.reason.message : undefined;
+    return this.#stop.reason?.message as CancelReason | undefined;
   }
 
   /** Throws Cancelled when the attempt was cancelled. */
   check(): void {
-    this.signal.throwIfAborted();
+    if (this.#stop.reason) throw this.#stop.reason;
   }
 
   /** Sleeps, and throws Cancelled as soon as the attempt is cancelled. */
@@ -109,7 +125,7 @@ export class Context {
   /** Returns address (base URL) and token of the model gateway, for clients other than OpenAI's. */
   get gateway(): { url: string; token: string } {
     const { gateway_url: url, gateway_token: token } = this.#claimed;
-    if (!url || !token) throw new NoGateway(`the server ${this.#place.url} offers no model gateway for ${this.task}`);
+    if (!url || !token) throw new NoGateway(`the server ${this.#place.url} offers no model gateway for ${this.taskId}`);
     return { url: url.startsWith("/") ? this.#place.url + url : url, token };
   }
 
@@ -128,9 +144,30 @@ export class Context {
   }
 }
 
-/** Reason of an attempt's signal. */
-export function stopped(why: CancelReason): Cancelled {
-  return new Cancelled(why);
+/** Whether an attempt is still wanted. Its signal is made when it is asked for: most functions do without. */
+export class Stop {
+  #reason: Cancelled | undefined;
+  #controller: AbortController | undefined;
+
+  /** Why it is not wanted any more. */
+  get reason(): Cancelled | undefined {
+    return this.#reason;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** The first reason holds. */
+  raise(why: CancelReason): void {
+    if (this.#reason) return;
+    this.#reason = new Cancelled(why);
+    this.#controller?.abort(this.#reason);
+  }
 }
 
 async function openai(): Promise<new (options: LlmOptions) => unknown> {

@@ -23,9 +23,9 @@ interface Given {
 }
 
 type ToThread =
-  | { do: "begin"; token: string }
+  | { do: "begin"; tokens: string[] }
   | { do: "tell"; token: string; progress: number; message?: string }
-  | { do: "end"; token: string }
+  | { do: "end"; tokens: string[] }
   | { do: "joined"; id: string };
 
 type FromThread = { unwanted: string } | { joined: string } | { log: string };
@@ -51,9 +51,9 @@ export class Heart {
     this.#thread.unref();
   }
 
-  /** Adds an attempt. */
-  begin(token: string): void {
-    this.#post({ do: "begin", token });
+  /** Attempts have begun. */
+  begin(tokens: string[]): void {
+    this.#post({ do: "begin", tokens });
   }
 
   /** Sets the progress of an attempt. */
@@ -61,9 +61,9 @@ export class Heart {
     this.#post({ do: "tell", token, progress, ...(message === undefined ? {} : { message }) });
   }
 
-  /** Removes an attempt. */
-  end(token: string): void {
-    this.#post({ do: "end", token });
+  /** Attempts are over. */
+  end(tokens: string[]): void {
+    this.#post({ do: "end", tokens });
   }
 
   /** Updates the id after a new registration. */
@@ -104,8 +104,8 @@ async function beat(given: Given, attempts: Map<string, Json>): Promise<void> {
 function program(given: Given): void {
   const attempts = new Map<string, Json>();
   parentPort?.on("message", (message: ToThread) => {
-    if (message.do === "begin") attempts.set(message.token, { lease_token: message.token });
-    else if (message.do === "end") attempts.delete(message.token);
+    if (message.do === "begin") for (const token of message.tokens) attempts.set(token, { lease_token: token });
+    else if (message.do === "end") for (const token of message.tokens) attempts.delete(token);
     else if (message.do === "joined") given.id = message.id;
     else if (attempts.has(message.token)) {
       const { token: lease_token, progress, message: text } = message;

@@ -2,12 +2,13 @@
 
 import { hostname } from "node:os";
 
-import { type CancelReason, type Claimed, Context, stopped } from "./context.js";
+import { type CancelReason, type Claimed, Context, Stop } from "./context.js";
 import { Cancelled, KapelleError, NotFound, Problem, TaskError } from "./errors.js";
 import { failure } from "./failure.js";
 import { Heart } from "./heart.js";
 import { join } from "./membership.js";
 import { type Json, type Retry, given, retryWire } from "./model.js";
+import { known, texts } from "./options.js";
 import { type Place, find } from "./place.js";
 import { Reporter, fail, release, succeed } from "./report.js";
 import { LONGEST_POLL_MS, pause, send } from "./wire.js";
@@ -29,12 +30,16 @@ export interface WorkerOptions {
   output?: Json;
   /** Timeout of an attempt. */
   timeoutMs?: number;
-  retry?: Retry;
-  /** Labels that a host needs for its tasks: `gpu`, or `gpu=a100`. */
-  requires?: readonly string[];
+  /** A number stands for `{ maxAttempts }`. */
+  retry?: Retry | number;
+  /** Only hosts that have all of these labels get its tasks: `gpu`, or `gpu=a100`. */
+  requires?: string | readonly string[];
 }
 
-/** Options of a host. */
+const WORKER = new Set(["description", "queue", "input", "output", "timeoutMs", "retry", "requires"]);
+const HOST = new Set(["url", "token", "name", "slots", "queues", "labels", "drainTimeoutMs", "log"]);
+
+/** How a host is made. */
 export interface HostOptions {
   /** As for `Client`. */
   url?: string;
@@ -43,9 +48,9 @@ export interface HostOptions {
   name?: string;
   /** Limit of running tasks. Default: 4. */
   slots?: number;
-  /** Queues whose tasks it claims. Default: all. */
-  queues?: string[];
-  /** Labels of the host. */
+  /** The only queues it takes tasks of. */
+  queues?: string | readonly string[];
+  /** What sets it apart. */
   labels?: Record<string, string>;
   /** Time for running attempts to finish at a shutdown; the rest is released. Default: 30 seconds. */
   drainTimeoutMs?: number;
@@ -57,8 +62,8 @@ interface Attempt {
   token: string;
   name: string;
   claimed: Claimed;
-  stop: AbortController;
-  /** Marks its report as sent. */
+  stop: Stop;
+  /** Its report is on its way. */
   told: boolean;
 }
 
@@ -70,8 +75,14 @@ export class Host {
   readonly #known: Json[] = [];
   readonly #end = new AbortController();
   readonly #hurry = new AbortController();
+  readonly #ready: Promise<void>;
+  #registered: (error?: unknown) => void = () => undefined;
 
   constructor(options: HostOptions = {}) {
+    known("new Host", options, HOST);
+    this.#ready = new Promise((resolve, reject) => (this.#registered = (error) => (error === undefined ? resolve() : reject(error))));
+    // Nobody has to wait for it.
+    this.#ready.catch(() => undefined);
     this.#options = options;
     this.#slots = options.slots ?? 4;
     if (!Number.isInteger(this.#slots) || this.#slots < 1) throw new RangeError(`slots: ${this.#slots} is less than 1`);
@@ -81,11 +92,26 @@ export class Host {
   worker(name: string, f: WorkerFunction, options: WorkerOptions = {}): this {
     if (typeof f !== "function") throw new TypeError(`worker \`${name}\`: a function (ctx, input) was expected`);
     if (this.#functions.has(name)) throw new RangeError(`worker \`${name}\` is registered twice`);
-    const { description, queue, input, output, timeoutMs: timeout_ms, requires } = options;
-    const retry = options.retry && retryWire(options.retry);
+    known(`host.worker("${name}")`, options, WORKER);
+    const { description, queue, input, output, timeoutMs: timeout_ms } = options;
+    const retry = options.retry === undefined ? undefined : retryWire(options.retry);
+    const requires = texts("requires", options.requires);
     this.#functions.set(name, f);
     this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires }));
     return this;
+  }
+
+  /** The function of a worker; undefined when there is none of that name. */
+  function(name: string): WorkerFunction | undefined {
+    return this.#functions.get(name);
+  }
+
+  /**
+   * Resolves once the server knows the host's workers, so that their tasks can be submitted: `host.run(); await host.ready`.
+   * Rejects when the host ends before that.
+   */
+  get ready(): Promise<void> {
+    return this.#ready;
   }
 
   /**
@@ -113,13 +139,23 @@ export class Host {
 
   /** Works until `stop`. */
   async serve(): Promise<void> {
+    try {
+      await this.#serve();
+      this.#registered(new KapelleError("the host was stopped before the server knew it"));
+    } catch (error) {
+      this.#registered(error);
+      throw error;
+    }
+  }
+
+  async #serve(): Promise<void> {
     if (this.#functions.size === 0) throw new RangeError("the host serves no worker: register functions with host.worker(NAME, f)");
     const place = find(this.#options.url, this.#options.token);
     const introduction = {
       name: this.#options.name ?? `node ${hostname()} ${process.pid}`,
       slots: this.#slots,
       workers: this.#known,
-      queues: this.#options.queues ?? [],
+      queues: texts("queues", this.#options.queues) ?? [],
       labels: this.#options.labels ?? {},
       ack: true,
     };
@@ -127,6 +163,7 @@ export class Host {
     const joined = await join(place, introduction, this.#end.signal, log);
     if (!joined) return;
     log(`${joined.id} works for ${place.url}`);
+    this.#registered();
     const serving = new Serving(place, introduction, joined, this.#functions, this.#slots, log);
     try {
       await serving.claim(this.#end.signal);
@@ -162,7 +199,7 @@ class Serving {
   ) {
     this.#id = joined.id;
     this.#free = slots;
-    this.#reporter = new Reporter(place, () => this.#id, (token) => this.#over(token), log);
+    this.#reporter = new Reporter(place, () => this.#id, (tokens) => this.#over(tokens), log);
     this.#heart = new Heart(
       { place, introduction, ...joined },
       { unwanted: (token) => this.#unwanted(token), joined: (id) => (this.#id = id), log },
@@ -171,9 +208,10 @@ class Serving {
 
   /** Claims and begins until `end` is raised. */
   async claim(end: AbortSignal): Promise<void> {
+    end.addEventListener("abort", () => this.#freed());
     for (let failures = 0; !end.aborted; ) {
       if (this.#free === 0) {
-        await this.#slot(end);
+        await new Promise<void>((resolve) => (this.#freed = resolve));
         continue;
       }
       const id = this.#id;
@@ -183,7 +221,10 @@ class Serving {
         const path = `/api/v1/hosts/${id}/claim`;
         const tasks = await send(this.place, { method: "POST", path, body, read, waitMs: LONGEST_POLL_MS }, end);
         failures = 0;
-        if (tasks.length > 0) await this.#acknowledge(id, tasks);
+        if (tasks.length === 0) continue;
+        // A failure to acknowledge keeps nothing from beginning, so that nothing waits for the answer.
+        void this.#acknowledge(id, tasks);
+        this.#heart.begin(tasks.map((task) => task.lease_token));
         for (const claimed of tasks) this.#begin(claimed);
       } catch (error) {
         if (end.aborted) return;
@@ -219,19 +260,11 @@ class Serving {
     this.log(`${joined.id} works for ${this.place.url}`);
   }
 
-  #slot(end: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      this.#freed = resolve;
-      end.addEventListener("abort", () => resolve(), { once: true });
-    });
-  }
-
   #begin(claimed: Claimed): void {
     const token = claimed.lease_token;
     const name = `${claimed.id} (${claimed.worker}, attempt ${claimed.attempt})`;
-    const attempt: Attempt = { token, name, claimed, stop: new AbortController(), told: false };
+    const attempt: Attempt = { token, name, claimed, stop: new Stop(), told: false };
     this.#attempts.set(token, attempt);
-    this.#heart.begin(token);
     this.#free -= 1;
     const limit = setTimeout(() => this.#timedOut(attempt), claimed.timeout_ms);
     const working = this.#attempt(attempt).finally(() => {
@@ -249,7 +282,7 @@ class Serving {
     const f = this.functions.get(claimed.worker);
     let report = release(attempt);
     if (f) {
-      const ctx = new Context(claimed, this.place, stop.signal, (done, message) =>
+      const ctx = new Context(claimed, this.place, stop, (done, message) =>
         this.#heart.tell(attempt.token, done, message),
       );
       try {
@@ -257,13 +290,13 @@ class Serving {
         await new Promise<void>((resolve) => setImmediate(resolve));
         report = succeed(attempt, await f(ctx, claimed.input));
       } catch (error) {
-        const told = error instanceof TaskError || error instanceof Cancelled || stop.signal.aborted;
+        const told = error instanceof TaskError || error instanceof Cancelled || stop.reason;
         if (!told) this.log(`${attempt.name} failed: ${error instanceof Error ? error.stack : String(error)}`);
         report = fail(attempt, failure(error));
       }
     }
-    // A stopped attempt has been reported, or needs no report.
-    if (!stop.signal.aborted) this.#tell(attempt, report);
+    // What was stopped has been told of, or is not wanted.
+    if (!stop.reason) this.#tell(attempt, report);
   }
 
   #tell(attempt: Attempt, report: ReturnType<typeof release>): void {
@@ -271,14 +304,14 @@ class Serving {
     this.#reporter.add(report);
   }
 
-  #over(token: string): void {
-    this.#attempts.delete(token);
-    this.#heart.end(token);
+  #over(tokens: string[]): void {
+    for (const token of tokens) this.#attempts.delete(token);
+    this.#heart.end(tokens);
   }
 
   #stop(attempt: Attempt, why: CancelReason): boolean {
-    if (attempt.stop.signal.aborted) return false;
-    attempt.stop.abort(stopped(why));
+    if (attempt.stop.reason) return false;
+    attempt.stop.raise(why);
     return true;
   }
 
@@ -288,7 +321,7 @@ class Serving {
     // If its report was sent, the answer to that decides.
     if (!attempt || attempt.told || !this.#stop(attempt, "not wanted")) return;
     this.log(`${attempt.name} is not wanted any more: cancelled, or given to another host`);
-    this.#over(token);
+    this.#over([token]);
   }
 
   #timedOut(attempt: Attempt): void {
@@ -299,7 +332,7 @@ class Serving {
 
   /** Lets running attempts finish, releases the rest, and unregisters. */
   async drain(hurry: AbortSignal, ms: number): Promise<void> {
-    const wanted = [...this.#attempts.values()].filter((attempt) => !attempt.stop.signal.aborted);
+    const wanted = [...this.#attempts.values()].filter((attempt) => !attempt.stop.reason);
     const finishing = Promise.all(wanted.map((attempt) => this.#working.get(attempt.token)));
     const finished = new AbortController();
     void finishing.then(() => finished.abort());

@@ -77,7 +77,7 @@ export class Reporter {
   constructor(
     private readonly place: Place,
     private readonly host: () => string,
-    private readonly done: (token: string) => void,
+    private readonly done: (tokens: string[]) => void,
     private readonly log: (message: string) => void,
   ) {}
 
@@ -114,7 +114,7 @@ export class Reporter {
       } catch (error) {
         // An unexpected kind of answer must not block later reports.
         this.log(`${reports.length} reports could not be delivered: ${error instanceof Error ? error.stack : String(error)}`);
-        for (const report of reports) this.done(report.token);
+        this.done(reports.map((report) => report.token));
       }
     }
     this.#busy = false;
@@ -130,14 +130,16 @@ export class Reporter {
       this.log(`${reports.length} reports were given up, other attempts will follow: ${why}`);
     }
     const again: Report[] = [];
+    const over: string[] = [];
     reports.forEach((report, at) => {
       const result = results[at];
-      if (!result || result.accepted) return this.done(report.token);
+      if (!result || result.accepted) return over.push(report.token);
       const why = result.detail ?? result.code;
       this.log(`the report of ${report.name} was refused: ${why}`);
-      if (report.outcome !== "succeed" || result.code === "lease_lost") return this.done(report.token);
-      again.push(invalid(report, `the server refused the answer: ${why}`));
+      if (report.outcome !== "succeed" || result.code === "lease_lost") return over.push(report.token);
+      return again.push(invalid(report, `the server refused the answer: ${why}`));
     });
+    if (over.length > 0) this.done(over);
     if (again.length > 0) await this.#deliver(again);
   }
 
@@ -153,7 +155,7 @@ export class Reporter {
       const what = `the server refused the answer of ${report.body.length} characters: ${problem.detail}`;
       await this.#deliver([invalid(report, what)]);
     } else {
-      this.done(report.token);
+      this.done([report.token]);
     }
   }
 

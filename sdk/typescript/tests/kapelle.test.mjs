@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { Client, Host, NoGateway, NoToken, Problem, TaskError, Unavailable } from "../dist/index.js";
-import { Context, stopped } from "../dist/context.js";
+import { Context, Stop } from "../dist/context.js";
 import { failure } from "../dist/failure.js";
 import { find } from "../dist/place.js";
 import { fail, succeed } from "../dist/report.js";
@@ -17,8 +17,8 @@ import { Again, Broken, encode, refused } from "../dist/wire.js";
 const claimed = {
   id: "task_1", attempt: 1, lease_token: "1.1.0", timeout_ms: 1000, last_attempt: false, worker: "w", input: null,
 };
-const context = (more = {}, signal = new AbortController().signal) =>
-  new Context({ ...claimed, ...more }, { url: "http://127.0.0.1:7863", token: "t" }, signal, () => undefined);
+const context = (more = {}, stop = new Stop()) =>
+  new Context({ ...claimed, ...more }, { url: "http://127.0.0.1:7863", token: "t" }, stop, () => undefined);
 
 test("events come whole however the bytes are cut", () => {
   const data = '{"text":"a\u2028b\u0085 é"}';
@@ -112,10 +112,11 @@ test("answers that cannot be sent are failures", () => {
 });
 
 test("a sleep ends when the attempt is not wanted any more", async () => {
-  const stop = new AbortController();
-  const ctx = context({}, stop.signal);
+  const stop = new Stop();
+  const ctx = context({}, stop);
   const sleeping = assert.rejects(ctx.sleep(30_000), { name: "Cancelled" });
-  stop.abort(stopped("not wanted"));
+  stop.raise("not wanted");
+  stop.raise("timeout");
   await sleeping;
   assert.equal(ctx.cancelReason, "not wanted");
   assert.throws(() => ctx.progress(1.5), RangeError);
