@@ -39,6 +39,7 @@ node_ready() {
 }
 
 [ -x "$SERVER" ] || { echo "there is no $SERVER: build it first (cargo build --release -p kapelle-cli)" >&2; exit 1; }
+SERVER=$(cd "$(dirname "$SERVER")" && pwd)/${SERVER##*/}
 mkdir -p "$SETUP"
 PYTHON=python3
 if python_ready; then
@@ -49,7 +50,7 @@ else
 	skip "the Python SDK" "it needs python3 (3.10 or newer, with venv) and the package httpx"
 fi
 if node_ready; then
-	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p tests/tsconfig.json && node --test --test-reporter=dot tests/kapelle.test.mjs)
+	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p tests/tsconfig.json && KAPELLE_BINARY=$SERVER node --test --test-reporter=dot tests/*.test.mjs)
 	drivers=${drivers:+$drivers,}typescript
 else
 	skip "the TypeScript SDK" "it needs node (20 or newer) and npm"

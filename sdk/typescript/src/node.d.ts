@@ -12,7 +12,10 @@ declare const process: {
 declare function setImmediate(f: () => void): unknown;
 
 declare module "node:fs" {
+  export function mkdtempSync(prefix: string): string;
   export function readFileSync(path: string, encoding: "utf8"): string;
+  export function rmSync(path: string, options: { recursive: boolean; force: boolean }): void;
+  export function writeFileSync(path: string, text: string): void;
 }
 declare module "node:path" {
   export function dirname(path: string): string;
@@ -20,6 +23,7 @@ declare module "node:path" {
 }
 declare module "node:os" {
   export function hostname(): string;
+  export function tmpdir(): string;
 }
 declare module "node:crypto" {
   export function randomUUID(): string;
@@ -50,6 +54,23 @@ declare const Buffer: {
   concat(parts: Uint8Array[]): Uint8Array;
   from(bytes: ArrayBufferLike, offset: number, length: number): { toString(): string };
 };
+declare module "node:child_process" {
+  interface Output {
+    on(event: "data", listener: (chunk: Uint8Array) => void): this;
+    unref(): void;
+  }
+  interface Child {
+    readonly stdout: Output;
+    readonly stderr: Output;
+    on(event: "exit", listener: () => void): this;
+    on(event: "error", listener: (error: Error) => void): this;
+    kill(signal: string): boolean;
+    unref(): void;
+  }
+  export function spawn(
+    program: string, words: string[], options: { cwd: string; env: Record<string, string>; stdio: string[] },
+  ): Child;
+}
 declare module "node:http" {
   export interface IncomingHttpHeaders {
     [name: string]: string | string[] | undefined;

@@ -10,7 +10,8 @@ interface Word {
 
 const RETRY: Word = { name: "maxAttempts", else: "use `retry: 5` or `retry: { maxAttempts: 5 }` (the first attempt counts)" };
 const MORE_RETRIES: Word = { ...RETRY, text: "`maxAttempts` (the first attempt counts)" };
-const BACKOFF: Word = { name: "delayMs", text: "`delayMs` and `multiplier`", else: "use `retry: { delayMs: 1000, multiplier: 2 }`" };
+// Beside `maxAttempts`, in the rules of retries, `delayMs` is another than that of a task.
+const BACKOFF: Word = { name: "maxAttempts", text: "`delayMs` and `multiplier`", else: "use `retry: { delayMs: 1000, multiplier: 2 }`" };
 const FIRST_DELAY: Word = { ...BACKOFF, text: "`delayMs`" };
 const MULTIPLIER: Word = { name: "multiplier", else: "use `retry: { multiplier: 2 }`" };
 const LONGEST_DELAY: Word = { name: "maxDelayMs", else: "use `retry: { maxDelayMs: 60000 }`" };

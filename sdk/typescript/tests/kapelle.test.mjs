@@ -6,12 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { Client, Host, NoGateway, NoToken, Problem, TaskError, Unavailable } from "../dist/index.js";
+import { Client, Host, NoGateway, NoToken, NotFound, Output, Problem, TaskError, Unavailable } from "../dist/index.js";
 import { Context, Stop } from "../dist/context.js";
 import { failure } from "../dist/failure.js";
 import { find } from "../dist/place.js";
 import { fail, succeed } from "../dist/report.js";
+import { taskWire } from "../dist/model.js";
 import { Parser } from "../dist/sse.js";
+import { FakeContext, callWorker } from "../dist/testing.js";
 import { Again, Broken, encode, refused } from "../dist/wire.js";
 
 const claimed = {
@@ -127,4 +129,78 @@ test("the way to the gateway is that of the attempt", async () => {
   const ctx = context({ gateway_url: "/v1", gateway_token: "kt_1" });
   assert.deepEqual(ctx.llmOptions, { baseURL: "http://127.0.0.1:7863/v1", apiKey: "kt_1", maxRetries: 0 });
   await assert.rejects(ctx.llm(), /npm install openai/);
+});
+
+test("options that are not known are refused with their names here", async () => {
+  const client = new Client({ url: "http://127.0.0.1:1", token: "t", retryForMs: 0 });
+  const told = {
+    attempts: /^attempts: unknown option of tasks.submit; use `retry: 5`/, backoff: /`retry: \{ delayMs/, jobId: /`idempotencyKey`/,
+    removeOnComplete: /not available/, repeat: /no schedules/, countdown: /`delayMs`, in milliseconds/, eta: /`delayMs: eta/,
+    expires: /`ttlMs`/, max_retries: /first attempt counts/, task_id: /`idempotencyKey`/, time_limit: /`timeoutMs`/, delay: /`delayMs`/,
+    timeout: /`timeoutMs`, in milliseconds/, idempotency_key: /use `idempotencyKey`/, pirority: /did you mean `priority`/,
+    rate_limit: /no rate limit/, xyz: /expected some of queue, priority/, constructor: /expected some of/,
+  };
+  for (const [name, words] of Object.entries(told)) {
+    await assert.rejects(client.tasks.submit("w", 1, { [name]: 1 }), (error) => error instanceof TypeError && words.test(error.message), name);
+  }
+  await assert.rejects(client.tasks.submit("w", 1, "high"), /options must be an object/);
+  await assert.rejects(client.tasks.submitBatch([{ worker: "w" }, { worker: "w", attempts: 1 }]), /attempts: unknown option of tasks\[1\]/);
+  await assert.rejects(client.tasks.submit("w", 1, { retry: { attempts: 3 } }), /attempts: .* use `maxAttempts`/);
+  await assert.rejects(client.tasks.submit("w", 1, { retry: { backoff: 3 } }), /use `delayMs` and `multiplier`/);
+  await assert.rejects(client.tasks.wait("task_1", { timeout: 1 }), /`timeoutMs`/);
+  await assert.rejects(client.tasks.list({ status: "ready" }), /state/);
+  await assert.rejects(client.runs.start("w", { input: {} }), /did you mean `inputs`/);
+  assert.throws(() => new Host({ concurrency: 3 }), /concurrency: unknown option of new Host; use `slots`/);
+  assert.throws(() => new Host({ connection: {} }), /`url` and `token`/);
+  assert.throws(() => new Host().worker("w", () => 1, { concurrency: 3 }), /`slots` of `new Host/);
+  assert.throws(() => new Host().worker("w", () => 1, { perKey: 1 }), /not available/);
+  assert.throws(() => new Client({ uri: "x" }), /did you mean `url`/);
+});
+
+test("plain values stand for what they plainly mean", async () => {
+  assert.deepEqual(JSON.parse(encode(taskWire("w", undefined, { retry: 3, requires: "gpu", deadline: "2030-01-01T00:00:00Z" }))), {
+    worker: "w", input: null, retry: { max_attempts: 3 }, requires: ["gpu"], deadline: "2030-01-01T00:00:00Z",
+  });
+  assert.equal(taskWire("w", 1, { deadline: new Date(0) }).deadline, "1970-01-01T00:00:00.000Z");
+  for (const retry of [0, -1, 1.5, NaN]) assert.throws(() => taskWire("w", 1, { retry }), /expected 1 \(no retry\) or more/);
+  assert.throws(() => taskWire("w", 1, { deadline: 5 }), /deadline: expected a Date/);
+  assert.throws(() => taskWire("w", 1, { requires: [1] }), /requires: /);
+  new Host().worker("w", () => 1, { retry: 3, requires: "gpu" });
+});
+
+test("plain JSON is written as JSON.stringify writes it", () => {
+  const date = new Date(0);
+  for (const value of [null, 1, "é", [1, [undefined]], { a: { b: [true] }, u: undefined }, { date }, Object.create(null), new Date(0)]) {
+    assert.equal(encode(value), JSON.stringify(value));
+  }
+  let deep = 1;
+  for (let level = 0; level < 500; level++) deep = [deep];
+  assert.equal(encode(deep), JSON.stringify(deep));
+  assert.throws(() => encode([new (class { n = NaN; })()]), /`n` is NaN/);
+  assert.throws(() => encode([undefined, new Set()]), /a Set/);
+});
+
+test("a worker's function can be called without a server", async () => {
+  const host = new Host({ url: "http://127.0.0.1:1", token: "t" });
+  host.worker("shout", async (ctx, input) => {
+    ctx.progress(0.5, "half");
+    await ctx.sleep(1);
+    return new Output({ text: input.text.toUpperCase(), at: ctx.taskId, when: input.when });
+  });
+  const ctx = new FakeContext({ taskId: "task_7", attempt: 2, files: { "sha256:a": "hi" } });
+  assert.deepEqual(await callWorker(host, "shout", { text: "a", when: new Date(0) }, ctx), {
+    text: "A", at: "task_7", when: "1970-01-01T00:00:00.000Z",
+  });
+  assert.deepEqual(ctx.told, [{ done: 0.5, message: "half" }]);
+  assert.equal(ctx.attempt, 2);
+  assert.equal(new TextDecoder().decode(await ctx.file({ $file: "sha256:a" })), "hi");
+  await assert.rejects(ctx.file("sha256:b"), NotFound);
+  assert.throws(() => ctx.client, /pass \{ client \}/);
+  assert.throws(() => ctx.gateway, NoGateway);
+  assert.equal(await new FakeContext({ llm: "model" }).llm(), "model");
+  ctx.cancel();
+  assert.ok(ctx.signal.aborted && ctx.cancelled);
+  assert.throws(() => ctx.check(), { name: "Cancelled" });
+  await assert.rejects(callWorker(host, "shot"), /no worker `shot`/);
+  assert.throws(() => new FakeContext({ task: "x" }), /task: unknown option/);
 });

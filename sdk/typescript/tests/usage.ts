@@ -1,6 +1,9 @@
 // Uses of the types: this is compiled, not run.
 
-import { type Category, Client, Conflict, Context, type Event, Host, Output, Problem, type Retry, type Task, TaskError } from "kapelle";
+import {
+  type Category, Client, Conflict, Context, type Event, Host, Output, type Page, Problem, type Retry, type Task, TaskError,
+} from "kapelle";
+import { FakeContext, TestServer, callWorker } from "kapelle/testing";
 
 const retry: Retry = { maxAttempts: 3, delayMs: 10, jitter: "full", on: ["timeout"] };
 const category: Category = "rate_limited";
@@ -16,6 +19,23 @@ export async function submit(client: Client): Promise<string[]> {
     throw error;
   });
   return ids;
+}
+
+export async function many(client: Client): Promise<string[]> {
+  const page: Page<Task> = await client.tasks.list({ worker: "w" });
+  const names = [...page].map((task) => task.worker);
+  for await (const task of page.all()) names.push(task.queue);
+  for await (const task of client.tasks.asCompleted(page.items, { timeoutMs: 5 })) names.push(task.id);
+  const [run] = await client.runs.waitAll(["run_1"]);
+  await client.tasks.submit("w", 1, { retry: 3, requires: "gpu" });
+  return run ? [...names, run.workflow] : names;
+}
+
+export async function tested(): Promise<number> {
+  await using server = await TestServer.start({ config: "" });
+  const host = await server.serve((host) => host.worker("w", (ctx) => ctx.client.tasks.submit("v", ctx.taskId)));
+  await host.ready;
+  return callWorker(host, "w", 5, new FakeContext({ attempt: 2 }));
 }
 
 function note(event: Event): number | undefined {
@@ -34,5 +54,7 @@ export function host(): Host {
 new TaskError("x", { category: "funny" });
 // @ts-expect-error A field that does not exist.
 void new Client({ uri: "x" });
+// @ts-expect-error A name of another queue.
+void new Client().tasks.submit("w", 1, { attempts: 3 });
 // @ts-expect-error A worker needs a function.
 new Host().worker("w");
