@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::state::Role;
+
 /// A key that somebody wants made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +55,7 @@ pub struct Key {
     /// What people call it.
     pub name: String,
     /// What it may do.
-    pub role: String,
+    pub role: Role,
     /// Whose data it opens.
     pub tenant: u32,
     /// When it was made.

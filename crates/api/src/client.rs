@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{problem::Problem, stream::EventStream};
+use crate::{client_error::ClientError, stream::EventStream};
 
 /// Longer than the longest poll.
 const LONGEST: Duration = Duration::from_secs(90);
@@ -22,33 +22,6 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: String,
-}
-
-/// Why a request did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The server refused it.
-    #[error("{}", .0.detail)]
-    Refused(Problem),
-    /// The server was not reached, or its answer was not understood.
-    #[error("{address}: {message}")]
-    Unreachable {
-        /// The address.
-        address: String,
-        /// What happened.
-        message: String,
-    },
-}
-
-impl ClientError {
-    /// Whether the same request may succeed later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            ClientError::Refused(problem) => matches!(problem.status, 408 | 429 | 500..),
-            ClientError::Unreachable { .. } => true,
-        }
-    }
 }
 
 impl Client {

@@ -260,3 +260,14 @@ pub struct SingleReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
 }
+
+/// A worker host has gone away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostLeft {
+    /// Its id.
+    pub id: String,
+}
+
+/// Claimed tasks were acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acknowledged {}

@@ -7,41 +7,59 @@ mod access;
 mod artifact;
 #[cfg(feature = "client")]
 mod client;
+mod client_error;
 mod flat;
 mod from_core;
+mod health;
 mod host;
+mod interface;
+mod live;
 mod money;
 mod problem;
+mod query;
 mod queue;
+#[cfg(feature = "client")]
+mod request_path;
 mod run;
 mod script;
+mod state;
 #[cfg(feature = "client")]
 mod stream;
 mod task;
+mod waiting;
 mod worker;
 mod workflow;
 
 pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
 pub use artifact::{Artifact, ArtifactPage};
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError};
+pub use client::Client;
+pub use client_error::ClientError;
+pub use health::{Alive, CheckResult, HostCounts, OpenTasks, ServerHealth, WorkerCounts};
 pub use host::{
-    Ack, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, Outcome, Register, Registered, Report, ReportAnswer,
-    ReportResult, Reports, Served, SingleReport,
+    Ack, Acknowledged, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, HostLeft, Outcome, Register,
+    Registered, Report, ReportAnswer, ReportResult, Reports, Served, SingleReport,
 };
+pub use interface::{Api, Asked};
+pub use live::LiveEvent;
 pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
-pub use queue::{Queue, QueueList};
+pub use query::{CallQuery, CostQuery, DeadQuery, DiffQuery, JournalQuery, Paging, RunQuery, TaskQuery};
+pub use queue::{Paused, Queue, QueueList};
 pub use run::{
-    Answer, Approval, ApprovalList, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal, StartRun,
-    StartedRun, StepList,
+    Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal,
+    StartRun, StartedRun, StepList,
 };
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
+pub use state::{
+    CallState, HealthStatus, LiveKind, ProcessState, Role, RunState, ScriptMode, ScriptStanding, TaskState, WorkerState,
+};
 #[cfg(feature = "client")]
 pub use stream::{EventStream, Told};
 pub use task::{
-    AskAgain, BatchSubmitted, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task, TaskError,
-    TaskPage,
+    AskAgain, BatchSubmitted, Cache, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task,
+    TaskError, TaskPage,
 };
-pub use worker::{Health, HostInfo, Worker, WorkerList, WorkersStatus};
-pub use workflow::{Publish, Rollback, Version, VersionDiff, VersionPage, VersionSource};
+pub use waiting::Waiting;
+pub use worker::{Forgotten, Health, HostInfo, Worker, WorkerList, WorkersStatus};
+pub use workflow::{Publish, Rollback, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource};

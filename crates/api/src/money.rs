@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::state::CallState;
+
 /// What an account may spend, and what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Budget {
@@ -86,8 +88,8 @@ pub struct ModelCall {
     pub provider: String,
     /// The model, as the provider calls it.
     pub model: String,
-    /// `open`, `charged`, `free`, `unknown`, or `given`: another call's answer, for nothing.
-    pub state: String,
+    /// Its state.
+    pub state: CallState,
     /// The most it could cost.
     pub reserved_nanousd: u64,
     /// What it cost.

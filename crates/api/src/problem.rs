@@ -17,6 +17,9 @@ pub struct Problem {
     pub detail: String,
     /// The kind for programs, one of those in [`code`].
     pub code: String,
+    /// The field of the request that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// The codes of problems. A code never changes its meaning.
@@ -41,4 +44,26 @@ pub mod code {
     pub const UNAVAILABLE: &str = "unavailable";
     pub const STORAGE_FULL: &str = "storage_full";
     pub const INTERNAL: &str = "internal";
+
+    /// The HTTP status that goes with a code; 500 for a code that is not listed.
+    #[must_use]
+    pub fn status(code: &str) -> u16 {
+        match code {
+            INVALID_REQUEST => 400,
+            UNAUTHORIZED => 401,
+            FORBIDDEN => 403,
+            NOT_FOUND => 404,
+            METHOD_NOT_ALLOWED => 405,
+            TIMEOUT => 408,
+            CONFLICT | LEASE_LOST => 409,
+            TOO_LARGE => 413,
+            UNSUPPORTED_MEDIA_TYPE => 415,
+            WRONG_HOST => 421,
+            INVALID_INPUT | UNKNOWN_WORKER | KEY_REUSED => 422,
+            TOO_MANY => 429,
+            UNAVAILABLE => 503,
+            STORAGE_FULL => 507,
+            _ => 500,
+        }
+    }
 }

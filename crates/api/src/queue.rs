@@ -32,3 +32,12 @@ pub struct QueueList {
     /// By name.
     pub queues: Vec<Queue>,
 }
+
+/// A queue or worker was paused or resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Paused {
+    /// Its name.
+    pub name: String,
+    /// Nothing new starts.
+    pub paused: bool,
+}

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::task::{Task, TaskError};
+use crate::{
+    state::RunState,
+    task::{Task, TaskError},
+};
 
 /// A run that somebody wants started: of a workflow by its name, or of a text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,7 +124,7 @@ pub struct StartedRun {
     /// Its id.
     pub id: String,
     /// `running`.
-    pub state: String,
+    pub state: RunState,
 }
 
 /// A run and where it stands.
@@ -131,8 +134,11 @@ pub struct Run {
     pub id: String,
     /// The workflow.
     pub workflow: String,
-    /// `running`, `cancelling`, `succeeded`, `failed` or `cancelled`, and what later versions add.
-    pub state: String,
+    /// Its state.
+    pub state: RunState,
+    /// It begins nothing further until it is resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// When it was started.
     pub created_at: String,
     /// When it ended.
@@ -178,7 +184,7 @@ pub struct RunPage {
 }
 
 /// The steps of a run that have begun or been left out, in that order.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepList {
     /// Each is a task.
     pub steps: Vec<Task>,
@@ -186,11 +192,28 @@ pub struct StepList {
     pub next_cursor: Option<String>,
 }
 
-/// What happened to a run.
+/// One event in the life of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalEntry {
+    /// Its number: 0, 1, 2 and so on, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: String,
+    /// Its kind, such as `step_started`.
+    pub event: String,
+    /// The path of the step, of an entry that is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The fields of the kind: `task`, `scope`, `slot`, `outcome` and so on.
+    #[serde(flatten)]
+    pub fields: serde_json::Map<String, Value>,
+}
+
+/// A page of the journal of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JournalPage {
-    /// Entries with `seq` (0, 1, 2, ... without gaps), `at`, `event` and what belongs to it.
-    pub entries: Vec<Value>,
+    /// The entries, in order.
+    pub entries: Vec<JournalEntry>,
     /// The number of the entry after these.
     pub next: u64,
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::state::{ProcessState, ScriptMode, ScriptStanding};
+
 /// How a process of a script ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScriptExit {
@@ -28,8 +30,8 @@ pub struct ScriptExit {
 pub struct ScriptProcess {
     /// Its id.
     pub id: String,
-    /// `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished` or `crashed`.
-    pub state: String,
+    /// Its state.
+    pub state: ProcessState,
     /// Its number on the server's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
@@ -62,16 +64,16 @@ pub struct Script {
     pub file: String,
     /// `JavaScript`, `TypeScript`, `Python` or `executable`.
     pub kind: String,
-    /// `daemon`, `task` or `pool`.
-    pub mode: String,
+    /// How it works.
+    pub mode: ScriptMode,
     /// What of the OpenAI SDK it uses.
     pub uses: String,
-    /// `started`, `not_started` or `cannot_start`.
-    pub standing: String,
+    /// Whether it is started.
+    pub standing: ScriptStanding,
     /// Why.
     pub why: String,
     /// The state of the whole; `-` when it is not started.
-    pub state: String,
+    pub state: ProcessState,
     /// What runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,

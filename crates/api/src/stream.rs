@@ -3,7 +3,7 @@
 use kapelle_core::sse::{Parser, SseFault};
 use serde_json::Value;
 
-use crate::client::ClientError;
+use crate::client_error::ClientError;
 
 /// An event longer than this is none of ours.
 const EVENT_MAX: usize = 4 << 20;

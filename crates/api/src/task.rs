@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
+use crate::{state::TaskState, waiting::Waiting};
+
 /// A task that somebody wants done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +45,18 @@ pub struct SubmitTask {
     /// The labels that a host must have to be given it, besides those that the worker requires: `gpu`, or `gpu=a100`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
+    /// Answered by an earlier task with the same input, when one is young enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+}
+
+/// An earlier answer will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// The greatest age of the answer; any when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
 }
 
 /// When a failed attempt is tried again.
@@ -83,7 +97,7 @@ pub struct Submitted {
     /// Its id.
     pub id: String,
     /// `ready`, or `scheduled` when it is not to start yet.
-    pub state: String,
+    pub state: TaskState,
     /// Attempts begun.
     pub attempt: u32,
 }
@@ -96,7 +110,7 @@ pub struct BatchSubmitted {
 }
 
 /// A task and where it stands.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Its id.
     pub id: String,
@@ -104,9 +118,8 @@ pub struct Task {
     pub worker: String,
     /// The queue it waits in.
     pub queue: String,
-    /// `scheduled`, `ready`, `running`, `retrying`, `held`, `parked`, `waiting`, `succeeded`, `failed`, `cancelled`,
-    /// `discarded` or `skipped`.
-    pub state: String,
+    /// Its state.
+    pub state: TaskState,
     /// Attempts begun.
     pub attempt: u32,
     /// Higher first.
@@ -119,9 +132,15 @@ pub struct Task {
     /// The run it is a step of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// What it waits for, or why it was ended.
+    /// The path of the step within the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// For people: what it waits for, or why it was ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For programs: what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// The labels that a host must have to be given it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -220,7 +239,7 @@ pub enum AskAgain {
 }
 
 /// A page of tasks, newest first.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskPage {
     /// The tasks, without their outputs.
     pub tasks: Vec<Task>,

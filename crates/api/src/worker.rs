@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::task::Retry;
+use crate::{state::WorkerState, task::Retry};
 
 /// What is known of a worker without running it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +52,8 @@ pub struct WorkerList {
 pub struct Health {
     /// The worker.
     pub name: String,
-    /// `busy`, `idle`, or `absent` when nobody serves it at the moment.
-    pub state: String,
+    /// Its state.
+    pub state: WorkerState,
     /// The queue its tasks wait in by default.
     pub queue: String,
     /// This process serves it.
@@ -125,4 +125,13 @@ pub struct WorkersStatus {
     /// Each script of the folder of workers, started or not.
     #[serde(default)]
     pub scripts: Vec<crate::script::Script>,
+}
+
+/// A worker of hosts is no longer known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Forgotten {
+    /// Its name.
+    pub name: String,
+    /// It is no longer known.
+    pub forgotten: bool,
 }

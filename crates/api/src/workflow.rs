@@ -71,3 +71,12 @@ pub struct VersionDiff {
     /// The difference as a unified diff; empty when there is none.
     pub diff: String,
 }
+
+/// A version was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionDeleted {
+    /// The workflow.
+    pub workflow: String,
+    /// The number of the version.
+    pub deleted: u32,
+}

@@ -1,6 +1,7 @@
 //! What ends the program other than well: an exit code, what is wrong, and what to do.
 
 use kapelle::{Category, Error, TaskError, engine::EngineError, store::StoreError};
+use kapelle_api::ClientError;
 use serde_json::{Value, json};
 
 /// Exit codes.
@@ -135,6 +136,7 @@ impl From<Error> for Failure {
         match error {
             Error::Engine(error) => error.into(),
             Error::Store(error) => error.into(),
+            Error::Refused(error) => ClientError::from(error).into(),
             Error::Failed { error: ref why, .. } => {
                 let help = advice(why);
                 Failure::new(task_code(why.category), error.to_string()).help(help)

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod allocator;
+mod api_session;
 mod app;
 mod arrange;
 mod beside;

@@ -5,7 +5,7 @@ use std::path::Path;
 use kapelle::store::{lock_holder, private};
 use kapelle_api::{Client, ClientError, Problem};
 use kapelle_server::ADDRESS_FILE;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     app::App,
@@ -72,21 +72,6 @@ pub fn token(folder: &Path) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// Has the server change a task or a run, and prints how it stands then.
-///
-/// # Errors
-/// When the server refuses.
-pub async fn change(app: &App, client: &Client, what: &str, path: &str, body: &Value) -> Result<Code, Failure> {
-    let changed: Value = client.post(path, body).await?;
-    let (id, state) = (changed["id"].as_str().unwrap_or_default(), changed["state"].as_str().unwrap_or_default());
-    if app.out.json {
-        app.out.print_json(&json!({ what: id, "state": state }))?;
-    } else {
-        app.out.print(&format!("{id} is {state}"))?;
-    }
-    Ok(Code::Ok)
-}
-
 /// Waits until a task or run has ended, and gives it as the server tells it.
 ///
 /// # Errors
@@ -104,8 +89,11 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
         match error {
             ClientError::Refused(problem) => {
-                let code = code(&problem);
-                Failure::new(code, problem.detail)
+                let failure = Failure::new(code(&problem), problem.detail);
+                match problem.code.as_str() {
+                    kapelle_api::code::UNKNOWN_WORKER => failure.help("`kapelle workers list` shows them all"),
+                    _ => failure,
+                }
             }
             ClientError::Unreachable { .. } => Failure::new(Code::Unavailable, error.to_string())
                 .help("is the server running? `kapelle serve` starts it"),

@@ -53,11 +53,11 @@ impl Row {
     /// Of a script that a server supervises.
     pub fn of_server(script: &api::Script) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
-        let started = script.standing == "started";
+        let started = script.standing == api::ScriptStanding::Started;
         Row {
             name: script.name.clone(),
-            state: if started { script.state.clone() } else { script.standing.clone() },
-            mode: script.mode.clone(),
+            state: if started { script.state.to_string() } else { script.standing.to_string() },
+            mode: script.mode.to_string(),
             pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
@@ -151,17 +151,16 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
         name: script.name.to_string(),
         file: script.file.display().to_string(),
         kind: script.kind.as_str().to_owned(),
-        mode: script.mode().as_str().to_owned(),
+        mode: api::ScriptMode::from_word(script.mode().as_str()).unwrap_or(api::ScriptMode::Task),
         uses: script.uses.in_words(),
         // Nobody supervises them at the moment.
         standing: match script.start {
-            Start::Yes(_) => "startable",
-            Start::No(_) => "not_started",
-            Start::Cannot(_) => "cannot_start",
-        }
-        .to_owned(),
+            Start::Yes(_) => api::ScriptStanding::Startable,
+            Start::No(_) => api::ScriptStanding::NotStarted,
+            Start::Cannot(_) => api::ScriptStanding::CannotStart,
+        },
         why: script.start.why().to_owned(),
-        state: "-".to_owned(),
+        state: api::ProcessState::Absent,
         interpreter: script.interpreter.as_ref().map(kapelle::scripts::interpreter::Interpreter::in_words),
         warnings: script.warnings.clone(),
         fallback: (script.mode() != Mode::Daemon).then(|| {

@@ -3,53 +3,54 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
+    sync::{Arc, LazyLock},
 };
 
+use kapelle_api as api;
+use kapelle_app::{App, Caller, Change, Config, Error, QueueStatus, Watch, load};
 use kapelle_core::{
     Name, RunId, TaskError, TaskId, TenantId,
     balance::built_in,
     definition::Strategy,
-    middleware::Middleware,
+    task::{StateKind, Task as TaskRow},
     worker::{Worker, WorkerSpec},
     yaml::Problems,
 };
-use kapelle_engine::{Clock, Engine, EngineError, NewRun, VersionRef, command};
-use kapelle_gateway::{Gateway, TokenIssuer};
-use kapelle_store::Blobs;
+use kapelle_engine::{Engine, VersionRef};
+use kapelle_gateway::Gateway;
+#[cfg(feature = "scripts")]
+use kapelle_scripts::{Fleet, environment::Surroundings};
+use kapelle_store::{Blobs, GateKind, Page, TaskFilter};
+#[cfg(feature = "scripts")]
+use kapelle_supervisor::helper_process::Helper;
 use kapelle_workers::catalogue::prompt_worker;
 use serde_json::{Value, json};
 
 use crate::{
-    answer::Answer,
-    books::EngineBooks,
     builder::{Builder, NewBalancer},
-    definition,
-    error::Error,
     function::Function,
     pool::Pool,
     run::Run,
-    session::Session,
     task::{Submit, Task},
 };
 
-/// The engine over one folder: durable tasks and runs, and the workers of this process.
+/// The engine over one folder: durable tasks and runs, and the workers of this process. Cloning it gives another handle.
+#[derive(Clone)]
 pub struct Kapelle {
-    pub(crate) engine: Engine,
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) blobs: Arc<Blobs>,
-    pub(crate) folder: PathBuf,
-    pub(crate) shipped: kapelle_workers::Catalogue,
-    pub(crate) problems: Vec<Problems>,
-    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) app: Arc<App>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    #[cfg(feature = "scripts")]
-    pub(crate) fleet: std::sync::OnceLock<kapelle_scripts::Fleet>,
-    pub(crate) session: Option<Session>,
-    pub(crate) books: Arc<EngineBooks>,
-    pub(crate) token_issuer: Arc<TokenIssuer>,
+}
+
+/// The caller of the library: the owner of the folder.
+pub(crate) fn owner() -> &'static Caller {
+    static OWNER: LazyLock<Caller> = LazyLock::new(|| Caller::owner("library"));
+    &OWNER
+}
+
+/// A reason as a request carries it.
+pub(crate) fn reason(text: &str) -> api::Reason {
+    api::Reason { reason: Some(text.to_owned()) }
 }
 
 impl Kapelle {
@@ -67,10 +68,10 @@ impl Kapelle {
         Builder::new(folder.as_ref())
     }
 
-    /// The token issuer that gives tokens of the model gateway to attempts and processes.
+    /// The use cases beneath, for faces of one's own: each takes the caller and a request.
     #[must_use]
-    pub fn token_issuer(&self) -> &Arc<TokenIssuer> {
-        &self.token_issuer
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// Registers an async function as a worker of the default queue.
@@ -112,14 +113,14 @@ impl Kapelle {
         if members.is_empty() {
             return Err(Error::Config(format!("the pool `{}` has no members: give it at least one", spec.name)));
         }
-        self.register_worker(Arc::new(Pool::new(spec, members, chosen, Arc::clone(&self.clock))));
+        self.register_worker(Arc::new(Pool::new(spec, members, chosen, Arc::clone(self.app.clock()))));
         Ok(())
     }
 
     /// Registers a worker.
     pub fn register_worker(&self, worker: Arc<dyn Worker>) {
-        self.engine.registry().insert(worker);
-        self.engine.workers_changed();
+        self.app.engine().registry().insert(worker);
+        self.app.engine().workers_changed();
     }
 
     /// Registers a prompt worker from its YAML.
@@ -127,7 +128,7 @@ impl Kapelle {
     /// # Errors
     /// With line, column and what to do.
     pub fn register_prompt(&self, yaml: &str) -> Result<(), Error> {
-        let worker = prompt_worker("prompt worker", yaml.as_bytes(), &self.gateway);
+        let worker = prompt_worker("prompt worker", yaml.as_bytes(), self.app.gateway());
         self.register_worker(Arc::new(worker.map_err(|error| Error::Config(error.to_string()))?));
         Ok(())
     }
@@ -154,7 +155,7 @@ impl Kapelle {
     /// Makes a task for a worker. It survives a crash once this has returned.
     ///
     /// # Errors
-    /// When no worker has that name, or the store fails.
+    /// When no worker has that name, the input does not fit its schema, or the store fails.
     pub async fn submit(&self, worker: &str, input: Value) -> Result<Task, Error> {
         self.submit_with(Submit::new(worker, input)).await
     }
@@ -162,29 +163,28 @@ impl Kapelle {
     /// Makes a task with settings of its own.
     ///
     /// # Errors
-    /// When no worker has that name, its idempotency key was used for another body, or the store fails.
+    /// When no worker has that name, a setting or the input is wrong, its idempotency key was used for another task, or
+    /// the store fails.
     pub async fn submit_with(&self, submit: Submit) -> Result<Task, Error> {
-        let key = submit.idempotency();
-        let first = self.engine.submit(TenantId::DEFAULT, vec![self.prepare(&submit)?], key).await?;
-        Ok(self.task(first))
+        let (request, key) = submit.into_request();
+        Ok(self.task(self.app.submit_task(owner(), request, key.as_deref()).await?))
     }
 
     /// Makes many tasks for a worker, all or none, in order.
     ///
     /// # Errors
-    /// When no worker has that name, or the store fails.
+    /// When no worker has that name, an input does not fit, or the store fails.
     pub async fn submit_batch(&self, worker: &str, inputs: Vec<Value>) -> Result<Vec<Task>, Error> {
-        let submits = inputs.into_iter().map(|input| self.prepare(&Submit::new(worker, input)));
-        let tasks = submits.collect::<Result<Vec<_>, Error>>()?;
+        let tasks: Vec<_> = inputs.into_iter().map(|input| Submit::new(worker, input).into_request().0).collect();
         let count = tasks.len() as i64;
-        let first = self.engine.submit(TenantId::DEFAULT, tasks, None).await?;
+        let first = self.app.submit_tasks(owner(), api::SubmitBatch { tasks }, None).await?;
         Ok((0..count).map(|number| self.task(TaskId(first.0 + number))).collect())
     }
 
     /// A task that was made before.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Task {
-        Task { id, engine: self.engine.clone() }
+        Task { id, app: Arc::clone(&self.app) }
     }
 
     /// Starts a run of a workflow given as YAML or JSON.
@@ -192,7 +192,7 @@ impl Kapelle {
     /// # Errors
     /// Every problem of the text with its place; inputs that do not fit; a failure of the store.
     pub async fn start(&self, workflow: &str, inputs: Value) -> Result<Run, Error> {
-        self.start_version(definition::load(workflow.as_bytes(), "workflow")?, inputs).await
+        self.start_version(load(workflow.as_bytes(), "workflow")?, inputs).await
     }
 
     /// Starts a run of a workflow that was read with [`crate::load`].
@@ -210,30 +210,16 @@ impl Kapelle {
     pub async fn start_with(
         &self,
         version: VersionRef,
-        mut inputs: Value,
+        inputs: Value,
         strategy: Option<Strategy>,
     ) -> Result<Run, Error> {
-        if let VersionRef::Source { definition, .. } = &version {
-            for layer in &*self.layers {
-                layer
-                    .run_starting(definition.name.as_str(), &mut inputs)
-                    .map_err(|error| Error::Failed { what: format!("the start of `{}`", definition.name), error })?;
-            }
-            definition::check_inputs(definition, &mut inputs)?;
-            self.check_workers(definition)?;
-        }
-        let inputs = self.engine.payload(&inputs)?;
-        let id = self
-            .engine
-            .start_run(TenantId::DEFAULT, NewRun { version, inputs, strategy, rerun: None, by: None }, None)
-            .await?;
-        Ok(self.run(id))
+        Ok(self.run(self.app.start_version(owner(), version, inputs, strategy).await?))
     }
 
     /// A run that was started before.
     #[must_use]
     pub fn run(&self, id: RunId) -> Run {
-        Run { id, engine: self.engine.clone() }
+        Run { id, app: Arc::clone(&self.app) }
     }
 
     /// Makes a workflow known under its name, so that steps of other workflows can start it.
@@ -241,138 +227,160 @@ impl Kapelle {
     /// # Errors
     /// Every problem of the text with its place.
     pub fn register_workflow(&self, workflow: &str) -> Result<(), Error> {
-        let (name, version) = definition::named(workflow.as_bytes(), "workflow")?;
-        self.engine.registry().insert_workflow(name, version);
-        Ok(())
+        self.app.register_workflow(workflow)
     }
 
-    /// Answers a step that waits for approval: yes makes it succeed with `{"approved": true, "by", "comment"}`, no makes it
-    /// fail.
+    /// Answers a step that waits for approval, in the name of `by`: yes makes it succeed with
+    /// `{"approved": true, "by", "comment"}`, no makes it fail.
     ///
     /// # Errors
-    /// When there is no such step, or it does not wait for an approval (any more).
+    /// When there is no such step, it does not wait for an approval (any more), or its rule names others.
     pub async fn approve(&self, step: TaskId, approved: bool, by: &str, comment: &str) -> Result<(), Error> {
-        self.answer(step, approved, &Answer { by, claimed_name: None, via: "library", comment }).await
+        let caller = Caller { actor: by.to_owned(), name: by.to_owned(), ..owner().clone() };
+        let answer = api::Answer { by: None, comment: Some(comment.to_owned()) };
+        self.app.answer(&caller, step, approved, answer).await?;
+        Ok(())
     }
 
-    /// Answers a step that waits for approval, and notes who answered and who they said they were. Who may answer is for
-    /// the caller to know.
+    /// Starts no further task of a queue, here and on worker hosts, until it is resumed: also after a restart. Running
+    /// tasks are not disturbed.
     ///
     /// # Errors
-    /// As [`Kapelle::approve`].
-    pub async fn answer(&self, step: TaskId, approved: bool, answer: &Answer<'_>) -> Result<(), Error> {
-        self.engine.ask(answer.command(&self.engine, step, approved)?).await?;
+    /// When the name is not one, or the store fails.
+    pub async fn pause_queue(&self, queue: &str, why: &str) -> Result<(), Error> {
+        self.app.pause_queue(owner(), queue, reason(why)).await?;
         Ok(())
+    }
+
+    /// Lets the tasks of a queue start again.
+    ///
+    /// # Errors
+    /// When the name is not one, or the store fails.
+    pub async fn resume_queue(&self, queue: &str, why: &str) -> Result<(), Error> {
+        self.app.resume_queue(owner(), queue, reason(why)).await?;
+        Ok(())
+    }
+
+    /// Starts no further task of a worker, here and on worker hosts, until it is resumed: also after a restart.
+    ///
+    /// # Errors
+    /// When the name is not one, or the store fails.
+    pub async fn pause_worker(&self, worker: &str, why: &str) -> Result<(), Error> {
+        self.app.pause_worker(owner(), worker, reason(why)).await?;
+        Ok(())
+    }
+
+    /// Lets the tasks of a worker start again.
+    ///
+    /// # Errors
+    /// When the name is not one, or the store fails.
+    pub async fn resume_worker(&self, worker: &str, why: &str) -> Result<(), Error> {
+        self.app.resume_worker(owner(), worker, reason(why)).await?;
+        Ok(())
+    }
+
+    /// Every queue, or every worker, that has open tasks or is paused, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn queue_status(&self, kind: GateKind) -> Result<Vec<QueueStatus>, Error> {
+        self.app.queue_status(kind)
+    }
+
+    /// Tasks of their own that were given up and not dealt with yet, newest first; those of one worker when it is named.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn dead_letters(&self, worker: Option<&str>, page: Page) -> Result<Vec<TaskRow>, Error> {
+        let worker = worker.map(Name::parse).transpose()?;
+        let filter = TaskFilter { state: Some(StateKind::Failed), worker, ..TaskFilter::default() };
+        Ok(self.engine().reader().tasks(TenantId::DEFAULT, &filter, page)?)
+    }
+
+    /// Puts a task that was given up back, its counts at zero.
+    ///
+    /// # Errors
+    /// When it has not failed, or is a step of a run.
+    pub async fn retry_dead(&self, task: TaskId) -> Result<(), Error> {
+        self.app.retry_dead(owner(), task).await?;
+        Ok(())
+    }
+
+    /// Marks a task that was given up as dealt with. Nothing of it is deleted before its retention is over.
+    ///
+    /// # Errors
+    /// When it has not failed, or is a step of a run.
+    pub async fn discard_dead(&self, task: TaskId, why: &str) -> Result<(), Error> {
+        self.app.discard_dead(owner(), task, reason(why)).await?;
+        Ok(())
+    }
+
+    /// Takes another configuration of providers, models, prices and budgets. Calls under way end with what they began
+    /// with.
+    ///
+    /// # Errors
+    /// When it is wrong; the one before stays in force then.
+    pub async fn reload(&self, config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Error> {
+        self.app.reload(config, env).await
+    }
+
+    /// Watches a folder of workers and a folder of workflows, and tells `report` of every change after this call. Must be
+    /// called within a tokio runtime.
+    #[must_use = "dropping it ends the watch"]
+    pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
+        self.app.watch(workers, workflows, report)
+    }
+
+    /// Finds the scripts of a folder, starts and supervises them from now on, and makes those that take tasks known as
+    /// workers. Called again, it gives what is there already. Must be called within a tokio runtime.
+    #[cfg(feature = "scripts")]
+    pub async fn supervise(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.app.supervise(helper, folder, surroundings).await
+    }
+
+    /// The same for the scripts that take tasks alone, none of which is started before it is given one.
+    #[cfg(feature = "scripts")]
+    pub async fn lend_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.app.lend_scripts(helper, folder, surroundings).await
     }
 
     /// The engine beneath.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        self.app.engine()
     }
 
     /// The way to the model providers.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
-        &self.gateway
+        self.app.gateway()
     }
 
     /// The files that inputs refer to.
     #[must_use]
     pub fn files(&self) -> &Blobs {
-        &self.blobs
+        self.app.files()
     }
 
     /// The folder with the state.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.app.folder()
     }
 
-    /// What is wrong with files in the folders of workers. The other files are in effect.
+    /// Problems of files in the folders of workers. The other files are in effect.
     #[must_use]
     pub fn worker_problems(&self) -> &[Problems] {
-        &self.problems
+        self.app.worker_problems()
     }
 
     /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
-        // What happens to the scripts at the end is to be written down too.
-        self.engine.idle().await;
-        #[cfg(feature = "scripts")]
-        self.end_scripts().await;
-        self.tell_last_head().await;
-        self.engine.drain().await;
-        self.finish_session().await;
+        self.app.drain().await;
     }
 
-    /// Closes the folder at once. What is under way is begun again at the next start.
+    /// Closes the folder at once. Attempts under way begin again at the next start.
     pub async fn close(&self) {
-        self.tell_last_head().await;
-        self.engine.stop().await;
-        #[cfg(feature = "scripts")]
-        self.end_scripts().await;
-        self.finish_session().await;
-    }
-
-    async fn finish_session(&self) {
-        if let Some(session) = &self.session {
-            session.finish().await;
-        }
-    }
-
-    /// Notes the head of the audit trail right before the end.
-    async fn tell_last_head(&self) {
-        let Some(session) = &self.session else { return };
-        let head = session.last_head(&**self.engine.reader(), self.clock.now(), self.clock.steady_ms());
-        if let Some(event) = head {
-            self.noted(&event).await;
-        }
-    }
-
-    /// The same, and waits until it is committed: for what is noted right before the end.
-    pub async fn noted(&self, event: &Value) {
-        if self.session.is_some() {
-            // An engine that has ended notes nothing any more.
-            let _ = self.engine.ask(command::Note { note: Arc::from(event.to_string()) }).await;
-        }
-    }
-
-    /// Writes something into the session log, when there is one: an object of JSON with the field `event`. It is
-    /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
-    pub fn note(&self, event: &Value) {
-        if self.session.is_some() {
-            self.engine.tell(command::Note { note: Arc::from(event.to_string()) });
-        }
-    }
-
-    fn prepare(&self, submit: &Submit) -> Result<kapelle_engine::SubmitTask, Error> {
-        self.check_worker(&submit.worker)?;
-        submit.prepare(&self.engine)
-    }
-
-    fn check_worker(&self, worker: &str) -> Result<(), Error> {
-        if self.engine.has_worker(&Name::new(worker)) {
-            return Ok(());
-        }
-        let specs = self.engine.registry().specs(TenantId::DEFAULT);
-        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        let near = kapelle_core::definition::nearest(worker, names.iter().copied());
-        let hint = match near {
-            Some(near) => format!(": did you mean `{near}`?"),
-            None => format!("; there are: {}", names.join(", ")),
-        };
-        Err(EngineError::UnknownWorker { name: worker.to_owned(), hint }.into())
-    }
-
-    fn check_workers(&self, definition: &kapelle_core::definition::Definition) -> Result<(), Error> {
-        let steps = definition.blocks.iter().flat_map(|block| &block.steps);
-        for step in steps {
-            if let kapelle_core::definition::Action::Worker { worker, .. } = &step.action {
-                self.check_worker(worker.as_str())
-                    .map_err(|error| Error::Config(format!("line {}: step `{}`: {error}", step.line, step.name)))?;
-            }
-        }
-        Ok(())
+        self.app.close().await;
     }
 }

@@ -36,56 +36,26 @@
 //! # }
 //! ```
 
-mod answer;
-mod books;
-mod budget_config;
-mod budgets;
 mod builder;
-mod config;
-mod config_file;
-mod definition;
-mod error;
-#[cfg(feature = "scripts")]
-#[path = "scripts.rs"]
-mod fleet;
 mod function;
-mod gates;
-mod health;
-pub mod inspect;
 mod kapelle;
 pub mod layers;
 mod pool;
-mod purses;
-mod rates;
-mod repeated;
 mod run;
-mod session;
-mod taken;
 mod task;
-mod template;
-mod tokens;
-pub mod trail;
-pub mod trail_check;
-mod watch;
 
-pub use answer::Answer;
-pub use budget_config::{BudgetsConfig, TenantBudgets};
-pub use budgets::{given as given_budget, standing as budgets};
-pub use builder::{Builder, Workers};
-pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
-pub use config_file::ConfigFile;
-pub use definition::{check_inputs, load};
-pub use error::Error;
+pub use builder::Builder;
 pub use function::function;
-pub use gates::{Standing, standings};
-pub use health::{HealthCheck, HealthConfig, Measure};
 pub use kapelle::Kapelle;
+pub use kapelle_app::{
+    App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, HealthCheck, HealthConfig,
+    InProcess, Measure, QueueConfig, QueueStatus, RetentionConfig, SESSION_FILE, Template, TenantBudgets, Watch,
+    Workers, budgets, check_inputs, given_budget, inspect, load, queue_status, trail, trail_check,
+};
 pub use run::{Run, RunResult};
-pub use session::SESSION_FILE;
 pub use task::{Submit, Task, TaskResult};
-pub use template::Template;
-pub use watch::{Change, Watch};
 
+pub use kapelle_api as api;
 pub use kapelle_core as core;
 #[cfg(feature = "documents")]
 pub use kapelle_documents as documents;

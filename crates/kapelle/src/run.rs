@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{
-    Name, Payload, RunId, TenantId,
-    definition::{Definition, nearest},
-    run::{Rerun, RunStatus},
-};
-use kapelle_engine::{Engine, EngineError, Event, NewPayload, NewRun, VersionRef, command};
+use kapelle_api as api;
+use kapelle_app::{App, Error};
+use kapelle_core::{RunId, TenantId, run::RunStatus};
+use kapelle_engine::{EngineError, Event};
 use kapelle_store::RunRow;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::kapelle::{owner, reason};
 
 /// One execution of a workflow, as its starter holds it.
 #[derive(Clone)]
 pub struct Run {
     pub(crate) id: RunId,
-    pub(crate) engine: Engine,
+    pub(crate) app: Arc<App>,
 }
 
 /// What came of a run that succeeded.
@@ -39,10 +37,10 @@ impl Run {
     /// # Errors
     /// When it failed or was cancelled, or the engine stops.
     pub async fn wait(&self) -> Result<RunResult, Error> {
-        let row = self.engine.wait_run(TenantId::DEFAULT, self.id).await?;
+        let row = self.app.engine().wait_run(TenantId::DEFAULT, self.id).await?;
         let what = self.id.to_string();
         match row.status {
-            RunStatus::Succeeded { outputs, .. } => Ok(RunResult { outputs: self.engine.value(&outputs)? }),
+            RunStatus::Succeeded { outputs, .. } => Ok(RunResult { outputs: self.app.engine().value(&outputs)? }),
             RunStatus::Failed { error, .. } => Err(Error::Failed { what, error: (*error).clone() }),
             RunStatus::Cancelled { reason, .. } => Err(Error::Cancelled { what, reason: reason.to_string() }),
             RunStatus::Running | RunStatus::Cancelling { .. } | RunStatus::Failing { .. } => {
@@ -56,14 +54,14 @@ impl Run {
     /// # Errors
     /// When the store fails.
     pub fn state(&self) -> Result<RunRow, Error> {
-        let row = self.engine.reader().run(TenantId::DEFAULT, self.id)?;
+        let row = self.app.engine().reader().run(TenantId::DEFAULT, self.id)?;
         row.ok_or_else(|| EngineError::NoSuchRun(self.id).into())
     }
 
     /// The events of all runs from now on; those of this one carry its id.
     #[must_use]
     pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
-        self.engine.watch()
+        self.app.engine().watch()
     }
 
     /// Begins nothing further until it is resumed; what runs goes on.
@@ -71,7 +69,7 @@ impl Run {
     /// # Errors
     /// When it is paused already, or has ended.
     pub async fn pause(&self) -> Result<(), Error> {
-        self.engine.ask(command::PauseRun { run: self.id }).await?;
+        self.app.pause_run(owner(), self.id).await?;
         Ok(())
     }
 
@@ -80,7 +78,7 @@ impl Run {
     /// # Errors
     /// When it is not paused, or has ended.
     pub async fn resume(&self) -> Result<(), Error> {
-        self.engine.ask(command::ResumeRun { run: self.id }).await?;
+        self.app.resume_run(owner(), self.id).await?;
         Ok(())
     }
 
@@ -89,9 +87,7 @@ impl Run {
     /// # Errors
     /// When it has ended, or keeps too many signals that no step waited for.
     pub async fn signal(&self, name: &str, payload: Value) -> Result<(), Error> {
-        let name = Name::parse(name)?;
-        let payload = self.engine.payload(&payload)?;
-        self.engine.ask(command::Signal { run: self.id, name, payload }).await?;
+        self.app.signal(owner(), self.id, name, api::Signal { payload }).await?;
         Ok(())
     }
 
@@ -116,39 +112,9 @@ impl Run {
     }
 
     async fn again(&self, from: Option<&str>, recorded: bool) -> Result<Run, Error> {
-        let row = self.state()?;
-        if !row.status.kind().is_terminal() {
-            let what = format!("{} is {}: it can be run again once it has ended", self.id, row.status.kind().as_str());
-            return Err(Error::Config(what));
-        }
-        let from = from.map(Name::parse).transpose()?;
-        if let Some(step) = &from {
-            self.check_step(&row, step)?;
-        }
-        let inputs = match &row.inputs {
-            Payload::None => NewPayload::None,
-            _ => self.engine.payload(&self.engine.value(&row.inputs)?)?,
-        };
-        let version = VersionRef::Stored(row.version);
-        let rerun = Some(Rerun { of: self.id, from, recorded });
-        let new = NewRun { version, inputs, strategy: Some(row.strategy), rerun, by: None };
-        let id = self.engine.start_run(TenantId::DEFAULT, new, None).await?;
-        Ok(Run { id, engine: self.engine.clone() })
-    }
-
-    fn check_step(&self, row: &RunRow, step: &Name) -> Result<(), Error> {
-        let Some(version) = self.engine.reader().version(TenantId::DEFAULT, row.version)? else { return Ok(()) };
-        let Ok(definition) = Definition::parse(&version.source, &version.file) else { return Ok(()) };
-        let root = definition.block(definition.root);
-        if root.find(step.as_str()).is_some() {
-            return Ok(());
-        }
-        let names = root.steps.iter().map(|step| step.name.as_str());
-        let hint = match nearest(step.as_str(), names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        Err(Error::Config(format!("{} has no step `{step}`: {hint}", self.id)))
+        let request = api::Rerun { from: from.map(str::to_owned), recorded };
+        let id = self.app.rerun(owner(), self.id, request).await?;
+        Ok(Run { id, app: Arc::clone(&self.app) })
     }
 
     /// Ends it: open tasks are cancelled, then what its definition wants done on a cancel runs. Asked for again, that is
@@ -156,8 +122,8 @@ impl Run {
     ///
     /// # Errors
     /// When it has ended already.
-    pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        self.engine.ask(command::CancelRun { run: self.id, reason: Arc::from(reason) }).await?;
+    pub async fn cancel(&self, why: &str) -> Result<(), Error> {
+        self.app.cancel_run(owner(), self.id, reason(why)).await?;
         Ok(())
     }
 }

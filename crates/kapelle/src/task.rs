@@ -2,122 +2,114 @@
 
 use std::sync::Arc;
 
+use kapelle_api as api;
+use kapelle_app::{App, Error, rfc3339};
 use kapelle_core::{
-    DurationMs, Name, Requires, TaskId, TenantId, Timestamp, cache::CacheRule, retry::RetryPolicy, task::TaskState,
+    DurationMs, Money, Requires, TaskId, TenantId, Timestamp,
+    cache::CacheRule,
+    retry::{Jitter, RetryPolicy},
+    task::TaskState,
     worker::Provenance,
 };
-use kapelle_engine::{Engine, EngineError, Key, SubmitTask, question::cacheable};
+use kapelle_engine::EngineError;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::error::Error;
+use crate::kapelle::{owner, reason};
 
 /// A task to be made, with settings of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submit {
-    pub(crate) worker: String,
-    input: Value,
-    queue: Option<String>,
-    requires: Requires,
-    priority: i16,
-    delay: DurationMs,
-    deadline: Option<Timestamp>,
-    ttl: Option<DurationMs>,
-    timeout: Option<DurationMs>,
-    retry: Option<RetryPolicy>,
+    request: api::SubmitTask,
     idempotency: Option<String>,
-    key: Option<String>,
-    cache: Option<CacheRule>,
 }
 
 impl Submit {
     /// A task for a worker, all else as the worker has it.
     #[must_use]
     pub fn new(worker: &str, input: Value) -> Submit {
-        Submit {
-            worker: worker.to_owned(),
-            input,
-            queue: None,
-            requires: Requires::default(),
-            priority: 0,
-            delay: DurationMs::ZERO,
-            deadline: None,
-            ttl: None,
-            timeout: None,
-            retry: None,
-            idempotency: None,
-            key: None,
-            cache: None,
-        }
+        let request = api::SubmitTask { worker: worker.to_owned(), input, ..api::SubmitTask::default() };
+        Submit { request, idempotency: None }
     }
 
     /// In another queue than the worker's.
     #[must_use]
     pub fn queue(mut self, queue: &str) -> Submit {
-        self.queue = Some(queue.to_owned());
+        self.request.queue = Some(queue.to_owned());
         self
     }
 
-    /// Higher first; -100 to 100.
+    /// Higher first; -100 to 100. Another is refused at submission.
     #[must_use]
     pub fn priority(mut self, priority: i16) -> Submit {
-        self.priority = priority.clamp(-100, 100);
+        self.request.priority = priority;
         self
     }
 
     /// Not before that long from now.
     #[must_use]
     pub fn delay(mut self, delay: DurationMs) -> Submit {
-        self.delay = delay;
+        self.request.delay_ms = delay.0;
         self
     }
 
     /// Fails at that time whatever it is doing.
     #[must_use]
     pub fn deadline(mut self, deadline: Timestamp) -> Submit {
-        self.deadline = Some(deadline);
+        self.request.deadline = Some(rfc3339(deadline));
         self
     }
 
     /// Fails unless its first attempt has begun by then.
     #[must_use]
     pub fn ttl(mut self, ttl: DurationMs) -> Submit {
-        self.ttl = Some(ttl);
+        self.request.ttl_ms = Some(ttl.0);
         self
     }
 
     /// How long an attempt may take.
     #[must_use]
     pub fn timeout(mut self, timeout: DurationMs) -> Submit {
-        self.timeout = Some(timeout);
+        self.request.timeout_ms = Some(timeout.0);
         self
     }
 
     /// When a failed attempt is tried again.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Submit {
-        self.retry = Some(retry);
+        let jitter = match retry.jitter {
+            Jitter::None => "none",
+            Jitter::Full => "full",
+            Jitter::Equal => "equal",
+        };
+        self.request.retry = Some(api::Retry {
+            max_attempts: Some(retry.max_attempts),
+            delay_ms: Some(retry.delay.0),
+            multiplier: Some(retry.multiplier),
+            max_delay_ms: Some(retry.max_delay.0),
+            jitter: Some(jitter.to_owned()),
+            on: retry.on.map(|on| on.iter().map(|category| category.as_str().to_owned()).collect()),
+        });
         self
     }
 
     /// Only for a host with these labels, besides those that its worker requires.
     #[must_use]
     pub fn requires(mut self, labels: Requires) -> Submit {
-        self.requires = labels;
+        self.request.requires = labels.into();
         self
     }
 
     /// Grouped with the tasks of the same key where its worker or queue limits how many of one key run at once.
     #[must_use]
     pub fn key(mut self, key: &str) -> Submit {
-        self.key = Some(key.to_owned());
+        self.request.key = Some(key.to_owned());
         self
     }
 
     /// Answered by an earlier task with the same input, when there is one that is not older than the rule says.
     #[must_use]
     pub fn cache(mut self, rule: CacheRule) -> Submit {
-        self.cache = Some(rule);
+        self.request.cache = Some(api::Cache { max_age_ms: rule.max_age.map(|age| age.0) });
         self
     }
 
@@ -128,44 +120,15 @@ impl Submit {
         self
     }
 
-    /// The key, bound to everything else that was asked for.
-    pub(crate) fn idempotency(&self) -> Option<Key> {
-        let key = self.idempotency.as_deref()?;
-        let body = serde_json::json!([
-            self.worker,
-            self.input,
-            self.queue,
-            self.priority,
-            self.delay,
-            self.deadline,
-            self.ttl,
-            self.timeout,
-            self.retry,
-            self.key,
-            self.cache,
-            self.requires
-        ]);
-        Some(Key { key: Arc::from(key), body: Sha256::digest(body.to_string()).into() })
+    /// Fails rather than cost more.
+    #[must_use]
+    pub fn max_cost(mut self, cost: Money) -> Submit {
+        self.request.max_cost_nanousd = Some(cost.0);
+        self
     }
 
-    pub(crate) fn prepare(&self, engine: &Engine) -> Result<SubmitTask, Error> {
-        let queue = self.queue.as_deref().map(Name::parse).transpose()?;
-        let key = self.key.as_deref().map(Name::key).transpose().map_err(|error| Error::Inputs(error.to_string()))?;
-        let spec = engine.registry().spec(TenantId::DEFAULT, &Name::new(&self.worker));
-        let cache = spec.and_then(|spec| cacheable(&spec, self.cache, &self.input));
-        Ok(SubmitTask {
-            queue,
-            priority: self.priority,
-            delay: self.delay,
-            deadline: self.deadline,
-            ttl: self.ttl,
-            timeout: self.timeout,
-            retry: self.retry.clone(),
-            key,
-            cache,
-            requires: self.requires.clone(),
-            ..SubmitTask::new(Name::new(&self.worker), engine.payload(&self.input)?)
-        })
+    pub(crate) fn into_request(self) -> (api::SubmitTask, Option<String>) {
+        (self.request, self.idempotency)
     }
 }
 
@@ -173,7 +136,7 @@ impl Submit {
 #[derive(Clone)]
 pub struct Task {
     pub(crate) id: TaskId,
-    pub(crate) engine: Engine,
+    pub(crate) app: Arc<App>,
 }
 
 /// The answer of a task that succeeded.
@@ -199,11 +162,11 @@ impl Task {
     /// # Errors
     /// When it failed or was cancelled, or the engine stops.
     pub async fn wait(&self) -> Result<TaskResult, Error> {
-        let task = self.engine.wait(TenantId::DEFAULT, self.id).await?;
+        let task = self.app.engine().wait(TenantId::DEFAULT, self.id).await?;
         let what = self.id.to_string();
         match &task.state {
             TaskState::Succeeded { output, provenance, .. } => Ok(TaskResult {
-                output: self.engine.value(output)?,
+                output: self.app.engine().value(output)?,
                 provenance: (**provenance).clone(),
                 attempts: task.epoch,
             }),
@@ -218,7 +181,7 @@ impl Task {
     /// # Errors
     /// When the store fails.
     pub fn state(&self) -> Result<kapelle_core::task::Task, Error> {
-        let task = self.engine.reader().task(TenantId::DEFAULT, self.id)?;
+        let task = self.app.engine().reader().task(TenantId::DEFAULT, self.id)?;
         task.ok_or_else(|| EngineError::NoSuchTask(self.id).into())
     }
 
@@ -226,8 +189,8 @@ impl Task {
     ///
     /// # Errors
     /// When it has ended already.
-    pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        self.engine.ask(kapelle_engine::command::Cancel { task: self.id, reason: Arc::from(reason) }).await?;
+    pub async fn cancel(&self, why: &str) -> Result<(), Error> {
+        self.app.cancel_task(owner(), self.id, reason(why)).await?;
         Ok(())
     }
 }

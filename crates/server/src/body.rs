@@ -8,8 +8,8 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use kapelle::core::weight::{VALUE_BYTES, weight};
 use kapelle_api::code;
+use kapelle_core::weight::{VALUE_BYTES, weight};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{

@@ -8,22 +8,21 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use kapelle::{core::TenantId, engine::Key};
+use kapelle_app::{App, Identity, Turn};
+use kapelle_core::TenantId;
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::{app::App, auth::Identity, problem::Problem, query, shares::Share, strict, turns::Turn};
-
-/// Bytes of an idempotency key.
-const KEY_MAX: usize = 255;
+use crate::{problem::Problem, query, shares::Share, site::Site, strict};
 
 /// A body with more bytes takes so long to be read that it would keep others waiting.
 pub const LARGE: usize = 256 * 1024;
 
 /// A request that has passed the door.
 pub struct Call {
-    /// The server.
+    /// The server's own state.
+    pub site: Arc<Site>,
+    /// The use cases.
     pub app: Arc<App>,
     /// Who asks.
     pub who: Arc<Identity>,
@@ -70,17 +69,6 @@ impl Call {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Reads a list for the caller's tenant, on a thread that may wait for the disk.
-    ///
-    /// # Errors
-    /// That of the query.
-    pub async fn list<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
-    ) -> Result<T, Problem> {
-        self.app.list_for(self.tenant(), query).await
-    }
-
     /// The body as JSON. An empty one is read as `{}`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
@@ -93,19 +81,11 @@ impl Call {
         })
     }
 
-    /// The idempotency key, bound to the path and to what is asked for.
-    pub fn idempotency(&self, body: &impl Serialize) -> Result<Option<Key>, Problem> {
+    /// The idempotency key of the request. Returns `None` without one.
+    pub fn key(&self) -> Result<Option<&str>, Problem> {
         let Some(key) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
-        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
-        let key = key.ok_or_else(|| {
-            Problem::invalid(format!("the Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters"))
-        })?;
-        let canonical = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
-        let mut hash = Sha256::new();
-        hash.update(self.parts.uri.path());
-        hash.update([0]);
-        hash.update(canonical);
-        Ok(Some(Key { key: Arc::from(key), body: hash.finalize().into() }))
+        let wrong = |_| Problem::invalid("the Idempotency-Key has 1 to 255 visible ASCII characters");
+        key.to_str().map(Some).map_err(wrong)
     }
 
     /// An answer that carries a mark of its state; only the mark when the client has that state already.

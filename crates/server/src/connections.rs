@@ -244,7 +244,7 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
-    use kapelle::core::TenantId;
+    use kapelle_core::TenantId;
 
     use super::*;
     use crate::shares::Rank;

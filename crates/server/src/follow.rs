@@ -9,18 +9,13 @@ use std::{
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
-use kapelle::{
-    RunId,
-    core::TaskId,
-    engine::{Engine, Event, Place},
-};
-use serde_json::{Value, json};
-use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
-    time::Instant,
-};
+use kapelle_api::{LiveEvent, LiveKind};
+use kapelle_app::{App, Identity, TextPlace as Place};
+use kapelle_core::{RunId, TaskId};
+use serde_json::Value;
+use tokio::{sync::mpsc, time::Instant};
 
-use crate::{app::App, auth::Identity, handlers::runs, stream};
+use crate::{site::Site, stream};
 
 /// Entries read at a time.
 const PAGE: u32 = 256;
@@ -124,6 +119,7 @@ impl Out {
 /// One follower of one run.
 struct Follower {
     app: Arc<App>,
+    who: Arc<Identity>,
     run: RunId,
     standing: Standing,
     /// Texts that have ended and were read, or had ended before anybody followed.
@@ -133,33 +129,31 @@ struct Follower {
 
 /// Sends the journal of a run as it grows, and with `texts` what its models write, until the run has ended, the client
 /// has left, or its key does not hold any more.
-pub async fn follow(app: Arc<App>, who: Arc<Identity>, run: RunId, (standing, texts): (Standing, bool), out: Out) {
-    let over = stream::over(&app, &who);
-    let mut follower = Follower { app: Arc::clone(&app), run, standing, through: None, out };
+pub async fn follow(site: Arc<Site>, who: Arc<Identity>, run: RunId, (standing, texts): (Standing, bool), out: Out) {
+    let over = stream::over(&site, &who);
+    let (app, follower_who) = (Arc::clone(&site.app), Arc::clone(&who));
+    let mut follower = Follower { app, who: follower_who, run, standing, through: None, out };
     if texts {
-        let ended = follower.engine().live_output().of_run(run).into_iter().filter(|text| text.has_ended());
+        let ended = follower.app.live_output().of_run(run).into_iter().filter(|text| text.has_ended());
         let unread = ended.filter(|text| !follower.standing.texts.contains_key(&text.task));
         follower.through = Some(unread.map(|text| (text.task, text.attempt)).collect());
     }
     tokio::select! {
-        () = follower.work(&who) => {}
+        () = follower.work() => {}
         () = over => {}
     }
 }
 
 impl Follower {
-    fn engine(&self) -> &Engine {
-        self.app.engine()
-    }
-
-    async fn work(&mut self, who: &Identity) {
-        let mut events = self.engine().watch();
-        let mut changes = self.engine().live_output().watch();
+    async fn work(&mut self) {
+        let mut events = self.app.watch_runs();
+        let mut changes = self.app.live_output().watch();
         let (run, mut looks) = (self.run, 0);
         loop {
             let next = self.standing.next;
-            let journal = move |app: &App| Ok(app.engine().reader().journal(run, next, PAGE)?);
-            let entries = self.app.list_for(who.tenant, journal).await;
+            let tenant = self.who.tenant;
+            let journal = move |app: &App| app.entries(tenant, run, next, PAGE);
+            let entries = self.app.list_for(tenant, journal).await;
             let Ok(entries) = entries else { return };
             // What was written stands before the end of its step.
             if !self.tell_texts().await {
@@ -168,16 +162,17 @@ impl Follower {
             for entry in &entries {
                 self.standing.next = entry.seq + 1;
                 let id = self.standing.to_string();
-                if !self.out.tell(&id, runs::entry(entry)).await {
+                let body = serde_json::to_value(entry).unwrap_or_default();
+                if !self.out.tell(&id, serde_json::to_value(body).unwrap_or_default()).await {
                     return;
                 }
             }
             if entries.len() == PAGE as usize {
                 continue;
             }
-            match self.engine().reader().run(who.tenant, run) {
-                Ok(Some(row)) if row.status.kind().is_terminal() && row.seq <= self.standing.next => return,
-                Ok(Some(row)) if row.seq > self.standing.next => continue,
+            match self.app.run_end(tenant, run) {
+                Ok(Some((true, seq))) if seq <= self.standing.next => return,
+                Ok(Some((_, seq))) if seq > self.standing.next => continue,
                 Ok(Some(_)) => {}
                 _ => return,
             }
@@ -194,7 +189,7 @@ impl Follower {
                 };
                 tokio::select! {
                     () = self.out.closed() => return,
-                    () = wait_for(&mut events, run) => break,
+                    () = events.of(run) => break,
                     () = changed => {
                         if !self.tell_texts().await {
                             return;
@@ -216,7 +211,7 @@ impl Follower {
     async fn tell_texts(&mut self) -> bool {
         let Some(through) = &mut self.through else { return true };
         let mut told = Vec::new();
-        for text in self.app.engine().live_output().of_run(self.run) {
+        for text in self.app.live_output().of_run(self.run) {
             if through.contains(&(text.task, text.attempt)) {
                 continue;
             }
@@ -225,10 +220,16 @@ impl Follower {
             let known = self.standing.texts.get(&text.task).copied();
             if let Some(piece) = text.since(known) {
                 self.standing.texts.insert(text.task, piece.next());
-                told.push(json!({
-                    "event": "text", "task": text.task.to_string(), "step": &*text.step, "attempt": piece.place.attempt,
-                    "part": piece.place.part, "offset": piece.place.offset, "text": piece.text,
-                }));
+                let Place { attempt, part, offset } = piece.place;
+                told.push(LiveEvent {
+                    task: Some(text.task.to_string()),
+                    step: Some(text.step.to_string()),
+                    attempt: Some(attempt),
+                    part: Some(part),
+                    offset: Some(offset),
+                    text: Some(piece.text),
+                    ..LiveEvent::of(LiveKind::Text)
+                });
             }
             if ended {
                 through.insert((text.task, text.attempt));
@@ -236,7 +237,7 @@ impl Follower {
         }
         for body in told {
             let id = self.standing.to_string();
-            if !self.out.tell(&id, body).await {
+            if !self.out.tell(&id, serde_json::to_value(body).unwrap_or_default()).await {
                 return false;
             }
         }
@@ -247,17 +248,6 @@ impl Follower {
             }
         }
         true
-    }
-}
-
-/// Waits for an event of a run, or for having missed some.
-async fn wait_for(events: &mut tokio::sync::broadcast::Receiver<Event>, run: RunId) {
-    loop {
-        match events.recv().await {
-            Ok(event) if event.run != run => {}
-            Ok(_) | Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => return std::future::pending().await,
-        }
     }
 }
 

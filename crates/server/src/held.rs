@@ -16,10 +16,10 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 use crate::{
-    app::App,
     connections::Busy,
     problem::Problem,
     shares::{Party, Share},
+    site::Site,
 };
 
 /// Bytes of an answer that need no share of the memory: the number of connections bounds them.
@@ -74,11 +74,11 @@ impl HttpBody for Held {
 ///
 /// # Errors
 /// When the party's other answers and bodies leave no room for it.
-pub fn hold(app: &App, party: Option<Party>, busy: &Arc<Busy>, response: Response) -> Result<Response, Problem> {
+pub fn hold(site: &Site, party: Option<Party>, busy: &Arc<Busy>, response: Response) -> Result<Response, Problem> {
     let (share, busy) = match (response.body().size_hint().exact(), party) {
         (None, _) => (None, Some(Arc::clone(busy))),
         (Some(length), Some(party)) if length > FREE => {
-            let taken = app.memory.take(party, length);
+            let taken = site.memory.take(party, length);
             (Some(Arc::new(taken.map_err(|full| full.problem("bytes of answers under way", 2))?)), None)
         }
         _ => return Ok(response),

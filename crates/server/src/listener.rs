@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{app::App, auth::network, connections::Connection, front::Front, guarded::Guarded};
+use crate::{auth::network, connections::Connection, gatekeeper::Gatekeeper, site::Site, write_timeout::Guarded};
 
 /// How long to wait when the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub enum Phase {
 }
 
 /// Accepts connections until the phase says otherwise, and returns when the last has ended.
-pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phase: watch::Receiver<Phase>) {
+pub async fn listen(listener: TcpListener, site: Arc<Site>, front: Gatekeeper, mut phase: watch::Receiver<Phase>) {
     // Dropped with the last connection: then nothing is sent to it any more.
     let (alive, mut last) = tokio::sync::mpsc::channel::<Infallible>(1);
     loop {
@@ -46,15 +46,15 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, front: Front, mut phas
                 continue;
             }
         };
-        let Some(counted) = app.connections.admit(network(peer.ip())) else {
-            app.metrics.refused_connections.inc();
+        let Some(counted) = site.connections.admit(network(peer.ip())) else {
+            site.metrics.refused_connections.inc();
             turn_away(stream);
             continue;
         };
         let (front, phase, alive) = (front.clone(), phase.clone(), alive.clone());
-        let app = Arc::clone(&app);
+        let site = Arc::clone(&site);
         tokio::spawn(async move {
-            connection((stream, peer), counted, &app, front, phase).await;
+            connection((stream, peer), counted, &site, front, phase).await;
             drop(alive);
         });
     }
@@ -74,14 +74,14 @@ fn turn_away(stream: TcpStream) {
 async fn connection(
     (stream, peer): (TcpStream, SocketAddr),
     counted: Arc<Connection>,
-    app: &Arc<App>,
-    front: Front,
+    site: &Arc<Site>,
+    front: Gatekeeper,
     mut phase: watch::Receiver<Phase>,
 ) {
     // An answer is sent when it is there, not when there is more of it.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
-    let limits = &app.limits;
+    let limits = &site.limits;
     let cut = Arc::clone(&counted.cut);
     let service = service_fn(move |request: Request<Incoming>| {
         let (mut front, counted) = (front.clone(), Arc::clone(&counted));

@@ -4,13 +4,11 @@
 use std::fmt::Write as _;
 
 use axum::http::{Method, StatusCode};
+use kapelle_app::{Permission, Role};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    auth::Role,
-    route::{Permission, Route},
-};
+use crate::route::Route;
 
 /// OpenAPI 3.1.
 #[must_use]

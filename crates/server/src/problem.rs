@@ -5,8 +5,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kapelle::{Error, engine::EngineError, store::StoreError};
 use kapelle_api::code;
+use kapelle_app::AppError;
+use kapelle_store::StoreError;
 
 /// Why a request is refused.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Problem {
     pub code: &'static str,
     /// What is wrong, where, and what to do.
     pub detail: String,
+    /// The field that is wrong.
+    pub field: Option<String>,
     /// Seconds after which to try again.
     pub retry_after: Option<u32>,
     /// The methods that the path has.
@@ -26,7 +29,7 @@ pub struct Problem {
 impl Problem {
     /// A refusal.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), retry_after: None, allow: None }
+        Problem { status, code, detail: detail.into(), field: None, retry_after: None, allow: None }
     }
 
     /// The request itself cannot be read.
@@ -42,18 +45,6 @@ impl Problem {
     /// There is no such thing, or it is somebody else's: the two are not told apart.
     pub fn not_found(what: impl std::fmt::Display) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, format!("{what} does not exist"))
-    }
-
-    /// The thing is not in a state in which this can be done.
-    pub fn conflict(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::CONFLICT, code::CONFLICT, detail)
-    }
-
-    /// The attempt belongs to somebody else, or is over.
-    pub fn lease_lost() -> Problem {
-        let detail = "the lease is not valid: the task was given to another attempt, has ended, or never was yours; stop \
-                      working on it";
-        Problem::new(StatusCode::CONFLICT, code::LEASE_LOST, detail)
     }
 
     /// The body is larger than is taken.
@@ -80,57 +71,22 @@ impl Problem {
     }
 }
 
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Problem {
+        Problem {
+            status: StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: error.code,
+            detail: error.to_string(),
+            field: error.field,
+            retry_after: error.retry_after,
+            allow: None,
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        match error {
-            StoreError::Full(_) => {
-                Problem::new(StatusCode::INSUFFICIENT_STORAGE, code::STORAGE_FULL, error.to_string()).after(5)
-            }
-            other => {
-                // Paths and the words of the system are for those who run the server.
-                tracing::error!(error = %other, "the store failed");
-                Problem::internal("the store failed; the server's log says how")
-            }
-        }
-    }
-}
-
-impl From<EngineError> for Problem {
-    fn from(error: EngineError) -> Problem {
-        use kapelle::core::task::Rejection;
-        match error {
-            EngineError::Task(Rejection::LeaseLost(_)) => Problem::lease_lost(),
-            EngineError::Task(_) | EngineError::Run(_) => Problem::conflict(error.to_string()),
-            EngineError::KeyReused(_) => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::KEY_REUSED, error.to_string())
-            }
-            EngineError::UnknownWorker { .. } => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::UNKNOWN_WORKER, error.to_string())
-            }
-            EngineError::NoSuchTask(id) => Problem::not_found(id),
-            EngineError::NoSuchRun(id) => Problem::not_found(id),
-            EngineError::Store(error) => match &*error {
-                StoreError::Full(_) => {
-                    Problem::new(StatusCode::INSUFFICIENT_STORAGE, code::STORAGE_FULL, error.to_string()).after(5)
-                }
-                other => {
-                    tracing::error!(error = %other, "the store failed");
-                    Problem::internal("the store failed; the server's log says how")
-                }
-            },
-            EngineError::Stopped => Problem::unavailable("the server is stopping"),
-            other => Problem::unprocessable(other.to_string()),
-        }
-    }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Problem {
-        match error {
-            Error::Engine(error) => error.into(),
-            Error::Store(error) => error.into(),
-            other => Problem::unprocessable(other.to_string()),
-        }
+        AppError::from(error).into()
     }
 }
 
@@ -142,6 +98,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: self.detail,
             code: self.code.to_owned(),
+            field: self.field,
         };
         let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));
         *response.status_mut() = self.status;

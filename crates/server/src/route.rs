@@ -6,32 +6,10 @@ use axum::{
     http::{Method, StatusCode},
     response::Response,
 };
+use kapelle_app::Permission;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{call::Call, problem::Problem};
-
-/// What a key must be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Permission {
-    /// Nothing: also those without a key. Only for what tells nothing about anybody's data.
-    Public,
-    /// Any key will do.
-    Known,
-    /// See tasks, runs, workers and queues.
-    Read,
-    /// Submit tasks and start runs, and end them.
-    Submit,
-    /// Answer steps that wait for a person.
-    Approve,
-    /// Pause, resume, retry.
-    Operate,
-    /// Claim tasks and report on them.
-    Work,
-    /// Ask models.
-    Ask,
-    /// Keys and the audit trail.
-    Administer,
-}
 
 /// Whose data a route touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +116,11 @@ impl Route {
 
     pub(crate) fn media(self, status: StatusCode, media: &'static str) -> Route {
         Route { gives: (status, None), media, ..self }
+    }
+
+    /// The same answers under another media type, as events of a stream.
+    pub(crate) fn as_media(self, media: &'static str) -> Route {
+        Route { media, ..self }
     }
 
     pub(crate) fn marked(self) -> Route {

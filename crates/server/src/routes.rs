@@ -2,16 +2,15 @@
 
 use axum::http::{Method, StatusCode};
 use kapelle_api as api;
+use kapelle_app::Permission::{Administer, Approve, Ask, Operate, Public, Read, Submit, Work};
 
 use crate::{
     handlers::{
-        approvals, artifacts, audit, dead, events, export, health, hosts, keys, links, models, money, openapi, queues,
-        reports, runs, scripts, tasks, workers, workflows,
+        approvals, artifacts, audit, budgets, dead, events, export, health, hosts, keys, links, models, openapi,
+        queues, runs, scripts, tasks, workers, workflows,
     },
     route::{
-        BODY, BODY_FILE, BODY_LINK, BODY_MANY,
-        Permission::{Administer, Approve, Ask, Operate, Public, Read, Submit, Work},
-        Route,
+        BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
         Scope::{Nobody, Server, Tenant},
     },
 };
@@ -108,9 +107,12 @@ pub fn routes() -> Vec<Route> {
 fn plain() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
-        Route::new(get("/livez"), Public, Nobody, "Whether the process answers", health::live),
-        Route::new(get("/readyz"), Public, Nobody, "Whether it takes work", health::ready),
-        Route::new(get("/health"), Public, Nobody, "How it is, with counts of workers", health::health),
+        Route::new(get("/livez"), Public, Nobody, "Whether the process answers", health::live)
+            .gives::<api::Alive>(StatusCode::OK),
+        Route::new(get("/readyz"), Public, Nobody, "Whether it takes work", health::ready)
+            .gives::<api::Alive>(StatusCode::OK),
+        Route::new(get("/health"), Public, Nobody, "How it is, with counts of workers", health::health)
+            .gives::<api::ServerHealth>(StatusCode::OK),
         Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics)
             .media(ok, "application/openmetrics-text"),
         Route::new(get("/openapi.json"), Public, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
@@ -201,7 +203,8 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "What happened to a run", runs::journal)
             .gives::<api::JournalPage>(ok)
             .query(JOURNAL),
-        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "All of a run, an object a line", export::run),
+        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "All of a run, an object a line", export::run)
+            .media(ok, "application/x-ndjson"),
         Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "End a run", runs::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Run>(ok),
@@ -253,7 +256,8 @@ fn of_workflows() -> Vec<Route> {
             Tenant,
             "Delete a version that no run stays on",
             workflows::remove,
-        ),
+        )
+        .gives::<api::VersionDeleted>(StatusCode::OK),
     ]
 }
 
@@ -276,12 +280,15 @@ fn of_workers() -> Vec<Route> {
             .gives::<api::LogLines>(ok)
             .query(LOGS),
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
-        Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget),
+        Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget)
+            .gives::<api::Forgotten>(StatusCode::OK),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),
         Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause)
-            .takes::<api::Reason>(BODY),
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Paused>(StatusCode::OK),
         Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume)
-            .takes::<api::Reason>(BODY),
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Paused>(StatusCode::OK),
         Route::new(
             post("/api/v1/workers/{name}/pause"),
             Operate,
@@ -289,9 +296,11 @@ fn of_workers() -> Vec<Route> {
             "Give it no more tasks",
             queues::pause_worker,
         )
-        .takes::<api::Reason>(BODY),
+        .takes::<api::Reason>(BODY)
+        .gives::<api::Paused>(StatusCode::OK),
         Route::new(post("/api/v1/workers/{name}/resume"), Operate, Tenant, "Let it go on", queues::resume_worker)
-            .takes::<api::Reason>(BODY),
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Paused>(StatusCode::OK),
     ]
 }
 
@@ -301,12 +310,14 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/hosts"), Work, Tenant, "Register a worker host", hosts::register)
             .takes::<api::Register>(BODY)
             .gives::<api::Registered>(created),
-        Route::new(delete("/api/v1/hosts/{id}"), Work, Tenant, "A worker host goes away", hosts::leave),
+        Route::new(delete("/api/v1/hosts/{id}"), Work, Tenant, "A worker host goes away", hosts::leave)
+            .gives::<api::HostLeft>(StatusCode::OK),
         Route::new(post("/api/v1/hosts/{id}/claim"), Work, Tenant, "Take tasks, waiting for some", hosts::claim)
             .takes::<api::Claim>(BODY)
             .gives::<api::Claimed>(ok),
         Route::new(post("/api/v1/hosts/{id}/ack"), Work, Tenant, "Claimed tasks have arrived", hosts::ack)
-            .takes::<api::Ack>(BODY),
+            .takes::<api::Ack>(BODY)
+            .gives::<api::Acknowledged>(StatusCode::OK),
         Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Keep leases alive", hosts::heartbeat)
             .takes::<api::Beat>(BODY)
             .gives::<api::BeatAnswer>(ok),
@@ -316,17 +327,18 @@ fn of_hosts() -> Vec<Route> {
             Tenant,
             "The bytes of a file that a task refers to",
             artifacts::fetch,
-        ),
-        Route::new(post("/api/v1/hosts/{id}/report"), Work, Tenant, "Report the ends of attempts", reports::many)
+        )
+        .media(StatusCode::OK, "application/octet-stream"),
+        Route::new(post("/api/v1/hosts/{id}/report"), Work, Tenant, "Report the ends of attempts", hosts::report)
             .takes::<api::Reports>(BODY_MANY)
             .gives::<api::ReportAnswer>(ok),
-        Route::new(post("/api/v1/tasks/{id}/succeed"), Work, Tenant, "Report an answer", reports::succeed)
+        Route::new(post("/api/v1/tasks/{id}/succeed"), Work, Tenant, "Report an answer", hosts::succeed)
             .takes::<api::SingleReport>(BODY_MANY)
             .gives::<api::ReportResult>(ok),
-        Route::new(post("/api/v1/tasks/{id}/fail"), Work, Tenant, "Report an error", reports::fail)
+        Route::new(post("/api/v1/tasks/{id}/fail"), Work, Tenant, "Report an error", hosts::fail)
             .takes::<api::SingleReport>(BODY)
             .gives::<api::ReportResult>(ok),
-        Route::new(post("/api/v1/tasks/{id}/release"), Work, Tenant, "Give a task back", reports::release)
+        Route::new(post("/api/v1/tasks/{id}/release"), Work, Tenant, "Give a task back", hosts::release)
             .takes::<api::SingleReport>(BODY)
             .gives::<api::ReportResult>(ok),
     ]
@@ -350,13 +362,15 @@ fn of_operation() -> Vec<Route> {
 fn live() -> Vec<Route> {
     vec![
         Route::new(get("/api/v1/runs/{id}/events"), Read, Tenant, "A run as it goes (SSE), without gaps", events::run)
-            .media(StatusCode::OK, STREAM)
+            .gives::<api::JournalEntry>(StatusCode::OK)
+            .as_media(STREAM)
             .query(AFTER),
         Route::new(get("/api/v1/events"), Read, Tenant, "Everything as it goes (SSE)", events::all)
-            .media(StatusCode::OK, STREAM)
+            .gives::<api::LiveEvent>(StatusCode::OK)
+            .as_media(STREAM)
             .query(LIVE),
         Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket)
-            .media(StatusCode::SWITCHING_PROTOCOLS, "application/json")
+            .gives::<api::LiveEvent>(StatusCode::SWITCHING_PROTOCOLS)
             .query(SOCKET),
         Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
@@ -370,15 +384,15 @@ fn of_models() -> Vec<Route> {
         Route::new(post("/v1/chat/completions"), Ask, Tenant, "Ask a model (OpenAI)", models::chat).openai(BODY_MANY),
         Route::new(post("/v1/responses"), Ask, Tenant, "Ask a model (OpenAI)", models::responses).openai(BODY_MANY),
         Route::new(post("/v1/embeddings"), Ask, Tenant, "Embed texts (OpenAI)", models::embeddings).openai(BODY_MANY),
-        Route::new(get("/api/v1/budgets"), Read, Tenant, "What may be spent, and what is", money::budgets)
+        Route::new(get("/api/v1/budgets"), Read, Tenant, "What may be spent, and what is", budgets::list)
             .gives::<api::BudgetList>(ok),
-        Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", money::set)
+        Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", budgets::set)
             .takes::<api::SetBudget>(BODY)
             .gives::<api::Budget>(ok),
-        Route::new(get("/api/v1/cost"), Read, Tenant, "What was spent, by whom", money::cost)
+        Route::new(get("/api/v1/cost"), Read, Tenant, "What was spent, by whom", budgets::cost)
             .gives::<api::CostReport>(ok)
             .query(COST),
-        Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", money::calls)
+        Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", budgets::calls)
             .gives::<api::CallPage>(ok)
             .query(CALLS),
     ]

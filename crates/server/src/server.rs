@@ -7,11 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use kapelle::{
-    HealthCheck, Kapelle,
-    core::{Labels, Name},
-    store::private,
-};
+use kapelle_app::{App, HealthCheck, Settings, TOKEN_FILE, token};
+use kapelle_core::{Labels, Name};
+use kapelle_store::private;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -20,16 +18,14 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, Parts},
-    auth::{self, Auth},
-    front::Front,
-    holder,
+    gatekeeper::Gatekeeper,
     limits::Limits,
     listener::{Phase, listen},
     openapi,
     origin::Names,
+    port_owner,
     routes::routes,
-    standing,
+    site::Site,
 };
 
 /// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
@@ -112,16 +108,15 @@ pub enum ServerError {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] kapelle::store::StoreError),
+    Store(#[from] kapelle_store::StoreError),
 }
 
 /// A running server.
 pub struct Server {
-    app: Arc<App>,
+    site: Arc<Site>,
     address: SocketAddr,
     fresh_token: Option<String>,
     phase: watch::Sender<Phase>,
-    draining: watch::Sender<bool>,
     listening: JoinHandle<()>,
     watching: JoinHandle<()>,
     file: PathBuf,
@@ -132,53 +127,43 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be used, or the token cannot be read or written.
-    pub async fn start(kapelle: Arc<Kapelle>, options: Options) -> Result<Server, ServerError> {
+    pub async fn start(app: Arc<App>, options: Options) -> Result<Server, ServerError> {
         let (listener, address) = bind(&options).await?;
-        let folder = kapelle.folder().to_owned();
+        let folder = app.folder().to_owned();
         let cannot = |name: &str| {
             let path = folder.join(name);
             move |error| ServerError::File { path, error }
         };
-        let (token, fresh) = auth::token(&folder).map_err(cannot(auth::TOKEN_FILE))?;
-        let keys = kapelle.engine().reader().access_keys()?;
-        let (phase, phases) = watch::channel(Phase::Up);
-        let (draining, drains) = watch::channel(false);
-        let app = Arc::new(App::new(Parts {
-            links: auth::Links::new(&token),
-            auth: Auth::new(&token, &keys, options.limits.failures_per_minute),
-            names: Names::new(&options.host_names),
-            limits: options.limits,
+        let (token, fresh) = token(&folder).map_err(cannot(TOKEN_FILE))?;
+        app.keyring().admit_owner(&token);
+        app.serve_links(&token);
+        app.serve(Settings {
             workflows: options.workflows,
-            queues: options.queues.into_iter().map(|(name, slots)| (name, (slots, false))).collect(),
-            description: openapi::describe(&routes()),
-            draining: drains,
-            served: kapelle.engine().reader().host_workers()?,
+            queues: options.queues.into_iter().collect(),
             labels: options.labels,
             checks: options.checks,
-            kapelle,
-        }));
-        let money = Arc::clone(&app.hub);
-        app.engine().listen(Box::new(move |notice| money.notice(notice)));
-        let (stats, hub, progress) = (Arc::clone(&app.stats), Arc::clone(&app.hub), Arc::clone(&app.progress));
-        app.engine().observe(Box::new(move |task| {
-            stats.ended(task);
-            hub.task_ended(task);
-            progress.forget(task.id);
-        }));
-        app.kapelle.keep_tokens(&token);
-        app.kapelle.token_issuer().serve_at(format!("http://{}/v1", reachable(address)));
-        let front = Front::new(&app, routes());
-        let listening = tokio::spawn(listen(listener, Arc::clone(&app), front, phases));
+            lease: options.limits.lease,
+            ack: options.limits.ack,
+            page_bytes: options.limits.page_bytes,
+        });
+        let (phase, phases) = watch::channel(Phase::Up);
+        let names = Names::new(&options.host_names);
+        let site = Arc::new(Site::new(app, options.limits, names, openapi::describe(&routes())));
+        let app = &site.app;
+        app.keep_tokens(&token);
+        app.token_issuer().serve_at(format!("http://{}/v1", reachable(address)));
+        let gatekeeper = Gatekeeper::new(&site, routes());
+        let listening = tokio::spawn(listen(listener, Arc::clone(&site), gatekeeper, phases));
         let file = folder.join(ADDRESS_FILE);
         write_address(&file, address).map_err(cannot(ADDRESS_FILE))?;
-        let watching = tokio::spawn(standing::watch(Arc::clone(&app)));
-        app.kapelle.note(&json!({
+        let watching = tokio::spawn(Arc::clone(app).look_after());
+        app.note(&json!({
             "event": "server_started",
             "address": address.to_string(),
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
         }));
-        Ok(Server { app, address, fresh_token: fresh.then_some(token), phase, draining, listening, watching, file })
+        Ok(Server { site, address, fresh_token: fresh.then_some(token), phase, listening, watching, file })
     }
 
     /// Where it listens.
@@ -194,26 +179,17 @@ impl Server {
     }
 
     /// Tells those who follow live events of what happens to scripts from now on.
-    pub fn tell_of_scripts(&self, fleet: &kapelle::scripts::Fleet) {
-        let (hub, mut events) = (Arc::clone(&self.app.hub), fleet.watch());
-        drop(tokio::spawn(async move {
-            loop {
-                match events.recv().await {
-                    Ok(event) => hub.script_event(&event),
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-                }
-            }
-        }));
+    pub fn tell_of_scripts(&self, fleet: &kapelle_scripts::Fleet) {
+        self.site.app.tell_of_scripts(fleet);
     }
 
     /// Ends in good order: nothing new is taken, attempts in this process are finished, answers are sent. Dropping the
     /// future and calling [`Server::stop`] cuts it short.
     pub async fn drain(&mut self) {
         self.begin_to_end("drained").await;
-        self.app.kapelle.drain().await;
+        self.site.app.drain().await;
         self.phase.send_replace(Phase::Ending);
-        let wait = self.app.limits.drain;
+        let wait = self.site.limits.drain;
         if tokio::time::timeout(wait, &mut self.listening).await.is_err() {
             self.phase.send_replace(Phase::Cut);
         }
@@ -224,15 +200,15 @@ impl Server {
     pub async fn stop(&mut self) {
         self.begin_to_end("at once").await;
         self.phase.send_replace(Phase::Cut);
-        self.app.kapelle.close().await;
+        self.site.app.close().await;
         self.forget_address();
     }
 
     async fn begin_to_end(&self, how: &str) {
         self.watching.abort();
-        if !self.draining.send_replace(true) {
+        if self.site.app.begin_draining() {
             let note = json!({ "event": "server_stopped", "how": how, "process": std::process::id() });
-            self.app.kapelle.noted(&note).await;
+            self.site.app.noted(&note).await;
         }
     }
 
@@ -251,7 +227,7 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
     }
     let listener = listen_at(wanted).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let holder = holder::of(wanted).unwrap_or_else(|| "another program".to_owned());
+            let holder = port_owner::of(wanted).unwrap_or_else(|| "another program".to_owned());
             ServerError::Taken { address: wanted, holder }
         }
         _ => ServerError::Listen { address: wanted, error },

@@ -8,8 +8,8 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use kapelle::core::TenantId;
 use kapelle_api::code;
+use kapelle_core::TenantId;
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},

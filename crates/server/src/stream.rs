@@ -10,9 +10,10 @@ use axum::{
 };
 use bytes::Bytes;
 use kapelle_api::code;
+use kapelle_app::Identity;
 use tokio::sync::mpsc;
 
-use crate::{app::App, auth::Identity, held::Feed, problem::Problem, shares::Share};
+use crate::{auth::party, held::Feed, problem::Problem, shares::Share, site::Site};
 
 /// Events on their way to one client. More wait where they come from.
 const QUEUED: usize = 64;
@@ -21,16 +22,16 @@ const QUEUED: usize = 64;
 ///
 /// # Errors
 /// When the key, its tenant, or the server has as many as there may be.
-pub fn permit(app: &App, who: &Identity) -> Result<Share, Problem> {
-    app.streams.take(who.party(), 1).map_err(|full| full.problem("live streams", 5))
+pub fn permit(site: &Site, who: &Identity) -> Result<Share, Problem> {
+    site.streams.take(party(who), 1).map_err(|full| full.problem("live streams", 5))
 }
 
 /// A stream of server-sent events, and the way into it.
 ///
 /// # Errors
 /// As for [`permit`].
-pub fn events(app: &App, who: &Identity) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
-    let permit = permit(app, who)?;
+pub fn events(site: &Site, who: &Identity) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
+    let permit = permit(site, who)?;
     let (sender, receiver) = mpsc::channel(QUEUED);
     let mut response = Response::new(Body::new(Feed::new(receiver, permit)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -49,18 +50,19 @@ pub fn alive() -> Bytes {
 }
 
 /// Ends when the server goes down or the key does not hold any more.
-pub async fn over(app: &App, who: &Identity) {
-    let mut draining = app.draining.clone();
+pub async fn over(site: &Site, who: &Identity) {
+    let mut draining = site.app.draining();
     tokio::select! {
         _ = draining.wait_for(|draining| *draining) => {}
-        () = gone(app, who) => {}
+        () = gone(site, who) => {}
     }
 }
 
 /// Ends when the key does not hold any more: at once when it is revoked, and within `recheck` of its end.
-pub async fn gone(app: &App, who: &Identity) {
-    let mut changes = app.auth.changes();
-    while app.auth.still(who, app.now()) {
+pub async fn gone(site: &Site, who: &Identity) {
+    let (app, keyring) = (&site.app, site.app.keyring());
+    let mut changes = keyring.changes();
+    while keyring.still(who, app.now()) {
         let changed = async { changes.changed().await.is_ok() };
         let Some(left) = who.left(app.now()) else {
             changed.await;
@@ -69,7 +71,7 @@ pub async fn gone(app: &App, who: &Identity) {
         // The wall clock may be set: not all of the time that is left is waited at once.
         tokio::select! {
             _ = changed => {}
-            () = tokio::time::sleep(left.min(app.limits.recheck)) => {}
+            () = tokio::time::sleep(left.min(site.limits.recheck)) => {}
         }
     }
 }
@@ -78,10 +80,10 @@ pub async fn gone(app: &App, who: &Identity) {
 ///
 /// # Errors
 /// When the key was revoked or has expired meanwhile.
-pub async fn while_it_holds<T>(app: &App, who: &Identity, work: impl Future<Output = T>) -> Result<T, Problem> {
+pub async fn while_it_holds<T>(site: &Site, who: &Identity, work: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::select! {
         biased;
-        () = gone(app, who) => Err(revoked()),
+        () = gone(site, who) => Err(revoked()),
         done = work => Ok(done),
     }
 }

@@ -13,10 +13,11 @@ use axum::{
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
-use kapelle::{core::TenantId, store::NewBlob};
+use kapelle_core::TenantId;
+use kapelle_store::NewBlob;
 use tokio::sync::mpsc;
 
-use crate::{app::App, body::Incoming, call::Call, held::Feed, problem::Problem, shares::Share};
+use crate::{auth::party, body::Incoming, call::Call, held::Feed, problem::Problem, shares::Share, site::Site};
 
 /// Bytes of a part on its way from or to the disk.
 const PART: usize = 32 * 1024;
@@ -26,8 +27,7 @@ const PART: usize = 32 * 1024;
 /// # Errors
 /// When the key, its tenant, or the server has as many as there may be.
 pub fn permit(call: &Call) -> Result<Share, Problem> {
-    let party = call.who.party();
-    call.app.transfers.take(party, 1).map_err(|full| full.problem("files and exports under way", 5))
+    call.site.transfers.take(party(&call.who), 1).map_err(|full| full.problem("files and exports under way", 5))
 }
 
 /// Keeps a body as a file, as it comes, and returns its hash and length.
@@ -36,29 +36,29 @@ pub fn permit(call: &Call) -> Result<Share, Problem> {
 /// When it is too large or too slow, there is no room for one more, or the disk does not take it.
 pub async fn take(call: &Call, body: Body) -> Result<(String, u64), Problem> {
     let _permit = permit(call)?;
-    let app = &call.app;
-    let mut incoming = Incoming::new(body, &app.limits, call.limit);
+    let site = &call.site;
+    let mut incoming = Incoming::new(body, &site.limits, call.limit);
     let mut file = None;
     let mut part = BytesMut::new();
     while let Some(data) = incoming.next().await? {
         part.extend_from_slice(&data);
         if part.len() >= PART {
-            file = Some(write(app, call.tenant(), file, part.split().freeze()).await?);
+            file = Some(write(site, call.tenant(), file, part.split().freeze()).await?);
         }
     }
-    let file = write(app, call.tenant(), file, part.freeze()).await?;
-    Ok(app.files.run(call.tenant(), move || file.finish()).await??)
+    let file = write(site, call.tenant(), file, part.freeze()).await?;
+    Ok(site.files.run(call.tenant(), move || file.finish()).await??)
 }
 
 /// Writes a part. The file is made with its first one, so that a body that does not come keeps no file open.
-async fn write(app: &Arc<App>, tenant: TenantId, file: Option<NewBlob>, part: Bytes) -> Result<NewBlob, Problem> {
-    let of = Arc::clone(app);
+async fn write(site: &Arc<Site>, tenant: TenantId, file: Option<NewBlob>, part: Bytes) -> Result<NewBlob, Problem> {
+    let of = Arc::clone(site);
     let written = move || {
-        let mut file = file.map_or_else(|| of.kapelle.files().begin(), Ok)?;
+        let mut file = file.map_or_else(|| of.app.files().begin(), Ok)?;
         file.write(&part)?;
-        Ok::<_, kapelle::store::StoreError>(file)
+        Ok::<_, kapelle_store::StoreError>(file)
     };
-    Ok(app.files.run(tenant, written).await??)
+    Ok(site.files.run(tenant, written).await??)
 }
 
 /// An answer with so many bytes of a file, read while they are sent.
@@ -68,10 +68,10 @@ async fn write(app: &Arc<App>, tenant: TenantId, file: Option<NewBlob>, part: By
 pub fn give(call: &Call, path: PathBuf, from: u64, length: u64, status: StatusCode) -> Result<Response, Problem> {
     let permit = permit(call)?;
     let (sender, receiver) = mpsc::channel(1);
-    let (app, tenant) = (Arc::clone(&call.app), call.tenant());
+    let (site, tenant) = (Arc::clone(&call.site), call.tenant());
     tokio::spawn(async move {
         // A client that leaves ends it; a file that cannot be read ends the answer short of its length.
-        if let Err(error) = send(&app, tenant, (&path, from, length), &sender).await {
+        if let Err(error) = send(&site, tenant, (&path, from, length), &sender).await {
             tracing::warn!(%error, path = %path.display(), "a file could not be sent");
         }
     });
@@ -82,12 +82,12 @@ pub fn give(call: &Call, path: PathBuf, from: u64, length: u64, status: StatusCo
 }
 
 async fn send(
-    app: &App,
+    site: &Site,
     tenant: TenantId,
     (path, from, length): (&Path, u64, u64),
     sender: &mpsc::Sender<Bytes>,
 ) -> io::Result<()> {
-    let stopping = |problem: Problem| io::Error::other(problem.detail);
+    let stopping = |error: kapelle_app::AppError| io::Error::other(error.to_string());
     let (path, mut file, mut left) = (path.to_owned(), None, length);
     while left > 0 {
         // Read when it can be sent, so that a slow client costs one part of memory.
@@ -103,7 +103,7 @@ async fn send(
             file.read_exact(&mut buffer)?;
             Ok::<_, io::Error>((file, buffer))
         };
-        let (opened, buffer) = app.files.run(tenant, read).await.map_err(stopping)??;
+        let (opened, buffer) = site.files.run(tenant, read).await.map_err(stopping)??;
         file = Some(opened);
         left -= buffer.len() as u64;
         place.send(Bytes::from(buffer));

@@ -158,7 +158,7 @@ impl Stage {
         let builder = Kapelle::builder(folder).config(config).environment(|_| None);
         let kapelle = Arc::new(builder.open().await.unwrap());
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
-        let server = Server::start(Arc::clone(&kapelle), options).await.unwrap();
+        let server = Server::start(Arc::clone(kapelle.app()), options).await.unwrap();
         let tenant = TenantId::DEFAULT;
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(tenant, vec![task], None).await.unwrap();
@@ -168,7 +168,7 @@ impl Stage {
         let lease = claimed.first().unwrap().lease;
         let attempt = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
         let key = TaskKey { tenant, task: id, replay_epoch: 0 };
-        let token = kapelle.token_issuer().issue_task_token(key, lease.epoch, Scope::default()).unwrap().token;
+        let token = kapelle.app().token_issuer().issue_task_token(key, lease.epoch, Scope::default()).unwrap().token;
         Stage { server, kapelle, attempt, token }
     }
 

@@ -72,7 +72,7 @@ impl Stage {
         let config = Config::parse(&text, "kapelle.yaml")?;
         let kapelle = Arc::new(Kapelle::builder(&folder).config(config).environment(|_| None).open().await?);
         let options = Options { listen: "127.0.0.1:0".to_owned(), limits: Limits::default(), ..Options::default() };
-        let server = Server::start(Arc::clone(&kapelle), options).await?;
+        let server = Server::start(Arc::clone(kapelle.app()), options).await?;
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(TenantId::DEFAULT, vec![task], None).await?;
         let workers = Arc::from([Name::new("far")]);
@@ -88,7 +88,7 @@ impl Stage {
             }
         });
         let key = TaskKey { tenant: TenantId::DEFAULT, task: id, replay_epoch: 0 };
-        let token = kapelle.token_issuer().issue_task_token(key, lease.epoch, Scope::default())?.token;
+        let token = kapelle.app().token_issuer().issue_task_token(key, lease.epoch, Scope::default())?.token;
         Ok(Stage { server, upstream, token, callers, _provider: provider, _beats: AbortOnDrop(beats) })
     }
 

@@ -29,7 +29,7 @@ impl Served {
             labels: Labels::default(),
             checks: Vec::new(),
         };
-        let server = Server::start(Arc::clone(&bed.kapelle), options).await?;
+        let server = Server::start(Arc::clone(bed.kapelle.app()), options).await?;
         let token = std::fs::read_to_string(bed.kapelle.folder().join("token"))?;
         Ok(Served { bed, server, token: Arc::from(token.trim()) })
     }

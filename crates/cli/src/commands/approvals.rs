@@ -1,11 +1,9 @@
 //! `kapelle approvals list|approve|deny`.
 
 use kapelle::{
-    Answer as Answered, TaskId,
+    TaskId,
     core::{
-        TenantId,
-        approval::{Approver, OWNER},
-        plain,
+        TenantId, plain,
         task::{StateKind, Task, TaskState, WaitFor},
     },
     store::{Page, Reader, SqliteReader, TaskFilter},
@@ -13,10 +11,11 @@ use kapelle::{
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe,
     failure::{Code, Failure},
-    ids, remote, shown,
+    ids, shown,
 };
 
 /// Answer steps that wait for a person.
@@ -109,37 +108,17 @@ fn list(app: &App) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// Whether the owner of the folder may answer a step.
-fn check(reader: &SqliteReader, task: &Task) -> Result<(), Failure> {
-    let TaskState::Waiting(WaitFor::Approval { rule, .. }) = &task.state else { return Ok(()) };
-    let run = task.origin.as_ref().map(|origin| reader.run(TenantId::DEFAULT, origin.run)).transpose()?;
-    let starter = run.flatten().and_then(|run| run.started_by);
-    rule.check(&Approver::owner(), starter.as_deref()).map_err(|why| Failure::new(Code::Refused, why))
-}
-
 async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failure> {
     let id: TaskId = ids::task(&answer.task)?;
     let reader = app.reader()?;
     let task = reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
     let by = plain::line(&answer.by.clone().or_else(user).unwrap_or_else(|| "someone".to_owned()));
-    if let Some(client) = remote::server(app)? {
-        let verb = if approved { "approve" } else { "deny" };
-        let body = json!({ "by": by, "comment": answer.comment });
-        return remote::change(app, &client, "task", &format!("/api/v1/approvals/{id}/{verb}"), &body).await;
-    }
-    check(&reader, &task)?;
-    let comment = plain::lines(&answer.comment);
-    for (option, text, most) in [("--by", &by, 100), ("--comment", &comment, 2_000)] {
-        if text.chars().count() > most {
-            return Err(Failure::usage(format!("{option}: at most {most} characters are possible")));
-        }
-    }
-    let kapelle = app.open_idle().await?;
-    let answered = Answered { by: OWNER, claimed_name: Some(&by), via: "folder", comment: &comment };
-    let done = kapelle.answer(id, approved, &answered).await;
-    kapelle.drain().await;
-    done?;
+    let given = kapelle_api::Answer { by: Some(by.clone()), comment: Some(answer.comment.clone()) };
+    let session = ApiSession::open(app).await?;
+    let is_local = session.is_local();
+    let done = session.api().answer(&id.to_string(), approved, given).await;
+    session.close(done).await?;
     let word = if approved { "approved" } else { "denied" };
     let run = task.origin.map(|origin| origin.run.to_string());
     if app.out.json {
@@ -147,7 +126,7 @@ async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failur
         return Ok(Code::Ok);
     }
     app.out.print(&format!("{id} {word} by {by}"))?;
-    if let Some(run) = run {
+    if let Some(run) = run.filter(|_| is_local) {
         app.out.note(&format!("Go on with: {}", app.resume_line(&run)));
     }
     Ok(Code::Ok)

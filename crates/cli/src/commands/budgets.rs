@@ -1,20 +1,18 @@
 //! `kapelle budgets list|set|raise`: what may be spent.
 
-use std::sync::Arc;
-
 use kapelle::{
     Money,
     core::{Account, TenantId, Timestamp},
     engine::Clock as _,
-    store::Act,
 };
 use kapelle_api::{Budget, BudgetList, SetBudget};
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
-    remote, shown,
+    shown,
 };
 
 /// List, set and raise budgets.
@@ -109,21 +107,10 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     } else {
         amount
     };
-    if let Some(client) = remote::server(app)? {
-        let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
-        let _: Budget = client.post("/api/v1/budgets", &wanted).await?;
-    } else {
-        let kapelle = app.open_idle().await?;
-        let act = Act {
-            tenant: TenantId::DEFAULT,
-            actor: Arc::from("local"),
-            action: Arc::from("budget.set"),
-            resource: Arc::from(format!("{}{} {limit}", account.written(), of_tenant(change))),
-        };
-        let done = kapelle.set_budget(act, TenantId(change.tenant), account.clone(), limit).await;
-        kapelle.drain().await;
-        done?;
-    }
+    let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
+    let session = ApiSession::open(app).await?;
+    let done = session.api().set_budget(wanted).await;
+    session.close(done).await?;
     if app.out.json {
         app.out
             .print_json(&json!({ "account": account.written(), "limit_nanousd": limit.0, "tenant": change.tenant }))?;

@@ -1,22 +1,23 @@
 //! `kapelle dead list|show|retry|discard`: tasks that were given up.
 
 use kapelle::{
-    Kapelle, TaskId,
+    TaskId,
     core::{
         Name, TenantId,
         task::{StateKind, Task, TaskState},
     },
     store::{Page, Reader, TaskFilter},
 };
-use kapelle_api::Client;
-use serde_json::{Value, json};
+use kapelle_api::{Api, ClientError, Reason};
+use serde_json::json;
 
 use super::tasks;
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe,
     failure::{Code, Failure},
-    ids, remote, shown,
+    ids, shown,
 };
 
 /// Tasks read at a time.
@@ -138,12 +139,7 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
     for task in &wanted {
         tasks::load(&reader, *task)?;
     }
-    // With a server on the folder it is the one who changes anything.
-    let server = remote::server(app)?;
-    let kapelle = match &server {
-        Some(_) => None,
-        None => Some(app.open_idle().await?),
-    };
+    let session = ApiSession::open(app).await?;
     let mut done: Vec<TaskId> = Vec::new();
     let mut ended = Ok(());
     let mut before = None;
@@ -156,10 +152,10 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
         };
         before = next.last().map(|task| task.0);
         for task in &next {
-            match deal(&server, &kapelle, *task, discard).await {
+            match deal(session.api(), *task, discard).await {
                 Ok(()) => done.push(*task),
-                Err(failure) => {
-                    ended = Err(failure);
+                Err(refused) => {
+                    ended = Err(refused);
                     break;
                 }
             }
@@ -168,9 +164,7 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
             break;
         }
     }
-    if let Some(kapelle) = kapelle {
-        kapelle.drain().await;
-    }
+    let ended = session.close(ended).await;
     let verb = if discard.is_some() { "discarded" } else { "ready" };
     if app.out.json && ended.is_ok() {
         app.out
@@ -184,22 +178,11 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
 }
 
 /// Puts a dead letter back, or discards it for that reason.
-async fn deal(
-    server: &Option<Client>,
-    kapelle: &Option<Kapelle>,
-    task: TaskId,
-    discard: Option<&str>,
-) -> Result<(), Failure> {
-    match (server, kapelle, discard) {
-        (Some(client), _, Some(reason)) => {
-            let _: Value = client.post(&format!("/api/v1/dead/{task}/discard"), &json!({ "reason": reason })).await?;
-        }
-        (Some(client), _, None) => {
-            let _: Value = client.post(&format!("/api/v1/dead/{task}/retry"), &json!({})).await?;
-        }
-        (None, Some(kapelle), Some(reason)) => kapelle.discard_dead(task, reason).await?,
-        (None, Some(kapelle), None) => kapelle.retry_dead(task).await?,
-        (None, None, _) => {}
-    }
+async fn deal(api: &dyn Api, task: TaskId, discard: Option<&str>) -> Result<(), ClientError> {
+    let task = task.to_string();
+    match discard {
+        Some(reason) => api.discard_dead(&task, Reason { reason: Some(reason.to_owned()) }).await?,
+        None => api.retry_dead(&task).await?,
+    };
     Ok(())
 }

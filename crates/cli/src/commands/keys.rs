@@ -109,7 +109,7 @@ async fn list(app: &App, client: &Client) -> Result<Code, Failure> {
         let rows = keys.into_iter().map(|key| {
             let state =
                 if key.revoked_at.is_some() { "taken back".to_owned() } else { key.expires_at.unwrap_or_default() };
-            vec![key.id, key.name, key.role, key.tenant.to_string(), key.created_at, state]
+            vec![key.id, key.name, key.role.to_string(), key.tenant.to_string(), key.created_at, state]
         });
         app.out.print(&shown::table(&["KEY", "NAME", "ROLE", "TENANT", "MADE", "ENDS"], rows.collect()))?;
     }

@@ -1,15 +1,16 @@
 //! `kapelle queues list|pause|resume`, and the same for workers.
 
 use kapelle::{
-    Kapelle, Standing,
+    QueueStatus,
     core::{Name, task::StateKind},
-    standings,
+    queue_status,
     store::GateKind,
 };
-use kapelle_api::{Client, QueueList};
+use kapelle_api::{Client, QueueList, Reason};
 use serde_json::{Value, json};
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
     out::{Tone, paint},
@@ -63,23 +64,17 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// When the name is not one, or another process writes to the folder.
 pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> Result<Code, Failure> {
-    let (name, reason) = (change.name.as_str(), change.reason.as_str());
-    if let Some(client) = remote::server(app)? {
-        Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
-        let verb = if paused { "pause" } else { "resume" };
-        let path = format!("/api/v1/{}s/{name}/{verb}", kind.as_str());
-        let _: Value = client.post(&path, &json!({ "reason": reason })).await?;
-        return told(app, kind, name, paused);
-    }
-    let kapelle: Kapelle = app.open_idle().await?;
+    let name = change.name.as_str();
+    Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
+    let why = Reason { reason: Some(change.reason.clone()) };
+    let session = ApiSession::open(app).await?;
     let done = match (kind, paused) {
-        (GateKind::Queue, true) => kapelle.pause_queue(name, reason).await,
-        (GateKind::Queue, false) => kapelle.resume_queue(name, reason).await,
-        (GateKind::Worker, true) => kapelle.pause_worker(name, reason).await,
-        (GateKind::Worker, false) => kapelle.resume_worker(name, reason).await,
+        (GateKind::Queue, true) => session.api().pause_queue(name, why).await,
+        (GateKind::Queue, false) => session.api().resume_queue(name, why).await,
+        (GateKind::Worker, true) => session.api().pause_worker(name, why).await,
+        (GateKind::Worker, false) => session.api().resume_worker(name, why).await,
     };
-    kapelle.drain().await;
-    done?;
+    session.close(done).await?;
     told(app, kind, name, paused)
 }
 
@@ -120,9 +115,9 @@ async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
 fn list(app: &App) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
     let served = |worker: &Name| known.has(worker.as_str());
-    let queues = standings(&app.reader()?, GateKind::Queue, served)?;
+    let queues = queue_status(&app.reader()?, GateKind::Queue, served)?;
     if app.out.json {
-        app.out.print_json(&json!({ "queues": queues.iter().map(standing_json).collect::<Vec<_>>() }))?;
+        app.out.print_json(&json!({ "queues": queues.iter().map(status_json).collect::<Vec<_>>() }))?;
     } else if queues.is_empty() {
         app.out.note("no queue has open tasks, and none is paused");
     } else {
@@ -142,23 +137,23 @@ fn list(app: &App) -> Result<Code, Failure> {
 }
 
 /// How many open tasks there are in which state.
-pub fn counts(standing: &Standing) -> String {
-    if standing.tasks.is_empty() {
+pub fn counts(status: &QueueStatus) -> String {
+    if status.tasks.is_empty() {
         return "-".to_owned();
     }
-    let counts = standing.tasks.iter().map(|(state, tasks)| format!("{tasks} {}", StateKind::as_str(*state)));
+    let counts = status.tasks.iter().map(|(state, tasks)| format!("{tasks} {}", StateKind::as_str(*state)));
     counts.collect::<Vec<_>>().join(", ")
 }
 
 /// A queue or worker, for machines.
-pub fn standing_json(standing: &Standing) -> Value {
+pub fn status_json(status: &QueueStatus) -> Value {
     let tasks: serde_json::Map<String, Value> =
-        standing.tasks.iter().map(|(state, tasks)| (state.as_str().to_owned(), json!(tasks))).collect();
+        status.tasks.iter().map(|(state, tasks)| (state.as_str().to_owned(), json!(tasks))).collect();
     json!({
-        "name": standing.name.as_str(),
-        "paused": standing.paused.is_some(),
-        "reason": standing.paused.as_deref(),
+        "name": status.name.as_str(),
+        "paused": status.paused.is_some(),
+        "reason": status.paused.as_deref(),
         "tasks": tasks,
-        "unserved_workers": standing.unserved.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "unserved_workers": status.unserved.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
     })
 }

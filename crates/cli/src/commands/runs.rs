@@ -10,10 +10,10 @@ mod watch;
 use kapelle::{
     RunId,
     core::{Name, TenantId, run::RunStatus},
-    engine::command,
     store::{Page, Reader, RunFilter, RunRow, SqliteReader},
 };
-use serde_json::{Value, json};
+use kapelle_api::Reason;
+use serde_json::json;
 
 use crate::{
     app::App,
@@ -128,14 +128,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()).await,
         Verb::Rerun(args) => rerun::run(app, args).await,
         Verb::Cancel { run, reason } => {
-            let body = json!({ "reason": &reason });
-            let reason = reason.as_str().into();
-            control::ask(app, &run, ("cancel", body), |run| command::CancelRun { run, reason }).await
+            let why = Reason { reason: Some(reason) };
+            control::ask(app, &run, async |api, run| api.cancel_run(run, why).await).await
         }
-        Verb::Pause { run } => control::ask(app, &run, ("pause", Value::Null), |run| command::PauseRun { run }).await,
-        Verb::Resume { run } => {
-            control::ask(app, &run, ("resume", Value::Null), |run| command::ResumeRun { run }).await
-        }
+        Verb::Pause { run } => control::ask(app, &run, async |api, run| api.pause_run(run).await).await,
+        Verb::Resume { run } => control::ask(app, &run, async |api, run| api.resume_run(run).await).await,
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }
 }

@@ -56,7 +56,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let kapelle = Arc::new(app.open(&settings).await?);
     app.warn_problems(kapelle.worker_problems());
     let _watch = app.watch(&kapelle);
-    let started = Server::start(Arc::clone(&kapelle), options).await;
+    let started = Server::start(Arc::clone(kapelle.app()), options).await;
     let mut server = match started {
         Ok(server) => server,
         Err(error) => {

@@ -6,16 +6,17 @@ use kapelle::{
         Name, TenantId,
         task::{StateKind, Task, TaskState},
     },
-    engine::{Ask, command},
     store::{Page, Reader, SqliteReader, TaskFilter},
 };
+use kapelle_api::{Api, ClientError, Reason};
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe::{self, StepView},
     failure::{Code, Failure},
-    ids, remote, shown,
+    ids, shown,
 };
 
 /// List, show, cancel and retry tasks.
@@ -90,21 +91,12 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Cancel { task, reason } => {
             let task = ids::task(&task)?;
-            if let Some(client) = remote::server(app)? {
-                let path = format!("/api/v1/tasks/{task}/cancel");
-                return remote::change(app, &client, "task", &path, &json!({ "reason": reason })).await;
-            }
-            change(app, task, command::Cancel { task, reason: reason.into() }).await
+            let why = Reason { reason: Some(reason) };
+            change(app, task, async |api| api.cancel_task(&task.to_string(), why).await).await
         }
         Verb::Retry { task } => {
             let task = ids::task(&task)?;
-            if let Some(client) = remote::server(app)? {
-                let path = format!("/api/v1/tasks/{task}/retry");
-                return remote::change(app, &client, "task", &path, &json!({})).await;
-            }
-            let code = change(app, task, command::RetryByHand { task }).await?;
-            app.out.note("`kapelle resume` works it off");
-            Ok(code)
+            change(app, task, async |api| api.retry_task(&task.to_string()).await).await
         }
     }
 }
@@ -196,18 +188,24 @@ pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failur
     Ok(Code::Ok)
 }
 
-async fn change(app: &App, id: TaskId, command: impl Ask) -> Result<Code, Failure> {
+async fn change(
+    app: &App,
+    id: TaskId,
+    ask: impl AsyncFnOnce(&dyn Api) -> Result<kapelle_api::Task, ClientError>,
+) -> Result<Code, Failure> {
     // Looked up first, so that an id that is wrong does not make a folder.
     load(&app.reader()?, id)?;
-    let kapelle = app.open_idle().await?;
-    let done = kapelle.engine().ask(command).await;
-    kapelle.drain().await;
-    done?;
-    let state = kapelle.task(id).state()?.state.kind().as_str();
+    let session = ApiSession::open(app).await?;
+    let is_local = session.is_local();
+    let done = ask(session.api()).await;
+    let task = session.close(done).await?;
     if app.out.json {
-        app.out.print_json(&json!({ "task": id.to_string(), "state": state }))?;
+        app.out.print_json(&json!({ "task": task.id, "state": task.state }))?;
     } else {
-        app.out.print(&format!("{id} is {state}"))?;
+        app.out.print(&format!("{} is {}", task.id, task.state))?;
+    }
+    if is_local && task.state == kapelle_api::TaskState::Ready {
+        app.out.note("`kapelle resume` works it off");
     }
     Ok(Code::Ok)
 }

@@ -2,11 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use kapelle::{Standing, TaskContext, Worker, WorkerSpec, core::Name, standings, store::GateKind};
+use kapelle::{QueueStatus, TaskContext, Worker, WorkerSpec, core::Name, queue_status, store::GateKind};
 use serde_json::{Value, json};
 
 use super::{
-    queues::{Change, counts, gate, standing_json},
+    queues::{Change, counts, gate, status_json},
     submit,
 };
 use crate::{
@@ -110,14 +110,14 @@ fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<C
     let served = |worker: &Name| known.has(worker.as_str());
     // Nothing has run yet: there is nothing to be told of tasks.
     let standings = match app.reader() {
-        Ok(reader) => standings(&reader, GateKind::Worker, served)?,
+        Ok(reader) => queue_status(&reader, GateKind::Worker, served)?,
         Err(_) => Vec::new(),
     };
     let standing = |name: &Name| standings.iter().find(|standing| standing.name == *name);
     warn_unserved(app, &standings);
     if app.out.json {
         let specs: Vec<&WorkerSpec> = specs.collect();
-        let standings: Vec<Value> = standings.iter().map(standing_json).collect();
+        let standings: Vec<Value> = standings.iter().map(status_json).collect();
         app.out.print_json(&json!({ "workers": specs, "standings": standings, "scripts": scripts }))?;
         return Ok(Code::Ok);
     }
@@ -141,7 +141,7 @@ fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<C
     Ok(Code::Ok)
 }
 
-fn warn_unserved(app: &App, standings: &[Standing]) {
+fn warn_unserved(app: &App, standings: &[QueueStatus]) {
     for standing in standings.iter().filter(|standing| !standing.unserved.is_empty()) {
         app.out.warn(&format!("nobody serves worker {}: {} wait for it", standing.name, counts(standing)));
     }

@@ -1,31 +1,19 @@
 //! Files: given once, kept under their hash, and had only by the tenants that gave them.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use kapelle::{core::TenantId, core::worker::FileSource, engine::command, store::ArtifactRow};
-use kapelle_api as api;
+use kapelle_app::StoredFile;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::tasks::refuse_while_draining;
 use crate::{
-    app::App,
     call::{Call, json, ok},
-    cursor,
     problem::Problem,
     route::Answer,
-    shown, transfer,
+    transfer,
 };
-
-/// Characters of a name.
-const NAME_MAX: usize = 255;
-/// References that one input may hold.
-const REFERENCES_MAX: usize = 10_000;
 
 /// The query of an upload.
 #[derive(Debug, Deserialize)]
@@ -37,30 +25,14 @@ struct Named {
 /// `POST /api/v1/artifacts`
 pub async fn give(mut call: Call) -> Answer {
     let given: Named = call.query()?;
-    refuse_while_draining(&call)?;
-    let name = given.name.unwrap_or_else(|| "file".to_owned());
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(|c| c.is_control() || "/\\".contains(c)) {
-        return Err(Problem::unprocessable(format!(
-            "name: 1 to {NAME_MAX} characters without separators are possible"
-        )));
-    }
+    let name = call.app.file_name(&call.who, given.name)?;
     let media_type = media_type(&call.parts.headers)?;
     let stream = call.stream.get_mut().ok().and_then(Option::take);
     let stream = stream.ok_or_else(|| Problem::internal("the body was read already"))?;
-    let (sha256, bytes) = transfer::take(&call, stream).await?;
-    let artifact = ArtifactRow {
-        tenant: call.tenant(),
-        sha256: Arc::from(sha256),
-        name: Arc::from(name),
-        media_type: Arc::from(media_type),
-        bytes,
-        at: call.app.now(),
-    };
-    // The bytes are synced, now the row: a crash in between leaves a file that nobody can ask for.
-    call.app.engine().ask(command::Give { artifact: artifact.clone() }).await?;
-    let row = call.app.engine().reader().artifact(artifact.tenant, &artifact.sha256)?.unwrap_or(artifact);
-    let mut response = json(StatusCode::CREATED, &shown::artifact(&row))?;
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/artifacts/sha256:{}", row.sha256)) {
+    let bytes = transfer::take(&call, stream).await?;
+    let artifact = call.app.give(&call.who, (name, media_type), bytes).await?;
+    let mut response = json(StatusCode::CREATED, &artifact)?;
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/artifacts/{}", artifact.file)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
@@ -72,96 +44,55 @@ fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
     text.map(str::to_owned).ok_or_else(|| Problem::invalid("Content-Type: a media type such as text/plain is expected"))
 }
 
-/// The query of the list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Filter {
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
 /// `GET /api/v1/artifacts`
 pub async fn list(call: Call) -> Answer {
-    let given: Filter = call.query()?;
-    let most = cursor::page(given.limit, None)?.most;
-    if given.cursor.as_deref().is_some_and(|cursor| hash(cursor).is_none()) {
-        return Err(Problem::invalid("the cursor is not one: take it as it stands from `next_cursor`"));
-    }
-    let tenant = call.tenant();
-    let shown = call.list(move |app| {
-        let after = given.cursor.as_deref().and_then(hash);
-        let rows = app.engine().reader().artifacts(tenant, after, most)?;
-        let full = rows.len() >= most as usize;
-        let next_cursor = rows.last().filter(|_| full).map(|row| format!("sha256:{}", row.sha256));
-        Ok(api::ArtifactPage { artifacts: rows.iter().map(shown::artifact).collect(), next_cursor })
-    });
-    ok(&shown.await?)
-}
-
-/// The hash of a reference such as `sha256:ba78...`.
-fn hash(reference: &str) -> Option<&str> {
-    let hash = reference.strip_prefix("sha256:").unwrap_or(reference);
-    let plain = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    plain.then_some(hash)
+    ok(&call.app.artifacts(&call.who, call.query()?).await?)
 }
 
 /// `GET /api/v1/artifacts/{id}`
 pub async fn get(call: Call) -> Answer {
-    let (text, tenant) = (call.param("id"), call.tenant());
-    let row = hash(text).map(|sha256| call.app.engine().reader().artifact(tenant, sha256)).transpose()?.flatten();
-    give_back(&call, row.ok_or_else(|| missing(text))?)
+    send(&call, &call.app.artifact(&call.who, call.param("id"))?)
 }
 
-/// `GET /api/v1/files/{id}`: the same for worker hosts, also of what the owner of the folder put there without the
-/// server. Hosts learn of hashes from the inputs of tasks alone.
+/// `GET /api/v1/files/{id}`: the same for worker hosts.
 pub async fn fetch(call: Call) -> Answer {
-    let (text, tenant) = (call.param("id"), call.tenant());
-    let sha256 = hash(text).ok_or_else(|| missing(text))?;
-    let given = call.app.engine().reader().artifact(tenant, sha256)?;
-    let local = || {
-        let path = call.app.kapelle.files().path(sha256).filter(|_| tenant == TenantId::DEFAULT)?;
-        let bytes = std::fs::metadata(path).ok()?.len();
-        let (name, media_type) = (Arc::from("file"), Arc::from("application/octet-stream"));
-        Some(ArtifactRow { tenant, sha256: Arc::from(sha256), name, media_type, bytes, at: call.app.now() })
-    };
-    give_back(&call, given.or_else(local).ok_or_else(|| missing(text))?)
+    send(&call, &call.app.file_for_host(&call.who, call.param("id"))?)
 }
 
-fn missing(text: &str) -> Problem {
-    Problem::not_found(format!("file {}", text.chars().take(80).collect::<String>()))
-}
-
-fn give_back(call: &Call, row: ArtifactRow) -> Answer {
-    let sha256 = &*row.sha256;
+fn send(call: &Call, file: &StoredFile) -> Answer {
+    let StoredFile { artifact, sha256, path } = file;
     let tag = format!("\"{sha256}\"");
     let headers = &call.parts.headers;
     let mut response = if known(headers, &tag) {
         status(StatusCode::NOT_MODIFIED)
     } else {
-        let path = call.app.kapelle.files().path(sha256);
-        let path = path.ok_or_else(|| Problem::internal("the bytes of the file are missing from the folder"))?;
         // A range of another state of the file would be of no use; there is only one state.
         let fresh = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
         let range = headers.get(header::RANGE).filter(|_| fresh).and_then(|value| value.to_str().ok());
-        match range.map_or(Range::Whole, |range| Range::of(range, row.bytes)) {
-            Range::Whole => transfer::give(call, path, 0, row.bytes, StatusCode::OK)?,
+        match range.map_or(Range::Whole, |range| Range::of(range, artifact.size)) {
+            Range::Whole => transfer::give(call, path.clone(), 0, artifact.size, StatusCode::OK)?,
             Range::Part(from, to) => {
-                let mut response = transfer::give(call, path, from, to - from + 1, StatusCode::PARTIAL_CONTENT)?;
-                insert(&mut response, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", row.bytes));
+                let mut response =
+                    transfer::give(call, path.clone(), from, to - from + 1, StatusCode::PARTIAL_CONTENT)?;
+                insert(&mut response, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", artifact.size));
                 response
             }
             Range::Beyond => {
                 let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
-                insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{}", row.bytes));
+                insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{}", artifact.size));
                 response
             }
         }
     };
     insert(&mut response, header::ETAG, &tag);
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
-    insert(&mut response, header::CONTENT_TYPE, &row.media_type);
+    insert(&mut response, header::CONTENT_TYPE, &artifact.media_type);
     // Never shown in place: it may be a page with scripts.
-    insert(&mut response, header::CONTENT_DISPOSITION, &format!("attachment; filename*=UTF-8''{}", percent(&row.name)));
+    insert(
+        &mut response,
+        header::CONTENT_DISPOSITION,
+        &format!("attachment; filename*=UTF-8''{}", percent(&artifact.name)),
+    );
     insert(&mut response, header::CACHE_CONTROL, "private, max-age=31536000, immutable");
     Ok(response)
 }
@@ -223,39 +154,6 @@ impl Range {
     }
 }
 
-/// Refuses references to files that the tenant does not have. The first tenant is that of the folder: what its owner put
-/// there without the server counts too.
-pub fn check(app: &App, tenant: TenantId, input: &Value) -> Result<(), Problem> {
-    let mut references = Vec::new();
-    gather(input, &mut references);
-    if references.len() > REFERENCES_MAX {
-        return Err(Problem::unprocessable(format!("input: at most {REFERENCES_MAX} files can be referred to")));
-    }
-    for reference in references {
-        let own = hash(reference).is_some_and(|sha256| {
-            let given = app.engine().reader().artifact(tenant, sha256).is_ok_and(|row| row.is_some());
-            given || (tenant == TenantId::DEFAULT && app.kapelle.files().path(sha256).is_some())
-        });
-        if !own {
-            let shown: String = reference.chars().take(80).collect();
-            let detail = format!("input: there is no file `{shown}`: POST /api/v1/artifacts takes its bytes first");
-            return Err(Problem::unprocessable(detail));
-        }
-    }
-    Ok(())
-}
-
-fn gather<'v>(value: &'v Value, references: &mut Vec<&'v str>) {
-    match value {
-        Value::Object(map) => {
-            references.extend(map.get("$file").and_then(Value::as_str));
-            map.values().for_each(|value| gather(value, references));
-        }
-        Value::Array(items) => items.iter().for_each(|value| gather(value, references)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,14 +177,5 @@ mod tests {
             assert_eq!(Range::of(text, 10), expected, "{text}");
         }
         assert_eq!(Range::of("bytes=0-", 0), Range::Beyond);
-    }
-
-    #[test]
-    fn references_are_found_at_any_depth() {
-        let value =
-            serde_json::json!({ "a": [{ "$file": "x" }, 1], "b": { "c": { "$file": "y", "d": { "$file": 3 } } } });
-        let mut found = Vec::new();
-        gather(&value, &mut found);
-        assert_eq!(found, ["x", "y"]);
     }
 }

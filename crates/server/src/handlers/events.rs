@@ -10,21 +10,20 @@ use axum::{
     http::StatusCode,
 };
 use bytes::Bytes;
-use kapelle::{RunId, core::TenantId};
 use kapelle_api as api;
+use kapelle_app::{Entry, Identity, Start, event_cursor, fresh};
+use kapelle_core::{RunId, TenantId};
 use serde::Deserialize;
 use serde_json::json as value;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
-use super::runs;
 use crate::{
-    app::App,
-    auth::{self, Identity, TICKET_MS},
+    auth::TICKET_MS,
     call::{Call, json},
     follow::{Out, Standing, follow},
-    hub::{Entry, Start},
     problem::Problem,
     route::Answer,
+    site::Site,
     stream,
 };
 
@@ -52,15 +51,15 @@ fn standing(call: &Call, cursor: Option<&str>) -> Result<Standing, Problem> {
 
 /// `GET /api/v1/runs/{id}/events`
 pub async fn run(call: Call) -> Answer {
-    let id = runs::one(&call, call.id()?)?.id;
+    let id = call.app.has_run(&call.who, call.id()?)?;
     let given: After = call.query()?;
     let standing = match given.after {
         Some(entry) => Standing::behind(Some(entry)),
         None => standing(&call, None)?,
     };
-    let (sender, response) = stream::events(&call.app, &call.who)?;
+    let (sender, response) = stream::events(&call.site, &call.who)?;
     let texts = given.texts.unwrap_or(false);
-    tokio::spawn(follow(call.app, call.who, id, (standing, texts), Out::Sse(sender)));
+    tokio::spawn(follow(call.site, call.who, id, (standing, texts), Out::Sse(sender)));
     Ok(response)
 }
 
@@ -91,34 +90,51 @@ enum Source {
     Run(RunId, Standing),
 }
 
-fn listen(call: &Call, cursor: Option<&str>) -> Start {
+fn listen(call: &Call, cursor: Option<&str>) -> Result<Start, Problem> {
     let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    call.app.hub.listen(call.app.engine(), cursor.or(last), call.app.now().0.cast_unsigned())
+    Ok(call.app.listen(&call.who, cursor.or(last))?)
+}
+
+/// An event as a server-sent event. Its bytes are made once for all who listen.
+fn sse(entry: &Entry, epoch: u64) -> Bytes {
+    Bytes::from_owner(entry.form(0, |entry| {
+        let (kind, body) = (entry.body.event.as_str(), serde_json::to_value(&entry.body).unwrap_or_default());
+        stream::event(&event_cursor(epoch, entry.number), kind, &body).to_vec()
+    }))
+}
+
+/// An event as a message of a WebSocket. Its text is made once for all who listen.
+fn text(entry: &Entry, epoch: u64) -> Utf8Bytes {
+    let made = entry.form(1, |entry| {
+        let cursor = Some(event_cursor(epoch, entry.number));
+        serde_json::to_vec(&api::LiveEvent { cursor, ..entry.body.clone() }).unwrap_or_default()
+    });
+    Utf8Bytes::try_from(Bytes::from_owner(made)).unwrap_or_default()
 }
 
 /// `GET /api/v1/events`
 pub async fn all(call: Call) -> Answer {
     let given: Live = call.query()?;
-    let (sender, response) = stream::events(&call.app, &call.who)?;
-    let start = listen(&call, given.cursor.as_deref());
+    let (sender, response) = stream::events(&call.site, &call.who)?;
+    let start = listen(&call, given.cursor.as_deref())?;
     tokio::spawn(async move {
         let out = |epoch: u64, told: Option<&Entry>| {
             let anew = || stream::event("", "resync", &value!({ "event": "resync" }));
-            let (sender, bytes) = (sender.clone(), told.map_or_else(anew, |entry| entry.sse(epoch)));
+            let (sender, bytes) = (sender.clone(), told.map_or_else(anew, |entry| sse(entry, epoch)));
             async move { sender.send(bytes).await.is_ok() }
         };
         let alive = || {
             let sender = sender.clone();
             async move { sender.send(stream::alive()).await.is_ok() }
         };
-        pump(&call.app, &call.who, start, out, alive).await;
+        pump(&call.site, &call.who, start, out, alive).await;
     });
     Ok(response)
 }
 
 /// Sends what was missed and what comes, until the client leaves, the key is taken back, or the server ends. A client
 /// that is too slow for the queue is told to look anew, which is what `out` does with no entry.
-async fn pump<F, A, Fut, Alive>(app: &App, who: &Identity, start: Start, out: F, alive: A)
+async fn pump<F, A, Fut, Alive>(site: &Site, who: &Identity, start: Start, out: F, alive: A)
 where
     F: Fn(u64, Option<&Entry>) -> Fut,
     A: Fn() -> Alive,
@@ -153,14 +169,14 @@ where
     };
     tokio::select! {
         () = work => {}
-        () = stream::over(app, who) => {}
+        () = stream::over(site, who) => {}
     }
 }
 
 /// `POST /api/v1/tickets`
 pub async fn ticket(call: Call) -> Answer {
-    let secret = auth::fresh().map_err(|error| Problem::internal(error.to_string()))?;
-    call.app.auth.ticket(&call.who, &secret, call.app.now())?;
+    let secret = fresh().map_err(|error| Problem::internal(error.to_string()))?;
+    call.site.auth.ticket(&call.who, &secret, call.app.now())?;
     json(StatusCode::CREATED, &api::Ticket { ticket: secret, expires_in_ms: TICKET_MS.unsigned_abs() })
 }
 
@@ -170,30 +186,30 @@ pub async fn socket(mut call: Call) -> Answer {
     let upgrade = upgrade.map_err(|error| Problem::invalid(format!("this is for WebSockets: {error}")))?;
     let given: Socket = call.query()?;
     let source = match &given.run {
-        None => Source::All(listen(&call, given.cursor.as_deref())),
+        None => Source::All(listen(&call, given.cursor.as_deref())?),
         Some(run) => {
             let id = run.parse().map_err(|_| Problem::not_found(run.chars().take(40).collect::<String>()))?;
-            Source::Run(runs::one(&call, id)?.id, standing(&call, given.cursor.as_deref())?)
+            Source::Run(call.app.has_run(&call.who, id)?, standing(&call, given.cursor.as_deref())?)
         }
     };
-    let permit = stream::permit(&call.app, &call.who)?;
+    let permit = stream::permit(&call.site, &call.who)?;
     let upgrade = upgrade.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        talk(&call.app, &call.who, source, socket).await;
+        talk(&call.site, &call.who, source, socket).await;
         drop(permit);
     }))
 }
 
-async fn talk(app: &Arc<App>, who: &Arc<Identity>, source: Source, mut socket: WebSocket) {
+async fn talk(site: &Arc<Site>, who: &Arc<Identity>, source: Source, mut socket: WebSocket) {
     let (sender, mut queue) = mpsc::channel::<Message>(64);
     let pumped = async {
         match source {
             Source::All(start) => {
-                everything(app, who, start, sender).await;
+                everything(site, who, start, sender).await;
                 CloseFrame { code: 1001, reason: "the key does not hold any more, or the server is stopping".into() }
             }
             Source::Run(run, standing) => {
-                follow(Arc::clone(app), Arc::clone(who), run, (standing, true), Out::Socket(sender)).await;
+                follow(Arc::clone(site), Arc::clone(who), run, (standing, true), Out::Socket(sender)).await;
                 CloseFrame { code: 1000, reason: "the run has ended, or the key does not hold any more".into() }
             }
         }
@@ -218,15 +234,15 @@ async fn talk(app: &Arc<App>, who: &Arc<Identity>, source: Source, mut socket: W
     let _ = socket.send(Message::Close(last)).await;
 }
 
-async fn everything(app: &App, who: &Identity, start: Start, sender: mpsc::Sender<Message>) {
+async fn everything(site: &Site, who: &Identity, start: Start, sender: mpsc::Sender<Message>) {
     let out = |epoch: u64, told: Option<&Entry>| {
         let anew = || Utf8Bytes::from_static("{\"event\":\"resync\"}");
-        let (sender, message) = (sender.clone(), Message::Text(told.map_or_else(anew, |entry| entry.text(epoch))));
+        let (sender, message) = (sender.clone(), Message::Text(told.map_or_else(anew, |entry| text(entry, epoch))));
         async move { sender.send(message).await.is_ok() }
     };
     let alive = || {
         let sender = sender.clone();
         async move { sender.send(Message::Ping(Bytes::new())).await.is_ok() }
     };
-    pump(app, who, start, out, alive).await;
+    pump(site, who, start, out, alive).await;
 }

@@ -1,31 +1,18 @@
 //! Approvals answered with a link, by people without a key.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderValue, StatusCode, header};
-use kapelle::{
-    core::{
-        plain,
-        task::{Task, TaskState, WaitFor},
-    },
-    engine::Audited,
-    store::Act,
-};
-use kapelle_api as api;
+use kapelle_app::mark;
+use kapelle_core::plain;
 
-use super::approvals::Words;
 use crate::{
-    auth::mark,
-    call::{Call, json, text},
+    call::{Call, ok, text},
     problem::Problem,
     route::Answer,
 };
 
 /// `GET /approve/{link}`: the question, and two buttons. Looking changes nothing: mail programs look at links.
 pub async fn show(call: Call) -> Answer {
-    let (task, _) = opened(&call)?;
-    let question = call.app.engine().value(&task.input)?;
-    let question = question.as_str().map_or_else(|| question.to_string(), str::to_owned);
+    let question = call.app.link_question(&call.app.open_link(call.param("link"))?)?;
     let nonce = mark().map_err(|error| Problem::internal(error.to_string()))?;
     let mut response = text(StatusCode::OK, "text/html; charset=utf-8", page(&question, &nonce));
     let policy = format!(
@@ -62,33 +49,8 @@ fn page(question: &str, nonce: &str) -> String {
 
 /// `POST /approve/{link}`: the answer.
 pub async fn answer(call: Call) -> Answer {
-    let (task, by) = opened(&call)?;
-    let given: api::LinkAnswer = call.json()?;
-    let words = Words::of(given.by, given.comment)?;
-    let command = words.command(&call.app, task.id, given.approved, (&by, "link"))?;
-    let act = Act {
-        tenant: task.tenant,
-        actor: Arc::from(format!("link of {by}")),
-        action: Arc::from(if given.approved { "approval.approve" } else { "approval.deny" }),
-        resource: Arc::from(task.id.to_string()),
-    };
-    call.app.engine().ask(Audited { act, command }).await?;
-    json(StatusCode::OK, &api::LinkAnswered { approved: given.approved })
-}
-
-/// The step that the link is for, while it waits, and the key that the link was made with, which must still hold.
-fn opened(call: &Call) -> Result<(Task, String), Problem> {
-    let unknown = || Problem::not_found("this link");
-    let now = call.app.now();
-    let (tenant, id, by) = call.app.links.open(call.param("link"), now).ok_or_else(unknown)?;
-    if !call.app.auth.holds(&by, now) {
-        return Err(unknown());
-    }
-    let task = call.app.engine().reader().task(tenant, id)?.ok_or_else(unknown)?;
-    match task.state {
-        TaskState::Waiting(WaitFor::Approval { .. }) => Ok((task, by)),
-        _ => Err(Problem::conflict("this question has been answered, or is no longer asked")),
-    }
+    let link = call.app.open_link(call.param("link"))?;
+    ok(&call.app.answer_link(&link, call.json()?).await?)
 }
 
 fn escape(text: &str) -> String {

@@ -15,17 +15,17 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::Frame;
-use kapelle::{
-    core::{Account, DurationMs},
-    gateway::{Body as Answered, Grant, Operation, Reply, access, money::Payer, service::ReplyStream, wire::Refusal},
+use kapelle_app::Identity;
+use kapelle_core::{Account, DurationMs};
+use kapelle_gateway::{
+    Body as Answered, Grant, Operation, Reply, access, money::Payer, service::ReplyStream, wire::Refusal,
 };
 
 use crate::{
-    app::App,
-    auth::Identity,
     call::{Call, aside},
     problem::Problem,
     route::Answer,
+    site::Site,
     stream,
 };
 
@@ -82,7 +82,7 @@ fn refused(problem: &Problem) -> Response {
 
 /// `GET /v1/models`
 pub async fn list(call: Call) -> Answer {
-    let service = call.app.kapelle.token_issuer().service();
+    let service = call.app.token_issuer().service();
     let reply = match token(&call.parts.headers) {
         Some(token) => service.models(token),
         None => service.models_as(&grant(&call)?),
@@ -109,14 +109,14 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     if call.app.is_draining() {
         return Err(Problem::unavailable("the server is stopping: try again soon"));
     }
-    let service = call.app.kapelle.token_issuer().service();
+    let service = call.app.token_issuer().service();
     let reply = match token(&call.parts.headers) {
         Some(token) => read_aside(&call, pin!(service.call(operation, token, &call.body))).await,
         None => {
             let grant = grant(&call)?;
             let asked = pin!(service.call_as(operation, grant, &call.body));
-            let reply = stream::while_it_holds(&call.app, &call.who, read_aside(&call, asked)).await?;
-            return Ok(send(reply, Some((Arc::clone(&call.app), Arc::clone(&call.who)))));
+            let reply = stream::while_it_holds(&call.site, &call.who, read_aside(&call, asked)).await?;
+            return Ok(send(reply, Some((Arc::clone(&call.site), Arc::clone(&call.who)))));
         }
     };
     Ok(send(reply, None))
@@ -159,8 +159,8 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(stream: Box<ReplyStream>, who: Option<(Arc<App>, Arc<Identity>)>) -> Pieces {
-        let gone = who.map(|(app, who)| Box::pin(async move { stream::gone(&app, &who).await }) as _);
+    fn new(stream: Box<ReplyStream>, who: Option<(Arc<Site>, Arc<Identity>)>) -> Pieces {
+        let gone = who.map(|(site, who)| Box::pin(async move { stream::gone(&site, &who).await }) as _);
         Pieces { next: Box::pin(piece(stream)), gone, done: false }
     }
 }
@@ -201,7 +201,7 @@ impl HttpBody for Pieces {
     }
 }
 
-fn send(reply: Reply, who: Option<(Arc<App>, Arc<Identity>)>) -> Response {
+fn send(reply: Reply, who: Option<(Arc<Site>, Arc<Identity>)>) -> Response {
     let body = match reply.body {
         Answered::Whole(bytes) => Body::from(bytes),
         Answered::Stream(stream) => Body::new(Pieces::new(stream, who)),

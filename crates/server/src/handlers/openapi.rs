@@ -11,7 +11,7 @@ use crate::{
 
 /// `GET /openapi.json`
 pub async fn json(call: Call) -> Answer {
-    Ok(text(StatusCode::OK, "application/json", call.app.description.clone()))
+    Ok(text(StatusCode::OK, "application/json", call.site.description.clone()))
 }
 
 /// `GET /docs`

@@ -8,6 +8,7 @@ mod approvals;
 mod artifacts;
 mod calls;
 mod dead;
+mod faces;
 mod health;
 mod hostile;
 mod hosts;

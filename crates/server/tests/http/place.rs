@@ -172,7 +172,7 @@ async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) ->
         checks: setup.checks.clone(),
         ..Options::default()
     };
-    let server = Server::start(Arc::clone(&kapelle), options).await.unwrap();
+    let server = Server::start(Arc::clone(kapelle.app()), options).await.unwrap();
     let token = std::fs::read_to_string(folder.path().join("token")).unwrap().trim().to_owned();
     (server, kapelle, token)
 }

@@ -1,38 +1,33 @@
 //! Cancelling, pausing, resuming and signalling runs.
 
-use kapelle::{
-    Kapelle, RunId,
-    core::Name,
-    engine::{Ask, NewPayload, command},
-};
+use kapelle::core::Name;
+use kapelle_api::{Api, ClientError, Run, Signal};
 use serde_json::{Value, json};
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe,
     failure::{Code, Failure},
-    ids, remote,
+    ids,
 };
 
-/// Asks the engine for something about a run, and tells how the run stands then.
+/// Asks for something about a run, and tells its state then.
 ///
 /// # Errors
 /// When there is no such run, or it is refused.
-pub(super) async fn ask<C: Ask>(
+pub(super) async fn ask(
     app: &App,
     run: &str,
-    (verb, body): (&str, Value),
-    command: impl FnOnce(RunId) -> C,
+    ask: impl AsyncFnOnce(&dyn Api, &str) -> Result<Run, ClientError>,
 ) -> Result<Code, Failure> {
-    if let Some(client) = remote::server(app)? {
-        let path = format!("/api/v1/runs/{}/{verb}", ids::run(run)?);
-        return remote::change(app, &client, "run", &path, &body).await;
-    }
-    let (kapelle, run) = open(app, run).await?;
-    let done = kapelle.engine().ask(command(run)).await;
-    kapelle.drain().await;
-    done?;
-    tell(app, &kapelle, run)
+    let run = ids::run(run)?;
+    // Looked up first, so that an id that is wrong does not make a folder.
+    describe::row(&app.reader()?, run)?;
+    let session = ApiSession::open(app).await?;
+    let is_local = session.is_local();
+    let done = ask(session.api(), &run.to_string()).await;
+    tell(app, &session.close(done).await?, is_local)
 }
 
 /// Sends a signal to a run.
@@ -41,46 +36,22 @@ pub(super) async fn ask<C: Ask>(
 /// When there is no such run, it has ended, or the payload is not JSON.
 pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> Result<Code, Failure> {
     let name = Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
-    let value: Value = serde_json::from_str(payload).map_err(|error| {
+    let payload: Value = serde_json::from_str(payload).map_err(|error| {
         Failure::usage(format!("--payload is not JSON: {error}"))
             .help("text needs quotes of its own: --payload '\"yes\"'")
     })?;
-    if let Some(client) = remote::server(app)? {
-        let path = format!("/api/v1/runs/{}/signals/{name}", ids::run(run)?);
-        return remote::change(app, &client, "run", &path, &json!({ "payload": value })).await;
-    }
-    let (kapelle, run) = open(app, run).await?;
-    let sent = match kapelle.engine().payload(&value) {
-        Ok(payload) => kapelle.engine().ask(command(run, name, payload)).await,
-        Err(error) => Err(error),
-    };
-    kapelle.drain().await;
-    sent?;
-    tell(app, &kapelle, run)
+    ask(app, run, async |api, run| api.signal(run, name.as_str(), Signal { payload }).await).await
 }
 
-fn command(run: RunId, name: Name, payload: NewPayload) -> command::Signal {
-    command::Signal { run, name, payload }
-}
-
-async fn open(app: &App, run: &str) -> Result<(Kapelle, RunId), Failure> {
-    let run = ids::run(run)?;
-    // Looked up first, so that an id that is wrong does not make a folder.
-    describe::row(&app.reader()?, run)?;
-    Ok((app.open_idle().await?, run))
-}
-
-fn tell(app: &App, kapelle: &Kapelle, run: RunId) -> Result<Code, Failure> {
-    let row = kapelle.run(run).state()?;
-    let state = row.status.kind().as_str();
+fn tell(app: &App, run: &Run, is_local: bool) -> Result<Code, Failure> {
     if app.out.json {
-        app.out.print_json(&json!({ "run": run.to_string(), "state": state, "paused": row.paused.is_some() }))?;
-    } else {
-        let paused = if row.paused.is_some() { ", paused" } else { "" };
-        app.out.print(&format!("{run} is {state}{paused}"))?;
-        if !row.status.kind().is_terminal() && row.paused.is_none() {
-            app.out.note(&format!("Go on with: {}", app.resume_line(&run.to_string())));
-        }
+        app.out.print_json(&json!({ "run": run.id, "state": run.state, "paused": run.paused }))?;
+        return Ok(Code::Ok);
+    }
+    let paused = if run.paused { ", paused" } else { "" };
+    app.out.print(&format!("{} is {}{paused}", run.id, run.state))?;
+    if is_local && !run.state.is_ended() && !run.paused {
+        app.out.note(&format!("Go on with: {}", app.resume_line(&run.id)));
     }
     Ok(Code::Ok)
 }

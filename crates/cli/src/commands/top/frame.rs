@@ -155,7 +155,7 @@ impl Frame<'_> {
             let mean = worker.mean_ms.map_or_else(|| "-".to_owned(), |ms| shown::duration(DurationMs(ms as u64)));
             let numbers = [worker.running, worker.succeeded, worker.failed].map(|n| n.to_string());
             let [running, done, failed] = &numbers;
-            row(&[(&worker.name, 24), (&worker.state, 7), (running, 8), (done, 7), (failed, 7), (&mean, 0)])
+            row(&[(&worker.name, 24), (worker.state.as_str(), 7), (running, 8), (done, 7), (failed, 7), (&mean, 0)])
         });
         Part { heading, rows: rows.collect() }
     }

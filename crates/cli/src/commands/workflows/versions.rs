@@ -2,18 +2,19 @@
 
 use kapelle::{
     core::{Name, TenantId, definition::nearest},
-    engine::command,
-    store::{Deletion, Page, Reader, SqliteReader, VersionRow},
+    store::{Page, Reader, SqliteReader, VersionRow},
 };
+use kapelle_api::Rollback;
 use serde_json::json;
 use similar::TextDiff;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
     out::{Tone, paint},
     project::Project,
-    remote, shown, workflow,
+    shown, workflow,
 };
 
 const MOST: u32 = 1_000;
@@ -126,16 +127,9 @@ pub(super) fn diff(app: &App, workflow: &str, from: Option<u32>, to: Option<u32>
 pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<Code, Failure> {
     let rows = stored(&app.reader()?, workflow)?;
     let row = numbered(&rows, workflow, number)?;
-    let version = kapelle::load(&row.source, &row.file)?;
-    if let Some(client) = remote::server(app)? {
-        let path = format!("/api/v1/workflows/{workflow}/rollback");
-        let _: serde_json::Value = client.post(&path, &json!({ "number": number })).await?;
-    } else {
-        let kapelle = app.open_idle().await?;
-        let done = kapelle.engine().ask(command::StoreVersion { tenant: TenantId::DEFAULT, version }).await;
-        kapelle.drain().await;
-        done?;
-    }
+    let session = ApiSession::open(app).await?;
+    let done = session.api().rollback(workflow, Rollback { number }).await;
+    session.close(done).await?;
     let newest = stored(&app.reader()?, workflow)?.first().map_or(0, |row| row.number);
     // What is in the folder is what is started by its file's name: it goes back as well.
     let named =
@@ -157,28 +151,10 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
 /// Deletes a version.
 pub(super) async fn delete(app: &App, workflow: &str, number: u32) -> Result<Code, Failure> {
     stored(&app.reader()?, workflow)?;
-    let name = Name::parse(workflow).map_err(|error| Failure::usage(error.to_string()))?;
-    if let Some(client) = remote::server(app)? {
-        let _: serde_json::Value = client.delete(&format!("/api/v1/workflows/{workflow}/{number}")).await?;
-        return deleted(app, workflow, number);
-    }
-    let kapelle = app.open_idle().await?;
-    let command = command::DeleteVersion { tenant: TenantId::DEFAULT, workflow: name, number };
-    let done = kapelle.engine().ask(command).await;
-    kapelle.drain().await;
-    match done? {
-        Deletion::Deleted => deleted(app, workflow, number),
-        Deletion::Used(runs) => {
-            let what =
-                format!("version {number} of {workflow} is in use: {} on it", shown::count(runs as usize, "run"));
-            Err(Failure::new(Code::Conflict, what).help("runs are deleted when their retention is over"))
-        }
-        Deletion::Newest => {
-            let what = format!("version {number} is the newest of {workflow}: it is what is started by name");
-            Err(Failure::new(Code::Conflict, what).help(format!("kapelle workflows rollback {workflow} NUMBER")))
-        }
-        Deletion::Missing => Err(Failure::not_found(format!("`{workflow}` has no version {number}"))),
-    }
+    let session = ApiSession::open(app).await?;
+    let done = session.api().delete_version(workflow, number).await;
+    session.close(done).await?;
+    deleted(app, workflow, number)
 }
 
 fn deleted(app: &App, workflow: &str, number: u32) -> Result<Code, Failure> {

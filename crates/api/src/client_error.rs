@@ -1,0 +1,30 @@
+//! Refusals, and servers that are not reached.
+
+use crate::problem::Problem;
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server refused it.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The server was not reached, or its answer was not understood.
+    #[error("{address}: {message}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            ClientError::Refused(problem) => matches!(problem.status, 408 | 429 | 500..),
+            ClientError::Unreachable { .. } => true,
+        }
+    }
+}

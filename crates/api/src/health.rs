@@ -1,0 +1,76 @@
+//! The health of a server.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::state::{HealthStatus, TaskState};
+
+/// The health of a server.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ServerHealth {
+    /// The status of the whole.
+    pub status: HealthStatus,
+    /// The version of the server.
+    pub version: String,
+    /// How long the server has been up.
+    pub uptime_ms: u64,
+    /// The workers of the server's own process.
+    pub workers: WorkerCounts,
+    /// The worker hosts.
+    pub hosts: HostCounts,
+    /// The checks that the configuration names.
+    pub checks: Vec<CheckResult>,
+}
+
+/// Workers of the server's own process.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerCounts {
+    /// Workers that it serves.
+    pub here: usize,
+    /// Scripts by state, where scripts are supervised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts: Option<Value>,
+}
+
+/// Worker hosts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct HostCounts {
+    /// Hosts that have been heard of within their lease.
+    pub alive: u64,
+}
+
+/// The last result of a health check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckResult {
+    /// The name of the check.
+    pub name: String,
+    /// `ok`, `warning` or `critical`.
+    pub status: HealthStatus,
+    /// The measured value.
+    pub value: f64,
+    /// The value in words, with the bound when it fails.
+    pub reason: String,
+}
+
+/// The process lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alive {
+    /// `ok`.
+    pub status: HealthStatus,
+}
+
+/// Tasks that have not ended, of one lane in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenTasks {
+    /// The tenant.
+    pub tenant: u32,
+    /// The queue.
+    pub queue: String,
+    /// The worker.
+    pub worker: String,
+    /// The state.
+    pub state: TaskState,
+    /// The number of tasks.
+    pub tasks: u64,
+}

@@ -1,0 +1,262 @@
+//! States as enums. Each is written as its word in snake case.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum $name {
+            $($(#[$about])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The word on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)*
+                }
+            }
+
+            /// The value of a word. Returns `None` for another word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|value| value.as_str() == word)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// The state of a task or step.
+    TaskState {
+        /// It starts at a time that has not come.
+        Scheduled = "scheduled",
+        /// It lacks nothing but a slot.
+        Ready = "ready",
+        /// An attempt is under way.
+        Running = "running",
+        /// An attempt failed; the next one begins later.
+        Retrying = "retrying",
+        /// A limit or a pause holds it.
+        Held = "held",
+        /// It has no money for its next call.
+        Parked = "parked",
+        /// It waits for a time, a signal, a person, a run or its own steps.
+        Waiting = "waiting",
+        /// It ended with an output.
+        Succeeded = "succeeded",
+        /// It ended with an error.
+        Failed = "failed",
+        /// It was ended by hand or with its run.
+        Cancelled = "cancelled",
+        /// It failed, and an operator has dealt with it.
+        Discarded = "discarded",
+        /// Its condition was false, or a step before it did not succeed.
+        Skipped = "skipped",
+    }
+    /// The state of a run.
+    RunState {
+        /// Steps are under way, or wait.
+        Running = "running",
+        /// Open steps are being cancelled because the run was.
+        Cancelling = "cancelling",
+        /// Open steps are being cancelled because the run fails.
+        Failing = "failing",
+        /// It ended with outputs.
+        Succeeded = "succeeded",
+        /// It ended with an error.
+        Failed = "failed",
+        /// It was ended by hand.
+        Cancelled = "cancelled",
+    }
+    /// The state of a worker.
+    WorkerState {
+        /// Tasks of it are under way.
+        Busy = "busy",
+        /// It is served, and has nothing to do.
+        Idle = "idle",
+        /// Neither this process nor a worker host serves it.
+        Absent = "absent",
+    }
+    /// The state of a call of a model.
+    CallState {
+        /// Money is reserved for it.
+        Open = "open",
+        /// It was charged.
+        Charged = "charged",
+        /// It cost nothing.
+        Free = "free",
+        /// Nobody knows whether it was answered; the reservation was charged.
+        Unknown = "unknown",
+        /// It was answered with another call's answer, for nothing.
+        Given = "given",
+    }
+    /// Whether a script is started.
+    ScriptStanding {
+        /// It is.
+        Started = "started",
+        /// It would be, if something supervised it.
+        Startable = "startable",
+        /// It is not, because of its settings.
+        NotStarted = "not_started",
+        /// It cannot be.
+        CannotStart = "cannot_start",
+    }
+    /// How a script works.
+    ScriptMode {
+        /// A loop of its own, which is only supervised.
+        Daemon = "daemon",
+        /// A process for each task.
+        Task = "task",
+        /// A warm process that is given tasks.
+        Pool = "pool",
+    }
+    /// The state of a script or of one of its processes.
+    ProcessState {
+        /// It is not started.
+        Absent = "-",
+        /// It begins.
+        Starting = "starting",
+        /// It works.
+        Running = "running",
+        /// It is told to end.
+        Stopping = "stopping",
+        /// It is started again later.
+        Waiting = "waiting",
+        /// It was ended.
+        Stopped = "stopped",
+        /// It ended by itself, and is not to be started again.
+        Finished = "finished",
+        /// It failed too often, and is not started again.
+        Crashed = "crashed",
+    }
+    /// A role of a key.
+    Role {
+        /// Everything.
+        Admin = "admin",
+        /// See, submit, ask models, approve, and keep things going.
+        Operator = "operator",
+        /// See, submit and ask models.
+        Developer = "developer",
+        /// See.
+        Viewer = "viewer",
+        /// Claim tasks and report on them, and nothing else.
+        Worker = "worker",
+    }
+    /// The kind of a live event.
+    LiveKind {
+        /// A task of its own has ended.
+        TaskEnded = "task_ended",
+        /// A task has no money for its next call.
+        TaskParked = "task_parked",
+        /// A run was started.
+        RunStarted = "run_started",
+        /// A run has ended.
+        RunEnded = "run_ended",
+        /// A step lacks nothing but a slot.
+        StepReady = "step_ready",
+        /// A step waits.
+        StepWaiting = "step_waiting",
+        /// A step was left out.
+        StepSkipped = "step_skipped",
+        /// A step has ended.
+        StepEnded = "step_ended",
+        /// An attempt of a step has begun.
+        AttemptStarted = "attempt_started",
+        /// Most of a budget is spent.
+        BudgetLow = "budget_low",
+        /// A worker host has registered.
+        HostJoined = "host_joined",
+        /// A worker host has gone away.
+        HostLeft = "host_left",
+        /// A worker host has fallen silent.
+        HostLost = "host_lost",
+        /// A worker host that had fallen silent was heard of.
+        HostBack = "host_back",
+        /// A process of a script is starting.
+        WorkerStarting = "worker_starting",
+        /// A process of a script works.
+        WorkerRunning = "worker_running",
+        /// A process of a script is told to end.
+        WorkerStopping = "worker_stopping",
+        /// A process of a script is started again later.
+        WorkerWaiting = "worker_waiting",
+        /// A process of a script was ended.
+        WorkerStopped = "worker_stopped",
+        /// A process of a script ended by itself.
+        WorkerFinished = "worker_finished",
+        /// A process of a script failed too often.
+        WorkerCrashed = "worker_crashed",
+        /// A script was found.
+        WorkerFound = "worker_found",
+        /// The file of a script was changed.
+        WorkerChanged = "worker_changed",
+        /// The file of a script is gone.
+        WorkerGone = "worker_gone",
+        /// A script cannot be started.
+        WorkerCannotStart = "worker_cannot_start",
+        /// A model writes.
+        Text = "text",
+        /// Events were missed: what is shown is to be read again.
+        Resync = "resync",
+    }
+    /// The status of a health check, and of the whole.
+    HealthStatus {
+        /// Everything is as it should be.
+        Ok = "ok",
+        /// A check that is not critical fails.
+        Warning = "warning",
+        /// A critical check fails.
+        Critical = "critical",
+        /// Nothing new is accepted.
+        Stopping = "stopping",
+    }
+}
+
+impl TaskState {
+    /// Whether nothing follows it.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        use TaskState::{Cancelled, Discarded, Failed, Skipped, Succeeded};
+        matches!(self, Succeeded | Failed | Cancelled | Discarded | Skipped)
+    }
+}
+
+impl RunState {
+    /// Whether nothing follows it.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_written_as_its_word_and_read_back() {
+        for state in TaskState::ALL {
+            let text = serde_json::to_string(state).unwrap();
+            assert_eq!(text, format!("\"{state}\""));
+            assert_eq!(serde_json::from_str::<TaskState>(&text).unwrap(), *state);
+            assert_eq!(TaskState::from_word(state.as_str()), Some(*state));
+        }
+        assert_eq!(RunState::from_word("ended"), None);
+        assert_eq!(serde_json::to_string(&ProcessState::Absent).unwrap(), "\"-\"");
+    }
+}

@@ -1,0 +1,385 @@
+//! What every use case stands on: the open folder and what is remembered of it in memory.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+};
+
+use kapelle_core::{
+    Name, TenantId, Timestamp, definition::nearest, middleware::Middleware, worker::WorkerSpec, yaml::Problems,
+};
+use kapelle_engine::{Ask, Audited, Clock, Engine, EngineError, command};
+use kapelle_gateway::{Gateway, TokenIssuer};
+use kapelle_store::{Act, Blobs, Reader};
+use kapelle_workers::{Catalogue, schema::Schema};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::{
+    app_error::AppError, approval_links::Links, caller::Caller, events::Hub, health_checks::Results, host_ids::HostIds,
+    host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, progress::Progress, session::Session,
+    settings::Settings, turns::Turns, worker_stats::Stats,
+};
+
+/// Queries of lists at once: fewer than the store has readers, so that a single row is always at hand.
+const LISTS: usize = 3;
+/// Of those, what one tenant has at most.
+const LISTS_EACH: usize = 2;
+/// Checks at once that may take a while, of all tenants and of one.
+const CHECKS: usize = 8;
+const CHECKS_EACH: usize = 2;
+/// The tenant that the application's own queries are counted for.
+const NOBODY: TenantId = TenantId(0);
+
+/// An open folder with every use case. Only the folder survives a restart; everything else here is rebuilt.
+pub struct App {
+    pub(crate) engine: Engine,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) folder: PathBuf,
+    pub(crate) shipped: Catalogue,
+    pub(crate) problems: Vec<Problems>,
+    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "scripts")]
+    pub(crate) fleet: OnceLock<kapelle_scripts::Fleet>,
+    pub(crate) session: Option<Session>,
+    pub(crate) ledger: Arc<EngineLedger>,
+    pub(crate) token_issuer: Arc<TokenIssuer>,
+    pub(crate) memory: Memory,
+}
+
+/// What the use cases remember in memory.
+pub(crate) struct Memory {
+    pub(crate) settings: RwLock<Arc<Settings>>,
+    pub(crate) keyring: Keyring,
+    /// Links with which approvals are answered; none before somebody serves them.
+    pub(crate) links: OnceLock<Links>,
+    pub(crate) hosts: Hosts,
+    pub(crate) host_ids: HostIds,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) stats: Arc<Stats>,
+    /// How far attempts on worker hosts are.
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) checks: Results,
+    pub(crate) draining: watch::Sender<bool>,
+    pub(crate) started_ms: u64,
+    /// When the store was last looked at for readiness, and whether it answered.
+    pub(crate) store_answered: tokio::sync::Mutex<Option<(u64, bool)>>,
+    lists: Turns,
+    checking: Turns,
+    schemas: RwLock<HashMap<Name, Compiled>>,
+}
+
+/// A schema, and the specification that it was made from.
+type Compiled = (Arc<WorkerSpec>, Option<Arc<Schema>>);
+
+impl Memory {
+    pub(crate) fn new(
+        folder: &Path,
+        engine: &Engine,
+        settings: Settings,
+        steady_ms: u64,
+    ) -> Result<Memory, crate::Error> {
+        Ok(Memory {
+            hosts: Hosts::new(engine.reader().host_workers()?),
+            host_ids: HostIds::read(folder),
+            keyring: Keyring::new(&engine.reader().access_keys()?),
+            links: OnceLock::new(),
+            hub: Arc::default(),
+            stats: Arc::default(),
+            progress: Arc::default(),
+            checks: Results::new(steady_ms),
+            draining: watch::Sender::new(false),
+            started_ms: steady_ms,
+            store_answered: tokio::sync::Mutex::default(),
+            lists: Turns::new(LISTS, LISTS_EACH),
+            checking: Turns::new(CHECKS, CHECKS_EACH),
+            schemas: RwLock::default(),
+            settings: RwLock::new(Arc::new(settings)),
+        })
+    }
+}
+
+impl App {
+    /// The engine beneath.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn reader(&self) -> &dyn Reader {
+        &**self.engine.reader()
+    }
+
+    /// The way to the model providers.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The token issuer that gives tokens of the model gateway to attempts and processes.
+    #[must_use]
+    pub fn token_issuer(&self) -> &Arc<TokenIssuer> {
+        &self.token_issuer
+    }
+
+    /// The files that inputs refer to.
+    #[must_use]
+    pub fn files(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// The folder with the state.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clock that never jumps.
+    #[must_use]
+    pub fn steady_ms(&self) -> u64 {
+        self.clock.steady_ms()
+    }
+
+    /// Milliseconds since the folder was opened.
+    #[must_use]
+    pub fn uptime_ms(&self) -> u64 {
+        self.steady_ms().saturating_sub(self.memory.started_ms)
+    }
+
+    /// Problems of files in the folders of workers. The other files are in effect.
+    #[must_use]
+    pub fn worker_problems(&self) -> &[Problems] {
+        &self.problems
+    }
+
+    /// What is done around every attempt, outermost first.
+    #[must_use]
+    pub fn layers(&self) -> &[Arc<dyn Middleware>] {
+        &self.layers
+    }
+
+    /// The keys that let callers in.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.memory.keyring
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.memory.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes other settings: those of the face that serves.
+    pub fn set_up(&self, settings: Settings) {
+        self.memory.hosts.set_lease(settings.lease);
+        *self.memory.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Told when the application begins to end. Nothing new is accepted from then on.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.memory.draining.subscribe()
+    }
+
+    /// Whether nothing new is accepted any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.memory.draining.borrow()
+    }
+
+    /// Accepts nothing new from now on. Returns false when that was so before.
+    pub fn begin_draining(&self) -> bool {
+        !self.memory.draining.send_replace(true)
+    }
+
+    pub(crate) fn accepting(&self) -> Result<(), AppError> {
+        if self.is_draining() {
+            return Err(AppError::unavailable("the server is stopping: try again soon"));
+        }
+        Ok(())
+    }
+
+    /// Finds a worker, of this process or of a host of the tenant.
+    pub(crate) fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
+        self.engine.registry().spec(tenant, name).or_else(|| self.memory.hosts.spec(tenant, name))
+    }
+
+    /// Finds a worker.
+    ///
+    /// # Errors
+    /// When no worker has the name, with one that may have been meant.
+    pub(crate) fn known(&self, tenant: TenantId, name: &Name) -> Result<Arc<WorkerSpec>, AppError> {
+        if let Some(spec) = self.spec(tenant, name) {
+            return Ok(spec);
+        }
+        let specs = self.specs(tenant);
+        let near = nearest(name.as_str(), specs.iter().map(|spec| spec.name.as_str()));
+        let hint = near.map_or_else(
+            || "; GET /api/v1/workers lists them, and a worker host adds its own when it registers".to_owned(),
+            |near| format!(": did you mean `{near}`?"),
+        );
+        Err(EngineError::UnknownWorker { name: name.to_string(), hint }.into())
+    }
+
+    /// Every worker that a tenant can submit tasks for, by name.
+    pub(crate) fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
+        let mut specs = self.engine.registry().specs(tenant);
+        let remote = self.memory.hosts.specs(tenant);
+        specs.extend(remote.into_iter().filter(|spec| self.engine.registry().spec(tenant, &spec.name).is_none()));
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        specs
+    }
+
+    /// The schema of a worker's input, compiled once.
+    pub(crate) fn schema(&self, spec: &Arc<WorkerSpec>) -> Result<Option<Arc<Schema>>, AppError> {
+        let Some(source) = &spec.input else { return Ok(None) };
+        let schemas = &self.memory.schemas;
+        let known = schemas.read().unwrap_or_else(PoisonError::into_inner).get(&spec.name).cloned();
+        if let Some((of, schema)) = known
+            && Arc::ptr_eq(&of, spec)
+        {
+            return Ok(schema);
+        }
+        let schema = Schema::compile(source)
+            .map_err(|error| AppError::internal(format!("worker {}: invalid input schema: {error}", spec.name)))?;
+        let schema = Some(Arc::new(schema));
+        let mut schemas = schemas.write().unwrap_or_else(PoisonError::into_inner);
+        schemas.insert(spec.name.clone(), (Arc::clone(spec), schema.clone()));
+        Ok(schema)
+    }
+
+    /// Whether an input can be checked at once: its schema is compiled, and the look takes microseconds.
+    pub(crate) fn is_quick(&self, tenant: TenantId, worker: &str, input: &Value) -> bool {
+        let Some(spec) = self.spec(tenant, &Name::new(worker)).filter(|spec| spec.input.is_some()) else { return true };
+        let schemas = self.memory.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        match schemas.get(&spec.name) {
+            Some((of, Some(schema))) if Arc::ptr_eq(of, &spec) => schema.is_quick(input),
+            _ => false,
+        }
+    }
+
+    /// Checks what a tenant gave on a thread that serves nobody else meanwhile. The cost of a check is bounded
+    /// (`crates/workers/src/schema.rs`); a client that leaves while its check waits for its turn takes it along.
+    pub(crate) async fn check<T: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        check: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let app = Arc::clone(self);
+        self.memory.checking.run(tenant, move || check(&app)).await?
+    }
+
+    /// Reads a list for the application itself, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// That of the query.
+    pub async fn list<T: Send + 'static>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.list_for(NOBODY, query).await
+    }
+
+    /// Reads a list for a tenant, which never has all the threads for that.
+    ///
+    /// # Errors
+    /// That of the query.
+    pub async fn list_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        query: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let app = Arc::clone(self);
+        self.memory.lists.run(tenant, move || query(&app)).await?
+    }
+
+    /// Has a command done for a caller, and who did what written down in the same commit.
+    pub(crate) async fn act<C: Ask>(
+        &self,
+        by: &Caller,
+        action: &str,
+        resource: &str,
+        command: C,
+    ) -> Result<C::Reply, AppError> {
+        self.act_as((by.tenant, &by.actor), action, resource, command).await
+    }
+
+    /// Has a command done in the name of somebody who is no caller, and written down in the same commit.
+    pub(crate) async fn act_as<C: Ask>(
+        &self,
+        (tenant, actor): (TenantId, &str),
+        action: &str,
+        resource: &str,
+        command: C,
+    ) -> Result<C::Reply, AppError> {
+        let act = Act { tenant, actor: Arc::from(actor), action: Arc::from(action), resource: Arc::from(resource) };
+        Ok(self.engine.ask(Audited { act, command }).await?)
+    }
+
+    /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
+    pub async fn drain(&self) {
+        // What happens to the scripts at the end is to be written down too.
+        self.engine.idle().await;
+        #[cfg(feature = "scripts")]
+        self.end_scripts().await;
+        self.tell_last_head().await;
+        self.engine.drain().await;
+        self.finish_session().await;
+    }
+
+    /// Closes the folder at once. Attempts under way begin again at the next start.
+    pub async fn close(&self) {
+        self.tell_last_head().await;
+        self.engine.stop().await;
+        #[cfg(feature = "scripts")]
+        self.end_scripts().await;
+        self.finish_session().await;
+    }
+
+    async fn finish_session(&self) {
+        if let Some(session) = &self.session {
+            session.finish().await;
+        }
+    }
+
+    /// Notes the head of the audit trail right before the end.
+    async fn tell_last_head(&self) {
+        let Some(session) = &self.session else { return };
+        let head = session.last_head(self.reader(), self.clock.now(), self.clock.steady_ms());
+        if let Some(event) = head {
+            self.noted(&event).await;
+        }
+    }
+
+    /// Writes something into the session log and waits until it is committed: for what is noted right before the end.
+    pub async fn noted(&self, event: &Value) {
+        if self.session.is_some() {
+            // An engine that has ended notes nothing any more.
+            let _ = self.engine.ask(command::Note { note: Arc::from(event.to_string()) }).await;
+        }
+    }
+
+    /// Writes something into the session log, when there is one: an object of JSON with the field `event`. It is
+    /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
+    pub fn note(&self, event: &Value) {
+        if self.session.is_some() {
+            self.engine.tell(command::Note { note: Arc::from(event.to_string()) });
+        }
+    }
+}

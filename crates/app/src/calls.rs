@@ -1,0 +1,112 @@
+//! Calls of models, and what they cost.
+
+use std::sync::Arc;
+
+use kapelle_api as api;
+use kapelle_core::{Account, AccountKind, RunId, TaskId, account, id::IdError};
+use kapelle_store::{AccountRow, CallFilter, CallRow, CallState};
+
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    cursor, to_api,
+};
+
+/// Rows of a report when the request names no number.
+const ROWS: u32 = 100;
+
+impl App {
+    /// A report of what was spent, by worker, run, day and so on.
+    ///
+    /// # Errors
+    /// When the word of the report is not known.
+    pub async fn cost(self: &Arc<Self>, by: &Caller, given: api::CostQuery) -> Result<api::CostReport, AppError> {
+        by.allow(Permission::Read)?;
+        let word = given.by.as_deref().unwrap_or("worker");
+        let kind = AccountKind::from_word(word).ok_or_else(|| {
+            let words: Vec<&str> = AccountKind::ALL.into_iter().map(AccountKind::as_str).collect();
+            AppError::parameter("by", format!("`{word}` is not one of {}", words.join(", ")))
+        })?;
+        let (tenant, most) = (by.tenant, given.limit.unwrap_or(ROWS).clamp(1, 1_000));
+        let all = kind == AccountKind::Tenant && by.sees_all();
+        let listed = self.list_for(tenant, move |app| {
+            let reader = app.reader();
+            let rows = if all { reader.tenant_accounts(most)? } else { reader.accounts(tenant, kind, most)? };
+            Ok(api::CostReport { by: kind.as_str().to_owned(), rows: rows.iter().map(cost).collect() })
+        });
+        listed.await
+    }
+
+    /// Calls of models, newest first.
+    ///
+    /// # Errors
+    /// When a filter cannot be read.
+    pub async fn calls(self: &Arc<Self>, by: &Caller, given: api::CallQuery) -> Result<api::CallPage, AppError> {
+        by.allow(Permission::Read)?;
+        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let wrong = |error: IdError| AppError::invalid(error.to_string());
+        let filter = CallFilter {
+            task: given.task.map(|text| text.parse::<TaskId>()).transpose().map_err(wrong)?,
+            run: given.run.map(|text| text.parse::<RunId>()).transpose().map_err(wrong)?,
+        };
+        let tenant = by.tenant;
+        let listed = self.list_for(tenant, move |app| {
+            let rows = app.reader().calls(tenant, filter, page)?;
+            let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
+            Ok(api::CallPage { calls: rows.iter().map(of_call).collect(), next_cursor })
+        });
+        listed.await
+    }
+}
+
+fn call_state(state: CallState) -> api::CallState {
+    match state {
+        CallState::Open => api::CallState::Open,
+        CallState::Charged => api::CallState::Charged,
+        CallState::Free => api::CallState::Free,
+        CallState::Unknown => api::CallState::Unknown,
+        CallState::Given => api::CallState::Given,
+    }
+}
+
+fn cost(row: &AccountRow) -> api::Cost {
+    let name = match &row.account {
+        Account::Day => {
+            to_api::time(kapelle_core::Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect()
+        }
+        Account::Tenant => format!("tenant {}", row.tenant.0),
+        other => other.name(),
+    };
+    api::Cost {
+        name,
+        cost_nanousd: row.spent.0,
+        unknown_nanousd: row.unknown.0,
+        calls: row.calls,
+        input_tokens: row.input,
+        output_tokens: row.output,
+    }
+}
+
+fn of_call(row: &CallRow) -> api::ModelCall {
+    api::ModelCall {
+        id: row.id.to_string(),
+        tenant: row.tenant.0,
+        run: row.run.map(|run| run.to_string()),
+        task: row.task.map(|task| task.to_string()),
+        attempt: row.attempt,
+        payers: row.payer.iter().map(Account::written).collect(),
+        operation: row.operation.to_string(),
+        provider: row.provider.to_string(),
+        model: row.model.to_string(),
+        state: call_state(row.state),
+        reserved_nanousd: row.reserved.0,
+        cost_nanousd: row.cost.0,
+        input_tokens: row.input,
+        output_tokens: row.output,
+        at: to_api::time(row.at),
+        ended_at: row.ended_at.map(to_api::time),
+        provider_request_id: row.request_id.as_deref().map(str::to_owned),
+        recorded: row.answer.is_some(),
+    }
+}

@@ -1,0 +1,204 @@
+//! `kapelle.yaml`: what a project says about itself. No file is required; [`Config::default`] is what holds without one.
+
+use std::{collections::BTreeMap, fmt};
+
+use kapelle_core::{DurationMs, Name, label::split, limit::KeyLimit, task::Ageing, yaml::Problems};
+use kapelle_engine::{Options, QueueOptions};
+use kapelle_gateway::GatewayConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{budget_config::BudgetsConfig, config_file::ConfigFile, health_config::HealthConfig};
+
+/// Milliseconds of the shortest and the longest lease.
+const LEASE_LEAST: u64 = 1_000;
+const LEASE_MOST: u64 = 600_000;
+
+/// What a project says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: String,
+    /// Who can be asked, by name.
+    pub providers: BTreeMap<String, kapelle_gateway::config::Provider>,
+    /// The aliases that workers name.
+    pub models: BTreeMap<String, kapelle_gateway::config::Alias>,
+    /// Prices that override the table.
+    pub prices: BTreeMap<String, kapelle_gateway::config::PricePerMillion>,
+    /// Whether a missing or refused key lets the next link of a chain answer.
+    pub fallback: bool,
+    /// What may be spent, by whom.
+    pub budgets: BudgetsConfig,
+    /// The queues and how many of their tasks run at once in one process.
+    pub queues: BTreeMap<String, QueueConfig>,
+    /// What a point of priority is worth in waiting time; `0s` turns ageing off.
+    pub ageing: String,
+    /// How long what has ended is kept.
+    pub retention: RetentionConfig,
+    /// What sets this process apart: tasks that require other labels do not run in it.
+    pub labels: BTreeMap<String, String>,
+    /// How long a worker host may be silent before its tasks go to others.
+    pub lease: String,
+    /// What the server is to call unhealthy.
+    pub health: HealthConfig,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// How many of its tasks run at once in one process.
+    pub slots: u32,
+    /// How many of its tasks with the same key may run at once: `{ limit: 1, when_full: queue | cancel_running | reject }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_key: Option<KeyLimit>,
+}
+
+impl QueueConfig {
+    /// A queue with that many slots.
+    #[must_use]
+    pub fn of(slots: u32) -> QueueConfig {
+        QueueConfig { slots, per_key: None }
+    }
+}
+
+/// How long what has ended is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Tasks of their own.
+    pub tasks: String,
+    /// Runs with their steps.
+    pub runs: String,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> RetentionConfig {
+        RetentionConfig { tasks: "7d".to_owned(), runs: "30d".to_owned() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let gateway = GatewayConfig::default();
+        let queues = [("default", 8), ("openai", 8), ("ml", 1)];
+        Config {
+            listen: "127.0.0.1:7863".to_owned(),
+            providers: gateway.providers,
+            models: gateway.models,
+            prices: gateway.prices,
+            fallback: gateway.fallback,
+            budgets: BudgetsConfig::default(),
+            queues: queues.into_iter().map(|(name, slots)| (name.to_owned(), QueueConfig::of(slots))).collect(),
+            ageing: "60s".to_owned(),
+            retention: RetentionConfig::default(),
+            labels: BTreeMap::new(),
+            lease: "15s".to_owned(),
+            health: HealthConfig::default(),
+        }
+    }
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct ConfigProblem {
+    /// The field, such as `budgets.day`.
+    pub field: String,
+    /// The fault, and the next step.
+    pub message: String,
+}
+
+impl ConfigProblem {
+    pub(crate) fn at(field: impl Into<String>, message: impl fmt::Display) -> ConfigProblem {
+        ConfigProblem { field: field.into(), message: message.to_string() }
+    }
+}
+
+impl Config {
+    /// Reads the text of a `kapelle.yaml`. What it leaves out keeps its default; providers, models and queues are added
+    /// to the defaults, name by name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with file, line, column, field and what to do.
+    pub fn parse(text: &str, file: &str) -> Result<Config, Problems> {
+        let read = ConfigFile::read(text.as_bytes(), file)?;
+        let whole = |error: serde_json::Error| Problems::whole(file, error.to_string(), "");
+        let mut config: Config = serde_json::from_value(read.said().clone()).map_err(whole)?;
+        let defaults = Config::default();
+        for (name, provider) in defaults.providers {
+            config.providers.entry(name).or_insert(provider);
+        }
+        for (name, alias) in defaults.models {
+            config.models.entry(name).or_insert(alias);
+        }
+        for (name, queue) in defaults.queues {
+            config.queues.entry(name).or_insert(queue);
+        }
+        config.check().map_err(|problem| read.placed(&problem))?;
+        Ok(config)
+    }
+
+    /// Checks what depends on several values, or on more than the kind of a value.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(&self) -> Result<(), ConfigProblem> {
+        self.options()?;
+        self.gateway().check().map_err(|error| ConfigProblem::at(error.place, error.message))
+    }
+
+    /// What the gateway reads of it.
+    #[must_use]
+    pub fn gateway(&self) -> GatewayConfig {
+        GatewayConfig {
+            providers: self.providers.clone(),
+            models: self.models.clone(),
+            prices: self.prices.clone(),
+            fallback: self.fallback,
+        }
+    }
+
+    /// What the engine reads of it.
+    ///
+    /// # Errors
+    /// When a name or a duration is wrong.
+    pub fn options(&self) -> Result<Options, ConfigProblem> {
+        let duration = |place: &str, text: &str| {
+            if text == "0" {
+                return Ok(DurationMs::ZERO);
+            }
+            DurationMs::parse(text).map_err(|error| ConfigProblem::at(place, error))
+        };
+        self.budgets.limits()?;
+        let mut queues = BTreeMap::new();
+        for (name, queue) in &self.queues {
+            let name = Name::parse(name).map_err(|error| ConfigProblem::at(format!("queues.{name}"), error))?;
+            if queue.per_key.is_some_and(|rule| rule.limit == 0) {
+                let message = "0 lets no task with a key run; pause the queue instead";
+                return Err(ConfigProblem::at(format!("queues.{name}.per_key.limit"), message));
+            }
+            queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });
+        }
+        for (name, value) in &self.labels {
+            let text = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+            split(&text).map_err(|error| ConfigProblem::at(format!("labels.{name}"), error))?;
+        }
+        let lease = duration("lease", &self.lease)?;
+        if !(LEASE_LEAST..=LEASE_MOST).contains(&lease.0) {
+            return Err(ConfigProblem::at("lease", format!("{} is not between 1s and 10m", self.lease)));
+        }
+        for (at, check) in self.health.checks.iter().enumerate() {
+            check.check().map_err(|what| ConfigProblem::at(format!("health.checks[{at}]"), what))?;
+        }
+        Ok(Options {
+            labels: self.labels.clone(),
+            lease,
+            queues,
+            ageing: Ageing(duration("ageing", &self.ageing)?),
+            task_retention: duration("retention.tasks", &self.retention.tasks)?,
+            run_retention: duration("retention.runs", &self.retention.runs)?,
+            ..Options::default()
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the next page of a list begins. Opaque to clients; it names an id, and ids are no secrets, as who may see a
+//! row is decided by its tenant.
+
+use crate::app_error::AppError;
+use kapelle_api::Paging;
+use kapelle_store::Page;
+
+/// Rows of a page unless a client asks for fewer or more.
+const USUAL: u32 = 100;
+/// The most rows of a page.
+const MOST: u32 = 1_000;
+/// Set apart from ids, so that nobody builds on what a cursor looks like.
+const MASK: i64 = 0x5a17_31c9_0f2e_6b44;
+
+/// The page that a query asks for.
+///
+/// # Errors
+/// When the limit is out of bounds or the cursor is not one of ours.
+pub(crate) fn page(of: &Paging) -> Result<Page, AppError> {
+    page_of(of.limit, of.cursor.as_deref())
+}
+
+/// The page of a limit and a cursor.
+///
+/// # Errors
+/// As [`page`].
+pub(crate) fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, AppError> {
+    let most = limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&most) {
+        return Err(AppError::invalid(format!("limit={most}: 1 to {MOST} are possible")));
+    }
+    Ok(Page { before: cursor.map(read).transpose()?, most })
+}
+
+/// Reads a cursor.
+///
+/// # Errors
+/// When it is not one of ours.
+pub(crate) fn read(cursor: &str) -> Result<i64, AppError> {
+    let number = cursor.strip_prefix('c').filter(|rest| rest.len() == 16);
+    let number = number.and_then(|rest| u64::from_str_radix(rest, 16).ok()).map(|bits| bits as i64 ^ MASK);
+    number.filter(|number| *number >= 0).ok_or_else(|| {
+        AppError::invalid("the cursor is not one: take it as it stands from `next_cursor` of the page before")
+    })
+}
+
+/// The cursor behind a row, when the page was full.
+pub(crate) fn after(rows: usize, most: u32, last: Option<i64>) -> Option<String> {
+    (rows >= most as usize).then_some(last).flatten().map(write)
+}
+
+fn write(number: i64) -> String {
+    format!("c{:016x}", (number ^ MASK) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_does() {
+        for number in [0, 1, 12, i64::MAX] {
+            assert_eq!(read(&write(number)).unwrap(), number);
+        }
+        for text in ["", "c", "12", "c0000", "cffffffffffffffff", "x5a1731c90f2e6b44", "c5a1731c90f2e6b4é"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(page_of(Some(0), None).is_err() && page_of(Some(1_001), None).is_err());
+        assert_eq!(after(3, 3, Some(7)).as_deref().map(|cursor| read(cursor).unwrap()), Some(7));
+        assert_eq!(after(2, 3, Some(7)), None);
+    }
+}

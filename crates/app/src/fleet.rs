@@ -1,0 +1,164 @@
+//! Scripts of a folder as workers of the engine.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kapelle_core::{
+    Money, Name, TaskId, TenantId,
+    worker::{TaskContext, Worker, WorkerSpec},
+};
+use kapelle_engine::{Engine, command};
+use kapelle_gateway::{
+    TokenId,
+    replay::TaskKey,
+    tokens::{Issued, Scope, TokenIssuer},
+};
+use kapelle_scripts::{
+    Access, Fleet, FleetEvent, FleetOptions, TokenSource,
+    environment::Surroundings,
+    fleet::{Keeps, WorkerSink},
+};
+use kapelle_supervisor::helper_process::Helper;
+use kapelle_workers::Catalogue;
+
+use crate::app::App;
+
+/// The folder for logs of scripts, within that of the state.
+const LOGS: &str = "logs/workers";
+
+/// Scripts that take tasks are workers of the engine.
+struct OfEngine {
+    engine: Engine,
+    shipped: Catalogue,
+}
+
+impl WorkerSink for OfEngine {
+    fn put(&self, worker: Arc<dyn Worker>) {
+        let shipped = self.shipped.get(worker.spec().name.as_str());
+        self.engine.registry().replace(worker, shipped);
+        self.engine.workers_changed();
+    }
+
+    fn take(&self, name: &Name) {
+        self.engine.registry().remove(name, self.shipped.get(name.as_str()));
+        self.engine.workers_changed();
+    }
+
+    fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
+        self.engine.registry().get(tenant, name)
+    }
+}
+
+/// Tokens of the model gateway.
+struct FromIssuer {
+    token_issuer: Arc<TokenIssuer>,
+    given: Mutex<(u64, HashMap<u64, TokenId>)>,
+}
+
+impl FromIssuer {
+    fn access(&self, issued: Issued) -> Option<Access> {
+        let base_url = self.token_issuer.base_url()?.to_owned();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.0 += 1;
+        let id = given.0;
+        given.1.insert(id, issued.id);
+        Some(Access { id, token: issued.token, base_url })
+    }
+}
+
+impl TokenSource for FromIssuer {
+    fn for_task(&self, worker: &WorkerSpec, attempt: &TaskContext) -> Result<Option<Access>, String> {
+        let Ok(task) = attempt.task.parse::<TaskId>() else { return Ok(None) };
+        if self.token_issuer.base_url().is_none() {
+            return Ok(None);
+        }
+        let key = TaskKey { tenant: attempt.tenant, task, replay_epoch: attempt.replay_epoch };
+        let mut scope = Scope { max_cost: worker.max_cost, recorded: attempt.recorded, ..Scope::default() };
+        if let Some(timeout) = attempt.timeout {
+            scope.timeout = Duration::from_millis(timeout.0);
+        }
+        let issued =
+            self.token_issuer.issue_task_token(key, attempt.attempt, scope).map_err(|error| error.to_string())?;
+        Ok(self.access(issued))
+    }
+
+    fn for_process(&self, worker: &Name, process: &str, budget: Option<Money>) -> Result<Option<Access>, String> {
+        if self.token_issuer.base_url().is_none() {
+            return Ok(None);
+        }
+        let issued = self.token_issuer.issue_process_token(TenantId::DEFAULT, worker.as_str(), process, budget);
+        Ok(self.access(issued.map_err(|error| error.to_string())?))
+    }
+
+    fn revoke(&self, id: u64) {
+        let token = self.given.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&id);
+        if let Some(token) = token {
+            self.token_issuer.revoke(token);
+        }
+    }
+}
+
+impl App {
+    /// Finds the scripts of a folder, starts and supervises them from now on, and makes those that take tasks known as
+    /// workers. They ask models with tokens of the gateway, once a server serves it. What happens to them stands in the
+    /// session log, when there is one. Called again, it gives what is there already. Must be called within a tokio
+    /// runtime.
+    pub async fn supervise(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.keep_scripts(helper, folder, surroundings, Keeps::All).await
+    }
+
+    /// The same for the scripts that take tasks alone, none of which is started before it is given one: for a process that
+    /// lives as long as its runs. Daemons are left to [`App::supervise`].
+    pub async fn lend_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
+        self.keep_scripts(helper, folder, surroundings, Keeps::Asked).await
+    }
+
+    async fn keep_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings, keeps: Keeps) -> Fleet {
+        if let Some(fleet) = self.fleet.get() {
+            return fleet.clone();
+        }
+        let clock = Arc::clone(&self.clock);
+        let options = FleetOptions {
+            root: folder.to_owned(),
+            logs: self.folder.join(LOGS),
+            surroundings,
+            path: std::env::var_os("PATH"),
+            tokens: Arc::new(FromIssuer { token_issuer: Arc::clone(&self.token_issuer), given: Mutex::default() }),
+            told: note_into(self.session.is_some().then(|| self.engine.clone())),
+            worker_sink: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
+            now: Arc::new(move || clock.now().0),
+            keeps,
+        };
+        let fleet = Fleet::start(helper, options).await;
+        self.fleet.get_or_init(|| fleet).clone()
+    }
+
+    /// The scripts, when they are supervised here.
+    #[must_use]
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.get()
+    }
+
+    pub(crate) async fn end_scripts(&self) {
+        if let Some(fleet) = self.fleet.get() {
+            fleet.stop().await;
+        }
+    }
+}
+
+/// Writes events of scripts into the session log.
+fn note_into(engine: Option<Engine>) -> Box<dyn Fn(&FleetEvent) + Send + Sync> {
+    Box::new(move |event| {
+        let Some(engine) = &engine else { return };
+        let mut note = serde_json::to_value(event).unwrap_or_default();
+        if let Some(fields) = note.as_object_mut() {
+            fields.remove("at_ms");
+            fields.insert("event".to_owned(), format!("worker_{}", event.what).into());
+        }
+        engine.tell(command::Note { note: Arc::from(note.to_string()) });
+    })
+}

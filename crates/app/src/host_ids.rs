@@ -1,0 +1,66 @@
+//! The numbers of worker hosts. None is given twice, also not after a restart: a host that goes on with its own would be taken
+//! for one that came later, and be given the tasks of workers that it does not have.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use kapelle_store::private;
+
+/// Where they are written down.
+const FILE: &str = "host-numbers";
+/// Numbers that are set aside at once, so that not every host costs a write.
+const BLOCK: u32 = 100;
+
+/// The numbers of worker hosts.
+#[derive(Debug)]
+pub struct HostIds {
+    file: PathBuf,
+    /// The last that was given, and the last that may be given without writing it down.
+    given: Mutex<(u32, u32)>,
+}
+
+impl HostIds {
+    /// Goes on behind those that were set aside before.
+    pub fn read(folder: &Path) -> HostIds {
+        let file = folder.join(FILE);
+        let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        HostIds { file, given: Mutex::new((last, last)) }
+    }
+
+    /// A number that nobody had.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn next(&self) -> io::Result<u32> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = given.0.saturating_add(1);
+        if next > given.1 {
+            let last = next.saturating_add(BLOCK - 1);
+            private::at_own_place(&self.file, format!("{last}\n").as_bytes())?;
+            given.1 = last;
+        }
+        given.0 = next;
+        Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = HostIds::read(folder.path());
+        let mut last = 0;
+        for _ in 0..250 {
+            let next = first.next().unwrap();
+            assert_eq!(next, last + 1);
+            last = next;
+        }
+        assert!(HostIds::read(folder.path()).next().unwrap() > last);
+    }
+}

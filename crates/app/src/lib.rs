@@ -1,0 +1,103 @@
+//! The application layer: every use case once, for every face.
+//!
+//! A face (the library, the HTTP server, the command line) makes a [`Caller`] from whatever authenticates it, and calls a
+//! method of [`App`] with a request of `kapelle-api`. The method authorises, validates, fills in defaults, builds the command
+//! of the engine, has it audited in the same commit, and answers in types of `kapelle-api` or with an [`AppError`]. Faces
+//! only choose a status, an exit code or an exception.
+//!
+//! One noun, one file: `tasks`, `runs`, `approvals`, `queues`, `workers`, `scripts`, `workflows`, `budgets`, `calls`,
+//! `dead_letters`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.
+
+mod app;
+mod app_error;
+mod approval_links;
+mod approvals;
+mod artifacts;
+mod audit;
+mod budget_config;
+mod budgets;
+mod caller;
+mod calls;
+mod config;
+mod config_file;
+mod cursor;
+mod dead_letters;
+mod error;
+mod events;
+#[cfg(feature = "scripts")]
+mod fleet;
+mod health;
+mod health_checks;
+mod health_config;
+mod host_ids;
+mod host_registry;
+mod hosts;
+mod idempotency;
+mod in_process;
+pub mod inspect;
+mod keyring;
+mod keys;
+mod ledger;
+#[cfg(not(feature = "scripts"))]
+mod no_scripts;
+mod open;
+mod pause;
+mod prepaid_journal;
+mod prepaid_pool;
+mod progress;
+mod queues;
+mod rates;
+mod recorded_rerun;
+mod reports;
+mod run_export;
+mod runs;
+#[cfg(feature = "scripts")]
+mod scripts;
+mod secrets;
+mod session;
+mod settings;
+mod submission;
+mod tasks;
+mod template;
+mod to_api;
+mod tokens;
+pub mod trail;
+pub mod trail_check;
+mod turns;
+mod waiting;
+mod watch;
+mod worker_stats;
+mod workers;
+mod workflow_files;
+mod workflows;
+
+pub use app::App;
+pub use app_error::AppError;
+pub use approvals::OpenedLink;
+pub use artifacts::StoredFile;
+pub use budget_config::{BudgetsConfig, TenantBudgets};
+pub use budgets::{given as given_budget, standing as budgets};
+pub use caller::{Caller, Permission, Role};
+pub use config::{Config, ConfigProblem, QueueConfig, RetentionConfig};
+pub use config_file::ConfigFile;
+pub use error::Error;
+pub use events::{Entry, RunEvents, Start, cursor as event_cursor};
+pub use health_config::{HealthCheck, HealthConfig, Measure};
+pub use in_process::InProcess;
+pub use keyring::{Identity, Keyring};
+pub use open::{Environment, Parts, Workers, open};
+pub use pause::{QueueStatus, queue_status};
+pub use run_export::ExportFrom;
+#[cfg(feature = "scripts")]
+pub use scripts::line_of as describe_line;
+pub use secrets::{TOKEN_FILE, digest, fresh, hex, mark, token};
+pub use session::SESSION_FILE;
+pub use settings::Settings;
+pub use tasks::Watched;
+pub use template::Template;
+pub use to_api::time as rfc3339;
+pub use turns::{Turn, Turns};
+pub use watch::{Change, Watch};
+pub use workflow_files::{check_inputs, load};
+
+pub use kapelle_engine::Place as TextPlace;

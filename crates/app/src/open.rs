@@ -1,0 +1,213 @@
+//! How a folder is opened: store, engine, gateway, ledger and tokens are put together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kapelle_core::{Name, middleware::Middleware, run::StepOrder, yaml::Problems};
+#[cfg(feature = "documents")]
+use kapelle_documents::{DocumentReader, ExtractText};
+use kapelle_engine::{Clock, Engine, Notice, Registry, SystemClock};
+use kapelle_gateway::{Gateway, Service, TokenIssuer};
+use kapelle_store::{Blobs, OpenOptions, SqliteStore};
+use kapelle_workers::Catalogue;
+
+use crate::{
+    app::{App, Memory},
+    config::Config,
+    error::Error,
+    ledger::EngineLedger,
+    prepaid_journal::{self, PrepaidJournal},
+    rates::OfGateway,
+    session::{SESSION_FILE, Session},
+    settings::Settings,
+    workflow_files,
+};
+
+/// Where environment variables come from.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// The way to the models, the workers bound to it, and the problems of worker files.
+pub type Workers = (Arc<Gateway>, Catalogue, Vec<Problems>);
+
+/// What an application is put together from.
+pub struct Parts {
+    /// The folder with the state.
+    pub folder: PathBuf,
+    /// Providers, models, queues, budgets.
+    pub config: Config,
+    /// Where keys and addresses of providers come from.
+    pub environment: Environment,
+    /// Folders whose files declare workers.
+    pub workers: Vec<PathBuf>,
+    /// Folders with workflows that steps can start by name.
+    pub workflows: Vec<PathBuf>,
+    /// Strategies that workflows can name.
+    pub strategies: Vec<(Name, Arc<dyn StepOrder>)>,
+    /// Reads documents other than plain text.
+    #[cfg(feature = "documents")]
+    pub reader: Option<Arc<dyn DocumentReader>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is done around every attempt, outermost first.
+    pub layers: Vec<Arc<dyn Middleware>>,
+    /// Records and changes, but starts no task.
+    pub idle: bool,
+    /// Writes every end of a task into `session.log`.
+    pub session: bool,
+}
+
+impl Parts {
+    /// The parts of a folder with the defaults.
+    #[must_use]
+    pub fn of(folder: &Path) -> Parts {
+        Parts {
+            folder: folder.to_owned(),
+            config: Config::default(),
+            environment: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
+            workers: Vec::new(),
+            workflows: Vec::new(),
+            strategies: Vec::new(),
+            #[cfg(feature = "documents")]
+            reader: None,
+            clock: Arc::new(SystemClock::default()),
+            layers: Vec::new(),
+            idle: false,
+            session: false,
+        }
+    }
+
+    /// The workers alone, without opening the folder.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn catalogue(&self) -> Result<Workers, Error> {
+        let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
+        let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
+        let mut catalogue = self.shipped(&gateway)?;
+        let problems = self.workers.iter().flat_map(|folder| catalogue.add_folder(folder, &gateway)).collect();
+        Ok((gateway, catalogue, problems))
+    }
+
+    fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
+        let catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
+        #[cfg(feature = "documents")]
+        let catalogue = catalogue.with(Arc::new(ExtractText::new(self.reader.clone())));
+        Ok(catalogue)
+    }
+
+    fn settings(&self, options: &kapelle_engine::Options) -> Settings {
+        Settings {
+            workflows: self.workflows.first().cloned(),
+            queues: self.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
+            labels: self.config.labels.clone(),
+            checks: self.config.health.checks.clone(),
+            lease: std::time::Duration::from_millis(options.lease.0),
+            ..Settings::default()
+        }
+    }
+}
+
+/// Opens a folder, takes up what was under way, and starts. Must be called within a tokio runtime.
+///
+/// # Errors
+/// When the folder is in use or cannot be read, or the configuration is wrong.
+pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
+    let mut options = parts.config.options().map_err(|problem| Error::Config(problem.to_string()))?;
+    let settings = parts.settings(&options);
+    if parts.idle {
+        options.other_slots = 0;
+        options.queues.values_mut().for_each(|queue| queue.slots = 0);
+    }
+    options.session = parts.session;
+    let (gateway, catalogue, problems) = parts.catalogue()?;
+    let shipped = parts.shipped(&gateway)?;
+    let registry = register(&mut parts, &gateway, (&shipped, &catalogue));
+
+    // Before the engine, whose workers begin with it.
+    let ledger = EngineLedger::new(Arc::clone(&parts.clock), options.default_timeout);
+    gateway.keep_books(Arc::clone(&ledger) as _, Arc::clone(&ledger) as _);
+    let Parts { folder, config, clock, layers, session, .. } = parts;
+    let (store, reader) = SqliteStore::open(&folder, OpenOptions::default())?;
+    let blobs = Arc::new(Blobs::open(&folder)?);
+    let spilled = Arc::clone(&blobs);
+    let engine_parts = kapelle_engine::Parts {
+        store: Box::new(store),
+        reader: Arc::new(reader),
+        registry,
+        files: Arc::clone(&blobs) as _,
+        spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
+        clock: Arc::clone(&clock),
+        layers: layers.clone(),
+        taken: prepaid_journal::read(&folder),
+    };
+    let engine = Engine::start(engine_parts, options)?;
+    ledger.bind(&engine, begin_journal(&folder));
+    let token_issuer = new_token_issuer(&gateway, &ledger, &engine);
+    let session = session.then(|| Session::start(&folder, &engine, Arc::clone(&clock)));
+    let session = session
+        .transpose()
+        .map_err(|error| Error::Config(format!("{}: {error}", folder.join(SESSION_FILE).display())))?;
+    let memory = Memory::new(&folder, &engine, settings, clock.steady_ms())?;
+    let app = App {
+        engine,
+        gateway,
+        blobs,
+        folder,
+        shipped,
+        problems,
+        layers: layers.into(),
+        clock,
+        #[cfg(feature = "scripts")]
+        fleet: std::sync::OnceLock::new(),
+        session,
+        ledger,
+        token_issuer,
+        memory,
+    };
+    app.tell_layers();
+    app.set_budgets(&config).await?;
+    Ok(Arc::new(app))
+}
+
+fn register(
+    parts: &mut Parts,
+    gateway: &Arc<Gateway>,
+    (shipped, catalogue): (&Catalogue, &Catalogue),
+) -> Arc<Registry> {
+    let registry = Arc::new(Registry::default());
+    // Those that ship first: a file of the folder hides one of them from the tenants that it is for.
+    shipped.iter().chain(catalogue.iter()).for_each(|worker| registry.insert(Arc::clone(worker)));
+    registry.check_inputs_with(Arc::new(workflow_files::admit));
+    registry.admit_calls_with(Arc::new(OfGateway(Arc::clone(gateway))));
+    for (name, version) in parts.workflows.iter().flat_map(|folder| workflow_files::folder(folder)) {
+        registry.insert_workflow(name, version);
+    }
+    for (name, order) in std::mem::take(&mut parts.strategies) {
+        registry.insert_order(name, order);
+    }
+    registry
+}
+
+/// Begins the journal of prepaid blocks. Without it no blocks are drawn.
+fn begin_journal(folder: &Path) -> Option<PrepaidJournal> {
+    PrepaidJournal::begin(folder).unwrap_or_else(|error| {
+        tracing::warn!(%error, "every call of a model waits until its reservation is written");
+        None
+    })
+}
+
+/// The token issuer, told by the engine when an attempt is over and when money may have come free.
+fn new_token_issuer(gateway: &Arc<Gateway>, ledger: &Arc<EngineLedger>, engine: &Engine) -> Arc<TokenIssuer> {
+    let service = Service::new(Arc::clone(gateway), Arc::clone(ledger) as _, Arc::clone(ledger) as _);
+    let token_issuer = Arc::new(TokenIssuer::new(Arc::new(service), Arc::clone(ledger) as _));
+    engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+    let told = Arc::downgrade(&token_issuer);
+    engine.listen(Box::new(move |notice| {
+        if let (Notice::Lease { task, running }, Some(token_issuer)) = (notice, told.upgrade()) {
+            token_issuer.lease(*task, *running);
+        }
+    }));
+    token_issuer
+}

@@ -1,0 +1,236 @@
+//! The ends of attempts, as worker hosts report them.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kapelle_api::{self as api, Outcome, code};
+use kapelle_core::{
+    Category, DurationMs, Money, TaskError, TaskId,
+    task::{Report, StateKind},
+    worker::Provenance,
+};
+use kapelle_engine::{EngineError, NewPayload, Reported, command};
+
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    host_registry::Host,
+};
+
+/// Reports of one request.
+const REPORTS_MAX: usize = 1_000;
+/// An answer that is longer goes among the files.
+const ROW_MAX: usize = 1 << 20;
+
+/// A lease as hosts know it.
+pub(crate) fn write(lease: &Report) -> String {
+    format!("{:x}.{:x}.{:016x}", lease.task.0, lease.epoch, lease.nonce)
+}
+
+/// Reads a lease.
+///
+/// # Errors
+/// What is not one is no lease of anybody.
+pub(crate) fn read(token: &str) -> Result<Report, AppError> {
+    let mut parts = token.splitn(3, '.');
+    let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let (task, epoch, nonce) = (next(), next(), next());
+    let lease = || {
+        Some(Report {
+            task: TaskId(i64::from_str_radix(task?, 16).ok()?),
+            epoch: u32::from_str_radix(epoch?, 16).ok()?,
+            nonce: u64::from_str_radix(nonce?, 16).ok()?,
+        })
+    };
+    lease().ok_or_else(AppError::lease_lost)
+}
+
+impl App {
+    /// Reports the ends of attempts. A host that a new server does not know yet may report all the same: the lease is
+    /// what counts.
+    ///
+    /// # Errors
+    /// When there are too many, or the server itself cannot record one: then the whole request is to be tried again.
+    pub async fn report(&self, by: &Caller, host: &str, given: api::Reports) -> Result<api::ReportAnswer, AppError> {
+        by.allow(Permission::Work)?;
+        let host = self.find_host(by, host);
+        if given.reports.len() > REPORTS_MAX {
+            return Err(AppError::input("reports", format!("at most {REPORTS_MAX} are possible")));
+        }
+        // All are sent before the first is waited for, so that they share turns.
+        let reports = given.reports.into_iter().map(|report| self.one_report(by, host.as_deref(), report));
+        let mut results = Vec::new();
+        for result in join(reports.collect()).await {
+            results.push(result?);
+        }
+        Ok(api::ReportAnswer { results })
+    }
+
+    /// Reports the end of the attempt of one task.
+    ///
+    /// # Errors
+    /// When the lease is not valid or belongs to another task, or the report is wrong.
+    pub async fn report_one(
+        &self,
+        by: &Caller,
+        id: TaskId,
+        outcome: Outcome,
+        given: api::SingleReport,
+    ) -> Result<api::ReportResult, AppError> {
+        by.allow(Permission::Work)?;
+        let api::SingleReport { lease_token, output, provenance, error } = given;
+        if read(&lease_token)?.task != id {
+            return Err(AppError::lease_lost());
+        }
+        let report = api::Report { lease_token: lease_token.clone(), outcome, output, provenance, error };
+        self.accept(by, None, report).await?;
+        Ok(api::ReportResult { lease_token, accepted: true, code: None, detail: None })
+    }
+
+    async fn one_report(
+        &self,
+        by: &Caller,
+        host: Option<&Host>,
+        report: api::Report,
+    ) -> Result<api::ReportResult, AppError> {
+        let lease_token = report.lease_token.clone();
+        match self.accept(by, host, report).await {
+            Ok(()) => Ok(api::ReportResult { lease_token, accepted: true, code: None, detail: None }),
+            // The whole request is to be tried again when the server itself could not do it.
+            Err(error) if error.is_own_fault() => Err(error),
+            Err(error) => {
+                let (code, detail) = (Some(error.code.to_owned()), Some(error.to_string()));
+                Ok(api::ReportResult { lease_token, accepted: false, code, detail })
+            }
+        }
+    }
+
+    async fn accept(&self, by: &Caller, host: Option<&Host>, report: api::Report) -> Result<(), AppError> {
+        let lease = read(&report.lease_token)?;
+        if let Some(host) = host {
+            host.arrived([lease].iter());
+        }
+        let outcome = report.outcome;
+        let reported = self.reported(report)?;
+        match self.engine.ask(command::Report { tenant: by.tenant, report: lease, reported }).await {
+            Ok(_) => {}
+            Err(error) => {
+                let lost = matches!(AppError::from(error.clone()).code, code::LEASE_LOST | code::NOT_FOUND);
+                if !lost {
+                    return Err(error.into());
+                }
+                // The answer to the first report may have been lost on the way.
+                if !(outcome == Outcome::Succeed && self.already(by, &lease)?) {
+                    return Err(AppError::lease_lost());
+                }
+                return Ok(());
+            }
+        }
+        if let Some(host) = host {
+            match outcome {
+                Outcome::Succeed => host.succeeded.fetch_add(1, Ordering::Relaxed),
+                Outcome::Fail => host.failed.fetch_add(1, Ordering::Relaxed),
+                Outcome::Release => 0,
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether the task has succeeded with this very attempt: no two attempts of a task have the same number.
+    fn already(&self, by: &Caller, lease: &Report) -> Result<bool, EngineError> {
+        let task = self.reader().task(by.tenant, lease.task)?;
+        Ok(task.is_some_and(|task| task.epoch == lease.epoch && task.state.kind() == StateKind::Succeeded))
+    }
+
+    fn reported(&self, report: api::Report) -> Result<Reported, AppError> {
+        match report.outcome {
+            Outcome::Succeed => {
+                let output = report.output.as_ref().map_or("null", |output| output.get());
+                Ok(Reported::Succeed {
+                    output: self.output(output)?,
+                    provenance: Arc::new(report.provenance.map(provenance).unwrap_or_default()),
+                })
+            }
+            Outcome::Fail => {
+                let given = report.error.ok_or_else(|| AppError::input("error", "say why the attempt failed"))?;
+                Ok(Reported::Fail { error: error(given)? })
+            }
+            Outcome::Release => Ok(Reported::Release),
+        }
+    }
+
+    /// An answer, checked to be JSON that can be read again, and kept as it came.
+    fn output(&self, text: &str) -> Result<NewPayload, AppError> {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| AppError::input("output", error))?;
+        if value.is_null() {
+            return Ok(NewPayload::None);
+        }
+        if text.len() <= ROW_MAX {
+            return Ok(NewPayload::Bytes(Arc::from(text.as_bytes())));
+        }
+        Ok(self.engine.payload(&value)?)
+    }
+}
+
+/// Waits for all, in their order; every one makes progress meanwhile.
+async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(move |cx| {
+        let mut waiting = false;
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(value) => *output = Some(value),
+                std::task::Poll::Pending => waiting = true,
+            }
+        }
+        if waiting {
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(futures.iter_mut().filter_map(|(_, output)| output.take()).collect())
+    })
+    .await
+}
+
+fn provenance(given: api::Provenance) -> Provenance {
+    let unexplained = || "the worker said so".to_owned();
+    Provenance {
+        provider: given.provider,
+        model: given.model,
+        degraded: given.degraded_reason.or_else(|| given.degraded.then(unexplained)),
+        stand_in: given.stand_in,
+        truncated: given.truncated,
+        recorded: given.recorded,
+        reused: None,
+        cached: false,
+        calls: given.calls,
+        input_tokens: given.input_tokens,
+        output_tokens: given.output_tokens,
+        cost: Money(given.cost_nanousd.min(i64::MAX.unsigned_abs())),
+    }
+}
+
+fn error(given: api::TaskError) -> Result<TaskError, AppError> {
+    let category = Category::from_word(&given.category).ok_or_else(|| {
+        let words = Category::ALL.map(Category::as_str).join(", ");
+        AppError::input("error.category", format!("there are {words}"))
+    })?;
+    let mut error = TaskError::new(category, given.message);
+    error.retryable = given.retryable.unwrap_or(error.retryable);
+    error.fresh |= given.retry == Some(api::AskAgain::Fresh);
+    error.retry_after = given.retry_after_ms.map(|ms| DurationMs(ms.min(86_400_000)));
+    Ok(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_reads_back_and_nothing_else_does() {
+        let lease = Report { task: TaskId(12), epoch: 3, nonce: 0x0123_4567_89ab_cdef };
+        assert_eq!(read(&write(&lease)).unwrap(), lease);
+        for text in ["", "c.3", "c.3.", "-c.3.1", "c.3.1.1", "c.3.g", "zz.1.1", "c.ffffffffff.1"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Workers that are scripts: their state, restarts, and what they write. They are those of the folder's owner: for other
+//! tenants they do not exist.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kapelle_api::{self as api, LiveEvent, LiveKind, code};
+use kapelle_core::{Name, TenantId, Timestamp};
+use kapelle_engine::command;
+use kapelle_scripts::{
+    Fleet,
+    fleet::{ProcessStatus, ScriptStatus},
+    log::Line,
+};
+use kapelle_supervisor::machine::Exit;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    events::Hub,
+    to_api,
+};
+
+/// Lines that are given when the request names no number.
+const TAIL: usize = 100;
+/// Lines that are given at most.
+const TAIL_MAX: usize = 1_000;
+/// Characters of a reason that are written down.
+const REASON: usize = 500;
+/// Processes of a script at most.
+const INSTANCES_MAX: u32 = 64;
+
+impl App {
+    /// The fleet, for callers for whom it exists.
+    fn fleet_of(&self, by: &Caller) -> Option<&Fleet> {
+        self.fleet().filter(|_| by.tenant == TenantId::DEFAULT)
+    }
+
+    /// Why a script has neither processes nor a log: it was not started, or none has that id.
+    fn missing_script(&self, by: &Caller, id: &str) -> AppError {
+        let worker = id.split('.').next().unwrap_or(id);
+        let idle = |script: &ScriptStatus| script.id == worker && script.standing != "started";
+        match self.fleet_of(by).and_then(|fleet| fleet.status().into_iter().find(idle)) {
+            Some(ScriptStatus { name, why, .. }) => {
+                let message =
+                    format!("script {name} was not started, and so there is no process and no log of it: {why}");
+                AppError::new(code::NOT_FOUND, message)
+            }
+            None => AppError::not_found(id.chars().take(40).collect::<String>()),
+        }
+    }
+
+    /// Why a script that serves a worker cannot work now. Returns `None` when no script serves it, or it can.
+    pub(crate) fn script_holds_up(&self, tenant: TenantId, worker: &Name) -> Option<String> {
+        self.fleet().and_then(|fleet| fleet.holds_up(tenant, worker.as_str()))
+    }
+
+    /// Every script, for the owner of the folder.
+    pub(crate) fn all_scripts(&self, tenant: TenantId) -> Vec<api::Script> {
+        let fleet = self.fleet().filter(|_| tenant == TenantId::DEFAULT);
+        fleet.map(|fleet| all(self, fleet)).unwrap_or_default()
+    }
+
+    /// The number of scripts in each state. Returns `None` where no scripts are supervised.
+    pub(crate) fn script_counts(&self) -> Option<Value> {
+        self.fleet().map(|fleet| serde_json::to_value(fleet.counts()).unwrap_or_default())
+    }
+
+    /// Tells listeners of what happens to scripts from now on.
+    pub fn tell_of_scripts(&self, fleet: &kapelle_scripts::Fleet) {
+        let (hub, mut events) = (Arc::clone(&self.memory.hub), fleet.watch());
+        drop(tokio::spawn(async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => hub.script_event(&event),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }));
+    }
+
+    /// The scripts of the folder of workers, by file.
+    ///
+    /// # Errors
+    /// When the caller may not see them.
+    pub fn scripts(&self, by: &Caller) -> Result<api::ScriptList, AppError> {
+        by.allow(Permission::Read)?;
+        Ok(api::ScriptList { scripts: self.all_scripts(by.tenant) })
+    }
+
+    /// Writes down who has scripts changed, in the trail and in the session log, in one commit and before it happens.
+    async fn write_down(
+        &self,
+        by: &Caller,
+        (action, event): (&str, &str),
+        resource: &str,
+        more: Value,
+    ) -> Result<(), AppError> {
+        let mut note = json!({ "event": event, "by": by.actor });
+        if let (Some(note), Value::Object(more)) = (note.as_object_mut(), more) {
+            note.extend(more);
+        }
+        self.act(by, action, resource, command::Note { note: Arc::from(note.to_string()) }).await?;
+        Ok(())
+    }
+
+    async fn write_restart(&self, by: &Caller, whom: &str, why: &str) -> Result<(), AppError> {
+        let why: String = why.chars().take(REASON).collect();
+        let more = if why.is_empty() { json!({ "worker": whom }) } else { json!({ "worker": whom, "reason": why }) };
+        self.write_down(by, ("script.restart", "worker_restart_asked"), whom, more).await
+    }
+
+    /// Restarts a script, or one of its processes.
+    ///
+    /// # Errors
+    /// When there is no such script, or it is not started.
+    pub async fn restart_script(&self, by: &Caller, id: &str, given: api::Reason) -> Result<api::Restarted, AppError> {
+        by.allow(Permission::Operate)?;
+        let why = given.reason.unwrap_or_default();
+        let whom = self.fleet_of(by).and_then(|fleet| fleet.name(id)).ok_or_else(|| self.missing_script(by, id))?;
+        self.write_restart(by, &whom, &why).await?;
+        let done = self.fleet_of(by).is_some_and(|fleet| fleet.restart(id, &why));
+        if done { Ok(api::Restarted { restarted: 1 }) } else { Err(self.missing_script(by, id)) }
+    }
+
+    /// Restarts every script that is started.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn restart_scripts(&self, by: &Caller, given: api::Reason) -> Result<api::Restarted, AppError> {
+        by.allow(Permission::Operate)?;
+        let why = given.reason.unwrap_or_default();
+        let Some(fleet) = self.fleet_of(by) else { return Ok(api::Restarted { restarted: 0 }) };
+        if !fleet.status().iter().any(|script| script.standing == "started") {
+            return Ok(api::Restarted { restarted: 0 });
+        }
+        self.write_restart(by, "all", &why).await?;
+        Ok(api::Restarted { restarted: fleet.restart_all(&why) })
+    }
+
+    /// Refuses a script that the caller does not have.
+    ///
+    /// # Errors
+    /// When there is no such script.
+    pub fn has_script(&self, by: &Caller, id: &str) -> Result<(), AppError> {
+        let there = self.fleet_of(by).is_some_and(|fleet| fleet.status().iter().any(|script| script.id == id));
+        if there { Ok(()) } else { Err(self.missing_script(by, id)) }
+    }
+
+    /// Changes the number of processes of a script.
+    ///
+    /// # Errors
+    /// When there is no such script, it is not started, or the number does not suit it.
+    pub async fn scale_script(&self, by: &Caller, id: &str, wanted: api::Scale) -> Result<api::Script, AppError> {
+        by.allow(Permission::Operate)?;
+        let find = || self.fleet_of(by).and_then(|fleet| fleet.status().into_iter().find(|script| script.id == id));
+        let there = find().ok_or_else(|| self.missing_script(by, id))?;
+        if !(1..=INSTANCES_MAX).contains(&wanted.instances) {
+            return Err(AppError::unprocessable(format!("instances must be between 1 and {INSTANCES_MAX}")));
+        }
+        if there.mode == "task" {
+            let message = "a script of mode `task` has a process for each task: set its slots";
+            return Err(AppError::unprocessable(message));
+        }
+        if self.fleet_of(by).is_some_and(|fleet| fleet.name(id).is_some()) {
+            let more = json!({ "worker": there.name, "instances": wanted.instances });
+            let resource = format!("{} {}", there.name, wanted.instances);
+            self.write_down(by, ("script.scale", "worker_scale_asked"), &resource, more).await?;
+        }
+        if !self.fleet_of(by).is_some_and(|fleet| fleet.scale(id, wanted.instances)) {
+            return Err(AppError::conflict(format!("{} is not started: {}", there.name, there.why)));
+        }
+        Ok(script(self, &find().unwrap_or(there)))
+    }
+
+    /// The last lines of a script, oldest first.
+    ///
+    /// # Errors
+    /// As [`App::script_logs`].
+    pub fn script_tail(&self, by: &Caller, id: &str, tail: Option<usize>) -> Result<api::LogLines, AppError> {
+        Ok(self.script_logs(by, id, tail)?.0)
+    }
+
+    /// The last lines of a script, oldest first, and those to come.
+    ///
+    /// # Errors
+    /// When there is no log of it, or more lines are asked for than are kept.
+    pub fn script_logs(
+        &self,
+        by: &Caller,
+        id: &str,
+        tail: Option<usize>,
+    ) -> Result<(api::LogLines, broadcast::Receiver<Arc<Line>>), AppError> {
+        by.allow(Permission::Read)?;
+        let log = self.fleet_of(by).and_then(|fleet| fleet.log(id)).ok_or_else(|| self.missing_script(by, id))?;
+        let tail = tail.unwrap_or(TAIL);
+        if tail > TAIL_MAX {
+            return Err(AppError::invalid(format!("tail is at most {TAIL_MAX}")));
+        }
+        let (lines, coming) = log.tail(tail);
+        Ok((api::LogLines { lines: lines.iter().map(|line| line_of(line)).collect() }, coming))
+    }
+}
+
+impl Hub {
+    /// Something has happened to a script, which is one of the folder's owner.
+    fn script_event(&self, event: &kapelle_scripts::FleetEvent) {
+        if self.active.load(Ordering::Acquire) {
+            let Some(kind) = LiveKind::from_word(&format!("worker_{}", event.what)) else { return };
+            let body = LiveEvent {
+                id: Some(event.id.clone()),
+                worker: Some(event.worker.clone()),
+                instance: event.instance,
+                detail: Some(event.detail.clone()),
+                at: Some(to_api::time(Timestamp(event.at_ms))),
+                ..LiveEvent::of(kind)
+            };
+            self.publish(TenantId::DEFAULT, body);
+        }
+    }
+}
+
+/// Every script as it travels.
+fn all(app: &App, fleet: &Fleet) -> Vec<api::Script> {
+    fleet.status().iter().map(|status| script(app, status)).collect()
+}
+
+fn process_state(word: &str) -> api::ProcessState {
+    api::ProcessState::from_word(word).unwrap_or(api::ProcessState::Absent)
+}
+
+/// A line of a log as it travels.
+#[must_use]
+pub fn line_of(line: &Line) -> api::LogLine {
+    api::LogLine {
+        number: line.number,
+        at: line.at.clone(),
+        instance: line.instance,
+        stream: line.stream.as_str().to_owned(),
+        text: line.text.clone(),
+    }
+}
+
+fn script(app: &App, status: &ScriptStatus) -> api::Script {
+    api::Script {
+        id: status.id.clone(),
+        name: status.name.clone(),
+        file: status.file.clone(),
+        kind: status.kind.to_owned(),
+        mode: api::ScriptMode::from_word(status.mode).unwrap_or(api::ScriptMode::Task),
+        uses: status.uses.clone(),
+        standing: api::ScriptStanding::from_word(status.standing).unwrap_or(api::ScriptStanding::CannotStart),
+        why: status.why.clone(),
+        state: process_state(status.state),
+        interpreter: status.interpreter.clone(),
+        warnings: status.warnings.clone(),
+        fallback: status.fallback.clone(),
+        processes: status.processes.iter().map(|process| shown_process(app, process)).collect(),
+    }
+}
+
+fn shown_process(app: &App, status: &ProcessStatus) -> api::ScriptProcess {
+    let time = |at: i64| to_api::time(Timestamp(at));
+    api::ScriptProcess {
+        id: status.id.clone(),
+        state: process_state(status.state),
+        pid: status.pid,
+        started_at: status.started_at_ms.map(time),
+        uptime_ms: status.started_at_ms.map(|at| app.now().since(Timestamp(at)).0),
+        next_start: status.next_start_ms.map(time),
+        restarts: status.restarts,
+        failures: status.failures,
+        last_exit: status.last_exit.as_ref().map(|exit| shown_exit(exit, status.last_exit_ms.map(time))),
+    }
+}
+
+fn shown_exit(exit: &Exit, at: Option<String>) -> api::ScriptExit {
+    api::ScriptExit {
+        reason: exit.to_string(),
+        kind: exit.word().to_owned(),
+        code: exit.code,
+        signal: exit.signal,
+        swept: exit.swept,
+        at,
+    }
+}

@@ -1,0 +1,124 @@
+//! Secrets: how they are made, kept and compared.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use kapelle_store::private;
+use sha2::{Digest, Sha256};
+
+/// The file with the token, in the folder of the state.
+pub const TOKEN_FILE: &str = "token";
+/// What secrets begin with, so that scanners for leaked ones find them.
+const PREFIX: &str = "kap_";
+/// Bytes of chance in a secret.
+const BYTES: usize = 32;
+
+/// A fresh secret.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn fresh() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!("{PREFIX}{}", hex(&bytes)))
+}
+
+/// A random word of 16 letters, to make an id that cannot be guessed. It has not the prefix of a secret.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn mark() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(hex(&bytes))
+}
+
+/// What is kept of a secret. Every credential that is presented is hashed before anything else is done with it, and
+/// only hashes are looked up: how long that takes tells nothing about a secret.
+#[must_use]
+pub fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))
+        .collect()
+}
+
+/// The token of a folder, and whether it was made just now. Only the owner can read its file, also when somebody had
+/// changed that.
+///
+/// # Errors
+/// When the file cannot be read or written, or holds no token.
+pub fn token(folder: &Path) -> io::Result<(String, bool)> {
+    let path = folder.join(TOKEN_FILE);
+    match private::read_small(&path, 1_024) {
+        Ok(text) => {
+            close_to_others(&private::options().read(true).open(&path)?)?;
+            let token = text.trim();
+            if token.len() < 20 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let message = "it holds no token: remove it, and a new one is made at the next start";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            Ok((token.to_owned(), false))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let token = fresh()?;
+            let mut file = private::options().write(true).create_new(true).open(&path)?;
+            writeln!(file, "{token}")?;
+            file.sync_all()?;
+            Ok((token, true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn close_to_others(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!("the token could be read by others; it is closed to them now: think of replacing it");
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_file: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_and_only_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let (token_text, made) = token(folder.path()).unwrap();
+        assert!(made && token_text.len() == 68 && token_text.starts_with("kap_"));
+        let path = folder.path().join(TOKEN_FILE);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        assert_eq!(token(folder.path()).unwrap(), (token_text, false));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        fs::write(&path, "short").unwrap();
+        assert!(token(folder.path()).is_err());
+    }
+}

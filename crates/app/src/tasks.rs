@@ -1,0 +1,264 @@
+//! Tasks: submit, wait, list, cancel, retry.
+
+use std::{sync::Arc, time::Duration};
+
+use kapelle_api as api;
+use kapelle_core::{
+    Name, TaskId, TenantId,
+    task::{StateKind, Task},
+};
+use kapelle_engine::{EngineError, command};
+use kapelle_store::TaskFilter;
+use tokio::sync::oneshot;
+
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    cursor, idempotency, submission, to_api,
+};
+
+/// Tasks of one batch.
+const BATCH_MAX: usize = 10_000;
+/// Characters of a reason.
+const REASON_MAX: usize = 500;
+/// What idempotency keys of tasks and of batches are bound to.
+const SUBMIT: &str = "/api/v1/tasks";
+const SUBMIT_BATCH: &str = "/api/v1/tasks/batch";
+
+/// A task that was recorded, and what tells of its end.
+pub struct Watched {
+    /// Its id.
+    pub id: TaskId,
+    ended: Option<oneshot::Receiver<Arc<Task>>>,
+}
+
+impl App {
+    /// Records a task. It survives a crash once this has returned.
+    ///
+    /// # Errors
+    /// What is wrong with the request; an idempotency key that was used for another one.
+    pub async fn submit(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitTask,
+        key: Option<&str>,
+    ) -> Result<api::Submitted, AppError> {
+        let state = if given.delay_ms > 0 { api::TaskState::Scheduled } else { api::TaskState::Ready };
+        let id = self.submit_task(by, given, key).await?;
+        Ok(api::Submitted { id: id.to_string(), state, attempt: 0 })
+    }
+
+    /// Records a task, and returns its id as it is inside.
+    ///
+    /// # Errors
+    /// As [`App::submit`].
+    pub async fn submit_task(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitTask,
+        key: Option<&str>,
+    ) -> Result<TaskId, AppError> {
+        by.allow(Permission::Submit)?;
+        self.accepting()?;
+        let key = idempotency::key(SUBMIT, key, &given)?;
+        let task = self.prepared(by.tenant, given).await?;
+        Ok(self.engine.submit(by.tenant, vec![task], key).await?)
+    }
+
+    /// Records a task, to wait for its end with [`App::ended`].
+    ///
+    /// # Errors
+    /// As [`App::submit`].
+    pub async fn submit_watched(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitTask,
+        key: Option<&str>,
+    ) -> Result<Watched, AppError> {
+        if key.is_some() {
+            // It may be there already: its end is looked up.
+            return Ok(Watched { id: self.submit_task(by, given, key).await?, ended: None });
+        }
+        by.allow(Permission::Submit)?;
+        self.accepting()?;
+        let task = self.prepared(by.tenant, given).await?;
+        let (id, ended) = self.engine.submit_watched(by.tenant, task).await?;
+        Ok(Watched { id, ended: Some(ended) })
+    }
+
+    /// Waits for the end of a task that was submitted, for at most that long, and returns it as it stands then.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ended(&self, by: &Caller, watched: Watched, wait: Duration) -> Result<api::Task, AppError> {
+        let Watched { id, ended } = watched;
+        let ended = match ended {
+            Some(ended) => tokio::time::timeout(wait, ended).await.ok().and_then(Result::ok),
+            None => tokio::time::timeout(wait, self.engine.wait(by.tenant, id)).await.ok().transpose()?,
+        };
+        match ended {
+            Some(task) => to_api::whole_task(self, &task),
+            None => to_api::whole_task(self, &*self.one_task(by.tenant, id)?),
+        }
+    }
+
+    async fn prepared(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        given: api::SubmitTask,
+    ) -> Result<kapelle_engine::SubmitTask, AppError> {
+        if self.is_quick(tenant, &given.worker, &given.input) {
+            return submission::task(self, tenant, given);
+        }
+        self.check(tenant, move |app| submission::task(app, tenant, given)).await
+    }
+
+    /// Records many tasks, all or none, in order. Returns the id of the first; the others follow without gaps.
+    ///
+    /// # Errors
+    /// What is wrong with one of them; an idempotency key that was used for another batch.
+    pub async fn submit_tasks(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitBatch,
+        key: Option<&str>,
+    ) -> Result<TaskId, AppError> {
+        by.allow(Permission::Submit)?;
+        if given.tasks.is_empty() || given.tasks.len() > BATCH_MAX {
+            let message = format!("there are {}, and 1 to {BATCH_MAX} are possible", given.tasks.len());
+            return Err(AppError::input("tasks", message));
+        }
+        self.accepting()?;
+        let key = idempotency::key(SUBMIT_BATCH, key, &given)?;
+        let tenant = by.tenant;
+        let check = move |app: &App| {
+            let tasks = given.tasks.into_iter().enumerate().map(|(number, task)| {
+                submission::task(app, tenant, task).map_err(|error| error.within(&format!("tasks[{number}]")))
+            });
+            tasks.collect::<Result<Vec<_>, _>>()
+        };
+        let tasks = self.check(tenant, check).await?;
+        Ok(self.engine.submit(tenant, tasks, key).await?)
+    }
+
+    /// Records many tasks, all or none, in order.
+    ///
+    /// # Errors
+    /// As [`App::submit_tasks`].
+    pub async fn submit_batch(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitBatch,
+        key: Option<&str>,
+    ) -> Result<api::BatchSubmitted, AppError> {
+        let count = given.tasks.len() as i64;
+        let first = self.submit_tasks(by, given, key).await?;
+        let ids = (0..count).map(|number| TaskId(first.0 + number).to_string()).collect();
+        Ok(api::BatchSubmitted { ids })
+    }
+
+    /// A task as it stands, once it has ended or that long has passed. The second value names its state.
+    ///
+    /// # Errors
+    /// When the tenant has no such task.
+    pub async fn task(&self, by: &Caller, id: TaskId, wait: Option<Duration>) -> Result<(api::Task, String), AppError> {
+        by.allow(Permission::Read)?;
+        let task = match wait {
+            None => self.one_task(by.tenant, id)?,
+            Some(wait) => {
+                let mut draining = self.draining();
+                tokio::select! {
+                    ended = tokio::time::timeout(wait, self.engine.wait(by.tenant, id)) => match ended {
+                        Ok(Ok(task)) => task,
+                        Ok(Err(EngineError::Stopped)) | Err(_) => self.one_task(by.tenant, id)?,
+                        Ok(Err(error)) => return Err(error.into()),
+                    },
+                    _ = draining.wait_for(|draining| *draining) => self.one_task(by.tenant, id)?,
+                }
+            }
+        };
+        Ok((to_api::whole_task(self, &task)?, format!("{}-{}", task.id, task.revision)))
+    }
+
+    /// Tasks of the tenant, newest first.
+    ///
+    /// # Errors
+    /// When a filter cannot be read.
+    pub async fn tasks(self: &Arc<Self>, by: &Caller, given: api::TaskQuery) -> Result<api::TaskPage, AppError> {
+        by.allow(Permission::Read)?;
+        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let state = given.state.as_deref().map(|word| {
+            let words = StateKind::ALL.map(StateKind::as_str);
+            let known = StateKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+            known.ok_or_else(|| AppError::parameter("state", format!("there are {}", words.join(", "))))
+        });
+        let filter = TaskFilter {
+            state: state.transpose()?,
+            queue: name_parameter("queue", given.queue)?,
+            worker: name_parameter("worker", given.worker)?,
+            dead: given.dead.unwrap_or(false),
+            steps: given.steps.unwrap_or(false),
+        };
+        self.task_page(by.tenant, filter, page).await
+    }
+
+    pub(crate) async fn task_page(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        filter: TaskFilter,
+        page: kapelle_store::Page,
+    ) -> Result<api::TaskPage, AppError> {
+        let listed = self.list_for(tenant, move |app| {
+            let rows = app.reader().tasks(tenant, &filter, page)?;
+            let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
+            Ok(api::TaskPage { tasks: rows.iter().map(|row| to_api::task(app, row)).collect(), next_cursor })
+        });
+        listed.await
+    }
+
+    /// Ends a task.
+    ///
+    /// # Errors
+    /// When the tenant has no such task, or it has ended already.
+    pub async fn cancel_task(&self, by: &Caller, id: TaskId, given: api::Reason) -> Result<api::Task, AppError> {
+        by.allow(Permission::Submit)?;
+        self.one_task(by.tenant, id)?;
+        let reason = reason(by, given);
+        self.act(by, "task.cancel", &id.to_string(), command::Cancel { task: id, reason }).await?;
+        to_api::whole_task(self, &*self.one_task(by.tenant, id)?)
+    }
+
+    /// Puts a failed task back, its counts at zero.
+    ///
+    /// # Errors
+    /// When the tenant has no such task, it has not failed, or it is a step of a run.
+    pub async fn retry_task(&self, by: &Caller, id: TaskId) -> Result<api::Task, AppError> {
+        by.allow(Permission::Operate)?;
+        self.one_task(by.tenant, id)?;
+        self.act(by, "task.retry", &id.to_string(), command::RetryByHand { task: id }).await?;
+        to_api::whole_task(self, &*self.one_task(by.tenant, id)?)
+    }
+
+    pub(crate) fn one_task(&self, tenant: TenantId, id: TaskId) -> Result<Arc<Task>, AppError> {
+        let task = self.reader().task(tenant, id)?;
+        task.map(Arc::new).ok_or_else(|| AppError::not_found(id))
+    }
+}
+
+/// Why something is to end, with who wants it.
+pub(crate) fn reason(by: &Caller, given: api::Reason) -> Arc<str> {
+    match given.reason.filter(|reason| !reason.trim().is_empty()) {
+        Some(reason) => {
+            let reason: String = reason.chars().take(REASON_MAX).collect();
+            Arc::from(by.signed(reason))
+        }
+        None => Arc::from(format!("cancelled by {}", by.actor)),
+    }
+}
+
+/// A name in a filter.
+pub(crate) fn name_parameter(field: &str, given: Option<String>) -> Result<Option<Name>, AppError> {
+    let parsed = given.map(|text| Name::parse(&text)).transpose();
+    parsed.map_err(|error| AppError::parameter(field, error))
+}

@@ -1,0 +1,85 @@
+//! Who takes the tasks of a lane, and why nobody does.
+
+use kapelle_api::Waiting;
+use kapelle_core::{
+    Name, TenantId,
+    task::{HoldReason, Task, TaskState, WaitFor},
+};
+use kapelle_engine::turn::Directory;
+use kapelle_store::{GateKind, Lane};
+
+use crate::{app::App, to_api::time};
+
+/// Why ready tasks of a lane will not be worked on as things are. Returns `None` when they will.
+pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
+    let gates = app.reader().gates(lane.tenant).unwrap_or_default();
+    if let Some(gate) = gates.iter().find(|gate| {
+        let name = if gate.kind == GateKind::Queue { &lane.queue } else { &lane.worker };
+        gate.paused && gate.name == *name
+    }) {
+        return Some(Waiting::Paused { kind: gate.kind.as_str().to_owned(), name: gate.name.to_string() });
+    }
+    let Lane { tenant, queue, worker, requires } = lane;
+    if let Some(why) = app.script_holds_up(*tenant, worker) {
+        return Some(Waiting::Script { why });
+    }
+    let settings = app.settings();
+    let here = app.engine().registry().local(*tenant, worker).is_some() && settings.slots(queue) > 0;
+    if let Some(rate) = rate(app, *tenant, worker) {
+        return Some(rate);
+    }
+    if here && requires.is_met_by(&settings.labels) {
+        return None;
+    }
+    let serving = app.memory.hosts.present(*tenant, app.steady_ms());
+    let mut serving = serving.iter().filter(|host| host.workers.contains(worker)).peekable();
+    if serving.peek().is_none() && !here {
+        return Some(Waiting::Served { worker: worker.to_string() });
+    }
+    let mut listening = serving.filter(|host| host.queues.is_empty() || host.queues.contains(queue)).peekable();
+    if listening.peek().is_none() && !here {
+        return Some(Waiting::Listener { queue: queue.to_string(), worker: worker.to_string() });
+    }
+    if listening.any(|host| requires.is_met_by(&host.labels)) {
+        return None;
+    }
+    Some(Waiting::Labels { worker: worker.to_string(), requires: requires.to_string() })
+}
+
+/// The provider at its rate for which tasks of a worker wait.
+fn rate(app: &App, tenant: TenantId, worker: &Name) -> Option<Waiting> {
+    let spec = app.engine().registry().local(tenant, worker)?;
+    let (provider, wait) = app.gateway().rate_wait(spec.model.as_ref()?.as_str())?;
+    Some(Waiting::Rate { provider, wait_ms: wait.0 })
+}
+
+/// Why a task waits, as far as its own row tells. Returns `None` for a task that does not wait, and for one that lacks
+/// nothing but a slot.
+pub(crate) fn row(task: &Task) -> Option<Waiting> {
+    use kapelle_core::run::Opening;
+    match &task.state {
+        TaskState::Scheduled { at } => Some(Waiting::Time { at: time(*at) }),
+        TaskState::Retrying { error, at } => Some(Waiting::Retry { at: time(*at), error: error.to_string() }),
+        TaskState::Held { reason: HoldReason::RunPaused, .. } => Some(Waiting::RunPaused),
+        TaskState::Held { reason, .. } => Some(Waiting::Limit { limit: HoldReason::as_str(*reason).to_owned() }),
+        TaskState::Parked { needs, .. } => Some(Waiting::Money { needs: needs.to_string() }),
+        TaskState::Waiting(wait) => Some(match wait {
+            WaitFor::Scope(Opening::Items { total }) => Waiting::Items { total: *total },
+            WaitFor::Scope(Opening::Turns) => Waiting::Turns,
+            WaitFor::Scope(Opening::Block(_)) => Waiting::Steps,
+            WaitFor::Run(run) => Waiting::Run { run: run.to_string() },
+            WaitFor::Timer { .. } => Waiting::Timer,
+            WaitFor::Signal { name, .. } => Waiting::Signal { signal: name.to_string() },
+            WaitFor::Approval { .. } => Waiting::Approval { task: task.id.to_string() },
+        }),
+        _ => None,
+    }
+}
+
+/// How many take the tasks of a queue: hosts of the tenant that are alive, and this process when it has slots for it.
+pub(crate) fn listeners(app: &App, tenant: TenantId, queue: &Name) -> u32 {
+    let hosts = app.memory.hosts.present(tenant, app.steady_ms());
+    let hosts = hosts.iter().filter(|host| host.queues.is_empty() || host.queues.contains(queue)).count();
+    let here = app.settings().slots(queue) > 0 && !app.is_draining();
+    u32::try_from(hosts).unwrap_or(u32::MAX).saturating_add(u32::from(here))
+}

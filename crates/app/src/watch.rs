@@ -1,0 +1,205 @@
+//! Files of workers and workflows take effect, or are reported, while something runs.
+//!
+//! The folders are looked at twice a second rather than watched by the system: a handful of `stat` calls costs nothing,
+//! and it works on every file system, network mounts and containers included.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use kapelle_core::{Name, definition::Definition, worker::Worker};
+use kapelle_engine::Engine;
+use kapelle_gateway::Gateway;
+use kapelle_workers::{Catalogue, catalogue::prompt_worker, inside};
+
+use crate::app::App;
+
+/// How often the folders are looked at. A change is in effect within two of these.
+const EVERY: Duration = Duration::from_millis(500);
+/// Files of a folder that are looked at.
+const FILES_MAX: usize = 1_000;
+/// A worker file longer than this is reported by the reader as too long.
+const READ_MAX: u64 = (16 << 20) + 1;
+
+/// Something that happened to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A worker is in effect.
+    Worker {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+    },
+    /// A worker's file is gone, and the worker with it, unless one of that name ships.
+    WorkerGone {
+        /// Its name.
+        name: String,
+    },
+    /// A workflow is as it should be.
+    Workflow {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+    },
+    /// A file is wrong. What was in effect before still is.
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+}
+
+/// Looks at the folders until it is dropped.
+#[derive(Debug)]
+pub struct Watch(tokio::task::JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What distinguishes one state of a file from another.
+type Mark = (Option<SystemTime>, u64);
+
+struct Watcher {
+    engine: Engine,
+    gateway: Arc<Gateway>,
+    shipped: Catalogue,
+    workers: PathBuf,
+    workflows: PathBuf,
+    marks: BTreeMap<PathBuf, Mark>,
+    names: BTreeMap<PathBuf, Name>,
+}
+
+impl App {
+    /// Looks at a folder of workers and a folder of workflows from now on, and tells `report` of every change after
+    /// this call. Must be called within a tokio runtime.
+    #[must_use = "dropping it ends the watch"]
+    pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
+        let mut watcher = Watcher {
+            engine: self.engine.clone(),
+            gateway: Arc::clone(&self.gateway),
+            shipped: self.shipped.clone(),
+            workers: workers.to_owned(),
+            workflows: workflows.to_owned(),
+            marks: BTreeMap::new(),
+            names: BTreeMap::new(),
+        };
+        watcher.learn();
+        Watch(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                let looked = tokio::task::spawn_blocking(move || {
+                    let changes = watcher.look();
+                    (watcher, changes)
+                });
+                let Ok((back, changes)) = looked.await else { return };
+                watcher = back;
+                changes.into_iter().for_each(&report);
+            }
+        }))
+    }
+}
+
+impl Watcher {
+    /// What is there now is in effect already.
+    fn learn(&mut self) {
+        self.marks = self.files();
+        for file in self.marks.keys().filter(|file| file.starts_with(&self.workers)) {
+            let worker = read(file).and_then(|text| self.worker(file, &text));
+            if let Ok(worker) = worker {
+                self.names.insert(file.clone(), worker.spec().name.clone());
+            }
+        }
+    }
+
+    fn look(&mut self) -> Vec<Change> {
+        let files = self.files();
+        let mut changes = Vec::new();
+        let before = std::mem::take(&mut self.marks);
+        for file in before.keys().filter(|file| !files.contains_key(*file)) {
+            if let Some(name) = self.names.remove(file) {
+                self.put_back(&name);
+                changes.push(Change::WorkerGone { name: name.to_string() });
+            }
+        }
+        for (file, mark) in &files {
+            if before.get(file) != Some(mark) {
+                changes.push(self.take(file));
+            }
+        }
+        self.marks = files;
+        changes
+    }
+
+    fn take(&mut self, file: &Path) -> Change {
+        let broken = |message: String| Change::Broken { file: file.to_owned(), message };
+        let text = match read(file) {
+            Ok(text) => text,
+            Err(message) => return broken(message),
+        };
+        if file.starts_with(&self.workers) {
+            return match self.worker(file, &text) {
+                Ok(worker) => {
+                    let name = worker.spec().name.clone();
+                    if let Some(before) =
+                        self.names.insert(file.to_owned(), name.clone()).filter(|before| *before != name)
+                    {
+                        self.put_back(&before);
+                    }
+                    self.engine.registry().replace(Arc::new(worker), self.shipped.get(name.as_str()));
+                    self.engine.workers_changed();
+                    Change::Worker { name: name.to_string(), file: file.to_owned() }
+                }
+                Err(message) => broken(message),
+            };
+        }
+        match Definition::parse(&text, &file.display().to_string()) {
+            Ok(definition) => {
+                // One that asks for what is not run yet is read, and cannot be started.
+                if let Ok((name, version)) = crate::workflow_files::named(&text, &file.display().to_string()) {
+                    self.engine.registry().insert_workflow(name, version);
+                }
+                Change::Workflow { name: definition.name.to_string(), file: file.to_owned() }
+            }
+            Err(problems) => broken(problems.render(&String::from_utf8_lossy(&text))),
+        }
+    }
+
+    fn worker(&self, file: &Path, text: &[u8]) -> Result<kapelle_workers::PromptWorker, String> {
+        let shown = file.display().to_string();
+        prompt_worker(&shown, text, &self.gateway).map_err(|error| error.to_string())
+    }
+
+    /// A worker's file is gone: the one that ships takes its place again, if there is one.
+    fn put_back(&self, name: &Name) {
+        self.engine.registry().remove(name, self.shipped.get(name.as_str()));
+        self.engine.workers_changed();
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Mark> {
+        let folders = [&self.workers, &self.workflows];
+        let entries = folders.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let yaml = kapelle_workers::catalogue::is_worker_file;
+        entries
+            .filter(|entry| yaml(&entry.path()))
+            .filter_map(|entry| {
+                let about = entry.metadata().ok()?;
+                about.is_file().then(|| (entry.path(), (about.modified().ok(), about.len())))
+            })
+            .take(FILES_MAX)
+            .collect()
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    inside::read(inside::project_of(folder), file, READ_MAX).map_err(|why| format!("{} {why}", file.display()))
+}

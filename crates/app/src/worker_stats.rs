@@ -1,0 +1,99 @@
+//! How the workers are doing, counted since the start.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use kapelle_core::{
+    Name, TenantId, Timestamp,
+    task::{Task, TaskState},
+};
+
+/// Workers that are counted; names come from users, so their number has no bound of its own.
+const WORKERS_MAX: usize = 10_000;
+
+/// How one worker is doing.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerStats {
+    pub succeeded: u64,
+    pub failed: u64,
+    /// Sum of the times of successful attempts.
+    pub busy_ms: u64,
+    pub last_run: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
+    pub last_error: Option<Arc<str>>,
+    /// How the last tasks ended, the newest in the lowest bit, a failure being 1; and how many these are.
+    recent: (u128, u32),
+}
+
+/// Tasks that a failure rate is of.
+const RECENT: u32 = 100;
+
+impl WorkerStats {
+    fn remember(&mut self, failed: bool) {
+        let (bits, count) = self.recent;
+        let window = (1_u128 << RECENT) - 1;
+        self.recent = (((bits << 1) | u128::from(failed)) & window, (count + 1).min(RECENT));
+    }
+}
+
+/// How the workers are doing.
+#[derive(Debug, Default)]
+pub struct Stats {
+    by_worker: Mutex<HashMap<(TenantId, Name), WorkerStats>>,
+}
+
+impl Stats {
+    /// Counts the end of a task. Called by the loop: quick.
+    pub fn ended(&self, task: &Task) {
+        let mut by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_worker.len() >= WORKERS_MAX {
+            by_worker.clear();
+        }
+        let stats = by_worker.entry((task.tenant, task.worker.clone())).or_default();
+        match &task.state {
+            TaskState::Succeeded { started_at, ended_at, .. } => {
+                stats.succeeded += 1;
+                stats.remember(false);
+                stats.busy_ms += ended_at.since(*started_at).0;
+                stats.last_run = Some(*ended_at);
+                stats.last_success = Some(*ended_at);
+            }
+            TaskState::Failed { error, ended_at, .. } => {
+                stats.failed += 1;
+                stats.remember(true);
+                stats.last_run = Some(*ended_at);
+                stats.last_error = Some(Arc::from(error.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    /// How a worker is doing for a tenant.
+    pub fn of(&self, tenant: TenantId, worker: &Name) -> WorkerStats {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        by_worker.get(&(tenant, worker.clone())).cloned().unwrap_or_default()
+    }
+
+    /// Of the last 100 tasks of a worker for each tenant how many failed, and how many these are.
+    pub fn recent(&self, worker: &Name) -> (u32, u32) {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = by_worker.iter().filter(|((_, name), _)| name == worker).map(|(_, stats)| stats.recent);
+        of.fold((0, 0), |(failed, ended), (bits, count)| (failed + bits.count_ones(), ended + count))
+    }
+
+    /// The counts of all tenants together, by worker.
+    pub fn totals(&self) -> Vec<(Name, u64, u64)> {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut totals: HashMap<Name, (u64, u64)> = HashMap::new();
+        for ((_, name), stats) in by_worker.iter() {
+            let total = totals.entry(name.clone()).or_default();
+            total.0 += stats.succeeded;
+            total.1 += stats.failed;
+        }
+        let mut totals: Vec<_> = totals.into_iter().map(|(name, (done, failed))| (name, done, failed)).collect();
+        totals.sort_by(|a, b| a.0.cmp(&b.0));
+        totals
+    }
+}

@@ -1,0 +1,154 @@
+//! Workers and their state.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use kapelle_api as api;
+use kapelle_core::{Name, TenantId, task::StateKind, worker::WorkerSpec};
+use kapelle_engine::{command, turn::Directory};
+
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    host_registry::Host,
+    to_api,
+};
+
+/// Characters of a wrong name that are told.
+const SHOWN: usize = 90;
+
+fn missing(text: &str) -> AppError {
+    AppError::not_found(format!("worker {}", text.chars().take(SHOWN).collect::<String>()))
+}
+
+impl App {
+    /// The workers that tasks can be submitted for, by name.
+    ///
+    /// # Errors
+    /// When the caller may not see them.
+    pub fn workers(&self, by: &Caller) -> Result<api::WorkerList, AppError> {
+        by.allow(Permission::Read)?;
+        let workers = self.specs(by.tenant).iter().map(|spec| api::Worker::from(&**spec)).collect();
+        Ok(api::WorkerList { workers })
+    }
+
+    /// A worker.
+    ///
+    /// # Errors
+    /// When the tenant has no worker of that name.
+    pub fn worker(&self, by: &Caller, text: &str) -> Result<api::Worker, AppError> {
+        by.allow(Permission::Read)?;
+        let spec = Name::parse(text).ok().and_then(|name| self.spec(by.tenant, &name));
+        Ok(api::Worker::from(&*spec.ok_or_else(|| missing(text))?))
+    }
+
+    /// Forgets a worker that only hosts served.
+    ///
+    /// # Errors
+    /// When no host has served it, or one does at the moment.
+    pub async fn forget_worker(&self, by: &Caller, text: &str) -> Result<api::Forgotten, AppError> {
+        by.allow(Permission::Operate)?;
+        let name = Name::parse(text).map_err(|_| missing(text))?;
+        let (tenant, hosts) = (by.tenant, &self.memory.hosts);
+        hosts.spec(tenant, &name).ok_or_else(|| missing(text))?;
+        let serving = hosts.present(tenant, self.steady_ms());
+        if serving.iter().any(|host| host.workers.contains(&name)) {
+            let message = format!("a worker host serves `{name}` at the moment: end that host first");
+            return Err(AppError::conflict(message));
+        }
+        let command = command::ForgetWorker { tenant, worker: name.clone() };
+        self.act(by, "worker.forget", name.as_str(), command).await?;
+        hosts.forget(tenant, &name);
+        Ok(api::Forgotten { name: name.to_string(), forgotten: true })
+    }
+
+    /// The state of the workers, the hosts that serve them, and the scripts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn workers_status(self: &Arc<Self>, by: &Caller) -> Result<api::WorkersStatus, AppError> {
+        by.allow(Permission::Read)?;
+        let tenant = by.tenant;
+        let listed = self.list_for(tenant, move |app| {
+            let mut counts: HashMap<(Name, StateKind), u64> = HashMap::new();
+            for count in app.reader().open_tasks(tenant)? {
+                *counts.entry((count.worker, count.state)).or_default() += count.tasks;
+            }
+            let hosts = app.memory.hosts.of(tenant);
+            let specs = app.specs(tenant);
+            let workers: Vec<api::Health> =
+                specs.iter().map(|spec| app.health_of(tenant, spec, (&counts, &hosts))).collect();
+            let active = workers.iter().filter(|worker| worker.state != api::WorkerState::Absent).count();
+            Ok(api::WorkersStatus {
+                uptime_ms: app.uptime_ms(),
+                active: u32::try_from(active).unwrap_or(u32::MAX),
+                workers,
+                hosts: hosts.iter().map(|host| app.host_info(host)).collect(),
+                scripts: app.all_scripts(tenant),
+            })
+        });
+        listed.await
+    }
+
+    fn health_of(
+        &self,
+        tenant: TenantId,
+        spec: &WorkerSpec,
+        (counts, hosts): (&HashMap<(Name, StateKind), u64>, &[Arc<Host>]),
+    ) -> api::Health {
+        let count = |state| counts.get(&(spec.name.clone(), state)).copied().unwrap_or(0);
+        let now_ms = self.steady_ms();
+        let serving = hosts.iter().filter(|host| host.workers.contains(&spec.name) && host.is_alive(now_ms));
+        let stats = self.memory.stats.of(tenant, &spec.name);
+        let here = self.engine.registry().local(tenant, &spec.name).is_some();
+        let hosts = u32::try_from(serving.count()).unwrap_or(u32::MAX);
+        let (running, ended) = (count(StateKind::Running), stats.succeeded + stats.failed);
+        let state = match (running > 0, here || hosts > 0) {
+            (true, _) => api::WorkerState::Busy,
+            (false, true) => api::WorkerState::Idle,
+            (false, false) => api::WorkerState::Absent,
+        };
+        api::Health {
+            name: spec.name.to_string(),
+            state,
+            queue: spec.queue.to_string(),
+            here,
+            hosts,
+            running,
+            ready: count(StateKind::Ready),
+            succeeded: stats.succeeded,
+            failed: stats.failed,
+            failure_rate: if ended == 0 { 0.0 } else { stats.failed as f64 / ended as f64 },
+            mean_ms: (stats.succeeded > 0).then(|| stats.busy_ms as f64 / stats.succeeded as f64),
+            last_run: stats.last_run.map(to_api::time),
+            last_success: stats.last_success.map(to_api::time),
+            last_error: stats.last_error.as_deref().map(str::to_owned),
+        }
+    }
+
+    fn host_info(&self, host: &Host) -> api::HostInfo {
+        let now_ms = self.steady_ms();
+        api::HostInfo {
+            id: host.shown_id(),
+            name: host.name.clone(),
+            slots: host.slots,
+            workers: host.workers.iter().map(ToString::to_string).collect(),
+            queues: host.queues.iter().map(ToString::to_string).collect(),
+            labels: (*host.labels).clone(),
+            alive: host.is_alive(now_ms),
+            silent_ms: host.silent_ms(now_ms),
+            claimed: host.claimed.load(Relaxed),
+            succeeded: host.succeeded.load(Relaxed),
+            failed: host.failed.load(Relaxed),
+        }
+    }
+
+    /// Tasks that ended since the start, by worker of all tenants: succeeded and failed.
+    #[must_use]
+    pub fn ended_by_worker(&self) -> Vec<(Name, u64, u64)> {
+        self.memory.stats.totals()
+    }
+}

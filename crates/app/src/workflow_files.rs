@@ -1,0 +1,95 @@
+//! Workflow files on their way into the engine.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kapelle_core::{Category, Name, TaskError, definition::Definition};
+use kapelle_engine::VersionRef;
+use kapelle_workers::{inside, schema::Schema};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{app::App, error::Error};
+
+/// Bytes of a workflow file that are read; the parser refuses what is longer.
+const READ_MAX: u64 = (16 << 20) + 1;
+
+impl App {
+    /// Makes a workflow known under its name, so that steps of other workflows can start it.
+    ///
+    /// # Errors
+    /// Every problem of the text with its place.
+    pub fn register_workflow(&self, workflow: &str) -> Result<(), Error> {
+        let (name, version) = named(workflow.as_bytes(), "workflow")?;
+        self.engine.registry().insert_workflow(name, version);
+        Ok(())
+    }
+}
+
+/// Reads and checks a workflow.
+///
+/// # Errors
+/// Every problem with its place, or what this version does not run yet.
+pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
+    let definition = Definition::parse(source, file).map_err(Error::Definition)?;
+    Ok(VersionRef::Source {
+        definition: Arc::new(definition),
+        source: Arc::from(source),
+        sha256: Sha256::digest(source).into(),
+        file: Arc::from(file),
+    })
+}
+
+/// The workflows of a folder that are as they should be, by name.
+pub(crate) fn folder(folder: &Path) -> Vec<(Name, VersionRef)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_workflow(path)).collect();
+    files.sort();
+    let named = |file: &PathBuf| {
+        let source = inside::read(inside::project_of(folder), file, READ_MAX).ok()?;
+        named(&source, &file.display().to_string()).ok()
+    };
+    files.iter().filter_map(named).collect()
+}
+
+/// A workflow with its name.
+pub(crate) fn named(source: &[u8], file: &str) -> Result<(Name, VersionRef), Error> {
+    let version = load(source, file)?;
+    match &version {
+        VersionRef::Source { definition, .. } => Ok((definition.name.clone(), version.clone())),
+        VersionRef::Stored(_) => Err(Error::Config(format!("{file}: not a workflow"))),
+    }
+}
+
+fn is_workflow(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("yaml" | "yml" | "json")) && path.is_file()
+}
+
+/// Checks the inputs of a workflow that a step starts.
+pub(crate) fn admit(definition: &Definition, mut inputs: Value) -> Result<Value, TaskError> {
+    match check_inputs(definition, &mut inputs) {
+        Ok(()) => Ok(inputs),
+        Err(error) => {
+            let what = format!("the inputs of `{}`: {error}", definition.name);
+            Err(TaskError::new(Category::InvalidInput, what).permanent())
+        }
+    }
+}
+
+/// Fills in the defaults of a workflow's inputs and checks them.
+///
+/// # Errors
+/// What does not fit, with its place.
+pub fn check_inputs(definition: &Definition, inputs: &mut Value) -> Result<(), Error> {
+    let Some(schema) = &definition.inputs else { return Ok(()) };
+    if inputs.is_null() {
+        *inputs = Value::Object(serde_json::Map::new());
+    }
+    let schema = Schema::compile(schema).map_err(|error| Error::Config(format!("inputs: {error}")))?;
+    let given = std::mem::take(inputs);
+    *inputs = schema.admit(given).map_err(|error| Error::Inputs(error.message))?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Budgets, cost and calls.
+
+use crate::{
+    call::{Call, ok},
+    route::Answer,
+};
+
+/// `GET /api/v1/budgets`
+pub async fn list(call: Call) -> Answer {
+    ok(&call.app.budgets(&call.who).await?)
+}
+
+/// `POST /api/v1/budgets`
+pub async fn set(call: Call) -> Answer {
+    ok(&call.app.set_budget(&call.who, call.json()?).await?)
+}
+
+/// `GET /api/v1/cost`
+pub async fn cost(call: Call) -> Answer {
+    ok(&call.app.cost(&call.who, call.query()?).await?)
+}
+
+/// `GET /api/v1/calls`
+pub async fn calls(call: Call) -> Answer {
+    ok(&call.app.calls(&call.who, call.query()?).await?)
+}
