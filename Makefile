@@ -3,14 +3,14 @@ SHELL := /bin/sh
 CARGO ?= cargo
 KAPELLE := target/release/kapelle
 DOCUMENT ?= samples/annual-report.pdf
-# Of `make fuzz`.
+# Options of `make fuzz`.
 TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
 	hostile hostile-tenant gateway-memory five-minutes fuzz clean
 
-help: ## this list
+help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## the release binary, target/release/kapelle
@@ -38,7 +38,7 @@ check: ## formatting and lints
 audit: ## licences, bans and sources of the dependencies, and known vulnerabilities where the data can be reached
 	@CARGO="$(CARGO)" ./dev/audit.sh
 
-bench: ## the figures of bench/README.md
+bench: ## the measurements of bench/README.md
 	@$(CARGO) run --release --locked -p kapelle-bench -- $(ARGS)
 
 sim: ## a long seeded simulation; SEEDS=0..200000
@@ -59,7 +59,7 @@ crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker h
 schema: build ## the server against its own description; EXAMPLES=1000 a route, SEED=1
 	@KAPELLE_TEST_REQUIRE=1 EXAMPLES=$(or $(EXAMPLES),1000) SEED=$(or $(SEED),1) LIMIT=7200 ./dev/schema/run.sh
 
-browser: build ## a malicious page in a real browser; SHOTS=folder for pictures
+browser: build ## a malicious page in a real browser; SHOTS=FOLDER saves screenshots
 	@KAPELLE_TEST_REQUIRE=1 SHOTS="$(abspath $(SHOTS))" ./dev/browser/run.sh
 
 abuse: ## slow, endless, malformed and greedy clients by the thousand
@@ -74,14 +74,14 @@ hostile-tenant: ## a hostile tenant beside a well-behaved one; DURATION=600 SEED
 gateway-memory: ## memory of the gateway over 1,000,000 calls; CALLS=1000000
 	@$(CARGO) run --release --locked -p kapelle-bench -- gateway --runs 1 --calls $(or $(CALLS),1000000)
 
-five-minutes: build ## what a newcomer meets first, in seconds
+five-minutes: build ## the first five minutes of a new user, timed
 	@./dev/five-minutes.py
 
-spawns: ## 10,000 workers started and ended, with files, threads and zombies counted
+spawns: ## 10,000 starts and ends of workers, counting files, threads and zombies
 	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture
 
 fuzz: ## hostile input, SECONDS=900 for each of TARGET=all
 	@CARGO="$(CARGO)" ./fuzz/run.sh $(TARGET) $(SECONDS)
 
-clean: ## removes what was built
+clean: ## remove the build
 	@$(CARGO) clean
