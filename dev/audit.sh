@@ -15,7 +15,7 @@ export PATH
 failed=0
 cargo-deny --locked check --hide-inclusion-graph licenses bans sources || failed=1
 
-# Pinned to their hashes: what pip installs for the samples is what was looked at.
+# Pinned to their hashes: pip installs for the samples exactly the reviewed files.
 if grep -vE '^[[:space:]]*(#|--hash=|$)' workers/requirements.txt | grep -qvE '^[A-Za-z0-9._-]+==[^ ]+( ;.*)? \\$'; then
   echo "audit: workers/requirements.txt: a package has no hashes; make it anew as its first lines say" >&2
   failed=1
@@ -30,7 +30,7 @@ if cargo-deny --locked check --hide-inclusion-graph advisories >"$log" 2>&1; the
 elif grep -qiE 'failed to fetch|unable to (load|fetch|clone)|advisory database.*(fail|unable)|could not resolve|network|timed out' "$log"; then
   tail -n 5 "$log" >&2
   echo "audit: ADVISORIES WERE NOT CHECKED: the database (github.com/RustSec/advisory-db) cannot be reached from here" >&2
-  # Where nothing may be skipped, as in CI, that is a failure.
+  # This is a failure where skips are not allowed, as in CI.
   [ "${AUDIT_REQUIRE:-}" != 1 ] || failed=1
 else
   cat "$log" >&2

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What somebody meets in the first five minutes, with the seconds that it takes. Needs nothing but the built binary and
-this language; `KAPELLE` names the binary. Ends with 1 when something does not come to pass or takes too long.
+"""Times the first five minutes of a new user. Needs only the built binary and Python; `KAPELLE` names the binary.
+Exits with 1 when a step fails or takes too long.
 
-What is not built yet is not in here: scripts as workers, and what a run has cost."""
+Scripts as workers and the cost of a run are not covered."""
 import contextlib
 import http.client
 import json
@@ -24,7 +24,7 @@ rows = []
 
 @contextlib.contextmanager
 def step(name, most):
-    """Times what is done within, which may take so many seconds."""
+    """Times the block, which may take at most the given number of seconds."""
     begun = time.monotonic()
     try:
         yield

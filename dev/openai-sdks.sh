@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the official OpenAI SDKs for Python and JavaScript beside what is built: `python`, a virtual environment, and
-# `javascript`, with node_modules. One that cannot be had is told and left out; what is there already is left as it is.
+# Installs the official OpenAI SDKs for Python and JavaScript beside the build: `python`, a virtual environment, and
+# `javascript`, with node_modules. An SDK that cannot be installed is reported and left out; an installed one is kept.
 set -eu
 cd "$(dirname "$0")/.."
 KIT=${CARGO_TARGET_DIR:-target}/openai-sdks

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make run`: a server over this folder with the sample workers, one run of the complete analysis so that there is
-# something to see, and what to try next. It stays until Ctrl-C; with ONCE=1 it ends after the run.
+# `make run`: a server over this folder with the sample workers, one run of the complete analysis as an example, and
+# commands to try next. It stays until Ctrl-C; with ONCE=1 it ends after the run.
 set -eu
 cd "$(dirname "$0")/.."
 kapelle=target/release/kapelle
@@ -39,7 +39,7 @@ if [ -n "${ONCE:-}" ]; then
   trap 'kill -TERM "$server" 2>/dev/null || true; rm -rf "$pipe"' EXIT
   exec 3<"$pipe/said"
   if ! read -r _ <&3; then
-    # It has said on standard error why it did not start.
+    # It has printed on standard error why it did not start.
     trap 'rm -rf "$pipe"' EXIT
     wait "$server" || exit $?
     exit 1
@@ -52,7 +52,7 @@ if [ -n "${ONCE:-}" ]; then
   exit "$code"
 fi
 
-# The server is in the foreground, so that Ctrl-C is its own; what is run meanwhile is a client of it.
+# The server is in the foreground, so that Ctrl-C reaches it; the commands below are its clients.
 (
   exec 3<"$pipe/said"
   if read -r said <&3; then

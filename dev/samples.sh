@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the sample workers need: packages of Node in workers/node_modules, packages of Python in workers/.venv. What is there
-# already is left as it is; what cannot be had is told, and the other workers go on without it.
+# Installs the packages of the sample workers: for Node in workers/node_modules, for Python in workers/.venv. Existing
+# ones are kept; ones that cannot be installed are reported, and the other workers continue without them.
 set -u
 cd "$(dirname "$0")/../workers"
 

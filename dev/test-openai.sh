@@ -1,6 +1,6 @@
 #!/bin/sh
 # The official OpenAI SDKs for Python and JavaScript, unmodified, against the real server and a double of a provider. An SDK
-# that cannot be had is skipped and counted; with KAPELLE_TEST_REQUIRE set a skip is a failure.
+# that cannot be installed is skipped and counted; with KAPELLE_TEST_REQUIRE set a skip is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
@@ -19,7 +19,7 @@ else
 fi
 javascript=
 if [ -d "$KIT/javascript/node_modules/openai" ]; then
-    # A module is looked for from where the script is.
+    # Modules are searched from the folder of the script.
     cp dev/testkit/openai/check.mjs "$KIT/javascript/check.mjs"
     javascript=$KIT/javascript/check.mjs
 else
@@ -30,7 +30,7 @@ if [ -n "$python$javascript" ]; then
     place=$(mktemp -d)
     trap 'kill $double $server 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$place"' EXIT
     double= server=
-    # Waits for the line that tells where a process listens.
+    # Waits for the line with the address of a process.
     listens() {
         tries=0
         until grep -q listening= "$1"; do

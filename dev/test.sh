@@ -1,11 +1,11 @@
 #!/bin/sh
-# Everything that CI tests. Parts that need a tool which is not there are skipped and counted; with KAPELLE_TEST_REQUIRE
+# Everything that CI tests. Parts whose tools are not installed are skipped and counted; with KAPELLE_TEST_REQUIRE
 # set a skip is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 
-# Tests of scripts use the official OpenAI SDKs where they can be had.
+# Tests of scripts use the official OpenAI SDKs where they are installed.
 ./dev/openai-sdks.sh
 
 # The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.

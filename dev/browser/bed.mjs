@@ -1,4 +1,4 @@
-// A server in a folder of its own, a page of somebody else's, and a browser that has seen nothing before.
+// A server in a folder of its own, a page of another origin, and a fresh browser.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
@@ -23,7 +23,7 @@ export async function serve() {
   });
   const token = readFileSync(join(folder, ".kapelle/token"), "utf8").trim();
   const url = `http://${address}`;
-  // Asks as a program does: without anything that a browser adds.
+  // Asks as a program does, without the headers of a browser.
   const ask = async (method, path, body) => {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
@@ -39,7 +39,7 @@ export async function serve() {
   return { url, port: address.split(":")[1], token, ask, stop };
 }
 
-// A server of somebody else, which serves one page and writes down what is brought to it.
+// A server of another origin, which serves one page and records its requests.
 export async function foreign(html) {
   const server = http.createServer((request, response) => {
     response.setHeader("content-type", "text/html");
@@ -58,9 +58,9 @@ export async function browser() {
     args: [
       "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync",
-      // Newest browsers keep pages from local servers by themselves. Others do not: it is the server that is looked at here.
+      // The newest browsers themselves keep pages from local servers. Older ones do not, and here the server is under test.
       "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets,LocalNetworkAccessChecksWebRTC,BlockInsecurePrivateNetworkRequests",
-      // Names of somebody else that lead to this machine.
+      // Foreign names that resolve to this machine.
       "--host-resolver-rules=MAP evil.example 127.0.0.1,MAP rebound.example 127.0.0.1,MAP mail.example 127.0.0.1",
     ],
   });

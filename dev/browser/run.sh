@@ -1,6 +1,6 @@
 #!/bin/sh
 # A malicious page in a real browser against the real server, and the pages of the server themselves. CHROMIUM, KAPELLE: the
-# programs; SHOTS: a folder for pictures.
+# programs; SHOTS: a folder for screenshots.
 set -eu
 cd "$(dirname "$0")"
 CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}

@@ -1,5 +1,5 @@
-// A page of somebody else's in a browser on this machine can neither change nor read anything, even when it knows the token
-// and has a pass; and the pages that are for people can be read and used by them, however they come to them.
+// A page of another origin in a browser on this machine can neither change nor read anything, even when it knows the
+// token and has a ticket; people can read and use the pages for people, however they reach them.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -34,7 +34,7 @@ async function question() {
   }
 }
 
-// Passes that open one stream each.
+// Tickets that open one stream each.
 async function passes() {
   const made = [await server.ask("POST", "/api/v1/tickets"), await server.ask("POST", "/api/v1/tickets")];
   return made.map(({ body }) => body.ticket);
@@ -119,7 +119,7 @@ test("a question is answered in the browser, also when its link stands in a mail
   assert.equal(body.state, "succeeded");
 });
 
-// Pictures of the page at both widths and in both colours, and what a person would stumble over.
+// Screenshots of the page at both widths and in both colours, and faults that a person would notice.
 async function shots(name) {
   for (const [width, kind] of [[1280, "desktop"], [360, "phone"]]) {
     for (const colorScheme of ["light", "dark"]) {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Asks the real server what its own description says can be asked, and much that it says cannot, and looks whether the
-# answers are described too: no 5xx, no status and no content that the description does not have, no answer that does not
-# fit its schema, nothing without a key. EXAMPLES a route (50), SEED (1), KAPELLE: the binary.
+# Sends the real server requests that its own description allows, and many that it forbids, and checks the answers: no
+# 5xx, no status or content type outside the description, every body valid by its schema, and no access without a key.
+# EXAMPLES a route (50), SEED (1), KAPELLE: the binary.
 set -eu
 cd "$(dirname "$0")/../.."
 KAPELLE=${KAPELLE:-target/release/kapelle}
@@ -31,7 +31,7 @@ done
 url=http://$(sed -n 's/^listening=//p' "$folder/out")
 token=$(cat "$folder/.kapelle/token")
 
-# Something to be looked at: ids of tasks, runs and hosts that exist are better questions than ones that do not.
+# Data for the requests: ids of existing tasks, runs and hosts test more than unknown ones.
 ask() { curl -sf -H "Authorization: Bearer $token" -H 'Content-Type: application/json' "$url$1" -d "$2" >/dev/null; }
 for n in 1 2 3; do ask /api/v1/tasks "{\"worker\":\"log\",\"input\":{\"message\":\"$n\"}}"; done
 ask /api/v1/runs '{"workflow":"first-look","inputs":{}}' || true

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts schemathesis into .venv beside this file, unless it is there. Prints the program's path; says why when it cannot.
+# Puts schemathesis into .venv beside this file, unless it is there. Prints the program's path, or the reason why it cannot be installed.
 set -eu
 cd "$(dirname "$0")"
 tool=.venv/bin/schemathesis

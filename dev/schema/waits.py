@@ -1,4 +1,4 @@
-"""Nobody waits: questions that ask the server to wait for something are asked with a short wait."""
+"""Shortens waits: requests that ask the server to wait are sent with a short wait."""
 import schemathesis
 
 
