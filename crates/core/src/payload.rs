@@ -13,13 +13,14 @@ pub const ROW_MAX: usize = 1 << 20;
 pub struct PayloadId(pub i64);
 
 /// JSON text, or its location.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Payload {
     /// Empty; read as JSON `null`.
     #[default]
     None,
     /// JSON of at most [`INLINE_MAX`] bytes.
-    Inline(Arc<[u8]>),
+    Inline(#[serde(with = "text")] Arc<[u8]>),
     /// A separate row, written once, with its length.
     Row(PayloadId),
 }
@@ -33,5 +34,41 @@ impl Payload {
             Payload::Inline(bytes) => Some(bytes),
             Payload::Row(_) => None,
         }
+    }
+}
+
+/// Serialises bytes as the text that they are, or as numbers if they are not UTF-8.
+pub mod text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    /// Serialises the bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => bytes.serialize(serializer),
+        }
+    }
+
+    /// Deserialises the bytes.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(text) => Arc::from(text.into_bytes()),
+            Written::Bytes(bytes) => Arc::from(bytes),
+        })
     }
 }

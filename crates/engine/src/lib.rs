@@ -21,6 +21,7 @@ mod pruner;
 pub mod question;
 mod random;
 mod registry;
+mod run_rows;
 mod runner;
 pub mod turn;
 mod waiters;
@@ -35,6 +36,7 @@ pub use events::{Event, EventKind};
 pub use live_output::{Excerpt, LiveOutput, LiveOutputs, Place};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
+pub use run_rows::RunRows;
 pub use turn::{
     Admission, AnswerRecord, Ask, Audited, CallOrder, CallOver, ClaimFilter, ClaimedTask, Command, Key, LimitBy,
     Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, Prepaid, Reply, Reported, Reserved, Started, SubmitTask, Taken,

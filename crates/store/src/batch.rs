@@ -123,7 +123,7 @@ pub struct RunWrite<'a> {
 }
 
 /// An entry of a run's journal.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct JournalEntry {
     /// Id of the run.
@@ -135,10 +135,10 @@ pub struct JournalEntry {
 }
 
 /// Bytes of a payload, or the file that holds them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PayloadBody {
     /// Kept in the row.
-    Bytes(Arc<[u8]>),
+    Bytes(#[serde(with = "kapelle_core::payload::text")] Arc<[u8]>),
     /// Kept in `blobs/<sha256>`, which was written and synced before.
     File {
         /// 64 hex digits.
@@ -182,7 +182,7 @@ pub enum KeyReply {
 }
 
 /// One version of a workflow's definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct VersionRow {
     pub id: i64,
@@ -193,6 +193,7 @@ pub struct VersionRow {
     /// SHA-256 of the source.
     pub sha256: [u8; 32],
     /// Definition as it was given.
+    #[serde(with = "kapelle_core::payload::text")]
     pub source: Arc<[u8]>,
     /// Name of the file it was given in.
     pub file: Arc<str>,

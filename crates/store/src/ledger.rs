@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{error::StoreError, rows::Page};
 
 /// Spending limit of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct BudgetRow {
     pub tenant: TenantId,
@@ -25,7 +25,7 @@ pub struct BudgetRow {
 }
 
 /// Totals of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AccountRow {
     pub tenant: TenantId,

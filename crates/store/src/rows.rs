@@ -9,9 +9,10 @@ use kapelle_core::{
     run::{Opening, Parent, Rerun, Run, RunStatus},
     task::{StateKind, WaitFor},
 };
+use serde::{Deserialize, Serialize};
 
 /// Row of a run: everything but its steps, which have their own rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RunRow {
     pub id: RunId,

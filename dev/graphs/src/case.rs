@@ -43,6 +43,8 @@ pub struct Story {
     pub failed: u64,
     /// Runs that were cancelled.
     pub cancelled: u64,
+    /// Moves of a run to a store of its own.
+    pub moved: u64,
 }
 
 /// Rates of events of the run besides those of its workers, per hundred moments.
@@ -114,6 +116,7 @@ impl World {
                     succeeded: count(matches!(verdict, Verdict::Succeeded(_))),
                     failed: count(matches!(verdict, Verdict::Failed(_))),
                     cancelled: count(matches!(verdict, Verdict::Cancelled)),
+                    moved: self.engine.moved,
                 });
             }
             self.moment(events, rng)?;

@@ -46,5 +46,6 @@ impl Tally for Story {
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.cancelled += other.cancelled;
+        self.moved += other.moved;
     }
 }

@@ -10,12 +10,12 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    EngineError, Evaluated, Evaluation, Options, QueueOptions,
+    EngineError, Evaluated, Evaluation, Options, QueueOptions, RunRows,
     turn::{
         Command, Directory, Effect, Input, LoopState, NewPayload, NewRun, Reply, Started, Turned, VersionRef, command,
     },
 };
-use kapelle_store::{Fault, MemReader, MemStore, Reader as _};
+use kapelle_store::{Fault, MemReader, MemStore, Page, Reader as _, RunFilter};
 use kapelle_testkit::reference::{Address, Order, Reference};
 use serde_json::Value as Json;
 
@@ -70,6 +70,8 @@ pub struct Engine {
     weather: Weather,
     /// Turns taken.
     pub turned: u64,
+    /// Moves of the run to an empty store.
+    pub moved: u64,
     /// Progress of the run after each turn since the engine was last idle.
     pub marks: Vec<Mark>,
 }
@@ -113,6 +115,7 @@ impl Engine {
             rng,
             weather,
             turned: 0,
+            moved: 0,
             marks: Vec::new(),
         }
     }
@@ -204,12 +207,42 @@ impl Engine {
     fn restart(&mut self) -> Result<bool, String> {
         self.held.clear();
         self.pooled.clear();
+        // Every other time the run lives on in a store of its own, as on another host.
+        if self.turned.is_multiple_of(2) {
+            self.move_out()?;
+        }
         self.turns = start(&self.store, &self.options, self.weather, &mut self.rng);
         let turned = self.turns.recover(Timestamp(self.now), self.now.unsigned_abs());
         let turned = turned.map_err(|error| format!("the engine does not start again: {error}"))?;
         let more = turned.more;
         self.follow(turned)?;
         Ok(more)
+    }
+
+    /// Puts the rows of the run, written down, into an empty store, and goes on there.
+    fn move_out(&mut self) -> Result<(), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("the run cannot be moved: {error}");
+        let page = Page { before: None, most: 2 };
+        let runs = self.reader.runs(TENANT, &RunFilter::default(), page).map_err(|error| failed(&error))?;
+        // A run that others belong to stays with them.
+        let [run] = runs.as_slice() else { return Ok(()) };
+        let place = (TENANT, run.id);
+        let read = |store: &MemStore, reader: &MemReader| {
+            let rows = RunRows::read(&mut store.share(), reader, place).map_err(|error| failed(&error))?;
+            let rows = rows.ok_or_else(|| failed(&"it is gone"))?;
+            serde_json::to_string(&rows).map_err(|error| failed(&error))
+        };
+        let written = read(&self.store, &self.reader)?;
+        let rows: RunRows = serde_json::from_str(&written).map_err(|error| failed(&error))?;
+        let store = MemStore::new();
+        rows.write(&mut store.share(), &Anybody).map_err(|error| failed(&error))?;
+        let reader = store.reader();
+        if read(&store, &reader)? != written {
+            return Err(failed(&"its rows have changed"));
+        }
+        (self.store, self.reader) = (store, reader);
+        self.moved += 1;
+        Ok(())
     }
 
     fn follow(&mut self, turned: Turned) -> Result<Vec<(u64, Answered)>, String> {

@@ -19,6 +19,7 @@ fn the_engine_does_what_the_reference_does() {
     println!("{story:?}");
     assert!(story.rows > 10 * seeds && story.succeeded > seeds / 10, "the seeds hardly do anything: {story:?}");
     assert!(story.failed > seeds / 10 && story.cancelled > seeds / 50, "hardly anything goes wrong: {story:?}");
+    assert!(story.moved > seeds / 10, "hardly a run is moved to another store: {story:?}");
 }
 
 #[test]

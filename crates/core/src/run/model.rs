@@ -100,7 +100,8 @@ pub struct Rerun {
 }
 
 /// Status of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum RunStatus {
     /// Steps are started and awaited.

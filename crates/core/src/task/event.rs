@@ -83,7 +83,7 @@ pub enum TaskEvent {
 }
 
 /// An unsuccessful attempt. Successful attempts are recorded in their task alone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Attempt {
     pub task: TaskId,

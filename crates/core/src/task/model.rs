@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// One piece of work and its state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Task {
     pub id: TaskId,
@@ -51,7 +51,7 @@ pub struct Task {
 }
 
 /// Step of a run that a task is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Origin {
     pub run: RunId,
@@ -89,7 +89,8 @@ pub struct Policy {
 }
 
 /// State of a task. Each state owns the data that exists only in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum TaskState {
     /// It becomes ready at a requested time.
@@ -258,7 +259,7 @@ impl TaskState {
 }
 
 /// Right to report on one attempt. The attempt belongs to the reporter that presents exactly the recorded lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Lease {
     pub epoch: u32,

@@ -290,6 +290,7 @@ pub(super) fn lift_parked(state: &mut LoopState) -> Result<(), StoreError> {
     if after == TaskId(0) {
         let changed = state.rows.cache.changed_tasks.values().map(|changed| &changed.row);
         fresh.extend(changed.filter(|task| matches!(task.state, TaskState::Parked { .. })).cloned());
+        fresh.sort_unstable_by_key(|task| task.id);
     }
     if parked.len() == LOOKS_MAX as usize {
         state.ledger.lifting = parked.last().map(|task| task.id);

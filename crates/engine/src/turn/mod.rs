@@ -61,6 +61,7 @@ pub use notice::Notice;
 pub use payload::NewPayload;
 pub use prepaid::Prepaid;
 pub(crate) use rows::Rows;
+pub(crate) use runs::run_from_row;
 pub use session::Logged;
 pub use state::{CHILDREN_MAX, LoopState};
 pub(crate) use steps::step_error;

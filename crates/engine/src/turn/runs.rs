@@ -139,7 +139,7 @@ pub(super) fn load_run(state: &mut LoopState, id: RunId) -> Result<Result<(), En
     let Some(order) = order(state, &row.strategy) else {
         return Ok(Err(EngineError::Definition { run: id, message: no_strategy(&row.strategy).to_string() }));
     };
-    let mut run = from_row(row, definition, order);
+    let mut run = run_from_row(row, definition, order);
     run.rebuild(&steps);
     // What was held by a pause that is over has to be let go, should that have been cut short.
     if run.paused.is_none() && !state.rows.store.held_steps(id, 1)?.is_empty() {
@@ -182,7 +182,7 @@ pub(super) fn step_ended(state: &mut LoopState, id: RunId, ended: TaskEnded, tas
 }
 
 /// A run as its row has it, none of its steps begun.
-fn from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>) -> Run {
+pub(crate) fn run_from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>) -> Run {
     let run = Run::new(row.id, row.tenant, row.version, definition, row.inputs);
     let mut run = run.with_strategy(row.strategy, order);
     run.created_at = row.created_at;
