@@ -34,6 +34,7 @@ from conformance.server import Server
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = {
     "docs/guides/sdk.md": True,
+    "docs/guides/testing.md": True,
     "sdk/README.md": True,
     "sdk/python/README.md": True,
     "sdk/typescript/README.md": True,
