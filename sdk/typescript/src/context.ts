@@ -14,7 +14,10 @@ import { pause } from "./wire.js";
 /** Time for which an unreachable server is tried for a file. */
 const FILE_MS = 5_000;
 
-/** An attempt as the server sends it. */
+/** One client for all attempts of a host, so that what they submit travels together. */
+const clients = new WeakMap<Place, Client>();
+
+/** What the server says of an attempt. */
 export interface Claimed {
   id: string;
   attempt: number;
@@ -57,7 +60,6 @@ export class Context {
   readonly #place: Place;
   readonly #tell: (done: number, message?: string) => void;
   readonly #stop: Stop;
-  #client: Client | undefined;
   #llm: unknown;
 
   /** Made by the host. */
@@ -81,12 +83,14 @@ export class Context {
   }
 
   /**
-   * A client of the host's server, with the rights of the host's key: a key of the role `worker` may neither submit nor
-   * read (Forbidden). An attempt may be repeated, so give what it submits an idempotency key of the task:
-   * `idempotencyKey: ctx.taskId + "/letter"`.
+   * A client of the host's server, with the rights of the host's key: the token of the folder and keys of the role `admin` may
+   * submit and read, a key of the role `worker` may neither (Forbidden). An attempt may be repeated, so give what it submits an
+   * idempotency key made of the task: `idempotencyKey: ctx.taskId + "/letter"`.
    */
   get client(): Client {
-    return (this.#client ??= new Client({ url: this.#place.url, token: this.#place.token }));
+    let client = clients.get(this.#place);
+    if (!client) clients.set(this.#place, (client = new Client({ url: this.#place.url, token: this.#place.token })));
+    return client;
   }
 
   /** The attempt is not wanted any more: its answer would be refused. Stop working on it. */

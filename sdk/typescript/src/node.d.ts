@@ -71,6 +71,9 @@ declare module "node:child_process" {
     program: string, words: string[], options: { cwd: string; env: Record<string, string>; stdio: string[] },
   ): Child;
 }
+declare module "node:events" {
+  export function setMaxListeners(most: number, target: AbortSignal): void;
+}
 declare module "node:http" {
   export interface IncomingHttpHeaders {
     [name: string]: string | string[] | undefined;

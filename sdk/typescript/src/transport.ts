@@ -1,5 +1,6 @@
 /** Requests over `node:http`, on connections that are kept. */
 
+import { setMaxListeners } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
 
@@ -111,7 +112,11 @@ export function exchange(place: Place, sent: Sent, withinMs: number, signal?: Ab
     }, failed);
     const limit = setTimeout(() => cut(new OutOfTime()), withinMs);
     const aborted = (): void => cut(signal?.reason);
-    signal?.addEventListener("abort", aborted);
+    if (signal) {
+      // One signal may end many requests; Node would warn of a leak.
+      setMaxListeners(0, signal);
+      signal.addEventListener("abort", aborted);
+    }
   });
 }
 

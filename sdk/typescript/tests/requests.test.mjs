@@ -163,4 +163,12 @@ test("a wait ends with its signal", async (t) => {
   setTimeout(() => stop.abort(why), 20);
   await assert.rejects(waiting, why);
   await assert.rejects(client.tasks.waitAll(["task_1", "task_2"], { signal: AbortSignal.abort(why) }), why);
+
+  let warned;
+  process.once("warning", (warning) => (warned = warning));
+  const many = new AbortController();
+  const all = client.tasks.waitAll(Array.from({ length: 30 }, (_, n) => `task_${n + 1}`), { signal: many.signal });
+  setTimeout(() => many.abort(why), 50);
+  await assert.rejects(all, why);
+  assert.equal(warned, undefined);
 });
