@@ -86,7 +86,11 @@ declare module "node:http" {
     on(event: "error", listener: (error: Error) => void): this;
   }
   export interface ClientRequest {
+    readonly destroyed: boolean;
+    readonly writableEnded: boolean;
     on(event: "error", listener: (error: Error) => void): this;
+    on(event: "continue" | "response" | "close", listener: () => void): this;
+    flushHeaders(): void;
     end(body?: string | Uint8Array): this;
     destroy(error?: unknown): this;
   }
@@ -95,8 +99,12 @@ declare module "node:http" {
     scheduling: "lifo" | "fifo";
     timeout: number;
   }
+  interface Socket {
+    on(event: "error", listener: (error: Error) => void): this;
+  }
   export class Agent {
     constructor(options: AgentOptions);
+    createConnection(...given: unknown[]): Socket;
   }
   export interface RequestOptions {
     agent: Agent;

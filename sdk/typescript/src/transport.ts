@@ -9,6 +9,10 @@ import type { Place } from "./place.js";
 /** An idle connection is kept that long. The server closes one after 10 seconds; a request must not meet that. */
 const IDLE_MS = 4_000;
 
+/** Bytes of a body that is only written when the server says that it takes it, or nothing. */
+const LARGE = 256 * 1024;
+const CONTINUE_MS = 1_000;
+
 /** A request with everything that is written. */
 export interface Sent {
   method: string;
@@ -41,8 +45,18 @@ interface Origin {
 }
 
 const kept = { keepAlive: true, scheduling: "lifo", timeout: IDLE_MS } as const;
-const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
+const agents = { "http:": watched(new http.Agent(kept)), "https:": watched(new https.Agent(kept)) };
 const origins = new WeakMap<Place, Origin>();
+
+/**
+ * Has no error of a connection end the program: one that breaks while a refused body is still written has nobody else to tell,
+ * since the answer has been read.
+ */
+function watched(agent: http.Agent): http.Agent {
+  const connect = agent.createConnection.bind(agent);
+  agent.createConnection = (...given) => connect(...given).on("error", () => undefined);
+  return agent;
+}
 
 function origin(place: Place): Origin {
   const known = origins.get(place);
@@ -74,11 +88,22 @@ function write(place: Place, sent: Sent, answered: (stream: Stream) => void, fai
   const { request, agent, hostname, port, prefix, headers: common } = origin(place);
   const headers = [...common, ...sent.headers];
   const { body, method } = sent;
-  if (body !== undefined) headers.push("content-length", String(typeof body === "string" ? Buffer.byteLength(body) : body.length));
-  else if (method === "POST") headers.push("content-length", "0");
+  const bytes = body === undefined ? 0 : typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  if (bytes > 0 || method === "POST") headers.push("content-length", String(bytes));
+  if (bytes > LARGE) headers.push("expect", "100-continue");
   const asked = request({ agent, hostname, port, method, path: prefix + sent.path, headers }, answered);
   asked.on("error", failed);
-  asked.end(body);
+  if (bytes <= LARGE) return asked.end(body);
+  // A server that refuses so much says so before it is written, and closes the connection. Some proxies do not pass this on.
+  const go = (): void => {
+    clearTimeout(late);
+    if (!asked.destroyed && !asked.writableEnded) asked.end(body);
+  };
+  const late = setTimeout(go, CONTINUE_MS);
+  asked.on("continue", go);
+  asked.on("response", () => clearTimeout(late));
+  asked.on("close", () => clearTimeout(late));
+  asked.flushHeaders();
   return asked;
 }
 
@@ -105,6 +130,8 @@ export function exchange(place: Place, sent: Sent, withinMs: number, signal?: Ab
       stream.on("data", (chunk) => chunks.push(chunk));
       stream.on("end", () => {
         settle();
+        // What was refused before it was written leaves a connection in the middle of a request.
+        if (!asked.writableEnded) asked.destroy();
         const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
         resolve({ status: stream.statusCode ?? 0, headers: stream.headers, body });
       });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
 
-import { Client, InvalidInput, Unauthorized, Unreachable } from "../dist/index.js";
+import { Client, InvalidInput, TooLarge, Unauthorized, Unreachable } from "../dist/index.js";
 
 /** Starts a server; `answer(request, body)` gives `{ status, body, headers }`, or `cut` to break the connection. */
 async function serve(t, answer) {
@@ -171,4 +171,55 @@ test("a wait ends with its signal", async (t) => {
   setTimeout(() => many.abort(why), 50);
   await assert.rejects(all, why);
   assert.equal(warned, undefined);
+});
+
+test("a large body is written once the server says that it takes it", async (t) => {
+  let refuse = true;
+  const bytes = [];
+  const server = createServer((request, response) => {
+    let count = 0;
+    request.on("data", (chunk) => (count += chunk.length));
+    request.on("end", () => {
+      bytes.push(count);
+      response.end('{"$file":"sha256:a"}');
+    });
+  });
+  server.on("checkContinue", (request, response) => {
+    if (refuse) {
+      response.writeHead(413, { "content-type": "application/problem+json", connection: "close" });
+      return response.end('{"code":"too_large","detail":"no"}');
+    }
+    response.writeContinue();
+    return server.emit("request", request, response);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const client = new Client({ url: `http://127.0.0.1:${server.address().port}`, token: "t", retryForMs: 0 });
+  const data = new Uint8Array(3_000_000);
+  await assert.rejects(client.files.give(data, "x"), TooLarge);
+  refuse = false;
+  await client.files.give(data, "x");
+  // One that does not know of this gets the body after a while.
+  server.removeAllListeners("checkContinue");
+  server.on("checkContinue", (request, response) => server.emit("request", request, response));
+  await client.files.give(data, "x");
+  assert.deepEqual(bytes, [3_000_000, 3_000_000]);
+});
+
+test("a server that refuses in the middle of a body does not end the program", async (t) => {
+  const server = createServer((request, response) => {
+    response.writeHead(413, { "content-type": "application/problem+json", connection: "close" });
+    response.end('{"code":"too_large","detail":"no"}');
+    request.socket.destroySoon();
+  });
+  server.on("checkContinue", (request, response) => {
+    response.writeContinue();
+    server.emit("request", request, response);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const client = new Client({ url: `http://127.0.0.1:${server.address().port}`, token: "t", retryForMs: 0 });
+  for (let round = 0; round < 10; round++) {
+    await assert.rejects(client.files.give(new Uint8Array(20_000_000), "x"), (error) => error instanceof TooLarge || error instanceof Unreachable);
+  }
 });

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 
-import { Forbidden, Host, TaskFailed, WaitTimeout } from "../dist/index.js";
+import { Client, Forbidden, Host, TaskFailed, WaitTimeout } from "../dist/index.js";
 import { TestServer } from "../dist/testing.js";
 
 const skip = process.env.KAPELLE_BINARY ? false : "KAPELLE_BINARY names no server";
@@ -52,6 +53,43 @@ test("many submits at once: each its task or its refusal", { skip }, async () =>
   for (const { reason } of found) if (reason) assert.equal(reason.name, "InvalidInput");
   const ended = await client.tasks.waitAll(good, { timeoutMs: 30_000 });
   assert.deepEqual(ended.map((task) => task.result()), inputs.filter((input) => typeof input === "number").map((n) => n * 2));
+});
+
+test("connections that are cut lose and double no task", { skip }, async (t) => {
+  // Cuts every third connection: before the request arrives, or when its answer is on the way.
+  let connections = 0;
+  let cuts = 0;
+  const port = Number(new URL(server.url).port);
+  const proxy = createServer((near) => {
+    const kind = ++connections % 6;
+    const far = connect(port, "127.0.0.1");
+    const cut = () => {
+      if (!near.destroyed) cuts += 1;
+      near.destroy();
+      far.destroy();
+    };
+    near.on("error", cut);
+    far.on("error", cut);
+    near.on("close", () => far.destroy());
+    let answers = 0;
+    near.on("data", (data) => (kind === 0 ? cut() : far.write(data)));
+    far.on("data", (data) => (kind === 3 || ++answers > 5 ? cut() : near.write(data)));
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  t.after(() => proxy.close());
+  const through = new Client({ url: `http://127.0.0.1:${proxy.address().port}`, token: server.token, retryForMs: 20_000 });
+  const total = 300;
+  const ids = new Set();
+  let left = total;
+  const work = async () => {
+    while (left-- > 0) ids.add((await through.tasks.submit("echo", { left }, left % 7 ? {} : { group: "g" })).id);
+  };
+  await Promise.all(Array.from({ length: 10 }, work));
+  assert.ok(cuts > 10, `${cuts} cuts`);
+  assert.equal(ids.size, total);
+  const known = new Set();
+  for await (const task of (await client.tasks.list({ worker: "echo", limit: 100 })).all()) known.add(task.id);
+  assert.deepEqual(known, ids);
 });
 
 test("ends come as they come", { skip }, async () => {
