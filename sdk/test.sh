@@ -1,6 +1,6 @@
 #!/bin/sh
 # The SDKs: types, their own tests, the conformance scenarios and every snippet of their guides, against the release
-# binary. Sets itself up in sdk/.setup (a venv with httpx and mypy, node_modules by npm ci). A part whose tool is not there
+# binary. Sets itself up in sdk/.setup (a venv with mypy, node_modules by npm ci). A part whose tool is not there
 # is skipped and counted; with KAPELLE_TEST_REQUIRE set a skip is a failure.
 set -eu
 cd "$(dirname "$0")"
@@ -47,7 +47,7 @@ if python_ready; then
 	(cd python && "$PYTHON" -m mypy src tests examples && PYTHONPATH=src "$PYTHON" -m unittest discover -q -s tests)
 	drivers=python,python-async
 else
-	skip "the Python SDK" "it needs python3 (3.10 or newer, with venv) and the package httpx"
+	skip "the Python SDK" "it needs python3 (3.10 or newer, with venv) and the package mypy"
 fi
 if node_ready; then
 	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p tests/tsconfig.json && KAPELLE_BINARY=$SERVER node --test --test-reporter=dot tests/*.test.mjs)

@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--server", required=True, help="the binary `kapelle`")
     parser.add_argument("--sdk", default="python,python-async,typescript")
     parser.add_argument("--only", default="", help="only scenarios whose names contain one of these")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has httpx")
+    parser.add_argument("--python", default=sys.executable, help="the Python of its drivers")
     parser.add_argument("--node", default="node")
     parser.add_argument("--quiet", action="store_true", help="tell only of failures")
     return parser.parse_args()

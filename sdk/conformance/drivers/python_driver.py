@@ -11,11 +11,12 @@ import queue
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import httpx
 import kapelle
 from kapelle import AsyncClient, Client, Event, Host, Journal, NewTask, Page, Retry, Run, RunPage, Task, TaskError
 
@@ -224,12 +225,22 @@ def act(one: dict[str, Any], ctx: Any, input: Any) -> tuple[Any] | None:
 def gateway(ctx: Any) -> dict[str, Any]:
     """What a function meets that asks the gateway with what its context gives it."""
     url, token = ctx.gateway
-    headers = {"authorization": f"Bearer {token}"}
-    models = httpx.get(f"{url}/models", headers=headers, trust_env=False)
-    body = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
-    chat = httpx.post(f"{url}/chat/completions", headers=headers, json=body, trust_env=False)
-    code = chat.json().get("error", {}).get("code")
-    return {"at": f"{url}/models", "token": token, "models": models.status_code, "chat": chat.status_code, "code": code}
+    body = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    models, _ = plain(f"{url}/models", token)
+    chat, answer = plain(f"{url}/chat/completions", token, body)
+    code = answer.get("error", {}).get("code")
+    return {"at": f"{url}/models", "token": token, "models": models, "chat": chat, "code": code}
+
+
+def plain(url: str, token: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    """The status and answer of a request as a program without the SDK makes it."""
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, body, headers), timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def sync_worker(name: str, acts: list[list[dict[str, Any]]]) -> Callable[[kapelle.Context, Any], Any]:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import httpx
-
 import kapelle
 from kapelle import (
     AsyncClient,
@@ -31,6 +29,7 @@ from kapelle import (
     Unreachable,
 )
 from kapelle._failure import failure
+from kapelle._http import ConnectError, Response, TransportError
 from kapelle._place import Place, find
 from kapelle._report import invalid, succeed
 from kapelle._serving import pause
@@ -43,6 +42,12 @@ from kapelle.context import Attempt
 def attempt(**more: Any) -> Attempt:
     raw = {"id": "task_1", "attempt": 1, "lease_token": "1.1.0", "timeout_ms": 1000, "last_attempt": False}
     return Attempt({**raw, "worker": "w", "input": None, **more}, Place("http://127.0.0.1:7863", "t", True))
+
+
+def elsewhere(module: str, name: str) -> Exception:
+    """An exception of a package that is not installed."""
+    error: Exception = type(name, (Exception,), {"__module__": module})("x")
+    return error
 
 
 class BothFacesAreTheSame(unittest.TestCase):
@@ -72,12 +77,11 @@ class Waiting(unittest.TestCase):
     def test_a_server_that_does_not_wait_is_not_asked_all_the_time(self) -> None:
         asked = []
 
-        def handler(request: httpx.Request) -> httpx.Response:
-            asked.append(request.url.params.get("wait_ms"))
-            return httpx.Response(200, json={"id": "task_1", "state": "running"})
+        def request(method: str, target: str, *rest: Any) -> Response:
+            asked.append(target.partition("wait_ms=")[2])
+            return Response(200, {}, b'{"id":"task_1","state":"running"}')
 
-        with Client("http://127.0.0.1:1", "t") as client:
-            client._asker.http = httpx.Client(transport=httpx.MockTransport(handler))
+        with Client("http://127.0.0.1:1", "t") as client, mock.patch.object(client._asker.http, "request", request):
             with self.assertRaises(kapelle.WaitTimeout):
                 client.tasks.wait("task_1", timeout=0.5)
         self.assertLessEqual(len(asked), 4)
@@ -116,13 +120,13 @@ class TryingAgain(unittest.TestCase):
 
     def test_what_was_not_sent_is_sent_again_within_the_time(self) -> None:
         again, call = self.again(), Call("POST", "/x", dict)
-        self.assertIsNotNone(again.after(call, httpx.ConnectError("no")))
+        self.assertIsNotNone(again.after(call, ConnectError("no")))
         self.now = 5.0
-        self.assertIsNone(again.after(call, httpx.ConnectError("no")))
-        self.assertIsNone(self.again(0.0).after(call, httpx.ConnectError("no")))
+        self.assertIsNone(again.after(call, ConnectError("no")))
+        self.assertIsNone(self.again(0.0).after(call, ConnectError("no")))
 
     def test_what_may_have_been_done_is_sent_again_only_when_that_does_no_harm(self) -> None:
-        cut = httpx.ReadError("cut")
+        cut = TransportError("cut")
         self.assertIsNone(self.again().after(Call("POST", "/x", dict), cut))
         self.assertIsNotNone(self.again().after(Call("POST", "/x", dict, key="k"), cut))
         self.assertIsNotNone(self.again().after(Call("GET", "/x", dict), cut))
@@ -164,7 +168,7 @@ class Places(unittest.TestCase):
             find("http://h", "two\nlines")
 
     def test_another_server_is_recognised(self) -> None:
-        response = httpx.Response(404, headers={"content-type": "text/html"}, content=b"<p>")
+        response = Response(404, {"content-type": "text/html"}, b"<p>")
         self.assertIn("does not look like a Kapelle server", str(refused("http://h", response)))
 
 
@@ -182,7 +186,7 @@ class Functions(unittest.TestCase):
     def test_exceptions_have_their_categories(self) -> None:
         class RateLimitError(Exception):
             status_code = 429
-            response = httpx.Response(429, headers={"retry-after": "7"})
+            response = types.SimpleNamespace(headers={"retry-after": "7"})
 
         class BudgetError(Exception):
             status_code = 402
@@ -191,7 +195,10 @@ class Functions(unittest.TestCase):
         known = [
             (TaskError("x", category="budget"), "budget"),
             (TimeoutError(), "timeout"),
-            (httpx.ConnectError("x"), "unavailable"),
+            (Unreachable("x"), "unavailable"),
+            (elsewhere("httpx", "TransportError"), "unavailable"),
+            (elsewhere("httpx", "TimeoutException"), "timeout"),
+            (elsewhere("requests.exceptions", "ConnectionError"), "unavailable"),
             (ConnectionResetError(), "unavailable"),
             (RateLimitError(), "rate_limited"),
             (BudgetError(), "budget"),

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import httpx
+from .errors import CATEGORIES, Cancelled, NoGateway, TaskError, Unreachable
 
-from .errors import CATEGORIES, Cancelled, NoGateway, TaskError
+# By name: none of these packages needs to be installed.
+_TIMEOUTS = {"openai.APITimeoutError", "httpx.TimeoutException", "requests.Timeout"}
+_UNREACHED = {
+    "openai.APIConnectionError",
+    "httpx.TransportError",
+    "requests.ConnectionError",
+    "aiohttp.ClientConnectionError",
+}
 
 
 def failure(error: BaseException) -> TaskError:
@@ -29,21 +36,20 @@ def _category(error: BaseException) -> str:
     code = getattr(error, "code", None)
     if isinstance(code, str) and code in CATEGORIES:
         return code
-    status = getattr(error, "status_code", None)
-    if isinstance(error, httpx.HTTPStatusError):
-        status = error.response.status_code
+    # Those of httpx and requests have it in the answer.
+    status = getattr(error, "status_code", getattr(getattr(error, "response", None), "status_code", None))
     if status == 429:
         return "rate_limited"
     if isinstance(status, int) and status >= 500:
         return "unavailable"
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError, httpx.TimeoutException)):
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "timeout"
-    if isinstance(error, (ConnectionError, httpx.TransportError)):
+    if isinstance(error, (ConnectionError, Unreachable)):
         return "unavailable"
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "APITimeoutError" in names:
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    if names & _TIMEOUTS:
         return "timeout"
-    return "unavailable" if "APIConnectionError" in names else "internal"
+    return "unavailable" if names & _UNREACHED else "internal"
 
 
 def _retry_after(error: BaseException) -> float | None:

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
-
 from . import _wire as wire
+from ._http import Pool, TransportError
 from ._place import Place
 from .context import Attempt, log
 from .errors import KapelleError, NotFound, Problem
@@ -27,7 +26,7 @@ class Membership:
         self._place = place
         self._introduction = introduction
         self._lock = threading.Lock()
-        self._http = httpx.Client(**wire.options(place.local, place.token))
+        self._http = Pool(place.url, place.token, proxies=not place.local)
         self.id = ""
         self.beat_every = _BEAT
         self.leaving = threading.Event()
@@ -35,14 +34,8 @@ class Membership:
     def ask(self, call: wire.Call[Any], within: float = wire.ANSWER) -> Any:
         """Sends a request once."""
         try:
-            response = self._http.request(
-                call.method,
-                self._place.url + call.path,
-                content=call.content(),
-                headers=call.headers(),
-                timeout=within,
-            )
-        except httpx.TransportError as error:
+            response = self._http.request(call.method, call.target(), call.headers(), call.content(), within)
+        except TransportError as error:
             raise wire.unreachable(self._place.url, error) from error
         return wire.read(self._place.url, call, response)
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from . import _wire as wire
+from ._http import AsyncPool, TransportError
 from .context import Attempt, log
 from .errors import KapelleError, Problem, TaskError
 from .output import Output
@@ -79,7 +78,7 @@ class Reporter:
     """Sends reports in batches. An unreachable server is tried again, so results are not lost."""
 
     def __init__(
-        self, url: str, http: httpx.AsyncClient, host: Callable[[], str], done: Callable[[Attempt], None]
+        self, url: str, http: AsyncPool, host: Callable[[], str], done: Callable[[Attempt], None]
     ) -> None:
         self._url = url
         self._http = http
@@ -174,10 +173,9 @@ class Reporter:
         while True:
             call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], harmless=True)
             try:
-                url = self._url + call.path
-                response = await self._http.post(url, content=content, headers=headers, timeout=call.timeout())
+                response = await self._http.request(call.method, call.path, headers, content, call.timeout())
                 return wire.read(self._url, call, response)
-            except (httpx.TransportError, Problem) as error:
+            except (TransportError, Problem) as error:
                 pause = again.after(call, error)
                 if pause is None or time.monotonic() + pause > self._until:
                     if isinstance(error, Problem):

@@ -13,10 +13,9 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
-
 from . import _wire as wire
 from ._failure import failure
+from ._http import AsyncPool, TransportError
 from ._join import Heart, Membership
 from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed
@@ -36,7 +35,7 @@ class Serving:
         functions: Mapping[str, Callable[..., Any]],
         slots: int,
         membership: Membership,
-        http: httpx.AsyncClient,
+        http: AsyncPool,
         place: Place,
     ) -> None:
         self._functions = functions
@@ -142,12 +141,11 @@ class Serving:
             log.warning("claimed tasks could not be acknowledged: %s", error)
 
     async def _ask(self, call: wire.Call[Any]) -> Any:
-        url = self._url + call.path
         try:
             response = await self._http.request(
-                call.method, url, content=call.content(), headers=call.headers(), timeout=call.timeout()
+                call.method, call.target(), call.headers(), call.content(), call.timeout()
             )
-        except httpx.TransportError as error:
+        except TransportError as error:
             raise wire.unreachable(self._url, error) from error
         return wire.read(self._url, call, response)
 

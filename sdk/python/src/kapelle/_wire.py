@@ -7,15 +7,13 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
-import httpx
-
+from ._http import AnswerTimeout, ConnectError, ConnectTimeout, Response, TransportError
 from .errors import KapelleError, Problem, Unreachable, problem
 
 T = TypeVar("T")
 
-CONNECT = 10.0
-"""Timeout of a connection in seconds."""
 ANSWER = 30.0
 """Timeout of an answer in seconds, besides a requested wait."""
 LONGEST_POLL = 20.0
@@ -25,8 +23,7 @@ PATIENCE = 60.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 
-# Raised before anything was sent: a retry is harmless.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -66,63 +63,58 @@ class Call(Generic[T]):
             headers["idempotency-key"] = self.key
         return headers
 
-    def timeout(self) -> httpx.Timeout:
-        """Returns the timeout."""
-        return httpx.Timeout(self.wait + ANSWER, connect=CONNECT)
+    def target(self) -> str:
+        """Its path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    def timeout(self) -> float:
+        """Seconds of silence after which it is given up."""
+        return self.wait + ANSWER
 
 
 def encode(value: Any) -> bytes:
     """Encodes as JSON in UTF-8. Raises ValueError for values that JSON does not have."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode("utf-8")
+        return _ENCODER.encode(value).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"this is not JSON: {error}") from error
 
 
-def options(place_local: bool, token: str) -> dict[str, Any]:
-    """Returns the options of an httpx client. A proxy cannot help on the way to this machine."""
-    headers = {"authorization": f"Bearer {token}", "user-agent": "kapelle-python"}
-    # The server keeps idle connections longer than this, so that a connection is never used while it is closed.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=5.0)
-    return {"headers": headers, "limits": limits, "trust_env": not place_local, "follow_redirects": False}
-
-
-def read(url: str, call: Call[T], response: httpx.Response) -> T:
-    """Returns the server's answer, or raises its problem."""
-    if not response.is_success:
+def read(url: str, call: Call[T], response: Response) -> T:
+    """Returns what the server answered. Raises the problem that it reported."""
+    if not response.ok:
         raise refused(url, response)
     try:
         if call.binary:
-            return call.read(response.content)
-        return call.read(response.json() if response.content else None)
+            return call.read(response.body)
+        return call.read(json.loads(response.body) if response.body else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreachable(
             f"{url}: the answer to {call.method} {call.path} is not what was expected: {error!r}"
         ) from error
 
 
-def refused(url: str, response: httpx.Response) -> KapelleError:
-    """Converts a refusal to an exception."""
+def refused(url: str, response: Response) -> KapelleError:
+    """The refusal as an exception."""
     kind = response.headers.get("content-type", "")
     if kind.startswith("application/problem+json"):
         try:
-            raw = response.json()
+            raw = json.loads(response.body)
             after = response.headers.get("retry-after")
             wait = float(after) if after and after.isdigit() else None
-            return problem(response.status_code, raw["code"], raw["detail"], raw.get("title", ""), wait)
+            return problem(response.status, raw["code"], raw["detail"], raw.get("title", ""), wait)
         except (ValueError, KeyError, TypeError):
             pass
-    what = f"{url} answered {response.status_code}" + (f" with {kind}" if kind else "")
+    what = f"{url} answered {response.status}" + (f" with {kind}" if kind else "")
     return Unreachable(f"{what}: this does not look like a Kapelle server; is the address right?")
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Describes a failure of a request for a person."""
     what = str(error) or type(error).__name__
-    if isinstance(error, httpx.TimeoutException):
-        what = "no connection in time" if isinstance(error, httpx.ConnectTimeout) else "no answer in time"
-    elif isinstance(error, httpx.ConnectError) and ("refused" in what or "All connection attempts failed" in what):
+    if isinstance(error, (ConnectTimeout, AnswerTimeout)):
+        what = "no connection in time" if isinstance(error, ConnectTimeout) else "no answer in time"
+    elif isinstance(error, ConnectError) and ("refused" in what or "Connect call failed" in what):
         what = "connection refused; is the server running? `kapelle serve` starts one"
     return Unreachable(f"{url}: {what}")
 
@@ -142,7 +134,7 @@ class Again:
             if error.retry_after is None or error.status not in (429, 503):
                 return None
             pause = error.retry_after
-        elif isinstance(error, _UNSENT) or (isinstance(error, httpx.TransportError) and call.repeatable):
+        elif isinstance(error, ConnectError) or (isinstance(error, TransportError) and call.repeatable):
             pause = self._pause * random.uniform(0.5, 1.0)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         else:

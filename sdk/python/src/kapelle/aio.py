@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar
 
-import httpx
-
 from . import _calls as calls
+from ._http import AsyncPool, Response, TransportError
 from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
-from ._wire import CONNECT, LONGEST_POLL, PATIENCE, Again, Call, options, read, refused, unreachable
+from ._wire import LONGEST_POLL, PATIENCE, Again, Call, read, refused, unreachable
 from .errors import Problem, WaitTimeout
 from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
 
@@ -35,14 +35,17 @@ class _Asker:
         place = find(url, token)
         self.url = place.url
         self.retry_for = retry_for
-        self.http = httpx.AsyncClient(**options(place.local, place.token))
+        # A proxy is of no use on the way to this very machine.
+        self.http = AsyncPool(place.url, place.token, proxies=not place.local)
 
     async def ask(self, call: Call[T], patience: float | None = None) -> T:
         again = Again(self.retry_for if patience is None else patience, time.monotonic)
+        target, headers, content = call.target(), call.headers(), call.content()
         while True:
             try:
-                return read(self.url, call, await self._send(call))
-            except (httpx.TransportError, Problem) as error:
+                response = await self.http.request(call.method, target, headers, content, call.timeout())
+                return read(self.url, call, response)
+            except (TransportError, Problem) as error:
                 pause = again.after(call, error)
                 if pause is None:
                     if isinstance(error, Problem):
@@ -50,16 +53,6 @@ class _Asker:
                     # The trace of the underlying libraries would hide the message.
                     raise unreachable(self.url, error) from None
             await asyncio.sleep(pause)
-
-    async def _send(self, call: Call[Any]) -> httpx.Response:
-        return await self.http.request(
-            call.method,
-            self.url + call.path,
-            content=call.content(),
-            params=call.query,
-            headers=call.headers(),
-            timeout=call.timeout(),
-        )
 
     def patience(self, left: float | None) -> float:
         """Returns the time for which a wait continues without the server."""
@@ -87,20 +80,22 @@ class _Asker:
     async def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
     ) -> AsyncIterator[Frame | None]:
-        """Yields events until the stream ends; None says that it was interrupted, so the state must be read again."""
-        timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
+        """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
+        stream = self.http.stream(call.method, call.target(), headers(), _SILENCE)
         try:
-            async with self.http.stream(
-                call.method, self.url + call.path, headers=headers(), timeout=timeout
-            ) as response:
-                if not response.is_success:
-                    await response.aread()
-                    raise refused(self.url, response)
-                parser = Parser()
-                async for chunk in response.aiter_bytes():
-                    for frame in parser.feed(chunk):
+            refusal: Response | None = None
+            parser = Parser()
+            async for part in stream:
+                if isinstance(part, Response):
+                    refusal = None if part.ok else part
+                elif refusal:
+                    refusal = replace(refusal, body=refusal.body + part)
+                else:
+                    for frame in parser.feed(part):
                         yield frame
-        except (httpx.TransportError, Problem) as error:
+            if refusal:
+                raise refused(self.url, refusal)
+        except (TransportError, Problem) as error:
             pause = again.after(call, error)
             if pause is None:
                 if isinstance(error, Problem):
@@ -108,6 +103,8 @@ class _Asker:
                 # The trace of the underlying libraries would hide the message.
                 raise unreachable(self.url, error) from None
             await asyncio.sleep(pause)
+        finally:
+            await stream.aclose()
         yield None
 
 
@@ -373,8 +370,8 @@ class AsyncClient:
             await asyncio.sleep(_REST)
 
     async def close(self) -> None:
-        """Closes its connections."""
-        await self._asker.http.aclose()
+        """Ends its connections."""
+        await self._asker.http.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self

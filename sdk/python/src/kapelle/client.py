@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar
 
-import httpx
-
 from . import _calls as calls
+from ._http import Pool, Response, TransportError
 from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
-from ._wire import CONNECT, LONGEST_POLL, PATIENCE, Again, Call, options, read, refused, unreachable
+from ._wire import LONGEST_POLL, PATIENCE, Again, Call, read, refused, unreachable
 from .errors import Problem, WaitTimeout
 from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
 
@@ -34,14 +34,17 @@ class _Asker:
         place = find(url, token)
         self.url = place.url
         self.retry_for = retry_for
-        self.http = httpx.Client(**options(place.local, place.token))
+        # A proxy is of no use on the way to this very machine.
+        self.http = Pool(place.url, place.token, proxies=not place.local)
 
     def ask(self, call: Call[T], patience: float | None = None) -> T:
         again = Again(self.retry_for if patience is None else patience, time.monotonic)
+        target, headers, content = call.target(), call.headers(), call.content()
         while True:
             try:
-                return read(self.url, call, self._send(call))
-            except (httpx.TransportError, Problem) as error:
+                response = self.http.request(call.method, target, headers, content, call.timeout())
+                return read(self.url, call, response)
+            except (TransportError, Problem) as error:
                 pause = again.after(call, error)
                 if pause is None:
                     if isinstance(error, Problem):
@@ -49,16 +52,6 @@ class _Asker:
                     # The trace of the underlying libraries would hide the message.
                     raise unreachable(self.url, error) from None
             time.sleep(pause)
-
-    def _send(self, call: Call[Any]) -> httpx.Response:
-        return self.http.request(
-            call.method,
-            self.url + call.path,
-            content=call.content(),
-            params=call.query,
-            headers=call.headers(),
-            timeout=call.timeout(),
-        )
 
     def patience(self, left: float | None) -> float:
         """Returns the time for which a wait continues without the server."""
@@ -84,17 +77,21 @@ class _Asker:
     def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
     ) -> Iterator[Frame | None]:
-        """Yields events until the stream ends; None says that it was interrupted, so the state must be read again."""
-        timeout = httpx.Timeout(_SILENCE, connect=CONNECT)
+        """Events until the stream ends; None says that it was interrupted and is to be looked at anew."""
+        stream = self.http.stream(call.method, call.target(), headers(), _SILENCE)
         try:
-            with self.http.stream(call.method, self.url + call.path, headers=headers(), timeout=timeout) as response:
-                if not response.is_success:
-                    response.read()
-                    raise refused(self.url, response)
-                parser = Parser()
-                for chunk in response.iter_bytes():
-                    yield from parser.feed(chunk)
-        except (httpx.TransportError, Problem) as error:
+            refusal: Response | None = None
+            parser = Parser()
+            for part in stream:
+                if isinstance(part, Response):
+                    refusal = None if part.ok else part
+                elif refusal:
+                    refusal = replace(refusal, body=refusal.body + part)
+                else:
+                    yield from parser.feed(part)
+            if refusal:
+                raise refused(self.url, refusal)
+        except (TransportError, Problem) as error:
             pause = again.after(call, error)
             if pause is None:
                 if isinstance(error, Problem):
@@ -102,6 +99,8 @@ class _Asker:
                 # The trace of the underlying libraries would hide the message.
                 raise unreachable(self.url, error) from None
             time.sleep(pause)
+        finally:
+            stream.close()
         yield None
 
 

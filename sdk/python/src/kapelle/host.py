@@ -12,9 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import httpx
-
-from . import _wire as wire
+from ._http import AsyncPool
 from ._join import Membership
 from ._place import find
 from ._serving import Serving
@@ -140,17 +138,17 @@ class Host:
             "labels": self._labels,
             "ack": True,
         }
-        async with httpx.AsyncClient(**wire.options(place.local, place.token)) as http:
-            serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
-            loop = asyncio.get_running_loop()
+        http = AsyncPool(place.url, place.token, proxies=not place.local)
+        serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
+        loop = asyncio.get_running_loop()
 
-            def end() -> None:
-                loop.call_soon_threadsafe(serving.end)
+        def end() -> None:
+            loop.call_soon_threadsafe(serving.end)
 
-            self._ending = end
-            if self._ended_early:
-                return
-            try:
+        self._ending = end
+        try:
+            if not self._ended_early:
                 await serving.work(self._drain_timeout)
-            finally:
-                self._ending = None
+        finally:
+            self._ending = None
+            await http.close()
