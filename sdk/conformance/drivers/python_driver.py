@@ -18,9 +18,24 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import kapelle
-from kapelle import AsyncClient, Client, Event, Host, Journal, NewTask, Page, Retry, Run, RunPage, Task, TaskError
+from kapelle import (
+    AsyncClient,
+    AsyncJournal,
+    AsyncPage,
+    Client,
+    Event,
+    Host,
+    Journal,
+    NewTask,
+    Page,
+    Retry,
+    Run,
+    Task,
+    TaskError,
+)
 
 ASYNC = "--async" in sys.argv
+ITEMS = {"tasks.list": "tasks", "dead.list": "tasks", "runs.steps": "tasks", "runs.list": "runs"}
 _out = threading.Lock()
 
 
@@ -35,8 +50,8 @@ def seconds(ms: float | None) -> float | None:
     return None if ms is None else ms / 1000
 
 
-def shown(value: Any) -> Any:
-    """What a command gave, in the words that all drivers share."""
+def shown(value: Any, name: str | None = None) -> Any:
+    """What a command gave, in the words that all drivers share. `name` is what the items of a page are called."""
     if isinstance(value, (Task, Run)):
         fields = {key: getattr(value, key) for key in ("id", "state", "reason", "ended")}
         if isinstance(value, Task):
@@ -56,12 +71,10 @@ def shown(value: Any) -> Any:
         return value.decode()
     if isinstance(value, Event):
         return {"kind": value.kind, "seq": value.seq, "data": value.data}
-    if isinstance(value, Page):
-        return {"tasks": [shown(task) for task in value.tasks], "more": value.next_cursor is not None}
-    if isinstance(value, RunPage):
-        return {"runs": [shown(run) for run in value.runs], "more": value.next_cursor is not None}
-    if isinstance(value, Journal):
-        return {"entries": list(value.entries), "next": value.next}
+    if isinstance(value, (Journal, AsyncJournal)):
+        return {"entries": list(value), "next": value.next}
+    if isinstance(value, (Page, AsyncPage)):
+        return {name: [shown(item) for item in value], "more": value.next_cursor is not None} if name else list(value)
     return value
 
 
@@ -150,10 +163,10 @@ def ask(given: dict[str, Any]) -> Any:
     if given["do"] in ("runs.events", "events"):
         return events(client, given)
     if not ASYNC:
-        return shown(call(client, given))
+        return shown(call(client, given), ITEMS.get(given["do"]))
 
     async def work() -> Any:
-        return shown(await call(client, given))
+        return shown(await call(client, given), ITEMS.get(given["do"]))
 
     return asyncio.run_coroutine_threadsafe(work(), loop).result()
 

@@ -47,7 +47,7 @@ from .errors import (
     WaitTimeout,
 )
 from .host import Host
-from .model import Event, Failure, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
+from .model import AsyncJournal, AsyncPage, Event, Failure, Journal, Json, NewTask, Page, Retry, Run, Seconds, Task
 from .output import Output
 
 __version__ = "0.1.0"
@@ -56,6 +56,8 @@ __all__ = [
     "CATEGORIES",
     "AsyncClient",
     "AsyncContext",
+    "AsyncJournal",
+    "AsyncPage",
     "Cancelled",
     "Client",
     "Conflict",
@@ -81,7 +83,7 @@ __all__ = [
     "Retry",
     "Run",
     "RunFailed",
-    "RunPage",
+    "Seconds",
     "Task",
     "TaskCancelled",
     "TaskError",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ._wire import Call
-from .model import Journal, Json, NewTask, Page, Run, RunPage, Task, ms
+from .model import Json, NewTask, Part, Run, Task, ms
 
 Raw = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def _raw(raw: Any) -> Raw:
@@ -19,8 +20,8 @@ def _raw(raw: Any) -> Raw:
     return raw
 
 
-def _field(name: str) -> Callable[[Any], Sequence[Raw]]:
-    return lambda raw: list(_raw(raw)[name])
+def _list(name: str, item: Callable[[Any], T]) -> Callable[[Any], Part[T]]:
+    return lambda raw: Part([item(one) for one in raw[name]], raw.get("next_cursor"))
 
 
 def _query(**given: Any) -> dict[str, str]:
@@ -45,8 +46,24 @@ def health() -> Call[Raw]:
     return Call("GET", "/health", _raw)
 
 
-def submit(task: NewTask, key: str | None) -> Call[Task]:
-    return Call("POST", "/api/v1/tasks", Task.read, task.wire(), key=key or fresh_key())
+def submit_one(body: bytes, key: str | None = None) -> Call[Sequence[Raw]]:
+    """Submits one encoded task."""
+    return Call("POST", "/api/v1/tasks", lambda raw: [_raw(raw)], data=body, key=key or fresh_key())
+
+
+def submit_several(bodies: Sequence[bytes], delayed: Sequence[bool]) -> Call[Sequence[Raw]]:
+    """Submits encoded tasks, all or none. Answers as the server answers to each of them alone."""
+
+    def read(raw: Any) -> Sequence[Raw]:
+        ids = raw["ids"]
+        if len(ids) != len(bodies):
+            raise ValueError(f"{len(ids)} ids for {len(bodies)} tasks")
+        return [
+            {"id": id, "state": "scheduled" if later else "ready", "attempt": 0} for id, later in zip(ids, delayed)
+        ]
+
+    content = b'{"tasks":[' + b",".join(bodies) + b"]}"
+    return Call("POST", "/api/v1/tasks/batch", read, data=content, key=fresh_key())
 
 
 def submit_batch(tasks: Sequence[NewTask], key: str | None) -> Call[Sequence[str]]:
@@ -58,16 +75,12 @@ def task(id: str, wait: float = 0.0) -> Call[Task]:
     return Call("GET", f"/api/v1/tasks/{_part(id)}", Task.read, query=_query(wait_ms=ms(wait) or None), wait=wait)
 
 
-def _page(raw: Any) -> Page:
-    return Page([Task.read(task) for task in raw["tasks"]], raw.get("next_cursor"))
+def tasks(filters: Mapping[str, Any]) -> Call[Part[Task]]:
+    return Call("GET", "/api/v1/tasks", _list("tasks", Task.read), query=_query(**filters))
 
 
-def tasks(filters: Mapping[str, Any]) -> Call[Page]:
-    return Call("GET", "/api/v1/tasks", _page, query=_query(**filters))
-
-
-def dead(filters: Mapping[str, Any]) -> Call[Page]:
-    return Call("GET", "/api/v1/dead", _page, query=_query(**filters))
+def dead(filters: Mapping[str, Any]) -> Call[Part[Task]]:
+    return Call("GET", "/api/v1/dead", _list("tasks", Task.read), query=_query(**filters))
 
 
 def retry_dead(id: str) -> Call[Task]:
@@ -117,30 +130,24 @@ def start(
     given = {"workflow": workflow, "source": source, "version": version, "strategy": strategy}
     body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     body["inputs"] = {} if inputs is None else inputs
-    return Call("POST", "/api/v1/runs", Run.read, body, key=key or fresh_key())
+    return Call("POST", "/api/v1/runs", lambda raw: Run.read(raw, workflow or ""), body, key=key or fresh_key())
 
 
 def run(id: str, wait: float = 0.0) -> Call[Run]:
     return Call("GET", f"/api/v1/runs/{_part(id)}", Run.read, query=_query(wait_ms=ms(wait) or None), wait=wait)
 
 
-def runs(filters: Mapping[str, Any]) -> Call[RunPage]:
-    def read(raw: Any) -> RunPage:
-        return RunPage([Run.read(run) for run in raw["runs"]], raw.get("next_cursor"))
-
-    return Call("GET", "/api/v1/runs", read, query=_query(**filters))
+def runs(filters: Mapping[str, Any]) -> Call[Part[Run]]:
+    return Call("GET", "/api/v1/runs", _list("runs", Run.read), query=_query(**filters))
 
 
-def steps(id: str, limit: int | None, cursor: str | None) -> Call[Page]:
-    def read(raw: Any) -> Page:
-        return Page([Task.read(task) for task in raw["steps"]], raw.get("next_cursor"))
-
-    return Call("GET", f"/api/v1/runs/{_part(id)}/steps", read, query=_query(limit=limit, cursor=cursor))
+def steps(id: str, filters: Mapping[str, Any]) -> Call[Part[Task]]:
+    return Call("GET", f"/api/v1/runs/{_part(id)}/steps", _list("steps", Task.read), query=_query(**filters))
 
 
-def journal(id: str, start: int, limit: int | None) -> Call[Journal]:
-    def read(raw: Any) -> Journal:
-        return Journal(list(raw["entries"]), raw["next"])
+def journal(id: str, start: int, limit: int | None) -> Call[tuple[Sequence[Raw], int]]:
+    def read(raw: Any) -> tuple[Sequence[Raw], int]:
+        return list(raw["entries"]), raw["next"]
 
     return Call("GET", f"/api/v1/runs/{_part(id)}/journal", read, query=_query(**{"from": start, "limit": limit}))
 
@@ -168,8 +175,8 @@ def rerun(id: str, step: str | None, recorded: bool) -> Call[Run]:
     return Call("POST", f"/api/v1/runs/{_part(id)}/rerun", Run.read, body)
 
 
-def approvals() -> Call[Sequence[Raw]]:
-    return Call("GET", "/api/v1/approvals", _field("approvals"))
+def approvals() -> Call[Part[Raw]]:
+    return Call("GET", "/api/v1/approvals", _list("approvals", _raw))
 
 
 def answer(id: str, word: str, comment: str | None, by: str | None = None) -> Call[Task]:
@@ -178,16 +185,16 @@ def answer(id: str, word: str, comment: str | None, by: str | None = None) -> Ca
     return Call("POST", f"/api/v1/approvals/{_part(id)}/{word}", Task.read, body)
 
 
-def workers() -> Call[Sequence[Raw]]:
-    return Call("GET", "/api/v1/workers", _field("workers"))
+def workers() -> Call[Part[Raw]]:
+    return Call("GET", "/api/v1/workers", _list("workers", _raw))
 
 
 def workers_status() -> Call[Raw]:
     return Call("GET", "/api/v1/workers/status", _raw)
 
 
-def queues() -> Call[Sequence[Raw]]:
-    return Call("GET", "/api/v1/queues", _field("queues"))
+def queues() -> Call[Part[Raw]]:
+    return Call("GET", "/api/v1/queues", _list("queues", _raw))
 
 
 def gate_queue(name: str, word: str) -> Call[Raw]:

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _calls as calls
 from ._http import AsyncPool, Response, TransportError
+from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
-from ._wire import LONGEST_POLL, PATIENCE, Again, Call, read, refused, unreachable
+from ._submitter import SMALL, AsyncSubmitter, Raw, Tried
+from ._wire import LONGEST_POLL, PATIENCE, Again, Call, encode, read, refused, unreachable
 from .errors import Problem, WaitTimeout
-from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
+from .model import (
+    AsyncJournal,
+    AsyncPage,
+    Event,
+    Json,
+    NewTask,
+    Part,
+    Retry,
+    Run,
+    Seconds,
+    Task,
+    id_of,
+    seconds,
+)
 
 T = TypeVar("T")
+E = TypeVar("E", Task, Run)
 _SILENCE = 45.0
 """Seconds without data after which a stream counts as dead; the server sends a comment every 15."""
 _EARLY = 0.2
-"""Seconds before the next poll when an answer came earlier than requested."""
+"""Seconds before asking again when an answer came earlier than asked for."""
+_WAITS = 50
+"""Requests that wait for many tasks or runs at once."""
+_TURN = 0.5
+"""Seconds of a wait while others wait for their turn."""
 _REST = 0.1
 """Seconds between the end of a stream and the next, as during a shutdown of the server."""
 
@@ -38,14 +60,20 @@ class _Asker:
         # A proxy is of no use on the way to this very machine.
         self.http = AsyncPool(place.url, place.token, proxies=not place.local)
 
-    async def ask(self, call: Call[T], patience: float | None = None) -> T:
+    async def ask(self, call: Call[T], patience: float | None = None, tried: Tried | None = None) -> T:
+        """`tried` is called after each try, with its error."""
         again = Again(self.retry_for if patience is None else patience, time.monotonic)
         target, headers, content = call.target(), call.headers(), call.content()
         while True:
             try:
                 response = await self.http.request(call.method, target, headers, content, call.timeout())
-                return read(self.url, call, response)
+                answer = read(self.url, call, response)
+                if tried:
+                    tried(None)
+                return answer
             except (TransportError, Problem) as error:
+                if tried:
+                    tried(error)
                 pause = again.after(call, error)
                 if pause is None:
                     if isinstance(error, Problem):
@@ -61,21 +89,61 @@ class _Asker:
         return PATIENCE if left is None else min(PATIENCE, left)
 
     async def wait(
-        self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None
-    ) -> T:
-        until = None if timeout is None else time.monotonic() + timeout
+        self, what: str, call: Callable[[float], Call[E]], timeout: Seconds | None, until: float | None = None
+    ) -> E:
+        """Waits for an end. `until` is when it was to come, by the monotonic clock, if waiting began earlier."""
+        if until is None and timeout is not None:
+            until = time.monotonic() + seconds(timeout)
         while True:
-            left = None if until is None else max(until - time.monotonic(), 0.0)
-            poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
-            asked = time.monotonic()
-            found = await self.ask(call(poll), self.patience(left))
-            if ended(found):
+            found = await self.poll(call, LONGEST_POLL, until)
+            if found.ended:
                 return found
-            if until is not None and time.monotonic() >= until:
-                raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
-            if time.monotonic() - asked < poll / 2:
-                # A server that shuts down does not wait.
-                await asyncio.sleep(_EARLY)
+            if until is not None and timeout is not None and time.monotonic() >= until:
+                raise WaitTimeout(f"{what} has not ended within {seconds(timeout):g} s; it goes on")
+
+    async def poll(self, call: Callable[[float], Call[E]], most: float, until: float | None) -> E:
+        """Sends one request that waits, no longer than `until`."""
+        asked = time.monotonic()
+        left = None if until is None else max(until - asked, 0.0)
+        poll = most if left is None else min(most, left)
+        found = await self.ask(call(poll), self.patience(left))
+        if not found.ended and time.monotonic() - asked < poll / 2:
+            # A server on its way down does not wait.
+            await asyncio.sleep(_EARLY)
+        return found
+
+    async def each(
+        self, ids: Sequence[str], call: Callable[[str, float], Call[E]], timeout: Seconds | None
+    ) -> AsyncIterator[E]:
+        """Waits for many ends, and yields each as it comes. A bounded number of requests wait; more ids take turns."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        waiting = collections.deque(ids)
+        ended: asyncio.Queue[E | BaseException] = asyncio.Queue()
+
+        async def work() -> None:
+            try:
+                while waiting:
+                    id = waiting.popleft()
+                    found = await self.poll(partial(call, id), _TURN if waiting else LONGEST_POLL, until)
+                    if found.ended:
+                        ended.put_nowait(found)
+                    elif until is not None and timeout is not None and time.monotonic() >= until:
+                        raise WaitTimeout(f"{id} has not ended within {seconds(timeout):g} s; it goes on")
+                    else:
+                        waiting.append(id)
+            except Exception as error:
+                ended.put_nowait(error)
+
+        working = [asyncio.ensure_future(work()) for _ in range(min(_WAITS, len(ids)))]
+        try:
+            for _ in ids:
+                found = await ended.get()
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            for one in working:
+                one.cancel()
 
     async def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
@@ -108,12 +176,20 @@ class _Asker:
         yield None
 
 
+async def _pages(asker: _Asker, call: Callable[[str | None], Call[Part[T]]], cursor: str | None = None) -> AsyncPage[T]:
+    """Asks for a page that knows the way to the next."""
+    part = await asker.ask(call(cursor))
+    return AsyncPage(part.items, part.next_cursor, lambda following: _pages(asker, call, following))
+
+
 class AsyncTasks:
     """Tasks: one piece of work for a worker each, durable once submitted."""
 
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
+        self._submitter = AsyncSubmitter(asker.ask)
 
+    @known("tasks.submit")
     async def submit(
         self,
         worker: str,
@@ -121,25 +197,34 @@ class AsyncTasks:
         *,
         queue: str | None = None,
         priority: int = 0,
-        delay: float = 0,
-        deadline: datetime | None = None,
-        ttl: float | None = None,
-        timeout: float | None = None,
+        delay: Seconds = 0,
+        deadline: datetime | str | None = None,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
         group: str | None = None,
-        retry: Retry | None = None,
+        retry: Retry | Mapping[str, Any] | int | None = None,
         max_cost_nanousd: int | None = None,
-        requires: Sequence[str] = (),
+        requires: str | Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Task:
         """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
 
         Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
+        Submits while a request is under way travel in the next, each with its own answer.
         """
         task = NewTask(
             worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
         )
-        return await self._asker.ask(calls.submit(task, idempotency_key))
+        wire = task.wire()
+        body = encode(wire)
+        # Tasks of one group count for each other in a common request.
+        if idempotency_key is not None or group is not None or len(body) > SMALL:
+            raw: Raw = (await self._asker.ask(calls.submit_one(body, idempotency_key)))[0]
+        else:
+            raw = await self._submitter.submit(body, "delay_ms" in wire)
+        return Task.read(raw, worker, queue or "")
 
+    @known("tasks.submit_batch")
     async def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
         """Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks."""
         return await self._asker.ask(calls.submit_batch(tasks, idempotency_key))
@@ -148,13 +233,47 @@ class AsyncTasks:
         """A task and its state."""
         return await self._asker.ask(calls.task(id))
 
-    async def wait(self, id: str, timeout: float | None = None) -> Task:
-        """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after that long."""
-        return await self._asker.wait(id, lambda poll: calls.task(id, poll), lambda task: task.ended, timeout)
+    @known("tasks.wait")
+    async def wait(self, id: str | Task, timeout: Seconds | None = None) -> Task:
+        """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after `timeout`
+        (seconds)."""
+        name = id_of(id)
+        return await self._asker.wait(name, lambda poll: calls.task(name, poll), timeout)
 
-    async def list(self, **filters: Any) -> Page:
-        """Lists tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
-        return await self._asker.ask(calls.tasks(filters))
+    @known("tasks.wait_all")
+    async def wait_all(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> list[Task]:
+        """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
+        after `timeout` (seconds)."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        found = {}
+        # One after another: those that ended meanwhile are answered at once.
+        for name in dict.fromkeys(map(id_of, names := list(ids))):
+            found[name] = await self._asker.wait(name, partial(calls.task, name), timeout, until)
+        return [found[id_of(one)] for one in names]
+
+    @known("tasks.as_completed")
+    async def as_completed(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> AsyncIterator[Task]:
+        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many tasks an end may be
+        seen some seconds later than it came."""
+        names = list(dict.fromkeys(map(id_of, ids)))
+        async for task in self._asker.each(names, calls.task, timeout):
+            yield task
+
+    @known("tasks.list")
+    async def list(
+        self,
+        *,
+        state: str | None = None,
+        queue: str | None = None,
+        worker: str | None = None,
+        dead: bool | None = None,
+        steps: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPage[Task]:
+        """Tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
+        given = {"state": state, "queue": queue, "worker": worker, "dead": dead, "steps": steps, "limit": limit}
+        return await _pages(self._asker, lambda at: calls.tasks({**given, "cursor": at}), cursor)
 
     async def cancel(self, id: str, reason: str | None = None) -> Task:
         """Cancels a task. Raises Conflict when it has ended already."""
@@ -171,6 +290,7 @@ class AsyncRuns:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
+    @known("runs.start")
     async def start(
         self,
         workflow: str | None = None,
@@ -188,22 +308,67 @@ class AsyncRuns:
         """A run and its state."""
         return await self._asker.ask(calls.run(id))
 
-    async def wait(self, id: str, timeout: float | None = None) -> Run:
-        """Waits for the end of a run, also through a restart of the server. Raises WaitTimeout after that long."""
-        return await self._asker.wait(id, lambda poll: calls.run(id, poll), lambda run: run.ended, timeout)
+    @known("runs.wait")
+    async def wait(self, id: str | Run, timeout: Seconds | None = None) -> Run:
+        """Waits for the end of a run, also through a restart of the server. Raises WaitTimeout after `timeout`
+        (seconds)."""
+        name = id_of(id)
+        return await self._asker.wait(name, lambda poll: calls.run(name, poll), timeout)
 
-    async def list(self, **filters: Any) -> RunPage:
-        """Lists runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
-        return await self._asker.ask(calls.runs(filters))
+    @known("runs.wait_all")
+    async def wait_all(self, ids: Iterable[str | Run], timeout: Seconds | None = None) -> list[Run]:
+        """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
+        after `timeout` (seconds)."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        found = {}
+        # One after another: those that ended meanwhile are answered at once.
+        for name in dict.fromkeys(map(id_of, names := list(ids))):
+            found[name] = await self._asker.wait(name, partial(calls.run, name), timeout, until)
+        return [found[id_of(one)] for one in names]
 
-    async def steps(self, id: str, limit: int | None = None, cursor: str | None = None) -> Page:
-        """Lists the steps that have begun or were skipped."""
-        return await self._asker.ask(calls.steps(id, limit, cursor))
+    @known("runs.as_completed")
+    async def as_completed(self, ids: Iterable[str | Run], timeout: Seconds | None = None) -> AsyncIterator[Run]:
+        """Each of the runs once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many runs an end may be
+        seen some seconds later than it came."""
+        names = list(dict.fromkeys(map(id_of, ids)))
+        async for run in self._asker.each(names, calls.run, timeout):
+            yield run
 
-    async def journal(self, id: str, start: int = 0, limit: int | None = None) -> Journal:
-        """Returns the journal from an entry on."""
-        return await self._asker.ask(calls.journal(id, start, limit))
+    @known("runs.list")
+    async def list(
+        self,
+        *,
+        workflow: str | None = None,
+        open: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPage[Run]:
+        """Runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
+        given = {"workflow": workflow, "open": open, "limit": limit}
+        return await _pages(self._asker, lambda at: calls.runs({**given, "cursor": at}), cursor)
 
+    @known("runs.steps")
+    async def steps(
+        self,
+        id: str,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPage[Task]:
+        """The steps that have begun or been left out."""
+        given = {"limit": limit}
+        return await _pages(self._asker, lambda at: calls.steps(id, {**given, "cursor": at}), cursor)
+
+    @known("runs.journal")
+    async def journal(self, id: str, start: int = 0, limit: int | None = None) -> AsyncJournal:
+        """What happened, from an entry on."""
+
+        async def more(cursor: str) -> AsyncPage[Mapping[str, Any]]:
+            return await self.journal(id, int(cursor), limit)
+
+        entries, following = await self._asker.ask(calls.journal(id, start, limit))
+        return AsyncJournal(entries, following, more)
+
+    @known("runs.cancel")
     async def cancel(self, id: str, reason: str | None = None) -> Run:
         """Cancels a run."""
         return await self._asker.ask(calls.cancel_run(id, reason))
@@ -216,10 +381,12 @@ class AsyncRuns:
         """Resumes a paused run."""
         return await self._asker.ask(calls.resume_run(id))
 
+    @known("runs.signal")
     async def signal(self, id: str, name: str, payload: Json = None) -> Run:
         """Sends a signal. An early signal is stored until its step waits."""
         return await self._asker.ask(calls.signal_run(id, name, payload))
 
+    @known("runs.rerun")
     async def rerun(self, id: str, step: str | None = None, *, recorded: bool = False) -> Run:
         """Runs an ended run again with earlier results: from a step on, or what did not succeed.
 
@@ -227,6 +394,7 @@ class AsyncRuns:
         """
         return await self._asker.ask(calls.rerun(id, step, recorded))
 
+    @known("runs.events")
     async def events(self, id: str, after: int | None = None) -> AsyncIterator[Event]:
         """Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a
         restart of the server. `after` is the number of the last known event."""
@@ -249,9 +417,9 @@ class AsyncApprovals:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists waiting steps, oldest first."""
-        return await self._asker.ask(calls.approvals())
+    async def list(self) -> AsyncPage[Mapping[str, Any]]:
+        """Those that wait, oldest first."""
+        return await _pages(self._asker, lambda _: calls.approvals())
 
     async def approve(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
         """Approves. `by` is recorded as the given name, beside the key that acts."""
@@ -268,9 +436,9 @@ class AsyncWorkers:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists the workers with their specification."""
-        return await self._asker.ask(calls.workers())
+    async def list(self) -> AsyncPage[Mapping[str, Any]]:
+        """Each with what is known of it."""
+        return await _pages(self._asker, lambda _: calls.workers())
 
     async def status(self) -> Mapping[str, Any]:
         """Returns the state of workers and worker hosts."""
@@ -283,9 +451,18 @@ class AsyncDead:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    async def list(self, **filters: Any) -> Page:
-        """Lists them, newest first: `queue`, `worker`, `limit`, `cursor`."""
-        return await self._asker.ask(calls.dead(filters))
+    @known("dead.list")
+    async def list(
+        self,
+        *,
+        queue: str | None = None,
+        worker: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPage[Task]:
+        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        given = {"queue": queue, "worker": worker, "limit": limit}
+        return await _pages(self._asker, lambda at: calls.dead({**given, "cursor": at}), cursor)
 
     async def retry(self, id: str) -> Task:
         """Retries one, with its counts at zero."""
@@ -317,9 +494,9 @@ class AsyncQueues:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    async def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists the queues with counts and warnings."""
-        return await self._asker.ask(calls.queues())
+    async def list(self) -> AsyncPage[Mapping[str, Any]]:
+        """Each with counts and warnings."""
+        return await _pages(self._asker, lambda _: calls.queues())
 
     async def pause(self, name: str) -> None:
         """Pauses it: further tasks do not start."""
@@ -330,6 +507,7 @@ class AsyncQueues:
         await self._asker.ask(calls.gate_queue(name, "resume"))
 
 
+@known_fields
 class AsyncClient:
     """A client of a server, for asyncio.
 

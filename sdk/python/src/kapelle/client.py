@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import collections
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _calls as calls
 from ._http import Pool, Response, TransportError
+from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
-from ._wire import LONGEST_POLL, PATIENCE, Again, Call, read, refused, unreachable
+from ._submitter import SMALL, Submitter, Raw, Tried
+from ._wire import LONGEST_POLL, PATIENCE, Again, Call, encode, read, refused, unreachable
 from .errors import Problem, WaitTimeout
-from .model import Event, Journal, Json, NewTask, Page, Retry, Run, RunPage, Task
+from .model import (
+    Event,
+    Journal,
+    Json,
+    NewTask,
+    Page,
+    Part,
+    Retry,
+    Run,
+    Seconds,
+    Task,
+    id_of,
+    seconds,
+)
 
 T = TypeVar("T")
+E = TypeVar("E", Task, Run)
 _SILENCE = 45.0
 """Seconds without data after which a stream counts as dead; the server sends a comment every 15."""
 _EARLY = 0.2
-"""Seconds before the next poll when an answer came earlier than requested."""
+"""Seconds before asking again when an answer came earlier than asked for."""
+_WAITS = 16
+"""Threads that wait for many tasks or runs at once."""
+_TURN = 0.5
+"""Seconds of a wait while others wait for their turn."""
+_LAST_TURN = 2.0
+"""Seconds of a wait while nothing else waits."""
 _REST = 0.1
 """Seconds between the end of a stream and the next, as during a shutdown of the server."""
 
@@ -37,14 +63,20 @@ class _Asker:
         # A proxy is of no use on the way to this very machine.
         self.http = Pool(place.url, place.token, proxies=not place.local)
 
-    def ask(self, call: Call[T], patience: float | None = None) -> T:
+    def ask(self, call: Call[T], patience: float | None = None, tried: Tried | None = None) -> T:
+        """`tried` is called after each try, with its error."""
         again = Again(self.retry_for if patience is None else patience, time.monotonic)
         target, headers, content = call.target(), call.headers(), call.content()
         while True:
             try:
                 response = self.http.request(call.method, target, headers, content, call.timeout())
-                return read(self.url, call, response)
+                answer = read(self.url, call, response)
+                if tried:
+                    tried(None)
+                return answer
             except (TransportError, Problem) as error:
+                if tried:
+                    tried(error)
                 pause = again.after(call, error)
                 if pause is None:
                     if isinstance(error, Problem):
@@ -59,20 +91,66 @@ class _Asker:
             return 0
         return PATIENCE if left is None else min(PATIENCE, left)
 
-    def wait(self, what: str, call: Callable[[float], Call[T]], ended: Callable[[T], bool], timeout: float | None) -> T:
-        until = None if timeout is None else time.monotonic() + timeout
+    def wait(
+        self, what: str, call: Callable[[float], Call[E]], timeout: Seconds | None, until: float | None = None
+    ) -> E:
+        """Waits for an end. `until` is when it was to come, by the monotonic clock, if waiting began earlier."""
+        if until is None and timeout is not None:
+            until = time.monotonic() + seconds(timeout)
         while True:
-            left = None if until is None else max(until - time.monotonic(), 0.0)
-            poll = LONGEST_POLL if left is None else min(LONGEST_POLL, left)
-            asked = time.monotonic()
-            found = self.ask(call(poll), self.patience(left))
-            if ended(found):
+            found = self.poll(call, LONGEST_POLL, until)
+            if found.ended:
                 return found
-            if until is not None and time.monotonic() >= until:
-                raise WaitTimeout(f"{what} has not ended within {timeout:g} s; it goes on")
-            if time.monotonic() - asked < poll / 2:
-                # A server that shuts down does not wait.
-                time.sleep(_EARLY)
+            if until is not None and timeout is not None and time.monotonic() >= until:
+                raise WaitTimeout(f"{what} has not ended within {seconds(timeout):g} s; it goes on")
+
+    def poll(self, call: Callable[[float], Call[E]], most: float, until: float | None) -> E:
+        """Sends one request that waits, no longer than `until`."""
+        asked = time.monotonic()
+        left = None if until is None else max(until - asked, 0.0)
+        poll = most if left is None else min(most, left)
+        found = self.ask(call(poll), self.patience(left))
+        if not found.ended and time.monotonic() - asked < poll / 2:
+            # A server on its way down does not wait.
+            time.sleep(_EARLY)
+        return found
+
+    def each(
+        self, ids: Sequence[str], call: Callable[[str, float], Call[E]], timeout: Seconds | None
+    ) -> Iterator[E]:
+        """Waits for many ends, and yields each as it comes. A bounded number of threads wait; more ids take turns."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        waiting = collections.deque(ids)
+        ended: queue.SimpleQueue[E | BaseException] = queue.SimpleQueue()
+        over = threading.Event()
+
+        def work() -> None:
+            try:
+                while not over.is_set():
+                    try:
+                        id = waiting.popleft()
+                    except IndexError:
+                        return
+                    found = self.poll(partial(call, id), _TURN if waiting else _LAST_TURN, until)
+                    if found.ended:
+                        ended.put(found)
+                    elif until is not None and timeout is not None and time.monotonic() >= until:
+                        raise WaitTimeout(f"{id} has not ended within {seconds(timeout):g} s; it goes on")
+                    else:
+                        waiting.append(id)
+            except BaseException as error:
+                ended.put(error)
+
+        try:
+            for _ in range(min(_WAITS, len(ids))):
+                threading.Thread(target=work, name="kapelle-wait", daemon=True).start()
+            for _ in ids:
+                found = ended.get()
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            over.set()
 
     def frames(
         self, call: Call[None], headers: Callable[[], Mapping[str, str]], again: Again
@@ -104,12 +182,20 @@ class _Asker:
         yield None
 
 
+def _pages(asker: _Asker, call: Callable[[str | None], Call[Part[T]]], cursor: str | None = None) -> Page[T]:
+    """Asks for a page that knows the way to the next."""
+    part = asker.ask(call(cursor))
+    return Page(part.items, part.next_cursor, lambda following: _pages(asker, call, following))
+
+
 class Tasks:
     """Tasks: one piece of work for a worker each, durable once submitted."""
 
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
+        self._submitter = Submitter(asker.ask)
 
+    @known("tasks.submit")
     def submit(
         self,
         worker: str,
@@ -117,25 +203,34 @@ class Tasks:
         *,
         queue: str | None = None,
         priority: int = 0,
-        delay: float = 0,
-        deadline: datetime | None = None,
-        ttl: float | None = None,
-        timeout: float | None = None,
+        delay: Seconds = 0,
+        deadline: datetime | str | None = None,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
         group: str | None = None,
-        retry: Retry | None = None,
+        retry: Retry | Mapping[str, Any] | int | None = None,
         max_cost_nanousd: int | None = None,
-        requires: Sequence[str] = (),
+        requires: str | Sequence[str] = (),
         idempotency_key: str | None = None,
     ) -> Task:
         """Submits a task. Once this returns, the task survives a crash. The fields are those of `NewTask`.
 
         Without an `idempotency_key` one is made up, so that asking again after a broken connection never makes two.
+        Submits while a request is under way travel in the next, each with its own answer.
         """
         task = NewTask(
             worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
         )
-        return self._asker.ask(calls.submit(task, idempotency_key))
+        wire = task.wire()
+        body = encode(wire)
+        # Tasks of one group count for each other in a common request.
+        if idempotency_key is not None or group is not None or len(body) > SMALL:
+            raw: Raw = (self._asker.ask(calls.submit_one(body, idempotency_key)))[0]
+        else:
+            raw = self._submitter.submit(body, "delay_ms" in wire)
+        return Task.read(raw, worker, queue or "")
 
+    @known("tasks.submit_batch")
     def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
         """Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks."""
         return self._asker.ask(calls.submit_batch(tasks, idempotency_key))
@@ -144,13 +239,46 @@ class Tasks:
         """A task and its state."""
         return self._asker.ask(calls.task(id))
 
-    def wait(self, id: str, timeout: float | None = None) -> Task:
-        """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after that long."""
-        return self._asker.wait(id, lambda poll: calls.task(id, poll), lambda task: task.ended, timeout)
+    @known("tasks.wait")
+    def wait(self, id: str | Task, timeout: Seconds | None = None) -> Task:
+        """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after `timeout`
+        (seconds)."""
+        name = id_of(id)
+        return self._asker.wait(name, lambda poll: calls.task(name, poll), timeout)
 
-    def list(self, **filters: Any) -> Page:
-        """Lists tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
-        return self._asker.ask(calls.tasks(filters))
+    @known("tasks.wait_all")
+    def wait_all(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> list[Task]:
+        """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
+        after `timeout` (seconds)."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        found = {}
+        # One after another: those that ended meanwhile are answered at once.
+        for name in dict.fromkeys(map(id_of, names := list(ids))):
+            found[name] = self._asker.wait(name, partial(calls.task, name), timeout, until)
+        return [found[id_of(one)] for one in names]
+
+    @known("tasks.as_completed")
+    def as_completed(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> Iterator[Task]:
+        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many tasks an end may be
+        seen some seconds later than it came."""
+        names = list(dict.fromkeys(map(id_of, ids)))
+        yield from self._asker.each(names, calls.task, timeout)
+
+    @known("tasks.list")
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        queue: str | None = None,
+        worker: str | None = None,
+        dead: bool | None = None,
+        steps: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Task]:
+        """Tasks, newest first: `state`, `queue`, `worker`, `dead`, `steps`, `limit`, `cursor`."""
+        given = {"state": state, "queue": queue, "worker": worker, "dead": dead, "steps": steps, "limit": limit}
+        return _pages(self._asker, lambda at: calls.tasks({**given, "cursor": at}), cursor)
 
     def cancel(self, id: str, reason: str | None = None) -> Task:
         """Cancels a task. Raises Conflict when it has ended already."""
@@ -167,6 +295,7 @@ class Runs:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
+    @known("runs.start")
     def start(
         self,
         workflow: str | None = None,
@@ -184,22 +313,62 @@ class Runs:
         """A run and its state."""
         return self._asker.ask(calls.run(id))
 
-    def wait(self, id: str, timeout: float | None = None) -> Run:
-        """Waits for the end of a run, also through a restart of the server. Raises WaitTimeout after that long."""
-        return self._asker.wait(id, lambda poll: calls.run(id, poll), lambda run: run.ended, timeout)
+    @known("runs.wait")
+    def wait(self, id: str | Run, timeout: Seconds | None = None) -> Run:
+        """Waits for the end of a run, also through a restart of the server. Raises WaitTimeout after `timeout`
+        (seconds)."""
+        name = id_of(id)
+        return self._asker.wait(name, lambda poll: calls.run(name, poll), timeout)
 
-    def list(self, **filters: Any) -> RunPage:
-        """Lists runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
-        return self._asker.ask(calls.runs(filters))
+    @known("runs.wait_all")
+    def wait_all(self, ids: Iterable[str | Run], timeout: Seconds | None = None) -> list[Run]:
+        """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
+        after `timeout` (seconds)."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        found = {}
+        # One after another: those that ended meanwhile are answered at once.
+        for name in dict.fromkeys(map(id_of, names := list(ids))):
+            found[name] = self._asker.wait(name, partial(calls.run, name), timeout, until)
+        return [found[id_of(one)] for one in names]
 
-    def steps(self, id: str, limit: int | None = None, cursor: str | None = None) -> Page:
-        """Lists the steps that have begun or were skipped."""
-        return self._asker.ask(calls.steps(id, limit, cursor))
+    @known("runs.as_completed")
+    def as_completed(self, ids: Iterable[str | Run], timeout: Seconds | None = None) -> Iterator[Run]:
+        """Each of the runs once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many runs an end may be
+        seen some seconds later than it came."""
+        names = list(dict.fromkeys(map(id_of, ids)))
+        yield from self._asker.each(names, calls.run, timeout)
 
+    @known("runs.list")
+    def list(
+        self,
+        *,
+        workflow: str | None = None,
+        open: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """Runs, newest first: `workflow`, `open`, `limit`, `cursor`."""
+        given = {"workflow": workflow, "open": open, "limit": limit}
+        return _pages(self._asker, lambda at: calls.runs({**given, "cursor": at}), cursor)
+
+    @known("runs.steps")
+    def steps(
+        self,
+        id: str,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Task]:
+        """The steps that have begun or been left out."""
+        given = {"limit": limit}
+        return _pages(self._asker, lambda at: calls.steps(id, {**given, "cursor": at}), cursor)
+
+    @known("runs.journal")
     def journal(self, id: str, start: int = 0, limit: int | None = None) -> Journal:
-        """Returns the journal from an entry on."""
-        return self._asker.ask(calls.journal(id, start, limit))
+        """What happened, from an entry on."""
+        entries, following = self._asker.ask(calls.journal(id, start, limit))
+        return Journal(entries, following, lambda cursor: self.journal(id, int(cursor), limit))
 
+    @known("runs.cancel")
     def cancel(self, id: str, reason: str | None = None) -> Run:
         """Cancels a run."""
         return self._asker.ask(calls.cancel_run(id, reason))
@@ -212,10 +381,12 @@ class Runs:
         """Resumes a paused run."""
         return self._asker.ask(calls.resume_run(id))
 
+    @known("runs.signal")
     def signal(self, id: str, name: str, payload: Json = None) -> Run:
         """Sends a signal. An early signal is stored until its step waits."""
         return self._asker.ask(calls.signal_run(id, name, payload))
 
+    @known("runs.rerun")
     def rerun(self, id: str, step: str | None = None, *, recorded: bool = False) -> Run:
         """Runs an ended run again with earlier results: from a step on, or what did not succeed.
 
@@ -223,6 +394,7 @@ class Runs:
         """
         return self._asker.ask(calls.rerun(id, step, recorded))
 
+    @known("runs.events")
     def events(self, id: str, after: int | None = None) -> Iterator[Event]:
         """Follows a run until it has ended: each entry of its journal once, in order, also through interruptions and a
         restart of the server. `after` is the number of the last known event."""
@@ -245,9 +417,9 @@ class Approvals:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists waiting steps, oldest first."""
-        return self._asker.ask(calls.approvals())
+    def list(self) -> Page[Mapping[str, Any]]:
+        """Those that wait, oldest first."""
+        return _pages(self._asker, lambda _: calls.approvals())
 
     def approve(self, id: str, comment: str | None = None, by: str | None = None) -> Task:
         """Approves. `by` is recorded as the given name, beside the key that acts."""
@@ -264,9 +436,9 @@ class Workers:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists the workers with their specification."""
-        return self._asker.ask(calls.workers())
+    def list(self) -> Page[Mapping[str, Any]]:
+        """Each with what is known of it."""
+        return _pages(self._asker, lambda _: calls.workers())
 
     def status(self) -> Mapping[str, Any]:
         """Returns the state of workers and worker hosts."""
@@ -279,9 +451,18 @@ class Dead:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    def list(self, **filters: Any) -> Page:
-        """Lists them, newest first: `queue`, `worker`, `limit`, `cursor`."""
-        return self._asker.ask(calls.dead(filters))
+    @known("dead.list")
+    def list(
+        self,
+        *,
+        queue: str | None = None,
+        worker: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Task]:
+        """Newest first: `queue`, `worker`, `limit`, `cursor`."""
+        given = {"queue": queue, "worker": worker, "limit": limit}
+        return _pages(self._asker, lambda at: calls.dead({**given, "cursor": at}), cursor)
 
     def retry(self, id: str) -> Task:
         """Retries one, with its counts at zero."""
@@ -313,9 +494,9 @@ class Queues:
     def __init__(self, asker: _Asker) -> None:
         self._asker = asker
 
-    def list(self) -> Sequence[Mapping[str, Any]]:
-        """Lists the queues with counts and warnings."""
-        return self._asker.ask(calls.queues())
+    def list(self) -> Page[Mapping[str, Any]]:
+        """Each with counts and warnings."""
+        return _pages(self._asker, lambda _: calls.queues())
 
     def pause(self, name: str) -> None:
         """Pauses it: further tasks do not start."""
@@ -326,6 +507,7 @@ class Queues:
         self._asker.ask(calls.gate_queue(name, "resume"))
 
 
+@known_fields
 class Client:
     """A client of a server.
 

@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 
 from ._http import AsyncPool
 from ._join import Membership
+from ._options import known, known_fields, texts
 from ._place import find
 from ._serving import Serving
 from .context import log
-from .model import Retry, ms
+from .model import Retry, Seconds, ms, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@known_fields
 class Host:
     """A process that works on tasks.
 
@@ -37,23 +39,24 @@ class Host:
         *,
         name: str | None = None,
         slots: int = 4,
-        queues: Sequence[str] = (),
+        queues: str | Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
-        drain_timeout: float = 30.0,
+        drain_timeout: Seconds = 30.0,
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots: {slots} is less than 1")
         self._given = (url, token)
         self._name = name or f"python {socket.gethostname()} {os.getpid()}"
         self._slots = slots
-        self._queues = list(queues)
+        self._queues = texts("queues", queues)
         self._labels = dict(labels or {})
-        self._drain_timeout = drain_timeout
+        self._drain_timeout = seconds(drain_timeout)
         self._functions: dict[str, Callable[..., Any]] = {}
         self._known: list[dict[str, Any]] = []
         self._ending: Callable[[], None] | None = None
         self._ended_early = False
 
+    @known("host.worker")
     def worker(
         self,
         name: str,
@@ -62,14 +65,15 @@ class Host:
         queue: str | None = None,
         input: Mapping[str, Any] | None = None,
         output: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        retry: Retry | None = None,
-        requires: Sequence[str] = (),
+        timeout: Seconds | None = None,
+        retry: Retry | Mapping[str, Any] | int | None = None,
+        requires: str | Sequence[str] = (),
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
-        `input` and `output` are JSON Schemas: a submission that does not match is refused. `queue`, `timeout` (seconds)
-        and `retry` apply to tasks without their own values; only hosts with all labels of `requires` get its tasks.
+        `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
+        (seconds) and `retry` (`3` for three attempts) hold for tasks that do not say otherwise; only hosts that have all
+        labels of `requires` get its tasks.
         """
 
         def register(function: F) -> F:
@@ -87,8 +91,8 @@ class Host:
                 "input": input,
                 "output": output,
                 "timeout_ms": ms(timeout),
-                "retry": retry.wire() if retry else None,
-                "requires": list(requires) or None,
+                "retry": None if retry is None else Retry.of(retry).wire(),
+                "requires": texts("requires", requires) or None,
             }
             self._functions[name] = function
             self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})
