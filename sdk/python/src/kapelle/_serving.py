@@ -19,7 +19,7 @@ from ._http import AsyncPool, TransportError
 from ._join import Heart, Membership
 from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed
-from .context import AsyncContext, Attempt, Context, log
+from .context import AsyncContext, Attempt, Clients, Context, log
 from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
 from .model import Json, ms
 
@@ -37,6 +37,7 @@ class Serving:
         membership: Membership,
         http: AsyncPool,
         place: Place,
+        ready: Callable[[], None],
     ) -> None:
         self._functions = functions
         self._free = slots
@@ -44,6 +45,8 @@ class Serving:
         self._membership = membership
         self._http = http
         self._place = place
+        self._ready = ready
+        self._clients = Clients(place)
         self._url = place.url
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -71,6 +74,7 @@ class Serving:
         await self._until_end(asyncio.to_thread(self._membership.join, ""))
         if not self._membership.id:
             return
+        self._ready()
         reporting = asyncio.create_task(self._reporter.work())
         self._heart.start()
         try:
@@ -81,6 +85,7 @@ class Serving:
             await reporting
             self._heart.end()
             await asyncio.to_thread(self._membership.leave)
+            await self._clients.close()
 
     async def _until_end(self, work: Awaitable[Any]) -> Any:
         """Returns the result, or None when its end was requested before."""
@@ -150,7 +155,7 @@ class Serving:
         return wire.read(self._url, call, response)
 
     def _begin(self, raw: Mapping[str, Any]) -> None:
-        attempt = Attempt(raw, self._place)
+        attempt = Attempt(raw, self._place, self._clients)
         with self._lock:
             self._attempts[attempt.token] = attempt
         self._free -= 1

@@ -512,12 +512,12 @@ class AsyncClient:
     """A client of a server, for asyncio.
 
     `url` is by default KAPELLE_URL or http://127.0.0.1:7863; `token` KAPELLE_TOKEN or, for a server on this machine, the
-    one of the project's folder. A server that cannot be reached is tried for `retry_for` seconds. `close`
+    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). `close`
     or `async with` ends its connections.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: float = 5.0) -> None:
-        self._asker = _Asker(url, token, retry_for)
+    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: Seconds = 5.0) -> None:
+        self._asker = _Asker(url, token, seconds(retry_for))
         self.tasks = AsyncTasks(self._asker)
         self.runs = AsyncRuns(self._asker)
         self.approvals = AsyncApprovals(self._asker)

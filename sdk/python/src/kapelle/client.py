@@ -512,12 +512,12 @@ class Client:
     """A client of a server.
 
     `url` is by default KAPELLE_URL or http://127.0.0.1:7863; `token` KAPELLE_TOKEN or, for a server on this machine, the
-    one of the project's folder. A server that cannot be reached is tried for `retry_for` seconds. It may be shared by
+    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). It may be shared by
     threads; `close` or `with` ends its connections.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: float = 5.0) -> None:
-        self._asker = _Asker(url, token, retry_for)
+    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: Seconds = 5.0) -> None:
+        self._asker = _Asker(url, token, seconds(retry_for))
         self.tasks = Tasks(self._asker)
         self.runs = Runs(self._asker)
         self.approvals = Approvals(self._asker)

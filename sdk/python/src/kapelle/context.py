@@ -19,12 +19,46 @@ if TYPE_CHECKING:
 log = logging.getLogger("kapelle")
 
 
+class Clients:
+    """The clients that the contexts of a host share. Safe for threads."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._async_client: AsyncClient | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client for functions, made when it is first wanted."""
+        with self._lock:
+            if self._client is None:
+                self._client = Client(self._place.url, self._place.token)
+            return self._client
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """The client for async functions, made when it is first wanted."""
+        with self._lock:
+            if self._async_client is None:
+                self._async_client = AsyncClient(self._place.url, self._place.token)
+            return self._async_client
+
+    async def close(self) -> None:
+        """Ends their connections."""
+        if self._client:
+            self._client.close()
+        if self._async_client:
+            await self._async_client.close()
+
+
 class Attempt:
     """State that an attempt shares between its function, the heartbeats and the report. Safe for threads."""
 
-    def __init__(self, raw: Mapping[str, Any], place: Place) -> None:
+    def __init__(self, raw: Mapping[str, Any], place: Place, clients: Clients | None = None) -> None:
         self.raw = raw
         self.place = place
+        self.clients = clients or Clients(place)
         self.token: str = raw["lease_token"]
         self.stopped = threading.Event()
         self.why = ""
@@ -83,6 +117,16 @@ class _Base:
         self._llm: Any = None
 
     @property
+    def task_id(self) -> str:
+        """The id of the task."""
+        return self.task
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the run that the task is a step of. None for a task of its own."""
+        return self.run
+
+    @property
     def cancelled(self) -> bool:
         """Tells whether the attempt was cancelled: its answer would be refused. Stop working on it."""
         return self._attempt.stopped.is_set()
@@ -119,10 +163,15 @@ class Context(_Base):
         self.check()
 
     def file(self, file: Mapping[str, Any] | str) -> bytes:
-        """Downloads a file that the input refers to, by its value there or by its `sha256:...`."""
-        place = self._attempt.place
-        with Client(place.url, place.token) as client:
-            return client._asker.ask(calls.host_file(file))
+        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        return self._attempt.clients.client._asker.ask(calls.host_file(file))
+
+    @property
+    def client(self) -> Client:
+        """A client of the host's server, with the rights of the host's key: one of the role `worker` may neither submit nor
+        look. A later attempt does again what this one did, so submit with a key such as
+        `idempotency_key=f"{ctx.task_id}/letter"`."""
+        return self._attempt.clients.client
 
     @property
     def llm(self) -> OpenAI:
@@ -145,10 +194,15 @@ class AsyncContext(_Base):
     attempt."""
 
     async def file(self, file: Mapping[str, Any] | str) -> bytes:
-        """Downloads a file that the input refers to, by its value there or by its `sha256:...`."""
-        place = self._attempt.place
-        async with AsyncClient(place.url, place.token) as client:
-            return await client._asker.ask(calls.host_file(file))
+        """The bytes of a file that the input refers to, by what stands there or by its `sha256:...`."""
+        return await self._attempt.clients.async_client._asker.ask(calls.host_file(file))
+
+    @property
+    def client(self) -> AsyncClient:
+        """A client of the host's server, with the rights of the host's key: one of the role `worker` may neither submit nor
+        look. A later attempt does again what this one did, so submit with a key such as
+        `idempotency_key=f"{ctx.task_id}/letter"`."""
+        return self._attempt.clients.async_client
 
     @property
     def llm(self) -> AsyncOpenAI:

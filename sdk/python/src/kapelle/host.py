@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ._http import AsyncPool
@@ -18,9 +19,32 @@ from ._options import known, known_fields, texts
 from ._place import find
 from ._serving import Serving
 from .context import log
+from .errors import KapelleError, WaitTimeout
 from .model import Retry, Seconds, ms, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Ready:
+    """The registration of a host. Any number of threads and coroutines may wait for it."""
+
+    def __init__(self) -> None:
+        self.future: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        waiting = asyncio.wrap_future(self.future)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # Shielded: one waiter that is cancelled must not end the wait of others.
+        return asyncio.shield(waiting).__await__()
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """Notes that the host is registered, or why it will not be. Only the first call counts."""
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
 
 
 @known_fields
@@ -55,6 +79,7 @@ class Host:
         self._known: list[dict[str, Any]] = []
         self._ending: Callable[[], None] | None = None
         self._ended_early = False
+        self._ready = _Ready()
 
     @known("host.worker")
     def worker(
@@ -121,6 +146,30 @@ class Host:
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.stop))
         await self.serve()
 
+    @property
+    def ready(self) -> Awaitable[None]:
+        """Done once the server knows the host's workers, so that their tasks can be submitted: `await host.ready`.
+
+        Raises what kept the host from being registered.
+        """
+        return self._ready
+
+    def wait_ready(self, timeout: Seconds | None = None) -> None:
+        """Waits in a thread for what `ready` is. Raises WaitTimeout after `timeout` (seconds)."""
+        try:
+            self._ready.future.result(None if timeout is None else seconds(timeout))
+        except concurrent.futures.TimeoutError:
+            if self._ready.future.done():
+                raise
+            assert timeout is not None
+            raise WaitTimeout(f"the host is not registered within {seconds(timeout):g} s; it goes on trying") from None
+
+    def _forget(self) -> None:
+        """Forgets how it was served before, so that `wait_ready` waits for what comes."""
+        if self._ready.future.done():
+            self._ready = _Ready()
+        self._ended_early = False
+
     def stop(self) -> None:
         """Requests the end: claims stop and running attempts finish. A second request releases them at once.
         Can be called from any thread, also before `serve` has begun."""
@@ -131,6 +180,18 @@ class Host:
 
     async def serve(self) -> None:
         """Works on the running event loop until `stop`."""
+        if self._ready.future.done():
+            self._ready = _Ready()
+        ready = self._ready
+        try:
+            await self._serve(ready)
+            ready.settle(KapelleError("the host ended before it was registered"))
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            ready.settle(KapelleError("the host was cancelled before it was registered") if cancelled else error)
+            raise
+
+    async def _serve(self, ready: _Ready) -> None:
         if not self._functions:
             raise ValueError("the host serves no worker: register functions with @host.worker(NAME)")
         place = find(*self._given)
@@ -143,7 +204,7 @@ class Host:
             "ack": True,
         }
         http = AsyncPool(place.url, place.token, proxies=not place.local)
-        serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place)
+        serving = Serving(self._functions, self._slots, Membership(place, introduction), http, place, ready.settle)
         loop = asyncio.get_running_loop()
 
         def end() -> None:
