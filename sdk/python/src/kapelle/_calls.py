@@ -99,19 +99,20 @@ def give_file(data: bytes, name: str, media_type: str) -> Call[Raw]:
 
 
 def file(file: Raw | str) -> Call[bytes]:
-    return Call("GET", f"/api/v1/artifacts/{_hash(file)}", bytes, binary=True)
+    return Call("GET", f"/api/v1/artifacts/{_part(file_hash(file))}", bytes, binary=True)
 
 
 def host_file(file: Raw | str) -> Call[bytes]:
     """Downloads a file for a host, whose key sees only the files of its tasks."""
-    return Call("GET", f"/api/v1/files/{_hash(file)}", bytes, binary=True)
+    return Call("GET", f"/api/v1/files/{_part(file_hash(file))}", bytes, binary=True)
 
 
-def _hash(file: Raw | str) -> str:
+def file_hash(file: Raw | str) -> str:
+    """Returns the `sha256:...` of what stands for a file."""
     found = file if isinstance(file, str) else file.get("$file")
     if not isinstance(found, str) or not found.startswith("sha256:"):
         raise ValueError(f"file: `{found}` is not a file such as sha256:...")
-    return _part(found)
+    return found
 
 
 def cancel_task(id: str, reason: str | None) -> Call[Task]:
