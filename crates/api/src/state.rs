@@ -129,6 +129,8 @@ words! {
     ProcessState {
         /// It is not started.
         Absent = "-",
+        /// It has no process, because no task is there for one.
+        Idle = "idle",
         /// It begins.
         Starting = "starting",
         /// It works.

@@ -36,10 +36,10 @@ impl App {
         self.task_page(by.tenant, filter, page).await
     }
 
-    /// A dead letter. A step is dealt with by its run.
+    /// A dead letter. A step that failed is dealt with by its run.
     fn letter(&self, tenant: TenantId, id: TaskId) -> Result<Arc<Task>, AppError> {
         let task = self.one_task(tenant, id)?;
-        if let Some(origin) = &task.origin {
+        if let Some(origin) = task.origin.as_ref().filter(|_| task.state.kind() == StateKind::Failed) {
             let run = origin.run;
             return Err(AppError::conflict(format!("{id} is a step of {run}: POST /api/v1/runs/{run}/rerun")));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_api as api;
+use kapelle_api::{self as api, code};
 use kapelle_core::{Name, TenantId};
 use kapelle_engine::{VersionRef, command};
 use kapelle_store::{Deletion, Page, VersionRow};
@@ -222,7 +222,9 @@ impl App {
             Deletion::Newest => Err(AppError::conflict(format!(
                 "version {number} is the newest of {workflow}, which is what is started by name"
             ))),
-            Deletion::Missing => Err(missing(&workflow)),
+            Deletion::Missing => {
+                Err(AppError::new(code::NOT_FOUND, format!("workflow {workflow} has no version {number}")))
+            }
         }
     }
 }
