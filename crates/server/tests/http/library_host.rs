@@ -67,7 +67,7 @@ async fn attempts_are_released_when_a_host_is_asked_twice() {
     handle.stop();
     running.await.unwrap().unwrap();
     let shown = place.get(&format!("/api/v1/tasks/{id}")).await.json(200);
-    assert_eq!((&shown["state"], &shown["attempt"]), (&json!("ready"), &json!(0)), "{shown}");
+    assert_eq!((&shown["state"], &shown["attempt"]), (&json!("ready"), &json!(1)), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
