@@ -14,7 +14,6 @@ import socket
 import ssl
 import time
 import urllib.request
-import weakref
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -287,14 +286,16 @@ class _Connection:
         except (OSError, ValueError):
             return False
 
-    def send(self, request: bytes, timeout: float) -> None:
+    def send(self, request: bytes, timeout: float) -> TransportError | None:
+        """Returns the error of a server that stopped reading: its answer, if there is one, says why."""
         self.sock.settimeout(timeout)
         try:
             self.sock.sendall(request)
         except TimeoutError as error:
             raise AnswerTimeout("the request could not be sent in time") from error
         except OSError as error:
-            raise TransportError(f"the connection broke: {error}") from error
+            return TransportError(f"the connection broke: {error}")
+        return None
 
     def receive(self) -> bytes:
         try:
@@ -329,15 +330,17 @@ class Pool:
         parser = Parser()
         kept = False
         try:
-            connection.send(request, timeout)
+            unsent = connection.send(request, timeout)
             parts = []
             while not parser.done:
                 data = connection.receive()
+                if not data and unsent:
+                    raise unsent
                 if data:
                     parts.append(parser.feed(data))
                 else:
                     parser.end()
-            kept = parser.reusable
+            kept = parser.reusable and unsent is None
         finally:
             # Also when a signal interrupts it: an answer would come that is another request's.
             if kept:
@@ -352,7 +355,9 @@ class Pool:
         connection = self._take()
         parser = Parser()
         try:
-            connection.send(request, timeout)
+            unsent = connection.send(request, timeout)
+            if unsent:
+                raise unsent
             told = False
             while not parser.done:
                 data = connection.receive()
@@ -504,6 +509,11 @@ class _Line(asyncio.Protocol):
         if self._waiting and not self._waiting.done():
             self._waiting.set_result(None)
 
+    @property
+    def sent(self) -> bool:
+        """The request was taken to its end, and another may follow it."""
+        return self.usable and self._transport is not None and self._transport.get_write_buffer_size() == 0
+
     def begin(self, request: bytes, timeout: float, streaming: bool = False) -> Parser:
         """Sends a request."""
         assert self._transport
@@ -571,9 +581,7 @@ class AsyncPool:
 
     def __init__(self, url: str, token: str, *, proxies: bool) -> None:
         self._target = _Target(url, token, proxies)
-        self._idle: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, collections.deque[_Line]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._idle: dict[asyncio.AbstractEventLoop, collections.deque[_Line]] = {}
         self._process = os.getpid()
 
     async def request(
@@ -587,7 +595,7 @@ class AsyncPool:
         try:
             parser = line.begin(request, timeout)
             await line.wait()
-            kept = parser.reusable and line.usable
+            kept = parser.reusable and line.sent
         finally:
             # Also when it is cancelled: an answer would come that is another request's.
             if not kept:
@@ -632,7 +640,7 @@ class AsyncPool:
     def _take(self, loop: asyncio.AbstractEventLoop) -> _Line | None:
         if self._process != os.getpid():
             # Those of the process that this one was forked from are still in use there.
-            self._idle, self._process = weakref.WeakKeyDictionary(), os.getpid()
+            self._idle, self._process = {}, os.getpid()
         lines = self._idle.get(loop)
         oldest = time.monotonic() - _IDLE
         while lines:
@@ -643,7 +651,12 @@ class AsyncPool:
         return None
 
     def _give(self, loop: asyncio.AbstractEventLoop, line: _Line) -> None:
-        lines = self._idle.setdefault(loop, collections.deque())
+        lines = self._idle.get(loop)
+        if lines is None:
+            # Those of loops that are over cannot even be closed any more.
+            open = {other: lines for other, lines in list(self._idle.items()) if not other.is_closed()}
+            lines = open[loop] = collections.deque()
+            self._idle = open
         if not line.usable or len(lines) >= _KEPT:
             line.abort()
             return

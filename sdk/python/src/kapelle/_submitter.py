@@ -127,6 +127,8 @@ class _Thread(Waiting):
         """What its thread is to send."""
         self.leads = False
         """Its thread frees the way for the next request."""
+        self.gone = False
+        """Its thread was interrupted, and waits no more."""
 
     def settle(self, raw: Raw | None, error: Exception | None) -> None:
         super().settle(raw, error)
@@ -211,22 +213,21 @@ class Submitter:
         with self._lock:
             picked = _pick(self._waiting)
             self._busy = bool(picked)
-        if picked:
-            picked[0].send([Parcel(picked)], True)
+            if picked:
+                picked[0].send([Parcel(picked)], True)
 
     def _interrupted(self, mine: _Thread) -> None:
         """Ctrl-C in the thread that sends, or waits: another thread goes on for the rest, with the same keys."""
         with self._lock:
+            mine.gone = True
             if mine in self._waiting:
                 self._waiting.remove(mine)
-        others = [task for parcel in mine.parcels for task in parcel.tasks if task is not mine and not task.settled]
-        if others:
-            heir = others[0]
-            assert isinstance(heir, _Thread)
-            leads, mine.leads = mine.leads, False
-            heir.send(mine.parcels, leads)
-        else:
-            self._free(mine)
+            for task in (task for parcel in mine.parcels for task in parcel.tasks):
+                if isinstance(task, _Thread) and not task.gone and not task.settled:
+                    leads, mine.leads = mine.leads, False
+                    task.send(mine.parcels, leads)
+                    return
+        self._free(mine)
 
 
 # -- asyncio ---------------------------------------------------------------------------------------------------------
