@@ -35,6 +35,7 @@ from kapelle._report import invalid, succeed
 from kapelle._serving import pause
 from kapelle._sse import Parser
 from kapelle._stream import RunStream
+from kapelle._threads import Threads
 from kapelle._wire import Again, Call, refused
 from kapelle.context import Attempt
 
@@ -48,6 +49,10 @@ def elsewhere(module: str, name: str) -> Exception:
     """An exception of a package that is not installed."""
     error: Exception = type(name, (Exception,), {"__module__": module})("x")
     return error
+
+
+def void(_: object) -> None:
+    """Drops a value."""
 
 
 class BothFacesAreTheSame(unittest.TestCase):
@@ -228,6 +233,29 @@ class Functions(unittest.TestCase):
         self.assertEqual((ctx.cancelled, ctx.cancel_reason), (True, "not wanted"))
         with self.assertRaises(ValueError):
             ctx.progress(1.5)
+
+    def test_threads_are_used_again_and_end_with_the_host(self) -> None:
+        threads = Threads()
+        names: list[str] = []
+        seen: set[int] = set()
+        for number in range(5):
+            over = threading.Event()
+
+            def work() -> None:
+                names.append(threading.current_thread().name)
+                seen.add(threading.get_ident())
+
+            threads.run(f"task_{number}", work, over.set)
+            self.assertTrue(over.wait(5))
+        self.assertEqual((names, len(seen)), ([f"task_{number}" for number in range(5)], 1))
+        both = threading.Barrier(2)
+        for _ in range(2):
+            threads.run("task_9", lambda: void(both.wait(5)), lambda: None)
+        threads.close()
+        for thread in threading.enumerate():
+            if thread.name in ("task_4", "task_9"):
+                thread.join(5)
+                self.assertFalse(thread.is_alive())
 
     def test_a_deadline_knows_its_time_zone(self) -> None:
         with self.assertRaisesRegex(ValueError, "time zone"):

@@ -19,6 +19,7 @@ from ._http import AsyncPool, TransportError
 from ._join import Heart, Membership
 from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed
+from ._threads import Threads
 from .context import AsyncContext, Attempt, Clients, Context, log
 from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
 from .model import Json, ms
@@ -47,6 +48,7 @@ class Serving:
         self._place = place
         self._ready = ready
         self._clients = Clients(place)
+        self._threads = Threads()
         self._url = place.url
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -86,6 +88,7 @@ class Serving:
             self._heart.end()
             await asyncio.to_thread(self._membership.leave)
             await self._clients.close()
+            self._threads.close()
 
     async def _until_end(self, work: Awaitable[Any]) -> Any:
         """Returns the result, or None when its end was requested before."""
@@ -203,24 +206,29 @@ class Serving:
         future: asyncio.Future[Any] = self._loop.create_future()
         context = contextvars.copy_context()
 
-        def settle(result: Any, error: BaseException | None) -> None:
+        result: Any = None
+        error: BaseException | None = None
+
+        def settle() -> None:
             if not future.done():
                 future.set_exception(error) if error else future.set_result(result)
 
         def work() -> None:
-            result, error = None, None
+            nonlocal result, error
             try:
                 result = context.run(function, ctx, input)
             except Exception as raised:
                 error = raised
             except BaseException as raised:
                 error = RuntimeError(f"the function raised {raised!r}")
+
+        def done() -> None:
             try:
-                self._loop.call_soon_threadsafe(settle, result, error)
+                self._loop.call_soon_threadsafe(settle)
             except RuntimeError:  # The loop is closed: nobody waits for it any more.
                 pass
 
-        threading.Thread(target=work, name=ctx.task, daemon=True).start()
+        self._threads.run(ctx.task, work, done)
         return future
 
     def _tell(self, attempt: Attempt, report: Report) -> None:
