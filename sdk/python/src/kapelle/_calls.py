@@ -58,9 +58,7 @@ def submit_several(bodies: Sequence[bytes], delayed: Sequence[bool]) -> Call[Seq
         ids = raw["ids"]
         if len(ids) != len(bodies):
             raise ValueError(f"{len(ids)} ids for {len(bodies)} tasks")
-        return [
-            {"id": id, "state": "scheduled" if later else "ready", "attempt": 0} for id, later in zip(ids, delayed)
-        ]
+        return [{"id": id, "state": "scheduled" if later else "ready", "attempt": 0} for id, later in zip(ids, delayed)]
 
     content = b'{"tasks":[' + b",".join(bodies) + b"]}"
     return Call("POST", "/api/v1/tasks/batch", read, data=content, key=fresh_key())

@@ -349,7 +349,9 @@ class Pool:
                 connection.close()
         return Response(parser.status, parser.headers, parts[0] if len(parts) == 1 else b"".join(parts))
 
-    def stream(self, method: str, path: str, headers: Mapping[str, str], timeout: float) -> Generator[Response | bytes, None, None]:
+    def stream(
+        self, method: str, path: str, headers: Mapping[str, str], timeout: float
+    ) -> Generator[Response | bytes, None, None]:
         """Yields the head of an answer, then its body as it comes."""
         request = self._target.request(method, path, headers, None)
         connection = self._take()
@@ -695,4 +697,3 @@ class AsyncPool:
         except BaseException:
             opened.abort()
             raise
-

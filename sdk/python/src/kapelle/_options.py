@@ -31,14 +31,20 @@ def _missing(text: str) -> _Word:
 
 
 _ATTEMPTS_TEXT = "`max_attempts` (the first attempt counts)"
-_ATTEMPTS = _use("retry", "`retry=5` or `retry=Retry(max_attempts=5)` (the first attempt counts)", max_attempts=_ATTEMPTS_TEXT)
+_ATTEMPTS = _use(
+    "retry", "`retry=5` or `retry=Retry(max_attempts=5)` (the first attempt counts)", max_attempts=_ATTEMPTS_TEXT
+)
 _RETRIES = _use("retry", "`retry=max_retries + 1` (the first attempt counts)", max_attempts=_ATTEMPTS_TEXT)
-_BACKOFF = _use("retry", "`retry=Retry(delay=1, multiplier=2)`, in seconds", delay="`delay`, in seconds, and `multiplier`")
+_BACKOFF = _use(
+    "retry", "`retry=Retry(delay=1, multiplier=2)`, in seconds", delay="`delay`, in seconds, and `multiplier`"
+)
 _MULTIPLIER = _use("retry", "`retry=Retry(multiplier=2)`", multiplier="`multiplier`")
 _FIRST_DELAY = _use("retry", "`retry=Retry(delay=1)`, in seconds", delay="`delay`, in seconds")
 _LONGEST_DELAY = _use("retry", "`retry=Retry(max_delay=60)`, in seconds", max_delay="`max_delay`, in seconds")
 _JITTER = _use("retry", "`retry=Retry(jitter=...)`", jitter="`jitter`")
-_CATEGORIES = _use("retry", "`retry=Retry(on=[...])`, a list of error categories", on="`on`, a list of error categories")
+_CATEGORIES = _use(
+    "retry", "`retry=Retry(on=[...])`, a list of error categories", on="`on`, a list of error categories"
+)
 _KEY = _use("idempotency_key")
 _DELAY = _use("delay", "`delay`, in seconds or as a timedelta")
 _ETA = _use("delay", "`delay`, in seconds from now or as a timedelta (`delay=eta - now`)")

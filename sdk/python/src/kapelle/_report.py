@@ -77,9 +77,7 @@ def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
 class Reporter:
     """Sends reports in batches. An unreachable server is tried again, so results are not lost."""
 
-    def __init__(
-        self, url: str, http: AsyncPool, host: Callable[[], str], done: Callable[[Attempt], None]
-    ) -> None:
+    def __init__(self, url: str, http: AsyncPool, host: Callable[[], str], done: Callable[[Attempt], None]) -> None:
         self._url = url
         self._http = http
         self._host = host

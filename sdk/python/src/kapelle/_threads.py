@@ -11,7 +11,7 @@ _Job = tuple[str, Callable[[], None], Callable[[], None]]
 
 
 class Threads:
-    """As many threads as functions run at once. Starting one for each function took most of the time of a short task."""
+    """As many threads as functions run at once. Starting one for each took most of the time of a short task."""
 
     def __init__(self) -> None:
         self._idle: deque[queue.SimpleQueue[_Job | None]] = deque()

@@ -19,7 +19,7 @@ from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser
 from ._stream import AllStream, RunStream
-from ._submitter import SMALL, Submitter, Raw, Tried
+from ._submitter import SMALL, Raw, Submitter, Tried
 from ._wire import LONGEST_POLL, PATIENCE, Again, Call, encode, read, refused, unreachable
 from .errors import Problem, WaitTimeout
 from .model import (
@@ -115,9 +115,7 @@ class _Asker:
             time.sleep(_EARLY)
         return found
 
-    def each(
-        self, ids: Sequence[str], call: Callable[[str, float], Call[E]], timeout: Seconds | None
-    ) -> Iterator[E]:
+    def each(self, ids: Sequence[str], call: Callable[[str, float], Call[E]], timeout: Seconds | None) -> Iterator[E]:
         """Waits for many ends, and yields each as it comes. A bounded number of threads wait; more ids take turns."""
         until = None if timeout is None else time.monotonic() + seconds(timeout)
         waiting = collections.deque(ids)

@@ -168,9 +168,11 @@ class Context(_Base):
 
     @property
     def client(self) -> Client:
-        """A client of the host's server, with the rights of the host's key: one of the role `worker` may neither submit nor
-        look. A later attempt does again what this one did, so submit with a key such as
-        `idempotency_key=f"{ctx.task_id}/letter"`."""
+        """A client of the host's server, with the rights of the host's key.
+
+        A key of the role `worker` may neither submit nor read. A later attempt does again what this one did, so submit
+        with a key such as `idempotency_key=f"{ctx.task_id}/letter"`.
+        """
         return self._attempt.clients.client
 
     @property
@@ -199,9 +201,11 @@ class AsyncContext(_Base):
 
     @property
     def client(self) -> AsyncClient:
-        """A client of the host's server, with the rights of the host's key: one of the role `worker` may neither submit nor
-        look. A later attempt does again what this one did, so submit with a key such as
-        `idempotency_key=f"{ctx.task_id}/letter"`."""
+        """A client of the host's server, with the rights of the host's key.
+
+        A key of the role `worker` may neither submit nor read. A later attempt does again what this one did, so submit
+        with a key such as `idempotency_key=f"{ctx.task_id}/letter"`.
+        """
         return self._attempt.clients.async_client
 
     @property

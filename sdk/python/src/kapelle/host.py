@@ -97,7 +97,7 @@ class Host:
         """Registers the function `f(ctx, input)` under a worker's name.
 
         `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
-        (seconds) and `retry` (`3` for three attempts) hold for tasks that do not say otherwise; only hosts that have all
+        (seconds) and `retry` (`3` for three attempts) hold for tasks that do not say otherwise. Only hosts that have all
         labels of `requires` get its tasks.
         """
 

@@ -294,7 +294,9 @@ class Retry:
         if isinstance(given, Mapping):
             return Retry(**given)
         if isinstance(given, bool) or not isinstance(given, int):
-            raise TypeError(f"retry: expected a number of attempts or a Retry, got {given!r}; Retry(max_attempts=3) is one")
+            raise TypeError(
+                f"retry: expected a number of attempts or a Retry, got {given!r}; Retry(max_attempts=3) is one"
+            )
         if given < 1:
             raise ValueError(f"retry: {given} attempts are not possible; expected 1 (no retry) or more")
         return Retry(max_attempts=given)

@@ -162,8 +162,8 @@ class TestServer:
     """A server on a free port and in a folder of its own, which is gone after `close` or at the end of `with`.
 
     `binary` is the program `kapelle`; by default KAPELLE_BINARY, else `kapelle` of PATH. `config` is the text of
-    kapelle.yaml, `files` are further files of the project by their names. The server has PATH and `env` of the environment,
-    and nothing else, so that no test spends money by accident.
+    kapelle.yaml, `files` are further files of the project by their names. The server has PATH and `env` as its
+    environment and nothing else, so that no test spends money by accident.
     """
 
     __test__ = False  # pytest takes classes of such a name for tests.
@@ -282,6 +282,6 @@ def _read(lines: IO[str], found: queue.SimpleQueue[str]) -> None:
 
 
 def server_fixture() -> Iterator[TestServer]:
-    """A fixture for pytest, which this package does not need: `server = pytest.fixture(scope="session")(server_fixture)`."""
+    """A fixture for pytest: `server = pytest.fixture(scope="session")(server_fixture)`. It does not need pytest."""
     with TestServer() as server:
         yield server
