@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
+import ssl
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -20,8 +24,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n
 class Listener:
     """Accepts connections and answers every request on them with the bytes given for it."""
 
-    def __init__(self, answer: Callable[[int, int], bytes | None]) -> None:
+    def __init__(self, answer: Callable[[int, int], bytes | None], context: ssl.SSLContext | None = None) -> None:
         self._answer = answer
+        self._context = context
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.connections = 0
@@ -35,6 +40,11 @@ class Listener:
                 peer, _ = self._socket.accept()
             except OSError:
                 return
+            if self._context:
+                try:
+                    peer = self._context.wrap_socket(peer, server_side=True)
+                except OSError:
+                    continue
             self.connections += 1
             self._open.append(peer)
             threading.Thread(target=self._serve, args=(peer, self.connections), daemon=True).start()
@@ -50,6 +60,10 @@ class Listener:
                         if not data:
                             return
                         request += data
+                    head, _, body = request.partition(b"\r\n\r\n")
+                    length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+                    while len(body) < int(length or 0):
+                        body += peer.recv(65536)
                     self.requests.append(request)
                     answer = self._answer(connection, number)
                     number += 1
@@ -232,6 +246,104 @@ class Connections(unittest.TestCase):
         listener = Listener(lambda *_: OK)
         use(listener)
         listener.close()
+
+
+@unittest.skipUnless(shutil.which("openssl"), "makes a certificate with openssl")
+class Secured(unittest.TestCase):
+    folder: tempfile.TemporaryDirectory[str]
+    cert: str
+    key: str
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.cert, cls.key = f"{cls.folder.name}/cert.pem", f"{cls.folder.name}/key.pem"
+        make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+        names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", cls.key, "-out", cls.cert]
+        subprocess.run([*make.split(), *names], check=True, capture_output=True)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.folder.cleanup()
+
+    def listener(self) -> Listener:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        listener = Listener(lambda *_: CHUNKED, context)
+        self.addCleanup(listener.close)
+        return listener
+
+    def ask(self, url: str, proxies: bool) -> None:
+        """Asks twice with both transports."""
+        pool = Pool(url, "t", proxies=proxies)
+        for _ in range(2):
+            self.assertEqual(pool.request("POST", "/x", {}, b"y" * 300_000, 5).body, b"ok0123456789")
+        pool.close()
+
+        async def work() -> None:
+            awaited = AsyncPool(url, "t", proxies=proxies)
+            for _ in range(2):
+                self.assertEqual((await awaited.request("GET", "/x", {}, None, 5)).body, b"ok0123456789")
+            await awaited.close()
+            await asyncio.sleep(0.01)
+
+        asyncio.run(work())
+
+    def test_a_trusted_server_is_talked_to_and_another_is_not(self) -> None:
+        listener = self.listener()
+        url = listener.url.replace("http://127.0.0.1", "https://localhost")
+        with mock.patch.dict(os.environ, {"SSL_CERT_FILE": self.cert}):
+            self.ask(url, False)
+            self.assertEqual(listener.connections, 2)
+            with self.assertRaises(ConnectError):
+                Pool(url.replace("localhost", "127.0.0.1"), "t", proxies=False).request("GET", "/", {}, None, 5)
+        with self.assertRaisesRegex(ConnectError, "(?i)certificate"):
+            Pool(url, "t", proxies=False).request("GET", "/", {}, None, 5)
+        with self.assertRaisesRegex(ConnectError, "(?i)certificate"):
+            asyncio.run(AsyncPool(url, "t", proxies=False).request("GET", "/", {}, None, 5))
+
+    def test_a_proxy_opens_a_tunnel(self) -> None:
+        listener, proxy = self.listener(), Tunnel()
+        self.addCleanup(proxy.close)
+        url = listener.url.replace("http://127.0.0.1", "https://localhost")
+        surroundings = {"SSL_CERT_FILE": self.cert, "HTTPS_PROXY": "", "https_proxy": proxy.url, "no_proxy": ""}
+        with mock.patch.dict(os.environ, surroundings):
+            self.ask(url, True)
+        self.assertEqual(proxy.asked, [f"CONNECT {url.removeprefix('https://')} HTTP/1.1"] * 2)
+
+
+class Tunnel:
+    """A proxy that opens tunnels."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.asked: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self._socket.accept()
+            except OSError:
+                return
+            self.asked.append(peer.recv(65536).decode().partition("\r\n")[0])
+            host, _, port = self.asked[-1].split()[1].partition(":")
+            far = socket.create_connection((host, int(port)))
+            peer.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            for source, target in ((peer, far), (far, peer)):
+                threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 if __name__ == "__main__":
