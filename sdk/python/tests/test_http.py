@@ -116,6 +116,14 @@ class Answers(unittest.TestCase):
                 self.whole(data, 1000)
 
 
+async def once(pool: AsyncPool) -> Response:
+    """Asks, and leaves no connection behind."""
+    try:
+        return await pool.request("GET", "/x", {}, None, 1)
+    finally:
+        await pool.close()
+
+
 class Connections(unittest.TestCase):
     def both(
         self, answer: Callable[[int, int], bytes | None], use: Callable[[Listener, Callable[[], Response]], None]
@@ -196,7 +204,7 @@ class Connections(unittest.TestCase):
         listener = Listener(lambda *_: OK)
         pool = AsyncPool(listener.url, "t", proxies=False)
         for _ in range(2):
-            self.assertEqual(asyncio.run(pool.request("GET", "/", {}, None, 1)).body, b"ok")
+            self.assertEqual(asyncio.run(once(pool)).body, b"ok")
         self.assertEqual(listener.connections, 2)
         listener.close()
 
@@ -237,7 +245,7 @@ class Connections(unittest.TestCase):
                 far = Pool("http://example.invalid:99/base", "t", proxies=True)
                 awaited = AsyncPool("http://example.invalid:99/base", "t", proxies=True)
             self.assertEqual(far.request("GET", "/x", {}, None, 1).body, b"ok")
-            asyncio.run(awaited.request("GET", "/x", {}, None, 1))
+            asyncio.run(once(awaited))
             for request in listener.requests:
                 self.assertTrue(request.startswith(b"GET http://example.invalid:99/base/x HTTP/1.1\r\n"), request)
                 self.assertIn(b"proxy-authorization: Basic dTpw\r\n", request)
@@ -341,6 +349,8 @@ class Tunnel:
             target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+        finally:
+            source.close()
 
     def close(self) -> None:
         self._socket.close()
