@@ -10,11 +10,12 @@ const SILENCE_MS = 45_000;
 /** Wait before the next poll when an answer came earlier than requested. */
 const EARLY_MS = 200;
 
-/** Requests that wait for tasks or runs at once; further ones take turns of this length. */
+/** Requests of one `each` that wait at once. */
 const WAITS_AT_ONCE = 50;
+/** One poll while more wait than that. */
 const TURN_MS = 500;
 
-/** How long to wait, and what ends the wait. */
+/** Options of a wait. */
 export interface WaitOptions {
   timeoutMs?: number | undefined;
   /** Ends the wait with its reason; what is waited for goes on. */
@@ -52,7 +53,9 @@ export class Asker {
   }
 
   /** Waits for an end. Throws WaitTimeout, or the reason of `signal`. */
-  async wait<T extends { ended: boolean }>(what: string, call: (pollMs: number) => Call<T>, options: WaitOptions = {}): Promise<T> {
+  async wait<T extends { ended: boolean }>(
+    what: string, call: (pollMs: number) => Call<T>, options: WaitOptions = {},
+  ): Promise<T> {
     const { timeoutMs, signal } = options;
     const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
     for (;;) {
@@ -63,8 +66,8 @@ export class Asker {
   }
 
   /**
-   * Waits for many ends, and gives each as it comes. A bounded number of requests wait at once: with more to wait for they
-   * take turns, so that an end may be seen later than it came.
+   * Waits for many ends, and yields each as it comes. A bounded number of requests wait at once. Further ids take turns, so
+   * that an end may be seen late.
    */
   async *each<T extends { ended: boolean }>(
     ids: string[], call: (id: string, pollMs: number) => Call<T>, options: WaitOptions = {},

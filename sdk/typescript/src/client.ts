@@ -62,7 +62,7 @@ function part(text: string): string {
   return encodeURIComponent(text);
 }
 
-/** The id of what may be given whole. */
+/** The id of a task or run that was passed whole. */
 function idOf(given: string | { id: string }): string {
   return typeof given === "string" ? given : given.id;
 }
@@ -77,7 +77,7 @@ const runCall = (id: string, waitMs = 0): Call<Run> => ({
   method: "GET", path: `/api/v1/runs/${part(id)}`, read: run, waitMs, query: { wait_ms: waitMs || undefined },
 });
 
-/** A list, whose rows stand in `field` of the answer. */
+/** Requests a list. Its rows stand in `field` of the answer. */
 function list<T>(asker: Asker, path: string, field: string, row: (raw: Json) => T, filter: object = {}): Promise<Page<T>> {
   const more = (cursor: string): Promise<Page<T>> => list(asker, path, field, row, { ...filter, cursor });
   const read = (raw: Json): Page<T> => new Page(raw[field].map(row), raw.next_cursor ?? undefined, more);
@@ -102,14 +102,14 @@ export class Tasks {
 
   /**
    * Submits a task. Once this resolves, the task survives a crash. Without an `idempotencyKey` one is made up, so that
-   * asking again after a broken connection never makes two. Submits while a request is under way travel in the next, each
-   * with its own answer.
+   * asking again after a broken connection never makes two. Submits that are ready while a request is under way travel in
+   * the next one; each has its own answer.
    */
   async submit(worker: string, input: Json = null, options: SubmitOptions & { idempotencyKey?: string } = {}): Promise<Task> {
     known("tasks.submit", options, SUBMIT_OPTIONS);
     const { idempotencyKey, group, delayMs = 0 } = options;
     const body = encode(taskWire(worker, input, options));
-    // Tasks of one group count for each other in a common request.
+    // The server counts the tasks of a group that come in one request against its limit.
     const alone = idempotencyKey !== undefined || group !== undefined || body.length > SMALL;
     const answer = alone
       ? this.asker.ask(single(body, idempotencyKey ?? freshKey()))
@@ -141,13 +141,13 @@ export class Tasks {
     return this.asker.wait(id, (poll) => taskCall(id, poll), options);
   }
 
-  /** Waits for the ends of all, and gives them in the order asked for, however they ended. */
+  /** Waits for the ends of all, and returns them in the order of the ids, whether they succeeded or not. */
   waitAll(of: Iterable<string | Task>, options: WaitOptions = {}): Promise<Task[]> {
     const ids = Array.from(of, idOf);
     return inOrder(ids, this.asCompleted(ids, options));
   }
 
-  /** Each of the tasks once, as it ends: `for await (const task of client.tasks.asCompleted(ids))`. */
+  /** Yields each of the tasks once, as it ends: `for await (const task of client.tasks.asCompleted(ids))`. */
   async *asCompleted(of: Iterable<string | Task>, options: WaitOptions = {}): AsyncGenerator<Task> {
     known("tasks.asCompleted", options, WAIT);
     yield* this.asker.each(distinct(of), taskCall, options);
@@ -198,13 +198,13 @@ export class Runs {
     return this.asker.wait(id, (poll) => runCall(id, poll), options);
   }
 
-  /** Waits for the ends of all, and gives them in the order asked for, however they ended. */
+  /** Waits for the ends of all, and returns them in the order of the ids, whether they succeeded or not. */
   waitAll(of: Iterable<string | Run>, options: WaitOptions = {}): Promise<Run[]> {
     const ids = Array.from(of, idOf);
     return inOrder(ids, this.asCompleted(ids, options));
   }
 
-  /** Each of the runs once, as it ends. */
+  /** Yields each of the runs once, as it ends. */
   async *asCompleted(of: Iterable<string | Run>, options: WaitOptions = {}): AsyncGenerator<Run> {
     known("runs.asCompleted", options, WAIT);
     yield* this.asker.each(distinct(of), runCall, options);
@@ -227,7 +227,8 @@ export class Runs {
     known("runs.journal", options, JOURNAL);
     const more = (from: string): Promise<Journal> => this.journal(id, { ...options, start: Number(from) });
     // An entry may come at any time, so that only an empty page is the last.
-    const read = ({ entries, next }: Json): Journal => new Journal([...entries], next, entries.length > 0 ? String(next) : undefined, more);
+    const read = ({ entries, next }: Json): Journal =>
+      new Journal([...entries], next, entries.length > 0 ? String(next) : undefined, more);
     const query = { from: options.start ?? 0, limit: options.limit };
     return this.asker.ask({ method: "GET", path: `/api/v1/runs/${part(id)}/journal`, read, query });
   }

@@ -83,9 +83,9 @@ export class Context {
   }
 
   /**
-   * A client of the host's server, with the rights of the host's key: the token of the folder and keys of the role `admin` may
-   * submit and read, a key of the role `worker` may neither (Forbidden). An attempt may be repeated, so give what it submits an
-   * idempotency key made of the task: `idempotencyKey: ctx.taskId + "/letter"`.
+   * A client of the host's server, with the rights of the host's key. The token of the folder and keys of the role `admin`
+   * may submit and read; a key of the role `worker` may neither (Forbidden). An attempt may be repeated, so its submits need
+   * idempotency keys made of the task: `idempotencyKey: ctx.taskId + "/letter"`.
    */
   get client(): Client {
     let client = clients.get(this.#place);
@@ -148,12 +148,12 @@ export class Context {
   }
 }
 
-/** Whether an attempt is still wanted. Its signal is made when it is asked for: most functions do without. */
+/** The cancellation of an attempt. The signal is created on first use: most functions do without. */
 export class Stop {
   #reason: Cancelled | undefined;
   #controller: AbortController | undefined;
 
-  /** Why it is not wanted any more. */
+  /** The reason; undefined while the attempt is wanted. */
   get reason(): Cancelled | undefined {
     return this.#reason;
   }
@@ -166,7 +166,7 @@ export class Stop {
     return this.#controller.signal;
   }
 
-  /** The first reason holds. */
+  /** Cancels the attempt. A second reason is ignored. */
   raise(why: CancelReason): void {
     if (this.#reason) return;
     this.#reason = new Cancelled(why);

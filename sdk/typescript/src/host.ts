@@ -80,8 +80,10 @@ export class Host {
 
   constructor(options: HostOptions = {}) {
     known("new Host", options, HOST);
-    this.#ready = new Promise((resolve, reject) => (this.#registered = (error) => (error === undefined ? resolve() : reject(error))));
-    // Nobody has to wait for it.
+    this.#ready = new Promise((resolve, reject) => {
+      this.#registered = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    // A program that does not wait for it must not end with an unhandled rejection.
     this.#ready.catch(() => undefined);
     this.#options = options;
     this.#slots = options.slots ?? 4;
@@ -101,7 +103,7 @@ export class Host {
     return this;
   }
 
-  /** The function of a worker; undefined when there is none of that name. */
+  /** The function of a worker. Returns undefined for a name that is not registered. */
   function(name: string): WorkerFunction | undefined {
     return this.#functions.get(name);
   }
@@ -222,7 +224,7 @@ class Serving {
         const tasks = await send(this.place, { method: "POST", path, body, read, waitMs: LONGEST_POLL_MS }, end);
         failures = 0;
         if (tasks.length === 0) continue;
-        // A failure to acknowledge keeps nothing from beginning, so that nothing waits for the answer.
+        // Attempts begin even when this fails, so they need not wait for it.
         void this.#acknowledge(id, tasks);
         this.#heart.begin(tasks.map((task) => task.lease_token));
         for (const claimed of tasks) this.#begin(claimed);

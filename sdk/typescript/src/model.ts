@@ -36,7 +36,7 @@ export class Task {
   readonly state: string;
   readonly attempt: number;
   readonly worker: string;
-  /** Empty in what `submit` gives when the submit named none: the server then takes that of the worker. */
+  /** Empty after a `submit` that named none: the server then takes the queue of the worker. */
   readonly queue: string;
   readonly output: Json;
   readonly error: Failure | undefined;
@@ -48,7 +48,7 @@ export class Task {
   readonly costNanousd: number;
   readonly raw: Raw;
 
-  /** `asked` is what the request said where the answer does not repeat it. */
+  /** `asked` has the fields of the request, which the answer may leave out. */
   constructor(raw: Raw, asked: { worker?: string; queue?: string | undefined } = {}) {
     this.id = text(raw, "id");
     this.state = text(raw, "state");
@@ -82,7 +82,7 @@ export class Run {
   readonly id: string;
   /** `running`, `paused`, `cancelling`, `succeeded`, `failed` or `cancelled`. */
   readonly state: string;
-  /** Empty in what `start` gives for the text of a workflow. */
+  /** Empty after a `start` with the text of a workflow. */
   readonly workflow: string;
   /** The number of the next entry of its journal. */
   readonly seq: number;
@@ -91,7 +91,7 @@ export class Run {
   readonly reason: string | undefined;
   readonly raw: Raw;
 
-  /** `asked` is what the request said where the answer does not repeat it. */
+  /** `asked` has the fields of the request, which the answer may leave out. */
   constructor(raw: Raw, asked: { workflow?: string | undefined } = {}) {
     this.id = text(raw, "id");
     this.state = text(raw, "state");
@@ -135,7 +135,7 @@ export interface Event {
 /** A part of a list: `for (const task of page)`. Every list is one. */
 export class Page<T> implements Iterable<T> {
   readonly items: T[];
-  /** Where the next page begins; undefined for the last. */
+  /** The cursor of the next page; undefined on the last page. */
   readonly nextCursor: string | undefined;
   readonly #more: ((cursor: string) => Promise<Page<T>>) | undefined;
 
@@ -145,7 +145,7 @@ export class Page<T> implements Iterable<T> {
     this.#more = more;
   }
 
-  /** How many items this page has. */
+  /** The number of items on this page. */
   get length(): number {
     return this.items.length;
   }
@@ -154,12 +154,12 @@ export class Page<T> implements Iterable<T> {
     return this.items[Symbol.iterator]();
   }
 
-  /** The page after this one, or undefined. */
+  /** Requests the page after this one. Returns undefined after the last. */
   async nextPage(): Promise<Page<T> | undefined> {
     return this.nextCursor === undefined ? undefined : this.#more?.(this.nextCursor);
   }
 
-  /** The items of this page and of all that follow, each page asked for when it is reached. */
+  /** Iterates over this page and all that follow. Each page is requested when it is reached. */
   async *all(): AsyncGenerator<T> {
     for (let page: Page<T> | undefined = this; page; page = await page.nextPage()) yield* page.items;
   }
@@ -228,7 +228,9 @@ const RETRY = new Set(["maxAttempts", "delayMs", "multiplier", "maxDelayMs", "ji
 /** Retry rules as they travel. */
 export function retryWire(retry: Retry | number): Raw {
   if (typeof retry === "number") {
-    if (!Number.isInteger(retry) || retry < 1) throw new RangeError(`retry: ${retry} attempts are not possible; expected 1 (no retry) or more`);
+    if (!Number.isInteger(retry) || retry < 1) {
+      throw new RangeError(`retry: ${retry} attempts are not possible; expected 1 (no retry) or more`);
+    }
     return { max_attempts: retry };
   }
   known("retry", retry, RETRY);
@@ -250,7 +252,7 @@ export const SUBMIT_OPTIONS = new Set([...SUBMIT, "idempotencyKey"]);
 /** The fields of a task of `tasks.submitBatch`. */
 export const TASK_FIELDS = new Set(["worker", "input", ...SUBMIT]);
 
-/** A task as it travels. What is undefined is left out by JSON. */
+/** A task as it travels. JSON leaves out undefined fields. */
 export function taskWire(worker: string, input: Json, options: SubmitOptions): Raw {
   return {
     worker,

@@ -5,6 +5,7 @@ declare const process: {
   readonly env: Record<string, string | undefined>;
   readonly pid: number;
   cwd(): string;
+  nextTick(f: () => void): void;
   on(event: string, listener: () => void): void;
   off(event: string, listener: () => void): void;
 };

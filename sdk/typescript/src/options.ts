@@ -1,16 +1,16 @@
-/** Options by their names: one that is not known is refused with the name that it has here. */
+/** The check of option names. An unknown one is refused with its name in this package. */
 
 interface Word {
-  /** The option that it is called here, and how to say so when the name alone is not enough. */
+  /** The option of this package, and the advice when its name alone does not say enough. */
   name?: string;
   text?: string;
-  /** What to do where there is no such option. */
+  /** The advice for calls that do not take that option. */
   else?: string;
 }
 
 const RETRY: Word = { name: "maxAttempts", else: "use `retry: 5` or `retry: { maxAttempts: 5 }` (the first attempt counts)" };
 const MORE_RETRIES: Word = { ...RETRY, text: "`maxAttempts` (the first attempt counts)" };
-// Beside `maxAttempts`, in the rules of retries, `delayMs` is another than that of a task.
+// The `delayMs` of a retry stands beside `maxAttempts`; that of a task is another option.
 const BACKOFF: Word = { name: "maxAttempts", text: "`delayMs` and `multiplier`", else: "use `retry: { delayMs: 1000, multiplier: 2 }`" };
 const FIRST_DELAY: Word = { ...BACKOFF, text: "`delayMs`" };
 const MULTIPLIER: Word = { name: "multiplier", else: "use `retry: { multiplier: 2 }`" };
@@ -30,7 +30,7 @@ const LEASE: Word = { else: "not needed: the host renews the leases of its tasks
 const QUEUE: Word = { name: "queue", else: "use `queue` of the worker or task" };
 const URL: Word = { name: "url", text: "`url` and `token`" };
 
-/** What other queues and workflow engines call things, in lower case without `_`. */
+/** Option names of other queues and workflow engines, in lower case without `_`. */
 const WORDS: Record<string, Word> = {
   // BullMQ
   attempts: RETRY, backoff: BACKOFF, jobid: KEY, deduplication: KEY, debounce: KEY, delay: DELAY,
@@ -56,13 +56,15 @@ const WORDS: Record<string, Word> = {
 
 const bare = (name: string): string => name.replace(/[_-]/g, "").toLowerCase();
 
-/** Refuses options that are not known. `where` is what takes them. */
+/** Throws TypeError for options that are not in `names`. `where` is the call that takes them. */
 export function known(where: string, options: object | null | undefined, names: ReadonlySet<string>): void {
   if (options === undefined) return;
   if (options === null || typeof options !== "object" || Array.isArray(options)) {
-    throw new TypeError(`${where}: options must be an object with some of ${list(names)}`);
+    throw new TypeError(`${where}: options must be an object; expected some of ${list(names)}`);
   }
-  for (const name in options) if (!names.has(name)) throw new TypeError(`${name}: unknown option of ${where}; ${advice(name, names)}`);
+  for (const name in options) {
+    if (!names.has(name)) throw new TypeError(`${name}: unknown option of ${where}; ${advice(name, names)}`);
+  }
 }
 
 function advice(name: string, names: ReadonlySet<string>): string {
@@ -82,7 +84,7 @@ function list(names: ReadonlySet<string>): string {
   return [...names].join(", ");
 }
 
-/** How many letters must change to make one word of another; a swap of neighbours counts as one. */
+/** The edit distance of two words. A swap of neighbours counts as one. */
 function distance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, at) => at)];
   for (let i = 1; i <= a.length; i++) {
@@ -98,10 +100,12 @@ function distance(a: string, b: string): number {
   return rows[a.length]![b.length]!;
 }
 
-/** One text, or several. */
+/** A text or a list of texts, as a list. */
 export function texts(where: string, value: string | readonly string[] | undefined): readonly string[] | undefined {
   if (value === undefined) return undefined;
   const all = typeof value === "string" ? [value] : value;
-  if (!Array.isArray(all) || all.some((one) => typeof one !== "string")) throw new TypeError(`${where}: expected a text or a list of texts`);
+  if (!Array.isArray(all) || all.some((one) => typeof one !== "string")) {
+    throw new TypeError(`${where}: expected a text or a list of texts`);
+  }
   return all;
 }

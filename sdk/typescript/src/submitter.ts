@@ -11,10 +11,10 @@ type Raw = Record<string, Json>;
 const MOST = 500;
 /** Characters of one request of several tasks. */
 const LENGTH = 1024 * 1024;
-/** Characters of a task that travels with others: a larger one must not make them wait. */
+/** Characters of a task that travels with others. A larger one must not make them wait. */
 export const SMALL = 32 * 1024;
 /** Refusals that may be due to one task. Others are due to the server or the token, and hold for each. */
-const OWN = new Set([400, 403, 404, 409, 413, 422, 429]);
+const OWN = new Set([400, 403, 404, 409, 413, 422]);
 
 interface Waiting {
   /** The task as it travels. */
@@ -45,7 +45,7 @@ export class Submitter {
       this.#waiting.push({ body, delayed, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
-      // What is submitted in the same breath goes along.
+      // Further submits of the same turn of the event loop go along.
       queueMicrotask(() => this.#next());
     });
   }
@@ -57,12 +57,12 @@ export class Submitter {
       if (count > 0 && length > LENGTH) break;
     }
     this.#busy = count > 0;
-    if (count > 0) void this.#send(this.#waiting.splice(0, count), () => setImmediate(() => this.#next()));
+    if (count > 0) void this.#send(this.#waiting.splice(0, count), () => process.nextTick(() => this.#next()));
   }
 
   /**
-   * Never rejects. `tried` is called once, after the first try: later ones must not make other tasks wait. The next request
-   * then leaves once those who were answered have gone on, so that what they submit goes along.
+   * Never rejects. `tried` is called once, after the first try: repeats must not make other tasks wait. The next request
+   * leaves when the callers of this one have gone on, so that their further submits go along.
    */
   async #send(tasks: Waiting[], tried?: () => void): Promise<void> {
     let lost = false;
@@ -93,7 +93,7 @@ function call(tasks: Waiting[]): Call<Raw[]> {
   const content = `{"tasks":[${tasks.map((task) => task.body).join(",")}]}`;
   const read = (raw: Json): Raw[] => {
     if (raw.ids.length !== tasks.length) throw new RangeError(`${raw.ids.length} ids for ${tasks.length} tasks`);
-    // What the server says of one task that was just submitted.
+    // The answer of the server to a single submit.
     return tasks.map(({ delayed }, at) => ({ id: raw.ids[at], state: delayed ? "scheduled" : "ready", attempt: 0 }));
   };
   return { method: "POST", path: "/api/v1/tasks/batch", content, key, read };

@@ -9,19 +9,21 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type CancelReason, Client, type ClientOptions, Context, Host, type HostOptions, type Json, KapelleError, NotFound, Output } from "./index.js";
+import {
+  type CancelReason, Client, type ClientOptions, Context, Host, type HostOptions, type Json, KapelleError, NotFound, Output,
+} from "./index.js";
 import { Stop } from "./context.js";
 import { fileHash } from "./model.js";
 import { known } from "./options.js";
 import type { Place } from "./place.js";
 import { encode } from "./wire.js";
 
-/** A server takes that long to start, on a busy machine. */
+/** The longest start of a server on a busy machine. */
 const START_MS = 30_000;
-/** Between being asked to end and being killed. */
+/** The time from SIGTERM to SIGKILL. */
 const END_MS = 10_000;
 
-/** What a fake context tells of its attempt. What is left out is as in a first attempt of three. */
+/** Fields of a fake attempt. The defaults are those of a first attempt that may be followed by another. */
 export interface FakeContextOptions {
   taskId?: string;
   runId?: string;
@@ -30,11 +32,11 @@ export interface FakeContextOptions {
   attempt?: number;
   lastAttempt?: boolean;
   timeoutMs?: number;
-  /** What `ctx.client` is: a client of a TestServer, or an object with the methods that the function calls. */
+  /** `ctx.client`: a client of a TestServer, or an object with the methods that the function calls. */
   client?: Client;
-  /** What `ctx.gateway` is. Without it there is none. */
+  /** `ctx.gateway`. Without it the function meets NoGateway. */
   gateway?: { url: string; token: string };
-  /** What `ctx.llm()` gives. */
+  /** The answer of `ctx.llm()`. */
   llm?: unknown;
   /** The bytes of files, by their `sha256:...`. */
   files?: Record<string, Uint8Array | string>;
@@ -48,7 +50,7 @@ const NOWHERE: Place = { url: "http://127.0.0.1:1", token: "none" };
 
 /** A context for calling a worker's function without a server: `await shout(new FakeContext(), { text: "hi" })`. */
 export class FakeContext extends Context {
-  /** What the function told of its progress. */
+  /** Calls of `ctx.progress`, in order. */
   readonly told: { done: number; message?: string }[];
   readonly #given: FakeContextOptions;
   readonly #raised: Stop;
@@ -70,7 +72,7 @@ export class FakeContext extends Context {
     this.#raised = stop;
   }
 
-  /** Has the attempt not wanted any more, as when somebody cancels the task. */
+  /** Cancels the attempt, as the cancellation of its task does. */
   cancel(why: CancelReason = "not wanted"): void {
     this.#raised.raise(why);
   }
@@ -87,23 +89,27 @@ export class FakeContext extends Context {
   override async file(file: Record<string, Json> | string): Promise<Uint8Array> {
     const hash = fileHash(file);
     const found = this.#given.files?.[hash];
-    if (found === undefined) throw new NotFound({ status: 404, code: "not_found", detail: `there is no ${hash}: pass { files } to FakeContext` });
+    if (found === undefined) {
+      throw new NotFound({ status: 404, code: "not_found", detail: `there is no ${hash}; pass { files } to FakeContext` });
+    }
     return typeof found === "string" ? new TextEncoder().encode(found) : found;
   }
 }
 
 /**
- * Calls the function of a worker of a host as the host would, without a server: input and answer pass through JSON. Schemas
- * are the server's and are not looked at.
+ * Calls the function of a worker as its host would, without a server. Input and answer pass through JSON; schemas are not
+ * checked, which is the work of the server.
  */
-export async function callWorker(host: Host, name: string, input: Json = null, ctx: Context = new FakeContext({ worker: name })): Promise<Json> {
+export async function callWorker(
+  host: Host, name: string, input: Json = null, ctx: Context = new FakeContext({ worker: name }),
+): Promise<Json> {
   const f = host.function(name);
   if (!f) throw new RangeError(`the host serves no worker \`${name}\``);
   const answer = await f(ctx, JSON.parse(encode(input)));
   return JSON.parse(encode(answer instanceof Output ? answer.value : answer));
 }
 
-/** How a server for tests is started. */
+/** Options of a server for tests. */
 export interface TestServerOptions {
   /** The program `kapelle`. KAPELLE_BINARY, else `kapelle` of PATH, when left out. */
   binary?: string;
@@ -165,7 +171,7 @@ export class TestServer {
     register(host);
     const served = host.serve();
     this.#hosts.push({ host, served });
-    // Its failure is that of `ready`, or of `close`.
+    // `ready` or `close` rejects with its failure.
     served.catch(() => undefined);
     await host.ready;
     return host;
@@ -204,10 +210,9 @@ async function launch<T>(
   const binary = options.binary ?? process.env["KAPELLE_BINARY"] ?? "kapelle";
   const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...options.env };
   const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0"], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
-  // Not even a test that is broken off leaves a server behind.
+  // A test that exits early leaves no server behind.
   const kill = (): void => void child.kill("SIGKILL");
   process.on("exit", kill);
-  let said = "";
   const ended = new Promise<void>((resolve) => {
     const gone = (): void => {
       process.off("exit", kill);
@@ -216,10 +221,23 @@ async function launch<T>(
     child.on("exit", gone);
     child.on("error", gone);
   });
-  const address = await new Promise<string>((resolve, reject) => {
+  const address = await listening(child, binary);
+  // A server that is not closed must not keep the program from ending.
+  for (const one of [child, child.stdout, child.stderr]) one.unref();
+  return made(child, ended, `http://${address}`, readFileSync(join(folder, ".kapelle", "token"), "utf8").trim());
+}
+
+/** The address that a server prints once it listens. */
+function listening(child: Child, binary: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const fail = (message: string, cause?: unknown): void => {
+      clearTimeout(late);
+      reject(new KapelleError(`${binary}: ${message}`, { cause }));
+    };
     const late = setTimeout(() => {
-      kill();
-      reject(new KapelleError(`${binary} does not listen after ${START_MS} ms: ${said}`));
+      child.kill("SIGKILL");
+      fail(`it does not listen after ${START_MS} ms: ${said}`);
     }, START_MS);
     const read = (chunk: Uint8Array): void => {
       said = (said + new TextDecoder().decode(chunk)).slice(-10_000);
@@ -230,16 +248,7 @@ async function launch<T>(
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
-    child.on("error", (error) => {
-      clearTimeout(late);
-      reject(new KapelleError(`${binary} could not be started: ${error.message}; build it or set KAPELLE_BINARY`, { cause: error }));
-    });
-    child.on("exit", () => {
-      clearTimeout(late);
-      reject(new KapelleError(`${binary} ended instead of listening: ${said}`));
-    });
+    child.on("error", (error) => fail(`it could not be started: ${error.message}; build it or set KAPELLE_BINARY`, error));
+    child.on("exit", () => fail(`it ended instead of listening: ${said}`));
   });
-  // A server that is not closed must not keep the program from ending.
-  for (const one of [child, child.stdout, child.stderr]) one.unref();
-  return made(child, ended, `http://${address}`, readFileSync(join(folder, ".kapelle", "token"), "utf8").trim());
 }

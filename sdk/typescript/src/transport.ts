@@ -6,11 +6,12 @@ import * as https from "node:https";
 
 import type { Place } from "./place.js";
 
-/** An idle connection is kept that long. The server closes one after 10 seconds; a request must not meet that. */
+/** The time that an idle connection is kept. The server closes one after 10 seconds, and a request must not meet that. */
 const IDLE_MS = 4_000;
 
-/** Bytes of a body that is only written when the server says that it takes it, or nothing. */
+/** Bytes of a body above which the answer `100 Continue` is awaited first. */
 const LARGE = 256 * 1024;
+/** The longest wait for it. */
 const CONTINUE_MS = 1_000;
 
 /** A request with everything that is written. */
@@ -49,8 +50,8 @@ const agents = { "http:": watched(new http.Agent(kept)), "https:": watched(new h
 const origins = new WeakMap<Place, Origin>();
 
 /**
- * Has no error of a connection end the program: one that breaks while a refused body is still written has nobody else to tell,
- * since the answer has been read.
+ * Keeps errors of connections from ending the program. Node reports one that breaks while a refused body is still being
+ * written to nobody else, since the answer has been read.
  */
 function watched(agent: http.Agent): http.Agent {
   const connect = agent.createConnection.bind(agent);
@@ -94,7 +95,7 @@ function write(place: Place, sent: Sent, answered: (stream: Stream) => void, fai
   const asked = request({ agent, hostname, port, method, path: prefix + sent.path, headers }, answered);
   asked.on("error", failed);
   if (bytes <= LARGE) return asked.end(body);
-  // A server that refuses so much says so before it is written, and closes the connection. Some proxies do not pass this on.
+  // A server that refuses the body says so before it is written. Some proxies do not pass the question on.
   const go = (): void => {
     clearTimeout(late);
     if (!asked.destroyed && !asked.writableEnded) asked.end(body);
@@ -107,7 +108,7 @@ function write(place: Place, sent: Sent, answered: (stream: Stream) => void, fai
   return asked;
 }
 
-/** Sends a request and reads the whole answer. Rejects with the error of the network, OutOfTime or the reason of `signal`. */
+/** Sends a request and reads the answer. Rejects with the error of the network, OutOfTime or the reason of `signal`. */
 export function exchange(place: Place, sent: Sent, withinMs: number, signal?: AbortSignal): Promise<Answer> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
@@ -115,7 +116,7 @@ export function exchange(place: Place, sent: Sent, withinMs: number, signal?: Ab
       clearTimeout(limit);
       signal?.removeEventListener("abort", aborted);
     };
-    // A connection that is cut on purpose says nothing but that it was cut.
+    // The error of a connection that is destroyed on purpose does not say why.
     let why: unknown;
     const cut = (reason: unknown): void => {
       why = reason;
@@ -130,7 +131,7 @@ export function exchange(place: Place, sent: Sent, withinMs: number, signal?: Ab
       stream.on("data", (chunk) => chunks.push(chunk));
       stream.on("end", () => {
         settle();
-        // What was refused before it was written leaves a connection in the middle of a request.
+        // A body that was refused before it was written leaves the connection in the middle of a request.
         if (!asked.writableEnded) asked.destroy();
         const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
         resolve({ status: stream.statusCode ?? 0, headers: stream.headers, body });

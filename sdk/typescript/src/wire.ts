@@ -56,7 +56,7 @@ export function freshKey(): string {
 
 /** Encodes as JSON. Throws TypeError for values that JSON does not have, which JSON.stringify would drop or change. */
 export function encode(value: Json): string {
-  // A replacer costs several times as much as a walk, so that it only looks for what is wrong.
+  // A replacer costs several times as much as a walk, so it is only used to find the fault.
   if (isPlain(value, DEEPEST)) return JSON.stringify(value ?? null);
   const checked = (key: string, value: unknown): unknown => {
     if (isOdd(value)) throw new TypeError(`this is not JSON: ${key ? `\`${key}\` is ` : ""}${describe(value)}`);
@@ -70,10 +70,10 @@ export function encode(value: Json): string {
   }
 }
 
-/** Deeper values, and those in a circle, take the slow way. */
+/** Levels of a value that are walked. Deeper and circular values are left to the replacer. */
 const DEEPEST = 64;
 
-/** Whether JSON.stringify writes a value as it is: nothing but plain objects, arrays, text, numbers, booleans and null. */
+/** Returns true for values of nothing but plain objects, arrays, text, finite numbers, booleans and null. */
 function isPlain(value: unknown, deep: number): boolean {
   if (typeof value !== "object") return !isOdd(value);
   if (value === null) return true;
