@@ -2,7 +2,7 @@
 
 use crate::problem::Problem;
 
-/// Why a request did not succeed.
+/// Reasons for which a request did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The server refused it.
@@ -11,9 +11,9 @@ pub enum ClientError {
     /// The server was not reached, or its answer was not understood.
     #[error("{address}: {message}")]
     Unreachable {
-        /// The address.
+        /// Address of the server.
         address: String,
-        /// What happened.
+        /// Fault, in words of the system.
         message: String,
     },
 }

@@ -13,11 +13,11 @@ pub struct ServerHealth {
     pub status: HealthStatus,
     /// The version of the server.
     pub version: String,
-    /// How long the server has been up.
+    /// Milliseconds since the start of the server.
     pub uptime_ms: u64,
     /// The workers of the server's own process.
     pub workers: WorkerCounts,
-    /// The worker hosts.
+    /// Counts of worker hosts.
     pub hosts: HostCounts,
     /// The checks that the configuration names.
     pub checks: Vec<CheckResult>,
@@ -47,7 +47,7 @@ pub struct CheckResult {
     pub name: String,
     /// `ok`, `warning` or `critical`.
     pub status: HealthStatus,
-    /// The measured value.
+    /// Value that was measured.
     pub value: f64,
     /// The value in words, with the bound when it fails.
     pub reason: String,
@@ -63,13 +63,13 @@ pub struct Alive {
 /// Tasks that have not ended, of one lane in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenTasks {
-    /// The tenant.
+    /// Number of the tenant.
     pub tenant: u32,
-    /// The queue.
+    /// Name of the queue.
     pub queue: String,
-    /// The worker.
+    /// Name of the worker.
     pub worker: String,
-    /// The state.
+    /// State of the tasks.
     pub state: TaskState,
     /// The number of tasks.
     pub tasks: u64,

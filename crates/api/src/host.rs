@@ -264,7 +264,7 @@ pub struct SingleReport {
 /// A worker host has gone away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostLeft {
-    /// Its id.
+    /// Id of the host.
     pub id: String,
 }
 

@@ -28,10 +28,10 @@ pub struct LiveEvent {
     pub state: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// What the step waits for.
+    /// Thing that the step waits for.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Value>,
-    /// Why the step was left out.
+    /// Reason for which the step was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ pub struct LiveEvent {
     pub offset: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Where a stream goes on behind this event; on WebSockets.
+    /// Place behind this event, on WebSockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

@@ -88,7 +88,7 @@ pub struct ModelCall {
     pub provider: String,
     /// The model, as the provider calls it.
     pub model: String,
-    /// Its state.
+    /// State now.
     pub state: CallState,
     /// The most it could cost.
     pub reserved_nanousd: u64,

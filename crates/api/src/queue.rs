@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A queue.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Queue {
-    /// Its name.
+    /// Name, as requests give it.
     pub name: String,
     /// How many of its tasks run at once in the server's own process.
     pub slots: u32,
@@ -36,7 +36,7 @@ pub struct QueueList {
 /// A queue or worker was paused or resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
-    /// Its name.
+    /// Name, as requests give it.
     pub name: String,
     /// Nothing new starts.
     pub paused: bool,

@@ -132,9 +132,9 @@ pub struct StartedRun {
 pub struct Run {
     /// Its id.
     pub id: String,
-    /// The workflow.
+    /// Name of the workflow.
     pub workflow: String,
-    /// Its state.
+    /// State now.
     pub state: RunState,
     /// It begins nothing further until it is resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

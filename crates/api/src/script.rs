@@ -30,7 +30,7 @@ pub struct ScriptExit {
 pub struct ScriptProcess {
     /// Its id.
     pub id: String,
-    /// Its state.
+    /// State now.
     pub state: ProcessState,
     /// Its number on the server's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -129,7 +129,7 @@ words! {
     ProcessState {
         /// It is not started.
         Absent = "-",
-        /// It has no process, because no task is there for one.
+        /// It has no process until a task needs one.
         Idle = "idle",
         /// It begins.
         Starting = "starting",

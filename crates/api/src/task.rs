@@ -118,7 +118,7 @@ pub struct Task {
     pub worker: String,
     /// The queue it waits in.
     pub queue: String,
-    /// Its state.
+    /// State now.
     pub state: TaskState,
     /// Attempts begun.
     pub attempt: u32,

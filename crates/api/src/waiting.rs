@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The reason for which a task or step waits. Its text is the same in every face.
+/// The reason for which a task or step waits. Every face shows it in these words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "for", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields are named for what they hold")]
@@ -71,7 +71,7 @@ impl fmt::Display for Waiting {
             Waiting::Paused { kind, name } => write!(f, "{kind} `{name}` is paused"),
             Waiting::RunPaused => f.write_str("the run is paused"),
             Waiting::Limit { limit } => f.write_str(limit),
-            Waiting::Money { needs } => write!(f, "no money is left: the next call may cost {needs}"),
+            Waiting::Money { needs } => write!(f, "the money is used up: the next call may cost {needs}"),
             Waiting::Script { why } => f.write_str(why),
             Waiting::Rate { provider, wait_ms } => {
                 let seconds = wait_ms.div_ceil(1_000);

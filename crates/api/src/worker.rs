@@ -52,7 +52,7 @@ pub struct WorkerList {
 pub struct Health {
     /// The worker.
     pub name: String,
-    /// Its state.
+    /// State now.
     pub state: WorkerState,
     /// The queue its tasks wait in by default.
     pub queue: String,
@@ -130,7 +130,7 @@ pub struct WorkersStatus {
 /// A worker of hosts is no longer known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forgotten {
-    /// Its name.
+    /// Name, as requests give it.
     pub name: String,
     /// It is no longer known.
     pub forgotten: bool,

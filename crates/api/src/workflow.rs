@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One version of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
-    /// The workflow.
+    /// Name of the workflow.
     pub workflow: String,
     /// 1 for its first version.
     pub number: u32,
@@ -62,7 +62,7 @@ pub struct Rollback {
 /// What differs between two versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionDiff {
-    /// The workflow.
+    /// Name of the workflow.
     pub workflow: String,
     /// The number of the one version.
     pub from: u32,
@@ -75,7 +75,7 @@ pub struct VersionDiff {
 /// A version was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionDeleted {
-    /// The workflow.
+    /// Name of the workflow.
     pub workflow: String,
     /// The number of the version.
     pub deleted: u32,

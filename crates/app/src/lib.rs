@@ -50,6 +50,7 @@ mod rates;
 mod recorded_rerun;
 mod reports;
 mod run_export;
+mod run_start;
 mod runs;
 #[cfg(feature = "scripts")]
 mod scripts;

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor, runs, to_api,
+    cursor, run_start, to_api,
 };
 
 /// Versions of a workflow that are looked through for a number.
@@ -119,7 +119,7 @@ impl App {
         }
         // Reading and checking a large definition takes a while: not on a thread that serves others.
         let read = self.list_for(by.tenant, move |_| {
-            let (version, definition) = runs::load(given.source.as_bytes(), &file)?;
+            let (version, definition) = run_start::load(given.source.as_bytes(), &file)?;
             Ok((version, definition.name.clone()))
         });
         let (version, name) = read.await?;
@@ -143,7 +143,7 @@ impl App {
         let version = self.list_for(tenant, move |app| {
             let rows = app.stored(tenant, &of)?;
             let row = numbered(&rows, "number", given.number)?;
-            Ok(runs::load(&row.source, &row.file)?.0)
+            Ok(run_start::load(&row.source, &row.file)?.0)
         });
         let version = version.await?;
         self.keep_version(by, "workflow.rollback", &workflow, version).await
@@ -163,7 +163,7 @@ impl App {
         // With the file that would be run instead of it.
         let settings = self.settings();
         let folder = settings.workflows.as_deref().filter(|_| tenant == TenantId::DEFAULT);
-        let file = folder.and_then(|folder| runs::project_file(folder, &row.workflow));
+        let file = folder.and_then(|folder| run_start::project_file(folder, &row.workflow));
         let other = file.filter(|(source, _)| **source != *row.source);
         Ok(api::Version { shadowed_by: other.map(|(_, file)| file), ..to_api::version(&row) })
     }

@@ -229,7 +229,10 @@ fn only_the_application_sees_commands_and_rows() {
 fn few_packages_are_compiled() {
     for (of, most) in [("kapelle-cli", PACKAGES), ("kapelle", LIBRARY_PACKAGES)] {
         let count = packages(of).len();
-        assert!(count <= most, "{of}: {count} packages, and {most} is the cap: raise it on purpose or find a leaner way");
+        assert!(
+            count <= most,
+            "{of}: {count} packages, and {most} is the cap: raise it on purpose or find a leaner way"
+        );
     }
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     for banned in
