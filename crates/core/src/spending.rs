@@ -1,5 +1,4 @@
-//! The rules of money: whom a call is charged to, what an account may spend, when it is said to run low, and when and
-//! how much is prepaid for calls that are yet to be made.
+//! Rules of money: charged accounts, limits, warnings, and prepaid amounts.
 
 use crate::{
     account::Account,
@@ -14,7 +13,7 @@ pub const NO_LIMIT: Money = Money(i64::MAX as u64);
 /// Prepaid amounts that a payer has at once: the next call can begin while the amount for the one after it is drawn.
 pub const PER_PAYER: usize = 2;
 
-/// How long an unused prepaid amount stays drawn, in milliseconds. A payer that calls less often has no use for one.
+/// Life of an unused prepaid amount, in milliseconds. A payer that calls less often has no use for one.
 pub const IDLE_MS: u64 = 2_000;
 
 /// A prepaid amount covers a call that costs this many times the last one: conversations grow.
@@ -159,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is prepaid covers the call it was drawn for and leaves most of every limit to others.
+        /// Every prepaid amount covers the call it was drawn for and leaves most of every limit to others.
         #[test]
         fn what_is_prepaid_is_of_use_and_leaves_room(worst in any::<u64>(), limit in any::<u64>(), used in any::<u64>()) {
             let amount = prepaid_for(Money(worst));

@@ -234,7 +234,7 @@ impl Engine {
         ended.await.map_err(|_| EngineError::Stopped)
     }
 
-    /// Gives tasks to a worker host, as soon as there are some. Dropped, it gives back what was claimed meanwhile. Once
+    /// Gives tasks to a worker host, as soon as there are some. Dropped, it releases what was claimed meanwhile. Once
     /// `revoked` is set, the host is given nothing any more.
     ///
     /// # Errors
@@ -276,7 +276,7 @@ impl Engine {
         }
     }
 
-    /// Has somebody told of the end of every task from now on, once it is committed and on the thread of the loop: it
+    /// Has somebody informed of the end of every task from now on, once it is committed and on the thread of the loop: it
     /// must be quick. Only the first observer is kept.
     pub fn observe(&self, observer: Observer) {
         self.inner.waiters.observe(observer);
@@ -287,7 +287,7 @@ impl Engine {
         self.inner.waiters.observe_session(observer);
     }
 
-    /// Has somebody told of money, and of leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
+    /// Has somebody informed of money, and of leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
     pub fn listen(&self, listener: Listener) {
         self.inner.waiters.listen(listener);
     }
@@ -298,7 +298,7 @@ impl Engine {
         Arc::clone(&self.inner.lease_flag)
     }
 
-    /// Sends a command whose reply nobody wants. What a full disk refuses is tried again.
+    /// Sends a command whose reply nobody wants. A command that a full disk refuses is retried.
     pub fn tell(&self, command: impl Into<Command>) {
         self.inner.inbox.send(command);
     }

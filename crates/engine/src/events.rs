@@ -12,29 +12,24 @@ use crate::turn::{Effect, Rows};
 
 /// Something that happened to a run. Told after it was committed.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Event {
-    /// Whose run it is.
     pub tenant: TenantId,
-    /// The run.
     pub run: RunId,
-    /// When.
     pub at: Timestamp,
     /// The path of the step it happened to.
     pub step: Option<String>,
-    /// What happened.
     pub kind: EventKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum EventKind {
     /// The run was started.
     RunStarted,
     /// A step has a task.
-    StepReady {
-        /// The task.
-        task: TaskId,
-    },
+    StepReady { task: TaskId },
     /// A step waits for something other than a worker or the steps inside of it.
     StepWaiting {
         /// The row that waits.
@@ -43,27 +38,16 @@ pub enum EventKind {
         wait: WaitFor,
     },
     /// An attempt has begun.
-    AttemptStarted {
-        /// The task.
-        task: TaskId,
-        /// Its number.
-        attempt: u32,
-    },
+    AttemptStarted { task: TaskId, attempt: u32 },
     /// A step ended.
     StepEnded {
         /// The task in its last state.
         task: Arc<Task>,
     },
     /// A step was left out.
-    StepSkipped {
-        /// Why.
-        reason: &'static str,
-    },
+    StepSkipped { reason: &'static str },
     /// The run ended.
-    RunEnded {
-        /// How.
-        status: StatusKind,
-    },
+    RunEnded { status: StatusKind },
 }
 
 impl Rows {

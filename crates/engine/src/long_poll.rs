@@ -45,7 +45,7 @@ impl Poll {
 pub(crate) struct LongPolls {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
-    /// What gives back tasks whose poll was gone when it was to be answered.
+    /// What releases tasks whose poll was gone when it was to be answered.
     returned: Vec<Command>,
     /// Raised by every turn that may have made something ready, so that no poll looks twice at the same state.
     round: u64,
@@ -86,18 +86,18 @@ impl LongPolls {
         self.waiting = still;
     }
 
-    /// The host of these tasks left while they were claimed for it. The next turn gives them back, however much else there
+    /// The host of these tasks left while they were claimed for it. The next turn releases them, however much else there
     /// is to do: under steady traffic a moment of rest may be long in coming, and until then they belong to nobody.
     pub(crate) fn give_back(&mut self, tasks: &[ClaimedTask]) {
         self.returned.extend(undelivered(tasks).map(Command::from));
     }
 
-    /// What gives back tasks, for the next turn.
+    /// What releases tasks, for the next turn.
     pub(crate) fn returned(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.returned)
     }
 
-    /// Whether polls are to be served, or tasks given back, in the next turn.
+    /// Whether polls are to be served, or tasks released, in the next turn.
     pub(crate) fn is_awake(&self) -> bool {
         !self.woken.is_empty() || !self.returned.is_empty()
     }
@@ -108,7 +108,7 @@ impl LongPolls {
     }
 }
 
-/// The commands that give back tasks which their host will never hear of.
+/// The commands that release tasks which their host will never hear of.
 pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = command::Report> + '_ {
     tasks.iter().map(|task| command::Report {
         tenant: task.tenant,
@@ -117,7 +117,7 @@ pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = command
     })
 }
 
-/// The other end of a poll. Dropped before its answer was taken, it gives back what was claimed.
+/// The other end of a poll. Dropped before its answer was taken, it releases what was claimed.
 pub(crate) struct Awaited {
     pub(crate) inbox: Inbox,
     pub(crate) answer: oneshot::Receiver<Result<Reply, EngineError>>,

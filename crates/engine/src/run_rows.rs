@@ -28,22 +28,20 @@ const PAGE: u32 = 1_000;
 
 /// The rows of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RunRows {
     /// Version of the workflow that it uses.
     pub version: VersionRow,
     /// The run itself.
     pub run: RunRow,
-    /// Its steps, by id.
     pub tasks: Vec<Task>,
     /// Unsuccessful attempts of its steps.
     pub attempts: Vec<Attempt>,
-    /// Its journal.
     pub journal: Vec<JournalEntry>,
     /// Payloads that the other rows name, by id.
     pub payloads: Vec<(PayloadId, PayloadBody)>,
     /// Limit of its spending.
     pub budget: Option<BudgetRow>,
-    /// Its spending.
     pub account: Option<AccountRow>,
 }
 

@@ -25,7 +25,7 @@ use crate::{
     waiters::Waiters,
 };
 
-/// Commands taken into one turn. What waits longer than this is the next turn's, so that a turn stays short.
+/// Commands taken into one turn. A command beyond this is the next turn's, so that a turn stays short.
 const COMMANDS_MAX: usize = 2_048;
 /// Tasks submitted in one turn.
 const TASKS_MAX: usize = 4_096;
@@ -53,7 +53,7 @@ pub(crate) enum Message {
 
 /// Who wants the reply.
 pub(crate) enum Answer {
-    /// Nobody. What a full disk refuses is tried again.
+    /// Nobody. A command that a full disk refuses is retried.
     Nobody,
     /// Somebody.
     Reply(oneshot::Sender<Result<Reply, EngineError>>),

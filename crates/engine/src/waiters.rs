@@ -10,12 +10,12 @@ use crate::{
     turn::{Logged, Notice},
 };
 
-/// Told of the end of every task, on the thread of the loop: it must be quick.
+/// Informed of the end of every task, on the thread of the loop: it must be quick.
 pub type Observer = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
 
-/// Told of what the session log is to have, on the thread of the loop: it must be quick.
+/// Informed of what the session log is to have, on the thread of the loop: it must be quick.
 pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
-/// Told of money and leases, on the thread of the loop: it must be quick.
+/// Informed of money and leases, on the thread of the loop: it must be quick.
 pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
 /// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
@@ -55,7 +55,7 @@ impl Waiters {
         receiver
     }
 
-    /// Sets who is told of every end; the first one stays.
+    /// Sets who is informed of every end; the first one stays.
     pub(crate) fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);
     }
@@ -71,7 +71,7 @@ impl Waiters {
         }
     }
 
-    /// Adds somebody who is told of money and leases.
+    /// Adds somebody who is informed of money and leases.
     pub(crate) fn listen(&self, listener: Listener) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }

@@ -52,7 +52,7 @@ enum Happens {
         which: usize,
         worst: u64,
     },
-    /// The loop is told of the oldest such call.
+    /// The loop is informed of the oldest such call.
     Tell,
     /// One of the calls under way ends.
     Settle {

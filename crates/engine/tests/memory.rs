@@ -73,7 +73,7 @@ fn start(stage: &mut Stage, version: VersionRef) -> RunId {
     }
 }
 
-/// Has a host do every task of a worker.
+/// Claims and reports every task of a worker.
 fn work(stage: &mut Stage, worker: &str) {
     let wanted = ClaimFilter {
         tenant: TENANT,
@@ -124,7 +124,7 @@ fn lanes_in_which_nothing_waits_leave_memory() {
     }
     let lanes = stage.state.lanes_len();
     assert!(lanes <= 1_100, "{lanes} lanes are in memory");
-    // What waited all the while is still found.
+    // The task that waited from the beginning is still found.
     work(&mut stage, "waits");
     assert_eq!(stage.state.window_len(), 0);
 }

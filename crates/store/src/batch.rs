@@ -166,9 +166,9 @@ pub struct KeyRow {
 /// An idempotency key that is used. One that was used before conflicts, unless its time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyWrite {
-    /// The row.
+    /// Row of the key.
     pub row: KeyRow,
-    /// When it is used: a row whose time ended before is replaced.
+    /// Time of use: a row that expired before is replaced.
     pub at: Timestamp,
 }
 

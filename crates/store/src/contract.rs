@@ -169,7 +169,7 @@ pub trait Store: LedgerStore + Send {
     /// Returns the newest version of a workflow.
     fn newest_version(&mut self, tenant: TenantId, workflow: &Name) -> Result<Option<VersionRow>, StoreError>;
 
-    /// The key of a version that may be deleted, as no run stays on it and it is not the newest; or why it may not.
+    /// Returns the key of a version that is neither used nor the newest, or why it may not be deleted.
     fn deletable(
         &mut self,
         tenant: TenantId,
@@ -177,7 +177,7 @@ pub trait Store: LedgerStore + Send {
         number: u32,
     ) -> Result<Result<i64, Deletion>, StoreError>;
 
-    /// What an idempotency key stands for, unless its time ended before `now`: such a key can be used again.
+    /// Returns the reply of an idempotency key, unless it expired before `now`: such a key can be used again.
     fn key(&mut self, tenant: TenantId, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError>;
 
     /// Returns the lanes that hold ready tasks. Costs one index search a lane.

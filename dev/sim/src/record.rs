@@ -160,7 +160,7 @@ impl Recording {
     }
 }
 
-/// Has the loop make every effect it can.
+/// Makes the loop give every effect it can.
 pub(crate) fn watch(state: &LoopState) {
     state.watch_flag().store(true, Ordering::Relaxed);
     state.lease_flag().store(true, Ordering::Relaxed);

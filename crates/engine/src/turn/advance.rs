@@ -181,13 +181,13 @@ pub(super) fn error_of(state: &mut LoopState, task: TaskId) -> Result<Arc<TaskEr
     Ok(found.unwrap_or_else(|| Arc::new(TaskError::new(Category::Internal, "a step failed"))))
 }
 
-/// Lets go of what a pause held, a bounded number a turn.
+/// Drops what a pause held, a bounded number a turn.
 pub(super) fn lift_paused(state: &mut LoopState, id: RunId) -> Result<(), StoreError> {
     if !state.pauses.contains(&id) || state.rows.cache.run(id).is_none_or(|run| run.paused.is_some()) {
         return Ok(());
     }
     let held = state.rows.store.held_steps(id, CHILDREN_MAX as u32)?;
-    // What this turn itself held is not stored yet.
+    // A task that this turn held is not stored yet.
     let last = held.len() < CHILDREN_MAX && state.scratch.paused == 0;
     for task in held {
         match if state.rows.load(task.id)? {
@@ -304,7 +304,7 @@ pub(super) fn finish_with(state: &mut LoopState, id: RunId, evaluated: Evaluated
         Some(Completion::Cancelled) => StatusKind::Cancelled,
         None | Some(Completion::Tail(_)) => return Ok(()),
     };
-    // Somebody cancelled it meanwhile: its end is evaluated anew.
+    // Somebody cancelled it meanwhile: its end is evaluated again.
     if expected.is_some_and(|expected| expected != status) {
         return Ok(());
     }

@@ -138,7 +138,7 @@ impl Cache {
         }
     }
 
-    /// Everything the turn changed, to be written. Taken lists are not given back: a batch that was not committed is
+    /// Everything the turn changed, to be written. Taken lists are not released: a batch that was not committed is
     /// forgotten as a whole.
     pub(super) fn batch(&mut self) -> Batch<'_> {
         let mut tasks: Vec<TaskWrite<'_>> = self

@@ -240,7 +240,7 @@ pub(super) fn park(state: &mut LoopState, id: TaskId, attempt: u32, needs: Money
         tasks::change(state, id, &event)?;
         state.rows.effects.push(Effect::Tell(Notice::Parked { tenant: task.tenant, task: id, needs }));
         state.ledger.day_ends = Some(end_of(day_of(state.rows.now)));
-        // What was raised between the refusal and now is seen at once.
+        // A budget that was raised meanwhile is seen at once.
         look_at_parked(state);
     }
     Ok(Ok(()))

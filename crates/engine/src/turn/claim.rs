@@ -117,7 +117,7 @@ pub(super) fn refill(state: &mut LoopState, at: usize, after: Option<super::lane
     let mut places = Vec::with_capacity(tasks.len());
     for task in tasks {
         let TaskState::Ready { rank } = task.state else { continue };
-        // What this turn has changed already is newer than the row.
+        // A row that this turn has changed already is newer than the row.
         if state.rows.cache.changed_tasks.contains_key(&task.id) {
             continue;
         }
@@ -191,7 +191,7 @@ pub(super) fn on_offer(state: &LoopState, wanted: &ClaimFilter, most: u32, taken
         wanted.includes(lane) && !state.limits.is_paused(lane) && !state.rate_admission.waits(*at, state.rows.steady_ms)
     };
     for at in (0..state.lanes.len()).filter(offered) {
-        // What is only in the store is not counted: it is enough for everybody, or the next look will tell.
+        // A task that is only in the store is not counted: it is enough for everybody, or the next look will tell.
         let there = if state.lanes.wants_refill(at).is_some() { usize::MAX } else { state.lanes.count(at) };
         let promised = taken.entry(at).or_default();
         let share = there.saturating_sub(*promised).min(most as usize - found);

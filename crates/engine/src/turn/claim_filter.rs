@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 
 /// The tasks that a worker host takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ClaimFilter {
-    /// Whose tasks.
     pub tenant: TenantId,
     /// The workers it serves.
     pub workers: Arc<[Name]>,
     /// The queues it serves; empty means any.
     pub queues: Arc<[Name]>,
-    /// What sets it apart.
     pub labels: Arc<Labels>,
 }
 
@@ -32,22 +31,16 @@ impl ClaimFilter {
 
 /// A task given to a worker host.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ClaimedTask {
-    /// Which.
     pub id: TaskId,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The worker.
     pub worker: Name,
-    /// What the worker gets.
     pub input: kapelle_core::Payload,
-    /// The lease to report with.
     pub lease: Lease,
-    /// How long the attempt may take.
     pub timeout: DurationMs,
     /// No further attempt follows should this one fail.
     pub last_attempt: bool,
-    /// Its calls of models are answered from the record of another run.
     pub recorded: bool,
     /// The run and the path of the step, when it is one.
     pub step: Option<(RunId, String)>,

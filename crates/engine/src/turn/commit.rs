@@ -95,7 +95,7 @@ pub(super) fn keep(state: &mut LoopState) {
     }
 }
 
-/// Lets go of rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
+/// Drops rows that were only looked at: late reports on tasks that have long ended must not fill the memory.
 pub(super) fn let_go(state: &mut LoopState) {
     for id in std::mem::take(&mut state.rows.loaded) {
         let Some(task) = state.rows.cache.tasks.get(&id) else { continue };

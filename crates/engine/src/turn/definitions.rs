@@ -129,7 +129,7 @@ impl Definitions {
         definition
     }
 
-    /// Lets go of those that no run in memory stays on, but for the latest.
+    /// Drops those that no run in memory stays on, but for the latest.
     fn let_go(&mut self) {
         let idle = |known: &&Known| Arc::strong_count(&known.definition) == 1;
         let mut uses: Vec<u64> = self.known.values().filter(idle).map(|known| known.used).collect();

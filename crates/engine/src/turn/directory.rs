@@ -58,7 +58,7 @@ pub trait Directory: Send + Sync {
     /// The inputs of a workflow that a step wants to start, checked, with defaults filled in.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The mismatch.
     fn admit(
         &self,
         _tenant: TenantId,

@@ -33,22 +33,16 @@ pub enum Effect {
 
 /// An attempt to be done in this process.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Dispatch {
-    /// The task.
     pub task: TaskId,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The worker.
     pub worker: Name,
-    /// What it gets.
     pub input: Payload,
-    /// The lease to report with.
     pub lease: Lease,
-    /// How long it may take.
     pub timeout: DurationMs,
     /// No further attempt follows should this one fail.
     pub last_attempt: bool,
-    /// Its calls of models are answered from the record of another run.
     pub recorded: bool,
     /// The run and the path of the step, when it is one.
     pub step: Option<(RunId, String)>,

@@ -112,7 +112,7 @@ impl Decide for command::GiveAgain {
     }
 }
 
-/// An attempt on a host is given a recorded answer once more. One that is over is given none: the next begins anew.
+/// An attempt on a host is given a recorded answer once more. One that is over is given none: the next begins again.
 pub(super) fn give_again(state: &mut LoopState, row: GivenRow) -> Answer {
     if !state.rows.load(row.task)? {
         return Ok(Err(EngineError::NoSuchTask(row.task)));

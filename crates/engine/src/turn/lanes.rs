@@ -15,7 +15,7 @@ use kapelle_store::{Lane, StoreError};
 
 use super::{part::Part, rows::Rows};
 
-/// Lanes kept in memory before those in which nothing is ready are let go.
+/// Lanes kept in memory before those in which nothing is ready are dropped.
 const LANES_MAX: usize = 1_024;
 
 pub(super) type Place = (Rank, TaskId);
@@ -37,7 +37,7 @@ pub(super) struct Lanes {
     by_lane: HashMap<Lane, usize>,
     windows: Vec<Window>,
     capacity: usize,
-    /// Lanes above which those in which nothing is ready are let go.
+    /// Lanes above which those in which nothing is ready are dropped.
     many: usize,
 }
 
@@ -89,7 +89,7 @@ impl Lanes {
         self.window(lane, false);
     }
 
-    /// A task became ready. Gives the place that the window let go, if it is full.
+    /// A task became ready. Gives the place that the window released, if it is full.
     pub(super) fn offer(&mut self, task: &Task) -> Option<Place> {
         let TaskState::Ready { rank } = task.state else { return None };
         let capacity = self.capacity;
@@ -189,7 +189,7 @@ impl Lanes {
         self.by_lane.get(lane).is_some_and(|&at| self.windows[at].places.contains(place))
     }
 
-    /// Lets go of lanes in which nothing is ready, once there are many. Returns whether the numbers of lanes changed.
+    /// Drops lanes in which nothing is ready, once there are many. Returns whether the numbers of lanes changed.
     pub(super) fn let_go(&mut self) -> bool {
         let lanes = self.windows.len();
         if lanes <= self.many {

@@ -72,7 +72,7 @@ impl RemoteLeases {
         self.before.push((task.id, before));
     }
 
-    /// A host is alive: its lease begins anew.
+    /// A host is alive: its lease begins again.
     fn renew(&mut self, rows: &Rows, report: &Report) {
         let end = rows.steady_ms + rows.options.lease.0;
         match self.leases.get_mut(&report.task) {
@@ -120,7 +120,7 @@ impl Decide for command::Evict {
     }
 }
 
-/// A host is alive: its leases begin anew. Nothing is written.
+/// A host is alive: its leases begin again. Nothing is written.
 pub(super) fn heartbeat(state: &mut LoopState, tenant: TenantId, reports: &[Report]) -> Answer<Vec<bool>> {
     let mut alive = Vec::with_capacity(reports.len());
     for report in reports {
@@ -150,7 +150,7 @@ pub(super) fn evict(state: &mut LoopState, hosts: &[u32]) -> Answer {
     Ok(Ok(()))
 }
 
-/// Takes back the attempts whose hosts were silent or whose time is over. A lease leaves the list once that is
+/// Ends the attempts whose hosts were silent or whose time is over. A lease leaves the list once that is
 /// committed, not before: a turn that fails must find it again.
 pub(super) fn reap_leases(state: &mut LoopState) -> Result<(), StoreError> {
     let steady = state.rows.steady_ms;
@@ -158,7 +158,7 @@ pub(super) fn reap_leases(state: &mut LoopState) -> Result<(), StoreError> {
         let lease = match state.rows.load(id)?.then(|| state.rows.cache.task(id)).flatten().map(|task| &task.state) {
             Some(TaskState::Running(lease)) if lease.host != 0 || planted(Mutant::StaleRescue) => *lease,
             _ => {
-                // What this turn ended leaves the list with its commit.
+                // An attempt that this turn ended leaves the list with its commit.
                 if !state.rows.cache.changed_tasks.contains_key(&id) {
                     state.leases.end(id);
                 }
@@ -169,7 +169,7 @@ pub(super) fn reap_leases(state: &mut LoopState) -> Result<(), StoreError> {
             state.leases.end(id);
         }
         if lease.epoch != remote.epoch && !planted(Mutant::StaleRescue) {
-            // What is on the list was given out in a turn that failed; the attempt that counts gets a full term.
+            // The lease on the list was granted in a turn that failed; the attempt that counts gets a full term.
             if let Some(task) = state.rows.cache.task(id).cloned() {
                 state.leases.give(&state.rows, &task, &lease);
             }

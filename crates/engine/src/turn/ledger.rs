@@ -21,7 +21,7 @@ use super::{
     rows::Rows,
 };
 
-/// Above this the accounts that nobody uses are let go.
+/// Above this the accounts that nobody uses are dropped.
 const ACCOUNTS_MAX: usize = 20_000;
 
 /// An account in memory.

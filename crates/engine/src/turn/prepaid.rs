@@ -1,11 +1,11 @@
 //! Prepaid amounts: money that is drawn for a payer's next calls before they are made.
 //!
-//! A block is a row that is committed before anybody is told of it, and is enough for one call. Who has one sends the
+//! A block is a row that is committed before anybody is informed of it, and is enough for one call. Who has one sends the
 //! call at once and has the row of the call written with its end, instead of waiting for a commit. Whatever happens, the
 //! money of a call that was sent is set aside in the store: by its row, or by the block.
 //!
-//! A block is spent by its payer or given back by the loop, whichever comes first; both try the same atomic. The loop
-//! gives back what is not used for a while, what stands in the way of somebody else's call or of a new limit, and what
+//! A block is spent by its payer or released by the loop, whichever comes first; both try the same atomic. The loop
+//! releases what is not used for a while, what stands in the way of somebody else's call or of a new limit, and what
 //! belongs to an attempt that is over.
 
 use std::{
@@ -43,7 +43,7 @@ impl PartialEq for Prepaid {
 }
 
 impl Prepaid {
-    /// What is not used for so long is given back, in ms. Who calls less often has no use for one.
+    /// What is not used for so long is released, in ms. A payer that calls less often has no use for one.
     pub const IDLE_MS: u64 = kapelle_core::spending::IDLE_MS;
 
     /// One that may be taken.
@@ -105,7 +105,7 @@ impl Prepaid {
         self.leave_for(GONE)
     }
 
-    /// Whether it is given back.
+    /// Whether it is released.
     pub(super) fn is_gone(&self) -> bool {
         self.state.load(Ordering::Acquire) == GONE
     }
@@ -121,7 +121,7 @@ impl Prepaid {
     }
 }
 
-/// The blocks that are drawn, and neither spent nor given back.
+/// The blocks that are drawn, and neither spent nor released.
 #[derive(Debug, Default)]
 pub(super) struct PrepaidOut {
     pub(super) out: BTreeMap<CallId, Arc<Prepaid>>,
@@ -149,7 +149,7 @@ impl PrepaidOut {
         self.ending.clear();
     }
 
-    /// When the oldest is to be given back, on the steady clock.
+    /// When the oldest is to be released, on the steady clock.
     pub(super) fn next(&self) -> Option<u64> {
         self.drawn.front().map(|(since, _)| since + Prepaid::IDLE_MS)
     }

@@ -1,4 +1,4 @@
-//! How prepaid amounts are drawn, spent and given back.
+//! How prepaid amounts are drawn, spent and released.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Ledger {
             let Some(last) = found.last() else { break };
             after = last.id;
             for row in found {
-                // One that nobody holds is another process's, or was given back in the turn that is forgotten.
+                // One that nobody holds is another process's, or was released in the turn that is forgotten.
                 let held = self.prepaid.before.remove(&row.id);
                 let block = held.unwrap_or_else(|| Prepaid::gone(row));
                 self.put_out(rows, block)?;
@@ -40,7 +40,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Gives back those that nobody can take and nobody has taken.
+    /// Releases those that nobody can take and nobody has taken.
     pub(super) fn clear_gone(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         let gone = self.prepaid.out.values().filter(|block| block.is_gone());
         let gone: Vec<CallId> = gone.map(|block| block.row.id).collect();
@@ -137,7 +137,7 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Gives back what is out of the money of an account; whether there was any.
+    /// Releases what is out of the money of an account; whether there was any.
     pub(super) fn give_back_of(
         &mut self,
         rows: &mut Rows,
@@ -156,7 +156,7 @@ impl Ledger {
         Ok(any)
     }
 
-    /// Gives back the blocks of attempts that end in this turn.
+    /// Releases the blocks of attempts that end in this turn.
     pub(super) fn give_back_ended(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         let blocks = &self.prepaid;
         if blocks.of_task.is_empty() {
@@ -173,7 +173,7 @@ impl Ledger {
         ended.into_iter().try_for_each(|id| self.give_back(rows, id).map(drop))
     }
 
-    /// Gives back what nobody has used for a while.
+    /// Releases what nobody has used for a while.
     pub(super) fn give_back_idle(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         let steady = rows.steady_ms;
         while let Some(id) = self.prepaid.idle(steady) {
@@ -185,14 +185,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Gives everything back that is not taken: the end. Returns whether there is something to commit.
+    /// Releases everything that is not taken: the end. Returns whether there is something to commit.
     pub(super) fn give_back_all(&mut self, rows: &mut Rows) -> Result<bool, StoreError> {
         let out: Vec<CallId> = self.prepaid.out.keys().copied().collect();
         out.iter().try_for_each(|id| self.give_back(rows, *id).map(drop))?;
         Ok(!out.is_empty())
     }
 
-    /// Gives a block back unless it was taken.
+    /// Releases a block unless it was taken.
     fn give_back(&mut self, rows: &mut Rows, id: CallId) -> Result<bool, StoreError> {
         let free = self.prepaid.out.get(&id).is_some_and(|block| block.give_back());
         if free {

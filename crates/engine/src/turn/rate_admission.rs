@@ -2,7 +2,7 @@
 //!
 //! What waits is the lane, not its tasks: they stay ready where they are, nothing is written, and a turn looks at each
 //! lane at most once, so that a million waiting tasks cost what one does. An attempt begins with the right to its
-//! first call; the right is given back should the attempt end without it.
+//! first call; the right is released should the attempt end without it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use super::{
     state::LoopState,
 };
 
-/// A provider is asked again after that long at the latest, and that long at the soonest: rights are given back, and
+/// A provider is asked again after that long at the latest, and that long at the soonest: rights are released, and
 /// limits change.
 const LONGEST: DurationMs = DurationMs(1_000);
 const SHORTEST: DurationMs = DurationMs(10);
@@ -83,7 +83,7 @@ impl Part for RateAdmission {
 pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
     let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);
     let Some(model) = spec.as_ref().and_then(|spec| spec.model.as_ref()) else { return true };
-    // What is answered from a record asks nobody.
+    // A recorded task asks no provider.
     if task.policy.recorded {
         return true;
     }

@@ -54,7 +54,7 @@ impl LoopState {
                 after = TaskId(0);
             }
         }
-        // Whatever a call of the former process cost is charged before the first new one.
+        // The calls of the former process are charged before the first new one.
         self.rows.begin(now, steady_ms);
         self.scratch = Scratch::default();
         loop {

@@ -141,7 +141,7 @@ pub(super) fn load_run(state: &mut LoopState, id: RunId) -> Result<Result<(), En
     };
     let mut run = run_from_row(row, definition, order);
     run.rebuild(&steps);
-    // What was held by a pause that is over has to be let go, should that have been cut short.
+    // Tasks held by a pause that is over have to be released, should that have been cut short.
     if run.paused.is_none() && !state.rows.store.held_steps(id, 1)?.is_empty() {
         state.pauses.change().insert(id);
     }

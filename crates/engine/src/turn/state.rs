@@ -35,7 +35,7 @@ use crate::options::Options;
 pub const CHILDREN_MAX: usize = 512;
 
 /// The loop's state: the rows, and parts that own what else is in memory. Each part is named by its noun and lives as
-/// [`Part`] says; what no part owns is the turn's own ([`Scratch`]) and gone with it.
+/// [`Part`] says; the rest is the turn's own ([`Scratch`]) and gone with it.
 pub struct LoopState {
     pub(crate) rows: Rows,
     pub(super) ledger: Ledger,
@@ -188,7 +188,7 @@ impl LoopState {
     }
 
     /// When something must next happen by itself, on the steady clock: a remote lease ends, a provider that was at its
-    /// rate is asked again, or a prepaid amount is given back.
+    /// rate is asked again, or a prepaid amount is released.
     #[must_use]
     pub fn next_steady(&self) -> Option<u64> {
         self.due().steady
@@ -211,7 +211,7 @@ impl LoopState {
         self.limits.idle()
     }
 
-    /// Gives back every prepaid amount that is not taken: the end.
+    /// Releases every prepaid amount that is not taken: the end.
     pub(crate) fn give_back_all(&mut self) -> Result<(), StoreError> {
         if self.ledger.give_back_all(&mut self.rows)? {
             commit::commit(self)?;
@@ -231,7 +231,7 @@ impl LoopState {
         Arc::clone(&self.rows.watched)
     }
 
-    /// Set to be told of leases by [`super::Effect::Tell`].
+    /// Set to be informed of leases by [`super::Effect::Tell`].
     #[must_use]
     pub fn lease_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.rows.leases_watched)

@@ -118,7 +118,7 @@ pub(super) fn refusal(state: &LoopState, tenant: TenantId, tasks: &[SubmitTask])
         let queue =
             task.queue.clone().unwrap_or_else(|| state.host_workers.queue_of(&state.rows, tenant, &task.worker));
         let earlier = before.entry(task.key.as_ref()?).or_default();
-        // What it requires of hosts does not matter here.
+        // The required labels do not matter here.
         let lane = Lane { tenant, queue, worker: task.worker.clone(), requires: Requires::default() };
         let refused = key_limits::refused(state, &lane, task.key.as_ref(), *earlier);
         *earlier += 1;

@@ -1,6 +1,6 @@
 //! One turn.
 //!
-//! A turn is a function of the rows, its commands, the time and random numbers. Whatever it does happens in an order
+//! A turn is a function of the rows, its commands, the time and random numbers. Its work happens in an order
 //! that these alone decide, so that it is the same wherever and however often it is taken: no order is that of a hash.
 
 use kapelle_core::Timestamp;
@@ -77,7 +77,7 @@ impl LoopState {
         if std::mem::take(&mut self.scratch.sweep) {
             key_limits::sweep_keys(self)?;
         }
-        // Who starts may push another out, which ends a step or makes place for the next of its key.
+        // A start may push another out, which ends a step or makes place for the next of its key.
         loop {
             advance::advance_runs(self)?;
             key_limits::lift_keys(self)?;

@@ -8,40 +8,39 @@ use serde::{Deserialize, Serialize};
 use super::Reported;
 use crate::turn::ClaimFilter;
 
-/// An attempt has ended.
+/// End of an attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Report {
-    /// Whose task it is. To any other tenant the lease is lost.
+    /// Tenant of the task. For any other tenant the lease is lost.
     pub tenant: TenantId,
-    /// The lease.
     pub report: task::Report,
-    /// How.
     pub reported: Reported,
 }
 
-/// A worker host has slots. Answered with tasks, perhaps none.
+/// Claim of a worker host with free slots. Answered with tasks, perhaps none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Claim {
-    /// Who it is; never 0.
+    /// Number of the host; never 0.
     pub host: u32,
-    /// What it takes.
     pub wanted: ClaimFilter,
-    /// How many tasks at most.
+    /// Maximum number of tasks.
     pub most: u32,
 }
 
-/// Worker hosts may work no more: their tasks go to others.
+/// Eviction of worker hosts: their tasks go to others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Evict {
-    /// Which.
     pub hosts: Arc<[u32]>,
 }
 
-/// A worker host is alive. Answered for each report with whether the attempt is still wanted.
+/// Heartbeat of a worker host. Answered for each report with whether the attempt is still wanted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Heartbeat {
-    /// Whose tasks they are. To any other tenant the leases are lost.
+    /// Tenant of the tasks. For any other tenant the leases are lost.
     pub tenant: TenantId,
-    /// The attempts it works on.
     pub reports: Arc<[task::Report]>,
 }

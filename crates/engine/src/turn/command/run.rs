@@ -15,137 +15,121 @@ use crate::{
     turn::{Key, NewPayload},
 };
 
-/// A run that somebody wants started.
+/// Order for a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct NewRun {
-    /// What to execute.
     pub version: VersionRef,
-    /// Its inputs, already checked against the definition.
+    /// Inputs, already checked against the definition.
     pub inputs: NewPayload,
-    /// In which order its ready steps start; as the definition says when none is given.
+    /// Order in which ready steps start. `None`: that of the definition.
     pub strategy: Option<Strategy>,
-    /// The earlier run whose results it takes over.
+    /// Earlier run whose results it reuses.
     pub rerun: Option<Rerun>,
-    /// The key that starts it; `None` means the owner of the folder.
+    /// Key that starts it. `None`: the owner of the folder.
     pub by: Option<Arc<str>>,
 }
 
-/// Start a run.
+/// Start of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct StartRun {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// What it is.
     pub run: NewRun,
-    /// Makes the request repeatable.
     pub key: Option<Key>,
 }
 
 /// The run that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Started {
-    /// Which.
     pub run: RunId,
-    /// It had been started for the same key before.
     pub repeated: bool,
 }
 
-/// End a run.
+/// Cancel of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct CancelRun {
-    /// Which.
     pub run: RunId,
-    /// By whom or why.
     pub reason: Arc<str>,
 }
 
-/// Begin nothing of a run until it is resumed.
+/// Pause of a run: nothing of it begins until it is resumed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct PauseRun {
-    /// Which.
     pub run: RunId,
 }
 
-/// Go on with a run that was paused.
+/// Resumption of a paused run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ResumeRun {
-    /// Which.
     pub run: RunId,
 }
 
-/// Send a signal to a run: to the step that waits for it, or to the first that will.
+/// Signal to a run: to the step that waits for it, or to the first that will.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Signal {
-    /// Which.
     pub run: RunId,
-    /// The name of the signal.
     pub name: Name,
-    /// What it carries.
     pub payload: NewPayload,
 }
 
-/// Answer a step that waits for a person.
+/// Answer to a step that waits for an approval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Approve {
-    /// Which.
     pub task: TaskId,
-    /// Yes or no.
     pub approved: bool,
-    /// The output of the step when the answer is yes.
+    /// Output of the step after a yes.
     pub answer: NewPayload,
-    /// Why the step fails when the answer is no.
+    /// Reason of the failure after a no.
     pub why: Arc<str>,
 }
 
-/// The condition and input of a step have been evaluated.
+/// Evaluated condition and input of a step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct BeginStep {
-    /// The run.
     pub run: RunId,
-    /// Where.
     pub scope: ScopeId,
-    /// Which step.
     pub slot: Slot,
-    /// What came out.
     pub evaluated: Evaluated,
 }
 
-/// The output of a scope that is done has been put together.
+/// Evaluated output of a finished scope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct CloseScope {
-    /// The run.
     pub run: RunId,
-    /// Which scope.
     pub scope: ScopeId,
-    /// What came out.
     pub evaluated: Evaluated,
 }
 
-/// The outputs of a run have been evaluated.
+/// Evaluated outputs of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct FinishRun {
-    /// The run.
     pub run: RunId,
-    /// What came out.
     pub evaluated: Evaluated,
 }
 
-/// Store a version of a workflow, unless the newest has the same text. Answered with the key of the version.
+/// Storing of a version of a workflow, unless the newest has the same text. Answered with the key of the version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct StoreVersion {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// Which.
     pub version: VersionRef,
 }
 
-/// Delete a version that no run stays on.
+/// Deletion of a version that no run uses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct DeleteVersion {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// The workflow.
     pub workflow: Name,
-    /// The number of the version.
     pub number: u32,
 }

@@ -6,87 +6,81 @@ use kapelle_core::{Name, TenantId, worker::WorkerSpec};
 use kapelle_store::{AccessWrite, ArtifactRow, GateKind, GivenRow};
 use serde::{Deserialize, Serialize};
 
-/// Change how many tasks of a queue run in this process, until it ends.
+/// Slots of a queue in this process, until it ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct LimitQueue {
-    /// Which.
     pub queue: Name,
-    /// How many.
     pub slots: u32,
 }
 
-/// Pause or resume a queue or worker, here and on worker hosts, until it is changed again.
+/// Pause or resumption of a queue or worker, here and on worker hosts, until it is changed again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Pause {
-    /// Whose tasks are meant.
     pub tenant: TenantId,
-    /// A queue or a worker.
     pub kind: GateKind,
-    /// Its name.
     pub name: Name,
     /// Whether nothing new starts.
     pub paused: bool,
-    /// By whom or why.
     pub reason: Arc<str>,
 }
 
-/// Change the keys that let people and hosts in.
+/// Change of API keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Access {
-    /// How.
     pub write: AccessWrite,
 }
 
-/// A worker host says what it serves. It is known from now on, also when the host is away.
+/// Workers that a host serves. They stay known while the host is away.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Serve {
-    /// Whose host it is.
     pub tenant: TenantId,
-    /// What it says of its workers.
     pub specs: Arc<[Arc<WorkerSpec>]>,
 }
 
-/// A worker that hosts served is not known any more.
+/// Removal of a worker that hosts served.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ForgetWorker {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// Its name.
     pub worker: Name,
 }
 
-/// An attempt on a worker host is about to be given a recorded answer once more. Refused when another is under way.
+/// Reuse of a recorded answer by an attempt on a worker host. Refused for any but the current attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct GiveAgain {
-    /// Which attempt, to what request, and how many answers to it that makes.
     pub row: GivenRow,
 }
 
-/// A tenant has given a file, whose bytes are in their place.
+/// Artifact of a tenant, whose bytes are stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Give {
-    /// The file.
     pub artifact: ArtifactRow,
 }
 
-/// Something for the session log besides the ends of tasks.
+/// Entry for the session log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Note {
     /// A JSON object.
     pub note: Arc<str>,
 }
 
-/// Everything up to that number stands in the session log.
+/// Number up to which the session log is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct SessionWritten {
-    /// The number.
     pub seq: u64,
 }
 
-/// Time has passed: wake what is due, take back what was lost.
+/// Passing of time: due tasks wake, lost attempts end.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Tick;
 
-/// The workers of this process have changed.
+/// Change of the workers of this process.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct WorkersChanged;

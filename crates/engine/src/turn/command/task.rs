@@ -10,39 +10,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::turn::{Key, NewPayload};
 
-/// A task that somebody wants done.
+/// Order for a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct SubmitTask {
-    /// The worker it is for.
     pub worker: Name,
-    /// The queue; that of the worker when none is named.
+    /// Queue of the task. `None`: that of the worker.
     pub queue: Option<Name>,
-    /// What the worker gets.
+    /// Input of the worker.
     pub input: NewPayload,
-    /// Higher first; -100 to 100.
+    /// From -100 (last) to 100 (first).
     pub priority: i16,
-    /// What concurrency limits group it by.
+    /// Concurrency key.
     pub key: Option<Name>,
-    /// Not before that long from now.
+    /// Time before the task becomes ready.
     pub delay: DurationMs,
-    /// When it fails whatever it is doing.
+    /// Time at which the task fails in any state.
     pub deadline: Option<Timestamp>,
-    /// When it fails unless its first attempt has begun.
+    /// Time after which the task fails unless its first attempt has begun.
     pub ttl: Option<DurationMs>,
-    /// How long an attempt may take; the worker's own limit when none is given.
+    /// Time limit of an attempt. `None`: that of the worker.
     pub timeout: Option<DurationMs>,
-    /// When it is tried again; the worker's own rules when none are given.
+    /// Retry rules. `None`: those of the worker.
     pub retry: Option<RetryPolicy>,
-    /// The most it may cost.
+    /// Limit of its cost.
     pub max_cost: Option<Money>,
-    /// The labels that a host must have to be given it, besides those that the worker requires.
+    /// Labels that a host needs besides those that the worker requires.
     pub requires: Requires,
-    /// The question it is, when an earlier answer will do. Read at submission; a delayed task is always run.
+    /// Cache key, if an earlier answer will do. Read at submission; a delayed task always runs.
     pub cache: Option<Cacheable>,
 }
 
 impl SubmitTask {
-    /// A task for a worker, all else as the worker has it.
+    /// Makes the order for a task with the defaults of its worker.
     #[must_use]
     pub fn new(worker: Name, input: NewPayload) -> SubmitTask {
         SubmitTask {
@@ -63,68 +63,60 @@ impl SubmitTask {
     }
 }
 
-/// Make tasks, all or none.
+/// Submission of tasks, all or none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Submit {
-    /// Whose they are.
     pub tenant: TenantId,
-    /// What they are.
     pub tasks: Arc<[SubmitTask]>,
-    /// Makes the request repeatable.
     pub key: Option<Key>,
 }
 
 /// The tasks that were made, with consecutive ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Made {
-    /// The first.
     pub first: TaskId,
-    /// How many.
     pub count: u32,
     /// They had been made for the same key before.
     pub repeated: bool,
 }
 
-/// What a worker reports of an attempt.
+/// Result that a worker reports of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Reported {
-    /// The answer.
     Succeed {
-        /// The answer itself.
         output: NewPayload,
-        /// Where it came from.
         provenance: Arc<Provenance>,
     },
     /// It failed.
     Fail {
-        /// Why.
         error: TaskError,
     },
-    /// The task is given back.
+    /// The task is released.
     Release,
 }
 
-/// End a task.
+/// Cancel of a task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Cancel {
-    /// Which.
     pub task: TaskId,
-    /// By whom or why.
     pub reason: Arc<str>,
 }
 
-/// Put a failed task back.
+/// Retry of a failed task by hand.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RetryByHand {
-    /// Which.
     pub task: TaskId,
 }
 
-/// Mark a failed task as dealt with.
+/// Discarding of a failed task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Discard {
-    /// Which.
     pub task: TaskId,
-    /// By whom or why.
     pub reason: Arc<str>,
 }
