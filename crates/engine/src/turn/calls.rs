@@ -42,12 +42,7 @@ impl Decide for command::Spend {
 
 impl Decide for command::Settle {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        let over = &self.over;
-        let tokens = (over.input, over.output);
-        state
-            .ledger
-            .close_call(&mut state.rows, self.call, over.state, over.cost, tokens, over.request_id.clone())
-            .map(Ok)
+        state.ledger.close_call(&mut state.rows, self.call, &self.over).map(Ok)
     }
 }
 

@@ -13,7 +13,7 @@ use kapelle_store::{
 };
 
 use super::{
-    command::Taken,
+    command::{CallOver, Taken},
     effect::Effect,
     notice::Notice,
     part::{Due, Part},
@@ -148,7 +148,7 @@ impl Ledger {
         let mut lost: Vec<CallId> = self.open.keys().copied().collect();
         lost.sort_unstable();
         for id in lost {
-            self.close_call(rows, id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
+            self.close_call(rows, id, &CallOver::UNKNOWN)?;
         }
         self.settle_lost_prepaid(rows)
     }
@@ -243,15 +243,8 @@ impl Ledger {
     }
 
     /// Settles a call in every account; nothing when it was settled before.
-    pub(super) fn close_call(
-        &mut self,
-        rows: &mut Rows,
-        id: CallId,
-        state: CallState,
-        cost: Money,
-        (input, output): (u64, u64),
-        request_id: Option<std::sync::Arc<str>>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn close_call(&mut self, rows: &mut Rows, id: CallId, over: &CallOver) -> Result<(), StoreError> {
+        let CallOver { state, cost, input, output, ref request_id } = *over;
         let Some(open) = self.open.remove(&id) else { return Ok(()) };
         let cost = match state {
             CallState::Free => Money::ZERO,
@@ -277,6 +270,7 @@ impl Ledger {
             self.warn(rows, &key, spent)?;
             self.changed.insert(key);
         }
+        let request_id = request_id.clone();
         let end = CallEnd { state, cost, input, output, at: rows.now, request_id };
         self.writes.calls.push(CallWrite::End(id, end));
         Ok(())

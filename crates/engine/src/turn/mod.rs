@@ -41,9 +41,9 @@ mod session;
 mod settings;
 mod state;
 mod steps;
+mod take;
 mod tasks;
 mod timers;
-mod turn;
 mod watchdog;
 
 pub use cache::Key;
@@ -65,5 +65,5 @@ pub(crate) use runs::run_from_row;
 pub use session::Logged;
 pub use state::{CHILDREN_MAX, LoopState};
 pub(crate) use steps::step_error;
-pub use turn::Turned;
+pub use take::Turned;
 pub use watchdog::Place;

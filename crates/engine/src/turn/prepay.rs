@@ -10,7 +10,7 @@ use kapelle_core::{
 use kapelle_store::{CallRow, CallState, IdKind, PrepaidRow, PrepaidWrite, StoreError};
 
 use super::{
-    command::{CallOrder, Taken},
+    command::{CallOrder, CallOver, Taken},
     effect::Effect,
     ledger::Ledger,
     notice::Notice,
@@ -60,7 +60,7 @@ impl Ledger {
             let Some(order) = order else { continue };
             let row = call_on(&block, order, block.row.at);
             self.open_call(rows, row)?;
-            self.close_call(rows, id, CallState::Unknown, Money::ZERO, (0, 0), None)?;
+            self.close_call(rows, id, &CallOver::UNKNOWN)?;
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use super::{
     calls, commit,
     part::Part,
     state::{LoopState, Scratch},
+    take::Turned,
     tasks,
-    turn::Turned,
 };
 
 /// Rows taken up in one commit.

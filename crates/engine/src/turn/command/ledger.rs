@@ -54,6 +54,12 @@ pub struct CallOver {
     pub request_id: Option<Arc<str>>,
 }
 
+impl CallOver {
+    /// End of a call of which nothing is known: it is charged at its reservation.
+    pub(in crate::turn) const UNKNOWN: CallOver =
+        CallOver { state: CallState::Unknown, cost: Money::ZERO, input: 0, output: 0, request_id: None };
+}
+
 /// An answer to be recorded for a task before it is delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
