@@ -13,7 +13,7 @@ const AROUND: usize = 1 << 10;
 pub struct Event<'a> {
     /// The bytes as they came.
     pub raw: &'a [u8],
-    /// What stood in its `data` lines; empty for a comment.
+    /// The text of its `data` lines; empty for a comment.
     pub data: &'a [u8],
 }
 
@@ -121,7 +121,7 @@ impl Parser {
         Ok(None)
     }
 
-    /// What is left when the other side has closed: an event without its blank line, or nothing.
+    /// Returns the rest after the other side has closed: an event without its blank line, or `None`.
     pub fn rest(&mut self) -> Option<Event<'_>> {
         let (line, length) = (self.line, self.buffer.len());
         if line < length {

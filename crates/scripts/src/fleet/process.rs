@@ -185,6 +185,12 @@ pub(super) struct OutputReader {
 }
 
 impl OutputReader {
+    /// Creates the reader of a process that works on one task, which nobody restarts.
+    pub(super) fn of_task(inner: &Arc<Inner>, group: &Arc<Group>, redactor: Redactor, pid: i32) -> OutputReader {
+        let (orders, _) = mpsc::unbounded_channel();
+        OutputReader { inner: Arc::clone(inner), group: Arc::clone(group), number: 0, redactor, pid, orders }
+    }
+
     /// Adds a line to the log.
     pub(super) fn note(&self, stream: Stream, line: &str) {
         let text = presentable(line, &self.redactor);

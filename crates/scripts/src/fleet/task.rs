@@ -49,15 +49,7 @@ pub(super) async fn run(
     };
     let (launch, redactor) = launch(inner, &person).map_err(cannot)?;
     let Process { mut handle, guard, mut stdin, stdout, stderr } = inner.helper.spawn(launch).await.map_err(cannot)?;
-    let (orders, _) = tokio::sync::mpsc::unbounded_channel();
-    let output = OutputReader {
-        inner: Arc::clone(inner),
-        group: Arc::clone(group),
-        number: 0,
-        redactor,
-        pid: handle.pid(),
-        orders,
-    };
+    let output = OutputReader::of_task(inner, group, redactor, handle.pid());
     let _ending = Ending { handle: handle.clone(), guard: Some(guard) };
     let input = serde_json::to_vec(&input).unwrap_or_default();
     let feed = async move {
