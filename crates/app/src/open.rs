@@ -200,7 +200,7 @@ fn begin_journal(folder: &Path) -> Option<PrepaidJournal> {
 
 /// The token issuer, told by the engine when an attempt is over and when money may have come free.
 fn new_token_issuer(gateway: &Arc<Gateway>, ledger: &Arc<EngineLedger>, engine: &Engine) -> Arc<TokenIssuer> {
-    let service = Service::new(Arc::clone(gateway), Arc::clone(ledger) as _, Arc::clone(ledger) as _);
+    let service = Service::new(Arc::clone(gateway));
     let token_issuer = Arc::new(TokenIssuer::new(Arc::new(service), Arc::clone(ledger) as _));
     engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
     let told = Arc::downgrade(&token_issuer);

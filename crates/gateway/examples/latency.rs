@@ -12,8 +12,8 @@ use kapelle_core::{TaskId, TenantId};
 use kapelle_gateway::{
     Body, Gateway, GatewayConfig, Grant, Operation, Service,
     config::{Alias, Kind, Provider},
-    money::{Account, MemoryLedger, Payer},
-    replay::{MemoryLog, TaskKey},
+    money::{Account, Payer},
+    replay::TaskKey,
 };
 use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn service(double: &ScriptedOpenai) -> (Service, String) {
     };
     config.models.insert("fast".to_owned(), alias);
     let gateway = Arc::new(Gateway::new(&config, &|_| None).unwrap());
-    let service = Service::new(gateway, Arc::new(MemoryLedger::default()), Arc::new(MemoryLog::default()));
+    let service = Service::new(gateway);
     let task = TaskKey { tenant: TenantId(1), task: TaskId(1), replay_epoch: 0 };
     let accounts = vec![Account::Task(TaskId(1)), Account::Worker("w".to_owned()), Account::Tenant, Account::Day];
     let mut grant = Grant::of(Payer::of(TenantId(1), accounts));

@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use kapelle_core::Money;
+use kapelle_core::{Account, Money};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::{
+    gateway::Limits,
     money::Payer,
-    replay::{ReplayCursor, ReplaySource, TaskKey},
+    replay::{ReplayCursor, TaskKey},
     tokens::Leases,
 };
 
@@ -68,10 +69,18 @@ impl Grant {
         }
     }
 
-    /// Returns the source of recorded answers when the caller is a task.
-    pub(crate) fn replay_source(&self) -> Option<ReplaySource> {
-        let (attempt, recorded) = (self.payer.attempt, self.recorded);
-        self.task.map(|key| ReplaySource { key, attempt, recorded })
+    /// Grants everything to an attempt of a task. The task pays (with its run, worker, queue, tenant and day); its
+    /// answers are recorded, and replayed to its later attempts. An epoch after the first wants new answers.
+    #[must_use]
+    pub fn of_task(task: TaskKey, attempt: u32) -> Grant {
+        let accounts = vec![Account::Task(task.task)];
+        let payer = Payer { tenant: task.tenant, accounts, attempt, replay_epoch: task.replay_epoch };
+        Grant { task: Some(task), fresh: task.replay_epoch > 0, ..Grant::of(payer) }
+    }
+
+    /// Returns the limits of one call of a token: it has no attempt to follow.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { timeout: self.timeout, max_cost: self.max_cost, no_fallback: !self.fallback, last_attempt: true }
     }
 
     pub(crate) fn allows(&self, model: &str) -> bool {
@@ -83,7 +92,7 @@ impl Grant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenId(pub(crate) u64);
 
-/// A token's holder and the answers already used in this attempt.
+/// The holder of a grant, with a token or in this process, and the recorded answers that are left to it.
 pub(crate) struct Holder {
     pub(crate) grant: Grant,
     /// Recorded answers that are left, once they were read.
@@ -94,7 +103,7 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// Makes a holder without a token, for one call.
+    /// Makes a holder without a token: for one call, or for the calls of a prompt worker's attempt.
     pub(crate) fn once(grant: Grant) -> Arc<Holder> {
         Holder::lasting(grant, None)
     }

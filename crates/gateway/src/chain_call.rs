@@ -6,12 +6,12 @@ use kapelle_core::{Category, Money, worker::TextSink};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    admission::Promises,
+    access::Grant,
     answer::{Bound, Usage},
-    circuit_breakers::{CircuitBreaker, CircuitBreakers},
-    clock::Clock,
+    circuit_breakers::CircuitBreaker,
     config::Link,
-    money::{Hold, Ledger, NoMoney, Order, Outcome, Payer},
+    gateway::{Gateway, Limits},
+    money::{Hold, Ledger, NoMoney, Order, Outcome},
     price::Price,
     providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id, told::Told},
     rate::Permit,
@@ -29,24 +29,15 @@ pub(crate) struct ChainCall<'a> {
     pub(crate) call: &'a ModelCall,
     pub(crate) chain: &'a Chain,
     pub(crate) routes: &'a Routes,
-    pub(crate) breakers: &'a CircuitBreakers,
-    pub(crate) clock: &'a Clock,
-    /// Calls promised to attempts.
-    pub(crate) promises: &'a Promises,
+    /// Owner of the circuit breakers, the promised calls and the clock.
+    pub(crate) gateway: &'a Gateway,
+    /// The ledger that is charged.
+    pub(crate) ledger: &'a Arc<dyn Ledger>,
+    /// Payer and rights of the caller.
+    pub(crate) grant: &'a Grant,
+    pub(crate) limits: &'a Limits,
     /// Deadline of the whole call.
     pub(crate) until: Instant,
-    /// Whether a link after the first may answer.
-    pub(crate) fallback: bool,
-    /// Whether the offline link may answer after a temporary fault, too.
-    pub(crate) last_attempt: bool,
-    /// Cost limit of one call; the answer is cut to the length that the limit buys.
-    pub(crate) max_cost: Option<Money>,
-    /// Whether a model of unknown price is refused. Otherwise it is charged at the high default price.
-    pub(crate) known_price_only: bool,
-    /// Whether the caller gets the wait time at once instead of waiting here.
-    pub(crate) hold: bool,
-    /// The payer and the ledger that is charged.
-    pub(crate) payer: Option<(&'a Payer, &'a Arc<dyn Ledger>)>,
     /// Identity of the request, without headers.
     pub(crate) fingerprint: Fingerprint,
     /// Sink for the text as it arrives, for a caller that wants the whole answer.
@@ -70,7 +61,7 @@ impl ChainCall<'_> {
         for link in links {
             match link {
                 Link::Offline { provider } => {
-                    if faults.iter().all(|fault| fault.may_end_offline(self.last_attempt)) {
+                    if faults.iter().all(|fault| fault.may_end_offline(self.limits.last_attempt)) {
                         return Ok(End::Offline(provider.clone(), faults));
                     }
                     break;
@@ -88,7 +79,7 @@ impl ChainCall<'_> {
                     }
                 }
             }
-            if !self.fallback {
+            if !self.routes.fallback || self.limits.no_fallback {
                 break;
             }
         }
@@ -101,7 +92,7 @@ impl ChainCall<'_> {
         let (price, price_known) = self.routes.prices.find(provider, model);
         // Spoken tokens cost many times what written ones do: the default price would be too low.
         let spoken = self.call.needs().has(Feature::Audio);
-        if !price_known && (self.known_price_only || spoken) {
+        if !price_known && (self.grant.known_price_only || spoken) {
             let why = format!("the price of this model is not known: give one under `prices`, as `{link}`");
             return Err(Fault::unsent(&link, FaultKind::Request, Category::Budget, &why));
         }
@@ -124,9 +115,7 @@ impl ChainCall<'_> {
         };
         match self.send(&server, (call, body), &ask, until).await {
             Ok((answer, request_id)) => {
-                if let Some(hold) = &mut hold {
-                    hold.request_id = request_id;
-                }
+                hold.request_id = request_id;
                 breaker.well();
                 let (provider, model) = (provider.to_owned(), model.to_owned());
                 let bridged = chat.is_some();
@@ -140,22 +129,22 @@ impl ChainCall<'_> {
                     bridged,
                     permit,
                     bound,
-                    hold,
+                    hold: Some(hold),
                 })
             }
             Err(fault) => {
                 if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
-                    server.rate.off(self.clock.now_ms(), model, wait);
+                    server.rate.off(self.gateway.clock.now_ms(), model, wait);
                 }
                 if fault.passes() {
-                    breaker.failed(self.clock.now_ms(), fault.error.retry_after);
+                    breaker.failed(self.gateway.clock.now_ms(), fault.error.retry_after);
                 } else if fault.hop.called {
                     breaker.well();
                 }
-                if let (Some(hold), Some(seen)) = (hold.take_if(|_| fault.seen.is_some()), &fault.seen) {
-                    settle_cut(hold, call, ((provider, model), price, bound), seen);
-                } else if let Some(hold) = hold {
-                    hold.settle(if fault.unsettled { Outcome::Unknown } else { Outcome::Free }, Usage::default());
+                match &fault.seen {
+                    Some(seen) => settle_cut(hold, call, ((provider, model), price, bound), seen),
+                    None if fault.unsettled => hold.settle(Outcome::Unknown, Usage::default()),
+                    None => hold.settle(Outcome::Free, Usage::default()),
                 }
                 if !fault.hop.called {
                     server.rate.give_back(permit, model);
@@ -167,8 +156,8 @@ impl ChainCall<'_> {
 
     /// Returns the circuit breaker of a link, or a passing fault while it is open.
     fn breaker(&self, link: &str) -> Result<Arc<CircuitBreaker>, Fault> {
-        let breaker = self.breakers.of(link);
-        breaker.ask(self.clock.now_ms()).map_err(|wait| {
+        let breaker = self.gateway.breakers.of(link);
+        breaker.ask(self.gateway.clock.now_ms()).map_err(|wait| {
             let why = format!("not called for another {} ms after it failed", wait.0);
             let mut fault = Fault::unsent(link, FaultKind::Passing, Category::Unavailable, &why);
             fault.error.retry_after = Some(wait);
@@ -217,7 +206,7 @@ impl ChainCall<'_> {
             return Ok(None);
         }
         let wanted = self.call.longest_answer().unwrap_or(u64::from(self.chain.max_output_tokens));
-        affordable(link, price, self.call.input_estimate(), wanted, self.max_cost).map(Some)
+        affordable(link, price, self.call.input_estimate(), wanted, self.limits.max_cost).map(Some)
     }
 
     /// Returns the largest number of tokens that the call can use.
@@ -235,10 +224,10 @@ impl ChainCall<'_> {
     ) -> Result<Permit, Fault> {
         let answers = longest.unwrap_or(0).saturating_mul(self.call.choices());
         let tokens = self.call.input_estimate().saturating_add(answers);
-        let task = self.payer.and_then(|(payer, _)| payer.task());
-        let mut promise = task.and_then(|task| self.promises.take(task, server, model));
+        let task = self.grant.payer.task();
+        let mut promise = task.and_then(|task| self.gateway.promises.take(task, server, model));
         loop {
-            let now_ms = self.clock.now_ms();
+            let now_ms = self.gateway.clock.now_ms();
             let taken = match promise.take() {
                 Some(promise) => server.rate.redeem(promise, now_ms, (model, tokens)),
                 None => server.rate.take(now_ms, (model, tokens)),
@@ -248,7 +237,7 @@ impl ChainCall<'_> {
                 Err(wait) => wait,
             };
             let span = Duration::from_millis(wait.0);
-            if self.hold || Instant::now() + span >= until {
+            if self.grant.hold || Instant::now() + span >= until {
                 let why = format!("the provider's rate is used up for another {} ms", wait.0);
                 let mut fault = Fault::unsent(link, FaultKind::Passing, Category::RateLimited, &why);
                 fault.error.retry_after = Some(wait);
@@ -264,8 +253,7 @@ impl ChainCall<'_> {
         price: Price,
         bound: Bound,
         until: Instant,
-    ) -> Result<Option<Hold>, Fault> {
-        let Some((payer, ledger)) = self.payer else { return Ok(None) };
+    ) -> Result<Hold, Fault> {
         let link = &format!("{provider}/{model}");
         let worst = price.worst(bound.input, bound.output);
         let order = Order {
@@ -275,8 +263,8 @@ impl ChainCall<'_> {
             operation: self.call.operation.as_str(),
             fingerprint: self.fingerprint,
         };
-        match timeout_at(until, ledger.reserve(payer, order)).await {
-            Ok(Ok(reservation)) => Ok(Some(Hold::new(Arc::clone(ledger), reservation, worst))),
+        match timeout_at(until, self.ledger.reserve(&self.grant.payer, order)).await {
+            Ok(Ok(reservation)) => Ok(Hold::new(Arc::clone(self.ledger), reservation, worst)),
             Ok(Err(why @ NoMoney::Broken(_))) => {
                 Err(Fault::unsent(link, FaultKind::Passing, Category::Internal, &why.to_string()))
             }

@@ -6,16 +6,25 @@ use serde_json::{Map, Value};
 
 use crate::{
     answer::{Answer, Finish, Hop, Usage},
-    providers::{Fault, FaultKind, format::used},
-    replay::{Fingerprint, Recorded},
+    providers::{Fault, FaultKind, told::Told},
+    replay::Source,
     request::ChatRequest,
-    upstream_response::{UpstreamBody, UpstreamResponse},
+    service::WholeAnswer,
+    upstream_response::UpstreamResponse,
     wire::{ModelCall, Operation, WORKER, json},
 };
 
 /// A chat completion, reduced to what a worker needs.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    pub(crate) content: String,
+    finish: Finish,
+    /// The model, as the answer names it.
+    model: Option<String>,
+}
+
 #[derive(Deserialize)]
-struct Completion {
+struct Body {
     #[serde(default)]
     model: Option<String>,
     choices: Vec<Choice>,
@@ -49,86 +58,67 @@ pub(crate) fn call_of(alias: &str, request: &ChatRequest) -> Result<ModelCall, T
     ModelCall::of(Operation::Chat, fields, bytes).map_err(|refusal| refusal.task_error())
 }
 
-/// Settles a provider's answer. Returns the answer and its record.
-pub(crate) fn answer_of(
-    upstream: &mut UpstreamResponse,
-    (call, fingerprint): (&ModelCall, Fingerprint),
-) -> Result<(Answer, Recorded), Fault> {
-    let link = format!("{}/{}", upstream.provider, upstream.model);
-    let fault = |kind, reason: &str| Err(Fault::sent(&link, kind, Category::Provider, reason));
-    let UpstreamBody::Whole(whole) = std::mem::replace(&mut upstream.answer, UpstreamBody::Taken) else {
-        return fault(FaultKind::Request, "the answer came in pieces that were not asked for");
-    };
-    let usage = used(call, whole.usage, whole.text_tokens.max(1));
-    let reservation = upstream.reservation();
-    let (usage, cost) = upstream.settle(&usage, false);
-    let (content, finish, model) = match read(&whole.body) {
-        Ok(read) => read,
-        Err(Unread::Broken(reason)) => return fault(FaultKind::Passing, &upstream.server.clean(&reason)),
-        Err(Unread::Declined(reason)) => return fault(FaultKind::Request, &upstream.server.clean(&reason)),
-    };
-    let recorded = Recorded {
-        fingerprint,
-        content_type: "application/json",
-        body: whole.body.into(),
-        provider: upstream.provider.clone(),
-        model: upstream.model.clone(),
-        usage,
-        cost,
-        degraded: None,
-        attempt: 0,
-        call: reservation,
-    };
-    let answer = Answer {
-        content,
-        finish,
-        provider: upstream.provider.clone(),
-        model: model.unwrap_or_else(|| upstream.model.clone()),
-        usage,
-        cost,
-        price_known: upstream.price_known,
-        calls: 1,
-        degraded: None,
-        recorded: false,
-        hops: Vec::new(),
-    };
-    Ok((answer, recorded))
-}
-
-/// Reads an answer recorded in an earlier attempt. It calls no provider and costs nothing.
-pub(crate) fn again(recorded: &Recorded) -> Result<Answer, TaskError> {
-    let wrong = |why: String| TaskError::new(Category::Internal, format!("the recorded answer: {why}"));
-    let (content, finish, model) = read(&recorded.body).map_err(|unread| match unread {
-        Unread::Broken(why) | Unread::Declined(why) => wrong(why),
+/// Makes the worker's answer. An answer that no call bought costs nothing.
+///
+/// # Errors
+/// When a recorded answer cannot be read.
+pub(crate) fn answer_of(whole: WholeAnswer) -> Result<Answer, TaskError> {
+    let WholeAnswer { recorded, source, completion, bought } = whole;
+    let read = completion.map_or_else(|| read(&recorded.body), Ok);
+    let Completion { content, finish, model } = read.map_err(|unread| {
+        let (Unread::Broken(why) | Unread::Declined(why)) = unread;
+        TaskError::new(Category::Internal, format!("the recorded answer: {why}"))
     })?;
+    let (usage, cost) = if bought.is_some() { (recorded.usage, recorded.cost) } else { <(Usage, Money)>::default() };
+    let calls = bought.as_ref().map_or(0, |bought| 1 + Hop::calls(&bought.hops));
+    let degraded = recorded.degraded.map(|why| format!("{why}; answered by {}", recorded.provider));
+    let (price_known, hops) = bought.map_or((true, Vec::new()), |bought| (bought.price_known, bought.hops));
     Ok(Answer {
         content,
         finish,
-        provider: recorded.provider.clone(),
-        model: model.unwrap_or_else(|| recorded.model.clone()),
-        usage: Usage::default(),
-        cost: Money::ZERO,
-        price_known: true,
-        calls: 0,
-        degraded: recorded.degraded.clone(),
-        recorded: false,
-        hops: Vec::new(),
+        provider: recorded.provider,
+        model: model.unwrap_or(recorded.model),
+        usage,
+        cost,
+        price_known,
+        calls,
+        degraded,
+        recorded: source == Source::Recorded,
+        hops,
     })
 }
 
 /// Reason why a body is not an answer.
-enum Unread {
+#[derive(Debug)]
+pub(crate) enum Unread {
     /// The body is not a completion.
     Broken(String),
     /// The model or its provider declined to answer.
     Declined(String),
 }
 
+impl Unread {
+    /// Makes the fault of the link that answered so.
+    pub(crate) fn fault(self, upstream: &UpstreamResponse) -> Fault {
+        let link = format!("{}/{}", upstream.provider, upstream.model);
+        let fault = |kind, reason: &str| Fault::sent(&link, kind, Category::Provider, &upstream.server.clean(reason));
+        match self {
+            Unread::Broken(reason) => fault(FaultKind::Passing, &reason),
+            Unread::Declined(reason) => {
+                let fault = fault(FaultKind::Request, &reason);
+                // A worker host reads from the status that another attempt would be declined, too.
+                let told = Told::ours(422, fault.error.message.clone());
+                fault.told(told)
+            }
+        }
+    }
+}
+
 /// Reads the text of a completion, its finish reason and the model that it names.
-fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
-    let completion: Completion =
+pub(crate) fn read(body: &[u8]) -> Result<Completion, Unread> {
+    let body: Body =
         json::read(body).map_err(|error| Unread::Broken(format!("the answer is not a chat completion: {error}")))?;
-    let choice = completion.choices.into_iter().next();
+    let choice = body.choices.into_iter().next();
     let choice = choice.ok_or_else(|| Unread::Broken("the answer holds no choice".to_owned()))?;
     if let Some(refusal) = choice.message.refusal.filter(|text| !text.is_empty()) {
         return Err(Unread::Declined(format!("the model declined: {refusal}")));
@@ -143,14 +133,6 @@ fn read(body: &[u8]) -> Result<(String, Finish, Option<String>), Unread> {
     if finish == Finish::Filtered {
         return Err(Unread::Declined("the provider's content filter held the answer back".to_owned()));
     }
-    let model = completion.model.filter(|name| !name.is_empty());
-    Ok((choice.message.content.unwrap_or_default(), finish, model))
-}
-
-/// Adds the results of earlier links to the answer.
-pub(crate) fn after(mut answer: Answer, faults: Vec<Fault>) -> Answer {
-    answer.hops = faults.into_iter().map(|fault| *fault.hop).collect();
-    answer.calls += Hop::calls(&answer.hops);
-    answer.degraded = Hop::reasons(&answer.hops).map(|why| format!("{why}; answered by {}", answer.provider));
-    answer
+    let model = body.model.filter(|name| !name.is_empty());
+    Ok(Completion { content: choice.message.content.unwrap_or_default(), finish, model })
 }

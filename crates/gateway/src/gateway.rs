@@ -1,31 +1,23 @@
-//! The gateway as a prompt worker uses it: an alias, a request, one whole answer.
+//! Access to every model provider: configuration, circuit breakers, rates, and the pipeline of all calls.
 
 use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
-use kapelle_core::{Category, DurationMs, Money, TaskError, worker::TextSink};
-use tokio::time::Instant;
+use kapelle_core::{DurationMs, Money};
 
 use crate::{
     admission::Promises,
-    answer::{Answer, Hop, Route},
-    chain_call::{ChainCall, End},
     circuit_breakers::CircuitBreakers,
     clock::Clock,
-    completion,
     config::{ConfigError, GatewayConfig, Link},
-    error::GatewayError,
-    money::{Ledger, Payer},
-    prompt_call::{Before, PromptCall},
-    providers::Fault,
+    money::Ledger,
     remote::{AttemptTokens, RemoteGateway},
-    replay::{CallLog, Fingerprint, LogError, Recorded},
-    request::ChatRequest,
+    replay::CallLog,
     routes::Routes,
+    service::Pipeline,
     status::{AliasStatus, LinkState, LinkStatus},
-    wire::ModelCall,
 };
 
 /// Limits of one call.
@@ -53,14 +45,8 @@ pub struct Gateway {
     pub(crate) breakers: CircuitBreakers,
     pub(crate) clock: Clock,
     pub(crate) promises: Promises,
-    books: OnceLock<Books>,
+    pipeline: OnceLock<Arc<Pipeline>>,
     remote: OnceLock<RemoteGateway>,
-}
-
-/// The ledger and the log of answers.
-struct Books {
-    ledger: Arc<dyn Ledger>,
-    log: Arc<dyn CallLog>,
 }
 
 impl Gateway {
@@ -84,7 +70,7 @@ impl Gateway {
         let routes = Routes::new(config, env, &clock, None)?;
         let routes = RwLock::new(Arc::new(routes));
         let (breakers, promises) = (CircuitBreakers::default(), Promises::default());
-        Ok(Gateway { routes, breakers, clock, promises, books: OnceLock::new(), remote: OnceLock::new() })
+        Ok(Gateway { routes, breakers, clock, promises, pipeline: OnceLock::new(), remote: OnceLock::new() })
     }
 
     /// Replaces the configuration. Calls in flight keep the configuration they began with. Unchanged servers keep their
@@ -102,67 +88,20 @@ impl Gateway {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Calls the models of the alias in order until one answers.
-    ///
-    /// A missing or refused key falls to the next link, the offline one included. A temporary fault (rate limit,
-    /// timeout, 5xx, no connection) falls to the next model, but to offline only in the last attempt, so that the
-    /// task's retry rules come first. A request that the provider refuses never ends offline.
-    ///
-    /// # Errors
-    /// [`GatewayError`] when no link may answer.
-    pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
-        let routes = self.routes();
-        let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-        self.call_chain((alias, (&call, Fingerprint::of(&call)), &routes), limits, None, None)
-            .await
-            .map(|(route, _)| route)
-    }
-
-    /// Calls the models of the alias for an attempt of a task, as [`Gateway::complete`] does. With a ledger and a log,
-    /// an answer that the task had before is replayed; any other answer is paid for and recorded before it is returned.
-    ///
-    /// # Errors
-    /// See [`Gateway::complete`]; also when a budget is exhausted, or an answer cannot be recorded.
-    pub async fn complete_for(
-        &self,
-        prompt: &PromptCall,
-        alias: &str,
-        request: &ChatRequest,
-        limits: &Limits,
-    ) -> Result<Route, GatewayError> {
-        if let Some(remote) = self.remote.get() {
-            let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-            let attempt = (prompt.key.task, prompt.payer.attempt);
-            return remote.complete(attempt, &call, limits).await.map_err(GatewayError::plain);
-        }
-        let Some(books) = self.books.get() else { return self.complete(alias, request, limits).await };
-        let routes = self.routes();
-        let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
-        let lost = |error: LogError| GatewayError::plain(TaskError::new(Category::Internal, error.to_string()));
-        let fingerprint = Fingerprint::of(&call);
-        match prompt.recorded_answer(&*books.log, (alias, fingerprint)).await.map_err(lost)? {
-            Before::Answer(answer, recorded) => {
-                let answer = completion::again(&answer).map_err(GatewayError::plain)?;
-                prompt.show(&answer.content);
-                return Ok(Route::Answer(Answer { recorded, ..answer }));
-            }
-            Before::Offline(reason) => return routes.offline(alias, reason).map_err(GatewayError::plain),
-            Before::Missing(error) => return Err(GatewayError::plain(error)),
-            Before::Ask => {}
-        }
-        let payer = Some((&prompt.payer, &books.ledger));
-        let (route, recorded) =
-            self.call_chain((alias, (&call, fingerprint), &routes), limits, payer, prompt.watcher()).await?;
-        if let Some(recorded) = recorded {
-            books.log.append(prompt.key, recorded).await.map_err(lost)?;
-        }
-        Ok(route)
-    }
-
-    /// Sets the ledger that pays for every call of a task, and the log that records it. Later calls of this method
-    /// change nothing.
+    /// Sets the ledger that pays for every call, and the log that records it, before the first call. A gateway without
+    /// them has a ledger without limits and a log in memory. Later calls of this method change nothing.
     pub fn keep_books(&self, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) {
-        let _ = self.books.set(Books { ledger, log });
+        let _ = self.pipeline.set(Pipeline::new(ledger, log, self.clock.clone()));
+    }
+
+    /// Returns the pipeline of every call.
+    pub(crate) fn pipeline(&self) -> &Arc<Pipeline> {
+        self.pipeline.get_or_init(|| Pipeline::in_memory(self.clock.clone()))
+    }
+
+    /// Returns the gateway of the server that assigned the tasks, on a worker host.
+    pub(crate) fn remote(&self) -> Option<&RemoteGateway> {
+        self.remote.get()
     }
 
     /// Sends every call of a task to the gateway at that address, such as `http://127.0.0.1:7863/v1`, with the token of
@@ -175,54 +114,6 @@ impl Gateway {
         let remote = RemoteGateway::at(base_url, tokens).map_err(|why| ConfigError::at("server", why))?;
         let _ = self.remote.set(remote);
         Ok(())
-    }
-
-    async fn call_chain(
-        &self,
-        (alias, (call, fingerprint), routes): (&str, (&ModelCall, Fingerprint), &Routes),
-        limits: &Limits,
-        payer: Option<(&Payer, &Arc<dyn Ledger>)>,
-        watcher: Option<&dyn TextSink>,
-    ) -> Result<(Route, Option<Recorded>), GatewayError> {
-        let chain = routes.chains.get(alias).ok_or_else(|| GatewayError::plain(routes.unknown(alias)))?;
-        let chain_call = ChainCall {
-            call,
-            chain,
-            routes,
-            breakers: &self.breakers,
-            clock: &self.clock,
-            promises: &self.promises,
-            until: Instant::now() + limits.timeout,
-            fallback: routes.fallback && !limits.no_fallback,
-            last_attempt: limits.last_attempt,
-            max_cost: limits.max_cost,
-            known_price_only: false,
-            hold: false,
-            payer,
-            fingerprint,
-            watcher,
-        };
-        match chain_call.run().await {
-            Ok(End::Offline(provider, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
-                Ok((Route::Offline { provider, reason: Hop::reasons(&hops), hops }, None))
-            }
-            Ok(End::Open(mut upstream, mut faults)) => {
-                match completion::answer_of(&mut upstream, (call, fingerprint)) {
-                    Ok((answer, recorded)) => Ok((Route::Answer(completion::after(answer, faults)), Some(recorded))),
-                    Err(fault) => {
-                        faults.push(fault);
-                        Err(give_up(alias, faults))
-                    }
-                }
-            }
-            Err(faults) => {
-                if let Some((payer, ledger)) = payer {
-                    tell_short(&faults, payer, ledger);
-                }
-                Err(give_up(alias, faults))
-            }
-        }
     }
 
     /// Returns the provider whose rate a call of that alias waits for, and the wait; of several providers the one with
@@ -276,32 +167,6 @@ fn link_status(routes: &Routes, link: &Link) -> LinkStatus {
             LinkStatus { link: format!("{provider}/{model}"), state, price_known }
         }
     }
-}
-
-/// Tells the ledger that the call failed for lack of money alone.
-pub(crate) fn tell_short(faults: &[Fault], payer: &Payer, ledger: &Arc<dyn Ledger>) {
-    let lasting = faults.iter().all(|fault| !fault.error.retryable);
-    if let Some(why) = faults.iter().find_map(|fault| fault.short.as_deref()).filter(|_| lasting) {
-        ledger.short(payer, why);
-    }
-}
-
-/// Chooses the most useful error: a temporary one before a permanent one.
-pub(crate) fn give_up(alias: &str, faults: Vec<Fault>) -> GatewayError {
-    let chosen = faults.iter().find(|fault| fault.error.retryable).or_else(|| faults.first());
-    let Some(chosen) = chosen else {
-        return GatewayError::plain(TaskError::new(Category::ModelRequired, format!("`{alias}` has no model to ask")));
-    };
-    let mut error = chosen.error.clone();
-    if faults.len() > 1 {
-        let all: Vec<&str> = faults.iter().map(|fault| fault.error.message.as_str()).collect();
-        let (retryable, wait) = (error.retryable, error.retry_after);
-        error = TaskError::new(error.category, all.join("; "));
-        error.retryable = retryable;
-        error.retry_after = wait;
-    }
-    let told = chosen.told.clone();
-    GatewayError { error, hops: faults.into_iter().map(|fault| *fault.hop).collect(), told }
 }
 
 #[cfg(test)]

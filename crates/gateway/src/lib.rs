@@ -5,20 +5,21 @@
 //! failed link is recorded as a [`Hop`]. When the chain reaches `offline`, the gateway says so ([`Route::Offline`]) and
 //! the worker runs the classical method that its file declares, or fails.
 //!
-//! There are two ways in. [`Gateway::complete`] returns one whole answer to a prompt worker. [`Service::call`] is `/v1`
-//! without the sockets, for scripts that hold a token; it adds money, replay, a cache and streams.
+//! Every call takes one pipeline (`service::pipeline`): grant, record, cache, calls in flight, money, chain, journal. It
+//! has two doors. [`Gateway::complete_for`] returns one whole answer to a prompt worker, whose grant needs no token.
+//! [`Service::call`] is `/v1` without the sockets, for scripts that hold a token; it adds streams.
 //!
 //! - [`config`]: providers, aliases and prices as `kapelle.yaml` has them.
-//! - [`gateway`]: calls of prompt workers.
+//! - [`gateway`]: the state that all calls share.
 //! - `chain_call`: one call over the links of a chain.
-//! - [`service`]: one call of a script, from its token to its last byte.
+//! - [`service`]: the pipeline, and the door of scripts, from a token to the last byte.
 //! - `providers`: one file per provider behind one trait.
 //! - [`wire`]: the format of the callers: requests, needs, errors, event streams, counts.
 //! - [`money`]: the ledger that the gateway needs, as a trait with its promises, and one in memory.
 //! - [`replay`]: the log of calls that the gateway needs, as a trait; cache and single flight.
 //! - [`access`], [`tokens`], [`mac`]: the gateway's own tokens.
-//! - `prompt_call`, `completion`: prompt workers, which need no token; `remote`: prompt workers on a worker host, which
-//!   use a token of its server.
+//! - `prompt_call`, `completion`: the door of prompt workers; `remote`: prompt workers on a worker host, which use a
+//!   token of its server.
 //! - [`bypass`]: detection of provider addresses in scripts.
 //! - [`price`]: prices of tokens, in whole nano-dollars.
 //! - `rate`, `circuit_breakers`, `admission`: when a provider may be called, and how often.

@@ -1,91 +1,108 @@
-//! Model calls of a prompt worker in this process, which needs no token.
+//! The door for prompt workers in this process, which need no token: a request comes in, an answer or the offline link
+//! goes out.
 
 use std::sync::Arc;
 
-use kapelle_core::{Account, TaskError, TaskId, TenantId, worker::TextSink};
-use tokio::sync::Mutex;
+use kapelle_core::{TenantId, worker::TextSink};
 
 use crate::{
+    access::{Grant, Holder},
+    answer::Route,
+    completion,
+    error::GatewayError,
+    gateway::{Gateway, Limits},
     money::Payer,
-    replay::{CallLog, Fingerprint, LogError, Recorded, ReplayCursor, ReplaySource, TaskKey},
+    replay::Source,
+    request::ChatRequest,
+    service::{Failure, Outcome, Request},
 };
 
-/// An attempt of a task that calls models, and the recorded answers that are left to it.
-pub struct PromptCall {
-    pub(crate) key: TaskKey,
-    pub(crate) payer: Payer,
-    recorded: bool,
-    cursor: Mutex<Option<ReplayCursor>>,
+/// Test of a text, for a caller that cannot use every answer.
+type Fits<'a> = Box<dyn Fn(&str) -> bool + Send + Sync + 'a>;
+
+/// The calls of one attempt of a prompt worker, with its grant and the recorded answers that are left to it.
+pub struct PromptCall<'a> {
+    holder: Arc<Holder>,
     watcher: Option<Arc<dyn TextSink>>,
+    fits: Option<Fits<'a>>,
 }
 
-/// Answer of the record, before any provider is called.
-pub(crate) enum Before {
-    /// The provider must be called.
-    Ask,
-    /// A recorded answer, and whether it is of an earlier run.
-    Answer(Box<Recorded>, bool),
-    /// The worker runs its offline method as it did before, for this reason.
-    Offline(String),
-    /// The record has no answer, and the provider may not be called.
-    Missing(TaskError),
-}
-
-impl PromptCall {
-    /// Makes the calls of an attempt. `replay_epoch` rises after an attempt that ended with a bad answer.
+impl<'a> PromptCall<'a> {
+    /// Makes the calls of an attempt. [`Grant::of_task`] grants them to a task; a caller without a task replays nothing.
     #[must_use]
-    pub fn new(tenant: TenantId, task: TaskId, attempt: u32, replay_epoch: u64) -> PromptCall {
-        let payer = Payer { tenant, accounts: vec![Account::Task(task)], attempt, replay_epoch };
-        let key = TaskKey { tenant, task, replay_epoch };
-        PromptCall { key, payer, recorded: false, cursor: Mutex::new(None), watcher: None }
+    pub fn new(grant: Grant) -> PromptCall<'a> {
+        PromptCall { holder: Holder::once(grant), watcher: None, fits: None }
     }
 
     /// Adds a sink for answers while they are written. The provider is then asked for a stream.
     #[must_use]
-    pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> PromptCall {
+    pub fn watched(mut self, watcher: Arc<dyn TextSink>) -> PromptCall<'a> {
         self.watcher = Some(watcher).filter(|watcher| watcher.is_read());
         self
     }
 
-    pub(crate) fn watcher(&self) -> Option<&dyn TextSink> {
-        self.watcher.as_deref()
+    /// Adds a test of answers. An answer that fails it is neither cached nor shared with equal calls.
+    #[must_use]
+    pub fn fitting(mut self, fits: impl Fn(&str) -> bool + Send + Sync + 'a) -> PromptCall<'a> {
+        self.fits = Some(Box::new(fits));
+        self
     }
 
     /// Shows an answer that is already complete.
-    pub(crate) fn show(&self, text: &str) {
+    fn show(&self, text: &str) {
         if let Some(watcher) = &self.watcher {
             watcher.begin();
             watcher.add(text);
         }
     }
+}
 
-    /// Answers only from the record of the run that the task's run repeats, if `recorded`.
-    #[must_use]
-    pub fn from_record(self, recorded: bool) -> PromptCall {
-        PromptCall { recorded, ..self }
+impl Gateway {
+    /// Calls the models of the alias in order until one answers, for a caller that is no task.
+    ///
+    /// A missing or refused key falls to the next link, the offline one included. A temporary fault (rate limit,
+    /// timeout, 5xx, no connection) falls to the next model, but to offline only in the last attempt, so that the
+    /// task's retry rules come first. A request that the provider refuses never ends offline.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when no link may answer.
+    pub async fn complete(&self, alias: &str, request: &ChatRequest, limits: &Limits) -> Result<Route, GatewayError> {
+        let grant = Grant::of(Payer::of(TenantId::DEFAULT, Vec::new()));
+        self.complete_for(&PromptCall::new(grant), alias, request, limits).await
     }
 
-    /// Looks for a recorded answer before a provider is called.
-    pub(crate) async fn recorded_answer(
+    /// Calls the models of the alias for an attempt of a task, as [`Gateway::complete`] does. An answer that the task
+    /// had before is replayed; any other answer is paid for and recorded before it is returned. The limits of a call
+    /// replace those of the grant.
+    ///
+    /// # Errors
+    /// See [`Gateway::complete`]; also when a budget is exhausted, or an answer cannot be recorded.
+    pub async fn complete_for(
         &self,
-        log: &dyn CallLog,
-        (model, fingerprint): (&str, Fingerprint),
-    ) -> Result<Before, LogError> {
-        // A first attempt in the first epoch has no recorded answers.
-        if self.payer.attempt <= 1 && !self.recorded {
-            return Ok(Before::Ask);
+        prompt: &PromptCall<'_>,
+        alias: &str,
+        request: &ChatRequest,
+        limits: &Limits,
+    ) -> Result<Route, GatewayError> {
+        let call = completion::call_of(alias, request).map_err(GatewayError::plain)?;
+        let grant = &prompt.holder.grant;
+        if let (Some(remote), Some(key)) = (self.remote(), grant.task) {
+            return remote.complete((key.task, grant.payer.attempt), &call, limits).await.map_err(GatewayError::plain);
         }
-        let mut cursor = self.cursor.lock().await;
-        if cursor.is_none() {
-            let source = ReplaySource { key: self.key, attempt: self.payer.attempt, recorded: self.recorded };
-            *cursor = Some(ReplayCursor::read(log, source).await?);
+        let (watcher, fits) = (prompt.watcher.as_deref(), prompt.fits.as_deref());
+        let request = Request { call, holder: &prompt.holder, limits, watcher, fits };
+        match self.pipeline().run(self, request).await {
+            Ok(Outcome::Answer(whole)) => {
+                // A provider's answer was shown while it arrived.
+                let shown = whole.source == Source::Provider;
+                let answer = completion::answer_of(*whole).map_err(GatewayError::plain)?;
+                if !shown {
+                    prompt.show(&answer.content);
+                }
+                Ok(Route::Answer(answer))
+            }
+            Ok(Outcome::Stream(_)) => Failure::internal("a prompt worker's answer came as a stream").route(),
+            Err(failure) => failure.route(),
         }
-        let Some(cursor) = cursor.as_mut() else { return Ok(Before::Ask) };
-        Ok(match (cursor.next(fingerprint), cursor.offline(), cursor.missing(model)) {
-            (Some(answer), ..) => Before::Answer(Box::new(answer), self.recorded),
-            (None, Some(why), _) => Before::Offline(why.to_owned()),
-            (None, None, Some(error)) => Before::Missing(error),
-            (None, None, None) => Before::Ask,
-        })
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     completion,
     gateway::Limits,
     providers::http,
-    replay::{Fingerprint, Recorded},
+    replay::{Fingerprint, Recorded, Source},
+    service::{Bought, WholeAnswer},
     wire::{CATEGORY, ModelCall, NO_MODEL, PASSING, json},
 };
 
@@ -98,8 +99,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn answered(call: &ModelCall, headers: &HeaderMap, body: Vec<u8>) -> Result<Answer, TaskError> {
-    let source = text(headers, "x-kapelle-source").unwrap_or("provider");
-    let bought = source == "provider";
+    let source = text(headers, "x-kapelle-source").and_then(Source::from_word).unwrap_or(Source::Provider);
     let counted: Option<Counted> = json::read(&body).ok();
     let count = |name: &str| counted.as_ref().and_then(|counted| counted.usage[name].as_u64()).unwrap_or(0);
     let usage = Usage { input: count("prompt_tokens"), output: count("completion_tokens"), ..Usage::default() };
@@ -117,9 +117,8 @@ fn answered(call: &ModelCall, headers: &HeaderMap, body: Vec<u8>) -> Result<Answ
         attempt: 0,
         call: None,
     };
-    let answer = completion::again(&recorded)?;
-    let (usage, calls) = if bought { (usage, 1) } else { (Usage::default(), 0) };
-    Ok(Answer { usage, calls, cost, recorded: source == "recorded", ..answer })
+    let bought = (source == Source::Provider).then(|| Bought { price_known: true, hops: Vec::new() });
+    completion::answer_of(WholeAnswer { recorded, source, completion: None, bought })
 }
 
 fn refused(status: u16, headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Route, TaskError> {

@@ -8,7 +8,6 @@ use std::{
 use kapelle_core::{Category, TaskError};
 
 use crate::{
-    answer::Route,
     clock::Clock,
     config::{Alias, ConfigError, GatewayConfig, LimitField, Link, MODEL_VARIABLE},
     price::Prices,
@@ -92,6 +91,11 @@ impl Routes {
         Ok(Routes { chains, servers, prices, fallback: config.fallback })
     }
 
+    /// Finds the chain of an alias.
+    pub(crate) fn chain(&self, alias: &str) -> Result<Arc<Chain>, TaskError> {
+        self.chains.get(alias).cloned().ok_or_else(|| self.unknown(alias))
+    }
+
     /// Finds the chain behind a name in a script: an alias, `provider/model`, or a model of the provider `openai`
     /// (`gpt-4o-mini`, `ft:...`).
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Chain>, TaskError> {
@@ -111,9 +115,9 @@ impl Routes {
         }
     }
 
-    /// Ends a chain at the offline link of an alias, for that reason.
-    pub(crate) fn offline(&self, alias: &str, reason: String) -> Result<Route, TaskError> {
-        let chain = self.chains.get(alias).ok_or_else(|| self.unknown(alias))?;
+    /// Returns the provider of the offline link of an alias that was answered offline before, for that reason.
+    pub(crate) fn offline(&self, alias: &str, reason: &str) -> Result<String, TaskError> {
+        let chain = self.chain(alias)?;
         let link = chain.links.iter().find_map(|link| match link {
             Link::Offline { provider } => Some(provider.clone()),
             Link::Model { .. } => None,
@@ -123,8 +127,7 @@ impl Routes {
                 format!("it was answered offline then ({reason}), and `{alias}` has no offline link any more");
             TaskError::new(Category::ModelRequired, message).permanent()
         };
-        let provider = link.ok_or_else(gone)?;
-        Ok(Route::Offline { provider, reason: Some(reason), hops: Vec::new() })
+        link.ok_or_else(gone)
     }
 
     pub(crate) fn unknown(&self, name: &str) -> TaskError {

@@ -232,7 +232,7 @@ impl TokenIssuer {
             self.ledger.limit(tenant, &own, limit);
         }
         let payer = Payer::of(tenant, vec![own, Account::Worker(worker.to_owned())]);
-        let (id, token) = self.service.tokens().issue(granted(payer, Scope::default()))?;
+        let (id, token) = self.service.tokens().issue(Grant::of(payer))?;
         Ok(Issued { id, token })
     }
 
@@ -275,15 +275,9 @@ impl TokenIssuer {
     }
 }
 
-fn granted(payer: Payer, scope: Scope) -> Grant {
-    let Scope { models, cache, max_cost, fallback, timeout, recorded } = scope;
-    Grant { models, cache, max_cost, fallback, timeout, recorded, ..Grant::of(payer) }
-}
-
 fn task_grant(task: TaskKey, attempt: u32, scope: Scope) -> Grant {
-    let accounts = vec![Account::Task(task.task)];
-    let payer = Payer { tenant: task.tenant, accounts, attempt, replay_epoch: task.replay_epoch };
-    Grant { task: Some(task), fresh: task.replay_epoch > 0, ..granted(payer, scope) }
+    let Scope { models, cache, max_cost, fallback, timeout, recorded } = scope;
+    Grant { models, cache, max_cost, fallback, timeout, recorded, ..Grant::of_task(task, attempt) }
 }
 
 /// Computes the number of the token of an attempt. Returns `None` when the two numbers do not fit.
@@ -306,12 +300,11 @@ impl Leased {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Gateway, GatewayConfig, money::MemoryLedger, replay::MemoryLog};
+    use crate::{Gateway, GatewayConfig, money::MemoryLedger};
 
     fn token_issuer() -> TokenIssuer {
         let gateway = Arc::new(Gateway::new(&GatewayConfig::default(), &|_| None).unwrap());
-        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::default());
-        TokenIssuer::new(Arc::new(Service::new(gateway, Arc::clone(&ledger), Arc::new(MemoryLog::default()))), ledger)
+        TokenIssuer::new(Arc::new(Service::new(gateway)), Arc::new(MemoryLedger::default()))
     }
 
     #[test]

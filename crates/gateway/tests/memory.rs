@@ -31,11 +31,7 @@ use tokio::task::JoinSet;
 /// Makes the gateway of a process that replaces a dead one: the ledger and the log survive.
 fn reborn(stage: &Stage) -> Service {
     stage.ledger.recover();
-    Service::new(
-        Arc::clone(&stage.gateway),
-        Arc::clone(&stage.ledger) as Arc<dyn Ledger>,
-        Arc::clone(&stage.log) as Arc<dyn CallLog>,
-    )
+    Service::new(Arc::clone(&stage.gateway))
 }
 
 fn token(service: &Service, change: impl FnOnce(&mut Grant)) -> String {

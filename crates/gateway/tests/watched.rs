@@ -7,12 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use kapelle_core::{Category, Money, TaskId, worker::TextSink};
 use kapelle_gateway::{
-    Answer, ChatRequest, GatewayConfig, GatewayError, Limits, Message, PromptCall, Route,
-    config::Kind,
-    money::{Account, Ledger},
-    price::Prices,
-    replay::CallLog,
-    wire::Feature,
+    Answer, ChatRequest, GatewayConfig, GatewayError, Grant, Limits, Message, PromptCall, Route, config::Kind,
+    money::Account, price::Prices, replay::CallLog, wire::Feature,
 };
 use serde_json::json;
 use stage::{ALL, Stage, TENANT, config, double, model, task};
@@ -40,10 +36,6 @@ impl Watcher {
     }
 }
 
-fn books(stage: &Stage) {
-    stage.gateway.keep_books(Arc::clone(&stage.ledger) as Arc<dyn Ledger>, Arc::clone(&stage.log) as Arc<dyn CallLog>);
-}
-
 fn spent(stage: &Stage) -> Money {
     stage.ledger.standing(TENANT, &Account::Task(TaskId(7))).spent
 }
@@ -54,7 +46,8 @@ fn request() -> ChatRequest {
 
 async fn ask(stage: &Stage, attempt: u32, request: &ChatRequest) -> (Arc<Watcher>, Result<Route, GatewayError>) {
     let watcher = Arc::new(Watcher::default());
-    let asking = PromptCall::new(TENANT, TaskId(7), attempt, 0).watched(Arc::clone(&watcher) as Arc<dyn TextSink>);
+    let asking = PromptCall::new(Grant::of_task(task(7, 0), attempt));
+    let asking = asking.watched(Arc::clone(&watcher) as Arc<dyn TextSink>);
     let route = stage.gateway.complete_for(&asking, "fast", request, &Limits::default()).await;
     (watcher, route)
 }
@@ -70,7 +63,6 @@ fn answer(route: Result<Route, GatewayError>) -> Answer {
 async fn an_answer_comes_in_pieces_is_metered_like_a_whole_one_and_is_shown_again_when_it_is_replayed() {
     for kind in ALL {
         let stage = Stage::of(kind, COUNTED).await;
-        books(&stage);
         let (watcher, route) = ask(&stage, 1, &request()).await;
         let given = answer(route);
         let (price, _) = Prices::default().find("p", model(kind));
@@ -96,7 +88,6 @@ async fn answers_that_fit_a_schema_come_in_pieces_too() {
     let schema = json!({"type": "object", "required": ["a"], "additionalProperties": false, "properties": {"a": {"type": "integer"}}});
     for kind in ALL {
         let stage = Stage::of(kind, "[]").await;
-        books(&stage);
         let (watcher, route) = ask(&stage, 1, &request().shaped("n", &schema)).await;
         assert_eq!(
             (answer(route).content, watcher.texts().concat()),
@@ -119,7 +110,6 @@ async fn a_stream_that_breaks_is_the_fault_that_a_broken_answer_is_and_costs_wha
             ("{ headers: { content-type: application/json } }", Category::Provider, "not `text/event-stream`"),
         ] {
             let stage = Stage::of(kind, &format!("[{rule}]")).await;
-            books(&stage);
             let (_, route) = ask(&stage, 1, &request()).await;
             let error = route.unwrap_err().error;
             assert!(error.category == category && error.message.contains(part), "{kind:?} {rule}: {error}");
@@ -143,7 +133,6 @@ async fn the_next_model_answers_for_one_that_breaks_off_and_its_text_begins_anew
     let mut config = config(Kind::Openai, &double);
     two(&mut config);
     let stage = Stage::configured(double, &config);
-    books(&stage);
     let (watcher, route) = ask(&stage, 1, &request()).await;
     let given = answer(route);
     assert_eq!((given.content.as_str(), given.calls), ("from the second", 2));
@@ -162,7 +151,6 @@ async fn a_provider_that_does_not_count_streams_is_asked_for_the_whole_answer_wh
     let mut config = config(Kind::Compatible, &double);
     config.providers.get_mut("p").unwrap().supports.insert(Feature::StreamUsage, false);
     let stage = Stage::configured(double, &config);
-    books(&stage);
     let (watcher, route) = ask(&stage, 1, &request()).await;
     assert_eq!((answer(route).usage.output, watcher.texts()), (200, vec!["hello there".to_owned()]));
     assert!(stage.double.calls()[0].body.get("stream").is_none());
@@ -171,7 +159,6 @@ async fn a_provider_that_does_not_count_streams_is_asked_for_the_whole_answer_wh
 #[tokio::test]
 async fn a_hundred_streamed_answers_share_one_connection() {
     let stage = Stage::with("[]").await;
-    books(&stage);
     for number in 0..100 {
         let asked =
             ChatRequest { messages: vec![Message::text("user", format!("{number}"))], ..ChatRequest::default() };

@@ -122,6 +122,24 @@ async fn no_task_costs_more_than_its_cap() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_file_allows_a_cache_asks_once_for_equal_inputs_and_never_keeps_a_misfit() {
+    let (double, mut catalogue) = stage(r#"[{ times: 1, reply: nonsense }, { reply: { verdict: fine } }]"#).await;
+    let folder = tempdir("cache");
+    let file = "kind: prompt\nname: judge\ncache: 1h\nprompt: Judge {{ text }}\n\
+                output: { type: object, required: [verdict], properties: { verdict: { type: string } } }\n";
+    fs::write(folder.join("judge.yaml"), file).unwrap();
+    assert!(catalogue.add_folder(&folder, &gateway(&double.base_url(), "sk-test")).is_empty());
+    let mut calls = Vec::new();
+    for text in ["a", "a", "a", "b"] {
+        let output = run(&catalogue, "judge", json!({ "text": text })).await.unwrap();
+        assert_eq!(output.value, json!({ "verdict": "fine" }));
+        calls.push(output.provenance.calls);
+    }
+    // The first is asked again for its misfit; the second finds no answer to its first request.
+    assert_eq!((calls, double.calls().len()), (vec![2, 1, 0, 1], 4));
+}
+
+#[tokio::test]
 async fn without_a_key_classical_methods_answer_and_say_so() {
     let catalogue = offline();
     for name in ["category_classifier", "document_analyzer", "question_generator", "sentiment_analyzer", "summarizer"] {

@@ -1,4 +1,4 @@
-//! A ledger in memory: for tests, and for a gateway whose spending need not be remembered.
+//! A ledger in memory: for tests, and for a gateway without a store, whose spending need not be remembered.
 
 use std::{
     collections::HashMap,

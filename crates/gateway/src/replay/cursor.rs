@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use kapelle_core::{Category, TaskError};
 
-use super::{CallLog, Fingerprint, LogError, Recorded, TaskKey};
+use super::{CallLog, Fingerprint, LogError, Recorded, Source, TaskKey};
+use crate::wire::ModelCall;
 
 /// Source of the answers of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,18 @@ pub(crate) struct ReplaySource {
     pub(crate) attempt: u32,
     /// Whether answers come only from the record of the run that the task's run repeats, without calling a provider.
     pub(crate) recorded: bool,
+}
+
+/// What the record says of a call.
+pub(crate) enum Replay {
+    /// It has an answer, which is the attempt's answer of that number to this request.
+    Answer(Box<Recorded>, Source, u32),
+    /// The step was answered offline for this reason, and is again.
+    Offline(String),
+    /// It has no answer, and no provider may be called.
+    Missing(TaskError),
+    /// It has no answer, and another source may have one.
+    Nothing,
 }
 
 /// Recorded answers that are left.
@@ -56,38 +69,39 @@ impl ReplayCursor {
         }
     }
 
-    /// Counts the answers to that call that the attempt has used.
-    pub(crate) fn had(&self, fingerprint: Fingerprint) -> u32 {
-        self.had.get(&fingerprint).copied().unwrap_or(0)
+    /// Decides how the record answers a call, and counts the answer as used.
+    pub(crate) fn find(&mut self, call: &ModelCall, fingerprint: Fingerprint) -> Replay {
+        let source = if self.record.is_some() { Source::Recorded } else { Source::Replay };
+        if let Some((answer, had)) = self.next(fingerprint) {
+            return Replay::Answer(Box::new(answer), source, had);
+        }
+        match &self.record {
+            None => Replay::Nothing,
+            // Only the worker file of a prompt worker can name an offline method.
+            Some(Of { offline: Some(why), .. }) if call.of_worker => Replay::Offline(why.clone()),
+            Some(of) => Replay::Missing(of.missing(&call.model)),
+        }
     }
 
-    /// Takes the next answer to that call.
-    pub(crate) fn next(&mut self, fingerprint: Fingerprint) -> Option<Recorded> {
+    /// Takes the next answer to that call. Also returns the number of such answers that the attempt has used.
+    fn next(&mut self, fingerprint: Fingerprint) -> Option<(Recorded, u32)> {
         let at = self.answers.iter().position(|answer| answer.fingerprint == fingerprint)?;
-        *self.had.entry(fingerprint).or_default() += 1;
-        Some(self.answers.remove(at))
+        let had = self.had.entry(fingerprint).or_default();
+        *had += 1;
+        Some((self.answers.remove(at), *had))
     }
+}
 
-    /// Returns the source of the answers in one word.
-    pub(crate) fn label(&self) -> &'static str {
-        if self.record.is_some() { "recorded" } else { "replay" }
-    }
-
-    /// Returns the reason why the earlier task was answered offline, if it was: this one then is, too.
-    pub(crate) fn offline(&self) -> Option<&str> {
-        self.record.as_ref()?.offline.as_deref()
-    }
-
-    /// Returns the error of a missing answer when no provider may be called.
-    pub(crate) fn missing(&self, model: &str) -> Option<TaskError> {
-        let of = self.record.as_ref()?;
+impl Of {
+    /// Makes the error of a missing answer when no provider may be called.
+    fn missing(&self, model: &str) -> TaskError {
         let shown: String = model.chars().take(80).collect();
         let message = format!(
             "this run is answered from the record of {}, which has no answer (left) to this call of `{shown}`: the \
              request is another one than it was then (a time stamp in a prompt is enough), or was never answered; \
              run it again without `--recorded` to ask the model",
-            of.run
+            self.run
         );
-        Some(TaskError::new(Category::ModelRequired, message).permanent())
+        TaskError::new(Category::ModelRequired, message).permanent()
     }
 }

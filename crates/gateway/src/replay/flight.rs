@@ -10,7 +10,7 @@ use kapelle_core::TaskId;
 use tokio::sync::watch;
 
 use super::{Recorded, cache::Key};
-use crate::wire::Refusal;
+use crate::service::{Failure, Terms};
 
 /// Result of a call that others wait for.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ pub(crate) enum Landed {
     Flying,
     /// It was answered.
     Answered(Box<Recorded>),
-    /// It was refused, and so are the waiting calls.
-    Refused(Box<Refusal>),
+    /// It failed, and so do the waiting calls of the same terms.
+    Failed(Box<Failure>, Terms),
     /// Its caller left; another has to lead.
     Gone,
 }

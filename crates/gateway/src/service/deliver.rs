@@ -2,23 +2,29 @@
 
 use std::sync::Arc;
 
-use kapelle_core::Category;
-
+use super::{Failure, Pipeline, Terms, decide::Destinations};
 use crate::{
     access::Holder,
-    clock::Clock,
-    replay::{Cache, CallLog, Fingerprint, Guard, Landed, Recorded},
-    wire::Refusal,
+    answer::Usage,
+    replay::{Fingerprint, Guard, Landed, Recorded},
+    upstream_response::UpstreamResponse,
 };
 
 /// Destinations of an answer besides its caller.
 pub(crate) struct Delivery {
     pub(crate) holder: Arc<Holder>,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) terms: Terms,
     pub(crate) guard: Option<Guard>,
-    pub(crate) log: Arc<dyn CallLog>,
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) clock: Clock,
+    pub(crate) pipeline: Arc<Pipeline>,
+}
+
+/// Body of an answer, as it is recorded.
+pub(crate) struct Content {
+    pub(crate) kind: &'static str,
+    pub(crate) body: Arc<[u8]>,
+    /// Reason why the first link did not answer.
+    pub(crate) degraded: Option<String>,
 }
 
 impl Delivery {
@@ -27,36 +33,55 @@ impl Delivery {
         self.holder.grant.task.is_some() || self.holder.grant.cache.is_some() || self.guard.is_some()
     }
 
-    /// Records an answer.
+    /// Settles the call of a whole answer, and makes its record.
+    pub(crate) fn settle(&self, upstream: &mut UpstreamResponse, usage: &Usage, content: Content) -> Recorded {
+        let grant = &self.holder.grant;
+        let call = upstream.reservation();
+        let (usage, cost) = upstream.settle(usage, grant.task.is_some());
+        Recorded {
+            call,
+            fingerprint: self.fingerprint,
+            content_type: content.kind,
+            body: content.body,
+            provider: upstream.provider.clone(),
+            model: upstream.model.clone(),
+            usage,
+            cost,
+            degraded: content.degraded,
+            attempt: grant.payer.attempt,
+        }
+    }
+
+    /// Records an answer. `usable`: its caller can use it.
     ///
     /// # Errors
-    /// [`Refusal`] when the journal fails: an answer that a crash would lose is not delivered.
-    pub(crate) async fn finish(self, answer: Recorded) -> Result<Recorded, Refusal> {
+    /// [`Failure`] when the journal fails: an answer that a crash would lose is not delivered.
+    pub(crate) async fn finish(self, answer: Recorded, usable: bool) -> Result<Recorded, Failure> {
         let grant = &self.holder.grant;
-        if let Some(key) = grant.task
-            && let Err(error) = self.log.append(key, answer.clone()).await
+        let to = Destinations::of(grant, usable);
+        let log = &self.pipeline.log;
+        if let Some(key) = to.journal
+            && let Err(error) = log.append(key, answer.clone()).await
         {
-            let refusal = Refusal::new(500, "internal", Category::Internal, format!("the answer is lost: {error}"));
-            self.refuse(&refusal);
-            return Err(refusal);
+            let failure = Failure::internal(format!("the answer is lost: {error}"));
+            self.fail(&failure);
+            return Err(failure);
         }
-        if let Some(ttl) = grant.cache {
-            let until_ms = self.clock.now_ms().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-            self.log.keep(grant.payer.tenant, &answer, grant.task.is_some(), ttl);
-            self.cache.put((grant.payer.tenant, self.fingerprint), answer.clone(), until_ms);
+        if let Some(ttl) = to.cache {
+            log.keep(grant.payer.tenant, &answer, to.journal.is_some(), ttl);
+            self.pipeline.cache((grant.payer.tenant, self.fingerprint), answer.clone(), ttl);
         }
-        if let Some(guard) = self.guard {
+        if let Some(guard) = self.guard.filter(|_| to.waiting) {
             guard.land(Landed::Answered(Box::new(answer.clone())));
         }
         Ok(answer)
     }
 
-    /// Reports a failure to the waiting calls. A failure of this caller alone (its money, its time, its token) does not
-    /// concern them: one of them then leads.
-    pub(crate) fn refuse(self, refusal: &Refusal) {
-        let own = matches!(refusal.category, Category::Budget | Category::Timeout | Category::LeaseLost);
-        if let Some(guard) = self.guard.filter(|_| !own) {
-            guard.land(Landed::Refused(Box::new(refusal.clone())));
+    /// Reports a failure to the waiting calls. A failure of this caller alone does not concern them: one of them then
+    /// leads.
+    pub(crate) fn fail(self, failure: &Failure) {
+        if let Some(guard) = self.guard.filter(|_| !failure.is_own()) {
+            guard.land(Landed::Failed(Box::new(failure.clone()), self.terms));
         }
     }
 }

@@ -1,139 +1,155 @@
-//! One call from its token to its answer.
+//! One call from its grant to its answer, for every caller.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
-use kapelle_core::{Category, Money, TaskError};
-use serde_json::json;
-use tokio::{select, time::Instant};
+use kapelle_core::{Category, Money, TaskError, worker::TextSink};
+use tokio::time::Instant;
 
-use super::{Body, Reply, ReplyStream, deliver::Delivery, stream::Opening};
+use super::{
+    Failure, ReplyStream,
+    decide::{Follow, Sources, Terms},
+    deliver::{Content, Delivery},
+    stream::Opening,
+};
 use crate::{
-    access::{Grant, Holder, Tokens},
+    access::{Grant, Holder},
     answer::Hop,
     chain_call::{ChainCall, End},
-    gateway::{Gateway, give_up, tell_short},
-    money::Ledger,
-    providers::{Fault, format::used},
-    replay::{Cache, CallLog, Fingerprint, Flights, Landed, LogError, Recorded, ReplayCursor, ReplaySource, Role},
+    clock::Clock,
+    completion::{self, Completion},
+    gateway::{Gateway, Limits},
+    money::{Ledger, MemoryLedger},
+    providers::{Fault, dialect::Whole, format::used},
+    replay::{
+        Cache, CacheKey, CallLog, Fingerprint, Flights, Landed, LogError, MemoryLog, Recorded, Replay, ReplayCursor,
+        ReplaySource, Role, Source,
+    },
     upstream_response::{UpstreamBody, UpstreamResponse},
-    wire::{ModelCall, NO_MODEL, Operation, Refusal},
+    wire::{ModelCall, Refusal},
 };
 
-/// The gateway with its tokens, ledger, log and cache.
-pub struct Service {
-    gateway: Arc<Gateway>,
+/// The ledger, the log of calls, the cache and the calls in flight.
+pub(crate) struct Pipeline {
     ledger: Arc<dyn Ledger>,
-    log: Arc<dyn CallLog>,
-    tokens: Tokens,
-    cache: Arc<Cache>,
+    pub(crate) log: Arc<dyn CallLog>,
+    cache: Cache,
     flights: Arc<Flights>,
+    clock: Clock,
+}
+
+/// A call and the terms of its caller.
+pub(crate) struct Request<'a> {
+    pub(crate) call: ModelCall,
+    pub(crate) holder: &'a Arc<Holder>,
+    pub(crate) limits: &'a Limits,
+    /// Sink for the text as it arrives, for a caller that wants the whole answer.
+    pub(crate) watcher: Option<&'a dyn TextSink>,
+    /// Test of a text for a caller that cannot use every answer.
+    pub(crate) fits: Option<&'a (dyn Fn(&str) -> bool + Send + Sync)>,
+}
+
+impl Request<'_> {
+    /// Tells whether the caller can use an answer that another caller bought. A script can use any.
+    fn can_use(&self, answer: &Recorded) -> bool {
+        !self.call.of_worker || completion::read(&answer.body).is_ok_and(|completion| self.fits(&completion))
+    }
+
+    fn fits(&self, completion: &Completion) -> bool {
+        self.fits.is_none_or(|fits| fits(&completion.content))
+    }
+}
+
+/// Outcome of a call that did not fail.
+pub(crate) enum Outcome {
+    /// A whole answer, which is recorded.
+    Answer(Box<WholeAnswer>),
+    /// A stream that a provider has begun.
+    Stream(Box<ReplyStream>),
+}
+
+/// A whole answer and its origin.
+pub(crate) struct WholeAnswer {
+    pub(crate) recorded: Recorded,
+    pub(crate) source: Source,
+    /// The text, if it was read before it was recorded.
+    pub(crate) completion: Option<Completion>,
+    /// Facts of the call that bought it. `None` for an answer that cost nothing.
+    pub(crate) bought: Option<Bought>,
+}
+
+/// Facts of a call that bought an answer.
+pub(crate) struct Bought {
+    /// Whether the price came from a table.
+    pub(crate) price_known: bool,
+    /// Results of the links before the one that answered.
+    pub(crate) hops: Vec<Hop>,
 }
 
 /// Result of the search for an existing answer.
 enum Found {
     /// An answer and its source.
-    Answer(Recorded, &'static str),
+    Answer(Recorded, Source),
     /// A provider has to be called.
     Ask(Delivery),
 }
 
-impl Service {
-    /// Makes a service over a gateway, a ledger and a log of calls.
-    #[must_use]
-    pub fn new(gateway: Arc<Gateway>, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) -> Service {
-        Service { gateway, ledger, log, tokens: Tokens::default(), cache: Arc::default(), flights: Arc::default() }
+impl Pipeline {
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>, clock: Clock) -> Arc<Pipeline> {
+        let (cache, flights) = (Cache::default(), Arc::default());
+        Arc::new(Pipeline { ledger, log, cache, flights, clock })
     }
 
-    /// Returns the tokens in force, to issue and revoke them.
-    #[must_use]
-    pub fn tokens(&self) -> &Tokens {
-        &self.tokens
+    /// Makes the pipeline of a gateway without a store: it has no limits, and forgets everything with the process.
+    pub(crate) fn in_memory(clock: Clock) -> Arc<Pipeline> {
+        Pipeline::new(Arc::new(MemoryLedger::default()), Arc::new(MemoryLog::default()), clock)
     }
 
-    /// Answers one request. `token` is the text after `Bearer`; no other header of the caller counts.
-    ///
-    /// Every failure is a [`Reply`] in OpenAI's shape: 400 bad request, 401 unknown or revoked token, 402 budget
-    /// exhausted, 403 model not granted, 429 rate, 5xx as the message says.
-    pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
-        match self.tokens.find(token) {
-            Some(holder) => self.serve(operation, &holder, body).await,
-            None => Reply::refused(&no_token()),
+    /// Answers a call.
+    pub(crate) async fn run(self: &Arc<Pipeline>, at: &Gateway, request: Request<'_>) -> Result<Outcome, Failure> {
+        let until = Instant::now() + request.limits.timeout;
+        admit(&request.holder.grant, &request.call.model)?;
+        match self.find(at, &request, until).await? {
+            Found::Answer(recorded, source) => {
+                Ok(Outcome::Answer(Box::new(WholeAnswer { recorded, source, completion: None, bought: None })))
+            }
+            Found::Ask(delivery) => self.ask(at, request, delivery, until).await,
         }
     }
 
-    /// Answers one request of a caller that was authenticated elsewhere, such as the holder of an API key.
-    pub async fn call_as(&self, operation: Operation, grant: Grant, body: &[u8]) -> Reply {
-        self.serve(operation, &Holder::once(grant), body).await
-    }
-
-    async fn serve(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Reply {
-        let mut ended = holder.ended();
-        let work = self.answer(operation, holder, body);
-        // The sender lives in the holder, which lives here: waiting cannot fail.
-        let done = select! {
-            done = work => done,
-            _ = ended.wait_for(|&ended| ended) => Err(no_token()),
-        };
-        done.unwrap_or_else(|refusal| Reply::refused(&refusal))
-    }
-
-    /// Answers `GET /v1/models`: the aliases that the token may name.
-    pub fn models(&self, token: &str) -> Reply {
-        match self.tokens.find(token) {
-            Some(holder) => self.models_as(&holder.grant),
-            None => Reply::refused(&no_token()),
-        }
-    }
-
-    /// Answers `GET /v1/models` for a caller that was authenticated elsewhere.
-    #[must_use]
-    pub fn models_as(&self, grant: &Grant) -> Reply {
-        let routes = self.gateway.routes();
-        let model = |id: &String| json!({ "id": id, "object": "model", "created": 0, "owned_by": "kapelle" });
-        let names = routes.chains.keys().filter(|name| grant.allows(name));
-        let list = json!({ "object": "list", "data": names.map(model).collect::<Vec<_>>() });
-        let headers = vec![("content-type", "application/json".to_owned())];
-        Reply { status: 200, headers, body: Body::Whole(list.to_string().into_bytes()) }
-    }
-
-    async fn answer(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Result<Reply, Refusal> {
-        let until = Instant::now() + holder.grant.timeout;
-        let call = ModelCall::parse(operation, body)?;
-        if !holder.grant.allows(&call.model) {
-            let shown: String = call.model.chars().take(80).collect();
-            let message = format!("this token may not ask `{shown}`; it may ask: {}", holder.grant.models.join(", "));
-            return Err(Refusal::new(403, "model_not_granted", Category::InvalidInput, message));
-        }
-        match self.remembered(&call, holder, until).await? {
-            Found::Answer(answer, source) => Ok(Reply::recorded(&answer, source, Money::ZERO)),
-            Found::Ask(delivery) => self.ask(call, holder, delivery, until).await,
-        }
+    /// Caches an answer for equal calls.
+    pub(crate) fn cache(&self, key: CacheKey, answer: Recorded, ttl: Duration) {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self.cache.put(key, answer, self.clock.now_ms().saturating_add(ttl_ms));
     }
 
     /// Looks for an answer that costs nothing: recorded for this task, cached, or in flight for another caller.
-    async fn remembered(&self, call: &ModelCall, holder: &Arc<Holder>, until: Instant) -> Result<Found, Refusal> {
-        let fingerprint = Fingerprint::of(call);
-        let grant = &holder.grant;
-        if let Some(answer) = self.recorded(call, holder, fingerprint).await? {
+    async fn find(self: &Arc<Pipeline>, at: &Gateway, request: &Request<'_>, until: Instant) -> Result<Found, Failure> {
+        let fingerprint = Fingerprint::of(&request.call);
+        let grant = &request.holder.grant;
+        let sources = Sources::of(grant);
+        if let Some(source) = sources.replay
+            && let Some(answer) = self.recorded(at, request, (fingerprint, source)).await?
+        {
             return Ok(answer);
         }
+        let terms = Terms::of(request.limits);
         let delivery = |guard| Delivery {
-            holder: Arc::clone(holder),
+            holder: Arc::clone(request.holder),
             fingerprint,
+            terms,
             guard,
-            log: Arc::clone(&self.log),
-            cache: Arc::clone(&self.cache),
-            clock: self.gateway.clock.clone(),
+            pipeline: Arc::clone(self),
         };
-        if grant.cache.is_none() || grant.fresh {
+        if !sources.shared {
             return Ok(Found::Ask(delivery(None)));
         }
         let key = (grant.payer.tenant, fingerprint);
         loop {
-            let now_ms = self.gateway.clock.now_ms();
-            let kept = self.cache.get(&key, now_ms).or_else(|| self.log.kept(key.0, fingerprint));
-            if let Some(answer) = kept {
-                return self.shared(answer, delivery(None), "cache").await;
+            let kept = self.cache.get(&key, self.clock.now_ms()).or_else(|| self.log.kept(key.0, fingerprint));
+            match kept {
+                Some(answer) if request.can_use(&answer) => return self.shared(answer, grant, Source::Cache).await,
+                Some(_) => return Ok(Found::Ask(delivery(None))),
+                None => {}
             }
             let mut landed = match self.flights.join(key, grant.task.map(|key| key.task)) {
                 Role::Lead(guard) => return Ok(Found::Ask(delivery(Some(guard)))),
@@ -144,12 +160,15 @@ impl Service {
             let state = match waiting.await {
                 Ok(Ok(state)) => state.clone(),
                 Ok(Err(_)) => Landed::Gone,
-                Err(_) => return Err(Refusal::of(&TaskError::new(Category::Timeout, "no answer in time"))),
+                Err(_) => return Err(Failure::Refused(Refusal::of(&late()))),
             };
-            match state {
-                Landed::Answered(answer) => return self.shared(*answer, delivery(None), "shared").await,
-                Landed::Refused(refusal) => return Err(*refusal),
-                Landed::Flying | Landed::Gone => {}
+            match Follow::of(state, terms) {
+                Follow::Answer(answer) if request.can_use(&answer) => {
+                    return self.shared(*answer, grant, Source::Shared).await;
+                }
+                Follow::Answer(_) => return Ok(Found::Ask(delivery(None))),
+                Follow::Fail(failure) => return Err(*failure),
+                Follow::Again => {}
             }
         }
     }
@@ -157,32 +176,37 @@ impl Service {
     /// Finds the answer that the task had before, or that its step had in the run that its run repeats.
     async fn recorded(
         &self,
-        call: &ModelCall,
-        holder: &Holder,
-        fingerprint: Fingerprint,
-    ) -> Result<Option<Found>, Refusal> {
-        let Some(source) = holder.grant.replay_source() else { return Ok(None) };
-        let unread = |error: LogError| Refusal::new(500, "internal", Category::Internal, error.to_string());
+        at: &Gateway,
+        request: &Request<'_>,
+        (fingerprint, source): (Fingerprint, ReplaySource),
+    ) -> Result<Option<Found>, Failure> {
+        let (call, holder) = (&request.call, request.holder);
         let mut place = holder.cursor.lock().await;
         let cursor = match place.take() {
             Some(cursor) => cursor,
-            None => self.cursor(holder, source).await.map_err(unread)?,
+            None => self.cursor(holder, source).await.map_err(Failure::internal)?,
         };
-        let cursor = place.insert(cursor);
-        if let Some(answer) = cursor.next(fingerprint) {
-            let (label, had) = (cursor.label(), cursor.had(fingerprint));
-            drop(place);
-            if let Some(leases) = &holder.leases {
-                // As with a new answer: an attempt that goes on after a restart must not take this answer for a second
-                // sample, so its use is durable before it is returned. If a crash comes between, the attempt calls
-                // again.
-                leases.give(source.key.task, source.attempt, (fingerprint, had)).await.map_err(unread)?;
+        let replay = place.insert(cursor).find(call, fingerprint);
+        drop(place);
+        let missing =
+            |error: TaskError| Failure::Refused(Refusal::new(409, "not_recorded", error.category, error.message));
+        match replay {
+            Replay::Answer(answer, label, had) => {
+                if let Some(leases) = &holder.leases {
+                    // As with a new answer: an attempt that goes on after a restart must not take this answer for a
+                    // second sample, so its use is durable before it is returned. If a crash comes between, the attempt
+                    // calls again.
+                    let given = leases.give(source.key.task, source.attempt, (fingerprint, had));
+                    given.await.map_err(Failure::internal)?;
+                }
+                Ok(Some(Found::Answer(*answer, label)))
             }
-            return Ok(Some(Found::Answer(answer, label)));
-        }
-        match cursor.missing(&call.model) {
-            Some(error) => Err(Refusal::new(409, "not_recorded", error.category, error.message)),
-            None => Ok(None),
+            Replay::Offline(reason) => {
+                let provider = at.routes().offline(&call.model, &reason).map_err(missing)?;
+                Err(Failure::Offline { provider, reason: Some(reason), hops: Vec::new(), passing: false })
+            }
+            Replay::Missing(error) => Err(missing(error)),
+            Replay::Nothing => Ok(None),
         }
     }
 
@@ -198,128 +222,136 @@ impl Service {
     }
 
     /// Delivers an answer that another call paid for. This task's journal has it before it is delivered, too.
-    async fn shared(&self, answer: Recorded, to: Delivery, source: &'static str) -> Result<Found, Refusal> {
-        if let Some(key) = to.holder.grant.task {
-            let attempt = to.holder.grant.payer.attempt;
+    async fn shared(&self, answer: Recorded, grant: &Grant, source: Source) -> Result<Found, Failure> {
+        if let Some(key) = grant.task {
+            let attempt = grant.payer.attempt;
             let own = Recorded { cost: Money::ZERO, call: None, attempt, ..answer.clone() };
-            let appended = self.log.append(key, own).await;
-            appended.map_err(|e| Refusal::new(500, "internal", Category::Internal, e.to_string()))?;
+            self.log.append(key, own).await.map_err(Failure::internal)?;
         }
         Ok(Found::Answer(answer, source))
     }
 
     async fn ask(
         &self,
-        call: ModelCall,
-        holder: &Arc<Holder>,
+        at: &Gateway,
+        request: Request<'_>,
         delivery: Delivery,
         until: Instant,
-    ) -> Result<Reply, Refusal> {
-        let (mut upstream, degraded) = match self.open((&call, delivery.fingerprint), holder, until).await {
-            Ok(upstream) => upstream,
-            Err(refusal) => {
-                delivery.refuse(&refusal);
-                return Err(refusal);
+    ) -> Result<Outcome, Failure> {
+        let (mut upstream, faults) = match self.open(at, &request, (delivery.fingerprint, until)).await {
+            Ok(opened) => opened,
+            Err(failure) => {
+                delivery.fail(&failure);
+                return Err(failure);
             }
         };
         match mem::replace(&mut upstream.answer, UpstreamBody::Taken) {
-            UpstreamBody::Whole(whole) => {
-                let usage = used(&call, whole.usage, whole.text_tokens);
-                let call = upstream.reservation();
-                let (usage, cost) = upstream.settle(&usage, holder.grant.task.is_some());
-                let answer = Recorded {
-                    call,
-                    fingerprint: delivery.fingerprint,
-                    content_type: "application/json",
-                    body: whole.body.into(),
-                    provider: upstream.provider,
-                    model: upstream.model,
-                    usage,
-                    cost,
-                    degraded,
-                    attempt: holder.grant.payer.attempt,
-                };
-                let answer = delivery.finish(answer).await?;
-                Ok(Reply::recorded(&answer, "provider", cost))
-            }
+            UpstreamBody::Whole(whole) => read(&request, (*upstream, faults), delivery, whole).await,
             UpstreamBody::Stream(response) => {
-                let (provider, model) = (upstream.provider.clone(), upstream.model.clone());
-                let why = degraded.clone();
-                let stream = ReplyStream::new(Opening { call, upstream, response, delivery, until, degraded });
-                Ok(Reply::streamed(stream, (&provider, &model), why.as_deref()))
+                let degraded = Hop::reasons(&hops(faults));
+                let opening = Opening { call: request.call, upstream: *upstream, response, delivery, until, degraded };
+                Ok(Outcome::Stream(Box::new(ReplyStream::new(opening))))
             }
-            UpstreamBody::Taken => Err(Refusal::new(500, "internal", Category::Internal, "no answer".to_owned())),
+            UpstreamBody::Taken => Err(Failure::internal("no answer")),
         }
     }
 
-    /// Calls the chain with the holder's money. Also returns the reason why the first link did not answer.
+    /// Calls the chain with the caller's money. Also returns the faults of the links before the one that answers.
     async fn open(
         &self,
-        (call, fingerprint): (&ModelCall, Fingerprint),
-        holder: &Holder,
-        until: Instant,
-    ) -> Result<(UpstreamResponse, Option<String>), Refusal> {
-        let routes = self.gateway.routes();
-        let grant = &holder.grant;
-        let chain = routes.find(&call.model).map_err(|error| {
-            let mut refusal = Refusal::of(&error);
-            (refusal.status, refusal.code, refusal.param) =
-                (404, Some("model_not_found".into()), Some("model".to_owned()));
-            refusal
+        at: &Gateway,
+        request: &Request<'_>,
+        (fingerprint, until): (Fingerprint, Instant),
+    ) -> Result<(Box<UpstreamResponse>, Vec<Fault>), Failure> {
+        let routes = at.routes();
+        let (call, grant) = (&request.call, &request.holder.grant);
+        // A script may name a model; a worker file names an alias.
+        let chain = if call.of_worker { routes.chain(&call.model) } else { routes.find(&call.model) };
+        let chain = chain.map_err(|error| {
+            let refusal = Refusal::of(&error);
+            let (code, param) = (Some("model_not_found".into()), Some("model".to_owned()));
+            Failure::Refused(Refusal { status: 404, code, param, ..refusal })
         })?;
         let chain_call = ChainCall {
             call,
             chain: &chain,
             routes: &routes,
-            breakers: &self.gateway.breakers,
-            clock: &self.gateway.clock,
-            promises: &self.gateway.promises,
+            gateway: at,
+            ledger: &self.ledger,
+            grant,
+            limits: request.limits,
             until,
-            fallback: routes.fallback && grant.fallback,
-            last_attempt: true,
-            max_cost: grant.max_cost,
-            known_price_only: grant.known_price_only,
-            hold: grant.hold,
-            payer: Some((&grant.payer, &self.ledger)),
             fingerprint,
-            watcher: None,
+            watcher: request.watcher,
         };
         match chain_call.run().await {
-            Ok(End::Open(upstream, faults)) => {
-                let hops: Vec<Hop> = faults.into_iter().map(|fault| *fault.hop).collect();
-                Ok((*upstream, Hop::reasons(&hops)))
-            }
-            Ok(End::Offline(_, faults)) => {
+            Ok(End::Open(upstream, faults)) => Ok((upstream, faults)),
+            Ok(End::Offline(provider, faults)) => {
                 let passing = faults.iter().any(Fault::passes);
-                let refusal = model_required(faults.into_iter().map(|fault| *fault.hop).collect());
-                Err(Refusal { passing, ..refusal })
+                let hops = hops(faults);
+                Err(Failure::Offline { provider, reason: Hop::reasons(&hops), hops, passing })
             }
             Err(faults) => {
-                tell_short(&faults, &grant.payer, &self.ledger);
-                let unsupported = !faults.is_empty() && faults.iter().all(|fault| fault.unsupported);
-                let alone = faults.len() == 1;
-                let failure = give_up(&call.model, faults);
-                let mut refusal = Refusal::of(&failure.error);
-                if let Some(told) = &failure.told {
-                    refusal = refusal.told(told, alone);
-                }
-                if unsupported {
-                    refusal = Refusal::new(400, "unsupported", refusal.category, refusal.message);
-                }
-                Err(refusal)
+                self.tell_short(&faults, grant);
+                Err(Failure::exhausted(&call.model, faults))
             }
+        }
+    }
+
+    /// Tells the ledger that the call failed for lack of money alone.
+    fn tell_short(&self, faults: &[Fault], grant: &Grant) {
+        let lasting = faults.iter().all(|fault| !fault.error.retryable);
+        if let Some(why) = faults.iter().find_map(|fault| fault.short.as_deref()).filter(|_| lasting) {
+            self.ledger.short(&grant.payer, why);
         }
     }
 }
 
-/// Refuses a script's call that only an offline link is left for: the script did not name a classical method.
-fn model_required(hops: Vec<Hop>) -> Refusal {
-    let why = Hop::reasons(&hops).unwrap_or_else(|| "the alias is offline".to_owned());
-    let message = format!("{NO_MODEL}{why}");
-    Refusal::of(&TaskError::new(Category::ModelRequired, message))
+/// Settles and records a whole answer. A prompt worker's answer is read first: one without a text is a fault of its
+/// link, is paid for and is not recorded.
+async fn read(
+    request: &Request<'_>,
+    (mut upstream, mut faults): (UpstreamResponse, Vec<Fault>),
+    delivery: Delivery,
+    whole: Whole,
+) -> Result<Outcome, Failure> {
+    let usage = used(&request.call, whole.usage, whole.text_tokens);
+    let completion = match request.call.of_worker.then(|| completion::read(&whole.body)).transpose() {
+        Ok(completion) => completion,
+        Err(unread) => {
+            upstream.settle(&usage, false);
+            faults.push(unread.fault(&upstream));
+            let failure = Failure::exhausted(&request.call.model, faults);
+            delivery.fail(&failure);
+            return Err(failure);
+        }
+    };
+    let (price_known, hops) = (upstream.price_known, hops(faults));
+    let degraded = Hop::reasons(&hops);
+    // The test matters only to a cache.
+    let tested = completion.as_ref().filter(|_| request.holder.grant.cache.is_some());
+    let usable = tested.is_none_or(|completion| degraded.is_none() && request.fits(completion));
+    let content = Content { kind: "application/json", body: whole.body.into(), degraded };
+    let recorded = delivery.settle(&mut upstream, &usage, content);
+    let recorded = delivery.finish(recorded, usable).await?;
+    let bought = Some(Bought { price_known, hops });
+    Ok(Outcome::Answer(Box::new(WholeAnswer { recorded, source: Source::Provider, completion, bought })))
 }
 
-fn no_token() -> Refusal {
-    let message = "this token is not known here, or has ended with its attempt or process".to_owned();
-    Refusal::new(401, "invalid_token", Category::LeaseLost, message)
+/// Checks that a grant allows a model.
+fn admit(grant: &Grant, model: &str) -> Result<(), Failure> {
+    if grant.allows(model) {
+        return Ok(());
+    }
+    let shown: String = model.chars().take(80).collect();
+    let message = format!("this token may not ask `{shown}`; it may ask: {}", grant.models.join(", "));
+    Err(Failure::Refused(Refusal::new(403, "model_not_granted", Category::InvalidInput, message)))
+}
+
+fn hops(faults: Vec<Fault>) -> Vec<Hop> {
+    faults.into_iter().map(|fault| *fault.hop).collect()
+}
+
+fn late() -> TaskError {
+    TaskError::new(Category::Timeout, "no answer in time")
 }

@@ -3,7 +3,10 @@
 use kapelle_core::Money;
 
 use super::ReplyStream;
-use crate::{replay::Recorded, wire::Refusal};
+use crate::{
+    replay::{Recorded, Source},
+    wire::Refusal,
+};
 
 /// A reply for the HTTP server to send unchanged.
 #[allow(missing_docs, reason = "the names of the fields say it")]
@@ -31,8 +34,8 @@ impl Reply {
         Reply { status: refusal.status, headers: refusal.headers(), body }
     }
 
-    /// Makes a whole answer. `source` names its origin: `provider`, `replay`, `recorded`, `cache` or `shared`.
-    pub(crate) fn recorded(answer: &Recorded, source: &str, paid: Money) -> Reply {
+    /// Makes a whole answer.
+    pub(crate) fn recorded(answer: &Recorded, source: Source, paid: Money) -> Reply {
         let mut headers = origin((&answer.provider, &answer.model), source, answer.degraded.as_deref());
         headers.push(("content-type", answer.content_type.to_owned()));
         headers.push(("x-kapelle-cost-nanousd", paid.0.to_string()));
@@ -40,11 +43,12 @@ impl Reply {
     }
 
     /// Makes the head of a stream; the cost is known at its end.
-    pub(crate) fn streamed(stream: ReplyStream, link: (&str, &str), degraded: Option<&str>) -> Reply {
-        let mut headers = origin(link, "provider", degraded);
+    pub(crate) fn streamed(stream: Box<ReplyStream>) -> Reply {
+        let (link, degraded) = stream.origin();
+        let mut headers = origin(link, Source::Provider, degraded);
         headers.push(("content-type", "text/event-stream".to_owned()));
         headers.push(("cache-control", "no-cache".to_owned()));
-        Reply { status: 200, headers, body: Body::Stream(Box::new(stream)) }
+        Reply { status: 200, headers, body: Body::Stream(stream) }
     }
 
     /// Returns the whole body; a stream is read to its end.
@@ -62,13 +66,13 @@ impl Reply {
     }
 }
 
-fn origin((provider, model): (&str, &str), source: &str, degraded: Option<&str>) -> Vec<(&'static str, String)> {
+fn origin((provider, model): (&str, &str), source: Source, degraded: Option<&str>) -> Vec<(&'static str, String)> {
     // A model's name may come from a script and a reason from a provider: neither may end the header.
     let plain = |text: &str| text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(300).collect::<String>();
     let mut headers = vec![
         ("x-kapelle-provider", plain(provider)),
         ("x-kapelle-model", plain(model)),
-        ("x-kapelle-source", source.to_owned()),
+        ("x-kapelle-source", source.as_str().to_owned()),
     ];
     headers.extend(degraded.map(|why| ("x-kapelle-degraded", plain(why))));
     headers

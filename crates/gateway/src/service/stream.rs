@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::deliver::Delivery;
+use super::{
+    Failure,
+    deliver::{Content, Delivery},
+};
 use crate::{
     answer::Usage,
     providers::{
@@ -78,7 +81,7 @@ enum State {
 }
 
 struct Recording {
-    journal: Pin<Box<dyn Future<Output = Result<Recorded, Refusal>> + Send>>,
+    journal: Pin<Box<dyn Future<Output = Result<Recorded, Failure>> + Send>>,
     last: Vec<u8>,
     response: Response,
 }
@@ -101,6 +104,11 @@ impl ReplyStream {
         }
     }
 
+    /// Returns the link that answers, and the reason why it is not the first one.
+    pub(crate) fn origin(&self) -> ((&str, &str), Option<&str>) {
+        ((&self.upstream.provider, &self.upstream.model), self.degraded.as_deref())
+    }
+
     /// Returns the next piece. Returns `None` at the end. Dropping the future loses nothing: the next call continues.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
@@ -118,7 +126,7 @@ impl ReplyStream {
                             self.state = State::Draining(Box::new(recording.response), until);
                             return Some(recording.last);
                         }
-                        Err(refusal) => self.ready.push_back(self.error_frame(&refusal)),
+                        Err(failure) => self.ready.push_back(self.error_frame(&failure.refusal())),
                     }
                 }
                 State::Draining(response, until) => {
@@ -211,23 +219,11 @@ impl ReplyStream {
         let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
         let usage = used(&self.call, seen.usage, seen.tokens);
-        let call = self.upstream.reservation();
-        let (usage, cost) = self.upstream.settle(&usage, delivery.holder.grant.task.is_some());
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
-        let answer = Recorded {
-            call,
-            fingerprint: delivery.fingerprint,
-            content_type: "text/event-stream",
-            body: Arc::from(body),
-            provider: self.upstream.provider.clone(),
-            model: self.upstream.model.clone(),
-            usage,
-            cost,
-            degraded: self.degraded.take(),
-            attempt: delivery.holder.grant.payer.attempt,
-        };
-        let journal = Box::pin(delivery.finish(answer));
+        let content = Content { kind: "text/event-stream", body: Arc::from(body), degraded: self.degraded.take() };
+        let answer = delivery.settle(&mut self.upstream, &usage, content);
+        let journal = Box::pin(delivery.finish(answer, true));
         self.state = State::Recording(Box::new(Recording { journal, last, response }));
     }
 
@@ -247,21 +243,21 @@ impl ReplyStream {
         } else {
             self.upstream.settle_cut(&self.call, &seen);
         }
-        self.end(&refusal);
+        self.end(refusal);
     }
 
     /// Ends a broken stream: it is settled, waiting calls are told, and the caller gets an error as its last piece.
     fn fail(&mut self, error: &TaskError) {
         self.upstream.settle_cut(&self.call, self.events.seen());
-        self.end(&Refusal::of(error));
+        self.end(Refusal::of(error));
     }
 
     /// Tells the waiting calls, and gives the caller an error as its last piece.
-    fn end(&mut self, refusal: &Refusal) {
+    fn end(&mut self, refusal: Refusal) {
+        self.ready.push_back(self.error_frame(&refusal));
         if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
-            reading.delivery.refuse(refusal);
+            reading.delivery.fail(&Failure::Refused(refusal));
         }
-        self.ready.push_back(self.error_frame(refusal));
     }
 
     fn error_frame(&self, refusal: &Refusal) -> Vec<u8> {

@@ -119,11 +119,8 @@ impl Stage {
     pub fn clocked(double: ScriptedOpenai, config: &GatewayConfig, clock: Clock) -> Stage {
         let gateway = Arc::new(Gateway::with_clock(config, &env, clock).unwrap());
         let (ledger, log) = (Arc::new(MemoryLedger::default()), Arc::new(MemoryLog::default()));
-        let service = Arc::new(Service::new(
-            Arc::clone(&gateway),
-            Arc::clone(&ledger) as Arc<dyn Ledger>,
-            Arc::clone(&log) as Arc<dyn CallLog>,
-        ));
+        gateway.keep_books(Arc::clone(&ledger) as Arc<dyn Ledger>, Arc::clone(&log) as Arc<dyn CallLog>);
+        let service = Arc::new(Service::new(Arc::clone(&gateway)));
         let (id, token) = service.tokens().issue(Grant::of(payer())).unwrap();
         Stage { double, service, gateway, ledger, log, token, id }
     }

@@ -4,9 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use kapelle_core::{
     Category, Money, TaskError, Tenants,
+    cache::CacheRule,
     worker::{BoxFuture, Output, Provenance, TaskContext, Worker, WorkerSpec},
 };
-use kapelle_gateway::{Answer, ChatRequest, Finish, Gateway, Hop, Limits, Message, PromptCall, Route};
+use kapelle_gateway::{
+    Answer, ChatRequest, Finish, Gateway, Grant, Hop, Limits, Message, PromptCall, Route, money::Payer, replay::TaskKey,
+};
 use serde_json::Value;
 
 use super::{PromptDefinition, answer, template::Template, truncate};
@@ -14,6 +17,9 @@ use crate::{offline, schema};
 
 /// Time limit of an attempt when the file sets none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Maximum age of a cached answer of a model for a worker whose file names none.
+const CACHE_AGE: Duration = Duration::from_secs(86_400);
 
 /// A prompt worker with the gateway that answers it.
 pub struct PromptWorker {
@@ -100,22 +106,15 @@ impl PromptWorker {
         provenance: &mut Provenance,
     ) -> Result<Result<Value, GoingOffline>, TaskError> {
         let mut complaint = String::new();
-        // A worker that is tried out by hand has no task, so its calls are not recorded.
-        let prompt_call =
-            ctx.task.parse().ok().map(|task| PromptCall::new(ctx.tenant, task, ctx.attempt, ctx.replay_epoch));
-        let prompt_call =
-            prompt_call.map(|prompt_call| prompt_call.from_record(ctx.recorded).watched(Arc::clone(&ctx.text)));
+        let output = self.definition.output.as_ref();
+        let prompt_call = PromptCall::new(self.grant(ctx)).watched(Arc::clone(&ctx.text));
+        let prompt_call = prompt_call.fitting(|text| answer::read(text, output).is_ok());
         for _ in 0..2 {
             if ctx.cancel.is_raised() {
                 return Err(TaskError::new(Category::Cancelled, "cancelled before the model was asked"));
             }
             let limits = self.limits(ctx, provenance.cost);
-            let asked = match &prompt_call {
-                Some(prompt_call) => {
-                    self.gateway.complete_for(prompt_call, &self.definition.alias, &request, &limits).await
-                }
-                None => self.gateway.complete(&self.definition.alias, &request, &limits).await,
-            };
+            let asked = self.gateway.complete_for(&prompt_call, &self.definition.alias, &request, &limits).await;
             let answer = match asked? {
                 Route::Offline { provider, reason, hops } => {
                     provenance.calls += Hop::calls(&hops);
@@ -124,7 +123,7 @@ impl PromptWorker {
                 Route::Answer(answer) => answer,
             };
             note(provenance, &answer);
-            match answer::read(&answer.content, self.definition.output.as_ref()) {
+            match answer::read(&answer.content, output) {
                 Ok(value) => return Ok(Ok(value)),
                 Err(why) if answer.finish == Finish::Length => {
                     complaint = format!("the answer was cut at the longest length allowed ({why})");
@@ -148,6 +147,20 @@ impl PromptWorker {
         // The model was asked a second time already: another attempt is two more calls, and is made only where the
         // author lists this category.
         Err(TaskError::new(Category::InvalidOutput, message).permanent())
+    }
+
+    /// Grants the calls of an attempt to its task, with the cache that the file allows.
+    fn grant(&self, ctx: &TaskContext) -> Grant {
+        let grant = match ctx.task.parse() {
+            Ok(task) => {
+                let key = TaskKey { tenant: ctx.tenant, task, replay_epoch: ctx.replay_epoch };
+                Grant::of_task(key, ctx.attempt)
+            }
+            // A worker that is tried out by hand has no task, so its calls are not recorded.
+            Err(_) => Grant::of(Payer::of(ctx.tenant, Vec::new())),
+        };
+        let age = |rule: CacheRule| rule.max_age.map_or(CACHE_AGE, |age| Duration::from_millis(age.0));
+        Grant { recorded: ctx.recorded, cache: self.definition.spec.cache.map(age), ..grant }
     }
 
     fn limits(&self, ctx: &TaskContext, spent: Money) -> Limits {
