@@ -35,10 +35,11 @@ async fn equal_calls_of_two_tasks_and_a_script_are_one_upstream_where_a_cache_is
     let stage = Stage::with("[{ delay_ms: 30 }]").await;
     let (one, two) = (PromptCall::new(cached(1, 1)), PromptCall::new(cached(2, 1)));
     let script = stage.grant(|grant| grant.cache = Some(Duration::from_secs(60)));
+    let body = says("hi");
     let (one, two, script) = tokio::join!(
         ask(&stage.gateway, &one, "hi"),
         ask(&stage.gateway, &two, "hi"),
-        stage.ask(&script, Operation::Chat, &says("hi")),
+        stage.ask(&script, Operation::Chat, &body),
     );
     let (one, two) = (answer(one), answer(two));
     assert_eq!((one.content == two.content, one.calls, two.calls), (true, 1, 0));

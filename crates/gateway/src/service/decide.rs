@@ -1,5 +1,5 @@
-//! Decisions of the pipeline as plain data: the sources that a caller may use, the destinations of its answer, and the
-//! meaning of another call's end.
+//! Decisions of the pipeline as plain data. They name the sources that a caller may use, the destinations of its
+//! answer, and the meaning of another call's end.
 
 use std::time::Duration;
 
