@@ -1,12 +1,12 @@
 //! Keys and the trail of administrative acts.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::state::Role;
 
 /// A key that somebody wants made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
@@ -38,7 +38,8 @@ pub struct NewKey {
 }
 
 /// A key was made. Its secret is shown here and never again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCreated {
     /// What is to be sent as `Authorization: Bearer ...`.
     pub secret: String,
@@ -48,7 +49,8 @@ pub struct KeyCreated {
 }
 
 /// A key without its secret, of which only a hash is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Key {
     /// Its id.
     pub id: String,
@@ -81,14 +83,16 @@ pub struct Key {
 }
 
 /// The keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyList {
     /// Also those that were taken back.
     pub keys: Vec<Key>,
 }
 
 /// A pass for opening one WebSocket, for those who cannot send headers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ticket {
     /// To be sent as `?ticket=`.
     pub ticket: String,
@@ -97,7 +101,8 @@ pub struct Ticket {
 }
 
 /// An administrative act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// Its number.
     pub seq: u64,
@@ -116,7 +121,8 @@ pub struct AuditEntry {
 }
 
 /// Administrative acts, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditPage {
     /// The acts.
     pub entries: Vec<AuditEntry>,

@@ -1,10 +1,10 @@
 //! Files that are given once and referred to by their hash.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A file. Inputs refer to it by `{"$file": "sha256:..."}`; the whole of this object may stand there as well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Artifact {
     /// `sha256:` and 64 hex digits.
     #[serde(rename = "$file")]
@@ -21,7 +21,8 @@ pub struct Artifact {
 }
 
 /// Files, by their hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArtifactPage {
     /// The files.
     pub artifacts: Vec<Artifact>,

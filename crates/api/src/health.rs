@@ -1,13 +1,13 @@
 //! The health of a server.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::state::{HealthStatus, TaskState};
 
 /// The health of a server.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerHealth {
     /// The status of the whole.
     pub status: HealthStatus,
@@ -24,7 +24,8 @@ pub struct ServerHealth {
 }
 
 /// Workers of the server's own process.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerCounts {
     /// Workers that it serves.
     pub here: usize,
@@ -34,14 +35,16 @@ pub struct WorkerCounts {
 }
 
 /// Worker hosts.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostCounts {
     /// Hosts that have been heard of within their lease.
     pub alive: u64,
 }
 
 /// The last result of a health check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckResult {
     /// The name of the check.
     pub name: String,
@@ -54,14 +57,16 @@ pub struct CheckResult {
 }
 
 /// The process lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alive {
     /// `ok`.
     pub status: HealthStatus,
 }
 
 /// Tasks that have not ended, of one lane in one state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenTasks {
     /// Number of the tenant.
     pub tenant: u32,

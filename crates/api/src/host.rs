@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
@@ -12,7 +11,8 @@ use crate::{
 };
 
 /// A process that wants to work.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// What people call it.
@@ -43,7 +43,8 @@ fn one() -> u32 {
 }
 
 /// A worker that a host serves.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Served {
     /// Its name alone.
@@ -75,7 +76,8 @@ impl Served {
 }
 
 /// A host is known from now on, until it is silent for ten minutes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
     /// Under this id.
     pub id: String,
@@ -89,7 +91,8 @@ pub struct Registered {
 }
 
 /// A host has free slots.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// How many tasks at most (1 to 1,000).
@@ -101,14 +104,16 @@ pub struct Claim {
 }
 
 /// Tasks for a host, perhaps none.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Claimed {
     /// The tasks.
     pub tasks: Vec<ClaimedTask>,
 }
 
 /// An attempt that belongs to the host as long as its lease lasts.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClaimedTask {
     /// The task.
     pub id: String,
@@ -137,12 +142,13 @@ pub struct ClaimedTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_token: Option<String>,
     /// What the worker gets.
-    #[schemars(with = "Value")]
+    #[cfg_attr(feature = "schema", schemars(with = "Value"))]
     pub input: Box<RawValue>,
 }
 
 /// Claimed tasks have arrived.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ack {
     /// Their lease tokens.
@@ -150,7 +156,8 @@ pub struct Ack {
 }
 
 /// A host is alive.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Beat {
     /// What it works on; may be empty.
@@ -159,7 +166,8 @@ pub struct Beat {
 }
 
 /// A task that a host works on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BeatTask {
     /// Its lease token.
@@ -173,7 +181,8 @@ pub struct BeatTask {
 }
 
 /// The leases of a host begin anew, but for those that are not its own any more.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BeatAnswer {
     /// Attempts to be stopped: cancelled, or given to another. Their reports would be refused.
     pub cancel: Vec<String>,
@@ -182,7 +191,8 @@ pub struct BeatAnswer {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// With an answer.
@@ -194,7 +204,8 @@ pub enum Outcome {
 }
 
 /// The end of an attempt.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The lease token of the attempt.
@@ -203,7 +214,7 @@ pub struct Report {
     pub outcome: Outcome,
     /// The answer, when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Value>")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub output: Option<Box<RawValue>>,
     /// Who gave the answer, and for how much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +225,8 @@ pub struct Report {
 }
 
 /// The ends of attempts.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reports {
     /// At most 1,000.
@@ -222,7 +234,8 @@ pub struct Reports {
 }
 
 /// What came of a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportResult {
     /// Its lease token.
     pub lease_token: String,
@@ -237,21 +250,23 @@ pub struct ReportResult {
 }
 
 /// What came of reports, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportAnswer {
     /// One for each.
     pub results: Vec<ReportResult>,
 }
 
 /// The end of one attempt, under the path that says how it ended.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SingleReport {
     /// The lease token of the attempt.
     pub lease_token: String,
     /// The answer, when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Value>")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub output: Option<Box<RawValue>>,
     /// Who gave the answer, and for how much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,12 +277,14 @@ pub struct SingleReport {
 }
 
 /// A worker host has gone away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostLeft {
     /// Id of the host.
     pub id: String,
 }
 
 /// Claimed tasks were acknowledged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acknowledged {}

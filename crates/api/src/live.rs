@@ -1,13 +1,13 @@
 //! Live events.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::state::LiveKind;
 
 /// Something that has just happened. The fields that a kind does not have are left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "fields are named for what they hold, as in the answers that have them too")]
 pub struct LiveEvent {
     pub event: LiveKind,

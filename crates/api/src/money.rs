@@ -1,12 +1,12 @@
 //! Money: budgets, cost, calls.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::state::CallState;
 
 /// What an account may spend, and what it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Budget {
     /// Its tenant.
     #[serde(default)]
@@ -22,14 +22,16 @@ pub struct Budget {
 }
 
 /// Budgets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BudgetList {
     /// By kind and name.
     pub budgets: Vec<Budget>,
 }
 
 /// A budget to be set or raised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetBudget {
     /// Which account.
@@ -42,7 +44,8 @@ pub struct SetBudget {
 }
 
 /// What one account has spent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
     /// The name: a run, a worker, a day such as `2026-11-21`.
     pub name: String,
@@ -59,7 +62,8 @@ pub struct Cost {
 }
 
 /// What was spent, by whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CostReport {
     /// By what.
     pub by: String,
@@ -68,7 +72,8 @@ pub struct CostReport {
 }
 
 /// One call of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelCall {
     /// Its id.
     pub id: String,
@@ -109,7 +114,8 @@ pub struct ModelCall {
 }
 
 /// Calls, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<ModelCall>,

@@ -1,10 +1,10 @@
 //! Errors as RFC 9457 has them.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a request was refused (`application/problem+json`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Always `about:blank`: the code tells the kind.
     #[serde(rename = "type")]

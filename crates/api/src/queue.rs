@@ -1,10 +1,10 @@
 //! Queues.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A queue.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
     /// Name, as requests give it.
     pub name: String,
@@ -27,14 +27,16 @@ pub struct Queue {
 }
 
 /// The queues.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QueueList {
     /// By name.
     pub queues: Vec<Queue>,
 }
 
 /// A queue or worker was paused or resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Paused {
     /// Name, as requests give it.
     pub name: String,

@@ -1,6 +1,5 @@
 //! Runs.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +9,8 @@ use crate::{
 };
 
 /// A run that somebody wants started: of a workflow by its name, or of a text.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartRun {
     /// The name of a workflow of the project, or of one that was run before.
@@ -31,7 +31,8 @@ pub struct StartRun {
 }
 
 /// A signal to a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signal {
     /// What it carries; null when left out.
@@ -40,7 +41,8 @@ pub struct Signal {
 }
 
 /// From where a run is to be done again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rerun {
     /// The step of the outermost block that is done again with all that wait for it; only what did not succeed when left
@@ -54,7 +56,8 @@ pub struct Rerun {
 }
 
 /// A step that waits for a person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Approval {
     /// The step, to be named in the answer.
     pub id: String,
@@ -79,14 +82,16 @@ pub struct Approval {
 }
 
 /// The steps that wait for a person, oldest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApprovalList {
     /// At most 1,000 of them.
     pub approvals: Vec<Approval>,
 }
 
 /// An answer given with a link.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LinkAnswer {
     /// Yes or no.
@@ -100,14 +105,16 @@ pub struct LinkAnswer {
 }
 
 /// The answer was noted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkAnswered {
     /// What it was.
     pub approved: bool,
 }
 
 /// An answer to a step that waits for a person.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// Noted beside the answer, at most 2,000 characters.
@@ -119,7 +126,8 @@ pub struct Answer {
 }
 
 /// A run was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StartedRun {
     /// Its id.
     pub id: String,
@@ -128,7 +136,8 @@ pub struct StartedRun {
 }
 
 /// A run and where it stands.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// Its id.
     pub id: String,
@@ -175,7 +184,8 @@ pub struct Run {
 }
 
 /// A page of runs, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunPage {
     /// The runs, without their outputs.
     pub runs: Vec<Run>,
@@ -184,7 +194,8 @@ pub struct RunPage {
 }
 
 /// The steps of a run that have begun or been left out, in that order.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepList {
     /// Each is a task.
     pub steps: Vec<Task>,
@@ -193,7 +204,8 @@ pub struct StepList {
 }
 
 /// One event in the life of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JournalEntry {
     /// Its number: 0, 1, 2 and so on, without gaps.
     pub seq: u64,
@@ -210,7 +222,8 @@ pub struct JournalEntry {
 }
 
 /// A page of the journal of a run.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JournalPage {
     /// The entries, in order.
     pub entries: Vec<JournalEntry>,

@@ -1,12 +1,12 @@
 //! Workers that are scripts, and their processes.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::state::{ProcessState, ScriptMode, ScriptStanding};
 
 /// How a process of a script ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScriptExit {
     /// In words.
     pub reason: String,
@@ -26,7 +26,8 @@ pub struct ScriptExit {
 }
 
 /// A process of a script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScriptProcess {
     /// Its id.
     pub id: String,
@@ -54,7 +55,8 @@ pub struct ScriptProcess {
 }
 
 /// A script of the folder of workers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Script {
     /// Its id.
     pub id: String,
@@ -87,21 +89,24 @@ pub struct Script {
 }
 
 /// The scripts of the folder of workers.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScriptList {
     /// By file.
     pub scripts: Vec<Script>,
 }
 
 /// What was started anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Restarted {
     /// How many workers or processes were told to start anew.
     pub restarted: usize,
 }
 
 /// How many processes a script is to have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// 1 to 64.
@@ -109,7 +114,8 @@ pub struct Scale {
 }
 
 /// A line that a script wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     /// Its number since the server was started.
     pub number: u64,
@@ -124,7 +130,8 @@ pub struct LogLine {
 }
 
 /// The last lines of a script.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLines {
     /// The oldest first.
     pub lines: Vec<LogLine>,

@@ -1,10 +1,10 @@
 //! Workflows and their versions.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One version of a workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Version {
     /// Name of the workflow.
     pub workflow: String,
@@ -22,7 +22,8 @@ pub struct Version {
 }
 
 /// Versions, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionPage {
     /// The versions, without their texts.
     pub versions: Vec<Version>,
@@ -31,7 +32,8 @@ pub struct VersionPage {
 }
 
 /// A version and its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionSource {
     /// Which.
     #[serde(flatten, deserialize_with = "crate::flat::read")]
@@ -41,7 +43,8 @@ pub struct VersionSource {
 }
 
 /// A text that is to be a version of its workflow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Publish {
     /// The workflow as YAML or JSON. Its `name` says of which workflow it is a version.
@@ -52,7 +55,8 @@ pub struct Publish {
 }
 
 /// An earlier version that is to be the newest again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     /// Its number.
@@ -60,7 +64,8 @@ pub struct Rollback {
 }
 
 /// What differs between two versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionDiff {
     /// Name of the workflow.
     pub workflow: String,
@@ -73,7 +78,8 @@ pub struct VersionDiff {
 }
 
 /// A version was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionDeleted {
     /// Name of the workflow.
     pub workflow: String,
