@@ -1,4 +1,4 @@
-//! How a Kapelle is put together.
+//! The builder of a Kapelle.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -10,7 +10,7 @@ use kapelle_engine::Clock;
 
 use crate::kapelle::Kapelle;
 
-/// How a Kapelle is put together: [`Kapelle::builder`].
+/// The settings of a Kapelle before it opens: [`Kapelle::builder`].
 pub struct Builder {
     parts: Parts,
     balancers: BTreeMap<String, NewBalancer>,
@@ -24,43 +24,43 @@ impl Builder {
         Builder { parts: Parts::of(folder), balancers: BTreeMap::new() }
     }
 
-    /// With this configuration instead of the defaults.
+    /// Sets the configuration, instead of the defaults.
     #[must_use]
     pub fn config(mut self, config: Config) -> Builder {
         self.parts.config = config;
         self
     }
 
-    /// With keys and addresses of providers from here instead of the environment of the process.
+    /// Sets the source of provider keys and addresses, instead of the environment of the process.
     #[must_use]
     pub fn environment(mut self, environment: impl Fn(&str) -> Option<String> + Send + 'static) -> Builder {
         self.parts.environment = Box::new(environment);
         self
     }
 
-    /// With the workers that a folder declares. Files that are wrong are reported by [`Kapelle::worker_problems`].
+    /// Adds the workers that a folder declares. Invalid files are reported by [`Kapelle::worker_problems`].
     #[must_use]
     pub fn workers(mut self, folder: &Path) -> Builder {
         self.parts.workers.push(folder.to_owned());
         self
     }
 
-    /// With the workflows of a folder, which steps can start by name. Files that are wrong are left out.
+    /// Adds the workflows of a folder, which steps can start by name. Invalid files are left out.
     #[must_use]
     pub fn workflows(mut self, folder: &Path) -> Builder {
         self.parts.workflows.push(folder.to_owned());
         self
     }
 
-    /// With a strategy that workflows can name: `strategy: NAME`. It must be there from the start, because runs that are
-    /// under way may need it.
+    /// Adds a strategy that workflows can name: `strategy: NAME`. It must be there from the start, because recovered
+    /// runs may need it.
     #[must_use]
     pub fn strategy(mut self, name: &str, order: Arc<dyn StepOrder>) -> Builder {
         self.parts.strategies.push((Name::new(name), order));
         self
     }
 
-    /// With a reader of documents other than plain text.
+    /// Sets a reader of documents other than plain text.
     #[cfg(feature = "documents")]
     #[must_use]
     pub fn document_reader(mut self, reader: Arc<dyn DocumentReader>) -> Builder {
@@ -68,21 +68,21 @@ impl Builder {
         self
     }
 
-    /// With another clock.
+    /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Builder {
         self.parts.clock = clock;
         self
     }
 
-    /// With a layer around every attempt, inside those that were added before it.
+    /// Adds middleware around every attempt, inside the middleware that was added before it.
     #[must_use]
     pub fn layer(mut self, layer: impl Middleware) -> Builder {
         self.parts.layers.push(Arc::new(layer));
         self
     }
 
-    /// With a balancer of one's own, which pools can name. One of the same name as a built-in takes its place.
+    /// Adds a balancer, which pools can name. It replaces a built-in one of its name.
     #[must_use]
     pub fn balancer<B: Balancer + 'static>(
         mut self,
@@ -93,32 +93,32 @@ impl Builder {
         self
     }
 
-    /// Records and changes, but starts no task: for those who only want to write something down.
+    /// Records changes but starts no task: for callers that only write.
     #[must_use]
     pub fn idle(mut self) -> Builder {
         self.parts.idle = true;
         self
     }
 
-    /// The workers alone, without opening the folder.
+    /// Returns the workers alone, without opening the folder.
     ///
     /// # Errors
-    /// When the configuration is wrong.
+    /// When the configuration is invalid.
     pub fn catalogue(&self) -> Result<Workers, Error> {
         self.parts.catalogue()
     }
 
-    /// With a session log: every end of a task as a line of `session.log` in the folder.
+    /// Adds a session log: every end of a task as a line of `session.log` in the folder.
     #[must_use]
     pub fn session_log(mut self) -> Builder {
         self.parts.session = true;
         self
     }
 
-    /// Opens the folder, takes up what was under way, and starts. Must be called within a tokio runtime.
+    /// Opens the folder, recovers open work, and starts. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the folder is in use or cannot be read, or the configuration is wrong.
+    /// When the folder is in use or cannot be read, or the configuration is invalid.
     pub async fn open(self) -> Result<Kapelle, Error> {
         Ok(Kapelle { app: open(self.parts).await?, balancers: Arc::new(self.balancers) })
     }

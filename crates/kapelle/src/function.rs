@@ -8,7 +8,7 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
-/// An async function as a worker, as a member of a pool is given.
+/// Makes a worker of an async function, as a member of a pool.
 pub fn function<F, Fut>(spec: WorkerSpec, function: F) -> Arc<dyn Worker>
 where
     F: Fn(Value) -> Fut + Send + Sync + 'static,

@@ -35,26 +35,26 @@ use crate::{
     task::{Submit, Task},
 };
 
-/// The engine over one folder: durable tasks and runs, and the workers of this process. Cloning it gives another handle.
+/// The engine over one folder: durable tasks and runs, and the workers of this process. A clone is another handle.
 #[derive(Clone)]
 pub struct Kapelle {
     pub(crate) app: Arc<App>,
     pub(crate) balancers: Arc<BTreeMap<String, NewBalancer>>,
 }
 
-/// The caller of the library: the owner of the folder.
+/// Returns the caller of the library: the owner of the folder.
 pub(crate) fn owner() -> &'static Caller {
     static OWNER: LazyLock<Caller> = LazyLock::new(|| Caller::owner("library"));
     &OWNER
 }
 
-/// A reason as a request carries it.
+/// Makes a reason for a request.
 pub(crate) fn reason(text: &str) -> api::Reason {
     api::Reason { reason: Some(text.to_owned()) }
 }
 
 impl Kapelle {
-    /// Opens a folder with the default configuration, making it when it is not there, and takes up what was under way.
+    /// Opens a folder with the default configuration, creating it if necessary, and recovers open work.
     ///
     /// # Errors
     /// When another process writes to it, or it cannot be read.
@@ -62,13 +62,13 @@ impl Kapelle {
         Kapelle::builder(folder).open().await
     }
 
-    /// Opens a folder in another way than the default.
+    /// Begins to open a folder with other settings than the default.
     #[must_use]
     pub fn builder(folder: impl AsRef<Path>) -> Builder {
         Builder::new(folder.as_ref())
     }
 
-    /// The use cases beneath, for faces of one's own: each takes the caller and a request.
+    /// Returns the use cases beneath, for interfaces of your own: each takes the caller and a request.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
@@ -77,7 +77,7 @@ impl Kapelle {
     /// Registers an async function as a worker of the default queue.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub fn register<F, Fut>(&self, name: &str, function: F) -> Result<(), Error>
     where
         F: Fn(Value) -> Fut + Send + Sync + 'static,
@@ -97,12 +97,12 @@ impl Kapelle {
         self.register_worker(Arc::new(Function { spec, function: Arc::new(function) }));
     }
 
-    /// Registers several workers under one name. `balancer` says who gets the next task: `round_robin`, `least_loaded`,
-    /// `fastest`, or one that [`Builder::balancer`] brought. The specification is the pool's; those of its members do
-    /// not count.
+    /// Registers several workers under one name. `balancer` chooses the worker of each task: `round_robin`,
+    /// `least_loaded`, `fastest`, or one from [`Builder::balancer`]. The specification is the pool's; those of its
+    /// members do not count.
     ///
     /// # Errors
-    /// When there is no such balancer, or no member.
+    /// When the balancer is unknown, or the pool is empty.
     pub fn register_pool(&self, spec: WorkerSpec, balancer: &str, members: Vec<Arc<dyn Worker>>) -> Result<(), Error> {
         let own = self.balancers.get(balancer).map(|make| make());
         let Some(chosen) = own.or_else(|| built_in(balancer)) else {
@@ -133,11 +133,11 @@ impl Kapelle {
         Ok(())
     }
 
-    /// Registers a name alone: its tasks go to the model behind the alias `fast`, which is told the worker's name and
-    /// given the input as it is. The answer is `{"text": ...}`.
+    /// Registers a name alone: its tasks go to the model behind the alias `fast`, which receives the worker's name and
+    /// the input as it is. The answer is `{"text": ...}`.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub fn register_model(&self, name: &str) -> Result<(), Error> {
         Name::parse(name)?;
         let definition = json!({
@@ -152,28 +152,28 @@ impl Kapelle {
         self.register_prompt(&definition.to_string())
     }
 
-    /// Makes a task for a worker. It survives a crash once this has returned.
+    /// Submits a task to a worker. It survives a crash once this has returned.
     ///
     /// # Errors
-    /// When no worker has that name, the input does not fit its schema, or the store fails.
+    /// When the worker is unknown, the input does not fit its schema, or the store fails.
     pub async fn submit(&self, worker: &str, input: Value) -> Result<Task, Error> {
         self.submit_with(Submit::new(worker, input)).await
     }
 
-    /// Makes a task with settings of its own.
+    /// Submits a task with settings of its own.
     ///
     /// # Errors
-    /// When no worker has that name, a setting or the input is wrong, its idempotency key was used for another task, or
+    /// When the worker is unknown, a setting or the input is invalid, its idempotency key was used for another task, or
     /// the store fails.
     pub async fn submit_with(&self, submit: Submit) -> Result<Task, Error> {
         let (request, key) = submit.into_request();
         Ok(self.task(self.app.submit_task(owner(), request, key.as_deref()).await?))
     }
 
-    /// Makes many tasks for a worker, all or none, in order.
+    /// Submits many tasks to a worker, all or none, in order.
     ///
     /// # Errors
-    /// When no worker has that name, an input does not fit, or the store fails.
+    /// When the worker is unknown, an input does not fit, or the store fails.
     pub async fn submit_batch(&self, worker: &str, inputs: Vec<Value>) -> Result<Vec<Task>, Error> {
         let tasks: Vec<_> = inputs.into_iter().map(|input| Submit::new(worker, input).into_request().0).collect();
         let count = tasks.len() as i64;
@@ -181,7 +181,7 @@ impl Kapelle {
         Ok((0..count).map(|number| self.task(TaskId(first.0 + number))).collect())
     }
 
-    /// A task that was made before.
+    /// Returns a handle of an earlier task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Task {
         Task { id, app: Arc::clone(&self.app) }
@@ -190,7 +190,7 @@ impl Kapelle {
     /// Starts a run of a workflow given as YAML or JSON.
     ///
     /// # Errors
-    /// Every problem of the text with its place; inputs that do not fit; a failure of the store.
+    /// Every problem of the text with its position; inputs that do not fit; a failure of the store.
     pub async fn start(&self, workflow: &str, inputs: Value) -> Result<Run, Error> {
         self.start_version(load(workflow.as_bytes(), "workflow")?, inputs).await
     }
@@ -198,12 +198,12 @@ impl Kapelle {
     /// Starts a run of a workflow that was read with [`crate::load`].
     ///
     /// # Errors
-    /// Inputs that do not fit; steps for workers that nobody has registered; a failure of the store.
+    /// Inputs that do not fit; steps for unknown workers; a failure of the store.
     pub async fn start_version(&self, version: VersionRef, inputs: Value) -> Result<Run, Error> {
         self.start_with(version, inputs, None).await
     }
 
-    /// The same with another strategy than the definition's.
+    /// Starts a run as [`Kapelle::start_version`] does, with another strategy than the definition's.
     ///
     /// # Errors
     /// As [`Kapelle::start_version`].
@@ -216,25 +216,25 @@ impl Kapelle {
         Ok(self.run(self.app.start_version(owner(), version, inputs, strategy).await?))
     }
 
-    /// A run that was started before.
+    /// Returns a handle of an earlier run.
     #[must_use]
     pub fn run(&self, id: RunId) -> Run {
         Run { id, app: Arc::clone(&self.app) }
     }
 
-    /// Makes a workflow known under its name, so that steps of other workflows can start it.
+    /// Registers a workflow under its name, so that steps of other workflows can start it.
     ///
     /// # Errors
-    /// Every problem of the text with its place.
+    /// Every problem of the text with its position.
     pub fn register_workflow(&self, workflow: &str) -> Result<(), Error> {
         self.app.register_workflow(workflow)
     }
 
-    /// Answers a step that waits for approval, in the name of `by`: yes makes it succeed with
-    /// `{"approved": true, "by", "comment"}`, no makes it fail.
+    /// Answers a step that waits for approval, in the name of `by`: yes makes it succeed with `{"approved": true, "by",
+    /// "comment"}`, no makes it fail.
     ///
     /// # Errors
-    /// When there is no such step, it does not wait for an approval (any more), or its rule names others.
+    /// When the step does not exist, does not wait for an approval (any more), or its rule names other people.
     pub async fn approve(&self, step: TaskId, approved: bool, by: &str, comment: &str) -> Result<(), Error> {
         let caller = Caller { actor: by.to_owned(), name: by.to_owned(), ..owner().clone() };
         let answer = api::Answer { by: None, comment: Some(comment.to_owned()) };
@@ -242,44 +242,45 @@ impl Kapelle {
         Ok(())
     }
 
-    /// Starts no further task of a queue, here and on worker hosts, until it is resumed: also after a restart. Running
-    /// tasks are not disturbed.
+    /// Pauses a queue: no further task of it starts, here and on worker hosts, until it is resumed, also after a
+    /// restart. Running tasks continue.
     ///
     /// # Errors
-    /// When the name is not one, or the store fails.
+    /// When the name is invalid, or the store fails.
     pub async fn pause_queue(&self, queue: &str, why: &str) -> Result<(), Error> {
         self.app.pause_queue(owner(), queue, reason(why)).await?;
         Ok(())
     }
 
-    /// Lets the tasks of a queue start again.
+    /// Resumes a queue.
     ///
     /// # Errors
-    /// When the name is not one, or the store fails.
+    /// When the name is invalid, or the store fails.
     pub async fn resume_queue(&self, queue: &str, why: &str) -> Result<(), Error> {
         self.app.resume_queue(owner(), queue, reason(why)).await?;
         Ok(())
     }
 
-    /// Starts no further task of a worker, here and on worker hosts, until it is resumed: also after a restart.
+    /// Pauses a worker: no further task of it starts, here and on worker hosts, until it is resumed, also after a
+    /// restart.
     ///
     /// # Errors
-    /// When the name is not one, or the store fails.
+    /// When the name is invalid, or the store fails.
     pub async fn pause_worker(&self, worker: &str, why: &str) -> Result<(), Error> {
         self.app.pause_worker(owner(), worker, reason(why)).await?;
         Ok(())
     }
 
-    /// Lets the tasks of a worker start again.
+    /// Resumes a worker.
     ///
     /// # Errors
-    /// When the name is not one, or the store fails.
+    /// When the name is invalid, or the store fails.
     pub async fn resume_worker(&self, worker: &str, why: &str) -> Result<(), Error> {
         self.app.resume_worker(owner(), worker, reason(why)).await?;
         Ok(())
     }
 
-    /// Every queue, or every worker, that has open tasks or is paused, by name.
+    /// Returns every queue, or every worker, that has open tasks or is paused, by name.
     ///
     /// # Errors
     /// When the store fails.
@@ -287,7 +288,8 @@ impl Kapelle {
         self.app.queue_status(kind)
     }
 
-    /// Tasks of their own that were given up and not dealt with yet, newest first; those of one worker when it is named.
+    /// Returns dead letters, newest first: standalone tasks that failed for good and were not retried or discarded.
+    /// With `worker`, only those of that worker.
     ///
     /// # Errors
     /// When the store fails.
@@ -297,7 +299,7 @@ impl Kapelle {
         Ok(self.engine().reader().tasks(TenantId::DEFAULT, &filter, page)?)
     }
 
-    /// Puts a task that was given up back, its counts at zero.
+    /// Retries a dead letter, its counts at zero.
     ///
     /// # Errors
     /// When it has not failed, or is a step of a run.
@@ -306,7 +308,7 @@ impl Kapelle {
         Ok(())
     }
 
-    /// Marks a task that was given up as dealt with. Nothing of it is deleted before its retention is over.
+    /// Discards a dead letter. Nothing of it is deleted before its retention is over.
     ///
     /// # Errors
     /// When it has not failed, or is a step of a run.
@@ -315,71 +317,71 @@ impl Kapelle {
         Ok(())
     }
 
-    /// Takes another configuration of providers, models, prices and budgets. Calls under way end with what they began
-    /// with.
+    /// Applies another configuration of providers, models, prices and budgets. Calls in progress end with the one they
+    /// began with.
     ///
     /// # Errors
-    /// When it is wrong; the one before stays in force then.
+    /// When it is invalid; then the previous one stays in force.
     pub async fn reload(&self, config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Error> {
         self.app.reload(config, env).await
     }
 
-    /// Watches a folder of workers and a folder of workflows, and tells `report` of every change after this call. Must be
-    /// called within a tokio runtime.
+    /// Watches a folder of workers and a folder of workflows, and calls `report` for every change after this call. Must
+    /// be called within a tokio runtime.
     #[must_use = "dropping it ends the watch"]
     pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
         self.app.watch(workers, workflows, report)
     }
 
-    /// Finds the scripts of a folder, starts and supervises them from now on, and makes those that take tasks known as
-    /// workers. Called again, it gives what is there already. Must be called within a tokio runtime.
+    /// Finds the scripts of a folder, starts and supervises them from now on, and registers those that take tasks as
+    /// workers. A second call returns the existing fleet. Must be called within a tokio runtime.
     #[cfg(feature = "scripts")]
     pub async fn supervise(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
         self.app.supervise(helper, folder, surroundings).await
     }
 
-    /// The same for the scripts that take tasks alone, none of which is started before it is given one.
+    /// Does as [`Kapelle::supervise`], for scripts that take tasks alone; each is started with its first task.
     #[cfg(feature = "scripts")]
     pub async fn lend_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
         self.app.lend_scripts(helper, folder, surroundings).await
     }
 
-    /// The engine beneath.
+    /// Returns the engine beneath.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         self.app.engine()
     }
 
-    /// The way to the model providers.
+    /// Returns the gateway to the model providers.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         self.app.gateway()
     }
 
-    /// The files that inputs refer to.
+    /// Returns the files that inputs refer to.
     #[must_use]
     pub fn files(&self) -> &Blobs {
         self.app.files()
     }
 
-    /// The folder with the state.
+    /// Returns the folder with the state.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.app.folder()
     }
 
-    /// Problems of files in the folders of workers. The other files are in effect.
+    /// Returns the problems of files in the folders of workers. The other files are in effect.
     #[must_use]
     pub fn worker_problems(&self) -> &[Problems] {
         self.app.worker_problems()
     }
 
-    /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
+    /// Drains: starts nothing new, waits for the attempts in progress, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
         self.app.drain().await;
     }
 
-    /// Closes the folder at once. Attempts under way begin again at the next start.
+    /// Closes the folder at once. Attempts in progress start again at the next start.
     pub async fn close(&self) {
         self.app.close().await;
     }

@@ -1,4 +1,4 @@
-//! Several functions under one worker's name, and who of them gets the next task.
+//! Pools: several workers under one name, and the choice of the one for each task.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use kapelle_core::{
 use kapelle_engine::Clock;
 use serde_json::Value;
 
-/// An attempt counts for this share of the moving mean: one in eight.
+/// Weight of an attempt in the moving mean: one in eight.
 const WEIGHT: u64 = 8;
 
 /// Several workers under one name.
@@ -50,7 +50,7 @@ impl Pool {
     }
 }
 
-/// An attempt of a member. Ends with it also when it is dropped half-way, as one that took too long is.
+/// A guard of a member's attempt. It ends with the attempt, also one that is dropped early because it took too long.
 struct Turn<'a> {
     state: &'a Mutex<State>,
     clock: &'a dyn Clock,

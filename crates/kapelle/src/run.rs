@@ -18,15 +18,15 @@ pub struct Run {
     pub(crate) app: Arc<App>,
 }
 
-/// What came of a run that succeeded.
+/// The result of a run that succeeded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunResult {
-    /// What the definition's `outputs` gave; null when it names none.
+    /// The values of the definition's `outputs`; null when it names none.
     pub outputs: Value,
 }
 
 impl Run {
-    /// Its id, such as `run_3`.
+    /// Returns its id, such as `run_3`.
     #[must_use]
     pub fn id(&self) -> RunId {
         self.id
@@ -49,7 +49,7 @@ impl Run {
         }
     }
 
-    /// Where it stands now.
+    /// Returns its current state.
     ///
     /// # Errors
     /// When the store fails.
@@ -58,13 +58,13 @@ impl Run {
         row.ok_or_else(|| EngineError::NoSuchRun(self.id).into())
     }
 
-    /// The events of all runs from now on; those of this one carry its id.
+    /// Returns the events of all runs from now on; those of this one carry its id.
     #[must_use]
     pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
         self.app.engine().watch()
     }
 
-    /// Begins nothing further until it is resumed; what runs goes on.
+    /// Pauses it: nothing further begins until it is resumed; running steps continue.
     ///
     /// # Errors
     /// When it is paused already, or has ended.
@@ -73,7 +73,7 @@ impl Run {
         Ok(())
     }
 
-    /// Goes on after a pause.
+    /// Resumes it.
     ///
     /// # Errors
     /// When it is not paused, or has ended.
@@ -91,19 +91,19 @@ impl Run {
         Ok(())
     }
 
-    /// Starts a new run of the same version on the same inputs that takes over the results of steps of this one that
-    /// succeeded on the same input. With `from`, that step of the outermost block and everything that waits for it is
-    /// done again.
+    /// Starts a new run of the same version on the same inputs that reuses the results of this run's steps that
+    /// succeeded on equal inputs. With `from`, that step of the outermost block and everything that depends on it run
+    /// again.
     ///
     /// # Errors
-    /// When this one has not ended, there is no such step, or the store fails.
+    /// When this run has not ended, the step does not exist, or the store fails.
     pub async fn rerun(&self, from: Option<&str>) -> Result<Run, Error> {
         self.again(from, false).await
     }
 
-    /// The same, but its steps are done again and their calls of models answered from what was recorded of this run: no
-    /// provider is asked, and nothing is paid. With `from`, results before that step are taken over. A call to which no
-    /// answer was recorded fails its step.
+    /// Starts a rerun whose steps run again, with their model calls answered from the recording of this run: no
+    /// provider is asked, and nothing is paid. With `from`, results before that step are reused. A call without a
+    /// recorded answer fails its step.
     ///
     /// # Errors
     /// As [`Run::rerun`].
@@ -117,8 +117,8 @@ impl Run {
         Ok(Run { id, app: Arc::clone(&self.app) })
     }
 
-    /// Ends it: open tasks are cancelled, then what its definition wants done on a cancel runs. Asked for again, that is
-    /// ended as well.
+    /// Cancels it: open tasks are cancelled, then the handler that its definition has for a cancel runs. A second call
+    /// cancels the handler as well.
     ///
     /// # Errors
     /// When it has ended already.

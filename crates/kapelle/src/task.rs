@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::kapelle::{owner, reason};
 
-/// A task to be made, with settings of its own.
+/// A task to be submitted, with settings of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submit {
     request: api::SubmitTask,
@@ -24,56 +24,56 @@ pub struct Submit {
 }
 
 impl Submit {
-    /// A task for a worker, all else as the worker has it.
+    /// Makes a task for a worker, with all other settings from the worker.
     #[must_use]
     pub fn new(worker: &str, input: Value) -> Submit {
         let request = api::SubmitTask { worker: worker.to_owned(), input, ..api::SubmitTask::default() };
         Submit { request, idempotency: None }
     }
 
-    /// In another queue than the worker's.
+    /// Sets another queue than the worker's.
     #[must_use]
     pub fn queue(mut self, queue: &str) -> Submit {
         self.request.queue = Some(queue.to_owned());
         self
     }
 
-    /// Higher first; -100 to 100. Another is refused at submission.
+    /// Sets the priority: higher first, -100 to 100. Other values are refused at submission.
     #[must_use]
     pub fn priority(mut self, priority: i16) -> Submit {
         self.request.priority = priority;
         self
     }
 
-    /// Not before that long from now.
+    /// Delays the task.
     #[must_use]
     pub fn delay(mut self, delay: DurationMs) -> Submit {
         self.request.delay_ms = delay.0;
         self
     }
 
-    /// Fails at that time whatever it is doing.
+    /// Sets the time at which it fails, whatever its state.
     #[must_use]
     pub fn deadline(mut self, deadline: Timestamp) -> Submit {
         self.request.deadline = Some(rfc3339(deadline));
         self
     }
 
-    /// Fails unless its first attempt has begun by then.
+    /// Makes it fail unless its first attempt begins within this time.
     #[must_use]
     pub fn ttl(mut self, ttl: DurationMs) -> Submit {
         self.request.ttl_ms = Some(ttl.0);
         self
     }
 
-    /// How long an attempt may take.
+    /// Sets the time limit of an attempt.
     #[must_use]
     pub fn timeout(mut self, timeout: DurationMs) -> Submit {
         self.request.timeout_ms = Some(timeout.0);
         self
     }
 
-    /// When a failed attempt is tried again.
+    /// Sets the retry rules.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Submit {
         let jitter = match retry.jitter {
@@ -92,35 +92,36 @@ impl Submit {
         self
     }
 
-    /// Only for a host with these labels, besides those that its worker requires.
+    /// Requires a host with these labels, besides those that its worker requires.
     #[must_use]
     pub fn requires(mut self, labels: Requires) -> Submit {
         self.request.requires = labels.into();
         self
     }
 
-    /// Grouped with the tasks of the same key where its worker or queue limits how many of one key run at once.
+    /// Sets its concurrency key, for limits of the worker or queue per key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Submit {
         self.request.key = Some(key.to_owned());
         self
     }
 
-    /// Answered by an earlier task with the same input, when there is one that is not older than the rule says.
+    /// Allows an earlier task's answer to an equal input, up to the age that the rule states.
     #[must_use]
     pub fn cache(mut self, rule: CacheRule) -> Submit {
         self.request.cache = Some(api::Cache { max_age_ms: rule.max_age.map(|age| age.0) });
         self
     }
 
-    /// Submitting it again with the same key and the same settings gives the same task, for seven days.
+    /// Sets an idempotency key: submitting it again with this key and equal settings returns the same task, for seven
+    /// days.
     #[must_use]
     pub fn idempotency_key(mut self, key: &str) -> Submit {
         self.idempotency = Some(key.to_owned());
         self
     }
 
-    /// Fails rather than cost more.
+    /// Sets the highest cost; the task fails rather than exceed it.
     #[must_use]
     pub fn max_cost(mut self, cost: Money) -> Submit {
         self.request.max_cost_nanousd = Some(cost.0);
@@ -141,17 +142,17 @@ pub struct Task {
 
 /// The answer of a task that succeeded.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct TaskResult {
-    /// The answer.
     pub output: Value,
-    /// Where it came from.
+    /// Origin of the answer.
     pub provenance: Provenance,
     /// Attempts made.
     pub attempts: u32,
 }
 
 impl Task {
-    /// Its id, such as `task_12`.
+    /// Returns its id, such as `task_12`.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.id
@@ -176,7 +177,7 @@ impl Task {
         }
     }
 
-    /// Where it stands now.
+    /// Returns its current state.
     ///
     /// # Errors
     /// When the store fails.
@@ -185,7 +186,7 @@ impl Task {
         task.ok_or_else(|| EngineError::NoSuchTask(self.id).into())
     }
 
-    /// Ends it.
+    /// Cancels it.
     ///
     /// # Errors
     /// When it has ended already.

@@ -1,4 +1,4 @@
-//! The library over a real folder: what users are promised of tasks and runs.
+//! The library over a real folder: the guarantees of tasks and runs.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 

@@ -1,4 +1,4 @@
-//! Limits, pauses, dead letters, kept answers, pools and layers over a real folder.
+//! Limits, pauses, dead letters, cached answers, pools and middleware over a real folder.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
@@ -64,7 +64,7 @@ fn many_slots() -> Config {
     config
 }
 
-/// How many run of each key, and the most that ever did.
+/// Running tasks of each key, and their maximum so far.
 #[derive(Default)]
 struct Peaks(Mutex<BTreeMap<String, (u32, u32)>>);
 
@@ -148,7 +148,7 @@ async fn the_newest_wins_or_one_more_is_refused() {
     let folder = Folder::new("newest");
     let kapelle = folder.open().await;
     let forever = async |_: Value| std::future::pending::<Result<Value, TaskError>>().await;
-    // With one slot the newest takes over the very slot of the one that it replaces.
+    // With one slot the newest takes the slot of the task that it replaces.
     kapelle.register_spec(WorkerSpec { slots: 1, ..keyed(1, WhenFull::CancelRunning) }, forever);
     let first = kapelle.submit_with(Submit::new("keyed", json!(1)).key("k")).await.unwrap();
     let second = kapelle.submit_with(Submit::new("keyed", json!(2)).key("k")).await.unwrap();
@@ -323,7 +323,7 @@ async fn a_pool_spreads_its_tasks() {
     kapelle.close().await;
 }
 
-/// Writes down when it is passed, and answers or fails for some inputs.
+/// Middleware that records its passes, and answers or fails for some inputs.
 struct Trace(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl Middleware for Trace {

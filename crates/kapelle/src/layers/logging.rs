@@ -1,4 +1,4 @@
-//! A line for every attempt and run.
+//! A log line for every attempt and run.
 
 use kapelle_core::{
     RunId, TaskError,
@@ -7,7 +7,8 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
-/// Writes a line to `tracing` when an attempt begins and when it ends. Inputs and outputs are not in it.
+/// Middleware that writes a line to `tracing` when an attempt begins and when it ends. Inputs and outputs are not in
+/// it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;
 

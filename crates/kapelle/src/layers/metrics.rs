@@ -1,4 +1,4 @@
-//! Figures of what workers do.
+//! Figures of workers.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use kapelle_core::{
 };
 use serde_json::Value;
 
-/// What a worker has done in this process.
+/// The figures of one worker in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
     /// Attempts under way.
@@ -21,16 +21,16 @@ pub struct Figures {
     pub succeeded: u64,
     /// Attempts that failed.
     pub failed: u64,
-    /// What they cost, the failed ones included.
+    /// Their cost, including the failed ones.
     pub cost: Money,
 }
 
-/// Counts attempts by worker. Clones share their figures, so keep one to read them.
+/// Middleware that counts attempts by worker. Clones share their figures, so keep one to read them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Mutex<BTreeMap<String, Figures>>>);
 
 impl Metrics {
-    /// The figures of every worker that has had an attempt.
+    /// Returns the figures of every worker that has had an attempt.
     #[must_use]
     pub fn figures(&self) -> BTreeMap<String, Figures> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -45,7 +45,7 @@ impl Metrics {
     }
 }
 
-/// Takes an attempt off those under way, also when it is dropped half-way.
+/// A guard that counts an attempt as running until it is dropped.
 struct Running<'a>(&'a Metrics, &'a str);
 
 impl Drop for Running<'_> {

@@ -1,4 +1,4 @@
-//! The layers that ship: [`Logging`], [`Validation`], [`Metrics`].
+//! The built-in middleware: [`Logging`], [`Validation`], [`Metrics`].
 
 mod logging;
 mod metrics;

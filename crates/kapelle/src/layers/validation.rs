@@ -1,4 +1,4 @@
-//! Inputs and outputs held to the schemas of their worker.
+//! Validation of inputs and outputs against the schemas of their worker.
 
 use kapelle_core::{
     Category, TaskError,
@@ -8,8 +8,8 @@ use kapelle_core::{
 use kapelle_workers::schema::Schema;
 use serde_json::Value;
 
-/// Checks what goes into a worker and what comes out against its schemas, and fills in defaults of the input: for
-/// workers that do not check it themselves, as functions do not.
+/// Middleware that checks inputs and outputs against the worker's schemas, and fills in defaults of the input: for
+/// workers that do not check it themselves, such as functions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Validation;
 

@@ -1,4 +1,4 @@
-//! How steps and runs end: failures, handlers, time limits, reruns, restarts.
+//! Ends of steps and runs: failures, handlers, time limits, reruns, restarts.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a workflow can say, each through the library over a real folder.
+//! The features of workflows, each through the library over a real folder.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 

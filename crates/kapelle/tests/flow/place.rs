@@ -1,4 +1,4 @@
-//! A folder of one test, its workers, and looks at what became of a run.
+//! A folder of one test, its workers, and checks of a run's result.
 
 use super::*;
 
@@ -11,13 +11,13 @@ impl Place {
         Place(folder)
     }
 
-    /// `echo` gives back its input, `fail` fails, `hang` never ends, `odd` fails for even numbers, `count`
-    /// numbers its calls.
+    /// Opens the folder with its workers: `echo` returns its input, `fail` fails, `hang` never ends, `odd` fails for
+    /// even numbers, `count` numbers its calls.
     pub async fn open(&self) -> Kapelle {
         let kapelle = Kapelle::builder(&self.0).environment(|_| None).open().await.unwrap();
         workers(&kapelle);
-        // Events are made only while somebody listens: so that none is missed between a look at the rows and listening,
-        // somebody always does.
+        // Events are made only while somebody listens. A permanent listener makes sure that none is missed between a
+        // look at the rows and listening.
         std::mem::forget(kapelle.engine().watch());
         kapelle
     }
@@ -53,7 +53,7 @@ pub fn workers(kapelle: &Kapelle) {
         .unwrap();
 }
 
-/// The steps of a run by path: state and output, and the error of what failed.
+/// Returns the steps of a run by path: state and output, and the error of a failed one.
 pub fn steps(kapelle: &Kapelle, run: &Run) -> BTreeMap<String, (StateKind, Value)> {
     let mut found = BTreeMap::new();
     let mut after = TaskId(0);
@@ -88,7 +88,7 @@ pub async fn outcome(kapelle: &Kapelle, workflow: &str, inputs: Value) -> (Resul
     (ended, states(kapelle, &run))
 }
 
-/// Waits until the run has a step in that state at that path, told by events and not by time.
+/// Waits for an event that puts the step at that path into that state.
 pub async fn until(kapelle: &Kapelle, run: &Run, path: &str, state: StateKind) -> Task {
     let mut events = kapelle.engine().watch();
     loop {

@@ -1,4 +1,4 @@
-//! How steps are put together: blocks, branches, fan-outs, loops, orders.
+//! Structures of steps: blocks, branches, fan-outs, loops, orders.
 
 use super::*;
 

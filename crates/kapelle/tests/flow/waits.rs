@@ -1,4 +1,4 @@
-//! What holds no slot: signals, approvals, timers, pauses.
+//! Waits that hold no slot: signals, approvals, timers, pauses.
 
 use super::*;
 
