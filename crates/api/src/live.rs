@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::state::LiveKind;
 
-/// Something that has just happened. The fields that a kind does not have are left out.
+/// A live event. Fields that its kind does not have are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "fields are named for what they hold, as in the answers that have them too")]
@@ -69,7 +69,7 @@ pub struct LiveEvent {
 }
 
 impl LiveEvent {
-    /// An event without fields.
+    /// Makes an event without fields.
     #[must_use]
     pub fn of(event: LiveKind) -> LiveEvent {
         LiveEvent {

@@ -239,7 +239,7 @@ pub struct TaskError {
     pub retry: Option<AskAgain>,
 }
 
-/// How the next attempt asks models.
+/// Source of model answers for the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -1,4 +1,4 @@
-//! Reasons for which a task or step waits: one enum with one wording, whoever shows it.
+//! Reasons for which a task or step waits: one enum with one wording for all interfaces.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What every use case stands on: the open folder and what is remembered of it in memory.
+//! The context of every use case: the open folder, and its state in memory.
 
 use std::{
     collections::HashMap,
@@ -22,14 +22,14 @@ use crate::{
     settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
-/// Queries of lists at once: fewer than the store has readers, so that a single row is always at hand.
+/// List queries at once: fewer than the store has readers, so that a single row can always be read.
 const LISTS: usize = 3;
-/// Of those, what one tenant has at most.
+/// The most of these for one tenant.
 const LISTS_EACH: usize = 2;
-/// Checks at once that may take a while, of all tenants and of one.
+/// Long checks at once, of all tenants and of one.
 const CHECKS: usize = 8;
 const CHECKS_EACH: usize = 2;
-/// The tenant that the application's own queries are counted for.
+/// The tenant to which the application's own queries are counted.
 const NOBODY: TenantId = TenantId(0);
 
 /// An open folder with every use case. Only the folder survives a restart; everything else here is rebuilt.
@@ -50,29 +50,29 @@ pub struct App {
     pub(crate) memory: Memory,
 }
 
-/// What the use cases remember in memory.
+/// The use cases' state in memory.
 pub(crate) struct Memory {
     pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) keyring: Keyring,
-    /// Links with which approvals are answered; none before somebody serves them.
+    /// Links that answer approvals; unset until a server serves them.
     pub(crate) links: OnceLock<Links>,
     pub(crate) hosts: Hosts,
     pub(crate) host_ids: HostIds,
     pub(crate) hub: Arc<Hub>,
     pub(crate) stats: Arc<Stats>,
-    /// How far attempts on worker hosts are.
+    /// Progress of attempts on worker hosts.
     pub(crate) progress: Arc<Progress>,
     pub(crate) checks: Results,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) started_ms: u64,
-    /// When the store was last looked at for readiness, and whether it answered.
+    /// Time of the last readiness check of the store, and whether it answered.
     pub(crate) store_answered: tokio::sync::Mutex<Option<(u64, bool)>>,
     lists: Turns,
     checking: Turns,
     schemas: RwLock<HashMap<Name, Compiled>>,
 }
 
-/// A schema, and the specification that it was made from.
+/// A schema, and the specification that it was compiled from.
 type Compiled = (Arc<WorkerSpec>, Option<Arc<Schema>>);
 
 impl Memory {
@@ -103,7 +103,7 @@ impl Memory {
 }
 
 impl App {
-    /// The engine beneath.
+    /// Returns the engine beneath.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -113,7 +113,7 @@ impl App {
         &**self.engine.reader()
     }
 
-    /// The way to the model providers.
+    /// Returns the gateway to the model providers.
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
@@ -125,13 +125,13 @@ impl App {
         &self.token_issuer
     }
 
-    /// The files that inputs refer to.
+    /// Returns the files that inputs refer to.
     #[must_use]
     pub fn files(&self) -> &Blobs {
         &self.blobs
     }
 
-    /// The folder with the state.
+    /// Returns the folder with the state.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -143,67 +143,67 @@ impl App {
         &self.clock
     }
 
-    /// The wall clock.
+    /// Returns the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The clock that never jumps.
+    /// Returns the monotonic clock, in milliseconds.
     #[must_use]
     pub fn steady_ms(&self) -> u64 {
         self.clock.steady_ms()
     }
 
-    /// Milliseconds since the folder was opened.
+    /// Returns the milliseconds since the folder was opened.
     #[must_use]
     pub fn uptime_ms(&self) -> u64 {
         self.steady_ms().saturating_sub(self.memory.started_ms)
     }
 
-    /// Problems of files in the folders of workers. The other files are in effect.
+    /// Returns the problems of files in the folders of workers. The other files are in effect.
     #[must_use]
     pub fn worker_problems(&self) -> &[Problems] {
         &self.problems
     }
 
-    /// What is done around every attempt, outermost first.
+    /// Returns the middleware around every attempt, outermost first.
     #[must_use]
     pub fn layers(&self) -> &[Arc<dyn Middleware>] {
         &self.layers
     }
 
-    /// The keys that let callers in.
+    /// Returns the keyring of accepted keys.
     #[must_use]
     pub fn keyring(&self) -> &Keyring {
         &self.memory.keyring
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.memory.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes other settings: those of the face that serves.
+    /// Replaces the settings by those of the serving interface.
     pub fn set_up(&self, settings: Settings) {
         self.memory.hosts.set_lease(settings.lease);
         *self.memory.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// Told when the application begins to end. Nothing new is accepted from then on.
+    /// Returns a signal that the application is draining. Nothing new is accepted from then on.
     #[must_use]
     pub fn draining(&self) -> watch::Receiver<bool> {
         self.memory.draining.subscribe()
     }
 
-    /// Whether nothing new is accepted any more.
+    /// Says whether new work is refused.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.memory.draining.borrow()
     }
 
-    /// Accepts nothing new from now on. Returns false when that was so before.
+    /// Refuses new work from now on. Returns false if it did so before.
     pub fn begin_draining(&self) -> bool {
         !self.memory.draining.send_replace(true)
     }
@@ -223,7 +223,7 @@ impl App {
     /// Finds a worker.
     ///
     /// # Errors
-    /// When no worker has the name, with one that may have been meant.
+    /// When the worker is unknown; the message suggests a similar name.
     pub(crate) fn known(&self, tenant: TenantId, name: &Name) -> Result<Arc<WorkerSpec>, AppError> {
         if let Some(spec) = self.spec(tenant, name) {
             return Ok(spec);
@@ -237,7 +237,7 @@ impl App {
         Err(EngineError::UnknownWorker { name: name.to_string(), hint }.into())
     }
 
-    /// Every worker that a tenant can submit tasks for, by name.
+    /// Returns every worker that a tenant can submit tasks to, by name.
     pub(crate) fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         let mut specs = self.engine.registry().specs(tenant);
         let remote = self.memory.hosts.specs(tenant);
@@ -246,7 +246,7 @@ impl App {
         specs
     }
 
-    /// The schema of a worker's input, compiled once.
+    /// Returns the schema of a worker's input, compiled once.
     pub(crate) fn schema(&self, spec: &Arc<WorkerSpec>) -> Result<Option<Arc<Schema>>, AppError> {
         let Some(source) = &spec.input else { return Ok(None) };
         let schemas = &self.memory.schemas;
@@ -264,7 +264,7 @@ impl App {
         Ok(schema)
     }
 
-    /// Whether an input can be checked at once: its schema is compiled, and the look takes microseconds.
+    /// Says whether an input can be checked at once: its schema is compiled, and the check takes microseconds.
     pub(crate) fn is_quick(&self, tenant: TenantId, worker: &str, input: &Value) -> bool {
         let Some(spec) = self.spec(tenant, &Name::new(worker)).filter(|spec| spec.input.is_some()) else { return true };
         let schemas = self.memory.schemas.read().unwrap_or_else(PoisonError::into_inner);
@@ -274,8 +274,8 @@ impl App {
         }
     }
 
-    /// Checks what a tenant gave on a thread that serves nobody else meanwhile. The cost of a check is bounded
-    /// (`crates/workers/src/schema.rs`); a client that leaves while its check waits for its turn takes it along.
+    /// Runs a check of a tenant's data on a thread for blocking work. The cost of a check is bounded
+    /// (`crates/workers/src/schema.rs`); if the client leaves while its check is queued, the check is dropped.
     pub(crate) async fn check<T: Send + 'static>(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -285,7 +285,7 @@ impl App {
         self.memory.checking.run(tenant, move || check(&app)).await?
     }
 
-    /// Reads a list for the application itself, on a thread that may wait for the disk.
+    /// Runs a list query for the application itself, on a thread that may wait for the disk.
     ///
     /// # Errors
     /// That of the query.
@@ -296,7 +296,7 @@ impl App {
         self.list_for(NOBODY, query).await
     }
 
-    /// Reads a list for a tenant, which never has all the threads for that.
+    /// Runs a list query for a tenant, which never occupies all threads for that.
     ///
     /// # Errors
     /// That of the query.
@@ -309,7 +309,7 @@ impl App {
         self.memory.lists.run(tenant, move || query(&app)).await?
     }
 
-    /// Has a command done for a caller, and who did what written down in the same commit.
+    /// Runs a command for a caller, audited in the same commit.
     pub(crate) async fn act<C: Ask>(
         &self,
         by: &Caller,
@@ -320,7 +320,7 @@ impl App {
         self.act_as((by.tenant, &by.actor), action, resource, command).await
     }
 
-    /// Has a command done in the name of somebody who is no caller, and written down in the same commit.
+    /// Runs a command in the name of an actor that is not a caller, audited in the same commit.
     pub(crate) async fn act_as<C: Ask>(
         &self,
         (tenant, actor): (TenantId, &str),
@@ -332,9 +332,9 @@ impl App {
         Ok(self.engine.ask(Audited { act, command }).await?)
     }
 
-    /// Starts nothing new, waits for the attempts under way, ends the scripts, and closes the folder.
+    /// Drains: starts nothing new, waits for the attempts in progress, ends the scripts, and closes the folder.
     pub async fn drain(&self) {
-        // What happens to the scripts at the end is to be written down too.
+        // Events of the scripts at the end are to be recorded too.
         self.engine.idle().await;
         #[cfg(feature = "scripts")]
         self.end_scripts().await;
@@ -343,7 +343,7 @@ impl App {
         self.finish_session().await;
     }
 
-    /// Closes the folder at once. Attempts under way begin again at the next start.
+    /// Closes the folder at once. Attempts in progress start again at the next start.
     pub async fn close(&self) {
         self.tell_last_head().await;
         self.engine.stop().await;
@@ -358,7 +358,7 @@ impl App {
         }
     }
 
-    /// Notes the head of the audit trail right before the end.
+    /// Records the head of the audit trail right before the end.
     async fn tell_last_head(&self) {
         let Some(session) = &self.session else { return };
         let head = session.last_head(self.reader(), self.clock.now(), self.clock.steady_ms());
@@ -367,16 +367,16 @@ impl App {
         }
     }
 
-    /// Writes something into the session log and waits until it is committed: for what is noted right before the end.
+    /// Writes an event into the session log and waits for the commit: for events right before the end.
     pub async fn noted(&self, event: &Value) {
         if self.session.is_some() {
-            // An engine that has ended notes nothing any more.
+            // An engine that has ended records nothing any more.
             let _ = self.engine.ask(command::Note { note: Arc::from(event.to_string()) }).await;
         }
     }
 
-    /// Writes something into the session log, when there is one: an object of JSON with the field `event`. It is
-    /// committed first, as the ends of tasks are, and stands in the file at least a moment later.
+    /// Writes an event into the session log, if there is one: a JSON object with the field `event`. It is committed
+    /// first, as the ends of tasks are, and reaches the file a moment later.
     pub fn note(&self, event: &Value) {
         if self.session.is_some() {
             self.engine.tell(command::Note { note: Arc::from(event.to_string()) });

@@ -1,4 +1,4 @@
-//! Refusals, as every face tells them.
+//! Refusals, common to all interfaces.
 
 use std::fmt;
 
@@ -9,64 +9,63 @@ use kapelle_store::StoreError;
 
 use crate::error::Error;
 
-/// A refusal: its code for programs, and field, fault and next step for people. Faces choose a status, an exit code or an
-/// exception by the code.
+/// A refusal: its code for programs; field, fault and next step for people. Interfaces choose a status, an exit code or
+/// an exception by the code.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AppError {
     /// The kind, one of `kapelle_api::code`.
     pub code: &'static str,
-    /// The field of the request that is wrong, such as `tasks[3].priority`.
+    /// The invalid field of the request, such as `tasks[3].priority`.
     pub field: Option<String>,
-    /// The fault.
     pub message: String,
-    /// The next step.
     pub next: Option<&'static str>,
     /// Seconds after which the same request may succeed.
     pub retry_after: Option<u32>,
 }
 
 impl AppError {
-    /// A refusal with that code.
+    /// Makes a refusal with that code.
     pub fn new(code: &'static str, message: impl Into<String>) -> AppError {
         AppError { code, field: None, message: message.into(), next: None, retry_after: None }
     }
 
-    /// The request can be read, and a field of it asks for something that is not possible.
+    /// Refuses an impossible value of a field.
     pub fn input(field: impl Into<String>, message: impl fmt::Display) -> AppError {
         AppError { field: Some(field.into()), ..AppError::new(code::INVALID_INPUT, message.to_string()) }
     }
 
-    /// The request can be read, and asks for something that is not possible.
+    /// Refuses an impossible request.
     pub fn unprocessable(message: impl Into<String>) -> AppError {
         AppError::new(code::INVALID_INPUT, message)
     }
 
-    /// A parameter cannot be read.
+    /// Refuses an invalid parameter.
     pub fn parameter(field: impl Into<String>, message: impl fmt::Display) -> AppError {
         AppError { field: Some(field.into()), ..AppError::new(code::INVALID_REQUEST, message.to_string()) }
     }
 
-    /// The request cannot be read.
+    /// Refuses a request that cannot be parsed.
     pub fn invalid(message: impl Into<String>) -> AppError {
         AppError::new(code::INVALID_REQUEST, message)
     }
 
-    /// There is no such thing, or it is somebody else's: the two are not told apart.
+    /// Refuses access to a missing thing, or to a thing of somebody else: the two are not distinguished.
     pub fn not_found(what: impl fmt::Display) -> AppError {
         AppError::new(code::NOT_FOUND, format!("{what} does not exist"))
     }
 
-    /// The role or the key does not allow it.
+    /// Refuses because of the role or the key.
     pub fn forbidden(message: impl Into<String>) -> AppError {
         AppError::new(code::FORBIDDEN, message)
     }
 
-    /// The thing is not in a state in which this can be done.
+    /// Refuses because of the state of the thing.
     pub fn conflict(message: impl Into<String>) -> AppError {
         AppError::new(code::CONFLICT, message)
     }
 
-    /// The attempt belongs to another host, or is over.
+    /// Refuses a report for an attempt of another host, or one that is over.
     #[must_use]
     pub fn lease_lost() -> AppError {
         let message = "the lease is not valid: the task was given to another attempt, has ended, or never was yours; stop \
@@ -74,18 +73,18 @@ impl AppError {
         AppError::new(code::LEASE_LOST, message)
     }
 
-    /// The key of a request was revoked or has expired while it waited.
+    /// Refuses because the key was revoked or has expired while the request waited.
     #[must_use]
     pub fn revoked() -> AppError {
         AppError::new(code::UNAUTHORIZED, "the key was revoked or has expired while the request waited")
     }
 
-    /// The application is about to end, or a part of it does not answer.
+    /// Refuses because the application is ending, or a part of it does not answer.
     pub fn unavailable(message: impl Into<String>) -> AppError {
         AppError { retry_after: Some(1), ..AppError::new(code::UNAVAILABLE, message) }
     }
 
-    /// A fault of the application itself.
+    /// Reports a fault of the application itself.
     pub fn internal(message: impl Into<String>) -> AppError {
         AppError::new(code::INTERNAL, message)
     }
@@ -97,30 +96,30 @@ impl AppError {
         self
     }
 
-    /// Puts the place of a part before the field: `tasks[3]`.
+    /// Puts the path of a part before the field: `tasks[3]`.
     #[must_use]
     pub fn within(mut self, place: &str) -> AppError {
         match &mut self.field {
-            // The place and the field are read together: `tasks[3]: priority: ...`.
+            // The path and the field are read together: `tasks[3]: priority: ...`.
             Some(field) => *field = format!("{place}: {field}"),
             None => self.field = Some(place.to_owned()),
         }
         self
     }
 
-    /// Whether the application itself could not do it, so that the same request may succeed later.
+    /// Says whether the application itself failed, so that a retry may succeed.
     #[must_use]
     pub fn is_own_fault(&self) -> bool {
         self.status() >= 500
     }
 
-    /// The HTTP status of the code, for faces and clients that speak it.
+    /// Returns the HTTP status of the code.
     #[must_use]
     pub fn status(&self) -> u16 {
         code::status(self.code)
     }
 
-    /// The refusal as it travels.
+    /// Returns the refusal as a problem of the API.
     #[must_use]
     pub fn problem(&self) -> Problem {
         Problem {
@@ -139,7 +138,7 @@ impl AppError {
                 AppError { retry_after: Some(5), ..AppError::new(code::STORAGE_FULL, error.to_string()) }
             }
             other => {
-                // Paths and the words of the system are for those who run the server.
+                // Paths and messages of the system are for the server's operator.
                 tracing::error!(error = %other, "the store failed");
                 AppError::internal("the store failed; the server's log says how")
             }

@@ -1,14 +1,14 @@
-//! Links with which somebody who has no key answers one step, once.
+//! Links with which a person without a key answers one step, once.
 //!
-//! A link is `tenant.task.expires.key.mac`, where the key is the one that it was made with: the mac is HMAC-SHA256 (RFC 2104) over what stands before it, cut to 128 bits. Its key
-//! is made of the folder's token, so that a new token makes every link void. That a link works once needs no list: the
-//! step it answers waits no more.
+//! A link is `tenant.task.expires.key.mac`, where `key` is the key that it was made with. The MAC is HMAC-SHA256 (RFC
+//! 2104) over the text before it, cut to 128 bits. Its secret is derived from the folder's token, so that a new token
+//! makes every link void. No list is needed to make a link work only once: the step that it answers waits no more.
 
 use kapelle_core::{TaskId, TenantId, Timestamp};
 use kapelle_gateway::mac::hmac;
 use subtle::ConstantTimeEq;
 
-/// Makes links, and knows its own.
+/// Makes and verifies links.
 #[derive(Clone)]
 pub struct Links {
     key: [u8; 32],
@@ -21,20 +21,20 @@ impl std::fmt::Debug for Links {
 }
 
 impl Links {
-    /// Links of a folder with that token.
+    /// Makes the links of a folder with that token.
     #[must_use]
     pub fn new(token: &str) -> Links {
         Links { key: hmac(token.as_bytes(), b"kapelle approval links") }
     }
 
-    /// A link for one step, good until then and as long as the key `by` that it is made with.
+    /// Makes a link for one step, valid until then and as long as the key `by`.
     #[must_use]
     pub fn mint(&self, tenant: TenantId, task: TaskId, until: Timestamp, by: &str) -> String {
         let text = format!("{}.{}.{}.{by}", tenant.0, task.0, until.0);
         format!("{text}.{}", self.mac(&text))
     }
 
-    /// What a link answers, and the key that it was made with. `None` when it is none of these or its time is over.
+    /// Verifies a link. Returns its tenant, its task and its key; `None` when it is forged or expired.
     #[must_use]
     pub fn open(&self, link: &str, now: Timestamp) -> Option<(TenantId, TaskId, String)> {
         let (text, mac) = link.rsplit_once('.')?;

@@ -21,11 +21,11 @@ use crate::{
     to_api,
 };
 
-/// How long a link is good for when the step waits without end.
+/// Lifetime of a link when the step waits without end.
 const LINK: DurationMs = DurationMs(7 * 86_400_000);
 /// Steps that are listed.
 const MOST: usize = 1_000;
-/// Characters of the name that somebody who answers gives.
+/// Characters of the name of a person who answers.
 const NAME_MAX: usize = 100;
 /// Characters of a comment.
 const COMMENT_MAX: usize = 2_000;
@@ -38,12 +38,12 @@ pub struct OpenedLink {
 }
 
 impl App {
-    /// Makes links with which people without a key answer approvals, keyed by the folder's token.
+    /// Enables links with which people without a key answer approvals, keyed by the folder's token.
     pub fn serve_links(&self, token: &str) {
         let _ = self.memory.links.set(Links::new(token));
     }
 
-    /// Steps that wait for a person, oldest first.
+    /// Returns the steps that wait for a person, oldest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -55,7 +55,7 @@ impl App {
 
     fn waiting(&self, by: &Caller) -> Result<Vec<api::Approval>, AppError> {
         let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
-        // Those that wait for longest, which come last.
+        // The longest waiting ones, which come last.
         let (mut waiting, mut before) = (VecDeque::new(), None);
         loop {
             let page = self.reader().tasks(by.tenant, &filter, Page { before, most: 1_000 })?;
@@ -77,10 +77,10 @@ impl App {
         Ok(found)
     }
 
-    /// A step that waits for a person, as one caller sees it.
+    /// Returns a step that waits for a person, as one caller sees it.
     fn approval(&self, by: &Caller, task: &Task) -> Result<Option<api::Approval>, AppError> {
         let TaskState::Waiting(wait @ WaitFor::Approval { rule, .. }) = &task.state else { return Ok(None) };
-        // A link answers: only callers who may answer this step themselves are given one.
+        // A link can answer: only callers who may answer this step themselves receive one.
         let may = self.refusal(by, task, rule)?.is_none();
         let link = self.memory.links.get().filter(|_| may).map(|links| {
             let until = wait.until().unwrap_or(task.created_at + LINK);
@@ -99,7 +99,7 @@ impl App {
         }))
     }
 
-    /// Why a caller may not answer a step. Returns `None` when it may.
+    /// Returns why a caller may not answer a step; `None` when it may.
     fn refusal(&self, by: &Caller, task: &Task, rule: &ApprovalRule) -> Result<Option<String>, AppError> {
         if !by.may(Permission::Approve) {
             return Ok(Some(format!("a key with the role {} may not approve", by.role.as_str())));
@@ -134,16 +134,16 @@ impl App {
         Ok(to_api::task(self, &*self.one_task(by.tenant, id)?))
     }
 
-    /// The tenant of a link. Returns `None` when it is not one of ours, or its time is over.
+    /// Returns the tenant of a link; `None` when the link is forged or expired.
     #[must_use]
     pub fn link_tenant(&self, link: &str, now: Timestamp) -> Option<TenantId> {
         self.memory.links.get()?.open(link, now).map(|(tenant, ..)| tenant)
     }
 
-    /// The question of a link, while its step waits and the key that it was made with holds.
+    /// Opens the question of a link, while its step waits and its key is valid.
     ///
     /// # Errors
-    /// When the link is not one of ours or its time is over, or the question is no longer asked.
+    /// When the link is forged or expired, or the question is no longer asked.
     pub fn open_link(&self, link: &str) -> Result<OpenedLink, AppError> {
         let unknown = || AppError::not_found("this link");
         let now = self.now();
@@ -159,7 +159,7 @@ impl App {
         }
     }
 
-    /// The text of the question of a link.
+    /// Returns the text of the question of a link.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -186,7 +186,7 @@ fn action(approved: bool) -> &'static str {
     if approved { "approval.approve" } else { "approval.deny" }
 }
 
-/// What somebody who answers says beside yes or no, fit to be shown to others.
+/// The name and comment of a person who answers, safe to show to others.
 struct Words {
     name: Option<String>,
     comment: String,
@@ -205,8 +205,8 @@ impl Words {
         Ok(Words { name: Some(name).filter(|name| !name.is_empty()), comment })
     }
 
-    /// The command that answers. `by` is the key that acted, `via` the way the answer came. Yes makes the output of the
-    /// step; no makes its error.
+    /// Builds the command for the answer. `by` is the key that acted, `via` the way the answer came. Yes makes the
+    /// output of the step; no makes its error.
     fn command(
         &self,
         app: &App,

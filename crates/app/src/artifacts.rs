@@ -1,4 +1,4 @@
-//! Files: given once, kept under their hash, and had only by the tenants that gave them.
+//! Files: uploaded once, stored under their hash, and readable only by tenants that uploaded them.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -22,20 +22,20 @@ const REFERENCES_MAX: usize = 10_000;
 
 /// A file whose bytes can be read.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct StoredFile {
-    /// The file as it travels.
+    /// The description for the API.
     pub artifact: api::Artifact,
-    /// Its hash.
     pub sha256: String,
-    /// The place of its bytes.
+    /// Path of its bytes.
     pub path: PathBuf,
 }
 
 impl App {
-    /// Checks the name of a file that is about to be given; `file` when it has none.
+    /// Checks the name of a new file; `file` when it has none.
     ///
     /// # Errors
-    /// When it is empty, too long, or holds separators.
+    /// When it is empty, too long, or contains separators.
     pub fn file_name(&self, by: &Caller, given: Option<String>) -> Result<String, AppError> {
         by.allow(Permission::Submit)?;
         self.accepting()?;
@@ -66,13 +66,13 @@ impl App {
             bytes,
             at: self.now(),
         };
-        // The bytes are synced, now the row: a crash in between leaves a file that nobody can ask for.
+        // The bytes are synced, now the row: a crash in between leaves a file without a row, which is never served.
         self.engine.ask(command::Give { artifact: artifact.clone() }).await?;
         let row = self.reader().artifact(artifact.tenant, &artifact.sha256)?.unwrap_or(artifact);
         Ok(to_api::artifact(&row))
     }
 
-    /// The files of the tenant, by hash.
+    /// Returns the files of the tenant, by hash.
     ///
     /// # Errors
     /// When the page cannot be read.
@@ -93,7 +93,7 @@ impl App {
         listed.await
     }
 
-    /// A file of the tenant, to be read.
+    /// Returns a file of the tenant, to be read.
     ///
     /// # Errors
     /// When the tenant has no such file.
@@ -103,8 +103,8 @@ impl App {
         self.stored_file(&row.ok_or_else(|| missing(text))?)
     }
 
-    /// The same for worker hosts, also of what the owner of the folder put there without the server. Hosts learn of hashes
-    /// from the inputs of tasks alone.
+    /// Returns a file for a worker host, also one that the owner of the folder put there without the server. Hosts
+    /// learn hashes from the inputs of tasks alone.
     ///
     /// # Errors
     /// When the tenant has no such file.
@@ -129,7 +129,7 @@ impl App {
     }
 }
 
-/// The hash of a reference such as `sha256:ba78...`.
+/// Returns the hash of a reference such as `sha256:ba78...`.
 fn hash(reference: &str) -> Option<&str> {
     let hash = reference.strip_prefix("sha256:").unwrap_or(reference);
     let plain = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -140,8 +140,8 @@ fn missing(text: &str) -> AppError {
     AppError::not_found(format!("file {}", text.chars().take(80).collect::<String>()))
 }
 
-/// Refuses references to files that the tenant does not have. The first tenant is that of the folder: what its owner put
-/// there without the server counts too.
+/// Refuses references to files that the tenant does not have. The first tenant is the folder's: files that its owner
+/// put there without the server count too.
 pub(crate) fn check(app: &App, tenant: TenantId, input: &Value) -> Result<(), AppError> {
     let mut references = Vec::new();
     gather(input, &mut references);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl App {
-    /// Administrative acts on the tenant's data, newest first.
+    /// Returns administrative acts on the tenant's data, newest first.
     ///
     /// # Errors
     /// When the page cannot be read.

@@ -1,4 +1,4 @@
-//! What `kapelle.yaml` says of money: the limits of all tenants together, of each, and of single ones.
+//! Budgets in `kapelle.yaml`: the limits of all tenants together, of each, and of single ones.
 
 use std::collections::BTreeMap;
 
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigProblem;
 
-/// What may be spent. At a limit tasks are parked until it is raised; that of the day is full again each day (UTC).
+/// Spending limits. At a limit tasks are parked until it is raised; the day's limit starts again each day (UTC).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetsConfig {
-    /// By all tenants together on one day, such as `$10`.
+    /// Limit of all tenants together for one day, such as `$10`.
     pub day: Option<String>,
-    /// By each tenant in all.
+    /// Total limit of each tenant.
     pub tenant: Option<String>,
-    /// By the tasks of a queue in all, of each tenant.
+    /// Total limits of queues, for each tenant.
     pub queues: BTreeMap<String, String>,
-    /// By the tasks and processes of a worker in all, of each tenant.
+    /// Total limits of workers, for each tenant; tasks and processes count.
     pub workers: BTreeMap<String, String>,
-    /// Of single tenants, by their numbers, in place of what holds for each.
+    /// Limits of single tenants, by number, which replace the common ones.
     pub tenants: BTreeMap<String, TenantBudgets>,
 }
 
-/// What one tenant may spend.
+/// The limits of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantBudgets {
-    /// On one day.
+    /// For one day.
     pub day: Option<String>,
-    /// In all.
+    /// In total.
     pub tenant: Option<String>,
-    /// By the tasks of a queue in all.
+    /// Total of a queue's tasks.
     pub queues: BTreeMap<String, String>,
-    /// By the tasks and processes of a worker in all.
+    /// Total of a worker's tasks and processes.
     pub workers: BTreeMap<String, String>,
 }
 
@@ -67,11 +67,11 @@ impl TenantBudgets {
 }
 
 impl BudgetsConfig {
-    /// The limits by tenant and account. Those of [`TenantId::EACH`] hold for each tenant but the first, which has them
-    /// as its own.
+    /// Returns the limits by tenant and account. Those of [`TenantId::EACH`] apply to each tenant but the first, which
+    /// has them as its own.
     ///
     /// # Errors
-    /// With the place of an amount or a tenant that is none.
+    /// An invalid amount or tenant, with its field.
     pub fn limits(&self) -> Result<Vec<(TenantId, Account, Money)>, ConfigProblem> {
         let general = TenantBudgets {
             day: self.day.clone(),

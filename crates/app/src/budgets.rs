@@ -1,4 +1,4 @@
-//! What may be spent: as files say, and raised by hand.
+//! Budgets: from files, and raised by hand.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::{
 const MOST: u32 = 1_000;
 
 impl App {
-    /// Takes another configuration of providers, models, prices and budgets. Calls under way end with what they began
-    /// with.
+    /// Applies another configuration of providers, models, prices and budgets. Calls in progress end with the one they
+    /// began with.
     ///
     /// # Errors
-    /// When it is wrong; the one before stays in force then.
+    /// When it is invalid; then the previous one stays in force.
     pub async fn reload(&self, config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Error> {
         let problem = |message: String| Error::Config(message);
         config.budgets.limits().map_err(|error| problem(error.to_string()))?;
@@ -32,8 +32,8 @@ impl App {
         self.set_budgets(config).await
     }
 
-    /// Sets the budgets that the configuration names. One that was raised by hand stays while the file says the same;
-    /// one that the file no longer names ends.
+    /// Sets the budgets that the configuration names. A budget raised by hand stays while the file is unchanged; one
+    /// that the file no longer names ends.
     pub(crate) async fn set_budgets(&self, config: &Config) -> Result<(), Error> {
         let mut limits = config.budgets.limits().map_err(|error| Error::Config(error.to_string()))?;
         for row in self.engine.reader().all_budgets(MOST)? {
@@ -52,7 +52,7 @@ impl App {
         Ok(())
     }
 
-    /// The budgets of the caller's tenant; of all tenants for admins of the first.
+    /// Returns the budgets of the caller's tenant; those of all tenants for admins of the first.
     ///
     /// # Errors
     /// When the store fails.
@@ -66,10 +66,10 @@ impl App {
         listed.await
     }
 
-    /// Sets what an account may spend. Tasks for which there is money then go on.
+    /// Sets the limit of an account. Tasks that the limit now allows continue.
     ///
     /// # Errors
-    /// When the account or the limit is wrong, or the account is one of another tenant.
+    /// When the account or the limit is invalid, or the account belongs to another tenant.
     pub async fn set_budget(self: &Arc<Self>, by: &Caller, given: api::SetBudget) -> Result<api::Budget, AppError> {
         by.allow(Permission::Administer)?;
         let account = Account::parse(&given.account).map_err(|error| AppError::input("account", error))?;
@@ -111,7 +111,7 @@ impl App {
         Ok(budget(row, *spent))
     }
 
-    /// Refuses more than the owner of the server gave a tenant: its admins may only lower that.
+    /// Refuses more than the owner of the server granted a tenant: its admins may only lower that.
     async fn within_given(self: &Arc<Self>, tenant: TenantId, account: &Account, limit: Money) -> Result<(), AppError> {
         let wanted = account.clone();
         let found = self.list_for(tenant, move |app| Ok(given(app.reader(), tenant, &wanted)?)).await?;
@@ -136,7 +136,8 @@ fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
     }
 }
 
-/// What an account of a tenant was given: for it alone, or for each tenant. None where nothing limits it.
+/// Returns the limit that was granted to a tenant's account: for it alone, or for each tenant. `None` when it is
+/// unlimited.
 ///
 /// # Errors
 /// When the store fails.
@@ -146,7 +147,7 @@ pub fn given(reader: &dyn Reader, tenant: TenantId, account: &Account) -> Result
         Ok(rows.into_iter().find(|row| row.account == *account && row.limit < NO_LIMIT).map(|row| row.limit))
     };
     let shared = match account {
-        // No tenant may spend more on a day than all of them together.
+        // A tenant may never spend more on a day than all of them together.
         Account::Day => find(TenantId::DEFAULT, &Account::Day)?,
         account if tenant != TenantId::DEFAULT => find(TenantId::EACH, account)?,
         _ => None,
@@ -154,8 +155,8 @@ pub fn given(reader: &dyn Reader, tenant: TenantId, account: &Account) -> Result
     Ok(find(tenant, account)?.or(shared))
 }
 
-/// The budgets of a tenant with the day that all share, or those of all, each as it is in force and with what is spent of
-/// it: of the day's, what was spent today.
+/// Returns the budgets of a tenant with the shared budget of the day, or those of all, each with its limit in force and
+/// its spending: for the day, today's.
 ///
 /// # Errors
 /// When the store fails.

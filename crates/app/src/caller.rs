@@ -1,4 +1,4 @@
-//! Who calls, and what callers may do.
+//! Callers, and their permissions.
 
 use kapelle_core::{TenantId, approval::OWNER};
 use kapelle_store::KeyScope;
@@ -8,13 +8,13 @@ use crate::app_error::AppError;
 /// A kind of action that a role allows or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Nothing: also callers without a key. Only for answers that say nothing about anybody's data.
+    /// Allows callers without a key. Only for answers that reveal nobody's data.
     Public,
-    /// Any key will do.
+    /// Requires any key.
     Known,
     /// See tasks, runs, workers and queues.
     Read,
-    /// Submit tasks and start runs, and end them.
+    /// Submit tasks and start runs, and cancel them.
     Submit,
     /// Answer steps that wait for a person.
     Approve,
@@ -33,7 +33,7 @@ pub enum Permission {
 pub enum Role {
     /// Everything.
     Admin,
-    /// See, submit, ask models, approve, and keep things going.
+    /// See, submit, ask models, approve, and operate.
     Operator,
     /// See, submit and ask models.
     Developer,
@@ -65,7 +65,7 @@ impl Role {
         Role::ALL.into_iter().find(|role| role.as_str() == word)
     }
 
-    /// Whether it may do that. It may not do what is not listed.
+    /// Says whether the role has the permission. Anything not listed is refused.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{Approve, Ask, Known, Operate, Public, Read, Submit, Work};
@@ -79,25 +79,25 @@ impl Role {
     }
 }
 
-/// Who calls, as a face's authentication found out.
+/// The caller, as authenticated by the interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Caller {
-    /// The tenant whose data is opened.
+    /// The tenant whose data it opens.
     pub tenant: TenantId,
-    /// What the audit trail calls the caller: `token`, or the id of a key.
+    /// The actor in the audit trail: `token`, or the id of a key.
     pub actor: String,
-    /// What people call the key.
+    /// The key's name for people.
     pub name: String,
-    /// The role.
     pub role: Role,
-    /// What the key may do besides its role, and what it is kept to.
+    /// The key's further permissions and its restrictions.
     pub scope: KeyScope,
     /// The way the call came: `key`, `folder` or `library`.
     pub via: &'static str,
 }
 
 impl Caller {
-    /// The owner of the folder, who may do everything in tenant 1.
+    /// Returns the owner of the folder, who may do everything in tenant 1.
     #[must_use]
     pub fn owner(via: &'static str) -> Caller {
         Caller {
@@ -110,7 +110,7 @@ impl Caller {
         }
     }
 
-    /// Whether the role or the key allows that kind of action.
+    /// Says whether the role or the key has the permission.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let granted = match permission {
@@ -143,17 +143,17 @@ impl Caller {
         }
     }
 
-    /// A reason with the key of the caller beside it. The owner who acts in process is not named.
+    /// Returns a reason followed by the caller's key. The owner in process is not named.
     pub(crate) fn signed(&self, reason: String) -> String {
         if self.via == "key" { format!("{reason} (by {})", self.actor) } else { reason }
     }
 
-    /// Whether the caller sees all tenants: admins of the first.
+    /// Says whether the caller sees all tenants: admins of the first.
     pub(crate) fn sees_all(&self) -> bool {
         self.tenant == TenantId::DEFAULT && self.role == Role::Admin
     }
 
-    /// The key that starts a run. Returns `None` for the owner of the folder.
+    /// Returns the key that starts a run; `None` for the owner of the folder.
     pub(crate) fn starter(&self) -> Option<std::sync::Arc<str>> {
         (self.actor != OWNER).then(|| std::sync::Arc::from(self.actor.as_str()))
     }

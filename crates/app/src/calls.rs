@@ -1,4 +1,4 @@
-//! Calls of models, and what they cost.
+//! Calls of models, and their cost.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::{
     cursor, to_api,
 };
 
-/// Rows of a report when the request names no number.
+/// Default number of rows of a report.
 const ROWS: u32 = 100;
 
 impl App {
-    /// A report of what was spent, by worker, run, day and so on.
+    /// Returns a report of spending, by worker, run, day and so on.
     ///
     /// # Errors
-    /// When the word of the report is not known.
+    /// When the kind of report is unknown.
     pub async fn cost(self: &Arc<Self>, by: &Caller, given: api::CostQuery) -> Result<api::CostReport, AppError> {
         by.allow(Permission::Read)?;
         let word = given.by.as_deref().unwrap_or("worker");
@@ -38,7 +38,7 @@ impl App {
         listed.await
     }
 
-    /// Calls of models, newest first.
+    /// Returns calls of models, newest first.
     ///
     /// # Errors
     /// When a filter cannot be read.

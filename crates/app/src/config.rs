@@ -1,4 +1,4 @@
-//! `kapelle.yaml`: what a project says about itself. No file is required; [`Config::default`] is what holds without one.
+//! `kapelle.yaml`: the configuration of a project. The file is optional; [`Config::default`] applies without one.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,33 +13,33 @@ use crate::{budget_config::BudgetsConfig, config_file::ConfigFile, health_config
 const LEASE_LEAST: u64 = 1_000;
 const LEASE_MOST: u64 = 600_000;
 
-/// What a project says about itself.
+/// The configuration of a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub listen: String,
-    /// Who can be asked, by name.
+    /// Providers, by name.
     pub providers: BTreeMap<String, kapelle_gateway::config::Provider>,
     /// The aliases that workers name.
     pub models: BTreeMap<String, kapelle_gateway::config::Alias>,
     /// Prices that override the table.
     pub prices: BTreeMap<String, kapelle_gateway::config::PricePerMillion>,
-    /// Whether a missing or refused key lets the next link of a chain answer.
+    /// Whether a missing or refused key lets the next model of a chain answer.
     pub fallback: bool,
-    /// What may be spent, by whom.
+    /// Spending limits.
     pub budgets: BudgetsConfig,
-    /// The queues and how many of their tasks run at once in one process.
+    /// The queues, with the number of their tasks that run at once in one process.
     pub queues: BTreeMap<String, QueueConfig>,
-    /// What a point of priority is worth in waiting time; `0s` turns ageing off.
+    /// Waiting time that equals a point of priority; `0s` turns ageing off.
     pub ageing: String,
-    /// How long what has ended is kept.
+    /// Retention of ended work.
     pub retention: RetentionConfig,
-    /// What sets this process apart: tasks that require other labels do not run in it.
+    /// Labels of this process: tasks that require other labels do not run in it.
     pub labels: BTreeMap<String, String>,
-    /// How long a worker host may be silent before its tasks go to others.
+    /// Silence after which a worker host loses its tasks.
     pub lease: String,
-    /// What the server is to call unhealthy.
+    /// Health checks of the server.
     pub health: HealthConfig,
 }
 
@@ -47,26 +47,27 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueConfig {
-    /// How many of its tasks run at once in one process.
+    /// Number of its tasks that run at once in one process.
     pub slots: u32,
-    /// How many of its tasks with the same key may run at once: `{ limit: 1, when_full: queue | cancel_running | reject }`.
+    /// Number of its tasks with one concurrency key that may run at once: `{ limit: 1, when_full: queue |
+    /// cancel_running | reject }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<KeyLimit>,
 }
 
 impl QueueConfig {
-    /// A queue with that many slots.
+    /// Makes a queue with that many slots.
     #[must_use]
     pub fn of(slots: u32) -> QueueConfig {
         QueueConfig { slots, per_key: None }
     }
 }
 
-/// How long what has ended is kept.
+/// Retention of ended work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Tasks of their own.
+    /// Standalone tasks.
     pub tasks: String,
     /// Runs with their steps.
     pub runs: String,
@@ -99,7 +100,7 @@ impl Default for Config {
     }
 }
 
-/// What is wrong with the configuration.
+/// A problem of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ConfigProblem {
@@ -116,11 +117,11 @@ impl ConfigProblem {
 }
 
 impl Config {
-    /// Reads the text of a `kapelle.yaml`. What it leaves out keeps its default; providers, models and queues are added
+    /// Parses the text of a `kapelle.yaml`. Missing values keep their defaults; providers, models and queues are added
     /// to the defaults, name by name.
     ///
     /// # Errors
-    /// Everything that is wrong, with file, line, column, field and what to do.
+    /// Every problem, with file, line, column, field and what to do.
     pub fn parse(text: &str, file: &str) -> Result<Config, Problems> {
         let read = ConfigFile::read(text.as_bytes(), file)?;
         let whole = |error: serde_json::Error| Problems::whole(file, error.to_string(), "");
@@ -139,16 +140,16 @@ impl Config {
         Ok(config)
     }
 
-    /// Checks what depends on several values, or on more than the kind of a value.
+    /// Checks what depends on several values, or on more than the type of a value.
     ///
     /// # Errors
-    /// The first field that is wrong.
+    /// The first invalid field.
     pub fn check(&self) -> Result<(), ConfigProblem> {
         self.options()?;
         self.gateway().check().map_err(|error| ConfigProblem::at(error.place, error.message))
     }
 
-    /// What the gateway reads of it.
+    /// Returns the configuration of the gateway.
     #[must_use]
     pub fn gateway(&self) -> GatewayConfig {
         GatewayConfig {
@@ -159,10 +160,10 @@ impl Config {
         }
     }
 
-    /// What the engine reads of it.
+    /// Returns the options of the engine.
     ///
     /// # Errors
-    /// When a name or a duration is wrong.
+    /// When a name or a duration is invalid.
     pub fn options(&self) -> Result<Options, ConfigProblem> {
         let duration = |place: &str, text: &str| {
             if text == "0" {

@@ -1,4 +1,4 @@
-//! The text of a `kapelle.yaml`: its keys, and where what it says stands.
+//! The text of a `kapelle.yaml`: its keys, and the positions of its values.
 
 use kapelle_core::yaml::{self, Form, Problem, Problems, Reader, Shape, Table, Trail, key};
 use serde_json::{Value, json};
@@ -202,7 +202,7 @@ static CHECK: Table = Table {
     ],
 };
 
-/// A file of the configuration: what it says, and where.
+/// A configuration file: its values and their positions.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     name: String,
@@ -211,10 +211,10 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a file. `name` is how messages call it.
+    /// Reads a file. `name` is its name in messages.
     ///
     /// # Errors
-    /// Everything that is wrong, with file, line, column, field and what to do.
+    /// Every problem, with file, line, column, field and what to do.
     pub fn read(bytes: &[u8], name: &str) -> Result<ConfigFile, Problems> {
         let said = yaml::document(bytes, name, FORM, |document| {
             let Some(root) = document.root else { return Ok(json!({})) };
@@ -232,31 +232,31 @@ impl ConfigFile {
         Ok(ConfigFile { name: name.to_owned(), text, said })
     }
 
-    /// How messages call it.
+    /// Returns its name for messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says, as JSON: amounts and durations are text as written.
+    /// Returns its values as JSON: amounts and durations are text as written.
     #[must_use]
     pub fn said(&self) -> &Value {
         &self.said
     }
 
-    /// The text of the file, for messages that show the line.
+    /// Returns the text of the file, for messages that show the line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// A problem with the place at which the file says what is wrong; without a place when the file does not say it.
+    /// Returns a problem with the position of the invalid value; without a position when the value is not in the file.
     #[must_use]
     pub fn placed(&self, problem: &ConfigProblem) -> Problems {
         let place = yaml::document(self.text.as_bytes(), &self.name, FORM, |document| {
             let place = document.root.map(|root| {
                 let node = root.at_path(&problem.field);
-                // Only the file as a whole was reached: it does not say it.
+                // Only the file as a whole was reached: the value is not in it.
                 if std::ptr::eq(node, &raw const root) { yaml::Place::default() } else { node.place }
             });
             Ok(place.unwrap_or_default())
@@ -274,7 +274,7 @@ impl ConfigFile {
     }
 }
 
-/// Writes short forms out: `per_key: 2` is `per_key: { limit: 2 }`.
+/// Expands short forms: `per_key: 2` becomes `per_key: { limit: 2 }`.
 fn write_out(said: &mut Value) {
     let queues = said.get_mut("queues").and_then(Value::as_object_mut);
     for queue in queues.into_iter().flat_map(|queues| queues.values_mut()) {
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(config.providers["p"].supports.len(), SUPPORTS.keys.len());
         assert!(KINDS.iter().all(|word| serde_json::from_value::<Kind>((*word).into()).is_ok()));
         assert!(MEASURES.iter().all(|word| serde_json::from_value::<Measure>((*word).into()).is_ok()));
-        // Every key that is written out is one that can be written.
+        // Every serialized key is one that the file may have.
         assert!(ConfigFile::read(serde_json::to_string(&config).unwrap().as_bytes(), "x").is_ok());
     }
 

@@ -1,26 +1,26 @@
-//! Where the next page of a list begins. Opaque to clients; it names an id, and ids are no secrets, as who may see a
-//! row is decided by its tenant.
+//! Cursors of lists. Opaque to clients. A cursor holds an id, which is not secret, because the tenant of a row decides
+//! who may see it.
 
 use crate::app_error::AppError;
 use kapelle_api::Paging;
 use kapelle_store::Page;
 
-/// Rows of a page unless a client asks for fewer or more.
+/// Default rows of a page.
 const USUAL: u32 = 100;
 /// The most rows of a page.
 const MOST: u32 = 1_000;
-/// Set apart from ids, so that nobody builds on what a cursor looks like.
+/// Makes cursors look unlike ids, so that clients do not depend on their form.
 const MASK: i64 = 0x5a17_31c9_0f2e_6b44;
 
-/// The page that a query asks for.
+/// Returns the page that a query asks for.
 ///
 /// # Errors
-/// When the limit is out of bounds or the cursor is not one of ours.
+/// When the limit is out of bounds or the cursor is invalid.
 pub(crate) fn page(of: &Paging) -> Result<Page, AppError> {
     page_of(of.limit, of.cursor.as_deref())
 }
 
-/// The page of a limit and a cursor.
+/// Returns the page of a limit and a cursor.
 ///
 /// # Errors
 /// As [`page`].
@@ -35,7 +35,7 @@ pub(crate) fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, 
 /// Reads a cursor.
 ///
 /// # Errors
-/// When it is not one of ours.
+/// When it is invalid.
 pub(crate) fn read(cursor: &str) -> Result<i64, AppError> {
     let number = cursor.strip_prefix('c').filter(|rest| rest.len() == 16);
     let number = number.and_then(|rest| u64::from_str_radix(rest, 16).ok()).map(|bits| bits as i64 ^ MASK);
@@ -44,7 +44,7 @@ pub(crate) fn read(cursor: &str) -> Result<i64, AppError> {
     })
 }
 
-/// The cursor behind a row, when the page was full.
+/// Returns the cursor after a row, when the page was full.
 pub(crate) fn after(rows: usize, most: u32, last: Option<i64>) -> Option<String> {
     (rows >= most as usize).then_some(last).flatten().map(write)
 }

@@ -1,4 +1,4 @@
-//! Dead letters: tasks of their own that were given up, until somebody deals with them.
+//! Dead letters: standalone tasks that failed for good, until they are retried or discarded.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl App {
-    /// Tasks of their own that were given up and not dealt with yet, newest first.
+    /// Returns dead letters, newest first: standalone tasks that failed for good and were not retried or discarded.
     ///
     /// # Errors
     /// When a filter cannot be read.
@@ -46,7 +46,7 @@ impl App {
         Ok(task)
     }
 
-    /// Puts a task that was given up back, its counts at zero.
+    /// Retries a dead letter, its counts at zero.
     ///
     /// # Errors
     /// When the tenant has no such task, it has not failed, or it is a step of a run.
@@ -57,7 +57,7 @@ impl App {
         to_api::whole_task(self, &*self.letter(by.tenant, id)?)
     }
 
-    /// Marks a task that was given up as dealt with. Nothing of it is deleted before its retention is over.
+    /// Discards a dead letter. Nothing of it is deleted before its retention is over.
     ///
     /// # Errors
     /// When the tenant has no such task, it has not failed, or it is a step of a run.

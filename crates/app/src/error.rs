@@ -1,4 +1,4 @@
-//! What can go wrong for a user of the library.
+//! Errors for users of the library.
 
 use kapelle_api::code;
 use kapelle_core::{TaskError, definition::Problems};
@@ -7,8 +7,9 @@ use kapelle_store::StoreError;
 
 use crate::app_error::AppError;
 
-/// What can go wrong for a user of the library.
+/// An error for a user of the library.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Error {
     /// The engine refused or failed.
     #[error(transparent)]
@@ -16,35 +17,29 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A workflow file is wrong. Each problem has its place.
+    /// A workflow file is invalid. Each problem has its position.
     #[error("{0}")]
     Definition(Problems),
-    /// A worker file or the configuration is wrong.
+    /// A worker file or the configuration is invalid.
     #[error("{0}")]
     Config(String),
-    /// Inputs or settings do not fit what the worker or the workflow asks for.
+    /// Inputs or settings do not fit the worker or the workflow.
     #[error("{0}")]
     Inputs(String),
     /// A task or run did not succeed.
     #[error("{what} failed: {error}")]
-    Failed {
-        /// Its id.
-        what: String,
-        /// Why.
-        error: TaskError,
-    },
+    Failed { what: String, error: TaskError },
     /// A task or run was cancelled.
     #[error("{what} was cancelled: {reason}")]
     Cancelled {
-        /// Its id.
         what: String,
-        /// By whom or why.
+        /// The person or reason.
         reason: String,
     },
-    /// A use case refused, for another reason than its inputs.
+    /// A use case refused the request, for another reason than its inputs.
     #[error(transparent)]
     Refused(AppError),
-    /// A name is not one.
+    /// A name is invalid.
     #[error(transparent)]
     Name(#[from] kapelle_core::name::NameError),
 }

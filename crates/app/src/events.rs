@@ -1,5 +1,5 @@
-//! Live events of everything, numbered, with the last ones kept: who was away for a moment goes on where they were, and
-//! who was away for longer is told to look anew.
+//! Live events of everything, numbered, with the latest ones kept: a client that was away briefly continues at its
+//! position, and one that was away longer must reload.
 
 use std::{
     collections::VecDeque,
@@ -21,24 +21,24 @@ use crate::{
     to_api,
 };
 
-/// Events kept for those who come back.
+/// Events kept for returning clients.
 const KEPT: usize = 1_024;
 
-/// An event of something.
+/// A numbered event.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Entry {
-    /// Its tenant.
     pub tenant: TenantId,
-    /// Its number since events are gathered.
+    /// Its number since collection began.
     pub number: u64,
-    /// What happened.
+    /// The event.
     pub body: LiveEvent,
-    /// The event as faces send it, made once for all who listen: one place for each of two forms.
+    /// The encoded event, made once for all listeners, in each of two forms.
     forms: [OnceLock<Arc<[u8]>>; 2],
 }
 
 impl Entry {
-    /// The event in one of two forms, which is made by the first who asks for it.
+    /// Returns the event in one of two forms. The first caller makes it.
     pub fn form(&self, form: usize, make: impl FnOnce(&Entry) -> Vec<u8>) -> Arc<[u8]> {
         self.forms[form % 2].get_or_init(|| Arc::from(make(self))).clone()
     }
@@ -47,7 +47,7 @@ impl Entry {
 /// Live events of everything.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    /// Somebody listens. Nobody pays for events that nobody watches.
+    /// Whether anybody listens: events are made only then.
     pub(crate) active: AtomicBool,
     state: Mutex<State>,
     sender: broadcast::Sender<Arc<Entry>>,
@@ -57,21 +57,21 @@ pub(crate) struct Hub {
 struct State {
     kept: VecDeque<Arc<Entry>>,
     next: u64,
-    /// Raised whenever gathering begins again: cursors from before are of no use.
+    /// Increased whenever collection begins again: earlier cursors become invalid.
     epoch: u64,
-    /// The task that gathers.
+    /// Whether the collecting task runs.
     gathering: bool,
 }
 
-/// Where a listener begins.
+/// The starting position of a listener.
 pub struct Start {
-    /// What it has missed.
+    /// Events that it has missed.
     pub missed: Vec<Arc<Entry>>,
-    /// It has missed more than is kept.
+    /// Whether it has missed more than is kept.
     pub resync: bool,
-    /// What comes.
+    /// Events to come.
     pub coming: broadcast::Receiver<Arc<Entry>>,
-    /// What its cursors begin with.
+    /// Prefix of its cursors.
     pub epoch: u64,
 }
 
@@ -87,12 +87,12 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Listens from now on, or from behind a cursor.
+    /// Listens from now on, or from after a cursor.
     pub fn listen(self: &Arc<Self>, engine: &Engine, cursor: Option<&str>, origin: u64) -> Start {
         let mut state = self.state();
         if !state.gathering {
             state.gathering = true;
-            // Never the same in two processes, or a cursor of the one would be taken for one of the other.
+            // Different in any two processes; otherwise a cursor of one would be valid in the other.
             state.epoch = origin.wrapping_add(state.epoch + 1);
             state.kept.clear();
             self.active.store(true, Ordering::Release);
@@ -112,7 +112,7 @@ impl Hub {
         Start { missed, resync, coming: self.sender.subscribe(), epoch }
     }
 
-    /// Tells of something.
+    /// Publishes an event.
     pub fn publish(&self, tenant: TenantId, body: LiveEvent) {
         let mut state = self.state();
         let entry = Arc::new(Entry { tenant, number: state.next, body, forms: Default::default() });
@@ -124,7 +124,7 @@ impl Hub {
         let _ = self.sender.send(entry);
     }
 
-    /// Something about money. Called by the loop: quick.
+    /// Publishes a notice about costs. Called by the loop: must be quick.
     pub fn notice(&self, notice: &Notice) {
         if !self.active.load(Ordering::Relaxed) {
             return;
@@ -151,9 +151,9 @@ impl Hub {
         }
     }
 
-    /// A task has ended. Called by the loop: quick.
+    /// Publishes the end of a task. Called by the loop: must be quick.
     pub fn task_ended(&self, task: &Arc<Task>) {
-        // Steps are told of with their runs.
+        // Steps are published with their runs.
         if !self.active.load(Ordering::Acquire) || task.origin.is_some() {
             return;
         }
@@ -162,7 +162,7 @@ impl Hub {
 }
 
 impl App {
-    /// Listens to the events of everything from now on, or from behind a cursor.
+    /// Listens to the events of everything from now on, or from after a cursor.
     ///
     /// # Errors
     /// When the caller may not see them.
@@ -171,7 +171,7 @@ impl App {
         Ok(self.memory.hub.listen(&self.engine, cursor, self.now().0.cast_unsigned()))
     }
 
-    /// Tells listeners of everything that happens to tasks, money and hosts, and counts how workers do, from now on.
+    /// Publishes events of tasks, costs and hosts to listeners, and counts the results of workers, from now on.
     pub fn serve(&self, settings: crate::settings::Settings) {
         self.set_up(settings);
         let money = Arc::clone(&self.memory.hub);
@@ -185,20 +185,20 @@ impl App {
         }));
     }
 
-    /// What models are writing right now for steps of runs.
+    /// Returns the text that models are writing now for steps of runs.
     #[must_use]
     pub fn live_output(&self) -> &LiveOutputs {
         self.engine.live_output()
     }
 
-    /// The events of runs, to wait for one of a run. Its entries are read with [`App::entries`].
+    /// Returns the events of runs, to wait for one of a run. Its entries are read with [`App::entries`].
     #[must_use]
     pub fn watch_runs(&self) -> RunEvents {
         RunEvents(self.engine.watch())
     }
 }
 
-/// Tells when something happened to a run.
+/// A receiver of events of runs.
 pub struct RunEvents(broadcast::Receiver<Event>);
 
 impl RunEvents {
@@ -214,7 +214,7 @@ impl RunEvents {
     }
 }
 
-/// The cursor of an event.
+/// Formats the cursor of an event.
 #[must_use]
 pub fn cursor(epoch: u64, number: u64) -> String {
     format!("{epoch:x}-{number:x}")
@@ -238,7 +238,7 @@ fn ended(kind: LiveKind, task: &Task) -> LiveEvent {
     }
 }
 
-/// Gathers the events of runs while somebody listens.
+/// Collects the events of runs while anybody listens.
 async fn gather(hub: Arc<Hub>, mut events: broadcast::Receiver<Event>) {
     let mut look = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
@@ -246,8 +246,8 @@ async fn gather(hub: Arc<Hub>, mut events: broadcast::Receiver<Event>) {
             event = events.recv() => match event {
                 Ok(event) => hub.publish(event.tenant, run_event(&event)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    // The numbers go on with a gap, which makes every listener that comes back look anew; those who
-                    // listen now are told.
+                    // The numbers continue with a gap, which makes every returning listener reload; present listeners
+                    // are notified.
                     hub.state().next += KEPT as u64;
                     hub.publish(TenantId(0), LiveEvent::of(LiveKind::Resync));
                 }
@@ -261,7 +261,7 @@ async fn gather(hub: Arc<Hub>, mut events: broadcast::Receiver<Event>) {
                     return;
                 }
                 if hub.sender.receiver_count() == 0 {
-                    // One more round, so that who comes back at once has missed nothing.
+                    // One more round, so that a client that returns at once has missed nothing.
                     state.kept.clear();
                     state.next += KEPT as u64;
                 }

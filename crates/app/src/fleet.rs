@@ -27,10 +27,10 @@ use kapelle_workers::Catalogue;
 
 use crate::app::App;
 
-/// The folder for logs of scripts, within that of the state.
+/// The folder for logs of scripts, in the folder of the state.
 const LOGS: &str = "logs/workers";
 
-/// Scripts that take tasks are workers of the engine.
+/// Registers scripts that take tasks as workers of the engine.
 struct OfEngine {
     engine: Engine,
     shipped: Catalogue,
@@ -103,16 +103,15 @@ impl TokenSource for FromIssuer {
 }
 
 impl App {
-    /// Finds the scripts of a folder, starts and supervises them from now on, and makes those that take tasks known as
-    /// workers. They ask models with tokens of the gateway, once a server serves it. What happens to them stands in the
-    /// session log, when there is one. Called again, it gives what is there already. Must be called within a tokio
-    /// runtime.
+    /// Finds the scripts of a folder, starts and supervises them from now on, and registers those that take tasks as
+    /// workers. They ask models with tokens of the gateway, once a server serves it. Their events are written to the
+    /// session log, if there is one. A second call returns the existing fleet. Must be called within a tokio runtime.
     pub async fn supervise(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
         self.keep_scripts(helper, folder, surroundings, Keeps::All).await
     }
 
-    /// The same for the scripts that take tasks alone, none of which is started before it is given one: for a process that
-    /// lives as long as its runs. Daemons are left to [`App::supervise`].
+    /// Does as [`App::supervise`] for the scripts that take tasks alone, each started with its first task: for a
+    /// process that lives as long as its runs. Daemons are left to [`App::supervise`].
     pub async fn lend_scripts(&self, helper: Helper, folder: &Path, surroundings: Surroundings) -> Fleet {
         self.keep_scripts(helper, folder, surroundings, Keeps::Asked).await
     }
@@ -137,7 +136,7 @@ impl App {
         self.fleet.get_or_init(|| fleet).clone()
     }
 
-    /// The scripts, when they are supervised here.
+    /// Returns the scripts, when they are supervised here.
     #[must_use]
     pub fn fleet(&self) -> Option<&Fleet> {
         self.fleet.get()

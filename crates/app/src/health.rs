@@ -1,4 +1,4 @@
-//! Whether the application lives, is ready, and its health. Without a key: so nothing is told of anybody's data.
+//! Liveness, readiness and health of the application. They need no key and therefore reveal nobody's data.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -7,15 +7,15 @@ use kapelle_core::TenantId;
 
 use crate::{app::App, app_error::AppError};
 
-/// How long one look at the store is good for.
+/// Time for which one check of the store is valid, in milliseconds.
 const FRESH_MS: u64 = 100;
 const FIRST: kapelle_store::Page = kapelle_store::Page { before: None, most: 1 };
 
 impl App {
-    /// Whether requests can be answered now.
+    /// Checks whether requests can be answered now.
     ///
     /// # Errors
-    /// When the application is about to end, the store does not answer, or a critical check fails.
+    /// When the application is draining, the store does not answer, or a critical check fails.
     pub async fn ready(self: &Arc<Self>) -> Result<(), AppError> {
         if self.is_draining() {
             return Err(AppError::unavailable("the server is stopping"));
@@ -30,7 +30,7 @@ impl App {
         }
     }
 
-    /// Whether the store answers. Asked for anybody, so requests that come at once share one look.
+    /// Says whether the store answers. Anybody may ask, so simultaneous requests share one check.
     async fn store_answers(self: &Arc<Self>) -> bool {
         let mut last = self.memory.store_answered.lock().await;
         let now_ms = self.steady_ms();
@@ -44,13 +44,13 @@ impl App {
         read.is_ok()
     }
 
-    /// The results of the health checks, as they were measured last.
+    /// Returns the latest results of the health checks.
     #[must_use]
     pub fn checks(&self) -> Vec<api::CheckResult> {
         self.memory.checks.results(self.steady_ms(), self.settings().checks.is_empty())
     }
 
-    /// The health of the whole.
+    /// Returns the overall health.
     #[must_use]
     pub fn health(&self) -> api::ServerHealth {
         let checks = self.checks();
@@ -75,13 +75,13 @@ impl App {
         }
     }
 
-    /// Worker hosts of all tenants that are alive.
+    /// Returns the number of alive worker hosts of all tenants.
     #[must_use]
     pub fn alive_hosts(&self) -> u64 {
         self.memory.hosts.alive(self.steady_ms())
     }
 
-    /// Tells of hosts that fell silent, and of those that were heard of again.
+    /// Publishes which hosts fell silent, and which came back.
     pub(crate) fn look_at_hosts(&self) {
         let now_ms = self.steady_ms();
         for host in self.memory.hosts.every() {
@@ -92,7 +92,7 @@ impl App {
         }
     }
 
-    /// Tasks that have not ended, by lane and tenant, and the number of open runs of all tenants.
+    /// Returns the open tasks by lane and tenant, and the number of open runs of all tenants.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,5 +1,4 @@
-//! The duty that looks once a second: which hosts came and went without a word, and whether the checks that the user of
-//! the server set up hold.
+//! The check that runs once a second: hosts that fell silent or came back, and the health checks of the server's user.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -16,22 +15,22 @@ use crate::{
     health_config::{HealthCheck, Measure},
 };
 
-/// Between two looks.
+/// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);
-/// Results that are older are no results: the store did not answer meanwhile.
+/// Age above which results are invalid, in milliseconds: the store did not answer meanwhile.
 const STALE_MS: u64 = 10_000;
 
-/// The last results of the checks.
+/// The latest results of the checks.
 #[derive(Debug, Default)]
 pub(crate) struct Results(RwLock<(u64, Vec<CheckResult>)>);
 
 impl Results {
-    /// Results of checks that have not been made.
+    /// Makes results before the first check.
     pub(crate) fn new(now_ms: u64) -> Results {
         Results(RwLock::new((now_ms, Vec::new())))
     }
 
-    /// The last results; one that says so when there were none of late.
+    /// Returns the latest results; one that reports their age when they are too old.
     pub(crate) fn results(&self, now_ms: u64, no_checks: bool) -> Vec<CheckResult> {
         let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let age = now_ms.saturating_sub(last.0);
@@ -43,14 +42,14 @@ impl Results {
         vec![CheckResult { name, status: HealthStatus::Critical, value, reason }]
     }
 
-    /// The first critical check that fails. Returns `None` when all hold.
+    /// Returns the first critical check that fails; `None` when all pass.
     pub(crate) fn critical(&self, now_ms: u64, no_checks: bool) -> Option<CheckResult> {
         self.results(now_ms, no_checks).into_iter().find(|checked| checked.status == HealthStatus::Critical)
     }
 }
 
 impl App {
-    /// Looks after hosts and health checks until the future is dropped.
+    /// Runs the checks until the future is dropped.
     pub async fn look_after(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         loop {

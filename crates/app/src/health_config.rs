@@ -1,4 +1,4 @@
-//! What the user of a server calls healthy: `health: { checks: [...] }` in `kapelle.yaml`.
+//! Health checks that the user of a server defines: `health: { checks: [...] }` in `kapelle.yaml`.
 
 use kapelle_core::Name;
 use serde::{Deserialize, Serialize};
@@ -7,31 +7,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
-    /// In the order in which they are shown.
+    /// In display order.
     pub checks: Vec<HealthCheck>,
 }
 
 /// A measure with a bound: `{ name: backlog, measure: queue_depth, of: default, over: 1000, critical: true }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct HealthCheck {
-    /// What it is called where it is shown.
+    /// Its name for display.
     pub name: String,
-    /// What is measured.
     pub measure: Measure,
-    /// The queue or worker that is measured; all together when none is named.
+    /// The measured queue or worker; all together by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// It fails above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<f64>,
-    /// It fails below this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under: Option<f64>,
-    /// Of a failure rate: it is not judged by fewer tasks than this.
+    /// For a failure rate: the minimum number of tasks.
     #[serde(default = "few")]
     pub at_least: u32,
-    /// While it fails the server calls itself unhealthy: 503 for `/health` and `/readyz`.
+    /// Whether a failure makes the server unhealthy: 503 for `/health` and `/readyz`.
     #[serde(default)]
     pub critical: bool,
 }
@@ -40,7 +38,7 @@ fn few() -> u32 {
     10
 }
 
-/// What can be measured.
+/// A quantity that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -48,16 +46,16 @@ pub enum Measure {
     ActiveRuns,
     /// Tasks of a queue that wait for a slot.
     QueueDepth,
-    /// Tasks of a worker or queue under way.
+    /// Running tasks of a worker or queue.
     RunningTasks,
-    /// The share of the last 100 tasks of a worker that failed, 0 to 1.
+    /// The share of failures among the last 100 tasks of a worker, 0 to 1.
     FailureRate,
     /// Worker hosts that are alive.
     Hosts,
 }
 
 impl HealthCheck {
-    /// Says what is wrong with it.
+    /// Checks the definition.
     ///
     /// # Errors
     /// The field and what to do.

@@ -1,5 +1,5 @@
-//! The numbers of worker hosts. None is given twice, also not after a restart: a host that goes on with its own would be taken
-//! for one that came later, and be given the tasks of workers that it does not have.
+//! The numbers of worker hosts. A number is never used twice, also not after a restart: a host that kept its own would
+//! be taken for a later one, and receive tasks of workers that it does not have.
 
 use std::{
     io,
@@ -9,31 +9,31 @@ use std::{
 
 use kapelle_store::private;
 
-/// Where they are written down.
+/// The file that stores them.
 const FILE: &str = "host-numbers";
-/// Numbers that are set aside at once, so that not every host costs a write.
+/// Numbers that are reserved at once, so that not every host costs a write.
 const BLOCK: u32 = 100;
 
 /// The numbers of worker hosts.
 #[derive(Debug)]
 pub struct HostIds {
     file: PathBuf,
-    /// The last that was given, and the last that may be given without writing it down.
+    /// The last used number, and the last reserved one.
     given: Mutex<(u32, u32)>,
 }
 
 impl HostIds {
-    /// Goes on behind those that were set aside before.
+    /// Continues after the numbers that were reserved before.
     pub fn read(folder: &Path) -> HostIds {
         let file = folder.join(FILE);
         let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         HostIds { file, given: Mutex::new((last, last)) }
     }
 
-    /// A number that nobody had.
+    /// Returns an unused number.
     ///
     /// # Errors
-    /// When it cannot be written down.
+    /// When it cannot be stored.
     pub fn next(&self) -> io::Result<u32> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let next = given.0.saturating_add(1);

@@ -1,4 +1,4 @@
-//! The worker hosts: who they are, what they serve, whether they are alive. In memory only: a host that meets a new
+//! The worker hosts: their identity, their workers, and whether they are alive. In memory only: a host that meets a new
 //! server registers again, and its leases live on in the store.
 
 use std::{
@@ -14,16 +14,16 @@ use kapelle_store::HostWorkerRow;
 
 use crate::{caller::Caller, keyring::Identity};
 
-/// How long a silent host is remembered, and with it the workers it serves.
+/// Time for which a silent host and its workers are remembered, in milliseconds.
 const REMEMBERED_MS: u64 = 600_000;
-/// Hosts of one tenant, and names of workers that they may have served.
+/// The most hosts of one tenant, and the most names of their workers.
 const HOSTS_MAX: usize = 10_000;
 
 /// A worker host.
 #[derive(Debug)]
 pub struct Host {
     pub id: u32,
-    /// Random: nobody can name a host that it does not know.
+    /// Random: a host's id cannot be guessed.
     mark: String,
     pub tenant: TenantId,
     /// The key that it belongs to.
@@ -33,23 +33,23 @@ pub struct Host {
     pub workers: Arc<[Name]>,
     pub queues: Arc<[Name]>,
     pub labels: Arc<Labels>,
-    /// It acknowledges what it claims.
+    /// Whether it acknowledges claimed tasks.
     pub ack: bool,
-    /// How long it counts as alive without being heard of.
+    /// Silence for which it counts as alive, in milliseconds.
     alive_ms: u64,
-    /// It is counted among those that are alive.
+    /// Whether it is counted among the alive hosts.
     pub present: AtomicBool,
     heard_ms: AtomicU64,
-    /// Polls that wait: who waits here is alive.
+    /// Waiting polls: a host with one is alive.
     polls: AtomicU32,
     pub claimed: AtomicU64,
     pub succeeded: AtomicU64,
     pub failed: AtomicU64,
-    /// Claimed and not acknowledged yet.
+    /// Tasks claimed and not acknowledged yet.
     unacked: Mutex<HashSet<Report>>,
 }
 
-/// What a host says of itself, and the key that it comes with.
+/// A host's description of itself, with its key.
 pub struct Introduction {
     pub key: Arc<Identity>,
     pub mark: String,
@@ -61,7 +61,7 @@ pub struct Introduction {
     pub specs: Vec<Arc<WorkerSpec>>,
 }
 
-/// A poll that waits; the host is alive as long as it does.
+/// A waiting poll; the host is alive as long as it lasts.
 pub struct Polling(Arc<Host>);
 
 impl Drop for Polling {
@@ -71,17 +71,17 @@ impl Drop for Polling {
 }
 
 impl Host {
-    /// Its id as it travels.
+    /// Returns its id for the API.
     pub fn shown_id(&self) -> String {
         format!("host_{}_{}", self.id, self.mark)
     }
 
-    /// It was heard of.
+    /// Records a sign of life.
     pub fn heard(&self, now_ms: u64) {
         self.heard_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// How long it has been silent.
+    /// Returns how long it has been silent, in milliseconds.
     pub fn silent_ms(&self, now_ms: u64) -> u64 {
         if self.polls.load(Ordering::Relaxed) > 0 {
             return 0;
@@ -89,12 +89,12 @@ impl Host {
         now_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether it was heard of within a lease.
+    /// Says whether a sign of life came within a lease.
     pub fn is_alive(&self, now_ms: u64) -> bool {
         self.silent_ms(now_ms) <= self.alive_ms
     }
 
-    /// It waits for work.
+    /// Records that it waits for work.
     pub fn polling(self: &Arc<Self>) -> Polling {
         self.polls.fetch_add(1, Ordering::Relaxed);
         Polling(Arc::clone(self))
@@ -104,12 +104,12 @@ impl Host {
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These were sent to it.
+    /// Records tasks that were sent to it.
     pub fn sent(&self, leases: &[Report]) {
         self.unacked().extend(leases);
     }
 
-    /// These have arrived.
+    /// Records tasks that have arrived.
     pub fn arrived<'a>(&self, leases: impl Iterator<Item = &'a Report>) {
         if !self.ack {
             return;
@@ -120,7 +120,7 @@ impl Host {
         });
     }
 
-    /// Those that have not arrived; they count as lost from now on.
+    /// Returns the tasks that have not arrived; they count as lost from now on.
     pub fn lost(&self, leases: &[Report]) -> Vec<Report> {
         let mut unacked = self.unacked();
         leases.iter().filter(|lease| unacked.remove(lease)).copied().collect()
@@ -131,24 +131,24 @@ impl Host {
 #[derive(Debug, Default)]
 pub struct Hosts {
     by_id: RwLock<HashMap<u32, Arc<Host>>>,
-    /// What the last host that registered a worker said of it. It stays known while no host is there.
+    /// Descriptions of workers by the last host that registered them. They stay known without a connected host.
     known: RwLock<BTreeMap<(TenantId, Name), Arc<WorkerSpec>>>,
     alive_ms: AtomicU64,
 }
 
 impl Hosts {
-    /// No hosts yet, but what earlier ones said of their workers.
+    /// Makes an empty registry with the workers that earlier hosts described.
     pub fn new(served: Vec<HostWorkerRow>) -> Hosts {
         let known = served.into_iter().map(|row| ((row.tenant, row.spec.name.clone()), row.spec)).collect();
         Hosts { known: RwLock::new(known), ..Hosts::default() }
     }
 
-    /// Sets how long hosts that register from now on count as alive without being heard of.
+    /// Sets the silence for which hosts that register from now on count as alive.
     pub fn set_lease(&self, lease: std::time::Duration) {
         self.alive_ms.store(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long a host counts as alive without being heard of, and a task stays its own.
+    /// Returns the silence for which a host counts as alive and keeps its tasks, in milliseconds.
     pub fn alive_ms(&self) -> u64 {
         self.alive_ms.load(Ordering::Relaxed)
     }
@@ -157,14 +157,14 @@ impl Hosts {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether as many names are known of a tenant as may be, with those besides.
+    /// Says whether the tenant has reached its maximum of known names, with those in `more`.
     pub fn is_full(&self, tenant: TenantId, more: &[Arc<WorkerSpec>]) -> bool {
         let known = self.known();
         let fresh = more.iter().filter(|spec| !known.contains_key(&(tenant, spec.name.clone()))).count();
         fresh > 0 && known.keys().filter(|(of, _)| *of == tenant).count() + fresh > HOSTS_MAX
     }
 
-    /// A worker is not known any more.
+    /// Removes a worker.
     pub fn forget(&self, tenant: TenantId, worker: &Name) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&(tenant, worker.clone()));
     }
@@ -173,7 +173,7 @@ impl Hosts {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A host is known from now on; none when its tenant has too many.
+    /// Adds a host; `None` when its tenant has too many.
     pub fn register(&self, introduction: Introduction, number: u32, now_ms: u64) -> Option<Arc<Host>> {
         let Introduction { key, mark, name, slots, queues, labels, ack, specs } = introduction;
         let tenant = key.tenant;
@@ -208,7 +208,7 @@ impl Hosts {
         Some(host)
     }
 
-    /// The host of that id, which is heard of by that. Those of other keys do not exist.
+    /// Finds the host of that id and records a sign of life. Hosts of other keys do not exist.
     pub fn find(&self, key: &Caller, id: &str, now_ms: u64) -> Option<Arc<Host>> {
         let (number, mark) = id.strip_prefix("host_")?.split_once('_')?;
         let number: u32 = number.parse().ok()?;
@@ -218,39 +218,39 @@ impl Hosts {
         Some(host)
     }
 
-    /// A host is gone.
+    /// Removes a host.
     pub fn remove(&self, id: u32) {
         self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// The hosts of a tenant, by id.
+    /// Returns the hosts of a tenant, by id.
     pub fn of(&self, tenant: TenantId) -> Vec<Arc<Host>> {
         let mut hosts: Vec<Arc<Host>> = self.all().values().filter(|host| host.tenant == tenant).cloned().collect();
         hosts.sort_by_key(|host| host.id);
         hosts
     }
 
-    /// Every host.
+    /// Returns every host.
     pub fn every(&self) -> Vec<Arc<Host>> {
         self.all().values().cloned().collect()
     }
 
-    /// How many are alive.
+    /// Returns how many are alive.
     pub fn alive(&self, now_ms: u64) -> u64 {
         self.all().values().filter(|host| host.is_alive(now_ms)).count() as u64
     }
 
-    /// What the last host that registered a worker said of it.
+    /// Returns the description of a worker by the last host that registered it.
     pub fn spec(&self, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
         self.known().get(&(tenant, worker.clone())).cloned()
     }
 
-    /// What is known of every worker that hosts of a tenant serve or served.
+    /// Returns the description of every worker that hosts of a tenant serve or served.
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         self.known().iter().filter(|((of, _), _)| *of == tenant).map(|(_, spec)| Arc::clone(spec)).collect()
     }
 
-    /// The hosts of a tenant that are alive.
+    /// Returns the hosts of a tenant that are alive.
     pub fn present(&self, tenant: TenantId, now_ms: u64) -> Vec<Arc<Host>> {
         let all = self.all();
         all.values().filter(|host| host.tenant == tenant && host.is_alive(now_ms)).cloned().collect()

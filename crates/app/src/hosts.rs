@@ -25,16 +25,16 @@ use crate::{
 const WORKERS_MAX: usize = 1_000;
 /// Tasks of one claim.
 const CLAIM_MAX: u32 = 1_000;
-/// Milliseconds that a claim waits at most.
+/// The longest wait of a claim, in milliseconds.
 const WAIT_MAX_MS: u64 = 60_000;
 /// Heartbeats that may be lost before a lease is.
 const BEATS: u64 = 3;
 
 impl App {
-    /// Makes a worker host known.
+    /// Registers a worker host.
     ///
     /// # Errors
-    /// What is wrong with the description; workers or queues that the key may not serve.
+    /// An invalid description; workers or queues that the key may not serve.
     pub async fn register_host(
         self: &Arc<Self>,
         who: &Arc<Identity>,
@@ -53,7 +53,7 @@ impl App {
             let message = "as many names are known as one tenant may have; DELETE /api/v1/workers/{name} forgets one";
             return Err(AppError::input("workers", message));
         }
-        // Known to the loop first: steps are routed by it, and it holds after a restart.
+        // The loop learns it first: it routes steps by it, and it survives a restart.
         self.engine.ask(command::Serve { tenant, specs: Arc::from(specs.clone()) }).await?;
         let introduction = Introduction {
             key: Arc::clone(who),
@@ -78,8 +78,8 @@ impl App {
         Ok(api::Registered { id: host.shown_id(), left_out, lease_ttl_ms, heartbeat_ms })
     }
 
-    /// Whether a caller may serve a worker. A key that names no workers may serve what the server does not run itself:
-    /// else the weakest role could take the tasks of any worker and make up their answers.
+    /// Says whether a caller may serve a worker. A key that names no workers may serve those that the server does not
+    /// run itself: otherwise the weakest role could take the tasks of any worker and forge their answers.
     fn may_serve(&self, by: &Caller, worker: &str) -> bool {
         match &by.scope.workers {
             Some(workers) => KeyScope::names(workers, worker),
@@ -88,7 +88,7 @@ impl App {
         }
     }
 
-    /// The workers that a caller may not serve, and those that it may.
+    /// Returns the workers that a caller may not serve, and those that it may.
     fn admitted<'g>(
         &self,
         by: &Caller,
@@ -109,7 +109,7 @@ impl App {
         }))
     }
 
-    /// Tells listeners and the session log of a host.
+    /// Publishes an event of a host to listeners and the session log.
     pub(crate) fn tell_of_host(&self, host: &Host, kind: LiveKind) {
         let body = LiveEvent { host: Some(host.shown_id()), name: Some(host.name.clone()), ..LiveEvent::of(kind) };
         self.memory.hub.publish(host.tenant, body);
@@ -124,7 +124,7 @@ impl App {
         }));
     }
 
-    /// The host of that id, when it belongs to the key of the caller. One that is not known is to register again, as
+    /// Returns the host of that id, when it belongs to the key of the caller. An unknown one must register again, as
     /// after a restart of the server.
     fn host(&self, by: &Caller, text: &str) -> Result<Arc<Host>, AppError> {
         by.allow(Permission::Work)?;
@@ -136,7 +136,7 @@ impl App {
         self.memory.hosts.find(by, text, self.steady_ms())
     }
 
-    /// A worker host goes away. Returns its id.
+    /// Removes a worker host. Returns its id.
     ///
     /// # Errors
     /// When the key has no such host.
@@ -147,7 +147,7 @@ impl App {
         Ok(api::HostLeft { id: host.shown_id() })
     }
 
-    /// Gives tasks to a worker host, as soon as there are some. Dropped, it releases what was claimed meanwhile.
+    /// Gives tasks to a worker host, as soon as there are some. A dropped call releases its claimed tasks.
     ///
     /// # Errors
     /// When the key has no such host, or was revoked meanwhile.
@@ -204,7 +204,7 @@ impl App {
     }
 
     fn wanted(&self, who: &Identity, host: &Host) -> ClaimFilter {
-        // A worker of the server may have come since the host registered.
+        // A worker of the server may have been added since the host registered.
         let workers: Vec<&Name> = host.workers.iter().filter(|worker| self.may_serve(who, worker.as_str())).collect();
         let workers = if workers.len() == host.workers.len() {
             Arc::clone(&host.workers)
@@ -214,7 +214,8 @@ impl App {
         ClaimFilter { tenant: host.tenant, workers, queues: Arc::clone(&host.queues), labels: Arc::clone(&host.labels) }
     }
 
-    /// The claimed tasks whose inputs fit into one answer. The others go back, as what does not arrive.
+    /// Returns the claimed tasks whose inputs fit into one answer. The others are released, like tasks that do not
+    /// arrive.
     fn fitting(&self, tenant: TenantId, claimed: &[ClaimedTask]) -> Result<Vec<api::ClaimedTask>, AppError> {
         let most = self.settings().page_bytes;
         let (mut tasks, mut bytes) = (Vec::new(), 0);
@@ -266,7 +267,7 @@ impl App {
         }
     }
 
-    /// Ends the hosts whose key does not hold any more: their tasks go to others, and the tokens of their attempts end.
+    /// Ends the hosts whose key is no longer valid: their tasks go to others, and the tokens of their attempts end.
     pub(crate) async fn evict_hosts(&self) {
         let now = self.now();
         let (hosts, keyring) = (&self.memory.hosts, &self.memory.keyring);
@@ -284,10 +285,10 @@ impl App {
         }
     }
 
-    /// Claimed tasks have arrived.
+    /// Acknowledges claimed tasks.
     ///
     /// # Errors
-    /// When the key has no such host, or a lease is not one.
+    /// When the key has no such host, or a lease is invalid.
     pub fn acknowledge(&self, by: &Caller, id: &str, given: &api::Ack) -> Result<(), AppError> {
         let host = self.host(by, id)?;
         let leases = given.lease_tokens.iter().map(|token| reports::read(token)).collect::<Result<Vec<_>, _>>()?;
@@ -295,13 +296,13 @@ impl App {
         Ok(())
     }
 
-    /// Keeps leases alive, and tells which attempts are to stop.
+    /// Renews leases. Returns the attempts that must stop.
     ///
     /// # Errors
     /// When the key has no such host.
     pub async fn heartbeat(&self, by: &Caller, id: &str, given: api::Beat) -> Result<api::BeatAnswer, AppError> {
         let host = self.host(by, id)?;
-        // A token that cannot be read is no lease: the attempt is to stop.
+        // An unreadable token is not a lease: the attempt must stop.
         let read: Vec<Option<Report>> = given.tasks.iter().map(|task| reports::read(&task.lease_token).ok()).collect();
         let leases: Arc<[Report]> = read.iter().flatten().copied().collect();
         host.arrived(leases.iter());
@@ -341,7 +342,7 @@ fn check_shape(given: &api::Register) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The queues that a host takes tasks of: those that it names, within those of its key.
+/// Returns the queues of a host's tasks: those that it names, within those of its key.
 fn queues(by: &Caller, given: &[String]) -> Result<Arc<[Name]>, AppError> {
     let Some(own) = by.scope.queues.as_ref().filter(|own| !KeyScope::names(own, EVERY)) else {
         return submission::names("queues", given);
@@ -354,7 +355,7 @@ fn queues(by: &Caller, given: &[String]) -> Result<Arc<[Name]>, AppError> {
     submission::names("queues", if given.is_empty() { own } else { given })
 }
 
-/// The description of a worker by its host. Its name alone takes nothing back of what was said before.
+/// Returns the description of a worker by its host. A bare name keeps the earlier description.
 fn described(app: &App, tenant: TenantId, served: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
     let spec = submission::spec(served)?;
     match served {
@@ -367,7 +368,7 @@ fn lease(task: &ClaimedTask) -> Report {
     Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce }
 }
 
-/// Releases what did not arrive, long before its lease is over.
+/// Releases tasks that did not arrive, long before their lease is over.
 async fn take_back(app: Arc<App>, host: Arc<Host>, leases: Vec<Report>) {
     tokio::time::sleep(app.settings().ack).await;
     app.release(host.tenant, host.lost(&leases)).await;

@@ -1,4 +1,4 @@
-//! Requests that are done once, however often they are sent: one hash for every face.
+//! Idempotent requests: one hash, common to all interfaces.
 
 use std::sync::Arc;
 
@@ -11,8 +11,7 @@ use crate::app_error::AppError;
 /// Bytes of an idempotency key.
 const KEY_MAX: usize = 255;
 
-/// The idempotency key of a request, bound to the kind of request and to everything in it. Returns `None` when the
-/// request has none.
+/// Returns the idempotency key of a request, bound to its kind and content; `None` without one.
 ///
 /// # Errors
 /// When the key is empty, too long, or not visible ASCII.

@@ -1,4 +1,4 @@
-//! The use cases in process, as [`kapelle_api::Api`] has them.
+//! The use cases in process, as an implementation of [`kapelle_api::Api`].
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -8,10 +8,9 @@ use crate::{app::App, app_error::AppError, caller::Caller};
 
 /// The use cases of an open folder, in the name of one caller.
 #[derive(Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct InProcess {
-    /// The open folder.
     pub app: Arc<App>,
-    /// The caller.
     pub caller: Caller,
 }
 
@@ -21,7 +20,7 @@ impl From<AppError> for ClientError {
     }
 }
 
-/// The id in a text. A text that is not an id of the kind does not exist.
+/// Parses an id. Any other text is answered as not found.
 fn id<T: FromStr>(text: &str) -> Result<T, AppError> {
     text.parse().map_err(|_| AppError::not_found(text.chars().take(40).collect::<String>()))
 }

@@ -1,4 +1,4 @@
-//! Looking at runs without working on them.
+//! Reading of runs without working on them.
 
 use kapelle_api::Waiting;
 use kapelle_core::{
@@ -11,28 +11,28 @@ use kapelle_store::{Reader, RunRow};
 
 use crate::{error::Error, waiting};
 
-/// Why a step is as it is.
+/// The reason for the state of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Reason {
     /// The path of the step.
     pub path: String,
-    /// Its state.
     pub state: &'static str,
-    /// Nothing follows it.
+    /// Whether the state is final.
     pub ended: bool,
-    /// Why, for people. A step that waits says so in the words of `waiting`.
+    /// The reason, for people. For a waiting step it is the text of `waiting`.
     pub why: String,
-    /// What it waits for. `None` for a step that is under way or has ended.
+    /// The event or time for which it waits; `None` for a step that is running or has ended.
     pub waiting: Option<Waiting>,
-    /// The task that lacks nothing but a slot, and its worker: a server that works on it may know better why.
+    /// The task that needs only a slot, and its worker: a server that works on it may know a further reason.
     pub ready: Option<(TaskId, String)>,
 }
 
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
 
-/// Why the steps of a run are as they are: those that have a row, and those of the scopes under way that have none yet.
-/// `serves` tells whether a worker of that name is known here.
+/// Returns the reasons for the states of a run's steps: those that have a row, and those of the open scopes that have
+/// none yet. `serves` tells whether a worker of that name is known here.
 ///
 /// # Errors
 /// When the run or its definition cannot be read.
@@ -100,7 +100,7 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
     Reason { path, state: task.state.kind().as_str(), ended: task.state.kind().is_terminal(), why, waiting, ready }
 }
 
-/// What has no row yet, in the scopes under way.
+/// Returns the steps without a row, in the open scopes.
 fn pending(run: &Run, row: &RunRow) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (id, scope) in run.scopes.iter().filter(|(_, scope)| !scope.dead && !scope.closed) {

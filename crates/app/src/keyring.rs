@@ -1,4 +1,4 @@
-//! The keys that let callers in, in memory: by the hash of their secret.
+//! The accepted keys, in memory, by the hash of their secret.
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,10 @@ use crate::{
 
 /// A caller with the key that it came with.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Identity {
-    /// Who calls.
     pub caller: Caller,
-    /// Raised once its key was revoked.
+    /// Set once its key was revoked.
     pub revoked: Arc<AtomicBool>,
     /// The hash of its secret.
     pub digest: [u8; 32],
@@ -39,30 +39,30 @@ impl std::ops::Deref for Identity {
 }
 
 impl Identity {
-    /// A caller whose key never ends.
+    /// Makes a caller whose key never expires.
     #[must_use]
     pub fn new(caller: Caller, digest: [u8; 32]) -> Identity {
         Identity { caller, revoked: Arc::default(), digest, expires_at: None }
     }
 
-    /// How long its key still works. Returns `None` for a key without end.
+    /// Returns the remaining lifetime of its key; `None` for a key without expiry.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
         self.expires_at.map(|end| Duration::from_millis(end.since(now).0))
     }
 }
 
-/// The keys that let callers in.
+/// The accepted keys.
 #[derive(Debug)]
 pub struct Keyring {
-    /// By the hash of the secret.
+    /// Identities, by the hash of the secret.
     known: RwLock<HashMap<[u8; 32], Arc<Identity>>>,
-    /// Told of every key that is revoked.
+    /// Notified of every key that is revoked.
     changes: watch::Sender<()>,
 }
 
 impl Keyring {
-    /// The keys of a folder that are in force.
+    /// Makes the keyring of a folder's valid keys.
     #[must_use]
     pub fn new(keys: &[AccessKey]) -> Keyring {
         let keyring = Keyring { known: RwLock::default(), changes: watch::Sender::default() };
@@ -70,14 +70,14 @@ impl Keyring {
         keyring
     }
 
-    /// Lets the bearer of the folder's own token in, who is its owner.
+    /// Accepts the folder's own token, which belongs to its owner.
     pub fn admit_owner(&self, token: &str) {
         let digest = digest(token);
         let identity = Identity::new(Caller::owner("key"), digest);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(identity));
     }
 
-    /// Lets a key in. One with a role that this version does not know stays outside.
+    /// Accepts a key. One with a role unknown to this version is left out.
     pub(crate) fn admit(&self, key: &AccessKey) {
         let Some(role) = Role::from_word(&key.role) else { return };
         let caller = Caller {
@@ -92,7 +92,7 @@ impl Keyring {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key.sha256, Arc::new(identity));
     }
 
-    /// Lets a key in no more. Whatever waits with it ends at once.
+    /// Removes a key. Everything that waits with it ends at once.
     pub(crate) fn expel(&self, id: &str) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, known| {
             let stays = known.actor != id;
@@ -102,13 +102,13 @@ impl Keyring {
         self.changes.send_replace(());
     }
 
-    /// Told when a key was revoked.
+    /// Returns a notification of revoked keys.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Whether a key lets in, by its id.
+    /// Says whether a key is valid, by its id.
     #[must_use]
     pub fn holds(&self, id: &str, now: Timestamp) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -116,14 +116,14 @@ impl Keyring {
         known.any(|known| known.expires_at.is_none_or(|end| end > now))
     }
 
-    /// Whether a caller that was let in would still be.
+    /// Says whether the key of an accepted caller is still valid.
     #[must_use]
     pub fn still(&self, who: &Identity, now: Timestamp) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&who.digest).is_some_and(|known| known.expires_at.is_none_or(|end| end > now))
     }
 
-    /// The caller with that secret. Returns `None` when its key is not known or has expired.
+    /// Returns the caller with that secret; `None` when its key is unknown or has expired.
     #[must_use]
     pub fn find(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Identity>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -18,17 +18,17 @@ use crate::{
 const NAME_MAX: usize = 100;
 /// Names in a list of workers or queues.
 const LIST_MAX: usize = 1_000;
-/// The shortest time that a key may be made for: a second.
+/// The shortest lifetime of a key, in milliseconds: a second.
 const EXPIRES_MIN_MS: u64 = 1_000;
 
 impl App {
-    /// Keys of the caller's tenant; of all tenants for the first.
+    /// Returns the keys of the caller's tenant; of all tenants for the first.
     async fn stored_keys(self: &Arc<Self>, tenant: TenantId) -> Result<Vec<AccessKey>, AppError> {
         let keys = self.list_for(tenant, |app| Ok(app.reader().access_keys()?)).await?;
         Ok(keys.into_iter().filter(|key| key.tenant == tenant || tenant == TenantId::DEFAULT).collect())
     }
 
-    /// The keys, also those that were revoked.
+    /// Returns the keys, including revoked ones.
     ///
     /// # Errors
     /// When the store fails.
@@ -40,7 +40,7 @@ impl App {
     /// Makes a key. Its secret is in the answer and nowhere else.
     ///
     /// # Errors
-    /// When the name, the role or what it is kept to is wrong.
+    /// When the name, the role or a restriction is invalid.
     pub async fn create_key(self: &Arc<Self>, by: &Caller, given: api::NewKey) -> Result<api::KeyCreated, AppError> {
         by.allow(Permission::Administer)?;
         let role = Role::from_word(&given.role).ok_or_else(|| {
@@ -61,7 +61,7 @@ impl App {
         let sha256 = secrets::digest(&secret);
         let now = self.now();
         let key = AccessKey {
-            // Part of the hash: unique, and of no use to somebody who sees it.
+            // Part of the hash: unique, and useless to anybody who sees it.
             id: Arc::from(format!("key_{}", secrets::hex(&sha256[..8]))),
             tenant,
             name: Arc::from(name),
@@ -73,7 +73,7 @@ impl App {
             scope,
         };
         if let Some(limit) = limit {
-            // Before the key is there: it never spends without its limit.
+            // Set before the key exists: it never spends without its limit.
             let account = Account::Key(key.id.to_string());
             let limit_by = if by.tenant == TenantId::DEFAULT { LimitBy::Owner } else { LimitBy::Tenant };
             let command = command::SetLimit { tenant, account, limit, by: limit_by };
@@ -88,7 +88,7 @@ impl App {
         Ok(api::KeyCreated { secret, key: to_api::key(&key) })
     }
 
-    /// Revokes a key. Whatever waits with it ends at once, and the tasks of its worker hosts go to others.
+    /// Revokes a key. Everything that waits with it ends at once, and the tasks of its worker hosts go to others.
     ///
     /// # Errors
     /// When the caller has no such key.
@@ -108,7 +108,7 @@ impl App {
     }
 }
 
-/// The tenant whose data a new key opens.
+/// Returns the tenant whose data a new key opens.
 fn tenant(by: &Caller, given: Option<u32>) -> Result<TenantId, AppError> {
     let tenant = TenantId(given.unwrap_or(by.tenant.0));
     if tenant != by.tenant && by.tenant != TenantId::DEFAULT {
@@ -120,7 +120,7 @@ fn tenant(by: &Caller, given: Option<u32>) -> Result<TenantId, AppError> {
     Ok(tenant)
 }
 
-/// What a new key may do besides its role, and what it is kept to.
+/// Returns the further permissions and the restrictions of a new key.
 fn scope(given: &api::NewKey, role: Role) -> Result<KeyScope, AppError> {
     let fits = |field: &str, set: bool, roles: &[Role]| {
         if !set || roles.contains(&role) {
@@ -147,7 +147,7 @@ fn scope(given: &api::NewKey, role: Role) -> Result<KeyScope, AppError> {
     Ok(KeyScope {
         workers: listed("workers", &given.workers)?,
         queues: listed("queues", &given.queues)?,
-        // Somebody who says how much a worker may spend says that it may spend.
+        // A spending limit for a worker key implies that it may ask models.
         ask: given.ask || (role == Role::Worker && given.limit_nanousd.is_some()),
         approve: given.approve,
     })

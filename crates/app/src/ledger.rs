@@ -1,5 +1,5 @@
-//! The gateway's book of money and log of calls, kept by the engine: reservations, settlements and answers are commands of
-//! its turns, so that nothing is sent or delivered before it is committed.
+//! The gateway's ledger and log of calls, kept by the engine: reservations, settlements and answers are commands of its
+//! turns, so that nothing is sent or delivered before it is committed.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -26,19 +26,19 @@ use crate::{
     recorded_rerun,
 };
 
-/// The books of an engine. They exist before it, because workers begin with it.
+/// The ledger of an engine. It exists before the engine, because workers begin with it.
 pub(crate) struct EngineLedger {
     engine: watch::Sender<Option<WeakEngine>>,
     settled: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
     pool: PrepaidPool,
-    /// Where it is written down that a block is taken; blocks are drawn once it is there.
+    /// The journal of used prepaid amounts; money is prepaid once it is there.
     taken: OnceLock<PrepaidJournal>,
-    /// How long an attempt may take when its task does not say.
+    /// Default time limit of an attempt.
     pub(crate) timeout: DurationMs,
 }
 
-/// What belongs to an answer besides its bytes.
+/// Metadata of an answer.
 #[derive(Serialize, Deserialize)]
 struct Meta {
     event_stream: bool,
@@ -52,7 +52,7 @@ struct Meta {
     degraded: Option<String>,
 }
 
-/// Every content type that is recorded.
+/// The content type of every recorded answer.
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 
@@ -68,7 +68,7 @@ impl EngineLedger {
         })
     }
 
-    /// The engine is there. What the former process left of its blocks is charged, and `taken` begins anew.
+    /// Connects the engine. Prepaid amounts that the former process left are charged, and `taken` starts empty.
     pub(crate) fn bind(self: &Arc<EngineLedger>, engine: &Engine, taken: Option<PrepaidJournal>) {
         if let Some(taken) = taken {
             let _ = self.taken.set(taken);
@@ -89,7 +89,7 @@ impl EngineLedger {
         self.engine.send_replace(Some(engine.downgrade()));
     }
 
-    /// Money may have come free.
+    /// Signals that money may be available again.
     pub(crate) fn stir(&self) {
         self.settled.send_modify(|count| *count += 1);
     }
@@ -104,8 +104,8 @@ impl EngineLedger {
         bound.as_ref().and_then(WeakEngine::upgrade).ok_or(EngineError::Stopped)
     }
 
-    /// Begins a call with a block of its payer, when there is one that is enough. Else the order says whether blocks are
-    /// wanted.
+    /// Begins a call on a prepaid amount of its payer, if one is large enough. Otherwise the order says whether to
+    /// prepay.
     fn begin(&self, engine: &Engine, payer: &Payer, order: &mut CallOrder) -> Option<CallId> {
         let taken = self.taken.get()?;
         let now = self.clock.now();
@@ -119,11 +119,11 @@ impl EngineLedger {
         order.purse = Some(block.purse());
         let id = block.id();
         let written = taken.write(id, order);
-        // The file knows of it, and its end is told: one turn writes both.
+        // The file knows of it, and its end is reported: one turn writes both.
         engine.tell_soon(command::Spend { call: id, order: Box::new(order.clone()), at: now });
         match written {
             Ok(()) => Some(id),
-            // What a crash would not know of is not sent on a block.
+            // A call that would be unknown after a crash is not sent on a prepaid amount.
             Err(_) => {
                 engine.tell(command::Settle { call: id, over: Box::new(over(Outcome::Free.into())) });
                 None
@@ -132,7 +132,7 @@ impl EngineLedger {
     }
 
     fn tell(&self, command: impl Into<Command>) {
-        // An engine that has ended charges what is open when it starts again.
+        // An engine that has ended charges open calls when it starts again.
         if let Some(engine) = self.now() {
             engine.tell(command);
         }
@@ -187,7 +187,7 @@ fn call(reservation: ReservationId) -> CallId {
     CallId(reservation.0.cast_signed())
 }
 
-/// A reservation that was asked for. Given up before it is known, it is settled as soon as it is.
+/// A requested reservation. If it is dropped before the reply, it is settled with the reply.
 struct Asked {
     reply: Option<JoinHandle<Result<Reserved, EngineError>>>,
     engine: Engine,
@@ -260,7 +260,7 @@ impl Ledger for EngineLedger {
                     Reserved::Yes(id) => return Ok(ReservationId(id.0.cast_unsigned())),
                     Reserved::Over => return Err(NoMoney::Over),
                     Reserved::Never { account, needs, left } => return Err(NoMoney::Spent { account, needs, left }),
-                    // The sender lives as long as these books, so that waiting cannot fail.
+                    // The sender lives as long as this ledger, so waiting cannot fail.
                     Reserved::Later => drop(settled.changed().await),
                 }
             }
@@ -275,7 +275,7 @@ impl Ledger for EngineLedger {
             Some(engine) => engine.tell_soon(command),
             None => self.tell(command),
         }
-        // The loop takes commands in their order: who asks again now is decided after the settlement.
+        // The loop takes commands in order: a new request is decided after the settlement.
         self.stir();
     }
 

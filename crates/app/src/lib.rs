@@ -1,9 +1,9 @@
-//! The application layer: every use case once, for every face.
+//! The application layer: every use case once, for every interface.
 //!
-//! A face (the library, the HTTP server, the command line) makes a [`Caller`] from whatever authenticates it, and calls a
-//! method of [`App`] with a request of `kapelle-api`. The method authorises, validates, fills in defaults, builds the command
-//! of the engine, has it audited in the same commit, and answers in types of `kapelle-api` or with an [`AppError`]. Faces
-//! only choose a status, an exit code or an exception.
+//! An interface (the library, the HTTP server, the command line) makes a [`Caller`] from its authentication, and calls
+//! a method of [`App`] with a request of `kapelle-api`. The method authorises, validates, fills in defaults, builds the
+//! command of the engine, has it audited in the same commit, and answers in types of `kapelle-api` or with an
+//! [`AppError`]. Interfaces only choose a status, an exit code or an exception.
 //!
 //! One noun, one file: `tasks`, `runs`, `approvals`, `queues`, `workers`, `scripts`, `workflows`, `budgets`, `calls`,
 //! `dead_letters`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.

@@ -1,4 +1,4 @@
-//! How a folder is opened: store, engine, gateway, ledger and tokens are put together.
+//! Opening of a folder: assembles store, engine, gateway, ledger and tokens.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,19 +25,20 @@ use crate::{
     workflow_files,
 };
 
-/// Where environment variables come from.
+/// Source of environment variables.
 pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
 
-/// The way to the models, the workers bound to it, and the problems of worker files.
+/// The gateway, the workers bound to it, and the problems of worker files.
 pub type Workers = (Arc<Gateway>, Catalogue, Vec<Problems>);
 
-/// What an application is put together from.
+/// The parts of an application.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Parts {
-    /// The folder with the state.
+    /// Returns the folder with the state.
     pub folder: PathBuf,
     /// Providers, models, queues, budgets.
     pub config: Config,
-    /// Where keys and addresses of providers come from.
+    /// Source of provider keys and addresses.
     pub environment: Environment,
     /// Folders whose files declare workers.
     pub workers: Vec<PathBuf>,
@@ -48,18 +49,17 @@ pub struct Parts {
     /// Reads documents other than plain text.
     #[cfg(feature = "documents")]
     pub reader: Option<Arc<dyn DocumentReader>>,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What is done around every attempt, outermost first.
+    /// Middleware around every attempt, outermost first.
     pub layers: Vec<Arc<dyn Middleware>>,
-    /// Records and changes, but starts no task.
+    /// Whether it only records changes and starts no task.
     pub idle: bool,
-    /// Writes every end of a task into `session.log`.
+    /// Whether every end of a task is written to `session.log`.
     pub session: bool,
 }
 
 impl Parts {
-    /// The parts of a folder with the defaults.
+    /// Makes the parts of a folder with the defaults.
     #[must_use]
     pub fn of(folder: &Path) -> Parts {
         Parts {
@@ -78,10 +78,10 @@ impl Parts {
         }
     }
 
-    /// The workers alone, without opening the folder.
+    /// Returns the workers alone, without opening the folder.
     ///
     /// # Errors
-    /// When the configuration is wrong.
+    /// When the configuration is invalid.
     pub fn catalogue(&self) -> Result<Workers, Error> {
         let gateway = Gateway::new(&self.config.gateway(), &*self.environment);
         let gateway = Arc::new(gateway.map_err(|error| Error::Config(error.to_string()))?);
@@ -109,10 +109,10 @@ impl Parts {
     }
 }
 
-/// Opens a folder, takes up what was under way, and starts. Must be called within a tokio runtime.
+/// Opens a folder, recovers open work, and starts. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// When the folder is in use or cannot be read, or the configuration is wrong.
+/// When the folder is in use or cannot be read, or the configuration is invalid.
 pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     let mut options = parts.config.options().map_err(|problem| Error::Config(problem.to_string()))?;
     let settings = parts.settings(&options);
@@ -125,7 +125,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     let shipped = parts.shipped(&gateway)?;
     let registry = register(&mut parts, &gateway, (&shipped, &catalogue));
 
-    // Before the engine, whose workers begin with it.
+    // Made before the engine, whose workers begin with it.
     let ledger = EngineLedger::new(Arc::clone(&parts.clock), options.default_timeout);
     gateway.keep_books(Arc::clone(&ledger) as _, Arc::clone(&ledger) as _);
     let Parts { folder, config, clock, layers, session, .. } = parts;
@@ -177,7 +177,7 @@ fn register(
     (shipped, catalogue): (&Catalogue, &Catalogue),
 ) -> Arc<Registry> {
     let registry = Arc::new(Registry::default());
-    // Those that ship first: a file of the folder hides one of them from the tenants that it is for.
+    // Built-in workers first: a file of the folder hides one of them from its tenants.
     shipped.iter().chain(catalogue.iter()).for_each(|worker| registry.insert(Arc::clone(worker)));
     registry.check_inputs_with(Arc::new(workflow_files::admit));
     registry.admit_calls_with(Arc::new(OfGateway(Arc::clone(gateway))));
@@ -190,7 +190,7 @@ fn register(
     registry
 }
 
-/// Begins the journal of prepaid blocks. Without it no blocks are drawn.
+/// Begins the journal of prepaid calls. Without it money is never prepaid.
 fn begin_journal(folder: &Path) -> Option<PrepaidJournal> {
     PrepaidJournal::begin(folder).unwrap_or_else(|error| {
         tracing::warn!(%error, "every call of a model waits until its reservation is written");

@@ -19,51 +19,51 @@ const REASON_MAX: usize = 500;
 
 /// The status of a queue or a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct QueueStatus {
-    /// Its name.
     pub name: Name,
-    /// Why nothing starts, when it is paused.
+    /// The reason of the pause, when it is paused.
     pub paused: Option<Arc<str>>,
     /// Its open tasks by state.
     pub tasks: BTreeMap<StateKind, u64>,
-    /// Of a queue: workers of which tasks wait here and that nobody in this process serves. Of a worker: its own name
-    /// in that case.
+    /// For a queue: workers of waiting tasks that this process does not serve. For a worker: its own name in that case.
     pub unserved: Vec<Name>,
 }
 
 impl App {
-    /// Starts no further task of a queue, here and on worker hosts, until it is resumed: also after a restart. Running
-    /// tasks are not disturbed.
+    /// Pauses a queue: no further task of it starts, here and on worker hosts, until it is resumed, also after a
+    /// restart. Running tasks continue.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub async fn pause_queue(&self, by: &Caller, queue: &str, given: api::Reason) -> Result<api::Paused, AppError> {
         by.allow_server(Permission::Operate)?;
         self.gate(by, (GateKind::Queue, queue), true, given).await
     }
 
-    /// Lets the tasks of a queue start again.
+    /// Resumes a queue.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub async fn resume_queue(&self, by: &Caller, queue: &str, given: api::Reason) -> Result<api::Paused, AppError> {
         by.allow_server(Permission::Operate)?;
         self.gate(by, (GateKind::Queue, queue), false, given).await
     }
 
-    /// Starts no further task of a worker, here and on worker hosts, until it is resumed: also after a restart.
+    /// Pauses a worker: no further task of it starts, here and on worker hosts, until it is resumed, also after a
+    /// restart.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub async fn pause_worker(&self, by: &Caller, worker: &str, given: api::Reason) -> Result<api::Paused, AppError> {
         by.allow(Permission::Operate)?;
         self.gate(by, (GateKind::Worker, worker), true, given).await
     }
 
-    /// Lets the tasks of a worker start again.
+    /// Resumes a worker.
     ///
     /// # Errors
-    /// When the name is not one.
+    /// When the name is invalid.
     pub async fn resume_worker(&self, by: &Caller, worker: &str, given: api::Reason) -> Result<api::Paused, AppError> {
         by.allow(Permission::Operate)?;
         self.gate(by, (GateKind::Worker, worker), false, given).await
@@ -88,7 +88,7 @@ impl App {
         Ok(api::Paused { name: name.to_string(), paused })
     }
 
-    /// Every queue, or every worker, that has open tasks or is paused, by name.
+    /// Returns every queue, or every worker, that has open tasks or is paused, by name.
     ///
     /// # Errors
     /// When the store fails.
@@ -97,7 +97,7 @@ impl App {
         queue_status(self.reader(), kind, served)
     }
 
-    /// Tells the layers of every run that ends from now on.
+    /// Notifies the middleware of every run that ends from now on.
     pub(crate) fn tell_layers(&self) {
         let layers = Arc::clone(&self.layers);
         if layers.is_empty() {
@@ -109,7 +109,7 @@ impl App {
             loop {
                 match events.recv().await {
                     Ok(event) => tell(&layers, &event),
-                    // The layers are told of what is left; the rows know the rest.
+                    // The middleware is notified of the remaining events; the rows have the rest.
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "layers were not told of some events");
                     }
@@ -126,7 +126,7 @@ fn tell(layers: &[Arc<dyn kapelle_core::middleware::Middleware>], event: &kapell
     layers.iter().rev().for_each(|layer| layer.run_ended(run, status.as_str()));
 }
 
-/// The status of queues or workers, by what is stored. `served` says whether a worker is there.
+/// Returns the status of queues or workers, from the store. `served` says whether a worker is known.
 ///
 /// # Errors
 /// When the store fails.

@@ -1,9 +1,8 @@
-//! Which blocks were taken, for the next process.
+//! The journal of used prepaid amounts, for the next process.
 //!
-//! A call that is sent on a block has its row a moment later. Until then a line of this file tells of it. The line is
-//! written and not synced: it outlives the process, and is lost with the machine. The first line names the start of
-//! the machine during which the file was written; in another one nobody knows what was taken, and the blocks that are
-//! out are charged.
+//! A prepaid call gets its row a moment later. Until then a line of this file records it. The line is written and not
+//! synced: it outlives the process, and is lost with the machine. The first line names the boot of the machine during
+//! which the file was written; after another boot the used amounts are unknown, and all outstanding ones are charged.
 
 use std::{
     collections::HashMap,
@@ -20,11 +19,11 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the file in the data folder.
 const FILE: &str = "calls.taken";
-/// Bytes of a line, its end included. What is longer is not sent on a block.
+/// The longest line, in bytes, including its end. A longer call is not sent on a prepaid amount.
 const LINE: usize = 512;
-/// What is longer than this was not written here.
+/// The largest file that this process can have written, in bytes.
 const LONGEST: u64 = 64 << 20;
-/// Names one start of the machine. Without it no blocks are drawn.
+/// File with the id of the machine's boot. Without it money is never prepaid.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The file, open for the calls of this process.
@@ -56,7 +55,7 @@ struct Head {
     boot: String,
 }
 
-/// What the former process left.
+/// Reads the journal of the former process.
 pub(crate) fn read(folder: &Path) -> Taken {
     let Some(boot) = boot() else { return Taken::Unknown };
     let mut bytes = Vec::new();
@@ -67,7 +66,7 @@ pub(crate) fn read(folder: &Path) -> Taken {
     }
 }
 
-/// The calls in a file of this start of the machine; nothing when it is of another one, or a line cannot be read.
+/// Returns the calls in a file of this boot; `None` when it is of another one, or a line cannot be read.
 fn known(bytes: &[u8], boot: &str) -> Option<Vec<(CallId, CallOrder)>> {
     let mut lines = bytes.chunks(LINE);
     let head: Head = serde_json::from_slice(lines.next()?).ok()?;
@@ -102,8 +101,8 @@ impl Line {
 }
 
 impl PrepaidJournal {
-    /// Begins anew; what the former process left has been charged. None where one start of the machine cannot be told
-    /// from the next.
+    /// Begins a new file; the calls of the former process have been charged. `None` where boots cannot be
+    /// distinguished.
     pub(crate) fn begin(folder: &Path) -> io::Result<Option<PrepaidJournal>> {
         let Some(boot) = boot().filter(|_| cfg!(unix)) else { return Ok(None) };
         let file = private::options().write(true).create(true).truncate(true).open(folder.join(FILE))?;
@@ -113,7 +112,7 @@ impl PrepaidJournal {
         Ok(Some(taken))
     }
 
-    /// Writes down that a block was taken for that call.
+    /// Records that a prepaid amount was used for that call.
     pub(crate) fn write(&self, id: CallId, order: &CallOrder) -> io::Result<()> {
         let line = Line {
             id: id.0,
@@ -135,7 +134,7 @@ impl PrepaidJournal {
         self.put(slot, &line)
     }
 
-    /// The row of a call is committed: its line says nothing any more.
+    /// Marks that the row of a call is committed: its line has no meaning any more.
     pub(crate) fn spent(&self, id: CallId) {
         let mut slots = self.lock();
         if let Some(slot) = slots.of.remove(&id) {
@@ -184,7 +183,7 @@ mod tests {
         line.order().1
     }
 
-    /// A file of this start of the machine, after what `write` did.
+    /// Returns a file of this boot, after `write`.
     fn written(write: impl Fn(&PrepaidJournal)) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         write(&PrepaidJournal::begin(folder.path()).unwrap().unwrap());

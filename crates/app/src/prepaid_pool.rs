@@ -1,4 +1,4 @@
-//! The blocks of money that payers hold for their next calls.
+//! The prepaid amounts that payers hold for their next calls.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,9 +9,10 @@ use kapelle_core::{Money, Timestamp};
 use kapelle_engine::Prepaid;
 use kapelle_gateway::money::Payer;
 
-/// Blocks are drawn for payers whose calls follow each other within so long, in ms: the block is still there then.
+/// Interval between a payer's calls below which money is prepaid for it, in milliseconds: the amount is still there
+/// then.
 const RECENT_MS: u64 = Prepaid::IDLE_MS;
-/// Above this number, payers that have not called for a while are forgotten.
+/// Number of payers above which idle ones are forgotten.
 const PAYERS: usize = 1_024;
 
 /// The prepaid blocks of all payers.
@@ -29,20 +30,20 @@ struct Inner {
 struct Purse {
     number: u64,
     blocks: VecDeque<Arc<Prepaid>>,
-    /// When the payer last called, on the steady clock.
+    /// Time of the payer's last call, on the monotonic clock.
     seen: u64,
 }
 
-/// How a payer's call begins.
+/// The way in which a payer's call begins.
 pub(crate) enum Found {
-    /// With a block, which is taken.
+    /// On a prepaid amount, which is used.
     Prepaid(Arc<Prepaid>),
-    /// By asking the loop; with it blocks are drawn for that purse, when one is named.
+    /// With a request to the loop, which also prepays for that purse, when one is named.
     Ask(Option<u64>),
 }
 
 impl PrepaidPool {
-    /// A call that may cost that much begins.
+    /// Begins a call that may cost `worst`.
     pub(crate) fn find(&self, payer: &Payer, worst: Money, now: Timestamp, steady_ms: u64) -> Found {
         let mut inner = self.lock();
         if let Some(purse) = inner.pool.get_mut(payer) {
@@ -61,7 +62,7 @@ impl PrepaidPool {
         Found::Ask(None)
     }
 
-    /// A block was drawn. One whose payer is no longer known is given back in time.
+    /// Adds a new prepaid amount. One whose payer is no longer known is released in time.
     pub(crate) fn drawn(&self, block: &Arc<Prepaid>) {
         let mut inner = self.lock();
         let Inner { pool, payers, .. } = &mut *inner;
@@ -98,7 +99,7 @@ mod tests {
         Payer::of(TenantId(1), vec![Account::Key(name.to_owned())])
     }
 
-    /// The purse for which a call has blocks drawn.
+    /// Returns the purse for which a call has money prepaid.
     fn asked(pool: &PrepaidPool, payer: &Payer, steady_ms: u64) -> Option<u64> {
         match pool.find(payer, Money(1), Timestamp(0), steady_ms) {
             Found::Ask(purse) => purse,

@@ -1,4 +1,5 @@
-//! How far attempts on worker hosts are, as their heartbeats tell. In memory only: it is of interest while it changes.
+//! Progress of attempts on worker hosts, from their heartbeats. In memory only, because it matters only while it
+//! changes.
 
 use std::{
     collections::HashMap,
@@ -10,11 +11,11 @@ use kapelle_core::{TaskId, plain, task::Report};
 
 /// Characters of a message that are kept.
 const MESSAGE_MAX: usize = 500;
-/// Attempts that are remembered. A heartbeat that crosses the end of its task leaves one behind; when there are too many
-/// all are dropped, and those that matter come again with the next heartbeats.
+/// Attempts that are remembered. A heartbeat that crosses the end of its task leaves one behind; above the limit all
+/// are dropped, and running ones come again with the next heartbeats.
 const ATTEMPTS_MAX: usize = 100_000;
 
-/// How far attempts are.
+/// Progress of attempts.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<HashMap<TaskId, (u32, api::Progress)>>);
 
@@ -23,9 +24,9 @@ impl Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An attempt whose lease holds is that far.
+    /// Records the progress of an attempt whose lease is valid.
     pub fn tell(&self, attempt: Report, done: f64, message: Option<&str>) {
-        // What is not a share is no news; the heartbeat counts all the same.
+        // A value that is not a share is ignored; the heartbeat still counts.
         let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { return };
         let message = message.map(|text| plain::line(text).chars().take(MESSAGE_MAX).collect());
         let mut attempts = self.lock();
@@ -35,12 +36,12 @@ impl Progress {
         attempts.insert(attempt.task, (attempt.epoch, api::Progress { done, message }));
     }
 
-    /// How far the running attempt of a task is, when it has told.
+    /// Returns the progress of the running attempt of a task, if it has reported any.
     pub fn of(&self, task: TaskId, epoch: u32) -> Option<api::Progress> {
         self.lock().get(&task).filter(|(of, _)| *of == epoch).map(|(_, progress)| progress.clone())
     }
 
-    /// A task has ended. Called by the loop: quick.
+    /// Removes a task that has ended. Called by the loop: must be quick.
     pub fn forget(&self, task: TaskId) {
         self.lock().remove(&task);
     }

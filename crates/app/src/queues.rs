@@ -17,7 +17,7 @@ use crate::{
 const WARNINGS_MAX: usize = 20;
 
 impl App {
-    /// The queues: those that are set up, paused, or have open tasks.
+    /// Returns the queues that are configured, paused, or have open tasks.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! The engine asks the gateway how many calls providers take.
+//! Rate limits of providers, for the engine.
 
 use std::sync::Arc;
 

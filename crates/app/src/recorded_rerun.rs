@@ -1,4 +1,4 @@
-//! The record that a task of a run is answered from which repeats an earlier run.
+//! Recorded answers for the tasks of a rerun.
 
 use kapelle_core::{
     RunId,
@@ -11,10 +11,10 @@ use kapelle_store::{Reader, StoreError};
 
 use crate::ledger::EngineLedger;
 
-/// Runs that repeat runs that repeat runs: so many are looked behind.
+/// The longest chain of reruns of reruns that is followed.
 const BEHIND_MAX: usize = 1_000;
 
-/// What the step of the earlier run that stands at the same place was answered with in the same replay epoch.
+/// Returns the recorded answers of the step at the same place in the earlier run, in the same replay epoch.
 pub(crate) fn record(engine: &Engine, key: TaskKey) -> Result<Record, LogError> {
     let lost = |error: StoreError| LogError(error.to_string());
     let reader = engine.reader();
@@ -31,12 +31,12 @@ pub(crate) fn record(engine: &Engine, key: TaskKey) -> Result<Record, LogError> 
     Ok(record)
 }
 
-/// The run whose models were asked: a run that was answered from a record has none of its own.
+/// Returns the run whose models were asked: a run that was answered from a recording has none of its own.
 fn first(reader: &dyn Reader, key: TaskKey, run: RunId) -> Result<RunId, StoreError> {
     let mut at = run;
     for _ in 0..BEHIND_MAX {
         let Some(rerun) = reader.run(key.tenant, at)?.and_then(|row| row.rerun) else { break };
-        // The run itself is answered from a record; any before it only if it says so.
+        // The run itself is answered from a recording; an earlier one only if it says so.
         if !rerun.recorded {
             break;
         }
@@ -45,7 +45,7 @@ fn first(reader: &dyn Reader, key: TaskKey, run: RunId) -> Result<RunId, StoreEr
     Ok(at)
 }
 
-/// The step of a run at the place of another's.
+/// Returns the step of a run at the place of another's.
 fn at(reader: &dyn Reader, run: RunId, origin: &Origin) -> Result<Option<Task>, StoreError> {
     let Origin { scope, slot, .. } = origin;
     let before = slot.0.checked_sub(1).map(Slot);

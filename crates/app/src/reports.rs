@@ -1,4 +1,4 @@
-//! The ends of attempts, as worker hosts report them.
+//! Reports of ended attempts from worker hosts.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -19,10 +19,10 @@ use crate::{
 
 /// Reports of one request.
 const REPORTS_MAX: usize = 1_000;
-/// An answer that is longer goes among the files.
+/// Length above which an answer is stored as a file, in bytes.
 const ROW_MAX: usize = 1 << 20;
 
-/// A lease as hosts know it.
+/// Formats a lease as hosts know it.
 pub(crate) fn write(lease: &Report) -> String {
     format!("{:x}.{:x}.{:016x}", lease.task.0, lease.epoch, lease.nonce)
 }
@@ -30,7 +30,7 @@ pub(crate) fn write(lease: &Report) -> String {
 /// Reads a lease.
 ///
 /// # Errors
-/// What is not one is no lease of anybody.
+/// When the text is not a lease.
 pub(crate) fn read(token: &str) -> Result<Report, AppError> {
     let mut parts = token.splitn(3, '.');
     let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -46,18 +46,17 @@ pub(crate) fn read(token: &str) -> Result<Report, AppError> {
 }
 
 impl App {
-    /// Reports the ends of attempts. A host that a new server does not know yet may report all the same: the lease is
-    /// what counts.
+    /// Reports the ends of attempts. A host that a new server does not know yet may report too: only the lease counts.
     ///
     /// # Errors
-    /// When there are too many, or the server itself cannot record one: then the whole request is to be tried again.
+    /// When there are too many, or the server itself cannot record one: then the whole request must be retried.
     pub async fn report(&self, by: &Caller, host: &str, given: api::Reports) -> Result<api::ReportAnswer, AppError> {
         by.allow(Permission::Work)?;
         let host = self.find_host(by, host);
         if given.reports.len() > REPORTS_MAX {
             return Err(AppError::input("reports", format!("at most {REPORTS_MAX} are possible")));
         }
-        // All are sent before the first is waited for, so that they share turns.
+        // All are sent before the first is awaited, so that they share turns.
         let reports = given.reports.into_iter().map(|report| self.one_report(by, host.as_deref(), report));
         let mut results = Vec::new();
         for result in join(reports.collect()).await {
@@ -69,7 +68,7 @@ impl App {
     /// Reports the end of the attempt of one task.
     ///
     /// # Errors
-    /// When the lease is not valid or belongs to another task, or the report is wrong.
+    /// When the lease is invalid or belongs to another task, or the report is invalid.
     pub async fn report_one(
         &self,
         by: &Caller,
@@ -96,7 +95,7 @@ impl App {
         let lease_token = report.lease_token.clone();
         match self.accept(by, host, report).await {
             Ok(()) => Ok(api::ReportResult { lease_token, accepted: true, code: None, detail: None }),
-            // The whole request is to be tried again when the server itself could not do it.
+            // The whole request must be retried when the server itself failed.
             Err(error) if error.is_own_fault() => Err(error),
             Err(error) => {
                 let (code, detail) = (Some(error.code.to_owned()), Some(error.to_string()));
@@ -136,7 +135,7 @@ impl App {
         Ok(())
     }
 
-    /// Whether the task has succeeded with this very attempt: no two attempts of a task have the same number.
+    /// Says whether the task has succeeded with this very attempt: all attempts of a task have different numbers.
     fn already(&self, by: &Caller, lease: &Report) -> Result<bool, EngineError> {
         let task = self.reader().task(by.tenant, lease.task)?;
         Ok(task.is_some_and(|task| task.epoch == lease.epoch && task.state.kind() == StateKind::Succeeded))
@@ -159,7 +158,7 @@ impl App {
         }
     }
 
-    /// An answer, checked to be JSON that can be read again, and kept as it came.
+    /// Checks that an answer is valid JSON, and stores it unchanged.
     fn output(&self, text: &str) -> Result<NewPayload, AppError> {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|error| AppError::input("output", error))?;
         if value.is_null() {

@@ -1,4 +1,4 @@
-//! A run as a whole, for keeping elsewhere: the run, its steps and its journal, one JSON object a line.
+//! A run as a whole, for archives: the run, its steps and its journal, one JSON object a line.
 
 use kapelle_core::{RunId, TaskId, TenantId, run::RunStatus};
 use serde_json::{Value, json};
@@ -12,23 +12,23 @@ use crate::{
 
 /// Rows read at a time.
 const PAGE: u32 = 200;
-/// Bytes of lines that are made at a time, about. They are made when they can be sent, so that a slow reader keeps
-/// neither a thread nor a connection of the store.
+/// Approximate bytes of lines that are made at a time. They are made when they can be sent, so that a slow reader
+/// occupies neither a thread nor a connection of the store.
 const PART: usize = 64 * 1024;
 
-/// The place where an export goes on.
+/// The position at which an export continues.
 #[derive(Debug, Clone, Copy)]
 pub enum ExportFrom {
     /// The run itself.
     Run,
-    /// The steps behind this one.
+    /// The steps after this one.
     Steps(TaskId),
     /// The journal from this entry on.
     Journal(u64),
 }
 
 impl App {
-    /// The next lines of an export, and where to go on. The second value is `None` at the end.
+    /// Returns the next lines of an export, and the position after them; `None` at the end.
     ///
     /// # Errors
     /// When the tenant has no such run, or the store fails.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl App {
-    /// A run as it stands, once it has ended or that long has passed. The second value names its state.
+    /// Returns a run once it has ended or `wait` has passed. The second value is its state.
     ///
     /// # Errors
     /// When the tenant has no such run.
@@ -48,7 +48,7 @@ impl App {
         Ok((run, format!("{id}-{}", row.revision)))
     }
 
-    /// Runs of the tenant, newest first.
+    /// Returns runs of the tenant, newest first.
     ///
     /// # Errors
     /// When a filter cannot be read.
@@ -67,7 +67,7 @@ impl App {
         listed.await
     }
 
-    /// Steps of a run that have begun or been left out, in that order.
+    /// Returns the steps of a run that have begun or been skipped, in that order.
     ///
     /// # Errors
     /// When the tenant has no such run.
@@ -101,7 +101,7 @@ impl App {
         listed.await
     }
 
-    /// Entries of the journal of a run.
+    /// Returns entries of the journal of a run.
     ///
     /// # Errors
     /// When the tenant has no such run.
@@ -124,7 +124,7 @@ impl App {
         listed.await
     }
 
-    /// Entries of a journal with the paths of their steps.
+    /// Returns entries of a journal with the paths of their steps.
     ///
     /// # Errors
     /// When the store fails.
@@ -156,7 +156,8 @@ impl App {
         Ok(shown)
     }
 
-    /// Ends a run: open tasks are cancelled, then the steps of its `on_cancel` run. Asked again, those are ended, too.
+    /// Cancels a run: open tasks are cancelled, then the steps of its `on_cancel` run. A second call cancels those,
+    /// too.
     ///
     /// # Errors
     /// When the tenant has no such run, or it has ended already.
@@ -165,7 +166,7 @@ impl App {
         self.control(by, (id, "run.cancel"), command::CancelRun { run: id, reason }).await
     }
 
-    /// Begins nothing further of a run until it is resumed.
+    /// Pauses a run: nothing further begins until it is resumed.
     ///
     /// # Errors
     /// When the tenant has no such run, it is paused already, or has ended.
@@ -173,7 +174,7 @@ impl App {
         self.control(by, (id, "run.pause"), command::PauseRun { run: id }).await
     }
 
-    /// Goes on with a run that was paused.
+    /// Resumes a paused run.
     ///
     /// # Errors
     /// When the tenant has no such run, it is not paused, or has ended.
@@ -206,7 +207,7 @@ impl App {
     /// Starts a new run of the version and inputs of one that has ended, with the results of its steps that succeeded.
     ///
     /// # Errors
-    /// When the tenant has no such run, it has not ended, or there is no step `from`.
+    /// When the tenant has no such run, it has not ended, or the step `from` does not exist.
     pub async fn rerun(self: &Arc<Self>, by: &Caller, id: RunId, given: api::Rerun) -> Result<RunId, AppError> {
         by.allow(Permission::Submit)?;
         let row = self.one_run(by.tenant, id)?;
@@ -246,7 +247,8 @@ impl App {
         Err(AppError::input("from", format!("{} has no step `{step}`: {hint}", row.id)))
     }
 
-    /// Whether a run has ended, and the number of its next journal entry. Returns `None` when the tenant has no such run.
+    /// Returns whether a run has ended, and the number of its next journal entry; `None` when the tenant has no such
+    /// run.
     ///
     /// # Errors
     /// When the store fails.
@@ -258,7 +260,7 @@ impl App {
     /// Refuses a run that the tenant does not have.
     ///
     /// # Errors
-    /// When it is not there, or the store fails.
+    /// When it does not exist, or the store fails.
     pub fn has_run(&self, by: &Caller, id: RunId) -> Result<RunId, AppError> {
         by.allow(Permission::Read)?;
         Ok(self.one_run(by.tenant, id)?.id)

@@ -1,5 +1,5 @@
-//! Workers that are scripts: their state, restarts, and what they write. They are those of the folder's owner: for other
-//! tenants they do not exist.
+//! Workers that are scripts: their state, restarts and logs. They belong to the folder's owner: for other tenants they
+//! do not exist.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -23,22 +23,22 @@ use crate::{
     to_api,
 };
 
-/// Lines that are given when the request names no number.
+/// Default number of lines.
 const TAIL: usize = 100;
-/// Lines that are given at most.
+/// The most lines.
 const TAIL_MAX: usize = 1_000;
-/// Characters of a reason that are written down.
+/// Characters of a reason that are recorded.
 const REASON: usize = 500;
-/// Processes of a script at most.
+/// The most processes of a script.
 const INSTANCES_MAX: u32 = 64;
 
 impl App {
-    /// The fleet, for callers for whom it exists.
+    /// Returns the fleet, for callers that may see it.
     fn fleet_of(&self, by: &Caller) -> Option<&Fleet> {
         self.fleet().filter(|_| by.tenant == TenantId::DEFAULT)
     }
 
-    /// Why a script has neither processes nor a log: it was not started, or none has that id.
+    /// Returns why a script has neither processes nor a log: it was not started, or the id is unknown.
     fn missing_script(&self, by: &Caller, id: &str) -> AppError {
         let worker = id.split('.').next().unwrap_or(id);
         let idle = |script: &ScriptStatus| script.id == worker && script.standing != "started";
@@ -52,7 +52,7 @@ impl App {
         }
     }
 
-    /// Why a script that serves a worker cannot work now. Returns `None` when no script serves it, or it can.
+    /// Returns why a script that serves a worker cannot work now; `None` when it can, or the worker is not a script.
     pub(crate) fn script_holds_up(&self, tenant: TenantId, worker: &Name) -> Option<String> {
         self.fleet().and_then(|fleet| fleet.holds_up(tenant, worker.as_str()))
     }
@@ -63,12 +63,12 @@ impl App {
         fleet.map(|fleet| all(self, fleet)).unwrap_or_default()
     }
 
-    /// The number of scripts in each state. Returns `None` where no scripts are supervised.
+    /// Returns the number of scripts in each state; `None` where scripts are not supervised.
     pub(crate) fn script_counts(&self) -> Option<Value> {
         self.fleet().map(|fleet| serde_json::to_value(fleet.counts()).unwrap_or_default())
     }
 
-    /// Tells listeners of what happens to scripts from now on.
+    /// Publishes events of scripts to listeners from now on.
     pub fn tell_of_scripts(&self, fleet: &kapelle_scripts::Fleet) {
         let (hub, mut events) = (Arc::clone(&self.memory.hub), fleet.watch());
         drop(tokio::spawn(async move {
@@ -82,7 +82,7 @@ impl App {
         }));
     }
 
-    /// The scripts of the folder of workers, by file.
+    /// Returns the scripts of the folder of workers, by file.
     ///
     /// # Errors
     /// When the caller may not see them.
@@ -91,7 +91,8 @@ impl App {
         Ok(api::ScriptList { scripts: self.all_scripts(by.tenant) })
     }
 
-    /// Writes down who has scripts changed, in the trail and in the session log, in one commit and before it happens.
+    /// Records the person who has scripts changed, in the trail and in the session log, in one commit and before the
+    /// change.
     async fn write_down(
         &self,
         by: &Caller,
@@ -116,7 +117,7 @@ impl App {
     /// Restarts a script, or one of its processes.
     ///
     /// # Errors
-    /// When there is no such script, or it is not started.
+    /// When the script does not exist or is not started.
     pub async fn restart_script(&self, by: &Caller, id: &str, given: api::Reason) -> Result<api::Restarted, AppError> {
         by.allow(Permission::Operate)?;
         let why = given.reason.unwrap_or_default();
@@ -153,7 +154,7 @@ impl App {
     /// Changes the number of processes of a script.
     ///
     /// # Errors
-    /// When there is no such script, it is not started, or the number does not suit it.
+    /// When the script does not exist or is not started, or the number is invalid for it.
     pub async fn scale_script(&self, by: &Caller, id: &str, wanted: api::Scale) -> Result<api::Script, AppError> {
         by.allow(Permission::Operate)?;
         let find = || self.fleet_of(by).and_then(|fleet| fleet.status().into_iter().find(|script| script.id == id));
@@ -184,10 +185,10 @@ impl App {
         Ok(self.script_logs(by, id, tail)?.0)
     }
 
-    /// The last lines of a script, oldest first, and those to come.
+    /// Returns the last lines of a script, oldest first, and those to come.
     ///
     /// # Errors
-    /// When there is no log of it, or more lines are asked for than are kept.
+    /// When it has no log, or more lines are requested than are kept.
     pub fn script_logs(
         &self,
         by: &Caller,
@@ -206,7 +207,7 @@ impl App {
 }
 
 impl Hub {
-    /// Something has happened to a script, which is one of the folder's owner.
+    /// Publishes an event of a script, which belongs to the folder's owner.
     fn script_event(&self, event: &kapelle_scripts::FleetEvent) {
         if self.active.load(Ordering::Acquire) {
             let Some(kind) = LiveKind::from_word(&format!("worker_{}", event.what)) else { return };
@@ -223,7 +224,7 @@ impl Hub {
     }
 }
 
-/// Every script as it travels.
+/// Converts every script for the API.
 fn all(app: &App, fleet: &Fleet) -> Vec<api::Script> {
     fleet.status().iter().map(|status| script(app, status)).collect()
 }
@@ -232,7 +233,7 @@ fn process_state(word: &str) -> api::ProcessState {
     api::ProcessState::from_word(word).unwrap_or(api::ProcessState::Absent)
 }
 
-/// A line of a log as it travels.
+/// Converts a line of a log for the API.
 #[must_use]
 pub fn line_of(line: &Line) -> api::LogLine {
     api::LogLine {

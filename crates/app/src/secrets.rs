@@ -1,4 +1,4 @@
-//! Secrets: how they are made, kept and compared.
+//! Secrets: their creation, storage and comparison.
 
 use std::{
     fs,
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 
 /// The file with the token, in the folder of the state.
 pub const TOKEN_FILE: &str = "token";
-/// What secrets begin with, so that scanners for leaked ones find them.
+/// Prefix of secrets, so that scanners for leaked ones find them.
 const PREFIX: &str = "kap_";
-/// Bytes of chance in a secret.
+/// Random bytes of a secret.
 const BYTES: usize = 32;
 
-/// A fresh secret.
+/// Makes a secret.
 ///
 /// # Errors
 /// When the system has no random numbers.
@@ -26,7 +26,7 @@ pub fn fresh() -> io::Result<String> {
     Ok(format!("{PREFIX}{}", hex(&bytes)))
 }
 
-/// A random word of 16 letters, to make an id that cannot be guessed. It has not the prefix of a secret.
+/// Makes a random word of 16 letters, for an id that cannot be guessed. It lacks the prefix of a secret.
 ///
 /// # Errors
 /// When the system has no random numbers.
@@ -36,14 +36,14 @@ pub fn mark() -> io::Result<String> {
     Ok(hex(&bytes))
 }
 
-/// What is kept of a secret. Every credential that is presented is hashed before anything else is done with it, and
-/// only hashes are looked up: how long that takes tells nothing about a secret.
+/// Returns the stored hash of a secret. Every presented credential is hashed first, and only hashes are compared: the
+/// time of a lookup reveals nothing about a secret.
 #[must_use]
 pub fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Lower-case hex digits.
+/// Formats lower-case hex digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes
@@ -53,8 +53,8 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The token of a folder, and whether it was made just now. Only the owner can read its file, also when somebody had
-/// changed that.
+/// Returns the token of a folder, and whether it was made just now. Only the owner can read its file; changed
+/// permissions are restored.
 ///
 /// # Errors
 /// When the file cannot be read or written, or holds no token.

@@ -1,8 +1,8 @@
 //! `session.log`: every end of a task and every event of the server's life as one line of JSON.
 //!
-//! What is to be written is committed together with what happened, under a number that rises by one; each line carries
-//! that number. After a crash the end of the file tells where to go on, so lines equal events. The rows are given up
-//! once the file is synced.
+//! A line is committed together with its event, under a number that rises by one; each line carries that number. After
+//! a crash the end of the file tells where to continue, so lines equal events. The rows are deleted once the file is
+//! synced.
 
 use std::{
     fs::{self, File},
@@ -28,21 +28,20 @@ use crate::trail::Keeper;
 
 /// The file in the folder of the state.
 pub const SESSION_FILE: &str = "session.log";
-/// Turns on their way to the file. What does not fit is read from the store.
+/// Turns queued for the file. Further ones are read from the store.
 const QUEUED: usize = 4_096;
-/// How often the audit trail is looked at for entries that no head tells of.
+/// Interval at which the audit trail is checked for entries without a head, in milliseconds.
 const TRAIL_EVERY_MS: u64 = 10_000;
-/// How often the file is synced and the rows are given up while there is something to write.
+/// Interval at which the file is synced and the rows are deleted while there is something to write.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// A file of that size is put aside.
+/// Size at which a file is rotated, in bytes.
 const SIZE_MAX: u64 = 64 << 20;
-/// Files that were put aside and are kept.
+/// Rotated files that are kept.
 const KEPT: u32 = 4;
 /// Rows read at a time.
 const PAGE: u32 = 256;
 
-/// Something for the writer.
-/// The session log of a folder and the files that were put aside, oldest first.
+/// Returns the session log of a folder and its rotated files, oldest first.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let path = folder.join(SESSION_FILE);
     (1..=KEPT).rev().map(|number| aside(&path, number)).chain([path.clone()]).collect()
@@ -61,7 +60,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Goes on with the file of that folder.
+    /// Continues the file of that folder.
     ///
     /// # Errors
     /// When the file cannot be read or written, or a thread cannot be started.
@@ -71,7 +70,7 @@ impl Session {
         let mut writer = Writer::open(folder, (engine.clone(), Arc::clone(&trail)), clock)?;
         let waking = sender.clone();
         engine.observe_session(Box::new(move |logged| {
-            // A full channel is no loss: the number after it tells that something is to be read from the store.
+            // A full channel is harmless: the next number shows that something must be read from the store.
             let _ = waking.try_send(Message::Logged(Arc::clone(logged)));
         }));
         let run = move || {
@@ -83,12 +82,12 @@ impl Session {
         Ok(Session { sender, trail, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The head of the audit trail for the end of this process, when the trail has entries.
+    /// Returns the head of the audit trail for the end of this process, when the trail has entries.
     pub(crate) fn last_head(&self, reader: &dyn Reader, now: Timestamp, steady_ms: u64) -> Option<Value> {
         self.trail.due(reader, (now, steady_ms), true).unwrap_or_default()
     }
 
-    /// Writes what there is, and ends. The engine has ended before.
+    /// Writes the remaining lines, and ends. The engine has ended before.
     pub(crate) async fn finish(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
@@ -107,14 +106,14 @@ struct Writer {
     size: u64,
     engine: Engine,
     trail: Arc<Keeper>,
-    /// When the trail is looked at next, by the steady clock.
+    /// Time of the next check of the trail, on the monotonic clock.
     look_ms: u64,
     clock: Arc<dyn Clock>,
-    /// Everything up to this number stands in the file.
+    /// The last number that is complete in the file.
     seq: u64,
-    /// Lines of the next number that stand there already.
+    /// Lines of the next number that the file has already.
     skip: usize,
-    /// The number up to which rows were given up.
+    /// The number up to which rows were deleted.
     given_up: u64,
 }
 
@@ -129,7 +128,7 @@ impl Writer {
         {
             end = self::end(&mut before)?;
         }
-        // The last number may be there in part only: it is looked at again, behind the lines that are there.
+        // The last number may be incomplete: it is read again, and the lines that the file has are skipped.
         let (seq, skip) = end.map_or((0, 0), |(seq, lines)| (seq.saturating_sub(1), lines));
         Ok(Writer { path, file, size, engine, trail, look_ms: 0, clock, seq, skip, given_up: seq })
     }
@@ -156,7 +155,7 @@ impl Writer {
         }
     }
 
-    /// Has the head of the audit trail committed as a note, which then comes back as a line.
+    /// Commits the head of the audit trail as a note, which then comes back as a line.
     fn tell_head(&mut self, always: bool) -> io::Result<()> {
         let steady_ms = self.clock.steady_ms();
         if !always && steady_ms < self.look_ms {
@@ -190,7 +189,7 @@ impl Writer {
         self.write(logged.seq, &text)
     }
 
-    /// Writes what the store has and the file has not.
+    /// Writes what the store has and the file lacks.
     fn catch_up(&mut self) -> io::Result<()> {
         loop {
             let rows = self.engine.reader().session(self.seq, PAGE).map_err(io::Error::other)?;
@@ -206,7 +205,7 @@ impl Writer {
         }
     }
 
-    /// The lines of a row but for the first so many.
+    /// Returns the lines of a row without the first `skip`.
     fn lines(&self, row: &SessionRow, skip: usize) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         let reader = self.engine.reader();
@@ -226,7 +225,7 @@ impl Writer {
         if self.size >= SIZE_MAX { self.put_aside() } else { Ok(()) }
     }
 
-    /// Begins a new file.
+    /// Rotates the file.
     fn put_aside(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         for number in (1..KEPT).rev() {
@@ -252,7 +251,7 @@ fn aside(path: &Path, number: u32) -> PathBuf {
     path.with_extension(format!("log.{number}"))
 }
 
-/// Cuts off a line that was not written to its end; the length that is left.
+/// Cuts off an incomplete last line. Returns the remaining length.
 fn cut(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let mut whole = length;
@@ -274,7 +273,7 @@ fn cut(file: &mut File) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// The last number of a file, and how many lines it has there.
+/// Returns the last number of a file, and how many lines it has there.
 fn end(file: &mut File) -> io::Result<Option<(u64, usize)>> {
     let length = file.metadata()?.len();
     let mut window = 64 * 1024_u64;
@@ -360,7 +359,7 @@ fn of_task(task: &Task) -> Value {
     body
 }
 
-/// A task as it is in the store: as it was then, unless it was put back by hand or is past its retention.
+/// Reads a task from the store. It is as it was at its end, unless it was retried by hand or is past its retention.
 fn found(reader: &dyn Reader, ended: &EndedTask, at: Timestamp) -> io::Result<Value> {
     let task = reader.task_of_any(ended.task).map_err(io::Error::other)?;
     Ok(match task {

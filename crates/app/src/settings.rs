@@ -1,4 +1,4 @@
-//! What a face says about itself when it begins to serve.
+//! Settings of an interface when it begins to serve.
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
@@ -6,25 +6,26 @@ use kapelle_core::{Labels, Name};
 
 use crate::health_config::HealthCheck;
 
-/// Slots of a queue that nobody set up.
+/// Slots of a queue without configuration.
 pub(crate) const OTHER_SLOTS: u32 = 8;
 
-/// What a face says about itself when it begins to serve. The defaults are those of a library user.
+/// Settings of an interface when it begins to serve. The defaults are those of a library user.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The folder with the workflows of the project.
     pub workflows: Option<PathBuf>,
     /// Slots of the queues in this process, by name.
     pub queues: HashMap<Name, u32>,
-    /// What sets this process apart.
+    /// Labels of this process.
     pub labels: Labels,
-    /// What the user calls unhealthy.
+    /// Health checks of the user.
     pub checks: Vec<HealthCheck>,
-    /// How long a worker host may be silent before its tasks go to others; the engine has the same.
+    /// Silence after which a worker host loses its tasks; the engine has the same value.
     pub lease: Duration,
-    /// How long a claimed task may go unacknowledged by a host that promised to acknowledge.
+    /// Time that a claimed task may go unacknowledged by a host that promised to acknowledge.
     pub ack: Duration,
-    /// Bytes of inputs, outputs and questions in one page of a list or one claim, about: the row that reaches it is the last.
+    /// Approximate bytes of inputs, outputs and questions in one page of a list or one claim: the row that reaches the
+    /// limit is the last.
     pub page_bytes: usize,
 }
 
@@ -43,7 +44,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How many tasks of a queue run at once in this process.
+    /// Returns how many tasks of a queue run at once in this process.
     pub(crate) fn slots(&self, queue: &Name) -> u32 {
         self.queues.get(queue).copied().unwrap_or(OTHER_SLOTS)
     }

@@ -1,4 +1,4 @@
-//! The rules of a submission: one set for every face.
+//! The rules of a submission, common to all interfaces.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use kapelle_engine::{SubmitTask, question::cacheable};
 
 use crate::{app::App, app_error::AppError, artifacts};
 
-/// The longest duration that is taken: a hundred years.
+/// The longest accepted duration, in milliseconds: a hundred years.
 const LONGEST_MS: u64 = 100 * 366 * 86_400_000;
-/// Attempts at most.
+/// The most attempts.
 const ATTEMPTS_MAX: u32 = 1_000;
 
-/// A task as the engine takes it.
+/// Builds a task for the engine.
 ///
 /// # Errors
-/// What is wrong with it: the field, what it has, what is possible.
+/// An invalid field, its value, and the possible ones.
 pub(crate) fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Result<SubmitTask, AppError> {
     let worker = Name::parse(&given.worker).map_err(|error| AppError::input("worker", error))?;
     let spec = app.known(tenant, &worker)?;
@@ -58,10 +58,10 @@ pub(crate) fn task(app: &App, tenant: TenantId, given: api::SubmitTask) -> Resul
     })
 }
 
-/// What a host says of a worker.
+/// Builds the description of a host's worker.
 ///
 /// # Errors
-/// What is wrong with it.
+/// An invalid field.
 pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
     let name = Name::parse(given.name()).map_err(|error| AppError::input("workers", error))?;
     let mut spec = WorkerSpec::named(name.as_str());
@@ -86,10 +86,10 @@ pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
     Ok(Arc::new(spec))
 }
 
-/// Names of queues.
+/// Parses names of queues.
 ///
 /// # Errors
-/// The first that is not a name.
+/// The first invalid name.
 pub(crate) fn names(field: &str, given: &[String]) -> Result<Arc<[Name]>, AppError> {
     let parsed = given.iter().map(|name| Name::parse(name));
     parsed.collect::<Result<_, _>>().map_err(|error| AppError::input(field, error))
@@ -107,7 +107,7 @@ fn bounded(field: &str, ms: u64) -> Result<u64, AppError> {
     Ok(ms)
 }
 
-/// A span of time within bounds.
+/// Checks a duration.
 ///
 /// # Errors
 /// When it is shorter than `least` or longer than a hundred years.
@@ -133,7 +133,7 @@ fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, AppError> {
         AppError::unprocessable(format!("deadline: `{shown}` is not a time as RFC 3339 has it: 2026-12-01T10:00:00Z"))
     })?;
     let at = Timestamp(stamp.as_millisecond());
-    // No later than the other times that are taken, so that every time in an answer can be written.
+    // No later than the other accepted times, so that every time in an answer can be formatted.
     if at > Timestamp(now.0 + LONGEST_MS.cast_signed()) {
         return Err(AppError::unprocessable("deadline: expected a time within a hundred years"));
     }

@@ -22,22 +22,22 @@ use crate::{
 const BATCH_MAX: usize = 10_000;
 /// Characters of a reason.
 const REASON_MAX: usize = 500;
-/// What idempotency keys of tasks and of batches are bound to.
+/// The request kind of idempotency keys of tasks and batches.
 const SUBMIT: &str = "/api/v1/tasks";
 const SUBMIT_BATCH: &str = "/api/v1/tasks/batch";
 
-/// A task that was recorded, and what tells of its end.
+/// A task that was recorded, and a receiver of its end.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Watched {
-    /// Its id.
     pub id: TaskId,
     ended: Option<oneshot::Receiver<Arc<Task>>>,
 }
 
 impl App {
-    /// Records a task. It survives a crash once this has returned.
+    /// Submits a task. It survives a crash once this has returned.
     ///
     /// # Errors
-    /// What is wrong with the request; an idempotency key that was used for another one.
+    /// An invalid request; an idempotency key that was used for another one.
     pub async fn submit(
         self: &Arc<Self>,
         by: &Caller,
@@ -49,7 +49,7 @@ impl App {
         Ok(api::Submitted { id: id.to_string(), state, attempt: 0 })
     }
 
-    /// Records a task, and returns its id as it is inside.
+    /// Submits a task, and returns its numeric id.
     ///
     /// # Errors
     /// As [`App::submit`].
@@ -66,7 +66,7 @@ impl App {
         Ok(self.engine.submit(by.tenant, vec![task], key).await?)
     }
 
-    /// Records a task, to wait for its end with [`App::ended`].
+    /// Submits a task, to wait for its end with [`App::ended`].
     ///
     /// # Errors
     /// As [`App::submit`].
@@ -77,7 +77,7 @@ impl App {
         key: Option<&str>,
     ) -> Result<Watched, AppError> {
         if key.is_some() {
-            // It may be there already: its end is looked up.
+            // The task may exist already: its end is looked up.
             return Ok(Watched { id: self.submit_task(by, given, key).await?, ended: None });
         }
         by.allow(Permission::Submit)?;
@@ -87,7 +87,7 @@ impl App {
         Ok(Watched { id, ended: Some(ended) })
     }
 
-    /// Waits for the end of a task that was submitted, for at most that long, and returns it as it stands then.
+    /// Waits for the end of a submitted task, at most for `wait`, and returns its state then.
     ///
     /// # Errors
     /// When the store fails.
@@ -114,10 +114,10 @@ impl App {
         self.check(tenant, move |app| submission::task(app, tenant, given)).await
     }
 
-    /// Records many tasks, all or none, in order. Returns the id of the first; the others follow without gaps.
+    /// Submits many tasks, all or none, in order. Returns the id of the first; the others follow without gaps.
     ///
     /// # Errors
-    /// What is wrong with one of them; an idempotency key that was used for another batch.
+    /// An invalid task; an idempotency key that was used for another batch.
     pub async fn submit_tasks(
         self: &Arc<Self>,
         by: &Caller,
@@ -142,7 +142,7 @@ impl App {
         Ok(self.engine.submit(tenant, tasks, key).await?)
     }
 
-    /// Records many tasks, all or none, in order.
+    /// Submits many tasks, all or none, in order.
     ///
     /// # Errors
     /// As [`App::submit_tasks`].
@@ -158,7 +158,7 @@ impl App {
         Ok(api::BatchSubmitted { ids })
     }
 
-    /// A task as it stands, once it has ended or that long has passed. The second value names its state.
+    /// Returns a task once it has ended or `wait` has passed. The second value is its state.
     ///
     /// # Errors
     /// When the tenant has no such task.
@@ -181,7 +181,7 @@ impl App {
         Ok((to_api::whole_task(self, &task)?, format!("{}-{}", task.id, task.revision)))
     }
 
-    /// Tasks of the tenant, newest first.
+    /// Returns tasks of the tenant, newest first.
     ///
     /// # Errors
     /// When a filter cannot be read.
@@ -217,7 +217,7 @@ impl App {
         listed.await
     }
 
-    /// Ends a task.
+    /// Cancels a task.
     ///
     /// # Errors
     /// When the tenant has no such task, or it has ended already.
@@ -229,7 +229,7 @@ impl App {
         to_api::whole_task(self, &*self.one_task(by.tenant, id)?)
     }
 
-    /// Puts a failed task back, its counts at zero.
+    /// Retries a failed task, its counts at zero.
     ///
     /// # Errors
     /// When the tenant has no such task, it has not failed, or it is a step of a run.
@@ -246,7 +246,7 @@ impl App {
     }
 }
 
-/// Why something is to end, with who wants it.
+/// Returns the reason for an end, with the person who requested it.
 pub(crate) fn reason(by: &Caller, given: api::Reason) -> Arc<str> {
     match given.reason.filter(|reason| !reason.trim().is_empty()) {
         Some(reason) => {
@@ -257,7 +257,7 @@ pub(crate) fn reason(by: &Caller, given: api::Reason) -> Arc<str> {
     }
 }
 
-/// A name in a filter.
+/// Parses a name in a filter.
 pub(crate) fn name_parameter(field: &str, given: Option<String>) -> Result<Option<Name>, AppError> {
     let parsed = given.map(|text| Name::parse(&text)).transpose();
     parsed.map_err(|error| AppError::parameter(field, error))

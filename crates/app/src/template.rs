@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// The templates that ship.
+/// The built-in templates.
 const SHIPPED: [&str; 4] = [
     include_str!("../../../templates/map-reduce.yaml"),
     include_str!("../../../templates/evaluator-optimiser.yaml"),
@@ -33,12 +33,12 @@ static TEMPLATE: Table = Table {
     ],
 };
 
-/// A workflow with parameters. In its text `$(x)` stands for the parameter `x`, and `$(name)` for the name that the
-/// workflow gets. A placeholder that is a whole value becomes the parameter as JSON; inside of other text it becomes text,
-/// and then its value must be plain.
+/// A workflow with parameters. In its text `$(x)` stands for the parameter `x`, and `$(name)` for the name of the
+/// workflow. A placeholder that is a whole value becomes the parameter as JSON; inside other text it becomes text, and
+/// then its value must be a scalar.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Template {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// One line for people.
     pub description: String,
@@ -48,10 +48,10 @@ pub struct Template {
 }
 
 impl Template {
-    /// The templates that ship.
+    /// Returns the built-in templates.
     ///
     /// # Errors
-    /// Never, unless one of them is wrong, which a test refuses.
+    /// Never, unless one of them is invalid, which a test refuses.
     pub fn shipped() -> Result<Vec<Template>, Error> {
         SHIPPED.into_iter().map(Template::parse).collect()
     }
@@ -59,7 +59,7 @@ impl Template {
     /// Reads a template from YAML.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn parse(text: &str) -> Result<Template, Error> {
         let form =
             Form { name: "a template", most: 1 << 20, empty: "it begins with `kind: template`", split: "shorten it" };
@@ -73,10 +73,10 @@ impl Template {
         serde_json::from_value(said).map_err(|error| Error::Config(format!("not a template: {error}")))
     }
 
-    /// The text of a workflow of that name.
+    /// Returns the text of a workflow of that name.
     ///
     /// # Errors
-    /// A parameter that is unknown, missing or does not fit; a workflow that would be wrong.
+    /// A parameter that is unknown, missing or does not fit; a workflow that would be invalid.
     pub fn expand(&self, name: &str, values: Map<String, Value>) -> Result<String, Error> {
         Name::parse(name)?;
         let known: Vec<&str> = self.properties().map(|(name, _)| name).collect();
@@ -95,14 +95,14 @@ impl Template {
         Ok(text)
     }
 
-    /// The parameters with their schemas.
+    /// Returns the parameters with their schemas.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Value)> {
         let properties = self.parameters.get("properties").and_then(Value::as_object);
         properties.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
     }
 }
 
-/// Puts values in the place of `$(x)`.
+/// Replaces `$(x)` by values.
 fn fill(text: &str, values: &Value) -> Result<String, Error> {
     let mut filled = String::with_capacity(text.len());
     for line in text.lines() {
@@ -133,7 +133,7 @@ fn fill(text: &str, values: &Value) -> Result<String, Error> {
     Ok(filled)
 }
 
-/// A value that can stand inside of text, quoted or not, without ending it.
+/// Formats a value that can stand inside other text, quoted or not, without ending it.
 fn plain(name: &str, value: &Value) -> Result<String, Error> {
     let text = match value {
         Value::String(text) => text.clone(),

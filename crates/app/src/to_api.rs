@@ -1,4 +1,4 @@
-//! Rows as they travel.
+//! Conversion of rows to types of the API.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{app::App, app_error::AppError, secrets::hex, waiting};
 
-/// A time as RFC 3339 has it: `2026-11-21T03:40:05.123Z`.
+/// Formats a time by RFC 3339: `2026-11-21T03:40:05.123Z`.
 #[must_use]
 pub fn time(at: Timestamp) -> String {
-    // Beyond the years that RFC 3339 can write, the last or first that it can.
+    // Beyond the years that RFC 3339 can write: the last or first that it can.
     let end = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_millisecond(at.0).unwrap_or(end).to_string()
 }
 
-/// The JSON of a stored payload, as it stands.
+/// Returns the JSON of a stored payload, unchanged.
 pub(crate) fn raw(app: &App, payload: &Payload) -> Result<Box<RawValue>, AppError> {
     let bytes = match payload {
         Payload::Row(id) => app.reader().payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
@@ -32,7 +32,7 @@ pub(crate) fn raw(app: &App, payload: &Payload) -> Result<Box<RawValue>, AppErro
     RawValue::from_string(text).map_err(|error| broken(&error))
 }
 
-/// The state of a task.
+/// Converts the state of a task.
 pub(crate) fn state(kind: StateKind) -> api::TaskState {
     match kind {
         StateKind::Scheduled => api::TaskState::Scheduled,
@@ -50,7 +50,7 @@ pub(crate) fn state(kind: StateKind) -> api::TaskState {
     }
 }
 
-/// The state of a run.
+/// Converts the state of a run.
 pub(crate) fn run_state(kind: StatusKind) -> api::RunState {
     match kind {
         StatusKind::Running => api::RunState::Running,
@@ -62,7 +62,7 @@ pub(crate) fn run_state(kind: StatusKind) -> api::RunState {
     }
 }
 
-/// A task, without its output.
+/// Converts a task, without its output.
 pub(crate) fn task(app: &App, task: &Task) -> api::Task {
     let mut shown = api::Task {
         id: task.id.to_string(),
@@ -109,13 +109,13 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
     shown
 }
 
-/// A task with its output.
+/// Converts a task with its output.
 pub(crate) fn whole_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
     let mut shown = task(app, row);
     if let TaskState::Succeeded { output, .. } = &row.state {
         shown.output = Some(raw(app, output)?);
     }
-    // The book counts every attempt, and what the calls under way have cost so far.
+    // The ledger counts every attempt, and the cost of the calls in progress so far.
     if let Some(book) = app.reader().account(row.tenant, &Account::Task(row.id), 0)? {
         let provenance = &mut shown.provenance;
         (provenance.cost_nanousd, provenance.calls) = (book.spent.0, book.calls);
@@ -124,7 +124,7 @@ pub(crate) fn whole_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
     Ok(shown)
 }
 
-/// Why something failed.
+/// Converts an error.
 pub(crate) fn error(error: &Arc<TaskError>) -> api::TaskError {
     api::TaskError {
         category: error.category.as_str().to_owned(),
@@ -135,7 +135,7 @@ pub(crate) fn error(error: &Arc<TaskError>) -> api::TaskError {
     }
 }
 
-/// A run, without its outputs.
+/// Converts a run, without its outputs.
 pub(crate) fn run(row: &RunRow) -> api::Run {
     let mut shown = api::Run {
         id: row.id.to_string(),
@@ -165,7 +165,7 @@ pub(crate) fn run(row: &RunRow) -> api::Run {
     shown
 }
 
-/// The same with what its steps have spent.
+/// Converts a run with the spending of its steps.
 pub(crate) fn run_and_cost(app: &App, row: &RunRow) -> Result<api::Run, AppError> {
     let mut shown = run(row);
     if let Some(book) = app.reader().account(row.tenant, &Account::Run(row.id), 0)? {
@@ -175,7 +175,7 @@ pub(crate) fn run_and_cost(app: &App, row: &RunRow) -> Result<api::Run, AppError
     Ok(shown)
 }
 
-/// A version of a workflow.
+/// Converts a version of a workflow.
 pub(crate) fn version(row: &VersionRow) -> api::Version {
     api::Version {
         workflow: row.workflow.to_string(),
@@ -187,7 +187,7 @@ pub(crate) fn version(row: &VersionRow) -> api::Version {
     }
 }
 
-/// A file.
+/// Converts a file.
 pub(crate) fn artifact(row: &ArtifactRow) -> api::Artifact {
     api::Artifact {
         file: format!("sha256:{}", row.sha256),
@@ -198,7 +198,7 @@ pub(crate) fn artifact(row: &ArtifactRow) -> api::Artifact {
     }
 }
 
-/// A key.
+/// Converts a key.
 pub(crate) fn key(key: &AccessKey) -> api::Key {
     api::Key {
         id: key.id.to_string(),
@@ -215,7 +215,7 @@ pub(crate) fn key(key: &AccessKey) -> api::Key {
     }
 }
 
-/// An administrative act.
+/// Converts an administrative act.
 pub(crate) fn audit(row: &AuditRow) -> api::AuditEntry {
     api::AuditEntry {
         seq: row.seq,
@@ -228,8 +228,8 @@ pub(crate) fn audit(row: &AuditRow) -> api::AuditEntry {
     }
 }
 
-/// An entry of a journal as it travels: the stored form with ids as people know them. Ids of scopes are text, because
-/// JavaScript rounds numbers of 64 bits. `step` is the path of the step, where the entry is about one.
+/// Converts an entry of a journal: the stored form with ids as people know them. Ids of scopes are text, because
+/// JavaScript rounds numbers of 64 bits. `step` is the path of the step, if the entry is about one.
 #[must_use]
 pub fn entry(entry: &JournalEntry, step: Option<&str>) -> api::JournalEntry {
     let mut fields = serde_json::Map::new();
@@ -253,7 +253,7 @@ pub fn entry(entry: &JournalEntry, step: Option<&str>) -> api::JournalEntry {
     api::JournalEntry { seq: entry.seq, at: time(entry.at), event, step: step.map(str::to_owned), fields }
 }
 
-/// The task of the step that an entry is about. Returns `None` for an entry about no step.
+/// Returns the task of the step that an entry is about; `None` for an entry without a step.
 pub(crate) fn step_task(event: &RunEvent) -> Option<TaskId> {
     match event {
         RunEvent::StepStarted { task, .. }

@@ -1,4 +1,4 @@
-//! Tokens of attempts on worker hosts, which live on while their server is started again.
+//! Tokens of attempts on worker hosts, which survive a restart of their server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{app::App, ledger::EngineLedger};
 impl Leases for EngineLedger {
     fn leased(&self, task: TaskId) -> Option<Leased> {
         let engine = self.now()?;
-        // What cannot be read is refused: the attempt fails and is tried again.
+        // An unreadable one is refused: the attempt fails and is retried.
         let row = engine.reader().task_of_any(task).ok().flatten()?;
         let TaskState::Running(lease) = row.state else { return None };
         // Attempts of this process end with it.
@@ -56,8 +56,8 @@ fn gone() -> LogError {
 }
 
 impl App {
-    /// Has the gateway's tokens of attempts on worker hosts known again by whoever opens the same folder with the same
-    /// secret, as long as their leases are in force.
+    /// Makes tokens of attempts on worker hosts survive a restart: a process that opens the folder with the same secret
+    /// accepts them, as long as their leases are valid.
     pub fn keep_tokens(&self, secret: &str) {
         let key = mac::hmac(secret.as_bytes(), b"kapelle tokens of attempts");
         self.token_issuer.keep_tokens(key, Arc::clone(&self.ledger) as _);

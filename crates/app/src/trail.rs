@@ -1,11 +1,11 @@
 //! Heads of the audit trail outside the database: the number and the hash of the last entry, with a keyed hash.
 //!
-//! The chain of hashes in the database shows an entry that was edited or taken out. It does not show an end that was cut
-//! off, a chain that was computed anew, or an older database that was put in place of the newer one. Heads do: they
-//! stand in `session.log` and in the log of the process, and each entry that a head tells of must still be there.
+//! The chain of hashes in the database reveals an entry that was edited or removed. It does not reveal an end that was
+//! cut off, a chain that was recomputed, or an older database that replaced the newer one. Heads do: they stand in
+//! `session.log` and in the log of the process, and each entry of a head must still be there.
 //!
-//! The key is a file of its own in the data folder, `audit.key`. It is not derived from the folder's token: a token is
-//! replaced when somebody has seen it, and the heads of years before must be checked all the same.
+//! The key is a file of its own in the data folder, `audit.key`. It is not derived from the folder's token: a leaked
+//! token is replaced, and the heads of earlier years must still be verifiable.
 
 use std::{
     fs::File,
@@ -28,7 +28,7 @@ pub const KEY_FILE: &str = "audit.key";
 const EVENT: &str = "audit_head";
 /// Entries read at a time.
 const PAGE: u32 = 1_000;
-/// How often a head is written while the trail stays as it is.
+/// Interval of heads while the trail is unchanged, in milliseconds.
 const UNCHANGED_MS: u64 = 3_600_000;
 
 /// The key that heads are signed with.
@@ -73,7 +73,7 @@ impl TrailKey {
         Ok(TrailKey(bytes))
     }
 
-    /// A name for the key that does not tell it.
+    /// Returns a name for the key that does not reveal it.
     #[must_use]
     pub fn name(&self) -> String {
         let digest = Sha256::new().chain_update(b"kapelle audit key\n").chain_update(self.0).finalize();
@@ -84,13 +84,13 @@ impl TrailKey {
         hex(&hmac(&self.0, format!("kapelle audit head 1\n{at}\n{head}\n").as_bytes()))
     }
 
-    /// Whether the keyed hash of a head is the one that this key makes.
+    /// Says whether the keyed hash of a head was made with this key.
     pub(crate) fn signs(&self, noted: &Noted, mac: &str) -> bool {
         let head = format!("{}:{}", noted.seq, noted.hash);
         noted.at.is_some_and(|at| self.mac(at, &head) == mac)
     }
 
-    /// The head as an event of the session log.
+    /// Returns the head as an event of the session log.
     #[must_use]
     pub fn event(&self, at: Timestamp, head: AuditHead) -> Value {
         let head = written(head);
@@ -98,7 +98,7 @@ impl TrailKey {
     }
 }
 
-/// A head as people read it: `13:HASH`.
+/// Formats a head for people: `13:HASH`.
 #[must_use]
 pub fn written((seq, hash): AuditHead) -> String {
     format!("{seq}:{}", hex(&hash))
@@ -117,7 +117,7 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct Last {
     head: Option<AuditHead>,
-    /// The steady clock at the last head that was written.
+    /// Time of the last written head, on the monotonic clock.
     told_ms: Option<u64>,
 }
 
@@ -126,7 +126,7 @@ impl Keeper {
         Ok(Keeper { key: TrailKey::of(folder)?, last: Mutex::default() })
     }
 
-    /// The event to be written now: when entries were added, an hour has passed, or `always`. Returns `None` otherwise,
+    /// Returns the event to be written now: when entries were added, an hour has passed, or `always`; `None` otherwise,
     /// and for a trail without entries.
     pub(crate) fn due(
         &self,
@@ -160,25 +160,25 @@ impl Keeper {
     }
 }
 
-/// A head that somebody noted: what must be in the trail.
+/// A recorded head: an entry that must be in the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
     /// The number of the entry.
     pub seq: u64,
     /// Its hash, as it was written.
     pub hash: String,
-    /// When it was the last entry, in milliseconds since 1970.
+    /// The time at which it was the last entry, in milliseconds since 1970.
     pub at: Option<i64>,
     /// The name of the key, and the keyed hash.
     pub mac: Option<(String, String)>,
-    /// Where it was noted.
+    /// The file and place that recorded it.
     pub place: String,
-    /// Without a keyed hash it counts for nothing: it stands beside the database that it is to check.
+    /// Whether it counts only with a keyed hash, because it stands beside the database that it checks.
     pub needs_mac: bool,
 }
 
 impl Noted {
-    /// Reads `13:HASH`. Returns `None` for another text.
+    /// Parses `13:HASH`; `None` for another text.
     #[must_use]
     pub fn parse(text: &str, place: &str) -> Option<Noted> {
         let (seq, hash) = text.split_once(':')?;
@@ -188,8 +188,8 @@ impl Noted {
         Some(Noted { seq, hash, at: None, mac: None, place: place.to_owned(), needs_mac: false })
     }
 
-    /// Finds a head in a line of a log: of `session.log`, of the process, or one that was copied. Returns `None` for a
-    /// line without one.
+    /// Finds a head in a line of a log: of `session.log`, of the process, or a copied one; `None` for a line without
+    /// one.
     #[must_use]
     pub fn in_line(line: &str, place: &str) -> Option<Noted> {
         if let Ok(value) = serde_json::from_str::<Value>(line)
@@ -234,10 +234,10 @@ impl Noted {
         Ok(found)
     }
 
-    /// Reads the heads of the session log of a folder, with the files that were put aside.
+    /// Reads the heads of the session log of a folder, including rotated files.
     ///
     /// # Errors
-    /// When a file that is there cannot be read.
+    /// When an existing file cannot be read.
     pub fn of_session(folder: &Path) -> io::Result<Vec<Noted>> {
         let mut found = Vec::new();
         for path in session::files(folder) {

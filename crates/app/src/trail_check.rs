@@ -1,4 +1,4 @@
-//! Whether the audit trail is what was written: the chain of hashes, and the heads that were noted elsewhere.
+//! The check of the audit trail: the chain of hashes, and the heads that were recorded elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use kapelle_store::{AuditHead, AuditRow, StoreError};
 
 use crate::trail::{Noted, TrailKey, written};
 
-/// Faults that are told.
+/// Faults that are reported.
 const FAULTS: usize = 10;
 
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Checked {
     /// The number of entries.
     pub entries: u64,
-    /// The last entry.
     pub head: Option<AuditHead>,
     /// Heads that agree with the trail.
     pub agree: usize,
-    /// The newest entry that a head agrees with; 0 when there is no such entry.
+    /// The newest entry that a head confirms; 0 without one.
     pub known: u64,
-    /// What is wrong, at most ten faults.
+    /// The faults, at most ten.
     pub faults: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl Checked {
         }
     }
 
-    /// Tells of heads beyond the end.
+    /// Reports heads beyond the end.
     fn missing(&mut self, heads: &BTreeMap<u64, Vec<&Noted>>) {
         let last = self.head.map_or(0, |(seq, _)| seq);
         let Some(noted) = heads.range(last + 1..).next_back().and_then(|(_, noted)| noted.first()) else { return };
@@ -170,7 +170,7 @@ mod tests {
         rows
     }
 
-    /// The chain computed anew, as one who can write to the database would.
+    /// Recomputes the chain, as an attacker with write access would.
     fn forge(rows: &mut [AuditRow]) {
         let mut head = None;
         for row in rows {
@@ -278,7 +278,7 @@ mod tests {
             edit(&mut rows, &Edit::Actor(at));
             forge(&mut rows);
             let last = &rows[rows.len() - 1];
-            // With another key, with the old keyed hash, with none.
+            // With another key, with the old keyed hash, and without one.
             let old = noted(&key, &whole[whole.len() - 1]);
             let now = Noted::parse(&written(last.head()), "x").unwrap();
             for forged in [

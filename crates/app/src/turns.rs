@@ -1,4 +1,4 @@
-//! Turns at work that occupies a thread, a few at a time and never all of them for one tenant.
+//! Turns at work that occupies a thread: a few at a time and never all of them for one tenant.
 
 use std::{
     collections::HashMap,
@@ -14,12 +14,12 @@ use crate::app_error::AppError;
 #[derive(Debug)]
 pub struct Turns {
     all: Arc<Semaphore>,
-    /// Turns that one tenant has at once, at most.
+    /// The most turns of one tenant at once.
     each: usize,
     tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
-/// One turn. It is over when this is dropped.
+/// One turn, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _tenant: OwnedSemaphorePermit,
@@ -27,7 +27,7 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// So many at once, of which one tenant has at most `each`.
+    /// Makes turns for `all` at once, at most `each` of one tenant.
     pub fn new(all: usize, each: usize) -> Turns {
         Turns { all: Arc::new(Semaphore::new(all)), each, tenants: Mutex::default() }
     }
@@ -47,7 +47,7 @@ impl Turns {
         Ok(Turn { _tenant: tenant, _all: all })
     }
 
-    /// Does work that may wait for the disk, and for nobody's network.
+    /// Runs work that may wait for the disk, but never for the network.
     ///
     /// # Errors
     /// When the server is stopping, or the work ended without an answer.

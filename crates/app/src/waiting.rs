@@ -1,4 +1,4 @@
-//! Who takes the tasks of a lane, and why nobody does.
+//! Takers of the tasks of a lane, and reasons why it has none.
 
 use kapelle_api::Waiting;
 use kapelle_core::{
@@ -10,7 +10,7 @@ use kapelle_store::{GateKind, Lane};
 
 use crate::{app::App, to_api::time};
 
-/// Why ready tasks of a lane will not be worked on as things are. Returns `None` when they will.
+/// Returns why ready tasks of a lane will not be worked on at present; `None` when they will.
 pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
     let gates = app.reader().gates(lane.tenant).unwrap_or_default();
     if let Some(gate) = gates.iter().find(|gate| {
@@ -46,15 +46,14 @@ pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
     Some(Waiting::Labels { worker: worker.to_string(), requires: requires.to_string() })
 }
 
-/// The provider at its rate for which tasks of a worker wait.
+/// Returns the provider whose rate limit holds up tasks of a worker.
 fn rate(app: &App, tenant: TenantId, worker: &Name) -> Option<Waiting> {
     let spec = app.engine().registry().local(tenant, worker)?;
     let (provider, wait) = app.gateway().rate_wait(spec.model.as_ref()?.as_str())?;
     Some(Waiting::Rate { provider, wait_ms: wait.0 })
 }
 
-/// Why a task waits, as far as its own row tells. Returns `None` for a task that does not wait, and for one that lacks
-/// nothing but a slot.
+/// Returns why a task waits, as far as its own row tells; `None` for a task that does not wait, or needs only a slot.
 pub(crate) fn row(task: &Task) -> Option<Waiting> {
     use kapelle_core::run::Opening;
     match &task.state {
@@ -76,7 +75,8 @@ pub(crate) fn row(task: &Task) -> Option<Waiting> {
     }
 }
 
-/// How many take the tasks of a queue: hosts of the tenant that are alive, and this process when it has slots for it.
+/// Returns how many take the tasks of a queue: hosts of the tenant that are alive, and this process when it has slots
+/// for it.
 pub(crate) fn listeners(app: &App, tenant: TenantId, queue: &Name) -> u32 {
     let hosts = app.memory.hosts.present(tenant, app.steady_ms());
     let hosts = hosts.iter().filter(|host| host.queues.is_empty() || host.queues.contains(queue)).count();

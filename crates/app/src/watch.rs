@@ -1,7 +1,7 @@
-//! Files of workers and workflows take effect, or are reported, while something runs.
+//! Hot reload: files of workers and workflows take effect, or are reported, while something runs.
 //!
-//! The folders are looked at twice a second rather than watched by the system: a handful of `stat` calls costs nothing,
-//! and it works on every file system, network mounts and containers included.
+//! The folders are scanned twice a second rather than watched by the system: a few `stat` calls cost nothing, and it
+//! works on every file system, including network mounts and containers.
 
 use std::{
     collections::BTreeMap,
@@ -17,45 +17,32 @@ use kapelle_workers::{Catalogue, catalogue::prompt_worker, inside};
 
 use crate::app::App;
 
-/// How often the folders are looked at. A change is in effect within two of these.
+/// Interval between scans. A change takes effect within two scans.
 const EVERY: Duration = Duration::from_millis(500);
-/// Files of a folder that are looked at.
+/// Files of a folder that are read.
 const FILES_MAX: usize = 1_000;
-/// A worker file longer than this is reported by the reader as too long.
+/// The longest worker file that is read, in bytes; the parser reports a longer one.
 const READ_MAX: u64 = (16 << 20) + 1;
 
-/// Something that happened to a file.
+/// A change of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Change {
     /// A worker is in effect.
-    Worker {
-        /// Its name.
-        name: String,
-        /// Its file.
-        file: PathBuf,
-    },
-    /// A worker's file is gone, and the worker with it, unless one of that name ships.
-    WorkerGone {
-        /// Its name.
-        name: String,
-    },
-    /// A workflow is as it should be.
-    Workflow {
-        /// Its name.
-        name: String,
-        /// Its file.
-        file: PathBuf,
-    },
-    /// A file is wrong. What was in effect before still is.
+    Worker { name: String, file: PathBuf },
+    /// A worker's file was removed, and the worker with it, unless a built-in one has its name.
+    WorkerGone { name: String },
+    /// A workflow is valid.
+    Workflow { name: String, file: PathBuf },
+    /// A file is invalid. The former version stays in effect.
     Broken {
-        /// The file.
         file: PathBuf,
-        /// What is wrong, with line and column.
+        /// The problem, with line and column.
         message: String,
     },
 }
 
-/// Looks at the folders until it is dropped.
+/// A watch on the folders, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Watch(tokio::task::JoinHandle<()>);
 
@@ -65,7 +52,7 @@ impl Drop for Watch {
     }
 }
 
-/// What distinguishes one state of a file from another.
+/// The version of a file: its time and size.
 type Mark = (Option<SystemTime>, u64);
 
 struct Watcher {
@@ -79,7 +66,7 @@ struct Watcher {
 }
 
 impl App {
-    /// Looks at a folder of workers and a folder of workflows from now on, and tells `report` of every change after
+    /// Watches a folder of workers and a folder of workflows from now on, and calls `report` for every change after
     /// this call. Must be called within a tokio runtime.
     #[must_use = "dropping it ends the watch"]
     pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
@@ -109,7 +96,7 @@ impl App {
 }
 
 impl Watcher {
-    /// What is there now is in effect already.
+    /// Records the current files, which are in effect already.
     fn learn(&mut self) {
         self.marks = self.files();
         for file in self.marks.keys().filter(|file| file.starts_with(&self.workers)) {
@@ -163,7 +150,7 @@ impl Watcher {
         }
         match Definition::parse(&text, &file.display().to_string()) {
             Ok(definition) => {
-                // One that asks for what is not run yet is read, and cannot be started.
+                // A workflow with an unsupported feature is read, and cannot be started.
                 if let Ok((name, version)) = crate::workflow_files::named(&text, &file.display().to_string()) {
                     self.engine.registry().insert_workflow(name, version);
                 }
@@ -178,7 +165,7 @@ impl Watcher {
         prompt_worker(&shown, text, &self.gateway).map_err(|error| error.to_string())
     }
 
-    /// A worker's file is gone: the one that ships takes its place again, if there is one.
+    /// Handles a removed worker file: a built-in worker of its name takes effect again, if there is one.
     fn put_back(&self, name: &Name) {
         self.engine.registry().remove(name, self.shipped.get(name.as_str()));
         self.engine.workers_changed();

@@ -1,4 +1,4 @@
-//! How the workers are doing, counted since the start.
+//! Results of the workers, counted since the start.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,21 @@ use kapelle_core::{
 /// Workers that are counted; names come from users, so their number has no bound of its own.
 const WORKERS_MAX: usize = 10_000;
 
-/// How one worker is doing.
+/// The results of one worker.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerStats {
     pub succeeded: u64,
     pub failed: u64,
-    /// Sum of the times of successful attempts.
+    /// Sum of the durations of successful attempts.
     pub busy_ms: u64,
     pub last_run: Option<Timestamp>,
     pub last_success: Option<Timestamp>,
     pub last_error: Option<Arc<str>>,
-    /// How the last tasks ended, the newest in the lowest bit, a failure being 1; and how many these are.
+    /// Results of the last tasks, the newest in the lowest bit, 1 for a failure; and their number.
     recent: (u128, u32),
 }
 
-/// Tasks that a failure rate is of.
+/// Tasks over which a failure rate is computed.
 const RECENT: u32 = 100;
 
 impl WorkerStats {
@@ -38,14 +38,14 @@ impl WorkerStats {
     }
 }
 
-/// How the workers are doing.
+/// The results of the workers.
 #[derive(Debug, Default)]
 pub struct Stats {
     by_worker: Mutex<HashMap<(TenantId, Name), WorkerStats>>,
 }
 
 impl Stats {
-    /// Counts the end of a task. Called by the loop: quick.
+    /// Counts the end of a task. Called by the loop: must be quick.
     pub fn ended(&self, task: &Task) {
         let mut by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         if by_worker.len() >= WORKERS_MAX {
@@ -70,20 +70,20 @@ impl Stats {
         }
     }
 
-    /// How a worker is doing for a tenant.
+    /// Returns the results of a worker for a tenant.
     pub fn of(&self, tenant: TenantId, worker: &Name) -> WorkerStats {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         by_worker.get(&(tenant, worker.clone())).cloned().unwrap_or_default()
     }
 
-    /// Of the last 100 tasks of a worker for each tenant how many failed, and how many these are.
+    /// Returns how many of a worker's last 100 tasks for each tenant failed, and the number of these tasks.
     pub fn recent(&self, worker: &Name) -> (u32, u32) {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         let of = by_worker.iter().filter(|((_, name), _)| name == worker).map(|(_, stats)| stats.recent);
         of.fold((0, 0), |(failed, ended), (bits, count)| (failed + bits.count_ones(), ended + count))
     }
 
-    /// The counts of all tenants together, by worker.
+    /// Returns the counts of all tenants together, by worker.
     pub fn totals(&self) -> Vec<(Name, u64, u64)> {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         let mut totals: HashMap<Name, (u64, u64)> = HashMap::new();

@@ -17,7 +17,7 @@ use crate::{
     to_api,
 };
 
-/// Characters of a wrong name that are told.
+/// Characters of a wrong name that are shown.
 const SHOWN: usize = 90;
 
 fn missing(text: &str) -> AppError {
@@ -25,7 +25,7 @@ fn missing(text: &str) -> AppError {
 }
 
 impl App {
-    /// The workers that tasks can be submitted for, by name.
+    /// Returns the workers that tasks can be submitted to, by name.
     ///
     /// # Errors
     /// When the caller may not see them.
@@ -35,7 +35,7 @@ impl App {
         Ok(api::WorkerList { workers })
     }
 
-    /// A worker.
+    /// Returns a worker.
     ///
     /// # Errors
     /// When the tenant has no worker of that name.
@@ -48,7 +48,7 @@ impl App {
     /// Forgets a worker that only hosts served.
     ///
     /// # Errors
-    /// When no host has served it, or one does at the moment.
+    /// When the worker was never served by a host, or is at the moment.
     pub async fn forget_worker(&self, by: &Caller, text: &str) -> Result<api::Forgotten, AppError> {
         by.allow(Permission::Operate)?;
         let name = Name::parse(text).map_err(|_| missing(text))?;
@@ -65,7 +65,7 @@ impl App {
         Ok(api::Forgotten { name: name.to_string(), forgotten: true })
     }
 
-    /// The state of the workers, the hosts that serve them, and the scripts.
+    /// Returns the state of the workers, the hosts that serve them, and the scripts.
     ///
     /// # Errors
     /// When the store fails.
@@ -146,7 +146,7 @@ impl App {
         }
     }
 
-    /// Tasks that ended since the start, by worker of all tenants: succeeded and failed.
+    /// Returns the tasks that ended since the start, by worker of all tenants: succeeded and failed.
     #[must_use]
     pub fn ended_by_worker(&self) -> Vec<(Name, u64, u64)> {
         self.memory.stats.totals()

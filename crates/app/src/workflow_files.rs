@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{app::App, error::Error};
 
-/// Bytes of a workflow file that are read; the parser refuses what is longer.
+/// Bytes of a workflow file that are read; the parser refuses longer ones.
 const READ_MAX: u64 = (16 << 20) + 1;
 
 impl App {
-    /// Makes a workflow known under its name, so that steps of other workflows can start it.
+    /// Registers a workflow under its name, so that steps of other workflows can start it.
     ///
     /// # Errors
-    /// Every problem of the text with its place.
+    /// Every problem of the text with its position.
     pub fn register_workflow(&self, workflow: &str) -> Result<(), Error> {
         let (name, version) = named(workflow.as_bytes(), "workflow")?;
         self.engine.registry().insert_workflow(name, version);
@@ -31,7 +31,7 @@ impl App {
 /// Reads and checks a workflow.
 ///
 /// # Errors
-/// Every problem with its place, or what this version does not run yet.
+/// Every problem with its position, or a feature that this version does not run yet.
 pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
     let definition = Definition::parse(source, file).map_err(Error::Definition)?;
     Ok(VersionRef::Source {
@@ -42,7 +42,7 @@ pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
     })
 }
 
-/// The workflows of a folder that are as they should be, by name.
+/// Returns the valid workflows of a folder, by name.
 pub(crate) fn folder(folder: &Path) -> Vec<(Name, VersionRef)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_workflow(path)).collect();
@@ -54,7 +54,7 @@ pub(crate) fn folder(folder: &Path) -> Vec<(Name, VersionRef)> {
     files.iter().filter_map(named).collect()
 }
 
-/// A workflow with its name.
+/// Reads a workflow with its name.
 pub(crate) fn named(source: &[u8], file: &str) -> Result<(Name, VersionRef), Error> {
     let version = load(source, file)?;
     match &version {
@@ -82,7 +82,7 @@ pub(crate) fn admit(definition: &Definition, mut inputs: Value) -> Result<Value,
 /// Fills in the defaults of a workflow's inputs and checks them.
 ///
 /// # Errors
-/// What does not fit, with its place.
+/// An input that does not fit, with its position.
 pub fn check_inputs(definition: &Definition, inputs: &mut Value) -> Result<(), Error> {
     let Some(schema) = &definition.inputs else { return Ok(()) };
     if inputs.is_null() {

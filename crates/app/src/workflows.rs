@@ -15,9 +15,9 @@ use crate::{
     cursor, run_start, to_api,
 };
 
-/// Versions of a workflow that are looked through for a number.
+/// Versions of a workflow that are searched for a number.
 const VERSIONS_MAX: u32 = 1_000;
-/// How long lines are compared; a longer comparison is told in larger pieces.
+/// Time limit for comparing lines; a longer comparison is reported in larger pieces.
 const DIFF_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn name(text: &str) -> Result<Name, AppError> {
@@ -29,7 +29,7 @@ fn missing(workflow: &Name) -> AppError {
 }
 
 impl App {
-    /// The newest versions of all workflows.
+    /// Returns the newest versions of all workflows.
     ///
     /// # Errors
     /// When the page cannot be read.
@@ -37,7 +37,7 @@ impl App {
         self.version_page(by, None, &given).await
     }
 
-    /// The versions of a workflow, newest first.
+    /// Returns the versions of a workflow, newest first.
     ///
     /// # Errors
     /// When the tenant has no such workflow, or the page cannot be read.
@@ -72,7 +72,7 @@ impl App {
         read.await
     }
 
-    /// A version with its text.
+    /// Returns a version with its text.
     ///
     /// # Errors
     /// When the tenant has no such version.
@@ -95,7 +95,7 @@ impl App {
         Ok(api::VersionSource { version: to_api::version(&row), source })
     }
 
-    /// The versions of a workflow, newest first.
+    /// Returns the versions of a workflow, newest first.
     fn stored(&self, tenant: TenantId, workflow: &Name) -> Result<Vec<VersionRow>, AppError> {
         let page = Page { before: None, most: VERSIONS_MAX };
         let mut rows = self.reader().versions(tenant, Some(workflow), page)?;
@@ -109,7 +109,7 @@ impl App {
     /// Stores a text as the newest version of its workflow, unless it is that already.
     ///
     /// # Errors
-    /// Every problem of the text with its place.
+    /// Every problem of the text with its position.
     pub async fn publish(self: &Arc<Self>, by: &Caller, given: api::Publish) -> Result<api::Version, AppError> {
         by.allow(Permission::Submit)?;
         self.accepting()?;
@@ -117,7 +117,7 @@ impl App {
         if file.is_empty() || file.len() > 255 || file.chars().any(char::is_control) {
             return Err(AppError::input("file", "1 to 255 bytes without control characters are possible"));
         }
-        // Reading and checking a large definition takes a while: not on a thread that serves others.
+        // Parsing and checking a large definition takes a while: not on a thread that serves others.
         let read = self.list_for(by.tenant, move |_| {
             let (version, definition) = run_start::load(given.source.as_bytes(), &file)?;
             Ok((version, definition.name.clone()))
@@ -195,7 +195,7 @@ impl App {
             let text = |row: &VersionRow| String::from_utf8_lossy(&row.source).into_owned();
             let name = |row: &VersionRow| format!("{workflow} version {}", row.number);
             let (old, new) = (text(earlier), text(later));
-            // A file of 16 MiB must not keep a thread for minutes.
+            // A file of 16 MiB must not occupy a thread for minutes.
             let compared = TextDiff::configure().timeout(DIFF_TIME).diff_lines(&old, &new);
             let diff = compared.unified_diff().header(&name(earlier), &name(later)).to_string();
             Ok(api::VersionDiff { workflow: workflow.to_string(), from: earlier.number, to: later.number, diff })
@@ -203,7 +203,7 @@ impl App {
         compared.await
     }
 
-    /// Deletes a version that no run stays on and that is not the newest.
+    /// Deletes a version that has no runs and is not the newest.
     ///
     /// # Errors
     /// When the tenant has no such version, or it is in use or the newest.

@@ -3,7 +3,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Number of the option `purge_delay` in mimalloc's `mi_option_t`, the same in its versions 2 and 3. The crate has no
+/// Number of the option `purge_delay` in mimalloc's `mi_option_t`, equal in its versions 2 and 3. The crate has no
 /// name for it. `crates/cli/tests/abuse.rs` notices when it means something else.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 

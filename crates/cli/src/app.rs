@@ -221,7 +221,7 @@ impl App {
         Ok(self.builder(settings)?.open().await?)
     }
 
-    /// Opens the data for one change; no task is worked on.
+    /// Opens the data for one change, without working on tasks.
     ///
     /// # Errors
     /// As [`App::open`].

@@ -46,7 +46,7 @@ pub async fn each_queue(app: &App, settings: &Settings, args: &Args) -> Result<C
     for (queue, config) in &settings.config.queues {
         let slots = args.slots.unwrap_or(config.slots);
         if slots == 0 {
-            app.out.note(&format!("queue {queue} has no slots: no process is started for it"));
+            app.out.note(&format!("queue {queue} has no slots and gets no process"));
             continue;
         }
         let post = Post {

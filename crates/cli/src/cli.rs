@@ -35,7 +35,7 @@ pub struct Global {
     /// Print JSON on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// No colours (NO_COLOR does the same)
+    /// Print without colours, as with NO_COLOR
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Nothing but results and errors

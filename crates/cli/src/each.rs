@@ -43,7 +43,7 @@ impl Each {
     /// Reads `name=FOLDER` or `name=FILE`, again and again for one name.
     ///
     /// # Errors
-    /// When a path does not exist, no file is found, or several inputs are named.
+    /// When a path does not exist, a folder has no files, or several inputs are named.
     pub fn read(arguments: &[String], schema: Option<&Value>) -> Result<Each, Failure> {
         let mut each = Each::default();
         for argument in arguments {

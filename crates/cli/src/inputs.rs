@@ -100,7 +100,7 @@ impl Inputs {
         }
         match text.strip_prefix('@') {
             None => wanted.read(name, text),
-            Some("") => Err(Failure::usage(format!("--input {name}=@: no file is named"))),
+            Some("") => Err(Failure::usage(format!("--input {name}=@: the name of the file is missing"))),
             Some(path) => {
                 let path = Path::new(path);
                 self.once(path, &format!("--input {name}"))?;

@@ -21,7 +21,7 @@ pub enum EngineError {
     #[error("{}", .0.message)]
     Busy(Box<TaskError>),
     /// Nobody has registered a worker of that name.
-    #[error("no worker is called `{name}`{hint}")]
+    #[error("unknown worker `{name}`{hint}")]
     UnknownWorker {
         /// The name.
         name: String,

@@ -19,12 +19,12 @@ const HTML: &str = "text/html";
 const STREAM: &str = "text/event-stream";
 const PAGING: &[(&str, &str)] =
     &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
-const WAIT: &[(&str, &str)] = &[("wait_ms", "Wait that long for the end, at most 60,000")];
+const WAIT: &[(&str, &str)] = &[("wait_ms", "Wait for the end, at most 60,000 ms")];
 const TASK_FILTERS: &[(&str, &str)] = &[
     ("state", "Only tasks in this state"),
     ("queue", "Only tasks of this queue"),
     ("worker", "Only tasks for this worker"),
-    ("dead", "`true`: only tasks that killed their workers"),
+    ("dead", "`true`: only tasks that crashed their workers"),
     ("steps", "`true`: also the steps of runs"),
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),
@@ -42,25 +42,23 @@ const DEAD_FILTERS: &[(&str, &str)] = &[
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),
 ];
-const FILE_NAME: &[(&str, &str)] = &[("name", "What it is called; Content-Type says of which kind it is")];
+const FILE_NAME: &[(&str, &str)] = &[("name", "Its name; Content-Type is its media type")];
 const DIFF: &[(&str, &str)] = &[
-    ("from", "The earlier version; the one before `to` when left out"),
-    ("to", "The later one; the newest when left out"),
+    ("from", "The earlier version; by default the one before `to`"),
+    ("to", "The later version; by default the newest"),
 ];
 const AFTER: &[(&str, &str)] = &[
-    ("after", "Begin behind this entry; the header Last-Event-ID does the same"),
-    ("texts", "`true`: also what models write, as it comes"),
+    ("after", "Begin after this entry; equal to the header Last-Event-ID"),
+    ("texts", "`true`: also the output of models, as it comes"),
 ];
-const LOGS: &[(&str, &str)] = &[
-    ("tail", "Lines at most, 1 to 1,000; 100 when left out"),
-    ("follow", "`true`: as server-sent events, as they come"),
-];
+const LOGS: &[(&str, &str)] =
+    &[("tail", "Lines at most, 1 to 1,000; default 100"), ("follow", "`true`: as server-sent events, as they come")];
 const LIVE: &[(&str, &str)] =
-    &[("cursor", "Go on behind this event"), ("ticket", "A pass, for those who send no headers")];
+    &[("cursor", "Continue after this event"), ("ticket", "A ticket, for clients that cannot send headers")];
 const SOCKET: &[(&str, &str)] = &[
-    ("cursor", "Go on behind this event"),
-    ("run", "Tell of this run alone, with what its models write"),
-    ("ticket", "A pass, for those who send no headers"),
+    ("cursor", "Continue after this event"),
+    ("run", "Only this run, with the output of its models"),
+    ("ticket", "A ticket, for clients that cannot send headers"),
 ];
 
 const COST: &[(&str, &str)] =
@@ -107,30 +105,29 @@ pub fn routes() -> Vec<Route> {
 fn plain() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
-        Route::new(get("/livez"), Public, Nobody, "Whether the process answers", health::live)
+        Route::new(get("/livez"), Public, Nobody, "Liveness of the process", health::live)
             .gives::<api::Alive>(StatusCode::OK),
-        Route::new(get("/readyz"), Public, Nobody, "Whether it takes work", health::ready)
+        Route::new(get("/readyz"), Public, Nobody, "Readiness for work", health::ready)
             .gives::<api::Alive>(StatusCode::OK),
-        Route::new(get("/health"), Public, Nobody, "How it is, with counts of workers", health::health)
+        Route::new(get("/health"), Public, Nobody, "Health, with counts of workers", health::health)
             .gives::<api::ServerHealth>(StatusCode::OK),
         Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics)
             .media(ok, "application/openmetrics-text"),
         Route::new(get("/openapi.json"), Public, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
         Route::new(get("/docs"), Public, Nobody, "This interface, as a page", openapi::page).media(ok, HTML),
-        Route::new(get("/approve/{link}"), Public, Nobody, "A question, for who has its link", links::show)
-            .media(ok, HTML),
-        Route::new(post("/approve/{link}"), Public, Nobody, "Answer it, once", links::answer)
+        Route::new(get("/approve/{link}"), Public, Nobody, "The question of a link", links::show).media(ok, HTML),
+        Route::new(post("/approve/{link}"), Public, Nobody, "Answer the question, once", links::answer)
             .takes::<api::LinkAnswer>(BODY_LINK)
             .gives::<api::LinkAnswered>(ok),
-        Route::new(get("/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
+        Route::new(get("/workers/status"), Read, Tenant, "State of the workers", workers::status)
             .gives::<api::WorkersStatus>(ok),
-        Route::new(post("/workers/restart/{id}"), Operate, Tenant, "Start a script anew", scripts::restart)
+        Route::new(post("/workers/restart/{id}"), Operate, Tenant, "Restart a script", scripts::restart)
             .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
-        Route::new(post("/workers/restart-all"), Operate, Tenant, "Start all scripts anew", scripts::restart_all)
+        Route::new(post("/workers/restart-all"), Operate, Tenant, "Restart all scripts", scripts::restart_all)
             .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
-        Route::new(get("/workers/logs/{id}"), Read, Tenant, "What a script wrote, followed on request", scripts::logs)
+        Route::new(get("/workers/logs/{id}"), Read, Tenant, "The log of a script, followed on request", scripts::logs)
             .gives::<api::LogLines>(ok)
             .query(LOGS),
     ]
@@ -153,10 +150,10 @@ fn of_tasks() -> Vec<Route> {
             .gives::<api::Task>(ok)
             .marked()
             .query(WAIT),
-        Route::new(post("/api/v1/tasks/{id}/cancel"), Submit, Tenant, "End a task", tasks::cancel)
+        Route::new(post("/api/v1/tasks/{id}/cancel"), Submit, Tenant, "Cancel a task", tasks::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Task>(ok),
-        Route::new(post("/api/v1/tasks/{id}/retry"), Operate, Tenant, "Put a failed task back", tasks::retry)
+        Route::new(post("/api/v1/tasks/{id}/retry"), Operate, Tenant, "Retry a failed task", tasks::retry)
             .gives::<api::Task>(ok),
     ]
 }
@@ -165,15 +162,15 @@ fn of_tasks() -> Vec<Route> {
 fn of_files() -> Vec<Route> {
     let (ok, created) = (StatusCode::OK, StatusCode::CREATED);
     vec![
-        Route::new(get("/api/v1/dead"), Read, Tenant, "Tasks that were given up, newest first", dead::list)
+        Route::new(get("/api/v1/dead"), Read, Tenant, "Dead letters, newest first", dead::list)
             .gives::<api::TaskPage>(ok)
             .query(DEAD_FILTERS),
-        Route::new(post("/api/v1/dead/{id}/retry"), Operate, Tenant, "Put it back, its counts at zero", dead::retry)
+        Route::new(post("/api/v1/dead/{id}/retry"), Operate, Tenant, "Retry it, its counts at zero", dead::retry)
             .gives::<api::Task>(ok),
-        Route::new(post("/api/v1/dead/{id}/discard"), Operate, Tenant, "Mark it as dealt with", dead::discard)
+        Route::new(post("/api/v1/dead/{id}/discard"), Operate, Tenant, "Discard a dead letter", dead::discard)
             .takes::<api::Reason>(BODY)
             .gives::<api::Task>(ok),
-        Route::new(post("/api/v1/artifacts"), Submit, Tenant, "Give a file, as it is", artifacts::give)
+        Route::new(post("/api/v1/artifacts"), Submit, Tenant, "Upload a file", artifacts::give)
             .takes_bytes(BODY_FILE)
             .gives::<api::Artifact>(created)
             .query(FILE_NAME),
@@ -200,17 +197,16 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/runs/{id}/steps"), Read, Tenant, "The steps of a run", runs::steps)
             .gives::<api::StepList>(ok)
             .query(PAGING),
-        Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "What happened to a run", runs::journal)
+        Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "The journal of a run", runs::journal)
             .gives::<api::JournalPage>(ok)
             .query(JOURNAL),
-        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "All of a run, an object a line", export::run)
+        Route::new(get("/api/v1/runs/{id}/export"), Read, Tenant, "A whole run, one object a line", export::run)
             .media(ok, "application/x-ndjson"),
-        Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "End a run", runs::cancel)
+        Route::new(post("/api/v1/runs/{id}/cancel"), Submit, Tenant, "Cancel a run", runs::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Run>(ok),
-        Route::new(post("/api/v1/runs/{id}/pause"), Submit, Tenant, "Begin nothing further of a run", runs::pause)
-            .gives::<api::Run>(ok),
-        Route::new(post("/api/v1/runs/{id}/resume"), Submit, Tenant, "Go on with a paused run", runs::resume)
+        Route::new(post("/api/v1/runs/{id}/pause"), Submit, Tenant, "Pause a run", runs::pause).gives::<api::Run>(ok),
+        Route::new(post("/api/v1/runs/{id}/resume"), Submit, Tenant, "Resume a paused run", runs::resume)
             .gives::<api::Run>(ok),
         Route::new(post("/api/v1/runs/{id}/signals/{name}"), Submit, Tenant, "Send a signal to a run", runs::signal)
             .takes::<api::Signal>(BODY_MANY)
@@ -220,10 +216,10 @@ fn of_runs() -> Vec<Route> {
             .gives::<api::StartedRun>(StatusCode::CREATED),
         Route::new(get("/api/v1/approvals"), Read, Tenant, "Steps that wait for a person", approvals::list)
             .gives::<api::ApprovalList>(ok),
-        Route::new(post("/api/v1/approvals/{id}/approve"), Approve, Tenant, "Say yes", approvals::approve)
+        Route::new(post("/api/v1/approvals/{id}/approve"), Approve, Tenant, "Approve a step", approvals::approve)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
-        Route::new(post("/api/v1/approvals/{id}/deny"), Approve, Tenant, "Say no", approvals::deny)
+        Route::new(post("/api/v1/approvals/{id}/deny"), Approve, Tenant, "Deny a step", approvals::deny)
             .takes::<api::Answer>(BODY)
             .gives::<api::Task>(ok),
     ]
@@ -244,17 +240,17 @@ fn of_workflows() -> Vec<Route> {
         Route::new(post("/api/v1/workflows"), Submit, Tenant, "Publish a version", workflows::publish)
             .takes::<api::Publish>(BODY_MANY)
             .gives::<api::Version>(created),
-        Route::new(get("/api/v1/workflows/{name}/diff"), Read, Tenant, "What changed", workflows::diff)
+        Route::new(get("/api/v1/workflows/{name}/diff"), Read, Tenant, "Compare versions", workflows::diff)
             .gives::<api::VersionDiff>(ok)
             .query(DIFF),
-        Route::new(post("/api/v1/workflows/{name}/rollback"), Submit, Tenant, "Make one newest", workflows::rollback)
+        Route::new(post("/api/v1/workflows/{name}/rollback"), Submit, Tenant, "Roll back to one", workflows::rollback)
             .takes::<api::Rollback>(BODY)
             .gives::<api::Version>(created),
         Route::new(
             delete("/api/v1/workflows/{name}/{number}"),
             Operate,
             Tenant,
-            "Delete a version that no run stays on",
+            "Delete a version without runs",
             workflows::remove,
         )
         .gives::<api::VersionDeleted>(StatusCode::OK),
@@ -264,41 +260,35 @@ fn of_workflows() -> Vec<Route> {
 fn of_workers() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
-        Route::new(get("/api/v1/workers"), Read, Tenant, "The workers tasks can be submitted for", workers::list)
+        Route::new(get("/api/v1/workers"), Read, Tenant, "The workers that take tasks", workers::list)
             .gives::<api::WorkerList>(ok),
-        Route::new(get("/api/v1/workers/status"), Read, Tenant, "How the workers are doing", workers::status)
+        Route::new(get("/api/v1/workers/status"), Read, Tenant, "State of the workers", workers::status)
             .gives::<api::WorkersStatus>(ok),
         Route::new(get("/api/v1/scripts"), Read, Tenant, "The scripts, started or not, and why", scripts::list)
             .gives::<api::ScriptList>(ok),
-        Route::new(post("/api/v1/scripts/{id}/restart"), Operate, Tenant, "Start a script anew", scripts::restart)
+        Route::new(post("/api/v1/scripts/{id}/restart"), Operate, Tenant, "Restart a script", scripts::restart)
             .takes::<api::Reason>(BODY)
             .gives::<api::Restarted>(ok),
-        Route::new(post("/api/v1/scripts/{id}/scale"), Operate, Tenant, "Have it run in so many", scripts::scale)
+        Route::new(post("/api/v1/scripts/{id}/scale"), Operate, Tenant, "Scale its processes", scripts::scale)
             .takes::<api::Scale>(BODY)
             .gives::<api::Script>(ok),
-        Route::new(get("/api/v1/scripts/{id}/logs"), Read, Tenant, "What it wrote, followed on request", scripts::logs)
+        Route::new(get("/api/v1/scripts/{id}/logs"), Read, Tenant, "Its log, followed on request", scripts::logs)
             .gives::<api::LogLines>(ok)
             .query(LOGS),
         Route::new(get("/api/v1/workers/{name}"), Read, Tenant, "A worker", workers::get).gives::<api::Worker>(ok),
         Route::new(delete("/api/v1/workers/{name}"), Operate, Tenant, "Forget a worker of hosts", workers::forget)
             .gives::<api::Forgotten>(StatusCode::OK),
         Route::new(get("/api/v1/queues"), Read, Tenant, "The queues", queues::list).gives::<api::QueueList>(ok),
-        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Start no more of its tasks", queues::pause)
+        Route::new(post("/api/v1/queues/{name}/pause"), Operate, Server, "Pause a queue", queues::pause)
             .takes::<api::Reason>(BODY)
             .gives::<api::Paused>(StatusCode::OK),
-        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Start its tasks again", queues::resume)
+        Route::new(post("/api/v1/queues/{name}/resume"), Operate, Server, "Resume a queue", queues::resume)
             .takes::<api::Reason>(BODY)
             .gives::<api::Paused>(StatusCode::OK),
-        Route::new(
-            post("/api/v1/workers/{name}/pause"),
-            Operate,
-            Tenant,
-            "Give it no more tasks",
-            queues::pause_worker,
-        )
-        .takes::<api::Reason>(BODY)
-        .gives::<api::Paused>(StatusCode::OK),
-        Route::new(post("/api/v1/workers/{name}/resume"), Operate, Tenant, "Let it go on", queues::resume_worker)
+        Route::new(post("/api/v1/workers/{name}/pause"), Operate, Tenant, "Pause a worker", queues::pause_worker)
+            .takes::<api::Reason>(BODY)
+            .gives::<api::Paused>(StatusCode::OK),
+        Route::new(post("/api/v1/workers/{name}/resume"), Operate, Tenant, "Resume it", queues::resume_worker)
             .takes::<api::Reason>(BODY)
             .gives::<api::Paused>(StatusCode::OK),
     ]
@@ -310,15 +300,15 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/hosts"), Work, Tenant, "Register a worker host", hosts::register)
             .takes::<api::Register>(BODY)
             .gives::<api::Registered>(created),
-        Route::new(delete("/api/v1/hosts/{id}"), Work, Tenant, "A worker host goes away", hosts::leave)
+        Route::new(delete("/api/v1/hosts/{id}"), Work, Tenant, "Remove a worker host", hosts::leave)
             .gives::<api::HostLeft>(StatusCode::OK),
-        Route::new(post("/api/v1/hosts/{id}/claim"), Work, Tenant, "Take tasks, waiting for some", hosts::claim)
+        Route::new(post("/api/v1/hosts/{id}/claim"), Work, Tenant, "Claim tasks, with a wait", hosts::claim)
             .takes::<api::Claim>(BODY)
             .gives::<api::Claimed>(ok),
-        Route::new(post("/api/v1/hosts/{id}/ack"), Work, Tenant, "Claimed tasks have arrived", hosts::ack)
+        Route::new(post("/api/v1/hosts/{id}/ack"), Work, Tenant, "Acknowledge claimed tasks", hosts::ack)
             .takes::<api::Ack>(BODY)
             .gives::<api::Acknowledged>(StatusCode::OK),
-        Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Keep leases alive", hosts::heartbeat)
+        Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Renew leases", hosts::heartbeat)
             .takes::<api::Beat>(BODY)
             .gives::<api::BeatAnswer>(ok),
         Route::new(
@@ -338,7 +328,7 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/tasks/{id}/fail"), Work, Tenant, "Report an error", hosts::fail)
             .takes::<api::SingleReport>(BODY)
             .gives::<api::ReportResult>(ok),
-        Route::new(post("/api/v1/tasks/{id}/release"), Work, Tenant, "Give a task back", hosts::release)
+        Route::new(post("/api/v1/tasks/{id}/release"), Work, Tenant, "Release a task", hosts::release)
             .takes::<api::SingleReport>(BODY)
             .gives::<api::ReportResult>(ok),
     ]
@@ -351,8 +341,7 @@ fn of_operation() -> Vec<Route> {
         Route::new(post("/api/v1/keys"), Administer, Tenant, "Make a key", keys::create)
             .takes::<api::NewKey>(BODY)
             .gives::<api::KeyCreated>(StatusCode::CREATED),
-        Route::new(delete("/api/v1/keys/{id}"), Administer, Tenant, "Take a key back", keys::revoke)
-            .gives::<api::Key>(ok),
+        Route::new(delete("/api/v1/keys/{id}"), Administer, Tenant, "Revoke a key", keys::revoke).gives::<api::Key>(ok),
         Route::new(get("/api/v1/audit"), Administer, Tenant, "Administrative acts, newest first", audit::list)
             .gives::<api::AuditPage>(ok)
             .query(PAGING),
@@ -361,18 +350,18 @@ fn of_operation() -> Vec<Route> {
 
 fn live() -> Vec<Route> {
     vec![
-        Route::new(get("/api/v1/runs/{id}/events"), Read, Tenant, "A run as it goes (SSE), without gaps", events::run)
+        Route::new(get("/api/v1/runs/{id}/events"), Read, Tenant, "Events of a run (SSE), without gaps", events::run)
             .gives::<api::JournalEntry>(StatusCode::OK)
             .as_media(STREAM)
             .query(AFTER),
-        Route::new(get("/api/v1/events"), Read, Tenant, "Everything as it goes (SSE)", events::all)
+        Route::new(get("/api/v1/events"), Read, Tenant, "All events (SSE)", events::all)
             .gives::<api::LiveEvent>(StatusCode::OK)
             .as_media(STREAM)
             .query(LIVE),
-        Route::new(get("/api/v1/ws"), Read, Tenant, "Everything as it goes (WebSocket)", events::socket)
+        Route::new(get("/api/v1/ws"), Read, Tenant, "All events (WebSocket)", events::socket)
             .gives::<api::LiveEvent>(StatusCode::SWITCHING_PROTOCOLS)
             .query(SOCKET),
-        Route::new(post("/api/v1/tickets"), Read, Tenant, "A pass for opening one stream", events::ticket)
+        Route::new(post("/api/v1/tickets"), Read, Tenant, "A ticket for opening one stream", events::ticket)
             .gives::<api::Ticket>(StatusCode::CREATED),
     ]
 }
@@ -380,16 +369,16 @@ fn live() -> Vec<Route> {
 fn of_models() -> Vec<Route> {
     let ok = StatusCode::OK;
     vec![
-        Route::new(get("/v1/models"), Ask, Tenant, "The models that may be named (OpenAI)", models::list).openai(0),
+        Route::new(get("/v1/models"), Ask, Tenant, "The available models (OpenAI)", models::list).openai(0),
         Route::new(post("/v1/chat/completions"), Ask, Tenant, "Ask a model (OpenAI)", models::chat).openai(BODY_MANY),
         Route::new(post("/v1/responses"), Ask, Tenant, "Ask a model (OpenAI)", models::responses).openai(BODY_MANY),
         Route::new(post("/v1/embeddings"), Ask, Tenant, "Embed texts (OpenAI)", models::embeddings).openai(BODY_MANY),
-        Route::new(get("/api/v1/budgets"), Read, Tenant, "What may be spent, and what is", budgets::list)
+        Route::new(get("/api/v1/budgets"), Read, Tenant, "Budgets and their spending", budgets::list)
             .gives::<api::BudgetList>(ok),
         Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", budgets::set)
             .takes::<api::SetBudget>(BODY)
             .gives::<api::Budget>(ok),
-        Route::new(get("/api/v1/cost"), Read, Tenant, "What was spent, by whom", budgets::cost)
+        Route::new(get("/api/v1/cost"), Read, Tenant, "Spending by account", budgets::cost)
             .gives::<api::CostReport>(ok)
             .query(COST),
         Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", budgets::calls)

@@ -95,15 +95,15 @@ pub enum ServerError {
     Listen {
         /// Where.
         address: SocketAddr,
-        /// What it said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The token or the address cannot be written down.
     #[error("{path}: {error}", path = .path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The store failed.

@@ -1,4 +1,4 @@
-//! What happens between fork and exec on Linux. With `helper_process/spawn.rs` the only unsafe code of the project.
+//! Work between fork and exec on Linux. With `helper_process/spawn.rs` the only unsafe code of the project.
 #![allow(unsafe_code, reason = "limits must hold before the program starts, and only `pre_exec` runs in time")]
 
 use std::{io, os::unix::process::CommandExt, time::Duration};

@@ -149,7 +149,7 @@ fn permissions(folder: &Path) -> Check {
     let mode = look.mode.map_or_else(|| "none on this system".to_owned(), |mode| format!("{mode:04o}"));
     let open: Vec<String> = look.open.iter().take(3).map(|path| Project::shown(path)).collect();
     let files = match look.open.len() {
-        0 => "no file is readable by others".to_owned(),
+        0 => "all files are readable by their owner only".to_owned(),
         count => format!("{count} files and folders are readable by others, such as {}", open.join(", ")),
     };
     let found = format!("{shown} has mode {mode}, {files}");

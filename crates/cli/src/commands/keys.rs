@@ -93,7 +93,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
                 return Err(Failure::usage("that is no id of a key: it looks like key_0123456789abcdef"));
             }
             let revoked: Key = client.delete(&format!("/api/v1/keys/{key}")).await?;
-            app.out.print(&format!("{} is taken back", revoked.id))?;
+            app.out.print(&format!("{} is revoked", revoked.id))?;
             Ok(Code::Ok)
         }
     }

@@ -190,7 +190,7 @@ impl<'a> Names<'a> {
             RunEvent::SignalTaken { name } => (None, format!("the signal {name} that was kept is taken")),
             RunEvent::Triggered { workflow, run: Some(run), .. } => (None, format!("starts {run} of {workflow}")),
             RunEvent::Triggered { workflow, error, .. } => {
-                let why = error.as_deref().unwrap_or("no reason is known");
+                let why = error.as_deref().unwrap_or("unknown reason");
                 (None, format!("should start {workflow}, which cannot be: {why}"))
             }
             RunEvent::CancelRequested { reason } => (None, format!("to be cancelled: {reason}")),

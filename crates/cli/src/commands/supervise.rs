@@ -44,7 +44,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         return Err(Failure::usage(format!("{} is a file", Project::shown(&root))).help("name the folder it is in"));
     }
     let Some(helper) = &app.helper else {
-        app.out.note("RUN_WORKERS=false: no script is started");
+        app.out.note("RUN_WORKERS=false: scripts are disabled");
         return Ok(Code::Ok);
     };
     let settings = app.settings()?;

@@ -82,7 +82,7 @@ impl Texts {
         let step = piece["step"].as_str().unwrap_or_default().to_owned();
         if piece["offset"] == 0 && piece["part"].as_u64() > Some(1) {
             self.flush(out, Some(&step))?;
-            out.print(&format!("{} begins anew", mark(&step)))?;
+            out.print(&format!("{} restarts", mark(&step)))?;
         }
         let line = self.lines.entry(step.clone()).or_default();
         // What a model writes is no command to the terminal.
