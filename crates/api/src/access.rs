@@ -4,32 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::Role;
 
-/// A key that somebody wants made.
+/// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
     /// `admin`, `operator`, `developer`, `viewer` or `worker`.
     pub role: String,
-    /// Whose data it opens; the tenant of the maker when left out. Only tenant 1 makes keys for others.
+    /// The tenant whose data it opens; the maker's by default. Only tenant 1 makes keys for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u32>,
-    /// It stops working after that long, 1,000 (a second) to a hundred years; never when left out.
+    /// Lifetime, 1,000 (a second) to a hundred years; unlimited by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
-    /// For the role `worker`: the workers that its hosts may serve, by name; `*` stands for all. When left out: all but those
+    /// For the role `worker`: the workers that its hosts may serve, by name; `*` stands for all. Default: all but those
     /// that the server itself runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<Vec<String>>,
-    /// For the role `worker`: the queues whose tasks its hosts may take, by name; all when left out.
+    /// For the role `worker`: the queues whose tasks its hosts may take, by name; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<String>>,
-    /// For the role `worker`: it may ask models, too.
+    /// For the role `worker`: it may also ask models.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ask: bool,
-    /// For the roles `developer` and `viewer`: it may answer approvals, too.
+    /// For the roles `developer` and `viewer`: it may also answer approvals.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
     /// The most that it may spend on models, in nano-dollars. A `worker` key with a limit may ask models.
@@ -37,13 +37,12 @@ pub struct NewKey {
     pub limit_nanousd: Option<u64>,
 }
 
-/// A key was made. Its secret is shown here and never again.
+/// A new key. Its secret is shown here and never again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCreated {
-    /// What is to be sent as `Authorization: Bearer ...`.
+    /// The secret, to be sent as `Authorization: Bearer ...`.
     pub secret: String,
-    /// The key.
     #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub key: Key,
 }
@@ -52,20 +51,18 @@ pub struct KeyCreated {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Key {
-    /// Its id.
     pub id: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// What it may do.
     pub role: Role,
-    /// Whose data it opens.
+    /// The tenant whose data it opens.
     pub tenant: u32,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: String,
-    /// When it stops working.
+    /// Time of its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
-    /// When it was taken back.
+    /// Time of its revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
     /// The workers that its hosts may serve.
@@ -74,10 +71,10 @@ pub struct Key {
     /// The queues whose tasks its hosts may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<Vec<String>>,
-    /// It may ask models although its role may not.
+    /// Whether it may ask models although its role may not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ask: bool,
-    /// It may answer approvals although its role may not.
+    /// Whether it may answer approvals although its role may not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
 }
@@ -86,17 +83,16 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyList {
-    /// Also those that were taken back.
+    /// All keys, including revoked ones.
     pub keys: Vec<Key>,
 }
 
-/// A pass for opening one WebSocket, for those who cannot send headers.
+/// A ticket for opening one WebSocket, for clients that cannot send headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ticket {
-    /// To be sent as `?ticket=`.
+    /// The ticket, to be sent as `?ticket=`.
     pub ticket: String,
-    /// How long it is good for.
     pub expires_in_ms: u64,
 }
 
@@ -104,28 +100,25 @@ pub struct Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
-    /// Its number.
     pub seq: u64,
-    /// When.
+    /// Time.
     pub at: String,
-    /// Whose data it touched.
+    /// The tenant whose data it touched.
     pub tenant: u32,
     /// The key that did it.
     pub actor: String,
-    /// What was done.
     pub action: String,
-    /// To what.
+    /// The thing that it changed.
     pub resource: String,
     /// SHA-256 over this entry and the hash of the one before.
     pub hash: String,
 }
 
-/// Administrative acts, newest first.
+/// Returns administrative acts, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditPage {
-    /// The acts.
     pub entries: Vec<AuditEntry>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }

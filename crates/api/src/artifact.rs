@@ -1,4 +1,4 @@
-//! Files that are given once and referred to by their hash.
+//! Files that are uploaded once and referred to by their hash.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,12 @@ pub struct Artifact {
     /// `sha256:` and 64 hex digits.
     #[serde(rename = "$file")]
     pub file: String,
-    /// What the giver called it.
+    /// The uploader's name for it.
     pub name: String,
-    /// Of which kind it is.
     pub media_type: String,
     /// Its length in bytes.
     pub size: u64,
-    /// When it was first given.
+    /// Time of the first upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
 }
@@ -24,8 +23,7 @@ pub struct Artifact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArtifactPage {
-    /// The files.
     pub artifacts: Vec<Artifact>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }

@@ -7,13 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{client_error::ClientError, stream::EventStream};
 
-/// Longer than the longest poll.
+/// Time limit of a request: longer than the longest poll.
 const LONGEST: Duration = Duration::from_secs(90);
-/// The longest download.
+/// Time limit of a download.
 const DOWNLOAD: Duration = Duration::from_secs(600);
-/// The longest that one stream is followed; whoever follows goes on with another then.
+/// Time limit of one stream; a follower continues with another then.
 const FOLLOW: Duration = Duration::from_secs(3_600);
-/// Shorter than the server keeps an idle connection, so that none is used in the moment in which it is closed.
+/// Time that an idle connection is kept: shorter than the server keeps it, so that a request never meets a closing
+/// connection.
 const IDLE: Duration = Duration::from_secs(8);
 
 /// A client of a server.
@@ -25,10 +26,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at that address (`http://127.0.0.1:7863`), with a token or key.
+    /// Makes a client of the server at that address (`http://127.0.0.1:7863`), with a token or key.
     ///
     /// # Errors
-    /// When the system gives no connections.
+    /// When the system provides no connections.
     pub fn new(base: &str, token: &str) -> Result<Client, ClientError> {
         // A second installation is refused, and the first one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -44,21 +45,21 @@ impl Client {
         Ok(Client { http, base, token: token.to_owned() })
     }
 
-    /// The address of the server.
+    /// Returns the address of the server.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Asks for something.
+    /// Reads a resource.
     ///
     /// # Errors
-    /// The problem that the server told of, or that it was not reached.
+    /// The problem that the server reported, or that it was not reached.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// Asks for something to be done.
+    /// Sends a request with a body.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -68,12 +69,12 @@ impl Client {
             message: format!("the request cannot be written: {error}"),
         })?;
         let request = self.request(Method::POST, path);
-        // Nothing to say is no body at all: many routes take none.
+        // An empty object is sent as no body at all: many routes take none.
         self.send(if body == b"{}" { request } else { request.header("content-type", "application/json").body(body) })
             .await
     }
 
-    /// Asks for something to be done once, however often it is asked for with that key.
+    /// Sends a request with an idempotency key, so that it takes effect once.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -91,7 +92,7 @@ impl Client {
         .await
     }
 
-    /// Asks for something to be taken away.
+    /// Deletes a resource.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -99,10 +100,10 @@ impl Client {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// Takes the bytes behind a path part by part; `take` gets each. A slow answer is not cut off as long as it comes.
+    /// Downloads a path part by part; `take` receives each. A slow answer is not cut off as long as data arrives.
     ///
     /// # Errors
-    /// As [`Client::get`], and what `take` fails with.
+    /// As [`Client::get`], and the failure of `take`.
     pub async fn download(
         &self,
         path: &str,
@@ -124,7 +125,7 @@ impl Client {
         Ok(())
     }
 
-    /// Follows a stream of events, from behind the one with the id `last` on when there is one.
+    /// Follows a stream of events, after the one with the id `last` if given.
     ///
     /// # Errors
     /// As [`Client::get`].

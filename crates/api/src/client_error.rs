@@ -19,7 +19,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the same request may succeed later.
+    /// Says whether the same request may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Parts that stand among the fields of another type.
+//! Parts that are flattened into another type.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use serde_json::{Map, Value};

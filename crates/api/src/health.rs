@@ -9,7 +9,7 @@ use crate::state::{HealthStatus, TaskState};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerHealth {
-    /// The status of the whole.
+    /// The overall status.
     pub status: HealthStatus,
     /// The version of the server.
     pub version: String,
@@ -38,7 +38,7 @@ pub struct WorkerCounts {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostCounts {
-    /// Hosts that have been heard of within their lease.
+    /// Hosts with a sign of life within their lease.
     pub alive: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct CheckResult {
     pub reason: String,
 }
 
-/// The process lives.
+/// The process is alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alive {

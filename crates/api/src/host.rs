@@ -15,25 +15,25 @@ use crate::{
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// What people call it.
+    /// Its name for people.
     #[serde(default)]
     pub name: String,
-    /// How many tasks it works on at once.
+    /// Number of tasks it works on at once.
     #[serde(default = "one")]
     pub slots: u32,
-    /// The workers it serves: names, or names with what is known of them.
+    /// The workers it serves: names, or names with descriptions.
     pub workers: Vec<Served>,
-    /// Only tasks of these queues; of any when left out.
+    /// Only tasks of these queues; of any by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<String>,
-    /// What sets it apart, such as `gpu: a100`: tasks that require labels go only to hosts that have them.
+    /// Labels of the host, such as `gpu: a100`: tasks that require labels go only to hosts that have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// It acknowledges what it claims; what it has not acknowledged within two seconds goes to another host.
+    /// Whether it acknowledges claimed tasks; a task that is not acknowledged within two seconds goes to another host.
     #[serde(default)]
     pub ack: bool,
-    /// Registers with the workers that the key may serve, and says which were left out. Without it one worker that the key may
-    /// not serve refuses the host.
+    /// Whether to register with the workers that the key may serve, and report the others. Without it one worker that
+    /// the key may not serve refuses the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
 }
@@ -49,13 +49,13 @@ fn one() -> u32 {
 pub enum Served {
     /// Its name alone.
     Name(String),
-    /// Its name and what is known of it.
+    /// Its name and description.
     Worker(Box<Worker>),
 }
 
 impl<'de> Deserialize<'de> for Served {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Served, D::Error> {
-        // In two steps: numbers keep their digits, so that what is untagged cannot be read from text at once.
+        // Parsed in two steps: numbers keep their digits, so an untagged value cannot be read directly from text.
         match Value::deserialize(from)? {
             Value::String(name) => Ok(Served::Name(name)),
             known @ Value::Object(_) => serde_json::from_value(known).map(Served::Worker).map_err(D::Error::custom),
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Served {
 }
 
 impl Served {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -75,18 +75,18 @@ impl Served {
     }
 }
 
-/// A host is known from now on, until it is silent for ten minutes.
+/// A registered host. It stays known until it is silent for ten minutes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
-    /// Under this id.
+    /// Its id.
     pub id: String,
-    /// The workers that were left out, because the key may not serve them.
+    /// Workers that were left out, because the key may not serve them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// How long a claimed task stays its own without a heartbeat.
+    /// Time that a claimed task stays its own without a heartbeat.
     pub lease_ttl_ms: u64,
-    /// How often it should send a heartbeat while it works.
+    /// Interval at which it should send heartbeats while it works.
     pub heartbeat_ms: u64,
 }
 
@@ -95,15 +95,15 @@ pub struct Registered {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// How many tasks at most (1 to 1,000).
+    /// The most tasks (1 to 1,000).
     #[serde(default = "one")]
     pub max_tasks: u32,
-    /// How long to wait for the first (at most 60,000).
+    /// Time to wait for the first (at most 60,000).
     #[serde(default)]
     pub wait_ms: u64,
 }
 
-/// Tasks for a host, perhaps none.
+/// Tasks for a host; the list may be empty.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Claimed {
@@ -119,34 +119,34 @@ pub struct ClaimedTask {
     pub id: String,
     /// 1 for the first attempt.
     pub attempt: u32,
-    /// To be presented with every report.
+    /// The lease token for every report.
     pub lease_token: String,
-    /// How long the lease lasts without a heartbeat.
+    /// Time that the lease lasts without a heartbeat.
     pub lease_ttl_ms: u64,
-    /// How long the attempt may take: the host ends it then and reports `timeout`.
+    /// Time limit of the attempt: the host ends it then and reports `timeout`.
     pub timeout_ms: u64,
-    /// No further attempt follows should this one fail.
+    /// Whether no further attempt follows a failure.
     pub last_attempt: bool,
     /// The worker.
     pub worker: String,
     /// The run, when the task is a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// The path of the step.
+    /// Path of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// Where the attempt asks models: the base address of an OpenAI-compatible service.
+    /// Base address of an OpenAI-compatible service for the attempt's model calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_url: Option<String>,
     /// The attempt's own key there. It ends with the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_token: Option<String>,
-    /// What the worker gets.
+    /// Input of the worker.
     #[cfg_attr(feature = "schema", schemars(with = "Value"))]
     pub input: Box<RawValue>,
 }
 
-/// Claimed tasks have arrived.
+/// An acknowledgement of claimed tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -155,12 +155,12 @@ pub struct Ack {
     pub lease_tokens: Vec<String>,
 }
 
-/// A host is alive.
+/// A heartbeat of a host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Beat {
-    /// What it works on; may be empty.
+    /// The tasks it works on; may be empty.
     #[serde(default)]
     pub tasks: Vec<BeatTask>,
 }
@@ -180,17 +180,17 @@ pub struct BeatTask {
     pub message: Option<String>,
 }
 
-/// The leases of a host begin anew, but for those that are not its own any more.
+/// Renewed leases, and attempts that are not the host's any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BeatAnswer {
-    /// Attempts to be stopped: cancelled, or given to another. Their reports would be refused.
+    /// Attempts that must stop: cancelled, or given to another host. Their reports would be refused.
     pub cancel: Vec<String>,
-    /// How long the leases last from now on.
+    /// Time that the leases last from now on.
     pub lease_ttl_ms: u64,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -199,7 +199,7 @@ pub enum Outcome {
     Succeed,
     /// With an error.
     Fail,
-    /// Given back: another attempt follows at once, and nothing is counted against the task.
+    /// Released: another attempt follows at once, and nothing is counted against the task.
     Release,
 }
 
@@ -210,13 +210,13 @@ pub enum Outcome {
 pub struct Report {
     /// The lease token of the attempt.
     pub lease_token: String,
-    /// How it ended.
+    /// Its result.
     pub outcome: Outcome,
     /// The answer, when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub output: Option<Box<RawValue>>,
-    /// Who gave the answer, and for how much.
+    /// The origin and cost of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// The error, when it failed.
@@ -229,35 +229,35 @@ pub struct Report {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reports {
-    /// At most 1,000.
+    /// At most 1,000 reports.
     pub reports: Vec<Report>,
 }
 
-/// What came of a report.
+/// The result of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportResult {
     /// Its lease token.
     pub lease_token: String,
-    /// It counts. Reporting the same success again is accepted again.
+    /// Whether it counts. Repeating the report of a success is accepted again.
     pub accepted: bool,
-    /// Why not, as the code of a problem.
+    /// The code of the refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Why not, for a person.
+    /// The reason of the refusal, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// What came of reports, in their order.
+/// The results of reports, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportAnswer {
-    /// One for each.
+    /// One for each report.
     pub results: Vec<ReportResult>,
 }
 
-/// The end of one attempt, under the path that says how it ended.
+/// The end of one attempt, under a path that names the result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -268,7 +268,7 @@ pub struct SingleReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub output: Option<Box<RawValue>>,
-    /// Who gave the answer, and for how much.
+    /// The origin and cost of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
     /// The error, when it failed.

@@ -1,5 +1,5 @@
-//! The interface that every face speaks: one table of use cases. The application implements it in process, `Client` over
-//! HTTP, so that a program written against [`Api`] works the same against a folder and against a server.
+//! The interface that every face speaks: one table of use cases. The application implements it in process, `Client`
+//! over HTTP, so that a program written against [`Api`] works the same against a folder and against a server.
 
 use std::{future::Future, pin::Pin};
 
@@ -14,12 +14,12 @@ use crate::{
     Worker, WorkerList, WorkersStatus,
 };
 
-/// The answer of a use case, to be awaited.
+/// The pending answer of a use case.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send + 'a>>;
 
 macro_rules! interface {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $kind:ty),*) -> $answer:ty = $client:ident $path:ident => $ask:expr;)*) => {
-        /// Every use case, with requests and answers of this crate. Ids that are none of their kind do not exist.
+        /// Every use case, with requests and answers of this crate. An invalid id is answered as not found.
         pub trait Api: Send + Sync {
             $($(#[$doc])* fn $name<'a>(&'a self, $($arg: $kind),*) -> Asked<'a, $answer>;)*
         }
@@ -35,99 +35,99 @@ macro_rules! interface {
 }
 
 interface! {
-    /// Records a task. With a key it is recorded once, however often it is submitted.
+    /// Submits a task. With a key it takes effect once, however often it is sent.
     fn submit(request: SubmitTask, key: Option<&'a str>) -> Submitted
         = client path => client.post_once(&path.of("/api/v1/tasks"), key, &request);
-    /// Records a task, and waits for its end that long.
+    /// Submits a task, and waits at most `wait_ms` for its end.
     fn submit_and_wait(request: SubmitTask, key: Option<&'a str>, wait_ms: u64) -> Task
         = client path => client.post_once(&path.of("/api/v1/tasks").with("wait_ms", wait_ms), key, &request);
-    /// Records tasks, all or none, in order.
+    /// Submits tasks, all or none, in order.
     fn submit_batch(request: SubmitBatch, key: Option<&'a str>) -> BatchSubmitted
         = client path => client.post_once(&path.of("/api/v1/tasks/batch"), key, &request);
-    /// A task with its output, once it has ended or that long has passed.
+    /// Returns a task with its output, once it has ended or `wait_ms` has passed.
     fn task(id: &'a str, wait_ms: u64) -> Task
         = client path => client.get(&path.of("/api/v1/tasks").at(id).with("wait_ms", wait_ms));
-    /// Tasks, newest first.
+    /// Returns tasks, newest first.
     fn tasks(query: TaskQuery) -> TaskPage = client path => client.get(&path.of("/api/v1/tasks").query(&query));
-    /// Ends a task.
+    /// Cancels a task.
     fn cancel_task(id: &'a str, why: Reason) -> Task
         = client path => client.post(&path.of("/api/v1/tasks").at(id).of("/cancel"), &why);
-    /// Puts a failed task back.
+    /// Retries a failed task.
     fn retry_task(id: &'a str) -> Task
         = client path => client.post(&path.of("/api/v1/tasks").at(id).of("/retry"), &Nothing {});
 
-    /// Starts a run. With a key it is started once, however often it is asked for.
+    /// Starts a run. With a key it takes effect once, however often it is sent.
     fn start(request: StartRun, key: Option<&'a str>) -> StartedRun
         = client path => client.post_once(&path.of("/api/v1/runs"), key, &request);
-    /// A run with its outputs, once it has ended or that long has passed.
+    /// Returns a run with its outputs, once it has ended or `wait_ms` has passed.
     fn run(id: &'a str, wait_ms: u64) -> Run
         = client path => client.get(&path.of("/api/v1/runs").at(id).with("wait_ms", wait_ms));
-    /// Runs, newest first.
+    /// Returns runs, newest first.
     fn runs(query: RunQuery) -> RunPage = client path => client.get(&path.of("/api/v1/runs").query(&query));
-    /// Steps of a run that have begun or been left out.
+    /// Returns the steps of a run that have begun or been skipped.
     fn steps(id: &'a str, page: Paging) -> StepList
         = client path => client.get(&path.of("/api/v1/runs").at(id).of("/steps").query(&page));
-    /// Entries of the journal of a run.
+    /// Returns entries of the journal of a run.
     fn journal(id: &'a str, query: JournalQuery) -> JournalPage
         = client path => client.get(&path.of("/api/v1/runs").at(id).of("/journal").query(&query));
-    /// Ends a run.
+    /// Cancels a run.
     fn cancel_run(id: &'a str, why: Reason) -> Run
         = client path => client.post(&path.of("/api/v1/runs").at(id).of("/cancel"), &why);
-    /// Begins nothing further of a run until it is resumed.
+    /// Pauses a run: nothing further begins until it is resumed.
     fn pause_run(id: &'a str) -> Run
         = client path => client.post(&path.of("/api/v1/runs").at(id).of("/pause"), &Nothing {});
-    /// Goes on with a paused run.
+    /// Resumes a paused run.
     fn resume_run(id: &'a str) -> Run
         = client path => client.post(&path.of("/api/v1/runs").at(id).of("/resume"), &Nothing {});
     /// Sends a signal to a run.
     fn signal(id: &'a str, name: &'a str, signal: Signal) -> Run
         = client path => client.post(&path.of("/api/v1/runs").at(id).of("/signals").at(name), &signal);
-    /// Runs again, with the results of steps that succeeded.
+    /// Reruns a run, with the results of steps that succeeded.
     fn rerun(id: &'a str, request: Rerun) -> StartedRun
         = client path => client.post(&path.of("/api/v1/runs").at(id).of("/rerun"), &request);
 
-    /// Steps that wait for a person, oldest first.
+    /// Returns the steps that wait for a person, oldest first.
     fn approvals() -> ApprovalList = client path => client.get(&path.of("/api/v1/approvals"));
     /// Answers a step that waits for a person.
     fn answer(id: &'a str, approved: bool, answer: Answer) -> Task
         = client path => client.post(&path.of("/api/v1/approvals").at(id).of(verb(approved)), &answer);
 
-    /// The queues.
+    /// Returns the queues.
     fn queues() -> QueueList = client path => client.get(&path.of("/api/v1/queues"));
-    /// Starts no further task of a queue.
+    /// Pauses a queue.
     fn pause_queue(name: &'a str, why: Reason) -> Paused
         = client path => client.post(&path.of("/api/v1/queues").at(name).of("/pause"), &why);
-    /// Lets the tasks of a queue start again.
+    /// Resumes a queue.
     fn resume_queue(name: &'a str, why: Reason) -> Paused
         = client path => client.post(&path.of("/api/v1/queues").at(name).of("/resume"), &why);
-    /// Starts no further task of a worker.
+    /// Pauses a worker.
     fn pause_worker(name: &'a str, why: Reason) -> Paused
         = client path => client.post(&path.of("/api/v1/workers").at(name).of("/pause"), &why);
-    /// Lets the tasks of a worker start again.
+    /// Resumes a worker.
     fn resume_worker(name: &'a str, why: Reason) -> Paused
         = client path => client.post(&path.of("/api/v1/workers").at(name).of("/resume"), &why);
 
-    /// Tasks of their own that were given up, newest first.
+    /// Returns dead letters, newest first.
     fn dead_letters(query: DeadQuery) -> TaskPage
         = client path => client.get(&path.of("/api/v1/dead").query(&query));
-    /// Puts a dead letter back, its counts at zero.
+    /// Retries a dead letter, its counts at zero.
     fn retry_dead(id: &'a str) -> Task
         = client path => client.post(&path.of("/api/v1/dead").at(id).of("/retry"), &Nothing {});
-    /// Marks a dead letter as dealt with.
+    /// Discards a dead letter.
     fn discard_dead(id: &'a str, why: Reason) -> Task
         = client path => client.post(&path.of("/api/v1/dead").at(id).of("/discard"), &why);
 
-    /// The workers that tasks can be submitted for.
+    /// Returns the workers that tasks can be submitted to.
     fn workers() -> WorkerList = client path => client.get(&path.of("/api/v1/workers"));
-    /// A worker.
+    /// Returns a worker.
     fn worker(name: &'a str) -> Worker = client path => client.get(&path.of("/api/v1/workers").at(name));
     /// Forgets a worker of hosts.
     fn forget_worker(name: &'a str) -> Forgotten
         = client path => client.delete(&path.of("/api/v1/workers").at(name));
-    /// The state of the workers, hosts and scripts.
+    /// Returns the state of the workers, hosts and scripts.
     fn workers_status() -> WorkersStatus = client path => client.get(&path.of("/api/v1/workers/status"));
 
-    /// The scripts of the folder of workers.
+    /// Returns the scripts of the folder of workers.
     fn scripts() -> ScriptList = client path => client.get(&path.of("/api/v1/scripts"));
     /// Restarts a script or one of its processes.
     fn restart_script(id: &'a str, why: Reason) -> Restarted
@@ -138,17 +138,17 @@ interface! {
     /// Changes the number of processes of a script.
     fn scale_script(id: &'a str, scale: Scale) -> Script
         = client path => client.post(&path.of("/api/v1/scripts").at(id).of("/scale"), &scale);
-    /// The last lines of a script.
+    /// Returns the last lines of a script.
     fn script_logs(id: &'a str, tail: usize) -> LogLines
         = client path => client.get(&path.of("/api/v1/scripts").at(id).of("/logs").with("tail", tail as u64));
 
-    /// Versions of workflows, newest first.
+    /// Returns versions of workflows, newest first.
     fn workflows(page: Paging) -> VersionPage
         = client path => client.get(&path.of("/api/v1/workflows").query(&page));
-    /// Versions of a workflow, newest first.
+    /// Returns versions of a workflow, newest first.
     fn versions(name: &'a str, page: Paging) -> VersionPage
         = client path => client.get(&path.of("/api/v1/workflows").at(name).query(&page));
-    /// A version and its text.
+    /// Returns a version and its text.
     fn version(name: &'a str, number: u32) -> VersionSource
         = client path => client.get(&path.of("/api/v1/workflows").at(name).at(&number.to_string()));
     /// Publishes a version.
@@ -160,31 +160,31 @@ interface! {
     /// Compares two versions.
     fn diff(name: &'a str, query: DiffQuery) -> VersionDiff
         = client path => client.get(&path.of("/api/v1/workflows").at(name).of("/diff").query(&query));
-    /// Deletes a version that no run stays on.
+    /// Deletes a version that has no runs.
     fn delete_version(name: &'a str, number: u32) -> VersionDeleted
         = client path => client.delete(&path.of("/api/v1/workflows").at(name).at(&number.to_string()));
 
-    /// Budgets, and what is spent of them.
+    /// Returns budgets, and what is spent of them.
     fn budgets() -> BudgetList = client path => client.get(&path.of("/api/v1/budgets"));
     /// Sets or raises a budget.
     fn set_budget(request: SetBudget) -> Budget
         = client path => client.post(&path.of("/api/v1/budgets"), &request);
-    /// A report of what was spent.
+    /// Returns a report of spending.
     fn cost(query: CostQuery) -> CostReport = client path => client.get(&path.of("/api/v1/cost").query(&query));
-    /// Calls of models, newest first.
+    /// Returns calls of models, newest first.
     fn calls(query: CallQuery) -> CallPage = client path => client.get(&path.of("/api/v1/calls").query(&query));
 
-    /// The files, by hash.
+    /// Returns the files, by hash.
     fn artifacts(page: Paging) -> ArtifactPage
         = client path => client.get(&path.of("/api/v1/artifacts").query(&page));
-    /// The keys.
+    /// Returns the keys.
     fn keys() -> KeyList = client path => client.get(&path.of("/api/v1/keys"));
     /// Makes a key.
     fn create_key(request: NewKey) -> KeyCreated = client path => client.post(&path.of("/api/v1/keys"), &request);
     /// Revokes a key.
     fn revoke_key(id: &'a str) -> Key = client path => client.delete(&path.of("/api/v1/keys").at(id));
-    /// Administrative acts, newest first.
+    /// Returns administrative acts, newest first.
     fn audit(page: Paging) -> AuditPage = client path => client.get(&path.of("/api/v1/audit").query(&page));
-    /// The health of the whole.
+    /// Returns the overall health.
     fn health() -> ServerHealth = client path => client.get(&path.of("/health"));
 }

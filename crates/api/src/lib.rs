@@ -1,7 +1,7 @@
-//! What travels between a Kapelle server and those who speak to it, and a client for it.
+//! Types of the HTTP interface of a Kapelle server, and a client for it.
 //!
-//! These types are apart from the ones of the core on purpose: what is stored may change without changing what is
-//! promised on the wire. Times are RFC 3339, durations end in `_ms`, money in `_nanousd`, ids look like `task_12`.
+//! These types are separate from those of the core on purpose: stored data may change without changing the interface.
+//! Times are RFC 3339, durations end in `_ms`, money in `_nanousd`, ids look like `task_12`.
 
 mod access;
 mod artifact;

@@ -4,20 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::CallState;
 
-/// What an account may spend, and what it has.
+/// The limit and the spending of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Budget {
     /// Its tenant.
     #[serde(default)]
     pub tenant: u32,
-    /// Which: `day`, `tenant`, `task_7`, `run_3`, `queue:NAME`, `worker:NAME`, `key:NAME`, `token:NAME`.
+    /// The account: `day`, `tenant`, `task_7`, `run_3`, `queue:NAME`, `worker:NAME`, `key:NAME`, `token:NAME`.
     pub account: String,
-    /// What it may spend: on a day where the account is the day, else in all.
+    /// Its limit: for one day where the account is the day, else in total.
     pub limit_nanousd: u64,
-    /// What it has spent of that, calls under way not among it.
+    /// Its spending so far, without calls in progress.
     pub spent_nanousd: u64,
-    /// When it was set.
+    /// Time of the last change.
     pub set_at: String,
 }
 
@@ -34,24 +34,24 @@ pub struct BudgetList {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetBudget {
-    /// Which account.
+    /// The account.
     pub account: String,
-    /// What it may spend from now on, what is spent included.
+    /// The limit from now on, including what is spent already.
     pub limit_nanousd: u64,
-    /// The tenant that owns the account; the key's when left out. Only admins of tenant 1 set those of other tenants.
+    /// The tenant that owns the account; the key's by default. Only admins of tenant 1 set those of other tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u32>,
 }
 
-/// What one account has spent.
+/// The spending of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
     /// The name: a run, a worker, a day such as `2026-11-21`.
     pub name: String,
-    /// What was paid, what is unknown included.
+    /// The total cost, including unknown calls.
     pub cost_nanousd: u64,
-    /// Of that, calls whose price nobody will know, charged at the most they can have cost.
+    /// The part for calls whose price stays unknown, charged at the most they can have cost.
     pub unknown_nanousd: u64,
     /// Requests sent to providers.
     pub calls: u64,
@@ -61,13 +61,13 @@ pub struct Cost {
     pub output_tokens: u64,
 }
 
-/// What was spent, by whom.
+/// A report of spending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CostReport {
-    /// By what.
+    /// The kind of account.
     pub by: String,
-    /// Who spent most first; days latest first.
+    /// The highest spending first; days latest first.
     pub rows: Vec<Cost>,
 }
 
@@ -85,31 +85,31 @@ pub struct ModelCall {
     pub task: Option<String>,
     /// The attempt of the task.
     pub attempt: u32,
-    /// All that were charged.
+    /// All accounts that were charged.
     pub payers: Vec<String>,
-    /// What was asked, such as `chat/completions`.
+    /// The operation, such as `chat/completions`.
     pub operation: String,
     /// The provider.
     pub provider: String,
-    /// The model, as the provider calls it.
+    /// The provider's name of the model.
     pub model: String,
     /// State now.
     pub state: CallState,
     /// The most it could cost.
     pub reserved_nanousd: u64,
-    /// What it cost.
+    /// Its cost.
     pub cost_nanousd: u64,
     /// Tokens sent.
     pub input_tokens: u64,
     /// Tokens received.
     pub output_tokens: u64,
-    /// When it was begun.
+    /// Time of its start.
     pub at: String,
-    /// When it was settled.
+    /// Time of its settlement.
     pub ended_at: Option<String>,
-    /// By what the provider knows it.
+    /// The provider's id of the call.
     pub provider_request_id: Option<String>,
-    /// Its answer is recorded, so that a later attempt gets it again for nothing.
+    /// Whether its answer is recorded, so that a later attempt receives it again without cost.
     pub recorded: bool,
 }
 
@@ -119,7 +119,7 @@ pub struct ModelCall {
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<ModelCall>,
-    /// Where the next page begins.
+    /// Cursor of the next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

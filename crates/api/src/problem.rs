@@ -1,8 +1,8 @@
-//! Errors as RFC 9457 has them.
+//! Errors in the format of RFC 9457.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request was refused (`application/problem+json`).
+/// A refused request (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
@@ -11,13 +11,12 @@ pub struct Problem {
     pub kind: String,
     /// The kind in a few words.
     pub title: String,
-    /// The HTTP status.
     pub status: u16,
-    /// What is wrong with this request, where, and what to do.
+    /// The problem of this request, its place, and what to do.
     pub detail: String,
-    /// The kind for programs, one of those in [`code`].
+    /// The machine-readable code, one of those in [`code`].
     pub code: String,
-    /// The field of the request that is wrong.
+    /// The invalid field of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
@@ -45,7 +44,7 @@ pub mod code {
     pub const STORAGE_FULL: &str = "storage_full";
     pub const INTERNAL: &str = "internal";
 
-    /// The HTTP status that goes with a code; 500 for a code that is not listed.
+    /// Returns the HTTP status of a code; 500 for an unknown code.
     #[must_use]
     pub fn status(code: &str) -> u16 {
         match code {

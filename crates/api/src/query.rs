@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
-    /// Rows at most: 1 to 1,000; 100 when left out.
+    /// The most rows: 1 to 1,000; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -15,27 +15,27 @@ pub struct Paging {
     pub cursor: Option<String>,
 }
 
-/// Tasks to be listed.
+/// A filter of tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct TaskQuery {
-    /// Only in this state.
+    /// Only tasks in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Only of this queue.
+    /// Only tasks of this queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// Only of this worker.
+    /// Only tasks of this worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Only tasks that killed their workers too often.
+    /// Only tasks that crashed their workers too often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<bool>,
     /// Steps of runs, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<bool>,
-    /// Rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -43,18 +43,18 @@ pub struct TaskQuery {
     pub cursor: Option<String>,
 }
 
-/// Runs to be listed.
+/// A filter of runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RunQuery {
-    /// Only of this workflow.
+    /// Only runs of this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     /// Only runs that have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
-    /// Rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -62,18 +62,18 @@ pub struct RunQuery {
     pub cursor: Option<String>,
 }
 
-/// Dead letters to be listed.
+/// A filter of dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct DeadQuery {
-    /// Only of this worker.
+    /// Only tasks of this worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Only of this queue.
+    /// Only tasks of this queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// Rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -81,44 +81,44 @@ pub struct DeadQuery {
     pub cursor: Option<String>,
 }
 
-/// Entries of a journal to be listed.
+/// A range of a journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct JournalQuery {
     /// The number of the first entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// Entries at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
-/// A report of what was spent.
+/// A report of spending.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostQuery {
-    /// `worker` (when left out), `run`, `day` and so on.
+    /// The kind: `worker` (default), `run`, `day` and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Rows at most; 100 when left out.
+    /// The most rows; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
-/// Calls of models to be listed.
+/// A filter of calls of models.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct CallQuery {
-    /// Only of this task.
+    /// Only calls of this task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// Only of the tasks of this run.
+    /// Only calls of this run's tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// Rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -131,10 +131,10 @@ pub struct CallQuery {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiffQuery {
-    /// The earlier; the one before `to` when left out.
+    /// The earlier; by default the one before `to`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u32>,
-    /// The later; the newest when left out.
+    /// The later; by default the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u32>,
 }

@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 pub struct Queue {
     /// Name, as requests give it.
     pub name: String,
-    /// How many of its tasks run at once in the server's own process.
+    /// Number of its tasks that run at once in the server's own process.
     pub slots: u32,
-    /// Nothing new starts.
+    /// Whether it is paused: nothing new starts.
     pub paused: bool,
     /// Tasks that wait for a slot.
     pub ready: u64,
-    /// Tasks under way.
+    /// Running tasks.
     pub running: u64,
     /// Tasks that wait for something else: a time, a retry, money, a limit.
     pub waiting: u64,
-    /// Who takes its tasks at the moment: worker hosts that are alive, and the server's own process when it has slots.
+    /// The number of takers: worker hosts that are alive, and the server's own process when it has slots for it.
     #[serde(default)]
     pub listeners: u32,
-    /// What keeps its tasks from being worked on, such as a worker that nobody serves.
+    /// Reasons why its tasks wait, such as a worker that is not served.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -40,6 +40,6 @@ pub struct QueueList {
 pub struct Paused {
     /// Name, as requests give it.
     pub name: String,
-    /// Nothing new starts.
+    /// Whether it is paused: nothing new starts.
     pub paused: bool,
 }

@@ -27,13 +27,13 @@ impl std::ops::Deref for Path {
 }
 
 impl Path {
-    /// Adds a part as it stands.
+    /// Adds a part unchanged.
     pub(crate) fn of(mut self, part: &str) -> Path {
         self.0.push_str(part);
         self
     }
 
-    /// Adds a segment that comes from outside.
+    /// Adds a segment that comes from outside, escaped.
     pub(crate) fn at(mut self, segment: &str) -> Path {
         self.0.push('/');
         encode(&mut self.0, segment);

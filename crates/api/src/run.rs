@@ -8,7 +8,7 @@ use crate::{
     task::{Task, TaskError},
 };
 
-/// A run that somebody wants started: of a workflow by its name, or of a text.
+/// A run to be started: of a workflow by its name, or of a text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -16,7 +16,7 @@ pub struct StartRun {
     /// The name of a workflow of the project, or of one that was run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
-    /// A stored version of it, by its number; the newest when left out.
+    /// A stored version of it, by its number; the newest by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// The definition itself, in YAML or JSON, instead of a name.
@@ -25,7 +25,7 @@ pub struct StartRun {
     /// Its inputs.
     #[serde(default)]
     pub inputs: Value,
-    /// `sequential`, `parallel` or `priority`, instead of what the definition says.
+    /// `sequential`, `parallel` or `priority`, instead of the definition's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
 }
@@ -35,22 +35,22 @@ pub struct StartRun {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signal {
-    /// What it carries; null when left out.
+    /// Its payload; null by default.
     #[serde(default)]
     pub payload: Value,
 }
 
-/// From where a run is to be done again.
+/// The scope of a rerun.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rerun {
-    /// The step of the outermost block that is done again with all that wait for it; only what did not succeed when left
-    /// out.
+    /// The step of the outermost block that runs again with all that depend on it; by default only what did not
+    /// succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Steps are done again, and their calls of models answered from what was recorded of the earlier run: no provider is
-    /// asked, and nothing is paid. With `from`, that holds for this step and those that wait for it; else for all.
+    /// Whether steps run again with their model calls answered from the recording of the earlier run: no provider is
+    /// asked, and nothing is paid. With `from`, that applies to this step and those that depend on it; else to all.
     #[serde(default)]
     pub recorded: bool,
 }
@@ -59,25 +59,25 @@ pub struct Rerun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Approval {
-    /// The step, to be named in the answer.
+    /// The id of the step, to be named in the answer.
     pub id: String,
     /// Its run.
     pub run: Option<String>,
     /// Its path within the run.
     pub step: Option<String>,
-    /// What is asked.
+    /// The question.
     pub question: Value,
-    /// Names of keys, or roles, that may answer. Empty: all who may approve.
+    /// Names of keys, or roles, that may answer. Empty: all with the permission to approve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<String>,
     /// Whether the caller may answer.
     pub may_answer: bool,
-    /// Since when.
+    /// Time of the question.
     pub created_at: String,
-    /// When it gives up.
+    /// Time at which it fails.
     pub until: Option<String>,
-    /// A path on this server under which whoever has it can answer this one question, once, without a key. It ends with the
-    /// wait, or a week after the question was asked.
+    /// A path on this server that lets anybody answer this one question, once, without a key. It ends with the wait, or
+    /// a week after the question was asked.
     pub link: Option<String>,
 }
 
@@ -94,21 +94,21 @@ pub struct ApprovalList {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LinkAnswer {
-    /// Yes or no.
+    /// Whether it is approved.
     pub approved: bool,
-    /// Name that the person gives: at most 100 characters. It is noted as `claimed_name`.
+    /// The person's name: at most 100 characters. It is recorded as `claimed_name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Noted beside the answer, at most 2,000 characters.
+    /// A comment on the answer, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }
 
-/// The answer was noted.
+/// The answer was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkAnswered {
-    /// What it was.
+    /// The answer.
     pub approved: bool,
 }
 
@@ -117,10 +117,10 @@ pub struct LinkAnswered {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Noted beside the answer, at most 2,000 characters.
+    /// A comment on the answer, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Name that the person gives: at most 100 characters. It is noted as `claimed_name`; `by` is the key.
+    /// The person's name: at most 100 characters. It is recorded as `claimed_name`; `by` is the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -135,7 +135,7 @@ pub struct StartedRun {
     pub state: RunState,
 }
 
-/// A run and where it stands.
+/// A run and its state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
@@ -145,31 +145,31 @@ pub struct Run {
     pub workflow: String,
     /// State now.
     pub state: RunState,
-    /// It begins nothing further until it is resumed.
+    /// Whether it is paused: nothing further begins until it is resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
-    /// When it was started.
+    /// Time of its start.
     pub created_at: String,
-    /// When it ended.
+    /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
     /// The number of the next journal entry.
     pub seq: u64,
-    /// Why it was cancelled.
+    /// The reason of its cancellation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error: Option<TaskError>,
-    /// What the definition's `outputs` gave. Left out of lists.
+    /// The values of the definition's `outputs`. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
     /// The run that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<String>,
-    /// Its calls of models are answered from the record of that run.
+    /// Whether its model calls are answered from the recording of that run.
     #[serde(default)]
     pub recorded: bool,
-    /// What its calls of models cost, those of the runs that it started among them. 0 in lists.
+    /// The cost of its model calls, including those of the runs that it started. 0 in lists.
     #[serde(default)]
     pub cost_nanousd: u64,
     /// Requests to model providers. 0 in lists.
@@ -189,17 +189,17 @@ pub struct Run {
 pub struct RunPage {
     /// The runs, without their outputs.
     pub runs: Vec<Run>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 
-/// The steps of a run that have begun or been left out, in that order.
+/// The steps of a run that have begun or been skipped, in that order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepList {
     /// Each is a task.
     pub steps: Vec<Task>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 
@@ -209,11 +209,11 @@ pub struct StepList {
 pub struct JournalEntry {
     /// Its number: 0, 1, 2 and so on, without gaps.
     pub seq: u64,
-    /// When.
+    /// Time.
     pub at: String,
     /// Its kind, such as `step_started`.
     pub event: String,
-    /// The path of the step, of an entry that is about one.
+    /// The path of the step, if the entry is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The fields of the kind: `task`, `scope`, `slot`, `outcome` and so on.

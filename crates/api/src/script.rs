@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::{ProcessState, ScriptMode, ScriptStanding};
 
-/// How a process of a script ended.
+/// The exit of a process of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScriptExit {
-    /// In words.
+    /// Description for people.
     pub reason: String,
     /// `exit`, `signal`, `oom`, `processes`, `not_ready`, `helper_lost` or `refused`.
     pub kind: String,
@@ -20,7 +20,7 @@ pub struct ScriptExit {
     pub signal: Option<i32>,
     /// Processes that it left behind and that were ended with it.
     pub swept: u32,
-    /// When.
+    /// Time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
@@ -33,23 +33,23 @@ pub struct ScriptProcess {
     pub id: String,
     /// State now.
     pub state: ProcessState,
-    /// Its number on the server's machine.
+    /// Its process id on the server's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
-    /// When it was started.
+    /// Time of its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// How long it has been there.
+    /// Time since its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
-    /// When it is started next.
+    /// Time of its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start: Option<String>,
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
     /// Failures in a row.
     pub failures: u32,
-    /// How it ended the last time.
+    /// The latest exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<ScriptExit>,
 }
@@ -62,33 +62,33 @@ pub struct Script {
     pub id: String,
     /// The name of the worker.
     pub name: String,
-    /// Its file, from the folder of workers on.
+    /// Its file, relative to the folder of workers.
     pub file: String,
     /// `JavaScript`, `TypeScript`, `Python` or `executable`.
     pub kind: String,
-    /// How it works.
+    /// Its mode.
     pub mode: ScriptMode,
-    /// What of the OpenAI SDK it uses.
+    /// The parts of the OpenAI SDK that it uses.
     pub uses: String,
     /// Whether it is started.
     pub standing: ScriptStanding,
-    /// Why.
+    /// The reason for `standing`.
     pub why: String,
-    /// The state of the whole; `-` when it is not started.
+    /// The overall state; `-` when it is not started.
     pub state: ProcessState,
-    /// What runs it.
+    /// The program that runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
-    /// Addresses of providers in it, whose calls would be neither metered nor capped.
+    /// Addresses of providers in its code, whose calls would be neither metered nor capped.
     pub warnings: Vec<String>,
-    /// What happens to its tasks while it cannot work: `wait`, or the worker that answers in its place.
+    /// Its fallback while it cannot work: `wait`, or the worker that answers instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// Its processes.
     pub processes: Vec<ScriptProcess>,
 }
 
-/// The scripts of the folder of workers.
+/// Returns the scripts of the folder of workers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScriptList {
@@ -96,15 +96,15 @@ pub struct ScriptList {
     pub scripts: Vec<Script>,
 }
 
-/// What was started anew.
+/// The number of restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Restarted {
-    /// How many workers or processes were told to start anew.
+    /// Number of restarted workers or processes.
     pub restarted: usize,
 }
 
-/// How many processes a script is to have.
+/// The number of processes of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -119,17 +119,17 @@ pub struct Scale {
 pub struct LogLine {
     /// Its number since the server was started.
     pub number: u64,
-    /// When.
+    /// Time.
     pub at: String,
-    /// Which process of the script; 0: one that worked on a single task.
+    /// The number of the script's process; 0 for one that worked on a single task.
     pub instance: u32,
     /// `out`, `err`, or `kapelle` for starts and ends.
     pub stream: String,
-    /// What it says. Control characters stand as `\\u{1b}`.
+    /// The text. Control characters are written as `\\u{1b}`.
     pub text: String,
 }
 
-/// The last lines of a script.
+/// Returns the last lines of a script.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLines {

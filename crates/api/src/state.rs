@@ -17,7 +17,7 @@ macro_rules! words {
             /// Every value.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
-            /// The word on the wire.
+            /// Returns the word on the wire.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -25,7 +25,7 @@ macro_rules! words {
                 }
             }
 
-            /// The value of a word. Returns `None` for another word.
+            /// Returns the value of a word; `None` for an unknown word.
             #[must_use]
             pub fn from_word(word: &str) -> Option<$name> {
                 $name::ALL.iter().copied().find(|value| value.as_str() == word)
@@ -43,51 +43,51 @@ macro_rules! words {
 words! {
     /// The state of a task or step.
     TaskState {
-        /// It starts at a time that has not come.
+        /// Starts at a later time.
         Scheduled = "scheduled",
-        /// It lacks nothing but a slot.
+        /// Needs only a slot.
         Ready = "ready",
-        /// An attempt is under way.
+        /// An attempt is running.
         Running = "running",
         /// An attempt failed; the next one begins later.
         Retrying = "retrying",
-        /// A limit or a pause holds it.
+        /// Held by a limit or a pause.
         Held = "held",
-        /// It has no money for its next call.
+        /// Waits for money for its next call.
         Parked = "parked",
-        /// It waits for a time, a signal, a person, a run or its own steps.
+        /// Waits for a time, a signal, a person, a run or its own steps.
         Waiting = "waiting",
-        /// It ended with an output.
+        /// Ended with an output.
         Succeeded = "succeeded",
-        /// It ended with an error.
+        /// Ended with an error.
         Failed = "failed",
-        /// It was ended by hand or with its run.
+        /// Cancelled by hand or with its run.
         Cancelled = "cancelled",
-        /// It failed, and an operator has dealt with it.
+        /// Failed, and was discarded by an operator.
         Discarded = "discarded",
-        /// Its condition was false, or a step before it did not succeed.
+        /// Skipped: its condition was false, or a step before it did not succeed.
         Skipped = "skipped",
     }
-    /// The state of a run.
+    /// Converts the state of a run.
     RunState {
-        /// Steps are under way, or wait.
+        /// Steps are running, or wait.
         Running = "running",
         /// Open steps are being cancelled because the run was.
         Cancelling = "cancelling",
         /// Open steps are being cancelled because the run fails.
         Failing = "failing",
-        /// It ended with outputs.
+        /// Ended with outputs.
         Succeeded = "succeeded",
-        /// It ended with an error.
+        /// Ended with an error.
         Failed = "failed",
-        /// It was ended by hand.
+        /// Cancelled by hand.
         Cancelled = "cancelled",
     }
     /// The state of a worker.
     WorkerState {
-        /// Tasks of it are under way.
+        /// Works on tasks.
         Busy = "busy",
-        /// It is served, and has nothing to do.
+        /// Is served, and has no running tasks.
         Idle = "idle",
         /// Neither this process nor a worker host serves it.
         Absent = "absent",
@@ -100,23 +100,23 @@ words! {
         Charged = "charged",
         /// It cost nothing.
         Free = "free",
-        /// Nobody knows whether it was answered; the reservation was charged.
+        /// The result is unknown; the reservation was charged.
         Unknown = "unknown",
-        /// It was answered with another call's answer, for nothing.
+        /// Answered with another call's answer, without cost.
         Given = "given",
     }
     /// Whether a script is started.
     ScriptStanding {
-        /// It is.
+        /// Started.
         Started = "started",
-        /// It would be, if something supervised it.
+        /// Would be started by a supervisor.
         Startable = "startable",
-        /// It is not, because of its settings.
+        /// Not started, because of its settings.
         NotStarted = "not_started",
-        /// It cannot be.
+        /// Cannot be started.
         CannotStart = "cannot_start",
     }
-    /// How a script works.
+    /// The mode of a script.
     ScriptMode {
         /// A loop of its own, which is only supervised.
         Daemon = "daemon",
@@ -127,30 +127,30 @@ words! {
     }
     /// The state of a script or of one of its processes.
     ProcessState {
-        /// It is not started.
+        /// Not started.
         Absent = "-",
         /// It has no process until a task needs one.
         Idle = "idle",
-        /// It begins.
+        /// Starting.
         Starting = "starting",
-        /// It works.
+        /// Running.
         Running = "running",
-        /// It is told to end.
+        /// Asked to end.
         Stopping = "stopping",
-        /// It is started again later.
+        /// Waiting for its next start.
         Waiting = "waiting",
-        /// It was ended.
+        /// Stopped.
         Stopped = "stopped",
-        /// It ended by itself, and is not to be started again.
+        /// Ended by itself, and not to be restarted.
         Finished = "finished",
-        /// It failed too often, and is not started again.
+        /// Failed too often, and is not restarted.
         Crashed = "crashed",
     }
     /// A role of a key.
     Role {
         /// Everything.
         Admin = "admin",
-        /// See, submit, ask models, approve, and keep things going.
+        /// See, submit, ask models, approve, and operate.
         Operator = "operator",
         /// See, submit and ask models.
         Developer = "developer",
@@ -161,7 +161,7 @@ words! {
     }
     /// The kind of a live event.
     LiveKind {
-        /// A task of its own has ended.
+        /// A standalone task has ended.
         TaskEnded = "task_ended",
         /// A task has no money for its next call.
         TaskParked = "task_parked",
@@ -169,11 +169,11 @@ words! {
         RunStarted = "run_started",
         /// A run has ended.
         RunEnded = "run_ended",
-        /// A step lacks nothing but a slot.
+        /// A step needs only a slot.
         StepReady = "step_ready",
         /// A step waits.
         StepWaiting = "step_waiting",
-        /// A step was left out.
+        /// A step was skipped.
         StepSkipped = "step_skipped",
         /// A step has ended.
         StepEnded = "step_ended",
@@ -187,15 +187,15 @@ words! {
         HostLeft = "host_left",
         /// A worker host has fallen silent.
         HostLost = "host_lost",
-        /// A worker host that had fallen silent was heard of.
+        /// A worker host that had fallen silent is back.
         HostBack = "host_back",
         /// A process of a script is starting.
         WorkerStarting = "worker_starting",
-        /// A process of a script works.
+        /// A process of a script is running.
         WorkerRunning = "worker_running",
-        /// A process of a script is told to end.
+        /// A process of a script is asked to end.
         WorkerStopping = "worker_stopping",
-        /// A process of a script is started again later.
+        /// A process of a script waits for its next start.
         WorkerWaiting = "worker_waiting",
         /// A process of a script was ended.
         WorkerStopped = "worker_stopped",
@@ -207,30 +207,30 @@ words! {
         WorkerFound = "worker_found",
         /// The file of a script was changed.
         WorkerChanged = "worker_changed",
-        /// The file of a script is gone.
+        /// The file of a script was removed.
         WorkerGone = "worker_gone",
         /// A script cannot be started.
         WorkerCannotStart = "worker_cannot_start",
         /// A model writes.
         Text = "text",
-        /// Events were missed: what is shown is to be read again.
+        /// Events were missed: the client must reload.
         Resync = "resync",
     }
     /// The status of a health check, and of the whole.
     HealthStatus {
-        /// Everything is as it should be.
+        /// All checks pass.
         Ok = "ok",
         /// A check that is not critical fails.
         Warning = "warning",
         /// A critical check fails.
         Critical = "critical",
-        /// Nothing new is accepted.
+        /// New work is refused.
         Stopping = "stopping",
     }
 }
 
 impl TaskState {
-    /// Whether nothing follows it.
+    /// Says whether the state is final.
     #[must_use]
     pub fn is_ended(self) -> bool {
         use TaskState::{Cancelled, Discarded, Failed, Skipped, Succeeded};
@@ -239,7 +239,7 @@ impl TaskState {
 }
 
 impl RunState {
-    /// Whether nothing follows it.
+    /// Says whether the state is final.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, RunState::Succeeded | RunState::Failed | RunState::Cancelled)

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::client_error::ClientError;
 
-/// An event longer than this is none of ours.
+/// The longest event, in bytes.
 const EVENT_MAX: usize = 4 << 20;
 
 /// The events of a stream, as they come.
@@ -19,9 +19,9 @@ pub struct EventStream {
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Told {
-    /// Where one is behind it: what `Last-Event-ID` takes. Empty when it says nothing of that.
+    /// Position after the event, for `Last-Event-ID`. Empty when the event has none.
     pub id: String,
-    /// What happened.
+    /// The content of the event.
     pub data: Value,
 }
 
@@ -30,7 +30,7 @@ impl EventStream {
         EventStream { answer, address: address.to_owned(), parser: Parser::bounded(EVENT_MAX) }
     }
 
-    /// The next event; nothing when the server has ended the stream. Dropping the future loses nothing.
+    /// Returns the next event; `None` when the server has ended the stream. Dropping the future loses nothing.
     ///
     /// # Errors
     /// When the connection breaks.

@@ -5,62 +5,62 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{state::TaskState, waiting::Waiting};
 
-/// A task that somebody wants done.
+/// A task to submit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitTask {
-    /// The worker it is for.
+    /// The worker of the task.
     pub worker: String,
-    /// What the worker gets.
+    /// Input of the worker.
     #[serde(default)]
     pub input: Value,
-    /// The queue; that of the worker when none is named.
+    /// Queue. `None`: the worker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// Higher first; -100 to 100.
+    /// From -100 (last) to 100 (first).
     #[serde(default)]
     pub priority: i16,
-    /// Not before that long from now.
+    /// Delays the task.
     #[serde(default)]
     pub delay_ms: u64,
-    /// When it fails whatever it is doing (RFC 3339).
+    /// Time at which it fails, whatever its state (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
-    /// It fails unless its first attempt has begun by then.
+    /// Time within which its first attempt must begin, or it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
-    /// How long an attempt may take.
+    /// Sets the time limit of an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// What concurrency limits group it by.
+    /// Key by which concurrency limits group tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// When it is tried again; what is left out is as the worker has it.
+    /// Rules for retries; missing ones come from the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// The most it may cost.
+    /// Cost limit of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_nanousd: Option<u64>,
-    /// The labels that a host must have to be given it, besides those that the worker requires: `gpu`, or `gpu=a100`.
+    /// The labels that a host must have, besides those that the worker requires: `gpu`, or `gpu=a100`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
-    /// Answered by an earlier task with the same input, when one is young enough.
+    /// Allows the answer of an earlier task with an equal input, up to an age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
 }
 
-/// An earlier answer will do.
+/// Permission to reuse an earlier answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
-    /// The greatest age of the answer; any when left out.
+    /// The greatest age of the answer; unlimited by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age_ms: Option<u64>,
 }
 
-/// When a failed attempt is tried again.
+/// Sets the retry rules.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -71,58 +71,58 @@ pub struct Retry {
     /// The wait before the second attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// What each further wait is multiplied by.
+    /// Factor between one wait and the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<f64>,
-    /// No computed wait is longer than this.
+    /// The longest computed wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay_ms: Option<u64>,
-    /// How waits are spread: `none`, `full` or `equal`.
+    /// Randomness of waits: `none`, `full` or `equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter: Option<String>,
-    /// Only these categories are tried again: none with an empty list, every retryable one when it is left out.
+    /// Only these categories are retried: none with an empty list, every retryable one by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<String>>,
 }
 
-/// Tasks that are made together, all or none.
+/// Tasks that are submitted together, all or none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitBatch {
-    /// At most 10,000.
+    /// At most 10,000 tasks.
     pub tasks: Vec<SubmitTask>,
 }
 
-/// A task was recorded: it survives a crash from now on.
+/// A submitted task: it survives a crash from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Submitted {
     /// Its id.
     pub id: String,
-    /// `ready`, or `scheduled` when it is not to start yet.
+    /// `ready`, or `scheduled` when it starts later.
     pub state: TaskState,
     /// Attempts begun.
     pub attempt: u32,
 }
 
-/// Tasks were recorded.
+/// Submitted tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchSubmitted {
-    /// Their ids, in the order in which they were given.
+    /// Their ids, in the order of the request.
     pub ids: Vec<String>,
 }
 
-/// A task and where it stands.
+/// A task and its state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Task {
     /// Its id.
     pub id: String,
-    /// The worker it is for.
+    /// The worker of the task.
     pub worker: String,
-    /// The queue it waits in.
+    /// Returns the path of a route with the ids of things that exist for tenant 1.
     pub queue: String,
     /// State now.
     pub state: TaskState,
@@ -130,9 +130,9 @@ pub struct Task {
     pub attempt: u32,
     /// Higher first.
     pub priority: i16,
-    /// When it was submitted.
+    /// Time of its submission.
     pub created_at: String,
-    /// When it ended.
+    /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
     /// The run it is a step of.
@@ -141,24 +141,24 @@ pub struct Task {
     /// The path of the step within the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// For people: what it waits for, or why it was ended.
+    /// For people: what it waits for, or why it was cancelled or skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// For programs: what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
-    /// The labels that a host must have to be given it.
+    /// The labels that a host must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
-    /// It killed its workers too often.
+    /// Whether it crashed its workers too often.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dead: bool,
-    /// Who answered, and for how much.
+    /// The origin and cost of its answer.
     #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub provenance: Provenance,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error: Option<TaskError>,
-    /// How far it is, when it runs on a worker host that tells.
+    /// Its progress, when it runs on a worker host that reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The answer. Left out of lists.
@@ -167,7 +167,7 @@ pub struct Task {
     pub output: Option<Box<RawValue>>,
 }
 
-/// How far an attempt is.
+/// The progress of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
@@ -178,7 +178,7 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// Who gave an answer, and whether it is poorer than was asked for.
+/// The origin of an answer, and whether it is degraded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Provenance {
@@ -188,19 +188,19 @@ pub struct Provenance {
     /// Its name of the model, or the offline method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The answer is poorer than was asked for.
+    /// Whether the answer is of lower quality than requested.
     #[serde(default)]
     pub degraded: bool,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded_reason: Option<String>,
-    /// A declared substitute answered.
+    /// Whether a declared fallback worker answered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stand_in: bool,
-    /// Calls of models were answered from the record of an earlier run.
+    /// Whether model calls were answered from the recording of an earlier run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recorded: bool,
-    /// The input was cut to fit.
+    /// Whether the input was cut to fit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
     /// Requests to model providers.
@@ -212,12 +212,12 @@ pub struct Provenance {
     /// Tokens received.
     #[serde(default)]
     pub output_tokens: u64,
-    /// What it cost.
+    /// Its cost.
     #[serde(default)]
     pub cost_nanousd: u64,
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -225,16 +225,16 @@ pub struct TaskError {
     /// `invalid_input`, `invalid_output`, `rate_limited`, `timeout`, `unavailable`, `model_required`, `provider`,
     /// `budget`, `cancelled`, `crashed`, `lease_lost` or `internal`.
     pub category: String,
-    /// What happened, for a person.
+    /// The failure, for a person.
     pub message: String,
-    /// Whether trying again may help; as is usual for the category when left out.
+    /// Whether a retry may help; by default as usual for the category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
-    /// How long the other side asked us to wait.
+    /// Wait that the other side requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// `fresh`: the next attempt asks models anew. After `invalid_output` it always does; after any other error it is given
-    /// again what was answered before.
+    /// `fresh`: the next attempt asks models again. After `invalid_output` it always does; after any other error it
+    /// reuses the earlier answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<AskAgain>,
 }
@@ -244,7 +244,7 @@ pub struct TaskError {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AskAgain {
-    /// Anew.
+    /// Ask models again.
     Fresh,
 }
 
@@ -254,16 +254,16 @@ pub enum AskAgain {
 pub struct TaskPage {
     /// The tasks, without their outputs.
     pub tasks: Vec<Task>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 
-/// Why something is ended.
+/// The reason of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// For people; who asked is added.
+    /// For people; the name of the requester is added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Workers and those who serve them.
+//! Workers and the hosts that serve them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{state::WorkerState, task::Retry};
 
-/// What is known of a worker without running it.
+/// The description of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -17,10 +17,10 @@ pub struct Worker {
     /// One line for people.
     #[serde(default)]
     pub description: String,
-    /// The queue its tasks wait in unless they say otherwise.
+    /// The default queue of its tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// How many of its tasks run at once in one process.
+    /// Number of its tasks that run at once in one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     /// JSON Schema of the input.
@@ -29,18 +29,18 @@ pub struct Worker {
     /// JSON Schema of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// How long an attempt may take.
+    /// Sets the time limit of an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// When it is tried again.
+    /// Rules for retries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// The labels that a host must have to be given its tasks: `gpu`, or `gpu=a100`.
+    /// The labels that a host must have to receive its tasks: `gpu`, or `gpu=a100`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
 }
 
-/// The workers that tasks can be submitted for.
+/// The workers that tasks can be submitted to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerList {
@@ -48,7 +48,7 @@ pub struct WorkerList {
     pub workers: Vec<Worker>,
 }
 
-/// How a worker is doing.
+/// The results of a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
@@ -56,13 +56,13 @@ pub struct Health {
     pub name: String,
     /// State now.
     pub state: WorkerState,
-    /// The queue its tasks wait in by default.
+    /// The default queue of its tasks.
     pub queue: String,
-    /// This process serves it.
+    /// Whether this process serves it.
     pub here: bool,
-    /// Worker hosts that serve it and have been heard of within their lease.
+    /// Worker hosts that serve it, with a sign of life within their lease.
     pub hosts: u32,
-    /// Tasks under way.
+    /// Running tasks.
     pub running: u64,
     /// Tasks that wait for a slot.
     pub ready: u64,
@@ -75,10 +75,10 @@ pub struct Health {
     /// Mean time of a successful attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_ms: Option<f64>,
-    /// When a task last ended.
+    /// Time of the last end of a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<String>,
-    /// When a task last succeeded.
+    /// Time of the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<String>,
     /// The last error.
@@ -92,19 +92,19 @@ pub struct Health {
 pub struct HostInfo {
     /// Its id.
     pub id: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// How many tasks it works on at once.
+    /// Number of tasks it works on at once.
     pub slots: u32,
-    /// The workers it serves.
+    /// Workers it serves.
     pub workers: Vec<String>,
     /// The queues it serves; any when empty.
     pub queues: Vec<String>,
-    /// What sets it apart.
+    /// Labels of the host.
     pub labels: BTreeMap<String, String>,
-    /// It has been heard of within its lease.
+    /// Whether a sign of life came within its lease.
     pub alive: bool,
-    /// How long ago it was heard of.
+    /// Time since its last sign of life.
     pub silent_ms: u64,
     /// Tasks it was given.
     pub claimed: u64,
@@ -114,13 +114,13 @@ pub struct HostInfo {
     pub failed: u64,
 }
 
-/// What is going on.
+/// The current state of the workers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkersStatus {
-    /// How long the server has been up.
+    /// Time since the server started.
     pub uptime_ms: u64,
-    /// Workers that somebody serves at the moment.
+    /// Workers that are served at the moment.
     pub active: u32,
     /// Each worker.
     pub workers: Vec<Health>,
@@ -131,12 +131,12 @@ pub struct WorkersStatus {
     pub scripts: Vec<crate::script::Script>,
 }
 
-/// A worker of hosts is no longer known.
+/// A forgotten worker of hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forgotten {
     /// Name, as requests give it.
     pub name: String,
-    /// It is no longer known.
+    /// Whether it was forgotten.
     pub forgotten: bool,
 }

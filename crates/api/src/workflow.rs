@@ -12,9 +12,9 @@ pub struct Version {
     pub number: u32,
     /// SHA-256 of its text.
     pub sha256: String,
-    /// The file it was given in.
+    /// The file that it came in.
     pub file: String,
-    /// When it was stored.
+    /// Time of its storage.
     pub created_at: String,
     /// The file of the project that is run by that name instead of any stored version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,34 +27,34 @@ pub struct Version {
 pub struct VersionPage {
     /// The versions, without their texts.
     pub versions: Vec<Version>,
-    /// Where the next page begins, when there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 
-/// A version and its text.
+/// Returns a version and its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionSource {
-    /// Which.
+    /// The version.
     #[serde(flatten, deserialize_with = "crate::flat::read")]
     pub version: Version,
     /// The text, as it was given.
     pub source: String,
 }
 
-/// A text that is to be a version of its workflow.
+/// A text to be published as a version of its workflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Publish {
-    /// The workflow as YAML or JSON. Its `name` says of which workflow it is a version.
+    /// The workflow as YAML or JSON. Its `name` decides which workflow it is a version of.
     pub source: String,
-    /// The name of the file it stands in, for people.
+    /// The name of its file, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }
 
-/// An earlier version that is to be the newest again.
+/// An earlier version that becomes the newest again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -63,7 +63,7 @@ pub struct Rollback {
     pub number: u32,
 }
 
-/// What differs between two versions.
+/// The difference between two versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionDiff {
@@ -73,7 +73,7 @@ pub struct VersionDiff {
     pub from: u32,
     /// The number of the other.
     pub to: u32,
-    /// The difference as a unified diff; empty when there is none.
+    /// The difference as a unified diff; empty for equal texts.
     pub diff: String,
 }
 
@@ -83,6 +83,6 @@ pub struct VersionDiff {
 pub struct VersionDeleted {
     /// Name of the workflow.
     pub workflow: String,
-    /// The number of the version.
+    /// Number of the version.
     pub deleted: u32,
 }
