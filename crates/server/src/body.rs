@@ -1,4 +1,4 @@
-//! Bodies of requests, read under bounds: their size, their pace, and the memory of all that are under way.
+//! Bodies of requests, read under bounds: their size, their pace, and the memory of all that are in progress.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,16 +23,16 @@ use crate::{
 /// Bytes of a body that need no share of the memory: the number of connections bounds them.
 const FREE: usize = 16 * 1024;
 
-/// A body that is there.
+/// A complete body.
 #[derive(Debug, Default)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Whole {
-    /// Its bytes.
     pub bytes: Bytes,
-    /// The memory that it and what is read from it take; nothing for a small one.
+    /// The memory of the body and of what is read from it; `None` for a small one.
     pub share: Option<Share>,
 }
 
-/// The lowest rate at which a body has to come.
+/// The lowest accepted rate of a body.
 struct Pace {
     begun: Instant,
     idle: Duration,
@@ -40,7 +40,7 @@ struct Pace {
     got: u64,
 }
 
-/// A body as it comes, under its bounds.
+/// A body that is being received, under its bounds.
 pub struct Incoming {
     body: Body,
     pace: Pace,
@@ -49,16 +49,16 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The body of a request. Nothing of it is asked for yet: a client that waits for `100 Continue` waits.
+    /// Wraps the body of a request. Nothing is requested yet: a client that waits for `100 Continue` waits.
     pub fn new(body: Body, limits: &Limits, most: usize) -> Incoming {
         let pace = Pace { begun: Instant::now(), idle: limits.body_idle, rate: limits.body_rate.max(1), got: 0 };
         Incoming { body, pace, most, got: 0 }
     }
 
-    /// The next part; `None` at the end.
+    /// Returns the next part; `None` at the end.
     ///
     /// # Errors
-    /// When it is too large, comes too slowly, or breaks off.
+    /// When the body is too large, comes too slowly, or breaks off.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             let Ok(frame) = timeout_at(self.pace.deadline(), self.body.frame()).await else {
@@ -83,7 +83,7 @@ impl Incoming {
         }
     }
 
-    /// Whether all of it has come.
+    /// Says whether the whole body has been received.
     fn has_ended(&self) -> bool {
         self.body.is_end_stream()
     }
@@ -96,10 +96,10 @@ impl Pace {
     }
 }
 
-/// The length that the headers announce, when it is within bounds.
+/// Returns the length that the headers announce.
 ///
 /// # Errors
-/// When it is not.
+/// When it exceeds the limit of the route.
 pub fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > route.body as u64) {
@@ -112,14 +112,14 @@ pub fn declared(parts: &Parts, route: &Route) -> Result<Option<u64>, Problem> {
 struct Room<'a> {
     memory: Option<(&'a Arc<Shares>, Party)>,
     share: Option<Share>,
-    /// Bytes for which there is room.
+    /// Bytes reserved.
     bytes: usize,
 }
 
 impl Room<'_> {
-    /// Makes room for so many bytes in all, of which `expected` were announced. The first time more than a small body
-    /// comes, room for all that was announced is waited for; later there is no waiting, as half a body must not wait for
-    /// the memory that another half holds.
+    /// Reserves memory for `bytes` in all, of which `expected` were announced. The first reservation beyond a small
+    /// body waits for all of the announced bytes; later ones do not wait, because half a body must not wait for the
+    /// memory that another half holds.
     async fn hold(&mut self, bytes: usize, expected: usize, limits: &Limits) -> Result<(), Problem> {
         if bytes <= self.bytes {
             return Ok(());
@@ -151,10 +151,10 @@ fn no_memory(full: Full) -> Problem {
     full.problem("bytes of bodies under way", 2)
 }
 
-/// Reads a JSON body. Memory is taken when bytes come, whatever was announced.
+/// Reads a JSON body. Memory is reserved when bytes arrive, whatever was announced.
 ///
 /// # Errors
-/// When it is too large, too slow, no JSON by its own account, or there is no memory for it.
+/// When it is too large, too slow, not declared as JSON, or memory is exhausted.
 pub async fn read(
     parts: &Parts,
     body: Body,
@@ -172,7 +172,7 @@ pub async fn read(
     json_only(parts)?;
     let mut room = Room { memory, share: None, bytes: FREE };
     if incoming.has_ended() {
-        // It came at once, as short ones do: it need not be copied.
+        // Short bodies come in one part and need no copy.
         return weighed(data, room);
     }
     let mut read = BytesMut::new();
@@ -193,7 +193,7 @@ pub async fn read(
     }
 }
 
-/// Takes the memory that the values of a document need, so that few bytes with many values cost no more than others.
+/// Reserves the memory that the values of a document need, so that a few bytes with many values are charged in full.
 fn weighed(bytes: Bytes, mut room: Room<'_>) -> Result<Whole, Problem> {
     if bytes.len() > FREE {
         let weight = aside(bytes.len(), || weight(&bytes));
@@ -210,7 +210,7 @@ fn weighed(bytes: Bytes, mut room: Room<'_>) -> Result<Whole, Problem> {
     Ok(Whole { bytes, share: room.share })
 }
 
-/// Bodies are JSON and say so: a form or a plain text, which a foreign page could send, is refused.
+/// Refuses a body that does not declare itself as JSON: a foreign page could send a form or plain text.
 fn json_only(parts: &Parts) -> Result<(), Problem> {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim();

@@ -1,4 +1,4 @@
-//! A request that has passed the door, as its handler sees it.
+//! A request that has passed the gatekeeper, as its handler receives it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,16 +15,16 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::{problem::Problem, query, shares::Share, site::Site, strict};
 
-/// A body with more bytes takes so long to be read that it would keep others waiting.
+/// Bytes above which reading a body takes long enough to hold up other requests.
 pub const LARGE: usize = 256 * 1024;
 
-/// A request that has passed the door.
+/// A request that has passed the gatekeeper.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Call {
     /// The server's own state.
     pub site: Arc<Site>,
-    /// The use cases.
     pub app: Arc<App>,
-    /// Who asks.
+    /// The identity of the caller.
     pub who: Arc<Identity>,
     /// Method, path and headers.
     pub parts: Parts,
@@ -32,44 +32,45 @@ pub struct Call {
     pub params: Vec<(String, String)>,
     /// The body, within the limit of the route.
     pub body: Bytes,
-    /// The body as it comes, where the route takes it so. Behind a lock only because a body is not shared otherwise.
+    /// The body as a stream, where the route takes it so. The lock exists only because a body cannot be shared
+    /// otherwise.
     pub stream: Mutex<Option<Body>>,
     /// The most bytes of a body.
     pub limit: usize,
-    /// The turn at reading a large body, which is over when it was read.
+    /// The turn for reading a large body; it ends when the body was read.
     pub turn: Mutex<Option<Turn>>,
-    /// The memory that a large body takes, until the answer is there.
+    /// The memory of a large body, held until the response is ready.
     pub _memory: Option<Share>,
 }
 
 impl Call {
-    /// Whose data it may touch.
+    /// Returns the tenant whose data it may touch.
     pub fn tenant(&self) -> TenantId {
         self.who.tenant
     }
 
-    /// The text of a parameter of the path.
+    /// Returns a parameter of the path.
     pub fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// The id in the path. What is not an id does not exist.
+    /// Parses the id in the path. Anything else is answered as not found.
     pub fn id<T: std::str::FromStr>(&self) -> Result<T, Problem> {
         let text = self.param("id");
         text.parse().map_err(|_| Problem::not_found(text.chars().take(40).collect::<String>()))
     }
 
-    /// The query of the path.
+    /// Parses the query of the path.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         query::read(&self.parts.uri)
     }
 
-    /// Takes the turn at reading a large body. It is over when this is dropped.
+    /// Takes the turn for reading a large body. It ends when this is dropped.
     pub fn turn(&self) -> Option<Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The body as JSON. An empty one is read as `{}`.
+    /// Parses the body as JSON. An empty body counts as `{}`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let turn = self.turn();
@@ -81,14 +82,14 @@ impl Call {
         })
     }
 
-    /// The idempotency key of the request. Returns `None` without one.
+    /// Returns the idempotency key of the request; `None` without one.
     pub fn key(&self) -> Result<Option<&str>, Problem> {
         let Some(key) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
         let wrong = |_| Problem::invalid("the Idempotency-Key has 1 to 255 visible ASCII characters");
         key.to_str().map(Some).map_err(wrong)
     }
 
-    /// An answer that carries a mark of its state; only the mark when the client has that state already.
+    /// Returns a response with an `ETag`; only the tag when the client has that state already.
     pub fn tagged(&self, mark: &str, body: &impl Serialize) -> Result<Response, Problem> {
         let tag = format!("\"{mark}\"");
         let known = self.parts.headers.get_all(header::IF_NONE_MATCH).iter();
@@ -108,7 +109,7 @@ impl Call {
     }
 }
 
-/// Does something with so many bytes. With many it takes milliseconds: others are served by another thread meanwhile.
+/// Runs `work` over this many bytes. Many bytes take milliseconds: then another thread serves other requests meanwhile.
 pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     if bytes > LARGE && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
         tokio::task::block_in_place(work)
@@ -117,18 +118,18 @@ pub fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// An answer in JSON.
+/// Returns a response in JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
     let body = serde_json::to_vec(body).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(text(status, "application/json", body))
 }
 
-/// An answer in JSON with status 200.
+/// Returns a response in JSON with status 200.
 pub fn ok(body: &impl Serialize) -> Result<Response, Problem> {
     json(StatusCode::OK, body)
 }
 
-/// An answer of any kind.
+/// Returns a response of any media type.
 pub fn text(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;

@@ -1,8 +1,8 @@
-//! The open connections, and which of them is closed when there is no room for another.
+//! The open connections, and the choice of the one to close when the limit is reached.
 //!
-//! A connection is a stranger's until a request on it shows a right credential. A stranger that does nothing is closed
-//! before a newcomer is refused, the one idle for longest first; a connection of a known key is never closed for a
-//! stranger of the same address. Known connections are shared by key and tenant.
+//! A connection belongs to a stranger until a request on it shows a right credential. An idle stranger is closed before
+//! a newcomer is refused, the longest idle first; a connection of a known key is never closed for a stranger of its
+//! address. Known connections are shared by key and tenant.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,12 +14,12 @@ use tokio::sync::Notify;
 
 use crate::shares::{Bounds, Full, Party, Share, Shares};
 
-/// Their highest number.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
     /// In all.
     pub all: usize,
-    /// Of strangers at one address.
+    /// Unauthenticated ones from one address.
     pub per_peer: usize,
 }
 
@@ -36,7 +36,7 @@ struct Entry {
     whose: Whose,
     /// Requests under way.
     busy: u32,
-    /// When it became idle: greater is later.
+    /// Order of becoming idle: greater is later.
     since: u64,
     cut: Arc<Notify>,
 }
@@ -62,21 +62,21 @@ pub struct Connections {
     state: Mutex<State>,
 }
 
-/// One connection. It is counted until this is dropped.
+/// One connection, counted until this is dropped.
 #[derive(Debug)]
 pub struct Connection {
     table: Arc<Connections>,
     id: u64,
-    /// Told when the connection has to end.
+    /// Signals that the connection has to end.
     pub cut: Arc<Notify>,
 }
 
-/// A request under way. Its connection is not idle until this is dropped.
+/// A request in progress. Its connection is not idle until this is dropped.
 #[derive(Debug)]
 pub struct Busy(Arc<Connection>);
 
 impl Connections {
-    /// None is open.
+    /// Makes the empty set.
     pub fn new(most: Most) -> Arc<Connections> {
         let known = Shares::new(Bounds::halves(most.all as u64));
         Arc::new(Connections { most, known, state: Mutex::default() })
@@ -86,8 +86,7 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new connection, in the place of an idle one when there is no other. Returns `None` when every one is in
-    /// use.
+    /// Counts a new connection, closing an idle one when the limit is reached. Returns `None` when every one is in use.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Connection>> {
         let mut state = self.lock();
         if state.strangers.get(&peer).copied().unwrap_or(0) >= self.most.per_peer {
@@ -108,7 +107,7 @@ impl Connections {
         Some(Arc::new(Connection { table: Arc::clone(self), id, cut }))
     }
 
-    /// Their number.
+    /// Returns their number.
     pub fn count(&self) -> usize {
         self.lock().entries.len()
     }
@@ -127,7 +126,7 @@ impl State {
         }
     }
 
-    /// Notes that a connection is no longer idle, or no longer there.
+    /// Removes a connection from the idle ones.
     fn unindex(&mut self, id: u64) {
         let Some(entry) = self.entries.get(&id) else { return };
         match &entry.whose {
@@ -139,7 +138,7 @@ impl State {
         }
     }
 
-    /// The oldest idle connection of the key with the most idle ones.
+    /// Returns the oldest idle connection of the key with the most idle ones.
     fn idle_of_largest(&self) -> Option<u64> {
         let largest = self.idle_known.values().max_by_key(|idle| idle.len())?;
         largest.first_key_value().map(|(_, id)| *id)
@@ -180,7 +179,7 @@ fn take_out<K: Eq + std::hash::Hash>(groups: &mut HashMap<K, Idle>, group: &K, s
 }
 
 impl Connection {
-    /// A request begins.
+    /// Begins a request.
     pub fn begin(self: &Arc<Self>) -> Busy {
         let mut state = self.table.lock();
         state.unindex(self.id);
@@ -190,8 +189,8 @@ impl Connection {
         Busy(Arc::clone(self))
     }
 
-    /// A request on it has shown a right credential. When the key or its tenant has its share of connections, an idle one
-    /// of the key is closed for it.
+    /// Records that a request showed a right credential. When the key or its tenant has used its share of connections,
+    /// an idle one of the key is closed.
     ///
     /// # Errors
     /// [`Full`] when all of them are in use.

@@ -1,4 +1,4 @@
-//! A run as it goes: its journal without gaps, and on request what its models are writing, by offset.
+//! The stream of a run: its journal without gaps, and on request the text of its models, by offset.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -19,16 +19,16 @@ use crate::{site::Site, stream};
 
 /// Entries read at a time.
 const PAGE: u32 = 256;
-/// How often a stream shows that it lives, and looks by itself for what it may have been told of too early.
+/// Interval between checks of a stream for missed changes.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks between two signs of life.
+/// Checks between two keep-alive messages.
 const LOOKS_PER_SIGN: u32 = 15;
-/// Between two looks at texts: what comes meanwhile is one event, so that fast models do not make floods.
+/// Interval between two reads of texts. Text of one interval is one event, so that fast models do not flood clients.
 const TEXT_EVERY: Duration = Duration::from_millis(40);
-/// Texts of which an id says how far they were read. Others are told of from their beginning after an interruption.
+/// Texts whose read position fits into an event id. Further texts are sent from their beginning after an interruption.
 const NAMED_MAX: usize = 16;
 
-/// Where a follower is.
+/// The position of a follower.
 #[derive(Debug, Default)]
 pub struct Standing {
     /// The number of the next entry of the journal.
@@ -37,14 +37,14 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Behind an entry of the journal.
+    /// Returns the position after an entry of the journal.
     pub fn behind(entry: Option<u64>) -> Standing {
         let next = entry.map_or(0, |seen| seen.saturating_add(1)).min(i64::MAX as u64);
         Standing { next, texts: BTreeMap::new() }
     }
 
-    /// Reads the id of an event: the number of an entry, and behind it the texts under way with how far they were read,
-    /// as `12~task_7.1.1.345`.
+    /// Parses the id of an event: the number of an entry, then the open texts with their read positions, as
+    /// `12~task_7.1.1.345`.
     pub fn parse(id: &str) -> Option<Standing> {
         let mut words = id.split('~');
         let entry = match words.next()? {
@@ -78,7 +78,7 @@ impl fmt::Display for Standing {
     }
 }
 
-/// Where events go.
+/// The destination of events.
 pub enum Out {
     /// Server-sent events.
     Sse(mpsc::Sender<Bytes>),
@@ -100,7 +100,8 @@ impl Out {
         }
     }
 
-    /// A sign of life; says whether somebody is there. A client that has yet to take what it was sent needs none.
+    /// Sends a keep-alive message. Returns whether the client is still connected. A client with unread events needs no
+    /// message.
     fn alive(&self) -> bool {
         match self {
             Out::Sse(sender) => sender.try_send(stream::alive()).is_ok() || !sender.is_closed(),
@@ -122,13 +123,13 @@ struct Follower {
     who: Arc<Identity>,
     run: RunId,
     standing: Standing,
-    /// Texts that have ended and were read, or had ended before anybody followed.
+    /// Texts that were read to their end, or had ended before anybody followed. `None` before the first look.
     through: Option<HashSet<(TaskId, u32)>>,
     out: Out,
 }
 
-/// Sends the journal of a run as it grows, and with `texts` what its models write, until the run has ended, the client
-/// has left, or its key does not hold any more.
+/// Sends the journal of a run as it grows, and with `texts` the output of its models, until the run has ended, the
+/// client has left, or its key is revoked or expired.
 pub async fn follow(site: Arc<Site>, who: Arc<Identity>, run: RunId, (standing, texts): (Standing, bool), out: Out) {
     let over = stream::over(&site, &who);
     let (app, follower_who) = (Arc::clone(&site.app), Arc::clone(&who));
@@ -155,7 +156,7 @@ impl Follower {
             let journal = move |app: &App| app.entries(tenant, run, next, PAGE);
             let entries = self.app.list_for(tenant, journal).await;
             let Ok(entries) = entries else { return };
-            // What was written stands before the end of its step.
+            // Text is sent before the end of its step.
             if !self.tell_texts().await {
                 return;
             }
@@ -207,7 +208,7 @@ impl Follower {
         }
     }
 
-    /// Tells what was written since the last time.
+    /// Sends the text since the last call.
     async fn tell_texts(&mut self) -> bool {
         let Some(through) = &mut self.through else { return true };
         let mut told = Vec::new();
@@ -215,7 +216,7 @@ impl Follower {
             if through.contains(&(text.task, text.attempt)) {
                 continue;
             }
-            // Asked first: what is said before the end is not missed.
+            // Read before the text, so that text before the end is not missed.
             let ended = text.has_ended();
             let known = self.standing.texts.get(&text.task).copied();
             if let Some(piece) = text.since(known) {

@@ -1,5 +1,5 @@
-//! The door: every request passes it before a handler sees it, whatever its path. Host and origin first, then who it
-//! is, then whether they may, then how much they send.
+//! The gatekeeper: every request passes it before a handler sees it, whatever its path. It checks host and origin, then
+//! the identity, then the permission, then the size.
 
 use std::{
     collections::BTreeMap,
@@ -31,23 +31,23 @@ use crate::{
     site::Site,
 };
 
-/// The other end of a connection.
+/// The client's end of a connection.
 #[derive(Debug, Clone)]
 struct Peer {
     address: SocketAddr,
     connection: Arc<Connection>,
-    /// Kept with the request: the connection is not idle until both it and its answer are over.
+    /// Kept with the request: the connection is not idle until both request and response are over.
     busy: Arc<Busy>,
 }
 
-/// What the credentials of a request say.
+/// The result of checking a request's credentials.
 struct Caller {
     who: Arc<Identity>,
-    /// Whose shares are drawn on; nothing for those without a credential.
+    /// The party whose shares are used; `None` without a credential.
     party: Option<Party>,
 }
 
-/// The door and the routes behind it.
+/// The gatekeeper and the routes behind it.
 #[derive(Clone)]
 pub struct Gatekeeper {
     site: Arc<Site>,
@@ -55,7 +55,7 @@ pub struct Gatekeeper {
 }
 
 impl Gatekeeper {
-    /// A door to these routes, and to no others.
+    /// Makes a gatekeeper for exactly these routes.
     pub fn new(site: &Arc<Site>, routes: Vec<Route>) -> Gatekeeper {
         let of_sdks =
             routes.iter().filter(|route| route.openai).map(|route| format!("{} {}", route.method, route.path));
@@ -144,7 +144,7 @@ fn methods(site: &Arc<Site>, routes: Vec<Route>) -> MethodRouter {
     })
 }
 
-/// Refuses strangers. Those who may not come in do not learn what there is.
+/// Refuses strangers. They do not learn which routes exist.
 fn known(site: &Site, request: &Request) -> Result<(), Problem> {
     let peer = peer(request.extensions())?;
     let who = site.auth.identify(site.app.keyring(), request.headers(), (peer.address.ip(), site.app.now()))?;
@@ -155,8 +155,8 @@ fn peer(extensions: &axum::http::Extensions) -> Result<Peer, Problem> {
     extensions.get::<Peer>().cloned().ok_or_else(|| Problem::internal("the request came from nowhere"))
 }
 
-/// Refuses what no route answers. Below `/v1` a token of the gateway is enough to be told so: who calls an endpoint that
-/// is not there with the right token is not to look for a fault in the token.
+/// Refuses a request without a route. Below `/v1` a valid gateway token receives the real answer: a caller of a wrong
+/// endpoint must not look for the fault in its token.
 fn refuse(site: &Site, request: &Request, problem: Problem) -> Response {
     let path = request.uri().path();
     let token = models::token(request.headers()).filter(|_| models::is_below(path));
@@ -167,7 +167,7 @@ fn refuse(site: &Site, request: &Request, problem: Problem) -> Response {
     models::shaped(path, stranger.err().unwrap_or(problem))
 }
 
-/// Refuses a token of the gateway that is not in force.
+/// Refuses a gateway token that is not valid.
 fn holds(site: &Site, request: &Request, token: &str) -> Result<(), Problem> {
     if site.app.token_issuer().tenant_of(token).is_some() {
         return Ok(());
@@ -213,7 +213,7 @@ async fn perform(site: Arc<Site>, route: &Route, request: Request) -> Answer {
     held::hold(&site, party, &peer.busy, response)
 }
 
-/// Looks at the credentials, before a byte of the body is asked for.
+/// Checks the credentials, before a byte of the body is requested.
 fn caller(
     site: &Site,
     route: &Route,

@@ -1,4 +1,4 @@
-//! Answers under way, and what they hold until they are sent.
+//! Responses in progress, and the memory that they hold until they are sent.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use crate::{
     site::Site,
 };
 
-/// Bytes of an answer that need no share of the memory: the number of connections bounds them.
+/// Bytes of a response that need no share of the memory: the number of connections bounds them.
 const FREE: u64 = 64 * 1024;
 
 /// A body whose bytes hold a share of the memory until they are written.
@@ -32,7 +32,7 @@ struct Held {
     _busy: Option<Arc<Busy>>,
 }
 
-/// Bytes and the share that is free again when they are written.
+/// Bytes, and the share that is released when they are written.
 struct Counted {
     bytes: Bytes,
     _share: Arc<Share>,
@@ -69,11 +69,11 @@ impl HttpBody for Held {
     }
 }
 
-/// Counts an answer against the memory of those who asked, as far as it is in memory; a stream keeps its connection busy
+/// Counts a response against the memory of the caller, as far as it is in memory; a stream keeps its connection busy
 /// instead.
 ///
 /// # Errors
-/// When the party's other answers and bodies leave no room for it.
+/// When the party's other responses and bodies leave no room for it.
 pub fn hold(site: &Site, party: Option<Party>, busy: &Arc<Busy>, response: Response) -> Result<Response, Problem> {
     let (share, busy) = match (response.body().size_hint().exact(), party) {
         (None, _) => (None, Some(Arc::clone(busy))),
@@ -86,14 +86,14 @@ pub fn hold(site: &Site, party: Option<Party>, busy: &Arc<Busy>, response: Respo
     Ok(response.map(|body| Body::new(Held { body, share, _busy: busy })))
 }
 
-/// A body that is sent as it is made, and what is free again with its end.
+/// A body that is sent while it is produced, and the share that is released at its end.
 pub struct Feed {
     parts: tokio::sync::mpsc::Receiver<Bytes>,
     _share: Share,
 }
 
 impl Feed {
-    /// The parts, in order, until nobody can send more. The share is held until then.
+    /// Makes a body of the parts, in order, until every sender is dropped. The share is held until then.
     pub fn new(parts: tokio::sync::mpsc::Receiver<Bytes>, share: Share) -> Feed {
         Feed { parts, _share: share }
     }

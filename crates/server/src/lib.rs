@@ -1,8 +1,8 @@
-//! The HTTP server: routes, access, worker hosts, live events. The only place that knows axum.
+//! The HTTP server: routes, access, worker hosts, live events. The only crate that knows axum.
 //!
-//! A connection is accepted by [`listener`], which bounds how many there are and how slow they may be. Each request
-//! passes the [`gatekeeper`] door (host, origin, credentials, permission, size) before its handler sees it. What may be asked
-//! at all stands in [`routes`], one line a route.
+//! A connection is accepted by [`listener`], which bounds their number and their slowness. Each request passes the
+//! [`gatekeeper`] (host, origin, credentials, permission, size) before its handler sees it. [`routes`] is the complete
+//! table of requests, one line a route.
 
 mod auth;
 mod body;

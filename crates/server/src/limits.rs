@@ -1,43 +1,45 @@
-//! How much one client may ask of the server.
+//! Limits of what one client may use.
 
 use std::time::Duration;
 
-/// How much one client may ask of the server. The defaults are those of `kapelle serve`.
+/// Limits of what one client may use. The defaults are those of `kapelle serve`.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of inputs, outputs and questions in one page of a list or one claim, about: the row that reaches it is the last.
+    /// Approximate bytes of inputs, outputs and questions in one page of a list or one claim: the row that reaches the
+    /// limit is the last.
     pub page_bytes: usize,
-    /// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
+    /// Time from the first byte of a request to the end of its headers; also how long an idle connection is kept.
     pub header_time: Duration,
-    /// Between two parts of a body, and what a body may take at most besides the time for its bytes at `body_rate`.
+    /// Time between two parts of a body, and the time that a whole body may take in addition to its bytes at
+    /// `body_rate`.
     pub body_idle: Duration,
-    /// Bytes a second that a body comes with at least, on average.
+    /// Minimum average rate of a body, in bytes a second.
     pub body_rate: u64,
-    /// How long a body waits for memory, while it holds none.
+    /// Time that a body waits for memory, while it holds none.
     pub body_wait: Duration,
-    /// Bytes of memory for bodies, what is read from them, and large answers under way.
+    /// Bytes of memory for bodies, for what is read from them, and for large responses in progress.
     pub body_bytes: u64,
-    /// A client that takes nothing for that long, or too little, while it is sent something is let go.
+    /// Time after which a client is disconnected that reads nothing, or too little, while data waits for it.
     pub write_stall: Duration,
-    /// Bytes of the headers together.
+    /// Bytes of all headers together.
     pub header_bytes: usize,
     /// Connections in all.
     pub connections: usize,
-    /// Connections of one address on which no right credential was shown.
+    /// Connections of one address without a right credential so far.
     pub connections_per_peer: usize,
     /// Live streams in all.
     pub streams: usize,
-    /// Files and exports on their way in or out, in all.
+    /// Uploads, downloads and exports in progress.
     pub transfers: usize,
-    /// Wrong credentials of one address within a minute; more are told to wait.
+    /// Wrong credentials of one address per minute; after more it has to wait.
     pub failures_per_minute: u32,
-    /// How often a live stream looks whether its key still holds.
+    /// Interval at which a live stream checks its key.
     pub recheck: Duration,
-    /// How long a drain waits for answers under way.
+    /// Time that a drain waits for responses in progress.
     pub drain: Duration,
-    /// How long a claimed task may go unacknowledged by a host that promised to acknowledge.
+    /// Time that a claimed task may go unacknowledged by a host that promised to acknowledge.
     pub ack: Duration,
-    /// How long a worker host may be silent before its tasks go to others; the engine has the same.
+    /// Silence after which a worker host loses its tasks; the engine has the same value.
     pub lease: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The accept loop: how many connections there may be, how slow, and how they end.
+//! The accept loop: the number of connections, their slowness, and their end.
 
 use std::{convert::Infallible, io::Write, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -12,23 +12,23 @@ use tokio::{
 
 use crate::{auth::network, connections::Connection, gatekeeper::Gatekeeper, site::Site, write_timeout::Guarded};
 
-/// How long to wait when the system gives no more connections.
+/// Wait when the system accepts no more connections.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Header lines of one request.
 const HEADERS_MAX: usize = 100;
 
-/// How far the server is on its way down.
+/// Phase of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Serves.
+    /// The server is serving.
     Up,
-    /// Takes no more connections; those there are end after their answer.
+    /// No more connections are accepted; open ones end after their response.
     Ending,
     /// Every connection is cut.
     Cut,
 }
 
-/// Accepts connections until the phase says otherwise, and returns when the last has ended.
+/// Accepts connections until the phase changes. Returns when the last has ended.
 pub async fn listen(listener: TcpListener, site: Arc<Site>, front: Gatekeeper, mut phase: watch::Receiver<Phase>) {
     // Dropped with the last connection: then nothing is sent to it any more.
     let (alive, mut last) = tokio::sync::mpsc::channel::<Infallible>(1);
@@ -40,7 +40,7 @@ pub async fn listen(listener: TcpListener, site: Arc<Site>, front: Gatekeeper, m
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: those that end give room.
+                // The process is most likely out of file descriptors: connections that end release some.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -62,12 +62,12 @@ pub async fn listen(listener: TcpListener, site: Arc<Site>, front: Gatekeeper, m
     let _ = last.recv().await;
 }
 
-/// Says that there is no room. A client that was only shut out would not know whether its request was read.
+/// Sends that the limit is reached. A client that was only cut off would not know whether its request was read.
 fn turn_away(stream: TcpStream) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
         connection: close\r\ncontent-length: 102\r\n\r\n\
         {\"status\":503,\"code\":\"too_many\",\"title\":\"Too many connections\",\"detail\":\"try again in a little while\"}";
-    // What fits at once is sent; nobody is waited for.
+    // The message is written if it fits at once; the write never waits.
     let _ = stream.into_std().and_then(|mut stream| stream.write_all(FULL));
 }
 
@@ -78,7 +78,7 @@ async fn connection(
     front: Gatekeeper,
     mut phase: watch::Receiver<Phase>,
 ) {
-    // An answer is sent when it is there, not when there is more of it.
+    // A response is sent immediately, not when more data has gathered.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let limits = &site.limits;
@@ -110,7 +110,7 @@ async fn connection(
                 return;
             }
             changed = phase.changed() => if changed.is_err() { return },
-            // Another needs the place, and nothing is under way here.
+            // Another connection needs the place, and this one is idle.
             () = cut.notified() => return,
         }
     }

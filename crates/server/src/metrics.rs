@@ -1,4 +1,4 @@
-//! What `/metrics` tells, in the text form of Prometheus. No ids are in labels.
+//! The content of `/metrics`, in the text format of Prometheus. Labels never contain ids.
 
 use axum::http::StatusCode;
 use kapelle_api::HealthStatus;
@@ -12,7 +12,7 @@ use crate::{problem::Problem, site::Site};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
-/// What is counted as it happens.
+/// Counters that are updated as things happen.
 #[derive(Debug, Default)]
 pub struct Metrics {
     classes: [Counter; 6],
@@ -20,7 +20,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// An answer was given.
+    /// Counts a response.
     pub fn answered(&self, status: StatusCode) {
         if let Some(counter) = self.classes.get(usize::from(status.as_u16() / 100)) {
             counter.inc();
@@ -28,7 +28,7 @@ impl Metrics {
     }
 }
 
-/// The text for a scrape. Tasks are counted in the store, so what is shown is what is.
+/// Returns the text for a scrape. Tasks are counted in the store, so the numbers are current.
 pub fn scrape(site: &Site) -> Result<String, Problem> {
     let app = &site.app;
     let mut registry = Registry::with_prefix("kapelle");

@@ -1,20 +1,20 @@
-//! What the service manager is told (`sd_notify`): one datagram to the socket that it names.
+//! Messages to the service manager (`sd_notify`): one datagram to the socket that it names.
 
-/// Tells the service manager how the service is.
+/// Sender of the service's state.
 #[derive(Debug, Clone, Default)]
 pub struct Notifier {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has such a service manager"))]
     socket: Option<String>,
 }
 
-/// How the service is.
+/// State of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It answers.
+    /// The service answers requests.
     Ready,
-    /// It is on its way down.
+    /// The service is shutting down.
     Stopping,
-    /// It is alive.
+    /// The service is alive.
     Alive,
 }
 
@@ -30,13 +30,13 @@ impl State {
 }
 
 impl Notifier {
-    /// Tells the socket that `NOTIFY_SOCKET` names; nobody when it names none.
+    /// Makes a notifier for the socket that `NOTIFY_SOCKET` names. Without a name it does nothing.
     #[must_use]
     pub fn new(socket: Option<String>) -> Notifier {
         Notifier { socket: socket.filter(|name| !name.is_empty()) }
     }
 
-    /// Tells it. A manager that does not listen is no reason to stop.
+    /// Sends the state. A manager that does not listen is no reason to stop.
     #[cfg(target_os = "linux")]
     pub fn tell(&self, state: State) {
         use std::os::{
@@ -54,7 +54,7 @@ impl Notifier {
         }
     }
 
-    /// Tells it. A manager that does not listen is no reason to stop.
+    /// Sends the state. A manager that does not listen is no reason to stop.
     #[cfg(not(target_os = "linux"))]
     pub fn tell(&self, _state: State) {}
 }

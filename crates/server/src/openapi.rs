@@ -1,5 +1,4 @@
-//! The description of the interface, made from the table of routes: what is not in the table is not described, and
-//! what is described is served.
+//! The description of the interface, made from the table of routes, so that exactly the served routes are described.
 
 use std::fmt::Write as _;
 
@@ -10,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::route::Route;
 
-/// OpenAPI 3.1.
+/// Returns the OpenAPI 3.1 document.
 #[must_use]
 pub fn describe(routes: &[Route]) -> String {
     let mut settings = SchemaSettings::draft2020_12();
@@ -27,7 +26,7 @@ pub fn describe(routes: &[Route]) -> String {
             "content": { route.media: schema },
         }});
         if route.openai {
-            // As the SDKs of OpenAI read them; some are those of the provider.
+            // The shapes that the SDKs of OpenAI read; some are the provider's own.
             let any = json!({ "application/json": {}, "text/event-stream": {} });
             answers["default"] = json!({ "description": "As the interface of OpenAI has it", "content": any });
         }
@@ -77,7 +76,7 @@ pub fn describe(routes: &[Route]) -> String {
     .to_string()
 }
 
-/// The statuses with which a route may refuse. What cannot be read as HTTP is refused before there is a route.
+/// Returns the statuses with which a route may refuse. Invalid HTTP is refused before a route is chosen.
 fn refusals(route: &Route) -> Vec<u16> {
     let mut all = vec![400, 403, 413, 421, 500, 503];
     if route.permission != Permission::Public {
@@ -154,7 +153,7 @@ dd{margin:0}code{font:14px ui-monospace,monospace}pre{overflow-x:auto;padding:.8
 <pre tabindex="0"><code>curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:7863/workers/status</code></pre>
 "#;
 
-/// The table of routes as a page for people.
+/// Returns the table of routes as a page for people.
 #[must_use]
 pub fn page(routes: &[Route]) -> String {
     let mut tags: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
-//! Which hosts and pages requests may come from: what stops a web page from using the browser of somebody who is
-//! allowed in, and a foreign name from being bent to this address.
+//! Allowed hosts and origins. The check keeps a web page from using the browser of an authorised person, and a foreign
+//! name from being rebound to this address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Those of this machine, and the given ones.
+    /// Makes the set of this machine's names and the given ones.
     pub fn new(extra: &[String]) -> Names {
         Names { extra: extra.iter().map(|name| name.to_ascii_lowercase()).collect() }
     }
@@ -46,14 +46,14 @@ impl Names {
         }
         match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
             None | Some(b"same-origin" | b"none") => Ok(()),
-            // A person who follows a link, from a mail read on the web for instance. The page that has the link sees
-            // nothing of what comes, and looking changes nothing.
+            // A person who follows a link, for example from a mail read on the web. The page with the link does not see
+            // the response, and a look changes nothing.
             Some(_) if method == Method::GET && is_followed_link(headers) => Ok(()),
             Some(_) => foreign("the request comes from a page of another site"),
         }
     }
 
-    /// The one host that the request names.
+    /// Returns the one host that the request names.
     fn host(&self, headers: &HeaderMap, uri: &Uri) -> Result<String, Problem> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let header = hosts.next().and_then(|host| host.to_str().ok());
@@ -77,15 +77,15 @@ impl Names {
         };
         let plain = name.trim_start_matches('[').trim_end_matches(']');
         match plain.parse::<IpAddr>() {
-            // A name can be bent to any address, an address cannot.
+            // A name can be rebound to any address, an address cannot.
             Ok(address) => address == local.ip() || (address.is_loopback() && local.ip().is_loopback()),
             Err(_) => (name == "localhost" && local.ip().is_loopback()) || self.extra.iter().any(|extra| extra == name),
         }
     }
 }
 
-/// Whether the browser is about to show the answer in a window of its own, as the browser itself says: pages cannot set
-/// these headers, and a frame or a script has another destination.
+/// Says whether the browser will show the response in a window of its own. The browser itself sets these headers; pages
+/// cannot, and a frame or a script has another destination.
 fn is_followed_link(headers: &HeaderMap) -> bool {
     let says = |name: &str, what: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == what);
     says("sec-fetch-mode", b"navigate") && says("sec-fetch-dest", b"document")

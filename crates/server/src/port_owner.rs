@@ -1,8 +1,8 @@
-//! Who listens at an address that is taken: told where the system tells it, which is Linux, of one's own processes.
+//! Finds the process that holds a port. Linux only, own processes only.
 
 use std::{fs, net::SocketAddr, path::Path};
 
-/// The process that listens there, such as `kapelle (process 123)`.
+/// Returns the process that listens there, such as `kapelle (process 123)`.
 #[must_use]
 pub fn of(address: SocketAddr) -> Option<String> {
     let socket = format!("socket:[{}]", inode(address)?);
@@ -21,7 +21,7 @@ fn holds(process: &Path, socket: &str) -> bool {
     files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket))
 }
 
-/// The inode of the socket that listens on that port.
+/// Returns the inode of the socket that listens on that port.
 fn inode(address: SocketAddr) -> Option<String> {
     ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let text = fs::read_to_string(table).ok()?;
@@ -29,7 +29,7 @@ fn inode(address: SocketAddr) -> Option<String> {
     })
 }
 
-/// The inode of a line such as `0: 0100007F:1EB7 00000000:0000 0A ... 12345 ...`, when it listens on that port.
+/// Returns the inode of a line such as `0: 0100007F:1EB7 00000000:0000 0A ... 12345 ...`, when it listens on that port.
 fn listening(line: &str, port: u16) -> Option<String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (_, local) = fields.get(1)?.rsplit_once(':')?;

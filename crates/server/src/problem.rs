@@ -1,4 +1,4 @@
-//! Refusals, as RFC 9457 has them.
+//! Refusals in the format of RFC 9457.
 
 use axum::{
     body::Body,
@@ -9,61 +9,59 @@ use kapelle_api::code;
 use kapelle_app::AppError;
 use kapelle_store::StoreError;
 
-/// Why a request is refused.
+/// A refused request.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Problem {
-    /// The status.
     pub status: StatusCode,
-    /// The kind, for programs.
     pub code: &'static str,
-    /// What is wrong, where, and what to do.
+    /// The problem, its place, and what to do.
     pub detail: String,
-    /// The field that is wrong.
     pub field: Option<String>,
-    /// Seconds after which to try again.
+    /// Seconds after which to retry.
     pub retry_after: Option<u32>,
-    /// The methods that the path has.
+    /// The methods of the path.
     pub allow: Option<String>,
 }
 
 impl Problem {
-    /// A refusal.
+    /// Makes a refusal.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         Problem { status, code, detail: detail.into(), field: None, retry_after: None, allow: None }
     }
 
-    /// The request itself cannot be read.
+    /// Refuses a request that cannot be parsed.
     pub fn invalid(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, detail)
     }
 
-    /// The request can be read, and asks for something that cannot be.
+    /// Refuses a request that is well-formed but impossible.
     pub fn unprocessable(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::INVALID_INPUT, detail)
     }
 
-    /// There is no such thing, or it is somebody else's: the two are not told apart.
+    /// Refuses access to a missing thing, or to a thing of somebody else: the two are not distinguished.
     pub fn not_found(what: impl std::fmt::Display) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, format!("{what} does not exist"))
     }
 
-    /// The body is larger than is taken.
+    /// Refuses a body above the limit.
     pub fn too_large(most: usize) -> Problem {
         let detail = format!("the body has more than {most} bytes, which this takes at most");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
     }
 
-    /// The server is on its way down.
+    /// Refuses because the server is shutting down.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE, detail).after(1)
     }
 
-    /// Something went wrong here.
+    /// Refuses because of an internal failure.
     pub fn internal(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL, detail)
     }
 
-    /// The same, with the time after which to try again.
+    /// Adds the time after which to retry.
     #[must_use]
     pub fn after(mut self, seconds: u32) -> Problem {
         self.retry_after = Some(seconds);

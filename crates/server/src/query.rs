@@ -8,7 +8,7 @@ use crate::problem::Problem;
 /// Reads the query of a path.
 ///
 /// # Errors
-/// What is not known or not of the right kind.
+/// An unknown parameter, or one of the wrong type.
 pub fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| {
         let text = error.to_string();

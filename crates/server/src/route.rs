@@ -1,4 +1,4 @@
-//! What a route is: the line of the table that says who may ask for it, how much may be sent, and who answers.
+//! A route: its line in the table says the permission, the size limit and the handler.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -11,21 +11,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{call::Call, problem::Problem};
 
-/// Whose data a route touches.
+/// The owner of the data that a route touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// That of the key's tenant: the things of others do not exist.
+    /// The key's tenant: data of others does not exist.
     Tenant,
-    /// The server as a whole: only keys of tenant 1, unless it is public.
+    /// The server as a whole: only keys of tenant 1, unless the route is public.
     Server,
-    /// Nobody's.
+    /// No data.
     Nobody,
 }
 
-/// What a handler gives.
+/// The result of a handler.
 pub type Answer = Result<Response, Problem>;
 
-/// Whoever answers.
+/// A handler.
 pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// A schema for the description of the interface.
@@ -33,41 +33,40 @@ pub type Describe = fn(&mut SchemaGenerator) -> Schema;
 
 /// A route.
 #[derive(Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Route {
-    /// The method.
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// Who may.
     pub permission: Permission,
-    /// Whose data.
+    /// The owner of the data.
     pub scope: Scope,
     /// The most bytes of a body; 0 when it takes none.
     pub body: usize,
-    /// The body is taken as it comes, of any kind, instead of as JSON.
+    /// Whether the body is taken as a stream, of any type, instead of as JSON.
     pub raw: bool,
     /// One line for people.
     pub summary: &'static str,
-    /// Parameters of the query: name, and what it does.
+    /// Parameters of the query: name and meaning.
     pub query: &'static [(&'static str, &'static str)],
-    /// The body it takes.
+    /// The schema of its body.
     pub takes: Option<Describe>,
-    /// The status and body of its usual answer.
+    /// The status and body of its usual response.
     pub gives: (StatusCode, Option<Describe>),
-    /// The media type of that answer.
+    /// The media type of that response.
     pub media: &'static str,
-    /// The answer carries an `ETag`, and is left out for who has it already.
+    /// Whether the response carries an `ETag`, and is left out for a client that has it already.
     pub marked: bool,
-    /// Refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are let in.
+    /// Whether refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are accepted.
     pub openai: bool,
     pub(crate) handler: Handler,
 }
 
 /// The most bytes of an ordinary body.
 pub const BODY: usize = 2 << 20;
-/// The most bytes of an answer that somebody with a link gives.
+/// The most bytes of an answer that a person with a link sends.
 pub const BODY_LINK: usize = 16 << 10;
-/// The most bytes of a body that carries many.
+/// The most bytes of a body that carries many items.
 pub const BODY_MANY: usize = 32 << 20;
 /// The most bytes of a file.
 pub const BODY_FILE: usize = 64 << 20;
@@ -118,7 +117,7 @@ impl Route {
         Route { gives: (status, None), media, ..self }
     }
 
-    /// The same answers under another media type, as events of a stream.
+    /// Changes the media type of the response, for events of a stream.
     pub(crate) fn as_media(self, media: &'static str) -> Route {
         Route { media, ..self }
     }
@@ -127,7 +126,7 @@ impl Route {
         Route { marked: true, ..self }
     }
 
-    /// One of the gateway's own.
+    /// Marks a route of the model gateway.
     pub(crate) fn openai(self, body: usize) -> Route {
         Route { openai: true, body, ..self }
     }

@@ -28,31 +28,31 @@ use crate::{
     site::Site,
 };
 
-/// The file that tells programs of this machine where the server of a folder listens, and the number of its process:
-/// one that was killed leaves the file behind.
+/// The file that tells programs of this machine the address of a folder's server and its process id: a killed server
+/// leaves the file behind.
 pub const ADDRESS_FILE: &str = "address";
 
-/// Connections that may wait to be taken. The system has a bound of its own (`net.core.somaxconn`, usually the same).
+/// Connections that may wait to be accepted. The system has a limit of its own (`net.core.somaxconn`, usually equal).
 const BACKLOG: u32 = 4_096;
 
-/// How a server is set up.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to listen, such as `127.0.0.1:7863`; port 0 takes any that is free.
+    /// The address to listen on, such as `127.0.0.1:7863`; port 0 takes any free one.
     pub listen: String,
-    /// Further names under which it is reached.
+    /// Further host names of the server.
     pub host_names: Vec<String>,
-    /// Listens where others than this machine can connect, although nothing is encrypted here.
+    /// Whether to listen where other machines can connect, although nothing is encrypted here.
     pub insecure: bool,
     /// The folder with the workflows of the project.
     pub workflows: Option<PathBuf>,
     /// Slots of the queues in this process, by name.
     pub queues: Vec<(Name, u32)>,
-    /// How much one client may ask.
+    /// Limits of one client.
     pub limits: Limits,
-    /// What sets this process apart.
+    /// Labels of this process.
     pub labels: Labels,
-    /// What is to be called unhealthy.
+    /// Checks that decide about health.
     pub checks: Vec<HealthCheck>,
 }
 
@@ -71,10 +71,11 @@ impl Default for Options {
     }
 }
 
-/// Why a server does not start.
+/// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum ServerError {
-    /// The address is not one.
+    /// The address is invalid.
     #[error("`{0}` is no address to listen at: it looks like 127.0.0.1:7863")]
     Address(String),
     /// Others could read what is sent.
@@ -82,23 +83,21 @@ pub enum ServerError {
         "{0} can be reached from other machines, and nothing is encrypted here, tokens included: put a proxy with TLS in front and listen at 127.0.0.1, or say --insecure"
     )]
     Exposed(SocketAddr),
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error("{address} is taken: {holder} listens there; stop it, or give another port with --listen")]
     Taken {
-        /// Where.
         address: SocketAddr,
-        /// Who, where the system tells it.
+        /// The process, where the system tells it.
         holder: String,
     },
-    /// The system does not let us.
+    /// The system refuses the address.
     #[error("{address}: {error}")]
     Listen {
-        /// Where.
         address: SocketAddr,
         /// The error of the system.
         error: io::Error,
     },
-    /// The token or the address cannot be written down.
+    /// The token or the address cannot be written.
     #[error("{path}: {error}", path = .path.display())]
     File {
         /// The path of the file.
@@ -166,25 +165,25 @@ impl Server {
         Ok(Server { site, address, fresh_token: fresh.then_some(token), phase, listening, watching, file })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The token, when it was made just now: to be shown once.
+    /// Returns the token, if it was made just now: to be shown once.
     #[must_use]
     pub fn fresh_token(&self) -> Option<&str> {
         self.fresh_token.as_deref()
     }
 
-    /// Tells those who follow live events of what happens to scripts from now on.
+    /// Publishes events of scripts to the followers of live events from now on.
     pub fn tell_of_scripts(&self, fleet: &kapelle_scripts::Fleet) {
         self.site.app.tell_of_scripts(fleet);
     }
 
-    /// Ends in good order: nothing new is taken, attempts in this process are finished, answers are sent. Dropping the
-    /// future and calling [`Server::stop`] cuts it short.
+    /// Shuts down gracefully: nothing new is accepted, attempts in this process are finished, responses are sent.
+    /// Dropping the future and calling [`Server::stop`] cuts it short.
     pub async fn drain(&mut self) {
         self.begin_to_end("drained").await;
         self.site.app.drain().await;
@@ -196,7 +195,7 @@ impl Server {
         self.forget_address();
     }
 
-    /// Ends at once: attempts in this process are begun again at the next start.
+    /// Ends at once: attempts in this process start again at the next start.
     pub async fn stop(&mut self) {
         self.begin_to_end("at once").await;
         self.phase.send_replace(Phase::Cut);
@@ -213,7 +212,7 @@ impl Server {
     }
 
     fn forget_address(&self) {
-        // A file that stays names an address at which nobody answers; clients look first.
+        // A leftover file names an address where no server answers; clients check first.
         let _ = std::fs::remove_file(&self.file);
     }
 }
@@ -236,23 +235,23 @@ async fn bind(options: &Options) -> Result<(TcpListener, SocketAddr), ServerErro
     Ok((listener, address))
 }
 
-/// Opens the port. Connections that come at once wait with the system until they are taken; those for which it has no
-/// place are not refused but left to try again by themselves, a second later and longer each time.
+/// Opens the port. Simultaneous connections wait with the system until they are accepted. Those beyond its queue are
+/// not refused; they retry by themselves, after a second and then longer each time.
 fn listen_at(wanted: SocketAddr) -> io::Result<TcpListener> {
     let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that is started again takes its port although old connections of it are still fading.
+    // A restarted server takes its port although old connections of it are still closing.
     socket.set_reuseaddr(true)?;
     socket.bind(wanted)?;
     socket.listen(BACKLOG)
 }
 
-/// Written beside its place and moved there, so that nobody reads half of it.
+/// Writes to a temporary file and renames it, so that a reader never sees half of it.
 fn write_address(file: &Path, address: SocketAddr) -> io::Result<()> {
     let reachable = reachable(address);
     private::at_own_place(file, format!("http://{reachable}\n{}\n", std::process::id()).as_bytes())
 }
 
-/// Where programs of this machine reach what listens there.
+/// Returns the address by which programs of this machine reach what listens there.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => SocketAddr::from(([127, 0, 0, 1], address.port())),

@@ -1,4 +1,4 @@
-//! Bounded amounts that many parties share, so that no key and no tenant can take all of one.
+//! Bounded amounts that many parties share, so that a single key or tenant cannot use up all of one.
 
 use std::{
     collections::HashMap,
@@ -17,32 +17,32 @@ use tokio::{
 
 use crate::problem::Problem;
 
-/// The part of a whole that is kept for a higher rank: an eighth.
+/// The part of a whole that is reserved for a higher rank: an eighth.
 const RESERVE: u64 = 8;
 
-/// What a party may draw on.
+/// The rank of a party, which decides what it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
-    /// Administers the server: the folder's token, and admins of its tenant. Bounded by the whole alone.
+    /// Administers the server: the folder's token, and admins of its tenant. Limited by the whole alone.
     Owner,
-    /// Administers another tenant. Bounded by the tenant's share.
+    /// Administers another tenant. Limited by the tenant's share.
     Admin,
-    /// Anybody else with a credential.
+    /// Any other holder of a credential.
     Plain,
 }
 
 /// A holder of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Party {
     /// The tenant whose share it draws on.
     pub tenant: TenantId,
     /// The hash of the credential.
     pub key: [u8; 32],
-    /// Its rank.
     pub rank: Rank,
 }
 
-/// How an amount is divided.
+/// The division of an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The whole. Owners may use all of it, others all but an eighth.
@@ -54,25 +54,25 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Half of the whole for a tenant, and a quarter for a key.
+    /// Returns half of the whole for a tenant, and a quarter for a key.
     pub const fn halves(all: u64) -> Bounds {
         Bounds { all, tenant: all.div_ceil(2), key: all.div_ceil(4) }
     }
 }
 
-/// Why there is no room.
+/// The share that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// The key has its share.
+    /// The key's share.
     Key(u64),
-    /// The tenant has its share.
+    /// The tenant's share.
     Tenant(u64),
-    /// The whole is used up.
+    /// The whole.
     All(u64),
 }
 
 impl Full {
-    /// The refusal: 429 for a share that is used up, 503 for the whole.
+    /// Returns the refusal: 429 for a used-up share, 503 for the whole.
     pub fn problem(self, what: &str, after: u32) -> Problem {
         let told = |whose: &str, bound: u64| format!("{what}: {whose} share of {bound} is used up; end some, or wait");
         let (status, detail) = match self {
@@ -93,7 +93,7 @@ struct Used {
     keys: HashMap<[u8; 32], u64>,
 }
 
-/// An amount that is shared.
+/// A shared amount.
 #[derive(Debug)]
 pub struct Shares {
     bounds: Bounds,
@@ -102,17 +102,17 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// All of it is free.
+    /// Makes an amount with nothing in use.
     pub fn new(bounds: Bounds) -> Arc<Shares> {
         Arc::new(Shares { bounds, used: Mutex::default(), freed: Notify::new() })
     }
 
-    /// The division.
+    /// Returns the division.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 
-    /// The amount in use.
+    /// Returns the amount in use.
     #[cfg(test)]
     pub fn used(&self) -> u64 {
         self.lock().all
@@ -129,14 +129,15 @@ impl Shares {
         Ok(share)
     }
 
-    /// The same, waiting for room until then. Only for a party that holds none of it for the thing it waits with.
+    /// Takes some as [`Shares::take`] does, waiting for it until the given time. Only for a party that holds none of it
+    /// for the thing it waits with.
     ///
     /// # Errors
-    /// As for [`Shares::take`], when there was no room by then.
+    /// As for [`Shares::take`], when nothing was released by then.
     pub async fn take_by(self: &Arc<Self>, party: Party, amount: u64, until: Instant) -> Result<Share, Full> {
         loop {
             let mut freed = pin!(self.freed.notified());
-            // From now on, so that what is freed after the look is heard of.
+            // Registered before the check, so that a release after the check is noticed.
             freed.as_mut().enable();
             let full = match self.take(party, amount) {
                 Ok(share) => return Ok(share),
@@ -195,7 +196,7 @@ fn reduce<K: Eq + Hash>(amounts: &mut HashMap<K, u64>, key: &K, less: u64) {
     }
 }
 
-/// An amount that one party has. It is free again when this is dropped.
+/// An amount that one party holds. Dropping it releases the amount.
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
@@ -207,7 +208,7 @@ impl Share {
     /// Takes more.
     ///
     /// # Errors
-    /// [`Full`] when the key, the tenant or the server has no more; the share stays as it was.
+    /// [`Full`] when the key, the tenant or the server has no more; the share is unchanged.
     pub fn grow(&mut self, more: u64) -> Result<(), Full> {
         if more > 0 {
             self.of.add(self.party, more)?;

@@ -1,4 +1,4 @@
-//! The server's own state: what is shared among connections. All of it is rebuilt at a start.
+//! The server's own state, shared among connections. All of it is rebuilt at a start.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{
     shares::{Bounds, Shares},
 };
 
-/// Files that are read or written at once, each for one part and not for as long as a client takes.
+/// Files that are read or written at once, each for one part and not for the client's whole transfer.
 const FILES: usize = 8;
-/// Of those, what one tenant has at most.
+/// The most of these for one tenant.
 const FILES_EACH: usize = 4;
-/// Large bodies that are read into values at once.
+/// Large bodies that are parsed at once.
 const PARSING: usize = 2;
 
 /// The server's own state.
@@ -32,19 +32,19 @@ pub struct Site {
     pub connections: Arc<Connections>,
     /// Live streams.
     pub streams: Arc<Shares>,
-    /// Files and exports on their way.
+    /// Uploads, downloads and exports in progress.
     pub transfers: Arc<Shares>,
-    /// Bytes of bodies and large answers under way.
+    /// Bytes of bodies and large responses in progress.
     pub memory: Arc<Shares>,
-    /// Turns at files, so that slow readers and writers keep no thread.
+    /// Turns at files, so that slow readers and writers do not occupy a thread.
     pub files: Turns,
-    /// Turns at reading large bodies.
+    /// Turns at parsing large bodies.
     pub parsing: Turns,
     pub description: Bytes,
 }
 
 impl Site {
-    /// Puts it together.
+    /// Makes the state.
     pub fn new(app: Arc<App>, limits: Limits, names: Names, description: String) -> Site {
         let most = Most { all: limits.connections, per_peer: limits.connections_per_peer };
         let shares = |all: usize| Shares::new(Bounds::halves(all as u64));

@@ -1,4 +1,5 @@
-//! Streams of events to one client: a bounded queue, a sign of life, and an end when the key does not hold any more.
+//! Streams of events to one client: a bounded queue, keep-alive messages, and an end when the key is revoked or
+//! expired.
 
 use axum::{
     body::Body,
@@ -15,18 +16,18 @@ use tokio::sync::mpsc;
 
 use crate::{auth::party, held::Feed, problem::Problem, shares::Share, site::Site};
 
-/// Events on their way to one client. More wait where they come from.
+/// Events queued for one client. Further ones wait at their source.
 const QUEUED: usize = 64;
 
-/// Room for one more stream.
+/// Reserves one more stream.
 ///
 /// # Errors
-/// When the key, its tenant, or the server has as many as there may be.
+/// When the key, its tenant, or the server has its maximum.
 pub fn permit(site: &Site, who: &Identity) -> Result<Share, Problem> {
     site.streams.take(party(who), 1).map_err(|full| full.problem("live streams", 5))
 }
 
-/// A stream of server-sent events, and the way into it.
+/// Makes a stream of server-sent events, and its sender.
 ///
 /// # Errors
 /// As for [`permit`].
@@ -39,17 +40,17 @@ pub fn events(site: &Site, who: &Identity) -> Result<(mpsc::Sender<Bytes>, Respo
     Ok((sender, response))
 }
 
-/// A server-sent event.
+/// Formats a server-sent event.
 pub fn event(id: &str, kind: &str, body: &serde_json::Value) -> Bytes {
     Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {body}\n\n"))
 }
 
-/// A sign of life.
+/// Returns a keep-alive message.
 pub fn alive() -> Bytes {
     Bytes::from_static(b": alive\n\n")
 }
 
-/// Ends when the server goes down or the key does not hold any more.
+/// Completes when the server shuts down or the key is revoked or expired.
 pub async fn over(site: &Site, who: &Identity) {
     let mut draining = site.app.draining();
     tokio::select! {
@@ -58,7 +59,7 @@ pub async fn over(site: &Site, who: &Identity) {
     }
 }
 
-/// Ends when the key does not hold any more: at once when it is revoked, and within `recheck` of its end.
+/// Completes when the key is no longer valid: at once when it is revoked, and within `recheck` of its expiry.
 pub async fn gone(site: &Site, who: &Identity) {
     let (app, keyring) = (&site.app, site.app.keyring());
     let mut changes = keyring.changes();
@@ -68,7 +69,7 @@ pub async fn gone(site: &Site, who: &Identity) {
             changed.await;
             continue;
         };
-        // The wall clock may be set: not all of the time that is left is waited at once.
+        // The wall clock may be set: the remaining time is waited in pieces.
         tokio::select! {
             _ = changed => {}
             () = tokio::time::sleep(left.min(site.limits.recheck)) => {}
@@ -76,7 +77,7 @@ pub async fn gone(site: &Site, who: &Identity) {
     }
 }
 
-/// The result of some work, unless the key stops to hold before it is there.
+/// Returns the result of `work`, unless the key becomes invalid first.
 ///
 /// # Errors
 /// When the key was revoked or has expired meanwhile.
@@ -88,7 +89,7 @@ pub async fn while_it_holds<T>(site: &Site, who: &Identity, work: impl Future<Ou
     }
 }
 
-/// The answer to a request whose key was revoked or has expired while it waited.
+/// Returns the refusal for a request whose key was revoked or has expired while it waited.
 pub fn revoked() -> Problem {
     let detail = "the key was revoked or has expired while the request waited";
     Problem::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, detail)

@@ -1,5 +1,5 @@
-//! JSON in which what has fields is an object. Left to itself, serde also reads a list of the fields' values in their order,
-//! which nobody means and no description of the interface has.
+//! Strict JSON: a type with fields is read from an object only. By default, serde also reads a list of the fields'
+//! values in their order, which no client means and the description of the interface does not have.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
 
-/// Reads JSON. A byte order mark before it, as a file that is sent may have, is taken off.
+/// Reads JSON. A byte order mark at the beginning, as a file may have, is skipped.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// The problem and its position.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let mut reader = serde_json::Deserializer::from_slice(json);
@@ -20,10 +20,10 @@ pub fn read<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     Ok(value)
 }
 
-/// Whatever is read through this is read strictly, to the last leaf.
+/// A wrapper through which everything is read strictly, to the last leaf.
 struct Strict<T>(T);
 
-/// A visitor for something that has fields.
+/// A visitor for a type with fields.
 struct Fields<V>(V);
 
 macro_rules! forward {

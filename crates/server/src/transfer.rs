@@ -1,4 +1,4 @@
-//! Files on their way in and out. Between two parts a transfer keeps no thread, however slow its client is.
+//! Uploads and downloads. Between two parts a transfer occupies no thread, however slow its client is.
 
 use std::{
     fs::File,
@@ -19,21 +19,21 @@ use tokio::sync::mpsc;
 
 use crate::{auth::party, body::Incoming, call::Call, held::Feed, problem::Problem, shares::Share, site::Site};
 
-/// Bytes of a part on its way from or to the disk.
+/// Bytes per part between disk and client.
 const PART: usize = 32 * 1024;
 
-/// Room for one more transfer.
+/// Reserves one more transfer.
 ///
 /// # Errors
-/// When the key, its tenant, or the server has as many as there may be.
+/// When the key, its tenant, or the server has its maximum.
 pub fn permit(call: &Call) -> Result<Share, Problem> {
     call.site.transfers.take(party(&call.who), 1).map_err(|full| full.problem("files and exports under way", 5))
 }
 
-/// Keeps a body as a file, as it comes, and returns its hash and length.
+/// Stores a body as a file while it arrives. Returns its hash and length.
 ///
 /// # Errors
-/// When it is too large or too slow, there is no room for one more, or the disk does not take it.
+/// When it is too large or too slow, the limit of transfers is reached, or the disk fails.
 pub async fn take(call: &Call, body: Body) -> Result<(String, u64), Problem> {
     let _permit = permit(call)?;
     let site = &call.site;
@@ -50,7 +50,7 @@ pub async fn take(call: &Call, body: Body) -> Result<(String, u64), Problem> {
     Ok(site.files.run(call.tenant(), move || file.finish()).await??)
 }
 
-/// Writes a part. The file is made with its first one, so that a body that does not come keeps no file open.
+/// Writes a part. The file is created with its first one, so that a body that does not arrive keeps no file open.
 async fn write(site: &Arc<Site>, tenant: TenantId, file: Option<NewBlob>, part: Bytes) -> Result<NewBlob, Problem> {
     let of = Arc::clone(site);
     let written = move || {
@@ -61,16 +61,16 @@ async fn write(site: &Arc<Site>, tenant: TenantId, file: Option<NewBlob>, part: 
     Ok(site.files.run(tenant, written).await??)
 }
 
-/// An answer with so many bytes of a file, read while they are sent.
+/// Returns a response with a range of a file, read while it is sent.
 ///
 /// # Errors
-/// When there is no room for one more.
+/// When the limit of transfers is reached.
 pub fn give(call: &Call, path: PathBuf, from: u64, length: u64, status: StatusCode) -> Result<Response, Problem> {
     let permit = permit(call)?;
     let (sender, receiver) = mpsc::channel(1);
     let (site, tenant) = (Arc::clone(&call.site), call.tenant());
     tokio::spawn(async move {
-        // A client that leaves ends it; a file that cannot be read ends the answer short of its length.
+        // A client that leaves ends the transfer; a file that cannot be read ends the response short of its length.
         if let Err(error) = send(&site, tenant, (&path, from, length), &sender).await {
             tracing::warn!(%error, path = %path.display(), "a file could not be sent");
         }

@@ -1,4 +1,4 @@
-//! Connections to clients that must not stop taking what they are sent.
+//! Write timeouts of connections to clients that stop reading.
 
 use std::{
     future::Future,
@@ -14,25 +14,25 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Bytes a second that a client takes at least, on average, while there is something to send.
+/// Minimum average rate at which a client reads while data waits for it, in bytes a second.
 pub const RATE: u64 = 16 * 1024;
 
 /// A TCP stream with a write-stall timeout and a minimum rate of writing.
 ///
-/// Each stream has an allowance of time for waiting. Waiting for the other side uses it up, and every byte that is written
-/// gives some of it back, so a client that takes a byte now and then is cut as well as one that takes nothing. A stream
-/// with nothing to send waits for nobody.
+/// Each stream has an allowance of waiting time. Waiting for the client uses it up, and every written byte restores
+/// some of it, so a client that reads a byte now and then is cut off as well as one that reads nothing. A stream with
+/// nothing to send never waits.
 #[derive(Debug)]
 pub struct Guarded {
     stream: TcpStream,
     stall: Duration,
     allowance: Duration,
-    /// Set while a write waits, with the time at which it began to.
+    /// Set while a write waits, with the time at which the wait began.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Guarded {
-    /// A stream whose other side may keep a write waiting for `stall`.
+    /// Makes a stream whose client may keep a write waiting for `stall`.
     pub fn new(stream: TcpStream, stall: Duration) -> Guarded {
         Guarded { stream, stall, allowance: stall, waiting: None }
     }

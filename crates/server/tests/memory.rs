@@ -1,7 +1,7 @@
-//! The memory of a server does not grow with the calls that go through its model gateway.
+//! Memory of a server, which does not grow with the calls through its model gateway.
 //!
-//! This is a process of its own with one test in it, and its callers and its provider keep nothing, so that what is
-//! resident is what the server keeps. `KAPELLE_GATEWAY_CALLS` says how many calls are made.
+//! This is a process of its own with one test in it, and its callers and its provider keep nothing, so that the
+//! resident memory is the server's. `KAPELLE_GATEWAY_CALLS` is the number of calls.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -22,17 +22,17 @@ use kapelle::{
 };
 use kapelle_server::{Options, Server};
 
-/// Calls when nothing else is said.
+/// Default number of calls.
 const CALLS: usize = 10_000;
-/// Calls before memory is looked at first: the caches of the store and of the allocator have grown then.
+/// Calls before the first look at memory: the caches of the store and of the allocator have grown by then.
 const WARM: usize = 6_000;
-/// Calls between two looks, and between two signs of life of the attempt, whose lease is 15 s.
+/// Calls between two looks, and between two heartbeats of the attempt, whose lease is 15 s.
 const ROUND: usize = 1_000;
 const CONNECTIONS: usize = 8;
-/// What may be added, however many calls there are: what an allocator keeps here and there. Of 50,000 calls it is 160
-/// bytes each, of 10,000 it is 800; a request that is kept takes more than a thousand, and so does an answer.
+/// Allowed growth in KiB, however many calls there are: what an allocator keeps here and there. Of 50,000 calls it is
+/// 160 bytes each, of 10,000 it is 800; a request that is kept takes more than a thousand, and so does a response.
 const MOST_KB: u64 = 8 * 1_024;
-/// Longer than this nobody waits for an answer.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const WHOLE: &str = "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
@@ -71,7 +71,7 @@ fn provider() -> SocketAddr {
     address
 }
 
-/// Reads one request, and says whether it asks for a stream.
+/// Reads one request. Returns whether it asks for a stream.
 fn request(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Option<bool> {
     seen.clear();
     loop {
@@ -133,14 +133,14 @@ fn ask(address: SocketAddr, token: &str, first: usize, calls: usize) {
     }
 }
 
-/// The memory of this process that is in RAM.
+/// Returns the resident memory of this process.
 fn resident_kb() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().split(' ').next().unwrap().parse().unwrap()
 }
 
-/// A server whose one task is being worked at.
+/// A server whose one task is in progress.
 struct Stage {
     server: Server,
     kapelle: Arc<Kapelle>,

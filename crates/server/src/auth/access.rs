@@ -1,4 +1,4 @@
-//! Who asks.
+//! Authentication of requests.
 
 use std::{
     collections::HashMap,
@@ -19,14 +19,14 @@ use crate::{
     shares::{Bounds, Party, Rank, Share, Shares},
 };
 
-/// How long a pass is good for.
+/// Lifetime of a ticket, in milliseconds.
 pub const TICKET_MS: i64 = 30_000;
-/// Passes there can be at once.
+/// The most tickets at once.
 const TICKETS: Bounds = Bounds::halves(1_000);
-/// Passes of one key; one more takes the place of its oldest.
+/// The most tickets of one key; a new one evicts its oldest.
 const TICKETS_EACH: usize = 100;
 
-/// The shares that a caller draws on.
+/// Returns the party whose shares a caller draws on.
 pub fn party(who: &Identity) -> Party {
     let rank = match (who.role, who.tenant) {
         (Role::Admin, TenantId::DEFAULT) => Rank::Owner,
@@ -36,7 +36,7 @@ pub fn party(who: &Identity) -> Party {
     Party { tenant: who.tenant, key: who.digest, rank }
 }
 
-/// One way in for one time.
+/// A ticket: access for one use.
 #[derive(Debug)]
 struct Pass {
     who: Arc<Identity>,
@@ -44,19 +44,19 @@ struct Pass {
     _share: Share,
 }
 
-/// Authentication: credentials of requests, wrong ones counted, and passes.
+/// Authentication: credentials of requests, counts of wrong ones, and tickets.
 #[derive(Debug)]
 pub struct Auth {
     failures: Failures,
     failures_most: u32,
-    /// Passes by their hash, with the end of their time.
+    /// Tickets by their hash, with their expiry.
     tickets: Mutex<HashMap<[u8; 32], Pass>>,
     ticket_shares: Arc<Shares>,
     anonymous: Arc<Identity>,
 }
 
 impl Auth {
-    /// Authentication that lets one address try a number of wrong credentials in a minute.
+    /// Makes an authentication that accepts `failures_most` wrong credentials per minute from one address.
     pub fn new(failures_most: u32) -> Auth {
         let nobody = Caller { actor: "nobody".to_owned(), role: Role::Viewer, ..Caller::owner("key") };
         Auth {
@@ -68,15 +68,15 @@ impl Auth {
         }
     }
 
-    /// Nobody in particular.
+    /// Returns the identity of an anonymous caller.
     pub fn anonymous(&self) -> Arc<Identity> {
         Arc::clone(&self.anonymous)
     }
 
-    /// Who sends these headers.
+    /// Identifies the sender of these headers.
     ///
     /// # Errors
-    /// When they name nobody who is let in; when an address has tried too often.
+    /// When the credentials are wrong or missing; when an address has tried too often.
     pub fn identify(
         &self,
         keyring: &Keyring,
@@ -103,7 +103,7 @@ impl Auth {
         Err(self.count(address, now, refused(detail)))
     }
 
-    /// Who sends these headers, on a route that may have been asked with a pass that is not good.
+    /// Identifies the sender of these headers, on a route whose ticket was missing or invalid.
     ///
     /// # Errors
     /// As for [`Auth::identify`].
@@ -121,8 +121,8 @@ impl Auth {
         self.identify(keyring, &parts.headers, (address, now))
     }
 
-    /// Counts a wrong secret of any kind, and gives the refusal: the given one, or that too many were wrong. Right ones are
-    /// not asked here, so they pass from any address.
+    /// Counts a wrong secret of any kind. Returns the given refusal, or the one for too many wrong secrets. Right ones
+    /// do not come here, so they pass from any address.
     pub fn count(&self, address: IpAddr, now: Timestamp, refusal: Problem) -> Problem {
         match self.failures.count(address, now.0, self.failures_most) {
             None => refusal,
@@ -133,10 +133,10 @@ impl Auth {
         }
     }
 
-    /// Makes a pass for opening one stream, for those who cannot send headers.
+    /// Issues a ticket for opening one stream, for clients that cannot send headers.
     ///
     /// # Errors
-    /// When its tenant, or the server, has as many as there may be.
+    /// When its tenant, or the server, has its maximum of tickets.
     pub fn ticket(&self, who: &Arc<Identity>, secret: &str, now: Timestamp) -> Result<(), Problem> {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.retain(|_, pass| pass.until > now);
@@ -152,7 +152,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Who shows a pass, on a route that takes them. It is good for one time.
+    /// Redeems a ticket, on a route that accepts tickets. A ticket is valid once.
     pub fn redeem(&self, keyring: &Keyring, route: &Route, parts: &Parts, now: Timestamp) -> Option<Arc<Identity>> {
         let ticket = digest(&ticket(route, parts)?);
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +162,7 @@ impl Auth {
     }
 }
 
-/// The pass in the query, on a route that takes them.
+/// Returns the ticket in the query, on a route that accepts tickets.
 fn ticket(route: &Route, parts: &Parts) -> Option<String> {
     if route.scope == Scope::Nobody || !route.query.iter().any(|(name, _)| *name == "ticket") {
         return None;

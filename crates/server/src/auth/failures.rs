@@ -1,4 +1,4 @@
-//! Wrong credentials, counted by address: who guesses is told to wait. Right ones are never refused for it.
+//! Wrong credentials, counted by address: a guesser has to wait. Right credentials are never refused for it.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Addresses that are remembered; beyond that all is forgotten, which only ever helps the caller.
+/// Addresses that are remembered; beyond that all are forgotten, which only helps callers.
 const ADDRESSES_MAX: usize = 10_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -17,7 +17,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Counts one. Gives the seconds to wait when there were too many.
+    /// Counts one. Returns the seconds to wait when there were too many.
     pub fn count(&self, address: IpAddr, now_ms: i64, most: u32) -> Option<u32> {
         let address = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl Failures {
     }
 }
 
-/// The part of an address that one party has one of: all of IPv4, and the first 64 bits of IPv6.
+/// Returns the part of an address that belongs to one party: all of IPv4, and the first 64 bits of IPv6.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),

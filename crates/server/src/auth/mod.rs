@@ -1,4 +1,4 @@
-//! Authentication: the token of the folder, keys, and passes for those who cannot send headers.
+//! Authentication: the token of the folder, keys, and tickets for clients that cannot send headers.
 
 mod access;
 mod failures;

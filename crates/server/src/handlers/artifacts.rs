@@ -1,4 +1,4 @@
-//! Files: given once, kept under their hash, and had only by the tenants that gave them.
+//! Files: uploaded once, stored under their hash, and readable only by tenants that uploaded them.
 
 use axum::{
     body::Body,
@@ -54,7 +54,7 @@ pub async fn get(call: Call) -> Answer {
     send(&call, &call.app.artifact(&call.who, call.param("id"))?)
 }
 
-/// `GET /api/v1/files/{id}`: the same for worker hosts.
+/// `GET /api/v1/files/{id}`: as `/api/v1/artifacts/{id}`, for worker hosts.
 pub async fn fetch(call: Call) -> Answer {
     send(&call, &call.app.file_for_host(&call.who, call.param("id"))?)
 }
@@ -66,7 +66,7 @@ fn send(call: &Call, file: &StoredFile) -> Answer {
     let mut response = if known(headers, &tag) {
         status(StatusCode::NOT_MODIFIED)
     } else {
-        // A range of another state of the file would be of no use; there is only one state.
+        // A range of another version of the file would be useless; a file has only one version.
         let fresh = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
         let range = headers.get(header::RANGE).filter(|_| fresh).and_then(|value| value.to_str().ok());
         match range.map_or(Range::Whole, |range| Range::of(range, artifact.size)) {
@@ -122,17 +122,17 @@ fn known(headers: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-/// Which bytes are asked for.
+/// The requested byte range.
 #[derive(Debug, PartialEq, Eq)]
 enum Range {
     Whole,
-    /// From the first to the last of them.
+    /// The first and the last byte, both included.
     Part(u64, u64),
     Beyond,
 }
 
 impl Range {
-    /// One range of bytes; several, or what is not one, are answered by the whole file.
+    /// Parses one range of bytes. Several ranges, or an invalid one, mean the whole file.
     fn of(text: &str, length: u64) -> Range {
         let Some((from, to)) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
             return Range::Whole;

@@ -27,11 +27,11 @@ use crate::{
     stream,
 };
 
-/// How often a stream shows that it lives, and looks by itself for what it may have been told of too early.
+/// Interval between checks of a stream for missed changes.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks between two signs of life.
+/// Checks between two keep-alive messages.
 const LOOKS_PER_SIGN: u32 = 15;
-/// Bytes of a message that a client may send. It has nothing to say.
+/// The longest message of a client, in bytes. Clients have nothing to send.
 const MESSAGE_MAX: usize = 64 * 1024;
 
 /// The query of a run's stream.
@@ -42,7 +42,7 @@ struct After {
     texts: Option<bool>,
 }
 
-/// Where a stream goes on, as the client says it.
+/// Returns the position from which a stream continues, as the client states it.
 fn standing(call: &Call, cursor: Option<&str>) -> Result<Standing, Problem> {
     let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let Some(id) = cursor.or(last) else { return Ok(Standing::default()) };
@@ -82,11 +82,11 @@ struct Socket {
     ticket: Option<String>,
 }
 
-/// What a socket tells of.
+/// The events that a socket sends.
 enum Source {
-    /// Everything.
+    /// All events.
     All(Start),
-    /// One run, with what its models write.
+    /// One run, with the output of its models.
     Run(RunId, Standing),
 }
 
@@ -95,7 +95,7 @@ fn listen(call: &Call, cursor: Option<&str>) -> Result<Start, Problem> {
     Ok(call.app.listen(&call.who, cursor.or(last))?)
 }
 
-/// An event as a server-sent event. Its bytes are made once for all who listen.
+/// Formats an event as a server-sent event. Its bytes are made once for all clients.
 fn sse(entry: &Entry, epoch: u64) -> Bytes {
     Bytes::from_owner(entry.form(0, |entry| {
         let (kind, body) = (entry.body.event.as_str(), serde_json::to_value(&entry.body).unwrap_or_default());
@@ -103,7 +103,7 @@ fn sse(entry: &Entry, epoch: u64) -> Bytes {
     }))
 }
 
-/// An event as a message of a WebSocket. Its text is made once for all who listen.
+/// Formats an event as a message of a WebSocket. Its text is made once for all clients.
 fn text(entry: &Entry, epoch: u64) -> Utf8Bytes {
     let made = entry.form(1, |entry| {
         let cursor = Some(event_cursor(epoch, entry.number));
@@ -132,8 +132,8 @@ pub async fn all(call: Call) -> Answer {
     Ok(response)
 }
 
-/// Sends what was missed and what comes, until the client leaves, the key is taken back, or the server ends. A client
-/// that is too slow for the queue is told to look anew, which is what `out` does with no entry.
+/// Sends missed and new events, until the client leaves, the key is revoked, or the server ends. A client that is too
+/// slow for the queue must reload; `out` sends that when it is called without an entry.
 async fn pump<F, A, Fut, Alive>(site: &Site, who: &Identity, start: Start, out: F, alive: A)
 where
     F: Fn(u64, Option<&Entry>) -> Fut,
@@ -219,12 +219,12 @@ async fn talk(site: &Arc<Site>, who: &Arc<Identity>, source: Source, mut socket:
     loop {
         tokio::select! {
             frame = &mut pumped, if last.is_none() => last = Some(frame),
-            // What was told before the end is sent before it.
+            // Events from before the end are sent before it.
             message = queue.recv() => match message {
                 Some(message) => if socket.send(message).await.is_err() { return },
                 None => break,
             },
-            // Read so that pings are answered and an end is noticed; what a client says is of no interest.
+            // Read so that pings are answered and an end is noticed; messages of the client are ignored.
             heard = socket.recv() => match heard {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => {}

@@ -1,4 +1,4 @@
-//! A run as a whole, sent line by line.
+//! The export of a run, sent line by line.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub async fn run(call: Call) -> Answer {
             let by = Arc::clone(&who);
             let made = app.list_for(who.tenant, move |app| app.export(&by, id, at)).await;
             let (text, next) = made.unwrap_or_else(|error| {
-                // Begun answers cannot be refused any more: the last line tells of a fault.
+                // A response that has begun cannot be refused any more: the last line reports the fault.
                 (format!("{}\n", json!({ "kind": "error", "detail": error.to_string() })), None)
             });
             from = next;

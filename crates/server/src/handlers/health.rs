@@ -1,4 +1,4 @@
-//! Whether the server lives, is ready, and its health.
+//! Liveness, readiness and health of the server.
 
 use axum::http::StatusCode;
 use kapelle_api::{Alive, HealthStatus};

@@ -10,7 +10,7 @@ use crate::{
     route::Answer,
 };
 
-/// `GET /approve/{link}`: the question, and two buttons. Looking changes nothing: mail programs look at links.
+/// `GET /approve/{link}`: the question, and two buttons. A look changes nothing: mail programs follow links.
 pub async fn show(call: Call) -> Answer {
     let question = call.app.link_question(&call.app.open_link(call.param("link"))?)?;
     let nonce = mark().map_err(|error| Problem::internal(error.to_string()))?;
@@ -25,7 +25,7 @@ pub async fn show(call: Call) -> Answer {
     Ok(response)
 }
 
-/// The page, filled in one pass: what is put in is not looked through for places again.
+/// Fills in the page in one pass: inserted text is not searched for placeholders.
 fn page(question: &str, nonce: &str) -> String {
     let mut page = String::with_capacity(PAGE.len() + question.len());
     let mut rest = PAGE;

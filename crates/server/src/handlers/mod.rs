@@ -1,4 +1,4 @@
-//! Whoever answers, one file a noun.
+//! The handlers, one file a noun.
 
 pub mod approvals;
 pub mod artifacts;

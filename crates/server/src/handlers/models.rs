@@ -29,16 +29,16 @@ use crate::{
     stream,
 };
 
-/// Seconds for which an answer may be taken from the cache, as a caller with a key says.
+/// Header with the seconds for which a cached answer may be used, for callers with a key.
 const CACHE: &str = "x-kapelle-cache";
-/// The code of a token that is not in force.
+/// The code for a token that is not valid.
 const INVALID_TOKEN: &str = "invalid_token";
-/// Headers of an answer, about.
+/// Approximate number of headers of a response.
 const HEADERS: usize = 16;
-/// The longest that an answer is kept.
+/// The longest time that an answer is cached, in seconds.
 const CACHE_MAX: u64 = 86_400;
 
-/// The gateway's own token, when the request carries one.
+/// Returns the gateway token, when the request carries one.
 pub fn token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -46,23 +46,23 @@ pub fn token(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(access::PREFIX)).then_some(token)
 }
 
-/// The refusal of a token that is not in force.
+/// Returns the refusal of a token that is not valid.
 pub fn no_token() -> Problem {
     let detail = "this token is not known here, or has ended with its attempt or process";
     Problem::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
 }
 
-/// Whether a path belongs to the model gateway.
+/// Says whether a path belongs to the model gateway.
 pub fn is_below(path: &str) -> bool {
     path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A refusal in the shape that clients of that path read.
+/// Formats a refusal in the shape that clients of that path read.
 pub fn shaped(path: &str, problem: Problem) -> Response {
     if is_below(path) { refused(&problem) } else { problem.into_response() }
 }
 
-/// A refusal of the door, in the shape that the SDKs read.
+/// Formats a refusal of the gatekeeper in the shape that the SDKs read.
 fn refused(problem: &Problem) -> Response {
     let code = match problem.status {
         StatusCode::UNAUTHORIZED if problem.code != INVALID_TOKEN => "invalid_api_key",
@@ -122,7 +122,8 @@ async fn ask(call: Call, operation: Operation) -> Answer {
     Ok(send(reply, None))
 }
 
-/// Begins a call of the service where a large body keeps nobody waiting: it is read before the call waits for anything.
+/// Begins a call of the service, and reads a large body on a thread where it does not hold up others: it is read before
+/// the call waits for anything.
 async fn read_aside<F: Future>(call: &Call, mut work: Pin<&mut F>) -> F::Output {
     let mut turn = call.turn();
     std::future::poll_fn(move |cx| match turn.take() {
@@ -136,7 +137,7 @@ async fn read_aside<F: Future>(call: &Call, mut work: Pin<&mut F>) -> F::Output 
     .await
 }
 
-/// What the holder of a key may do: all models, paid by the key, the tenant and the day.
+/// Returns the grant of a key: all models, charged to the key, the tenant and the day.
 fn grant(call: &Call) -> Result<Grant, Problem> {
     let mut grant = Grant::of(Payer::of(call.tenant(), vec![Account::Key(call.who.actor.clone())]));
     if let Some(value) = call.parts.headers.get(CACHE) {
@@ -147,13 +148,13 @@ fn grant(call: &Call) -> Result<Grant, Problem> {
     Ok(grant)
 }
 
-/// A piece, and what gives the next.
+/// A piece, and the stream of the following ones.
 type Piece = (Option<Vec<u8>>, Box<ReplyStream>);
 
-/// The pieces of an answer as they come. Dropped when the client leaves, and the call of the provider with it.
+/// The pieces of an answer. Dropping it, when the client leaves, drops the call of the provider too.
 struct Pieces {
     next: Pin<Box<dyn Future<Output = Piece> + Send>>,
-    /// Ends when the key of the call does not hold any more.
+    /// Completes when the key of the call is revoked or expired.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     done: bool,
 }
@@ -207,7 +208,7 @@ fn send(reply: Reply, who: Option<(Arc<Site>, Arc<Identity>)>) -> Response {
         Answered::Stream(stream) => Body::new(Pieces::new(stream, who)),
     };
     let mut response = Response::new(body);
-    // Room for what the door and hyper add, too, so that the map is made once.
+    // Reserves room for the headers that the gatekeeper and hyper add, so that the map is allocated once.
     *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {

@@ -1,4 +1,4 @@
-//! The description of this interface.
+//! The OpenAPI description of this interface.
 
 use axum::http::StatusCode;
 

@@ -12,7 +12,7 @@ use crate::{
     stream,
 };
 
-/// How often a stream shows that it lives.
+/// Interval between keep-alive messages.
 const SIGN: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// `GET /api/v1/scripts`
@@ -67,7 +67,7 @@ pub async fn logs(call: Call) -> Answer {
                 let bytes = tokio::select! {
                     line = coming.recv() => match line {
                         Ok(line) => event(&describe_line(&line)),
-                        // Who reads slower than the script writes is told how much it missed.
+                        // A reader slower than the script receives the number of lines that it missed.
                         Err(RecvError::Lagged(missed)) => stream::event("", "missed", &value!({ "lines": missed })),
                         Err(RecvError::Closed) => return,
                     },

@@ -14,7 +14,7 @@ use crate::{
     stream,
 };
 
-/// Milliseconds of the longest wait for an end.
+/// The longest wait for an end, in milliseconds.
 const WAIT_MAX_MS: u64 = 60_000;
 
 /// The query of requests that wait.
@@ -25,7 +25,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// How long to wait. Returns `None` for not at all.
+    /// Returns how long to wait; `None` for not at all.
     pub fn duration(&self) -> Result<Option<Duration>, Problem> {
         match self.wait_ms {
             None | Some(0) => Ok(None),

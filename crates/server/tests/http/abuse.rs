@@ -1,4 +1,4 @@
-//! Clients that mean no good.
+//! Malicious clients.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::place::Place;
 
-/// Says something and reads until the other side closes.
+/// Sends a text and reads until the other side closes.
 async fn until_closed(place: &Place, text: &[u8]) -> String {
     let mut stream = TcpStream::connect(place.address()).await.unwrap();
     let _ = stream.write_all(text).await;
@@ -37,7 +37,7 @@ async fn half_a_request_is_not_waited_for() {
         place.token
     );
     assert!(until_closed(&place, stalled.as_bytes()).await.contains("408"));
-    // A stranger is refused before a byte of the body is waited for.
+    // A stranger is refused before a byte of the body is awaited.
     let stranger = format!("POST /api/v1/tasks HTTP/1.1\r\nhost: {}\r\ncontent-length: 100\r\n\r\n", place.address());
     assert!(until_closed(&place, stranger.as_bytes()).await.contains("401"));
     assert_eq!(place.get("/livez").await.status, 200);
@@ -47,7 +47,7 @@ async fn half_a_request_is_not_waited_for() {
 async fn large_heads_and_endless_bodies_are_cut() {
     let place = Place::new().await;
     let long = format!("GET /livez HTTP/1.1\r\nhost: {}\r\nx: {}\r\n\r\n", place.address(), "a".repeat(100_000));
-    // The connection may be closed on what was still being sent, and the answer with it.
+    // The connection may be closed while data was still being sent, and the response lost with it.
     let answer = until_closed(&place, long.as_bytes()).await;
     assert!(answer.is_empty() || answer.contains("431"), "{answer}");
     let many = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n{}\r\n", place.address(), "x: y\r\n".repeat(1_000));
@@ -66,7 +66,7 @@ async fn large_heads_and_endless_bodies_are_cut() {
     }
     let answer = until_closed(&place, &endless).await;
     assert!(answer.is_empty() || answer.contains("413"), "{answer}");
-    // A length that is a lie, and one that is not a number.
+    // A false length, and one that is not a number.
     let lie = format!(
         "POST /api/v1/tasks HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: 1073741824\r\n\r\n",
         place.address(),
@@ -112,7 +112,7 @@ async fn there_are_no_more_connections_than_there_may_be() {
         let path = format!("/api/v1/tasks/{id}?wait_ms=60000");
         format!("GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {secret}\r\n\r\n", place.address())
     };
-    // A key has a quarter of them, and is told so when it uses all of that at once.
+    // A key has a quarter of them, and is refused when it uses all of that at once.
     let mut waiting = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(place.address()).await.unwrap();
@@ -122,7 +122,8 @@ async fn there_are_no_more_connections_than_there_may_be() {
     while place.get("/metrics").await.text().lines().all(|line| line != "kapelle_connections 3") {}
     let refused = place.ask_as(&key, "GET", "/api/v1/tasks", Value::Null).await;
     refused.refused(429, "too_many", &["connections", "share of 2"]);
-    // One more than all is told so, or at least shut out: the system may take the answer back with the connection.
+    // A connection beyond the limit is refused, or at least closed: the system may drop the response with the
+    // connection.
     loop {
         let mut stream = TcpStream::connect(place.address()).await.unwrap();
         let _ = stream.write_all(wait(&place.token).as_bytes()).await;
@@ -135,7 +136,7 @@ async fn there_are_no_more_connections_than_there_may_be() {
         }
     }
     drop(waiting);
-    // Room is made as soon as those connections have ended.
+    // New ones are accepted as soon as those connections have ended.
     loop {
         let ask = format!("GET /livez HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", place.address());
         if until_closed(&place, ask.as_bytes()).await.contains("200") {
@@ -180,7 +181,7 @@ async fn a_drain_finishes_what_is_under_way_and_takes_nothing_new() {
         place.server.drain().await;
     };
     let letting_go = async move {
-        // Not ready any more, while the task still runs; a new task is refused.
+        // The server is not ready any more, while the task still runs; a new task is refused.
         loop {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let ask = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Keys: made, used, taken back, guessed at; and the trail of what was done.
+//! Keys: made, used, revoked, guessed at; and the audit trail.
 
 use kapelle_server::Limits;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ async fn acts_are_written_down_with_who_did_them_and_the_chain_holds() {
     let (operator, id) = place.key("operator", 1).await;
     place.ask_as(&operator, "POST", "/api/v1/queues/ml/pause", Value::Null).await.json(200);
     place.ask("DELETE", &format!("/api/v1/keys/{id}"), Value::Null).await.json(200);
-    // What is refused is not written down as done.
+    // A refused request is not recorded as done.
     place.post("/api/v1/tasks/task_9/cancel", Value::Null).await.refused(404, "not_found", &[]);
     let audit = place.get("/api/v1/audit").await.json(200);
     let shown: Vec<(&str, &str)> = audit["entries"]

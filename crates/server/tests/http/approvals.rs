@@ -43,7 +43,7 @@ async fn a_link_answers_one_question_once_and_needs_no_key() {
     asked_again(&place, &viewer).await;
 }
 
-/// Who may not answer gets no link.
+/// A key that may not answer gets no link.
 async fn asked_again(place: &Place, viewer: &str) {
     asked(place).await;
     let seen = place.ask_as(viewer, "GET", "/api/v1/approvals", Value::Null).await.json(200);
@@ -71,7 +71,7 @@ async fn a_run_is_paused_resumed_denied_and_run_again() {
     assert_eq!(again["id"], "run_2");
 }
 
-/// Starts a run with a key, whose only step asks, and gives the id of the step.
+/// Starts a run with a key, whose only step asks. Returns the id of the step.
 async fn asks(place: &Place, key: &str, rule: &str) -> String {
     let source = format!("name: gate\nsteps:\n  ask: {{ wait: {{ approval: 'Pay {{nonce}}?\u{202e}'{rule} }} }}\n");
     let run = place.ask_as(key, "POST", "/api/v1/runs", json!({ "source": source })).await.json(201);
@@ -107,7 +107,7 @@ async fn only_those_approve_who_may_and_never_the_starter_unless_the_step_says_s
         (&developer, roles, &token, false),
         (&developer, roles, &cfo, true),
         (&developer, roles, &operator, true),
-        // The owner of the folder has nobody else to ask, unless the step insists.
+        // The owner of the folder may answer its own question, unless the step forbids it.
         (&token, "", &token, true),
         (&token, ", allow_starter: false", &token, false),
     ] {
@@ -148,7 +148,7 @@ async fn the_key_that_acted_stands_beside_the_name_that_was_given() {
         let long = json!({ field: "x".repeat(most + 1) });
         place.ask_as(key, "POST", &path, long).await.refused(422, "invalid_input", &[field]);
     }
-    // A link is that of the key that it was given to, and ends with it.
+    // A link belongs to the key that received it, and ends with that key.
     let listed = place.ask_as(key, "GET", "/api/v1/approvals", Value::Null).await.json(200);
     let link = listed["approvals"][0]["link"].as_str().unwrap().to_owned();
     let page = place.say("GET", &link, &[], b"").await;

@@ -1,4 +1,4 @@
-//! Files: given, had again, referred to, and nobody else's.
+//! Files: uploaded, downloaded, referred to, and private to their tenant.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn a_file_is_had_again_whole_or_in_part_and_survives_a_restart() {
         (&file["name"], &file["media_type"], &file["size"]),
         (&json!("a file.txt"), &json!("text/plain"), &json!(10))
     );
-    // The same bytes are the same file, as it was given first.
+    // Equal bytes are one file, under its first name.
     assert_eq!(give(&place, &place.token, "?name=other", b"0123456789").await.json(201)["name"], "a file.txt");
 
     let place = place.again().await;
@@ -85,7 +85,7 @@ async fn a_file_of_another_tenant_does_not_exist_and_cannot_be_referred_to() {
         &["there is no file"],
     );
     place.post("/api/v1/runs", run).await.json(201);
-    // Who gives the same bytes has the file as well.
+    // A tenant that uploads the same bytes has the file as well.
     give(&place, &other, "", b"mine").await.json(201);
     place.ask_as(&other, "POST", "/api/v1/tasks", task).await.json(201);
 }
@@ -124,7 +124,7 @@ async fn a_hash_in_a_definition_opens_no_file_of_another_tenant() {
     let own = ended(&place, &place.token, run).await;
     assert_eq!(own["state"], "succeeded", "{own}");
     assert!(own.to_string().contains("secret"), "{own}");
-    // Who has given the same bytes may read them.
+    // A tenant that has uploaded the same bytes may read them.
     give(&place, &other, "?name=b.txt", b"A secret of the first tenant.").await.json(201);
     let run = json!({ "source": format!("{source}  two: {{ worker: echo }}\n") });
     let theirs = ended(&place, &other, run).await;
@@ -145,7 +145,7 @@ async fn what_is_wrong_with_a_file_is_told_and_leaves_nothing() {
     let wrong = place.post("/api/v1/tasks", json!({ "worker": "echo", "input": { "$file": "sha256:x" } })).await;
     wrong.refused(422, "invalid_input", &["there is no file `sha256:x`"]);
 
-    // A body that stops coming, and one that is longer than may be, without its length in front.
+    // A body that stops, and one that exceeds the limit without announcing its length.
     let begin = |more: &str| {
         format!(
             "POST /api/v1/artifacts HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{more}\r\n\r\n",

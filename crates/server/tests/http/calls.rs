@@ -1,4 +1,4 @@
-//! A call whose provider fails or is slow: it is answered in time, and paid once.
+//! A call whose provider fails or is slow: it is answered in time, and charged once.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::place::{Answer, Place, Setup};
 
-/// What a call costs at most at a dollar for a million tokens received, with `max_tokens: 100`.
+/// Worst-case cost of a call at a dollar for a million tokens received, with `max_tokens: 100`.
 const WORST: u64 = 100_000;
-/// What it costs when it is answered.
+/// Its cost when it is answered.
 const COST: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server with two providers, of which the first does as it is told and the second answers.
+/// A server with two providers, of which the first follows the test's orders and the second answers.
 struct Stage {
     place: Place,
     first: ScriptedOpenai,
@@ -43,7 +43,7 @@ impl Stage {
         Stage { place, first, second, host }
     }
 
-    /// The id of a task under way, and the token of its attempt.
+    /// Returns the id of a running task, and the token of its attempt.
     async fn task(&self, more: Value) -> (String, String) {
         let mut body = json!({ "worker": "far", "input": {} });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -61,7 +61,7 @@ impl Stage {
         timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("the call hangs"))
     }
 
-    /// The calls in the books once so many are settled: provider, state and cost.
+    /// Returns the calls in the ledger once `count` are settled: provider, state and cost.
     async fn settled(&self, count: usize) -> Vec<(String, String, u64)> {
         let looking = async {
             loop {
@@ -100,7 +100,8 @@ async fn a_call_that_the_second_provider_answers_is_paid_once_and_the_first_is_a
             assert_eq!((answer.status, answer.headers["x-kapelle-provider"].as_str()), (200, "b"), "{rule}");
             assert!(answer.headers.contains_key("x-kapelle-degraded"), "{rule}");
             let calls = stage.settled(2).await;
-            // What a provider never answered may have been paid: it is charged at its worst, once, and said to be unknown.
+            // A call that the provider never answered may have been charged there: it is charged at its worst case,
+            // once, and marked as unknown.
             let state = if lost > 0 { "unknown" } else { "free" };
             let of = |provider: &str| calls.iter().find(|call| call.0 == provider).unwrap().clone();
             assert_eq!(calls.len(), 2, "{rule}: {calls:?}");
@@ -128,7 +129,7 @@ async fn a_deadline_is_kept_whatever_the_providers_do() {
         let (_, token) = stage.task(json!({ "timeout_ms": 1_000 })).await;
         let begun = Instant::now();
         let answer = stage.chat(&token, stream).await;
-        // The attempt may be over at the same moment: then its token is.
+        // The attempt may end at that moment: then its token does too.
         assert!([504, 401].contains(&answer.status), "{}: {}", answer.status, answer.text());
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         let calls = stage.settled(1).await;

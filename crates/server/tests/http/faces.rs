@@ -11,7 +11,7 @@ use crate::place::Place;
 
 type PromptCall<'a> = Pin<Box<dyn Future<Output = Value> + Send + 'a>>;
 
-/// An answer or a refusal, without what differs from call to call.
+/// Returns an answer or a refusal without the parts that differ from call to call.
 fn seen<T: Serialize>(answer: Result<T, ClientError>) -> Value {
     match answer {
         Ok(answer) => {
@@ -26,7 +26,7 @@ fn seen<T: Serialize>(answer: Result<T, ClientError>) -> Value {
     }
 }
 
-/// Times pass between two calls.
+/// Removes times, which pass between two calls.
 fn blank(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -43,7 +43,7 @@ fn blank(value: &mut Value) {
     }
 }
 
-/// A use case that changes nothing, or changes the same thing however often it is asked.
+/// A use case that changes nothing, or has one effect however often it is called.
 type Case = (&'static str, for<'a> fn(&'a dyn Api) -> PromptCall<'a>);
 
 macro_rules! cases {
@@ -166,7 +166,7 @@ async fn the_library_keeps_the_same_rules() {
         let there = http.submit(request, None).await.unwrap_err().to_string();
         assert_eq!(here, there);
     }
-    // One hash: a key that was used over HTTP gives the same task in the library, and the other way round.
+    // One hash: a key that was used over HTTP finds its task in the library, and the other way round.
     let request = api::SubmitTask { input: json!({ "a": 1 }), max_cost_nanousd: Some(7), ..task("echo") };
     let made = http.submit(request.clone(), Some("k")).await.unwrap();
     let submit = Submit::new("echo", json!({ "a": 1 })).max_cost(Money(7)).idempotency_key("k");

@@ -1,4 +1,4 @@
-//! What the user of a server calls healthy, and the metrics of all tenants.
+//! Health as the user of a server defines it, and the metrics of all tenants.
 
 use kapelle::{HealthCheck, Measure};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn check(name: &str, measure: Measure, of: Option<&str>, over: f64, critical: bo
     HealthCheck { name: name.to_owned(), measure, of, over: Some(over), under: None, at_least: 2, critical }
 }
 
-/// Asks until the answer has that status: the checks are made once a second.
+/// Asks until the answer has that status: the checks run once a second.
 async fn until(place: &Place, path: &str, status: u16) -> Value {
     loop {
         let answer = place.say("GET", path, &[], b"").await;

@@ -15,12 +15,12 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::place::{Answer, Place, Setup};
 
-/// No request takes longer than this, or it hangs.
+/// Time after which a request counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many ask at once.
+/// Concurrent callers.
 const CALLERS: u64 = 8;
 
-/// A provider of each format, the header that holds its key, and the model that is asked there.
+/// A provider of each format, the header that holds its key, and its model.
 const PROVIDERS: [(&str, &str, &str, &str); 5] = [
     ("openai", "/v1", "authorization", "gpt-4o-mini"),
     ("azure", "/openai/v1", "api-key", "mini"),
@@ -28,7 +28,7 @@ const PROVIDERS: [(&str, &str, &str, &str); 5] = [
     ("gemini", "/v1beta/openai", "authorization", "gemini-2.5-flash"),
     ("local", "/v1", "authorization", "llama"),
 ];
-/// What a provider is sent besides its key. Nothing of the caller's is among it.
+/// Headers that a provider receives besides its key. The caller's are not among them.
 const HEADERS: [&str; 7] =
     ["host", "user-agent", "accept", "content-type", "content-length", "anthropic-version", "authorization"];
 
@@ -39,7 +39,7 @@ struct Stage {
     _keys: tempfile::TempDir,
 }
 
-/// The key of a provider. No two have the same.
+/// Returns the key of a provider. All are different.
 fn key(provider: &str) -> String {
     if provider == "openai" { "sk-canary".to_owned() } else { format!("canary-of-{provider}-0123456789") }
 }
@@ -91,18 +91,18 @@ fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
-/// What is wrong with an answer.
+/// Returns the fault of an answer.
 fn fault_of(answer: &Answer, token: &str) -> Option<String> {
     let text = format!("{:?} {}", answer.headers, answer.text());
     if text.contains("canary") || text.contains(token) {
         return Some(format!("a secret went to the caller: {text}"));
     }
-    // Every provider is well and answers whatever it understands: there is no honest 5xx but for a model that nobody
-    // can be asked for.
+    // Every provider is well and answers whatever it understands: the only honest 5xx is for a model that cannot be
+    // asked.
     (answer.status >= 500 && !text.contains("model_required")).then(|| format!("{}: {text}", answer.status))
 }
 
-/// What is wrong with a request that came to a provider.
+/// Returns the fault of a request that reached a provider.
 fn fault_at(stage: &Stage, provider: &str, header: &str, call: &Call) -> Option<String> {
     let double = &stage.doubles[provider];
     let all = format!("{:?} {}", call.headers, call.body);
@@ -142,7 +142,7 @@ async fn no_request_sends_a_key_elsewhere_or_is_left_without_an_answer() {
         callers.spawn(async move {
             let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
             for number in (caller..count).step_by(CALLERS as usize) {
-                // Each request has dice of its own, so that one can be made again alone.
+                // Each request has a generator of its own, so that one can be repeated alone.
                 let mut dice = Dice::of(seed, number);
                 let asked = dice.request(&evil, &stage.place.token);
                 let headers: Vec<(&str, &str)> =
@@ -164,7 +164,7 @@ async fn no_request_sends_a_key_elsewhere_or_is_left_without_an_answer() {
     }
     println!("{count} requests of seed {seed}: {statuses:?}");
     assert_eq!(statuses.values().sum::<u64>(), count);
-    // Whoever was misled would have connected by now: its answer was waited for.
+    // A misled provider would have connected by now: its answer was awaited.
     assert!(timeout(Duration::ZERO, stage.evil.accept()).await.is_err(), "somebody else was asked");
     let mut reached = 0;
     for (provider, _, header, _) in PROVIDERS {

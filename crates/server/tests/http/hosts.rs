@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 
-/// Registers a host and gives the beginning of its paths.
+/// Registers a host. Returns the beginning of its paths.
 async fn host(place: &Place, more: Value) -> String {
     let mut body = json!({ "name": "test", "slots": 4, "workers": ["far"] });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -50,7 +50,7 @@ async fn a_host_works_from_registration_to_report() {
         json!({ "output": { "b": [1, 2] }, "provenance": { "provider": "openai", "cost_nanousd": 5 } }),
     );
     for _ in 0..2 {
-        // The same report again, as after an answer that was lost.
+        // The report is repeated, as after a lost answer.
         let answer = place.post(&format!("{host}/report"), done.clone()).await.json(200);
         assert_eq!(answer["results"][0]["accepted"], true, "{answer}");
     }
@@ -76,7 +76,7 @@ async fn a_waiting_claim_wakes_when_work_appears_and_each_task_goes_to_one() {
         claimed["tasks"][0]["id"].as_str().unwrap_or("none").to_owned()
     };
     let submitting = async {
-        // Both wait before there is anything: the status says so.
+        // Both wait before there is work: the status says so.
         loop {
             let status = place.get("/workers/status").await.json(200);
             if status["hosts"].as_array().unwrap().iter().all(|host| host["silent_ms"] == 0) {
@@ -165,7 +165,7 @@ async fn what_is_not_acknowledged_goes_to_another_host_long_before_its_lease_end
     assert_eq!((&task["id"], &task["attempt"]), (&json!(id), &json!(2)));
     let acked = json!({ "lease_tokens": [task["lease_token"]] });
     place.post(&format!("{other}/ack"), acked).await.json(200);
-    // Acknowledged, it stays: a third claim waits in vain for longer than the time to acknowledge.
+    // Once acknowledged, the task stays: a third claim waits in vain for longer than the time to acknowledge.
     assert_eq!(claim(&place, &deaf, 300).await.len(), 0);
     let done = place.post(&format!("{other}/report"), report(&task, "succeed", json!({}))).await.json(200);
     assert_eq!(done["results"][0]["accepted"], true);
@@ -196,7 +196,7 @@ async fn leases_outlive_a_restart_of_the_server() {
     let task = claim(&place, &before, 20_000).await.remove(0);
     let place = place.again().await;
     let after = host(&place, json!({})).await;
-    // One that came later has not taken its place: it would be given what the other serves.
+    // A host that came later has not replaced it: it would receive the other's work.
     place.post(&format!("{before}/claim"), json!({})).await.refused(404, "not_found", &[]);
     assert_ne!(before, after);
     let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });

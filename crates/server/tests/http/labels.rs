@@ -1,4 +1,4 @@
-//! What hosts said of their workers, and labels.
+//! Worker descriptions from hosts, and labels.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn steps_and_tasks_are_as_the_host_said_also_after_a_restart() {
     place.ask("DELETE", &first, Value::Null).await.json(200);
     let place = place.again().await;
 
-    // Nobody serves it now: it is known, and says so.
+    // The worker is known though no host serves it now, and the answer says so.
     let id = place.submit("far", json!({ "n": 1 })).await;
     assert_eq!(task(&place, &id).await["reason"], "nobody serves worker `far` at the moment");
     let wrong = json!({ "worker": "far", "input": { "n": "x" } });
@@ -55,7 +55,7 @@ async fn steps_and_tasks_are_as_the_host_said_also_after_a_restart() {
     assert_eq!((&step["queue"], &step["state"]), (&json!("gpu"), &json!("ready")));
 
     let second = host(&place, json!({ "workers": ["far"], "queues": ["gpu"] })).await;
-    // Its name alone takes nothing back.
+    // The worker's name alone does not end the claim.
     let claimed = claim(&place, &second, 20_000).await;
     assert_eq!(claimed.len(), 2, "{claimed:?}");
     assert!(claimed.iter().all(|task| task["timeout_ms"] == 7_000), "{claimed:?}");

@@ -27,7 +27,7 @@ impl Stream {
         Stream(lines)
     }
 
-    /// The next event's id and body; none when the stream has ended.
+    /// Returns the next event's id and body; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         let mut id = String::new();
         while let Some(line) = self.0.next_line().await.ok()? {
@@ -82,7 +82,7 @@ async fn everything_is_told_to_its_own_tenant_and_a_gap_says_so() {
     let path = format!("/api/v1/events?cursor={cursor}");
     let mut again = Stream::open(&place, &place.token, &path, "").await;
     assert_eq!(again.next().await.unwrap().1["task"], "task_2");
-    // The other tenant is told of nothing but its own.
+    // The other tenant receives only its own events.
     let (admin, _) = place.key("admin", 2).await;
     place.ask_as(&admin, "POST", "/api/v1/tasks", json!({ "worker": "echo" })).await.json(201);
     assert_eq!(theirs.next().await.unwrap().1["task"], "task_3");
@@ -112,7 +112,7 @@ async fn streams_are_bounded_and_end_with_the_server() {
     assert_eq!(one.next().await, None);
 }
 
-/// Opens a WebSocket, and gives the status and the connection.
+/// Opens a WebSocket. Returns the status and the connection.
 pub async fn socket(place: &Place, path: &str, more: &str) -> (u16, TcpStream) {
     let mut stream = TcpStream::connect(place.address()).await.unwrap();
     let head = format!(
@@ -129,7 +129,7 @@ pub async fn socket(place: &Place, path: &str, more: &str) -> (u16, TcpStream) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), stream)
 }
 
-/// The opcode and content of the next frame.
+/// Returns the opcode and content of the next frame.
 pub async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let opcode = stream.read_u8().await.unwrap() & 15;
     let length = match stream.read_u8().await.unwrap() {
@@ -170,7 +170,7 @@ async fn a_message_that_is_too_large_ends_the_socket() {
     let bearer = format!("authorization: Bearer {}\r\n", place.token);
     let (status, mut stream) = socket(&place, "/api/v1/ws", &bearer).await;
     assert_eq!(status, 101);
-    // A masked text frame that says it has 64 MiB.
+    // A masked text frame that claims to have 64 MiB.
     let mut head = vec![0x81, 0x80 | 127];
     head.extend((64u64 << 20).to_be_bytes());
     head.extend([0; 4]);

@@ -1,4 +1,4 @@
-//! The real server on a real socket: what it answers, to whom, and what it refuses.
+//! The real server on a real socket: its answers and refusals, by caller.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 

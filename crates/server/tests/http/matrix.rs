@@ -1,4 +1,4 @@
-//! Every route there is, asked by everybody in every way. A route that is added is tested by being in the table.
+//! Every route, asked by every kind of caller in every way. A new route is tested because it is in the table.
 
 use kapelle_server::{Limits, Permission, Role, Route, Scope, routes};
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use crate::{
     shares::{beginning, half},
 };
 
-/// Routes that answer with a stream, or need an upgrade: let in, they are not waited for.
+/// Says whether a route answers with a stream, or needs an upgrade: such answers are not awaited.
 fn streams(route: &Route) -> bool {
     route.path.ends_with("/events") || route.path.ends_with("/ws")
 }
 
-/// The path of a route with the ids of things that exist for tenant 1.
+/// Returns the path of a route with the ids of things that exist for tenant 1.
 fn path(route: &Route, ids: &[(&str, &str)]) -> String {
     let kind = route.path.split('/').nth(3).unwrap_or("");
     let id = ids.iter().find(|(of, _)| *of == kind).map_or("x_1", |(_, id)| *id);
@@ -27,7 +27,7 @@ async fn nobody_comes_in_without_a_key_but_where_the_table_says_so() {
         let path = path(&route, &[]);
         let answer = place.say(route.method.as_str(), &path, &[], b"").await;
         let open = route.permission == Permission::Public;
-        // What is behind a link exists for those who have one.
+        // Routes behind a link exist for holders of a link.
         let there = if route.path.contains("{link}") { 404 } else { 200 };
         assert_eq!(answer.status, if open { there } else { 401 }, "{route:?}");
         if route.openai {
@@ -40,7 +40,7 @@ async fn nobody_comes_in_without_a_key_but_where_the_table_says_so() {
         }
         assert!(answer.headers.contains_key("x-content-type-options"), "{route:?}");
     }
-    // What does not exist is not told to strangers either.
+    // Strangers do not learn which routes exist.
     place.say("GET", "/api/v1/nothing", &[], b"").await.refused(401, "unauthorized", &[]);
     place.say("PATCH", "/api/v1/tasks", &[], b"").await.refused(401, "unauthorized", &[]);
 }
@@ -199,7 +199,7 @@ async fn only_what_took_effect_stands_in_the_trail() {
             let answer = place.ask_as(asker, method, &path, body).await;
             assert!([403, 404, 409, 422].contains(&answer.status), "{method} {path}: {}", answer.text());
         }
-        // These are answered with what is so already.
+        // These succeed because the requested state is already there.
         for path in ["/api/v1/workers/echo/resume", "/workers/restart-all"] {
             let answer = place.ask_as(asker, "POST", path, Value::Null).await;
             assert!([200, 403, 404].contains(&answer.status), "{path}: {}", answer.text());
@@ -210,7 +210,7 @@ async fn only_what_took_effect_stands_in_the_trail() {
         }
         assert_eq!((entries().await, theirs().await), before);
     }
-    // What takes effect stands there, once.
+    // A request that takes effect is recorded once.
     for _ in 0..2 {
         place.post("/api/v1/queues/default/pause", Value::Null).await.json(200);
     }
@@ -219,7 +219,7 @@ async fn only_what_took_effect_stands_in_the_trail() {
     assert_eq!(now[0]["action"], "queue.pause");
 }
 
-/// A refusal in the shape that callers of the route read: that of the SDKs below `/v1`, a problem elsewhere.
+/// Checks a refusal in the shape that callers of the route read: that of the SDKs below `/v1`, a problem elsewhere.
 fn refused_by(route: &Route, answer: &Answer, status: u16, code: &str, words: &[&str]) {
     if !route.openai {
         return answer.refused(status, code, words);
@@ -255,7 +255,7 @@ async fn bodies_are_bounded_and_json_and_methods_are_those_of_the_table() {
     let place = Place::new().await;
     let bearer = format!("Bearer {}", place.token);
     let authorization = ("authorization", bearer.as_str());
-    // Without a right link nothing of a body is looked at.
+    // Without a right link a body is never read.
     let has_key = |route: &&Route| route.method.as_str() != "GET" && !route.path.contains("{link}");
     for route in routes().iter().filter(has_key) {
         let path = path(route, &[]);
@@ -292,7 +292,7 @@ async fn bodies_are_bounded_and_json_and_methods_are_those_of_the_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_looked_at_before_a_byte_of_a_body() {
-    // So many wrong secrets would be told to wait.
+    // This many wrong secrets would otherwise have to wait.
     let place = Place::with(Limits { failures_per_minute: 100_000, ..Limits::default() }).await;
     let unknown = format!("kapelle_{}", "0".repeat(80));
     let worded = format!("sk-kapelle-{}", "0".repeat(80));

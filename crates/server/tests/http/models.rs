@@ -1,4 +1,4 @@
-//! The model gateway at `/v1`, and the money behind it.
+//! The model gateway at `/v1`, and its costs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,10 @@ use tokio::{
 
 use crate::place::{Answer, Place, Setup};
 
-/// A dollar for a million tokens received and nothing for those sent: a call with `max_tokens: 100` costs at most this.
+/// Worst-case cost of a call with `max_tokens: 100`, at a dollar for a million tokens received and nothing for those
+/// sent.
 const WORST: u64 = 100_000;
-/// Longer than this nothing takes.
+/// Time limit for everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Stage {
@@ -29,7 +30,7 @@ impl Stage {
         Stage::with(rules, "").await
     }
 
-    /// With more in `kapelle.yaml`.
+    /// Makes a stage with more in `kapelle.yaml`.
     pub async fn with(rules: &str, more: &str) -> Stage {
         let script = Script::from_yaml(&format!("key: sk-canary\nrules: {rules}")).unwrap();
         let double = ScriptedOpenai::start(script).await.unwrap();
@@ -43,8 +44,8 @@ impl Stage {
         self.place.ask_as(token, "POST", "/v1/chat/completions", says(text)).await
     }
 
-    /// What an account has spent, and in how many calls, once it has made so many: an answer is not held up until it is
-    /// charged, as its worst case stands in the books before it is asked for.
+    /// Returns what an account has spent, and in how many calls, once it has made `calls`: an answer is not delayed
+    /// until it is charged, because its worst case is in the ledger before the call.
     pub async fn spent(&self, by: &str, name: &str, calls: u64) -> (u64, u64) {
         let looking = async {
             loop {
@@ -60,7 +61,7 @@ impl Stage {
         timeout(PATIENCE, looking).await.unwrap_or_default()
     }
 
-    /// A host with one worker, and the beginning of its paths.
+    /// Registers a host with one worker. Returns the beginning of its paths.
     async fn host(&self) -> String {
         let made = self.place.post("/api/v1/hosts", json!({ "workers": ["far"], "slots": 4 })).await.json(201);
         format!("/api/v1/hosts/{}", made["id"].as_str().unwrap())
@@ -129,7 +130,7 @@ async fn keys_ask_models_and_pay_for_themselves() {
     let call = &calls["calls"][0];
     assert_eq!((&call["provider_request_id"], &call["state"]), (&json!("req-7"), &json!("charged")), "{call}");
     assert_eq!((&call["task"], &call["reserved_nanousd"]), (&Value::Null, &json!(WORST)), "{call}");
-    // Who may not, and who is nobody, hears it in the words of the SDKs.
+    // Callers without permission, and unknown ones, are refused in the words of the SDKs.
     let (viewer, _) = stage.place.key("viewer", 1).await;
     assert_eq!(stage.chat(&viewer, "hi").await.json(403)["error"]["code"], "forbidden");
     for nobody in ["kap_wrong", "sk-kapelle-00", "kapelle_00", "sk-canary"] {
@@ -183,7 +184,7 @@ async fn a_later_attempt_gets_the_same_answers_and_pays_only_for_new_ones_also_a
     assert_eq!(stage.double.calls().len(), 2);
     stage.chat(token(&second), "three").await.json(200);
     assert_eq!((stage.double.calls().len(), stage.spent("task", &id, 3).await.1), (3, 3));
-    // After a bad answer everything is asked anew, and after any error that asks for it.
+    // After a bad answer, and after any error that asks for it, every model is asked again.
     let error = json!({ "category": "invalid_output", "message": "not what was asked for", "retryable": true });
     stage.report(&host, &second, json!({ "outcome": "fail", "error": error })).await;
     let third = stage.claim(&host).await;
@@ -193,7 +194,7 @@ async fn a_later_attempt_gets_the_same_answers_and_pays_only_for_new_ones_also_a
     stage.report(&host, &third, json!({ "outcome": "release" })).await;
     let fourth = stage.claim(&host).await;
     assert_eq!(stage.chat(token(&fourth), "one").await.headers["x-kapelle-source"], "replay");
-    // Put back by hand once it has failed for good, so that there is a further attempt.
+    // Retried by hand after its final failure, so that there is a further attempt.
     let error = json!({ "category": "unavailable", "message": "no", "retryable": false, "retry": "fresh" });
     stage.report(&host, &fourth, json!({ "outcome": "fail", "error": error })).await;
     stage.place.post(&format!("/api/v1/tasks/{id}/retry"), Value::Null).await.json(200);
@@ -230,7 +231,7 @@ async fn a_cancelled_task_and_a_client_that_leaves_close_the_upstream_at_once() 
 async fn a_thousand_calls_at_once_on_a_budget_for_ten_spend_exactly_that() {
     let rules = "[{ usage: { prompt_tokens: 9, completion_tokens: 100 } }]";
     let stage = Stage::with(rules, "budgets: { day: $0.001 }").await;
-    // The connections first, one by one, so that all calls come at the same moment.
+    // The connections first, one by one, so that all calls come at one moment.
     let mut connections = Vec::new();
     for _ in 0..1_000 {
         connections.push(TcpStream::connect(stage.place.address()).await.unwrap());
@@ -324,7 +325,7 @@ async fn what_has_no_money_is_parked_and_goes_on_when_the_budget_is_raised() {
     assert_eq!((&shown["state"], &shown["cost_nanousd"]), (&json!("succeeded"), &json!(90_000)), "{shown}");
     let trail = stage.place.get("/api/v1/audit").await.json(200);
     assert!(trail["entries"].to_string().contains("budget.set"), "{trail}");
-    // What was raised by hand stays while the file says the same.
+    // A limit raised by hand stays while the file is unchanged.
     let place = stage.place.again().await;
     assert_eq!(place.get("/api/v1/budgets").await.json(200)["budgets"][0]["limit_nanousd"], 1_000_000);
 }

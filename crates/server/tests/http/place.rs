@@ -1,4 +1,4 @@
-//! A server over a folder that goes away, and a client that says exactly what it is told to.
+//! A server over a temporary folder, and a client that sends exactly what it is given.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -11,31 +11,31 @@ use tokio::{
     sync::Notify,
 };
 
-/// A server over a folder that goes away.
+/// A server over a temporary folder.
 pub struct Place {
     pub server: Server,
     pub kapelle: Arc<Kapelle>,
     pub token: String,
-    /// Lets go of the tasks of the worker `gate`.
+    /// Releases the tasks of the worker `gate`.
     pub gate: Arc<Notify>,
     folder: tempfile::TempDir,
     setup: Setup,
 }
 
-/// How a place is set up besides its limits.
+/// Settings of a place besides its limits.
 #[derive(Clone, Default)]
 pub struct Setup {
     pub limits: Limits,
     pub checks: Vec<HealthCheck>,
     /// `kapelle.yaml`.
     pub config: String,
-    /// Where models are asked.
+    /// Address of the models.
     pub base_url: Option<String>,
     /// Files of the project: path and text.
     pub files: Vec<(&'static str, &'static str)>,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -59,12 +59,12 @@ impl Place {
         Place { server, kapelle, token, gate, folder, setup }
     }
 
-    /// A file of the folder.
+    /// Returns the path of a file of the folder.
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The same folder with a new server.
+    /// Starts a new server on the folder.
     pub async fn again(mut self) -> Place {
         self.server.stop().await;
         drop((self.server, self.kapelle));
@@ -109,8 +109,8 @@ impl Place {
         head += &format!("content-length: {}\r\n\r\n", body.len());
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        // A large one is only announced: that is when it is refused, and what is sent after that meets a closed door,
-        // which can take the answer with it.
+        // A large body is only announced: it is refused then, and data sent after that would meet a closed connection,
+        // which can lose the response.
         if body.len() <= 1 << 20 {
             stream.write_all(body).await.unwrap();
         }
@@ -119,14 +119,14 @@ impl Place {
         Answer::parse(&answer)
     }
 
-    /// Makes a key and gives its secret and id.
+    /// Makes a key. Returns its secret and id.
     pub async fn key(&self, role: &str, tenant: u32) -> (String, String) {
         let body = json!({ "name": format!("a {role}"), "role": role, "tenant": tenant });
         let made = self.post("/api/v1/keys", body).await.json(201);
         (made["secret"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
     }
 
-    /// Submits a task and gives its id.
+    /// Submits a task. Returns its id.
     pub async fn submit(&self, worker: &str, input: Value) -> String {
         let made = self.post("/api/v1/tasks", json!({ "worker": worker, "input": input })).await.json(201);
         made["id"].as_str().unwrap().to_owned()
@@ -191,7 +191,7 @@ impl Answer {
         Answer { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
     }
 
-    /// The body, when the status is that.
+    /// Returns the body; the status must be `status`.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -202,7 +202,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// It was refused with that status and code, and the detail has these parts.
+    /// Checks the status, the code, and that the detail has these parts.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str, parts: &[&str]) {
         let problem = self.json(status);

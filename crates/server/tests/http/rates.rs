@@ -1,4 +1,4 @@
-//! Tasks that wait for providers, and whose money is seen by whom.
+//! Tasks that wait for providers, and the visibility of costs.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::timeout;
 
 use crate::models::Stage;
 
-/// Longer than this nothing takes.
+/// Time limit for everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A prompt worker that asks `fast`.
+/// Adds a prompt worker that asks `fast`.
 fn asks(stage: &Stage) {
     let worker = "kind: prompt\nname: asks\nslots: 4\nmax_output_tokens: 100\nprompt: '{{ text }}'\n";
     stage.place.kapelle.register_prompt(worker).unwrap();

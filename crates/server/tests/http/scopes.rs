@@ -1,4 +1,4 @@
-//! What keys are kept to, and what ends when one is revoked.
+//! Restrictions of keys, and what ends when a key is revoked.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::place::{Answer, Place};
 
-/// Everything that waits with a key ends within this when the key is revoked.
+/// Time within which everything that waits with a key ends when the key is revoked.
 const ENDS: Duration = Duration::from_secs(5);
 
 async fn made(place: &Place, more: Value) -> (String, String) {
@@ -129,13 +129,13 @@ async fn a_host_belongs_to_its_key_and_its_id_cannot_be_guessed() {
     place.ask_as(&one, "DELETE", &host, Value::Null).await.json(200);
 }
 
-/// Asks with a key, revokes it while the answer is waited for, and gives the answer.
+/// Asks with a key, revokes it while the answer is awaited, and returns the answer.
 #[expect(clippy::disallowed_methods, reason = "the promise is one of real time")]
 async fn revoked_meanwhile(place: &Place, key: (&str, &str), method: &str, path: &str, body: Value) -> Answer {
     let (secret, id) = key;
     let asking = place.ask_as(secret, method, path, body);
     let revoking = async {
-        // The request waits with the server before its key is revoked: another that is sent later is answered first.
+        // The request waits at the server before its key is revoked: a request that is sent later is answered first.
         for _ in 0..20 {
             place.get("/api/v1/keys").await.json(200);
         }
@@ -207,7 +207,7 @@ async fn a_key_that_expires_ends_what_waits_with_it() {
     let answer = place.ask_as(&secret, "POST", &format!("{host}/claim"), json!({ "wait_ms": 60_000 })).await;
     answer.refused(401, "unauthorized", &["expired"]);
     assert!(begun.elapsed() < ENDS + Duration::from_millis(1_500), "{:?}", begun.elapsed());
-    // Its host ends, too, within a look of the server.
+    // Its host is removed, too, within one check of the server.
     while place.get("/workers/status").await.json(200)["hosts"] != json!([]) {
         assert!(begun.elapsed() < 2 * ENDS);
         tokio::task::yield_now().await;

@@ -12,10 +12,10 @@ use tokio::{
 
 use crate::place::Place;
 
-/// Longer than anything here takes.
+/// Time limit for everything here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request whose body does not come, or not all of it.
+/// Sends a request whose body does not come, or not all of it.
 pub async fn half(place: &Place, secret: &str, path: &str, more: &str, part: &[u8]) -> TcpStream {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\n{more}\r\n",
@@ -27,14 +27,14 @@ pub async fn half(place: &Place, secret: &str, path: &str, more: &str, part: &[u
     stream
 }
 
-/// The first bytes that come.
+/// Returns the first bytes that come.
 pub async fn beginning(stream: &mut TcpStream) -> String {
     let mut bytes = [0; 1_024];
     let read = timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap().unwrap_or(0);
     String::from_utf8_lossy(&bytes[..read]).into_owned()
 }
 
-/// Long enough for a request that came before to be refused.
+/// Waits long enough for an earlier request to be refused.
 async fn quiet(place: &Place) {
     for _ in 0..20 {
         place.get("/livez").await;
@@ -64,7 +64,7 @@ async fn half_bodies_of_one_tenant_leave_memory_to_the_others_and_deadlock_nothi
     let large = json!({ "worker": "echo", "input": "x".repeat(400 * 1024) });
     place.ask_as(&other, "POST", "/api/v1/tasks", large.clone()).await.json(201);
     place.post("/api/v1/tasks", large.clone()).await.json(201);
-    // A small body needs no share, and those that are given up are free for the next.
+    // A small body needs no share, and released shares are free for the next.
     place.ask_as(&greedy, "POST", "/api/v1/tasks", json!({ "worker": "echo" })).await.json(201);
     drop(held);
     let again = async {
@@ -136,7 +136,7 @@ async fn a_body_that_trickles_is_cut() {
 
 #[test]
 fn slow_files_keep_no_thread_from_lists() {
-    // Fewer threads than there are slow clients: as with 512 and 560 of them.
+    // Fewer threads than slow clients, as with 512 threads and 560 clients.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).max_blocking_threads(12).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -168,7 +168,7 @@ fn slow_files_keep_no_thread_from_lists() {
             place.post("/api/v1/keys", json!({ "name": "k", "role": "viewer" })).await.json(201);
         };
         timeout(PATIENCE, lists).await.expect("lists wait for slow files");
-        // A file is taken and given whole beside them.
+        // A file is uploaded and downloaded completely beside them.
         let whole = place.say("POST", "/api/v1/artifacts", &[("authorization", &bearer)], b"small").await.json(201);
         let path = format!("/api/v1/artifacts/{}", whole["$file"].as_str().unwrap());
         assert_eq!(place.ask_as(&key, "GET", &path, Value::Null).await.text(), "small");
@@ -189,7 +189,7 @@ async fn transfers_and_streams_are_shared_by_key_and_tenant_with_a_reserve_for_a
             "file" => file(secret.to_owned()).await,
             _ => stream(secret.to_owned()).await,
         };
-        // A quarter for a key, a half for a tenant, of which an eighth is its admins'.
+        // A quarter for a key, a half for a tenant, of which an eighth is reserved for its admins.
         for (secret, may) in [(&keys[0], 8), (&keys[1], 6), (&keys[2], 2), (&other, 8), (&place.token, 1)] {
             for _ in 0..may {
                 let (answer, connection) = ask(secret).await;
@@ -205,7 +205,7 @@ async fn transfers_and_streams_are_shared_by_key_and_tenant_with_a_reserve_for_a
     }
 }
 
-/// Begins to give a file: `100 Continue` says that there is room.
+/// Begins an upload: `100 Continue` says that it was admitted.
 async fn half_file(place: &Place, secret: String) -> (String, TcpStream) {
     let more = "content-length: 9\r\nexpect: 100-continue\r\n";
     let mut stream = half(place, &secret, "/api/v1/artifacts", more, b"").await;
@@ -234,7 +234,7 @@ async fn a_key_that_makes_passes_without_end_loses_its_own_oldest() {
     for _ in 0..1_010 {
         last = pass(&viewer).await;
     }
-    // Others get theirs, and those from before are good.
+    // Others get theirs, and the earlier ones are valid.
     let later = pass(&place.token).await;
     let opened = async |ticket: &str| {
         let mut stream = TcpStream::connect(place.address()).await.unwrap();
@@ -260,7 +260,7 @@ async fn idle_strangers_give_way_to_newcomers_and_known_keys_keep_their_places()
     for round in 0..60 {
         idle.push(TcpStream::connect(place.address()).await.unwrap());
         if round % 20 == 0 {
-            // A half of a request is no reason to be kept.
+            // Half a request is no reason to be kept.
             idle.last_mut().unwrap().write_all(b"GET /livez HTTP/1.1\r\nhost: loc").await.unwrap();
         }
     }
@@ -303,7 +303,7 @@ async fn every_wrong_secret_is_counted_and_a_right_one_always_passes() {
         assert_eq!(statuses[20..], [429; 5], "{method} {path}");
         let told = place.say(method, &path, headers, b"").await;
         assert!(told.headers["retry-after"].parse::<u32>().unwrap() <= 60, "{method} {path}");
-        // The address is everybody's behind a proxy.
+        // Behind a proxy, all callers share the address.
         assert_eq!(place.get("/api/v1/tasks").await.status, 200);
         assert_eq!(place.say("GET", "/livez", &[], b"").await.status, 200);
         let made = place.post("/api/v1/tickets", Value::Null).await.json(201);

@@ -1,4 +1,4 @@
-//! What the folder holds belongs to its tenant, and leases to the tenant of their task.
+//! Contents of the folder belong to its tenant, and leases to the tenant of their task.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::place::{Place, Setup};
 const OWN: &str = "kind: prompt\nname: own\noffline: language\nprompt: '{{ text }}'\n";
 const SHARED: &str = "kind: prompt\nname: shared\noffline: language\ntenants: all\nprompt: '{{ text }}'\n";
 const SECOND: &str = "kind: prompt\nname: second\noffline: language\ntenants: [2]\nprompt: '{{ text }}'\n";
-/// Hides one that ships.
+/// Hides a built-in worker.
 const HIDES: &str = "kind: prompt\nname: summarizer\ndescription: hides\noffline: summary\nprompt: '{{ text }}'\n";
 const NIGHTLY: &str = "name: nightly\nsteps:\n  one: { worker: echo }\n";
 const AFTER: &str = "name: after\non: { completed: { workflow: day } }\nsteps:\n  one: { worker: echo }\n";
@@ -24,7 +24,7 @@ async fn project() -> Place {
     Place::set_up(Setup { files, ..Setup::default() }).await
 }
 
-/// Which of the workers of the project a key sees, and whether the summarizer is the project's.
+/// Returns which of the workers of the project a key sees, and whether the summarizer is the project's.
 async fn seen(place: &Place, key: &str) -> (Vec<String>, bool) {
     let listed = place.ask_as(key, "GET", "/api/v1/workers", Value::Null).await.json(200);
     let workers = listed["workers"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! What models write for the steps of a run, as it comes.
+//! Model output for the steps of a run, as it comes.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Stage {
     }
 }
 
-/// A text as somebody who follows puts it together: each piece stands at its offset.
+/// A text as a follower assembles it: each piece stands at its offset.
 #[derive(Default)]
 struct Shown(String);
 
@@ -86,7 +86,7 @@ async fn text_comes_before_its_step_ends_and_goes_on_by_offset_for_who_was_away_
     }
     drop(first);
     assert!(!shown.0.is_empty() && shown.0.len() < text.len(), "it came while it was written");
-    // Who comes late gets all of it; who comes back goes on where they were.
+    // A late reader gets all of it; a returning one continues at its position.
     let mut late = stage.follow("").await;
     let mut whole = Shown::default();
     let mut again = stage.follow(&last).await;
@@ -113,7 +113,7 @@ async fn text_comes_before_its_step_ends_and_goes_on_by_offset_for_who_was_away_
         }
     }
     assert_eq!(whole.0, text);
-    // After the end there is the answer, and the text is told to nobody any more.
+    // After the end there is the answer, and the text is not sent any more.
     let mut after = stage.follow("").await;
     while let Some((_, event)) = next(&mut after).await {
         assert_ne!(event["event"], "text");

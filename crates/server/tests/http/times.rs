@@ -1,13 +1,13 @@
-//! Every time that is taken has bounds, and every time in an answer can be read.
+//! Every accepted time has bounds, and every time in an answer can be parsed.
 
 use serde_json::{Value, json};
 
 use crate::place::Place;
 
-/// A hundred years and a little.
+/// A little more than a hundred years, in milliseconds.
 const BEYOND: u64 = 101 * 366 * 86_400_000;
 
-/// Every text under a key that names a time is one.
+/// Checks that every text under a key that names a time is one.
 fn times_can_be_read(answer: &Value) {
     match answer {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! Versions of workflows: published, compared, rolled back, deleted; and a run as a whole.
+//! Versions of workflows: published, compared, rolled back, deleted; and the export of a run.
 
 use serde_json::{Value, json};
 
