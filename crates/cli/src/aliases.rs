@@ -1,4 +1,4 @@
-//! Which model aliases a workflow asks, and whether a model is behind them.
+//! Checks whether a model is behind the aliases that a workflow asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The use cases, wherever they are done: by the server that works on the folder, or in this process.
+//! Access to the use cases: through the server that works on the folder, or in this process.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use kapelle_api::{Api, ClientError};
 
 use crate::{app::App, failure::Failure, remote};
 
-/// The use cases for one verb. With a server on the folder that server does them; else the folder is opened for one change,
-/// and no task is worked on.
+/// The use cases for one verb. A server on the folder does them; without one, the folder is opened for one change, and
+/// no task is worked on.
 pub struct ApiSession {
     api: Box<dyn Api>,
     kapelle: Option<Kapelle>,
@@ -28,17 +28,17 @@ impl ApiSession {
         Ok(ApiSession { api: Box::new(api), kapelle: Some(kapelle) })
     }
 
-    /// The use cases.
+    /// Returns the use cases.
     pub fn api(&self) -> &dyn Api {
         &*self.api
     }
 
-    /// Whether they are done in this process, so that a later process goes on with the work.
+    /// Says whether they are done in this process, so that a later process continues the work.
     pub fn is_local(&self) -> bool {
         self.kapelle.is_some()
     }
 
-    /// Closes the folder, and gives what was answered.
+    /// Closes the folder, and returns the answer.
     ///
     /// # Errors
     /// The refusal.

@@ -1,4 +1,4 @@
-//! What every verb stands on: the project, its configuration, its data.
+//! The context of every verb: the project, its configuration, its data.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -22,61 +22,61 @@ use crate::{
     trust,
 };
 
-/// What every verb stands on.
+/// The context of every verb.
 pub struct App {
     pub global: Global,
     pub out: Out,
     pub project: Project,
-    /// What starts scripts, for verbs that do.
+    /// Helper that starts scripts, for verbs that need it.
     pub helper: Option<Helper>,
 }
 
-/// The workers that a project has, and what is wrong with its files.
+/// The workers of a project, and the problems of its files.
 pub struct Workers {
     pub catalogue: Catalogue,
     pub problems: Vec<Problems>,
-    /// What the prompt workers among them ask.
+    /// The gateway of its prompt workers.
     pub gateway: Arc<kapelle::gateway::Gateway>,
     pub aliases: Vec<kapelle::gateway::AliasStatus>,
-    /// Scripts that take tasks; where one is called as another worker is, it takes that one's place.
+    /// Scripts that take tasks; a script replaces another worker of its name.
     pub scripts: Vec<Script>,
-    /// Scripts whose settings are wrong.
+    /// Scripts with invalid settings.
     pub broken: Vec<Script>,
 }
 
 impl Workers {
-    /// What is known of the worker of that name.
+    /// Returns the description of the worker of that name.
     pub fn spec(&self, name: &str) -> Option<WorkerSpec> {
         let script = self.scripts.iter().find(|script| script.name.as_str() == name).map(Script::spec);
         script.or_else(|| self.catalogue.get(name).map(|worker| worker.spec().clone()))
     }
 
-    /// Whether there is a worker of that name.
+    /// Says whether a worker of that name exists.
     pub fn has(&self, name: &str) -> bool {
         self.is_script(name) || self.catalogue.get(name).is_some()
     }
 
-    /// Whether the worker of that name is a script.
+    /// Says whether the worker of that name is a script.
     pub fn is_script(&self, name: &str) -> bool {
         self.scripts.iter().any(|script| script.name.as_str() == name)
     }
 
-    /// What is wrong with the settings of the script of that name.
+    /// Returns the problem of the settings of the script of that name.
     pub fn why_broken(&self, name: &str) -> Option<&str> {
         let script = self.broken.iter().find(|script| script.name.as_str() == name)?;
         Some(script.start.why())
     }
 
-    /// The name of each worker.
+    /// Returns the name of each worker.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let written = self.catalogue.iter().map(|worker| worker.spec().name.as_str());
         written.chain(self.scripts.iter().map(|script| script.name.as_str()))
     }
 
-    /// What is known of the worker of that name.
+    /// Returns the description of the worker of that name.
     ///
     /// # Errors
-    /// Which name is near.
+    /// When it is unknown; the message suggests a similar name.
     pub fn find(&self, name: &str) -> Result<WorkerSpec, Failure> {
         self.spec(name).ok_or_else(|| {
             let shown: String = name.chars().take(80).collect();
@@ -102,11 +102,11 @@ impl App {
         Ok(App { project: Project::find()?, out, global, helper: None })
     }
 
-    /// Starts the process that starts scripts, unless `RUN_WORKERS` says that none are to be. What earlier ones left
-    /// behind is ended first.
+    /// Starts the process that starts scripts, unless `RUN_WORKERS` disables scripts. Processes left behind by earlier
+    /// ones are ended first.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses.
     pub fn start_helper(&mut self) -> Result<(), Failure> {
         let environment = Environment::load(&self.project.root);
         match environment.get("RUN_WORKERS").map(str::to_lowercase).as_deref() {
@@ -130,15 +130,15 @@ impl App {
         Ok(())
     }
 
-    /// The same for a verb that works off tasks itself, where there are scripts that take some and no server does it.
+    /// Starts the helper for a verb that works on tasks itself, if scripts take tasks and no server runs.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses.
     pub fn start_helper_for_tasks(&mut self) -> Result<(), Failure> {
         if takers(&self.project.workers()).is_empty() { Ok(()) } else { self.start_helper() }
     }
 
-    /// What scripts are told of their surroundings.
+    /// Returns the settings that all scripts share.
     pub fn surroundings(&self, settings: &Settings, url: Option<String>) -> Surroundings {
         let environment = settings.environment.clone();
         let providers = settings.config.providers.values();
@@ -155,19 +155,19 @@ impl App {
         }
     }
 
-    /// The folder with the state.
+    /// Returns the folder with the state.
     ///
     /// # Errors
-    /// None today; the folder may be named by a variable that has to be read.
+    /// Never at present; the folder may be named by a variable that has to be read.
     pub fn data(&self) -> Result<PathBuf, Failure> {
         let environment = Environment::load(&self.project.root);
         Ok(self.project.data(self.global.data.as_deref(), environment.get("KAPELLE_DATA")))
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     ///
     /// # Errors
-    /// What is wrong with it, with its place.
+    /// Its problems, with their positions.
     pub fn settings(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.project)?;
         for warning in settings.environment.warnings() {
@@ -179,10 +179,10 @@ impl App {
         Ok(settings)
     }
 
-    /// A Kapelle over the project, ready to be opened.
+    /// Returns a builder for a Kapelle over the project.
     ///
     /// # Errors
-    /// When the folder of the data cannot be told.
+    /// When the folder of the data is unknown.
     pub fn builder(&self, settings: &Settings) -> Result<Builder, Failure> {
         let environment = settings.environment.clone();
         let reader = ChildReader::new(std::env::current_exe().ok());
@@ -195,11 +195,11 @@ impl App {
             .document_reader(Arc::new(reader)))
     }
 
-    /// Makes the folder of the data, closes it to other users, and warns of what could not be closed. Verbs that write
+    /// Creates the data folder, closes it to other users, and warns of files that could not be closed. Verbs that write
     /// call it before they open the folder.
     ///
     /// # Errors
-    /// When others could replace what is in the folder, or it cannot be made.
+    /// When others could replace files in the folder, or it cannot be created.
     pub fn prepare_data(&self) -> Result<PathBuf, Failure> {
         let folder = self.data()?;
         for note in private::prepare(&folder)? {
@@ -211,7 +211,7 @@ impl App {
     /// Opens the data of the project for writing.
     ///
     /// # Errors
-    /// When the folder is in use or not safe from others, or the store fails.
+    /// When the folder is in use or open to others, or the store fails.
     pub async fn open(&self, settings: &Settings) -> Result<Kapelle, Failure> {
         trust::check(&self.project, settings)?;
         self.prepare_data()?;
@@ -230,10 +230,10 @@ impl App {
         Ok(self.builder(&self.settings()?)?.idle().open().await?)
     }
 
-    /// The workers, without opening the data.
+    /// Returns the workers, without opening the data.
     ///
     /// # Errors
-    /// When the configuration is wrong.
+    /// When the configuration is invalid.
     pub fn workers(&self, settings: &Settings) -> Result<Workers, Failure> {
         let (gateway, catalogue, problems) = self.builder(settings)?.catalogue()?;
         let (scripts, broken) =
@@ -241,14 +241,14 @@ impl App {
         Ok(Workers { catalogue, problems, aliases: gateway.status(), gateway, scripts, broken })
     }
 
-    /// Tells of worker files that are not in effect.
+    /// Warns of worker files that are not in effect.
     pub fn warn_problems(&self, problems: &[Problems]) {
         for problem in problems {
             self.out.warn(&format!("a worker file is not in effect: {problem}"));
         }
     }
 
-    /// Lets changed files of workers and workflows take effect, and tells of them, while something runs.
+    /// Applies and reports changed files of workers and workflows while something runs.
     pub fn watch(&self, kapelle: &Kapelle) -> Watch {
         let out = self.out;
         kapelle.watch(&self.project.workers(), &self.project.workflows(), move |change| match change {
@@ -259,10 +259,10 @@ impl App {
         })
     }
 
-    /// The data, for reading. Works while another process writes.
+    /// Opens the data for reading. Works while another process writes.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When the data does not exist, or cannot be read.
     pub fn reader(&self) -> Result<SqliteReader, Failure> {
         let folder = self.data()?;
         if !folder.join("kapelle.db").is_file() {
@@ -273,7 +273,7 @@ impl App {
         Ok(SqliteReader::open_read_only(&folder)?)
     }
 
-    /// The command line that goes on with a run.
+    /// Returns the command line that resumes a run.
     pub fn resume_line(&self, run: &str) -> String {
         match &self.global.data {
             Some(folder) => format!("kapelle resume {run} --data {}", folder.display()),

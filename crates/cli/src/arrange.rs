@@ -1,4 +1,4 @@
-//! Steps in an order that people can follow, and what they wait for.
+//! Steps in a readable order, and what they wait for.
 
 use kapelle::core::{run::Opening, task::WaitFor};
 
@@ -8,7 +8,7 @@ use crate::{
     shown,
 };
 
-/// The step of the outermost block that a path begins with; of a handler the step that failed.
+/// Returns the step of the outermost block that a path begins with; for a handler, the step that failed.
 pub fn first_step(path: &str) -> &str {
     let name = path.split(['.', '[']).next().unwrap_or(path);
     match name.split_once('(') {
@@ -32,12 +32,12 @@ pub fn interleave(steps: Vec<StepView>, mut inner: Vec<(usize, StepView)>) -> Ve
     all
 }
 
-/// A path as words and numbers.
+/// Splits a path into words and numbers.
 fn natural(path: &str) -> Vec<(u64, String)> {
     path.split(['.', '[', ']']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
 }
 
-/// What a step waits for, in words.
+/// Returns what a step waits for, in words.
 pub fn waits_for(wait: &WaitFor) -> String {
     let until = wait.until().map_or_else(String::new, |until| format!(" until {}", shown::time(until)));
     match wait {
@@ -52,7 +52,7 @@ pub fn waits_for(wait: &WaitFor) -> String {
 }
 
 impl RunView {
-    /// The steps as a tree, each with its state.
+    /// Returns the steps as a tree, each with its state.
     pub fn tree(&self) -> String {
         let mut text = format!("{} {}\n", self.row.id, self.row.workflow);
         for step in &self.steps {

@@ -1,4 +1,4 @@
-//! The command line: verbs and what holds for all of them.
+//! The command line: its verbs and global options.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ A new project: kapelle init
 Exit codes: 0 ok, 1 failed, 2 wrong usage or input, 3 not found, 4 refused, 5 in use or conflict, 69 unavailable, 75 disk full,
 124 timeout, 130 interrupted, 143 terminated. Without a key for a model provider, answers are offline and marked so.";
 
-/// What holds for all verbs.
+/// Options of all verbs.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The folder with the state [default: KAPELLE_DATA, or .kapelle of the project]
@@ -38,10 +38,10 @@ pub struct Global {
     /// Print without colours, as with NO_COLOR
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more about what happens inside; twice for everything
+    /// Print more details; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -51,21 +51,21 @@ pub struct Global {
 pub enum Verb {
     /// Run a workflow and print its result
     Run(run::Args),
-    /// Go on with what was under way
+    /// Resume work that an earlier process left open
     Resume(resume::Args),
     /// Serve tasks, runs and workers over HTTP
     Serve(serve::Args),
     /// Work on the tasks of a server
     Host(host::Args),
-    /// List, make and take back keys of the running server
+    /// List, make and revoke keys of the running server
     Keys(keys::Args),
-    /// Show administrative acts, or check that none was changed
+    /// Show administrative acts, or check the audit trail
     Audit(audit::Args),
-    /// What is going on, or how a run or task stands
+    /// Show current work, or the state of a run or task
     Status(status::Args),
-    /// What a server is doing, live
+    /// Show the work of a server, live
     Top(top::Args),
-    /// Record a task for a worker
+    /// Submit a task to a worker
     Submit(submit::Args),
     /// List, show, follow, draw, explain and control runs
     Runs(runs::Args),
@@ -73,23 +73,23 @@ pub enum Verb {
     Approvals(approvals::Args),
     /// List, show, cancel and retry tasks
     Tasks(tasks::Args),
-    /// Tasks that were given up: list, show, retry and discard them
+    /// List, show, retry and discard dead letters: tasks that failed for good
     Dead(dead::Args),
     /// List, pause and resume queues
     Queues(queues::Args),
-    /// List, set and raise what may be spent
+    /// List, set and raise budgets
     Budgets(budgets::Args),
-    /// What was spent, by whom
+    /// Show what was spent, and by whom
     Cost(cost::Args),
-    /// What happened to a run or task, line by line
+    /// Show the events of a run or task, line by line
     Logs(logs::Args),
     /// List, show, try, pause and resume workers
     Workers(workers::Args),
     /// List, show, check and draw workflows
     Workflows(workflows::Args),
-    /// The configuration and where it comes from
+    /// Show the configuration and the origin of each value
     Config(config::Args),
-    /// Check that everything needed is there
+    /// Check that everything needed is installed
     Doctor(doctor::Args),
     /// Make a starter project
     Init(init::Args),

@@ -1,4 +1,4 @@
-//! Runs, steps and tasks as they are shown, in text and in JSON.
+//! Views of runs, steps and tasks, in text and in JSON.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -32,7 +32,7 @@ pub struct RunView {
     pub steps: Vec<StepView>,
 }
 
-/// A step of a run, or a task of its own.
+/// A step of a run, or a standalone task.
 #[derive(Debug, Clone)]
 pub struct StepView {
     pub name: String,
@@ -43,11 +43,11 @@ pub struct StepView {
     pub duration: Option<DurationMs>,
     pub provenance: Provenance,
     pub error: Option<Arc<TaskError>>,
-    /// Why it was skipped, cancelled, held or waits.
+    /// The reason why it was skipped, cancelled, held or waits.
     pub reason: Option<String>,
 }
 
-/// The value of a stored payload.
+/// Returns the value of a stored payload.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -60,30 +60,30 @@ pub fn value(reader: &dyn Reader, payload: &Payload) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(crate::failure::Code::Failed, format!("a stored value is not JSON: {error}")))
 }
 
-/// The definition that a run stays on.
+/// Returns the definition of a run's version.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn definition(reader: &dyn Reader, row: &RunRow) -> Result<Option<Definition>, Failure> {
     let Some(version) = reader.version(row.tenant, row.version)? else { return Ok(None) };
-    // A definition of an earlier version of this program may no longer be read; its steps are still shown.
+    // A definition for an earlier version of this program may be unreadable now; its steps are still shown.
     Ok(Definition::parse(&version.source, &version.file).ok())
 }
 
-/// The row of a run.
+/// Returns the row of a run.
 ///
 /// # Errors
-/// When there is none of that id, or it cannot be read.
+/// When it does not exist, or cannot be read.
 pub fn row(reader: &dyn Reader, id: RunId) -> Result<RunRow, Failure> {
     reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| {
         Failure::not_found(format!("{id} does not exist")).help("`kapelle runs list` shows those that do")
     })
 }
 
-/// What a run gave; nothing when it did not succeed.
+/// Returns the outputs of a run; null when it did not succeed.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When they cannot be read.
 pub fn outputs(reader: &dyn Reader, row: &RunRow) -> Result<Value, Failure> {
     match &row.status {
         RunStatus::Succeeded { outputs, .. } => value(reader, outputs),
@@ -109,7 +109,7 @@ impl RunView {
     /// Reads a run with all of its steps.
     ///
     /// # Errors
-    /// When there is none of that id, or it cannot be read.
+    /// When it does not exist, or cannot be read.
     pub fn load(reader: &dyn Reader, id: RunId) -> Result<RunView, Failure> {
         let row = row(reader, id)?;
         let definition = definition(reader, &row)?;
@@ -135,7 +135,7 @@ impl RunView {
         Ok(RunView { outputs: outputs(reader, &row)?, row, steps })
     }
 
-    /// Why it failed.
+    /// Returns the error, if it failed.
     pub fn error(&self) -> Option<&TaskError> {
         match &self.row.status {
             RunStatus::Failed { error, .. } => Some(error),
@@ -143,12 +143,12 @@ impl RunView {
         }
     }
 
-    /// What all steps cost.
+    /// Returns the cost of all steps.
     pub fn cost(&self) -> Money {
         Money(self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.provenance.cost.0)))
     }
 
-    /// The run for machines.
+    /// Formats the run as JSON.
     pub fn json(&self) -> Value {
         let mut value = run_json(&self.row);
         value["outputs"] = self.outputs.clone();
@@ -157,14 +157,14 @@ impl RunView {
         value
     }
 
-    /// The steps as a table.
+    /// Formats the steps as a table.
     pub fn table(&self) -> String {
         let heading = ["STEP", "STATE", "ATTEMPT", "TIME", "PROVIDER", "COST", "NOTE"];
         shown::table(&heading, self.steps.iter().map(StepView::row).collect())
     }
 }
 
-/// A run without its steps, for machines.
+/// Formats a run without its steps as JSON.
 pub fn run_json(row: &RunRow) -> Value {
     let mut value = json!({
         "run": row.id.to_string(),
@@ -187,12 +187,12 @@ pub fn run_json(row: &RunRow) -> Value {
     value
 }
 
-/// A failure, for machines.
+/// Formats a failure as JSON.
 pub fn error_json(error: &TaskError) -> Value {
     json!({ "category": error.category.as_str(), "message": error.message, "retryable": error.retryable })
 }
 
-/// How a state is coloured.
+/// Returns the colour of a state.
 pub fn tone(state: &str) -> Tone {
     match state {
         "succeeded" => Tone::Good,
@@ -218,7 +218,7 @@ impl StepView {
         }
     }
 
-    /// A task under a name.
+    /// Makes the view of a task under a name.
     pub fn of(name: String, task: &Task) -> StepView {
         let mut view = StepView {
             name,
@@ -258,7 +258,7 @@ impl StepView {
         view
     }
 
-    /// The step for machines.
+    /// Formats the step as JSON.
     pub fn json(&self) -> Value {
         json!({
             "name": self.name,
@@ -280,7 +280,7 @@ impl StepView {
         })
     }
 
-    /// What a person should know besides the state.
+    /// Returns what matters to a person besides the state.
     pub fn note(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
@@ -315,7 +315,7 @@ impl StepView {
     }
 }
 
-/// A task, for machines. `output` and `input` are added by those who show one task.
+/// Formats a task as JSON. Callers that show one task add `output` and `input`.
 pub fn task_json(task: &Task) -> Value {
     let view = StepView::of(String::new(), task);
     let mut value = view.json();
@@ -332,7 +332,7 @@ pub fn task_json(task: &Task) -> Value {
     value
 }
 
-/// The row of a task in a table.
+/// Returns the row of a task in a table.
 pub fn task_row(task: &Task) -> Vec<String> {
     let view = StepView::of(String::new(), task);
     let origin = task.origin.as_ref().map_or_else(|| "-".to_owned(), |origin| origin.run.to_string());
@@ -351,7 +351,7 @@ pub fn task_row(task: &Task) -> Vec<String> {
 /// The heading above [`task_row`].
 pub const TASK_HEADING: [&str; 8] = ["TASK", "STATE", "WORKER", "QUEUE", "RUN", "ATTEMPT", "CREATED", "NOTE"];
 
-/// Runs as a table.
+/// Formats runs as a table.
 pub fn run_table(rows: &[RunRow]) -> String {
     let row = |row: &RunRow| {
         let state = row.status.kind().as_str();
@@ -373,10 +373,10 @@ pub fn run_table(rows: &[RunRow]) -> String {
     shown::table(&["RUN", "STATE", "WORKFLOW", "STARTED", "TIME", "NOTE"], rows.iter().map(row).collect())
 }
 
-/// The state of that word.
+/// Parses a state.
 ///
 /// # Errors
-/// Which words there are.
+/// A message with the known states.
 pub fn state(word: &str) -> Result<StateKind, String> {
     let found = StateKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     found.ok_or_else(|| {

@@ -1,5 +1,5 @@
-//! `.env`, read by the rules of python-dotenv; text in backticks is quoted, as for npm's dotenv. The file belongs to the
-//! whole project, so nothing in it stops a verb: what cannot be read is passed over with a warning.
+//! `.env`, read by the rules of python-dotenv; text in backticks is quoted, as for npm's dotenv. The file belongs to
+//! the whole project, so nothing in it stops a verb: lines that cannot be read are skipped with a warning.
 
 use std::{
     collections::BTreeMap,
@@ -9,20 +9,20 @@ use std::{
     time::Duration,
 };
 
-/// A file longer than this is no `.env`.
+/// The longest `.env`, in bytes; a longer file is ignored.
 const FILE_MAX: u64 = 1 << 20;
-/// How long a `.env` that is a pipe may take to be written.
+/// Time limit for reading a `.env` that is a pipe.
 const PIPE_WAIT: Duration = Duration::from_secs(5);
 
 /// The content of a `.env`.
 #[derive(Debug, Default, Clone)]
 pub struct Dotenv {
     pub values: BTreeMap<String, String>,
-    /// What was passed over, with its line.
+    /// Skipped lines, with their numbers.
     pub warnings: Vec<String>,
 }
 
-/// Reads the `.env` of a folder; none is fine. `variable` gives the variables of the process, for `${NAME}`.
+/// Reads the `.env` of a folder; the file may be missing. `variable` gives the variables of the process, for `${NAME}`.
 pub fn read(folder: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Dotenv {
     let path = folder.join(".env");
     let passed_over = |why: &str| Dotenv {
@@ -46,7 +46,7 @@ pub fn read(folder: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Dotenv 
     }
 }
 
-/// The bytes of the file; `None` when there is none. A folder of that name is an environment of Python.
+/// Returns the bytes of the file; `None` when it does not exist. A folder of that name is an environment of Python.
 fn bytes(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let about = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => return Ok(None),
@@ -62,7 +62,7 @@ fn bytes(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     if about.is_file() {
         return read();
     }
-    // A pipe, as password managers lend it, gives its content once, and may have nobody at its other end.
+    // A pipe, as password managers provide it, gives its content once, and may have no writer.
     static PIPES: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut known = PIPES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(bytes) = known.get(path) {
@@ -121,7 +121,8 @@ impl Reader<'_> {
         !self.skip(is_blank).is_empty()
     }
 
-    /// One binding, or a line without one. Nothing at all when the line is neither; then the reader stands in it.
+    /// Parses one binding, or a line without one. Returns `None` when the line is neither; then the reader is inside
+    /// it.
     fn binding(&mut self) -> Option<Option<(String, String)>> {
         if self.rest.strip_prefix("export").is_some_and(|rest| rest.starts_with(is_blank)) {
             self.take("export".len());
@@ -133,7 +134,7 @@ impl Reader<'_> {
         if self.rest.starts_with('=') {
             self.take(1);
             let apart = self.blanks();
-            // Behind a blank `#` begins a remark, so the value is empty; without one it is part of the value.
+            // After a blank, `#` begins a remark, so the value is empty; without a blank it is part of the value.
             value = Some(if apart && self.rest.starts_with('#') { String::new() } else { self.value()? });
         }
         self.blanks();
@@ -146,7 +147,7 @@ impl Reader<'_> {
         Some(name.zip(value))
     }
 
-    /// The name; none in a line that is a remark.
+    /// Parses the name; `Some(None)` for a line that is a remark.
     fn name(&mut self) -> Option<Option<String>> {
         if self.rest.starts_with('#') {
             return Some(None);
@@ -167,7 +168,7 @@ impl Reader<'_> {
                     let quoted = self.take(end + 1);
                     Some(unescape(&quoted[1..end], quote))
                 }
-                // Other than quotes, a backtick that stands alone is a letter.
+                // Unlike quotes, a single backtick is a letter.
                 None if quote == '`' => Some(self.plain()),
                 None => None,
             },
@@ -175,14 +176,14 @@ impl Reader<'_> {
         }
     }
 
-    /// A value without quotes: up to a remark behind a blank, or to the end of the line.
+    /// Parses a value without quotes: up to a remark behind a blank, or to the end of the line.
     fn plain(&mut self) -> String {
         let value = self.skip(|letter| !matches!(letter, '\r' | '\n'));
         let remark = value.match_indices('#').find(|(at, _)| value[..*at].ends_with(char::is_whitespace));
         value[..remark.map_or(value.len(), |(at, _)| at)].trim_end().to_owned()
     }
 
-    /// Where the quote that stands first is closed.
+    /// Returns the position of the closing quote.
     fn closing(&self, quote: char) -> Option<usize> {
         let mut escaped = false;
         for (at, letter) in self.rest.char_indices().skip(1) {
@@ -201,7 +202,7 @@ fn is_blank(letter: char) -> bool {
     letter.is_whitespace() && !matches!(letter, '\r' | '\n')
 }
 
-/// Double quotes know `\n` and its like, single ones only themselves, backticks nothing.
+/// Resolves escapes: double quotes know `\n` and the like, single ones only themselves, backticks nothing.
 fn unescape(text: &str, quote: char) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -228,7 +229,7 @@ fn unescape(text: &str, quote: char) -> String {
     plain
 }
 
-/// Puts values in the place of `${NAME}` and `${NAME:-default}`; what is not set is empty. `$NAME` stays as it is.
+/// Replaces `${NAME}` and `${NAME:-default}`; an unset variable is empty. `$NAME` stays as it is.
 fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut full = String::with_capacity(text.len());
     let mut rest = text;
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// What python-dotenv 1.2.4 and dotenv 16.6.1 answered to the same texts.
+    /// The answers of python-dotenv 1.2.4 and dotenv 16.6.1 to the same texts.
     const ANSWERS: &str = include_str!("../tests/dotenv.json");
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
     tally::RunTally,
 };
 
-/// Runs that are open at once. More would not be faster, and each holds memory.
+/// Runs that are open at once. More would not be faster, and each uses memory.
 const OPEN_MAX: usize = 16;
 /// Files taken from the folders named.
 const FILES_MAX: usize = 100_000;
@@ -40,7 +40,7 @@ pub struct Each {
 }
 
 impl Each {
-    /// Reads `name=FOLDER` or `name=FILE`, again and again for one name.
+    /// Reads `name=FOLDER` or `name=FILE`, several times for one name.
     ///
     /// # Errors
     /// When a path does not exist, a folder has no files, or several inputs are named.
@@ -90,17 +90,17 @@ impl Each {
         Ok(())
     }
 
-    /// Whether there is one run only.
+    /// Says whether there is one run only.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The inputs of the first run, or of the only one.
+    /// Returns the inputs of the first run, or of the only one.
     pub fn first(&self, inputs: &InputArgs) -> InputArgs {
         if self.is_empty() { inputs.clone() } else { self.nth(inputs, 0) }
     }
 
-    /// The inputs of a run.
+    /// Returns the inputs of a run.
     pub fn nth(&self, inputs: &InputArgs, number: usize) -> InputArgs {
         let mut inputs = inputs.clone();
         if let Some(file) = self.files.get(number) {
@@ -110,7 +110,7 @@ impl Each {
     }
 }
 
-/// What the runs have in common.
+/// The common part of the runs.
 pub struct Many<'a> {
     pub app: &'a App,
     pub kapelle: &'a Kapelle,
@@ -119,7 +119,7 @@ pub struct Many<'a> {
     pub folder: Option<&'a Path>,
 }
 
-/// How the runs went.
+/// Counts of the results.
 #[derive(Default)]
 struct Tally {
     ended: Vec<Value>,
@@ -131,7 +131,7 @@ impl Many<'_> {
     /// Starts a run for each file and waits for them all.
     ///
     /// # Errors
-    /// When the store fails. A run that fails, or a file that cannot be read, is told and does not stop the others.
+    /// When the store fails. A run that fails, or a file that cannot be read, is reported and does not stop the others.
     pub async fn run(&self, each: &Each, prepare: impl Fn(usize) -> Result<Inputs, Failure>) -> Result<Code, Failure> {
         let cannot = |error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}"));
         let mut signals = Signals::listen().map_err(cannot)?;
@@ -146,7 +146,7 @@ impl Many<'_> {
                     Ok(run) => {
                         let engine = self.kapelle.engine().clone();
                         open.spawn(async move {
-                            // Whatever ends the wait, the row tells how the run stands.
+                            // The row has the state of the run, whatever ended the wait.
                             let _ = engine.wait_run(TenantId::DEFAULT, run).await;
                             (number, run)
                         });

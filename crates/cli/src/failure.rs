@@ -1,4 +1,4 @@
-//! What ends the program other than well: an exit code, what is wrong, and what to do.
+//! Failures of the program: an exit code, the problem, and what to do.
 
 use kapelle::{Category, Error, TaskError, engine::EngineError, store::StoreError};
 use kapelle_api::ClientError;
@@ -21,17 +21,17 @@ pub enum Code {
     Terminated = 143,
 }
 
-/// Why the program ends other than well.
+/// The reason why the program fails.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub code: Code,
     pub message: String,
     pub help: Option<String>,
-    /// Problems that are shown as they stand instead of the message.
+    /// Problems in their final format, shown instead of the message.
     pub rendered: Option<String>,
-    /// Everything has been told already.
+    /// Whether everything has been reported already.
     pub silent: bool,
-    /// Standard output has its JSON already.
+    /// Whether the JSON has been printed on standard output already.
     pub json_told: bool,
 }
 
@@ -48,7 +48,7 @@ impl Failure {
         Failure::new(Code::NotFound, message)
     }
 
-    /// Ends with that code without another word.
+    /// Makes a failure with that code and without a message.
     pub fn silent(code: Code) -> Failure {
         Failure { silent: true, ..Failure::new(code, "") }
     }
@@ -65,14 +65,14 @@ impl Failure {
         self
     }
 
-    /// The same failure, when the JSON that tells of it has been printed.
+    /// Marks that the JSON of this failure has been printed.
     #[must_use]
     pub fn json_told(mut self) -> Failure {
         self.json_told = true;
         self
     }
 
-    /// A file that cannot be read or written.
+    /// Makes the failure of a file that cannot be read or written.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Failure {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Code::NotFound,
@@ -147,7 +147,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The exit code for a task that failed.
+/// Returns the exit code for a task that failed.
 pub fn task_code(category: Category) -> Code {
     match category {
         Category::Timeout => Code::Timeout,
@@ -156,7 +156,7 @@ pub fn task_code(category: Category) -> Code {
     }
 }
 
-/// What a person can do about a failed task.
+/// Returns advice for a failed task.
 pub fn advice(error: &TaskError) -> &'static str {
     match error.category {
         Category::InvalidInput => "correct what the step is given, then run it again",

@@ -1,4 +1,4 @@
-//! Waiting for runs while showing them, until they end or somebody asks this process to end.
+//! Waiting for runs while showing them, until they end or this process is asked to end.
 
 use kapelle::{
     Kapelle, RunId,
@@ -14,20 +14,20 @@ use crate::{
     signals::Signals,
 };
 
-/// How waiting ended.
+/// The way in which waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// What was waited for has ended.
+    /// The awaited work has ended.
     Ended,
-    /// Somebody asked this process to end; what had begun was finished.
+    /// This process was asked to end; running attempts were finished.
     Drained(Code),
-    /// Somebody asked twice; what had begun will be begun again.
+    /// This process was asked to end twice; running attempts will start again.
     Stopped(Code),
 }
 
-/// What is shown and waited for.
+/// The display and the wait.
 pub struct Follow<'a> {
-    /// What is shown of each run.
+    /// The display of each run.
     pub shown: Vec<Progress>,
     app: &'a App,
     kapelle: &'a Kapelle,
@@ -39,14 +39,14 @@ impl<'a> Follow<'a> {
     /// Listens to events and signals from now on: made before anything is started, so that nothing is missed.
     ///
     /// # Errors
-    /// When signals cannot be listened to.
+    /// When the system does not deliver signals.
     pub fn new(app: &'a App, kapelle: &'a Kapelle) -> Result<Follow<'a>, Failure> {
         let signals = Signals::listen()
             .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}")))?;
         Ok(Follow { app, kapelle, events: kapelle.engine().watch(), signals, shown: Vec::new() })
     }
 
-    /// Shows events until `done` is done or a signal comes, then lets the attempts under way finish.
+    /// Shows events until `done` completes or a signal comes, then lets the running attempts finish.
     ///
     /// # Errors
     /// When `done` fails.
@@ -91,7 +91,7 @@ impl<'a> Follow<'a> {
         asked.map_or(End::Ended, End::Drained)
     }
 
-    /// Tells what a step waits for that somebody has to give.
+    /// Reports what a step waits for, if a person has to provide it.
     fn waits(&self, event: &Event) {
         let EventKind::StepWaiting { task, wait } = &event.kind else { return };
         let step = event.step.as_deref().unwrap_or("a step");

@@ -1,4 +1,4 @@
-//! Ids as people give them.
+//! Ids as people write them.
 
 use kapelle::{RunId, TaskId};
 
@@ -14,7 +14,7 @@ pub enum Id {
 /// Reads `run_3` or `task_12`.
 ///
 /// # Errors
-/// What an id looks like.
+/// A message that shows the form of an id.
 pub fn any(text: &str) -> Result<Id, Failure> {
     if let Ok(run) = text.parse() {
         return Ok(Id::Run(run));
@@ -25,7 +25,7 @@ pub fn any(text: &str) -> Result<Id, Failure> {
 /// Reads `run_3`.
 ///
 /// # Errors
-/// What an id looks like.
+/// A message that shows the form of an id.
 pub fn run(text: &str) -> Result<RunId, Failure> {
     text.parse().map_err(|_| wrong(text, "run_3"))
 }
@@ -33,7 +33,7 @@ pub fn run(text: &str) -> Result<RunId, Failure> {
 /// Reads `task_12`.
 ///
 /// # Errors
-/// What an id looks like.
+/// A message that shows the form of an id.
 pub fn task(text: &str) -> Result<TaskId, Failure> {
     text.parse().map_err(|_| wrong(text, "task_12"))
 }

@@ -1,5 +1,5 @@
-//! Files that inputs name. A regular file is read where it is; what can be read only once (standard input, a pipe, the
-//! output of a process) is copied to a file of our own the first time, and hashed meanwhile.
+//! Files that inputs name. A regular file is read where it is. A stream that can be read only once (standard input, a
+//! pipe, the output of a process) is copied to a temporary file the first time, and hashed meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,9 @@ use tempfile::NamedTempFile;
 
 use crate::{failure::Failure, project::Project};
 
-/// The most that is taken from a pipe, in bytes.
+/// The most bytes that are read from a pipe.
 const PIPE_MAX: u64 = 2 << 30;
-/// A text that is handed over by value is at most this long.
+/// The longest text that is passed by value, in bytes.
 const TEXT_MAX: u64 = 64 << 20;
 
 /// The content of a file, by its hash.
@@ -24,7 +24,7 @@ const TEXT_MAX: u64 = 64 << 20;
 pub struct Content {
     pub sha256: String,
     pub size: u64,
-    /// What it is called where it is shown.
+    /// Its name for display.
     pub name: String,
     place: Place,
 }
@@ -36,7 +36,7 @@ enum Place {
 }
 
 impl Content {
-    /// Where it can be read, again and again.
+    /// Returns a path where it can be read repeatedly.
     pub fn path(&self) -> &Path {
         match &self.place {
             Place::At(path) => path,
@@ -50,10 +50,10 @@ impl Content {
 pub struct Pipes(Arc<Mutex<BTreeMap<PathBuf, Content>>>);
 
 impl Pipes {
-    /// The content of a file, or of standard input for `-`.
+    /// Returns the content of a file, or of standard input for `-`.
     ///
     /// # Errors
-    /// When it is not there, cannot be read, or is no file.
+    /// When it does not exist, cannot be read, or is not a file.
     pub fn content(&self, path: &Path) -> Result<Content, Failure> {
         let mut copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = copied.get(path) {
@@ -78,10 +78,10 @@ impl Pipes {
         Ok(hash.content(name, Place::At(path.to_owned())))
     }
 
-    /// The text of a file, or of standard input for `-`, without its byte order mark.
+    /// Returns the text of a file, or of standard input for `-`, without its byte order mark.
     ///
     /// # Errors
-    /// When it cannot be read, is too long, or no text.
+    /// When it cannot be read, is too long, or is not text.
     pub fn text(&self, path: &Path) -> Result<String, Failure> {
         let shown = shown(path);
         let too_long = || Failure::usage(format!("{shown}: longer than {} MiB", TEXT_MAX >> 20));
@@ -100,7 +100,7 @@ impl Pipes {
     }
 }
 
-/// Text in UTF-8, or in UTF-16 with its mark, as Windows writes it.
+/// Decodes text in UTF-8, or in UTF-16 with its mark, as Windows writes it.
 fn decode(bytes: Vec<u8>) -> Option<String> {
     let units = |read: fn([u8; 2]) -> u16| {
         let pairs = bytes.get(2..)?.chunks_exact(2);
@@ -127,7 +127,7 @@ fn copy(from: &mut dyn Read, path: &Path, name: String) -> Result<Content, Failu
     Ok(Hashing { hash, size, out: std::io::sink() }.content(name, Place::Copied(Arc::new(file))))
 }
 
-/// Refuses what is no file and never ends, or gives nothing.
+/// Refuses devices and other special files that never end or have no content.
 fn refuse(path: &Path, kind: FileType) -> Result<(), Failure> {
     let shown = Project::shown(path);
     if kind.is_dir() {
@@ -137,7 +137,7 @@ fn refuse(path: &Path, kind: FileType) -> Result<(), Failure> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
-        // Standard input by its other name may be a terminal.
+        // Standard input under its other name may be a terminal.
         let own = ["/dev/stdin", "/dev/fd/0", "/dev/null"].iter().any(|own| path == Path::new(own));
         if kind.is_socket() || kind.is_block_device() || kind.is_char_device() && !own {
             let what = if kind.is_socket() { "a socket" } else { "a device" };
@@ -147,17 +147,17 @@ fn refuse(path: &Path, kind: FileType) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A path for messages.
+/// Formats a path for messages.
 pub fn shown(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { Project::shown(path) }
 }
 
-/// A file that is not there.
+/// Makes the failure of a missing file.
 fn missing(path: &Path, error: &std::io::Error) -> Failure {
     Failure::io(path, error).help("files are named from the current folder; `-` is standard input")
 }
 
-/// Hashes and counts what is written to it on the way.
+/// A writer that hashes and counts what passes through.
 struct Hashing<W> {
     hash: Sha256,
     size: u64,

@@ -1,4 +1,4 @@
-//! What is said, and where: results on standard output, everything else on standard error.
+//! Output: results on standard output, everything else on standard error.
 
 use std::{
     borrow::Cow,
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::failure::{Code, Failure};
 
-/// How this process speaks.
+/// The output settings of this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Out {
-    /// JSON on standard output instead of text.
+    /// Whether to print JSON on standard output instead of text.
     pub json: bool,
-    /// Nothing but results and errors.
+    /// Whether to print only results and errors.
     pub quiet: bool,
 }
 
@@ -42,7 +42,7 @@ impl Out {
         let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
         let done = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
         done.map_err(|error| match error.kind() {
-            // Whoever reads has seen enough, as with `kapelle runs list | head`.
+            // The reader has seen enough, as with `kapelle runs list | head`.
             io::ErrorKind::BrokenPipe => Failure::silent(Code::Ok),
             _ => Failure::new(Code::Failed, format!("standard output: {error}")),
         })
@@ -56,21 +56,21 @@ impl Out {
         self.print(&escaped(&format!("{value:#}")))
     }
 
-    /// Says something to the person at the terminal, unless asked to be quiet.
+    /// Prints a note for the person at the terminal, unless `quiet`.
     pub fn note(self, text: &str) {
         if !self.quiet {
             say(text);
         }
     }
 
-    /// Says something that matters, but ends nothing.
+    /// Prints a warning.
     pub fn warn(self, text: &str) {
         if !self.quiet {
             say(&format!("{}: {text}", paint(Tone::Warn, "warning")));
         }
     }
 
-    /// Says what ended the program.
+    /// Prints the failure that ended the program.
     pub fn fail(self, failure: &Failure) {
         if failure.silent {
             return;
@@ -88,23 +88,23 @@ impl Out {
     }
 }
 
-/// Whether standard output is a terminal with room for more than text.
+/// Says whether standard output is a terminal.
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether lines on standard error can be drawn again.
+/// Says whether lines on standard error can be redrawn.
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 fn say(text: &str) {
-    // With standard error closed there is nobody left to tell.
+    // Standard error is closed, and no other channel is left.
     let _ = writeln!(anstream::stderr().lock(), "{}", fit(text));
 }
 
-/// Text as a terminal may be given it: without characters that move its cursor or change how other text is shown. Only
-/// the sequences that set a style stay, which are our own.
+/// Removes the characters that move a terminal's cursor or change how other text is shown. Only Kapelle's own style
+/// sequences stay.
 pub fn fit(text: &str) -> String {
     let mut fit = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -126,7 +126,7 @@ pub fn fit(text: &str) -> String {
     fit
 }
 
-/// JSON in which no character changes how others are shown: those that would stand as their numbers, which reads the same.
+/// Escapes the characters in JSON that change how others are shown; the JSON parses to an equal value.
 fn escaped(json: &str) -> String {
     let odd = |c: char| c != '\n' && (c.is_control() || is_deceptive(c));
     if !json.contains(odd) {
@@ -144,7 +144,7 @@ fn escaped(json: &str) -> String {
     escaped
 }
 
-/// Text in a style. Where colours are not wanted, the stream takes them out again.
+/// Formats text in a style. Where colours are not wanted, the stream removes them again.
 pub fn paint(tone: Tone, text: &str) -> String {
     let style = match tone {
         Tone::Bold => Style::new().bold(),

@@ -4,12 +4,12 @@ use comfy_table::{Cell, ContentArrangement, Table, presets};
 
 use crate::out::{Tone, paint};
 
-/// Lines wider than this are hard to read.
+/// The widest line that is easy to read.
 const WIDTH_MAX: u16 = 100;
-/// When the terminal does not tell.
+/// Width when the terminal does not report one.
 const WIDTH_ELSE: u16 = 80;
 
-/// Markdown as a terminal shows it best.
+/// Formats Markdown for a terminal.
 pub fn for_terminal(markdown: &str) -> String {
     let width = Table::new().width().unwrap_or(WIDTH_ELSE).clamp(20, WIDTH_MAX);
     render(markdown, width)
@@ -47,7 +47,7 @@ fn bullet(line: &str) -> Option<(&str, &str)> {
     line[at..].strip_prefix("- ").map(|item| (&line[..at], item))
 }
 
-/// Markers of emphasis are taken out: a terminal shows them as noise.
+/// Removes markers of emphasis, which are noise on a terminal.
 fn inline(text: &str) -> String {
     let trimmed = text.trim_end();
     let alone = |marker: &str| trimmed.strip_prefix(marker).and_then(|rest| rest.strip_suffix(marker));

@@ -1,4 +1,4 @@
-//! What happens to a run while it happens: lines that are drawn again on a terminal, plain lines elsewhere.
+//! Progress of a run: lines that are redrawn on a terminal, plain lines elsewhere.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     shown,
 };
 
-/// More steps than this do not get a line each that is drawn again.
+/// The most steps with a redrawn line each.
 const LINES_MAX: usize = 40;
-/// How often a line that waits is drawn again.
+/// Interval at which a waiting line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
 
-/// What is shown of one run.
+/// The display of one run.
 pub struct Progress {
     out: Out,
     run: RunId,
@@ -51,14 +51,14 @@ impl Progress {
         Progress { out, run, prefix, width, drawn }
     }
 
-    /// A step that had ended before anybody watched.
+    /// Shows a step that had ended before the display began.
     pub fn ended_before(&self, step: &StepView) {
         if step.state == "succeeded" || step.state == "skipped" || step.state == "failed" {
             self.ended(step);
         }
     }
 
-    /// Something happened.
+    /// Shows an event.
     pub fn event(&self, event: &Event) {
         if event.run != self.run {
             return;
@@ -127,7 +127,7 @@ impl Progress {
         }
     }
 
-    /// Takes away lines of steps that never began.
+    /// Removes lines of steps that never began.
     pub fn close(self) {
         if let Some(drawn) = self.drawn {
             for bar in drawn.bars.values().filter(|bar| !bar.is_finished()) {
@@ -136,7 +136,7 @@ impl Progress {
         }
     }
 
-    /// Says something above the lines.
+    /// Prints a text above the lines.
     pub fn say(&self, text: &str) {
         match &self.drawn {
             Some(drawn) => {
@@ -166,12 +166,12 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// The next event; none when the engine has ended.
+/// Returns the next event; `None` when the engine has ended.
 pub async fn next(events: &mut Receiver<Event>) -> Option<Event> {
     loop {
         match events.recv().await {
             Ok(event) => return Some(event),
-            // Progress is for the eye; what was missed is in the journal.
+            // Progress is for display only; missed events are in the journal.
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }

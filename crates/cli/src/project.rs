@@ -1,4 +1,4 @@
-//! Where the project and its data are.
+//! The folders of a project and its data.
 
 use std::{
     env,
@@ -7,22 +7,22 @@ use std::{
 
 use crate::failure::Failure;
 
-/// What makes a folder a project.
+/// The file that makes a folder a project.
 pub const CONFIG_FILE: &str = "kapelle.yaml";
-/// The data of a project, unless another place is named.
+/// The data folder of a project, by default.
 const DATA_FOLDER: &str = ".kapelle";
 
 /// A project: the nearest folder with a `kapelle.yaml`, or the current one.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Project {
-    /// Its folder.
     pub root: PathBuf,
     /// Its `kapelle.yaml`, when it has one.
     pub config: Option<PathBuf>,
 }
 
 impl Project {
-    /// Looks from the current folder upwards.
+    /// Searches from the current folder upwards.
     ///
     /// # Errors
     /// When there is no current folder.
@@ -36,13 +36,13 @@ impl Project {
         })
     }
 
-    /// The same project as it is now: its `kapelle.yaml` may have come or gone.
+    /// Reads the project again: its `kapelle.yaml` may have been added or removed.
     pub fn again(&self) -> Project {
         let config = self.root.join(CONFIG_FILE);
         Project { root: self.root.clone(), config: config.is_file().then_some(config) }
     }
 
-    /// The folder with the state: `--data`, `KAPELLE_DATA`, or `.kapelle` of the project.
+    /// Returns the folder with the state: `--data`, `KAPELLE_DATA`, or `.kapelle` of the project.
     pub fn data(&self, flag: Option<&Path>, variable: Option<&str>) -> PathBuf {
         match (flag, variable) {
             (Some(flag), _) => flag.to_owned(),
@@ -51,17 +51,17 @@ impl Project {
         }
     }
 
-    /// The folder with worker files.
+    /// Returns the folder with worker files.
     pub fn workers(&self) -> PathBuf {
         self.root.join("workers")
     }
 
-    /// The folder with workflow files.
+    /// Returns the folder with workflow files.
     pub fn workflows(&self) -> PathBuf {
         self.root.join("workflows")
     }
 
-    /// A path as people like to read it: relative to the current folder where that is shorter.
+    /// Formats a path for people: relative to the current folder where that is shorter.
     pub fn shown(path: &Path) -> String {
         let relative = env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
         relative.unwrap_or_else(|| path.to_owned()).display().to_string()

@@ -1,4 +1,4 @@
-//! The server that works on the folder, when there is one: writing verbs then ask it instead of opening the folder.
+//! The server that works on the folder, if any: writing verbs then ask it instead of opening the folder.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::{
     project::Project,
 };
 
-/// How long one question waits for an end before it is asked again.
+/// Time that one request waits for an end before it is repeated, in milliseconds.
 const WAIT_MS: u64 = 30_000;
 
-/// The server that works on the folder, when there is one.
+/// Returns a client of the server that works on the folder, if one runs.
 ///
 /// # Errors
 /// When the token cannot be read.
@@ -24,12 +24,13 @@ pub fn server(app: &App) -> Result<Option<Client>, Failure> {
     let folder = app.data()?;
     let Some(holder) = lock_holder(&folder) else { return Ok(None) };
     if holder.stranger.is_some() {
-        // What stands in the folder is then no word of a server of ours, and the token is not sent to its address.
+        // In that case the content of the folder may not come from our server, and the token is not sent to its
+        // address.
         let what = format!("{} is in use by {}", Project::shown(&folder), holder.in_words());
         return Err(Failure::new(Code::Conflict, what));
     }
-    // Locked by another process than the one that wrote the address: another verb works here, and that is told when
-    // the folder is opened.
+    // The lock is held by another process than the one that wrote the address: another verb works here, which is
+    // reported when the folder is opened.
     let Ok(text) = private::read_small(&folder.join(ADDRESS_FILE), 1_024) else { return Ok(None) };
     let mut lines = text.lines();
     match (lines.next(), lines.next()) {
@@ -40,7 +41,7 @@ pub fn server(app: &App) -> Result<Option<Client>, Failure> {
     }
 }
 
-/// A client of the server that was named, or of the one that works on the folder. The key is taken from `KAPELLE_TOKEN`,
+/// Returns a client of the named server, or of the one that works on the folder. The key is read from `KAPELLE_TOKEN`,
 /// or from the folder's own token: never from the command line, which others can read.
 ///
 /// # Errors
@@ -62,7 +63,7 @@ pub fn client(app: &App, named: Option<&str>) -> Result<Client, Failure> {
     Ok(Client::new(address, &token)?)
 }
 
-/// The token of a folder.
+/// Returns the token of a folder.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -72,7 +73,7 @@ pub fn token(folder: &Path) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// Waits until a task or run has ended, and gives it as the server tells it.
+/// Waits until a task or run has ended. Returns the server's answer about it.
 ///
 /// # Errors
 /// When the server refuses, or goes away.

@@ -19,7 +19,7 @@ use crate::{
     tally::RunTally,
 };
 
-/// Shows how a run ended, or that it goes on.
+/// Prints how a run ended, or that it continues.
 ///
 /// # Errors
 /// When the run did not succeed, with what to do.
@@ -72,7 +72,7 @@ fn failed(view: &RunTally, error: &kapelle::TaskError) -> Failure {
     Failure::new(Code::Failed, what).help(advice(error)).json_told()
 }
 
-/// The report of a run, when it gives one.
+/// Returns the report of a run, if it has one.
 fn report(outputs: &Value) -> Option<&str> {
     outputs.get("report").and_then(Value::as_str)
 }
@@ -86,7 +86,7 @@ fn print(app: &App, outputs: &Value) -> Result<(), Failure> {
     }
 }
 
-/// Writes `report.md` and `run.json` into a folder of the run's own; gives their paths.
+/// Writes `report.md` and `run.json` into a folder of the run's own. Returns their paths.
 ///
 /// # Errors
 /// When they cannot be written.

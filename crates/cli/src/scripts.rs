@@ -1,4 +1,4 @@
-//! Scripts as people see them: from the server that supervises them, or from their files.
+//! Scripts for display: from the server that supervises them, or from their files.
 
 use kapelle::{
     Kapelle,
@@ -30,7 +30,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of a script that this process supervises.
+    /// Makes the row of a script that this process supervises.
     pub fn of(script: &ScriptStatus) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
         let next = script.processes.iter().find_map(|process| process.next_start_ms);
@@ -50,7 +50,7 @@ impl Row {
         }
     }
 
-    /// Of a script that a server supervises.
+    /// Makes the row of a script that a server supervises.
     pub fn of_server(script: &api::Script) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
         let started = script.standing == api::ScriptStanding::Started;
@@ -88,7 +88,7 @@ fn about(
     all.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Scripts as a table.
+/// Formats scripts as a table.
 pub fn table(rows: impl Iterator<Item = Row>) -> String {
     let rows = rows.map(|row| {
         let tone = match row.state.as_str() {
@@ -104,11 +104,11 @@ pub fn table(rows: impl Iterator<Item = Row>) -> String {
     shown::table(&["SCRIPT", "STATE", "MODE", "PID", "RESTARTS", "FILE", "ABOUT"], rows.collect())
 }
 
-/// Makes the scripts that take tasks workers of a process that works without a server. Each is started once it is given a
-/// task, and daemons are not. There is no gateway for them, so that they get no key.
+/// Registers the scripts that take tasks as workers, for a process that works without a server. Each is started with
+/// its first task, and daemons are not started. They have no gateway and therefore no key.
 ///
 /// # Errors
-/// When one that is needed cannot be started, and no other answers in its place: its tasks would wait for nobody.
+/// When a required script cannot be started and has no fallback: its tasks would wait for ever.
 pub async fn lend(
     app: &App,
     kapelle: &Kapelle,
@@ -135,10 +135,10 @@ pub async fn lend(
     Ok(())
 }
 
-/// The scripts of the project, as the server that supervises them tells, or as they would be started.
+/// Returns the scripts of the project, as the server that supervises them reports them, or as they would be started.
 ///
 /// # Errors
-/// When there is a server that does not answer.
+/// When a server is running but does not answer.
 pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
     if let Some(client) = remote::server(app)? {
         let list: api::ScriptList = client.get("/api/v1/scripts").await?;
@@ -153,7 +153,7 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
         kind: script.kind.as_str().to_owned(),
         mode: api::ScriptMode::from_word(script.mode().as_str()).unwrap_or(api::ScriptMode::Task),
         uses: script.uses.in_words(),
-        // Nobody supervises them at the moment.
+        // Not supervised at the moment.
         standing: match script.start {
             Start::Yes(_) => api::ScriptStanding::Startable,
             Start::No(_) => api::ScriptStanding::NotStarted,
@@ -172,10 +172,10 @@ pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
     Ok(shown.collect())
 }
 
-/// The id of a script, by its name or itself.
+/// Returns the id of a script for its name or id.
 ///
 /// # Errors
-/// Which name is near.
+/// When it is unknown; the message suggests a similar name.
 pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
     let found = all.iter().find(|script| script.name == name || script.id == name || script.file == name);
     if let Some(found) = found {
@@ -194,10 +194,10 @@ pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
     })
 }
 
-/// Has the server do something with a script.
+/// Sends a request about a script to the server.
 ///
 /// # Errors
-/// When there is no server or no such script.
+/// When no server runs or the script is unknown.
 pub async fn change(app: &App, name: &str, act: &str, body: &Value) -> Result<Value, Failure> {
     let client = remote::server(app)?.ok_or_else(|| {
         Failure::new(Code::Unavailable, "no server supervises the scripts of this project")

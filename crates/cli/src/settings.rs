@@ -1,5 +1,5 @@
-//! The configuration in layers: environment, `.env`, `kapelle.yaml`, the user's file, defaults; and where each value
-//! comes from. Flags are applied by the verbs on top.
+//! The configuration in layers: environment, `.env`, `kapelle.yaml`, the user's file, defaults; and the origin of each
+//! value. The verbs apply flags on top.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +15,14 @@ use crate::{
     project::{CONFIG_FILE, Project},
 };
 
-/// What begins the variables of Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
+/// The prefix of variables for Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
 const PREFIX: &str = "KAPELLE_";
-/// Variables with that beginning that are not settings of the configuration.
+/// Variables with that prefix that are not settings of the configuration.
 const OTHERS: [&str; 11] = [
     "KAPELLE_DATA",
     "KAPELLE_LOG",
     "KAPELLE_TOKEN",
-    // What scripts are given; one of them may call this program.
+    // Variables for scripts; a script may call this program.
     "KAPELLE_MARK",
     "KAPELLE_WORKER",
     "KAPELLE_WORKER_ID",
@@ -33,21 +33,21 @@ const OTHERS: [&str; 11] = [
     "KAPELLE_URL",
 ];
 
-/// The configuration, and where it comes from.
+/// The configuration, and the origin of its values.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Settings {
-    /// The configuration itself.
     pub config: Config,
-    /// Where each value comes from, by its path. What is not in here is a default.
+    /// The origin of each value, by its path. Missing paths are defaults.
     pub origins: BTreeMap<String, String>,
     /// Variables of the process and of `.env`.
     pub environment: Environment,
-    /// Variables that look like settings and are none.
+    /// Unknown variables with the prefix of settings.
     pub unknown: Vec<String>,
     /// The project's file, as origins name it.
     project_file: Option<String>,
 }
 
-/// Variables: those of the process, and behind them those of `.env`.
+/// Variables: those of the process, then those of `.env`.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     file: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of the process and of a project.
+    /// Loads the variables of the process and of a project.
     #[must_use]
     pub fn load(folder: &Path) -> Environment {
         let process: BTreeMap<String, String> = std::env::vars_os()
@@ -66,31 +66,33 @@ impl Environment {
         Environment { file: file.values, warnings: file.warnings, process }
     }
 
-    /// What `.env` says that could not be read.
+    /// Returns the warnings about lines of `.env`.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The value of a variable. One that is set but empty hides that of `.env` and counts as not set.
+    /// Returns the value of a variable. A set but empty one hides that of `.env` and counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.process.get(name).or_else(|| self.file.get(name))?;
         (!value.is_empty()).then_some(value.as_str())
     }
 
-    /// Values of variables whose names sound like a secret. A short one could be anything.
+    /// Returns the values of variables whose names sound like a secret. Short values are left out, because they could
+    /// be anything.
     pub fn secrets(&self) -> Vec<String> {
         let all = self.process.iter().chain(&self.file);
         all.filter(|(name, value)| sounds_secret(name) && value.len() >= 12).map(|(_, value)| value.clone()).collect()
     }
 
-    /// The folder for the user's own configuration. Only the process tells it: a project's `.env` cannot name another.
+    /// Returns the folder for the user's own configuration. Only the process sets it: a project's `.env` cannot name
+    /// another.
     pub fn user_folder(&self) -> Option<PathBuf> {
         let of = |name: &str| self.process.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let base = of("XDG_CONFIG_HOME").or_else(|| Some(of("HOME")?.join(".config")))?;
         Some(base.join("kapelle"))
     }
 
-    /// Where a variable is set.
+    /// Returns where a variable is set.
     pub fn origin(&self, name: &str) -> &'static str {
         if self.process.contains_key(name) { "environment" } else { ".env" }
     }
@@ -118,7 +120,7 @@ impl Settings {
         Ok(Settings { config, origins: layers.origins, environment, unknown, project_file })
     }
 
-    /// Every value with its path and its origin.
+    /// Returns every value with its path and its origin.
     pub fn values(&self) -> Vec<(String, Value, String)> {
         let mut leaves = Vec::new();
         flatten(&to_json(&self.config), String::new(), &mut leaves);
@@ -139,20 +141,20 @@ impl Settings {
             .collect()
     }
 
-    /// Whether the project's own files say a value: its `kapelle.yaml` or its `.env`.
+    /// Says whether the project's own files set a value: its `kapelle.yaml` or its `.env`.
     pub fn is_of_project(&self, path: &str) -> bool {
         let above = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let known = self.origins.iter().filter(|(place, _)| above(place)).max_by_key(|(place, _)| place.len());
         known.is_some_and(|(_, origin)| origin.starts_with(".env ") || self.project_file.as_ref() == Some(origin))
     }
 
-    /// The variables that hold keys of providers.
+    /// Returns the variables that hold keys of providers.
     pub fn key_variables(&self) -> Vec<&str> {
         self.config.providers.values().filter_map(kapelle::gateway::config::Provider::key_variable).collect()
     }
 }
 
-/// The user's own file, which holds for all projects.
+/// Returns the user's own file, which applies to all projects.
 fn user_file(environment: &Environment) -> Option<PathBuf> {
     Some(environment.user_folder()?.join(CONFIG_FILE))
 }
@@ -167,7 +169,7 @@ fn refuse(problems: &Problems, bytes: &[u8]) -> Failure {
     Failure::usage(problems.to_string()).rendered(problems.render(text.trim_start_matches('\u{feff}')))
 }
 
-/// The layers while they are laid over each other.
+/// The layers while they are merged.
 struct Layers {
     merged: Value,
     origins: BTreeMap<String, String>,
@@ -180,7 +182,7 @@ impl Layers {
         self.files.push(file);
     }
 
-    /// Sets what variables say. Names that look like settings and are none are the answer.
+    /// Applies variables. Returns unknown names with the prefix of settings.
     fn variables(&mut self, environment: &Environment) -> Result<Vec<String>, Failure> {
         let mut unknown = Vec::new();
         for name in environment.names() {
@@ -199,7 +201,8 @@ impl Layers {
         Ok(unknown)
     }
 
-    /// The configuration, when it makes sense as a whole; what does not is told with the place that says it.
+    /// Returns the configuration, when it is valid as a whole; problems are reported with the place that sets the
+    /// value.
     fn config(&self) -> Result<Config, Failure> {
         let config: Config = serde_json::from_value(self.merged.clone())
             .map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
@@ -221,7 +224,7 @@ impl Layers {
     }
 }
 
-/// Lays a file over the layers below. A provider, model, price or queue is taken as a whole.
+/// Merges a file over the layers below. A provider, model, price or queue replaces the one below as a whole.
 fn overlay(below: &mut Value, layer: Value, origins: &mut BTreeMap<String, String>, file: &str) {
     let (Some(below), Value::Object(layer)) = (below.as_object_mut(), layer) else { return };
     for (key, value) in layer {
@@ -240,7 +243,7 @@ fn overlay(below: &mut Value, layer: Value, origins: &mut BTreeMap<String, Strin
     }
 }
 
-/// Sets one value from a variable; false when there is no such setting.
+/// Sets one value from a variable. Returns false when the setting is unknown.
 fn set(config: &mut Value, place: &[String], text: &str, variable: &str) -> Result<bool, Failure> {
     let mut at = config;
     for part in place {

@@ -1,4 +1,4 @@
-//! Times, money and tables as people read them.
+//! Times, money and tables for display.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use kapelle::{
@@ -6,19 +6,19 @@ use kapelle::{
     core::{DurationMs, Timestamp},
 };
 
-/// `2026-11-21 03:40:05Z`.
+/// Formats a time as `2026-11-21 03:40:05Z`.
 pub fn time(at: Timestamp) -> String {
     let stamp = jiff::Timestamp::from_millisecond(at.0 - at.0.rem_euclid(1_000));
     stamp.map_or_else(|_| at.0.to_string(), |stamp| stamp.to_string().replace('T', " "))
 }
 
-/// `2026-11-21T03:40:05.123Z`, for machines.
+/// Formats a time as `2026-11-21T03:40:05.123Z`, for machines.
 pub fn time_exact(at: Timestamp) -> String {
     let end = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_millisecond(at.0).unwrap_or(end).to_string()
 }
 
-/// `85 ms`, `1.4 s`, `2 m 05 s`.
+/// Formats a duration as `85 ms`, `1.4 s`, `2 m 05 s`.
 pub fn duration(span: DurationMs) -> String {
     match span.0 {
         ms @ 0..1_000 => format!("{ms} ms"),
@@ -28,16 +28,16 @@ pub fn duration(span: DurationMs) -> String {
     }
 }
 
-/// `$0.00` as a dash, anything else as it is.
+/// Formats `$0.00` as a dash, anything else as it is.
 pub fn money(amount: Money) -> String {
     if amount == Money::ZERO { "-".to_owned() } else { amount.to_string() }
 }
 
-/// A table with a heading: aligned on a terminal, and in a pipe too.
+/// Formats a table with a heading, aligned on a terminal and in a pipe.
 pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(heading.to_vec());
-    // In a pipe there is no width to fit into; every row stays on one line.
+    // A pipe has no width to fit into; every row stays on one line.
     if crate::out::stdout_is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
@@ -52,7 +52,7 @@ pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
-/// `1 step`, `2 steps`.
+/// Formats a count as `1 step`, `2 steps`.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

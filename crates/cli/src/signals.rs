@@ -14,7 +14,7 @@ impl Signals {
     /// Listens from now on.
     ///
     /// # Errors
-    /// When the system does not let a process listen.
+    /// When the system does not deliver signals.
     #[cfg(unix)]
     pub fn listen() -> std::io::Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +30,7 @@ impl Signals {
         Ok(Signals {})
     }
 
-    /// Waits for the next request to end, and tells the exit code that goes with it.
+    /// Waits for the next request to end. Returns its exit code.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Code {
         tokio::select! {
@@ -39,7 +39,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next request to end, and tells the exit code that goes with it.
+    /// Waits for the next request to end. Returns its exit code.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> Code {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -1,4 +1,4 @@
-//! From the arguments to the exit code.
+//! The way from the arguments to the exit code.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub fn start() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; a closed pipe is none either.
+            // Help and version are not errors; nor is a closed pipe.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8));
         }
@@ -50,7 +50,7 @@ pub fn start() -> ExitCode {
     }
 }
 
-/// Whether a verb writes files that people share, such as a new project. What all others write holds data of runs.
+/// Says whether a verb writes files that people share, such as a new project. All others write data of runs.
 fn for_people(verb: &Verb) -> bool {
     matches!(verb, Verb::Init(_) | Verb::Workflows(_) | Verb::Completions(_) | Verb::Man(_))
 }
@@ -64,7 +64,7 @@ fn close_files() {}
 fn perform(cli: Cli) -> Result<Code, Failure> {
     let mut app = App::new(cli.global)?;
     if matches!(cli.verb, Verb::Serve(_) | Verb::Supervise(_)) {
-        // Before there is any other thread: what is started from one dies with it.
+        // Started before any other thread: a process that a thread starts dies with it.
         app.start_helper()?;
     }
     let host = matches!(&cli.verb, Verb::Host(args) if !args.each_queue);
@@ -76,9 +76,9 @@ fn perform(cli: Cli) -> Result<Code, Failure> {
     let runtime =
         runtime.map_err(|error| Failure::new(Code::Temporary, format!("the system gives no more threads: {error}")))?;
     let done = runtime.block_on(verb(&app, cli.verb));
-    // What still runs on other threads has been told to end; nobody waits for it.
+    // Work that still runs on other threads has been told to end; it is not awaited.
     runtime.shutdown_background();
-    // With the last of it, every script has ended.
+    // Dropping the last handle ends every script.
     drop(app);
     done
 }
@@ -126,6 +126,6 @@ fn trace(global: &Global) {
         .with_writer(std::io::stderr)
         .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never)
         .try_init();
-    // It is started once; a second time there is nothing left to do.
+    // Started once; a second call does nothing.
     drop(started);
 }

@@ -21,7 +21,7 @@ use crate::{
     shown,
 };
 
-/// What is told of a run without its steps.
+/// The summary of a run without its steps.
 pub struct RunTally {
     pub row: RunRow,
     pub outputs: Value,
@@ -30,16 +30,16 @@ pub struct RunTally {
     counts: Counts,
 }
 
-/// What a run's steps come to.
+/// Counts of a run's steps.
 #[derive(Debug, Default)]
 struct Counts {
     steps: usize,
     failed: usize,
     skipped: usize,
     degraded: usize,
-    /// Why the first of the degraded ones was.
+    /// The reason of the first degraded step.
     reason: Option<String>,
-    /// Others were for other reasons.
+    /// Whether other degraded steps had other reasons.
     reasons_differ: bool,
     cost: u64,
 }
@@ -71,7 +71,7 @@ impl RunTally {
     /// Reads a run and counts its steps.
     ///
     /// # Errors
-    /// When there is none of that id, or it cannot be read.
+    /// When it does not exist, or cannot be read.
     pub fn load(reader: &dyn Reader, id: RunId) -> Result<RunTally, Failure> {
         let row = describe::row(reader, id)?;
         let definition = describe::definition(reader, &row)?;
@@ -93,7 +93,7 @@ impl RunTally {
         Ok(RunTally { outputs: describe::outputs(reader, &row)?, row, stopped_by, counts })
     }
 
-    /// Why it failed.
+    /// Returns the error, if it failed.
     pub fn error(&self) -> Option<&TaskError> {
         match &self.row.status {
             RunStatus::Failed { error, .. } => Some(error),
@@ -101,18 +101,18 @@ impl RunTally {
         }
     }
 
-    /// How long it took, for people; empty when it goes on.
+    /// Returns its duration for people; empty while it is running.
     pub fn took(&self) -> String {
         took(&self.row)
     }
 
-    /// One line for people: `run_1 succeeded in 1.4 s: 5 steps, 2 degraded (no OPENAI_API_KEY)`.
+    /// Returns one line for people: `run_1 succeeded in 1.4 s: 5 steps, 2 degraded (no OPENAI_API_KEY)`.
     pub fn summary(&self) -> String {
         summary(&self.row, &self.counts)
     }
 }
 
-/// The same line for a run whose steps are at hand.
+/// Returns that line for a run whose steps are loaded.
 pub fn summary_of(view: &RunView) -> String {
     let mut counts = Counts::default();
     view.steps.iter().for_each(|step| counts.add(step.state, &step.provenance));
@@ -140,7 +140,7 @@ fn summary(row: &RunRow, counts: &Counts) -> String {
     format!("{} {}{took}: {}", row.id, paint(tone(kind.as_str()), kind.as_str()), parts.join(", "))
 }
 
-/// The names of the outermost steps that a run begins by itself.
+/// Returns the names of the outermost steps that a run begins by itself.
 fn own_steps(definition: &Definition) -> impl Iterator<Item = &str> {
     let root = definition.block(definition.root);
     root.steps.iter().filter(|step| !step.is_handler).map(|step| step.name.as_str())

@@ -1,10 +1,10 @@
-//! The whole terminal: drawn anew frame by frame, keys read one by one, and given back as it was.
+//! The whole terminal: redrawn frame by frame, keys read one by one, and restored afterwards.
 
 use std::io::{self, Read, Write};
 
 use tokio::sync::mpsc;
 
-/// Width and height where the terminal does not tell.
+/// Width and height when the terminal does not report them.
 const USUAL: (usize, usize) = (80, 24);
 
 /// The terminal while this program draws on all of it.
@@ -14,7 +14,7 @@ pub struct Terminal {
     keys: mpsc::Receiver<u8>,
 }
 
-/// How wide and high it is.
+/// Returns its width and height.
 pub fn size() -> (usize, usize) {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
@@ -40,7 +40,7 @@ impl Terminal {
         #[cfg(not(unix))]
         let reading = false;
         if reading {
-            // Ends with the process: a read cannot be called off.
+            // The thread ends with the process: a read cannot be cancelled.
             let read = move || {
                 for byte in io::stdin().lock().bytes().map_while(Result::ok) {
                     if sender.blocking_send(byte).is_err() {
@@ -55,7 +55,7 @@ impl Terminal {
             before,
             keys,
         };
-        // Another screen, without a cursor.
+        // The alternate screen, without a cursor.
         write("\x1b[?1049h\x1b[?25l")?;
         Ok(terminal)
     }
@@ -77,7 +77,7 @@ impl Terminal {
         write(&text)
     }
 
-    /// The next key; never one when there is no keyboard.
+    /// Returns the next key; waits for ever without a keyboard.
     pub async fn key(&mut self) -> u8 {
         match self.keys.recv().await {
             Some(key) => key,
@@ -102,7 +102,7 @@ fn write(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Has keys come at once and unseen. What the settings were, when there is a keyboard.
+/// Makes keys arrive at once and without echo. Returns the former settings, when there is a keyboard.
 #[cfg(unix)]
 fn raw() -> Option<rustix::termios::Termios> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};

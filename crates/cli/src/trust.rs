@@ -1,8 +1,8 @@
-//! Where a project sends keys of the user, and whether the user has agreed to it.
+//! The hosts to which a project sends keys of the user, and the user's consent.
 //!
-//! A project that was cloned says where each provider is. When it would send a key of the user's environment to another
-//! host than the one the key is meant for, the user is told and has to agree once, with `kapelle config trust`. An
-//! address that the user's own environment or own configuration file names needs no such word.
+//! A project that was cloned names the address of each provider. Before it sends a key of the user's environment to
+//! another host than the one the key is meant for, the user is shown this and has to agree once, with `kapelle config
+//! trust`. An address in the user's own environment or configuration file needs no consent.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
 
 /// The file in the user's configuration folder.
 const FILE: &str = "trusted.json";
-/// A longer file is not ours.
+/// The longest file, in bytes; a longer one is not ours.
 const FILE_MAX: u64 = 4 << 20;
 
 /// The consents of users, by the folder of the project.
@@ -33,12 +33,12 @@ struct Trusted {
     projects: BTreeMap<String, Agreed>,
 }
 
-/// What was agreed to for a project.
+/// The consent for a project.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Agreed {
     /// SHA-256 over the lines.
     hash: String,
-    /// Which key goes where.
+    /// The keys and their destinations.
     sends: Vec<String>,
 }
 
@@ -52,19 +52,19 @@ impl Agreed {
     }
 }
 
-/// Every key that is there, and where it is sent.
+/// Returns every key that is set, and its destination.
 ///
 /// # Errors
-/// When an address is wrong.
+/// When an address is invalid.
 pub fn sends(settings: &Settings) -> Result<Vec<Sends>, Failure> {
     let env = |name: &str| settings.environment.get(name).map(str::to_owned);
     settings.config.gateway().sends(&env).map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// The keys of the user that the project itself sends to a host they are not meant for.
+/// Returns the keys of the user that the project itself sends to a host they are not meant for.
 ///
 /// # Errors
-/// When an address is wrong.
+/// When an address is invalid.
 pub fn moved(project: &Project, settings: &Settings) -> Result<Vec<Sends>, Failure> {
     let of_project = |sends: &Sends| {
         let entry = settings.is_of_project(&format!("providers.{}.base_url", sends.provider));
@@ -87,12 +87,12 @@ pub fn moved(project: &Project, settings: &Settings) -> Result<Vec<Sends>, Failu
 fn is_within(path: &Path, project: &Project) -> bool {
     match (project.root.join(path).canonicalize(), project.root.canonicalize()) {
         (Ok(file), Ok(root)) => file.starts_with(root),
-        // A file that is not there cannot be sent either.
+        // A missing file cannot be sent either.
         _ => true,
     }
 }
 
-/// Refuses to go on when the project sends keys of the user elsewhere and the user has not agreed.
+/// Refuses to continue when the project sends keys of the user elsewhere and the user has not agreed.
 ///
 /// # Errors
 /// With every key and address, and the command that agrees.
@@ -110,7 +110,7 @@ pub fn check(project: &Project, settings: &Settings) -> Result<(), Failure> {
     ))
 }
 
-/// Whether the user has agreed to exactly that.
+/// Says whether the user has agreed to exactly that.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -119,10 +119,10 @@ pub fn is_agreed(project: &Project, settings: &Settings, moved: &[Sends]) -> Res
     Ok(read(&file)?.projects.get(&place(project)) == Some(&Agreed::of(moved)))
 }
 
-/// Agrees to what the project sends, or takes that back; gives what was agreed to.
+/// Agrees to what the project sends, or revokes the consent. Returns the keys and destinations.
 ///
 /// # Errors
-/// When there is no folder for the user's configuration, or it cannot be written.
+/// When the user has no configuration folder, or it cannot be written.
 pub fn agree(project: &Project, settings: &Settings, revoke: bool) -> Result<Vec<Sends>, Failure> {
     let moved = moved(project, settings)?;
     let file = file(settings).ok_or_else(|| {

@@ -11,7 +11,7 @@ use kapelle::{
 
 use crate::{app::Workers, failure::Failure, project::Project};
 
-/// One byte more than a workflow may have.
+/// Bytes of a file that are read: one more than a workflow may have.
 const READ_MAX: u64 = kapelle::core::definition::FILE_MAX as u64 + 1;
 
 /// A workflow as it was read.
@@ -24,7 +24,7 @@ pub struct Workflow {
 /// Finds a workflow: a path, or the name of a file in `workflows/`.
 ///
 /// # Errors
-/// What there is instead.
+/// A message with the existing workflows.
 pub fn find(project: &Project, given: &Path) -> Result<PathBuf, Failure> {
     // A pipe, such as `<(command)`, is read once, as a file is.
     if std::fs::metadata(given).is_ok_and(|about| !about.is_dir()) {
@@ -55,7 +55,7 @@ fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
-/// The workflow files of the project.
+/// Returns the workflow files of the project.
 pub fn files(project: &Project) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(project.workflows()).into_iter().flatten().flatten();
     let is_workflow = |path: &PathBuf| {
@@ -70,7 +70,7 @@ pub fn files(project: &Project) -> Vec<PathBuf> {
 /// Reads and checks a workflow file.
 ///
 /// # Errors
-/// Every problem with its place.
+/// Every problem with its position.
 pub fn read(path: &Path) -> Result<Workflow, Failure> {
     use std::io::Read;
     let mut source = Vec::new();
@@ -84,10 +84,10 @@ pub fn read(path: &Path) -> Result<Workflow, Failure> {
 }
 
 impl Workflow {
-    /// The workflow for the engine.
+    /// Returns the workflow for the engine.
     ///
     /// # Errors
-    /// What this version does not run yet.
+    /// A feature that this version does not run yet.
     pub fn version(&self) -> Result<VersionRef, Failure> {
         kapelle::load(&self.source, &Project::shown(&self.path)).map_err(|error| match error {
             Error::Definition(problems) => refuse(&problems, &self.source),
@@ -95,10 +95,10 @@ impl Workflow {
         })
     }
 
-    /// Checks that every step's worker is there.
+    /// Checks that every step's worker exists.
     ///
     /// # Errors
-    /// Each step whose worker is not, with its place.
+    /// Each step with an unknown worker, with its position.
     pub fn check_workers(&self, known: &Workers) -> Result<(), Failure> {
         let names: Vec<&str> = known.names().collect();
         let mut problems = Problems { file: Project::shown(&self.path), problems: Vec::new(), more: 0 };
@@ -125,13 +125,13 @@ impl Workflow {
         if problems.problems.is_empty() { Ok(()) } else { Err(refuse(&problems, &self.source)) }
     }
 
-    /// Whether a step is for that worker.
+    /// Says whether a step is for that worker.
     pub fn names_worker(&self, name: &str) -> bool {
         let mut steps = self.definition.blocks.iter().flat_map(|block| &block.steps);
         steps.any(|step| matches!(&step.action, Action::Worker { worker, .. } if worker.as_str() == name))
     }
 
-    /// Whether a step may be given to a script: it names one, or starts another workflow that may.
+    /// Says whether a step may be given to a script: it names one, or starts another workflow that may.
     pub fn may_need_scripts(&self, known: &Workers) -> bool {
         let mut steps = self.definition.blocks.iter().flat_map(|block| &block.steps);
         steps.any(|step| match &step.action {
@@ -141,7 +141,7 @@ impl Workflow {
         })
     }
 
-    /// The column at which a word stands in a line, or its first one.
+    /// Returns the column of a word in a line, or the line's first column.
     fn column(&self, line: u32, word: &str) -> u32 {
         let text = String::from_utf8_lossy(&self.source);
         let line = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or("");
@@ -150,7 +150,7 @@ impl Workflow {
         u32::try_from(before).unwrap_or(0) + 1
     }
 
-    /// Which inputs it takes, in a line; empty when it takes none.
+    /// Returns its inputs in a line; empty when it takes none.
     pub fn inputs_help(&self) -> String {
         let schema = self.definition.inputs.as_deref();
         let properties = schema.and_then(|schema| schema.get("properties")).and_then(|found| found.as_object());
@@ -168,7 +168,7 @@ impl Workflow {
         if parts.is_empty() { String::new() } else { format!("it takes {}", parts.join(" ")) }
     }
 
-    /// The folder that its default files are named from.
+    /// Returns the folder to which its default files are relative.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }

@@ -1,11 +1,11 @@
-//! Documents from use that were read wrongly once, through the binary as a person starts it.
+//! Documents from use that were once read wrongly, through the binary as a person starts it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail where it stands")]
 
 use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-/// The answer of `extract_text` for a file below `tests/cases`.
+/// Returns the answer of `extract_text` for a file below `tests/cases`.
 #[expect(clippy::disallowed_methods, reason = "the process under test is started here")]
 fn read(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(file);
@@ -21,7 +21,7 @@ fn read(file: &str) -> Value {
     said["output"].clone()
 }
 
-/// The text of a file, its words one blank apart, and its warnings.
+/// Returns the text of a file, its words one blank apart, and its warnings.
 fn text(file: &str) -> (String, Vec<String>) {
     let read = read(file);
     let words: Vec<&str> = read["text"].as_str().unwrap().split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Faults found in use, of runs, attempts, keys and numbers, each with its siblings, through the real binary.
+//! Faults found in use, of runs, attempts, keys and numbers, each with its variants, through the real binary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
@@ -17,7 +17,7 @@ use tokio::{runtime::Runtime, time::timeout};
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod place;
 
-/// Longer than this nothing takes, however loaded the machine is.
+/// Time limit for everything, on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server over a folder.
@@ -68,13 +68,13 @@ impl Stage {
         self.runtime.block_on(async { timeout(PATIENCE, self.client.get(path)).await.unwrap().unwrap() })
     }
 
-    /// A task that has ended.
+    /// Returns a task that has ended.
     fn task(&self, body: &Value) -> Value {
         let made = self.post("/api/v1/tasks", body).unwrap();
         self.get(&format!("/api/v1/tasks/{}?wait_ms=60000", made["id"].as_str().unwrap()))
     }
 
-    /// A run that has ended.
+    /// Returns a run that has ended.
     fn run(&self, source: &str) -> Value {
         let made = self.post("/api/v1/runs", &json!({ "source": source })).unwrap();
         self.get(&format!("/api/v1/runs/{}?wait_ms=60000", made["id"].as_str().unwrap()))
@@ -142,7 +142,7 @@ fn a_crash_counts_as_an_attempt() {
             (json!({ "max_attempts": 2 }), 2),
             (json!({ "max_attempts": 5, "on": ["crashed"] }), 5),
         ] {
-            // A pool's process starts again after seconds; one case says that its crashes count as others do.
+            // A pool's process restarts after seconds; one case shows that its crashes count like others.
             if worker == "pooled" && retry.get("max_attempts") != Some(&json!(1)) {
                 continue;
             }

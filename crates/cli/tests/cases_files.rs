@@ -1,5 +1,5 @@
-//! Faults that were found in use, about files that people write: YAML, scripts, inputs and `.env`. Each case is a small
-//! input in `cases/`, given to the real binary.
+//! Faults found in use, about files that people write: YAML, scripts, inputs and `.env`. Each case is a small input in
+//! `cases/`, given to the real binary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 #![allow(dead_code, reason = "the place is shared with the tests of the verbs")]
@@ -27,7 +27,7 @@ fn case(number: &str, file: &str) -> Vec<u8> {
     std::fs::read(folder.join(number).join(file)).unwrap()
 }
 
-/// A folder with files of a case.
+/// Makes a folder with files of a case.
 fn with(files: &[(&str, &str, &str)]) -> Place {
     let place = Place::new();
     for (number, file, to) in files {
@@ -143,7 +143,7 @@ fn an_env_file_of_the_project_stops_nothing() {
     assert!(said.code == 0 && said.err.contains("it is passed over"), "{said:?}");
 }
 
-/// The outputs of a run, which are printed as JSON.
+/// Returns the outputs of a run, which are printed as JSON.
 fn outputs(said: &Said) -> Value {
     assert_eq!(said.code, 0, "{said:?}");
     said.json()["outputs"].clone()
@@ -215,7 +215,7 @@ fn all_inputs_can_be_one_object() {
     assert!(said.code == 2 && said.err.contains("not JSON"), "{said:?}");
 }
 
-/// The scripts of a folder by their file.
+/// Returns the scripts of a folder by their file.
 fn scripts(place: &Place) -> Vec<Value> {
     place.kapelle(&["workers", "--json"]).json()["scripts"].as_array().cloned().unwrap_or_default()
 }
@@ -286,7 +286,7 @@ fn a_script_is_told_why_its_answer_is_none_and_sends_no_traces() {
     assert!(said.code == 0 && said.json()["output"] == 0, "{said:?}");
 }
 
-/// A pool in Python whose report is what `report` makes of a task `t`.
+/// Returns a pool in Python whose report is what `report` makes of a task `t`.
 #[cfg(target_os = "linux")]
 fn pool(report: &str) -> String {
     format!(

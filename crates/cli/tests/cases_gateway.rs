@@ -1,5 +1,5 @@
-//! Faults of the model gateway that were found in use, each through the real binary: a server, a double of a provider
-//! that answers as described, and a client that knows nothing but HTTP.
+//! Faults of the model gateway found in use, each through the real binary: a server, a double of a provider that
+//! answers as described, and a client that knows nothing but HTTP.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
@@ -64,7 +64,7 @@ impl Stage {
         Stage::with(rules, more, &[])
     }
 
-    /// A server with these files in its folder, before a double with these rules.
+    /// Makes a server with these files in its folder, before a double with these rules.
     fn with(rules: &Value, more: &str, files: &[(&str, &str)]) -> Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let script = Script::from_yaml(&json!({ "rules": rules }).to_string()).unwrap();
@@ -123,7 +123,7 @@ impl Stage {
         self.ask("GET", "/api/v1/calls", &self.token, b"").json()["calls"].as_array().unwrap().clone()
     }
 
-    /// The call of that model, once it is in the books: the row of a call on prepaid money follows within a second.
+    /// Returns the call of that model, once it is in the ledger: the row of a prepaid call follows within a second.
     #[expect(clippy::disallowed_methods, reason = "it waits for a real process, in real time")]
     fn settled(&self, model: &str) -> Value {
         let until = Instant::now() + Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! A tenant beside the owner of the folder, on the real binary: what it sees of the project, and what it can do with it.
+//! A tenant beside the owner of the folder, on the real binary: what it sees of the project, and what it can do with
+//! it.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
@@ -37,7 +38,7 @@ fn kapelle(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
 }
 
 impl Served {
-    /// With the files of a case as workers.
+    /// Makes it with the files of a case as workers.
     fn with(files: &[&str]) -> Served {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("workers")).unwrap();
@@ -61,7 +62,7 @@ impl Served {
         fs::read_to_string(self.folder.path().join(".kapelle/token")).unwrap().trim().to_owned()
     }
 
-    /// The status and the JSON of an answer.
+    /// Returns the status and the JSON of an answer.
     fn ask(&self, key: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect(&self.host).unwrap();
@@ -80,7 +81,7 @@ impl Served {
         (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
     }
 
-    /// Makes a key by the verb, and gives its secret.
+    /// Makes a key by the verb. Returns its secret.
     fn key(&self, arguments: &[&str]) -> String {
         let made = kapelle(&self.folder, &["keys", "create"]).args(arguments).output().unwrap();
         assert!(made.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
@@ -114,7 +115,7 @@ fn what_the_folder_holds_does_not_exist_for_another_tenant() {
         }
     }
     assert_eq!(served.ask(&second, "GET", "/api/v1/scripts", &Value::Null).1["scripts"], json!([]));
-    // What the owner opened works, and its failures name no path of the host.
+    // Workers that the owner opened work, and their failures name no path of the host.
     let task = json!({ "worker": "opened", "input": input });
     let (_, done) = served.ask(&second, "POST", "/api/v1/tasks?wait_ms=60000", &task);
     assert_eq!(done["state"], "succeeded", "{done}");

@@ -1,8 +1,8 @@
-//! The real binary, killed at random moments, again and again. After every kill the folder is looked at: what was
-//! accepted is still there and unchanged, nothing is there twice, and nobody is blamed for the kill.
+//! The real binary, killed at random moments, again and again. After every kill the folder is checked: accepted work is
+//! still there and unchanged, nothing is there twice, and the kill is not counted as a failure.
 //!
-//! `KAPELLE_CRASH_ROUNDS` says how many kills at work (10 when it does not), `KAPELLE_FANOUT_KILLS` how many in the middle of a
-//! fan-out, `KAPELLE_CRASH_SEED` where chance begins.
+//! `KAPELLE_CRASH_ROUNDS` is the number of kills at work (default 10), `KAPELLE_FANOUT_KILLS` the number in the middle
+//! of a fan-out, `KAPELLE_CRASH_SEED` the random seed.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness ends where something is not as it should be")]
 
@@ -26,22 +26,22 @@ use kapelle::{
 };
 use kapelle_testkit::rng::Rng;
 
-/// Steps of a run, and how long each does nothing: eight at a time, a run lives for more than a second.
+/// Steps of a run. With the time that each does nothing and eight at once, a run takes more than a second.
 const STEPS: usize = 2_000;
 const STEP_MS: u64 = 5;
 /// Items of a fan-out.
 const ITEMS: usize = 10_000;
-/// A kill comes at the latest so many milliseconds after a start.
+/// Latest time of a kill after a start, in milliseconds.
 const KILL_WITHIN_MS: u64 = 250;
-/// So many kills, then the run is let end and the next begins in a fresh folder.
+/// Kills of one run; then it may end, and the next begins in a fresh folder.
 const KILLS_OF_A_RUN: u64 = 20;
-/// Longer than this no start and no run takes, however loaded the machine is.
+/// Time limit for a start or a run, on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A folder under test, and all that was ever seen as accepted in it.
+/// A folder under test, and everything that was ever seen as accepted in it.
 struct Folder {
     root: tempfile::TempDir,
-    /// Rows that the run has in the end.
+    /// Rows of the run at its end.
     rows: usize,
     accepted: BTreeMap<TaskId, Accepted>,
     journal: usize,
@@ -49,20 +49,20 @@ struct Folder {
     attempts: u64,
 }
 
-/// What was seen after a kill.
+/// Observations after a kill.
 struct Seen {
     /// Steps with a result.
     ended: usize,
-    /// The process that was killed had begun attempts.
+    /// Whether the killed process had begun attempts.
     alive: bool,
 }
 
-/// How often a process was killed.
+/// Counts of kills.
 #[derive(Default)]
 struct Kills {
-    /// While it was at work on the run.
+    /// Kills while the process was at work on the run.
     alive: u64,
-    /// Before it had begun: while it started, or took up what the one before it had left.
+    /// Kills before that: while it started, or recovered the work of the one before.
     early: u64,
 }
 
@@ -76,7 +76,7 @@ impl Kills {
     }
 }
 
-/// What must never change again.
+/// State that must never change again.
 #[derive(Debug, Clone, PartialEq)]
 struct Accepted {
     origin: Option<Origin>,
@@ -87,18 +87,19 @@ struct Accepted {
 }
 
 impl Folder {
-    /// Many steps.
+    /// Makes a folder with many steps.
     fn of_steps() -> Folder {
         let mut text = "name: crash\nsteps:\n".to_owned();
         for step in 0..STEPS {
-            // Every fourth waits for the one before it, so that a kill also meets what makes a step ready.
+            // Every fourth step waits for the one before it, so that a kill also meets the code that makes a step
+            // ready.
             let needs = if step % 4 == 3 { format!("needs: [s{}], ", step - 1) } else { String::new() };
             writeln!(text, "  s{step}: {{ {needs}worker: sleep, with: {{ ms: {STEP_MS} }} }}").unwrap();
         }
         Folder::new(&text, STEPS)
     }
 
-    /// A fan-out of many items, and its join.
+    /// Makes a folder with a fan-out of many items, and its join.
     fn of_items() -> Folder {
         let text = format!(
             "name: crash\nsteps:\n  all: {{ for_each: '${{{{ range({ITEMS}) }}}}', max_parallel: 1000, worker: log, \
@@ -132,14 +133,14 @@ impl Folder {
         std::fs::read_to_string(self.root.path().join("log")).unwrap_or_default()
     }
 
-    /// The newest run, once a process has made one.
+    /// Returns the newest run, once a process has made one.
     fn run(&self) -> Option<RunRow> {
         let reader = SqliteReader::open_read_only(&self.data()).ok()?;
         let newest = reader.runs(TenantId::DEFAULT, &RunFilter::default(), Page { before: None, most: 1 });
         newest.ok()?.pop()
     }
 
-    /// Kills a process after a while. Gives its end when it was earlier.
+    /// Kills a process after a while. Returns its exit if it ended earlier.
     fn kill_after(&self, mut child: Child, wait: Duration) -> Option<ExitStatus> {
         let end = now() + wait;
         while now() < end {
@@ -153,7 +154,7 @@ impl Folder {
         None
     }
 
-    /// Everything that must hold of the folder at any time.
+    /// Checks everything that must hold of the folder at any time.
     fn check(&mut self, run: RunId) -> Seen {
         let reader = SqliteReader::open_read_only(&self.data()).unwrap();
         reader.check().unwrap();
@@ -175,7 +176,7 @@ impl Folder {
         Seen { ended: found, alive }
     }
 
-    /// Whether the task has a result, which must be the one that was seen before.
+    /// Says whether the task has a result, which must equal the one that was seen before.
     fn accept(&mut self, task: &Task) -> bool {
         match &task.state {
             TaskState::Succeeded { output, started_at, ended_at, .. } => {
@@ -209,7 +210,7 @@ fn steps(reader: &SqliteReader, run: RunId) -> Vec<Task> {
     }
 }
 
-/// Reads the journal, which must be without gaps and tell of every end once. Gives its length.
+/// Reads the journal, which must have no gaps and record every end once. Returns its length.
 fn journal(reader: &SqliteReader, run: RunId, ended: usize) -> usize {
     let (mut next, mut ends) = (0, HashSet::new());
     loop {
@@ -243,7 +244,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Starts a run, waits until it is there, and kills the process soon after.
+/// Starts a run, waits until it exists, and kills the process soon after.
 fn begin(folder: &Folder, chance: &mut Rng) -> RunId {
     let mut child = folder.start(&["run", "crash.yaml"]);
     let end = now() + PATIENCE;
@@ -260,7 +261,7 @@ fn begin(folder: &Folder, chance: &mut Rng) -> RunId {
     run
 }
 
-/// One run in a fresh folder, killed at most so many times while at work and then let end.
+/// Plays one run in a fresh folder, killed at most `most` times while at work and then allowed to end.
 fn episode(mut folder: Folder, chance: &mut Rng, most: u64, kills: &mut Kills) -> Folder {
     let run = begin(&folder, chance);
     let wanted = kills.alive + most;
@@ -301,7 +302,7 @@ fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     );
 }
 
-/// Exactly as many children as items, one join, and every result in its place.
+/// Exactly one child per item, one join, and every result in its place.
 #[test]
 fn a_fan_out_that_is_killed_in_the_middle_has_each_item_once_and_in_order() {
     let rounds = number("KAPELLE_FANOUT_KILLS", 10);

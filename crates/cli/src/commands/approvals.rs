@@ -27,11 +27,11 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The steps that wait for an answer
+    /// List the steps that wait for an answer
     List,
-    /// Say yes: the step succeeds
+    /// Approve: the step succeeds
     Approve(Answer),
-    /// Say no: the step fails
+    /// Deny: the step fails
     Deny(Answer),
 }
 
@@ -39,10 +39,10 @@ enum Verb {
 struct Answer {
     /// The step, such as task_12
     task: String,
-    /// What is noted beside the answer
+    /// A comment on the answer
     #[arg(long, default_value = "")]
     comment: String,
-    /// Who answers [default: the user of the system]
+    /// The person who answers [default: the user of the system]
     #[arg(long)]
     by: Option<String>,
 }
@@ -53,7 +53,7 @@ const PAGE: u32 = 1_000;
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such step, or it does not wait for an answer.
+/// When the step does not exist, or does not wait for an answer.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(app),

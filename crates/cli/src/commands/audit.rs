@@ -1,4 +1,4 @@
-//! `kapelle audit`: who did what, and whether the trail is whole.
+//! `kapelle audit`: shows administrative acts, and checks that the trail is complete.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Entries read at a time.
 const PAGE: u32 = 1_000;
 
-/// Show administrative acts, or check that none was changed or taken out.
+/// Show administrative acts, or check that none was changed or removed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,19 +29,19 @@ pub struct Args {
 enum Verb {
     /// Show the acts, oldest first
     List,
-    /// Check the chain of hashes, and compare it with the heads that session.log and other logs tell of
+    /// Check the chain of hashes, and compare it with the heads in session.log and other logs
     Verify(Verify),
 }
 
 #[derive(Debug, clap::Args)]
 struct Verify {
-    /// An entry that must be there, as an earlier check printed it; may be given again
+    /// An entry that must be there, as an earlier check printed it; may be repeated
     #[arg(long, value_name = "SEQ:HASH")]
     expect: Vec<String>,
-    /// A file with heads, such as a log of the server or a copy of session.log; may be given again
+    /// A file with heads, such as a log of the server or a copy of session.log; may be repeated
     #[arg(long, value_name = "FILE")]
     heads: Vec<PathBuf>,
-    /// Take heads that were made with a former key, whose keyed hashes cannot be checked any more
+    /// Accept heads made with a former key, whose keyed hashes cannot be checked any more
     #[arg(long, value_name = "NAME")]
     accept_key: Vec<String>,
 }
@@ -49,7 +49,7 @@ struct Verify {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no folder, or the trail is not whole.
+/// When the folder does not exist, or the trail is incomplete.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let reader = app.reader()?;
     match &args.verb {

@@ -1,4 +1,4 @@
-//! `kapelle budgets list|set|raise`: what may be spent.
+//! `kapelle budgets list|set|raise`: limits of spending.
 
 use kapelle::{
     Money,
@@ -24,22 +24,22 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The budgets, and what is spent of each
+    /// List the budgets, and what is spent of each
     List,
-    /// Set what an account may spend, what is spent included
+    /// Set the total that an account may spend, including what is spent already
     Set(Change),
-    /// Let an account spend that much more than it may now
+    /// Raise the limit of an account by an amount
     Raise(Change),
 }
 
-/// Which budget, and how much.
+/// An account and an amount.
 #[derive(Debug, clap::Args)]
 struct Change {
     /// day, tenant, task_7, run_3, worker:NAME, queue:NAME or key:NAME
     account: String,
     /// Dollars, such as 2.50
     amount: String,
-    /// The tenant whose account it is
+    /// The tenant of the account
     #[arg(long, default_value_t = TenantId::DEFAULT.0, value_parser = clap::value_parser!(u32).range(1..))]
     tenant: u32,
 }
@@ -47,7 +47,7 @@ struct Change {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such account, the amount is none, or the folder cannot be opened.
+/// When the account is unknown, the amount is invalid, or the folder cannot be opened.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(app),

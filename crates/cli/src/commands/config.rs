@@ -1,4 +1,4 @@
-//! `kapelle config show|prices`: every setting and where it comes from; what models cost, and who says so.
+//! `kapelle config show|prices`: every setting and its origin; the prices of models, and their sources.
 
 use kapelle::{
     core::Money,
@@ -16,7 +16,7 @@ use crate::{
     shown, trust,
 };
 
-/// The configuration and where it comes from.
+/// Show the configuration and the origin of each value.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -25,23 +25,23 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Every setting; keys of providers are shown as `set`
+    /// Show every setting; keys of providers are shown as `set`
     Show {
-        /// Also where each value comes from
+        /// Also show the origin of each value
         #[arg(long)]
         origin: bool,
     },
-    /// Agree that this project sends keys of yours to hosts they are not meant for
+    /// Agree that this project sends your keys to hosts they are not meant for
     Trust {
-        /// Take it back
+        /// Revoke the agreement
         #[arg(long)]
         revoke: bool,
     },
-    /// What models cost, for a million tokens, and where each price comes from
+    /// Show the prices of models for a million tokens, and the source of each price
     Prices,
 }
 
-/// A setting: its path, its value, where it comes from.
+/// A setting: its path, its value, its origin.
 type Setting = (String, Value, String);
 
 /// Runs the verb.
@@ -56,7 +56,7 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     }
 }
 
-/// Notes that the user agrees to where the project sends keys, after telling it.
+/// Shows where the project sends keys, and records that the user agrees.
 fn trust(app: &App, revoke: bool) -> Result<Code, Failure> {
     let settings = app.settings()?;
     let agreed = trust::agree(&app.project, &settings, revoke)?;
@@ -73,11 +73,11 @@ fn trust(app: &App, revoke: bool) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// One price, in nano-dollars a token; what is read from a cache and written into it is not known of the user's own.
+/// One price, in nano-dollars a token. Prices that the user wrote have no rates for reading and writing caches.
 struct Listed {
     model: String,
     usual: Rates,
-    /// Above how many tokens a prompt is long, and what it costs then.
+    /// Length in tokens above which a prompt is long, and the rates for long prompts.
     long: Option<(u64, Rates)>,
     source: String,
     checked: Option<&'static str>,
@@ -146,7 +146,7 @@ impl Listed {
     }
 }
 
-/// The prices in the order in which they are looked for: those of the configuration, then the table.
+/// Prints the prices in the order of lookup: those of the configuration, then the table.
 fn prices(app: &App) -> Result<Code, Failure> {
     let own = app.settings()?.config.prices;
     let mut all: Vec<Listed> = own.into_iter().map(Listed::own).chain(TABLE.iter().map(Listed::row)).collect();

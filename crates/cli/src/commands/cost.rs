@@ -1,4 +1,4 @@
-//! `kapelle cost`: what was spent, by whom; and every call, line by line.
+//! `kapelle cost`: what was spent, and by whom; and every call, line by line.
 
 use kapelle::{
     Money,
@@ -16,16 +16,17 @@ use crate::{
 /// Calls read at a time.
 const PAGE: u32 = 1_000;
 
-/// Show what was spent, by whom.
+/// Show what was spent, and by whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// task, run, worker, queue, key, provider, model, tenant or day
     #[arg(long, default_value = "worker", value_parser = kind)]
     by: AccountKind,
-    /// Rows at most
+    /// The most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
-    /// Every call as a line of JSON, newest first: tenant, run, task, attempt, call, the provider's own id, and its cost
+    /// Print every call as a line of JSON, newest first: tenant, run, task, attempt, call, the provider's own id, and
+    /// its cost
     #[arg(long)]
     export: bool,
     /// Export only the calls of this run
@@ -42,14 +43,14 @@ fn kind(word: &str) -> Result<AccountKind, String> {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no folder, or it cannot be read.
+/// When the folder does not exist, or cannot be read.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let reader = app.reader()?;
     if args.export {
         let run = args.run.as_deref().map(ids::run).transpose()?;
         return export(app, &reader, run);
     }
-    // Whoever may read the folder sees what is in it.
+    // Anybody who may read the folder sees all of its content.
     let rows = match args.by {
         AccountKind::Tenant => reader.tenant_accounts(args.limit)?,
         by => reader.accounts(TenantId::DEFAULT, by, args.limit)?,
@@ -88,7 +89,7 @@ pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// Says that nothing of that kind asked a model, and names the views in which something did.
+/// Reports that this kind of account has no calls, and names the views that have some.
 fn nobody(reader: &SqliteReader, by: AccountKind) -> Result<String, Failure> {
     let mut others = Vec::new();
     for kind in AccountKind::ALL.into_iter().filter(|kind| !matches!(kind, AccountKind::Tenant) && *kind != by) {

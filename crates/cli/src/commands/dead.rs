@@ -1,4 +1,4 @@
-//! `kapelle dead list|show|retry|discard`: tasks that were given up.
+//! `kapelle dead list|show|retry|discard`: dead letters.
 
 use kapelle::{
     TaskId,
@@ -23,7 +23,7 @@ use crate::{
 /// Tasks read at a time.
 const PAGE: u32 = 500;
 
-/// Tasks that were given up: list, show, retry and discard them.
+/// List, show, retry and discard dead letters: tasks that failed for good.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -32,42 +32,42 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Tasks of their own that failed and were not dealt with, newest first
+    /// List standalone tasks that failed and were not retried or discarded, newest first
     List {
-        /// Only those for this worker
+        /// Only tasks for this worker
         #[arg(long)]
         worker: Option<String>,
-        /// At most so many
+        /// The most rows
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// One task with its input and attempts
+    /// Show one task with its input and attempts
     Show {
-        /// Such as task_12
+        /// An id such as task_12
         task: String,
     },
-    /// Put tasks back, their counts at zero
+    /// Retry tasks, their counts at zero
     Retry(Which),
-    /// Mark tasks as dealt with; nothing of them is deleted
+    /// Discard tasks; nothing of them is deleted
     Discard {
         #[command(flatten)]
         which: Which,
-        /// What is noted as the reason
+        /// The recorded reason
         #[arg(long, default_value = "discarded on the command line")]
         reason: String,
     },
 }
 
-/// Which tasks are meant.
+/// The selection of tasks.
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// Such as task_12
+    /// Ids such as task_12
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     tasks: Vec<String>,
-    /// All that were given up
+    /// All dead letters
     #[arg(long)]
     all: bool,
-    /// With --all: only those for this worker
+    /// With --all: only tasks for this worker
     #[arg(long, requires = "all")]
     worker: Option<String>,
 }
@@ -75,7 +75,7 @@ struct Which {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such task, it has not failed, or it is a step of a run.
+/// When the task does not exist, has not failed, or is a step of a run.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List { worker: None, limit: 20 }) {
         Verb::List { worker, limit } => list(app, worker.as_deref(), limit),
@@ -95,7 +95,7 @@ fn page(reader: &dyn Reader, worker: Option<&str>, page: Page) -> Result<Vec<Tas
     Ok(reader.tasks(TenantId::DEFAULT, &filter, page)?)
 }
 
-/// Why a task was given up, in a word.
+/// Returns why a task failed for good, in a word.
 fn why(task: &Task) -> &'static str {
     match &task.state {
         TaskState::Failed { dead: true, .. } => "poison",
@@ -177,7 +177,7 @@ async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code,
     ended.map(|()| Code::Ok)
 }
 
-/// Puts a dead letter back, or discards it for that reason.
+/// Retries a dead letter, or discards it with that reason.
 async fn deal(api: &dyn Api, task: TaskId, discard: Option<&str>) -> Result<(), ClientError> {
     let task = task.to_string();
     match discard {

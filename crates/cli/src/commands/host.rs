@@ -19,7 +19,7 @@ use crate::{
     signals::Signals,
 };
 
-/// Tasks at once, unless told otherwise.
+/// Tasks at once by default.
 const SLOTS: u32 = 4;
 
 /// Work on the tasks of a server.
@@ -28,31 +28,32 @@ pub struct Args {
     /// The server [default: the one of this project's folder]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// Only tasks of this queue; may be given again. Of any when left out
+    /// Only tasks of this queue; may be repeated [default: any queue]
     #[arg(long, value_name = "NAME")]
     queue: Vec<String>,
-    /// Only tasks for this worker; may be given again
+    /// Only tasks for this worker; may be repeated
     #[arg(long, value_name = "NAME")]
     pub worker: Vec<String>,
     /// One process for each queue of the configuration (default, ml, openai), until asked to end
     #[arg(long, conflicts_with = "queue")]
     pub each_queue: bool,
-    /// Tasks at once [default: 4; with --each-queue what the queue has]
+    /// Tasks at once [default: 4; with --each-queue the slots of the queue]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub slots: Option<u32>,
-    /// What the server calls this process
+    /// The name of this process on the server
     #[arg(long, default_value = "kapelle host")]
     pub name: String,
-    /// What sets it apart, such as gpu or gpu=a100; may be given again. Tasks that require labels go only where they are
+    /// A label of this process, such as gpu or gpu=a100; may be repeated. Tasks that require labels go only to
+    /// processes with them
     #[arg(long, value_name = "LABEL")]
     pub label: Vec<String>,
 }
 
-/// Runs the verb. The key is taken from `KAPELLE_TOKEN`, or from the folder's own token: never from the command line,
+/// Runs the verb. The key is read from `KAPELLE_TOKEN`, or from the folder's own token: never from the command line,
 /// which others can read.
 ///
 /// # Errors
-/// When a name is wrong, there is no server, or it refuses.
+/// When a name is invalid, the server cannot be found, or it refuses.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
     for name in args.queue.iter().chain(&args.worker) {
@@ -120,7 +121,7 @@ impl From<HostError> for Failure {
     }
 }
 
-/// Lets the scripts of the project take tasks, when there are some that do.
+/// Starts the fleet of the project's scripts, when some of them take tasks.
 async fn lend(
     app: &App,
     settings: &Settings,
@@ -130,7 +131,7 @@ async fn lend(
 ) -> Result<Option<Fleet>, Failure> {
     let Some(helper) = &app.helper else { return Ok(None) };
     let clock = SystemClock::default();
-    // Of several hosts in one folder each has logs of its own.
+    // Several hosts in one folder have logs of their own.
     let own: String = args.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(80).collect();
     let options = FleetOptions {
         root: app.project.workers(),

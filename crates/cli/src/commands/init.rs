@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 5] = [
 /// Make a starter project.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where; it is made when it is not there
+    /// The folder; it is created if it does not exist
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 }
@@ -34,9 +34,9 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When one of the files is there already, or cannot be written.
+/// When one of the files exists already, or cannot be written.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    // All or nothing: what is there is never overwritten.
+    // All or nothing: an existing file is never overwritten.
     if let Some((name, _)) = FILES.iter().find(|(name, _)| args.folder.join(name).symlink_metadata().is_ok()) {
         let path = args.folder.join(name);
         return Err(Failure::new(Code::Conflict, format!("{} is there already", path.display()))

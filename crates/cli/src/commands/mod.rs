@@ -1,4 +1,4 @@
-//! One file a verb.
+//! The verbs, one file each.
 
 pub mod approvals;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! `kapelle queues list|pause|resume`, and the same for workers.
+//! `kapelle queues list|pause|resume`, and pauses of workers.
 
 use kapelle::{
     QueueStatus,
@@ -26,20 +26,20 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The queues with open tasks, and those that are paused
+    /// List the queues with open tasks, and paused ones
     List,
-    /// Start no further task of a queue until it is resumed
+    /// Pause a queue: no further task of it starts until it is resumed
     Pause(Change),
-    /// Let the tasks of a queue start again
+    /// Resume a queue
     Resume(Change),
 }
 
-/// What is paused or resumed.
+/// The queue or worker that is paused or resumed.
 #[derive(Debug, clap::Args)]
 pub struct Change {
     /// Its name
     pub name: String,
-    /// What is noted as the reason
+    /// The recorded reason
     #[arg(long, default_value = "by hand")]
     pub reason: String,
 }
@@ -47,7 +47,7 @@ pub struct Change {
 /// Runs the verb.
 ///
 /// # Errors
-/// When a name is not one, or another process writes to the folder.
+/// When a name is invalid, or another process writes to the folder.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => match remote::server(app)? {
@@ -59,10 +59,10 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
 }
 
-/// Pauses or resumes a queue or worker. It holds until it is changed, also after a restart.
+/// Pauses or resumes a queue or worker. The change lasts until the next one, also after a restart.
 ///
 /// # Errors
-/// When the name is not one, or another process writes to the folder.
+/// When the name is invalid, or another process writes to the folder.
 pub async fn gate(app: &App, kind: GateKind, change: &Change, paused: bool) -> Result<Code, Failure> {
     let name = change.name.as_str();
     Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
@@ -87,7 +87,7 @@ fn told(app: &App, kind: GateKind, name: &str, paused: bool) -> Result<Code, Fai
     Ok(Code::Ok)
 }
 
-/// The queues as the server has them: it knows its hosts.
+/// Lists the queues as the server has them: it knows its hosts.
 async fn list_of(app: &App, client: &Client) -> Result<Code, Failure> {
     let list: QueueList = client.get("/api/v1/queues").await?;
     if app.out.json {
@@ -136,7 +136,7 @@ fn list(app: &App) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// How many open tasks there are in which state.
+/// Returns how many open tasks each state has.
 pub fn counts(status: &QueueStatus) -> String {
     if status.tasks.is_empty() {
         return "-".to_owned();
@@ -145,7 +145,7 @@ pub fn counts(status: &QueueStatus) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// A queue or worker, for machines.
+/// Formats a queue or worker as JSON.
 pub fn status_json(status: &QueueStatus) -> Value {
     let tasks: serde_json::Map<String, Value> =
         status.tasks.iter().map(|(state, tasks)| (state.as_str().to_owned(), json!(tasks))).collect();

@@ -1,4 +1,4 @@
-//! `kapelle resume [RUN]`: goes on with what an earlier process left.
+//! `kapelle resume [RUN]`: continues the work that an earlier process left open.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ use crate::{
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
 
-/// Go on with what was under way.
+/// Resume work that an earlier process left open.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run to wait for; without it, everything that has not ended
+    /// The run to wait for; by default, everything that has not ended
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// Also write report.md and run.json to DIR/<run>/
@@ -38,7 +38,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run, or what is resumed does not succeed.
+/// When the run does not exist, or the resumed work does not succeed.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let named = args.run.as_deref().map(ids::run).transpose()?;
     let reader = app.reader()?;
@@ -74,7 +74,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
 }
 
-/// The runs that have not ended, oldest first.
+/// Returns the runs that have not ended, oldest first.
 fn open_runs(reader: &SqliteReader) -> Result<Vec<RunRow>, Failure> {
     let filter = RunFilter { open: true, ..RunFilter::default() };
     let mut runs: Vec<RunRow> = Vec::new();
@@ -89,7 +89,7 @@ fn open_runs(reader: &SqliteReader) -> Result<Vec<RunRow>, Failure> {
     }
 }
 
-/// The tasks of their own that have not ended.
+/// Returns the standalone tasks that have not ended.
 fn open_tasks(reader: &SqliteReader) -> Result<Vec<TaskId>, Failure> {
     let mut tasks: Vec<TaskId> = Vec::new();
     for state in StateKind::ALL.into_iter().filter(|state| !state.is_terminal()) {

@@ -27,7 +27,7 @@ pub struct Args {
     /// One run for each file: `name=FOLDER`, or `name=FILE` again and again
     #[arg(long, value_name = "NAME=PATH")]
     each: Vec<String>,
-    /// In which order ready steps start, instead of what the file says
+    /// The order in which ready steps start, instead of the one in the file
     #[arg(long, value_enum)]
     strategy: Option<StrategyArg>,
     /// Also write report.md and run.json to DIR/<run>/
@@ -38,7 +38,7 @@ pub struct Args {
     no_fallback: bool,
 }
 
-/// The strategies, as they are written.
+/// The built-in strategies, by their names.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum StrategyArg {
     /// One step after the other, in the order of the file
@@ -72,7 +72,7 @@ impl From<StrategyArg> for Strategy {
 /// Runs the verb.
 ///
 /// # Errors
-/// When the workflow or an input is wrong, or the run does not succeed.
+/// When the workflow or an input is invalid, or the run does not succeed.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let workflow = workflow::read(&workflow::find(&app.project, &args.file)?)?;
     let version = workflow.version()?;
@@ -92,7 +92,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         kapelle::check_inputs(definition, &mut inputs.value).map_err(|error| wrong_inputs(&workflow, error))?;
         Ok(inputs)
     };
-    // The first is prepared before the folder is opened: what is wrong with the inputs is told at once.
+    // The first run is prepared before the folder is opened: invalid inputs are reported at once.
     let first = prepare(&each.first(&args.inputs))?;
     if settings.config.fallback {
         aliases::warn(app.out, definition, &workers.catalogue, &workers.aliases);
@@ -140,7 +140,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     result::tell(app, &**kapelle.engine().reader(), run, end, args.out.as_deref())
 }
 
-/// Tells which inputs there are.
+/// Reports the inputs that the workflow takes.
 fn wrong_inputs(workflow: &Workflow, error: kapelle::Error) -> Failure {
     let failure = Failure::from(error);
     let help = workflow.inputs_help();

@@ -34,63 +34,64 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The runs, newest first
+    /// List the runs, newest first
     List(List),
-    /// One run with its steps and outputs
+    /// Show one run with its steps and outputs
     Show {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
     },
     /// Follow a run until it ends, event by event
     Watch {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
-        /// Begin with this event: one more than the last number that was seen
+        /// The first event to show: one more than the last number that was seen
         #[arg(long, default_value_t = 0, value_name = "NUMBER")]
         from: u64,
     },
     /// Draw a run with the states of its steps
     Graph {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
-        /// As indented text, as a picture, or for Mermaid
+        /// The format: indented text, a picture, or Mermaid
         #[arg(long, value_enum, default_value_t = graph::Format::Text)]
         format: graph::Format,
     },
-    /// Why steps are not running
+    /// Explain why steps are not running
     Explain {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
         /// Only this step, such as `classify[17]`
         step: Option<String>,
     },
-    /// Run again, taking over the results of steps that succeeded
+    /// Run again, reusing the results of steps that succeeded
     Rerun(rerun::Args),
-    /// End a run: its open steps are cancelled, then its `on_cancel` and `finally` run; a second time ends those too
+    /// Cancel a run: its open steps are cancelled, then its `on_cancel` and `finally` run; a second call cancels those
+    /// too
     Cancel {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
-        /// What is noted as the reason
+        /// The recorded reason
         #[arg(long, default_value = "cancelled on the command line")]
         reason: String,
     },
-    /// Begin no further step until the run is resumed
+    /// Pause a run: no further step begins until it is resumed
     Pause {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
     },
-    /// Let a paused run go on
+    /// Resume a paused run
     Resume {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
     },
     /// Send a signal to the step that waits for it, or to the first that will
     Signal {
-        /// Such as run_3
+        /// An id such as run_3
         run: String,
         /// The name of the signal
         name: String,
-        /// What it carries, as JSON
+        /// Its payload, as JSON
         #[arg(long, default_value = "null", value_name = "JSON")]
         payload: String,
     },
@@ -98,13 +99,13 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Only those that have not ended
+    /// Only runs that have not ended
     #[arg(long)]
     open: bool,
-    /// Only those of this workflow
+    /// Only runs of this workflow
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// At most so many
+    /// The most rows
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Only those older than this one
@@ -115,7 +116,7 @@ struct List {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run.
+/// When the run does not exist.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List(args.list)) {
         Verb::List(list) => self::list(app, &list),
@@ -137,7 +138,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
 }
 
-/// Which run it repeats, and how.
+/// Returns which run it repeats, and how.
 fn again(row: &RunRow) -> String {
     let Some(rerun) = &row.rerun else { return String::new() };
     let how = if rerun.recorded { ", calls of models answered from its record" } else { "" };
@@ -164,7 +165,7 @@ fn list(app: &App, list: &List) -> Result<Code, Failure> {
 /// Shows one run.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When it does not exist.
 pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failure> {
     let view = RunView::load(reader, run)?;
     if app.out.json {

@@ -1,4 +1,4 @@
-//! What a script wrote: from the server that supervises it, or from the files of its log.
+//! The output of a script: from the server that supervises it, or from the files of its log.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::{
     signals::Signals,
 };
 
-/// How often a followed log is asked for.
+/// Interval between requests for a followed log.
 const EVERY: Duration = Duration::from_millis(300);
-/// Lines that are asked for at most.
+/// The most lines that are requested.
 const TAIL_MAX: usize = 1_000;
 
 /// Prints the last lines of a script, and follows it on request.
 ///
 /// # Errors
-/// When there is no log, or the server goes away.
+/// When the log does not exist, or the server goes away.
 pub async fn run(app: &App, id: &str, tail: usize, follow: bool) -> Result<Code, Failure> {
     let worker = id.split('.').next().unwrap_or(id);
     let tail = tail.min(TAIL_MAX);
@@ -44,12 +44,12 @@ pub async fn run(app: &App, id: &str, tail: usize, follow: bool) -> Result<Code,
     }
 }
 
-/// Prints the lines from a number on, and gives that of the next.
+/// Prints the lines from a number on. Returns the number of the next line.
 async fn print(out: Out, client: &Client, worker: &str, tail: usize, from: u64) -> Result<u64, Failure> {
     let got: api::LogLines = client.get(&format!("/workers/logs/{worker}?tail={tail}")).await?;
     let Some(last) = got.lines.last().map(|line| line.number) else { return Ok(from) };
     if last < from && !got.lines.is_empty() && from > 0 && last + 1 != from {
-        // The server was started anew and counts from the beginning.
+        // The server was restarted and counts from the beginning.
         return Ok(0);
     }
     for line in got.lines.iter().filter(|line| line.number >= from) {

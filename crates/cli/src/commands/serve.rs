@@ -22,10 +22,10 @@ use crate::{
 /// Serve tasks, runs and workers over HTTP.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen; port 0 takes one that is free [default: `listen` of the configuration, 127.0.0.1:7863]
+    /// The address to listen on; port 0 takes any free one [default: `listen` of the configuration, 127.0.0.1:7863]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// A further name under which the server is reached, as behind a proxy
+    /// A further host name of the server, for example behind a proxy
     #[arg(long, value_name = "NAME")]
     host_name: Vec<String>,
     /// Listen where other machines can connect, although nothing is encrypted here
@@ -92,7 +92,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     Ok(code)
 }
 
-/// Waits for a signal, and tells a service manager that wants to know that the process lives.
+/// Waits for a signal, and sends keep-alive messages to a service manager that asks for them.
 async fn watched(
     app: &App,
     (notifier, settings): (&Notifier, &Settings),
@@ -112,10 +112,10 @@ async fn watched(
     }
 }
 
-/// How often the configuration is looked at.
+/// Interval between looks at the configuration.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Lets a changed configuration of providers, models, prices and budgets take effect.
+/// Applies a changed configuration of providers, models, prices and budgets.
 struct Reloader {
     files: Vec<PathBuf>,
     seen: Vec<Option<(SystemTime, u64)>>,
@@ -162,7 +162,7 @@ impl Reloader {
     }
 }
 
-/// Each connection is an open file, and most systems give out few of those until they are asked for more.
+/// Raises the limit of open files. Each connection is an open file, and most systems allow few by default.
 #[cfg(unix)]
 fn open_files(app: &App, limits: &Limits) {
     // The store, the logs and the processes of workers need some too.

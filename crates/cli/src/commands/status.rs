@@ -1,4 +1,4 @@
-//! `kapelle status [ID]`: what is going on, or how one run or task stands.
+//! `kapelle status [ID]`: current work, or the state of one run or task.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const LATEST: u32 = 10;
 /// Open runs that are shown.
 const OPEN: u32 = 100;
 
-/// What is going on, or how a run or task stands.
+/// Show current work, or the state of a run or task.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run or task, such as run_3 or task_12
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run or task, or nothing at all yet.
+/// When the run or task does not exist, or the folder has no data yet.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let id = args.id.as_deref().map(ids::any).transpose()?;
     let reader = app.reader()?;

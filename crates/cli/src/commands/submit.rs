@@ -1,4 +1,4 @@
-//! `kapelle submit WORKER`: records a task.
+//! `kapelle submit WORKER`: submits a task.
 
 use std::path::Path;
 
@@ -21,41 +21,41 @@ use crate::{
     remote, scripts, trust,
 };
 
-/// Record a task for a worker.
+/// Submit a task to a worker.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The worker
     worker: String,
     #[command(flatten)]
     inputs: InputArgs,
-    /// Higher first, -100 to 100
+    /// The priority: higher first, -100 to 100
     #[arg(long, default_value_t = 0, allow_hyphen_values = true, value_parser = clap::value_parser!(i16).range(-100..=100))]
     priority: i16,
-    /// Not before that long from now, such as 30s or 2h
+    /// A delay from now, such as 30s or 2h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     delay: Option<DurationMs>,
     /// Another queue than the worker's
     #[arg(long)]
     queue: Option<String>,
-    /// Only for a worker host with this label, such as gpu or gpu=a100; may be given again
+    /// A label that the worker host must have, such as gpu or gpu=a100; may be repeated
     #[arg(long, value_name = "LABEL")]
     require: Vec<String>,
-    /// How long an attempt may take
+    /// The time limit of an attempt
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<DurationMs>,
-    /// How often a failed attempt is tried again
+    /// The number of retries of a failed attempt
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1000))]
     retries: Option<u32>,
-    /// Submitting again with the same key gives the same task
+    /// An idempotency key: submitting again with this key returns the same task
     #[arg(long)]
     key: Option<String>,
-    /// Grouped with the tasks of the same key where its worker or queue limits them
+    /// The concurrency key, for limits of the worker or queue
     #[arg(long, value_name = "KEY")]
     group: Option<String>,
-    /// Take an earlier answer to the same input that is not older than this
+    /// Reuse an earlier answer to an equal input, up to this age
     #[arg(long, value_name = "TIME", value_parser = duration)]
     cache: Option<DurationMs>,
-    /// Work it off now, in this process, and print its answer
+    /// Work on it now, in this process, and print its answer
     #[arg(long)]
     wait: bool,
 }
@@ -67,13 +67,13 @@ fn duration(text: &str) -> Result<DurationMs, String> {
 /// Runs the verb.
 ///
 /// # Errors
-/// When the worker or the input is wrong, or, with `--wait`, the task does not succeed.
+/// When the worker is unknown or the input invalid, or, with `--wait`, the task does not succeed.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let settings = app.settings()?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
     if let Some(client) = remote::server(app)? {
-        // It knows workers that this project does not, and checks the input itself.
+        // The server knows workers that this project does not, and checks the input itself.
         let spec = known.spec(&args.worker);
         let inputs = args.inputs.read(spec.as_ref().and_then(|spec| spec.input.as_ref()), Path::new("."))?;
         inputs.store(&Blobs::in_folder(&app.data()?))?;
@@ -115,7 +115,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 }
 
 impl Args {
-    /// Has the server record it, and wait for its end.
+    /// Submits it to the server, and waits for its end.
     async fn ask(&self, app: &App, client: &Client, input: serde_json::Value) -> Result<Code, Failure> {
         let task = kapelle_api::SubmitTask {
             worker: self.worker.clone(),
@@ -175,7 +175,7 @@ impl Args {
     }
 }
 
-/// The input with the worker's defaults, when it fits.
+/// Returns the input with the worker's defaults, when it fits.
 pub fn admit(spec: &WorkerSpec, input: serde_json::Value) -> Result<serde_json::Value, Failure> {
     let Some(schema) = &spec.input else { return Ok(input) };
     let schema = Schema::compile(schema)

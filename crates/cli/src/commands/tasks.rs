@@ -31,46 +31,46 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The tasks, newest first
+    /// List the tasks, newest first
     List(List),
-    /// One task with its input, answer and attempts
+    /// Show one task with its input, answer and attempts
     Show {
-        /// Such as task_12
+        /// An id such as task_12
         task: String,
     },
-    /// End a task
+    /// Cancel a task
     Cancel {
-        /// Such as task_12
+        /// An id such as task_12
         task: String,
-        /// What is noted as the reason
+        /// The recorded reason
         #[arg(long, default_value = "cancelled on the command line")]
         reason: String,
     },
-    /// Put a failed task back
+    /// Retry a failed task
     Retry {
-        /// Such as task_12
+        /// An id such as task_12
         task: String,
     },
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Only those in this state, such as ready or failed
+    /// Only tasks in this state, such as ready or failed
     #[arg(long, value_parser = describe::state)]
     state: Option<StateKind>,
-    /// Only those in this queue
+    /// Only tasks in this queue
     #[arg(long)]
     queue: Option<String>,
-    /// Only those for this worker
+    /// Only tasks for this worker
     #[arg(long)]
     worker: Option<String>,
-    /// Only those that killed their worker too often
+    /// Only tasks that crashed their worker too often
     #[arg(long)]
     dead: bool,
     /// Also the steps of runs
     #[arg(long)]
     steps: bool,
-    /// At most so many
+    /// The most rows
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Only those older than this one
@@ -81,7 +81,7 @@ struct List {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such task, or it is not in a state for that.
+/// When the task does not exist, or its state does not allow the change.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List(args.list)) {
         Verb::List(list) => self::list(app, &list),
@@ -125,10 +125,10 @@ fn list(app: &App, list: &List) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// The task of that id.
+/// Returns the task of that id.
 ///
 /// # Errors
-/// When there is none.
+/// When it does not exist.
 pub fn load(reader: &dyn Reader, id: TaskId) -> Result<Task, Failure> {
     reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| {
         Failure::not_found(format!("{id} does not exist")).help("`kapelle tasks list --steps` shows those that do")
@@ -138,7 +138,7 @@ pub fn load(reader: &dyn Reader, id: TaskId) -> Result<Task, Failure> {
 /// Shows one task.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When it does not exist.
 pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failure> {
     let task = load(reader, id)?;
     let input = describe::value(reader, &task.input)?;
@@ -193,7 +193,7 @@ async fn change(
     id: TaskId,
     ask: impl AsyncFnOnce(&dyn Api) -> Result<kapelle_api::Task, ClientError>,
 ) -> Result<Code, Failure> {
-    // Looked up first, so that an id that is wrong does not make a folder.
+    // Looked up first, so that a wrong id does not create a folder.
     load(&app.reader()?, id)?;
     let session = ApiSession::open(app).await?;
     let is_local = session.is_local();

@@ -1,4 +1,4 @@
-//! `kapelle top`: what a server is doing, live.
+//! `kapelle top`: the work of a server, live.
 
 mod frame;
 mod snapshot;
@@ -17,16 +17,16 @@ use crate::{
 use frame::{Frame, Rates};
 use snapshot::Snapshot;
 
-/// What a server is doing, live. Keys: q ends it, p holds it, any other draws anew.
+/// Show the work of a server, live. Keys: q quits, p pauses, any other redraws.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The server [default: the one of this project's folder]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Print one frame and end, as when the output is not a terminal
+    /// Print one frame and exit, as when the output is not a terminal
     #[arg(long)]
     once: bool,
-    /// Seconds between two frames
+    /// The interval between two frames, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
 }
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no server, or it refuses.
+/// When the server cannot be found, or it refuses.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let client = remote::client(app, args.server.as_deref())?;
     let first = Snapshot::take(&client).await?;
@@ -44,7 +44,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     }
     if args.once || !out::stdout_is_terminal() {
         let frame = Frame { snapshot: &first, rates: None, paused: false, server: client.base() };
-        // A pipe has no width; a file of frames is read on a terminal of the usual one.
+        // A pipe has no width; a file of frames is read on a terminal of the usual width.
         let (width, _) = if out::stdout_is_terminal() { terminal::size() } else { (100, 0) };
         app.out.print(&frame.lines(width, usize::MAX).join("\n"))?;
         return Ok(Code::Ok);
@@ -86,7 +86,7 @@ async fn live(client: &kapelle_api::Client, first: Snapshot, every: Duration) ->
             _ = tick.tick() => !paused,
         };
         if look {
-            // A server that is away for a moment is told of, and asked again.
+            // A server that is away for a moment is reported, and asked again.
             match Snapshot::take(client).await {
                 Ok(next) => {
                     rates = Rates::between(&now, &next);

@@ -7,7 +7,7 @@ use crate::{
     failure::{Code, Failure},
 };
 
-/// The version.
+/// Print the version.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

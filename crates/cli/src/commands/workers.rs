@@ -25,9 +25,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The workers that ship, and those of workers/
+    /// List the built-in workers, and those of workers/
     List,
-    /// What a worker takes and gives
+    /// Show the input and output of a worker
     Show {
         /// Its name
         name: String,
@@ -39,16 +39,16 @@ enum Verb {
         #[command(flatten)]
         inputs: InputArgs,
     },
-    /// Start no further task of a worker until it is resumed
+    /// Pause a worker: no further task of it starts until it is resumed
     Pause(Change),
-    /// Let the tasks of a worker start again
+    /// Resume a worker
     Resume(Change),
-    /// Start a script anew, one process of it (NAME.2), or `all`
+    /// Restart a script, one process of it (NAME.2), or `all`
     Restart {
         /// The script
         name: String,
     },
-    /// Have a script run in so many processes
+    /// Set the number of a script's processes
     Scale {
         /// The script
         name: String,
@@ -60,7 +60,7 @@ enum Verb {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such worker, or it fails.
+/// When the worker does not exist, or it fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let known = app.workers(&app.settings()?)?;
     app.warn_problems(&known.problems);
@@ -83,7 +83,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             known.find(&change.name)?;
             gate(app, GateKind::Worker, &change, true).await
         }
-        // One whose file is gone can be resumed as well.
+        // A worker whose file is gone can be resumed as well.
         Verb::Resume(change) => gate(app, GateKind::Worker, &change, false).await,
         Verb::Test { name, inputs } => {
             known.find(&name)?;
@@ -108,7 +108,7 @@ fn say(app: &App, done: &Value, text: &str) -> Result<Code, Failure> {
 fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<Code, Failure> {
     let specs = known.catalogue.iter().map(|worker| worker.spec());
     let served = |worker: &Name| known.has(worker.as_str());
-    // Nothing has run yet: there is nothing to be told of tasks.
+    // Before the first run there are no tasks to report.
     let standings = match app.reader() {
         Ok(reader) => queue_status(&reader, GateKind::Worker, served)?,
         Err(_) => Vec::new(),
@@ -168,7 +168,7 @@ fn show(app: &App, spec: &WorkerSpec) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// What a schema asks for as a table; none when it names nothing.
+/// Returns the properties of a schema as a table; `None` when it names none.
 pub fn fields(what: &str, schema: &Value) -> Option<String> {
     let none = serde_json::Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);

@@ -26,9 +26,9 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The files of workflows/
+    /// List the files of workflows/
     List,
-    /// What a workflow takes, does and gives
+    /// Show the inputs, steps and outputs of a workflow
     Show {
         /// A file, or the name of one in workflows/
         file: PathBuf,
@@ -43,42 +43,42 @@ enum Verb {
     Graph {
         /// A file, or the name of one in workflows/
         file: PathBuf,
-        /// As indented text, as a picture, or for Mermaid
+        /// The format: indented text, a picture, or Mermaid
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// The templates that workflows can be made from
+    /// List the templates of workflows
     Templates,
     /// Make a workflow from a template
     New {
         /// The name of the workflow; it is written to workflows/NAME.yaml
         name: String,
-        /// Which template
+        /// The template
         #[arg(long)]
         template: String,
         /// A parameter of the template, such as `worker=translator`
         #[arg(long = "set", value_name = "NAME=VALUE")]
         set: Vec<String>,
     },
-    /// The stored versions of a workflow, newest first
+    /// List the stored versions of a workflow, newest first
     Versions {
         /// The name of the workflow
         workflow: String,
     },
-    /// The text of a stored version
+    /// Print the text of a stored version
     Source {
         /// The name of the workflow
         workflow: String,
-        /// Its number; the newest when none is given
+        /// Its number [default: the newest]
         number: Option<u32>,
     },
-    /// What differs between two stored versions
+    /// Show the difference between two stored versions
     Diff {
         /// The name of the workflow
         workflow: String,
-        /// The earlier number; the one before the later when none is given
+        /// The earlier number [default: the one before the later]
         from: Option<u32>,
-        /// The later number; the newest when none is given
+        /// The later number [default: the newest]
         to: Option<u32>,
     },
     /// Make the text of an earlier version the newest again, and write it to its file
@@ -88,7 +88,7 @@ enum Verb {
         /// The number of the earlier version
         number: u32,
     },
-    /// Delete a version that no run stays on
+    /// Delete a version that has no runs
     Delete {
         /// The name of the workflow
         workflow: String,
@@ -107,7 +107,7 @@ enum Format {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such workflow, or it is wrong.
+/// When the workflow does not exist or is invalid.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match args.verb.as_ref().unwrap_or(&Verb::List) {
         Verb::List => list(app),

@@ -11,7 +11,7 @@ use crate::{
     place::{Place, now},
 };
 
-/// What a body may have that carries many, in MiB.
+/// The most that a body with many items may have, in MiB.
 const BODY_MANY: u64 = 32;
 
 fn head(place: &Place, path: &str, more: &str) -> String {
@@ -22,7 +22,7 @@ fn head(place: &Place, path: &str, more: &str) -> String {
     )
 }
 
-/// Sends until it is refused or closed; gives the status, when one could be read, and how many MiB went out.
+/// Sends until it is refused or closed. Returns the status, when one could be read, and how many MiB went out.
 fn pour(place: &Place, head: &str, part: &[u8], parts: usize) -> (Option<u16>, usize) {
     let mut stream = TcpStream::connect(place.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -35,7 +35,7 @@ fn pour(place: &Place, head: &str, part: &[u8], parts: usize) -> (Option<u16>, u
         sent += part.len();
     }
     let mut answer = [0; 12];
-    // A connection that is closed on what was still being sent may take the answer with it.
+    // A connection that is closed while data was still being sent may lose the response.
     let status = stream.read_exact(&mut answer).ok().map(|()| String::from_utf8_lossy(&answer[9..]).parse().unwrap());
     (status, sent >> 20)
 }
@@ -57,7 +57,7 @@ fn bodies_without_end_are_cut_at_their_limit_and_cost_no_memory() {
         let (status, sent) = pour(&place, &head(&place, path, "transfer-encoding: chunked"), &chunk, 1_024);
         assert!(status.is_none_or(|status| status == 413) && sent < 128, "{path}: {status:?} after {sent} MiB");
     }
-    // More than was announced is the next request, and none that anybody understands.
+    // Bytes beyond the announced length are the next request, which is invalid.
     let (status, _) = pour(&place, &head(&place, "/api/v1/tasks", "content-length: 2"), b"{}garbage\r\n\r\n", 1);
     assert_eq!(status, Some(422));
     let (_, peak) = memory(&place);
@@ -104,7 +104,7 @@ fn json_that_is_made_to_hurt_is_answered_at_once() {
         println!("{name}: {:?} in {quickest:?}", tries[0].0);
         assert!(quickest < Duration::from_millis(50), "{name} took {quickest:?}");
     }
-    // Where that much may be sent it is read, and thrown away as nothing that is understood.
+    // Where that much may be sent it is read, and refused as invalid.
     let (status, took) =
         pour("/api/v1/tasks/batch", &format!("{{\"tasks\":[{{\"worker\":\"log\",\"input\":{million},\"x\":1}}]}}"));
     println!("a million keys among many: {status:?} in {took:?}");
@@ -140,7 +140,7 @@ fn memory_of_large_documents_returns_to_the_system() {
     assert!(peak < 512, "{peak} MiB at most");
 }
 
-/// This server speaks HTTP/1.1 alone: what floods others with frames of HTTP/2 does not begin here.
+/// This server speaks HTTP/1.1 alone: floods of HTTP/2 frames do not begin here.
 #[test]
 fn another_protocol_is_closed_at_once() {
     let _alone = alone();

@@ -34,10 +34,10 @@ pub async fn intrude(server: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(server).await
 }
 
-/// How long a good client waits for the answer to a task, half of the time and in the worst hundredth.
+/// Returns how long a good client waits for the answer to a task: the median and the 99th percentile.
 pub fn healthy(http: &mut Http, times: usize) -> (Duration, Duration) {
     let body = json!({ "worker": "log", "input": { "message": "x" } });
-    // One that was silent for long has been let go, and comes anew.
+    // A connection that was silent for long has been closed, and is opened again.
     let _ = http.get("/livez");
     let mut took: Vec<Duration> = (0..times)
         .map(|_| {
@@ -50,7 +50,7 @@ pub fn healthy(http: &mut Http, times: usize) -> (Duration, Duration) {
     (took[times / 2], took[(times - 1) * 99 / 100])
 }
 
-/// What a process has in memory, in MiB: now, and at most so far.
+/// Returns the memory of a process in MiB: now, and at most so far.
 pub fn memory(place: &Place) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{}/status", place.pid())).unwrap();
     let of = |name: &str| {
@@ -60,7 +60,7 @@ pub fn memory(place: &Place) -> (u64, u64) {
     (of("VmRSS:"), of("VmHWM:"))
 }
 
-/// Time on the processor that the server has used.
+/// Returns the processor time that the server has used.
 pub fn busy(place: &Place) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", place.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

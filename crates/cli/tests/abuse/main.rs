@@ -1,7 +1,7 @@
-//! The real binary among clients that mean no good, thousands at a time: what they do to everybody else, and what they
-//! cost in memory. What one such client is answered is tested in `crates/server/tests`.
+//! The real binary among malicious clients, thousands at a time: their effect on everybody else, and their cost in
+//! memory. The responses to a single one of them are tested in `crates/server/tests`.
 //!
-//! `KAPELLE_ABUSE_CONNECTIONS` says how many slow connections there are (10,000 when it does not).
+//! `KAPELLE_ABUSE_CONNECTIONS` is the number of slow connections (default 10,000).
 
 #![expect(clippy::unwrap_used, reason = "a harness ends where something is not as it should be")]
 

@@ -1,4 +1,4 @@
-//! Clients that take all the time in the world.
+//! Clients that are as slow as possible.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::{
     place::{Place, now, number},
 };
 
-/// A good client on a busy machine waits for no longer than this in the worst hundredth, whatever it waited before.
+/// Allowed 99th percentile for a good client on a busy machine, whatever it was before.
 const ENOUGH: Duration = Duration::from_millis(50);
 
-/// What the bad ones send, and then no more or a byte a second.
+/// The beginnings of bad requests; after them comes nothing, or a byte a second.
 fn beginnings(place: &Place) -> [Vec<u8>; 4] {
     let (address, token) = (place.address, place.token());
     let head = format!("host: {address}\r\nauthorization: Bearer {token}\r\n");
@@ -30,14 +30,14 @@ fn beginnings(place: &Place) -> [Vec<u8>; 4] {
     ]
 }
 
-/// Opens a slow connection; none when it was refused.
+/// Opens a slow connection; `None` when it was refused.
 async fn open(place: &Place, beginning: &[u8]) -> Option<TcpStream> {
     let mut stream = intrude(place.address).await.ok()?;
     stream.write_all(beginning).await.ok()?;
     Some(stream)
 }
 
-/// A byte a second into each, for ever.
+/// Sends a byte a second on each, for ever.
 async fn trickle(mut streams: Vec<TcpStream>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -72,7 +72,7 @@ fn slow_connections_by_the_thousand_leave_a_good_client_alone_and_are_let_go() {
         streams.into_iter().enumerate().partition(|(at, _)| at % beginnings.len() != 2);
     let trickling = runtime.spawn(trickle(trickling.into_iter().map(|(_, stream)| stream).collect()));
     let during = healthy(&mut http, 500);
-    // One that comes only now is let in too.
+    // A new connection is accepted too.
     let fresh = healthy(&mut place.http(), 1).0;
     let (_, peak) = memory(&place);
     println!(
@@ -86,7 +86,7 @@ fn slow_connections_by_the_thousand_leave_a_good_client_alone_and_are_let_go() {
     );
     assert!(during.1 <= (before.1 * 3).max(ENOUGH), "a good client suffers: {before:?} to {during:?}");
     assert!(peak - rss < 160, "{} MiB for slow connections", peak - rss);
-    // Those that never said anything, or not enough, are shown the door after ten seconds.
+    // Connections that never sent anything, or not enough, are closed after ten seconds.
     let mut longest = Duration::ZERO;
     runtime.block_on(async {
         for (_, mut stream) in idle.into_iter().filter(|(at, _)| at % beginnings.len() < 2).take(200) {

@@ -1,4 +1,4 @@
-//! Live streams under clients that flood them, do not read, come back all the time, or have no key any more.
+//! Live streams under clients that flood them, do not read, reconnect all the time, or have lost their key.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn socket(place: &Place, token: &str) -> TcpStream {
     stream
 }
 
-/// Reads whatever comes until the other side closes.
+/// Reads until the other side closes.
 async fn closed(stream: &mut TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
@@ -52,7 +52,7 @@ fn sockets_that_flood_sleep_or_storm_hurt_nobody() {
     let before = healthy(&mut http, 500);
     let (rss, _) = memory(&place);
     runtime.block_on(async {
-        // A frame that says it has 64 MiB, and as much of it as goes out.
+        // A frame that claims to have 64 MiB, and as much of it as can be sent.
         for _ in 0..20 {
             let mut stream = socket(&place, &token).await;
             let mut frame = vec![0x82, 0xff];
@@ -77,7 +77,7 @@ fn sockets_that_flood_sleep_or_storm_hurt_nobody() {
         }
         deaf
     });
-    // Each has an event for every task now, and takes none.
+    // Each has an event for every task now, and reads none.
     let body = json!({ "tasks": vec![json!({ "worker": "log", "input": { "message": "x".repeat(400) } }); 1_000] });
     for _ in 0..20 {
         http.post("/api/v1/tasks/batch", &body).unwrap().json(201);

@@ -1,4 +1,4 @@
-//! What the hostile tenant does, all of it at once.
+//! The attacks of the hostile tenant, all at once.
 
 use std::{
     sync::Arc,
@@ -21,7 +21,7 @@ pub struct Bad {
     doing: JoinSet<()>,
 }
 
-/// What each of its attacks knows.
+/// The knowledge of each attack.
 #[derive(Clone)]
 struct Hand {
     stage: Arc<Stage>,
@@ -54,7 +54,7 @@ impl Bad {
         Bad { runtime, doing }
     }
 
-    /// Waits until all of it has ended.
+    /// Waits until all attacks have ended.
     pub fn end(mut self) {
         self.runtime.block_on(async {
             while let Some(done) = self.doing.join_next().await {
@@ -68,7 +68,7 @@ async fn until_then(until: Instant, work: impl Future<Output = ()>) {
     let _ = tokio::time::timeout_at(until.into(), work).await;
 }
 
-/// A tick that many times a second.
+/// Returns an interval with that many ticks a second.
 fn times_a_second(times: u32) -> tokio::time::Interval {
     let mut tick = tokio::time::interval(Duration::from_secs(1) / times);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -80,7 +80,7 @@ impl Hand {
         &self.stage.wire
     }
 
-    /// Any of its keys, or what is none.
+    /// Returns any of its keys, or an invalid one.
     fn any(&mut self) -> Arc<str> {
         let keys = &self.stage.bad;
         Arc::clone(&keys[self.chance.place(keys.len())])
@@ -94,14 +94,14 @@ impl Hand {
 }
 
 impl Hand {
-    /// Makes something, and gives its id.
+    /// Makes something. Returns its id.
     async fn id(&self, path: &str, role: &str, body: Value) -> Option<String> {
         let (_, answer) = self.post("polls", path, role, &body).await?;
         between(&answer, "\"id\":\"")
     }
 }
 
-/// What is held open.
+/// Returns the connections to hold open.
 fn holdings(stage: &Stage) -> Vec<Held> {
     let wire = &stage.wire;
     let (developer, viewer) = (stage.bad("developer"), stage.bad("viewer"));
@@ -169,7 +169,7 @@ fn holdings(stage: &Stage) -> Vec<Held> {
     ]
 }
 
-/// Many who read one large file slowly.
+/// Reads one large file slowly, many times.
 async fn downloads(hand: Hand) {
     let body = vec![b'x'; 8 << 20];
     let secret = hand.stage.bad("developer");
@@ -189,7 +189,7 @@ async fn downloads(hand: Hand) {
     hold(Arc::clone(&hand.stage.wire), held).await;
 }
 
-/// Many who wait for tasks that do not come, and for the end of one that does not end.
+/// Waits for tasks that do not come, and for the end of one that does not end, many times.
 async fn polls(hand: Hand) {
     let mut tick = times_a_second(2);
     let (host, task) = loop {
@@ -211,7 +211,7 @@ async fn polls(hand: Hand) {
     hold(Arc::clone(&hand.stage.wire), held).await;
 }
 
-/// Without a key, and with wrong ones.
+/// Asks without a key, and with wrong ones.
 async fn strangers(mut hand: Hand) {
     let mut tick = times_a_second(40);
     loop {
@@ -232,7 +232,7 @@ async fn passes(hand: Hand) {
     }
 }
 
-/// Bodies that are as large as they may be, with as many values as fit in.
+/// Sends bodies of the largest size, with as many values as fit in.
 async fn large_bodies(mut hand: Hand) {
     let mut tick = times_a_second(1);
     let many = format!("{{\"worker\":\"log\",\"input\":[{}0]}}", "0,".repeat(900_000));
@@ -255,7 +255,7 @@ async fn large_bodies(mut hand: Hand) {
     }
 }
 
-/// Schemas that are small and costly.
+/// Sends schemas that are small and expensive.
 async fn schemas(mut hand: Hand) {
     let mut tick = times_a_second(1);
     loop {
@@ -291,7 +291,7 @@ async fn models(mut hand: Hand) {
     }
 }
 
-/// What belongs to the other tenant, asked for with every key.
+/// Asks for everything of the other tenant, with every key.
 async fn foreign_ids(mut hand: Hand) {
     let mut tick = times_a_second(60);
     loop {
@@ -337,7 +337,7 @@ async fn lists(mut hand: Hand) {
     }
 }
 
-/// A host that serves workers under the names of the other's, and takes what it is given.
+/// Registers a host that serves workers under the names of the other's, and takes what it is given.
 async fn others_names(mut hand: Hand) {
     let mut tick = times_a_second(4);
     loop {
@@ -360,7 +360,7 @@ fn between(answer: &[u8], before: &str) -> Option<String> {
     Some(text.split(before).nth(1)?.split('"').next()?.to_owned())
 }
 
-/// Reports on the other's tasks, with leases that are guessed.
+/// Reports on the other's tasks, with guessed leases.
 async fn forged_reports(mut hand: Hand) {
     let mut tick = times_a_second(30);
     loop {
@@ -373,7 +373,7 @@ async fn forged_reports(mut hand: Hand) {
         let answer = hand.post("forged reports", &format!("/api/v1/hosts/host_{host}/report"), "worker", &many).await;
         let accepted = answer.is_some_and(|(_, answer)| String::from_utf8_lossy(&answer).contains("\"accepted\":true"));
         if accepted {
-            // A success of its own task is acknowledged again whatever the nonce says, and changes nothing.
+            // A success of its own task is acknowledged again whatever the nonce, and changes nothing.
             let path = format!("/api/v1/tasks/task_{task}");
             let secret = hand.stage.bad("developer");
             let own = hand
@@ -390,7 +390,7 @@ async fn forged_reports(mut hand: Hand) {
     }
 }
 
-/// Runs with many steps, which are exported and followed.
+/// Starts runs with many steps, which are exported and followed.
 async fn runs(hand: Hand) {
     let mut tick = times_a_second(1);
     let source =

@@ -14,12 +14,13 @@ use crate::{
     stage::Stage,
 };
 
-/// How long a window is of which the worst hundredth is taken.
+/// Length of a window for the 99th percentile.
 const WINDOW: Duration = Duration::from_millis(1_500);
-/// Between two requests: it works steadily and leaves the processor to others most of the time.
+/// Pause between two requests, in milliseconds: the tenant works steadily and leaves the processor to others most of
+/// the time.
 const PAUSE_MS: u64 = 8;
 
-/// How long its requests took, window by window.
+/// Durations of its requests, window by window.
 pub struct Took {
     windows: Vec<Vec<Duration>>,
 }
@@ -32,15 +33,15 @@ impl Took {
         each[each.len() / 2]
     }
 
-    /// The worst hundredth of all, or of the middle one of the windows when that is less: a moment in which another program
-    /// had the processor decides nothing, and what lasts does.
+    /// Returns the 99th percentile of all, or of the median window when that is less: a moment in which another program
+    /// had the processor does not count, a lasting delay does.
     pub fn p99(&self) -> Duration {
         let mut all: Vec<Duration> = self.windows.iter().flatten().copied().collect();
         all.sort_unstable();
         self.of(99).min(all[(all.len() - 1) * 99 / 100])
     }
 
-    /// Whether the server still answers.
+    /// Says whether the server still answers.
     pub fn ends(stage: &Stage) -> bool {
         stage.place.http().get("/readyz").is_ok_and(|answer| answer.status == 200)
     }
@@ -110,19 +111,19 @@ impl Good {
         }
     }
 
-    /// Nothing was timed so far.
+    /// Forgets all durations so far.
     pub fn forget(&mut self) {
         self.took.clear();
     }
 
-    /// How long requests took since the last time.
+    /// Returns the durations of requests since the last call.
     pub fn took(&mut self) -> Took {
         let all = std::mem::take(&mut self.took);
         let begun = all.first().unwrap().0;
         let mut windows: Vec<Vec<Duration>> = Vec::new();
         for (at, took) in all {
             let number = usize::try_from(at.duration_since(begun).as_millis() / WINDOW.as_millis()).unwrap();
-            // One that took longer than a window leaves some empty.
+            // A request longer than a window leaves some windows empty.
             windows.resize_with(windows.len().max(number + 1), Vec::new);
             windows[number].push(took);
         }
@@ -131,12 +132,12 @@ impl Good {
         Took { windows }
     }
 
-    /// How many models it asked.
+    /// Returns how many model calls it made.
     pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// Its tasks ended with their own answers, in one attempt each.
+    /// Checks that its tasks ended with their own answers, in one attempt each.
     pub fn has_what_is_its_own(&mut self) {
         let tasks = std::mem::take(&mut self.tasks);
         assert!(tasks.len() > 10, "{}", tasks.len());

@@ -6,30 +6,30 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::wire::{Request, Wire};
 
-/// Between two looks at the connections held.
+/// Interval between two checks of the held connections.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The connections that are held.
+/// Held connections of one kind.
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Held {
     pub tried: &'static str,
-    /// How many.
     pub count: usize,
-    /// What each begins with, one after the other.
+    /// The beginnings of their requests, taken in turn.
     pub beginnings: Vec<Vec<u8>>,
-    /// How many are opened between two looks at most, of those that are missing.
+    /// The most that are opened between two checks.
     pub at_once: usize,
-    /// A byte is sent into each now and then.
+    /// Whether a byte is sent into each now and then.
     pub trickles: bool,
-    /// What comes is taken, or left where it is.
+    /// Whether responses are read.
     pub reads: bool,
 }
 
-/// The beginning of a request with a body that is announced and does not come.
+/// Returns the beginning of a request with a body that is announced and does not come.
 pub fn beginning(wire: &Wire, method: &str, path: &str, secret: &str, more: &str) -> Vec<u8> {
     wire.head(&Request { method, path, secret, body: b"" }, more)
 }
 
-/// Opens as many as it says, and opens those anew that were closed.
+/// Opens `count` connections, and reopens closed ones.
 pub async fn hold(wire: Arc<Wire>, held: Held) {
     let mut open: Vec<TcpStream> = Vec::new();
     let mut tick = tokio::time::interval(TICK);
@@ -54,10 +54,10 @@ pub async fn hold(wire: Arc<Wire>, held: Held) {
     }
 }
 
-/// Whether the other side still has it. What it said is looked at.
+/// Says whether the other side still has it open, and searches its response.
 fn is_open(wire: &Wire, held: &Held, stream: &TcpStream) -> bool {
     let mut buffer = [0; 16 * 1024];
-    // Those that do not read take a few bytes, so that a refusal and an end are noticed.
+    // Connections that do not read take a few bytes, so that a refusal and an end are noticed.
     let most = if held.reads { buffer.len() } else { 12 };
     match stream.try_read(&mut buffer[..most]) {
         Ok(0) => {

@@ -1,10 +1,11 @@
 //! A hostile tenant beside a well-behaved one, on the real binary.
 //!
-//! The good tenant works steadily in three phases: alone, then while the hostile tenant attacks another server on the same
-//! machine, then while it attacks the same server. The second phase is the control: it shows what the load of the
-//! attacker costs on this machine without any shared server. The hostile tenant has keys of every role of its own tenant,
-//! wrong keys, and requests without a key. It holds slow uploads, downloads, streams and idle connections, sends large and
-//! expensive bodies, asks for resources of the other tenant, serves workers under the other's names and forges reports.
+//! The good tenant works steadily in three phases: alone, then while the hostile tenant attacks another server on the
+//! same machine, then while it attacks the same server. The second phase is the control: it shows what the load of the
+//! attacker costs on this machine without any shared server. The hostile tenant has keys of every role of its own
+//! tenant, wrong keys, and requests without a key. It holds slow uploads, downloads, streams and idle connections,
+//! sends large and expensive bodies, asks for resources of the other tenant, serves workers under the other's names and
+//! forges reports.
 //!
 //! Afterwards: the good tenant's latency is at most twice that of the slower of the first two phases, no answer to the
 //! hostile tenant contained data of the good one, none of its money was spent, all of its tasks have their own answers,
@@ -38,7 +39,7 @@ use crate::{
     stage::Stage,
 };
 
-/// What the server may have in memory at any moment, in MiB.
+/// The most memory of the server at any moment, in MiB.
 const MEMORY: u64 = 512;
 
 #[test]

@@ -14,9 +14,9 @@ use crate::{
     wire::Wire,
 };
 
-/// The roles there are.
+/// All roles.
 pub const ROLES: [&str; 5] = ["admin", "operator", "developer", "viewer", "worker"];
-/// A dollar for a million tokens received: twenty of them cost this, in nano-dollars.
+/// Cost in nano-dollars of twenty tokens received, at a dollar for a million.
 pub const COST: u64 = 20_000;
 
 /// The server and its surroundings.
@@ -25,9 +25,9 @@ pub struct Stage {
     pub wire: Arc<Wire>,
     /// The key with which the good tenant works.
     pub good: Arc<str>,
-    /// A key of each role of the hostile tenant, and two that are no keys.
+    /// A key of each role of the hostile tenant, and two invalid ones.
     pub bad: Vec<Arc<str>>,
-    /// Paths of what belongs to the good tenant.
+    /// Paths of the good tenant's data.
     pub theirs: Vec<String>,
     _runtime: tokio::runtime::Runtime,
     _double: ScriptedOpenai,
@@ -56,12 +56,12 @@ impl Stage {
         Stage { place, wire, good, bad, theirs, _runtime: runtime, _double: double }
     }
 
-    /// The key of the hostile tenant with this role.
+    /// Returns the key of the hostile tenant with this role.
     pub fn bad(&self, role: &str) -> Arc<str> {
         Arc::clone(&self.bad[ROLES.iter().position(|known| *known == role).unwrap()])
     }
 
-    /// What the server has in memory, in MiB: now, and at most so far.
+    /// Returns the memory of the server in MiB: now, and at most so far.
     pub fn memory(&self) -> (u64, u64) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.place.pid())).unwrap();
         let of = |name: &str| {
@@ -71,7 +71,7 @@ impl Stage {
         (of("VmRSS:"), of("VmHWM:"))
     }
 
-    /// What was spent by the good tenant is what its own calls cost.
+    /// Checks that the good tenant spent what its own calls cost.
     pub fn has_its_money(&self, calls: u64) {
         let until = now() + std::time::Duration::from_secs(20);
         loop {
@@ -94,7 +94,7 @@ fn key(http: &mut Http, role: &str, tenant: u32, name: &str) -> (Arc<str>, Strin
     (Arc::from(made["secret"].as_str().unwrap()), made["id"].as_str().unwrap().to_owned())
 }
 
-/// Things of the good tenant, all of which have the canary in them, and the paths at which they are.
+/// Creates data of the good tenant, each with the canary in it. Returns its paths.
 fn belongings(place: &Place, http: &mut Http, canary: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let input = json!({ "message": canary });

@@ -1,4 +1,4 @@
-//! What the hostile tenant says and hears. Everything it hears is searched for what is not its own.
+//! The requests of the hostile tenant. Every response is searched for data of the other.
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +13,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than this no answer is waited for.
+/// Time limit for a response.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes of an answer that are read.
+/// Bytes of a response that are read.
 const MOST: u64 = 64 << 20;
 
 /// One request.
@@ -30,7 +30,7 @@ pub struct Request<'a> {
 pub struct Wire {
     pub address: SocketAddr,
     canary: String,
-    /// Statuses by what was tried; 0 stands for no answer.
+    /// Statuses by attack; 0 stands for no response.
     seen: Mutex<BTreeMap<&'static str, BTreeMap<u16, u64>>>,
     leaks: Mutex<Vec<String>>,
 }
@@ -40,7 +40,7 @@ impl Wire {
         Wire { address, canary, seen: Mutex::default(), leaks: Mutex::default() }
     }
 
-    /// The beginning of a request.
+    /// Returns the beginning of a request.
     pub fn head(&self, request: &Request<'_>, more: &str) -> Vec<u8> {
         let Request { method, path, secret, .. } = request;
         let mut head =
@@ -52,7 +52,7 @@ impl Wire {
         head.into_bytes()
     }
 
-    /// Asks, and gives the status and the body; nothing when there was no answer.
+    /// Sends a request. Returns the status and the body; `None` without a response.
     pub async fn ask(&self, tried: &'static str, request: Request<'_>) -> Option<(u16, Vec<u8>)> {
         let answer = timeout(PATIENCE, self.exchange(&request)).await.ok().flatten();
         let status = answer.as_ref().map_or(0, |(status, _)| *status);
@@ -69,7 +69,7 @@ impl Wire {
         stream.write_all(&self.head(request, &more)).await.ok()?;
         let (reader, mut writer) = stream.split();
         let mut answer = Vec::new();
-        // It may answer, and close, before it has read everything.
+        // The server may respond, and close, before it has read everything.
         let mut reader = reader.take(MOST);
         let (_, read) = tokio::join!(writer.write_all(request.body), reader.read_to_end(&mut answer));
         let status = std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()?;
@@ -82,10 +82,10 @@ impl Wire {
         *seen.entry(tried).or_default().entry(status).or_default() += 1;
     }
 
-    /// Looks for what is not its own.
+    /// Searches for data of the other tenant.
     pub fn search(&self, tried: &str, path: &str, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
-        // What it said itself may come back in a refusal.
+        // Text of its own request may come back in a refusal.
         if text.replace(path, "").contains(&self.canary) {
             let beginning: String = text.chars().take(2_000).collect();
             self.leaks.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{tried}: {path}: {beginning}"));
@@ -98,7 +98,7 @@ impl Wire {
         }
     }
 
-    /// Nothing was heard of the other tenant, and everything was tried.
+    /// Checks that nothing of the other tenant leaked, and that every attack ran.
     pub fn has_no_leak(&self) {
         let leaks = self.leaks.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(

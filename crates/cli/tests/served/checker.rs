@@ -1,14 +1,14 @@
-//! Whether a history can be that of a queue that keeps its promises. Tasks have nothing to do with each other, so each is
-//! checked alone, in one pass over its events in time: what was known before something was asked must hold for the answer.
+//! A checker of histories: whether a correct queue can have produced them. Tasks are independent, so each is checked
+//! alone, in one pass over its events in time: an answer must agree with what was known before the question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Event, History, Look, Reported, What};
 
-/// A lease that was silent for that long may have been lost, in milliseconds: a lease less what a busy machine takes.
+/// Silence after which a lease may have been lost, in milliseconds: a lease less the delay of a busy machine.
 const LEASE_MS: u64 = 13_000;
 
-/// What is certain of a task at some time.
+/// Facts that are certain of a task at some time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     exists: bool,
@@ -19,7 +19,7 @@ struct Known {
     succeeded: Option<u64>,
 }
 
-/// Everything that is not as it should be.
+/// Returns every fault of a history.
 pub fn check(history: &History) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, events) in &history.tasks {
@@ -30,9 +30,9 @@ pub fn check(history: &History) -> Vec<String> {
     faults
 }
 
-/// In the order of time: the answer to each question against what was known when it was asked.
+/// Sweeps the events in the order of time, and checks each answer against what was known when it was asked.
 fn sweep(events: &[Event], frozen: &BTreeMap<String, u64>) -> Vec<String> {
-    // What is asked and answered in the same microsecond counts as asked first, which is the milder reading.
+    // A question and an answer in one microsecond count as asked first, which is the milder reading.
     let asked = events.iter().enumerate().map(|(at, event)| (event.span.sent, false, at));
     let answered = events.iter().enumerate().map(|(at, event)| (event.span.got, true, at));
     let mut points: Vec<_> = asked.chain(answered).collect();
@@ -108,7 +108,7 @@ fn learn(what: &What, known: &mut Known) {
     }
 }
 
-/// Whatever the order: at most one completion, which is the one that is seen, and no end that changes.
+/// Checks what holds in any order: at most one completion, which is the visible one, and an end that never changes.
 fn whole(events: &[Event]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut given: BTreeMap<u64, &str> = BTreeMap::new();
@@ -176,7 +176,7 @@ mod tests {
         What::Reported(Reported { by, attempt, outcome, told, tries: 0, silent_ms: 0 })
     }
 
-    /// The faults of events that came one after the other.
+    /// Returns the faults of events that came one after the other.
     fn faults(whats: Vec<What>) -> String {
         let mut history = History::default();
         for (at, what) in (0u64..).zip(whats) {

@@ -18,14 +18,14 @@ use crate::{
 };
 
 const CLIENTS: u64 = 8;
-/// So many kills, then everything is let end and the next begins in a fresh folder.
+/// Kills of one folder; then everything may end, and the next begins in a fresh folder.
 const KILLS_OF_A_FOLDER: u64 = 100;
-/// The server lives for at most so many milliseconds.
+/// Longest life of the server, in milliseconds.
 const KILL_WITHIN_MS: u64 = 360;
 /// A lease, the time in which its end is seen, and what a busy machine needs for what waited behind it.
 const DRAINED_WITHIN: Duration = Duration::from_secs(30);
 
-/// What was done, in figures.
+/// Counts of what was done.
 #[derive(Default)]
 struct Figures {
     starts_ms: Vec<u64>,
@@ -37,7 +37,7 @@ struct Figures {
     drained: Duration,
 }
 
-/// One folder: kills, then calm, then the check.
+/// Plays one folder: kills, then calm, then the check.
 fn episode(rounds: u64, chance: &mut Rng, figures: &mut Figures) {
     let mut place = Place::new(chance);
     let mut hosts = vec![
@@ -74,7 +74,7 @@ fn episode(rounds: u64, chance: &mut Rng, figures: &mut Figures) {
     }
     hosts.iter().for_each(|host| history.read(host.log()));
     drop(hosts);
-    // Every submission was repeated under its key until it was acknowledged: there is each of them, and no other.
+    // Every submission was repeated under its key until it was acknowledged: each exists exactly once.
     let known: BTreeSet<String> = history.tasks.keys().cloned().collect();
     assert_eq!(all, known, "tasks that nobody submitted, or that were submitted twice");
     let faults = checker::check(&history);
@@ -95,7 +95,7 @@ fn episode(rounds: u64, chance: &mut Rng, figures: &mut Figures) {
     }
 }
 
-/// Now and then a host dies, or stands still for a round. Gives how many died.
+/// Kills a host now and then, or freezes one for a round. Returns how many were killed.
 fn disturb(place: &Place, hosts: &mut [Host], chance: &mut Rng) -> u64 {
     if !chance.once_in(6) {
         return 0;
@@ -109,7 +109,7 @@ fn disturb(place: &Place, hosts: &mut [Host], chance: &mut Rng) -> u64 {
     1
 }
 
-/// Stops a host that has something in hand, for the whole of the calm.
+/// Freezes a host with a task in hand, for the whole of the calm.
 fn freeze_one_at_work(hosts: &[Host], history: &mut History) {
     let begun = now();
     while begun.elapsed() < Duration::from_secs(2) {
@@ -125,7 +125,7 @@ fn freeze_one_at_work(hosts: &[Host], history: &mut History) {
     }
 }
 
-/// Lets it go on and waits until it has told of what it had, which is refused by now.
+/// Resumes it and waits until it has reported its tasks, which is refused by now.
 fn thaw(hosts: &[Host], history: &History) {
     let Some(host) = hosts.iter().find(|host| history.frozen.contains_key(&host.name)) else { return };
     let held = host.in_hand();
@@ -144,7 +144,7 @@ fn look_until_all_have_ended(clients: &mut [Client], hosts: &[Host], place: &Pla
         tasks.sort_unstable();
         tasks.dedup();
         for task in tasks {
-            // A connection that was silent for long has been let go: the first question on it may have no answer.
+            // A connection that was silent for long has been closed: the first question on it may have no answer.
             let mut silent = 0;
             loop {
                 let look = client.look(&task, 2_000);
@@ -161,7 +161,7 @@ fn look_until_all_have_ended(clients: &mut [Client], hosts: &[Host], place: &Pla
     }
 }
 
-/// Every task of the server.
+/// Returns every task of the server.
 fn everything(place: &Place) -> BTreeSet<String> {
     let (mut http, mut all, mut cursor) = (place.http(), BTreeSet::new(), String::new());
     loop {

@@ -1,5 +1,5 @@
-//! Worker hosts in processes of their own: the one of this product, and ones in Python and Node that were written from
-//! the guide, with nothing but what those languages bring along.
+//! Worker hosts in processes of their own: Kapelle's own, and ones in Python and Node that were written from the guide
+//! with their standard libraries alone.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
 /// Tasks that a host works on at once.
 const SLOTS: &str = "8";
 
-/// In what a host is written.
+/// The implementation of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Python,
@@ -28,7 +28,7 @@ pub enum Kind {
 /// A host.
 pub struct Host {
     kind: Kind,
-    /// What is before the point stays when it is started anew.
+    /// The part before the point stays when it is restarted.
     pub name: String,
     workers: String,
     log: PathBuf,
@@ -47,14 +47,14 @@ impl Host {
         Host { kind, name: name.to_owned(), workers: workers.to_owned(), log, child }
     }
 
-    /// Ends the process in the middle of whatever it is doing.
+    /// Kills the process at any point of its work.
     pub fn kill(&mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "{} ended by itself", self.name);
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Kills it and starts another in its place, under a new name.
+    /// Kills it and starts another under a new name.
     pub fn replace(&mut self, place: &Place) {
         self.kill();
         let (stem, number) = self.name.split_once('.').unwrap_or((&self.name, "0"));
@@ -62,13 +62,13 @@ impl Host {
         self.child = spawn(place, self.kind, &self.name, &self.workers, &self.log);
     }
 
-    /// Lets it stand still, or go on.
+    /// Freezes it, or lets it continue.
     pub fn freeze(&self, still: bool) {
         let signal = if still { "-STOP" } else { "-CONT" };
         assert!(program("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    /// What it has claimed and not reported yet, by what it wrote down.
+    /// Returns the attempts that it has claimed and not reported yet, by its log.
     pub fn in_hand(&self) -> Vec<(String, u64)> {
         let mut open = Vec::new();
         for (task, events) in self.seen().tasks {
@@ -85,14 +85,14 @@ impl Host {
         open
     }
 
-    /// What it wrote down.
+    /// Returns its log.
     pub fn seen(&self) -> History {
         let mut history = History::default();
         history.read(&self.log);
         history
     }
 
-    /// What it wrote down of a task, and whatever it complained about.
+    /// Returns its log about a task, and everything it complained about.
     pub fn tells_of(&self, task: &str) -> String {
         let said = fs::read_to_string(self.log.with_extension("log")).unwrap_or_default();
         let last: Vec<&str> = said.lines().rev().take(20).collect();

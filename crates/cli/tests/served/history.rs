@@ -1,18 +1,18 @@
-//! What clients and hosts saw, kept outside the server.
+//! The observations of clients and hosts, kept outside the server.
 
 use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// From when something was asked until it was answered, in microseconds. What was asked came to pass in between.
+/// Time from a question to its answer, in microseconds. The effect happened in between.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Span {
     pub sent: u64,
     pub got: u64,
 }
 
-/// How a task looked.
+/// The visible state of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     pub state: String,
@@ -36,22 +36,22 @@ impl Look {
     }
 }
 
-/// What was asked about one task, and answered.
+/// A question about one task, and its answer.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// It was submitted, and that was acknowledged.
+    /// A submission that was acknowledged.
     Submitted,
-    /// It was looked at; none when it did not exist.
+    /// A look; `None` when the task did not exist.
     Seen(Option<Look>),
-    /// It was to be cancelled; whether it was, when that is known.
+    /// A cancellation, and whether it took effect, when that is known.
     Cancelled(Option<bool>),
-    /// A host was given an attempt.
+    /// An attempt that was given to a host.
     Claimed { by: String, attempt: u64 },
-    /// A host told how an attempt ended.
+    /// A report of an attempt's end.
     Reported(Reported),
 }
 
-/// What a host told, and what it was told.
+/// A report of a host, and its answer.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Reported {
     pub by: String,
@@ -59,20 +59,20 @@ pub struct Reported {
     pub outcome: String,
     /// `accepted`, or the code of the refusal.
     pub told: String,
-    /// How often it was told in vain, the server being away: it may have been heard.
+    /// Failed tries while the server was away: an earlier one may have been received.
     pub tries: u64,
-    /// How long before that the lease was certainly the host's.
+    /// Time before the report since which the lease was not certainly the host's, in milliseconds.
     pub silent_ms: u64,
 }
 
-/// Something that was asked.
+/// A question at some time.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub span: Span,
     pub what: What,
 }
 
-/// Everything about every task.
+/// All events of all tasks.
 #[derive(Debug, Default)]
 pub struct History {
     pub tasks: BTreeMap<String, Vec<Event>>,
@@ -80,7 +80,7 @@ pub struct History {
     pub frozen: BTreeMap<String, u64>,
 }
 
-/// A line that a host wrote down.
+/// A line of a host's log.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
@@ -105,11 +105,11 @@ impl History {
         self.tasks.entry(task.to_owned()).or_default().push(Event { span, what });
     }
 
-    /// Adds what a host wrote down. The last line of one that was killed may be torn.
+    /// Adds a host's log. The last line of a killed host may be torn.
     pub fn read(&mut self, log: &Path) {
         let text = std::fs::read_to_string(log).unwrap_or_default();
         for line in text.lines() {
-            // Numbers keep their digits, so that what is tagged inside is read in two steps.
+            // Numbers keep their digits, so a tagged value is read in two steps.
             match serde_json::from_str::<serde_json::Value>(line).and_then(serde_json::from_value) {
                 Ok(Line::Claim { task, by, attempt, span }) => self.add(&task, span, What::Claimed { by, attempt }),
                 Ok(Line::Report { task, reported, span }) => self.add(&task, span, What::Reported(reported)),

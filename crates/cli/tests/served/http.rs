@@ -9,17 +9,17 @@ use std::{
 
 use serde_json::Value;
 
-/// Longer than this no answer is waited for.
+/// Time limit for a response.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A connection that stays open, and is made anew after it broke.
+/// A connection that stays open, and is reopened after it broke.
 pub struct Http {
     address: SocketAddr,
     token: Arc<str>,
     stream: Option<BufReader<TcpStream>>,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body, when the status is that.
+    /// Returns the body; the status must be `status`.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
@@ -48,7 +48,7 @@ impl Http {
         self.ask("POST", path, "", body)
     }
 
-    /// Asks with these header lines more. An error means that nobody knows what came of it.
+    /// Sends a request with further header lines. An error means that its effect is unknown.
     pub fn ask(&mut self, method: &str, path: &str, more: &str, body: &Value) -> io::Result<Answer> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let request = format!(
@@ -86,7 +86,7 @@ impl Http {
     }
 }
 
-/// Reads a head: status, length of the body, and whether the connection ends behind it.
+/// Reads a head: status, length of the body, and whether the connection ends after it.
 fn head(stream: &mut impl BufRead) -> io::Result<(u16, usize, bool)> {
     let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "the answer broke off");
     let (mut status, mut length, mut closes, mut line) = (None, 0, false, String::new());

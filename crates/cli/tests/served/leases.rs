@@ -1,5 +1,5 @@
-//! Hosts that die or stand still while the server lives: their work goes to others within a lease, and what they say
-//! afterwards does not count.
+//! Hosts that die or freeze while the server lives: their work goes to others within a lease, and their later reports
+//! do not count.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// A lease of 15 seconds, and two more in which its end is seen.
 const MOVED_WITHIN: Duration = Duration::from_secs(17);
-/// Longer than the work of any host takes to be seen.
+/// Time limit for the visible work of any host.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn until(what: &str, mut seen: impl FnMut() -> bool) -> Instant {
@@ -26,7 +26,7 @@ fn until(what: &str, mut seen: impl FnMut() -> bool) -> Instant {
     now()
 }
 
-/// Who claimed a task, and which attempt.
+/// Returns the attempts of a task that a host claimed.
 fn claims(host: &Host, task: &str) -> Vec<u64> {
     let events = host.seen().tasks.remove(task).unwrap_or_default();
     let attempts = events.into_iter().filter_map(|event| match event.what {
@@ -80,7 +80,7 @@ fn what_a_dead_or_frozen_host_had_goes_to_another_in_time_and_its_late_answer_is
     println!("moved to another host after {:.1} s", took.as_secs_f64());
 }
 
-/// A host that stands still has perhaps been sent a task that it will never read: it does not acknowledge it.
+/// A frozen host may have been sent a task that it will never read: it does not acknowledge it.
 #[test]
 fn what_a_host_never_read_goes_to_another_long_before_a_lease_ends() {
     let place = Place::new(&mut Rng::new(u64::from(std::process::id()) + 1));
@@ -96,7 +96,7 @@ fn what_a_host_never_read_goes_to_another_long_before_a_lease_ends() {
     let other = Host::start(&place, Kind::Kapelle, "other", "far");
     until("the poll of the second", || polls(&mut http) == 2);
     let begun = now();
-    // The deaf one gets some of them.
+    // The deaf host gets some of them.
     let tasks: Vec<String> = (0..12)
         .map(|n| {
             let body = json!({ "worker": "far", "input": { "text": format!("room {n} needs light") } });

@@ -1,4 +1,4 @@
-//! Clients that submit, look, wait and cancel while the server is killed under them, and write down what they saw.
+//! Clients that submit, look, wait and cancel while the server is killed under them, and record what they saw.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::{
     place::{micros, pause},
 };
 
-/// Tasks of one client that nobody works on, at most.
+/// The most open tasks of one client.
 const OPEN_MAX: usize = 24;
 
 /// A client.
@@ -21,9 +21,9 @@ pub struct Client {
     number: u64,
     submitted: u64,
     open: Vec<String>,
-    /// What it saw, by task.
+    /// Its observations, by task.
     pub events: Vec<(String, Span, What)>,
-    /// Answers that no server in good order gives.
+    /// Answers that a correct server never gives.
     pub faults: Vec<String>,
 }
 
@@ -32,12 +32,12 @@ impl Client {
         Client { http, chance, number, submitted: 0, open: Vec::new(), events: Vec::new(), faults: Vec::new() }
     }
 
-    /// Works until told to stop; what it has begun to submit is submitted then.
+    /// Works until told to stop; submissions that have begun are completed.
     pub fn until(mut self, stop: &AtomicBool) -> Client {
         while !stop.load(Ordering::Relaxed) {
             if self.open.len() >= OPEN_MAX {
                 let oldest = self.open.remove(0);
-                // What is under way may belong to a host that never heard of it, and wait for the end of a lease.
+                // A running task may belong to a host that never received it, and wait for the end of a lease.
                 if self.look(&oldest, 50).is_none_or(|look| !look.ended() && look.state != "running") {
                     self.open.push(oldest);
                 }
@@ -94,7 +94,7 @@ impl Client {
         }
     }
 
-    /// Submits until it is known that the server has them, each time under the same key.
+    /// Submits until the server has acknowledged all, each time under the same key.
     fn submit(&mut self, many: u64) {
         let tasks: Vec<Value> = (0..many).map(|_| self.task()).collect();
         let key = format!("idempotency-key: c{}-{}\r\n", self.number, self.submitted);

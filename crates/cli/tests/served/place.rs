@@ -1,4 +1,4 @@
-//! The real server in a folder of its own, to be killed and started again at the same address.
+//! The real server in a folder of its own, to be killed and restarted at one address.
 
 use std::{
     fs,
@@ -22,12 +22,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A fresh folder with a running server.
+    /// Makes a fresh folder with a running server.
     pub fn new(chance: &mut Rng) -> Place {
         Place::prepared(chance, |_| {})
     }
 
-    /// The same in a folder in which something was prepared.
+    /// Makes it in a folder that `prepare` has filled.
     pub fn prepared(chance: &mut Rng, prepare: impl FnOnce(&Path)) -> Place {
         let mut place = Place { folder: tempfile::tempdir().unwrap(), address: free(chance), server: None };
         prepare(place.folder.path());
@@ -47,12 +47,12 @@ impl Place {
         Http::new(self.address, self.token())
     }
 
-    /// Starts the server and gives how long it took until it served.
+    /// Starts the server. Returns how long it took until it served.
     pub fn start(&mut self) -> Duration {
         let begun = now();
         let log = fs::File::options().create(true).append(true).open(self.path("server.log")).unwrap();
         let mut command = program("sh");
-        // As most systems start programs.
+        // The limits of open files under which most systems start programs.
         command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_kapelle")]);
         without_keys(&mut command).current_dir(self.folder.path());
         command.args(["serve", "--listen", &self.address.to_string()]);
@@ -65,7 +65,7 @@ impl Place {
         begun.elapsed()
     }
 
-    /// Ends the server in the middle of whatever it is doing.
+    /// Kills the server at any point of its work.
     pub fn kill(&mut self) {
         let pid = self.pid();
         let (mut child, _) = self.server.take().unwrap();
@@ -74,7 +74,7 @@ impl Place {
         child.wait().unwrap();
     }
 
-    /// The process of the server.
+    /// Returns the process id of the server.
     pub fn pid(&self) -> u32 {
         self.server.as_ref().unwrap().0.id()
     }
@@ -93,7 +93,7 @@ impl Drop for Place {
     }
 }
 
-/// The real binary in a folder, without any key for a model.
+/// Returns the real binary in a folder, without any key for a model.
 pub fn kapelle(folder: &Path) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_kapelle"));
     without_keys(&mut command).current_dir(folder);
@@ -114,8 +114,8 @@ pub fn program(name: &str) -> Command {
     Command::new(name)
 }
 
-/// A free port that the system gives to nobody by itself: while the server is away, a client that knocks from the very
-/// port it knocks at would be talking to itself, and keep the server from coming back.
+/// Returns a free port outside the system's automatic range. A client that connects from the very port it connects to,
+/// while the server is away, would be talking to itself and keep the server from returning.
 fn free(chance: &mut Rng) -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + u16::try_from(chance.below(10_000)).unwrap()));
@@ -130,7 +130,7 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Microseconds that mean the same in every process of this machine.
+/// Returns microseconds of a clock that all processes of this machine share.
 #[expect(clippy::disallowed_methods, reason = "hosts in other processes write their histories with the same clock")]
 pub fn micros() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
@@ -145,8 +145,8 @@ pub fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Whether the programs are there. Without one the test is passed over and says so; where nothing may be passed over it
-/// fails.
+/// Says whether the programs are installed. Without one the test is skipped with a note, or fails where nothing may be
+/// skipped.
 pub fn there(programs: &[&str]) -> bool {
     let missing: Vec<_> = programs
         .iter()

@@ -1,4 +1,4 @@
-//! Calls that are sent on a block of money, and servers that end without a word.
+//! Prepaid calls, and servers that end without a word.
 
 use std::{fs, path::PathBuf};
 
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::money::{Served, Stage, states, sum};
 
-/// Bytes of a line of the file that tells which blocks are taken.
+/// Bytes of a line of the prepaid journal.
 const LINE: usize = 512;
 
-/// Two calls of one payer after which blocks are drawn for it, one on a block that is answered, and one that is not.
+/// Makes two calls of one payer after which money is prepaid for it, one prepaid call that is answered, and one that is
+/// not.
 fn fourth_in_flight() -> (Stage, Served) {
     let stage = Stage::new("[{ contains: fourth, times: 1, hang: true }, { reply: well }]");
     let served = stage.serve();
@@ -32,7 +33,7 @@ fn file(stage: &Stage) -> PathBuf {
     stage.place.path(".kapelle/calls.taken")
 }
 
-/// As if the machine, too, had been started again.
+/// Pretends that the machine was restarted too.
 fn other_start(stage: &Stage) {
     let mut bytes = fs::read(file(stage)).unwrap();
     let head = String::from_utf8(bytes[..LINE].to_vec()).unwrap();
@@ -43,7 +44,7 @@ fn other_start(stage: &Stage) {
     fs::write(file(stage), bytes).unwrap();
 }
 
-/// What the tenant has spent, as its account says.
+/// Returns what the tenant has spent, as its account says.
 fn spent(stage: &Stage) -> u64 {
     let said = stage.place.kapelle(&["cost", "--by", "day", "--json"]).json();
     said["rows"][0]["cost_nanousd"].as_u64().unwrap_or_else(|| panic!("{said}"))
@@ -81,7 +82,7 @@ fn after_a_power_cut_every_block_that_was_out_is_charged() {
     let calls = stage.calls();
     let lost: Vec<&Value> = calls.iter().filter(|call| call["state"] == "unknown").collect();
     let worst = calls[0]["reserved_nanousd"].as_u64().unwrap();
-    // The one that was taken, if its row was not there yet, and the one for the call after it.
+    // The amount that was taken, if its row was not there yet, and the one for the call after it.
     assert!(!lost.is_empty() && lost.len() <= 2, "{calls:?}");
     assert!(lost.iter().any(|call| call["model"] == "unknown"), "{lost:?}");
     let charged: u64 = lost.iter().map(|call| call["cost_nanousd"].as_u64().unwrap()).sum();

@@ -1,4 +1,4 @@
-//! Prompt workers on a worker host: the server that gave the task pays for what they ask, and the host needs no key.
+//! Prompt workers on a worker host: the server that gave the task pays for their calls, and the host needs no key.
 
 use std::process::{Child, Stdio};
 
@@ -9,7 +9,7 @@ use crate::{
     place::Place,
 };
 
-/// The server runs nothing itself.
+/// The server itself runs no tasks.
 const NOTHING_HERE: &str = "queues: { default: { slots: 0 }, ml: { slots: 0 }, openai: { slots: 0 } }\n";
 const OFF: &str = "\
 kind: prompt
@@ -69,7 +69,7 @@ fn the_server_answers_meters_and_caps_what_prompt_workers_of_a_host_ask() {
     stage.place.file("workers/off.yaml", OFF);
     let served = stage.serve();
     let _host = Host::of(&stage.place);
-    // Paid for in the server's book, with the server's key.
+    // Charged in the server's ledger, with the server's key.
     let ended = stage.done(&served, "summarizer", "It leaks.");
     assert_eq!((&ended["state"], &ended["output"]["text"]), (&json!("succeeded"), &json!("Mend the roof.")), "{ended}");
     assert_eq!((&ended["provider"], &ended["degraded"]), (&json!("openai"), &json!(false)), "{ended}");
@@ -77,16 +77,16 @@ fn the_server_answers_meters_and_caps_what_prompt_workers_of_a_host_ask() {
     assert_eq!((states(&calls), &calls[0]["task"]), (vec!["charged"], &ended["id"]));
     assert!(ended["cost_nanousd"].as_u64().unwrap() > 0, "{ended}");
     assert_eq!(ended["cost_nanousd"], calls[0]["cost_nanousd"], "{ended}");
-    // What may pass is tried again before a classical method answers, and what the provider refuses never ends offline.
+    // A temporary fault is retried before a classical method answers, and a refusal by the provider never ends offline.
     let ended = stage.done(&served, "summarizer", "Winter comes.");
     assert_eq!((&ended["output"]["text"], &ended["attempt"]), (&json!("Cold."), &json!(2)), "{ended}");
     let ended = stage.done(&served, "summarizer", "Nobody has money.");
     assert_eq!((&ended["state"], &ended["attempt"]), (&json!("failed"), &json!(1)), "{ended}");
-    // Where no model can be asked, the method that the worker's file names answers, and says so.
+    // Without a model, the method that the worker's file names answers, and says so.
     let ended = stage.done(&served, "off", "It leaks. Nobody has money.");
     assert_eq!((&ended["state"], &ended["provider"]), (&json!("succeeded"), &json!("offline")), "{ended}");
     assert!(ended["degraded_reason"].as_str().unwrap().contains("the alias is offline"), "{ended}");
-    // A run that is done again with its record asks nobody, and is done by the host, too.
+    // A recorded rerun asks no provider, also on a host.
     let run = stage.post(&served.client, "/api/v1/runs", json!({ "source": ONE }));
     let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
     let first = stage.got(&served, &path);
@@ -95,7 +95,7 @@ fn the_server_answers_meters_and_caps_what_prompt_workers_of_a_host_ask() {
     let again = stage.got(&served, &format!("/api/v1/runs/{}", again["id"].as_str().unwrap()));
     assert_eq!((&again["outputs"], &again["state"]), (&first["outputs"], &json!("succeeded")), "{again}");
     assert_eq!((&again["cost_nanousd"], stage.double.calls().len()), (&json!(0), asked), "{again}");
-    // What the tenant may spend holds for hosts: the task is parked before anybody is asked.
+    // The tenant's budget applies to hosts: the task is parked before a provider is asked.
     let said = stage.place.kapelle(&["budgets", "set", "day", "$0.000001"]);
     assert_eq!(said.code, 0, "{said:?}");
     let task = json!({ "worker": "summarizer", "input": { "text": "dear" } });

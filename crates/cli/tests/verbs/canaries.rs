@@ -1,5 +1,5 @@
-//! Secrets that are planted, and looked for everywhere afterwards: keys of providers in the environment of the server,
-//! secrets in the environment of scripts, and the tokens of attempts, which scripts write wherever they can.
+//! Planted secrets, searched for everywhere afterwards: keys of providers in the environment of the server, secrets in
+//! the environment of scripts, and the tokens of attempts, which scripts write wherever they can.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
@@ -15,8 +15,8 @@ const PROVIDER: &str = "sk-canary-provider-0123456789abcdef";
 const OTHER: &str = "canary-other-0123456789";
 const OWN: &str = "canary-own-0123456789";
 
-/// What a script does that is careless with what it knows: it writes it down, answers with it and fails with it. What its
-/// token was is kept where only the test looks.
+/// A script that is careless with its secrets: it writes them down, answers with them and fails with them. A copy of
+/// its token is kept where only the test looks.
 const CARELESS: &str = r#"
 input=$(cat)
 env
@@ -45,7 +45,7 @@ while read -r line; do
 done"#;
 const DAEMON: &str = "env\nprintf '%s\\n' \"$OPENAI_API_KEY\" >>../tokens\necho $MY_SECRET; echo $MY_SECRET >&2\nwhile read -r line; do :; done";
 
-/// The processes below one, by their numbers.
+/// Returns the processes below one, by their ids.
 fn below(pid: u32) -> BTreeSet<u32> {
     let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let parents: Vec<(u32, u32)> = names
@@ -70,7 +70,7 @@ fn below(pid: u32) -> BTreeSet<u32> {
     }
 }
 
-/// Every file below a folder, with its bytes.
+/// Returns every file below a folder, with its bytes.
 fn files(folder: &Path, all: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -86,7 +86,7 @@ fn holds(bytes: &[u8], canary: &str) -> bool {
     bytes.windows(canary.len()).any(|window| window == canary.as_bytes())
 }
 
-/// Every answer that can be had without naming anything, and those about each task and script.
+/// Returns every answer that needs no id, and those about each task and script.
 fn answers(place: &Place, token: &str, tasks: &[String]) -> Vec<(String, Vec<u8>)> {
     let said = ask(place, ("GET", "/openapi.json"), "", "").1;
     let description: Value = serde_json::from_str(said.split_once("\r\n\r\n").unwrap().1).unwrap();
@@ -178,7 +178,7 @@ fn planted_secrets_are_nowhere_afterwards() {
     assert!(kept.iter().any(|(name, bytes)| name.ends_with("kapelle.db-wal") && !bytes.is_empty()));
     sweep("the file", &kept);
 
-    // Of its children each has its own, and nobody a key of a provider or the token of the folder.
+    // Each child has its own token, and none has a key of a provider or the token of the folder.
     let children = below(served.0.id());
     assert!(children.len() >= 3, "{children:?}");
     let mut seen = 0;
@@ -200,7 +200,7 @@ fn planted_secrets_are_nowhere_afterwards() {
     let mut kept = vec![("errors".to_owned(), fs::read(place.path("errors")).unwrap())];
     files(&place.path(".kapelle"), &mut kept);
     sweep("the file", &kept);
-    // The session log tells of the failures without what they held.
+    // The session log records the failures without the secrets.
     let log = fs::read_to_string(place.path(".kapelle/session.log")).unwrap();
     assert!(log.contains("[redacted]") && log.contains("worker_stopped"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Runs that wait, are paused, answered, followed, drawn, explained and run again.
+//! Runs that wait, are paused, answered, followed, drawn, explained and rerun.
 
 use crate::place::{Place, signal};
 
@@ -11,7 +11,7 @@ steps:
 outputs: { by: '${{ steps.ask.output.claimed_name }}', key: '${{ steps.ask.output.by }}', what: '${{ steps.go.output.what }}' }
 ";
 
-/// A folder with a run that waits for an approval, and no process that works on it.
+/// Makes a folder with a run that waits for an approval, and no process that works on it.
 fn waiting() -> Place {
     let place = Place::new();
     place.file("waits.yaml", WAITS);

@@ -25,7 +25,7 @@ fn what_is_wrong_fails() {
     let said = place.kapelle(&["doctor"]);
     assert!(said.code == 1 && said.out.contains("fail config") && said.out.contains("nonsense"), "{said:?}");
     let place = Place::ran();
-    // The log of changes alone could still give every page back.
+    // The log of changes alone could still restore every page.
     let _ = std::fs::remove_file(place.path(".kapelle/kapelle.db-wal"));
     place.file(".kapelle/kapelle.db", "this is no database, and it is long enough to be read as one".repeat(200));
     let said = place.kapelle(&["doctor"]);

@@ -9,7 +9,7 @@ use crate::place::{PLAIN, Place};
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples");
 const WORKFLOWS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workflows");
 
-/// Four formats, `each` times, two of them damaged.
+/// Writes four formats, `each` times, two of them damaged.
 fn documents(place: &Place, each: usize) {
     let folder = place.path("documents");
     fs::create_dir_all(&folder).unwrap();

@@ -15,10 +15,10 @@ use crate::{
     serve::Served,
 };
 
-/// No test here takes longer, however loaded the machine is.
+/// Time limit for every test here, on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server runs nothing itself, and a silent host is lost soon.
+/// The server itself runs no tasks, and a silent host is lost soon.
 const NOTHING_HERE: &str = "\
 lease: 2s
 queues: { default: { slots: 0 }, ml: { slots: 0 }, openai: { slots: 0 } }
@@ -47,7 +47,7 @@ fn place() -> Place {
     place
 }
 
-/// What the server says of its hosts, once it says that.
+/// Returns the server's list of its hosts, once it satisfies `wanted`.
 fn hosts(place: &Place, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let began = Instant::now();
     loop {
@@ -65,7 +65,7 @@ fn alive(hosts: &[Value]) -> usize {
     hosts.iter().filter(|host| host["alive"] == true).count()
 }
 
-/// A workflow of sleeps, so many in each of these queues.
+/// Writes a workflow of sleeps, `count` in each of these queues.
 fn sleeps(place: &Place, queues: &[&str], count: usize, ms: u64) -> &'static str {
     let items: Vec<String> = (0..count).map(|item| item.to_string()).collect();
     let steps = queues.iter().map(|queue| {
@@ -109,7 +109,8 @@ fn one_process_for_each_queue_and_the_tasks_of_a_killed_one_move() {
     let found = hosts(&place, |hosts| hosts.iter().all(|host| host["succeeded"].as_u64().unwrap() >= 10));
     assert!(found.iter().all(|host| host["succeeded"] == 10), "each took the tasks of its queue: {found:?}");
 
-    // One is killed at work: it is started again, and says so; its task goes to another attempt within 17 s.
+    // A process is killed at work: it is restarted, and a line reports that; its task goes to another attempt within 17
+    // s.
     let task = place.kapelle(&["submit", "sleep", "--input", "ms=3000", "--queue", "ml"]).out.trim().to_owned();
     hosts(&place, |hosts| hosts.iter().any(|host| host["queues"][0] == "ml" && host["claimed"] == 11));
     let log = || std::fs::read_to_string(place.path("each.log")).unwrap();
@@ -139,7 +140,7 @@ fn a_parent_that_is_killed_leaves_no_host_behind() {
     let each = Started::host(&place, &["--each-queue", "--slots", "1"]);
     hosts(&place, |hosts| alive(hosts) == 3);
     drop(each);
-    // They end in good order and leave, long before their leases do.
+    // They drain and leave, long before their leases end.
     hosts(&place, |hosts| hosts.is_empty());
 }
 
@@ -188,7 +189,7 @@ fn a_task_that_requires_a_label_waits_for_a_host_that_has_it() {
     assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "succeeded");
 }
 
-/// Sends a signal to a process that one of ours has named.
+/// Sends a signal to a process by its id.
 fn signal_process(id: &str, signal: &str) {
     let number: u32 = id.parse().unwrap();
     assert!(std::process::Command::new("kill").args([signal, &number.to_string()]).status().unwrap().success());

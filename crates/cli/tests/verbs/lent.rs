@@ -12,10 +12,10 @@ use crate::{
     scripts::{LOOP, Served, is_alive, script, until},
 };
 
-/// Doubles a number, and tells whether it has a key.
+/// Doubles a number, and answers whether it has a key.
 const DOUBLES: &str =
     "n=$(tr -dc 0-9)\necho working on $n\nprintf '{\"twice\":%s,\"key\":\"%s\"}\\n' $((n * 2)) ${OPENAI_API_KEY:-none}";
-/// Counts its tasks, and tells who it is.
+/// Counts its tasks, and answers its process id.
 const COUNTS: &str = r#"
 echo $$ >>../counts.pid
 echo '{"workers":["counts"]}'
@@ -50,7 +50,7 @@ fn scripts_are_steps_of_a_run_without_a_server_and_only_those_that_are_asked_run
     let said = place.with(&[key], &["run", "both.yaml", "--json"]);
     assert_eq!(said.code, 0, "{said:?}");
     let outputs = &said.json()["outputs"];
-    // The process of the pool took both tasks; there is no gateway, and so there is no key.
+    // The process of the pool took both tasks; without a gateway there is no key.
     assert_eq!(outputs, &json!({ "twice": 42, "key": "none", "counted": 2 }));
     let pids = fs::read_to_string(place.path("counts.pid")).unwrap();
     assert_eq!(pids.lines().count(), 1, "{pids}");

@@ -1,10 +1,10 @@
-//! Links of a project lead nowhere out of it, and what is behind them is told to nobody.
+//! Links of a project never lead out of it, and their targets are never revealed.
 
 use std::os::unix::fs::symlink;
 
 use crate::place::{PLAIN, Place};
 
-/// A file that is not of the project, and the text that must not be told.
+/// Makes a file outside the project, with a text that must not be revealed.
 fn secret() -> (tempfile::TempDir, std::path::PathBuf, &'static str) {
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("shadow");

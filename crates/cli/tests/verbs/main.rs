@@ -1,4 +1,4 @@
-//! The real binary, verb by verb: what it prints, what it leaves, and its exit code.
+//! The real binary, verb by verb: its output, its files, and its exit code.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 

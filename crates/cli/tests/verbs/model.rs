@@ -1,4 +1,4 @@
-//! The binary against a provider double over real HTTP: faults fall back or fail as declared, and it is always said.
+//! The binary against a provider double over real HTTP: faults fall back or fail as declared, and are always reported.
 
 use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::Value;

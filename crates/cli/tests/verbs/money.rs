@@ -13,7 +13,7 @@ use tokio::{runtime::Runtime, time::timeout};
 
 use crate::place::{Place, ended, signal, watched};
 
-/// Longer than this nothing takes, however loaded the machine is.
+/// Time limit for everything, on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder, and a provider for it.
@@ -55,12 +55,12 @@ impl Stage {
         self.runtime.block_on(async { timeout(PATIENCE, client.post(path, &body)).await.unwrap().unwrap() })
     }
 
-    /// Waits until the double was asked so often.
+    /// Waits until the double has received `calls` calls.
     pub fn asked(&self, calls: u64) {
         self.runtime.block_on(async { timeout(PATIENCE, self.double.called(calls)).await.unwrap() });
     }
 
-    /// The calls in the book, oldest first.
+    /// Returns the calls in the ledger, oldest first.
     pub fn calls(&self) -> Vec<Value> {
         let said = self.place.kapelle(&["cost", "--export"]);
         let mut lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -75,7 +75,7 @@ impl Served {
         self.child.wait().unwrap();
     }
 
-    /// Ends it in good order.
+    /// Drains and ends it.
     pub fn end(mut self) {
         signal(&self.child, "-TERM");
         assert!(ended(&mut self.child).is_some());
@@ -89,7 +89,7 @@ impl Drop for Served {
     }
 }
 
-/// The states of calls.
+/// Returns the states of calls.
 pub fn states(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["state"].as_str().unwrap()).collect()
 }
@@ -192,7 +192,7 @@ fn a_later_attempt_on_a_host_gets_the_next_recorded_answer_after_a_restart_and_n
     let second = claim(&served);
     assert_eq!((&second["attempt"], flip(&served, &second)), (&json!(2), json!("heads")));
     served.kill();
-    // The same attempt goes on: what it had is behind it, what the first had besides is still there.
+    // The same attempt continues: its earlier answers are consumed, those of the first are still there.
     let served = stage.serve();
     assert_eq!(flip(&served, &second), "tails");
     assert_eq!(stage.double.calls().len(), 2, "nobody was asked");
@@ -232,7 +232,7 @@ fn an_attempt_on_a_host_goes_on_with_its_token_after_its_server_was_killed() {
     stage.asked(2);
     served.kill();
     assert!(stage.runtime.block_on(lost).unwrap());
-    // One call of three is answered, one was in flight. The same attempt goes on where it was.
+    // One call of three is answered, one was in flight. The same attempt continues at its position.
     let served = stage.serve();
     let host = register(&served);
     let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
@@ -240,7 +240,7 @@ fn an_attempt_on_a_host_goes_on_with_its_token_after_its_server_was_killed() {
     let own = Client::new(&served.base, token).unwrap();
     let second = stage.post(&own, "/v1/chat/completions", ask("second"));
     assert_eq!(second["choices"][0]["message"]["content"], "two");
-    // What this attempt had already is another sample when it asks again.
+    // A repeated question within this attempt is another sample.
     let again = stage.post(&own, "/v1/chat/completions", ask("first"));
     assert_eq!(again["choices"], first["choices"]);
     assert_eq!(stage.double.calls().len(), 4, "n calls, and the one in flight at the kill");

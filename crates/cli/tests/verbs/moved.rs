@@ -1,4 +1,4 @@
-//! A project that was cloned sends no key of the user elsewhere without the user's word.
+//! A cloned project never sends a key of the user elsewhere without the user's consent.
 
 use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use tokio::runtime::Runtime;
@@ -106,7 +106,7 @@ fn every_way_in_which_a_project_says_an_address_counts() {
     );
     stage.place.file(".env", format!("KAPELLE_PROVIDERS__OPENAI__BASE_URL={base}\n"));
     stage.run(&[MINE]).refused(2, &["OPENAI_API_KEY -> http"]);
-    // A file of the user's that the project names is a key of the user's, too.
+    // A file of the user that the project names counts as a key of the user, too.
     stage.place.file(".env", "");
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("key"), KEY).unwrap();
@@ -116,7 +116,7 @@ fn every_way_in_which_a_project_says_an_address_counts() {
     ));
     stage.run(&[]).refused(2, &["kapelle config trust"]);
     assert_eq!(stage.sent(), 0);
-    // A project's `.env` cannot put a configuration of the user in its place, nor agree for the user.
+    // A project's `.env` cannot replace the user's configuration, nor agree for the user.
     stage.place.file(
         "evil/kapelle/kapelle.yaml",
         format!("providers:\n  openai: {{ kind: openai, base_url: '{base}', api_key_env: OPENAI_API_KEY }}\n"),
@@ -149,7 +149,7 @@ fn what_is_the_users_own_or_the_projects_own_needs_no_word() {
         assert_eq!(said.code, 0, "{provider}: {said:?}");
     }
     assert_eq!(stage.sent(), 4);
-    // The user's own configuration file is the user's own word.
+    // The user's own configuration file counts as consent.
     stage.place.file(".env", "");
     std::fs::remove_file(stage.place.path("kapelle.yaml")).unwrap();
     let user = format!("providers:\n  openai: {{ kind: openai, base_url: '{base}', api_key_env: OPENAI_API_KEY }}\n");

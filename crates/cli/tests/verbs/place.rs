@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Longer than this nothing takes, however loaded the machine is.
+/// Time limit for everything, on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder with nothing in it.
@@ -19,7 +19,7 @@ pub struct Place {
     folder: tempfile::TempDir,
 }
 
-/// What the binary said.
+/// The output of the binary.
 #[derive(Debug)]
 pub struct Said {
     pub code: i32,
@@ -45,14 +45,14 @@ impl Place {
         Place { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A folder with a workflow `plain.yaml`.
+    /// Makes a folder with a workflow `plain.yaml`.
     pub fn plain() -> Place {
         let place = Place::new();
         place.file("plain.yaml", PLAIN);
         place
     }
 
-    /// A folder in which `plain.yaml` has been run once: `run_1`, `task_1` and `task_2`.
+    /// Makes a folder in which `plain.yaml` has been run once: `run_1`, `task_1` and `task_2`.
     pub fn ran() -> Place {
         let place = Place::plain();
         let said = place.kapelle(&["run", "plain.yaml", "--input", &format!("text={TEXT}")]);
@@ -79,7 +79,7 @@ impl Place {
         command
     }
 
-    /// Runs another program here and gives what it said.
+    /// Runs another program here. Returns its output.
     #[expect(clippy::disallowed_methods, reason = "a test uses the programs of the machine")]
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
@@ -89,7 +89,7 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Whether a program is there.
+    /// Says whether a program is installed.
     pub fn has(&self, program: &str) -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -103,7 +103,7 @@ impl Place {
         Said::of(&self.command(arguments).envs(variables.iter().copied()).output().unwrap())
     }
 
-    /// Starts the binary, and waits until it has said a line with that part.
+    /// Starts the binary, and waits until it has printed a line with that part.
     pub fn started(&self, arguments: &[&str], part: &str) -> (Child, BufReader<std::process::ChildStderr>) {
         let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let _watched = watched(&child);
@@ -117,8 +117,7 @@ impl Place {
     }
 }
 
-/// A process that is killed when it is waited for longer than anything takes, so that no test hangs: reading what it says
-/// ends then.
+/// Watches a process and kills it at the time limit, so that no test hangs: reading its output ends then.
 pub fn watched(child: &Child) -> impl Drop + use<> {
     let (alive, over) = mpsc::channel::<()>();
     let pid = child.id().to_string();
@@ -130,18 +129,18 @@ pub fn watched(child: &Child) -> impl Drop + use<> {
     Watched(alive)
 }
 
-/// Waits for the end of a process, and gives its exit code; none when a signal ended it, as it does one that never ends.
+/// Waits for the end of a process. Returns its exit code; `None` when a signal ended it, as at the time limit.
 pub fn ended(child: &mut Child) -> Option<i32> {
     let _watched = watched(child);
     child.wait().unwrap().code()
 }
 
-/// As long as it is there, the process is waited for.
+/// A guard; the process is watched until it is dropped.
 struct Watched(mpsc::Sender<()>);
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        // The thread ends, too, when it cannot be told.
+        // The thread ends even if the message cannot be sent.
         let _ = self.0.send(());
     }
 }
@@ -166,7 +165,7 @@ impl Said {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// It failed with that code, and said these parts.
+    /// Checks that it failed with that code, and printed these parts.
     #[track_caller]
     pub fn refused(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");

@@ -1,4 +1,4 @@
-//! Files of the data folder are for one user, whatever mode and mask there were before.
+//! Files of the data folder are for one user, whatever the mode and mask were before.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use super::place::{PLAIN, Place, TEXT, ended};
 
-/// Files and folders below a folder that somebody else may read, write or enter.
+/// Returns the files and folders below a folder that another user may read, write or enter.
 fn open(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -29,7 +29,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The command in a shell whose mask of permissions is 000.
+/// Returns the command in a shell whose umask is 000.
 fn loose(place: &Place, arguments: &[&str]) -> std::process::Command {
     let kapelle = place.command(arguments);
     #[expect(clippy::disallowed_methods, reason = "the binary under test is started here")]
@@ -60,7 +60,7 @@ fn a_folder_that_was_there_is_closed_and_so_is_every_file_whatever_the_mask() {
     }
     assert_eq!(open(&place.path("results")), [], "what is written for a run is as private as the folder");
     assert_eq!(fs::metadata(place.path("workers/made")).unwrap().mode() & 0o777, 0o666, "scripts keep the user's mask");
-    // A server makes some more: the token, its address, the log of its life.
+    // A server makes further files: the token, its address, its logs.
     let mut server = loose(&place, &["serve", "--data", "dq", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = std::io::BufReader::new(server.stdout.take().unwrap());
     let mut line = String::new();
@@ -73,7 +73,7 @@ fn a_folder_that_was_there_is_closed_and_so_is_every_file_whatever_the_mask() {
     place.run("kill", &["-TERM", &server.id().to_string()]);
     ended(&mut server);
     assert_eq!(open(&data), []);
-    // What was opened later is closed by the next start, and `doctor` tells of it before.
+    // Files that were opened to others later are closed by the next start, and `doctor` reports them before.
     for path in ["", "blobs", "kapelle.db", "token", "session.log"] {
         chmod(&data.join(path), if data.join(path).is_dir() { 0o777 } else { 0o666 });
     }
@@ -118,8 +118,8 @@ fn another_user_can_neither_read_nor_hold_the_folder() {
         assert!(!read.status.success(), "{file}: {read:?}");
     }
     assert!(!as_other(&["flock", "-n", "dq/lock", "true"]).output().unwrap().status.success());
-    // One who had opened the lock while the folder was open still holds it: the process is named, and not the number
-    // in the file.
+    // A process that had opened the lock while the folder was open still holds it: that process is named, and not the
+    // number in the file.
     chmod(&data, 0o755);
     chmod(&data.join("lock"), 0o644);
     let old = fs::read_to_string(data.join("lock")).unwrap();
@@ -138,7 +138,7 @@ fn another_user_can_neither_read_nor_hold_the_folder() {
     }
     let doctor = place.kapelle(&["doctor", "--data", "dq"]).out;
     assert!(doctor.contains("of another user (uid 65534)"), "{doctor}");
-    // It ends when it can read no more.
+    // It ends when its input ends.
     drop(stranger.stdin.take());
     ended(&mut stranger);
 }

@@ -1,4 +1,4 @@
-//! Runs that are done again with the recorded answers of models: nobody is asked, nothing is paid, the outputs are the same.
+//! Reruns with recorded answers of models: without calls of providers, without cost, and with equal outputs.
 
 use kapelle_api::Client;
 use serde_json::{Value, json};
@@ -25,8 +25,7 @@ steps: { one: { worker: far, with: { n: 1 } }, two: { needs: [one], worker: far,
 outputs: { two: '${{ steps.two.output }}' }
 ";
 
-/// Asks a model one question after the other, and one more when there is a file that says so. What is refused it tells, and
-/// fails.
+/// Asks a model one question after the other, and one more when a file says so. It reports a refusal, and fails.
 const SCRIPT: &str = r#"
 import json, os, pathlib, sys, urllib.error, urllib.request
 
@@ -91,7 +90,7 @@ impl Asker<'_> {
 
 #[test]
 fn a_run_is_repeated_without_asking_anybody_also_where_it_was_asked_twice() {
-    // The first answers fit no schema: a second try within the attempt, and then a second attempt that asks anew.
+    // The first answers fit no schema: a second try within the attempt, and then a second attempt with new answers.
     let stage = Stage::new(
         "[{ contains: Nobody, times: 2, reply: nonsense }, { contains: Winter, times: 1, reply: nonsense },
           { reply: { text: Mend the roof., key_points: [It leaks.] } }]",
@@ -108,13 +107,13 @@ fn a_run_is_repeated_without_asking_anybody_also_where_it_was_asked_twice() {
     let again = again.json();
     assert_eq!((&again["outputs"], &again["cost_nanousd"]), (&first["outputs"], &json!(0)));
     assert!(again["steps"].as_array().unwrap().iter().any(|step| step["recorded"] == true), "{again}");
-    // With neither provider nor key, and of a run that was itself answered from the record.
+    // With neither provider nor key, and of a run that was itself answered from the recording.
     drop(double);
     for (of, key) in [("run_1", "sk-good"), ("run_2", "")] {
         let again = asker.again(key, of, &[]);
         assert_eq!((again.code, &again.json()["outputs"]), (0, &first["outputs"]), "{of}: {again:?}");
     }
-    // From a step on: what was before it is taken over.
+    // From a step on: earlier results are reused.
     let again = asker.again("", "run_1", &["--from", "all"]);
     assert_eq!((again.code, &again.json()["outputs"]), (0, &first["outputs"]), "{again:?}");
     let shown = place.kapelle(&["runs", "show", "run_2"]);
@@ -130,7 +129,7 @@ fn what_was_answered_offline_is_so_again_and_what_was_not_answered_is_an_error()
     let asker = Asker(&stage.place, stage.double.base_url());
     let offline = asker.run("");
     assert_eq!(offline.code, 0, "{offline:?}");
-    // With a key there is somebody to ask now, who is not asked.
+    // With a key a provider could be asked now, but is not.
     let again = asker.again("sk-good", "run_1", &[]);
     assert_eq!((again.code, &again.json()["outputs"]), (0, &offline.json()["outputs"]), "{again:?}");
     assert_eq!(stage.double.calls().len(), 0);
@@ -156,14 +155,14 @@ impl Far<'_> {
         Far { stage, served, host: format!("/api/v1/hosts/{}", host["id"].as_str().unwrap()) }
     }
 
-    /// Does the next task by asking a model, and gives back what it said.
+    /// Does the next task by asking a model, and returns its answer.
     fn work(&self, recorded: bool) -> Client {
         let (stage, client) = (self.stage, &self.served.client);
         let claimed = stage.post(client, &format!("{}/claim", self.host), json!({ "max_tasks": 1, "wait_ms": 20_000 }));
         let task = &claimed["tasks"][0];
         let own = Client::new(&self.served.base, task["gateway_token"].as_str().unwrap()).unwrap();
         let mut said = Vec::new();
-        // The same twice is two samples, which were different ones.
+        // A repeated question is two samples, which were different.
         for _ in 0..2 {
             let answer = stage.post(&own, "/v1/chat/completions", ask(&task["input"].to_string()));
             said.push(answer["choices"][0]["message"]["content"].clone());
@@ -242,14 +241,14 @@ fn a_script_gets_the_recorded_answers_in_their_order_and_is_refused_what_was_not
     assert_eq!(first["outputs"]["sources"], json!([["provider", "provider", "provider"], ["provider"]]));
     let asked = stage.double.calls().len();
     assert_eq!(asked, 4);
-    // The same question twice had two answers, which come in the order of then; also when the repeated run is repeated.
+    // One question had two answers, which come in the recorded order; also in a rerun of the rerun.
     let second = again(&first);
     for again in [&second, &again(&second)] {
         assert_eq!(again["outputs"]["said"], first["outputs"]["said"], "{again}");
         assert_eq!(again["outputs"]["sources"], json!([["recorded", "recorded", "recorded"], ["recorded"]]));
         assert_eq!((&again["cost_nanousd"], &again["calls"]), (&json!(0), &json!(0)), "{again}");
     }
-    // A script that asks more than it did then: the same once more, and something else.
+    // A script that asks more than it did then: a repeated question, and a new one.
     for more in ["same", "something new"] {
         stage.place.file("more", more);
         let failed = again(&first);
@@ -278,7 +277,7 @@ fn a_run_that_a_step_started_is_taken_over_or_refused_and_can_be_repeated_by_its
     assert_eq!(failed.code, 1, "{failed:?}");
     let said = run();
     assert_eq!((said.code, double.calls().len()), (0, 3), "{said:?}");
-    // run_2 and run_4 are those that their steps had started. What failed has no result that could be taken over.
+    // run_2 and run_4 were started by their steps. A failed one has no result that could be reused.
     let again = asker.again("sk-good", "run_1", &[]);
     assert!(again.code == 1 && again.out.contains("had no result then"), "{again:?}");
     assert!(again.out.contains("run that one again by itself"), "{again:?}");

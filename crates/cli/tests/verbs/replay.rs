@@ -1,7 +1,7 @@
-//! Scripts that nobody wrote for Kapelle, with the official SDKs, under a server that is killed between and during their
-//! calls: what was answered is not asked again.
+//! Public scripts with the official SDKs, under a server that is killed between and during their calls: an answered
+//! question is not asked again.
 //!
-//! The SDKs are those that `dev/openai-sdks.sh` installed. Without them these tests say so and pass, unless
+//! `dev/openai-sdks.sh` installs the SDKs. Without them these tests are skipped with a note, unless
 //! `KAPELLE_TEST_REQUIRE` is set.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
 struct Script {
     file: &'static str,
     source: &'static str,
-    /// What the SDK is installed in, and under which name the script finds it.
+    /// The folder in which the SDK is installed, and the name under which the script finds it.
     installed: &'static str,
     found_as: &'static str,
 }
@@ -43,12 +43,12 @@ const SCRIPTS: [Script; 2] = [
     },
 ];
 
-/// Where the SDKs are: beside what is built.
+/// Returns the folder of the SDKs: beside the build.
 pub fn kit() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_kapelle")).ancestors().nth(2).unwrap().join("openai-sdks")
 }
 
-/// Whether an SDK is there.
+/// Says whether an SDK is installed.
 pub fn is_installed(installed: &str) -> bool {
     let there = kit().join(installed).is_dir();
     assert!(there || std::env::var_os("KAPELLE_TEST_REQUIRE").is_none(), "dev/openai-sdks.sh installs the SDKs");
@@ -58,7 +58,7 @@ pub fn is_installed(installed: &str) -> bool {
     there
 }
 
-/// Those whose SDK is there.
+/// Returns the scripts whose SDK is installed.
 fn scripts() -> impl Iterator<Item = &'static Script> {
     SCRIPTS.iter().filter(|script| is_installed(script.installed))
 }
@@ -72,7 +72,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A stage with that script in its folder, said from outside to take tasks: not a letter of it is changed.
+/// Makes a stage with that script in its folder, with settings beside it that make it take tasks: the script itself is
+/// unchanged.
 fn stage(script: &Script, rules: &str) -> Stage {
     let stage = Stage::new(rules);
     stage.place.file(&format!("workers/{}", script.file), script.source);
@@ -97,7 +98,7 @@ impl Stage {
     }
 }
 
-/// The ids of answers, which tell which call of the provider gave them.
+/// Returns the ids of answers, which identify the provider's calls.
 fn ids(ended: &Value) -> Vec<String> {
     let answers = ended["output"]["answers"].as_array().unwrap_or_else(|| panic!("{ended}"));
     answers.iter().map(|answer| answer["id"].as_str().unwrap().to_owned()).collect()
@@ -116,7 +117,7 @@ fn killed_between_its_calls_a_script_is_given_the_answers_that_it_had() {
         served.kill();
         fs::remove_file(&reached).unwrap();
         let served = stage.serve();
-        // It asks its four questions again and waits once more: the provider has not heard of them.
+        // It asks its four questions again and waits once more: the provider has not received them.
         until("the fourth answer again", || reached.exists());
         assert_eq!(stage.double.calls().len(), 4, "{}", script.file);
         fs::write(&go, "").unwrap();

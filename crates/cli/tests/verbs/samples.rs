@@ -1,4 +1,4 @@
-//! The sample scripts with the official SDKs and a model: each starts, says with which model, and does its work with it.
+//! The sample scripts with the official SDKs and a model: each starts, reports its model, and does its work with it.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -22,7 +22,7 @@ const SAMPLES: [&str; 8] = [
 ];
 const ANSWER: &str = "as the model has it";
 
-/// The samples as they ship, the SDKs, and something for each to do.
+/// Makes a stage with the samples as they ship, the SDKs, and something for each to do.
 fn stage() -> Stage {
     let stage = Stage::new(&format!("[{{ reply: {ANSWER} }}]"));
     let place = &stage.place;

@@ -1,4 +1,4 @@
-//! Scripts in `workers/`: supervised with and without a server, and the samples that ship.
+//! Scripts in `workers/`: supervised with and without a server, and the built-in samples.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::place::{Place, ended, signal, watched};
 
 pub const LOOP: &str = "while :; do read -r line || exit 0; done";
 
-/// Writes a script for the shell with settings in front.
+/// Writes a shell script with settings in front.
 pub fn script(place: &Place, name: &str, settings: &str, body: &str) {
     let settings: String = settings.lines().map(|line| format!("# {line}\n")).collect();
     let path = place.file(&format!("workers/{name}"), format!("#!/bin/sh\n# ---\n{settings}# ---\n{body}\n"));
@@ -32,7 +32,7 @@ impl Served {
         Served::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    /// Once it listens.
+    /// Wraps it once it listens.
     pub fn of(mut child: Child) -> Served {
         let _watched = watched(&child);
         let mut line = String::new();
@@ -100,7 +100,7 @@ fn a_folder_is_supervised_without_a_server_and_nobody_is_left() {
             pids.extend(line.trim().split_once(" runs as process ").map(|(_, pid)| pid.to_owned()));
         }
         assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
-        // The status is printed again and again.
+        // The status is printed at each interval.
         let (mut out, mut shown) = (BufReader::new(child.stdout.take().unwrap()), 0);
         while shown < 3 {
             let mut line = String::new();
@@ -146,7 +146,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     assert_eq!(place.kapelle(&["workers", "restart", "all"]).code, 0);
     let second = found(&place, "stays")["id"].as_str().unwrap().to_owned() + ".2";
     assert_eq!(place.kapelle(&["workers", "restart", &second]).code, 0);
-    // What was done stands in the trail; what was refused does not.
+    // Executed requests stand in the trail; refused ones do not.
     let entries = place.kapelle(&["audit", "--json"]).json()["entries"].as_array().unwrap().clone();
     let acts: Vec<String> = entries.iter().map(|act| format!("{} {}", act["action"], act["resource"])).collect();
     let wanted = [
@@ -158,7 +158,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     assert_eq!(acts, wanted.map(|act| format!("\"{act}\"")));
     assert_eq!(place.kapelle(&["audit", "verify"]).code, 0);
 
-    // Ended in good order, it tells of the end of every script too.
+    // After a drain it has reported the end of every script too.
     let mut served = served;
     signal(&served.0, "-TERM");
     assert_eq!(ended(&mut served.0), Some(143));
@@ -166,14 +166,14 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |event: &str| lines.iter().filter(|line| line["event"] == event && line["worker"] == "stays").count();
     assert!(of("worker_running") >= 4, "{log}");
-    // Two processes that were started anew once more each, and ended with the server.
+    // Two processes were restarted once more each, and ended with the server.
     assert_eq!((of("worker_restart_asked"), of("worker_scale_asked")), (1, 1), "{log}");
     let ended = lines.iter().rev().take_while(|line| line["event"] != "server_stopped");
     let stopped = ended.filter(|line| line["event"] == "worker_stopped" && line["worker"] == "stays");
     assert_eq!(stopped.map(|line| line["instance"].as_u64().unwrap()).sum::<u64>(), 3, "{log}");
 }
 
-/// Asks the server of a place, and gives the status and what it said until it hung up or had said `until`.
+/// Asks the server of a place. Returns the status and what it sent until it closed or had sent `until`.
 pub fn ask(place: &Place, (method, path): (&str, &str), token: &str, until: &str) -> (u16, String) {
     let address = fs::read_to_string(place.path(".kapelle/address")).unwrap();
     let host = address.lines().next().unwrap().trim_start_matches("http://").to_owned();
@@ -216,7 +216,7 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     let pid = until(|| found(&place, "nosy")["processes"][0]["pid"].as_i64());
     let id = found(&place, "nosy")["id"].as_str().unwrap().to_owned();
 
-    // What a script is given, and nothing else.
+    // The environment of a script, and nothing else.
     let own = until(|| {
         environment(pid).into_iter().find_map(|entry| entry.strip_prefix("OPENAI_API_KEY=").map(str::to_owned))
     });
@@ -235,7 +235,7 @@ fn over_http_scripts_are_shown_followed_and_hidden_from_others_and_have_a_token_
     let (code, followed) = ask(&place, ("GET", &format!("{logs}?follow=true")), &token, "\"text\":\"up\"");
     assert!(code == 200 && followed.contains("text/event-stream") && followed.contains("event: line"), "{followed}");
 
-    // For another tenant there is no such thing, and who only looks changes nothing.
+    // For another tenant the script does not exist, and a viewer changes nothing.
     let key =
         |role: &str, tenant: &str| place.kapelle(&["keys", "create", "k", "--role", role, "--tenant", tenant]).out;
     let (other, viewer) = (key("admin", "2"), key("viewer", "1"));
@@ -273,7 +273,7 @@ fn floods_in_every_mode_and_shape_cost_the_server_little() {
     let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
     assert_eq!(said.code, 0, "{said:?}");
     let before = resident_kib(served.0.id());
-    // Lines without end, one line without end, bytes that are no text, escapes of a terminal.
+    // Endless lines, one endless line, bytes that are not text, escapes of a terminal.
     script(&place, "lines", "mode: daemon", "exec yes a line of a flood");
     script(&place, "endless", "mode: daemon", "exec tr '\\0' x </dev/zero");
     script(&place, "binary", "mode: daemon", "exec cat /dev/urandom >&2");
@@ -299,13 +299,13 @@ fn floods_in_every_mode_and_shape_cost_the_server_little() {
         std::thread::yield_now();
     }
     assert!(most < before + (32 << 10), "{before} KiB, then {most} KiB");
-    // Everybody is served meanwhile.
+    // Others are served meanwhile.
     let said = place.kapelle(&["submit", "keywords", "--wait", "--input", "text=light"]);
     assert_eq!(said.code, 0, "{said:?}");
     println!("{before} KiB, then at most {most} KiB");
 }
 
-/// The samples of the repository, with a stand-in for the provider's SDK.
+/// Writes the samples of the repository, with a stand-in for the provider's SDK.
 fn samples(place: &Place) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers");
     for entry in fs::read_dir(from).unwrap().flatten() {
@@ -320,7 +320,7 @@ fn samples(place: &Place) {
         "class OpenAI {\n  constructor() { const create = async () => { throw new Error('no model here'); };\n    \
          this.chat = { completions: { create } }; this.responses = { create }; }\n}\nmodule.exports = OpenAI;\n",
     );
-    // Where Python looks for packages of a user.
+    // The folder where Python searches for packages of a user.
     let said = place.run("python3", &["-c", "import site; print(site.getusersitepackages())"]);
     let site = Path::new(said.trim()).to_owned();
     fs::create_dir_all(site.join("openai-9.dist-info")).unwrap();

@@ -128,7 +128,7 @@ fn a_host_works_on_the_tasks_of_a_server() {
         line.clear();
         assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it had registered");
     }
-    // Nobody but the host has that worker.
+    // Only the host has that worker.
     let workflow =
         "name: far\nsteps:\n  one: { worker: shout, queue: far, with: { text: 'The reading room needs light.' } }\n";
     place.file("far.yaml", workflow);
@@ -161,7 +161,7 @@ fn queues_workers_and_dead_letters_are_dealt_with_by_the_server() {
     assert_eq!(place.kapelle(&["tasks", "show", &task, "--json"]).json()["state"], "ready");
     assert_eq!(place.kapelle(&["workers", "resume", "log"]).out, "worker log is resumed\n");
     place.kapelle(&["queues", "pause", "no such"]).refused(2, &["is not a name"]);
-    // What takes no body is asked without one.
+    // Commands without a body send none.
     let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=b", "--input", "language=French"]);
     said.refused(69, &["needs a model"]);
     let failed = place.kapelle(&["dead", "list", "--json"]).json()["dead"][0]["task"].as_str().unwrap().to_owned();

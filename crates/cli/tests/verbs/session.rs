@@ -20,7 +20,7 @@ const ITEMS: usize = 3_000;
 
 fn lines(place: &Place) -> Vec<Value> {
     let text = std::fs::read_to_string(place.path(".kapelle/session.log")).unwrap_or_default();
-    // The last line may be half written as long as somebody writes.
+    // The last line may be incomplete while the log is being written.
     let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
     whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
@@ -37,7 +37,7 @@ fn lines_equal_events_also_after_kills() {
     );
     place.file("workflows/many.yaml", text);
     let mut served = Served::start(&place);
-    // The client is cut off with the server; the run goes on without it.
+    // The client is cut off with the server; the run continues without it.
     let mut client = place.command(&["run", "workflows/many.yaml"]);
     let mut client = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Each template that ships gives a workflow that does what it says, with classical methods alone.
+//! Each built-in template gives a workflow that does what it says, with classical methods alone.
 
 use crate::place::{Place, signal};
 
@@ -55,7 +55,7 @@ fn nothing_is_done_before_somebody_says_yes() {
 
 #[test]
 fn another_worker_answers_when_the_first_keeps_failing() {
-    // Translation needs a model, and there is none.
+    // Translation needs a model, and none is configured.
     let place = made("answer", "fallback", &["attempts=2", "delay=1ms"]);
     let run = place.kapelle(&["run", "answer", "--input", GOOD, "--json"]).json();
     assert_eq!(run["outputs"]["by"], "summarizer", "{run}");

@@ -1,4 +1,4 @@
-//! `runs watch` shows what models write while they write it.
+//! `runs watch` shows model output while it is written.
 
 use std::{
     io::{BufRead, BufReader},
@@ -44,7 +44,7 @@ fn post(runtime: &Runtime, client: &Client, path: &str, body: &Value) {
 
 #[test]
 fn a_watched_run_shows_lines_as_they_are_written_and_pieces_as_json() {
-    // The answer stops in its second line, so that nothing has ended while it is looked at.
+    // The answer stops in its second line, so that nothing has ended while it is checked.
     let script = "rules: [{ reply: \"line one\\nline \\u001b[31mtwo and more\", events_hang: 6 }]";
     let runtime = Runtime::new().unwrap();
     let double = runtime.block_on(ScriptedOpenai::start(Script::from_yaml(script).unwrap())).unwrap();
@@ -70,7 +70,7 @@ fn a_watched_run_shows_lines_as_they_are_written_and_pieces_as_json() {
     let (mut child, lines, line) = watch(&["runs", "watch", "run_1"], &|line| line.contains('|'));
     assert_eq!(line, "one | line one");
     post(&runtime, &client, "/api/v1/runs/run_1/cancel", &json!({}));
-    // What was held back for the end of its line stands before the end of the run, and commands no terminal.
+    // Text that was held back for the end of its line comes before the end of the run, without control characters.
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let held = rest.iter().position(|line| line.starts_with("one | line ")).expect("it is lost");
     assert!(held < rest.iter().position(|line| line.contains("run_1 cancelled")).unwrap(), "{rest:?}");

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::place::{Place, ended};
 
-/// A folder in which a server has written entries, and has ended in good order.
+/// Makes a folder in which a server has written entries, and has drained.
 fn audited(entries: usize) -> Place {
     let place = Place::new();
     let mut command = place.command(&["serve", "--listen", "127.0.0.1:0", "-v"]);
@@ -46,7 +46,7 @@ fn a_trail_that_was_cut_edited_or_put_back_is_told() {
 
     sql(&place, "DELETE FROM audit WHERE seq > 4");
     place.kapelle(&["audit", "verify"]).refused(1, &["entries 5 to 6 are missing", "cut off", "session.log line"]);
-    // Without the lines beside the database, the log of the process tells.
+    // Without the lines beside the database, the log of the process has the heads.
     let session = std::fs::read_to_string(place.path(".kapelle/session.log")).unwrap();
     let without: String =
         session.lines().filter(|line| !line.contains("audit_head")).map(|line| format!("{line}\n")).collect();
@@ -66,7 +66,7 @@ fn a_trail_that_was_cut_edited_or_put_back_is_told() {
     sql(&place, "DELETE FROM audit");
     place.kapelle(&["audit", "verify"]).refused(1, &["entries 1 to 6 are missing"]);
     restore();
-    // Somebody writes a head of their own.
+    // A forged head.
     let forged = session.replace("\"head\":\"6:", "\"head\":\"5:");
     std::fs::write(place.path(".kapelle/session.log"), forged).unwrap();
     place.kapelle(&["audit", "verify"]).refused(1, &["the line was changed"]);

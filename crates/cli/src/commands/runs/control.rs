@@ -12,17 +12,17 @@ use crate::{
     ids,
 };
 
-/// Asks for something about a run, and tells its state then.
+/// Requests a change of a run, and prints its state after that.
 ///
 /// # Errors
-/// When there is no such run, or it is refused.
+/// When the run does not exist, or the request is refused.
 pub(super) async fn ask(
     app: &App,
     run: &str,
     ask: impl AsyncFnOnce(&dyn Api, &str) -> Result<Run, ClientError>,
 ) -> Result<Code, Failure> {
     let run = ids::run(run)?;
-    // Looked up first, so that an id that is wrong does not make a folder.
+    // Looked up first, so that a wrong id does not create a folder.
     describe::row(&app.reader()?, run)?;
     let session = ApiSession::open(app).await?;
     let is_local = session.is_local();
@@ -33,7 +33,7 @@ pub(super) async fn ask(
 /// Sends a signal to a run.
 ///
 /// # Errors
-/// When there is no such run, it has ended, or the payload is not JSON.
+/// When the run does not exist or has ended, or the payload is not JSON.
 pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> Result<Code, Failure> {
     let name = Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
     let payload: Value = serde_json::from_str(payload).map_err(|error| {

@@ -16,8 +16,8 @@ use crate::{
     remote, shown,
 };
 
-/// The server that works on the folder knows what is not stored, such as a provider that is at its rate. One task of each
-/// worker is asked for: what holds them up is the same for all.
+/// Asks the server that works on the folder for reasons that are not stored, such as a provider at its rate limit. It
+/// asks about one task of each worker, because the reason is common to all of them.
 async fn ask_server(app: &App, reasons: &mut [Reason]) -> Result<(), Failure> {
     if reasons.iter().all(|reason| reason.ready.is_none()) {
         return Ok(());
@@ -28,7 +28,7 @@ async fn ask_server(app: &App, reasons: &mut [Reason]) -> Result<(), Failure> {
         let Some((task, worker)) = &reason.ready else { continue };
         if !known.contains_key(worker) {
             let shown: Result<Value, _> = client.get(&format!("/api/v1/tasks/{task}")).await;
-            // It may have begun meanwhile.
+            // The task may have begun meanwhile.
             let why = shown.ok().filter(|task| task["state"] == "ready");
             let why = why.and_then(|task| task["reason"].as_str().map(str::to_owned));
             known.insert(worker.clone(), why);
@@ -43,7 +43,7 @@ async fn ask_server(app: &App, reasons: &mut [Reason]) -> Result<(), Failure> {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run or step, or its definition cannot be read.
+/// When the run or step does not exist, or its definition cannot be read.
 pub(super) async fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code, Failure> {
     let reader = app.reader()?;
     let row = reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;

@@ -12,7 +12,7 @@ use crate::{
     failure::{Code, Failure},
 };
 
-/// As what it is drawn.
+/// The format of the drawing.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -23,7 +23,7 @@ pub(crate) enum Format {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run, or its definition cannot be read any more.
+/// When the run does not exist, or its definition cannot be read any more.
 pub(super) fn run(app: &App, id: RunId, format: Format) -> Result<Code, Failure> {
     let reader = app.reader()?;
     let view = RunView::load(&reader, id)?;

@@ -12,15 +12,15 @@ use crate::{
     result,
 };
 
-/// Run again, taking over the results of steps that succeeded.
+/// Run again, reusing the results of steps that succeeded.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run, such as run_3; it must have ended
     run: String,
-    /// Do this step of the outermost block and everything that waits for it again
+    /// The step of the outermost block that runs again, with everything that depends on it
     #[arg(long, value_name = "STEP")]
     from: Option<String>,
-    /// Do steps again, with the recorded answers of models: no provider is asked, and nothing is paid
+    /// Run steps again with the recorded answers of models, without asking providers and without cost
     #[arg(long)]
     recorded: bool,
     /// Also write report.md and run.json to DIR/<run>/
@@ -31,7 +31,7 @@ pub(super) struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run or step, the run has not ended, or the new one does not succeed.
+/// When the run or step does not exist, the run has not ended, or the new one does not succeed.
 pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let earlier = ids::run(&args.run)?;
     let row = describe::row(&app.reader()?, earlier)?;

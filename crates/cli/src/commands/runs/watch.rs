@@ -12,16 +12,16 @@ use crate::{
     signals::Signals,
 };
 
-/// How often the data is looked at. Another process may be the one that works on the run.
+/// Interval between reads of the data. Another process may be the one that works on the run.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// How long what was written last is waited for once the run has ended.
+/// Time to wait for the last output once the run has ended.
 const LAST: Duration = Duration::from_millis(300);
 
-/// Runs the verb. It ends as the run does.
+/// Runs the verb. It ends with the run.
 ///
 /// # Errors
-/// When there is no such run.
+/// When the run does not exist.
 pub(super) async fn run(app: &App, id: RunId, from: u64) -> Result<Code, Failure> {
     let reader = app.reader()?;
     let mut signals = Signals::listen()
@@ -29,12 +29,12 @@ pub(super) async fn run(app: &App, id: RunId, from: u64) -> Result<Code, Failure
     let mut next = from;
     let mut texts = Texts::of(app, id);
     loop {
-        // Read first: what is journaled after this look is seen by the next.
+        // Read first: an entry that is written after this read is seen by the next.
         let row =
             reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
         let ended = row.status.kind().is_terminal();
         if ended && next > from {
-            // It was watched: what its models wrote last stands before its end.
+            // The last output of its models is shown before its end.
             while let Ok(Some(piece)) = tokio::time::timeout(LAST, texts.next()).await {
                 texts.show(app.out, &piece)?;
             }

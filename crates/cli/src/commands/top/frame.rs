@@ -9,20 +9,20 @@ use crate::{
     shown,
 };
 
-/// Rows of a part when all parts are to fit.
+/// Minimum rows of a part when all parts are to fit.
 const LEAST: usize = 3;
 
-/// What happened between two snapshots.
+/// The rates between two snapshots.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Tasks that succeeded a second.
+    /// Tasks that succeeded, per second.
     pub done: f64,
-    /// Tasks that failed a second.
+    /// Tasks that failed, per second.
     pub failed: f64,
 }
 
 impl Rates {
-    /// The rates between two snapshots; none when the server was started anew.
+    /// Returns the rates between two snapshots; `None` when the server was restarted between them.
     pub fn between(before: &Snapshot, after: &Snapshot) -> Option<Rates> {
         let span = after.workers.uptime_ms.checked_sub(before.workers.uptime_ms).filter(|span| *span > 0)?;
         let ((done, failed), (old_done, old_failed)) = (after.ended(), before.ended());
@@ -46,7 +46,7 @@ struct Part {
 }
 
 impl Frame<'_> {
-    /// At most so many lines, none wider than that.
+    /// Returns at most `height` lines, each at most `width` wide.
     pub fn lines(&self, width: usize, height: usize) -> Vec<String> {
         let mut lines = self.head();
         let mut parts = [self.queues(), self.hosts(), self.workers(), self.tasks(), self.runs()];
@@ -54,7 +54,7 @@ impl Frame<'_> {
         let wanted: usize = parts.iter().map(|part| part.rows.len()).sum();
         let room = height.saturating_sub(fixed);
         if wanted > room {
-            // Everybody gets a little; what is left goes to those who come first.
+            // Every part gets the minimum; the rest goes to the first ones.
             let mut left = room.saturating_sub(parts.iter().map(|part| part.rows.len().min(LEAST)).sum());
             for part in &mut parts {
                 let more = part.rows.len().saturating_sub(LEAST).min(left);
@@ -147,7 +147,7 @@ impl Frame<'_> {
 
     fn workers(&self) -> Part {
         let heading = row(&[("WORKER", 24), ("STATE", 7), ("RUNNING", 8), ("DONE", 7), ("FAILED", 7), ("MEAN", 0)]);
-        // Those that do or did something; most of the catalogue does nothing most of the time.
+        // Workers with tasks so far; most of the catalogue is usually idle.
         let mut seen: Vec<_> = self.snapshot.workers.workers.iter().collect();
         seen.retain(|worker| worker.running + worker.ready + worker.succeeded + worker.failed > 0);
         seen.sort_by_key(|worker| std::cmp::Reverse((worker.running, worker.ready, worker.succeeded)));
@@ -184,12 +184,12 @@ fn text(of: &Value, field: &str) -> String {
     plain(of[field].as_str().unwrap_or_default())
 }
 
-/// Without what a terminal would obey.
+/// Removes control characters for the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// Cells of these widths; the last is as wide as it is.
+/// Formats cells of these widths; the last is as wide as its text.
 fn row(cells: &[(&str, usize)]) -> String {
     let mut line = String::from("  ");
     for (text, width) in cells {
@@ -205,7 +205,7 @@ fn row(cells: &[(&str, usize)]) -> String {
     line.trim_end().to_owned()
 }
 
-/// The beginning of a line that fits, with its styles ended.
+/// Returns the beginning of a line that fits, with its styles ended.
 pub fn cut(line: &str, width: usize) -> String {
     let mut out = String::new();
     let (mut seen, mut escape, mut styled, mut dropped) = (0, false, false, false);
@@ -223,7 +223,7 @@ pub fn cut(line: &str, width: usize) -> String {
             dropped = true;
         }
     }
-    // The last visible character says that there is more; within styles it is left as it is.
+    // The last visible character marks that the line was cut; within styles it is left unchanged.
     if dropped
         && !styled
         && let Some((at, last)) = out.char_indices().next_back()

@@ -1,4 +1,4 @@
-//! What a server says of itself at one moment.
+//! The state of a server at one moment.
 
 use kapelle_api::{Client, Queue, QueueList, WorkersStatus};
 use serde::Serialize;
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// What a server says of itself at one moment.
+/// The state of a server at one moment.
 #[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Snapshot {
-    /// Its state, and the checks that its user set up.
+    /// Its health, and the checks that its user set up.
     pub health: Value,
-    /// The queues.
     pub queues: Vec<Queue>,
     /// Workers and hosts.
     pub workers: WorkersStatus,
-    /// Tasks under way, newest first.
+    /// Running tasks, newest first.
     pub tasks: Vec<Value>,
     /// Runs that have not ended, newest first.
     pub runs: Vec<Value>,
@@ -25,13 +25,13 @@ impl Snapshot {
     /// Asks the server.
     ///
     /// # Errors
-    /// When it refuses, or is not there.
+    /// When it refuses, or cannot be reached.
     pub async fn take(client: &Client) -> Result<Snapshot, Failure> {
         let queues: QueueList = client.get("/api/v1/queues").await?;
         let workers: WorkersStatus = client.get("/api/v1/workers/status").await?;
         let tasks: Value = client.get("/api/v1/tasks?state=running&steps=true&limit=50").await?;
         let runs: Value = client.get("/api/v1/runs?open=true&limit=50").await?;
-        // An unhealthy server answers 503 with the same body; what matters of it is told then.
+        // An unhealthy server answers 503 with the full body; its important part is shown.
         let health = match client.get::<Value>("/health").await {
             Ok(health) => health,
             Err(error) => serde_json::json!({ "status": "critical", "detail": error.to_string() }),
@@ -40,7 +40,7 @@ impl Snapshot {
         Ok(Snapshot { health, queues: queues.queues, workers, tasks: rows(&tasks, "tasks"), runs: rows(&runs, "runs") })
     }
 
-    /// Tasks that ended since the server was started: well, and not.
+    /// Returns the tasks that ended since the server was started: succeeded, and not.
     pub fn ended(&self) -> (u64, u64) {
         let add = |(done, failed): (u64, u64), worker: &kapelle_api::Health| {
             (done + worker.succeeded, failed + worker.failed)

@@ -11,7 +11,7 @@ use crate::{
     project::Project,
 };
 
-/// The templates with their parameters.
+/// Prints the templates with their parameters.
 pub(super) fn list(app: &App) -> Result<Code, Failure> {
     let templates = Template::shipped()?;
     if app.out.json {
@@ -54,7 +54,7 @@ pub(super) fn new(app: &App, name: &str, template: &str, set: &[String]) -> Resu
         };
         let text =
             found.properties().any(|(known, schema)| known == key && schema.get("type") == Some(&json!("string")));
-        // Text is text, also when it looks like a number; everything else is JSON when it can be read as that.
+        // A string stays a string, also when it looks like a number; everything else is parsed as JSON if possible.
         let value =
             if text { Value::from(value) } else { serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)) };
         values.insert(key.to_owned(), value);

@@ -49,7 +49,7 @@ fn hash(row: &VersionRow) -> String {
     row.sha256.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The versions, newest first.
+/// Prints the versions, newest first.
 pub(super) fn list(app: &App, workflow: &str) -> Result<Code, Failure> {
     let rows = stored(&app.reader()?, workflow)?;
     if app.out.json {
@@ -78,7 +78,7 @@ pub(super) fn list(app: &App, workflow: &str) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// The text of a version.
+/// Prints the text of a version.
 pub(super) fn source(app: &App, workflow: &str, number: Option<u32>) -> Result<Code, Failure> {
     let rows = stored(&app.reader()?, workflow)?;
     let row = match number {
@@ -93,7 +93,7 @@ pub(super) fn source(app: &App, workflow: &str, number: Option<u32>) -> Result<C
     Ok(Code::Ok)
 }
 
-/// What differs between two versions, as a unified diff.
+/// Prints the difference between two versions, as a unified diff.
 pub(super) fn diff(app: &App, workflow: &str, from: Option<u32>, to: Option<u32>) -> Result<Code, Failure> {
     let rows = stored(&app.reader()?, workflow)?;
     let later = match to {
@@ -131,7 +131,7 @@ pub(super) async fn rollback(app: &App, workflow: &str, number: u32) -> Result<C
     let done = session.api().rollback(workflow, Rollback { number }).await;
     session.close(done).await?;
     let newest = stored(&app.reader()?, workflow)?.first().map_or(0, |row| row.number);
-    // What is in the folder is what is started by its file's name: it goes back as well.
+    // The file in the folder is what a start by its name uses: it is restored as well.
     let named =
         |path: &std::path::PathBuf| workflow::read(path).is_ok_and(|read| read.definition.name.as_str() == workflow);
     let file = workflow::files(&app.project).into_iter().find(named);
