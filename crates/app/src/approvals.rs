@@ -155,7 +155,7 @@ impl App {
         let task = self.reader().task(tenant, id)?.ok_or_else(unknown)?;
         match task.state {
             TaskState::Waiting(WaitFor::Approval { .. }) => Ok(OpenedLink { task, by }),
-            _ => Err(AppError::conflict("this question has been answered, or is no longer asked")),
+            _ => Err(AppError::conflict("this question has been answered or withdrawn")),
         }
     }
 

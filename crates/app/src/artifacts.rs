@@ -80,7 +80,7 @@ impl App {
         by.allow(Permission::Read)?;
         let most = cursor::page_of(given.limit, None)?.most;
         if given.cursor.as_deref().is_some_and(|cursor| hash(cursor).is_none()) {
-            return Err(AppError::invalid("the cursor is not one: take it as it stands from `next_cursor`"));
+            return Err(AppError::invalid("invalid cursor; expected `next_cursor`, unchanged"));
         }
         let tenant = by.tenant;
         let listed = self.list_for(tenant, move |app| {

@@ -43,10 +43,7 @@ impl TenantBudgets {
         let money = |name: &str, text: &str| {
             let money = Money::parse(text).map_err(|error| ConfigProblem::at(format!("{place}.{name}"), error))?;
             if money >= NO_LIMIT {
-                return Err(ConfigProblem::at(
-                    format!("{place}.{name}"),
-                    format!("{money} is more than can be counted"),
-                ));
+                return Err(ConfigProblem::at(format!("{place}.{name}"), format!("{money}: the amount is too large")));
             }
             Ok(money)
         };

@@ -75,10 +75,10 @@ impl App {
         let account = Account::parse(&given.account).map_err(|error| AppError::input("account", error))?;
         let limit = Money(given.limit_nanousd);
         if matches!(account, Account::Provider(_) | Account::Model(_)) {
-            return Err(AppError::input("account", "what a provider or a model may cost is not limited"));
+            return Err(AppError::input("account", "providers and models cannot have a budget"));
         }
         if limit >= NO_LIMIT {
-            return Err(AppError::input("limit_nanousd", "this is more than can be counted"));
+            return Err(AppError::input("limit_nanousd", "the amount is too large"));
         }
         let owner = by.tenant == TenantId::DEFAULT;
         let tenant = TenantId(given.tenant.unwrap_or(by.tenant.0));
@@ -107,7 +107,7 @@ impl App {
         self.ledger.stir();
         let found = self.list_for(by.tenant, move |app| Ok(standing(app.reader(), Some(tenant), app.now())?)).await?;
         let found = found.iter().find(|(row, _)| row.account == account && row.tenant == tenant);
-        let (row, spent) = found.ok_or_else(|| AppError::internal("the budget is not where it was put"))?;
+        let (row, spent) = found.ok_or_else(|| AppError::internal("the stored budget is missing"))?;
         Ok(budget(row, *spent))
     }
 
@@ -119,7 +119,7 @@ impl App {
         match found.filter(|given| limited && limit > *given) {
             None => Ok(()),
             Some(given) => Err(AppError::forbidden(format!(
-                "limit_nanousd: {limit} is more than the {given} that {} was given; an admin of tenant 1 may raise it",
+                "limit_nanousd: {limit} is more than the {given} granted to {}; an admin of tenant 1 may raise that",
                 account.shown()
             ))),
         }

@@ -15,27 +15,27 @@ const BOUND: Shape = Shape::Number { least: 0.0, most: f64::MAX };
 
 static CONFIG: Table = Table {
     name: "kapelle.yaml",
-    about: "What a project says about itself.",
+    about: "The configuration of a project.",
     required: &[],
     keys: &[
-        key("listen", Shape::Text, "Where the server listens, such as 127.0.0.1:7863."),
-        key("providers", Shape::Map(&Shape::Object(&PROVIDER)), "Who can be asked, by name."),
-        key("models", Shape::Map(&Shape::Object(&ALIAS)), "The aliases that workers name."),
+        key("listen", Shape::Text, "The address of the server, such as 127.0.0.1:7863."),
+        key("providers", Shape::Map(&Shape::Object(&PROVIDER)), "Providers of models, by name."),
+        key("models", Shape::Map(&Shape::Object(&ALIAS)), "Aliases that workers name."),
         key("prices", Shape::Map(&Shape::Object(&PRICE)), "Prices that override the table, by `provider/model`."),
-        key("fallback", Shape::Flag, "Whether a missing or refused key lets the next link of a chain answer."),
-        key("budgets", Shape::Object(&BUDGETS), "What may be spent, by whom."),
-        key("queues", Shape::Map(&Shape::Object(&QUEUE)), "The queues and how many of their tasks run at once."),
-        key("ageing", Shape::DurationOrZero, "What a point of priority is worth in waiting time."),
-        key("retention", Shape::Object(&RETENTION), "How long what has ended is kept."),
-        key("labels", Shape::Map(&Shape::Text), "What sets this process apart."),
-        key("lease", Shape::Duration, "How long a worker host may be silent."),
-        key("health", Shape::Object(&HEALTH), "What the server is to call unhealthy."),
+        key("fallback", Shape::Flag, "Whether a missing or refused key lets the next model of a chain answer."),
+        key("budgets", Shape::Object(&BUDGETS), "Spending limits."),
+        key("queues", Shape::Map(&Shape::Object(&QUEUE)), "Queues, with their slots."),
+        key("ageing", Shape::DurationOrZero, "Waiting time that equals a point of priority."),
+        key("retention", Shape::Object(&RETENTION), "Retention of ended work."),
+        key("labels", Shape::Map(&Shape::Text), "Labels of this process."),
+        key("lease", Shape::Duration, "Silence after which a worker host loses its tasks."),
+        key("health", Shape::Object(&HEALTH), "Health checks of the server."),
     ],
 };
 
 static PROVIDER: Table = Table {
     name: "provider",
-    about: "A provider and where its address and key come from.",
+    about: "A provider, with the source of its address and key.",
     required: &["kind"],
     keys: &[
         key("kind", Shape::OneOf(&KINDS), "The wire format."),
@@ -48,10 +48,10 @@ static PROVIDER: Table = Table {
         key("region", Shape::Text, "The region of `bedrock`."),
         key("project", Shape::Text, "The project of `vertex`."),
         key("location", Shape::Text, "The location of `vertex`."),
-        key("pass", Shape::List(&Shape::Text), "Fields of requests that are passed on although they are not known."),
-        key("limit_field", LIMIT_FIELD, "The field that bounds an answer where the caller gave none."),
-        key("supports", Shape::Object(&SUPPORTS), "What the server can or cannot do."),
-        key("limits", Shape::Object(&LIMITS), "How much it may be asked in a minute."),
+        key("pass", Shape::List(&Shape::Text), "Unknown request fields that are passed on."),
+        key("limit_field", LIMIT_FIELD, "The field for the limit of an answer, when the caller sets none."),
+        key("supports", Shape::Object(&SUPPORTS), "Features of the server."),
+        key("limits", Shape::Object(&LIMITS), "Rate limits."),
     ],
 };
 
@@ -60,7 +60,7 @@ const KINDS: [&str; 8] = ["openai", "azure", "bedrock", "gemini", "vertex", "ant
 
 static SUPPORTS: Table = Table {
     name: "supports",
-    about: "What the server of a provider can or cannot do.",
+    about: "Features of a provider's server.",
     required: &[],
     keys: &[
         key("chat", Shape::Flag, "`chat/completions`."),
@@ -79,23 +79,23 @@ static SUPPORTS: Table = Table {
 
 static LIMITS: Table = Table {
     name: "provider_limits",
-    about: "How much a provider may be asked in a minute.",
+    about: "Rate limits of a provider.",
     required: &[],
     keys: &[
-        key("requests_per_minute", SLOTS, "Requests in any minute."),
-        key("tokens_per_minute", Shape::Whole { least: 0, most: 1 << 53 }, "Tokens in any minute."),
+        key("requests_per_minute", SLOTS, "Requests per minute."),
+        key("tokens_per_minute", Shape::Whole { least: 0, most: 1 << 53 }, "Tokens per minute."),
     ],
 };
 
 static ALIAS: Table = Table {
     name: "alias",
-    about: "A name for models in order of preference.",
+    about: "A name for a chain of models, in order of preference.",
     required: &["chain"],
     keys: &[
         key("chain", Shape::List(&Shape::Text), "`provider/model`, or `offline`."),
-        key("max_output_tokens", COUNT, "The longest answer when the caller names no limit."),
-        key("limit_field", LIMIT_FIELD, "The field for that limit; without it, the one of the provider."),
-        key("weights", Shape::List(&SLOTS), "How often each link comes first."),
+        key("max_output_tokens", COUNT, "The default limit of an answer, in tokens."),
+        key("limit_field", LIMIT_FIELD, "The field for that limit; by default the provider's."),
+        key("weights", Shape::List(&SLOTS), "Weights with which each model comes first."),
     ],
 };
 
@@ -107,7 +107,7 @@ static PRICE: Table = Table {
         key("input", Shape::Money, "For tokens sent, such as $0.15."),
         key("output", Shape::Money, "For tokens received."),
         key("cached_input", Shape::Money, "For tokens read from the provider's cache."),
-        key("long_prompts", Shape::Object(&LONG), "What all of them cost when the prompt is long."),
+        key("long_prompts", Shape::Object(&LONG), "The prices for long prompts."),
     ],
 };
 
@@ -116,7 +116,7 @@ static LONG: Table = Table {
     about: "Dollars for a million tokens of calls with a long prompt.",
     required: &["above", "input", "output"],
     keys: &[
-        key("above", Shape::Whole { least: 0, most: 1 << 53 }, "A prompt of more tokens than this is long."),
+        key("above", Shape::Whole { least: 0, most: 1 << 53 }, "Tokens above which a prompt is long."),
         key("input", Shape::Money, "For tokens sent."),
         key("output", Shape::Money, "For tokens received."),
         key("cached_input", Shape::Money, "For tokens read from the provider's cache."),
@@ -125,26 +125,26 @@ static LONG: Table = Table {
 
 static BUDGETS: Table = Table {
     name: "budgets",
-    about: "What may be spent, by whom.",
+    about: "Spending limits.",
     required: &[],
     keys: &[
-        key("day", Shape::Money, "By everybody on one day."),
-        key("tenant", Shape::Money, "By everybody in all."),
-        key("queues", Shape::Map(&Shape::Money), "By the tasks of a queue in all."),
-        key("workers", Shape::Map(&Shape::Money), "By the tasks and processes of a worker in all."),
-        key("tenants", Shape::Map(&Shape::Object(&TENANT)), "Of single tenants, by their numbers."),
+        key("day", Shape::Money, "Limit of all tenants together for one day."),
+        key("tenant", Shape::Money, "Total limit of each tenant."),
+        key("queues", Shape::Map(&Shape::Money), "Total limits of queues."),
+        key("workers", Shape::Map(&Shape::Money), "Total limits of workers, including their processes."),
+        key("tenants", Shape::Map(&Shape::Object(&TENANT)), "Limits of single tenants, by number."),
     ],
 };
 
 static TENANT: Table = Table {
     name: "budgets",
-    about: "What one tenant may spend.",
+    about: "Spending limits of one tenant.",
     required: &[],
     keys: &[
-        key("day", Shape::Money, "On one day."),
-        key("tenant", Shape::Money, "In all."),
-        key("queues", Shape::Map(&Shape::Money), "By the tasks of a queue in all."),
-        key("workers", Shape::Map(&Shape::Money), "By the tasks and processes of a worker in all."),
+        key("day", Shape::Money, "Limit for one day."),
+        key("tenant", Shape::Money, "Total limit."),
+        key("queues", Shape::Map(&Shape::Money), "Total limits of queues."),
+        key("workers", Shape::Map(&Shape::Money), "Total limits of workers, including their processes."),
     ],
 };
 
@@ -153,36 +153,40 @@ static QUEUE: Table = Table {
     about: "A queue.",
     required: &["slots"],
     keys: &[
-        key("slots", SLOTS, "How many of its tasks run at once in one process."),
-        key("per_key", Shape::Short(&SLOTS, &Shape::Object(&PER_KEY)), "How many with the same key run at once."),
+        key("slots", SLOTS, "Tasks that run at once in one process."),
+        key("per_key", Shape::Short(&SLOTS, &Shape::Object(&PER_KEY)), "Tasks of one concurrency key at once."),
     ],
 };
 
 static PER_KEY: Table = Table {
     name: "per_key",
-    about: "How many tasks with the same key run at once.",
+    about: "Tasks of one concurrency key that run at once.",
     required: &["limit"],
     keys: &[
-        key("limit", SLOTS, "This many at once."),
-        key("when_full", Shape::OneOf(&["queue", "cancel_running", "reject"]), "What happens to one more."),
+        key("limit", SLOTS, "Tasks that run at once."),
+        key(
+            "when_full",
+            Shape::OneOf(&["queue", "cancel_running", "reject"]),
+            "What happens to a task beyond the limit.",
+        ),
     ],
 };
 
 static RETENTION: Table = Table {
     name: "retention",
-    about: "How long what has ended is kept.",
+    about: "Retention of ended work.",
     required: &[],
     keys: &[
-        key("tasks", Shape::DurationOrZero, "Tasks of their own."),
+        key("tasks", Shape::DurationOrZero, "Standalone tasks."),
         key("runs", Shape::DurationOrZero, "Runs with their steps."),
     ],
 };
 
 static HEALTH: Table = Table {
     name: "health",
-    about: "What the server is to call unhealthy.",
+    about: "Health checks of the server.",
     required: &[],
-    keys: &[key("checks", Shape::List(&Shape::Object(&CHECK)), "In the order in which they are shown.")],
+    keys: &[key("checks", Shape::List(&Shape::Object(&CHECK)), "Checks, in display order.")],
 };
 
 const MEASURES: [&str; 5] = ["active_runs", "queue_depth", "running_tasks", "failure_rate", "hosts"];
@@ -192,13 +196,13 @@ static CHECK: Table = Table {
     about: "A measure with a bound.",
     required: &["name", "measure"],
     keys: &[
-        key("name", Shape::Text, "What it is called where it is shown."),
-        key("measure", Shape::OneOf(&MEASURES), "What is measured."),
-        key("of", Shape::Text, "The queue or worker that is measured."),
-        key("over", BOUND, "It fails above this."),
-        key("under", BOUND, "It fails below this."),
-        key("at_least", SLOTS, "A failure rate is not judged by fewer tasks than this."),
-        key("critical", Shape::Flag, "While it fails the server calls itself unhealthy."),
+        key("name", Shape::Text, "Its name for display."),
+        key("measure", Shape::OneOf(&MEASURES), "The measured quantity."),
+        key("of", Shape::Text, "The measured queue or worker."),
+        key("over", BOUND, "The upper bound."),
+        key("under", BOUND, "The lower bound."),
+        key("at_least", SLOTS, "Minimum number of tasks for a failure rate."),
+        key("critical", Shape::Flag, "Whether a failure makes the server unhealthy."),
     ],
 };
 

@@ -39,9 +39,9 @@ pub(crate) fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, 
 pub(crate) fn read(cursor: &str) -> Result<i64, AppError> {
     let number = cursor.strip_prefix('c').filter(|rest| rest.len() == 16);
     let number = number.and_then(|rest| u64::from_str_radix(rest, 16).ok()).map(|bits| bits as i64 ^ MASK);
-    number.filter(|number| *number >= 0).ok_or_else(|| {
-        AppError::invalid("the cursor is not one: take it as it stands from `next_cursor` of the page before")
-    })
+    number
+        .filter(|number| *number >= 0)
+        .ok_or_else(|| AppError::invalid("invalid cursor; expected `next_cursor` of the page before, unchanged"))
 }
 
 /// Returns the cursor after a row, when the page was full.

@@ -64,7 +64,7 @@ impl App {
                 Ok(results) => {
                     *self.memory.checks.0.write().unwrap_or_else(PoisonError::into_inner) = (self.steady_ms(), results);
                 }
-                Err(error) => tracing::warn!(%error, "the health checks could not be made"),
+                Err(error) => tracing::warn!(%error, "the health checks could not run"),
             }
         }
     }

@@ -50,7 +50,7 @@ impl App {
         let queues = queues(who, &given.queues)?;
         let hosts = &self.memory.hosts;
         if hosts.is_full(tenant, &specs) {
-            let message = "as many names are known as one tenant may have; DELETE /api/v1/workers/{name} forgets one";
+            let message = "the tenant has its maximum of worker names; DELETE /api/v1/workers/{name} forgets one";
             return Err(AppError::input("workers", message));
         }
         // The loop learns it first: it routes steps by it, and it survives a restart.
@@ -66,12 +66,11 @@ impl App {
             ack: given.ack,
         };
         let number = self.list_for(tenant, |app| Ok(app.memory.host_ids.next())).await?.map_err(|error| {
-            tracing::error!(%error, "the number of a worker host cannot be written down");
-            AppError::unavailable("the number of this host cannot be written down; the server's log says why")
+            tracing::error!(%error, "the number of a worker host cannot be stored");
+            AppError::unavailable("the number of this host cannot be stored; the server's log says why")
         })?;
         let host = hosts.register(introduction, number, self.steady_ms());
-        let host =
-            host.ok_or_else(|| AppError::unavailable("there are as many worker hosts as one tenant may have"))?;
+        let host = host.ok_or_else(|| AppError::unavailable("the tenant has its maximum of worker hosts"))?;
         self.tell_of_host(&host, LiveKind::HostJoined);
         let lease_ttl_ms = hosts.alive_ms();
         let heartbeat_ms = (lease_ttl_ms / BEATS).max(1);

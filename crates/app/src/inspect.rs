@@ -91,7 +91,7 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
         TaskState::Running(lease) => format!("attempt {} is under way", lease.epoch),
         TaskState::Succeeded { .. } => "it is done".to_owned(),
         TaskState::Failed { error, .. } => error.to_string(),
-        TaskState::Discarded { .. } => "it was given up, and discarded by hand".to_owned(),
+        TaskState::Discarded { .. } => "it failed for good, and was discarded by hand".to_owned(),
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => reason.to_string(),
         _ => waiting.as_ref().map_or_else(String::new, ToString::to_string),
     };

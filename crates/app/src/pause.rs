@@ -111,7 +111,7 @@ impl App {
                     Ok(event) => tell(&layers, &event),
                     // The middleware is notified of the remaining events; the rows have the rest.
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
-                        tracing::warn!(missed, "layers were not told of some events");
+                        tracing::warn!(missed, "middleware missed some events");
                     }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                 }

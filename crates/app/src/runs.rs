@@ -214,7 +214,7 @@ impl App {
         self.accepting()?;
         let status = row.status.kind();
         if !status.is_terminal() {
-            let message = format!("{id} is {}: it can be run again once it has ended", status.as_str());
+            let message = format!("{id} is {}: a rerun needs a run that has ended", status.as_str());
             return Err(AppError::conflict(message));
         }
         let (tenant, starter) = (by.tenant, by.starter());

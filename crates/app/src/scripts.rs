@@ -44,8 +44,7 @@ impl App {
         let idle = |script: &ScriptStatus| script.id == worker && script.standing != "started";
         match self.fleet_of(by).and_then(|fleet| fleet.status().into_iter().find(idle)) {
             Some(ScriptStatus { name, why, .. }) => {
-                let message =
-                    format!("script {name} was not started, and so there is no process and no log of it: {why}");
+                let message = format!("script {name} was not started and has neither a process nor a log: {why}");
                 AppError::new(code::NOT_FOUND, message)
             }
             None => AppError::not_found(id.chars().take(40).collect::<String>()),

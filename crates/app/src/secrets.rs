@@ -65,7 +65,7 @@ pub fn token(folder: &Path) -> io::Result<(String, bool)> {
             close_to_others(&private::options().read(true).open(&path)?)?;
             let token = text.trim();
             if token.len() < 20 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let message = "it holds no token: remove it, and a new one is made at the next start";
+                let message = "it does not contain a token; remove it to get a new one at the next start";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             Ok((token.to_owned(), false))
@@ -85,7 +85,7 @@ pub fn token(folder: &Path) -> io::Result<(String, bool)> {
 fn close_to_others(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        tracing::warn!("the token could be read by others; it is closed to them now: think of replacing it");
+        tracing::warn!("the token was readable by others; its permissions are restored now: consider replacing it");
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
     Ok(())

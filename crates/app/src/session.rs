@@ -75,7 +75,7 @@ impl Session {
         }));
         let run = move || {
             if let Err(error) = writer.run(&receiver) {
-                tracing::error!(%error, "the session log cannot be written any more; the next start goes on with it");
+                tracing::error!(%error, "the session log cannot be written any more; the next start continues it");
             }
         };
         let thread = std::thread::Builder::new().name("kapelle-session".to_owned()).spawn(run)?;

@@ -121,7 +121,7 @@ pub(crate) fn span(field: &str, ms: u64, least: u64) -> Result<DurationMs, AppEr
 fn optional_duration(field: &str, ms: Option<u64>) -> Result<Option<DurationMs>, AppError> {
     match ms {
         None => Ok(None),
-        Some(0) => Err(AppError::input(field, "it must be more than 0")),
+        Some(0) => Err(AppError::input(field, "expected more than 0")),
         Some(ms) => bounded(field, ms).map(|ms| Some(DurationMs(ms))),
     }
 }
@@ -130,7 +130,9 @@ fn deadline(text: &str, now: Timestamp) -> Result<Timestamp, AppError> {
     let parsed = text.parse::<jiff::Timestamp>();
     let stamp = parsed.map_err(|_| {
         let shown: String = text.chars().take(60).collect();
-        AppError::unprocessable(format!("deadline: `{shown}` is not a time as RFC 3339 has it: 2026-12-01T10:00:00Z"))
+        AppError::unprocessable(format!(
+            "deadline: `{shown}` is not an RFC 3339 time; expected one such as 2026-12-01T10:00:00Z"
+        ))
     })?;
     let at = Timestamp(stamp.as_millisecond());
     // No later than the other accepted times, so that every time in an answer can be formatted.
@@ -145,11 +147,11 @@ fn policy(given: &api::Retry, spec: &WorkerSpec) -> Result<RetryPolicy, AppError
     let usual = spec.retry.clone().unwrap_or_default();
     let max_attempts = given.max_attempts.unwrap_or(usual.max_attempts);
     if !(1..=ATTEMPTS_MAX).contains(&max_attempts) {
-        return Err(wrong(format!("max_attempts: {max_attempts} is not within 1 and {ATTEMPTS_MAX}")));
+        return Err(wrong(format!("max_attempts: {max_attempts} is not between 1 and {ATTEMPTS_MAX}")));
     }
     let multiplier = given.multiplier.unwrap_or(usual.multiplier);
     if !(1.0..=100.0).contains(&multiplier) {
-        return Err(wrong(format!("multiplier: {multiplier} is not within 1 and 100")));
+        return Err(wrong(format!("multiplier: {multiplier} is not between 1 and 100")));
     }
     let jitter = match given.jitter.as_deref() {
         None => usual.jitter,

@@ -26,7 +26,7 @@ static TEMPLATE: Table = Table {
     required: &["kind", "name", "description", "parameters", "workflow"],
     keys: &[
         key("kind", Shape::OneOf(&["template"]), "`template`."),
-        key("name", Shape::Text, "What it is called."),
+        key("name", Shape::Text, "Its name."),
         key("description", Shape::Text, "One line for people."),
         key("parameters", Shape::Json, "The JSON Schema of the parameters."),
         key("workflow", Shape::Text, "The text of the workflow."),
@@ -114,7 +114,7 @@ fn fill(text: &str, values: &Value) -> Result<String, Error> {
             let (name, after) = (&behind[2..end], &behind[end + 1..]);
             let value = values
                 .get(name)
-                .ok_or_else(|| Error::Config(format!("`$({name})` is no parameter of the template")))?;
+                .ok_or_else(|| Error::Config(format!("`$({name})` is not a parameter of the template")))?;
             filled.push_str(before);
             let whole = before.trim_end().ends_with([':', '-', '[', ','])
                 && after.trim_start().starts_with([',', ']', '}'])
@@ -138,7 +138,7 @@ fn plain(name: &str, value: &Value) -> Result<String, Error> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => return Err(Error::Inputs(format!("the parameter `{name}` stands inside of text, so it must be text"))),
+        _ => return Err(Error::Inputs(format!("the parameter `{name}` stands inside text, so it must be a text"))),
     };
     match text.chars().find(|c| c.is_control() || matches!(c, '"' | '\'' | '\\' | '{' | '}' | '#' | '$')) {
         Some(wrong) => {

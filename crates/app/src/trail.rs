@@ -51,7 +51,8 @@ impl TrailKey {
         match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| text.len() == 64) {
             Some(bytes) => Ok(Some(TrailKey(bytes))),
             None => {
-                let message = "holds no key of 64 hex digits: restore it from a backup, or move it away for a new one";
+                let message =
+                    "does not contain a key of 64 hex digits: restore it from a backup, or move it away for a new one";
                 Err(io::Error::new(io::ErrorKind::InvalidData, message))
             }
         }

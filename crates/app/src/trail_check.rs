@@ -85,7 +85,7 @@ impl Checked {
                 known => format!("up to entry {known} a head agrees"),
             };
             self.faults.push(format!(
-                "entry {} is not the one that was there{}: the trail was written anew ({}; {since})",
+                "entry {} is not the one that was there{}: the trail was rewritten ({}; {since})",
                 noted.seq,
                 when(noted),
                 noted.place

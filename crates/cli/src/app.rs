@@ -83,7 +83,7 @@ impl Workers {
             if let Some(why) = self.why_broken(name) {
                 return Failure::usage(format!("worker `{shown}` is a script that cannot be started: {why}"));
             }
-            let failure = Failure::not_found(format!("there is no worker `{shown}`"));
+            let failure = Failure::not_found(format!("unknown worker `{shown}`"));
             match nearest(name, self.names()) {
                 Some(near) => failure.help(format!("did you mean `{near}`?")),
                 None => failure.help("`kapelle workers list` shows them all"),
@@ -112,19 +112,19 @@ impl App {
         match environment.get("RUN_WORKERS").map(str::to_lowercase).as_deref() {
             None | Some("true" | "1" | "yes" | "on") => {}
             Some("false" | "0" | "no" | "off") => return Ok(()),
-            Some(other) => return Err(Failure::usage(format!("RUN_WORKERS={other}: it is true or false"))),
+            Some(other) => return Err(Failure::usage(format!("RUN_WORKERS={other}: expected true or false"))),
         }
         if !cfg!(target_os = "linux") {
             return Ok(());
         }
         let left = sweep_leftovers();
         if left > 0 {
-            self.out.note(&format!("{left} processes that a killed server had left behind were ended"));
+            self.out.note(&format!("{left} processes left behind by a killed server were ended"));
         }
         let program = std::env::current_exe();
         let helper = program.and_then(Helper::start).map_err(|error| {
             Failure::new(Code::Temporary, format!("the process that starts scripts cannot be started: {error}"))
-                .help("RUN_WORKERS=false does without scripts")
+                .help("RUN_WORKERS=false disables scripts")
         })?;
         self.helper = Some(helper);
         Ok(())
@@ -174,7 +174,7 @@ impl App {
             self.out.warn(warning);
         }
         for name in &settings.unknown {
-            self.out.warn(&format!("{name} is no setting: `kapelle config show` lists them"));
+            self.out.warn(&format!("unknown setting {name}: `kapelle config show` lists the known ones"));
         }
         Ok(settings)
     }
@@ -254,7 +254,7 @@ impl App {
         kapelle.watch(&self.project.workers(), &self.project.workflows(), move |change| match change {
             Change::Worker { name, .. } => out.note(&format!("worker `{name}` is in effect")),
             Change::WorkerGone { name } => out.note(&format!("worker `{name}` is gone: its file was removed")),
-            Change::Workflow { name, .. } => out.note(&format!("workflow `{name}` was read again")),
+            Change::Workflow { name, .. } => out.note(&format!("workflow `{name}` was reloaded")),
             Change::Broken { message, .. } => out.warn(&format!("a changed file is not in effect: {message}")),
         })
     }
@@ -267,7 +267,7 @@ impl App {
         let folder = self.data()?;
         if !folder.join("kapelle.db").is_file() {
             let shown = Project::shown(&folder);
-            return Err(Failure::not_found(format!("there is nothing in {shown} yet"))
+            return Err(Failure::not_found(format!("no data in {shown} yet"))
                 .help("start something with `kapelle run`, or name another folder with --data"));
         }
         Ok(SqliteReader::open_read_only(&folder)?)

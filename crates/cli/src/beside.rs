@@ -14,14 +14,14 @@ use crate::{
     signals::Signals,
 };
 
-/// The wait before a process that ended by itself is started again: doubled each time, up to the longest.
+/// The wait before a process that ended by itself is restarted: doubled each time, up to the longest.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_secs(60);
-/// A process that lived so long is not one that fails again and again.
+/// Running time after which the count of failures returns to 0.
 const SETTLED: Duration = Duration::from_secs(30);
-/// So many ends in a row are enough.
+/// Failures in a row after which the command gives up.
 const TRIES: u32 = 5;
-/// Exit codes that say that another start would end the same way: wrong usage, not found, refused.
+/// Exit codes that another start would not change: wrong usage, not found, refused.
 const HOPELESS: [i32; 3] = [Code::Usage as i32, Code::NotFound as i32, Code::Refused as i32];
 
 /// The process of a queue.
@@ -67,15 +67,16 @@ pub async fn each_queue(app: &App, settings: &Settings, args: &Args) -> Result<C
     while left > 0 {
         tokio::select! {
             asked = signals.next() => {
-                app.out.note(if code.is_none() { "ending: every process finishes what it has" } else { "ending at once" });
+                let how = if code.is_none() { "stopping: every process finishes its attempts" } else { "stopping now" };
+                app.out.note(how);
                 code = Some(asked);
                 let _ = ask.send(if asked == Code::Interrupted { Ask::Interrupt } else { Ask::End });
             }
             Some((queue, end)) = ended.recv() => {
                 left -= 1;
                 if let Err(failure) = end {
-                    app.out.warn(&format!("queue {queue} has no process any more: {}", failure.message));
-                    // The others could go on, but somebody who looks at one exit code is to know that not all is well.
+                    app.out.warn(&format!("queue {queue} has no process left: {}", failure.message));
+                    // The others could continue, but a caller that looks at one exit code must learn of the failure.
                     let _ = ask.send(Ask::End);
                     failed.get_or_insert(failure);
                 }
@@ -137,7 +138,7 @@ impl Post {
             }
             let wait = AGAIN.saturating_mul(1 << (tries - 1)).min(AGAIN_MOST);
             self.out.warn(&format!(
-                "the process {} of queue {} ended by {end}; it is started again in {} s",
+                "the process {} of queue {} ended by {end}; next start in {} s",
                 process.id(),
                 self.queue,
                 wait.as_secs()

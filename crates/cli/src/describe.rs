@@ -285,7 +285,7 @@ impl StepView {
         let mut parts = Vec::new();
         parts.extend(self.provenance.degraded.as_ref().map(|reason| format!("degraded: {reason}")));
         if self.provenance.stand_in {
-            parts.push("the answer of a stand-in".to_owned());
+            parts.push("answered by a fallback worker".to_owned());
         }
         if self.provenance.cached {
             parts.push("an earlier answer".to_owned());

@@ -25,10 +25,8 @@ pub struct Dotenv {
 /// Reads the `.env` of a folder; the file may be missing. `variable` gives the variables of the process, for `${NAME}`.
 pub fn read(folder: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Dotenv {
     let path = folder.join(".env");
-    let passed_over = |why: &str| Dotenv {
-        warnings: vec![format!("{}: {why}: it is passed over", path.display())],
-        ..Dotenv::default()
-    };
+    let passed_over =
+        |why: &str| Dotenv { warnings: vec![format!("{}: {why}: skipped", path.display())], ..Dotenv::default() };
     match bytes(&path) {
         Ok(None) => Dotenv::default(),
         Ok(Some(bytes)) if bytes.len() as u64 > FILE_MAX => passed_over("longer than 1 MiB"),
@@ -71,7 +69,7 @@ fn bytes(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let (done, answer) = mpsc::channel();
     std::thread::spawn(move || drop(done.send(read())));
     let read = answer.recv_timeout(PIPE_WAIT);
-    let read = read.unwrap_or_else(|_| Err(std::io::Error::other("a pipe into which nobody writes")));
+    let read = read.unwrap_or_else(|_| Err(std::io::Error::other("a pipe without a writer")));
     known.insert(path.to_owned(), read.as_ref().ok().cloned().flatten().unwrap_or_default());
     read
 }
@@ -93,7 +91,7 @@ fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Dotenv {
             Some(None) => {}
             _ => {
                 reader.skip(|letter| !matches!(letter, '\r' | '\n'));
-                found.warnings.push(format!("{line}: not `NAME=value`: it is passed over"));
+                found.warnings.push(format!("{line}: not `NAME=value`: skipped"));
             }
         }
     }

@@ -56,7 +56,7 @@ impl Each {
             }
             let known = schema.and_then(|schema| schema.get("properties")).is_none_or(|all| all.get(name).is_some());
             if !known {
-                return Err(Failure::usage(format!("--each {argument}: there is no input `{name}`")));
+                return Err(Failure::usage(format!("--each {argument}: unknown input `{name}`")));
             }
             name.clone_into(&mut each.name);
             each.add(Path::new(path))?;
@@ -158,7 +158,7 @@ impl Many<'_> {
                 biased;
                 code = signals.next() => {
                     if tally.stopped.replace(code).is_some() { break }
-                    bar.println("finishing the runs under way; press Ctrl-C again to stop at once");
+                    bar.println("finishing the open runs; press Ctrl-C again to stop now");
                 }
                 ended = open.join_next() => match ended {
                     Some(Ok((number, run))) => self.ended(&each.files[number], run, &mut tally, &bar)?,

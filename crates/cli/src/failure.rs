@@ -95,7 +95,7 @@ impl From<StoreError> for Failure {
                 failure.help("reading verbs such as `kapelle status` work while it runs; to write, let it end first")
             }
             StoreError::Newer { .. } => failure.help("install the newer version, or use another folder with --data"),
-            StoreError::Io { .. } => failure.help("`kapelle doctor` tells whether the folder can be written"),
+            StoreError::Io { .. } => failure.help("`kapelle doctor` checks whether the folder can be written"),
             _ => failure,
         }
     }
@@ -161,15 +161,16 @@ pub fn advice(error: &TaskError) -> &'static str {
     match error.category {
         Category::InvalidInput => "correct what the step is given, then run it again",
         Category::InvalidOutput => "run it again, or name a stronger model in `models:` of kapelle.yaml",
-        Category::RateLimited => "wait a little and run it again, or lower the slots of the queue",
+        Category::RateLimited => "wait and run it again, or lower the slots of the queue",
         Category::Timeout => "give it more time with `timeout:`, or less to do",
-        Category::Unavailable => "see that what it needs is there (`kapelle doctor`), then run it again",
+        Category::Unavailable => "check its requirements (`kapelle doctor`), then run it again",
         Category::ModelRequired => {
-            "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own; with `on_error: continue` a run goes on without it"
+            "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own; with `on_error: continue` a run \
+             continues without it"
         }
         Category::Provider => "see what the provider says; `kapelle doctor` shows which keys and models are in use",
         Category::Budget => "raise `max_cost` of the worker",
-        Category::Cancelled => "start it again when it is wanted",
+        Category::Cancelled => "start it again if it is needed",
         Category::Crashed | Category::LeaseLost | Category::Internal => {
             "run it again; if it fails again, `kapelle logs` shows every attempt"
         }

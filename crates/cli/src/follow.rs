@@ -67,7 +67,7 @@ impl<'a> Follow<'a> {
             }
         };
         if asked.is_some() {
-            self.say("finishing the steps under way; press Ctrl-C again to stop at once");
+            self.say("finishing the running steps; press Ctrl-C again to stop now");
         }
         let end = self.drain(asked).await;
         self.shown.drain(..).for_each(Progress::close);

@@ -40,7 +40,7 @@ pub fn task(text: &str) -> Result<TaskId, Failure> {
 
 fn wrong(text: &str, like: &str) -> Failure {
     let shown: String = text.chars().take(40).collect();
-    let failure = Failure::usage(format!("`{shown}` is no id: it looks like {like}"));
+    let failure = Failure::usage(format!("`{shown}` is not an id; expected one such as {like}"));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let prefix = like.split('_').next().unwrap_or("");
     let letters = text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_', ' ']).to_lowercase();

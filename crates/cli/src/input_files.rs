@@ -131,7 +131,7 @@ fn copy(from: &mut dyn Read, path: &Path, name: String) -> Result<Content, Failu
 fn refuse(path: &Path, kind: FileType) -> Result<(), Failure> {
     let shown = Project::shown(path);
     if kind.is_dir() {
-        let failure = Failure::usage(format!("{shown} is a folder, and a file is wanted"));
+        let failure = Failure::usage(format!("{shown} is a folder; expected a file"));
         return Err(failure.help("for a run over each file of a folder: kapelle run WORKFLOW --each NAME=FOLDER"));
     }
     #[cfg(unix)]
@@ -141,7 +141,7 @@ fn refuse(path: &Path, kind: FileType) -> Result<(), Failure> {
         let own = ["/dev/stdin", "/dev/fd/0", "/dev/null"].iter().any(|own| path == Path::new(own));
         if kind.is_socket() || kind.is_block_device() || kind.is_char_device() && !own {
             let what = if kind.is_socket() { "a socket" } else { "a device" };
-            return Err(Failure::usage(format!("{shown} is {what}, and a file is wanted")));
+            return Err(Failure::usage(format!("{shown} is {what}; expected a file")));
         }
     }
     Ok(())

@@ -16,17 +16,17 @@ use crate::{
     project::{CONFIG_FILE, Project},
 };
 
-/// Where inputs come from.
+/// The options for inputs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InputArgs {
-    /// One input: `name=value`, or `name=@file` for a file (`@-`: standard input). Read as the input's schema has it.
-    /// Or several as a JSON object: `{"name": "value"}`
+    /// An input: `name=value`, or `name=@file` for a file (`@-`: standard input), read by the input's schema. Or
+    /// several inputs as a JSON object: `{"name": "value"}`
     #[arg(short, long = "input", value_name = "NAME=VALUE")]
     pub input: Vec<String>,
-    /// All inputs as a JSON object in a file; `-` reads standard input. `--input` comes on top
+    /// All inputs as a JSON object in a file; `-` reads standard input. `--input` takes precedence
     #[arg(long, value_name = "FILE")]
     pub inputs: Option<PathBuf>,
-    /// What was read already and can be read only once.
+    /// Contents that were read already and can be read only once.
     #[arg(skip)]
     pub pipes: Pipes,
 }
@@ -37,15 +37,15 @@ pub struct Inputs {
     pub value: Value,
     files: Vec<Content>,
     pipes: Pipes,
-    /// Who reads standard input.
+    /// The input that reads standard input.
     stdin: Option<String>,
 }
 
 impl InputArgs {
-    /// Reads the inputs. `beside` is the folder that a schema's default files are named from.
+    /// Reads the inputs. `beside` is the folder to which a schema's default files are relative.
     ///
     /// # Errors
-    /// Which input is wrong, and how it is written.
+    /// A message that names the wrong input, and how it is written.
     pub fn read(&self, schema: Option<&Value>, beside: &Path) -> Result<Inputs, Failure> {
         let mut inputs = Inputs { pipes: self.pipes.clone(), ..Inputs::default() };
         let mut object = match &self.inputs {
@@ -76,7 +76,7 @@ impl InputArgs {
 }
 
 impl Inputs {
-    /// Puts the files among the blobs, where tasks find them.
+    /// Copies the files into the store, where tasks find them.
     ///
     /// # Errors
     /// When a file can no longer be read, or the disk is full.
@@ -114,25 +114,25 @@ impl Inputs {
         }
     }
 
-    /// Standard input can be read for one input only.
+    /// Refuses a second input from standard input.
     fn once(&mut self, path: &Path, reader: &str) -> Result<(), Failure> {
         if path != Path::new("-") {
             return Ok(());
         }
         match self.stdin.replace(reader.to_owned()) {
             None => Ok(()),
-            Some(other) => Err(Failure::usage(format!("standard input is wanted twice: by {other} and by {reader}"))
-                .help("it can be read once only: give one of them a file")),
+            Some(other) => Err(Failure::usage(format!("standard input is used twice: by {other} and by {reader}"))
+                .help("it can be read only once: use a file for one of them")),
         }
     }
 
-    /// All inputs from a file, or from standard input for `-`.
+    /// Reads all inputs from a file, or from standard input for `-`.
     fn object(&mut self, path: &Path) -> Result<Map<String, Value>, Failure> {
         self.once(path, "--inputs")?;
         read_object(&shown(path), &self.pipes.text(path)?)
     }
 
-    /// A file becomes a reference to its content.
+    /// Turns a file into a reference to its content.
     fn file(&mut self, path: &Path) -> Result<Value, Failure> {
         let content = self.pipes.content(path)?;
         let Content { sha256, size, name, .. } = &content;
@@ -144,7 +144,7 @@ impl Inputs {
         Ok(value)
     }
 
-    /// A default such as `@../samples/x.txt` of a file is read from beside the workflow.
+    /// Reads default files such as `@../samples/x.txt`, relative to the workflow.
     fn default_files(
         &mut self,
         schema: Option<&Value>,
@@ -172,21 +172,21 @@ impl Inputs {
     }
 }
 
-/// The project that a workflow is of: the nearest folder with a `kapelle.yaml`, or the one above its own.
+/// Returns the project of a workflow: the nearest folder with a `kapelle.yaml`, or the folder above its own.
 fn project_of(folder: &Path) -> PathBuf {
     let here = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let root = here.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file());
     root.or_else(|| here.parent()).unwrap_or(&here).to_owned()
 }
 
-/// The files of inputs for a worker that runs outside of the engine.
+/// The files of inputs for a worker that runs outside the engine.
 impl FileSource for Inputs {
     fn path(&self, sha256: &str) -> Option<PathBuf> {
         self.files.iter().find(|content| content.sha256 == sha256).map(|content| content.path().to_owned())
     }
 }
 
-/// What a schema asks for.
+/// The types that a schema accepts.
 struct Wanted {
     string: bool,
     file: bool,
@@ -209,7 +209,7 @@ impl Wanted {
     fn read(&self, name: &str, text: &str) -> Result<Value, Failure> {
         let parsed = serde_json::from_str::<Value>(text);
         match parsed {
-            // Of several kinds, or without any, text that reads as JSON is JSON.
+            // With several types, or none, text that parses as JSON is JSON.
             Ok(value) if self.fits(&value) => Ok(value),
             _ if self.string || self.json.is_empty() => Ok(Value::from(text)),
             Ok(_) => Err(self.refuse(name, text, "")),
@@ -235,7 +235,7 @@ impl Wanted {
     fn refuse(&self, name: &str, text: &str, why: &str) -> Failure {
         let shown: String = text.chars().take(60).collect();
         let kinds = self.json.join(" or ");
-        let failure = Failure::usage(format!("--input {name}={shown}: {kinds} is expected{why}"));
+        let failure = Failure::usage(format!("--input {name}={shown}: expected {kinds}{why}"));
         match self.json.first().map(String::as_str) {
             _ if self.file => failure.help(format!("give a file: --input {name}=@FILE")),
             Some("array") => failure.help(format!("write JSON: --input '{name}=[\"a\", \"b\"]'")),
@@ -246,7 +246,7 @@ impl Wanted {
     }
 }
 
-/// The schema of one input; an error when a closed schema does not name it.
+/// Returns the schema of one input; an error when a closed schema does not name it.
 fn property<'a>(schema: Option<&'a Value>, name: &str) -> Result<Option<&'a Value>, Failure> {
     let Some(schema) = schema else { return Ok(None) };
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(None) };
@@ -258,7 +258,7 @@ fn property<'a>(schema: Option<&'a Value>, name: &str) -> Result<Option<&'a Valu
     if schema.get("additionalProperties") != Some(&Value::Bool(false)) && near.is_none() {
         return Ok(None);
     }
-    let failure = Failure::usage(format!("there is no input `{name}`"));
+    let failure = Failure::usage(format!("unknown input `{name}`"));
     Err(match near {
         Some(near) => failure.help(format!("did you mean `{near}`?")),
         None => failure.help(format!("there are: {}", names.join(", "))),
@@ -269,7 +269,7 @@ fn read_object(place: &str, text: &str) -> Result<Map<String, Value>, Failure> {
     let help = "write a JSON object such as {\"text\": \"...\"}";
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Failure::usage(format!("{place}: the inputs are a JSON object")).help(help)),
+        Ok(_) => Err(Failure::usage(format!("{place}: expected the inputs as a JSON object")).help(help)),
         Err(error) => Err(Failure::usage(format!("{place}: not JSON: {error}")).help(help)),
     }
 }
@@ -302,13 +302,13 @@ mod tests {
             ("n=seven", "integer is expected"),
             ("yes=1", "boolean is expected"),
             ("list={}", "array is expected"),
-            ("txt=x", "there is no input `txt`"),
+            ("txt=x", "unknown input `txt`"),
             ("text", "there is no `=`"),
             ("text=@", "no file is named"),
             ("text=@/tmp", "is a folder"),
             ("text=@/dev/zero", "is a device"),
             ("{\"text\": }", "--input: not JSON: expected value at line 1 column 10"),
-            ("{\"txt\": 1}", "there is no input `txt`"),
+            ("{\"txt\": 1}", "unknown input `txt`"),
         ] {
             assert!(read(&schema, &[input]).unwrap_err().message.contains(part), "{input}");
         }

@@ -41,7 +41,7 @@ pub fn tell(app: &App, reader: &dyn Reader, run: RunId, end: End, folder: Option
             End::Ended => Code::Failed,
             End::Drained(code) | End::Stopped(code) => code,
         };
-        app.out.note(&format!("{run} is not finished. Go on with: {}", app.resume_line(&run.to_string())));
+        app.out.note(&format!("{run} is not finished. Continue with: {}", app.resume_line(&run.to_string())));
         return Ok(code);
     }
     if !app.out.json {

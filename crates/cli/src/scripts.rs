@@ -118,8 +118,9 @@ pub async fn lend(
     let Some(helper) = &app.helper else {
         let named = takers(&app.project.workers()).into_iter().find(|script| needed(script.name.as_str()));
         let Some(script) = named else { return Ok(()) };
-        let why = if cfg!(target_os = "linux") { "RUN_WORKERS=false" } else { "scripts are run on Linux alone" };
-        let failure = Failure::new(Code::Unavailable, format!("worker `{}` is a script, and none is run", script.name));
+        let why = if cfg!(target_os = "linux") { "RUN_WORKERS=false" } else { "scripts are supported on Linux only" };
+        let failure =
+            Failure::new(Code::Unavailable, format!("worker `{}` is a script, and scripts are disabled", script.name));
         return Err(failure.help(why));
     };
     let fleet = kapelle.lend_scripts(helper.clone(), &app.project.workers(), app.surroundings(settings, None)).await;
@@ -186,7 +187,7 @@ pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
         return id(all, of).map(|id| format!("{id}.{number}"));
     }
     let shown: String = name.chars().take(80).collect();
-    let failure = Failure::not_found(format!("there is no script `{shown}`"));
+    let failure = Failure::not_found(format!("unknown script `{shown}`"));
     let near = kapelle::core::definition::nearest(name, all.iter().map(|script| script.name.as_str()));
     Err(match near {
         Some(near) => failure.help(format!("did you mean `{near}`?")),

@@ -250,7 +250,7 @@ fn set(config: &mut Value, place: &[String], text: &str, variable: &str) -> Resu
         let Some(next) = at.get_mut(part.as_str()) else { return Ok(false) };
         at = next;
     }
-    let bad = |wanted: &str| Failure::usage(format!("{variable}={text}: {wanted} is expected"));
+    let bad = |wanted: &str| Failure::usage(format!("{variable}={text}: expected {wanted}"));
     *at = match at {
         Value::Number(_) => Value::from(text.parse::<u64>().map_err(|_| bad("a whole number"))?),
         Value::Bool(_) => match text {

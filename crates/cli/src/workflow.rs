@@ -116,7 +116,7 @@ impl Workflow {
                 column: self.column(step.line, worker.as_str()),
                 field: format!("steps.{}.worker", step.name),
                 message: known.why_broken(worker.as_str()).map_or_else(
-                    || format!("there is no worker `{worker}`"),
+                    || format!("unknown worker `{worker}`"),
                     |why| format!("worker `{worker}` is a script that cannot be started: {why}"),
                 ),
                 hint: Some(hint),

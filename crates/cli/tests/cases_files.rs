@@ -325,5 +325,5 @@ fn a_report_of_a_pool_that_is_none_fails_its_attempt_at_once() {
 fn what_was_spent_names_the_other_views() {
     let place = Place::ran();
     let said = place.kapelle(&["cost"]);
-    assert!(said.code == 0 && said.err.contains("no model was asked yet"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("no model calls yet"), "{said:?}");
 }

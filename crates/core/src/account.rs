@@ -197,7 +197,9 @@ impl Account {
 
 /// Error of a text that is not an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no account: write day, tenant, task_7, run_3, worker:NAME, queue:NAME, key:NAME or token:NAME")]
+#[error(
+    "`{0}` is not an account; expected day, tenant, task_7, run_3, worker:NAME, queue:NAME, key:NAME or token:NAME"
+)]
 pub struct AccountError(pub String);
 
 /// Milliseconds of a day.

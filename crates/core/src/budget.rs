@@ -22,10 +22,10 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DoesNotFit {
     /// It would fit if calls in flight cost less than their reservations: wait.
-    #[error("waits for {0} that are reserved by calls under way")]
+    #[error("waits for {0} that are reserved by calls in progress")]
     Later(Money),
     /// It cannot fit unless the budget is raised: park.
-    #[error("needs up to {needs}, and {left} are left")]
+    #[error("needs up to {needs}; {left} left")]
     Never {
         /// Highest cost of the call.
         needs: Money,

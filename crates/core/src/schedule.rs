@@ -157,7 +157,10 @@ fn civil(day: i64) -> (i64, i64) {
 fn field(name: &str, text: &str, range: RangeInclusive<u64>, names: &[&str]) -> Result<u64, ScheduleError> {
     let wrong = |part: &str| {
         let (first, last) = (range.start(), range.end());
-        ScheduleError(format!("`{}` is no {name}: write {first} to {last}, `*`, lists, ranges or steps", shown(part)))
+        ScheduleError(format!(
+            "`{}` is not a {name}; expected {first} to {last}, `*`, lists, ranges or steps",
+            shown(part)
+        ))
     };
     let number = |word: &str| {
         let named = names.iter().position(|name| name.eq_ignore_ascii_case(word));

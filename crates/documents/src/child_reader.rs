@@ -61,8 +61,7 @@ impl ChildReader {
 
     fn child(&self, request: &Request) -> Result<LimitedChild, TaskError> {
         let helper = self.helper.as_ref().ok_or_else(|| {
-            TaskError::new(Category::Unavailable, "documents cannot be read: the program that reads them is not set")
-                .permanent()
+            TaskError::new(Category::Unavailable, "documents cannot be read: the program for it is not set").permanent()
         })?;
         let mut line = serde_json::to_vec(request).map_err(|_| {
             TaskError::new(Category::InvalidInput, format!("the path of `{}` is not valid UTF-8", request.name))
@@ -82,7 +81,7 @@ fn answer(output: &ChildOutput) -> Result<Answer, TaskError> {
     let said = output.stdout.trim_ascii_end();
     let last = said.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     serde_json::from_slice(last).map_err(|error| {
-        TaskError::new(Category::Internal, format!("the program that reads documents gave no answer ({error})"))
+        TaskError::new(Category::Internal, format!("the program that reads documents did not answer ({error})"))
             .permanent()
     })
 }

@@ -123,7 +123,7 @@ impl FileRef {
         let sha256 = text("$file").and_then(|reference| reference.strip_prefix("sha256:")).unwrap_or("");
         // The digits become a file's name, so nothing else may pass.
         if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(invalid("`document` is no file: write {\"$file\": \"sha256:<64 hex digits>\"}"));
+            return Err(invalid("`document` is not a file: write {\"$file\": \"sha256:<64 hex digits>\"}"));
         }
         let name: String = text("name").unwrap_or("document").chars().filter(|c| !c.is_control()).take(200).collect();
         Ok(FileRef { sha256: sha256.to_lowercase(), name, media_type: text("media_type").and_then(known_type) })
@@ -193,10 +193,10 @@ fn without_text(extracted: &Extracted, name: &str) -> String {
     let reasons: Vec<&str> = extracted.warnings.iter().map(String::as_str).filter(is_reason).collect();
     match extracted.format {
         Format::Pdf if reasons.is_empty() => {
-            format!("`{name}` holds no text: it may be a scan, which needs character recognition first")
+            format!("`{name}` has no text: it may be a scan, which needs character recognition first")
         }
-        Format::Pdf => format!("`{name}` holds no text that can be read: {}", reasons.join("; ")),
-        _ => format!("`{name}` is empty: there is no text in it"),
+        Format::Pdf => format!("`{name}` has no readable text: {}", reasons.join("; ")),
+        _ => format!("`{name}` is empty"),
     }
 }
 

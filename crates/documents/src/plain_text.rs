@@ -31,7 +31,7 @@ impl PlainText {
     pub fn of(text: String, encoding: &'static str) -> Result<PlainText, TaskError> {
         let words = text.split_whitespace().count();
         if words == 0 {
-            return Err(invalid("the document is empty: there is no text in it"));
+            return Err(invalid("the document is empty"));
         }
         let characters = text.chars().count();
         Ok(PlainText { text, encoding, words, characters, warnings: Vec::new() })

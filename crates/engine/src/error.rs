@@ -1,11 +1,11 @@
-//! Why the engine refused or failed.
+//! Refusals and failures of the engine.
 
 use std::sync::Arc;
 
 use kapelle_core::{RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
 use kapelle_store::StoreError;
 
-/// Why the engine refused or failed.
+/// Reason why the engine refused or failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
     /// The task's rules refused it.
@@ -14,18 +14,18 @@ pub enum EngineError {
     /// The run's rules refused it.
     #[error(transparent)]
     Run(#[from] RunRejection),
-    /// The idempotency key was used for something else.
+    /// The idempotency key was used for another request.
     #[error("the idempotency key `{0}` was already used with another body: use a new key for a new request")]
     KeyReused(String),
-    /// As many tasks of the key run as may, and the rule is to refuse more.
+    /// The key has reached its limit of running tasks, and the rule is to refuse more.
     #[error("{}", .0.message)]
     Busy(Box<TaskError>),
-    /// Nobody has registered a worker of that name.
+    /// A worker of that name was never registered.
     #[error("unknown worker `{name}`{hint}")]
     UnknownWorker {
         /// The name.
         name: String,
-        /// A name that is close, as the end of the sentence.
+        /// A similar name, as the end of the sentence.
         hint: String,
     },
     /// The stored definition of a run can no longer be read.
@@ -33,19 +33,19 @@ pub enum EngineError {
     Definition {
         /// The run.
         run: RunId,
-        /// Why not.
+        /// Reason.
         message: String,
     },
-    /// The definition asks for something that this version does not run.
+    /// The definition uses a feature that this version does not run.
     #[error("{0}")]
     Unsupported(String),
-    /// Something that was asked about is not there.
+    /// The task does not exist.
     #[error("{0} does not exist")]
     NoSuchTask(TaskId),
-    /// Something that was asked about is not there.
+    /// The run does not exist.
     #[error("{0} does not exist")]
     NoSuchRun(RunId),
-    /// The input is not what it should be.
+    /// The input is invalid.
     #[error("{0}")]
     InvalidInput(String),
     /// The store failed.

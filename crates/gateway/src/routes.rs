@@ -133,7 +133,7 @@ impl Routes {
     pub(crate) fn unknown(&self, name: &str) -> TaskError {
         let shown: String = name.chars().take(80).collect();
         let known: Vec<&str> = self.chains.keys().map(String::as_str).collect();
-        let message = format!("there is no model alias `{shown}`; there are: {}", known.join(", "));
+        let message = format!("unknown model alias `{shown}`; there are: {}", known.join(", "));
         TaskError::new(Category::ModelRequired, message)
     }
 

@@ -7,7 +7,7 @@ use kapelle_api::ClientError;
 #[non_exhaustive]
 pub enum HostError {
     /// None of its workers can take tasks.
-    #[error("there is no worker to serve")]
+    #[error("no worker to serve")]
     NoWorkers,
     /// The address of the server's gateway cannot be used.
     #[error("{0}")]

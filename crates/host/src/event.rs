@@ -66,7 +66,7 @@ impl fmt::Display for HostEvent {
             }
             HostEvent::ReportRefused { lease_token: None, why } => write!(f, "a report was refused: {why}"),
             HostEvent::Draining => {
-                write!(f, "ending: attempts under way are finished; ask again to release them")
+                write!(f, "stopping: running attempts are finished; press Ctrl-C again to release them")
             }
         }
     }

@@ -78,7 +78,7 @@ impl FileCache {
         let _ = std::fs::remove_file(&fresh);
         match kept {
             Ok((found, _)) if found == hash => Ok(()),
-            Ok(_) => Err("what came has another hash".to_owned()),
+            Ok(_) => Err("the received file has another hash".to_owned()),
             Err(error) => Err(error),
         }
     }

@@ -108,7 +108,7 @@ impl Kapelle {
         let Some(chosen) = own.or_else(|| built_in(balancer)) else {
             let own = self.balancers.keys().map(String::as_str);
             let names: Vec<&str> = ["round_robin", "least_loaded", "fastest"].into_iter().chain(own).collect();
-            return Err(Error::Config(format!("there is no balancer `{balancer}`: there are {}", names.join(", "))));
+            return Err(Error::Config(format!("unknown balancer `{balancer}`: there are {}", names.join(", "))));
         };
         if members.is_empty() {
             return Err(Error::Config(format!("the pool `{}` has no members: give it at least one", spec.name)));

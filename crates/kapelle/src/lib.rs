@@ -28,7 +28,7 @@
 //!
 //! // A name that nobody has registered is an error that says so.
 //! let error = kapelle.submit("shoutt", json!({})).await.unwrap_err();
-//! assert_eq!(error.to_string(), "no worker is called `shoutt`: did you mean `shout`?");
+//! assert_eq!(error.to_string(), "unknown worker `shoutt`: did you mean `shout`?");
 //! kapelle.close().await;
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok(())

@@ -319,7 +319,7 @@ async fn a_pool_spreads_its_tasks() {
     }
     assert!(given.iter().all(|count| count.load(Ordering::SeqCst) == 100), "{given:?}");
     let error = kapelle.register_pool(WorkerSpec::named("pool"), "best", Vec::new()).unwrap_err().to_string();
-    assert!(error.contains("there is no balancer `best`: there are round_robin, least_loaded, fastest"), "{error}");
+    assert!(error.contains("unknown balancer `best`: there are round_robin, least_loaded, fastest"), "{error}");
     kapelle.close().await;
 }
 

@@ -87,19 +87,19 @@ pub(super) fn explain(text: &str, lines_before: usize) -> String {
     let (what, place) = match (word.as_str(), found) {
         _ if error.is_eof() => ("it ends before it is complete".to_owned(), text.lines().last().map_or(0, str::len)),
         ("NaN" | "Infinity" | "-Infinity" | "nan" | "inf" | "-inf", _) => {
-            (format!("`{word}` is no number of JSON (write null, or text)"), start)
+            (format!("`{word}` is not a JSON number (write null, or a string)"), start)
         }
         ("None" | "True" | "False", _) => {
             (format!("`{word}` is Python (print json.dumps(answer), not the answer itself)"), start)
         }
-        ("undefined", _) => ("`undefined` is no value of JSON (write null)".to_owned(), start),
+        ("undefined", _) => ("`undefined` is not a JSON value (write null)".to_owned(), start),
         (_, Some('\'')) => {
-            ("`'`: texts stand in double quotes (print json.dumps(answer), not the answer itself)".to_owned(), at)
+            ("`'`: strings need double quotes (print json.dumps(answer), not the answer itself)".to_owned(), at)
         }
         _ => {
             let said = error.to_string();
             let said = said.split(" at line ").next().unwrap_or(&said).to_owned();
-            let said = if said == "trailing characters" { "more follows after the value".to_owned() } else { said };
+            let said = if said == "trailing characters" { "more text follows the value".to_owned() } else { said };
             (said, at)
         }
     };
@@ -139,29 +139,29 @@ mod tests {
             (b" \n\n", "it printed nothing"),
             (
                 b"{\"score\": NaN}",
-                "`NaN` is no number of JSON (write null, or text) at line 1, column 11: {\"score\": NaN}",
+                "`NaN` is not a JSON number (write null, or a string) at line 1, column 11: {\"score\": NaN}",
             ),
             (
                 b"log\n{\"score\": -Infinity}\n",
-                "`-Infinity` is no number of JSON (write null, or text) at line 2, column 11",
+                "`-Infinity` is not a JSON number (write null, or a string) at line 2, column 11",
             ),
-            (b"[Infinity]", "`Infinity` is no number of JSON (write null, or text) at line 1, column 2"),
+            (b"[Infinity]", "`Infinity` is not a JSON number (write null, or a string) at line 1, column 2"),
             (
                 b"{'a': 1}",
-                "`'`: texts stand in double quotes (print json.dumps(answer), not the answer itself) at line 1, column 2",
+                "`'`: strings need double quotes (print json.dumps(answer), not the answer itself) at line 1, column 2",
             ),
             (b"{\"a\": None}", "`None` is Python"),
             (b"{\"a\": True}", "`True` is Python"),
             (b"{\"a\": undefined}", "`undefined` is no value"),
             (b"{\"a\": 1", "it ends before it is complete at line 1, column 8: {\"a\": 1"),
             (b"{\"a\": \"x", "it ends before it is complete"),
-            (b"{\"a\": 1} done", "more follows after the value at line 1, column 10"),
-            (b"{\"a\": 1}{\"b\": 2}", "more follows after the value"),
+            (b"{\"a\": 1} done", "more text follows the value at line 1, column 10"),
+            (b"{\"a\": 1}{\"b\": 2}", "more text follows the value"),
             (b"{\"a\": 1,}", "trailing comma at line 1, column 9"),
             (b"done", "expected value at line 1, column 1: done"),
             (b"Hello", "expected value at line 1, column 1: Hello"),
             (b"log\n{\n  \"a\": 1\n}\n", "print it on one line"),
-            (b"{\n  \"a\": NaN\n}\n", "`NaN` is no number of JSON (write null, or text) at line 2, column 8"),
+            (b"{\n  \"a\": NaN\n}\n", "`NaN` is not a JSON number (write null, or a string) at line 2, column 8"),
             (
                 b"{\"a\": \"caf\xe9\"}",
                 "its output is not UTF-8: byte 0xE9 in line 1, column 11, behind `{\"a\": \"caf`",

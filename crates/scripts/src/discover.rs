@@ -249,15 +249,15 @@ fn wanted(script: &Script, root: &Path) -> Start {
     let name = script.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let inner = script.file.parent().is_some_and(|folder| folder != Path::new(""));
     let package = inner && script.path.with_file_name("__init__.py").exists() && script.path.starts_with(root);
-    let no = |why: &str| Start::No(format!("{why}: say `mode: daemon`, `task` or `pool` in its settings to start it"));
+    let no = |why: &str| Start::No(format!("{why}: set `mode: daemon`, `task` or `pool` in its settings to start it"));
     match (script.settings.start, script.settings.mode) {
         (Some(false), _) => Start::No("its settings say `start: false`".to_owned()),
         (Some(true), _) => Start::Yes("its settings say `start: true`".to_owned()),
         (None, Some(mode)) => Start::Yes(format!("its settings say `mode: {}`", mode.as_str())),
         (None, None) if script.is_test() => Start::No("it is a test".to_owned()),
-        (None, None) if name.starts_with('_') => no("its name begins with `_`, as those of helpers do"),
+        (None, None) if name.starts_with('_') => no("its name begins with `_`, which marks a helper"),
         (None, None) if package && script.kind == Kind::Python => no("it is a module of a package"),
-        (None, None) if matches!(name, "conftest.py" | "setup.py") => no("it belongs to the tools of Python"),
+        (None, None) if matches!(name, "conftest.py" | "setup.py") => no("it is a tool of Python"),
         (None, None) if script.uses.sdk() => Start::Yes(format!("it {}", script.uses.in_words())),
         (None, None) => no("it does not use the OpenAI SDK"),
     }

@@ -76,7 +76,7 @@ impl Interpreters {
         if let Some(named) = named {
             let program = if named.contains('/') { Some(PathBuf::from(named)) } else { self.find(named) };
             let program = program.filter(|program| is_executable(program));
-            let program = program.ok_or_else(|| format!("its interpreter `{named}` is not there"))?;
+            let program = program.ok_or_else(|| format!("its interpreter `{named}` does not exist"))?;
             return Ok(self.plain(program).await);
         }
         match kind {

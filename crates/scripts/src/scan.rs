@@ -111,7 +111,7 @@ impl Scan {
         for (file, Known { alone, script, .. }) in &mut self.known {
             script.start = alone.clone();
             if let Some(importer) = importers.get(file).filter(|_| script.may_be_module()) {
-                let why = format!("{} imports it: say `mode:` in its settings to start it as well", importer.display());
+                let why = format!("{} imports it: set `mode:` in its settings to start it as well", importer.display());
                 script.start = Start::No(why);
             }
             if matches!(script.start, Start::No(_)) {

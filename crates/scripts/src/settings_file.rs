@@ -20,7 +20,7 @@ use super::settings::{Fallback, Mode, Ready, Settings};
 /// The keys of the settings of a script.
 pub(super) static SETTINGS: Table = Table {
     name: "settings",
-    about: "What a script says about itself.",
+    about: "The settings of a script.",
     required: &[],
     keys: &[
         key("name", Shape::Name, "The worker's name, if it differs from the file's."),
@@ -301,7 +301,7 @@ impl Checker<'_, '_> {
                 return Ready::Http(url);
             }
             ReadyFile::Rule { line: None, http: Some(url) } => format!("`{url}` is not an address of this machine"),
-            ReadyFile::Rule { line: Some(_), http: None } => "an empty line tells nothing".to_owned(),
+            ReadyFile::Rule { line: Some(_), http: None } => "the line is empty".to_owned(),
             ReadyFile::Rule { .. } => "expected exactly one of `line` and `http`".to_owned(),
         };
         self.report("ready", wrong, help);

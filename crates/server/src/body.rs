@@ -64,7 +64,7 @@ impl Incoming {
             let Ok(frame) = timeout_at(self.pace.deadline(), self.body.frame()).await else {
                 let Pace { idle, rate, .. } = self.pace;
                 let detail = format!(
-                    "body: stopped coming; a part is expected every {} s, and {rate} bytes a second on average",
+                    "body: stopped arriving; expected a part every {} s, and {rate} bytes a second on average",
                     idle.as_secs()
                 );
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, code::TIMEOUT, detail));
@@ -148,7 +148,7 @@ impl Room<'_> {
 }
 
 fn no_memory(full: Full) -> Problem {
-    full.problem("bytes of bodies under way", 2)
+    full.problem("bytes of bodies in progress", 2)
 }
 
 /// Reads a JSON body. Memory is reserved when bytes arrive, whatever was announced.

@@ -152,7 +152,7 @@ fn known(site: &Site, request: &Request) -> Result<(), Problem> {
 }
 
 fn peer(extensions: &axum::http::Extensions) -> Result<Peer, Problem> {
-    extensions.get::<Peer>().cloned().ok_or_else(|| Problem::internal("the request came from nowhere"))
+    extensions.get::<Peer>().cloned().ok_or_else(|| Problem::internal("the request has no client address"))
 }
 
 /// Refuses a request without a route. Below `/v1` a valid gateway token receives the real answer: a caller of a wrong

@@ -79,7 +79,7 @@ pub fn hold(site: &Site, party: Option<Party>, busy: &Arc<Busy>, response: Respo
         (None, _) => (None, Some(Arc::clone(busy))),
         (Some(length), Some(party)) if length > FREE => {
             let taken = site.memory.take(party, length);
-            (Some(Arc::new(taken.map_err(|full| full.problem("bytes of answers under way", 2))?)), None)
+            (Some(Arc::new(taken.map_err(|full| full.problem("bytes of responses in progress", 2))?)), None)
         }
         _ => return Ok(response),
     };

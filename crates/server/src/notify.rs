@@ -50,7 +50,7 @@ impl Notifier {
         };
         let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.line(), &address));
         if let Err(error) = sent {
-            tracing::warn!(%error, "the service manager could not be told");
+            tracing::warn!(%error, "the service manager could not be notified");
         }
     }
 

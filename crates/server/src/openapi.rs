@@ -28,7 +28,7 @@ pub fn describe(routes: &[Route]) -> String {
         if route.openai {
             // The shapes that the SDKs of OpenAI read; some are the provider's own.
             let any = json!({ "application/json": {}, "text/event-stream": {} });
-            answers["default"] = json!({ "description": "As the interface of OpenAI has it", "content": any });
+            answers["default"] = json!({ "description": "As in the API of OpenAI", "content": any });
         }
         for status in refusals(route).into_iter().filter(|_| !route.openai) {
             let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
@@ -38,7 +38,7 @@ pub fn describe(routes: &[Route]) -> String {
             });
         }
         if route.marked {
-            answers["304"] = json!({ "description": "It is as `If-None-Match` says" });
+            answers["304"] = json!({ "description": "Unchanged since `If-None-Match`" });
         }
         let mut operation = json!({
             "summary": route.summary,
@@ -127,7 +127,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             .map(|(name, does)| json!({ "name": name, "in": "query", "description": does, "schema": text })),
     );
     if route.method == Method::POST && matches!(route.path, "/api/v1/tasks" | "/api/v1/tasks/batch" | "/api/v1/runs") {
-        let does = "Asking again with the same key and body gives the same answer, for seven days";
+        let does = "For seven days, a repeated request with this key and body gives the first answer";
         all.push(json!({ "name": "Idempotency-Key", "in": "header", "description": does, "schema": text }));
     }
     all

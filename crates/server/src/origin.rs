@@ -31,7 +31,7 @@ impl Names {
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, code::WRONG_HOST, detail));
         }
         let foreign = |what: &str| {
-            let detail = format!("{what}: only pages of this server itself may use it from a browser");
+            let detail = format!("{what}: only pages of this server may use it from a browser");
             Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
         };
         let mut origins = headers.get_all(header::ORIGIN).iter();

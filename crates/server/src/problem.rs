@@ -47,7 +47,7 @@ impl Problem {
 
     /// Refuses a body above the limit.
     pub fn too_large(most: usize) -> Problem {
-        let detail = format!("the body has more than {most} bytes, which this takes at most");
+        let detail = format!("the body has more than {most} bytes, the limit of this route");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
     }
 

@@ -1,4 +1,4 @@
-//! Every route there is. What does not stand here is not served; who may ask is part of the line.
+//! The table of all routes. Each line also says who may ask.
 
 use axum::http::{Method, StatusCode};
 use kapelle_api as api;
@@ -82,7 +82,7 @@ fn delete(path: &'static str) -> (Method, &'static str) {
     (Method::DELETE, path)
 }
 
-/// Every route there is.
+/// Returns all routes.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     [

@@ -76,15 +76,16 @@ impl Default for Options {
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum ServerError {
     /// The address is invalid.
-    #[error("`{0}` is no address to listen at: it looks like 127.0.0.1:7863")]
+    #[error("`{0}` is not an address to listen on; expected one such as 127.0.0.1:7863")]
     Address(String),
     /// Others could read what is sent.
     #[error(
-        "{0} can be reached from other machines, and nothing is encrypted here, tokens included: put a proxy with TLS in front and listen at 127.0.0.1, or say --insecure"
+        "{0} can be reached from other machines, and nothing is encrypted here, tokens included: put a proxy with TLS \
+         in front and listen at 127.0.0.1, or add --insecure"
     )]
     Exposed(SocketAddr),
     /// Another process listens there.
-    #[error("{address} is taken: {holder} listens there; stop it, or give another port with --listen")]
+    #[error("{address} is taken: {holder} listens there; stop it, or choose another port with --listen")]
     Taken {
         address: SocketAddr,
         /// The process, where the system tells it.

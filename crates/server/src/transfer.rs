@@ -27,7 +27,7 @@ const PART: usize = 32 * 1024;
 /// # Errors
 /// When the key, its tenant, or the server has its maximum.
 pub fn permit(call: &Call) -> Result<Share, Problem> {
-    call.site.transfers.take(party(&call.who), 1).map_err(|full| full.problem("files and exports under way", 5))
+    call.site.transfers.take(party(&call.who), 1).map_err(|full| full.problem("files and exports in progress", 5))
 }
 
 /// Stores a body as a file while it arrives. Returns its hash and length.

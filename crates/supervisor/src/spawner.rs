@@ -35,7 +35,7 @@ static SPAWNER: OnceLock<Option<mpsc::Sender<Order>>> = OnceLock::new();
 
 /// Starts the command from the spawner thread; the child belongs to the caller's runtime.
 pub(crate) async fn spawn(command: Command) -> io::Result<Started> {
-    let gone = || io::Error::other("the thread that starts processes is gone");
+    let gone = || io::Error::other("the thread that starts processes has ended");
     let spawner = SPAWNER.get_or_init(start).as_ref().ok_or_else(gone)?;
     let (reply, answer) = oneshot::channel();
     spawner.send(Order { command, runtime: Handle::current(), reply }).map_err(|_| gone())?;

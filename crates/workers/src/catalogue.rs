@@ -81,7 +81,7 @@ impl Catalogue {
                 Ok(worker) => {
                     let name = worker.spec().name.to_string();
                     if let Some(other) = own.get(&name) {
-                        let message = format!("the worker `{name}` stands in {other} already");
+                        let message = format!("the worker `{name}` is already declared in {other}");
                         errors.push(Problems::whole(&file, message, "give one of them another name"));
                     } else {
                         own.insert(name, file);
@@ -133,7 +133,7 @@ pub fn prompt_worker(file: &str, bytes: &[u8], gateway: &Arc<Gateway>) -> Result
     let definition = PromptDefinition::parse(file, bytes)?;
     if !gateway.knows(definition.alias()) {
         let aliases: Vec<String> = gateway.status().into_iter().map(|status| status.alias).collect();
-        let message = format!("there is no model alias `{}`", definition.alias());
+        let message = format!("unknown model alias `{}`", definition.alias());
         let hint = format!("there are: {}; chains of models stand under `models:` in kapelle.yaml", aliases.join(", "));
         return Err(Problems::whole(file, message, &hint));
     }

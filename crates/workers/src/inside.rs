@@ -30,7 +30,7 @@ pub fn check(root: &Path, file: &Path) -> Result<(), String> {
         return Err("is a folder, and a file is expected: give it another name".to_owned());
     }
     if !about.is_file() {
-        return Err("is no regular file: remove it".to_owned());
+        return Err("is not a regular file: remove it".to_owned());
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn tenants(written: &[String]) -> Result<Tenants, String> {
     let numbers = written.iter().map(|text| number(text).ok_or(text)).collect::<Result<_, _>>();
     numbers.map(Tenants::Only).map_err(|text| {
         let shown: String = text.chars().take(40).collect();
-        format!("tenants: `{shown}` is no tenant; expected `all` or a list of numbers from 1, such as [2, 3]")
+        format!("tenants: `{shown}` is not a tenant; expected `all` or a list of numbers from 1, such as [2, 3]")
     })
 }
 

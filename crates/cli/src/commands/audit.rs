@@ -89,7 +89,7 @@ fn verify(app: &App, reader: &dyn Reader, args: &Verify) -> Result<Code, Failure
     for path in &args.heads {
         let found = Noted::in_file(path, false).map_err(|error| Failure::io(path, &error))?;
         if found.is_empty() {
-            let what = format!("--heads {}: no head stands in it; expected lines with SEQ:HASH", path.display());
+            let what = format!("--heads {}: it has no heads; expected lines with SEQ:HASH", path.display());
             return Err(
                 Failure::usage(what).help("`kapelle audit verify` prints the head, and `kapelle serve -v` logs it")
             );
@@ -98,7 +98,7 @@ fn verify(app: &App, reader: &dyn Reader, args: &Verify) -> Result<Code, Failure
     }
     for text in &args.expect {
         let head = Noted::parse(text, "--expect");
-        noted.push(head.ok_or_else(|| Failure::usage(format!("--expect {text}: SEQ:HASH is expected")))?);
+        noted.push(head.ok_or_else(|| Failure::usage(format!("--expect {text}: expected SEQ:HASH")))?);
     }
     let key = TrailKey::read(&folder).map_err(|error| Failure::io(&folder.join(kapelle::trail::KEY_FILE), &error))?;
     let checked = check(&mut |after| reader.audit_from(after, PAGE), &noted, key.as_ref(), &args.accept_key)?;
@@ -112,16 +112,15 @@ fn verify(app: &App, reader: &dyn Reader, args: &Verify) -> Result<Code, Failure
         }))?;
         return Ok(Code::Ok);
     }
-    app.out.print(&format!("the trail is whole: {} entries, the last is {head}", checked.entries))?;
+    app.out.print(&format!("the trail is complete: {} entries, the last is {head}", checked.entries))?;
     let told = match (checked.agree, checked.entries) {
         (_, 0) => return Ok(Code::Ok),
-        (0, _) => "no head of it is known elsewhere, so an end that was cut off would not be noticed: note the last \
-                   entry, and give it with --expect later"
-            .to_owned(),
-        (agree, _) => format!(
-            "{agree} heads agree with it ({here} of session.log); the newest is that of entry {}",
-            checked.known
-        ),
+        (0, _) => {
+            "no head is recorded outside the database, so a cut-off end would go unnoticed: write the last entry \
+                   down, and pass it with --expect later"
+                .to_owned()
+        }
+        (agree, _) => format!("{agree} heads agree with it ({here} of session.log), up to entry {}", checked.known),
     };
     app.out.note(&told);
     Ok(Code::Ok)
@@ -131,10 +130,10 @@ fn broken(checked: &Checked) -> Failure {
     let last =
         checked.head.map_or_else(|| "no entry".to_owned(), |head| format!("the last entry is {}", written(head)));
     let known = match checked.known {
-        0 => "no head agrees with the trail".to_owned(),
+        0 => "none of the heads agrees with the trail".to_owned(),
         known => format!("up to entry {known} a head agrees with the trail"),
     };
-    let what = format!("the trail is not whole: {}", checked.faults.join("\n  "));
+    let what = format!("the trail is not complete: {}", checked.faults.join("\n  "));
     Failure::new(Code::Failed, what).help(format!(
         "{} entries are there, {last}; {known}. Keep the folder as it is and compare it with a backup",
         checked.entries

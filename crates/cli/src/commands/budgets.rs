@@ -76,7 +76,7 @@ fn list(app: &App) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     if budgets.is_empty() {
-        app.out.note("nothing is limited: `kapelle budgets set day 10` lets no more than $10 be spent on a day");
+        app.out.note("no budgets: `kapelle budgets set day 10` limits spending to $10 a day");
         return Ok(Code::Ok);
     }
     let rows = budgets.into_iter().map(|budget| {
@@ -100,10 +100,10 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
             .into_iter()
             .find(|known| known.account == account.written() && known.tenant == change.tenant);
         let known = known.ok_or_else(|| {
-            Failure::not_found(format!("{} has no budget to raise", account.shown()))
+            Failure::not_found(format!("{} has no budget yet", account.shown()))
                 .help(format!("`kapelle budgets set {} AMOUNT` gives it one", account.written()))
         })?;
-        Money(known.limit_nanousd).checked_add(amount).ok_or_else(|| Failure::usage("that is more than there is"))?
+        Money(known.limit_nanousd).checked_add(amount).ok_or_else(|| Failure::usage("the amount is too large"))?
     } else {
         amount
     };

@@ -64,7 +64,7 @@ fn trust(app: &App, revoke: bool) -> Result<Code, Failure> {
         let rows = agreed.iter().map(|sends| json!({ "provider": sends.provider, "sends": sends.in_words() }));
         app.out.print_json(&json!({ "trusted": rows.collect::<Vec<_>>() }))?;
     } else if agreed.is_empty() {
-        app.out.print("this project sends no key of yours elsewhere with your word")?;
+        app.out.print("consent revoked: this project sends none of your keys elsewhere")?;
     } else {
         let lines: Vec<String> =
             agreed.iter().map(|sends| format!("{}: {}", sends.provider, sends.in_words())).collect();
@@ -154,7 +154,7 @@ fn prices(app: &App) -> Result<Code, Failure> {
         model: "any other".to_owned(),
         usual: Rates::of(UNKNOWN),
         long: None,
-        source: "a guess on the dear side".to_owned(),
+        source: "a high estimate".to_owned(),
         checked: None,
     });
     if app.out.json {
@@ -211,8 +211,8 @@ fn gather(app: &App) -> Result<Vec<Setting>, Failure> {
     let moved = trust::moved(&app.project, &settings)?;
     for sends in trust::sends(&settings)? {
         let from = match moved.contains(&sends) {
-            true if trust::is_agreed(&app.project, &settings, &moved)? => "the project, with your word",
-            true => "the project, without your word",
+            true if trust::is_agreed(&app.project, &settings, &moved)? => "the project, trusted",
+            true => "the project, not trusted",
             false => "yours",
         };
         all.push((format!("sends.{}", sends.provider), json!(sends.in_words()), from.to_owned()));

@@ -37,7 +37,7 @@ pub struct Args {
 fn kind(word: &str) -> Result<AccountKind, String> {
     AccountKind::from_word(word)
         .ok_or_else(|| AccountKind::ALL.map(AccountKind::as_str).join(", "))
-        .map_err(|words| format!("it is one of {words}"))
+        .map_err(|words| format!("expected one of {words}"))
 }
 
 /// Runs the verb.
@@ -98,7 +98,7 @@ fn nobody(reader: &SqliteReader, by: AccountKind) -> Result<String, Failure> {
         }
     }
     Ok(match others.as_slice() {
-        [] => "no model was asked yet".to_owned(),
+        [] => "no model calls yet".to_owned(),
         others => format!("no {} asked a model; see `kapelle cost` with {}", by.as_str(), others.join(", ")),
     })
 }

@@ -82,7 +82,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Show { task } => tasks::show(app, &app.reader()?, ids::task(&task)?),
         Verb::Retry(which) => {
             let code = change(app, &which, None).await?;
-            app.out.note("`kapelle resume` works them off");
+            app.out.note("`kapelle resume` runs them");
             Ok(code)
         }
         Verb::Discard { which, reason } => change(app, &which, Some(&reason)).await,
@@ -114,7 +114,7 @@ fn list(app: &App, worker: Option<&str>, most: u32) -> Result<Code, Failure> {
         });
         app.out.print_json(&json!({ "dead": found.collect::<Vec<_>>() }))?;
     } else if found.is_empty() {
-        app.out.note("no task was given up, or all of them were dealt with");
+        app.out.note("no dead letters: every failed task was retried or discarded");
     } else {
         let rows = found.iter().map(|task| {
             let view = describe::StepView::of(String::new(), task);

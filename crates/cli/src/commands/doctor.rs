@@ -1,4 +1,4 @@
-//! `kapelle doctor`: checks that everything needed is there, and says what to do where it is not.
+//! `kapelle doctor`: checks that everything needed is installed, and says what to do where it is missing.
 
 use std::{io::Write as _, path::Path};
 
@@ -19,7 +19,7 @@ use crate::{
     trust,
 };
 
-/// Check that everything needed is there.
+/// Check that everything needed is installed.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -30,7 +30,7 @@ enum State {
     Fail,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 struct Check {
     name: &'static str,
     state: State,
@@ -75,7 +75,7 @@ impl Check {
 /// Runs the verb.
 ///
 /// # Errors
-/// Never itself; a check that fails is the exit code.
+/// Never; a failed check is the exit code.
 pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
     let mut checks = vec![Check::new("version", State::Ok, format!("kapelle {}", env!("CARGO_PKG_VERSION")))];
     checks.push(sqlite());
@@ -119,7 +119,7 @@ fn sqlite() -> Check {
 
 fn writable(folder: &Path) -> Check {
     let shown = Project::shown(folder);
-    // The nearest folder that is there: the rest is made when it is needed.
+    // The nearest folder that exists: the rest is created when it is needed.
     let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
         return Check::new("data", State::Fail, format!("{shown} cannot be made"))
             .todo("name another folder with --data");
@@ -135,7 +135,7 @@ fn writable(folder: &Path) -> Check {
     }
 }
 
-/// Whether other users can enter the folder, or read a file in it.
+/// Checks whether other users can enter the folder, or read a file in it.
 fn permissions(folder: &Path) -> Check {
     let name = "permissions";
     if !folder.is_dir() {
@@ -163,7 +163,7 @@ fn permissions(folder: &Path) -> Check {
 
 fn lock(folder: &Path) -> Check {
     match kapelle::store::lock_holder(folder) {
-        None => Check::new("writer", State::Ok, "no process writes to it"),
+        None => Check::new("writer", State::Ok, "free for writing"),
         Some(holder) if holder.stranger.is_some() => {
             Check::new("writer", State::Fail, format!("it is in use by {}", holder.in_words()))
         }
@@ -183,7 +183,7 @@ fn database(folder: &Path) -> Check {
         return Check::new("database", State::Ok, "none yet");
     }
     match SqliteReader::open_read_only(folder).and_then(|reader| reader.check()) {
-        Ok(()) => Check::new("database", State::Ok, "quick_check found nothing wrong"),
+        Ok(()) => Check::new("database", State::Ok, "quick_check passed"),
         Err(error) => {
             let todo = match error {
                 StoreError::Newer { .. } => "install the newer version of Kapelle",
@@ -209,7 +209,7 @@ fn models(app: &App, settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// Which key is sent where, and what the user has to agree to.
+/// Checks which key is sent where, and what the user has to agree to.
 fn keys(app: &App, settings: &Settings) -> Vec<Check> {
     let told = trust::sends(settings).and_then(|all| {
         let moved = trust::moved(&app.project, settings)?;
@@ -261,7 +261,7 @@ fn alias(status: &AliasStatus) -> Check {
     ))
 }
 
-/// Who runs scripts, and which scripts lack something.
+/// Checks the interpreters of scripts, and what scripts lack.
 async fn scripts(app: &App) -> Vec<Check> {
     let path = std::env::var_os("PATH");
     let interpreters = Interpreters::along(path.as_deref());
@@ -301,7 +301,7 @@ async fn scripts(app: &App) -> Vec<Check> {
 async fn documents() -> Check {
     let page = std::env::temp_dir().join(format!("kapelle-doctor-{}.html", std::process::id()));
     let text = b"<html><body><p>It works.</p></body></html>";
-    // Others may write to that folder: nothing that is there is followed or overwritten.
+    // Others may write to that folder: existing files are neither followed nor overwritten.
     let written = private::options().write(true).create_new(true).open(&page).and_then(|mut file| file.write_all(text));
     if let Err(error) = written {
         return Check::new("documents", State::Warn, format!("{}: {error}", page.display()))
@@ -314,7 +314,7 @@ async fn documents() -> Check {
         Ok(read) if read.text.contains("It works.") => {
             Check::new("documents", State::Ok, "PDF, DOCX and HTML are read in a child under limits")
         }
-        Ok(_) => Check::new("documents", State::Fail, "the reading child gave another text than the page's"),
+        Ok(_) => Check::new("documents", State::Fail, "the child returned a different text than the page's"),
         Err(error) => Check::new("documents", State::Fail, error.message)
             .todo("allow this user to start processes and to set their limits"),
     }

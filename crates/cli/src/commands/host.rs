@@ -112,9 +112,7 @@ async fn until(host: Host, mut signals: Signals) -> Result<Code, Failure> {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Failure {
         match error {
-            HostError::NoWorkers => {
-                Failure::not_found("there is no worker of that name").help("`kapelle workers list` shows them all")
-            }
+            HostError::NoWorkers => Failure::not_found("no such worker").help("`kapelle workers list` shows them all"),
             HostError::Client(error) => error.into(),
             other => Failure::usage(other.to_string()),
         }

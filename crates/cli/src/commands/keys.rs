@@ -1,4 +1,4 @@
-//! `kapelle keys`: who may use the server.
+//! `kapelle keys`: keys of the running server.
 
 use kapelle::{Money, core::DurationMs};
 use kapelle_api::{Client, Key, KeyCreated, KeyList, NewKey};
@@ -10,7 +10,7 @@ use crate::{
     remote, shown,
 };
 
-/// List, make and take back keys of the running server.
+/// List, make and revoke keys of the running server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,34 +23,35 @@ enum Verb {
     List,
     /// Make a key; its secret is shown once
     Create {
-        /// What people call it
+        /// Its name for people
         name: String,
         /// admin, operator, developer, viewer or worker
         #[arg(long)]
         role: String,
-        /// Whose data it opens
+        /// The tenant whose data it opens
         #[arg(long)]
         tenant: Option<u32>,
-        /// It stops working after that long, such as 30d
+        /// Its lifetime, such as 30d
         #[arg(long, value_name = "TIME", value_parser = duration)]
         expires: Option<DurationMs>,
-        /// For a worker: the workers that its hosts may serve; `*` for all. When left out: those that the server does not run
+        /// For a worker: the workers that its hosts may serve; `*` for all [default: those that the server does not
+        /// run]
         #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
         workers: Option<Vec<String>>,
         /// For a worker: the queues whose tasks its hosts may take
         #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
         queues: Option<Vec<String>>,
-        /// For a worker: it may ask models, too
+        /// For a worker: it may also ask models
         #[arg(long)]
         ask: bool,
-        /// For a developer or viewer: it may answer approvals, too
+        /// For a developer or viewer: it may also answer approvals
         #[arg(long)]
         approve: bool,
-        /// The most that it may spend on models, such as $5
+        /// Its spending limit for models, such as $5
         #[arg(long, value_name = "MONEY", value_parser = money)]
         limit: Option<Money>,
     },
-    /// Take a key back
+    /// Revoke a key
     Revoke {
         /// Its id, such as key_0123456789abcdef
         key: String,
@@ -90,7 +91,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
         Verb::Revoke { key } => {
             if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(Failure::usage("that is no id of a key: it looks like key_0123456789abcdef"));
+                return Err(Failure::usage("not an id of a key; expected one such as key_0123456789abcdef"));
             }
             let revoked: Key = client.delete(&format!("/api/v1/keys/{key}")).await?;
             app.out.print(&format!("{} is revoked", revoked.id))?;
@@ -104,7 +105,7 @@ async fn list(app: &App, client: &Client) -> Result<Code, Failure> {
     if app.out.json {
         app.out.print_json(&json!({ "keys": keys }))?;
     } else if keys.is_empty() {
-        app.out.note("no keys; the token of the folder is the only way in");
+        app.out.note("no keys; only the token of the folder is accepted");
     } else {
         let rows = keys.into_iter().map(|key| {
             let state =

@@ -1,4 +1,4 @@
-//! `kapelle logs RUN|TASK`: what happened, line by line.
+//! `kapelle logs RUN|TASK`: the events of a run or task, line by line.
 
 use std::collections::HashMap;
 
@@ -24,16 +24,16 @@ use crate::{
 /// Entries read at a time.
 const PAGE: u32 = 1_000;
 
-/// What happened to a run or task, line by line.
+/// Show the events of a run or task, line by line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Such as run_3, task_12, or the name of a script
+    /// An id such as run_3 or task_12, or the name of a script
     #[arg(value_name = "RUN|TASK|SCRIPT")]
     id: String,
-    /// Of a script: go on as it writes
+    /// For a script: follow its output
     #[arg(short, long)]
     follow: bool,
-    /// Of a script: so many lines
+    /// For a script: the number of last lines
     #[arg(long, value_name = "N", default_value_t = 100)]
     tail: usize,
 }
@@ -41,7 +41,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such run or task.
+/// When the run or task does not exist.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let id = match ids::any(&args.id) {
         Ok(id) => id,
@@ -69,7 +69,7 @@ fn of_run(app: &App, reader: &SqliteReader, id: RunId) -> Result<Code, Failure> 
     Ok(Code::Ok)
 }
 
-/// Prints the journal of a run from an entry on; the answer is the number of the next.
+/// Prints the journal of a run from an entry on. Returns the number of the next entry.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -103,7 +103,7 @@ pub fn print_run(app: &App, reader: &SqliteReader, row: &RunRow, mut from: u64) 
     }
 }
 
-/// The attempts of a step that did not succeed stand below its failure.
+/// Prints the attempts of a failed step below its failure.
 fn failed_attempts(reader: &SqliteReader, event: &RunEvent) -> Result<Option<String>, Failure> {
     let RunEvent::ScopeFailed { task, .. } = event else { return Ok(None) };
     let mut text = String::new();
@@ -176,7 +176,7 @@ impl<'a> Names<'a> {
                 let outcome = serde_json::to_value(outcome).unwrap_or_default();
                 of_step(*task, outcome.as_str().unwrap_or("ended"))
             }
-            RunEvent::LoopEnded { scope } => (None, format!("{} has taken its last turn", self.scope(*scope))),
+            RunEvent::LoopEnded { scope } => (None, format!("{} has finished its last turn", self.scope(*scope))),
             RunEvent::ScopeFailed { scope, task, .. } => {
                 (None, format!("{} fails: {} did not succeed", self.scope(*scope), self.of(*task)))
             }
@@ -184,7 +184,7 @@ impl<'a> Names<'a> {
             RunEvent::TailOpened { scope } => (None, format!("{} begins", self.scope(*scope))),
             RunEvent::Paused { .. } => (None, "paused".to_owned()),
             RunEvent::Resumed { .. } => (None, "goes on".to_owned()),
-            RunEvent::ClockPaused { .. } => (None, "only waits: its time stands still".to_owned()),
+            RunEvent::ClockPaused { .. } => (None, "is only waiting: the clock of its time limit stops".to_owned()),
             RunEvent::ClockResumed { .. } => (None, "works again".to_owned()),
             RunEvent::SignalKept { name } => (None, format!("the signal {name} came, and is kept")),
             RunEvent::SignalTaken { name } => (None, format!("the signal {name} that was kept is taken")),

@@ -119,7 +119,7 @@ fn list(app: &App) -> Result<Code, Failure> {
     if app.out.json {
         app.out.print_json(&json!({ "queues": queues.iter().map(status_json).collect::<Vec<_>>() }))?;
     } else if queues.is_empty() {
-        app.out.note("no queue has open tasks, and none is paused");
+        app.out.note("all queues are empty, and none of them is paused");
     } else {
         let rows = queues.iter().map(|queue| {
             let paused =
@@ -130,7 +130,7 @@ fn list(app: &App) -> Result<Code, Failure> {
     }
     for queue in &queues {
         for worker in &queue.unserved {
-            app.out.warn(&format!("nobody serves worker {worker}, and tasks for it wait in queue {}", queue.name));
+            app.out.warn(&format!("worker {worker} is not served, and its tasks wait in queue {}", queue.name));
         }
     }
     Ok(Code::Ok)

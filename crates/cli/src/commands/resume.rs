@@ -173,7 +173,7 @@ fn summary(
         && views.iter().all(|task| good(task.state.kind().as_str()));
     match end {
         follow::End::Drained(code) | follow::End::Stopped(code) => {
-            app.out.note("Go on with: kapelle resume");
+            app.out.note("Continue with: kapelle resume");
             Ok(code)
         }
         follow::End::Ended if all_good => Ok(Code::Ok),

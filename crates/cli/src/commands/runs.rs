@@ -141,7 +141,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 /// Returns which run it repeats, and how.
 fn again(row: &RunRow) -> String {
     let Some(rerun) = &row.rerun else { return String::new() };
-    let how = if rerun.recorded { ", calls of models answered from its record" } else { "" };
+    let how = if rerun.recorded { ", model calls answered from its recording" } else { "" };
     format!("\nagain after {}{how}", rerun.of)
 }
 
@@ -186,9 +186,8 @@ pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failur
         RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
             text.push_str(&format!("\nreason: {reason}\n"))
         }
-        RunStatus::Running => {
-            text.push_str(&format!("\nIf no process works on it, go on with: {}\n", app.resume_line(&run.to_string())))
-        }
+        RunStatus::Running => text
+            .push_str(&format!("\nIf no process works on it, continue with: {}\n", app.resume_line(&run.to_string()))),
         _ => {}
     }
     if let Some(error) = view.error() {

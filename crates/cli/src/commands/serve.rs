@@ -75,16 +75,16 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     // After the scripts: a program that waits for this line may submit to any of them.
     app.out.print(&format!("listening={}", server.address()))?;
-    app.out.note("ready; Ctrl-C ends it in good order, a second one at once");
+    app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
     let mut reloader = Reloader::new(app);
     let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
-    app.out.note("ending: attempts under way are finished; ask again to end at once");
+    app.out.note("stopping: running attempts are finished; press Ctrl-C again to stop now");
     let code = tokio::select! {
         () = server.drain() => code,
         again = signals.next() => {
-            app.out.note("ending at once: what was under way is begun again at the next start");
+            app.out.note("stopping now: running attempts start again at the next start");
             again
         }
     };
@@ -154,9 +154,7 @@ impl Reloader {
             Err(failure) => Err(failure),
         };
         match reloaded {
-            Ok(()) => {
-                app.out.note("the configuration was read again: providers, models, prices and budgets are in effect")
-            }
+            Ok(()) => app.out.note("configuration reloaded: providers, models, prices and budgets are in effect"),
             Err(failure) => app.out.warn(&format!("the changed configuration is not in effect: {}", failure.message)),
         }
     }

@@ -96,7 +96,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let id = task.id();
     if !args.wait {
         kapelle.drain().await;
-        app.out.note(&format!("{id} is recorded; `kapelle resume` works it off"));
+        app.out.note(&format!("{id} is recorded; `kapelle resume` runs it"));
         let state = task.state()?.state.kind().as_str();
         return if app.out.json {
             app.out.print_json(&json!({ "task": id.to_string(), "state": state })).map(|()| Code::Ok)
@@ -214,7 +214,7 @@ fn answer(app: &App, reader: &dyn Reader, id: TaskId, end: End) -> Result<Code, 
             Err(Failure::new(Code::Failed, format!("{id} was cancelled: {reason}")).json_told())
         }
         (_, End::Drained(code) | End::Stopped(code)) => {
-            app.out.note(&format!("{id} is not finished. Go on with: kapelle resume"));
+            app.out.note(&format!("{id} is not finished. Continue with: kapelle resume"));
             Ok(code)
         }
         (_, End::Ended) => Ok(Code::Failed),

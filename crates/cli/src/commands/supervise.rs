@@ -27,7 +27,7 @@ pub struct Args {
     /// The folder with the scripts
     #[arg(value_name = "DIR", default_value = "workers")]
     folder: PathBuf,
-    /// How often the status is printed
+    /// The interval between printed states
     #[arg(long, value_name = "TIME", default_value = "30s")]
     every: String,
 }
@@ -35,7 +35,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// When there is no such folder.
+/// When the folder does not exist.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let every = DurationMs::parse(&args.every).map_err(|error| Failure::usage(format!("--every: {error}")))?;
     let every = Duration::from_millis(every.0.max(100));
@@ -72,7 +72,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
             _ = tick.tick() => print(app.out, &fleet.status())?,
         }
     };
-    app.out.note("ending: the scripts are asked to end; ask again to end them at once");
+    app.out.note("stopping: the scripts are asked to end; press Ctrl-C again to kill them");
     tokio::select! {
         () = fleet.stop() => Ok(code),
         // The helper ends everything when this process is gone.
@@ -90,7 +90,7 @@ fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
     out.print(&scripts::table(all.iter().map(Row::of)))
 }
 
-/// Says what there is to be known of such scripts, and from now on what happens to all, as it happens.
+/// Prints the warnings of selected scripts, and from now on the events of all.
 pub fn tell(out: Out, fleet: &Fleet, of: impl Fn(&ScriptStatus) -> bool) {
     let mut all = fleet.status();
     all.retain(of);

@@ -118,7 +118,7 @@ fn list(app: &App, list: &List) -> Result<Code, Failure> {
         let tasks: Vec<_> = tasks.iter().map(describe::task_json).collect();
         app.out.print_json(&json!({ "tasks": tasks }))?;
     } else if tasks.is_empty() {
-        app.out.note(if list.steps { "no tasks" } else { "no tasks of their own; --steps shows those of runs too" });
+        app.out.note(if list.steps { "no tasks" } else { "no standalone tasks; --steps includes the steps of runs" });
     } else {
         app.out.print(&shown::table(&describe::TASK_HEADING, tasks.iter().map(describe::task_row).collect()))?;
     }
@@ -205,7 +205,7 @@ async fn change(
         app.out.print(&format!("{} is {}", task.id, task.state))?;
     }
     if is_local && task.state == kapelle_api::TaskState::Ready {
-        app.out.note("`kapelle resume` works it off");
+        app.out.note("`kapelle resume` runs it");
     }
     Ok(Code::Ok)
 }

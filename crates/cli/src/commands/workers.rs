@@ -68,7 +68,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::List => list(app, &known, &scripts::known(app).await?),
         Verb::Restart { name } => {
             let done = scripts::change(app, &name, "restart", &json!({})).await?;
-            say(app, &done, &format!("{name} is started anew"))
+            say(app, &done, &format!("{name} is restarted"))
         }
         Verb::Scale { name, instances } => {
             let done = scripts::change(app, &name, "scale", &json!({ "instances": instances })).await?;
@@ -143,7 +143,7 @@ fn list(app: &App, known: &Workers, scripts: &[kapelle_api::Script]) -> Result<C
 
 fn warn_unserved(app: &App, standings: &[QueueStatus]) {
     for standing in standings.iter().filter(|standing| !standing.unserved.is_empty()) {
-        app.out.warn(&format!("nobody serves worker {}: {} wait for it", standing.name, counts(standing)));
+        app.out.warn(&format!("worker {} is not served: {} waiting", standing.name, counts(standing)));
     }
 }
 

@@ -50,7 +50,7 @@ fn wrong_uses_are_refused_before_anything_starts() {
     place.file("a.txt", "Light and room.");
     for (arguments, part) in [
         (vec!["--each", "text"], "there is no `=`"),
-        (vec!["--each", "txt=a.txt"], "there is no input `txt`"),
+        (vec!["--each", "txt=a.txt"], "unknown input `txt`"),
         (vec!["--each", "text=nowhere"], "No such file"),
         (vec!["--each", "text=empty"], "there is no file"),
         (vec!["--each", "text=a.txt", "--each", "n=a.txt"], "names both"),

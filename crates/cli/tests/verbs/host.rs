@@ -125,7 +125,7 @@ fn one_process_for_each_queue_and_the_tasks_of_a_killed_one_move() {
         assert!(killed.elapsed() < PATIENCE, "{shown}");
     };
     assert!(moved < Duration::from_secs(17), "{moved:?}");
-    assert!(log().contains(&format!("the process {first} of queue ml ended by signal 9; it is started again in 1 s")));
+    assert!(log().contains(&format!("the process {first} of queue ml ended by signal 9; next start in 1 s")));
 
     signal(&each.0, "-TERM");
     assert_eq!(each.0.wait().unwrap().code(), Some(143));

@@ -81,7 +81,7 @@ fn a_run_whose_script_cannot_work_says_so_at_once() {
     let place = place();
     place
         .with(&[("RUN_WORKERS", "false")], &["run", "both.yaml"])
-        .refused(69, &["is a script, and none is run", "RUN_WORKERS"]);
+        .refused(69, &["is a script, and scripts are disabled", "RUN_WORKERS"]);
     script(&place, "doubles", "mode: task\ninterpreter: /no/such/program", DOUBLES);
     place.kapelle(&["run", "both.yaml"]).refused(69, &["`doubles` cannot be started", "/no/such/program"]);
     script(&place, "doubles", "mdoe: task", DOUBLES);
@@ -91,7 +91,7 @@ fn a_run_whose_script_cannot_work_says_so_at_once() {
         place.kapelle(&arguments).refused(2, &["`doubles` is a script that cannot be started", "unknown key `mdoe`"]);
     }
     fs::remove_file(place.path("workers/doubles")).unwrap();
-    place.kapelle(&["run", "both.yaml"]).refused(2, &["there is no worker `doubles`"]);
+    place.kapelle(&["run", "both.yaml"]).refused(2, &["unknown worker `doubles`"]);
 }
 
 #[test]

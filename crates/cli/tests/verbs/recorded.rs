@@ -117,7 +117,7 @@ fn a_run_is_repeated_without_asking_anybody_also_where_it_was_asked_twice() {
     let again = asker.again("", "run_1", &["--from", "all"]);
     assert_eq!((again.code, &again.json()["outputs"]), (0, &first["outputs"]), "{again:?}");
     let shown = place.kapelle(&["runs", "show", "run_2"]);
-    assert!(shown.out.contains("again after run_1, calls of models answered from its record"), "{shown:?}");
+    assert!(shown.out.contains("again after run_1, model calls answered from its recording"), "{shown:?}");
     let calls = place.kapelle(&["cost", "--by", "run", "--json"]).json();
     assert_eq!(calls["rows"].as_array().unwrap().len(), 1, "only run_1 has paid: {calls}");
 }

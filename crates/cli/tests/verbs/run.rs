@@ -118,7 +118,7 @@ fn a_file_that_is_wrong_is_shown_with_its_place() {
         ),
         (
             "name: w\nsteps:\n  s: { worker: sumarizer }\n",
-            &["w.yaml:3:16", "there is no worker `sumarizer`", "did you mean `summarizer`?"],
+            &["w.yaml:3:16", "unknown worker `sumarizer`", "did you mean `summarizer`?"],
         ),
         ("name: w\nsteps:\n  s: { worker: log, with: { message: '${{ inputs.x' } }\n", &["w.yaml:3"]),
         ("nonsense: [", &["w.yaml"]),
@@ -138,7 +138,7 @@ fn an_input_that_is_wrong_is_named() {
     place.file("bad.json", "{");
     place.file("latin.txt", b"caf\xe9");
     for (arguments, code, parts) in [
-        (&["--input", "txt=x"][..], 2, &["there is no input `txt`", "did you mean `text`?"][..]),
+        (&["--input", "txt=x"][..], 2, &["unknown input `txt`", "did you mean `text`?"][..]),
         (&["--input", "text=x", "--input", "n=many"], 2, &["n=many", "integer is expected"]),
         (&[], 2, &["text", "required", "it takes --input text=..."]),
         (&["--input", "text"], 2, &["there is no `=`"]),

@@ -136,7 +136,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     }
     let said = place.kapelle(&["submit", "doubles", "--wait", "--input", "n=21"]);
     assert_eq!((said.code, &said.json()["twice"]), (0, &42.into()), "{said:?}");
-    assert_eq!(place.kapelle(&["workers", "restart", "stays"]).out.trim(), "stays is started anew");
+    assert_eq!(place.kapelle(&["workers", "restart", "stays"]).out.trim(), "stays is restarted");
     until(|| found(&place, "stays")["processes"][0]["pid"].as_i64().filter(|fresh| *fresh != pid));
     assert_eq!(place.kapelle(&["workers", "scale", "stays", "2"]).code, 0);
     until(|| place.kapelle(&["logs", "stays"]).out.contains("2/out hello from 2").then_some(()));

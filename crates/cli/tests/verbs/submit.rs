@@ -43,7 +43,7 @@ fn what_is_wrong_is_told() {
     let place = Place::new();
     place
         .kapelle(&["submit", "keyword", "--input", "text=a"])
-        .refused(3, &["there is no worker `keyword`", "did you mean `keywords`?"]);
+        .refused(3, &["unknown worker `keyword`", "did you mean `keywords`?"]);
     place.kapelle(&["submit", "keywords"]).refused(2, &["text", "required", "kapelle workers show keywords"]);
     place.kapelle(&["submit", "log", "--input", "message=a", "--delay", "5"]).refused(2, &["is not a duration"]);
     place.kapelle(&["submit", "log", "--input", "message=a", "--priority", "101"]).refused(2, &["101"]);

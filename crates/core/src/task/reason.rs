@@ -26,8 +26,8 @@ impl HoldReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            HoldReason::KeyLimit => "as many tasks of its key are running as may",
-            HoldReason::RateLimit => "the provider's rate limit leaves no room at the moment",
+            HoldReason::KeyLimit => "the limit of its concurrency key is reached",
+            HoldReason::RateLimit => "the provider's rate limit is reached at the moment",
             HoldReason::RunPaused => "its run is paused",
             HoldReason::RetryBudget => {
                 "its worker is failing: retries wait, so that they are at most a fifth of its attempts"

@@ -48,7 +48,7 @@ impl Elapse {
         }
         let what = match wait {
             WaitFor::Signal { name, on_timeout: OnTimeout::Fail, .. } => {
-                format!("the signal `{name}` did not come in time")
+                format!("the signal `{name}` did not arrive in time")
             }
             WaitFor::Approval { on_timeout: OnTimeout::Fail, .. } => "nobody approved it in time".to_owned(),
             _ => return Resolve { ending: Ok(Payload::None) }.decide(task, now),

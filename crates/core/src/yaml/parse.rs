@@ -281,7 +281,7 @@ impl<'a> Builder<'a> {
             if first.len() + again.len() <= index {
                 again.insert(index);
                 let message = format!("`{name}` is given twice");
-                self.problems.push(problem(key.place, &message, &format!("it stands on line {line} already")));
+                self.problems.push(problem(key.place, &message, &format!("it is on line {line} already")));
             }
         }
         if again.is_empty() {

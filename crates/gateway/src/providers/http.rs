@@ -75,7 +75,7 @@ pub(crate) fn is_packed(headers: &HeaderMap) -> bool {
 pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_lowercase());
     if let Some(packed) = text("content-encoding").filter(|coding| !matches!(coding.as_str(), "" | "identity")) {
-        return Some(format!("the answer is packed (`{packed}`), which was not asked for and is not unpacked"));
+        return Some(format!("the answer is compressed (`{packed}`), which was not requested"));
     }
     let plain = media_type(headers)?;
     (plain != wanted).then(|| format!("the answer is `{plain}` and not `{wanted}`"))

@@ -97,7 +97,7 @@ impl Of {
     fn missing(&self, model: &str) -> TaskError {
         let shown: String = model.chars().take(80).collect();
         let message = format!(
-            "this run is answered from the record of {}, which has no answer (left) to this call of `{shown}`: the \
+            "this run is answered from the recording of {}, which has no answer (left) to this call of `{shown}`: the \
              request is another one than it was then (a time stamp in a prompt is enough), or was never answered; \
              run it again without `--recorded` to ask the model",
             self.run

@@ -15,7 +15,7 @@ pub struct Validation;
 
 fn compile(worker: &str, what: &str, schema: &Value) -> Result<Schema, TaskError> {
     Schema::compile(schema).map_err(|error| {
-        TaskError::new(Category::Internal, format!("the {what} schema of {worker} is none: {error}")).permanent()
+        TaskError::new(Category::Internal, format!("worker {worker}: invalid {what} schema: {error}")).permanent()
     })
 }
 

@@ -201,7 +201,7 @@ impl Fleet {
             .worker()
             .filter(|name| self.inner.options.worker_sink.get(TenantId::DEFAULT, name).is_none());
         if let Some(name) = missing.filter(|_| script.mode() != Mode::Daemon) {
-            warnings.push(format!("its fallback, the worker `{name}`, is not there"));
+            warnings.push(format!("its fallback worker `{name}` does not exist"));
         }
         warnings
     }

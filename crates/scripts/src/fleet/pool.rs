@@ -217,14 +217,14 @@ impl Seat {
 
     fn report(&self, report: Report) {
         let Some(pending) = self.pending().remove(&report.lease_token) else {
-            self.output.note(Stream::Kapelle, "a report for a task that it does not work on was left aside");
+            self.output.note(Stream::Kapelle, "a report for a task that it does not work on was ignored");
             return;
         };
         let answer = match (report.outcome, report.error) {
             (Outcome::Succeed, _) => Ok(report.output),
             (Outcome::Fail, Some(told)) => Err(told.into()),
             (Outcome::Fail, None) => Err(TaskError::new(Category::Internal, "it reported a failure without an error")),
-            (Outcome::Release, _) => Err(TaskError::new(Category::Unavailable, "it gave the task back")),
+            (Outcome::Release, _) => Err(TaskError::new(Category::Unavailable, "it released the task")),
         };
         let _ = pending.answer.send(answer);
     }

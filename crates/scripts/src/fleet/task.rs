@@ -105,7 +105,7 @@ pub(super) async fn run(
 fn verdict(exit: &Exit, found: Result<Value, String>, last: &str) -> Result<Output, TaskError> {
     if exit.is_success() {
         let found =
-            found.map_err(|why| TaskError::new(Category::InvalidOutput, format!("it ended well, but {why}")))?;
+            found.map_err(|why| TaskError::new(Category::InvalidOutput, format!("it exited normally, but {why}")))?;
         return Ok(Output::plain(found));
     }
     let told = found.ok().and_then(|found| serde_json::from_value::<Told>(found.get("error")?.clone()).ok());

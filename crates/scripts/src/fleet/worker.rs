@@ -80,7 +80,7 @@ impl Scripted {
             return Err(error);
         }
         let Some(worker) = self.inner.options.worker_sink.get(ctx.tenant, stand_in) else {
-            let message = format!("{error}; its stand-in `{stand_in}` is not there");
+            let message = format!("{error}; its fallback worker `{stand_in}` does not exist");
             return Err(TaskError::new(error.category, message));
         };
         let mut output = STANDS_IN.scope((), worker.execute(ctx, input)).await?;

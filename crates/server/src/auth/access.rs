@@ -99,7 +99,7 @@ impl Auth {
         {
             return Ok(who);
         }
-        let detail = "the token or key is not one of this server, was taken back, or has expired";
+        let detail = "the token or key is unknown here, revoked or expired";
         Err(self.count(address, now, refused(detail)))
     }
 
@@ -114,7 +114,7 @@ impl Auth {
         (address, now): (IpAddr, Timestamp),
     ) -> Result<Arc<Identity>, Problem> {
         if ticket(route, parts).is_some() && !parts.headers.contains_key(header::AUTHORIZATION) {
-            let detail = "ticket: used already, older than 30 s, or not of this server; POST /api/v1/tickets makes one";
+            let detail = "ticket: already used, older than 30 s, or unknown here; POST /api/v1/tickets makes one";
             let refused = Problem::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, detail);
             return Err(self.count(address, now, refused));
         }
@@ -127,7 +127,7 @@ impl Auth {
         match self.failures.count(address, now.0, self.failures_most) {
             None => refusal,
             Some(seconds) => {
-                let detail = "too many wrong tokens, keys, passes or links came from this address";
+                let detail = "too many wrong tokens, keys, tickets or links from this address";
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, code::TOO_MANY, detail).after(seconds)
             }
         }

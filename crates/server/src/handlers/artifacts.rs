@@ -28,7 +28,7 @@ pub async fn give(mut call: Call) -> Answer {
     let name = call.app.file_name(&call.who, given.name)?;
     let media_type = media_type(&call.parts.headers)?;
     let stream = call.stream.get_mut().ok().and_then(Option::take);
-    let stream = stream.ok_or_else(|| Problem::internal("the body was read already"))?;
+    let stream = stream.ok_or_else(|| Problem::internal("the body has been read already"))?;
     let bytes = transfer::take(&call, stream).await?;
     let artifact = call.app.give(&call.who, (name, media_type), bytes).await?;
     let mut response = json(StatusCode::CREATED, &artifact)?;

@@ -46,7 +46,7 @@ struct After {
 fn standing(call: &Call, cursor: Option<&str>) -> Result<Standing, Problem> {
     let last = call.parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let Some(id) = cursor.or(last) else { return Ok(Standing::default()) };
-    Standing::parse(id).ok_or_else(|| Problem::invalid("the id of the last event is none that this stream has"))
+    Standing::parse(id).ok_or_else(|| Problem::invalid("Last-Event-ID is not from this stream"))
 }
 
 /// `GET /api/v1/runs/{id}/events`
@@ -206,11 +206,14 @@ async fn talk(site: &Arc<Site>, who: &Arc<Identity>, source: Source, mut socket:
         match source {
             Source::All(start) => {
                 everything(site, who, start, sender).await;
-                CloseFrame { code: 1001, reason: "the key does not hold any more, or the server is stopping".into() }
+                CloseFrame {
+                    code: 1001,
+                    reason: "the key was revoked or has expired, or the server is stopping".into(),
+                }
             }
             Source::Run(run, standing) => {
                 follow(Arc::clone(site), Arc::clone(who), run, (standing, true), Out::Socket(sender)).await;
-                CloseFrame { code: 1000, reason: "the run has ended, or the key does not hold any more".into() }
+                CloseFrame { code: 1000, reason: "the run has ended, or the key was revoked or has expired".into() }
             }
         }
     };

@@ -74,9 +74,9 @@ for (const button of document.querySelectorAll("button")) button.addEventListene
   try {
     const answer = await fetch(location.pathname, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
     const told = await answer.json();
-    said.textContent = answer.ok ? "Thank you, that is noted." : told.detail;
+    said.textContent = answer.ok ? "Thank you, your answer is recorded." : told.detail;
   } catch (error) {
-    said.textContent = "It could not be sent: try again.";
+    said.textContent = "The answer could not be sent: try again.";
     document.querySelectorAll("button").forEach((one) => { one.disabled = false; });
   }
 });

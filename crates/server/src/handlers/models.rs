@@ -48,7 +48,7 @@ pub fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// Returns the refusal of a token that is not valid.
 pub fn no_token() -> Problem {
-    let detail = "this token is not known here, or has ended with its attempt or process";
+    let detail = "this token is unknown here, or has ended with its attempt or process";
     Problem::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
 }
 

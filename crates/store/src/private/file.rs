@@ -44,7 +44,7 @@ pub fn read_small(path: &Path, most: u64) -> io::Result<String> {
     let file = options().read(true).open(path).map_err(|error| explain_link(path, error))?;
     let about = file.metadata()?;
     if !about.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file: remove it"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file: remove it"));
     }
     let mut text = String::new();
     if file.take(most.saturating_add(1)).read_to_string(&mut text)? as u64 > most {

@@ -72,7 +72,7 @@ impl SqliteStore {
             None => Ok(()),
             Some(why) => Err(StoreError::Io {
                 path: self.path.clone(),
-                message: format!("nothing is written any more since this fault: {why}"),
+                message: format!("writing stopped after this fault: {why}"),
             }),
         }
     }

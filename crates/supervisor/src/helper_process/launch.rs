@@ -41,6 +41,6 @@ pub enum LaunchError {
     #[error("{0}")]
     Refused(String),
     /// The helper is gone and cannot be restarted.
-    #[error("the process that starts workers is gone: {0}")]
+    #[error("the process that starts workers has ended: {0}")]
     NoHelper(String),
 }

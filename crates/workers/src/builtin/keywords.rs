@@ -17,7 +17,7 @@ pub struct Keywords(WorkerSpec);
 impl Default for Keywords {
     fn default() -> Keywords {
         let mut spec = WorkerSpec::named("keywords");
-        spec.description = "Name what a text is about, in its own words".to_owned();
+        spec.description = "Name the subject of a text, in its own words".to_owned();
         spec.input = Some(object(
             &["text"],
             json!({ "text": { "type": "string" }, "max": { "type": "integer", "minimum": 1, "maximum": 100, "default": 10 } }),

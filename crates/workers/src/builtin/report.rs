@@ -29,7 +29,7 @@ impl Default for Report {
                 "intro": { "type": ["string", "null"] },
                 "warnings": {
                     "type": ["array", "null"], "items": { "type": "string" },
-                    "description": "What could not be read or done; shown before the sections",
+                    "description": "Parts that could not be read or done; shown before the sections",
                 },
                 "sections": { "type": "array", "items": section },
                 "steps": { "type": ["array", "null"], "items": { "type": "object" } },

@@ -19,7 +19,7 @@ pub struct Sleep(WorkerSpec);
 impl Default for Sleep {
     fn default() -> Sleep {
         let mut spec = WorkerSpec::named("sleep");
-        spec.description = "Do nothing for that long; for trying things out".to_owned();
+        spec.description = "Do nothing for a given time; for trying things out".to_owned();
         let ms = json!({ "type": "integer", "minimum": 0, "maximum": MS_MAX });
         spec.input = Some(object(&["ms"], json!({ "ms": ms })));
         spec.output = Some(object(&["ms"], json!({ "ms": { "type": "integer" } })));

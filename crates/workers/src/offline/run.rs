@@ -21,9 +21,9 @@ pub async fn run(method: Method, input: Value) -> Result<Value, TaskError> {
 }
 
 fn apply(method: Method, input: &Value) -> Result<Value, TaskError> {
-    let text = text_of(input).filter(|text| !text.trim().is_empty()).ok_or_else(|| {
-        TaskError::new(Category::InvalidInput, "the input holds no text to work on: give it as `text`")
-    })?;
+    let text = text_of(input)
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| TaskError::new(Category::InvalidInput, "the input has no text: pass it as `text`"))?;
     let count = |name: &str, default: usize| {
         let asked = input.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         asked.unwrap_or(default).clamp(1, 100)
@@ -64,7 +64,8 @@ fn english_only(method: Method, text: &str) -> Result<(), TaskError> {
     if !found.reliable || found.code == "eng" {
         return Ok(());
     }
-    let message = format!("the offline method `{method}` knows English alone, and this looks like {}", found.language);
+    let message =
+        format!("the offline method `{method}` works on English only, and this looks like {}", found.language);
     Err(TaskError::new(Category::ModelRequired, message))
 }
 

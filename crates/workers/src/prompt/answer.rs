@@ -15,7 +15,7 @@ pub(crate) fn read(content: &str, schema: Option<&Schema>) -> Result<Value, Stri
     let said = thoughts::without(content);
     let Some(schema) = schema else {
         if said.is_empty() && !content.trim().is_empty() {
-            return Err("the answer holds thoughts only: write the answer after them".to_owned());
+            return Err("the answer has thoughts only: write the answer after them".to_owned());
         }
         return Ok(json!({ "text": said }));
     };
@@ -34,7 +34,7 @@ pub(crate) fn read(content: &str, schema: Option<&Schema>) -> Result<Value, Stri
     }
     match misfit {
         Some(why) => Err(why),
-        None if said.is_empty() => Err("the answer holds thoughts only: write the JSON after them".to_owned()),
+        None if said.is_empty() => Err("the answer has thoughts only: write the JSON after them".to_owned()),
         None => {
             let error = parse(fenced(&said).last().copied().unwrap_or(&said)).err().unwrap_or_default();
             Err(format!("the answer is not JSON: {error}"))

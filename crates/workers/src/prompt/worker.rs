@@ -143,7 +143,7 @@ impl PromptWorker {
                 }
             }
         }
-        let message = format!("the model answered twice with something that does not fit: {complaint}");
+        let message = format!("the model answered twice, and neither answer fits: {complaint}");
         // The model was asked a second time already: another attempt is two more calls, and is made only where the
         // author lists this category.
         Err(TaskError::new(Category::InvalidOutput, message).permanent())

@@ -193,7 +193,7 @@ impl Reference {
             return End::Succeeded(Json::Null);
         }
         let what = match &self.nodes[at].seen.waits {
-            Some(Waits::Signal(name)) if !own => format!("the signal `{name}` did not come in time"),
+            Some(Waits::Signal(name)) if !own => format!("the signal `{name}` did not arrive in time"),
             Some(Waits::Approval) if !own => "nobody approved it in time".to_owned(),
             _ => "the deadline passed before the task was done".to_owned(),
         };

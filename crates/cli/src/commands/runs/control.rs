@@ -38,7 +38,7 @@ pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> R
     let name = Name::parse(name).map_err(|error| Failure::usage(error.to_string()))?;
     let payload: Value = serde_json::from_str(payload).map_err(|error| {
         Failure::usage(format!("--payload is not JSON: {error}"))
-            .help("text needs quotes of its own: --payload '\"yes\"'")
+            .help("a text needs its own quotes: --payload '\"yes\"'")
     })?;
     ask(app, run, async |api, run| api.signal(run, name.as_str(), Signal { payload }).await).await
 }

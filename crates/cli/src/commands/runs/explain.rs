@@ -54,7 +54,7 @@ pub(super) async fn run(app: &App, id: RunId, step: Option<&str>) -> Result<Code
         let names: Vec<String> = reasons.iter().map(|reason| reason.path.clone()).collect();
         reasons.retain(|reason| reason.path == wanted);
         if reasons.is_empty() {
-            let failure = Failure::not_found(format!("{id} has no step `{wanted}` that is known yet"));
+            let failure = Failure::not_found(format!("{id} has no step `{wanted}` so far"));
             return Err(match nearest(wanted, names.iter().map(String::as_str)) {
                 Some(near) => failure.help(format!("did you mean `{near}`?")),
                 None => failure.help(format!("`kapelle runs show {id}` lists its steps")),

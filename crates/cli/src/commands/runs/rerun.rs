@@ -39,7 +39,7 @@ pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let mut follow = Follow::new(app, &kapelle)?;
     let (of, from) = (kapelle.run(earlier), args.from.as_deref());
     let run = if args.recorded { of.rerun_recorded(from).await? } else { of.rerun(from).await? }.id();
-    let how = if args.recorded { ", with the answers of models that were recorded then" } else { "" };
+    let how = if args.recorded { ", with its recorded model answers" } else { "" };
     app.out.note(&format!("{run} {}: again after {earlier}{how}", row.workflow));
     let definition = describe::definition(&**kapelle.engine().reader(), &row)?;
     follow.shown.push(Progress::new(app.out, run, definition.as_ref(), true));

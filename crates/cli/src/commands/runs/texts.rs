@@ -1,4 +1,4 @@
-//! What models write while a run is watched, as the server of the folder tells it.
+//! The output of models while a run is watched, from the server of the folder.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,17 +14,17 @@ use crate::{
     remote,
 };
 
-/// Between two tries to reach the server.
+/// Interval between two tries to reach the server.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Pieces that wait to be shown.
+/// Pieces that are queued for display.
 const PIECES: usize = 64;
-/// Letters of a line that is shown before it has ended.
+/// Letters after which a line is shown before it has ended.
 const LINE: usize = 100;
 
-/// The texts of a run, followed from where they were read last.
+/// The texts of a run, followed from the last position.
 pub struct Texts {
     pieces: Option<(mpsc::Receiver<Value>, JoinHandle<()>)>,
-    /// What was not shown yet, by step.
+    /// Text that was not shown yet, by step.
     lines: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,7 @@ impl Drop for Texts {
     }
 }
 
-/// Follows a run until nobody wants to know, over interruptions.
+/// Follows a run over interruptions until the receiver is dropped.
 async fn follow(client: Client, path: String, pieces: mpsc::Sender<Value>) {
     let mut last = String::new();
     loop {
@@ -55,7 +55,7 @@ async fn follow(client: Client, path: String, pieces: mpsc::Sender<Value>) {
 }
 
 impl Texts {
-    /// The texts of a run; none where no server works on the folder.
+    /// Returns the texts of a run; nothing without a server on the folder.
     pub fn of(app: &App, run: RunId) -> Texts {
         let client = remote::server(app).ok().flatten();
         let pieces = client.map(|client| {
@@ -66,7 +66,7 @@ impl Texts {
         Texts { pieces, lines: BTreeMap::new() }
     }
 
-    /// The next piece; nothing where nobody tells of any. Dropping the future loses nothing.
+    /// Returns the next piece, if there is a server. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Value> {
         self.pieces.as_mut()?.0.recv().await
     }
@@ -85,7 +85,7 @@ impl Texts {
             out.print(&format!("{} restarts", mark(&step)))?;
         }
         let line = self.lines.entry(step.clone()).or_default();
-        // What a model writes is no command to the terminal.
+        // Control characters in a model's output must not reach the terminal.
         line.extend(piece["text"].as_str().unwrap_or("").chars().filter(|c| *c == '\n' || !c.is_control()));
         while let Some(end) = end_of_line(line) {
             let shown: String = line.drain(..end).collect();
@@ -94,7 +94,7 @@ impl Texts {
         Ok(())
     }
 
-    /// Shows what was held back for the end of its line, of one step or of all.
+    /// Shows the text that was held back for the end of its line, of one step or of all.
     ///
     /// # Errors
     /// When standard output is closed.
@@ -115,7 +115,7 @@ fn mark(step: &str) -> String {
     paint(Tone::Dim, &format!("{step} |"))
 }
 
-/// Where the first line ends that can be shown: at its end, or at a word when it is long.
+/// Returns the end of the first line that can be shown: its line break, or a word boundary when it is long.
 fn end_of_line(text: &str) -> Option<usize> {
     if let Some(end) = text.find('\n') {
         return Some(end + 1);

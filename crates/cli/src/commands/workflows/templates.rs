@@ -41,7 +41,7 @@ pub(super) fn new(app: &App, name: &str, template: &str, set: &[String]) -> Resu
     let templates = Template::shipped()?;
     let Some(found) = templates.iter().find(|one| one.name == template) else {
         let names = templates.iter().map(|one| one.name.as_str());
-        let failure = Failure::not_found(format!("there is no template `{template}`"));
+        let failure = Failure::not_found(format!("unknown template `{template}`"));
         return Err(match nearest(template, names.clone()) {
             Some(near) => failure.help(format!("did you mean `{near}`?")),
             None => failure.help(format!("there are: {}", names.collect::<Vec<_>>().join(", "))),

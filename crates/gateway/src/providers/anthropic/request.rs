@@ -201,7 +201,7 @@ fn tools(fields: &Map<String, Value>) -> Result<(Value, Value), String> {
     let shape = fields.get("response_format").filter(|format| format["type"] == "json_schema");
     if let Some(shape) = shape {
         if !own.is_empty() {
-            return Err("a schema for the answer and tools of one's own cannot be had together here".to_owned());
+            return Err("a schema for the answer and tools of one's own cannot be combined here".to_owned());
         }
         let schema = &shape["json_schema"]["schema"];
         let tool = json!({ "name": ANSWER_TOOL, "description": "Gives the answer.", "input_schema": schema });
@@ -245,7 +245,7 @@ fn choice(wanted: &Value) -> Result<Value, String> {
             Ok(json!({ "type": "tool", "name": wanted["function"]["name"] }))
         }
         _ => {
-            Err("this `tool_choice` cannot be said to this provider: name a function, or auto, none, required"
+            Err("this `tool_choice` is not supported by this provider: name a function, or auto, none, required"
                 .to_owned())
         }
     }
@@ -253,7 +253,7 @@ fn choice(wanted: &Value) -> Result<Value, String> {
 
 fn tool(tool: &Value) -> Result<Value, String> {
     if tool["type"] == "custom" {
-        return Err("a tool of the type `custom` cannot be had from this provider: use `function`".to_owned());
+        return Err("a tool of the type `custom` is not supported by this provider: use `function`".to_owned());
     }
     // A tool in Anthropic's own format passes unchanged.
     if tool["input_schema"].is_object() {

@@ -50,7 +50,7 @@ pub(crate) fn chat(call: &ModelCall) -> Result<ModelCall, String> {
                 fields.insert(name.clone(), value.clone());
             }
             stored if STORED.contains(&stored) => {
-                return Err(format!("`{stored}` names something that this provider does not keep: send all of it"));
+                return Err(format!("`{stored}` refers to data that this provider does not store: send all of it"));
             }
             left_out if LEFT_OUT.contains(&left_out) => {}
             _ => {
@@ -69,7 +69,7 @@ pub(crate) fn chat(call: &ModelCall) -> Result<ModelCall, String> {
 }
 
 fn text<'a>(name: &str, value: &'a Value) -> Result<&'a str, String> {
-    value.as_str().ok_or_else(|| format!("`{name}` is not a text, which is all that this provider takes"))
+    value.as_str().ok_or_else(|| format!("`{name}` is not a text, the only type that this provider takes"))
 }
 
 fn conversation(input: &Value, messages: &mut Vec<Value>) -> Result<(), String> {
@@ -169,7 +169,7 @@ fn shape(text: &Value, fields: &mut Map<String, Value>) -> Result<(), String> {
             inner.retain(|name, value| name != "type" && !value.is_null());
             json!({ "type": "json_schema", "json_schema": inner })
         }
-        Some(other) => return Err(format!("an answer of the format `{other}` cannot be had from this provider")),
+        Some(other) => return Err(format!("an answer of the format `{other}` is not supported by this provider")),
     };
     fields.insert("response_format".to_owned(), format);
     Ok(())
@@ -178,7 +178,7 @@ fn shape(text: &Value, fields: &mut Map<String, Value>) -> Result<(), String> {
 fn tool(tool: &Value) -> Result<Value, String> {
     if tool["type"] != "function" {
         let kind: String = tool["type"].as_str().unwrap_or("").chars().take(40).collect();
-        return Err(format!("a tool of the type `{kind}` cannot be had from this provider: use `function`"));
+        return Err(format!("a tool of the type `{kind}` is not supported by this provider: use `function`"));
     }
     let mut function = tool.as_object().cloned().unwrap_or_default();
     function.retain(|name, value| name != "type" && !value.is_null());
@@ -190,7 +190,7 @@ fn choice(choice: &Value) -> Result<Value, String> {
         (Value::String(_), _) => Ok(choice.clone()),
         (_, Some("function")) => Ok(json!({ "type": "function", "function": { "name": choice["name"] } })),
         _ => {
-            Err("this `tool_choice` cannot be said to this provider: name a function, or auto, none, required"
+            Err("this `tool_choice` is not supported by this provider: name a function, or auto, none, required"
                 .to_owned())
         }
     }
