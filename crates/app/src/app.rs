@@ -40,7 +40,7 @@ pub struct App {
     pub(crate) folder: PathBuf,
     pub(crate) shipped: Catalogue,
     pub(crate) problems: Vec<Problems>,
-    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) middleware: Arc<[Arc<dyn Middleware>]>,
     pub(crate) clock: Arc<dyn Clock>,
     #[cfg(feature = "scripts")]
     pub(crate) fleet: OnceLock<kapelle_scripts::Fleet>,
@@ -169,8 +169,8 @@ impl App {
 
     /// Returns the middleware around every attempt, outermost first.
     #[must_use]
-    pub fn layers(&self) -> &[Arc<dyn Middleware>] {
-        &self.layers
+    pub fn middleware(&self) -> &[Arc<dyn Middleware>] {
+        &self.middleware
     }
 
     /// Returns the keyring of accepted keys.

@@ -51,7 +51,7 @@ pub struct Parts {
     pub reader: Option<Arc<dyn DocumentReader>>,
     pub clock: Arc<dyn Clock>,
     /// Middleware around every attempt, outermost first.
-    pub layers: Vec<Arc<dyn Middleware>>,
+    pub middleware: Vec<Arc<dyn Middleware>>,
     /// Whether it only records changes and starts no task.
     pub idle: bool,
     /// Whether every end of a task is written to `session.log`.
@@ -72,7 +72,7 @@ impl Parts {
             #[cfg(feature = "documents")]
             reader: None,
             clock: Arc::new(SystemClock::default()),
-            layers: Vec::new(),
+            middleware: Vec::new(),
             idle: false,
             session: false,
         }
@@ -128,7 +128,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     // Made before the engine, whose workers begin with it.
     let ledger = EngineLedger::new(Arc::clone(&parts.clock), options.default_timeout);
     gateway.keep_books(Arc::clone(&ledger) as _, Arc::clone(&ledger) as _);
-    let Parts { folder, config, clock, layers, session, .. } = parts;
+    let Parts { folder, config, clock, middleware, session, .. } = parts;
     let (store, reader) = SqliteStore::open(&folder, OpenOptions::default())?;
     let blobs = Arc::new(Blobs::open(&folder)?);
     let spilled = Arc::clone(&blobs);
@@ -139,7 +139,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         files: Arc::clone(&blobs) as _,
         spill: Arc::new(move |bytes| spilled.put(bytes).map_err(|error| error.to_string())),
         clock: Arc::clone(&clock),
-        layers: layers.clone(),
+        middleware: middleware.clone(),
         taken: prepaid_journal::read(&folder),
     };
     let engine = Engine::start(engine_parts, options)?;
@@ -157,7 +157,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         folder,
         shipped,
         problems,
-        layers: layers.into(),
+        middleware: middleware.into(),
         clock,
         #[cfg(feature = "scripts")]
         fleet: std::sync::OnceLock::new(),
@@ -166,7 +166,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         token_issuer,
         memory,
     };
-    app.tell_layers();
+    app.notify_middleware();
     app.set_budgets(&config).await?;
     Ok(Arc::new(app))
 }

@@ -98,9 +98,9 @@ impl App {
     }
 
     /// Notifies the middleware of every run that ends from now on.
-    pub(crate) fn tell_layers(&self) {
-        let layers = Arc::clone(&self.layers);
-        if layers.is_empty() {
+    pub(crate) fn notify_middleware(&self) {
+        let middleware = Arc::clone(&self.middleware);
+        if middleware.is_empty() {
             return;
         }
         let mut events = self.engine.watch();
@@ -108,7 +108,7 @@ impl App {
         drop(tokio::runtime::Handle::current().spawn(async move {
             loop {
                 match events.recv().await {
-                    Ok(event) => tell(&layers, &event),
+                    Ok(event) => tell(&middleware, &event),
                     // The middleware is notified of the remaining events; the rows have the rest.
                     Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "middleware missed some events");
@@ -120,10 +120,10 @@ impl App {
     }
 }
 
-fn tell(layers: &[Arc<dyn kapelle_core::middleware::Middleware>], event: &kapelle_engine::Event) {
+fn tell(middleware: &[Arc<dyn kapelle_core::middleware::Middleware>], event: &kapelle_engine::Event) {
     let kapelle_engine::EventKind::RunEnded { status } = &event.kind else { return };
     let run: RunId = event.run;
-    layers.iter().rev().for_each(|layer| layer.run_ended(run, status.as_str()));
+    middleware.iter().rev().for_each(|outer| outer.run_ended(run, status.as_str()));
 }
 
 /// Returns the status of queues or workers, from the store. `served` says whether a worker is known.

@@ -66,22 +66,22 @@ pub trait Middleware: Send + Sync + 'static {
 /// The rest of the way: inner middleware, and the worker.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
-    layers: &'a [Arc<dyn Middleware>],
+    middleware: &'a [Arc<dyn Middleware>],
     worker: &'a dyn Worker,
 }
 
 impl<'a> Next<'a> {
     /// Makes the whole way: this middleware, the first outermost, around a worker.
     #[must_use]
-    pub fn new(layers: &'a [Arc<dyn Middleware>], worker: &'a dyn Worker) -> Next<'a> {
-        Next { layers, worker }
+    pub fn new(middleware: &'a [Arc<dyn Middleware>], worker: &'a dyn Worker) -> Next<'a> {
+        Next { middleware, worker }
     }
 
     /// Continues with that input.
     #[must_use]
     pub fn run(self, call: Call<'a>, input: Value) -> BoxFuture<'a, Result<Output, TaskError>> {
-        match self.layers.split_first() {
-            Some((layer, rest)) => layer.around(call, input, Next { layers: rest, worker: self.worker }),
+        match self.middleware.split_first() {
+            Some((outer, rest)) => outer.around(call, input, Next { middleware: rest, worker: self.worker }),
             None => self.worker.execute(call.context, input),
         }
     }

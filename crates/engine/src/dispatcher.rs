@@ -1,4 +1,4 @@
-//! Attempts of workers of this process: begun, limited in time, stopped, reported.
+//! Attempts of workers of this process: start, time limit, stop, report.
 
 use std::{
     future::Future,
@@ -29,7 +29,7 @@ use crate::{
     turn::{Dispatch, NewPayload, Reported, command},
 };
 
-/// Puts values that are too large for a row among the files; gives their hash.
+/// Stores a value that is too large for a row as a file. Returns its hash.
 pub type Spill = Arc<dyn Fn(&[u8]) -> Result<String, String> + Send + Sync>;
 
 /// Runs the attempts.
@@ -42,17 +42,17 @@ pub(crate) struct Dispatcher {
     pub(crate) inbox: Inbox,
     pub(crate) running: Arc<Running>,
     pub(crate) memory: InputMemory,
-    /// What is done around every attempt, outermost first.
+    /// Middleware around every attempt, outermost first.
     pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
-    /// What their models are writing.
+    /// Text that models are writing.
     pub(crate) live_output: Arc<LiveOutputs>,
 }
 
-/// The attempts under way.
+/// Attempts in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Running(Mutex<IdMap<TaskId, UnderWay>>);
 
-/// One attempt under way.
+/// One attempt in progress.
 #[derive(Debug)]
 struct UnderWay {
     epoch: u32,
@@ -72,7 +72,7 @@ impl Running {
         }
     }
 
-    /// Stops an attempt: its flag is raised and its future dropped.
+    /// Stops an attempt: raises its flag and drops its future.
     pub(crate) fn stop(&self, id: TaskId) {
         let Some(attempt) = self.lock().remove(&id) else { return };
         attempt.flag.raise();
@@ -92,7 +92,7 @@ impl Running {
     }
 }
 
-/// The files of one tenant. A hash that stands in a definition is not proof that its tenant may read the file.
+/// The files of one tenant. A hash in a definition does not prove that its tenant may read the file.
 struct Theirs {
     tenant: TenantId,
     reader: Arc<dyn Reader>,
@@ -107,7 +107,7 @@ impl FileSource for Theirs {
 }
 
 impl Dispatcher {
-    /// The files that a tenant may read. The first one is that of the folder: what is there is its own.
+    /// Returns the files that a tenant may read. The first tenant is the folder's: it may read every file there.
     fn files_of(&self, tenant: TenantId) -> Arc<dyn FileSource> {
         if tenant == TenantId::DEFAULT {
             return Arc::clone(&self.files);
@@ -119,12 +119,12 @@ impl Dispatcher {
     pub(crate) fn dispatch(&self, dispatch: Dispatch) {
         let report = Report { task: dispatch.task, epoch: dispatch.lease.epoch, nonce: dispatch.lease.nonce };
         let Some(worker) = self.registry.get(dispatch.tenant, &dispatch.worker) else {
-            // Taken away between the claim and now: the task waits for it to come back.
+            // Removed between the claim and now: the task waits until it is registered again.
             self.inbox.send(command::Report { tenant: dispatch.tenant, report, reported: Reported::Release });
             return;
         };
         let flag = CancelFlag::default();
-        // Where the epoch cannot be read the attempt begins with new answers.
+        // An attempt whose epoch cannot be read begins with new answers.
         let replay_epoch = replay_epoch(&*self.reader, dispatch.task, report.epoch).unwrap_or(u64::from(report.epoch));
         let context = TaskContext {
             task: dispatch.task.to_string(),
@@ -169,7 +169,7 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
-    /// Where an attempt writes what its model says: nowhere, unless it is a step of a run.
+    /// Returns the sink of an attempt's model text: empty, unless it is a step of a run.
     fn sink(&self, dispatch: &Dispatch) -> Arc<dyn TextSink> {
         match &dispatch.step {
             Some((run, path)) => {
@@ -180,7 +180,7 @@ impl Dispatcher {
     }
 }
 
-/// How many of the attempts before one ended with a bad answer, or with an error that asks for new ones.
+/// Counts the attempts before one that ended with a bad answer, or with an error that asks for new answers.
 pub(crate) fn replay_epoch(reader: &dyn Reader, task: TaskId, attempt: u32) -> Result<u64, EngineError> {
     if attempt <= 1 {
         return Ok(0);
@@ -189,7 +189,7 @@ pub(crate) fn replay_epoch(reader: &dyn Reader, task: TaskId, attempt: u32) -> R
     Ok(reader.attempts(task)?.iter().filter(|ended| bad(ended)).count() as u64)
 }
 
-/// One attempt: the input read, the layers and the worker run within its time, their panics caught.
+/// Runs one attempt: reads the input, runs middleware and worker within the time limit, and catches their panics.
 async fn perform(
     next: Next<'_>,
     spec: &WorkerSpec,
@@ -214,7 +214,7 @@ async fn perform(
     let limit = Duration::from_millis(dispatch.timeout.0);
     let metadata = Metadata::default();
     let call = Call { context, spec, metadata: &metadata };
-    // Begun inside, so that a panic before the first wait is caught too.
+    // Created inside, so that a panic before the first wait is caught too.
     let attempt = unpanicked(async move { next.run(call, input).await });
     let result = match tokio::time::timeout(limit, attempt).await {
         Ok(Ok(result)) => result,
@@ -249,7 +249,7 @@ fn succeed(output: Output, spill: &Spill) -> Reported {
     Reported::Succeed { output: output_payload, provenance: Arc::new(output.provenance) }
 }
 
-/// Runs a future and gives the message of its panic, should there be one.
+/// Runs a future. Returns the message of its panic if it panics.
 async fn unpanicked<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {

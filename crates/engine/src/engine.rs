@@ -29,39 +29,39 @@ use crate::{
 /// Events kept for a slow watcher before it misses some.
 const EVENTS_KEPT: usize = 4_096;
 
-/// What an engine is put together from.
+/// Parts that an engine is made from.
 pub struct Parts {
-    /// The writing side of the store.
+    /// Writing side of the store.
     pub store: Box<dyn Store>,
-    /// Its reading side.
+    /// Reading side of the store.
     pub reader: Arc<dyn Reader>,
-    /// The workers of this process.
+    /// Workers of this process.
     pub registry: Arc<Registry>,
-    /// The files that inputs refer to.
+    /// Files that inputs refer to.
     pub files: Arc<dyn FileSource>,
-    /// Where values that are too large for a row go.
+    /// Storage of values that are too large for a row.
     pub spill: Spill,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What is done around every attempt, outermost first.
+    /// Middleware around every attempt, outermost first.
     pub layers: Vec<Arc<dyn Middleware>>,
-    /// Which calls the former process had sent on its blocks.
+    /// Calls that the former process had sent on its prepaid amounts.
     pub taken: Taken,
 }
 
-/// An engine that this does not keep running.
+/// A weak handle of an engine.
 #[derive(Clone)]
 pub struct WeakEngine(Weak<Inner>);
 
 impl WeakEngine {
-    /// The engine, while somebody else holds it.
+    /// Returns the engine while another handle exists.
     #[must_use]
     pub fn upgrade(&self) -> Option<Engine> {
         self.0.upgrade().map(|inner| Engine { inner })
     }
 }
 
-/// A running engine. Cloning it gives another handle; [`Engine::stop`] ends it for all.
+/// A running engine. A clone is another handle; [`Engine::stop`] ends it for all.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -81,8 +81,8 @@ struct Inner {
 }
 
 impl Engine {
-    /// Takes up what the store holds and starts the loop. Must be called within a tokio runtime, on which the workers
-    /// then run.
+    /// Recovers from the store and starts the loop. Must be called within a tokio runtime, on which the workers then
+    /// run.
     ///
     /// # Errors
     /// When the store fails, or a thread cannot be started.
@@ -153,7 +153,7 @@ impl Engine {
         })
     }
 
-    /// Asks the loop and waits for its reply, which is given after the commit.
+    /// Sends a command to the loop and waits for its reply, which is given after the commit.
     ///
     /// # Errors
     /// The refusal, or the failure of the store.
@@ -180,7 +180,7 @@ impl Engine {
         self.inner.inbox.0.send(message).map_err(|_| EngineError::Stopped)
     }
 
-    /// Makes tasks, all or none, and gives the id of the first; they are numbered without gaps.
+    /// Submits tasks, all or none. Returns the id of the first; they are numbered without gaps.
     ///
     /// # Errors
     /// When a key was used for another body, or the store fails.
@@ -193,7 +193,7 @@ impl Engine {
         Ok(self.ask(command::Submit { tenant, tasks: Arc::from(tasks), key }).await?.first)
     }
 
-    /// Makes one task and waits until it has ended.
+    /// Submits one task and waits until it has ended.
     ///
     /// # Errors
     /// When it is refused, the store fails, or the engine stops.
@@ -202,7 +202,7 @@ impl Engine {
         ended.await.map_err(|_| EngineError::Stopped)
     }
 
-    /// Makes one task, and gives its id and what tells of its end.
+    /// Submits one task. Returns its id and a receiver of its end.
     ///
     /// # Errors
     /// When it is refused, the store fails, or the engine stops.
@@ -224,7 +224,7 @@ impl Engine {
     /// Waits until a task has ended.
     ///
     /// # Errors
-    /// When there is no such task, the store fails, or the engine stops.
+    /// When the task does not exist, the store fails, or the engine stops.
     pub async fn wait(&self, tenant: TenantId, id: TaskId) -> Result<Arc<Task>, EngineError> {
         let ended = self.inner.waiters.task(id);
         let task = self.inner.reader.task(tenant, id)?.ok_or(EngineError::NoSuchTask(id))?;
@@ -264,7 +264,7 @@ impl Engine {
     /// Waits until a run has ended.
     ///
     /// # Errors
-    /// When there is no such run, the store fails, or the engine stops.
+    /// When the run does not exist, the store fails, or the engine stops.
     pub async fn wait_run(&self, tenant: TenantId, id: RunId) -> Result<RunRow, EngineError> {
         loop {
             let ended = self.inner.waiters.run(id);
@@ -282,7 +282,7 @@ impl Engine {
         self.inner.waiters.observe(observer);
     }
 
-    /// Has somebody told what the session log is to have, as [`Engine::observe`] does.
+    /// Sets the observer of session log entries, as [`Engine::observe`] does.
     pub fn observe_session(&self, observer: SessionObserver) {
         self.inner.waiters.observe_session(observer);
     }
@@ -292,7 +292,7 @@ impl Engine {
         self.inner.waiters.listen(listener);
     }
 
-    /// Set while somebody wants to be told who holds which task.
+    /// Returns the flag that turns notices of leases on.
     #[must_use]
     pub fn lease_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.inner.lease_flag)
@@ -303,24 +303,24 @@ impl Engine {
         self.inner.inbox.send(command);
     }
 
-    /// Leaves a command for the next turn, which comes within a second. What is asked or told after it is decided after it.
+    /// Leaves a command for the next turn, which comes within a second. Later commands are decided after it.
     pub fn tell_soon(&self, command: impl Into<Command>) {
         self.inner.soon.add(command.into());
     }
 
-    /// The events of all runs from now on. A watcher that is too slow is told how many it missed.
+    /// Subscribes to the events of all runs from now on. A slow watcher learns the number of missed events.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
     }
 
-    /// What models are writing right now for steps of runs.
+    /// Returns the text that models are writing for steps of runs.
     #[must_use]
     pub fn live_output(&self) -> &LiveOutputs {
         &self.inner.live_output
     }
 
-    /// The replay epoch of a task: how many of the attempts before that one ended with a bad answer.
+    /// Returns the replay epoch of a task: the number of attempts before that one that ended with a bad answer.
     ///
     /// # Errors
     /// When the store fails.
@@ -328,53 +328,53 @@ impl Engine {
         crate::dispatcher::replay_epoch(&*self.inner.reader, task, attempt)
     }
 
-    /// The reading side of the store.
+    /// Returns the reading side of the store.
     #[must_use]
     pub fn reader(&self) -> &Arc<dyn Reader> {
         &self.inner.reader
     }
 
-    /// The workers of this process.
+    /// Returns the workers of this process.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
     }
 
-    /// Tells the loop that workers were added or taken away.
+    /// Tells the loop that workers were added or removed.
     pub fn workers_changed(&self) {
         self.inner.inbox.send(command::WorkersChanged);
     }
 
-    /// Whether the tenant of the folder has a worker of that name in this process.
+    /// Tells whether the tenant of the folder has a worker of that name in this process.
     #[must_use]
     pub fn has_worker(&self, name: &Name) -> bool {
         self.inner.registry.get(TenantId::DEFAULT, name).is_some()
     }
 
-    /// This engine without a hold on it.
+    /// Returns a weak handle.
     #[must_use]
     pub fn downgrade(&self) -> WeakEngine {
         WeakEngine(Arc::downgrade(&self.inner))
     }
 
-    /// Puts bytes among the files; gives their hash.
+    /// Stores bytes as a file. Returns their hash.
     pub(crate) fn spill(&self, bytes: &[u8]) -> Result<String, String> {
         (self.inner.spill)(bytes)
     }
 
-    /// Starts nothing new, and waits for the attempts under way. What the engine is asked is still written down.
+    /// Stops new starts, and waits for the attempts in progress. Commands are still written.
     pub async fn idle(&self) {
         let (idle, is_idle) = oneshot::channel();
         let _ = (self.post(Message::WhenIdle(idle)), is_idle.await);
     }
 
-    /// Starts nothing new, waits for the attempts under way, and ends.
+    /// Stops new starts, waits for the attempts in progress, and ends.
     pub async fn drain(&self) {
         let _ = self.post(Message::Drain);
         self.join().await;
     }
 
-    /// Ends at once: attempts under way are stopped and will be begun again at the next start.
+    /// Ends at once: attempts in progress are stopped and begin again at the next start.
     pub async fn stop(&self) {
         let _ = self.post(Message::Stop);
         self.join().await;

@@ -77,7 +77,7 @@ fn stage() -> Stage {
         files: Arc::new(NoFiles),
         spill: Arc::new(|_| Err("nothing is large here".to_owned())),
         clock: Arc::new(SystemClock::default()),
-        layers: Vec::new(),
+        middleware: Vec::new(),
         taken: Taken::Unknown,
     };
     let engine = Engine::start(parts, Options::default()).unwrap();

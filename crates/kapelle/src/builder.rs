@@ -77,8 +77,8 @@ impl Builder {
 
     /// Adds middleware around every attempt, inside the middleware that was added before it.
     #[must_use]
-    pub fn layer(mut self, layer: impl Middleware) -> Builder {
-        self.parts.layers.push(Arc::new(layer));
+    pub fn middleware(mut self, middleware: impl Middleware) -> Builder {
+        self.parts.middleware.push(Arc::new(middleware));
         self
     }
 

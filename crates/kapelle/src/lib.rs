@@ -39,7 +39,7 @@
 mod builder;
 mod function;
 mod kapelle;
-pub mod layers;
+pub mod middleware;
 mod pool;
 mod run;
 mod task;

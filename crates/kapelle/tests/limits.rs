@@ -23,7 +23,7 @@ use kapelle::{
     },
     engine::{ManualClock, SubmitTask},
     function,
-    layers::{Metrics, Validation},
+    middleware::{Metrics, Validation},
     serde_json::{Value, json},
     store::{GateKind, Page},
 };
@@ -357,8 +357,8 @@ async fn layers_are_passed_in_order_and_may_answer_refuse_or_break() {
     let folder = Folder::new("layers");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let metrics = Metrics::default();
-    let builder = folder.builder().layer(Trace("a", Arc::clone(&seen))).layer(Trace("b", Arc::clone(&seen)));
-    let kapelle = builder.layer(metrics.clone()).layer(Validation).open().await.unwrap();
+    let builder = folder.builder().middleware(Trace("a", Arc::clone(&seen))).middleware(Trace("b", Arc::clone(&seen)));
+    let kapelle = builder.middleware(metrics.clone()).middleware(Validation).open().await.unwrap();
     let spec = WorkerSpec { input: Some(json!({ "type": "string" })), ..WorkerSpec::named("echo") };
     kapelle.register_spec(spec, async |input| Ok(input));
     let run = async |input: Value| kapelle.submit_with(Submit::new("echo", input)).await.unwrap().wait().await;

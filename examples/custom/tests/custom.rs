@@ -17,7 +17,7 @@ async fn a_balancer_and_a_layer_of_ones_own() {
     let kapelle = Kapelle::builder(&folder)
         .environment(|_| None)
         .balancer("sticky", || Sticky::new(1_000))
-        .layer(Stamp { forbidden: "nobody".to_owned() })
+        .middleware(Stamp { forbidden: "nobody".to_owned() })
         .open()
         .await
         .unwrap();
