@@ -77,7 +77,7 @@ impl fmt::Display for Waiting {
                 let seconds = wait_ms.div_ceil(1_000);
                 write!(f, "the rate of provider `{provider}` is used up for another {seconds} s")
             }
-            Waiting::Served { worker } => write!(f, "nobody serves worker `{worker}` at the moment"),
+            Waiting::Served { worker } => write!(f, "worker `{worker}` is not served at the moment"),
             Waiting::Listener { queue, worker } => {
                 write!(f, "0 workers listen on queue `{queue}` for worker `{worker}`")
             }

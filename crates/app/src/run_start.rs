@@ -19,9 +19,9 @@ use crate::{
     idempotency, workflow_files,
 };
 
-/// Versions of a workflow that are looked through for a number.
+/// Versions of a workflow that are searched for a number.
 const VERSIONS_MAX: u32 = 1_000;
-/// Bytes of a workflow file that are read; the parser refuses what is longer.
+/// Bytes of a workflow file that are read; the parser refuses longer ones.
 const FILE_MAX: u64 = (16 << 20) + 1;
 /// The kind of request that idempotency keys of runs are bound to.
 const START: &str = "/api/v1/runs";
@@ -30,7 +30,7 @@ impl App {
     /// Starts a run.
     ///
     /// # Errors
-    /// Every problem of the text with its place; inputs that do not fit; workers that are not known.
+    /// Every problem of the text with its position; inputs that do not fit; unknown workers.
     pub async fn start(
         self: &Arc<Self>,
         by: &Caller,
@@ -41,7 +41,7 @@ impl App {
         Ok(api::StartedRun { id: id.to_string(), state: api::RunState::Running })
     }
 
-    /// Starts a run, and returns its id as it is inside.
+    /// Starts a run, and returns its numeric id.
     ///
     /// # Errors
     /// As [`App::start`].
@@ -57,7 +57,7 @@ impl App {
         let tenant = by.tenant;
         let strategy = given.strategy.as_deref().map(strategy).transpose()?;
         let starter = by.starter();
-        // Reading and checking a large definition takes a while: not on a thread that serves others.
+        // Parsing and checking a large definition takes a while: not on a thread that serves others.
         let run = self.list_for(tenant, move |app| {
             let (version, definition) = app.version_of(tenant, &given)?;
             app.new_run(tenant, (version, &definition), given.inputs, (strategy, starter))
@@ -68,7 +68,7 @@ impl App {
     /// Starts a run of a definition that was read before.
     ///
     /// # Errors
-    /// Inputs that do not fit; workers that are not known.
+    /// Inputs that do not fit; unknown workers.
     pub async fn start_version(
         &self,
         by: &Caller,
@@ -86,7 +86,7 @@ impl App {
         Ok(self.engine.start_run(by.tenant, run, None).await?)
     }
 
-    /// The rules of a start: layers, workers, inputs with their defaults, files.
+    /// Applies the rules of a start: middleware, workers, inputs with their defaults, files.
     fn new_run(
         &self,
         tenant: TenantId,
@@ -94,8 +94,8 @@ impl App {
         mut inputs: serde_json::Value,
         (strategy, by): (Option<Strategy>, Option<Arc<str>>),
     ) -> Result<NewRun, AppError> {
-        for layer in &*self.layers {
-            let started = layer.run_starting(definition.name.as_str(), &mut inputs);
+        for outer in &*self.middleware {
+            let started = outer.run_starting(definition.name.as_str(), &mut inputs);
             started.map_err(|error| AppError::input(format!("the start of `{}`", definition.name), error))?;
         }
         self.check_workers(tenant, definition)?;
@@ -104,7 +104,7 @@ impl App {
         Ok(NewRun { version, inputs: self.engine.payload(&inputs)?, strategy, rerun: None, by })
     }
 
-    /// The definition to be run: a text, a stored version, or the file of the project with that name.
+    /// Returns the definition to run: a text, a stored version, or the file of the project with that name.
     fn version_of(&self, tenant: TenantId, given: &api::StartRun) -> Result<(VersionRef, Arc<Definition>), AppError> {
         if let Some(source) = &given.source {
             if given.workflow.is_some() || given.version.is_some() {
@@ -174,7 +174,8 @@ pub(crate) fn load(source: &[u8], file: &str) -> Result<(VersionRef, Arc<Definit
     }
 }
 
-/// The file of a workflow in the folder of the project. A name holds no separators, so the file is in the folder.
+/// Returns the file of a workflow in the folder of the project. A name contains no separators, so the file is in the
+/// folder.
 pub(crate) fn project_file(folder: &Path, name: &Name) -> Option<(Vec<u8>, String)> {
     ["yaml", "yml", "json"].into_iter().find_map(|ending| {
         let file = format!("{name}.{ending}");

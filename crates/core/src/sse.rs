@@ -49,7 +49,7 @@ pub enum SseFault {
 /// Reads events out of pieces of any size.
 #[derive(Debug)]
 pub struct Parser {
-    /// The longest line.
+    /// The longest line, in bytes.
     most: usize,
     buffer: Vec<u8>,
     /// Start of the open event, start of its open line, and the end of the searched part of that line.

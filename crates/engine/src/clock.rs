@@ -1,15 +1,15 @@
-//! The only clock. Everything else is given the time.
+//! The only clock. All other code gets the time passed in.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kapelle_core::Timestamp;
 
-/// Tells the time.
+/// A clock.
 pub trait Clock: Send + Sync {
-    /// The wall clock, for what people see and what survives a restart.
+    /// Returns the wall clock, for people and for times that survive a restart.
     fn now(&self) -> Timestamp;
 
-    /// A clock that never jumps, in milliseconds from any beginning: for leases and time limits.
+    /// Returns a monotonic clock, in milliseconds from any beginning: for leases and time limits.
     fn steady_ms(&self) -> u64;
 }
 
@@ -38,20 +38,20 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that goes only when it is told to.
+/// A clock that a test moves.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     ms: AtomicI64,
 }
 
 impl ManualClock {
-    /// A clock that shows that time.
+    /// Makes a clock that shows that time.
     #[must_use]
     pub fn at(now: Timestamp) -> ManualClock {
         ManualClock { ms: AtomicI64::new(now.0) }
     }
 
-    /// Moves it.
+    /// Sets the time.
     pub fn set(&self, now: Timestamp) {
         self.ms.store(now.0, Ordering::SeqCst);
     }

@@ -43,7 +43,7 @@ pub(crate) struct Dispatcher {
     pub(crate) running: Arc<Running>,
     pub(crate) memory: InputMemory,
     /// Middleware around every attempt, outermost first.
-    pub(crate) layers: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) middleware: Arc<[Arc<dyn Middleware>]>,
     /// Text that models are writing.
     pub(crate) live_output: Arc<LiveOutputs>,
 }
@@ -142,12 +142,13 @@ impl Dispatcher {
             files: self.files_of(dispatch.tenant),
         };
         let (inbox, reader, spill) = (self.inbox.clone(), Arc::clone(&self.reader), Arc::clone(&self.spill));
-        let (running, layers, memory) = (Arc::clone(&self.running), Arc::clone(&self.layers), self.memory.clone());
+        let (running, middleware, memory) =
+            (Arc::clone(&self.running), Arc::clone(&self.middleware), self.memory.clone());
         running.lock().insert(dispatch.task, UnderWay { epoch: report.epoch, flag, abort: None });
         let task = dispatch.task;
         let attempt = async move {
             let reported = match perform(
-                Next::new(&layers, worker.as_ref()),
+                Next::new(&middleware, worker.as_ref()),
                 worker.spec(),
                 &context,
                 &dispatch,

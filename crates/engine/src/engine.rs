@@ -44,7 +44,7 @@ pub struct Parts {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Middleware around every attempt, outermost first.
-    pub layers: Vec<Arc<dyn Middleware>>,
+    pub middleware: Vec<Arc<dyn Middleware>>,
     /// Calls that the former process had sent on its prepaid amounts.
     pub taken: Taken,
 }
@@ -87,7 +87,7 @@ impl Engine {
     /// # Errors
     /// When the store fails, or a thread cannot be started.
     pub fn start(parts: Parts, options: Options) -> Result<Engine, EngineError> {
-        let Parts { store, reader, registry, files, spill, clock, layers, taken } = parts;
+        let Parts { store, reader, registry, files, spill, clock, middleware, taken } = parts;
         let (sender, receiver) = channel();
         let (inbox, soon) = (Inbox(sender), Arc::new(Soon::default()));
         let directory: Arc<dyn Directory> = Arc::clone(&registry) as Arc<dyn Directory>;
@@ -113,7 +113,7 @@ impl Engine {
             inbox: inbox.clone(),
             running: Arc::new(Running::default()),
             memory: InputMemory::default(),
-            layers: layers.into(),
+            middleware: middleware.into(),
             live_output: Arc::clone(&live_output),
         };
         let runner = Runner {

@@ -21,12 +21,12 @@ use crate::{
     turn::{Directory, NewPayload},
 };
 
-/// Values of payloads that are kept for the next evaluation, and how long they may be in all, as JSON text. The latest is
-/// kept whatever its length: the items of a long list all look at it.
+/// Payload values that are cached for the next evaluation, and their total size limit as JSON text. The latest is kept
+/// whatever its length: the items of a long list all read it.
 const KEPT: usize = 32;
 const KEPT_BYTES: usize = 1 << 20;
 
-/// What values are read from, checked against and written to.
+/// Access to values: reading, checking and writing.
 #[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) reader: Arc<dyn Reader>,
@@ -37,7 +37,7 @@ pub(crate) struct Sources {
 /// Rows of a scope that are read at once.
 const PAGE: u32 = 1_000;
 
-/// The pool's entrance. Dropping it ends the pool once its queue is empty.
+/// Queue of the pool. Dropping it ends the pool once the queue is empty.
 pub(crate) struct Evaluator {
     queue: Sender<Box<Evaluation>>,
 }
@@ -57,7 +57,7 @@ impl Evaluator {
     }
 
     pub(crate) fn evaluate(&self, evaluation: Box<Evaluation>) {
-        // The pool outlives the loop; were it gone, the step would be evaluated again after the next start.
+        // The pool outlives the loop; if it were gone, the step would be evaluated again after the next start.
         let _ = self.queue.send(evaluation);
     }
 }
@@ -87,7 +87,7 @@ fn work(waiting: &Mutex<Receiver<Box<Evaluation>>>, sources: Sources, inbox: &In
     }
 }
 
-/// Values from the store, the latest kept: the steps of a run tend to refer to the same ones.
+/// Values from the store, the latest cached: steps of a run tend to refer to common ones.
 struct Stored {
     sources: Sources,
     kept: Mutex<Kept>,

@@ -1,4 +1,4 @@
-//! What those who watch are told.
+//! Events for watchers.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use kapelle_core::{
 
 use crate::turn::{Effect, Rows};
 
-/// Something that happened to a run. Told after it was committed.
+/// An event of a run, sent after its commit.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Event {
     pub tenant: TenantId,
     pub run: RunId,
     pub at: Timestamp,
-    /// The path of the step it happened to.
+    /// Path of the step.
     pub step: Option<String>,
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kind of an event, with its details.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum EventKind {
@@ -30,21 +30,21 @@ pub enum EventKind {
     RunStarted,
     /// A step has a task.
     StepReady { task: TaskId },
-    /// A step waits for something other than a worker or the steps inside of it.
+    /// A step waits for another event than a worker or its inner steps.
     StepWaiting {
-        /// The row that waits.
+        /// Row that waits.
         task: TaskId,
-        /// For what.
+        /// Event that it waits for.
         wait: WaitFor,
     },
     /// An attempt has begun.
     AttemptStarted { task: TaskId, attempt: u32 },
     /// A step ended.
     StepEnded {
-        /// The task in its last state.
+        /// The task in its final state.
         task: Arc<Task>,
     },
-    /// A step was left out.
+    /// A step was skipped.
     StepSkipped { reason: &'static str },
     /// The run ended.
     RunEnded { status: StatusKind },
@@ -72,7 +72,7 @@ impl Rows {
             RunEvent::Succeeded { .. } => EventKind::RunEnded { status: StatusKind::Succeeded },
             RunEvent::Failed { .. } => EventKind::RunEnded { status: StatusKind::Failed },
             RunEvent::Cancelled { .. } => EventKind::RunEnded { status: StatusKind::Cancelled },
-            // Told with the task in its last state by `notify_ended`, or of no interest to people.
+            // Sent with the task in its final state by `notify_ended`, or not relevant for people.
             RunEvent::StepEnded { .. }
             | RunEvent::LoopEnded { .. }
             | RunEvent::ScopeFailed { .. }
@@ -132,7 +132,7 @@ impl Rows {
         self.cache.run(run).map(|run| run.path(scope, slot))
     }
 
-    /// Writes an event to the journal of a run, applies it and tells those who watch.
+    /// Appends an event to the journal of a run, applies it and informs watchers.
     pub(crate) fn record(&mut self, id: RunId, event: &RunEvent) {
         self.notify_run(id, event);
         self.cache.evolve_run(id, event, self.now);

@@ -1,6 +1,6 @@
 //! Maps keyed by ids.
 //!
-//! Ids come from our own sequences, never from outside, so that nobody can choose them to collide; the map needs no
+//! Ids come from our own sequences, never from outside, so that collisions cannot be provoked; the map needs no
 //! defence, and an integer needs one multiplication.
 
 use std::{
@@ -20,7 +20,8 @@ pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
-        // A map takes its place from the low bits and its tag from the high ones; the product is best in the high.
+        // A map takes its bucket from the low bits and its tag from the high ones; the high bits of the product are
+        // best.
         self.0 ^ (self.0 >> 32)
     }
 

@@ -1,8 +1,8 @@
 //! The shell around the rules: one loop, turn by turn, and the duties that feed it.
 //!
 //! [`turn`] is the heart: synchronous, single-threaded, without a clock of its own, so that a simulation can drive it.
-//! [`Engine`] runs it on a thread and does what its turns ask for: workers are executed, steps are evaluated, timers
-//! are kept, waiters are told. Nothing leaves before the turn that decided it is committed.
+//! [`Engine`] runs it on a thread and performs its effects: it executes workers, evaluates steps, keeps timers and
+//! informs waiters. Nothing is sent before the turn that decided it is committed.
 
 mod clock;
 mod dispatcher;

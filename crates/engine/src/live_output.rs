@@ -1,7 +1,7 @@
-//! What models are writing right now for steps of runs: kept in memory while it comes, read by offset, gone after it.
+//! Text that models are writing for steps of runs: kept in memory while it arrives, read by offset, dropped afterwards.
 //!
-//! Nothing of it is stored: the answer is, once it is there. Whoever reads late or slowly finds the text from the
-//! beginning, or its last part when it is long; however many read and however slowly, each text is kept once.
+//! The text is not stored; the answer is. A late or slow reader gets the text from the beginning, or its last part when
+//! it is long. Each text is kept once, whatever the number and pace of readers.
 
 use std::{
     collections::VecDeque,
@@ -13,14 +13,14 @@ use tokio::sync::watch;
 
 use crate::id_map::IdMap;
 
-/// Bytes of one text that are kept; of a longer one, at least half as many of its last.
+/// Size limit of one text in bytes; of a longer one, at least half of this is kept.
 const TEXT_MAX: usize = 64 << 10;
-/// Outputs that are kept at once; further ones are not followed.
+/// Limit of texts at one time; further ones are not followed.
 const TEXTS_MAX: usize = 1_024;
-/// Of those, the last that have ended, for readers who are not through with them.
+/// Limit of ended texts among them, kept for slow readers.
 const ENDED_MAX: usize = 64;
 
-/// The texts under way.
+/// Texts in progress.
 #[derive(Debug)]
 pub struct LiveOutputs {
     kept: Mutex<Kept>,
@@ -33,14 +33,14 @@ struct Kept {
     ended: VecDeque<(TaskId, u32)>,
 }
 
-/// The text of one attempt of a step.
+/// Text of one attempt of a step.
 #[derive(Debug)]
 pub struct LiveOutput {
     /// The step's task.
     pub task: TaskId,
     /// The run.
     pub run: RunId,
-    /// The path of the step.
+    /// Path of the step.
     pub step: Arc<str>,
     /// The attempt.
     pub attempt: u32,
@@ -56,30 +56,30 @@ struct Said {
     ended: bool,
 }
 
-/// How far somebody has read.
+/// Position of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The attempt.
     pub attempt: u32,
-    /// Which text of the attempt: 1 for the first. A worker that asks again begins another.
+    /// Number of the text in the attempt, from 1. A worker that calls again begins another.
     pub part: u32,
-    /// Bytes of it.
+    /// Offset in bytes.
     pub offset: usize,
 }
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Where it begins. Beyond where the reader was when what lay between is no longer kept.
+    /// Position of its beginning. After the reader's position when the part between is no longer kept.
     pub place: Place,
-    /// The piece.
+    /// Text of the piece.
     pub text: String,
-    /// The attempt is over.
+    /// Whether the attempt is over.
     pub ended: bool,
 }
 
 impl Excerpt {
-    /// Where the next one begins.
+    /// Returns the position of the next piece.
     #[must_use]
     pub fn next(&self) -> Place {
         Place { offset: self.place.offset + self.text.len(), ..self.place }
@@ -97,7 +97,7 @@ impl LiveOutputs {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The texts of a run, those that ended a moment ago among them.
+    /// Returns the texts of a run, including recently ended ones.
     #[must_use]
     pub fn of_run(&self, run: RunId) -> Vec<Arc<LiveOutput>> {
         let mut texts: Vec<_> = self.lock().texts.values().filter(|text| text.run == run).cloned().collect();
@@ -105,7 +105,7 @@ impl LiveOutputs {
         texts
     }
 
-    /// Changes whenever a text goes on.
+    /// Returns a channel that changes whenever a text grows.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -138,26 +138,27 @@ impl LiveOutput {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the attempt is over.
+    /// Tells whether the attempt is over.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.lock().ended
     }
 
-    /// Where it ends now.
+    /// Returns the current end.
     #[must_use]
     pub fn end(&self) -> Place {
         let said = self.lock();
         Place { attempt: self.attempt, part: said.part, offset: said.dropped + said.text.len() }
     }
 
-    /// What follows that place; nothing when nothing does. Who was elsewhere begins at the beginning.
+    /// Returns the text after that position, if there is any. A reader with an unknown position begins at the
+    /// beginning.
     #[must_use]
     pub fn since(&self, place: Option<Place>) -> Option<Excerpt> {
         let said = self.lock();
         let same = place.filter(|place| place.attempt == self.attempt && place.part == said.part);
         let read = same.and_then(|place| place.offset.checked_sub(said.dropped));
-        // Who names a place that there is not, or one within a letter, gets all of it again.
+        // An unknown position, or one within a letter, gets all of the text again.
         let from = read.filter(|at| said.text.is_char_boundary(*at)).unwrap_or(0);
         let text = said.text.get(from..).unwrap_or_default();
         let nothing_new = text.is_empty() && (same.is_some() || said.part == 0);
@@ -187,14 +188,14 @@ impl LiveOutput {
     }
 }
 
-/// What an attempt of a step writes into. Its text is over when it is dropped.
+/// Sink of an attempt of a step. Its text ends when it is dropped.
 pub(crate) struct Speaker {
     texts: Arc<LiveOutputs>,
     task: TaskId,
     run: RunId,
     step: Arc<str>,
     attempt: u32,
-    /// Made when something is said: most attempts say nothing.
+    /// Made with the first text: most attempts write none.
     text: OnceLock<Arc<LiveOutput>>,
 }
 
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(text.since(Some(first.next())), None);
         speaker.add(", Welt");
         assert_eq!(text.since(Some(first.next())).unwrap().text, ", Welt");
-        // Elsewhere: within a letter, beyond the end, in another attempt.
+        // Invalid positions: within a letter, after the end, in another attempt.
         for odd in [place(1, 3), place(1, 900), Place { attempt: 1, ..place(1, 2) }] {
             assert_eq!(text.since(Some(odd)).unwrap().text, "Grüße, Welt");
         }

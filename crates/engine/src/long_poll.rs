@@ -1,4 +1,4 @@
-//! Worker hosts that wait for work: each poll is kept here until a task it could take is ready.
+//! Long polls of worker hosts: each poll is parked here until a task it could claim is ready.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,10 +23,10 @@ pub(crate) struct Poll {
     pub(crate) host: u32,
     pub(crate) wanted: ClaimFilter,
     pub(crate) most: u32,
-    /// Raised when the host's key was revoked.
+    /// Flag that is raised when the host's key is revoked.
     pub(crate) revoked: Arc<AtomicBool>,
     pub(crate) answer: oneshot::Sender<Result<Reply, EngineError>>,
-    /// The round in which it last looked for work and found none.
+    /// Round in which it last found no work.
     pub(crate) looked: u64,
 }
 
@@ -40,19 +40,19 @@ impl Poll {
     }
 }
 
-/// The polls that wait.
+/// Parked polls.
 #[derive(Debug, Default)]
 pub(crate) struct LongPolls {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
     /// What releases tasks whose poll was gone when it was to be answered.
     returned: Vec<Command>,
-    /// Raised by every turn that may have made something ready, so that no poll looks twice at the same state.
+    /// Number that every turn raises that may have made a task ready, so that no poll searches one state twice.
     round: u64,
 }
 
 impl LongPolls {
-    /// A poll found nothing: it waits.
+    /// Parks a poll that found no work.
     pub(crate) fn park(&mut self, mut poll: Poll) {
         self.waiting.retain(|other| !other.answer.is_closed());
         if !poll.answer.is_closed() {
@@ -61,7 +61,7 @@ impl LongPolls {
         }
     }
 
-    /// A turn is over that may have made tasks ready.
+    /// Records a turn that may have made tasks ready.
     pub(crate) fn stirred(&mut self) {
         self.round += 1;
     }
@@ -102,7 +102,7 @@ impl LongPolls {
         !self.woken.is_empty() || !self.returned.is_empty()
     }
 
-    /// The polls that are to be served in the next turn.
+    /// Returns the polls that are to be answered in the next turn.
     pub(crate) fn woken(&mut self) -> Vec<Poll> {
         std::mem::take(&mut self.woken)
     }
@@ -124,7 +124,7 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// What came within that time; none when nothing did.
+    /// Waits for the answer within that time. Returns `None` after it.
     pub(crate) async fn within(&mut self, wait: std::time::Duration) -> Result<Vec<ClaimedTask>, EngineError> {
         match tokio::time::timeout(wait, &mut self.answer).await {
             Ok(Ok(reply)) => claimed(reply),
@@ -133,7 +133,7 @@ impl Awaited {
         }
     }
 
-    /// An answer that came at the last moment.
+    /// Takes an answer that came at the last moment.
     fn last_look(&mut self) -> Option<Result<Reply, EngineError>> {
         self.answer.close();
         self.answer.try_recv().ok()

@@ -1,49 +1,49 @@
-//! How an engine is set up.
+//! Settings of an engine.
 
 use std::collections::BTreeMap;
 
 use kapelle_core::{DurationMs, Labels, Name, limit::KeyLimit, task::Ageing};
 
-/// How an engine is set up. The defaults are those of `kapelle.yaml`.
+/// Settings of an engine. The defaults are those of `kapelle.yaml`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The queues whose tasks run in this process. A queue that is not listed gets [`Options::other_slots`].
+    /// Queues whose tasks run in this process. A queue that is not listed gets [`Options::other_slots`].
     pub queues: BTreeMap<Name, QueueOptions>,
     /// Slots of queues that are not listed.
     pub other_slots: u32,
-    /// What a point of priority is worth.
+    /// Value of a point of priority.
     pub ageing: Ageing,
-    /// How long an attempt may take when neither task nor worker says.
+    /// Timeout of an attempt when neither task nor worker has one.
     pub default_timeout: DurationMs,
-    /// How long a remote worker may be silent.
+    /// Time after which a silent remote worker is lost.
     pub lease: DurationMs,
     /// Ready tasks of a lane that are kept in memory.
     pub window: usize,
-    /// How long idempotency keys are remembered.
+    /// Retention of idempotency keys.
     pub key_retention: DurationMs,
-    /// How long tasks of their own are kept once they have ended.
+    /// Retention of ended tasks outside of runs.
     pub task_retention: DurationMs,
-    /// How long runs are kept once they have ended.
+    /// Retention of ended runs.
     pub run_retention: DurationMs,
-    /// What sets this process apart: tasks that require other labels do not run here.
+    /// Labels of this process: tasks that require other labels do not run here.
     pub labels: Labels,
-    /// Keeps what the session log has to write until it is told that it stands there.
+    /// Whether entries of the session log are kept until they are reported as written.
     pub session: bool,
-    /// Threads that evaluate expressions.
+    /// Number of threads that evaluate expressions.
     pub evaluators: usize,
 }
 
-/// How a queue is set up.
+/// Settings of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueOptions {
-    /// How many of its tasks run at once in this process.
+    /// Limit of its running tasks in this process.
     pub slots: u32,
-    /// How many of its tasks with the same key may run at once, here and on worker hosts together.
+    /// Concurrency limit of tasks with one key, here and on worker hosts together.
     pub per_key: Option<KeyLimit>,
 }
 
 impl QueueOptions {
-    /// A queue with that many slots.
+    /// Makes a queue with that many slots.
     #[must_use]
     pub fn of(slots: u32) -> QueueOptions {
         QueueOptions { slots, per_key: None }

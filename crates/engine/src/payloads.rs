@@ -1,4 +1,4 @@
-//! Values as they are stored, made and read back.
+//! Stored values: making and reading.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use kapelle_core::{
 use crate::{engine::Engine, error::EngineError, turn::NewPayload};
 
 impl Engine {
-    /// Makes a payload of bytes, putting many among the files.
+    /// Makes a payload of bytes; a large one becomes a file.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -22,7 +22,7 @@ impl Engine {
         Ok(NewPayload::File { sha256, bytes: bytes.len() as u64 })
     }
 
-    /// Makes a payload of a value, putting a large one among the files.
+    /// Makes a payload of a value; a large one becomes a file.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -34,10 +34,10 @@ impl Engine {
         self.payload_of(Arc::from(bytes))
     }
 
-    /// The value of a stored payload.
+    /// Reads the value of a stored payload.
     ///
     /// # Errors
-    /// When the store fails or what it holds is not JSON.
+    /// When the store fails or it is not JSON.
     pub fn value(&self, payload: &Payload) -> Result<serde_json::Value, EngineError> {
         let bytes = match payload {
             Payload::Row(id) => self.reader().payload(*id)?.unwrap_or_else(|| b"null".to_vec()),
@@ -46,7 +46,7 @@ impl Engine {
         serde_json::from_slice(&bytes).map_err(|error| EngineError::InvalidInput(error.to_string()))
     }
 
-    /// The output of a task that succeeded.
+    /// Reads the output of a task that succeeded.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,15 +1,15 @@
-//! What is past its retention is deleted, a little at a time.
+//! Deletion of expired rows, a few at a time.
 
 use kapelle_core::Timestamp;
 use kapelle_store::{Pruned, Retention, StoreError};
 
 use crate::turn::LoopState;
 
-/// Rows deleted in one go.
+/// Rows deleted in one piece.
 const CHUNK: u32 = 256;
 
 impl LoopState {
-    /// Deletes one bounded portion of what is past its retention.
+    /// Deletes one bounded piece of expired rows.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! What a question is known by, so that its answer may be given again.
+//! Cache keys of tasks whose answers may be reused.
 
 use kapelle_core::{
     cache::{CacheKey, CacheRule, Cacheable},
@@ -7,9 +7,9 @@ use kapelle_core::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The question that an input is to a worker, when its answer may be given again. The key is the hash of the worker's
-/// whole specification, in which its version stands, and of the input with the keys of its objects in order. Takes time
-/// in proportion to the input, so it is called where the input is made, never on the loop.
+/// Computes the cache key of an input for a worker, if its answer may be reused. The key is the hash of the worker's
+/// whole specification, which includes its version, and of the input with the keys of its objects in order. The time
+/// grows with the input, so it is computed where the input is made, never on the loop.
 #[must_use]
 pub fn cacheable(spec: &WorkerSpec, rule: Option<CacheRule>, input: &Value) -> Option<Cacheable> {
     let rule = rule.or(spec.cache)?;

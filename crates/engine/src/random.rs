@@ -1,9 +1,9 @@
 //! Random bits for leases, which must not be guessed.
 
-/// Numbers drawn from the system at once: asking it for each alone took a thirtieth of the loop's time.
+/// Numbers drawn from the system at once: a call for each took a thirtieth of the loop's time.
 const DRAWN: usize = 64;
 
-/// Random numbers from the system, some of them kept for the next asking.
+/// Random numbers from the system, with a few in reserve.
 pub(crate) struct Random {
     bytes: [u8; DRAWN * 8],
     left: usize,
@@ -14,10 +14,10 @@ impl Random {
         Random { bytes: [0; DRAWN * 8], left: 0 }
     }
 
-    /// 64 random bits, never the same ones twice.
+    /// Draws 64 random bits, each once.
     pub(crate) fn draw(&mut self) -> u64 {
         if self.left == 0 {
-            // The system's source does not fail once it has begun to work; without it no lease may be given.
+            // The system's source does not fail once it has begun to work; without it leases cannot be assigned.
             getrandom::fill(&mut self.bytes).unwrap_or_else(|_| std::process::abort());
             self.left = DRAWN;
         }

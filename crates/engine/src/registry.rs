@@ -18,16 +18,16 @@ use crate::turn::{Admission, DEFINITIONS_MAX, Directory, VersionRef};
 /// Checks the inputs of a workflow and fills in defaults.
 pub type Admit = Arc<dyn Fn(&Definition, Value) -> Result<Value, TaskError> + Send + Sync>;
 
-/// Knows how many calls providers take.
+/// Rate limits of providers.
 pub trait Calls: Send + Sync {
-    /// As [`Directory::admit_call`], on a clock of its own.
+    /// Asks for a call as [`Directory::admit_call`] does, with a clock of its own.
     fn admit(&self, model: &Name, task: TaskId) -> Admission;
 
-    /// As [`Directory::end_call`].
+    /// Ends a call as [`Directory::end_call`] does.
     fn end(&self, task: TaskId);
 }
 
-/// The workers, workflows and strategies of this process, by name. Changing it takes effect with the next turn.
+/// Workers, workflows and strategies of this process, by name. A change takes effect with the next turn.
 #[derive(Default)]
 pub struct Registry {
     workers: RwLock<Workers>,
@@ -66,7 +66,7 @@ impl Entry {
 }
 
 impl Registry {
-    /// Adds a worker, or replaces the one of the same name. A worker that is not for every tenant hides one that is.
+    /// Adds a worker, or replaces the one of its name. A worker that is not for every tenant hides one that is.
     pub fn insert(&self, worker: Arc<dyn Worker>) {
         let entry = Entry::of(worker);
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +79,8 @@ impl Registry {
         }
     }
 
-    /// Replaces whatever has the name of a worker of the folder. `shipped` is the worker of that name that ships: it stays
-    /// the one of the tenants that the folder's is not for.
+    /// Replaces the worker of the folder with that name. `shipped` is the built-in worker of the name: it stays for the
+    /// tenants that the folder's is not for.
     pub fn replace(&self, worker: Arc<dyn Worker>, shipped: Option<Arc<dyn Worker>>) {
         let entry = Entry::of(worker);
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
@@ -97,8 +97,8 @@ impl Registry {
         workers.own.insert(name, entry);
     }
 
-    /// Takes a worker of the folder away; the one of its name that ships is in effect again. Attempts that run are not
-    /// disturbed.
+    /// Removes a worker of the folder; the built-in one of its name is in effect again. Running attempts are not
+    /// affected.
     pub fn remove(&self, name: &Name, shipped: Option<Arc<dyn Worker>>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         workers.own.remove(name);
@@ -108,21 +108,21 @@ impl Registry {
         }
     }
 
-    /// The worker that a name means for a tenant. None when it has no worker of that name.
+    /// Returns the worker that a name means for a tenant. Returns `None` when the tenant has no such worker.
     #[must_use]
     pub fn get(&self, tenant: TenantId, name: &Name) -> Option<Arc<dyn Worker>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.find(tenant, name).map(|entry| Arc::clone(&entry.worker))
     }
 
-    /// What is known of the worker that a name means for a tenant.
+    /// Returns the specification of the worker that a name means for a tenant.
     #[must_use]
     pub fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.find(tenant, name).map(|entry| Arc::clone(&entry.spec))
     }
 
-    /// What is known of every worker of a tenant, by name.
+    /// Returns the specifications of a tenant's workers, by name.
     #[must_use]
     pub fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
@@ -135,12 +135,12 @@ impl Registry {
 
 /// Workflows and strategies.
 impl Registry {
-    /// Adds a workflow that steps can start by its name, or puts it in the place of the one of the same name.
+    /// Adds a workflow that steps can start by its name, or replaces the one of its name.
     pub fn insert_workflow(&self, name: Name, version: VersionRef) {
         self.workflows.write().unwrap_or_else(PoisonError::into_inner).insert(name, version);
     }
 
-    /// Takes a workflow away. Its stored versions stay, and the newest of them is what steps start then.
+    /// Removes a workflow. Its stored versions stay, and steps then start the newest of them.
     pub fn remove_workflow(&self, name: &Name) {
         self.workflows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
@@ -150,20 +150,20 @@ impl Registry {
         self.orders.write().unwrap_or_else(PoisonError::into_inner).insert(name, order);
     }
 
-    /// The names of the strategies that were added.
+    /// Returns the names of the added strategies.
     #[must_use]
     pub fn orders(&self) -> Vec<Name> {
         self.orders.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Sets how inputs of workflows that steps start are checked.
+    /// Sets the check of inputs of workflows that steps start.
     pub fn check_inputs_with(&self, admit: Admit) {
         *self.admit.write().unwrap_or_else(PoisonError::into_inner) = Some(admit);
     }
 }
 
 impl Registry {
-    /// Sets who knows how many calls providers take. Only the first is kept.
+    /// Sets the rate limits of providers. Only the first is kept.
     pub fn admit_calls_with(&self, calls: Arc<dyn Calls>) {
         let _ = self.calls.set(calls);
     }
@@ -191,7 +191,7 @@ impl Directory for Registry {
         }
     }
 
-    // Workflows of the folder are those of its tenant; others publish their own.
+    // Workflows of the folder belong to its tenant; other tenants publish their own.
     fn workflow(&self, tenant: TenantId, name: &Name) -> Option<VersionRef> {
         if tenant != TenantId::DEFAULT {
             return None;

@@ -27,55 +27,55 @@ use crate::{
 
 /// Commands taken into one turn. A command beyond this is the next turn's, so that a turn stays short.
 const COMMANDS_MAX: usize = 2_048;
-/// Tasks submitted in one turn.
+/// Limit of tasks submitted in one turn.
 const TASKS_MAX: usize = 4_096;
-/// The longest the loop sleeps when nothing is due: a wall clock that was set forward is noticed within it.
+/// Longest sleep of the loop: a wall clock that was set forward is noticed within it.
 const NAP_MAX: Duration = Duration::from_millis(1_000);
-/// How long the loop waits before it tries again what a full disk kept from being written.
+/// Wait before a write that a full disk refused is retried.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the loop looks for what is past its retention, while nothing else is to be done.
+/// Interval of the deletion of expired rows, on an idle loop.
 const PRUNE_EVERY_MS: u64 = 60_000;
 
-/// Something for the loop.
+/// A message to the loop.
 pub(crate) enum Message {
-    /// A command, and who wants the reply.
+    /// A command, and the receiver of its reply.
     Command(Box<Command>, Answer),
-    /// A worker host wants tasks, and waits until there are some.
+    /// A worker host's claim, which waits for tasks.
     Poll(Box<Poll>),
-    /// Start nothing new; tell when the attempts under way have ended.
+    /// Stop new starts; report when the attempts in progress have ended.
     WhenIdle(oneshot::Sender<()>),
-    /// Start nothing new; end when the attempts under way have ended.
+    /// Stop new starts; end when the attempts in progress have ended.
     Drain,
     /// End now.
     Stop,
 }
 
-/// Who wants the reply.
+/// Receiver of a reply.
 pub(crate) enum Answer {
     /// Nobody. A command that a full disk refuses is retried.
     Nobody,
-    /// Somebody.
+    /// A receiver.
     Reply(oneshot::Sender<Result<Reply, EngineError>>),
-    /// Somebody who also waits for the end of the one task that is made.
+    /// A receiver that also waits for the end of the one task that is made.
     Watch(oneshot::Sender<Result<Reply, EngineError>>, oneshot::Sender<Arc<Task>>),
     /// A worker host that waits until there is work for it.
     Poll(Box<Poll>),
 }
 
-/// The way into the loop.
+/// Sender of messages to the loop.
 #[derive(Clone)]
 pub(crate) struct Inbox(pub(crate) Sender<Message>);
 
 impl Inbox {
-    /// Sends a command whose reply nobody wants.
+    /// Sends a command without a receiver of the reply.
     pub(crate) fn send(&self, command: impl Into<Command>) {
-        // Once the loop has ended nothing can be done for the sender; the store has the truth for the next start.
+        // Once the loop has ended the sender gets no answer; the store has the truth for the next start.
         let _ = self.0.send(Message::Command(Box::new(command.into()), Answer::Nobody));
     }
 }
 
-/// Commands that wait for the next turn without being the reason for one.
+/// Commands that wait for the next turn without causing one.
 #[derive(Default)]
 pub(crate) struct Soon(Mutex<Vec<Command>>);
 
@@ -89,7 +89,7 @@ impl Soon {
     }
 }
 
-/// The thread's belongings.
+/// State of the thread.
 pub(crate) struct Runner {
     pub(crate) state: LoopState,
     pub(crate) inbox: Receiver<Message>,
@@ -101,20 +101,20 @@ pub(crate) struct Runner {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) watching: Arc<AtomicBool>,
     pub(crate) answers: IdMap<Ticket, Answer>,
-    /// What a full disk refused and nobody waits for, and when it is tried again, on the steady clock.
+    /// Commands without a receiver that a full disk refused, and the time of their retry on the monotonic clock.
     pub(crate) deferred: VecDeque<Command>,
     pub(crate) deferred_until: u64,
     pub(crate) polls: LongPolls,
     pub(crate) next_ticket: Ticket,
     pub(crate) draining: bool,
-    /// Who wants to know that nothing is under way any more.
+    /// Receivers that wait for an idle engine.
     pub(crate) when_idle: Vec<oneshot::Sender<()>>,
-    /// When the loop next looks for what is past its retention, on the steady clock.
+    /// Time of the next deletion of expired rows, on the monotonic clock.
     pub(crate) prune_at: u64,
 }
 
 impl Runner {
-    /// Turns until told to stop. `started` is what recovery left to be done.
+    /// Takes turns until it is told to stop. `started` is the work that recovery left.
     pub(crate) fn run(mut self, started: Turned) {
         let mut more = started.more;
         self.perform(started.effects);
@@ -129,8 +129,8 @@ impl Runner {
             more = turned.more;
             let broken = turned.broken;
             self.reply(turned.replies, &mut inputs);
-            // After the replies: a poll that found nothing may have looked before another command of the same turn made
-            // something ready.
+            // After the replies: a poll that found no work may have searched before another command of its turn made a
+            // task ready.
             if stirred {
                 self.polls.stirred();
             }
@@ -150,18 +150,18 @@ impl Runner {
             }
         }
         if let Err(error) = self.state.give_back_all() {
-            tracing::debug!(%error, "blocks were not given back; the next start does it");
+            tracing::debug!(%error, "prepaid amounts were not released; the next start releases them");
         }
         self.dispatcher.running.stop_all();
         self.waiters.close();
     }
 
-    /// Whether nothing is under way in this process.
+    /// Says whether this process has no attempts in progress.
     fn is_idle(&self) -> bool {
         self.dispatcher.running.is_empty() && self.state.idle_here()
     }
 
-    /// Waits for something to do; false when it is time to end.
+    /// Waits for work. Returns false when it is time to end.
     fn collect(&mut self, inputs: &mut Vec<Input>, more: bool) -> bool {
         inputs.clear();
         let mut tasks = 0;
@@ -211,7 +211,7 @@ impl Runner {
         true
     }
 
-    /// Enters commands that nobody waits for in front of the others.
+    /// Adds commands without a receiver in front of the others.
     fn enter_first(&mut self, commands: impl IntoIterator<Item = Command>, inputs: &mut Vec<Input>) {
         let others = std::mem::take(inputs);
         for command in commands {
@@ -224,12 +224,12 @@ impl Runner {
         }
     }
 
-    /// While a full disk keeps something from being written that nobody waits for, the rest of that queues up behind it.
+    /// Queues commands without a receiver behind those that a full disk has refused.
     fn queue_up(&mut self, inputs: &mut Vec<Input>) {
         if self.deferred.is_empty() {
             return;
         }
-        // However much else there is to do: under steady traffic a moment of rest may be long in coming.
+        // Even if there is other work: under steady traffic an idle moment may be long in coming.
         if self.clock.steady_ms() >= self.deferred_until {
             let deferred = std::mem::take(&mut self.deferred);
             return self.enter_first(deferred, inputs);
@@ -251,7 +251,7 @@ impl Runner {
         inputs.push(Input { ticket: self.next_ticket, command });
     }
 
-    /// Deletes a portion of what is past its retention, now and then and only when there is nothing else to do.
+    /// Deletes a piece of expired rows, at intervals and only on an idle loop.
     fn prune(&mut self) {
         let steady = self.clock.steady_ms();
         if steady < self.prune_at {

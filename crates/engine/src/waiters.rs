@@ -1,4 +1,4 @@
-//! Those who wait for the end of a task or a run.
+//! Waiters for the end of a task or a run.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
@@ -18,7 +18,7 @@ pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
 /// Informed of money and leases, on the thread of the loop: it must be quick.
 pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
-/// Those who wait for the end of a task or a run. Register first, then look at the store: an end is never missed.
+/// Waiters for the end of a task or a run. Register first, then read the store: an end is never missed.
 #[derive(Default)]
 pub(crate) struct Waiters {
     observer: OnceLock<Observer>,
@@ -60,7 +60,7 @@ impl Waiters {
         let _ = self.observer.set(observer);
     }
 
-    /// Sets who is told what the session log is to have; the first one stays.
+    /// Sets the observer of session log entries; the first one stays.
     pub(crate) fn observe_session(&self, observer: SessionObserver) {
         let _ = self.session.set(observer);
     }
@@ -97,7 +97,7 @@ impl Waiters {
         }
     }
 
-    /// Nobody will be told any more.
+    /// Ends all waits.
     pub(crate) fn close(&self) {
         lock(&self.tasks).clear();
         lock(&self.runs).clear();

@@ -1,5 +1,5 @@
-//! A disk that is full for a while: what attempts have reported is kept and written as soon as there is room, however busy
-//! the engine is.
+//! A disk that is full for a while: reports of attempts are kept and written as soon as there is room, however busy the
+//! engine is.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -24,7 +24,7 @@ use kapelle_store::{CallState, Fault, MemStore};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc::unbounded_channel};
 
-/// Answers when it is let.
+/// A worker that answers when it is allowed to.
 struct Gated {
     spec: WorkerSpec,
     gate: Arc<Semaphore>,
@@ -47,7 +47,7 @@ async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work).await.expect(what)
 }
 
-/// An engine whose disk is full when it is told so, and how often that was met.
+/// An engine whose disk is full on request, and the number of refused writes.
 struct Stage {
     engine: Engine,
     full: Arc<AtomicBool>,
@@ -101,7 +101,7 @@ async fn what_a_full_disk_refused_is_written_under_steady_traffic() {
     let Stage { engine, full, gate, .. } = &stage;
     let task = SubmitTask::new(Name::new("gated"), NewPayload::None);
     let id = engine.submit(TenantId::DEFAULT, vec![task], None).await.unwrap();
-    // The loop never rests: what is asked writes nothing, so that a full disk does not refuse it.
+    // The loop is never idle: these commands write nothing, so that a full disk does not refuse them.
     let traffic = Arc::new(AtomicBool::new(true));
     let (busy, on) = (engine.clone(), Arc::clone(&traffic));
     let asking = tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! The law of money: calls = tasks = runs + standalone = budget movement, and nobody ever spends more than they may; over
-//! random calls, ends, faults of the store, and deaths of the engine.
+//! The law of money: calls = tasks = runs + standalone = budget movement, and no account ever exceeds its limit. It is
+//! tested over random calls, ends, faults of the store, and deaths of the engine.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its stage cannot be set")]
 
@@ -26,7 +26,7 @@ const TENANT: TenantId = TenantId(1);
 const FLOW: &str =
     "name: flow\nbudget: $0.000003\nsteps:\n  a: { worker: w }\n  b: { worker: w }\n  c: { worker: w }\n";
 
-/// Nobody works in this process.
+/// A directory without workers.
 struct Nobody;
 
 impl Directory for Nobody {
@@ -35,32 +35,32 @@ impl Directory for Nobody {
     }
 }
 
-/// Something that happens.
+/// An event of a history.
 #[derive(Debug, Clone)]
 enum Happens {
     Submit,
     Run,
     Claim(u32),
-    /// A call of one of the attempts under way, or of a key.
+    /// A call of one of the attempts in progress, or of a key.
     Call {
         who: usize,
         worst: u64,
         purse: bool,
     },
-    /// A block is taken for a call, of which the loop is told later.
+    /// A prepaid amount is used for a call, which the loop learns later.
     Take {
         which: usize,
         worst: u64,
     },
     /// The loop is informed of the oldest such call.
     Tell,
-    /// One of the calls under way ends.
+    /// One of the open calls ends.
     Settle {
         which: usize,
         share: u64,
         how: u8,
     },
-    /// The same call is settled once more.
+    /// A call is settled twice.
     Again,
     Report {
         which: usize,
@@ -70,11 +70,11 @@ enum Happens {
         account: u8,
         limit: u64,
     },
-    /// The engine dies; with the machine, nobody knows afterwards which blocks were taken.
+    /// The engine dies; with the machine, the used amounts are not known afterwards.
     Die {
         machine: bool,
     },
-    /// Nothing happens for a while.
+    /// Time passes.
     Rest,
     NextDay,
 }
@@ -121,14 +121,14 @@ struct Stage {
     attempts: Vec<Report>,
     calls: Vec<(CallId, u64)>,
     settled: Option<CallId>,
-    /// Those that were drawn and may be taken.
+    /// Amounts that were reserved and may be used.
     blocks: Vec<Arc<Prepaid>>,
-    /// Calls that were sent on blocks, and of which the loop has not been told.
+    /// Calls that were sent on amounts, and of which the loop does not know.
     sent: VecDeque<(Arc<Prepaid>, CallOrder, Timestamp)>,
 }
 
 fn state(store: &MemStore, seed: u64) -> LoopState {
-    // Now and then a commit meets a conflict that is not there.
+    // At times a commit meets a false conflict.
     let store = store.share().with_faults(move |number| {
         if (number.wrapping_add(seed)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0 {
             Fault::Conflict
@@ -207,7 +207,7 @@ impl Stage {
         }
         let begun = self.state.recover(Timestamp(self.now), self.now.unsigned_abs()).unwrap();
         assert!(!begun.broken);
-        // What was under way is charged, whoever asks; and what may have been, when nobody knows.
+        // Open calls are charged, whoever asks; and possible ones, when they are not known.
         assert_eq!(self.spent_in_all(), want);
         self.calls.clear();
         self.blocks.clear();
@@ -330,7 +330,7 @@ impl Stage {
         }
     }
 
-    /// A call is sent on a block.
+    /// Sends a call on a prepaid amount.
     fn take(&mut self, which: usize, worst: u64) {
         if self.blocks.is_empty() {
             return;
@@ -349,7 +349,7 @@ impl Stage {
         let (id, worst) = (block.id(), order.worst.0);
         let spend = || command::Spend { call: block.id(), order: Box::new(order.clone()), at };
         assert!(self.ask(spend()).is_some());
-        // Once more: it is done once.
+        // A repetition has no effect.
         assert!(self.ask(spend()).is_some());
         let row = self.reader.call(TENANT, id).unwrap().unwrap();
         assert_eq!((row.state, row.reserved), (CallState::Open, Money(worst)), "what was sent is in the book");
@@ -361,7 +361,7 @@ impl Stage {
         rows.into_iter().map(|row| (format!("{}{}", row.account.name(), row.day), (row.spent.0, row.calls))).collect()
     }
 
-    /// Everything that must hold at any moment.
+    /// Checks everything that must hold at any moment.
     fn check(&self, limits: &mut BTreeMap<String, u64>) {
         let calls = self.reader.calls(TENANT, CallFilter::default(), Page { before: None, most: 1_000 }).unwrap();
         let cost: u64 = calls.iter().map(|call| call.cost.0).sum();
@@ -373,7 +373,7 @@ impl Stage {
             assert_eq!(sum(&self.spent(kind)), (cost, count), "{kind:?}");
         }
         assert_eq!((sum(&tasks).0 + sum(&keys).0, sum(&tasks).1 + sum(&keys).1), (cost, count));
-        // Runs and the tasks of their own are all tasks.
+        // Runs and the tasks outside of runs are all tasks.
         let mut of_runs: BTreeMap<Option<RunId>, u64> = BTreeMap::new();
         for task in self.reader.tasks(TENANT, &TaskFilter { steps: true, ..TaskFilter::default() }, PAGE).unwrap() {
             let spent = tasks.get(&format!("{}0", task.id)).map_or(0, |row| row.0);
@@ -385,7 +385,7 @@ impl Stage {
         for (run, spent) in of_runs {
             assert_eq!(runs.get(&format!("{}0", run.unwrap())).map_or(0, |row| row.0), spent);
         }
-        // Nobody may be over a limit, but by what was spent before it was set that low.
+        // No account exceeds its limit, except by what was spent before a lower limit was set.
         for row in self.reader.budgets(TENANT, 1_000).unwrap().into_iter().filter(|row| row.limit < NO_LIMIT) {
             let day = if row.account == Account::Day { kapelle_core::account::day_of(Timestamp(self.now)) } else { 0 };
             let open = calls.iter().filter(|call| call.state == CallState::Open && call.payer.contains(&row.account));
@@ -393,7 +393,7 @@ impl Stage {
             let reserved: u64 = open.map(|call| call.reserved.0).sum::<u64>() + self.sent_by(&row.account, day);
             let spent = self.reader.account(TENANT, &row.account, day).unwrap().map_or(0, |row| row.spent.0);
             let name = format!("{}{day}", row.account.written());
-            // A limit may be set below what is used already; from then on the use only falls until it fits.
+            // A limit may be set below the used amount; from then on the use only falls until it fits.
             let used = spent + reserved;
             let before = limits.insert(name, used).unwrap_or(0);
             assert!(used <= row.limit.0.max(before), "{row:?}: {spent} + {reserved}, and {before} before");
@@ -421,7 +421,7 @@ proptest! {
             }
             stage.check(&mut bounds);
         }
-        // Nothing is left reserved after a death, and whoever is parked goes on once there is money.
+        // Nothing is left reserved after a death, and parked tasks continue once there is money.
         stage.die(seed % 2 == 0);
         stage.check(&mut bounds);
         for account in [Account::Day, Account::Tenant, Account::Queue("default".to_owned()), Account::Worker("w".to_owned())] {
@@ -441,7 +441,7 @@ fn cases() -> u32 {
 }
 
 impl Stage {
-    /// What is set aside for calls that were sent on blocks, and of which the loop does not know.
+    /// Sums the reserved amounts of calls that were sent on prepaid amounts, and of which the loop does not know.
     fn sent_by(&self, account: &Account, day: i64) -> u64 {
         let own = self.sent.iter().filter(|(block, _, at)| {
             block.payer().contains(account) && (day == 0 || kapelle_core::account::day_of(*at) == day)
@@ -449,7 +449,7 @@ impl Stage {
         own.map(|(block, ..)| block.amount().0).sum()
     }
 
-    /// Takes what is spent when a limit is set as the bound: a limit may be set below it.
+    /// Takes the spent amount when a limit is set as the bound: a limit may be set below it.
     fn look(&self, bounds: &mut BTreeMap<String, u64>) {
         let calls = self.reader.calls(TENANT, CallFilter::default(), PAGE).unwrap();
         for row in self.reader.budgets(TENANT, 1_000).unwrap() {
@@ -473,7 +473,7 @@ fn a_lost_call_is_charged_at_its_reservation_before_the_first_new_one() {
     stage.die(false);
     let row = stage.reader.account(TENANT, &Account::Task(attempt.task), 0).unwrap().unwrap();
     assert_eq!((row.spent, row.unknown, row.calls), (Money(500), Money(500), 1));
-    // The attempt on the host goes on after the restart; one that never was may not spend.
+    // The attempt on the host continues after the restart; one that never existed may not spend.
     stage.call(1, 100, false);
     assert_eq!(stage.calls.len(), 1);
     stage.attempts[0] = Report { epoch: 2, ..attempt };
@@ -483,7 +483,7 @@ fn a_lost_call_is_charged_at_its_reservation_before_the_first_new_one() {
     assert!(missing.is_none());
 }
 
-/// A stage with a block for the key, drawn by its second call.
+/// Makes a stage with a prepaid amount for the key, reserved by its second call.
 fn drawn() -> Stage {
     let mut stage = Stage::new(5);
     stage.call(0, 100, true);
@@ -532,7 +532,7 @@ fn near_a_limit_no_block_is_drawn_and_a_new_limit_ends_those_that_are_out() {
     stage.happen(&Happens::Limit { account: 1, limit: 5_000 });
     assert_eq!(stage.blocks.len(), 0, "each call is looked at by itself again");
     stage.call(0, 100, true);
-    // 5,000 less what is reserved leaves sixteen times 200 for the first block, and then enough for another.
+    // 5,000 less the reserved amount leaves sixteen times 200 for the first amount, and then enough for another.
     assert_eq!(stage.blocks.len(), 2);
     stage.call(0, 200, true);
     stage.call(0, 400, true);

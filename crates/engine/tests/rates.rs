@@ -1,4 +1,5 @@
-//! Tasks that wait for a provider at its rate: in their queue, without a write, and at a cost that does not know how many they are.
+//! Tasks that wait for a provider at its rate limit: in their queue, without a write, and at a cost that does not
+//! depend on their number.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its stage cannot be set")]
 
@@ -17,7 +18,7 @@ use kapelle_store::{Fault, MemReader, MemStore, Page, Reader, TaskFilter};
 
 const TENANT: TenantId = TenantId(1);
 
-/// One worker with eight slots, and a provider that takes so many calls.
+/// One worker with eight slots, and a provider with a limited number of calls.
 #[derive(Default)]
 struct Provider(Mutex<Taken>);
 
@@ -88,7 +89,7 @@ impl Stage {
         }));
     }
 
-    /// What has begun since it was last asked, that long from now.
+    /// Returns the attempts that began since the last call, that much later.
     fn begun(&mut self, later: i64) -> Vec<Dispatch> {
         self.turn(later, vec![command::Tick.into()]);
         std::mem::take(&mut self.dispatched)
@@ -129,7 +130,7 @@ fn waiting_costs_one_question_whoever_waits_and_takes_no_slot() {
         stage.submit(count);
         assert_eq!(stage.asked(), 1, "{count} tasks");
         assert_eq!((stage.count(StateKind::Running), stage.count(StateKind::Ready)), (0, count));
-        // Before its time the provider is not asked again, however many turns there are.
+        // The provider is not asked again before its time, however many turns there are.
         for _ in 0..30 {
             assert!(stage.begun(1).is_empty());
         }
@@ -151,7 +152,7 @@ fn as_many_begin_as_the_provider_takes_in_the_order_of_the_queue() {
     stage.report(&begun[0], done());
     stage.report(&begun[1], Reported::Release);
     assert_eq!(stage.rights(), 1);
-    // Freed slots alone let nobody begin.
+    // Freed slots alone start no attempt.
     assert!(stage.begun(1).is_empty());
     stage.provider.0.lock().unwrap().room = 100;
     let begun = stage.begun(50);

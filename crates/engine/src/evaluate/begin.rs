@@ -1,4 +1,4 @@
-//! What is needed to begin a slot: conditions, inputs, lists, times.
+//! Values needed to begin a slot: conditions, inputs, lists, times.
 
 use kapelle_core::{
     Category, TaskError, TenantId,
@@ -23,9 +23,9 @@ pub(super) struct Begin {
     pub slot: Slot,
     block: BlockIx,
     step: StepIx,
-    /// The step's own `if` is to be looked at.
+    /// Whether the step's own `if` is to be evaluated.
     condition: bool,
-    /// The loop's `until` is to be looked at.
+    /// Whether the loop's `until` is to be evaluated.
     until: bool,
     what: What,
 }
@@ -52,7 +52,7 @@ impl Begin {
         Some(Begin { scope, slot, block, step, condition, until, what })
     }
 
-    /// What its expressions refer to.
+    /// Records the names that its expressions refer to.
     pub fn note<'d>(&self, definition: &'d Definition, names: &mut Names<'d>) {
         let step = definition.step(self.block, self.step);
         let branch = self.what == What::Action && matches!(step.action, Action::Branch { .. });
@@ -190,10 +190,10 @@ fn action(
     }
 }
 
-/// The longest time of a timer, as in files: a hundred years and a little.
+/// Longest time of a timer, as in files: a hundred years and a little.
 const LONGEST_MS: f64 = 3.2e12;
 
-/// Text such as `5m`, or seconds as a number.
+/// Reads text such as `5m`, or seconds as a number.
 fn duration(value: &Value) -> Result<DurationMs, TaskError> {
     let wrong = || {
         let what = format!("a timer needs a time such as \"5m\", or seconds as a number, and this is {value}");

@@ -1,4 +1,4 @@
-//! What an expression can see from where it stands: steps, the item it is about, the failure it handles.
+//! Names that an expression can use at its position: steps, the item, the handled failure.
 
 use std::sync::Arc;
 
@@ -16,45 +16,45 @@ pub(super) struct StepValue {
     pub phase: Phase,
 }
 
-/// The item that a step is about.
+/// The item of a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    /// The row whose input is the list.
+    /// Row whose input is the list.
     pub list: TaskId,
     pub index: u32,
 }
 
-/// The turn of a loop that a step is part of.
+/// The loop turn that a step is part of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
     pub number: u32,
-    /// The row of the turn before.
+    /// Row of the turn before.
     pub before: Option<TaskId>,
 }
 
-/// The failure that a step handles.
+/// Failure that a step handles.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// That of a task, as it failed.
+    /// The failure of a task, as it failed.
     Of(TaskId),
-    /// That of a task, as the end of the run tells it: with the name of the step.
+    /// The failure of a task with the name of the step, as at the end of the run.
     Told(TaskId),
-    /// This one.
+    /// This error.
     Is(Arc<TaskError>),
 }
 
-/// What can be seen from a place.
+/// Names available at a position.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bindings {
     pub steps: Vec<StepValue>,
     pub item: Option<Item>,
     pub turn: Option<Turn>,
     pub failure: Option<Failure>,
-    /// `inputs` or `vars` are referred to.
+    /// Whether `inputs` or `vars` are referred to.
     pub inputs: bool,
 }
 
-/// The first parts of the paths that expressions refer to, as far as they matter here.
+/// Relevant first parts of the paths that expressions refer to.
 #[derive(Debug, Default)]
 pub(super) struct Names<'d> {
     steps: Vec<&'d str>,
@@ -80,7 +80,7 @@ impl<'d> Names<'d> {
 }
 
 impl Bindings {
-    /// What those names stand for, seen from a slot of a scope; with `turn`, the steps of the turn before come first.
+    /// Resolves the names for a slot of a scope; with `turn`, the steps of the turn before come first.
     pub fn from(run: &Run, scope: ScopeId, slot: Slot, names: &Names<'_>) -> Bindings {
         let find = |name: &&str| step_value(run, scope, slot, name);
         Bindings {
@@ -93,7 +93,7 @@ impl Bindings {
     }
 }
 
-/// The scopes around a slot with the slot in each, from the inside.
+/// Returns the scopes around a slot with the slot in each, from the inside.
 fn around(run: &Run, scope: ScopeId, slot: Slot) -> impl Iterator<Item = (ScopeId, Slot)> {
     let mut at = Some((scope, slot));
     std::iter::from_fn(move || {
@@ -105,7 +105,7 @@ fn around(run: &Run, scope: ScopeId, slot: Slot) -> impl Iterator<Item = (ScopeI
 
 fn step_value(run: &Run, scope: ScopeId, slot: Slot, name: &str) -> Option<StepValue> {
     let named = |task, phase| Some(StepValue { name: Name::new(name), task, phase });
-    // A loop's `until` looks at the steps of the turn before, or at the step itself.
+    // A loop's `until` reads the steps of the turn before, or the step itself.
     if let Some(ScopeKind::Turns(turns)) = run.scopes.get(&scope).map(|scope| &scope.kind)
         && let Some(before) = slot.0.checked_sub(1)
     {
@@ -128,7 +128,7 @@ fn in_block(run: &Run, scope: ScopeId, name: &str) -> Option<(Option<TaskId>, Ph
     if !run.definition.step(block.block, at).is_handler {
         return Some((state.task, state.phase));
     }
-    // What handled failures is told by its first answer.
+    // A handler's error is that of its first answer.
     let of_it =
         |failed: &u32| run.step_place(scope, block.handler_of(Slot(*failed))).is_some_and(|(_, step)| step == at);
     let handled = block.handlers.iter().find(|(failed, _)| of_it(failed));
@@ -166,7 +166,7 @@ fn failure(run: &Run, scope: ScopeId, slot: Slot) -> Option<Failure> {
     None
 }
 
-/// The error as expressions see it.
+/// Converts the error for expressions.
 pub(super) fn error_value(error: &TaskError) -> Shared {
     Shared::from_json(&serde_json::json!({ "category": error.category.as_str(), "message": error.message }))
 }

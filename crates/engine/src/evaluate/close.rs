@@ -36,7 +36,7 @@ impl Close {
         Some(Close { scope, what })
     }
 
-    /// Outputs are put together as they are stored: none of them is read as JSON, so this costs what copying them costs.
+    /// Outputs are joined in their stored form, without parsing, so this costs as much as copying them.
     pub fn evaluate(&self, whole: &Evaluation, resolve: &dyn Resolve) -> Option<Result<Evaluated, TaskError>> {
         let mut json = Vec::new();
         let put = match self.what {
@@ -45,7 +45,7 @@ impl Close {
                 json.push(b'{');
                 let put = resolve.scope(whole.run, self.scope, &mut |task, output| {
                     let Some(origin) = &task.origin else { return Ok(()) };
-                    // Steps that handled a failure stand behind the others and are not part of the output.
+                    // Handlers stand after the other steps and are not part of the output.
                     let Some(step) = steps.get(origin.slot.0 as usize) else { return Ok(()) };
                     if matches!(task.state, TaskState::Succeeded { .. }) {
                         separate(&mut json);
@@ -58,7 +58,7 @@ impl Close {
                 json.push(b'}');
                 put?
             }
-            // There are no rows to be fetched.
+            // There are zero rows to fetch.
             What::Items(0) => {
                 json.extend_from_slice(b"[]");
                 Ok(())
@@ -68,7 +68,7 @@ impl Close {
                 json.push(b'[');
                 let put = resolve.scope(whole.run, self.scope, &mut |task, output| {
                     let slot = task.origin.as_ref().map_or(0, |origin| origin.slot.0);
-                    // Every item has a row; were one missing, the places of the others must not move.
+                    // Every item has a row; if one were missing, the positions of the others must not move.
                     (next..slot).for_each(|_| item(&mut json, b"null"));
                     item(&mut json, &of_item(task, output));
                     next = slot + 1;
@@ -104,7 +104,7 @@ fn item(json: &mut Vec<u8>, value: &[u8]) {
     json.extend_from_slice(value);
 }
 
-/// What stands in the list for an item: its output, nothing when it was skipped, or why it failed.
+/// Returns the list entry of an item: its output, null when it was skipped, or its error.
 fn of_item(task: &Task, output: &[u8]) -> Vec<u8> {
     let failed = |category: &str, message: &str| {
         let error = serde_json::json!({ "error": { "category": category, "message": message } });

@@ -17,15 +17,15 @@ use super::{
 };
 use crate::turn::NewPayload;
 
-/// A run that another's end starts: the workflow, and its inputs or why it cannot be started.
+/// A run started by another's end: the workflow, and its inputs or the error.
 pub type Start = (Name, Result<NewPayload, Arc<TaskError>>);
 
-/// How a run ends.
+/// End of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Ending {
     pub status: StatusKind,
     pub error: Option<Arc<TaskError>>,
-    /// The workflows that want to be started by it.
+    /// Workflows with a trigger on it.
     pub triggers: Vec<Arc<Definition>>,
 }
 
@@ -41,7 +41,7 @@ impl Ending {
             (_, StatusKind::Failed) => (Value::Null, Err(self.error.clone().unwrap_or_else(unknown))),
             _ => (Value::Null, Ok(NewPayload::None)),
         };
-        // Outputs that cannot be evaluated make the run fail, and the runs that its end starts are told so.
+        // Outputs that cannot be evaluated fail the run, and triggers see the failure.
         let told = match &kept {
             Err(error) => Ending { status: StatusKind::Failed, error: Some(Arc::clone(error)), triggers: Vec::new() },
             Ok(_) => Ending { status: self.status, error: None, triggers: Vec::new() },
@@ -60,7 +60,7 @@ impl Ending {
         Some(rendered)
     }
 
-    /// The runs that an end as `told` starts.
+    /// Returns the runs that this end starts.
     fn starts(&self, told: &Ending, whole: &Evaluation, resolve: &dyn Resolve, outputs: &Value) -> Option<Vec<Start>> {
         let mut starts = Vec::new();
         for definition in &self.triggers {
@@ -82,7 +82,7 @@ impl Ending {
         Some(starts)
     }
 
-    /// What `on: { completed: … }` can see.
+    /// Returns the names that `on: { completed: … }` can use.
     fn context(
         &self,
         whole: &Evaluation,
@@ -106,14 +106,14 @@ impl Ending {
     }
 }
 
-/// Why outputs have no value, with the one that is to blame: "`outputs` cannot be evaluated: `outputs.v`: ...".
+/// Makes the error of outputs that cannot be evaluated: "`outputs` cannot be evaluated: `outputs.v`: ...".
 fn unusable(error: &ExprError) -> TaskError {
     let place = |field: &str| format!("`outputs{}{field}`", if field.starts_with('[') { "" } else { "." });
     let field = error.field.as_deref().filter(|field| !field.is_empty()).map(place);
     invalid("outputs", &ExprError { field, ..error.clone() })
 }
 
-/// The same error, told as one of the outputs.
+/// Names the output in the error.
 fn within(error: TaskError) -> TaskError {
     TaskError { message: format!("`outputs` cannot be evaluated: {}", error.message), ..error }
 }
@@ -122,7 +122,7 @@ fn unknown() -> Arc<TaskError> {
     Arc::new(TaskError::new(Category::Internal, "a step failed"))
 }
 
-/// The inputs of the run that is started; none when its condition does not hold.
+/// Returns the inputs of the started run. Returns `None` when its condition is false.
 fn inputs(
     (tenant, name): (TenantId, &Name),
     completed: &OnCompleted,

@@ -1,4 +1,4 @@
-//! What is to be evaluated, and what came out.
+//! Evaluations and their results.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::turn::{Command, NewPayload, Place, command};
 
-/// What is to be evaluated.
+/// One evaluation.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     pub(super) run: RunId,
@@ -41,12 +41,12 @@ enum Target {
     End(Ending),
 }
 
-/// A list that has been read. Two of them are equal when their stored forms are, which are compared besides.
+/// A list that has been parsed. Two are equal when their stored forms are, which are compared separately.
 #[derive(Debug, Clone)]
 pub struct List(pub Shared);
 
 impl List {
-    /// The list as its stored form has it. One that is a file is read where it is needed.
+    /// Reads the list from its stored form. A list in a file is read where it is needed.
     fn of(stored: &NewPayload) -> Result<List, ExprError> {
         match stored {
             NewPayload::Bytes(bytes) => Shared::from_json_bytes(bytes).map(List),
@@ -61,13 +61,13 @@ impl PartialEq for List {
     }
 }
 
-/// The list of a `for_each`. Written down without the value, which is read from the stored form.
+/// The list of a `for_each`. Serialised without the value, which is read from the stored form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "StoredItems", into = "StoredItems")]
 pub struct Items {
-    /// The list itself.
+    /// Stored form of the list.
     pub list: NewPayload,
-    /// How long it is.
+    /// Length.
     pub total: u32,
     /// The list as it was computed, so that the loop need not read it again for its items.
     pub value: List,
@@ -94,7 +94,7 @@ impl TryFrom<StoredItems> for Items {
     }
 }
 
-/// What came out.
+/// Result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evaluated {
@@ -102,23 +102,23 @@ pub enum Evaluated {
     Value(NewPayload),
     /// The list of a `for_each`.
     Items(Items),
-    /// What the step holds may open; of a branch: `then`.
+    /// The step may open its inner steps; of a branch: `then`.
     Open,
-    /// The branch `else` is taken.
+    /// The branch `else` is chosen.
     Otherwise,
-    /// How long a timer is to wait.
+    /// Duration of a timer.
     After(DurationMs),
     /// The `until` of a loop holds.
     Enough,
     /// The condition is false.
     Nothing,
-    /// How a run ends.
+    /// End of a run.
     Ended {
-        /// The status with which it was about to end.
+        /// Status with which it was about to end.
         status: StatusKind,
-        /// Its outputs, or why it failed.
+        /// Outputs, or the error.
         outputs: Result<NewPayload, Arc<TaskError>>,
-        /// The runs that its end starts.
+        /// Runs that its end starts.
         starts: Vec<Start>,
     },
     /// It could not be evaluated.
@@ -126,7 +126,7 @@ pub enum Evaluated {
 }
 
 impl Evaluation {
-    /// What is needed to begin a slot.
+    /// Makes the evaluation that begins a slot.
     #[must_use]
     pub fn begin(run: &Run, scope: ScopeId, slot: Slot) -> Option<Evaluation> {
         let begin = Begin::new(run, scope, slot)?;
@@ -136,13 +136,14 @@ impl Evaluation {
         Some(Evaluation::new(run, Target::Begin(begin), bindings))
     }
 
-    /// The output of a scope that is done; none for that of a loop, which is the output of its last turn.
+    /// Makes the evaluation of a done scope's output. Returns `None` for a loop, whose output is that of its last turn.
     #[must_use]
     pub fn close(run: &Run, scope: ScopeId) -> Option<Evaluation> {
         Some(Evaluation::new(run, Target::Close(Close::new(run, scope)?), Bindings::default()))
     }
 
-    /// The outputs of a run that ends, and the inputs of the runs that its end starts; none when there are neither.
+    /// Makes the evaluation of a run's outputs, and of the inputs of the runs that its end starts. Returns `None`
+    /// without both.
     #[must_use]
     pub fn ending(
         run: &Run,
@@ -172,9 +173,9 @@ impl Evaluation {
         }
     }
 
-    /// Evaluates; none when a value is not at hand.
+    /// Evaluates. Returns `None` when a value is not available here.
     pub fn evaluate(&self, resolve: &dyn Resolve) -> Option<Evaluated> {
-        // The language is guarded and fuzzed; should its engine panic all the same, one step fails and not the loop.
+        // The language is guarded and fuzzed; if its engine panics nevertheless, one step fails and not the loop.
         let evaluated = catch_unwind(AssertUnwindSafe(|| self.try_evaluate(resolve)));
         let evaluated = evaluated.unwrap_or_else(|_| {
             let what = "an expression made the engine of the language panic";
@@ -191,7 +192,7 @@ impl Evaluation {
         }
     }
 
-    /// Everything that an expression can see.
+    /// Returns all names of an expression.
     pub(super) fn context(&self, resolve: &dyn Resolve) -> Option<Result<Context, TaskError>> {
         let mut steps = Vec::with_capacity(self.bindings.steps.len());
         for step in &self.bindings.steps {
@@ -206,7 +207,7 @@ impl Evaluation {
         }
         let run = serde_json::json!({ "id": self.run.to_string(), "started_at_ms": self.started_at.0 });
         let mut context = Context::new().with("run", Shared::from_json(&run)).with("steps", Shared::map(steps));
-        // Inputs may be large; what refers to neither them nor `vars` does not wait for them.
+        // Inputs may be large; an expression without them and `vars` does not wait for them.
         if self.bindings.inputs {
             let inputs = match resolve.payload(&self.inputs)? {
                 Ok(inputs) => inputs,
@@ -245,7 +246,7 @@ impl Evaluation {
         Some(Ok(context))
     }
 
-    /// The failure that is handled.
+    /// Returns the handled failure.
     fn failure(&self, resolve: &dyn Resolve) -> Option<Result<Option<Arc<TaskError>>, TaskError>> {
         let (task, told) = match &self.bindings.failure {
             None => return Some(Ok(None)),
@@ -259,7 +260,7 @@ impl Evaluation {
         }))
     }
 
-    /// What it is about.
+    /// Returns the run and position.
     #[must_use]
     pub fn place(&self) -> (RunId, Place) {
         let place = match &self.target {
@@ -270,7 +271,7 @@ impl Evaluation {
         (self.run, place)
     }
 
-    /// The command that brings the result back to the loop.
+    /// Makes the command that returns the result to the loop.
     #[must_use]
     pub fn command(&self, evaluated: Evaluated) -> Command {
         match &self.target {
@@ -289,7 +290,7 @@ pub(super) fn invalid(field: &str, error: &ExprError) -> TaskError {
     TaskError::new(Category::InvalidInput, format!("`{field}` cannot be evaluated: {error}"))
 }
 
-/// The value as a payload.
+/// Converts the value to a payload.
 pub(super) fn keep(resolve: &dyn Resolve, value: &serde_json::Value) -> Option<Result<NewPayload, TaskError>> {
     if value.is_null() {
         return Some(Ok(NewPayload::None));

@@ -1,7 +1,7 @@
-//! Conditions, inputs, lists and outputs: what a workflow's expressions give.
+//! Evaluation of a workflow's expressions: conditions, inputs, lists and outputs.
 //!
-//! An evaluation carries ids, not values. It is done on the loop when every value it needs is at hand and small, and on
-//! a thread of its own pool otherwise, so that no turn takes time in proportion to somebody's data.
+//! An evaluation carries ids, not values. It runs on the loop when every value it needs is loaded and small, and on a
+//! pool otherwise, so that the time of a turn does not grow with user data.
 
 mod begin;
 mod bindings;

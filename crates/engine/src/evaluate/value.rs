@@ -1,4 +1,4 @@
-//! Where values come from, and what expressions see of a step.
+//! Sources of values, and the fields of a step in expressions.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use kapelle_core::{
 
 use crate::turn::{NewPayload, step_error};
 
-/// Values up to this size are carried by the loop; a larger one is a file.
+/// Size limit of values that the loop carries, in bytes; a larger one is a file.
 pub(crate) const BYTES_MAX: usize = kapelle_core::payload::ROW_MAX;
 
-/// Is shown a row and the JSON text of its output.
+/// Receives a row and the JSON text of its output.
 pub type Show<'a> = dyn FnMut(&Task, &[u8]) -> Result<(), TaskError> + 'a;
 
-/// Where values come from. `None` means that the value is not at hand here.
+/// A source of values. `None` means that the value is not available here.
 pub trait Resolve {
-    /// What is known of a task that is a step.
+    /// Returns the fields of a task that is a step.
     fn task(&self, tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>>;
 
-    /// The value of a payload.
+    /// Returns the value of a payload.
     fn payload(&self, payload: &Payload) -> Option<Result<Shared, TaskError>>;
 
-    /// The value that a step was begun with.
+    /// Returns the input that a step was begun with.
     fn input(&self, tenant: TenantId, id: TaskId) -> Option<Result<Shared, TaskError>>;
 
-    /// Shows the rows in one scope of a run by slot, each with the JSON text of its output.
+    /// Passes the rows in one scope of a run by slot, each with the JSON text of its output.
     fn scope(&self, run: RunId, scope: ScopeId, show: &mut Show<'_>) -> Option<Result<(), TaskError>>;
 
-    /// The value as a payload; one that is too large to be carried is put into a file.
+    /// Stores the value as a payload; a large one is put into a file.
     fn keep(&self, json: Vec<u8>) -> Option<Result<NewPayload, TaskError>>;
 
-    /// The inputs of a workflow that a run of a tenant is to start, checked, with defaults filled in.
+    /// Checks the inputs of a workflow that a run of a tenant is to start, and fills in defaults.
     fn admit(
         &self,
         tenant: TenantId,
@@ -44,7 +44,7 @@ pub trait Resolve {
     ) -> Option<Result<serde_json::Value, TaskError>>;
 }
 
-/// What expressions see of a task: `steps.x.output`, `steps.x.provider` and so on.
+/// Fields of a task in expressions: `steps.x.output`, `steps.x.provider` and so on.
 #[derive(Debug, Clone)]
 pub struct TaskValue {
     output: Shared,
@@ -56,13 +56,13 @@ pub struct TaskValue {
 }
 
 impl TaskValue {
-    /// Of a step that has no task.
+    /// Makes the fields of a step without a task.
     pub(super) fn nothing() -> TaskValue {
         let (output, provenance) = (Shared::null(), Provenance::default());
         TaskValue { output, error: None, told: None, provenance, attempts: 0, duration: None }
     }
 
-    /// Of a task whose output, if it has one, is this.
+    /// Makes the fields of a task with this output.
     #[must_use]
     pub fn of(task: &Task, output: Shared) -> TaskValue {
         let value = TaskValue { output, attempts: task.epoch, told: step_error(task), ..TaskValue::nothing() };
@@ -79,17 +79,17 @@ impl TaskValue {
         }
     }
 
-    /// What the task gave.
+    /// Returns the output.
     pub(super) fn output(self) -> Shared {
         self.output
     }
 
-    /// The error that made the task end, when it did not end well.
+    /// Returns the error of a task that did not succeed.
     pub(super) fn error(self) -> Option<TaskError> {
         self.error
     }
 
-    /// The same error as those outside of the step are told it.
+    /// Returns the error as steps outside see it.
     pub(super) fn told(self) -> Option<Arc<TaskError>> {
         self.told
     }

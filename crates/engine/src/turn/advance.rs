@@ -1,4 +1,4 @@
-//! What is to be done for a run before its turn ends: what is ready begins, what is done is closed, what is left ends.
+//! Work on runs before a turn ends: ready steps begin, done scopes are closed, finished runs end.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Decide for command::FinishRun {
     }
 }
 
-/// Looks at every run that the turn touched: starts what is ready, ends what is done.
+/// Advances every run that the turn touched: starts ready steps, ends what is done.
 pub(super) fn advance_runs(state: &mut LoopState) -> Result<(), StoreError> {
     while let Some(id) = state.scratch.touched.pop_first() {
         if runs::load_run(state, id)?.is_ok() {
@@ -85,7 +85,7 @@ pub(super) fn advance(state: &mut LoopState, id: RunId) -> Result<(), StoreError
     complete(state, id)
 }
 
-/// The time of a run that only waits stands still.
+/// Stops the clock of a run that only waits.
 pub(super) fn keep_clock(state: &mut LoopState, id: RunId) {
     let now = state.rows.now;
     let Some(event) = state.rows.cache.run(id).and_then(|run| run.clock_event(now)) else { return };
@@ -95,7 +95,7 @@ pub(super) fn keep_clock(state: &mut LoopState, id: RunId) {
     state.timers.note(due);
 }
 
-/// A step of a run lacks money, or lacks it no more: a run that only waits for some stands still.
+/// Records that a step of a run lacks money, or has it again: the clock of a run that only waits for money stops.
 pub(super) fn note_money(state: &mut LoopState, id: RunId, task: TaskId, kind: StateKind) {
     if let Some(run) = state.rows.cache.run_mut(id).filter(|run| run.definition.timeout.is_some()) {
         run.set_working(task, kind != StateKind::Parked);
@@ -103,7 +103,7 @@ pub(super) fn note_money(state: &mut LoopState, id: RunId, task: TaskId, kind: S
     }
 }
 
-/// Ends the row that waits for a scope that is done.
+/// Ends the row that waits for a done scope.
 pub(super) fn close_scope(state: &mut LoopState, id: RunId, closed: Closed) -> Result<(), StoreError> {
     if let Some(task) = closed.failed_by {
         let error = error_of(state, task)?;
@@ -131,7 +131,7 @@ pub(super) fn close_scope(state: &mut LoopState, id: RunId, closed: Closed) -> R
     resolve(state, closed.task, Ok(output))
 }
 
-/// The output of a scope has been evaluated on the pool.
+/// Handles the output of a scope that was evaluated on the pool.
 pub(super) fn close(state: &mut LoopState, id: RunId, scope: ScopeId, evaluated: &Evaluated) -> Answer {
     if let Err(error) = runs::load_run(state, id)? {
         return Ok(Err(error));
@@ -159,7 +159,7 @@ pub(super) fn close_with(
     }
 }
 
-/// Ends a step that waits.
+/// Ends a waiting step.
 pub(super) fn resolve(
     state: &mut LoopState,
     task: TaskId,
@@ -175,7 +175,7 @@ pub(super) fn resolve(
     Ok(())
 }
 
-/// Why a step did not end well, as those outside of it are told.
+/// Returns the error of a step as steps outside see it.
 pub(super) fn error_of(state: &mut LoopState, task: TaskId) -> Result<Arc<TaskError>, StoreError> {
     let found = if state.rows.load(task)? { state.rows.cache.task(task).and_then(step_error) } else { None };
     Ok(found.unwrap_or_else(|| Arc::new(TaskError::new(Category::Internal, "a step failed"))))
@@ -208,7 +208,7 @@ pub(super) fn lift_paused(state: &mut LoopState, id: RunId) -> Result<(), StoreE
     Ok(())
 }
 
-/// Cancels what is to be cancelled, a bounded number a turn.
+/// Cancels tasks of ended scopes, a bounded number a turn.
 pub(super) fn tear_down(state: &mut LoopState, id: RunId) -> Result<(), StoreError> {
     let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
     let to_cancel = run.to_cancel(CHILDREN_MAX);
@@ -218,11 +218,11 @@ pub(super) fn tear_down(state: &mut LoopState, id: RunId) -> Result<(), StoreErr
         _ => "the step it is part of ended",
     });
     for task in &to_cancel {
-        // A row that cannot be cancelled has ended: what is in memory is behind what another server wrote.
+        // A row that cannot be cancelled has ended: the memory is older than another server's write.
         state.scratch.stale |= tasks::cancel(state, *task, &reason)?.is_err();
     }
     if !to_cancel.is_empty() {
-        // Every cancelled task touched the run again; what is left is done in the next turn.
+        // Every cancelled task touched the run again; the rest is done in the next turn.
         state.scratch.touched.remove(&id);
         if state.rows.cache.run(id).is_some_and(|run| !run.to_cancel.is_empty() || run.has_ready() || run.has_done()) {
             state.scratch.more.insert(id);
@@ -231,7 +231,7 @@ pub(super) fn tear_down(state: &mut LoopState, id: RunId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Ends a run that has nothing left to do.
+/// Ends a run that has no work left.
 pub(super) fn complete(state: &mut LoopState, id: RunId) -> Result<(), StoreError> {
     let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
     match run.completion() {
@@ -256,7 +256,7 @@ pub(super) fn complete(state: &mut LoopState, id: RunId) -> Result<(), StoreErro
     }
 }
 
-/// The run ends so, once its outputs are known and the inputs of the runs that its end starts.
+/// Ends the run with that status, once its outputs and the inputs of the runs that its end starts are known.
 pub(super) fn end(
     state: &mut LoopState,
     id: RunId,
@@ -281,7 +281,7 @@ pub(super) fn end(
     evaluated.map_or(Ok(()), |evaluated| finish_with(state, id, evaluated))
 }
 
-/// The end of a run has been evaluated on the pool.
+/// Handles the end of a run that was evaluated on the pool.
 pub(super) fn finish(state: &mut LoopState, id: RunId, evaluated: &Evaluated) -> Answer {
     if let Err(error) = runs::load_run(state, id)? {
         return Ok(Err(error));
@@ -330,7 +330,7 @@ pub(super) fn finish_with(state: &mut LoopState, id: RunId, evaluated: Evaluated
     }
 }
 
-/// The step that started the run and waits for it ends.
+/// Ends the step that started the run and waits for it.
 pub(super) fn tell_parent(state: &mut LoopState, id: RunId, task: TaskId) -> Result<(), StoreError> {
     let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
     let ending = match &run.status {

@@ -1,4 +1,4 @@
-//! Acts of people. Those that took effect are written down, with who did them, in the same commit.
+//! Administrative acts. An act that took effect is recorded with its actor, in one commit.
 
 use kapelle_store::{Act, Deletion};
 
@@ -8,7 +8,7 @@ use super::{
     state::LoopState,
 };
 
-/// Does something for somebody, and adds it to the trail when it changed anything.
+/// Decides a command of an actor, and adds it to the audit trail when it changed anything.
 pub(super) fn audited(state: &mut LoopState, act: &Act, command: &Command) -> Answer<Reply> {
     let idle = changes_nothing(state, command);
     let versions = state.rows.cache.versions.len();
@@ -16,7 +16,7 @@ pub(super) fn audited(state: &mut LoopState, act: &Act, command: &Command) -> An
     let done = match (&reply, command) {
         (Err(_), _) => false,
         (Ok(Reply::DeleteVersion(deletion)), _) => *deletion == Deletion::Deleted,
-        // The newest version may have had the same text already.
+        // The newest version may have this text already.
         (Ok(_), Command::StoreVersion(_)) => state.rows.cache.versions.len() > versions,
         (Ok(_), _) => !idle,
     };
@@ -26,7 +26,7 @@ pub(super) fn audited(state: &mut LoopState, act: &Act, command: &Command) -> An
     Ok(reply)
 }
 
-/// Whether a command asks for what is so already.
+/// Tells whether a command asks for the present state.
 pub(super) fn changes_nothing(state: &LoopState, command: &Command) -> bool {
     match command {
         Command::Pause(pause) => state.limits.pauses(pause.tenant, pause.kind, &pause.name) == pause.paused,

@@ -1,4 +1,4 @@
-//! What the loop has in memory: rows as stored, and rows as changed by the turn under way.
+//! Memory of the loop: rows as stored, and rows as changed by the current turn.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,12 +19,12 @@ use crate::{
     id_map::IdMap,
 };
 
-/// Makes a request repeatable: the same key with the same body gets the same reply.
+/// Makes a request repeatable: a repeated key with an equal body gets the first reply.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Key {
-    /// What the client chose.
+    /// Key chosen by the client.
     pub key: Arc<str>,
-    /// SHA-256 of what it asked for.
+    /// SHA-256 of the request.
     pub body: [u8; 32],
 }
 
@@ -32,20 +32,20 @@ pub struct Key {
 #[derive(Debug)]
 pub(super) struct Changed<T> {
     pub(super) row: T,
-    /// The revision it was read with; none when it is new.
+    /// Revision it was read with. `None` when it is new.
     pub(super) expected: Option<u32>,
 }
 
-/// JSON of lists that are kept for their items.
+/// Size limit of lists that are cached for their items, in bytes of JSON.
 const LISTS_MAX: usize = 8 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     /// Ready tasks of the windows and running tasks, as stored.
     pub(super) tasks: IdMap<TaskId, Task>,
-    /// Lists of fan-outs under way, with the length of their JSON.
+    /// Lists of fan-outs in progress, with the length of their JSON.
     pub(super) lists: IdMap<TaskId, (Shared, usize)>,
-    /// Runs that have not ended, as stored.
+    /// Open runs, as stored.
     pub(super) runs: IdMap<RunId, Run>,
     pub(super) changed_tasks: IdMap<TaskId, Changed<Task>>,
     pub(super) changed_runs: IdMap<RunId, Changed<Run>>,
@@ -68,12 +68,12 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The task as the turn has it, when it is in memory.
+    /// Returns the task as the turn has it, if it is in memory.
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
         self.changed_tasks.get(&id).map(|changed| &changed.row).or_else(|| self.tasks.get(&id))
     }
 
-    /// The run as the turn has it, when it is in memory.
+    /// Returns the run as the turn has it, if it is in memory.
     pub(crate) fn run(&self, id: RunId) -> Option<&Run> {
         self.changed_runs.get(&id).map(|changed| &changed.row).or_else(|| self.runs.get(&id))
     }
@@ -86,7 +86,7 @@ impl Cache {
         self.changed_runs.insert(run.id, Changed { row: run, expected: None });
     }
 
-    /// Applies an event to a task that is in memory, and keeps the attempt it may end.
+    /// Applies an event to a task in memory, and keeps the attempt that it may end.
     pub(super) fn evolve_task(&mut self, id: TaskId, event: &TaskEvent) -> Option<&Task> {
         if !self.changed_tasks.contains_key(&id) {
             let mut row = self.tasks.remove(&id)?;
@@ -102,7 +102,7 @@ impl Cache {
         Some(&changed.row)
     }
 
-    /// The run, to be changed: its revision rises once a turn.
+    /// Returns the run for a change: its revision rises once a turn.
     pub(super) fn change_run(&mut self, id: RunId) -> Option<&mut Run> {
         if !self.changed_runs.contains_key(&id) {
             let mut row = self.runs.remove(&id)?;
@@ -113,7 +113,7 @@ impl Cache {
         self.changed_runs.get_mut(&id).map(|changed| &mut changed.row)
     }
 
-    /// The run, to be looked at and to have its ready list advanced, which is not stored.
+    /// Returns the run for reading and for advancing its ready list, which is not stored.
     pub(super) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         match self.changed_runs.get_mut(&id) {
             Some(changed) => Some(&mut changed.row),
@@ -121,7 +121,7 @@ impl Cache {
         }
     }
 
-    /// Applies an event to a run and writes it to its journal.
+    /// Applies an event to a run and appends it to its journal.
     pub(crate) fn evolve_run(&mut self, id: RunId, event: &kapelle_core::run::RunEvent, at: Timestamp) {
         let Some(run) = self.change_run(id) else { return };
         let entry = JournalEntry { run: id, seq: run.seq, at, event: event.clone() };
@@ -129,7 +129,7 @@ impl Cache {
         self.journal.push(entry);
     }
 
-    /// Keeps the list of a fan-out for its items, while there is room: without it they are evaluated on the pool.
+    /// Caches the list of a fan-out for its items, while there is room: otherwise they are evaluated on the pool.
     pub(super) fn keep_list(&mut self, id: TaskId, payload: &NewPayload, list: &List) {
         let NewPayload::Bytes(bytes) = payload else { return };
         let kept: usize = self.lists.values().map(|(_, bytes)| bytes).sum();
@@ -146,7 +146,7 @@ impl Cache {
             .values()
             .map(|changed| TaskWrite { task: &changed.row, expected: changed.expected })
             .collect();
-        // Appending in the order of keys is what a B-tree likes best.
+        // Inserting in key order is fastest for a B-tree.
         tasks.sort_unstable_by_key(|write| write.task.id);
         let mut runs: Vec<RunWrite<'_>> = self
             .changed_runs
@@ -176,13 +176,13 @@ impl Cache {
         }
     }
 
-    /// Drops everything: what is stored is the truth.
+    /// Drops everything: the store is the truth.
     pub(super) fn forget(&mut self) {
         *self = Cache::default();
     }
 }
 
-/// On the loop only small values that are in memory are resolved.
+/// On the loop only small values in memory are resolved.
 impl Resolve for Cache {
     fn task(&self, _tenant: TenantId, id: TaskId) -> Option<Result<TaskValue, TaskError>> {
         let task = Cache::task(self, id)?;

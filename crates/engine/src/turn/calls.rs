@@ -1,4 +1,4 @@
-//! Calls of models: reserved, settled, recorded; and what becomes of tasks for which there is no money.
+//! Model calls: reserved, settled, recorded; and parking of tasks without money.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ use super::{
     tasks,
 };
 
-/// Runs within runs that pay for a call.
+/// Limit of nested runs that pay for a call.
 const RUNS_MAX: usize = 64;
-/// Parked tasks that are looked at in one turn.
+/// Limit of parked tasks that are checked in one turn.
 const LOOKS_MAX: u32 = 512;
 
 impl Decide for command::Reserve {
@@ -120,7 +120,7 @@ pub(super) fn reserve(state: &mut LoopState, order: &CallOrder) -> Result<Reserv
     Ok(Reserved::Yes(id))
 }
 
-/// Why the payer cannot pay, when that is so.
+/// Returns the reason why the payer cannot pay, if there is one.
 pub(super) fn no_money(
     state: &mut LoopState,
     order: &CallOrder,
@@ -130,7 +130,7 @@ pub(super) fn no_money(
     let mut later = false;
     for key in charged(order.tenant, payer, day) {
         let mut fits = state.ledger.fits(&mut state.rows, &key, order.worst, 0)?;
-        // Nobody is refused for the sake of calls that are yet to be made.
+        // A call is never refused for the sake of future calls.
         if fits.is_err() && state.ledger.give_back_of(&mut state.rows, key.0, &key.1)? {
             fits = state.ledger.fits(&mut state.rows, &key, order.worst, 0)?;
         }
@@ -145,8 +145,8 @@ pub(super) fn no_money(
     Ok(later.then_some(Reserved::Later))
 }
 
-/// The limit that a task was submitted with, or its worker has: no call begins once it is spent. A call's answer is
-/// cut beforehand to what is left, so that the limit need not hold the worst case.
+/// Checks the limit that a task was submitted with, or its worker has: no call begins once it is spent. A call's answer
+/// is cut beforehand to the rest, so that the limit need not hold the highest cost.
 pub(super) fn over_task_limit(
     state: &mut LoopState,
     task: &Task,
@@ -163,7 +163,7 @@ pub(super) fn over_task_limit(
     Ok(spent.then_some(Reserved::Never { account, needs: worst, left: Money::ZERO }))
 }
 
-/// Who pays for a task besides itself: its worker, its queue, its run and the runs that led to that.
+/// Returns the payers of a task besides itself: its worker, its queue, its run and the runs that led to that.
 pub(super) fn payers_of(state: &mut LoopState, task: &Task) -> Result<Vec<Account>, StoreError> {
     let mut payers = vec![Account::Worker(task.worker.to_string()), Account::Queue(task.queue.to_string())];
     let mut next = task.origin.as_ref().map(|origin| origin.run);
@@ -183,7 +183,7 @@ pub(super) fn record_answer(state: &mut LoopState, record: &AnswerRecord) -> Ans
     let answer = state.rows.place_answer(&record.body, &record.meta)?;
     if let Some(call) = record.call {
         if state.ledger.prepaid.holds(call) {
-            // A full disk keeps the row of the call waiting; an answer without its call would be lost.
+            // A full disk delays the row of the call; an answer without its call would be lost.
             let why = "the call of this answer is not written down yet".to_owned();
             return Ok(Err(EngineError::Store(Arc::new(StoreError::Database(why)))));
         }
@@ -253,7 +253,7 @@ pub(super) fn set_limit(
     let row = match by {
         LimitBy::File if known && row.base == limit => return Ok(Ok(())),
         LimitBy::File => BudgetRow { limit, base: limit, ..row },
-        // What a tenant allows itself holds besides what it was given, and never instead of it.
+        // A tenant's own limit applies in addition to the owner's, never instead of it.
         LimitBy::Tenant if is_given(account) => BudgetRow { own: Some(limit), ..row },
         LimitBy::Tenant | LimitBy::Owner => BudgetRow { limit, ..row },
     };
@@ -263,13 +263,13 @@ pub(super) fn set_limit(
     Ok(Ok(()))
 }
 
-/// Has every parked task looked at: money may be there.
+/// Schedules a check of every parked task: money may be available.
 pub(super) fn look_at_parked(state: &mut LoopState) {
     state.ledger.lifting = Some(TaskId(0));
     state.ledger.promised.clear();
 }
 
-/// Begins the new day: what was parked on the old one may go on.
+/// Begins the new day: tasks that were parked on the old one may continue.
 pub(super) fn roll_day(state: &mut LoopState) {
     if state.ledger.day_ends.is_some_and(|end| end <= state.rows.now) {
         state.ledger.day_ends = None;
@@ -277,7 +277,7 @@ pub(super) fn roll_day(state: &mut LoopState) {
     }
 }
 
-/// Puts parked tasks back in the order for which there is money now, a bounded number in a turn.
+/// Lifts parked tasks for which there is money now, a bounded number in a turn.
 pub(super) fn lift_parked(state: &mut LoopState) -> Result<(), StoreError> {
     let Some(after) = state.ledger.lifting.take() else { return Ok(()) };
     let parked = state.rows.store.parked(after, LOOKS_MAX)?;
@@ -314,7 +314,7 @@ pub(super) fn lift_parked(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether there is money for the next call of a parked task, besides what tasks before it were promised.
+/// Tells whether there is money for the next call of a parked task, besides what tasks before it were promised.
 pub(super) fn affords(state: &mut LoopState, task: &Task, needs: Money, day: i64) -> Result<bool, StoreError> {
     if let Some(Reserved::Never { .. }) = over_task_limit(state, task, needs)? {
         return Ok(false);

@@ -12,10 +12,10 @@ use kapelle_store::{IdKind, StoreError};
 use super::{command::VersionRef, control, payload::NewPayload, rerun, runs, state::LoopState};
 use crate::evaluate::Start;
 
-/// Runs that start runs that start runs: the most that lead to one another. A circle of workflows ends here.
+/// Limit of runs that start one another in a row. A cycle of workflows ends here.
 const DEPTH_MAX: u16 = 16;
 
-/// The run that a step starts, which is not begun yet; or why it cannot be.
+/// Makes the run that a step starts, not begun yet, or the error.
 pub(super) fn child_run(
     state: &mut LoopState,
     parent: RunId,
@@ -57,7 +57,7 @@ pub(super) fn child_run(
     Ok(Ok(run))
 }
 
-/// The runs that the end of a run starts begin with the commit of that end.
+/// Starts the runs that the end of a run triggers, in the commit of that end.
 pub(super) fn start_triggered(state: &mut LoopState, id: RunId, starts: Vec<Start>) -> Result<(), StoreError> {
     for (workflow, inputs) in starts {
         let child = match inputs {
@@ -80,7 +80,7 @@ pub(super) fn start_triggered(state: &mut LoopState, id: RunId, starts: Vec<Star
     Ok(())
 }
 
-/// A step that waits for a run has ended otherwise: nobody waits for that run any more, so it is cancelled.
+/// Cancels the run of a step that ended otherwise than by that run.
 pub(super) fn leave_child(state: &mut LoopState, before: &Task) -> Result<(), StoreError> {
     if let TaskState::Waiting(WaitFor::Run(child)) = before.state {
         let _ = control::cancel_run(state, child, &Arc::from("the step that started it was ended"))?;

@@ -1,4 +1,4 @@
-//! Ready tasks meet free slots: those of this process, and those of worker hosts.
+//! Claims: ready tasks for free slots, those of this process and those of worker hosts.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use super::{
     state::{CHILDREN_MAX, LoopState},
 };
 
-/// Rows read at a time when a window has run empty.
+/// Rows read at a time when a window is empty.
 const REFILL: u32 = 1_024;
 
 impl Decide for command::Claim {
@@ -58,7 +58,7 @@ pub(super) fn fill_slots(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a ready task may begin: a provider takes its call, and its key has a place.
+/// Tells whether a ready task may begin: a provider has room for its call, and its key has a place.
 pub(super) fn may_begin(state: &mut LoopState, task: &Task) -> Result<bool, StoreError> {
     if !rate_admission::has_right(state, task) {
         return Ok(false);
@@ -70,7 +70,7 @@ pub(super) fn may_begin(state: &mut LoopState, task: &Task) -> Result<bool, Stor
     Ok(admitted)
 }
 
-/// The task that is next among those lanes, taken out of its window.
+/// Takes the next task of those lanes out of its window.
 pub(super) fn next_ready(state: &mut LoopState, lanes: &[usize], here: bool) -> Result<Option<Task>, StoreError> {
     loop {
         let mut best: Option<(super::lanes::Place, usize)> = None;
@@ -92,7 +92,7 @@ pub(super) fn next_ready(state: &mut LoopState, lanes: &[usize], here: bool) -> 
         }
         let Some((place, at)) = best else { return Ok(None) };
         state.lanes.pop(at);
-        // In a store that others write to, a window can be behind; the row decides.
+        // In a shared store a window can be outdated; the row decides.
         if state.rows.load(place.1)?
             && let Some(task) = state.rows.cache.task(place.1)
             && matches!(task.state, TaskState::Ready { .. })
@@ -145,14 +145,14 @@ pub(super) fn dispatch(state: &mut LoopState, task: &Task, event: &TaskEvent) {
     }));
 }
 
-/// What an attempt is told beside its input: how long it may take, whether it is the last, which step it is.
+/// Returns the terms of an attempt besides its input: its timeout, whether it is the last, its step.
 pub(super) fn terms(state: &LoopState, task: &Task) -> (DurationMs, bool, Option<(RunId, String)>) {
     let step = task.origin.as_ref().map(|origin| (origin.run, origin.path.to_string()));
     let timeout = task.policy.timeout.unwrap_or(state.rows.options.default_timeout);
     (timeout, task.failures + 1 >= task.policy.retry.max_attempts, step)
 }
 
-/// Gives tasks to a worker host.
+/// Claims tasks for a worker host.
 pub(super) fn claim_remote(
     state: &mut LoopState,
     host: u32,
@@ -182,8 +182,8 @@ pub(super) fn claim_remote(
     Ok(Ok(claimed))
 }
 
-/// How many ready tasks a worker host could be given, at most `most`. `taken` counts, by lane, what others were
-/// promised before it.
+/// Counts the ready tasks that a worker host could get, at most `most`. `taken` counts, by lane, the tasks that others
+/// were promised before it.
 pub(super) fn on_offer(state: &LoopState, wanted: &ClaimFilter, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
     let mut found = 0;
     let offered = |at: &usize| {

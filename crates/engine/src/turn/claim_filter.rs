@@ -1,4 +1,4 @@
-//! What a worker host takes, and what it is given.
+//! Filter of a worker host, and its claimed tasks.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use kapelle_core::{DurationMs, Labels, Name, RunId, TaskId, TenantId, task::Leas
 use kapelle_store::Lane;
 use serde::{Deserialize, Serialize};
 
-/// The tasks that a worker host takes.
+/// Tasks that a worker host accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ClaimFilter {
     pub tenant: TenantId,
-    /// The workers it serves.
+    /// Workers it serves.
     pub workers: Arc<[Name]>,
-    /// The queues it serves; empty means any.
+    /// Queues it serves; empty means any.
     pub queues: Arc<[Name]>,
     pub labels: Arc<Labels>,
 }
 
 impl ClaimFilter {
-    /// Whether the tasks of a lane are among them.
+    /// Tells whether it accepts the tasks of a lane.
     #[must_use]
     pub fn includes(&self, lane: &Lane) -> bool {
         lane.tenant == self.tenant
@@ -29,7 +29,7 @@ impl ClaimFilter {
     }
 }
 
-/// A task given to a worker host.
+/// A task claimed by a worker host.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ClaimedTask {
@@ -39,9 +39,9 @@ pub struct ClaimedTask {
     pub input: kapelle_core::Payload,
     pub lease: Lease,
     pub timeout: DurationMs,
-    /// No further attempt follows should this one fail.
+    /// Whether no further attempt follows a failure.
     pub last_attempt: bool,
     pub recorded: bool,
-    /// The run and the path of the step, when it is one.
+    /// Run and path of the step, if it is one.
     pub step: Option<(RunId, String)>,
 }

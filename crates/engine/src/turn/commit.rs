@@ -1,4 +1,4 @@
-//! The end of a turn: everything it changed is written, and memory keeps what the next turns need.
+//! The end of a turn: all its changes are written, and memory keeps what the next turns need.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use kapelle_store::{Commit, SessionRow, StoreError};
 
 use super::{cache::Changed, effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState};
 
-/// Writes the turn; false when it met a conflict.
+/// Writes the turn. Returns false on a conflict.
 pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
     state.session.keep(&mut state.rows, &mut state.scratch.notes)?;
     state.ledger.give_back_ended(&mut state.rows)?;
@@ -39,12 +39,12 @@ pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Moves what was written to where the next turns look for it.
+/// Moves written rows to the memory of the next turns.
 pub(super) fn keep(state: &mut LoopState) {
     let mut ended = Vec::new();
     let mut changed_tasks = std::mem::take(&mut state.rows.cache.changed_tasks);
     let mut ids: Vec<TaskId> = changed_tasks.keys().copied().collect();
-    // The same turn has the same effects, in the same order.
+    // An equal turn has equal effects, in one order.
     ids.sort_unstable();
     for id in ids {
         let Some(Changed { row: task, .. }) = changed_tasks.remove(&id) else { continue };
@@ -59,7 +59,7 @@ pub(super) fn keep(state: &mut LoopState) {
         let keep = match task.state {
             TaskState::Running(_) => true,
             TaskState::Ready { rank } => state.lanes.holds(&lane_of(&task), &(rank, id)),
-            // The lists of fan-outs under way: each of their items looks at them.
+            // Lists of fan-outs in progress: each of their items reads them.
             TaskState::Waiting(WaitFor::Scope(Opening::Items { .. })) => true,
             _ => false,
         };

@@ -1,4 +1,4 @@
-//! What people ask of runs that are under way.
+//! Commands to runs in progress.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::error::EngineError;
 
-/// Signals that a run keeps for steps that do not wait for them yet.
+/// Limit of signals that a run stores for later steps.
 const MAILBOX_MAX: usize = 1_000;
 
 impl Decide for command::CancelRun {
@@ -54,7 +54,7 @@ impl Decide for command::Approve {
     }
 }
 
-/// Decides a command to a run and records what follows.
+/// Decides a command to a run and records its events.
 pub(super) fn ask_run(
     state: &mut LoopState,
     id: RunId,
@@ -95,11 +95,11 @@ pub(super) fn resume_run(state: &mut LoopState, id: RunId) -> Answer {
     Ok(answer)
 }
 
-/// A run is out of time.
+/// Ends a run at its time limit.
 pub(super) fn time_out(state: &mut LoopState, id: RunId) -> Result<(), StoreError> {
     let error = TaskError::new(Category::Timeout, "the run took longer than its `timeout`").permanent();
     let answer = ask_run(state, id, |run| TimeOut { error: Arc::new(error) }.decide(run))?;
-    // Also when only what runs at the end is left: that has its own time.
+    // Also when only the end part is left: that has its own time.
     if let Some(run) = state.rows.cache.change_run(id) {
         run.due_at = None;
     }
@@ -107,7 +107,7 @@ pub(super) fn time_out(state: &mut LoopState, id: RunId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// A ready step of a paused run does not begin: it is held, a bounded number a turn.
+/// Holds a ready step of a paused run, a bounded number a turn.
 pub(super) fn hold_paused(state: &mut LoopState, task: &Task) -> Result<bool, StoreError> {
     let Some(run) = task.origin.as_ref().map(|origin| origin.run) else { return Ok(false) };
     // After a conflict and after a start it is not in memory.
@@ -116,7 +116,7 @@ pub(super) fn hold_paused(state: &mut LoopState, task: &Task) -> Result<bool, St
     }
     if let Ok(event) = (Hold { reason: HoldReason::RunPaused }).decide(task) {
         tasks::change(state, task.id, &event)?;
-        // The run is written with it: a server that has not heard that the run goes on must not hold its steps.
+        // The run is written with it: a server that does not know of the resume must not hold its steps.
         let _ = state.rows.cache.change_run(run);
     }
     state.scratch.paused += 1;
@@ -126,7 +126,7 @@ pub(super) fn hold_paused(state: &mut LoopState, task: &Task) -> Result<bool, St
     Ok(true)
 }
 
-/// A signal goes to the step that has waited for it the longest, or is kept.
+/// Delivers a signal to the step that has waited for it the longest, or stores it.
 pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &NewPayload) -> Answer {
     if let Err(error) = runs::load_run(state, id)? {
         return Ok(Err(error));
@@ -144,7 +144,7 @@ pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &Ne
     let payload = state.rows.place(payload)?;
     match waiting {
         Some(task) => {
-            // Another server may have ended the step: what is in memory is behind, and the signal must not be lost.
+            // Another server may have ended the step: the memory is outdated, and the signal must not be lost.
             let waits = state.rows.load(task)?
                 && matches!(state.rows.cache.task(task).map(|task| &task.state), Some(TaskState::Waiting(_)));
             state.scratch.stale |= !waits;
@@ -161,7 +161,7 @@ pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &Ne
     Ok(Ok(()))
 }
 
-/// A step that waits for a signal takes one that was kept.
+/// Gives a stored signal to a step that waits for it.
 pub(super) fn take_signal(state: &mut LoopState, id: RunId, name: &Name, task: TaskId) -> Result<(), StoreError> {
     let Some(run) = state.rows.cache.run(id) else { return Ok(()) };
     let Some((_, payload)) = run.mailbox.iter().find(|(kept, _)| kept == name) else { return Ok(()) };
@@ -170,7 +170,7 @@ pub(super) fn take_signal(state: &mut LoopState, id: RunId, name: &Name, task: T
     advance::resolve(state, task, Ok(payload))
 }
 
-/// A person has answered.
+/// Handles a person's answer.
 pub(super) fn approve(
     state: &mut LoopState,
     id: TaskId,

@@ -43,7 +43,7 @@ impl Part for Definitions {
 }
 
 impl Definitions {
-    /// How many there are.
+    /// Returns their number.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }

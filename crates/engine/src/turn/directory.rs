@@ -1,4 +1,4 @@
-//! What is known where the loop runs.
+//! Directory of the process in which the loop runs.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use kapelle_core::{
 
 use super::command::VersionRef;
 
-/// Whether a provider takes a call of a task.
+/// Decision whether a provider has room for a call of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// No provider says how much it takes.
+    /// No provider has a known rate limit.
     Free,
     /// The task has the right to one call, until [`Directory::end_call`].
     Right,
-    /// Not before that long from now.
+    /// The call may be made after this wait.
     Wait(DurationMs),
 }
 
-/// What is known of workers, workflows and strategies where the loop runs.
+/// Workers, workflows and strategies of the process in which the loop runs.
 pub trait Directory: Send + Sync {
-    /// The worker that a name means for a tenant, when one is registered in this process.
+    /// Returns the worker that a name means for a tenant, if one is registered in this process.
     fn local(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>>;
 
-    /// The workflow that a name means for a tenant now. With `None`, its newest stored version is run.
+    /// Returns the workflow that a name means for a tenant now. With `None`, its newest stored version is run.
     fn workflow(&self, _tenant: TenantId, _name: &Name) -> Option<VersionRef> {
         None
     }
 
-    /// The definition of a stored version, when its text was read off the loop.
+    /// Returns the definition of a stored version, if its text was read off the loop.
     fn definition(&self, _version: i64) -> Option<Arc<Definition>> {
         None
     }
@@ -37,20 +37,20 @@ pub trait Directory: Send + Sync {
     /// Keeps the definition of a stored version for the loop.
     fn keep_definition(&self, _version: i64, _definition: Arc<Definition>) {}
 
-    /// Asks for the right of a task to one call of a model alias. Asked again for the same task it stays one right.
+    /// Asks for the right of a task to one call of a model alias. A repeated request keeps one right.
     fn admit_call(&self, _model: &Name, _task: TaskId, _steady_ms: u64) -> Admission {
         Admission::Free
     }
 
-    /// The attempt of a task that has the right to a call is over, whether or not it made the call.
+    /// Ends the right of a task whose attempt is over, whether or not it made the call.
     fn end_call(&self, _task: TaskId) {}
 
-    /// The strategy that was registered under that name.
+    /// Returns the strategy that was registered under that name.
     fn order(&self, _name: &Name) -> Option<Arc<dyn StepOrder>> {
         None
     }
 
-    /// The workflows of a tenant that want to be started when a run of that one has ended.
+    /// Returns the workflows of a tenant with a trigger on the end of a run of that one.
     fn triggered(&self, _tenant: TenantId, _workflow: &Name) -> Vec<Arc<Definition>> {
         Vec::new()
     }

@@ -1,14 +1,14 @@
-//! Times that have come.
+//! Due tasks and runs.
 
 use kapelle_core::task::{Elapse, Expire, Wake};
 use kapelle_store::StoreError;
 
 use super::{control, state::LoopState, tasks};
 
-/// Due tasks taken in one turn.
+/// Limit of due tasks in one turn.
 const DUE_MAX: u32 = 512;
 
-/// Wakes what waited for a time, and ends what is past its deadline.
+/// Wakes tasks that waited for a time, and ends those past their deadline.
 pub(super) fn wake_due(state: &mut LoopState) -> Result<(), StoreError> {
     if kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::LostWake) && state.rows.random().is_multiple_of(8) {
         state.timers.lose();

@@ -1,4 +1,4 @@
-//! What has to happen outside once a turn is committed.
+//! Effects of a turn, performed after its commit.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use kapelle_core::{
 use super::notice::Notice;
 use crate::{evaluate::Evaluation, events::Event};
 
-/// What has to happen outside once a turn is committed. Each follows from the state, so that a crash loses none.
+/// An effect of a turn. Each follows from the state, so that a crash loses none.
 #[derive(Debug)]
 pub enum Effect {
-    /// Let a worker of this process do an attempt.
+    /// Starts an attempt in this process.
     Dispatch(Dispatch),
-    /// Stop an attempt that runs in this process.
+    /// Stops an attempt in this process.
     Stop(TaskId),
-    /// Evaluate the condition and input of a step, or the outputs of a run.
+    /// Evaluates the condition and input of a step, or the outputs of a run.
     Evaluate(Box<Evaluation>),
-    /// A task has ended: tell those who wait for it.
+    /// Informs waiters of the end of a task.
     Ended(Arc<Task>),
-    /// A run has ended: tell those who wait for it.
+    /// Informs waiters of the end of a run.
     RunEnded(RunId),
-    /// Write the session log.
+    /// Writes the session log.
     Session(Arc<super::session::Logged>),
-    /// Tell those who watch.
+    /// Informs watchers.
     Notify(Event),
-    /// Tell those who listen: about money, and who holds a task.
+    /// Informs listeners of money and leases.
     Tell(Notice),
 }
 
-/// An attempt to be done in this process.
+/// An attempt to run in this process.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Dispatch {
@@ -41,9 +41,9 @@ pub struct Dispatch {
     pub input: Payload,
     pub lease: Lease,
     pub timeout: DurationMs,
-    /// No further attempt follows should this one fail.
+    /// Whether no further attempt follows a failure.
     pub last_attempt: bool,
     pub recorded: bool,
-    /// The run and the path of the step, when it is one.
+    /// Run and path of the step, if it is one.
     pub step: Option<(RunId, String)>,
 }

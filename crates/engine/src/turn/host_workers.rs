@@ -1,5 +1,4 @@
-//! What is known of workers: those of this process, and what worker hosts said of theirs; and what attempts on hosts were
-//! given again.
+//! Workers of this process, workers that hosts registered, and answers replayed to attempts on hosts.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,11 +18,11 @@ use super::{
 };
 use crate::error::EngineError;
 
-/// What worker hosts said of their workers, as stored and as the turn under way has it.
+/// Workers that hosts registered, as stored and as the current turn has them.
 #[derive(Debug, Default)]
 pub(super) struct HostWorkers {
     specs: HashMap<(TenantId, Name), Arc<WorkerSpec>>,
-    /// What the turn under way changed, with what was known before.
+    /// Changes of the current turn, with the earlier values.
     before: Vec<Before>,
 }
 
@@ -51,22 +50,22 @@ impl Part for HostWorkers {
 }
 
 impl HostWorkers {
-    /// Whether a host of a tenant said something of a worker.
+    /// Tells whether a host of a tenant registered a worker.
     pub(super) fn knows(&self, tenant: TenantId, worker: &Name) -> bool {
         self.specs.contains_key(&(tenant, worker.clone()))
     }
 
-    /// What is known of a worker: as this process has it, else as the host said that registered it last.
+    /// Returns the specification of a worker: this process's, else that of the host that registered it last.
     pub(super) fn spec(&self, rows: &Rows, tenant: TenantId, worker: &Name) -> Option<Arc<WorkerSpec>> {
         rows.directory.local(tenant, worker).or_else(|| self.specs.get(&(tenant, worker.clone())).cloned())
     }
 
-    /// The queue of a worker's tasks that name none.
+    /// Returns the queue of a worker's tasks that name none.
     pub(super) fn queue_of(&self, rows: &Rows, tenant: TenantId, worker: &Name) -> Name {
         self.spec(rows, tenant, worker).map_or_else(|| Name::new("default"), |spec| spec.queue.clone())
     }
 
-    /// A host says what it serves. What is known already is not written again.
+    /// Stores the workers of a host. Known specifications are not written again.
     fn serve(&mut self, rows: &mut Rows, tenant: TenantId, specs: &[Arc<WorkerSpec>]) {
         for spec in specs {
             let place = (tenant, spec.name.clone());
@@ -80,7 +79,7 @@ impl HostWorkers {
         }
     }
 
-    /// A worker that hosts served is not to be known any more. Its open tasks stay.
+    /// Removes a worker that hosts served. Its open tasks stay.
     fn forget_worker(&mut self, rows: &mut Rows, tenant: TenantId, worker: &Name) {
         let place = (tenant, worker.clone());
         if let Some(before) = self.specs.remove(&place) {
@@ -93,7 +92,7 @@ impl HostWorkers {
 impl Decide for command::Serve {
     fn decide(&self, state: &mut LoopState) -> Answer {
         state.host_workers.serve(&mut state.rows, self.tenant, &self.specs);
-        // Its limits may be others now.
+        // Its limits may have changed.
         state.scratch.sweep = true;
         Ok(Ok(()))
     }

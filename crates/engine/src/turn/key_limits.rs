@@ -1,4 +1,4 @@
-//! Limits for each key: who may start beside those that run, who waits, and who comes after them.
+//! Limits for each concurrency key: tasks that may start, that wait, and that follow.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use kapelle_store::{GateKind, HeldPlace, Lane, StoreError};
 
 use super::{lanes::lane_of, limits::KeyGroup, state::LoopState, tasks};
 
-/// No turn holds more tasks than this for their key: the rest stay ready and are looked at in the next one.
+/// Limit of tasks that a turn holds for their key; the rest stays ready until the next one.
 const HOLDS_MAX: usize = 512;
 
-/// A place in a lane under a key, which may have become free.
+/// A lane and key in which a place may have become free.
 pub(super) type Freed = (Lane, Name);
 
-/// The limits that a key of a lane is under: that of its worker, and that of its queue.
+/// Returns the limits of a key of a lane: its worker's and its queue's.
 pub(super) fn key_limits(state: &LoopState, lane: &Lane, key: &Name) -> Vec<(KeyGroup, KeyLimit)> {
     let of_worker = state.host_workers.spec(&state.rows, lane.tenant, &lane.worker).and_then(|spec| spec.per_key);
     let of_queue = state.rows.options.queues.get(&lane.queue).and_then(|queue| queue.per_key);
@@ -27,7 +27,7 @@ pub(super) fn key_limits(state: &LoopState, lane: &Lane, key: &Name) -> Vec<(Key
     of_worker.into_iter().chain(of_queue.map(|limit| (group(GateKind::Queue, &lane.queue), limit))).collect()
 }
 
-/// Whether so many tasks were held in this turn that lanes with a limit for each key have to wait for the next.
+/// Says whether this turn has held the maximum of tasks, so that lanes with key limits wait for the next one.
 pub(super) fn held_enough(state: &mut LoopState, lane: &Lane) -> bool {
     if state.scratch.held.len() < HOLDS_MAX {
         return false;
@@ -38,7 +38,7 @@ pub(super) fn held_enough(state: &mut LoopState, lane: &Lane) -> bool {
     limited
 }
 
-/// Whether a ready task may start beside the others of its key. When it may not, it is no longer ready.
+/// Tells whether a ready task may start beside the others of its key. Otherwise it is no longer ready.
 pub(super) fn admit(state: &mut LoopState, task: &Task) -> Result<bool, StoreError> {
     let Some(key) = &task.key else { return Ok(true) };
     for (group, limit) in key_limits(state, &lane_of(task), key) {
@@ -82,7 +82,7 @@ pub(super) fn replace(state: &mut LoopState, oldest: TaskId, newer: &Task) -> Re
     };
     match decided {
         Some(event) => tasks::change(state, oldest, &event),
-        // It has ended meanwhile, and takes no place.
+        // It has ended meanwhile, and occupies no place.
         None => {
             state.limits.give_back(oldest);
             Ok(())
@@ -90,7 +90,7 @@ pub(super) fn replace(state: &mut LoopState, oldest: TaskId, newer: &Task) -> Re
     }
 }
 
-/// A task that has just become ready. Where the newest wins it does not wait for a slot to say so: the slot may be
+/// Makes room for a task that has just become ready. Where the newest wins it does not wait for a slot: the slot may be
 /// the one that it takes over.
 pub(super) fn make_room(state: &mut LoopState, task: &Task) -> Result<(), StoreError> {
     let Some(key) = &task.key else { return Ok(()) };
@@ -102,7 +102,7 @@ pub(super) fn make_room(state: &mut LoopState, task: &Task) -> Result<(), StoreE
     Ok(())
 }
 
-/// Why a task of that key would be refused, when the rule is to refuse and as many run as may.
+/// Returns the error of a task of that key when its limit is reached and the rule is to refuse.
 pub(super) fn refused(state: &LoopState, lane: &Lane, key: Option<&Name>, more: usize) -> Option<TaskError> {
     let limits = key_limits(state, lane, key?);
     let full = |(group, limit): &(KeyGroup, KeyLimit)| {
@@ -112,7 +112,7 @@ pub(super) fn refused(state: &LoopState, lane: &Lane, key: Option<&Name>, more: 
     limits.iter().find(|found| full(found)).map(|(group, limit)| busy(group, *limit))
 }
 
-/// Looks at every key under which tasks are held: limits may have changed, or places become free unseen.
+/// Checks every key under which tasks are held: limits may have changed, or places may be free.
 pub(super) fn sweep_keys(state: &mut LoopState) -> Result<(), StoreError> {
     for (lane, key) in state.rows.store.held_lanes(HoldReason::KeyLimit)? {
         state.scratch.freed.extend(key.map(|key| (lane, key)));
@@ -120,7 +120,7 @@ pub(super) fn sweep_keys(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts held tasks back in the order where places of their key have become free.
+/// Lifts held tasks where places of their key have become free.
 pub(super) fn lift_keys(state: &mut LoopState) -> Result<(), StoreError> {
     let mut freed = std::mem::take(&mut state.scratch.freed);
     freed.sort_unstable();
@@ -150,9 +150,9 @@ pub(super) fn lift_keys(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lifts up to so many held tasks of a place; how many it did.
+/// Lifts at most that many held tasks of a place. Returns their number.
 pub(super) fn lift(state: &mut LoopState, place: HeldPlace<'_>, most: usize) -> Result<usize, StoreError> {
-    // Rows that this turn changed are still found, so a few more are asked for until there are enough others.
+    // Rows that this turn changed are still found, so a few more are read until there are enough others.
     let mut ask = most + 16;
     let found = loop {
         let stored = state.rows.store.held_in(HoldReason::KeyLimit, place, u32::try_from(ask).unwrap_or(u32::MAX))?;

@@ -1,8 +1,8 @@
 //! The order of ready tasks: for each lane a bounded window over the store's index.
 //!
-//! The window of a lane holds every ready task up to its horizon, or all of them when it is complete. A task behind
-//! the horizon is only in the store until the window has run empty and is filled again. So a million waiting tasks cost
-//! disk and not memory.
+//! The window of a lane holds every ready task up to its horizon, or all of them when it is complete. A task beyond the
+//! horizon is only in the store until the window is empty and is refilled. So a million waiting tasks cost disk and not
+//! memory.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,11 +24,12 @@ pub(super) type Place = (Rank, TaskId);
 pub(super) struct Window {
     pub(super) lane: Lane,
     places: BTreeSet<Place>,
-    /// Everything up to here is in `places`.
+    /// Horizon: every place up to here is in `places`.
     horizon: Option<Place>,
-    /// Everything is in `places`.
+    /// Whether every place is in `places`.
     complete: bool,
-    /// Became ready behind the horizon in the turn under way: not in the store yet, so a refill must look here too.
+    /// Places beyond the horizon that became ready in the current turn: not in the store yet, so a refill must look
+    /// here too.
     behind: Vec<Place>,
 }
 
@@ -47,7 +48,7 @@ impl Part for Lanes {
         Ok(())
     }
 
-    /// Empties every window; each is filled from the store when it is next looked at.
+    /// Empties every window; each is refilled from the store when it is next read.
     fn forget(&mut self, rows: &mut Rows) {
         for window in &mut self.windows {
             window.places.clear();
@@ -60,7 +61,7 @@ impl Part for Lanes {
         }
     }
 
-    /// What lies behind a horizon is in the store now.
+    /// Records that places beyond a horizon are in the store now.
     fn committed(&mut self) {
         for window in &mut self.windows {
             window.behind.clear();
@@ -73,7 +74,8 @@ impl Lanes {
         Lanes { by_lane: HashMap::new(), windows: Vec::new(), capacity: capacity.max(2), many: LANES_MAX }
     }
 
-    /// The window of the lane of a task, made when there is none. A new one is complete unless the store has tasks.
+    /// Returns the window of a task's lane, and makes it if it is missing. A new one is complete unless the store has
+    /// tasks.
     fn window(&mut self, lane: &Lane, complete: bool) -> &mut Window {
         let next = self.windows.len();
         let at = *self.by_lane.entry(lane.clone()).or_insert(next);
@@ -84,7 +86,7 @@ impl Lanes {
         &mut self.windows[at]
     }
 
-    /// A lane of which the store says that it holds ready tasks.
+    /// Records a lane that has ready tasks in the store.
     pub(super) fn stored(&mut self, lane: &Lane) {
         self.window(lane, false);
     }
@@ -111,7 +113,7 @@ impl Lanes {
         dropped
     }
 
-    /// A task is no longer ready.
+    /// Removes a task that is no longer ready.
     pub(super) fn withdraw(&mut self, lane: &Lane, place: Place) {
         if let Some(&at) = self.by_lane.get(lane) {
             self.windows[at].places.remove(&place);
@@ -119,22 +121,22 @@ impl Lanes {
         }
     }
 
-    /// How many lanes there are.
+    /// Returns the number of lanes.
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }
 
-    /// The lane with that number.
+    /// Returns the lane with that number.
     pub(super) fn lane(&self, at: usize) -> &Lane {
         &self.windows[at].lane
     }
 
-    /// The first place of a lane's window.
+    /// Returns the first place of a lane's window.
     pub(super) fn first(&self, at: usize) -> Option<Place> {
         self.windows[at].places.first().copied()
     }
 
-    /// How many places a lane's window holds.
+    /// Counts the places in a lane's window.
     pub(super) fn count(&self, at: usize) -> usize {
         self.windows[at].places.len()
     }
@@ -144,24 +146,24 @@ impl Lanes {
         self.windows[at].places.pop_first()
     }
 
-    /// The number of a lane.
+    /// Returns the number of a lane.
     pub(super) fn number(&self, lane: &Lane) -> Option<usize> {
         self.by_lane.get(lane).copied()
     }
 
-    /// Puts the first place of a lane's window, which was taken, back.
+    /// Returns the first place of a lane's window that was taken.
     pub(super) fn put_back(&mut self, at: usize, place: Place) {
         // It lies within the horizon, as it was in the window.
         self.windows[at].places.insert(place);
     }
 
-    /// From where a lane's window is to be filled again, when it has run empty and the store may have more.
+    /// Returns the position from which a lane's window is to be refilled, when it is empty and the store may have more.
     pub(super) fn wants_refill(&self, at: usize) -> Option<Option<Place>> {
         let window = &self.windows[at];
         (window.places.is_empty() && !window.complete).then_some(window.horizon)
     }
 
-    /// Fills a window with what the store has behind the horizon; `exhausted` when that is all it has.
+    /// Refills a window with places beyond the horizon; `exhausted` when the store has no more.
     pub(super) fn refill(&mut self, at: usize, places: &[Place], exhausted: bool) {
         let window = &mut self.windows[at];
         window.places.extend(places);
@@ -184,7 +186,7 @@ impl Lanes {
         });
     }
 
-    /// Whether a task of that place is kept in memory.
+    /// Tells whether a task of that place is kept in memory.
     pub(super) fn holds(&self, lane: &Lane, place: &Place) -> bool {
         self.by_lane.get(lane).is_some_and(|&at| self.windows[at].places.contains(place))
     }
@@ -197,18 +199,18 @@ impl Lanes {
         }
         self.windows.retain(|window| !(window.complete && window.places.is_empty() && window.behind.is_empty()));
         self.by_lane = self.windows.iter().enumerate().map(|(at, window)| (window.lane.clone(), at)).collect();
-        // Looked at again once there are twice as many, so that a commit does not pay for lanes that are in use.
+        // Checked again at twice the number, so that a commit does not pay for lanes in use.
         self.many = LANES_MAX.max(2 * self.windows.len());
         self.windows.len() != lanes
     }
 
-    /// How many places are in memory.
+    /// Counts the places in memory.
     pub(super) fn in_memory(&self) -> usize {
         self.windows.iter().map(|window| window.places.len()).sum()
     }
 }
 
-/// The lane of a task.
+/// Returns the lane of a task.
 pub(super) fn lane_of(task: &Task) -> Lane {
     Lane::of(task)
 }
@@ -237,7 +239,7 @@ mod tests {
         Submit { id: TaskId(id), task, ageing: Ageing::default() }.decide(Timestamp(id))
     }
 
-    /// Random offers and pops against a plain sorted map that stands for the store.
+    /// Compares random offers and pops with a plain sorted map that stands for the store.
     #[test]
     fn a_window_gives_the_same_order_as_the_whole() {
         for seed in 1u64..200 {
@@ -275,7 +277,7 @@ mod tests {
                             lanes.refill(0, &places, places.len() < 2);
                         }
                         let expected = stored.keys().chain(fresh.iter()).min().copied();
-                        // A refill that found nothing within the horizon leaves the window to be filled once more.
+                        // A refill that found no place within the horizon leaves the window to be refilled once more.
                         if lanes.first(0).is_none() && lanes.wants_refill(0).is_some() {
                             continue;
                         }

@@ -1,4 +1,4 @@
-//! Leases of worker hosts: how long an attempt stays theirs, kept alive by heartbeats, and never longer than its time.
+//! Leases of worker hosts: an attempt belongs to a host until its heartbeats stop or its time is over.
 
 use kapelle_core::{
     Category, TaskError, TaskId, TenantId,
@@ -17,24 +17,25 @@ use super::{
 };
 use crate::id_map::IdMap;
 
-/// How long after its time an attempt may still be reported: the host ends it by itself and says so, unless it cannot.
+/// Time after its timeout in which an attempt may still be reported: the host ends it by itself and reports it, unless
+/// it cannot.
 const GRACE_MS: u64 = 2_000;
 
-/// An attempt of a worker host, on the steady clock.
+/// An attempt of a worker host, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RemoteLease {
     pub(super) epoch: u32,
-    /// Silent until then, the host is taken for lost.
+    /// Time after which the silent host is lost.
     pub(super) end: u64,
-    /// Heartbeats or not, the attempt is over then.
+    /// Time after which the attempt is over, heartbeats or not.
     limit: u64,
 }
 
-/// The attempts of worker hosts, by task. Deadlines are on the steady clock and only in memory.
+/// Attempts of worker hosts, by task. Deadlines are on the monotonic clock and only in memory.
 #[derive(Debug, Default)]
 pub(super) struct RemoteLeases {
     leases: IdMap<TaskId, RemoteLease>,
-    /// What the turn under way gave out, with what was there before. Renewals are not undone: the host is alive.
+    /// Leases of the current turn, with the earlier ones. Renewals are not rolled back: the host is alive.
     before: Vec<(TaskId, Option<RemoteLease>)>,
 }
 
@@ -52,7 +53,7 @@ impl Part for RemoteLeases {
         self.before.clear();
     }
 
-    /// The first lease ends then.
+    /// Returns the end of the first lease.
     fn next_due(&self) -> Due {
         Due { wall: None, steady: self.leases.values().map(|lease| lease.end).min() }
     }
@@ -65,7 +66,7 @@ impl RemoteLeases {
         let timeout = task.policy.timeout.unwrap_or(rows.options.default_timeout).0;
         let left = timeout.saturating_sub(rows.now.since(lease.started_at).0);
         let end = steady + rows.options.lease.0;
-        // A server that was away longer than the attempt may take has not heard what came of it.
+        // A server that was away longer than the attempt's timeout has not learned its result.
         let limit = steady.saturating_add(left).saturating_add(GRACE_MS).max(steady + GRACE_MS);
         let lease = RemoteLease { epoch: lease.epoch, end: end.min(limit), limit };
         let before = self.leases.insert(task.id, lease);
@@ -87,19 +88,19 @@ impl RemoteLeases {
         }
     }
 
-    /// The attempt is over, and that is committed.
+    /// Removes an attempt whose end is committed.
     pub(super) fn end(&mut self, task: TaskId) {
         self.leases.remove(&task);
     }
 
-    /// The tasks that are with hosts, by id.
+    /// Returns the tasks of hosts, by id.
     fn tasks(&self) -> Vec<TaskId> {
         let mut ids: Vec<TaskId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         ids
     }
 
-    /// The leases that are over, by task.
+    /// Returns the leases that are over, by task.
     fn over(&self, steady_ms: u64) -> Vec<(TaskId, RemoteLease)> {
         let over = self.leases.iter().filter(|(_, lease)| lease.end <= steady_ms);
         let mut over: Vec<_> = over.map(|(id, lease)| (*id, *lease)).collect();
@@ -134,7 +135,7 @@ pub(super) fn heartbeat(state: &mut LoopState, tenant: TenantId, reports: &[Repo
     Ok(Ok(alive))
 }
 
-/// Releases the attempts of hosts that may work no more. Their tokens end with the leases.
+/// Releases the attempts of removed hosts. Their tokens end with the leases.
 pub(super) fn evict(state: &mut LoopState, hosts: &[u32]) -> Answer {
     for id in state.leases.tasks() {
         let lease = match state.rows.load(id)?.then(|| state.rows.cache.task(id)).flatten().map(|task| &task.state) {
@@ -186,7 +187,7 @@ pub(super) fn reap_leases(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Why an attempt of a host is over without its report.
+/// Returns the error of a host's attempt that is over without a report.
 pub(super) fn lost(state: &LoopState, id: kapelle_core::TaskId, out_of_time: bool) -> TaskError {
     if !out_of_time {
         return TaskError::new(Category::LeaseLost, "the worker was silent for longer than its lease");

@@ -1,4 +1,4 @@
-//! The ledger in memory: what accounts have spent and promised, and which calls are open.
+//! The ledger in memory: spent and reserved amounts of accounts, and open calls.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,12 +28,12 @@ const ACCOUNTS_MAX: usize = 20_000;
 #[derive(Debug, Clone)]
 struct Entry {
     row: AccountRow,
-    /// The revision that is stored.
+    /// Stored revision.
     stored: Option<u32>,
     reserved: u64,
 }
 
-/// A call under way.
+/// An open call.
 #[derive(Debug, Clone)]
 struct Open {
     tenant: TenantId,
@@ -55,18 +55,18 @@ pub(super) struct Ledger {
     pub(super) writes: LedgerWrites,
     pub(super) prepaid: PrepaidOut,
     primed: bool,
-    /// Every parked task from behind that one on is to be looked at.
+    /// Position from which parked tasks are to be checked.
     pub(super) lifting: Option<kapelle_core::TaskId>,
-    /// When the day ends after which tasks that were parked on it go on.
+    /// End of the day after which tasks that were parked on it continue.
     pub(super) day_ends: Option<kapelle_core::Timestamp>,
-    /// Which calls the former process had sent on its prepaid amounts.
+    /// Calls that the former process had sent on its prepaid amounts.
     pub(super) left_taken: Taken,
-    /// What was promised to tasks that were lifted in this look.
+    /// Amounts promised to tasks that were lifted in this check.
     pub(super) promised: HashMap<Key, u64>,
 }
 
 impl Ledger {
-    /// What the turn writes.
+    /// Returns the writes of the turn.
     pub fn batch(&mut self) -> LedgerWrites {
         let mut writes = std::mem::take(&mut self.writes);
         for key in &self.changed {
@@ -86,7 +86,7 @@ impl Part for Ledger {
     }
 
     fn forget(&mut self, _rows: &mut Rows) {
-        // A look at the parked tasks may have been cut short: it is begun again.
+        // A check of the parked tasks may have been interrupted: it begins again.
         let lifting = Some(kapelle_core::TaskId(0));
         let mut prepaid = std::mem::take(&mut self.prepaid);
         prepaid.forget();
@@ -119,7 +119,7 @@ impl Part for Ledger {
 }
 
 impl Ledger {
-    /// Reads which calls are open, before the first turn and after one that was forgotten.
+    /// Reads the open calls, before the first turn and after a rollback.
     fn prime_calls(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         if self.primed {
             return Ok(());
@@ -142,7 +142,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Charges the calls that a former process left open at what was reserved for them.
+    /// Charges the calls that a former process left open at their reservation.
     pub(super) fn settle_lost_calls(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         self.prime(rows)?;
         let mut lost: Vec<CallId> = self.open.keys().copied().collect();
@@ -153,14 +153,14 @@ impl Ledger {
         self.settle_lost_prepaid(rows)
     }
 
-    /// Promises an amount in an account.
+    /// Reserves an amount in an account.
     pub(super) fn reserve_in(&mut self, rows: &mut Rows, key: &Key, amount: Money) -> Result<(), StoreError> {
         let entry = self.entry(rows, key)?;
         entry.reserved = entry.reserved.saturating_add(amount.0);
         Ok(())
     }
 
-    /// Takes a promise back.
+    /// Releases a reserved amount.
     pub(super) fn release_in(&mut self, rows: &mut Rows, key: &Key, amount: Money) -> Result<(), StoreError> {
         let entry = self.entry(rows, key)?;
         entry.reserved = entry.reserved.saturating_sub(amount.0);
@@ -178,7 +178,7 @@ impl Ledger {
         self.entries.get_mut(key).ok_or_else(fresh)
     }
 
-    /// What an account may spend: what it was given, or each tenant is, and no more than its tenant allows itself.
+    /// Returns the limit of an account: its own or that of each tenant, cut to the tenant's own limit.
     pub(super) fn bound(
         &mut self,
         rows: &mut Rows,
@@ -194,7 +194,7 @@ impl Ledger {
         Ok(spending::bound(given, row.and_then(|row| row.own)))
     }
 
-    /// What is stored of what an account may spend.
+    /// Returns the stored limits of an account.
     pub(super) fn limit_of(
         &mut self,
         rows: &mut Rows,
@@ -210,7 +210,7 @@ impl Ledger {
         Ok(row)
     }
 
-    /// Whether an amount fits an account; how much is left when it does not. `own` is a limit that the payer brings.
+    /// Checks whether an amount fits an account; otherwise returns the rest. `own` is a limit that the payer brings.
     pub(super) fn fits(
         &mut self,
         rows: &mut Rows,
@@ -225,13 +225,13 @@ impl Ledger {
         Ok(budget.reserve(amount))
     }
 
-    /// What an account has spent and promised.
+    /// Returns the spent and reserved amount of an account.
     pub(super) fn used(&mut self, rows: &mut Rows, key: &Key) -> Result<u64, StoreError> {
         let entry = self.entry(rows, key)?;
         Ok(entry.row.spent.0.saturating_add(entry.reserved))
     }
 
-    /// Takes a call into the ledger: its worst case is promised in every account.
+    /// Adds a call to the ledger: its highest cost is reserved in every account.
     pub(super) fn open_call(&mut self, rows: &mut Rows, row: CallRow) -> Result<(), StoreError> {
         let day = day_of(row.at);
         for key in charged(row.tenant, &row.payer, day) {
@@ -242,7 +242,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Settles a call in every account; nothing when it was settled before.
+    /// Settles a call in every account. Returns `None` when it was settled before.
     pub(super) fn close_call(&mut self, rows: &mut Rows, id: CallId, over: &CallOver) -> Result<(), StoreError> {
         let CallOver { state, cost, input, output, ref request_id } = *over;
         let Some(open) = self.open.remove(&id) else { return Ok(()) };
@@ -276,7 +276,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Says once for each limit that most of it is spent.
+    /// Warns once for each limit that most of it is spent.
     fn warn(&mut self, rows: &mut Rows, key: &Key, spent: Money) -> Result<(), StoreError> {
         let Some(limit) = self.bound(rows, key.0, &key.1)?.filter(|limit| is_low(spent, *limit)) else { return Ok(()) };
         let mark = mark_of(limit, key.2);
@@ -291,7 +291,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The stored budget of an account, or one that limits nothing.
+    /// Returns the stored budget of an account, or one without limits.
     pub(super) fn row_of(
         &mut self,
         rows: &mut Rows,

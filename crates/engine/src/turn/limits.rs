@@ -1,4 +1,4 @@
-//! How many tasks run at once: in this process by queue and by worker, everywhere by key; and what is paused.
+//! Limits of running tasks: in this process by queue and by worker, everywhere by key; and pauses.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,53 +17,53 @@ use crate::{id_map::IdMap, options::Options};
 /// Running tasks read at a time.
 const RUNNING_READ: u32 = 512;
 
-/// The limits of this process and what is taken of them.
+/// Limits of this process and their used slots.
 #[derive(Debug, Default)]
 pub struct Limits {
     queues: HashMap<Name, Limit>,
-    /// By name: of workers that are for everybody, and of those that are not, which may hide one of the same name.
+    /// Limits by name: of workers for everybody, and of others, which may hide one of the same name.
     workers: [HashMap<Name, Limit>; 2],
-    /// For which tenants a name means a worker that is not for everybody.
+    /// Tenants for which a name means a worker that is not for everybody.
     own: HashSet<(TenantId, Name)>,
-    /// Who takes the slots.
+    /// Tasks that occupy slots.
     taken: IdMap<TaskId, Taken>,
-    /// What the turn under way changed, so that a turn that was not committed can be forgotten.
+    /// Changes of the current turn, for a rollback.
     before: Vec<(TaskId, Option<Taken>)>,
-    /// Queues whose slots the turn under way changed, with what they were.
+    /// Queues whose slots the current turn changed, with the earlier number.
     slots_before: Vec<(Name, u32)>,
     other_slots: u32,
-    /// The running tasks of each key, those of worker hosts included.
+    /// Running tasks of each key, including those of worker hosts.
     keys: HashMap<KeyGroup, BTreeSet<TaskId>>,
     paused: HashSet<(TenantId, GateKind, Name)>,
 }
 
-/// The tasks that a limit for each key counts together: those with one key of one worker, or in one queue.
+/// Tasks that a key limit counts together: those with one key of one worker, or in one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyGroup {
-    /// Whose they are.
+    /// Tenant of the tasks.
     pub tenant: TenantId,
-    /// Of a worker, or in a queue.
+    /// Kind: worker or queue.
     pub kind: GateKind,
-    /// Of which, or in which.
+    /// Name of the worker or queue.
     pub name: Name,
-    /// The key.
+    /// Concurrency key.
     pub key: Name,
 }
 
-/// What an attempt takes: slots in this process, and its place among those of its key.
+/// Resources of an attempt: slots in this process, and its place among those of its key.
 #[derive(Debug, Clone)]
 struct Taken {
     epoch: u32,
     lane: Lane,
     key: Option<Name>,
-    /// It runs in this process.
+    /// Whether it runs in this process.
     here: bool,
-    /// By a worker that is not for everybody.
+    /// Whether its worker is not for everybody.
     own: bool,
 }
 
 impl Taken {
-    /// The groups that it counts for, when it has a key.
+    /// Returns the groups that it counts for, if it has a key.
     fn groups(&self) -> Option<[KeyGroup; 2]> {
         let key = self.key.as_ref()?;
         let Lane { tenant, queue, worker, .. } = &self.lane;
@@ -73,7 +73,7 @@ impl Taken {
 }
 
 impl Part for Limits {
-    /// Reads what is paused, and which attempts on worker hosts count for their key.
+    /// Reads the pauses, and the attempts on worker hosts that count for their key.
     fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         self.gates(&rows.store.gates()?);
         let mut after = TaskId(0);
@@ -86,7 +86,8 @@ impl Part for Limits {
         }
     }
 
-    /// Slots are as they were before the turn. The store cannot tell, as another server on it has running tasks of its own.
+    /// Restores the slots from before the turn. The store cannot tell them, as another server on it has running tasks
+    /// of its own.
     fn forget(&mut self, _rows: &mut Rows) {
         if planted(Mutant::SlotLeak) {
             self.before.clear();
@@ -106,14 +107,14 @@ impl Part for Limits {
 }
 
 impl Limits {
-    /// The limits that the options set.
+    /// Makes the limits of the options.
     #[must_use]
     pub fn new(options: &Options) -> Limits {
         let queues = options.queues.iter().map(|(name, queue)| (name.clone(), Limit::of(queue.slots)));
         Limits { queues: queues.collect(), other_slots: options.other_slots, ..Limits::default() }
     }
 
-    /// The limit of a queue.
+    /// Returns the limit of a queue.
     pub fn queue(&mut self, name: &Name) -> &mut Limit {
         if !self.queues.contains_key(name) {
             self.queues.insert(name.clone(), Limit::of(self.other_slots));
@@ -121,13 +122,13 @@ impl Limits {
         self.queues.entry(name.clone()).or_insert(Limit::of(0))
     }
 
-    /// Sets how many tasks of a queue run at once.
+    /// Sets the limit of running tasks of a queue.
     pub fn set_slots(&mut self, name: &Name, slots: u32) {
         let before = std::mem::replace(&mut self.queue(name).slots, slots);
         self.slots_before.push((name.clone(), before));
     }
 
-    /// Sets how many tasks of the worker that a name means for a tenant run at once.
+    /// Sets the limit of running tasks of the worker that a name means for a tenant.
     pub fn worker(&mut self, tenant: TenantId, spec: &WorkerSpec) {
         let own = !spec.tenants.is_all();
         if own != self.is_own(tenant, &spec.name) {
@@ -141,7 +142,7 @@ impl Limits {
         !self.own.is_empty() && self.own.contains(&(tenant, name.clone()))
     }
 
-    /// Whether a task of that lane could start.
+    /// Tells whether a task of that lane could start.
     #[must_use]
     pub fn room(&self, lane: &Lane) -> bool {
         let free = |limit: Option<&Limit>| limit.is_none_or(|limit| limit.room().is_ok());
@@ -149,7 +150,7 @@ impl Limits {
         free(self.queues.get(&lane.queue)) && free(self.workers[own].get(&lane.worker)) && !self.is_paused(lane)
     }
 
-    /// Whether the queue or the worker of a lane is paused.
+    /// Tells whether the queue or the worker of a lane is paused.
     #[must_use]
     pub fn is_paused(&self, lane: &Lane) -> bool {
         !self.paused.is_empty()
@@ -157,13 +158,13 @@ impl Limits {
                 || self.paused.contains(&(lane.tenant, GateKind::Worker, lane.worker.clone())))
     }
 
-    /// Whether a queue or a worker is paused.
+    /// Tells whether a queue or a worker is paused.
     #[must_use]
     pub fn pauses(&self, tenant: TenantId, kind: GateKind, name: &Name) -> bool {
         self.paused.contains(&(tenant, kind, name.clone()))
     }
 
-    /// Something was paused or resumed.
+    /// Records a pause or resume.
     pub fn gate(&mut self, gate: &Gate) {
         let place = (gate.tenant, gate.kind, gate.name.clone());
         if gate.paused {
@@ -173,7 +174,7 @@ impl Limits {
         }
     }
 
-    /// What is paused, as stored.
+    /// Sets the pauses from the store.
     pub fn gates(&mut self, gates: &[Gate]) {
         self.paused.clear();
         if !planted(Mutant::PauseForgotten) {
@@ -181,13 +182,13 @@ impl Limits {
         }
     }
 
-    /// The running tasks of a key.
+    /// Returns the running tasks of a key.
     pub fn running_of(&self, group: &KeyGroup) -> impl ExactSizeIterator<Item = TaskId> {
         static NONE: BTreeSet<TaskId> = BTreeSet::new();
         self.keys.get(group).unwrap_or(&NONE).iter().copied()
     }
 
-    /// An attempt of a task starts, in this process or on a worker host. Of the latter only those with a key count.
+    /// Reserves slots for an attempt in this process or on a worker host. Of the latter only those with a key count.
     pub fn take(&mut self, task: &Task, epoch: u32, here: bool) {
         if !here && task.key.is_none() {
             return;
@@ -198,7 +199,7 @@ impl Limits {
         self.before.push((task.id, before));
     }
 
-    /// A task is no longer running.
+    /// Releases the slots of a task that is no longer running.
     pub fn give_back(&mut self, task: TaskId) {
         if self.taken.contains_key(&task) {
             let before = self.set(task, None);
@@ -206,14 +207,15 @@ impl Limits {
         }
     }
 
-    /// That attempt is over, whether or not it held its task to the end. A later attempt keeps its slot.
+    /// Releases the slots of an attempt that is over, whether or not it held its task to the end. A later attempt keeps
+    /// its slot.
     pub fn give_back_attempt(&mut self, task: TaskId, epoch: u32) {
         if self.taken.get(&task).is_some_and(|taken| taken.epoch <= epoch) {
             self.give_back(task);
         }
     }
 
-    /// Sets who takes the slot of a task, with the counts; gives who took it before.
+    /// Sets the attempt in the slot of a task, with the counts. Returns the earlier one.
     fn set(&mut self, task: TaskId, taken: Option<Taken>) -> Option<Taken> {
         if let Some(taken) = taken.as_ref().filter(|taken| taken.here) {
             self.queue(&taken.lane.queue).taken += 1;
@@ -221,7 +223,7 @@ impl Limits {
                 limit.taken += 1;
             }
         }
-        // Most tasks have no key, and nothing is copied for them.
+        // Most tasks have no key, so nothing is copied for them.
         let next = taken.as_ref().filter(|taken| taken.key.is_some()).cloned();
         let before = match taken {
             Some(taken) => self.taken.insert(task, taken),
@@ -248,7 +250,7 @@ impl Limits {
         before
     }
 
-    /// Whether no task runs here.
+    /// Tells whether no task runs here.
     #[must_use]
     pub fn idle(&self) -> bool {
         !self.taken.values().any(|taken| taken.here)

@@ -1,9 +1,9 @@
 //! The heart: commands in, a committed change out.
 //!
-//! A turn takes the commands that are waiting, lets the rules decide each of them, follows up what they cause (a step
-//! that ended makes others ready, a task that became ready is claimed when there is a slot), and commits all of it at
-//! once. Only then are replies given and effects performed. When the store answers that a row had changed meanwhile,
-//! everything the turn did in memory is forgotten and the same commands are decided again on what is stored now.
+//! A turn takes the waiting commands, lets the rules decide each of them, follows their effects (a step that ended
+//! makes others ready, a ready task is claimed when there is a slot), and commits all of it at once. Only then are
+//! replies given and effects performed. When the store reports that a row had changed meanwhile, the turn's changes in
+//! memory are rolled back and the commands are decided again on the stored rows.
 
 mod advance;
 mod audited;

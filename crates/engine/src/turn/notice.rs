@@ -1,4 +1,4 @@
-//! What others want to hear of once it is committed.
+//! Notices of money and leases.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use kapelle_core::{Account, CallId, Money, TaskId, TenantId};
 
 use super::prepaid::Prepaid;
 
-/// Something about money or leases that others want to hear of, once it is committed.
+/// A notice of money or leases, sent after its commit.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub enum Notice {
-    /// A task changed hands: that attempt runs now, or none.
+    /// The lease of a task changed.
     Lease {
         task: TaskId,
-        /// The attempt under way.
+        /// Current attempt, if there is one.
         running: Option<u32>,
     },
     /// Most of a budget is spent (80 %).
     BudgetLow { tenant: TenantId, account: Account, limit: Money, spent: Money },
-    /// A block was drawn: its payer may take it.
+    /// A prepaid amount was reserved: its payer may use it.
     Drawn(Arc<Prepaid>),
-    /// The row of a call that was sent on a block is committed.
+    /// The row of a call that was sent on a prepaid amount is committed.
     Spent(CallId),
     /// A task was parked.
     Parked { tenant: TenantId, task: TaskId, needs: Money },

@@ -21,13 +21,13 @@ pub(super) trait Part {
     /// Keeps what the turn did: it is stored.
     fn committed(&mut self) {}
 
-    /// When the part must next do something by itself.
+    /// Returns the time at which the part must next act by itself.
     fn next_due(&self) -> Due {
         Due::default()
     }
 }
 
-/// When something must next happen by itself.
+/// The time at which something must next happen by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Due {
     /// On the wall clock.

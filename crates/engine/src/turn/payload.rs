@@ -1,4 +1,4 @@
-//! JSON on its way into the store.
+//! JSON to be stored.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ pub enum NewPayload {
     None,
     /// The text itself, at most 1 MiB.
     Bytes(#[serde(with = "kapelle_core::payload::text")] Arc<[u8]>),
-    /// A file that has been put among the blobs.
+    /// A file in `blobs/`.
     File {
         /// 64 hex digits.
         sha256: String,
-        /// Its length.
+        /// Length in bytes.
         bytes: u64,
     },
 }
 
 impl NewPayload {
-    /// Small enough to live in its task's row.
+    /// Tells whether it is small enough for its task's row.
     #[must_use]
     pub fn is_inline(&self) -> bool {
         match self {

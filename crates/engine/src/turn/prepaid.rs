@@ -27,7 +27,7 @@ const FREE: u8 = 0;
 const TAKEN: u8 = 1;
 const GONE: u8 = 2;
 
-/// Money that is set aside for one call of a payer.
+/// Money reserved for one call of a payer.
 #[derive(Debug)]
 pub struct Prepaid {
     pub(super) row: PrepaidRow,
@@ -46,12 +46,12 @@ impl Prepaid {
     /// What is not used for so long is released, in ms. A payer that calls less often has no use for one.
     pub const IDLE_MS: u64 = kapelle_core::spending::IDLE_MS;
 
-    /// One that may be taken.
+    /// Makes an amount that may be used.
     pub(super) fn free(row: PrepaidRow, purse: u64) -> Arc<Prepaid> {
         Prepaid::new(row, purse, FREE)
     }
 
-    /// One that nobody holds.
+    /// Makes an amount that is withdrawn.
     pub(super) fn gone(row: PrepaidRow) -> Arc<Prepaid> {
         Prepaid::new(row, 0, GONE)
     }
@@ -61,38 +61,38 @@ impl Prepaid {
         Arc::new(Prepaid { row, purse, day_ends, state: AtomicU8::new(state) })
     }
 
-    /// The id that the call will have.
+    /// Returns the id that the call will have.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.row.id
     }
 
-    /// Who drew it, as [`CallOrder::purse`] said.
+    /// Returns its purse, as in [`CallOrder::purse`].
     #[must_use]
     pub fn purse(&self) -> u64 {
         self.purse
     }
 
-    /// The accounts that it is charged to.
+    /// Returns the accounts that it is charged to.
     #[must_use]
     pub fn payer(&self) -> &[Account] {
         &self.row.payer
     }
 
-    /// The most that its call may cost.
+    /// Returns the highest cost of its call.
     #[must_use]
     pub fn amount(&self) -> Money {
         self.row.amount
     }
 
-    /// Whether nobody can take it any more.
+    /// Tells whether it can no longer be used.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state.load(Ordering::Acquire) != FREE
     }
 
-    /// Takes it for a call that costs that much at most and begins now. Whoever gets true tells the loop by
-    /// [`super::command::Spend`], whatever becomes of the call.
+    /// Uses it for a call of at most that cost that begins now. A caller that gets true reports it by
+    /// [`super::command::Spend`], whatever the result of the call.
     #[must_use]
     pub fn take(&self, worst: Money, now: Timestamp) -> bool {
         // A call belongs to the day on which it begins.
@@ -100,7 +100,7 @@ impl Prepaid {
         fits && self.leave_for(TAKEN)
     }
 
-    /// Has nobody take it any more, unless somebody has.
+    /// Withdraws the amount. Returns false if it was already used.
     pub(super) fn give_back(&self) -> bool {
         self.leave_for(GONE)
     }
@@ -110,7 +110,7 @@ impl Prepaid {
         self.state.load(Ordering::Acquire) == GONE
     }
 
-    /// Whether a task in that state makes no more calls of the attempt it was drawn for.
+    /// Tells whether a task in that state makes no more calls of the attempt it was reserved for.
     pub(super) fn is_of_ended(&self, state: &TaskState) -> bool {
         let own = |lease: &Lease| self.row.attempt == 0 || lease.epoch == self.row.attempt;
         !matches!(state, TaskState::Running(lease) if own(lease))
@@ -127,16 +127,16 @@ pub(super) struct PrepaidOut {
     pub(super) out: BTreeMap<CallId, Arc<Prepaid>>,
     pub(super) of_task: HashMap<TaskId, Vec<CallId>>,
     pub(super) of_purse: HashMap<u64, Vec<CallId>>,
-    /// When each was drawn on the steady clock, the oldest first. The first one is out.
+    /// Times of reservation on the monotonic clock, oldest first. The first one is outstanding.
     pub(super) drawn: VecDeque<(u64, CallId)>,
-    /// Those that the turn under way ends.
+    /// Amounts that the current turn ends.
     ending: Vec<Arc<Prepaid>>,
-    /// Those of before a turn that was forgotten.
+    /// Amounts from before a turn that was rolled back.
     pub(super) before: BTreeMap<CallId, Arc<Prepaid>>,
 }
 
 impl PrepaidOut {
-    /// Drops everything but who holds what.
+    /// Drops everything but the holders.
     pub(super) fn forget(&mut self) {
         let mut before = std::mem::take(&mut self.before);
         before.append(&mut self.out);
@@ -144,7 +144,7 @@ impl PrepaidOut {
         *self = PrepaidOut { before, ..PrepaidOut::default() };
     }
 
-    /// What the turn did is stored.
+    /// Records that the turn is stored.
     pub(super) fn committed(&mut self) {
         self.ending.clear();
     }
@@ -154,12 +154,12 @@ impl PrepaidOut {
         self.drawn.front().map(|(since, _)| since + Prepaid::IDLE_MS)
     }
 
-    /// What is past its time at that moment of the steady clock.
+    /// Returns an amount that is past its idle time at that moment of the monotonic clock.
     pub(super) fn idle(&self, steady_ms: u64) -> Option<CallId> {
         self.drawn.front().filter(|(since, _)| since + Prepaid::IDLE_MS <= steady_ms).map(|(_, id)| *id)
     }
 
-    /// Leaves the oldest for later.
+    /// Postpones the oldest.
     pub(super) fn postpone(&mut self, steady_ms: u64) {
         if let Some((_, id)) = self.drawn.pop_front() {
             self.drawn.push_back((steady_ms, id));
@@ -167,7 +167,7 @@ impl PrepaidOut {
         self.trim();
     }
 
-    /// Whether a call was sent on a block, and its row is yet to be written.
+    /// Tells whether a call was sent on the amount, and its row is yet to be written.
     pub(super) fn holds(&self, call: CallId) -> bool {
         self.out.contains_key(&call)
     }
@@ -193,7 +193,7 @@ impl PrepaidOut {
         Some(block)
     }
 
-    /// Forgets when those were drawn that are out no more, up to the first that is.
+    /// Drops the times of amounts that are no longer outstanding, up to the first that is.
     fn trim(&mut self) {
         while self.drawn.front().is_some_and(|(_, id)| !self.out.contains_key(id)) {
             self.drawn.pop_front();

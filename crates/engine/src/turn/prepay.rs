@@ -18,11 +18,11 @@ use super::{
     rows::Rows,
 };
 
-/// What a call is called of which nothing is known but its block.
+/// Name in the row of a call of which only the prepaid amount is known.
 const UNKNOWN: &str = "unknown";
 
 impl Ledger {
-    /// Reads which blocks are out, before the first turn and after one that was forgotten.
+    /// Reads the outstanding amounts, before the first turn and after a rollback.
     pub(super) fn prime_prepaid(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         let mut after = CallId(0);
         loop {
@@ -47,7 +47,7 @@ impl Ledger {
         gone.into_iter().try_for_each(|id| self.take_in(rows, id).map(drop))
     }
 
-    /// Charges what a former process had sent on its blocks, and gives the rest back.
+    /// Charges the calls that a former process had sent on its amounts, and withdraws the rest.
     pub(super) fn settle_lost_prepaid(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         let out: Vec<CallId> = self.prepaid.out.keys().copied().collect();
         let taken = self.left_taken.clone();
@@ -65,7 +65,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A call was sent on a block.
+    /// Records a call that was sent on an amount.
     pub(super) fn spend(
         &mut self,
         rows: &mut Rows,
@@ -73,7 +73,7 @@ impl Ledger {
         order: &CallOrder,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        // Said twice, it is done once.
+        // A repeated report has no effect.
         let Some(block) = self.take_in(rows, call)? else { return Ok(()) };
         let row = call_on(&block, Some(order), at);
         self.open_call(rows, row.clone())?;
@@ -81,11 +81,11 @@ impl Ledger {
         self.draw(rows, order.purse, &row)
     }
 
-    /// Draws what is missing in a purse for calls like that one.
+    /// Reserves the amounts that are missing in a purse for calls like that one.
     pub(super) fn draw(&mut self, rows: &mut Rows, purse: Option<u64>, like: &CallRow) -> Result<(), StoreError> {
         let Some(purse) = purse else { return Ok(()) };
         if let Some(id) = like.task {
-            // A task with a limit of its own is looked at before each call.
+            // A task with its own limit is checked before each call.
             let running = rows.spender(id, like.attempt)?;
             if running.is_none_or(|task| task.policy.max_cost.is_some()) {
                 return Ok(());
@@ -94,7 +94,7 @@ impl Ledger {
         let amount = prepaid_for(like.reserved);
         let own = self.prepaid.of_purse.get(&purse).cloned().unwrap_or_default();
         for id in own {
-            // What would not do for the next call either only stands in the way.
+            // An amount that is too small for the next call is useless.
             let small = |block: &Arc<Prepaid>| !is_of_use(block.row.amount, like.reserved);
             if self.prepaid.out.get(&id).is_some_and(small) {
                 self.give_back(rows, id)?;
@@ -124,7 +124,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether every limit of the payer leaves many times the amount.
+    /// Tells whether every limit of the payer leaves many times the amount.
     fn is_ample(&mut self, rows: &mut Rows, like: &CallRow, amount: Money) -> Result<bool, StoreError> {
         let day = day_of(rows.now);
         for key in charged(like.tenant, &like.payer, day) {
@@ -145,7 +145,7 @@ impl Ledger {
         account: &Account,
     ) -> Result<bool, StoreError> {
         let blocks = self.prepaid.out.values();
-        // The day of the first tenant is that of all, and what holds for each tenant concerns every one.
+        // The day of the first tenant is that of all, and a limit for each tenant concerns every one.
         let all = tenant == TenantId::EACH || (tenant == TenantId::DEFAULT && *account == Account::Day);
         let own = blocks.filter(|block| (all || block.row.tenant == tenant) && block.row.payer.contains(account));
         let own: Vec<CallId> = own.map(|block| block.row.id).collect();
@@ -168,7 +168,7 @@ impl Ledger {
             let of = |id: &&CallId| blocks.out.get(id).is_some_and(|block| block.is_of_ended(&changed.row.state));
             ended.extend(ids.filter(of));
         }
-        // The same turn does the same, in the same order.
+        // An equal turn has equal effects, in one order.
         ended.sort_unstable();
         ended.into_iter().try_for_each(|id| self.give_back(rows, id).map(drop))
     }
@@ -178,7 +178,7 @@ impl Ledger {
         let steady = rows.steady_ms;
         while let Some(id) = self.prepaid.idle(steady) {
             if !self.give_back(rows, id)? {
-                // It was taken, and the word of that is on its way.
+                // It was used, and the report of that is on its way.
                 self.prepaid.postpone(steady);
             }
         }
@@ -210,7 +210,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends a block: its money is no longer set aside.
+    /// Ends an amount: its money is no longer reserved.
     fn take_in(&mut self, rows: &mut Rows, id: CallId) -> Result<Option<Arc<Prepaid>>, StoreError> {
         let Some(block) = self.prepaid.remove(id) else { return Ok(None) };
         let day = day_of(block.row.at);
@@ -222,7 +222,7 @@ impl Ledger {
     }
 }
 
-/// The row of a call that was sent on a block; without an order nothing is known of it.
+/// Makes the row of a call that was sent on an amount; without an order its details are not known.
 fn call_on(block: &Prepaid, order: Option<&CallOrder>, at: Timestamp) -> CallRow {
     let unknown = || Arc::from(UNKNOWN);
     let row = block.row.clone();

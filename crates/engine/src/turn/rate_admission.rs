@@ -25,34 +25,34 @@ use super::{
 const LONGEST: DurationMs = DurationMs(1_000);
 const SHORTEST: DurationMs = DurationMs(10);
 
-/// What waits for providers, and who need not.
+/// Waiting lanes, and attempts with a right.
 #[derive(Debug, Default)]
 pub(super) struct RateAdmission {
-    /// Lanes by their number, and until when on the steady clock they wait.
+    /// Waiting lanes by number, with the end of their wait on the monotonic clock.
     waits: HashMap<usize, u64>,
     /// Attempts that began with the right to a call.
     rights: HashSet<TaskId>,
-    /// Of those, the ones of the turn under way.
+    /// Those of the current turn.
     fresh: Vec<TaskId>,
 }
 
 impl RateAdmission {
-    /// Whether a lane waits.
+    /// Tells whether a lane waits.
     pub(super) fn waits(&self, lane: usize, steady_ms: u64) -> bool {
         !self.waits.is_empty() && self.waits.get(&lane).is_some_and(|until| *until > steady_ms)
     }
 
-    /// Lanes whose time has come are asked for again.
+    /// Ends the waits of lanes whose time has come.
     pub(super) fn end_waits(&mut self, steady_ms: u64) {
         self.waits.retain(|_, until| *until > steady_ms);
     }
 
-    /// The numbers of lanes have changed: providers are asked again for each.
+    /// Ends all waits, because the numbers of lanes have changed.
     pub(super) fn lanes_moved(&mut self) {
         self.waits.clear();
     }
 
-    /// An attempt is over: what it did not use of its right is free again.
+    /// Releases the right of an attempt that is over.
     pub(super) fn end_right(&mut self, rows: &Rows, task: TaskId) {
         if !self.rights.is_empty() && self.rights.remove(&task) && !planted(Mutant::RightKept) {
             rows.directory.end_call(task);
@@ -61,7 +61,7 @@ impl RateAdmission {
 }
 
 impl Part for RateAdmission {
-    /// Nobody begins.
+    /// Rolls the rights of the turn back.
     fn forget(&mut self, rows: &mut Rows) {
         for task in std::mem::take(&mut self.fresh) {
             self.end_right(rows, task);
@@ -72,13 +72,13 @@ impl Part for RateAdmission {
         self.fresh.clear();
     }
 
-    /// A provider is asked again then.
+    /// Returns the time at which a provider is asked again.
     fn next_due(&self) -> Due {
         Due { wall: None, steady: self.waits.values().min().copied() }
     }
 }
 
-/// Whether a provider takes a call of that task now. When none does, the task goes back to its place, and its lane
+/// Tells whether a provider has room for a call of that task now. Otherwise the task returns to its place, and its lane
 /// waits.
 pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
     let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);

@@ -1,4 +1,4 @@
-//! The start: what the former process left behind is taken up.
+//! The start: work that the former process left is recovered.
 
 use kapelle_core::{
     RunId, TaskId,
@@ -15,11 +15,11 @@ use super::{
     tasks,
 };
 
-/// Rows taken up in one commit.
+/// Rows recovered in one commit.
 const CHUNK: u32 = 512;
 
 impl LoopState {
-    /// Makes the attempts of the former process void, gives remote ones a full term, and looks at every open run.
+    /// Voids the attempts of the former process, gives remote ones a full lease, and checks every open run.
     ///
     /// # Errors
     /// When the store fails.
@@ -48,7 +48,7 @@ impl LoopState {
                     }
                 }
             }
-            // Nobody else writes yet, so a conflict here only means that another server was faster: look again.
+            // No other writer exists yet, so a conflict here only means that another server was faster: read again.
             if !commit::commit(self)? {
                 self.rows.cache.forget();
                 after = TaskId(0);

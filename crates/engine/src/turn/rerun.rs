@@ -1,4 +1,4 @@
-//! A run that takes over results of an earlier one.
+//! A run that reuses results of an earlier one.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     steps::{Place, kind},
 };
 
-/// The result that the step at the same place of the earlier run had, when it may be taken over: the step succeeded, on
+/// Returns the result of the step at the same position of the earlier run, if it may be reused: the step succeeded, on
 /// the same input, and is neither the one from which to begin again nor waits for it.
 pub(super) fn earlier_result(
     state: &mut LoopState,
@@ -39,7 +39,7 @@ pub(super) fn earlier_result(
     }
     let Some(earlier) = state.rows.store.step(rerun.of, scope, slot)? else { return Ok(None) };
     let TaskState::Succeeded { output, provenance, .. } = &earlier.state else { return Ok(None) };
-    // Where the earlier run asked nobody either, nothing was recorded. People's answers are not asked for again.
+    // Where the earlier run called no model either, nothing was recorded. People's answers are not requested again.
     let nothing = provenance.reused.is_some() || provenance.cached || earlier.worker.as_str() == kind::WAIT;
     if again && !nothing {
         return Ok(None);
@@ -48,19 +48,19 @@ pub(super) fn earlier_result(
         return Ok(None);
     }
     let now = state.rows.now;
-    // It was paid for by the earlier run.
+    // The earlier run paid for it.
     let provenance =
         Provenance { cost: kapelle_core::Money(0), reused: Some(earlier.id.to_string()), ..(**provenance).clone() };
     let (output, provenance) = (output.clone(), Arc::new(provenance));
     Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
 }
 
-/// Whether a run is answered from the record of another.
+/// Tells whether a run is answered from the record of another.
 pub(super) fn is_recorded(state: &LoopState, id: RunId) -> bool {
     state.rows.cache.run(id).and_then(|run| run.rerun.as_ref()).is_some_and(|rerun| rerun.recorded)
 }
 
-/// A step that starts a run, within a run that is answered from a record: it has the result that it had.
+/// Reuses the result of a step that starts a run, in a run that is answered from a record.
 pub(super) fn repeat_child(
     state: &mut LoopState,
     id: RunId,
@@ -109,13 +109,13 @@ pub(super) fn same_input(
     })
 }
 
-/// The row of a step whose result was taken over has ended already.
+/// Ends the row of a step whose result was reused.
 pub(super) fn reused(state: &mut LoopState, id: RunId, (scope, slot): Place, task: &Task) -> Result<(), StoreError> {
     let ended = TaskEnded { scope, slot, task: task.id, outcome: Outcome::Succeeded, error: None };
     runs::step_ended(state, id, ended, task)
 }
 
-/// Whether the slot is that step of the outermost block, inside of it, or waits for it.
+/// Tells whether the slot is that step of the outermost block, inside of it, or waits for it.
 fn is_behind(run: &Run, from: &str, (mut scope, mut slot): Place) -> bool {
     while let Some((outer, holder)) = run.scopes.get(&scope).and_then(|scope| scope.parent) {
         (scope, slot) = (outer, holder);

@@ -1,4 +1,4 @@
-//! Answers that are given again.
+//! Reuse of answers.
 
 use std::sync::Arc;
 
@@ -12,15 +12,14 @@ use kapelle_store::{AnswerRow, StoreError};
 
 use super::state::LoopState;
 
-/// How long an entry outlives its answer's age, for answers that took their time.
+/// Time that an entry outlives its answer's age, for answers that took long.
 const SLACK: DurationMs = DurationMs(86_400_000);
 
-/// The state in which a task begins whose question was answered before: Succeeded, without an attempt or a cost,
-/// marked `cached`. Nothing when it has to be run; then [`LoopState::remember_question`] follows once it has an id.
+/// Returns the state of a task whose cache key was answered before: Succeeded, without an attempt or a cost, marked
+/// `cached`. Returns `None` when it has to be run; then [`LoopState::remember_question`] follows once it has an id.
 ///
-/// For a step it is asked when its input is known and before its row is made, with the key of
-/// [`crate::question::cacheable`] (computed where the input is evaluated, not on the loop); the step then ends with
-/// that state, as one that was left out does.
+/// A step calls this when its input is known and before its row is made, with the key of [`crate::question::cacheable`]
+/// (computed where the input is evaluated, not on the loop); the step then ends with that state, as a skipped one does.
 ///
 /// # Errors
 /// When the store fails.
@@ -50,7 +49,7 @@ pub(super) fn cached_answer(
     Ok(Some(TaskState::Succeeded { output, provenance, started_at: now, ended_at: now }))
 }
 
-/// A task is about to be run whose answer may be given again. One that is under way for the same question stays
+/// Records a task that is about to run and whose answer may be reused. An earlier task in progress with this key stays
 /// the one that counts.
 pub(super) fn remember_question(
     state: &mut LoopState,
@@ -65,7 +64,7 @@ pub(super) fn remember_question(
     {
         return Ok(());
     }
-    // Without an age an answer lasts as long as its task is kept.
+    // Without an age an answer is reused as long as its task is kept.
     let age = question.rule.max_age.unwrap_or(state.rows.options.task_retention.max(state.rows.options.run_retention));
     state.rows.cache.answers.push(AnswerRow { tenant, key: question.key, task, until: now + age + SLACK });
     Ok(())

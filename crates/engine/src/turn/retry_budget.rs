@@ -1,4 +1,4 @@
-//! Retries of failing workers, held back to a share of their attempts.
+//! Retry budgets of failing workers.
 
 use kapelle_core::{
     Name, TaskId, TenantId, Timestamp,
@@ -16,14 +16,14 @@ use super::{
     tasks,
 };
 
-/// Retries put back in one turn, at most, for each worker.
+/// Limit of retries lifted in one turn for each worker.
 const LIFTS_MAX: usize = 64;
 
-/// The share of one worker. There is one only while the worker fails.
+/// Budget of one worker, kept only while the worker fails.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerRetries {
     bucket: RetryBudget,
-    /// Retries may be held for it.
+    /// Whether retries may be held for it.
     waiting: bool,
 }
 
@@ -33,12 +33,12 @@ impl WorkerRetries {
     }
 }
 
-/// Workers that fail, and how many retries they get. Small, and most often empty.
+/// Failing workers and their budgets. Small, and usually empty.
 #[derive(Debug, Default)]
 pub(super) struct RetryBudgets(Undo<BTreeMap<(TenantId, Name), WorkerRetries>>);
 
 impl Part for RetryBudgets {
-    /// What is held from before the start is looked at again.
+    /// Checks retries held from before the start.
     fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
         for (lane, _) in rows.store.held_lanes(HoldReason::RetryBudget)? {
             let place = (lane.tenant, lane.worker);
@@ -67,7 +67,7 @@ impl RetryBudgets {
         if self.0.contains_key(&place) { self.0.change().get_mut(&place) } else { None }
     }
 
-    /// A retry whose time has come becomes ready, unless it has to wait for its share: what happens then instead.
+    /// Makes a due retry ready, unless it has to wait for its budget; then returns the other event.
     pub(super) fn budget_retry(&mut self, rows: &Rows, id: TaskId, event: &TaskEvent) -> Option<TaskEvent> {
         if self.0.is_empty() {
             return None;
@@ -85,7 +85,7 @@ impl RetryBudgets {
         Some(TaskEvent::Held { reason: HoldReason::RetryBudget, rank: *rank })
     }
 
-    /// Keeps account of what a worker does, while it fails.
+    /// Updates the budget of a failing worker.
     pub(super) fn note(&mut self, now: Timestamp, before: StateKind, task: &Task) {
         match &task.state {
             TaskState::Retrying { error, .. } if RetryBudget::concerns(error.category) => {
@@ -103,7 +103,7 @@ impl RetryBudgets {
         }
     }
 
-    /// A task is claimed.
+    /// Records the claim of a task.
     pub(super) fn note_attempt(&mut self, now: Timestamp, task: &Task) {
         if self.0.is_empty() || task.epoch > 0 {
             return;
@@ -114,7 +114,7 @@ impl RetryBudgets {
     }
 }
 
-/// Puts retries back in the order, as many as there are tokens for.
+/// Lifts retries, as many as there are tokens for.
 pub(super) fn lift_retries(state: &mut LoopState) -> Result<(), StoreError> {
     if state.retry_budgets.0.is_empty() {
         return Ok(());
@@ -158,7 +158,7 @@ pub(super) fn lift_retries_of(state: &mut LoopState, tenant: TenantId, worker: &
             tasks::change(state, task.id, &event)?;
         }
     }
-    // Those that were held in this very turn are found by the next.
+    // Retries that were held in this very turn are found by the next.
     let fresh = state.rows.cache.changed_tasks.values().any(|changed| {
         let held = matches!(changed.row.state, TaskState::Held { reason: HoldReason::RetryBudget, .. });
         held && changed.row.worker == *worker

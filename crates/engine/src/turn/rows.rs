@@ -25,7 +25,7 @@ pub(crate) struct Rows {
     pub(crate) now: Timestamp,
     /// The steady clock of the turn.
     pub(crate) steady_ms: u64,
-    /// What has to happen once the turn is committed, in this order.
+    /// Effects that follow the commit of the turn, in this order.
     pub(crate) effects: Vec<Effect>,
     /// Tasks that were read from the store, which most often need not stay in memory.
     pub(crate) loaded: Vec<TaskId>,

@@ -1,4 +1,4 @@
-//! Runs come into being and into memory.
+//! Runs: creation and loading.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::error::EngineError;
 
-/// What a command comes to. The outer error is the store's and ends the turn; the inner one is the reply.
+/// Result of a command. The outer error is the store's and ends the turn; the inner one is the reply.
 pub(super) type Answer<T = ()> = Result<Result<T, EngineError>, StoreError>;
 
 impl Decide for command::StartRun {
@@ -69,7 +69,7 @@ pub(super) fn start_run(state: &mut LoopState, tenant: TenantId, new: &NewRun, k
     Ok(Ok(Started { run: id, repeated: false }))
 }
 
-/// Takes a new run into the turn.
+/// Adds a new run to the turn.
 pub(super) fn begin_run(state: &mut LoopState, mut run: Run) {
     let (id, version, now) = (run.id, run.version, state.rows.now);
     run.due_at = run.definition.timeout.map(|timeout| now + timeout);
@@ -84,7 +84,7 @@ pub(super) fn begin_run(state: &mut LoopState, mut run: Run) {
     state.scratch.touched.insert(id);
 }
 
-/// The order of a strategy; none when nobody registered it.
+/// Returns the order of a strategy. Returns `None` when it was not registered.
 pub(super) fn order(state: &LoopState, strategy: &Strategy) -> Option<Arc<dyn StepOrder>> {
     match strategy {
         Strategy::Custom(name) => state.rows.directory.order(name),
@@ -110,7 +110,7 @@ pub(super) fn delete_version(
         return Ok(Ok(Deletion::Used(starting)));
     }
     match state.rows.store.deletable(tenant, workflow, number)? {
-        // Deleted twice in a turn, it is gone the second time.
+        // Deleted twice in a turn, it is missing the second time.
         Ok(id) if state.rows.cache.deleted_versions.contains(&id) => Ok(Ok(Deletion::Missing)),
         Ok(id) => {
             state.rows.cache.deleted_versions.push(id);
@@ -121,7 +121,7 @@ pub(super) fn delete_version(
     }
 }
 
-/// Brings a run into memory.
+/// Loads a run into memory.
 pub(super) fn load_run(state: &mut LoopState, id: RunId) -> Result<Result<(), EngineError>, StoreError> {
     if state.rows.cache.run(id).is_some() {
         return Ok(Ok(()));
@@ -150,14 +150,14 @@ pub(super) fn load_run(state: &mut LoopState, id: RunId) -> Result<Result<(), En
     Ok(Ok(()))
 }
 
-/// A run that fails at once is told why in the same words as one that fails in the end.
+/// Gives a run that fails at once the error in the words of one that fails at its end.
 pub(super) fn tell_first(state: &mut LoopState, events: &mut [RunEvent]) -> Result<(), StoreError> {
     let [.., RunEvent::ScopeFailed { task, .. }, RunEvent::Failing { error }] = events else { return Ok(()) };
     *error = advance::error_of(state, *task)?;
     Ok(())
 }
 
-/// A task of a run has ended.
+/// Handles the end of a task of a run.
 pub(super) fn step_ended(state: &mut LoopState, id: RunId, ended: TaskEnded, task: &Task) -> Result<(), StoreError> {
     if let Err(error) = load_run(state, id)? {
         // Its row was open, and its run has ended: what is in memory is behind what another server wrote.
@@ -172,7 +172,7 @@ pub(super) fn step_ended(state: &mut LoopState, id: RunId, ended: TaskEnded, tas
             tell_first(state, &mut events)?;
             events.iter().for_each(|event| state.rows.record(id, event));
         }
-        // Its row was open, so the run in memory is behind what another server wrote: decide all of it again.
+        // Its row was open, so the run in memory is older than another server's write: decide all of it again.
         Err(_) => state.scratch.stale = true,
     }
     if !planted(Mutant::JoinForgotten) {
@@ -181,7 +181,7 @@ pub(super) fn step_ended(state: &mut LoopState, id: RunId, ended: TaskEnded, tas
     Ok(())
 }
 
-/// A run as its row has it, none of its steps begun.
+/// Makes a run from its row, with no step begun.
 pub(crate) fn run_from_row(row: RunRow, definition: Arc<Definition>, order: Arc<dyn StepOrder>) -> Run {
     let run = Run::new(row.id, row.tenant, row.version, definition, row.inputs);
     let mut run = run.with_strategy(row.strategy, order);

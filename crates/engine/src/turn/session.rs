@@ -1,4 +1,4 @@
-//! What the session log is told: every end of a task and every note, in the commit in which they happened.
+//! Session log: every end of a task and every note, in the commit of the event.
 
 use std::sync::Arc;
 
@@ -7,35 +7,35 @@ use kapelle_store::{EndedTask, SessionRow, StoreError};
 
 use super::{part::Part, rows::Rows};
 
-/// What one turn has for the session log, once it is committed.
+/// Entry of one turn for the session log, after its commit.
 #[derive(Debug, Clone)]
 pub struct Logged {
-    /// 1, 2, 3, ... without gaps.
+    /// Number: 1, 2, 3, ... without gaps.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
-    /// Tasks that ended, by id, in their last state.
+    /// Tasks that ended, by id, in their final state.
     pub tasks: Vec<Arc<Task>>,
-    /// What else happened, each a JSON object.
+    /// Other events, each a JSON object.
     pub notes: Vec<Arc<str>>,
 }
 
-/// The numbers of what the session log is told.
+/// Numbers of the session log.
 #[derive(Debug, Default)]
 pub(super) struct SessionNumbers {
-    /// The newest number, once it was looked up.
+    /// Newest number, once it was read.
     last: Option<u64>,
 }
 
 impl Part for SessionNumbers {
-    /// A turn that is rolled back asks the store again.
+    /// Reads the number again after a rollback.
     fn forget(&mut self, _rows: &mut Rows) {
         self.last = None;
     }
 }
 
 impl SessionNumbers {
-    /// Puts what the turn has for the session log into its batch.
+    /// Adds the entry of the turn to its batch.
     pub(super) fn keep(&mut self, rows: &mut Rows, notes: &mut Vec<Arc<str>>) -> Result<(), StoreError> {
         if !rows.options.session {
             notes.clear();

@@ -1,4 +1,4 @@
-//! Commands that change what holds from now on and refuse nothing.
+//! Commands that change settings and refuse nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The loop's state: its parts, and how they live.
+//! The loop's state: its parts, and their life cycle.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::options::Options;
 
-/// No turn makes, cancels or skips more steps of one run than this: a run of a hundred thousand steps shares the loop.
+/// Limit of steps of one run that a turn makes, cancels or skips: a run of a hundred thousand steps shares the loop.
 pub const CHILDREN_MAX: usize = 512;
 
 /// The loop's state: the rows, and parts that own what else is in memory. Each part is named by its noun and lives as
@@ -39,7 +39,7 @@ pub const CHILDREN_MAX: usize = 512;
 pub struct LoopState {
     pub(crate) rows: Rows,
     pub(super) ledger: Ledger,
-    /// What runs here and with hosts, and what is paused.
+    /// Limits, running tasks and pauses.
     pub(super) limits: Limits,
     pub(super) host_workers: HostWorkers,
     pub(super) lanes: Lanes,
@@ -50,42 +50,42 @@ pub struct LoopState {
     pub(super) evaluations: Evaluations,
     pub(super) session: SessionNumbers,
     pub(super) timers: Timers,
-    /// Runs that go on after a pause, some of whose steps may still be held.
+    /// Resumed runs of which steps may still be held.
     pub(super) pauses: Undo<BTreeSet<RunId>>,
     pub(super) scratch: Scratch,
-    /// What parts keep in memory has been read.
+    /// Whether the parts have read their data.
     primed: bool,
-    /// Nothing new starts here.
+    /// Whether no new task starts here.
     pub(super) draining: bool,
     pub(super) broken: bool,
 }
 
-/// What one turn gathers besides rows and effects.
+/// Data that one turn collects besides rows and effects.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// Runs to be looked at before the turn ends.
+    /// Runs to be advanced before the turn ends.
     pub(super) touched: BTreeSet<RunId>,
-    /// Runs that were looked at.
+    /// Runs that were advanced.
     pub(super) advanced: BTreeSet<RunId>,
-    /// Runs that have more to do than one turn may.
+    /// Runs with more work than one turn may do.
     pub(super) more: BTreeSet<RunId>,
-    /// More tasks are due than one turn takes.
+    /// Whether more tasks are due than one turn takes.
     pub(super) more_due: bool,
-    /// Steps that were held because their runs are paused.
+    /// Number of steps held because their runs are paused.
     pub(super) paused: usize,
-    /// Something in memory was found to be behind the store.
+    /// Whether the memory was found to be older than the store.
     pub(super) stale: bool,
-    /// Places of keys that may have become free.
+    /// Keys of which places may have become free.
     pub(super) freed: Vec<Freed>,
     /// Keys of which more tasks are to be lifted than one turn may.
     pub(super) unlifted: Vec<Freed>,
     /// Tasks that were held for their key.
     pub(super) held: Vec<TaskId>,
-    /// More tasks are to be held than one turn may.
+    /// Whether more tasks are to be held than one turn may.
     pub(super) more_held: bool,
-    /// Every key under which tasks are held is to be looked at.
+    /// Whether every key with held tasks is to be checked.
     pub(super) sweep: bool,
-    /// What the session log is to be told besides ended tasks.
+    /// Notes for the session log besides ended tasks.
     pub(super) notes: Vec<Arc<str>>,
 }
 
@@ -100,7 +100,7 @@ impl Part for Undo<BTreeSet<RunId>> {
 }
 
 impl LoopState {
-    /// A loop over a store. [`LoopState::recover`] comes first.
+    /// Makes a loop over a store. [`LoopState::recover`] comes first.
     #[must_use]
     pub fn new(
         store: Box<dyn Store>,
@@ -129,7 +129,7 @@ impl LoopState {
         }
     }
 
-    /// The parts in the order in which they are called, and the rows.
+    /// Returns the parts in the order in which they are called, and the rows.
     fn parts(&mut self) -> ([&mut dyn Part; 12], &mut Rows) {
         let parts: [&mut dyn Part; 12] = [
             &mut self.ledger,
@@ -148,7 +148,7 @@ impl LoopState {
         (parts, &mut self.rows)
     }
 
-    /// Has every part read what it keeps in memory: before the first turn, and after one that was rolled back.
+    /// Lets every part read its data: before the first turn, and after a rollback.
     pub(super) fn prime(&mut self) -> Result<(), StoreError> {
         if self.primed {
             return Ok(());
@@ -161,7 +161,7 @@ impl LoopState {
         Ok(())
     }
 
-    /// Rolls back what the turn did in memory: what is stored is the truth.
+    /// Rolls back the turn's changes in memory: the store is the truth.
     pub(super) fn forget(&mut self) {
         self.rows.forget();
         let (parts, rows) = self.parts();
@@ -169,7 +169,7 @@ impl LoopState {
         self.primed = false;
     }
 
-    /// Has every part keep what the turn did: it is stored.
+    /// Lets every part keep the changes of the turn: it is stored.
     pub(super) fn committed(&mut self) {
         let (parts, _) = self.parts();
         parts.into_iter().for_each(|part| part.committed());
@@ -181,7 +181,7 @@ impl LoopState {
         parts.into_iter().fold(Due::default(), |due, part| due.or(part.next_due()))
     }
 
-    /// When something must next happen by itself, on the wall clock.
+    /// Returns the next time at which something happens by itself, on the wall clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due().wall
@@ -194,18 +194,18 @@ impl LoopState {
         self.due().steady
     }
 
-    /// Says which calls the former process had sent on its prepaid amounts. To be said before [`LoopState::recover`];
-    /// else each amount is charged.
+    /// Sets the calls that the former process had sent on its prepaid amounts. Must be called before
+    /// [`LoopState::recover`]; otherwise each amount is charged.
     pub fn taken(&mut self, taken: Taken) {
         self.ledger.left_taken = taken;
     }
 
-    /// Starts nothing new in this process from now on.
+    /// Stops new starts in this process.
     pub fn drain(&mut self) {
         self.draining = true;
     }
 
-    /// Whether no task runs in this process.
+    /// Tells whether no task runs in this process.
     #[must_use]
     pub fn idle_here(&self) -> bool {
         self.limits.idle()
@@ -219,13 +219,13 @@ impl LoopState {
         Ok(())
     }
 
-    /// How many ready tasks a worker host could be given, at most `most`. `taken` counts, by lane, what others were
-    /// promised before it.
+    /// Counts the ready tasks that a worker host could get, at most `most`. `taken` counts, by lane, the tasks that
+    /// others were promised before it.
     pub(crate) fn on_offer(&self, wanted: &ClaimFilter, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
         claim::on_offer(self, wanted, most, taken)
     }
 
-    /// Set to have [`super::Effect::Notify`] made: nobody pays for events that nobody watches.
+    /// Returns the flag that turns [`super::Effect::Notify`] on: events without watchers cost nothing.
     #[must_use]
     pub fn watch_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.rows.watched)
@@ -237,19 +237,19 @@ impl LoopState {
         Arc::clone(&self.rows.leases_watched)
     }
 
-    /// Ready tasks kept in memory.
+    /// Counts the ready tasks in memory.
     #[must_use]
     pub fn window_len(&self) -> usize {
         self.lanes.in_memory()
     }
 
-    /// Lanes kept in memory.
+    /// Counts the lanes in memory.
     #[must_use]
     pub fn lanes_len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// Definitions kept in memory.
+    /// Counts the definitions in memory.
     #[must_use]
     pub fn definitions_len(&self) -> usize {
         self.definitions.len()

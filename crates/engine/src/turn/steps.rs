@@ -1,4 +1,4 @@
-//! Steps become rows.
+//! Rows of steps.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::{
 /// A slot of a run.
 pub(super) type Place = (ScopeId, Slot);
 
-/// What rows of steps that are not tasks have in the place of a worker's name. No worker can be called that.
+/// Names in the worker column of rows of steps that are not tasks. Workers cannot have these names.
 pub(super) mod kind {
     pub const STEPS: &str = "(steps)";
     pub const ITEMS: &str = "(for_each)";
@@ -46,7 +46,7 @@ impl Decide for command::BeginStep {
     }
 }
 
-/// Evaluates a step here when everything it refers to is at hand and small, otherwise on the pool.
+/// Evaluates a step here when everything it refers to is loaded and small, otherwise on the pool.
 pub(super) fn evaluate_step(state: &mut LoopState, id: RunId, scope: ScopeId, slot: Slot) -> Result<(), StoreError> {
     let Some(evaluation) = state.rows.cache.run(id).and_then(|run| Evaluation::begin(run, scope, slot)) else {
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) fn evaluate_step(state: &mut LoopState, id: RunId, scope: ScopeId, sl
     }
 }
 
-/// A step has been evaluated on the pool.
+/// Handles a step that was evaluated on the pool.
 pub(super) fn begin(state: &mut LoopState, id: RunId, place: Place, evaluated: &Evaluated) -> Answer {
     if let Err(error) = runs::load_run(state, id)? {
         return Ok(Err(error));
@@ -114,7 +114,7 @@ pub(super) fn begin_evaluated(
     begin_slot(state, id, place, beginning, input)
 }
 
-/// Begins one slot or leaves it out: its row, its events.
+/// Begins or skips one slot: its row, its events.
 pub(super) fn begin_slot(
     state: &mut LoopState,
     id: RunId,
@@ -137,7 +137,7 @@ pub(super) fn begin_slot(
     }
 }
 
-/// The same for a step that waits for what is given. The answer is the row that waits or runs.
+/// Begins or skips a slot that waits for the given event. Returns the row that waits or runs.
 pub(super) fn begin_slot_with(
     state: &mut LoopState,
     id: RunId,
@@ -161,7 +161,7 @@ pub(super) fn begin_slot_with(
     Ok(open.then_some(task))
 }
 
-/// A step that starts a run, and waits for its end or not.
+/// Begins a step that starts a run, with or without waiting for its end.
 pub(super) fn begin_child(
     state: &mut LoopState,
     id: RunId,
@@ -192,8 +192,8 @@ pub(super) fn begin_child(
     advance::resolve(state, task, Ok(kapelle_core::Payload::Inline(Arc::from(output))))
 }
 
-/// The row of a slot that was begun, left out, or failed before it began. A row that ended at once, because its result
-/// was taken over from an earlier run, is the answer.
+/// Makes the row of a slot that was begun, skipped, or failed before it began. Returns a row that ended at once because
+/// its result was reused from an earlier run.
 pub(super) fn make_row(
     state: &mut LoopState,
     run: RunId,
@@ -212,7 +212,7 @@ pub(super) fn make_row(
         _ => None,
     };
     let question = match (&start, &earlier) {
-        // What is done again to see the same is not answered from elsewhere.
+        // A step that is repeated with recorded answers is not answered from the cache.
         (StepStart::Task, None) if !rerun::is_recorded(state, run) => question(state, run, (scope, slot), input),
         _ => None,
     };
@@ -254,7 +254,7 @@ pub(super) fn make_row(
     Ok(None)
 }
 
-/// The row of a slot as it is before anything is known of its end.
+/// Makes the row of a slot before its end is known.
 pub(super) fn fresh_row(
     state: &LoopState,
     run: RunId,
@@ -286,8 +286,8 @@ pub(super) fn fresh_row(
     Some(Submit { id, task: new, ageing: state.rows.options.ageing }.decide(now))
 }
 
-/// What a step asks its worker, when an earlier answer to the same may be given again. It is read here, so a turn
-/// takes as long as reading the input does, for steps that ask for this alone; an input that is a file is not looked at.
+/// Computes the cache key of a step, if an earlier answer may be reused. The input is read here, so only steps with
+/// this option lengthen a turn by it; an input that is a file is not read.
 pub(super) fn question(
     state: &LoopState,
     run: RunId,
@@ -321,7 +321,8 @@ pub(super) fn insert_ended(state: &mut LoopState, task: Task) {
     }
 }
 
-/// The scope that a slot opens; of a branch the one that its condition chose. A step that waits for a signal waits.
+/// Returns the scope that a slot opens; of a branch the one that its condition chose. A step that waits for a signal
+/// waits.
 fn opening(run: &Run, (scope, slot): Place, holds: bool) -> Beginning {
     let block = |block: BlockIx| Beginning::Open(Opening::Block(block));
     match run.slot_kind(scope, slot) {
@@ -356,7 +357,7 @@ fn worker_of(slot_kind: SlotKind<'_>) -> Name {
     }
 }
 
-/// Rules and limits of a row. The `timeout` of a step that is no task ends it whatever is inside of it.
+/// Returns rules and limits of a row. The `timeout` of a step that is not a task ends it with everything inside.
 fn policy(step: &StepDef, slot_kind: SlotKind<'_>, spec: Option<&WorkerSpec>, now: Timestamp) -> Policy {
     match slot_kind {
         SlotKind::Items(_) | SlotKind::Turns(_) => Policy::default(),
@@ -373,7 +374,7 @@ fn policy(step: &StepDef, slot_kind: SlotKind<'_>, spec: Option<&WorkerSpec>, no
     }
 }
 
-/// Why a step did not end well, as those outside of it are told: a step that holds others has the error of the one in it.
+/// Returns the error of a step for steps outside: a step that holds others has the error of the inner one.
 pub(crate) fn step_error(task: &Task) -> Option<Arc<TaskError>> {
     let path = task.origin.as_ref().map_or("?", |origin| &origin.path);
     let held = [kind::STEPS, kind::ITEMS, kind::TURNS].contains(&task.worker.as_str());

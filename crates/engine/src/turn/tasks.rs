@@ -111,7 +111,7 @@ pub(super) fn submit(state: &mut LoopState, tenant: TenantId, tasks: &[SubmitTas
     Ok(Ok(Made { first, count, repeated: false }))
 }
 
-/// Why tasks are refused, when one is for a key of which as many run as may and the rule is to refuse.
+/// Returns the error of tasks of which one has a key at its limit and the rule is to refuse.
 pub(super) fn refusal(state: &LoopState, tenant: TenantId, tasks: &[SubmitTask]) -> Option<TaskError> {
     let mut before: HashMap<&Name, usize> = HashMap::new();
     tasks.iter().filter(|task| task.key.is_some()).find_map(|task| {
@@ -161,14 +161,14 @@ pub(super) fn new_task(
     })
 }
 
-/// Takes a new task into the turn.
+/// Adds a new task to the turn.
 pub(super) fn insert(state: &mut LoopState, task: Task) {
     state.timers.note(task.due_at());
     offer(state, &task);
     state.rows.cache.insert_task(task);
 }
 
-/// The key's reply, or that it was used for another body.
+/// Returns the key's reply, or the error that it was used for another body.
 pub(super) fn used_key(
     state: &mut LoopState,
     tenant: TenantId,
@@ -194,13 +194,13 @@ pub(super) fn report(state: &mut LoopState, tenant: TenantId, report: &Report, r
     if !state.rows.load_for(report)? {
         return Ok(Err(EngineError::NoSuchTask(report.task)));
     }
-    // The same answer as to a wrong lease: another tenant learns nothing of the task, and nothing of it changes.
+    // The reply is that of a wrong lease: another tenant learns nothing about the task, and does not change it.
     if state.rows.cache.task(report.task).is_some_and(|task| task.tenant != tenant) {
         return Ok(Err(Rejection::LeaseLost(report.task).into()));
     }
     let now = state.rows.now;
     let Some(task) = state.rows.cache.task(report.task) else { return Ok(Err(EngineError::NoSuchTask(report.task))) };
-    // Refused before its payload is placed: a stale report writes nothing.
+    // Refused before its payload is stored: a stale report writes nothing.
     let decided = match reported {
         Reported::Succeed { output, provenance } => {
             let early =
@@ -216,7 +216,7 @@ pub(super) fn report(state: &mut LoopState, tenant: TenantId, report: &Report, r
         Reported::Fail { error } => {
             let random = (state.rows.random)();
             let mut error = error.clone();
-            // That an attempt was lost is for this side to say: a host that reports is there.
+            // Only the server declares an attempt lost: a host that reports is alive.
             if error.category == Category::LeaseLost && matches!(task.state, TaskState::Running(at) if at.host != 0) {
                 error.category = Category::Crashed;
             }
@@ -230,7 +230,7 @@ pub(super) fn report(state: &mut LoopState, tenant: TenantId, report: &Report, r
             Ok(Ok(()))
         }
         Err(rejection) => {
-            // Another server may have ended or given away what ran here; its slot is free all the same.
+            // Another server may have ended or reassigned the task that ran here; its slot is free nevertheless.
             state.limits.give_back_attempt(report.task, report.epoch);
             if !state.rows.cache.task(report.task).is_some_and(|task| matches!(task.state, TaskState::Running(_))) {
                 state.rate_admission.end_right(&state.rows, report.task);
@@ -282,7 +282,7 @@ pub(super) fn discard(state: &mut LoopState, id: TaskId, reason: &Arc<str>) -> A
     }
 }
 
-/// Applies an event to a task in memory and follows it up: its place in the order, its slot, its run.
+/// Applies an event to a task in memory and updates its place in the order, its slot and its run.
 pub(super) fn change(state: &mut LoopState, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
     let shared = state.retry_budgets.budget_retry(&state.rows, id, event);
     let event = shared.as_ref().unwrap_or(event);

@@ -1,4 +1,4 @@
-//! When something must next happen to a task or a run.
+//! Times at which something must next happen to tasks and runs.
 
 use kapelle_core::Timestamp;
 use kapelle_store::StoreError;
@@ -8,7 +8,7 @@ use super::{
     rows::Rows,
 };
 
-/// When something must next happen to a task or a run.
+/// Times at which something must next happen to tasks and runs.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     next: Option<Timestamp>,

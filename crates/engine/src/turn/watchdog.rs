@@ -1,7 +1,7 @@
-//! The watchdog: no run stays open with nothing to wait for.
+//! The watchdog: a run never stays open with nothing to wait for.
 //!
-//! A run is looked at in the turn that touched it, so this costs nothing for all others. What is under way outside of the
-//! loop is known by what was sent to the pool and has not come back. After a start every open run is touched once.
+//! A run is checked in the turn that touched it, so all others cost nothing. Work outside of the loop is known by what
+//! was sent to the pool and has not come back. After a start every open run is touched once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,10 +18,10 @@ use kapelle_store::StoreError;
 use super::{advance, effect::Effect, part::Part, rows::Rows, state::LoopState};
 use crate::evaluate::{Evaluated, Evaluation};
 
-/// What of a run is evaluated.
+/// Evaluated part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// What is needed to begin a slot.
+    /// Start of a slot.
     Begin(ScopeId, Slot),
     /// The output of a scope.
     Close(ScopeId),
@@ -29,14 +29,14 @@ pub enum Place {
     End,
 }
 
-/// Evaluations of runs that were sent to the pool and have not come back, and how often each.
+/// Evaluations of runs that were sent to the pool and have not come back, with their number.
 type Sent = HashMap<RunId, BTreeMap<Place, u32>>;
 
-/// What of runs is being evaluated on the pool.
+/// Parts of runs that are evaluated on the pool.
 #[derive(Debug, Default)]
 pub(super) struct Evaluations {
     out: Sent,
-    /// What the turn under way sends, and what came back in it.
+    /// Evaluations that the current turn sends, and those that came back in it.
     sent: Sent,
     back: Vec<(RunId, Place)>,
 }
@@ -66,7 +66,7 @@ impl Part for Evaluations {
 }
 
 impl Evaluations {
-    /// Sends something to the pool to be evaluated.
+    /// Sends an evaluation to the pool.
     pub(super) fn send(&mut self, rows: &mut Rows, evaluation: Evaluation) {
         if planted(Mutant::EvaluationLost) && rows.random().is_multiple_of(8) {
             return;
@@ -76,12 +76,12 @@ impl Evaluations {
         rows.effects.push(Effect::Evaluate(Box::new(evaluation)));
     }
 
-    /// Something comes back from the pool.
+    /// Records an evaluation that came back.
     pub(super) fn came_back(&mut self, run: RunId, place: Place) {
         self.back.push((run, place));
     }
 
-    /// Whether something of the run is being evaluated, that of the turn under way included.
+    /// Tells whether a part of the run is being evaluated, including the current turn.
     fn is_evaluating(&self, run: RunId) -> bool {
         if self.sent.contains_key(&run) {
             return true;
@@ -92,7 +92,7 @@ impl Evaluations {
     }
 }
 
-/// Ends the runs that the turn looked at and that have nothing to wait for; false when there was none.
+/// Ends the runs that the turn checked and that have nothing to wait for. Returns false without such a run.
 pub(super) fn end_stuck(state: &mut LoopState) -> Result<bool, StoreError> {
     let mut found = false;
     for id in std::mem::take(&mut state.scratch.advanced) {

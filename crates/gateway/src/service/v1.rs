@@ -93,6 +93,6 @@ impl Service {
 }
 
 fn no_token() -> Refusal {
-    let message = "this token is not known here, or has ended with its attempt or process".to_owned();
+    let message = "this token is unknown here, or has ended with its attempt or process".to_owned();
     Refusal::new(401, "invalid_token", Category::LeaseLost, message)
 }

@@ -1,4 +1,4 @@
-//! Every command, and the types that match commands with replies.
+//! All commands, and the types that match commands with replies.
 
 use kapelle_core::TenantId;
 use kapelle_store::{Act, StoreError};
@@ -10,7 +10,7 @@ use crate::{
     turn::{audited, state::LoopState},
 };
 
-/// The number that matches a reply with its question.
+/// Number that matches a reply with its command.
 pub type Ticket = u64;
 
 /// A command and the ticket under which its reply is given.
@@ -18,16 +18,16 @@ pub type Ticket = u64;
 pub struct Input {
     /// The ticket.
     pub ticket: Ticket,
-    /// What is asked.
+    /// The command.
     pub command: Command,
 }
 
-/// A command as those who ask see it: data with a type of reply of its own.
+/// A command as callers see it: data with its own type of reply.
 pub trait Ask: Into<Command> + Send {
-    /// What it is answered with.
+    /// Type of the reply.
     type Reply: Send + 'static;
 
-    /// The reply to this command. `None` when the reply is to another command.
+    /// Returns the reply to this command. Returns `None` when the reply is to another command.
     fn reply(reply: Reply) -> Option<Self::Reply>;
 }
 
@@ -37,13 +37,13 @@ pub(in crate::turn) trait Decide: Ask {
     fn decide(&self, state: &mut LoopState) -> Result<Result<Self::Reply, EngineError>, StoreError>;
 }
 
-/// An act of a person: the command and its entry in the audit trail are one commit. What is refused or changes nothing
-/// is not entered.
+/// An administrative act: the command and its entry in the audit trail are one commit. An act that is refused or
+/// changes nothing is not recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audited<C> {
-    /// Who does what.
+    /// Actor and act.
     pub act: Act,
-    /// What is to be done.
+    /// Command to execute.
     pub command: C,
 }
 
@@ -148,7 +148,7 @@ commands!(
     SetLimit,
 );
 
-/// States the reply of each command.
+/// Declares the reply of each command.
 macro_rules! replies {
     ($($name:ident => $reply:ty),* $(,)?) => {
         $(impl Ask for $name {
@@ -205,7 +205,7 @@ replies!(
 );
 
 impl Command {
-    /// The tenant and the version of a workflow that the command brings along or names.
+    /// Returns the tenant and the version of a workflow that the command contains or names.
     #[must_use]
     pub fn version(&self) -> Option<(TenantId, &VersionRef)> {
         match self {

@@ -1,4 +1,4 @@
-//! Commands to the ledger: money and calls of models.
+//! Commands to the ledger: money and model calls.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct CallOrder {
     pub tenant: TenantId,
     /// Accounts that pay. A task stands for its run, worker and queue, too; tenant and day are added.
     pub payer: Vec<Account>,
-    /// The attempt of the task among the payers; only the one under way may spend. 0 for any.
+    /// Attempt of the task among the payers; only the current one may spend. 0 for any.
     pub attempt: u32,
     /// The replay epoch of the task.
     pub epoch: u64,
@@ -60,7 +60,7 @@ impl CallOver {
         CallOver { state: CallState::Unknown, cost: Money::ZERO, input: 0, output: 0, request_id: None };
 }
 
-/// An answer to be recorded for a task before it is delivered.
+/// An answer to record for a task before it is delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AnswerRecord {
@@ -68,7 +68,7 @@ pub struct AnswerRecord {
     pub call: Option<CallId>,
     pub tenant: TenantId,
     pub task: TaskId,
-    /// The attempt; 0 when nobody knows.
+    /// Attempt; 0 when not known.
     pub attempt: u32,
     pub epoch: u64,
     pub fingerprint: [u8; 32],
@@ -82,11 +82,11 @@ pub struct AnswerRecord {
 /// Origin of a limit of spending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LimitBy {
-    /// A file: a limit that was raised by hand stays while the file says the same.
+    /// A file: a limit that was raised by hand stays while the file is unchanged.
     File,
     /// The owner of the server.
     Owner,
-    /// The tenant: of itself, of its days, queues and workers it may spend no more than it was given, whatever it says.
+    /// The tenant: its own limits of itself, its days, queues and workers cannot exceed the owner's.
     Tenant,
 }
 
@@ -98,7 +98,7 @@ pub struct Reserve(pub Box<CallOrder>);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Spend {
-    /// The id of the prepaid amount and of the call.
+    /// Id of the prepaid amount and of the call.
     pub call: CallId,
     pub order: Box<CallOrder>,
     pub at: Timestamp,
@@ -150,16 +150,16 @@ pub struct SetLimit {
 pub enum Reserved {
     /// It may be sent.
     Yes(CallId),
-    /// It would fit once calls under way settle for less than was reserved.
+    /// It would fit once calls in flight settle for less than was reserved.
     Later,
     /// It cannot fit unless a budget is raised.
     Never {
-        /// The account that refuses, for a person.
+        /// The account that refuses, as a person reads it.
         account: String,
-        /// The worst case of the call.
+        /// Highest possible cost of the call.
         needs: Money,
         left: Money,
     },
-    /// The attempt is over.
+    /// Whether the attempt is over.
     Over,
 }

@@ -1,9 +1,8 @@
-//! What can be asked of the loop: plain data, one type for each command, each with its own type of reply.
+//! Commands to the loop: plain data, one type for each command, each with its own type of reply.
 //!
-//! A command is written down as JSON and read back without loss, so that turns can be recorded, replayed and decided by
-//! another host than this process. [`Command`] is any of them. A type that is added to the list in `all.rs` does not
-//! compile before it says what it is answered with ([`Ask`]) and how it is decided (`Decide`, beside the rules of its
-//! noun).
+//! A command is serialised as JSON without loss, so that turns can be recorded, replayed and decided by another host
+//! than this process. [`Command`] is any of them. A type that is added to the list in `all.rs` does not compile before
+//! it declares its reply ([`Ask`]) and its decision (`Decide`, beside the rules of its noun).
 
 mod all;
 mod host;

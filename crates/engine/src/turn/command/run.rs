@@ -39,7 +39,7 @@ pub struct StartRun {
     pub key: Option<Key>,
 }
 
-/// The run that was started.
+/// A started run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Started {

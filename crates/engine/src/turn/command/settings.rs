@@ -1,4 +1,4 @@
-//! Commands that change what holds from now on: limits, what is paused, keys, what hosts serve.
+//! Commands that change settings: limits, pauses, keys, workers that hosts serve.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Pause {
     pub tenant: TenantId,
     pub kind: GateKind,
     pub name: Name,
-    /// Whether nothing new starts.
+    /// Whether no new task starts.
     pub paused: bool,
     pub reason: Arc<str>,
 }

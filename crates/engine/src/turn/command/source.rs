@@ -1,30 +1,30 @@
-//! The definition that a run is to execute, as data.
+//! The definition that a run executes, as data.
 
 use std::sync::Arc;
 
 use kapelle_core::definition::Definition;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The definition that a run is to execute. It is written down as the text of the version and read by whoever makes
-/// or reads the command, so that the loop never does.
+/// The definition that a run executes. It is serialised as the text of the version and parsed where the command is made
+/// or read, so that the loop never parses.
 #[derive(Debug, Clone)]
 pub enum VersionRef {
-    /// One that is stored.
+    /// A stored version.
     Stored(i64),
-    /// One that is stored unless the newest version of the workflow has the same text.
+    /// A version to store unless the newest version of the workflow has an equal text.
     Source {
-        /// The definition, read and checked.
+        /// Definition, parsed and checked.
         definition: Arc<Definition>,
-        /// Its text.
+        /// Source text.
         source: Arc<[u8]>,
         /// SHA-256 of the text.
         sha256: [u8; 32],
-        /// The name of the file it came from.
+        /// Name of its file.
         file: Arc<str>,
     },
 }
 
-/// What is written down of a version.
+/// Serialised form of a version.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Written {

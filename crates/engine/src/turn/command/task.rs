@@ -72,13 +72,13 @@ pub struct Submit {
     pub key: Option<Key>,
 }
 
-/// The tasks that were made, with consecutive ids.
+/// Submitted tasks, with consecutive ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Made {
     pub first: TaskId,
     pub count: u32,
-    /// They had been made for the same key before.
+    /// Whether they were submitted before for this key.
     pub repeated: bool,
 }
 
@@ -90,7 +90,7 @@ pub enum Reported {
         output: NewPayload,
         provenance: Arc<Provenance>,
     },
-    /// It failed.
+    /// The attempt failed.
     Fail {
         error: TaskError,
     },
