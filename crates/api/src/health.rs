@@ -9,7 +9,7 @@ use crate::state::{HealthStatus, TaskState};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerHealth {
-    /// The overall status.
+    /// Status of the whole.
     pub status: HealthStatus,
     /// The version of the server.
     pub version: String,

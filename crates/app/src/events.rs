@@ -31,7 +31,7 @@ pub struct Entry {
     pub tenant: TenantId,
     /// Its number since collection began.
     pub number: u64,
-    /// The event.
+    /// The event for clients.
     pub body: LiveEvent,
     /// The encoded event, made once for all listeners, in each of two forms.
     forms: [OnceLock<Arc<[u8]>>; 2],

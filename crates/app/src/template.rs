@@ -38,7 +38,7 @@ static TEMPLATE: Table = Table {
 /// then its value must be a scalar.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Template {
-    /// Its name.
+    /// Name for `kapelle workflows new`.
     pub name: String,
     /// One line for people.
     pub description: String,

@@ -276,7 +276,7 @@ impl Engine {
         }
     }
 
-    /// Has somebody informed of the end of every task from now on, once it is committed and on the thread of the loop: it
+    /// Calls a function for the end of every task from now on, once it is committed and on the thread of the loop: it
     /// must be quick. Only the first observer is kept.
     pub fn observe(&self, observer: Observer) {
         self.inner.waiters.observe(observer);
@@ -287,7 +287,7 @@ impl Engine {
         self.inner.waiters.observe_session(observer);
     }
 
-    /// Has somebody informed of money, and of leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
+    /// Calls a function for notices about costs, and about leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
     pub fn listen(&self, listener: Listener) {
         self.inner.waiters.listen(listener);
     }

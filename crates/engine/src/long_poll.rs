@@ -45,7 +45,7 @@ impl Poll {
 pub(crate) struct LongPolls {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
-    /// What releases tasks whose poll was gone when it was to be answered.
+    /// Releases of tasks whose poll was gone when it was answered.
     returned: Vec<Command>,
     /// Number that every turn raises that may have made a task ready, so that no poll searches one state twice.
     round: u64,
@@ -92,7 +92,7 @@ impl LongPolls {
         self.returned.extend(undelivered(tasks).map(Command::from));
     }
 
-    /// What releases tasks, for the next turn.
+    /// Releases of tasks, for the next turn.
     pub(crate) fn returned(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.returned)
     }

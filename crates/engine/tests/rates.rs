@@ -148,7 +148,7 @@ fn as_many_begin_as_the_provider_takes_in_the_order_of_the_queue() {
     let begun = stage.begun(50);
     assert_eq!(begun.iter().map(|dispatch| dispatch.task.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((stage.rights(), stage.state.next_steady().is_some()), (3, true));
-    // Whoever ends releases the right, used or not.
+    // An ended attempt releases its admission, used or not.
     stage.report(&begun[0], done());
     stage.report(&begun[1], Reported::Release);
     assert_eq!(stage.rights(), 1);

@@ -18,7 +18,7 @@ pub(crate) struct Url {
 /// The scheme, host and port of an address.
 pub(crate) struct Origin(String);
 
-/// The path of an address while it is changed, of which there is none.
+/// The path of an address while it is changed; the type has no values.
 pub(crate) enum Segments {}
 
 impl Url {
@@ -55,7 +55,7 @@ impl Url {
         Origin(format!("{}://{}", self.scheme(), authority.unwrap_or_default()))
     }
 
-    /// Returns an error: without HTTP no address is called, so that none below the base is needed.
+    /// Returns an error: without HTTP, addresses below the base are not needed.
     pub(crate) fn path_segments_mut(&mut self) -> Result<Segments, ()> {
         Err(())
     }
@@ -87,19 +87,19 @@ impl Segments {
     }
 }
 
-/// A client, of which there is none.
+/// A client; the type has no values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Client {}
 
-/// A request, of which there is none.
+/// A request; the type has no values.
 #[derive(Debug)]
 pub(crate) enum RequestBuilder {}
 
-/// An answer, of which there is none.
+/// An answer; the type has no values.
 #[derive(Debug)]
 pub(crate) enum Response {}
 
-/// A fault of the transport, of which there is none.
+/// A fault of the transport; the type has no values.
 #[derive(Debug)]
 pub(crate) enum Error {}
 

@@ -1,12 +1,12 @@
 //! Prepaid amounts: money that is drawn for a payer's next calls before they are made.
 //!
-//! A block is a row that is committed before anybody is informed of it, and is enough for one call. Who has one sends the
-//! call at once and has the row of the call written with its end, instead of waiting for a commit. Whatever happens, the
-//! money of a call that was sent is set aside in the store: by its row, or by the block.
+//! A prepaid amount is a row that is committed before its payer learns of it, and it covers one call. A payer that has
+//! one sends its call at once, and the row of the call is written with its end instead of before a commit. The money of
+//! a sent call is set aside in the store in every case: by its row, or by the prepaid amount.
 //!
-//! A block is spent by its payer or released by the loop, whichever comes first; both try the same atomic. The loop
-//! releases what is not used for a while, what stands in the way of somebody else's call or of a new limit, and what
-//! belongs to an attempt that is over.
+//! A prepaid amount is spent by its payer or released by the loop, whichever comes first; both try one atomic. The loop
+//! releases amounts that stay unused for a while, that block another payer's call or a new limit, and those of attempts
+//! that are over.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -43,7 +43,7 @@ impl PartialEq for Prepaid {
 }
 
 impl Prepaid {
-    /// What is not used for so long is released, in ms. A payer that calls less often has no use for one.
+    /// Time after which an unused amount is released, in milliseconds. A payer that calls less often has no use for one.
     pub const IDLE_MS: u64 = kapelle_core::spending::IDLE_MS;
 
     /// Makes an amount that may be used.
@@ -149,7 +149,7 @@ impl PrepaidOut {
         self.ending.clear();
     }
 
-    /// When the oldest is to be released, on the steady clock.
+    /// Returns the time at which the oldest must be released, on the monotonic clock.
     pub(super) fn next(&self) -> Option<u64> {
         self.drawn.front().map(|(since, _)| since + Prepaid::IDLE_MS)
     }

@@ -1,4 +1,4 @@
-//! How prepaid amounts are drawn, spent and released.
+//! Drawing, spending and release of prepaid amounts.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Lanes that wait until a provider takes another call of their worker's model.
 //!
-//! What waits is the lane, not its tasks: they stay ready where they are, nothing is written, and a turn looks at each
+//! The lane waits, not its tasks: they stay ready where they are, nothing is written, and a turn looks at each
 //! lane at most once, so that a million waiting tasks cost what one does. An attempt begins with the right to its
 //! first call; the right is released should the attempt end without it.
 

@@ -12,7 +12,7 @@ use super::{part::Part, rows::Rows};
 pub struct Logged {
     /// Number: 1, 2, 3, ... without gaps.
     pub seq: u64,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
     /// Tasks that ended, by id, in their final state.
     pub tasks: Vec<Arc<Task>>,

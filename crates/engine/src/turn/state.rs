@@ -187,8 +187,8 @@ impl LoopState {
         self.due().wall
     }
 
-    /// When something must next happen by itself, on the steady clock: a remote lease ends, a provider that was at its
-    /// rate is asked again, or a prepaid amount is released.
+    /// Returns the time of the next event without a command, on the monotonic clock: a remote lease ends, a provider that
+    /// was at its rate limit is asked again, or a prepaid amount is released.
     #[must_use]
     pub fn next_steady(&self) -> Option<u64> {
         self.due().steady

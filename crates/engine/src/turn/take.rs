@@ -1,7 +1,7 @@
 //! One turn.
 //!
-//! A turn is a function of the rows, its commands, the time and random numbers. Its work happens in an order
-//! that these alone decide, so that it is the same wherever and however often it is taken: no order is that of a hash.
+//! A turn is a function of the rows, its commands, the time and random numbers. They alone decide the order of its
+//! effects, so that a repeated turn gives equal results on any machine: the order never depends on a hash map.
 
 use kapelle_core::Timestamp;
 use kapelle_store::StoreError;
@@ -20,12 +20,12 @@ use crate::error::EngineError;
 /// This many conflicts in a row mean that the two sides do not make progress.
 const CONFLICTS_MAX: u32 = 1_000;
 
-/// What came of a turn.
+/// The result of a turn.
 #[derive(Debug, Default)]
 pub struct Turned {
     /// The replies.
     pub replies: Vec<(Ticket, Result<Reply, EngineError>)>,
-    /// What has to happen outside.
+    /// Effects outside the loop.
     pub effects: Vec<Effect>,
     /// There is more to do: turn again, with or without commands.
     pub more: bool,

@@ -18,7 +18,7 @@ pub(crate) struct ReplaySource {
     pub(crate) recorded: bool,
 }
 
-/// Result of the search for a call in the record.
+/// Content of the recording for a call.
 pub(crate) enum Replay {
     /// It has an answer, which is the attempt's answer of that number to this request.
     Answer(Box<Recorded>, Source, u32),

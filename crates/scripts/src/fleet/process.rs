@@ -142,7 +142,7 @@ impl RunningProcess {
 pub(super) fn launch(inner: &Inner, person: &Person<'_>) -> Result<(Launch, Redactor), LaunchError> {
     let script: &Script = person.script;
     let Some(interpreter) = &script.interpreter else {
-        return Err(LaunchError::Refused("no interpreter is known for it".to_owned()));
+        return Err(LaunchError::Refused("its interpreter is unknown".to_owned()));
     };
     let trace = inner.trace(person);
     let person = Person { trace: &trace, ..*person };
