@@ -40,6 +40,7 @@ pub struct NewKey {
 /// A new key. Its secret is shown here and never again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct KeyCreated {
     /// The secret, to be sent as `Authorization: Bearer ...`.
     pub secret: String,
@@ -50,6 +51,7 @@ pub struct KeyCreated {
 /// A key without its secret, of which only a hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Key {
     pub id: String,
     /// Its name for people.
@@ -90,6 +92,7 @@ pub struct KeyList {
 /// A ticket for opening one WebSocket, for clients that cannot send headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Ticket {
     /// The ticket, to be sent as `?ticket=`.
     pub ticket: String,
@@ -99,6 +102,7 @@ pub struct Ticket {
 /// An administrative act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AuditEntry {
     pub seq: u64,
     /// Time.
@@ -117,6 +121,7 @@ pub struct AuditEntry {
 /// Returns administrative acts, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct AuditPage {
     pub entries: Vec<AuditEntry>,
     /// Cursor of the next page, if there is one.

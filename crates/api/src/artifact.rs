@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A file. Inputs refer to it by `{"$file": "sha256:..."}`; the whole of this object may stand there as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Artifact {
     /// `sha256:` and 64 hex digits.
     #[serde(rename = "$file")]
@@ -22,6 +23,7 @@ pub struct Artifact {
 /// Files, by their hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ArtifactPage {
     pub artifacts: Vec<Artifact>,
     /// Cursor of the next page, if there is one.

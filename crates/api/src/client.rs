@@ -165,7 +165,7 @@ impl Client {
 
 fn refused(base: &str, status: StatusCode, body: &[u8]) -> ClientError {
     match serde_json::from_slice(body) {
-        Ok(problem) => ClientError::Refused(problem),
+        Ok(problem) => ClientError::Refused(Box::new(problem)),
         Err(_) => ClientError::Unreachable { address: base.to_owned(), message: format!("answered {status}") },
     }
 }

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 pub enum ClientError {
     /// The server refused it.
     #[error("{}", .0.detail)]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// The server was not reached, or its answer was not understood.
     #[error("{address}: {message}")]
     Unreachable {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A refused request (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Problem {
     /// Always `about:blank`: the code tells the kind.
     #[serde(rename = "type")]

@@ -16,7 +16,7 @@ pub struct InProcess {
 
 impl From<AppError> for ClientError {
     fn from(error: AppError) -> ClientError {
-        ClientError::Refused(error.problem())
+        ClientError::Refused(Box::new(error.problem()))
     }
 }
 
