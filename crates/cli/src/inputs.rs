@@ -304,7 +304,7 @@ mod tests {
             ("list={}", "array is expected"),
             ("txt=x", "unknown input `txt`"),
             ("text", "there is no `=`"),
-            ("text=@", "no file is named"),
+            ("text=@", "the name of the file is missing"),
             ("text=@/tmp", "is a folder"),
             ("text=@/dev/zero", "is a device"),
             ("{\"text\": }", "--input: not JSON: expected value at line 1 column 10"),

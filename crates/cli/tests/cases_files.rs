@@ -140,7 +140,7 @@ fn an_env_file_of_the_project_stops_nothing() {
     let place = Place::new();
     place.file(".env", [0xff, 0xfe, b'A', 0, b'=', 0]);
     let said = place.kapelle(&["config", "show"]);
-    assert!(said.code == 0 && said.err.contains("it is passed over"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("skipped"), "{said:?}");
 }
 
 /// Returns the outputs of a run, which are printed as JSON.
@@ -276,7 +276,7 @@ fn a_comment_is_no_settings_and_a_list_of_packages_stops_no_script() {
 fn a_script_is_told_why_its_answer_is_none_and_sends_no_traces() {
     let place = with(&[("102", "nan.py", "workers/nan.py"), ("097", "traces.py", "workers/traces.py")]);
     let said = place.kapelle(&["submit", "nan", "--wait"]);
-    assert!(said.code != 0 && said.err.contains("`NaN` is no number of JSON"), "{said:?}");
+    assert!(said.code != 0 && said.err.contains("`NaN` is not a JSON number"), "{said:?}");
     assert!(said.err.contains("column 11: {\"score\": NaN"), "{said:?}");
     let said = place.kapelle(&["submit", "traces", "--wait", "--json"]);
     assert!(said.code == 0 && said.json()["output"] == 1, "{said:?}");
@@ -306,9 +306,9 @@ fn a_report_of_a_pool_that_is_none_fails_its_attempt_at_once() {
         (
             "nan",
             format!("json.dumps({})", report("succeed", "float('nan')")),
-            "its report is not JSON: `NaN` is no number",
+            "its report is not JSON: `NaN` is not a JSON number",
         ),
-        ("repr", report("succeed", "1"), "its report is not JSON: `'`: texts stand in double quotes"),
+        ("repr", report("succeed", "1"), "its report is not JSON: `'`: strings need double quotes"),
         (
             "word",
             format!("json.dumps({})", report("success", "1")),

@@ -234,5 +234,5 @@ async fn a_schema_goes_along_as_a_response_format() {
 async fn an_unknown_alias_is_named() {
     let stage = Stage::with("[]").await;
     let error = stage.gateway.complete("quick", &request(), &Limits::default()).await.unwrap_err();
-    assert!(error.to_string().contains("no model alias `quick`; there are: cheap, embed, fast"), "{error}");
+    assert!(error.to_string().contains("unknown model alias `quick`; there are: cheap, embed, fast"), "{error}");
 }

@@ -152,7 +152,7 @@ mod tests {
             ),
             (b"{\"a\": None}", "`None` is Python"),
             (b"{\"a\": True}", "`True` is Python"),
-            (b"{\"a\": undefined}", "`undefined` is no value"),
+            (b"{\"a\": undefined}", "`undefined` is not a JSON value"),
             (b"{\"a\": 1", "it ends before it is complete at line 1, column 8: {\"a\": 1"),
             (b"{\"a\": \"x", "it ends before it is complete"),
             (b"{\"a\": 1} done", "more text follows the value at line 1, column 10"),

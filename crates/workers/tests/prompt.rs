@@ -190,7 +190,7 @@ async fn the_users_file_wins_and_a_broken_one_stops_no_other() {
     assert_eq!(shown.len(), 4, "{shown:?}");
     assert!(shown[0].contains("stands in") && shown[0].contains("a.yaml already"), "{shown:?}");
     assert!(shown[1].contains("c.yaml:3:1: promt: unknown key `promt` (did you mean `prompt`?)"), "{shown:?}");
-    assert!(shown[2].contains("no model alias `huge` (there are: cheap, embed, fast"), "{shown:?}");
+    assert!(shown[2].contains("unknown model alias `huge` (there are: cheap, embed, fast"), "{shown:?}");
     assert!(shown[3].contains("the file is not UTF-8"), "{shown:?}");
     assert!(catalogue.add_folder(&folder.join("absent"), &gateway("http://127.0.0.1:9/v1", "")).is_empty());
 }

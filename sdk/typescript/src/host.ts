@@ -135,7 +135,7 @@ export class Host {
   /** Requests the end: claims stop and running attempts finish. A second request releases them at once. */
   stop(): void {
     if (this.#end.signal.aborted) return this.#hurry.abort();
-    this.#log("ending: attempts under way are finished; ask again to give them back");
+    this.#log("stopping: running attempts are finished; ask again to release them");
     this.#end.abort();
   }
 

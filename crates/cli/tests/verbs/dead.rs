@@ -24,7 +24,7 @@ fn dead_letters_are_listed_shown_put_back_and_discarded() {
     let json = place.kapelle(&["dead", "retry", "--all", "--worker", "translator", "--json"]).json();
     assert_eq!(json["tasks"].as_array().unwrap().len(), 2, "{json}");
     let said = place.kapelle(&["dead", "list"]);
-    assert!(said.out.is_empty() && said.err.contains("dealt with"), "{said:?}");
+    assert!(said.out.is_empty() && said.err.contains("retried or discarded"), "{said:?}");
 }
 
 #[test]

@@ -264,11 +264,11 @@ fn an_attempt_on_a_host_goes_on_with_its_token_after_its_server_was_killed() {
 #[test]
 fn budgets_are_set_raised_and_shown_with_and_without_a_server() {
     let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 50 } }]");
-    stage.place.kapelle(&["budgets"]).refused(3, &["nothing in"]);
+    stage.place.kapelle(&["budgets"]).refused(3, &["no data in"]);
     assert_eq!(stage.place.kapelle(&["budgets", "set", "day", "0.50"]).code, 0);
-    stage.place.kapelle(&["budgets", "set", "nobody", "1"]).refused(2, &["`nobody` is no account"]);
+    stage.place.kapelle(&["budgets", "set", "nobody", "1"]).refused(2, &["`nobody` is not an account"]);
     stage.place.kapelle(&["budgets", "set", "day", "much"]).refused(2, &["not an amount"]);
-    stage.place.kapelle(&["budgets", "raise", "tenant", "1"]).refused(3, &["no budget to raise"]);
+    stage.place.kapelle(&["budgets", "raise", "tenant", "1"]).refused(3, &["no budget yet"]);
     let served = stage.serve();
     let said = stage.place.kapelle(&["budgets", "raise", "day", "0.25"]);
     assert_eq!((said.code, said.out.trim()), (0, "this day may spend $0.75"), "{said:?}");

@@ -64,7 +64,7 @@ fn a_project_that_moves_a_known_key_is_refused_until_the_user_agrees() {
     let line = doctor.lines().find(|line| line.contains("OPENAI_API_KEY -> ")).unwrap();
     assert!(line.contains("fail") && line.contains(&stage.base), "{doctor}");
     let shown = place.with(&[MINE], &["config", "show", "--origin"]).out;
-    assert!(shown.contains("without your word"), "{shown}");
+    assert!(shown.contains("the project, not trusted"), "{shown}");
     assert_eq!(stage.run(&[]).code, 1, "without a key nothing is sent, and nothing is asked");
 
     let agreed = place.with(&[MINE], &["config", "trust"]);
@@ -72,7 +72,7 @@ fn a_project_that_moves_a_known_key_is_refused_until_the_user_agrees() {
     assert_eq!(stage.run(&[MINE]).code, 0);
     assert_eq!(stage.sent(), 1);
     let shown = place.with(&[MINE], &["config", "show", "--origin"]).out;
-    assert!(shown.contains("with your word") && !shown.contains(KEY), "{shown}");
+    assert!(shown.contains("the project, trusted") && !shown.contains(KEY), "{shown}");
     // Another setting changes nothing; another address does.
     place.file("kapelle.yaml", std::fs::read_to_string(place.path("kapelle.yaml")).unwrap() + "ageing: 5s\n");
     assert_eq!(stage.run(&[MINE]).code, 0);

@@ -88,7 +88,7 @@ fn a_folder_is_supervised_without_a_server_and_nobody_is_left() {
     place.kapelle(&["supervise", "nowhere"]).refused(3, &["nowhere"]);
     place.kapelle(&["supervise", "workers", "--every", "often"]).refused(2, &["--every"]);
     let said = place.with(&[("RUN_WORKERS", "false")], &["supervise", "workers"]);
-    assert_eq!((said.code, said.err.contains("no script is started")), (0, true), "{said:?}");
+    assert_eq!((said.code, said.err.contains("scripts are disabled")), (0, true), "{said:?}");
     place.with(&[("RUN_WORKERS", "perhaps")], &["supervise", "workers"]).refused(2, &["true or false"]);
     for ending in ["-KILL", "-TERM"] {
         let (mut child, mut lines) = place.started(&["supervise", "workers", "--every", "200ms"], "cannot be started");

@@ -57,7 +57,7 @@ fn it_says_where_it_listens_shows_the_token_once_and_ends_in_good_order() {
 #[test]
 fn what_keeps_it_from_starting_is_told() {
     let place = Place::new();
-    place.kapelle(&["serve", "--listen", "nonsense"]).refused(2, &["`nonsense` is no address"]);
+    place.kapelle(&["serve", "--listen", "nonsense"]).refused(2, &["`nonsense` is not an address"]);
     place.kapelle(&["serve", "--listen", "0.0.0.0:0"]).refused(2, &["other machines", "--insecure"]);
     let served = Served::start(&place);
     place.kapelle(&["serve", "--listen", "127.0.0.1:0"]).refused(5, &["in use by process"]);
@@ -138,7 +138,7 @@ fn a_host_works_on_the_tasks_of_a_server() {
     signal(&host, "-TERM");
     assert_eq!(host.wait().unwrap().code(), Some(143));
     let wrong = place.with(&[("KAPELLE_TOKEN", "kap_wrong")], &["host", "--server", &url]);
-    wrong.refused(4, &["not one of this server"]);
+    wrong.refused(4, &["unknown here"]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_trail_that_was_cut_edited_or_put_back_is_told() {
         session.lines().filter(|line| !line.contains("audit_head")).map(|line| format!("{line}\n")).collect();
     std::fs::write(place.path(".kapelle/session.log"), without).unwrap();
     let unknown = place.kapelle(&["audit", "verify"]);
-    assert!(unknown.code == 0 && unknown.err.contains("would not be noticed"), "{unknown:?}");
+    assert!(unknown.code == 0 && unknown.err.contains("would go unnoticed"), "{unknown:?}");
     place.kapelle(&["audit", "verify", "--heads", "server.log"]).refused(1, &["entries 5 to 6 are missing"]);
     std::fs::write(place.path(".kapelle/session.log"), &session).unwrap();
 

@@ -48,7 +48,7 @@ async fn a_refused_approval_and_a_wait_that_is_too_long_fail_their_step() {
     let late = "name: f\nsteps: { s: { wait: { signal: x, timeout: 10ms } } }\n";
     assert_eq!(
         outcome(&kapelle, late, Value::Null).await.0,
-        Err("step `s` failed: the signal `x` did not come in time".into())
+        Err("step `s` failed: the signal `x` did not arrive in time".into())
     );
     let late = "name: f\nsteps: { s: { wait: { signal: x, timeout: 10ms, on_timeout: continue } } }\noutputs: { s: '${{ steps.s.output }}' }\n";
     assert_eq!(outcome(&kapelle, late, Value::Null).await.0, Ok(json!({ "s": null })));

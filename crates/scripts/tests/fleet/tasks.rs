@@ -190,7 +190,7 @@ async fn two_that_stand_in_for_each_other_come_to_an_end_and_a_missing_one_is_to
     let error = place.ask("one", json!({})).await.unwrap_err();
     assert!(error.message.contains("exit code 2"), "{error}");
     assert_eq!(fs::read_to_string(place.folder.join("ones")).unwrap(), "1\n");
-    assert_eq!(place.status("lost").warnings, ["its fallback, the worker `nobody`, is not there"]);
+    assert_eq!(place.status("lost").warnings, ["its fallback worker `nobody` does not exist"]);
     assert_eq!((place.status("one").fallback.as_deref(), place.status("one").warnings.len()), (Some("two"), 0));
     end(&fleet).await;
 }

@@ -60,7 +60,7 @@ async fn a_run_is_paused_resumed_denied_and_run_again() {
     place.post("/api/v1/runs/run_1/pause", Value::Null).await.json(200);
     place.post("/api/v1/runs/run_1/pause", Value::Null).await.refused(409, "conflict", &["already paused"]);
     place.post("/api/v1/runs/run_1/resume", Value::Null).await.json(200);
-    place.post("/api/v1/runs/run_1/rerun", json!({})).await.refused(409, "conflict", &["once it has ended"]);
+    place.post("/api/v1/runs/run_1/rerun", json!({})).await.refused(409, "conflict", &["needs a run that has ended"]);
     let deny = format!("/api/v1/approvals/{}/deny", asked["id"].as_str().unwrap());
     place.post(&deny, json!({ "comment": "too dear" })).await.json(200);
     let run = place.get("/api/v1/runs/run_1?wait_ms=20000").await.json(200);

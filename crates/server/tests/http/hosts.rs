@@ -224,7 +224,7 @@ async fn what_hosts_served_is_known_after_a_restart_before_they_are_back() {
     let other = place.post("/api/v1/tasks", json!({ "worker": "far", "input": { "n": 2 } })).await.json(201);
     let shown = place.get(&format!("/api/v1/tasks/{}", other["id"].as_str().unwrap())).await.json(200);
     assert_eq!(shown["queue"], "gpu");
-    assert!(shown["reason"].as_str().unwrap().contains("nobody serves worker `far` at the moment"), "{shown}");
+    assert!(shown["reason"].as_str().unwrap().contains("worker `far` is not served at the moment"), "{shown}");
     place.post("/api/v1/tasks", json!({ "worker": "far" })).await.refused(422, "invalid_input", &["n"]);
     place.post("/api/v1/tasks", json!({ "worker": "fer" })).await.refused(422, "unknown_worker", &["`far`"]);
     let (secret, _) = place.key("admin", 2).await;

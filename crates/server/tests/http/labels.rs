@@ -40,7 +40,7 @@ async fn steps_and_tasks_are_as_the_host_said_also_after_a_restart() {
 
     // The worker is known though no host serves it now, and the answer says so.
     let id = place.submit("far", json!({ "n": 1 })).await;
-    assert_eq!(task(&place, &id).await["reason"], "nobody serves worker `far` at the moment");
+    assert_eq!(task(&place, &id).await["reason"], "worker `far` is not served at the moment");
     let wrong = json!({ "worker": "far", "input": { "n": "x" } });
     place.post("/api/v1/tasks", wrong).await.refused(422, "invalid_input", &["input"]);
     place.post("/api/v1/tasks", json!({ "worker": "fra" })).await.refused(

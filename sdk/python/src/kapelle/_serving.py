@@ -64,7 +64,7 @@ class Serving:
     def end(self) -> None:
         """Requests the end; a second request ends at once."""
         if not self._end.is_set():
-            log.info("ending: attempts under way are finished; ask again to give them back")
+            log.info("stopping: running attempts are finished; ask again to release them")
             self._end.set()
             self._membership.leaving.set()
             return
