@@ -361,7 +361,7 @@ mod tests {
             ("log: debug", "(set the variable KAPELLE_LOG"),
             ("models: { fast: { chain: [nobody/x] } }", "k:1:27: models.fast.chain[0]: there is no provider `nobody`"),
             ("models: { fast: { chain: [] } }", "models.fast.chain: the chain is empty"),
-            ("listen: a\nlisten: b", "k:2:1: `listen` is given twice (it stands on line 1 already)"),
+            ("listen: a\nlisten: b", "k:2:1: `listen` is given twice (it is on line 1 already)"),
             ("listen: [", "k:"),
             ("- a", "k:1:1: expected a map, found a list"),
             ("a: 1\n---\nb: 2", "k:2:1: the file holds more than one document"),

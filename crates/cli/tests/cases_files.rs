@@ -184,7 +184,7 @@ fn pipes_and_standard_input_are_files_too() {
     }
     let twice = piped(&place, &["run", "inp.yaml", "--input", "doc=@-", "--input", "other=@-"], b"x");
     assert!(
-        twice.code == 2 && twice.err.contains("standard input is wanted twice: by --input doc and by --input other"),
+        twice.code == 2 && twice.err.contains("standard input is used twice: by --input doc and by --input other"),
         "{twice:?}"
     );
     for (given, part) in [("doc=@.", "is a folder"), ("doc=@none", "No such file"), ("doc=@/dev/zero", "is a device")] {

@@ -89,7 +89,7 @@ fn what_is_wrong_is_told_with_its_place() {
         .with(&[("KAPELLE_QUEUES__ML__SLOTS", "many")], &["config", "show"])
         .refused(2, &["KAPELLE_QUEUES__ML__SLOTS", "whole number"]);
     let said = place.with(&[("KAPELLE_LISTN", "x")], &["config", "show"]);
-    assert!(said.code == 0 && said.err.contains("KAPELLE_LISTN is no setting"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("unknown setting KAPELLE_LISTN"), "{said:?}");
     place.file(".env", "nonsense !\n");
     let said = place.kapelle(&["config", "show"]);
     assert!(said.code == 0 && said.err.contains(".env:1: not `NAME=value`"), "{said:?}");

@@ -165,7 +165,7 @@ fn the_answer_of_a_stand_in_is_marked_wherever_it_is_shown() {
         let _served = server.then(|| Served::start(&place));
         let table = place.kapelle(&["workers"]).out;
         assert_eq!(table.matches("stand-in: keywords").count(), 2, "{table}");
-        for (name, why) in [("throws", "exit code 1: no"), ("absent", "`/no/such` is not there")] {
+        for (name, why) in [("throws", "exit code 1: no"), ("absent", "`/no/such` does not exist")] {
             let arguments = ["submit", name, "--wait", "--retries", "0", "--input", "text=light and light", "--json"];
             let said = until(|| {
                 let said = place.kapelle(&arguments);

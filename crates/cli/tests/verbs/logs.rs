@@ -28,5 +28,5 @@ fn a_task_with_its_attempts() {
         assert!(said.out.contains(part), "{}", said.out);
     }
     place.kapelle(&["logs", "task_9"]).refused(3, &["task_9 does not exist"]);
-    place.kapelle(&["logs", "nine"]).refused(2, &["is no id"]);
+    place.kapelle(&["logs", "nine"]).refused(2, &["is not an id"]);
 }

@@ -139,7 +139,7 @@ fn what_was_answered_offline_is_so_again_and_what_was_not_answered_is_an_error()
     let asked = stage.double.calls().len();
     let again = asker.again("sk-good", "run_3", &[]);
     assert_eq!((again.code, stage.double.calls().len()), (1, asked), "{again:?}");
-    assert!(again.out.contains("the record of run_3, which has no answer"), "{again:?}");
+    assert!(again.out.contains("the recording of run_3, which has no answer"), "{again:?}");
 }
 
 struct Far<'a> {
@@ -254,7 +254,7 @@ fn a_script_gets_the_recorded_answers_in_their_order_and_is_refused_what_was_not
         let failed = again(&first);
         assert_eq!(failed["state"], "failed", "{failed}");
         let error = failed["error"]["message"].as_str().unwrap();
-        for part in ["step `one`", "refused with 409", "not_recorded", "the record of run_1, which has no answer"] {
+        for part in ["step `one`", "refused with 409", "not_recorded", "the recording of run_1, which has no answer"] {
             assert!(error.contains(part), "{part}: {failed}");
         }
     }

@@ -25,8 +25,8 @@ fn a_run_that_ended_is_told_again() {
 
 #[test]
 fn what_is_not_there_cannot_be_resumed() {
-    Place::new().kapelle(&["resume"]).refused(3, &["there is nothing in .kapelle yet", "kapelle run"]);
+    Place::new().kapelle(&["resume"]).refused(3, &["no data in .kapelle yet", "kapelle run"]);
     let place = Place::ran();
     place.kapelle(&["resume", "run_9"]).refused(3, &["run_9 does not exist"]);
-    place.kapelle(&["resume", "9"]).refused(2, &["`9` is no id", "did you mean `run_9`?"]);
+    place.kapelle(&["resume", "9"]).refused(2, &["`9` is not an id", "did you mean `run_9`?"]);
 }

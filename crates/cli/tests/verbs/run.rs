@@ -139,7 +139,7 @@ fn an_input_that_is_wrong_is_named() {
     place.file("latin.txt", b"caf\xe9");
     for (arguments, code, parts) in [
         (&["--input", "txt=x"][..], 2, &["unknown input `txt`", "did you mean `text`?"][..]),
-        (&["--input", "text=x", "--input", "n=many"], 2, &["n=many", "integer is expected"]),
+        (&["--input", "text=x", "--input", "n=many"], 2, &["n=many", "expected integer"]),
         (&[], 2, &["text", "required", "it takes --input text=..."]),
         (&["--input", "text"], 2, &["there is no `=`"]),
         (&["--input", "text=@gone.txt"], 3, &["gone.txt"]),

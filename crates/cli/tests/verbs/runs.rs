@@ -29,6 +29,6 @@ fn what_has_ended_cannot_be_cancelled() {
     let place = Place::ran();
     place.kapelle(&["runs", "cancel", "run_1"]).refused(5, &["run_1 is succeeded"]);
     place.kapelle(&["runs", "cancel", "run_2"]).refused(3, &["run_2 does not exist"]);
-    place.kapelle(&["runs", "show", "task_1"]).refused(2, &["is no id"]);
+    place.kapelle(&["runs", "show", "task_1"]).refused(2, &["is not an id"]);
     place.kapelle(&["runs", "show"]).refused(2, &["<RUN>"]);
 }

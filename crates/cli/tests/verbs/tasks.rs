@@ -31,6 +31,6 @@ fn what_is_wrong_is_told() {
     let place = Place::ran();
     place.kapelle(&["tasks", "list", "--state", "done"]).refused(2, &["there are: scheduled, ready"]);
     place.kapelle(&["tasks", "show", "task_77"]).refused(3, &["task_77 does not exist"]);
-    place.kapelle(&["tasks", "retry", "run_1"]).refused(2, &["is no id"]);
+    place.kapelle(&["tasks", "retry", "run_1"]).refused(2, &["is not an id"]);
     place.kapelle(&["tasks", "retry", "task_1"]).refused(5, &["task_1 has already succeeded"]);
 }

@@ -59,7 +59,7 @@ async fn limits_hold_for_each_tenant_and_the_day_for_all_together() {
     let set = async |key: &str, body: Value| stage.place.ask_as(key, "POST", "/api/v1/budgets", body).await;
     for account in ["day", "tenant"] {
         let more = json!({ "account": account, "limit_nanousd": 1_000_000_000 });
-        set(&admin, more).await.refused(403, "forbidden", &["was given"]);
+        set(&admin, more).await.refused(403, "forbidden", &["granted to"]);
     }
     let others = json!({ "account": "tenant", "limit_nanousd": 1, "tenant": 1 });
     set(&admin, others).await.refused(403, "forbidden", &["tenant 1"]);

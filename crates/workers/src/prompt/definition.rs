@@ -291,7 +291,7 @@ mod tests {
             ),
             (format!("{GOOD}colour: red\n"), "(known here: kind, name"),
             ("kind: prompt\nname: x\n".to_owned(), "`prompt` is missing"),
-            (format!("{GOOD}name: y\n"), "x.yaml:4:1: `name` is given twice (it stands on line 2 already)"),
+            (format!("{GOOD}name: y\n"), "x.yaml:4:1: `name` is given twice (it is on line 2 already)"),
             (format!("{GOOD}input: &a [*a]\n"), "x.yaml:4:12: the alias stands inside of what it refers to"),
             (format!("{GOOD}input: {{ <<: {{}} }}\n"), "x.yaml:4:10: merge keys (`<<`) are not supported"),
             (format!("{GOOD}input: !!python/object x\n"), "the tag"),
