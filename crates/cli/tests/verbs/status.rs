@@ -22,5 +22,5 @@ fn ids_that_are_wrong_or_not_there() {
     place.kapelle(&["status", "runn_1"]).refused(2, &["is not an id", "did you mean `run_1`?"]);
     place.kapelle(&["status", "run_99"]).refused(3, &["run_99 does not exist"]);
     place.kapelle(&["status", "task_99"]).refused(3, &["task_99 does not exist"]);
-    Place::new().kapelle(&["status"]).refused(3, &["there is nothing"]);
+    Place::new().kapelle(&["status"]).refused(3, &["no data in"]);
 }
