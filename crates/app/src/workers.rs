@@ -24,6 +24,9 @@ fn missing(text: &str) -> AppError {
     AppError::not_found(format!("worker {}", text.chars().take(SHOWN).collect::<String>()))
 }
 
+/// Numbers of open tasks by worker and state.
+type OpenTasks = HashMap<(Name, StateKind), u64>;
+
 impl App {
     /// Returns the workers that tasks can be submitted to, by name.
     ///
@@ -97,7 +100,7 @@ impl App {
         &self,
         tenant: TenantId,
         spec: &WorkerSpec,
-        (counts, hosts): (&HashMap<(Name, StateKind), u64>, &[Arc<Host>]),
+        (counts, hosts): (&OpenTasks, &[Arc<Host>]),
     ) -> api::Health {
         let count = |state| counts.get(&(spec.name.clone(), state)).copied().unwrap_or(0);
         let now_ms = self.steady_ms();
