@@ -118,7 +118,7 @@ impl Route {
     }
 
     /// Changes the media type of the response, for events of a stream.
-    pub(crate) fn as_media(self, media: &'static str) -> Route {
+    pub(crate) fn sends(self, media: &'static str) -> Route {
         Route { media, ..self }
     }
 

@@ -352,11 +352,11 @@ fn live() -> Vec<Route> {
     vec![
         Route::new(get("/api/v1/runs/{id}/events"), Read, Tenant, "Events of a run (SSE), without gaps", events::run)
             .gives::<api::JournalEntry>(StatusCode::OK)
-            .as_media(STREAM)
+            .sends(STREAM)
             .query(AFTER),
         Route::new(get("/api/v1/events"), Read, Tenant, "All events (SSE)", events::all)
             .gives::<api::LiveEvent>(StatusCode::OK)
-            .as_media(STREAM)
+            .sends(STREAM)
             .query(LIVE),
         Route::new(get("/api/v1/ws"), Read, Tenant, "All events (WebSocket)", events::socket)
             .gives::<api::LiveEvent>(StatusCode::SWITCHING_PROTOCOLS)
