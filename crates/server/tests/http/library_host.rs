@@ -35,7 +35,7 @@ async fn a_host_of_the_library_works_until_it_is_asked_to_end() {
     assert_eq!((&shown["state"], &shown["output"]), (&json!("succeeded"), &json!({ "n": 42 })));
     handle.stop();
     running.await.unwrap().unwrap();
-    let told = told.lock().unwrap();
+    let told = told.lock().unwrap().clone();
     assert!(matches!(told[0], HostEvent::Working { slots: 2, .. }), "{told:?}");
     assert_eq!(told.last(), Some(&HostEvent::Draining));
     // It has left: the server knows no host of that worker any more.
