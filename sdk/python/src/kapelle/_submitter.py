@@ -28,8 +28,9 @@ _MOST = 500
 """Tasks of one request."""
 _BYTES = 1024 * 1024
 """Bytes of one request of several tasks."""
-_OWN = frozenset({400, 403, 404, 409, 413, 422, 429})
-"""Statuses of refusals that may be due to one task. Others are due to the server or the token, and hold for each."""
+_OWN = frozenset({400, 403, 404, 409, 413, 422})
+"""Statuses of refusals that may be due to one task. Others are due to the server or the token, and hold for each;
+so does 429, which was waited for already."""
 
 
 class Waiting:
@@ -83,13 +84,14 @@ class Parcel:
 
     def refused(self, error: Exception) -> list[Parcel]:
         """Hands out the error, or returns the halves to send instead."""
-        if len(self.tasks) > 1 and isinstance(error, Problem) and error.status in _OWN:
-            if not self.lost:
+        if len(self.tasks) > 1 and isinstance(error, Problem):
+            if self.lost:
+                # A refusal after a lost answer does not say that nothing was made.
+                what = "the answer to a submit was lost, and the repeated request was refused; the task may have been made"
+                error = Unreachable(f"{what}: {error}")
+            elif error.status in _OWN:
                 half = len(self.tasks) // 2
                 return [Parcel(self.tasks[:half]), Parcel(self.tasks[half:])]
-            # A refusal after a lost answer does not say that nothing was made.
-            what = "the answer to a submit was lost, and the repeated request was refused; the task may have been made"
-            error = Unreachable(f"{what}: {error}")
         for task in self.tasks:
             task.settle(None, _alike(error) if len(self.tasks) > 1 else error)
         return []

@@ -548,7 +548,7 @@ class AsyncClient:
             await asyncio.sleep(_REST)
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         await self._asker.http.close()
 
     async def __aenter__(self) -> AsyncClient:
