@@ -176,7 +176,7 @@ impl Config {
         for (name, queue) in &self.queues {
             let name = Name::parse(name).map_err(|error| ConfigProblem::at(format!("queues.{name}"), error))?;
             if queue.per_key.is_some_and(|rule| rule.limit == 0) {
-                let message = "with 0 tasks with a key never run; pause the queue instead";
+                let message = "0 lets no task with a key run; expected 1 or more; pause the queue instead";
                 return Err(ConfigProblem::at(format!("queues.{name}.per_key.limit"), message));
             }
             queues.insert(name, QueueOptions { slots: queue.slots, per_key: queue.per_key });

@@ -298,10 +298,10 @@ mod tests {
         let all = read(&schema, &[r#" {"text": "a=b", "n": 7}"#, "n=8", r#"{"list": [1]}"#]).unwrap();
         assert_eq!(all, json!({ "text": "a=b", "n": 8, "list": [1] }));
         for (input, part) in [
-            ("n=1.5", "integer is expected"),
-            ("n=seven", "integer is expected"),
-            ("yes=1", "boolean is expected"),
-            ("list={}", "array is expected"),
+            ("n=1.5", "expected integer"),
+            ("n=seven", "expected integer"),
+            ("yes=1", "expected boolean"),
+            ("list={}", "expected array"),
             ("txt=x", "unknown input `txt`"),
             ("text", "there is no `=`"),
             ("text=@", "the name of the file is missing"),
