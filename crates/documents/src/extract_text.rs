@@ -288,7 +288,7 @@ mod tests {
     async fn a_wrong_reference_is_refused() {
         for (input, part) in [
             (json!({}), "give a file as `document`"),
-            (json!({ "document": { "$file": "sha256:../../etc/passwd" } }), "is no file"),
+            (json!({ "document": { "$file": "sha256:../../etc/passwd" } }), "is not a file"),
             (file("c", "gone.txt"), "is not in the store"),
             (json!({ "text": " " }), "the document is empty"),
         ] {

@@ -227,7 +227,7 @@ mod tests {
             ("queue: ml\nslots: 0", "a.js:2:8: slots: 0 is not between 1 and 1000"),
             ("limits: { memory: 12 }", "`12` is not a size"),
             ("schedule: '*/5 * * *'", "is not a schedule (write a span such as 15m, or a line of cron"),
-            ("schedule: '61 * * * *'", "`61` is no minute"),
+            ("schedule: '61 * * * *'", "`61` is not a minute"),
             ("schedule: 10ms", "less than a second"),
             ("mode: task\nschedule: 5m", "only a script of mode `daemon`"),
             ("environment: { KAPELLE_TOKEN: x }", "given by Kapelle itself"),

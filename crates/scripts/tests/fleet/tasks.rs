@@ -143,9 +143,9 @@ async fn tasks_of_one_that_cannot_work_wait_or_go_to_its_stand_in() {
         assert_eq!(output.value, json!({ "from": "stand-in" }));
         assert!(output.provenance.degraded.unwrap().contains("deputy answered for"));
     }
-    assert!(place.ask("lost", json!({})).await.unwrap_err().message.contains("`nobody` is not there"));
+    assert!(place.ask("lost", json!({})).await.unwrap_err().message.contains("`nobody` does not exist"));
     assert_eq!(fleet.holds_up(TenantId::DEFAULT, "waits").unwrap(), "worker waits has crashed: exit code 1");
-    assert!(fleet.holds_up(TenantId::DEFAULT, "absent-waits").unwrap().contains("`/no/such` is not there"));
+    assert!(fleet.holds_up(TenantId::DEFAULT, "absent-waits").unwrap().contains("`/no/such` does not exist"));
     assert_eq!(
         (fleet.holds_up(TenantId::DEFAULT, "falls"), fleet.holds_up(TenantId::DEFAULT, "nothing")),
         (None, None)
