@@ -188,7 +188,7 @@ async fn the_users_file_wins_and_a_broken_one_stops_no_other() {
     let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(catalogue.get("summarizer").unwrap().spec().description, "mine");
     assert_eq!(shown.len(), 4, "{shown:?}");
-    assert!(shown[0].contains("stands in") && shown[0].contains("a.yaml already"), "{shown:?}");
+    assert!(shown[0].contains("is already declared in") && shown[0].contains("a.yaml"), "{shown:?}");
     assert!(shown[1].contains("c.yaml:3:1: promt: unknown key `promt` (did you mean `prompt`?)"), "{shown:?}");
     assert!(shown[2].contains("unknown model alias `huge` (there are: cheap, embed, fast"), "{shown:?}");
     assert!(shown[3].contains("the file is not UTF-8"), "{shown:?}");
