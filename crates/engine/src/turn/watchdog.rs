@@ -48,10 +48,8 @@ impl Part for Evaluations {
     }
 
     fn committed(&mut self) {
-        for (run, places) in std::mem::take(&mut self.sent) {
-            let known = self.out.entry(run).or_default();
-            places.into_iter().for_each(|(place, times)| *known.entry(place).or_default() += times);
-        }
+        // First the results: they belong to earlier turns. A result that arrives twice must not count against an
+        // evaluation that this turn sends.
         for (run, place) in std::mem::take(&mut self.back) {
             let Some(places) = self.out.get_mut(&run) else { continue };
             if let Some(times) = places.get_mut(&place) {
@@ -61,6 +59,10 @@ impl Part for Evaluations {
             if places.is_empty() {
                 self.out.remove(&run);
             }
+        }
+        for (run, places) in std::mem::take(&mut self.sent) {
+            let known = self.out.entry(run).or_default();
+            places.into_iter().for_each(|(place, times)| *known.entry(place).or_default() += times);
         }
     }
 }
