@@ -41,6 +41,8 @@ pub struct Moment {
     pub limiting: bool,
     /// Slots of the server's queues.
     pub limits: Vec<(Name, u32)>,
+    /// The limits of queues before the commands of the turn.
+    limits_before: Vec<(Name, u32)>,
     /// Slots of queues that are not listed.
     pub other_slots: u32,
     /// Slots of the server's workers.
@@ -65,6 +67,7 @@ impl Moment {
     pub fn ask(&mut self, inputs: &[Input]) {
         self.recovering = false;
         self.limiting = false;
+        self.limits_before.clone_from(&self.limits);
         self.reports.clear();
         self.revived.clear();
         self.cancelled.clear();
@@ -100,6 +103,11 @@ impl Moment {
                 _ => {}
             }
         }
+    }
+
+    /// Restores the limits of queues after a turn that failed.
+    pub fn roll_back(&mut self) {
+        self.limits.clone_from(&self.limits_before);
     }
 
     fn limit(&mut self, queue: &Name, slots: u32) {

@@ -177,6 +177,10 @@ impl World {
         place.turned_at = self.steady_ms;
         let Some(turns) = place.turns.as_mut() else { return Ok(()) };
         let turned = turns.turn(&inputs, Timestamp(self.wall_ms), self.steady_ms);
+        let limited = |input: &Input| matches!(input.command, Command::LimitQueue(_));
+        if inputs.iter().zip(&turned.replies).any(|(input, (_, reply))| limited(input) && reply.is_err()) {
+            self.disk.lock().moment.roll_back();
+        }
         if let Some(life) = self.lives.as_mut().and_then(|lives| lives.last_mut()) {
             life.turn(&inputs, (self.wall_ms, self.steady_ms), &turned)?;
         }
