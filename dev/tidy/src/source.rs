@@ -70,7 +70,7 @@ fn read(wanted: impl Fn(&str) -> bool) -> Vec<Source> {
 
 fn walk(root: &Path, folder: &str, found: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
-    let skipped = ["target", "corpus", "node_modules", "dist", "__pycache__"];
+    let skipped = ["target", "corpus", "node_modules", "dist", "__pycache__", "out"];
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
