@@ -15,7 +15,8 @@ import unittest
 from collections.abc import Callable
 from unittest import mock
 
-from kapelle._http import AnswerTimeout, AsyncPool, ConnectError, Parser, Pool, Response, TransportError
+from kapelle._http import AnswerTimeout, ConnectError, Parser, Pool, Response, TransportError
+from kapelle._http_async import AsyncPool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _wire as wire
-from ._http import AsyncPool, TransportError
+from ._http import TransportError
+from ._http_async import AsyncPool
 from .context import Attempt, log
 from .errors import KapelleError, Problem, TaskError
 from .output import Output

@@ -15,7 +15,8 @@ from typing import Any
 
 from . import _wire as wire
 from ._failure import failure
-from ._http import AsyncPool, TransportError
+from ._http import TransportError
+from ._http_async import AsyncPool
 from ._join import Heart, Membership
 from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _calls as calls
-from ._http import AsyncPool, Response, TransportError
+from ._http import Response, TransportError
+from ._http_async import AsyncPool
 from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser

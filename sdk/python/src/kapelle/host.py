@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ._http import AsyncPool
+from ._http_async import AsyncPool
 from ._join import Membership
 from ._options import known, known_fields, texts
 from ._place import find
