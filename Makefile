@@ -7,14 +7,18 @@ DOCUMENT ?= samples/annual-report.pdf
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
+.PHONY: help build ui run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
 	hostile hostile-tenant gateway-memory five-minutes fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## the release binary, target/release/kapelle
+	@./ui/build.sh
 	@$(CARGO) build --release --locked -p kapelle-cli
+
+ui: ## the web UI, ui/dist; needs Node 20.19 or newer
+	@KAPELLE_TEST_REQUIRE=1 ./ui/build.sh
 
 run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
 	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh

@@ -1,0 +1,54 @@
+// One action in four languages.
+
+export type Recipe = {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  body?: unknown;
+  /** The line of the command line, without `kapelle`. */
+  cli: string;
+  /** The lines in the SDKs, with `client` at hand. */
+  python?: string;
+  typescript?: string;
+};
+
+/** A word for a POSIX shell. */
+export function shell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A value as Python writes it. */
+export function python(value: unknown): string {
+  if (value === null || value === undefined) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
+  if (typeof value === "object") {
+    return `{${Object.entries(value)
+      .map(([name, one]) => `${JSON.stringify(name)}: ${python(one)}`)
+      .join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+function curl(recipe: Recipe, origin: string): string {
+  const lines = ['curl -H "Authorization: Bearer $KAPELLE_TOKEN"'];
+  if (recipe.body !== undefined) {
+    lines.push("-H 'Content-Type: application/json'", `-d ${shell(JSON.stringify(recipe.body))}`);
+  } else if (recipe.method !== "GET") lines.push(`-X ${recipe.method}`);
+  lines.push(shell(origin + recipe.path));
+  return lines.join(" \\\n  ");
+}
+
+export function snippets(recipe: Recipe, origin: string): Record<"curl" | "cli" | "python" | "typescript", string> {
+  const route = `${recipe.method} ${recipe.path}`;
+  return {
+    curl: curl(recipe, origin),
+    cli: `kapelle ${recipe.cli}`,
+    python: recipe.python
+      ? `from kapelle import Client\n\nwith Client() as client:\n    ${recipe.python.replaceAll("\n", "\n    ")}`
+      : `# The SDK for Python has no method for this: use the HTTP route.\n# ${route}`,
+    typescript: recipe.typescript
+      ? `import { Client } from "kapelle";\n\nconst client = new Client();\n${recipe.typescript}`
+      : `// The SDK for TypeScript has no method for this: use the HTTP route.\n// ${route}`,
+  };
+}
