@@ -1,24 +1,39 @@
 # Two commands are enough: `make run` and `make test`. `make help` lists the rest.
 SHELL := /bin/sh
 CARGO ?= cargo
-KAPELLE := target/release/kapelle
+KAPELLE := $(or $(CARGO_TARGET_DIR),target)/release/kapelle
 DOCUMENT ?= samples/annual-report.pdf
+# Folders of `make install`: files go to $(DESTDIR)$(PREFIX).
+PREFIX ?= /usr/local
+DESTDIR ?=
 # Options of `make fuzz`.
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build ui run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts spawns schema browser abuse \
-	hostile hostile-tenant gateway-memory five-minutes fuzz clean
+.PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts \
+	spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## the release binary, target/release/kapelle
+	@[ -x $(KAPELLE) ] || echo "The first build compiles all dependencies: about 6 minutes on two cores, less on more." >&2
 	@./ui/build.sh
 	@$(CARGO) build --release --locked -p kapelle-cli
 
 ui: ## the web UI, ui/dist; needs Node 20.19 or newer
 	@KAPELLE_TEST_REQUIRE=1 ./ui/build.sh
+
+install: ## copy the built program, manual pages and completions to PREFIX=/usr/local; DESTDIR=FOLDER goes before it
+	@KAPELLE="$(KAPELLE)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ./dev/install.sh
+
+uninstall: ## remove what `make install` copied; PREFIX and DESTDIR as for it
+	@KAPELLE="$(KAPELLE)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ./dev/install.sh --remove
+
+dist: ## a release archive and its SHA256SUMS, in target/packages; built with more optimisation than `make build`
+	@./ui/build.sh
+	@$(CARGO) build --profile dist --locked -p kapelle-cli
+	@KAPELLE="$(KAPELLE:release/kapelle=dist/kapelle)" ./dev/dist.sh
 
 run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
 	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh
@@ -80,6 +95,9 @@ gateway-memory: ## memory of the gateway over 1,000,000 calls; CALLS=1000000
 
 five-minutes: build ## the first five minutes of a new user, timed
 	@./dev/five-minutes.py
+
+newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, operating
+	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/newcomer/run.sh
 
 spawns: ## 10,000 starts and ends of workers, counting files, threads and zombies
 	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture

@@ -7,6 +7,7 @@ kapelle=target/release/kapelle
 [ -z "${CARGO_TARGET_DIR:-}" ] || kapelle=$CARGO_TARGET_DIR/release/kapelle
 document=${DOCUMENT:-samples/annual-report.pdf}
 data=${KAPELLE_DATA:-.kapelle}
+bin=$(cd "$(dirname "$kapelle")" && pwd)
 
 analyse() {
   "$kapelle" run workflows/complete-analysis.yaml --input "document=@$document" --out out
@@ -15,15 +16,15 @@ analyse() {
 hints() {
   cat >&2 <<END
 
-Kapelle serves http://$1: the interface as a page is at /docs, how it is at /health. The token is in $data/token.
-Try:
+Kapelle serves http://$1: the interface as a page is at /docs, its health at /health. The token is in $data/token.
+In another terminal, put the program on the path, and try:
+  export PATH="$bin:\$PATH"      (or \`sudo make install\`)
+  kapelle top                    what the server does, live
+  kapelle status                 runs and tasks
+  kapelle submit keywords --input text="The reading room needs light." --wait
   curl -H "Authorization: Bearer \$(cat $data/token)" http://$1/workers/status
-  curl -H "Authorization: Bearer \$(cat $data/token)" -H 'Content-Type: application/json' \\
-    -d '{"worker":"keywords","input":{"text":"The reading room needs light."}}' \\
-    'http://$1/api/v1/tasks?wait_ms=20000'
-  $kapelle top      what it is doing, live
-  make workers      worker hosts of their own: one process for each queue
-Ctrl-C ends it in good order; what is in $data is there at the next start.
+  make workers                   worker hosts of their own: one process for each queue
+Ctrl-C stops the server gracefully. Everything in $data is kept.
 END
 }
 

@@ -27,6 +27,8 @@ else
     echo "skipped: 1 (the first five minutes; it needs python3)"
 fi
 
+# What new users do, replayed.
+./dev/newcomer/run.sh
 # The official OpenAI SDKs against the real server.
 ./dev/test-openai.sh
 # The SDKs against the binary that was just built.

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""A platform engineer installs the server, gives access to a team, and meets kill -9, a full disk and a second server."""
+
+import hashlib
+import re
+import tarfile
+
+from story import KAPELLE, ROOT, Project, Server, Story, until
+
+
+def main() -> None:
+    story = Story("a platform engineer")
+    root = story.folder("root")
+    project = Project(story.folder("service"))
+    outside = Project(story.folder("build"))
+    make = {"KAPELLE": KAPELLE, "PREFIX": "/usr", "DESTDIR": str(root)}
+
+    with story.step("`make install` puts program, manual pages and completions below the prefix"):
+        outside.command(str(ROOT / "dev/install.sh"), **make)
+        for name in ("bin/kapelle", "share/man/man1/kapelle.1", "share/man/man1/kapelle-serve.1",
+                     "share/bash-completion/completions/kapelle", "share/zsh/site-functions/_kapelle",
+                     "share/fish/vendor_completions.d/kapelle.fish", "share/doc/kapelle/LICENSE"):
+            assert (root / "usr" / name).stat().st_size > 100, name
+        installed = outside.command(str(root / "usr/bin/kapelle"), "--version").out
+        assert installed == outside.run("--version").out, installed
+    with story.step("... and removes them"):
+        outside.command(str(ROOT / "dev/install.sh"), "--remove", **make)
+        left = [path for path in (root / "usr").rglob("*") if path.is_file()]
+        assert not left, left
+    with story.step("a release archive has them, too, and its checksum is right"):
+        packages = story.place / "packages"
+        outside.command(str(ROOT / "dev/dist.sh"), KAPELLE=KAPELLE, PACKAGES=str(packages))
+        sums, name = (packages / "SHA256SUMS").read_text().split()
+        assert hashlib.sha256((packages / name).read_bytes()).hexdigest() == sums
+        names = {path.split("/", 1)[1] for path in tarfile.open(packages / name).getnames() if "/" in path}
+        assert {"bin/kapelle", "LICENSE", "README.md", "share/man/man1/kapelle.1"} <= names, names
+
+    with story.step("the server starts, is ready, and needs a key"):
+        server = story.keep(Server(project))
+        assert server.ask("GET", "/readyz", token="")[0] == 200
+        assert server.ask("GET", "/api/v1/tasks", token="")[0] == 401
+    with story.step("the token is in a file that only its owner reads"):
+        assert (project.folder / ".kapelle/token").stat().st_mode & 0o777 == 0o600
+        assert (project.folder / ".kapelle").stat().st_mode & 0o777 == 0o700
+    with story.step("a key of another tenant sees nothing of the first"):
+        secret = key(project, "blue", "--role", "developer", "--tenant", "2")
+        task = server.ask("POST", "/api/v1/tasks?wait_ms=20000", {"worker": "keywords", "input": {"text": "light and air"}})[1]
+        assert task["state"] == "succeeded", task
+        assert server.ask("GET", "/api/v1/tasks/" + task["id"], token=secret)[0] == 404
+    with story.step("roles hold: a viewer does not submit, a developer does not make keys"):
+        viewer = key(project, "viewer", "--role", "viewer")
+        assert server.ask("POST", "/api/v1/tasks", {"worker": "keywords"}, token=viewer)[0] == 403
+        assert server.ask("GET", "/api/v1/keys", token=secret)[0] == 403
+    with story.step("metrics are read with a viewer's key"):
+        status, metrics = server.ask("GET", "/metrics", token=viewer)
+        assert status == 200 and "kapelle_" in metrics and metrics.rstrip().endswith("# EOF")
+    with story.step("a second server on the folder, and a taken port, are refused with the process that is in the way"):
+        project.run("serve", "--listen", "127.0.0.1:0", code=5).has(str(server.process.pid))
+        other = Project(story.folder("other"))
+        other.run("serve", "--listen", server.address, code=None).has(str(server.process.pid), "taken")
+    with story.step("listening for other machines needs --insecure"):
+        other.run("serve", "--listen", "0.0.0.0:0", code=None).has("--insecure")
+    with story.step("a wrong configuration is refused with file, line and field"):
+        (other.folder / "kapelle.yaml").write_text("queus: { default: { slots: 2 } }\n")
+        other.run("serve", "--listen", "127.0.0.1:0", code=2).has("kapelle.yaml:1:1", "queus", "queues")
+    with story.step("kill -9 loses no acknowledged task"):
+        project.run("queues", "pause", "default")
+        ids = server.ask("POST", "/api/v1/tasks/batch",
+                         {"tasks": [{"worker": "keywords", "input": {"text": f"light {n}"}} for n in range(50)]})[1]["ids"]
+        server.kill()
+        server = story.keep(Server(project))
+        project.run("queues", "resume", "default")
+        until(lambda: all(server.get("/api/v1/tasks/" + one)["state"] == "succeeded" for one in ids), "all 50 succeeded")
+    with story.step("the acts are in the audit trail, and it is verified"):
+        project.run("audit").has("key.create", "queue.pause")
+        project.run("audit", "verify")
+    with story.step("a graceful stop ends with 0 or 143 and is in the session log"):
+        assert server.stop() in (0, 143)
+        assert '"server_stopped"' in (project.folder / ".kapelle/session.log").read_text()
+    story.finish()
+
+
+def key(project: Project, name: str, *options: str) -> str:
+    said = project.run("keys", "create", name, *options, "--json")
+    found = re.search(r"kap_\w+", said.out)
+    assert found, said.out
+    return found[0]
+
+
+if __name__ == "__main__":
+    main()
