@@ -11,7 +11,7 @@ TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts \
-	spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer fuzz clean
+	spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -98,6 +98,12 @@ five-minutes: build ## the first five minutes of a new user, timed
 
 newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, operating
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/newcomer/run.sh
+
+docs: build ## the guides: every snippet runs, links lead somewhere, references are current, "not available" is true
+	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/docs/check.sh
+
+reference: build ## write docs/reference from the program and the sources of the SDKs
+	@KAPELLE="$(abspath $(KAPELLE))" ./dev/docs/check.sh --write
 
 spawns: ## 10,000 starts and ends of workers, counting files, threads and zombies
 	@KAPELLE_SPAWN_CYCLES=10000 $(CARGO) test --release --locked -p kapelle-supervisor --test containment many_cycles -- --nocapture

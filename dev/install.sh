@@ -38,9 +38,9 @@ mv -f "$root/bin/.kapelle.new" "$root/bin/kapelle"
 "$kapelle" completions zsh >"$zsh"
 "$kapelle" completions fish >"$fish"
 cp LICENSE README.md "$doc"
-if [ -f packaging/systemd/kapelle.service ]; then
+if [ -f packaging/kapelle.service ]; then
     mkdir -p "${unit%/*}"
-    cp packaging/systemd/kapelle.service "$unit"
+    cp packaging/kapelle.service "$unit"
 fi
 echo "installed $root/bin/kapelle, manual pages and completions (bash, zsh, fish)" >&2
 case ":$PATH:" in

@@ -29,6 +29,8 @@ fi
 
 # What new users do, replayed.
 ./dev/newcomer/run.sh
+# The pages: snippets, links, references, and what they call missing.
+./dev/docs/check.sh
 # The official OpenAI SDKs against the real server.
 ./dev/test-openai.sh
 # The SDKs against the binary that was just built.

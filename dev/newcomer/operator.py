@@ -49,11 +49,17 @@ def main() -> None:
         assert server.ask("GET", "/api/v1/tasks/" + task["id"], token=secret)[0] == 404
     with story.step("roles hold: a viewer does not submit, a developer does not make keys"):
         viewer = key(project, "viewer", "--role", "viewer")
+        server.ask("POST", "/api/v1/tasks", {"worker": "keywords", "input": {"text": "later"}, "delay_ms": 3_600_000})
         assert server.ask("POST", "/api/v1/tasks", {"worker": "keywords"}, token=viewer)[0] == 403
         assert server.ask("GET", "/api/v1/keys", token=secret)[0] == 403
     with story.step("metrics are read with a viewer's key"):
         status, metrics = server.ask("GET", "/metrics", token=viewer)
-        assert status == 200 and "kapelle_" in metrics and metrics.rstrip().endswith("# EOF")
+        assert status == 200 and "kapelle_" in metrics and "# TYPE kapelle_" in metrics
+    with story.step("every metric that the guide on monitoring names is there"):
+        guide = (ROOT / "docs/guides/monitoring.md").read_text("utf-8")
+        named = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in re.findall(r"\bkapelle_[a-z_]+", guide)}
+        missing = {name for name in named if not re.search(rf"^# TYPE {name}(_total)? ", metrics, re.M)}
+        assert named and not missing, missing
     with story.step("a second server on the folder, and a taken port, are refused with the process that is in the way"):
         project.run("serve", "--listen", "127.0.0.1:0", code=5).has(str(server.process.pid))
         other = Project(story.folder("other"))

@@ -149,17 +149,24 @@ class Running:
             return next(line for line in self.output.splitlines() if text in line)
 
     def kill(self) -> None:
-        self.process.kill()
+        self._signal(signal.SIGKILL)
         self.process.wait(10)
+
+    def _signal(self, number: int) -> None:
+        """Reaches the children of a shell, too: every program has a process group of its own."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def stop(self) -> int:
         """Asks it to end and returns its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         return self.process.wait(WAIT)
 
     def end(self) -> None:
         if self.process.poll() is None:
             self.kill()
+        else:
+            self._signal(signal.SIGKILL)
 
 
 class Server(Running):

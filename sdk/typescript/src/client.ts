@@ -222,7 +222,7 @@ export class Runs {
     return list(this.asker, `/api/v1/runs/${part(id)}/steps`, "steps", task, options);
   }
 
-  /** What happened, from an entry on. */
+  /** Returns the journal of a run, from an entry on. */
   async journal(id: string, options: { start?: number; limit?: number } = {}): Promise<Journal> {
     known("runs.journal", options, JOURNAL);
     const more = (from: string): Promise<Journal> => this.journal(id, { ...options, start: Number(from) });

@@ -361,7 +361,7 @@ class AsyncRuns:
 
     @known("runs.journal")
     async def journal(self, id: str, start: int = 0, limit: int | None = None) -> AsyncJournal:
-        """What happened, from an entry on."""
+        """Returns the journal of a run, from an entry on."""
 
         async def more(cursor: str) -> AsyncPage[Mapping[str, Any]]:
             return await self.journal(id, int(cursor), limit)

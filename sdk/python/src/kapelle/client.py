@@ -362,7 +362,7 @@ class Runs:
 
     @known("runs.journal")
     def journal(self, id: str, start: int = 0, limit: int | None = None) -> Journal:
-        """What happened, from an entry on."""
+        """Returns the journal of a run, from an entry on."""
         entries, following = self._asker.ask(calls.journal(id, start, limit))
         return Journal(entries, following, lambda cursor: self.journal(id, int(cursor), limit))
 

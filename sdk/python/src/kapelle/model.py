@@ -272,7 +272,7 @@ class Part(Generic[T]):
 @known_fields
 @dataclass(frozen=True)
 class Retry:
-    """When a failed attempt is tried again. What is None is as the worker has it. Times are seconds or timedeltas."""
+    """When a failed attempt is retried. None leaves the rule of the worker. Times are seconds or timedeltas."""
 
     max_attempts: int | None = None
     """Attempts in all, the first included."""
@@ -317,7 +317,7 @@ class Retry:
 @known_fields
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be submitted. Times are seconds or timedeltas; what is None is as the worker has it."""
+    """A task to be submitted. Times are seconds or timedeltas; None leaves the rule of the worker."""
 
     worker: str
     input: Json = None

@@ -111,7 +111,7 @@ class _Fake:
 class FakeContext(_Fake, Context):
     """A context for calling a worker's function without a server: `shout(FakeContext(), {"text": "hi"})`.
 
-    What is left out is as in a first attempt of several. `client`, `llm` and `gateway` (address and token) are what the
+    The defaults are those of a first attempt of several. `client`, `llm` and `gateway` (address and token) are what the
     context has under these names; `files` are the bytes of files, by their `sha256:...`.
     """
 
