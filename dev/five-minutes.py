@@ -2,7 +2,7 @@
 """Times the first five minutes of a new user. Needs only the built binary and Python; `KAPELLE` names the binary.
 Exits with 1 when a step fails or takes too long.
 
-Scripts as workers and the cost of a run are not covered."""
+The provider of models is a double in this process. Pages for people are tested by dev/browser."""
 import contextlib
 import http.client
 import json
@@ -16,6 +16,10 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HERE / "dev/newcomer"))
+
+from story import Provider  # noqa: E402
+
 KAPELLE = os.path.abspath(os.environ.get("KAPELLE", HERE / "target/release/kapelle"))
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in
                ("OPENAI_API_KEY", "OPENAI_BASE_URL", "KAPELLE_DATA", "KAPELLE_TOKEN")}
@@ -56,21 +60,32 @@ def run(*arguments, folder):
 class Server:
     """The server of a folder."""
 
-    def __init__(self, folder):
-        self.process = subprocess.Popen([KAPELLE, "serve", "--listen", "127.0.0.1:0"], cwd=folder, env=ENVIRONMENT,
+    def __init__(self, folder, **environment):
+        self.process = subprocess.Popen([KAPELLE, "serve", "--listen", "127.0.0.1:0"], cwd=folder, env={**ENVIRONMENT, **environment},
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.address = self.process.stdout.readline().strip().removeprefix("listening=")
         self.token = (folder / ".kapelle/token").read_text().strip()
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, token=None):
         connection = http.client.HTTPConnection(self.address, timeout=60)
-        headers = {"Authorization": "Bearer " + self.token, "Content-Type": "application/json"}
+        headers = {"Authorization": "Bearer " + (self.token if token is None else token), "Content-Type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status} {text}")
         return text if "json" not in answer.headers["content-type"] else json.loads(text)
+
+    def refuses(self, method, path, status, token):
+        try:
+            self.ask(method, path, token=token)
+        except RuntimeError as error:
+            assert f": {status} " in str(error), error
+            return True
+        return False
+
+    def script(self, name):
+        return next((one for one in self.ask("GET", "/api/v1/scripts")["scripts"] if one["name"] == name), None)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -90,6 +105,32 @@ def until(seen, what):
 
 SLOW = "name: slow\nsteps:\n" + "".join(
     f"  s{n}: {{ {'needs: [s%d], ' % (n - 1) if n else ''}worker: sleep, with: {{ ms: 50 }} }}\n" for n in range(40))
+MODEL = "kind: prompt\nname: priced\nmodel: fast\nprompt: 'Say {{ text }}'\n"
+FOO = """\
+# ---
+# start: true
+# ---
+import time
+print("foo is at work", flush=True)
+time.sleep(600)
+"""
+# Three calls, one after the other; the second is held until the server was killed.
+CALLS = """\
+# ---
+# mode: task
+# ---
+import json, os, sys, urllib.request
+
+def ask(text):
+    body = {"model": "fast", "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
+    headers = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "content-type": "application/json"}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json.dumps(body).encode(), headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return json.load(opener.open(request))["choices"][0]["message"]["content"]
+
+json.load(sys.stdin)
+print(json.dumps([ask(text) for text in ("one", "two", "three")]))
+"""
 WORKER = "kind: prompt\nname: mine\ndescription: My own\noffline: keywords\nprompt: 'Keywords of {{ text }}'\n"
 
 
@@ -100,8 +141,8 @@ def main():
         with step("help is shown", 1):
             run("--help", folder=place)
         with step("a sample document is analysed, from nothing to a report", 60):
-            for name in ("workflows", "samples"):
-                shutil.copytree(HERE / name, place / name)
+            for name in ("workflows", "samples", "workers"):
+                shutil.copytree(HERE / name, place / name, ignore=shutil.ignore_patterns("node_modules", ".venv"))
             run("run", "workflows/complete-analysis.yaml", "--input", "document=@samples/annual-report.pdf", "--out", "out",
                 folder=place)
             assert any(path.stat().st_size > 200 for path in (place / "out").rglob("*") if path.is_file()), "no report"
@@ -112,6 +153,12 @@ def main():
         with step("the page of the interface, and metrics", 1):
             assert "<h1>" in server.ask("GET", "/docs")
             assert "kapelle_" in server.ask("GET", "/metrics")
+        with step("there is no default password", 1):
+            assert server.refuses("GET", "/api/v1/tasks", 401, ""), "it answered without a key"
+            assert server.refuses("GET", "/api/v1/tasks", 401, "admin"), "it took a guessed key"
+        with step("the samples in JavaScript and Python are found", 2):
+            found = {one["name"]: one["file"] for one in server.ask("GET", "/api/v1/scripts")["scripts"]}
+            assert {"memorySync", "clearTemp", "text_digest", "word_counter"} <= set(found), found
         with step("a first task is submitted and answered", 1):
             task = server.ask("POST", "/api/v1/tasks?wait_ms=20000",
                               {"worker": "keywords", "input": {"text": "The reading room needs light."}})
@@ -124,6 +171,16 @@ def main():
         with step("... and answers", 2):
             task = server.ask("POST", "/api/v1/tasks?wait_ms=20000", {"worker": "mine", "input": {"text": "light and air"}})
             assert task["state"] == "succeeded", task
+        with step("a new script is found and started", 2):
+            (place / "workers/foo.py").write_text(FOO)
+            until(lambda: (server.script("foo") or {"state": ""})["state"] == "running", "the script")
+        with step("... has a log", 2):
+            log = f"/api/v1/scripts/{server.script('foo')['id']}/logs"
+            until(lambda: any("foo is at work" in line["text"] for line in server.ask("GET", log)["lines"]), "its log")
+        with step("... and is restarted on request", 3):
+            first = server.script("foo")["processes"][0].get("pid")
+            server.ask("POST", f"/api/v1/scripts/{server.script('foo')['id']}/restart", {})
+            until(lambda: server.script("foo")["processes"][0].get("pid") not in (None, first), "another process")
         with step("a queue that nobody serves says so", 1):
             server.ask("POST", "/api/v1/hosts", {"workers": [{"name": "far", "queue": "ml"}], "queues": ["other"]})
             task = server.ask("POST", "/api/v1/tasks", {"worker": "far"})
@@ -139,6 +196,36 @@ def main():
         with step("... and the run ends as if nothing had been", 5):
             done = server.ask("GET", path + "?wait_ms=60000")
             assert done["state"] == "succeeded", done
+        provider = Provider()
+        environment = {"OPENAI_API_KEY": provider.KEY, "OPENAI_BASE_URL": provider.url}
+        with step("with a key: tokens and money of the first answer are shown", 3):
+            server.kill()
+            (place / "workers/priced.yaml").write_text(MODEL)
+            server = Server(place, **environment)
+            task = server.ask("POST", "/api/v1/tasks?wait_ms=20000", {"worker": "priced", "input": {"text": "hello"}})
+            counted = [task[name] for name in ("calls", "input_tokens", "output_tokens", "cost_nanousd")]
+            assert counted == [1, 10, 5, 4500], counted
+        with step("a cap is enforced, and says so", 3):
+            server.ask("POST", "/api/v1/budgets", {"account": "day", "limit_nanousd": 4_600})
+            task = server.ask("POST", "/api/v1/tasks", {"worker": "priced", "input": {"text": "too much"}})
+            parked = until(lambda: (found := server.ask("GET", "/api/v1/tasks/" + task["id"]))["state"] == "parked" and found, "parked")
+            assert "money" in parked["reason"] and provider.calls == 1, parked
+            server.ask("POST", "/api/v1/budgets", {"account": "day", "limit_nanousd": 1_000_000_000})
+            server.ask("GET", f"/api/v1/tasks/{task['id']}?wait_ms=20000")
+        with step("server and script are killed between two calls of a model", 5):
+            (place / "workers/calls.py").write_text(CALLS)
+            until(lambda: (server.script("calls") or {"state": ""})["state"] == "idle", "the script")
+            before, provider.hold = provider.calls, "two"
+            task = server.ask("POST", "/api/v1/tasks", {"worker": "calls", "input": {}})
+            until(lambda: provider.calls == before + 2, "the second call")
+            server.kill()
+            provider.hold = None
+            server = Server(place, **environment)
+        with step("... and the task ends: what was answered is replayed and not paid again", 10):
+            done = server.ask("GET", f"/api/v1/tasks/{task['id']}?wait_ms=60000")
+            assert done["state"] == "succeeded" and len(done["output"]) == 3, done
+            # Three calls, and the one in flight at the kill, which is made again and charged as unknown.
+            assert provider.calls == before + 4, provider.calls - before
         with step("the doctor finds nothing wrong", 5):
             run("doctor", folder=place)
         table()

@@ -206,6 +206,8 @@ class Provider:
         self.calls = 0
         self.keys: set[str] = set()
         self.fail: int | None = None
+        self.hold: str | None = None
+        """A call with this text is not answered while it is set."""
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -218,6 +220,9 @@ class Provider:
                 if outer.fail:
                     return self.send(outer.fail, {"error": {"message": "planned", "type": "server_error"}})
                 said = str(body["messages"][-1]["content"])
+                end = time.monotonic() + WAIT
+                while outer.hold is not None and outer.hold in said and time.monotonic() < end:
+                    time.sleep(0.01)
                 usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
                 message = {"role": "assistant", "content": f"about {said[:40]}"}
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -230,7 +235,8 @@ class Provider:
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(text)
+                with contextlib.suppress(OSError):  # the caller may be gone
+                    self.wfile.write(text)
 
             def log_message(self, *_: Any) -> None:
                 pass
