@@ -21,6 +21,6 @@ if command -v strip >/dev/null; then
 fi
 # Times and owners of this machine do not belong into the archive.
 when=$(git log -1 --format=%ct 2>/dev/null || echo 0)
-tar --sort=name --mtime="@$when" --owner=0 --group=0 --numeric-owner -C "$stage" -cf - "$name" | gzip -n -9 >"$packages/$name.tar.gz"
+tar --sort=name --mtime="@$when" --owner=0 --group=0 --numeric-owner -C "$stage" -cf - "$name" | gzip -n >"$packages/$name.tar.gz"
 (cd "$packages" && sha256sum "$name.tar.gz" >SHA256SUMS)
 echo "$packages/$name.tar.gz"

@@ -8,6 +8,41 @@ import tarfile
 from story import KAPELLE, ROOT, Project, Server, Story, until
 
 
+ROLES = ["admin", "operator", "developer", "viewer", "worker"]
+PROBES = {
+    "see tasks": [("GET", path, None) for path in (
+        "/api/v1/tasks", "/api/v1/runs", "/api/v1/workers", "/api/v1/queues", "/api/v1/cost?by=day", "/api/v1/budgets")],
+    "submit and cancel": [("POST", "/api/v1/tasks", {"worker": "log", "input": {"message": "hi"}}),
+                          ("POST", "/api/v1/tasks/task_999/cancel", {}), ("POST", "/api/v1/runs/run_999/pause", {}),
+                          ("POST", "/api/v1/runs/run_999/signals/go", {}), ("POST", "/api/v1/runs/run_999/rerun", {})],
+    "upload files": [("POST", "/api/v1/artifacts?name=a.txt", "text"), ("POST", "/api/v1/workflows/none/rollback", {"number": 1})],
+    "call models": [("GET", "/v1/models", None)],
+    "answer approvals": [("POST", "/api/v1/approvals/task_999/approve", {})],
+    "retry and discard": [("POST", "/api/v1/tasks/task_999/retry", {}), ("POST", "/api/v1/dead/task_999/discard", {}),
+                          ("POST", "/workers/restart-all", {}), ("POST", "/api/v1/workers/log/resume", {})],
+    "delete versions": [("DELETE", "/api/v1/workflows/none/1", None), ("DELETE", "/api/v1/workers/none", None)],
+    "pause and resume queues": [("POST", "/api/v1/queues/default/resume", {})],
+    "make and revoke keys": [("GET", "/api/v1/keys", None), ("GET", "/api/v1/audit", None), ("POST", "/api/v1/budgets", {
+        "account": "worker:none", "limit_nanousd": 1})],
+    "read `/metrics`": [("GET", "/metrics", None)],
+    "claim tasks": [("POST", "/api/v1/hosts/host_9_0000000000000000/claim", {"max_tasks": 1, "wait_ms": 0})],
+}
+"""Requests for each row of the table of roles. A request that is allowed may still be about something that is not there."""
+
+
+def roles(page: str) -> dict[str, list[bool]]:
+    """The table of roles: for each row of `PROBES`, what each role may. A right that only an option of a key gives is not
+    the role's."""
+    rows = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        action = next((action for action in PROBES if cells[0].startswith(action)), None)
+        if action and len(cells) == len(ROLES) + 1:
+            rows[action] = [cell == "yes" for cell in cells[1:]]
+    assert set(rows) == set(PROBES), set(PROBES) - set(rows)
+    return rows
+
+
 def main() -> None:
     story = Story("a platform engineer")
     root = story.folder("root")
@@ -52,6 +87,15 @@ def main() -> None:
         server.ask("POST", "/api/v1/tasks", {"worker": "keywords", "input": {"text": "later"}, "delay_ms": 3_600_000})
         assert server.ask("POST", "/api/v1/tasks", {"worker": "keywords"}, token=viewer)[0] == 403
         assert server.ask("GET", "/api/v1/keys", token=secret)[0] == 403
+    with story.step("the table of roles in the guide is what the server does"):
+        table = roles((ROOT / "docs/guides/teams.md").read_text("utf-8"))
+        secrets = {role: key(project, f"table-{role}", "--role", role) for role in ROLES}
+        for action, row in table.items():
+            for method, path, body in PROBES[action]:
+                for role, may in zip(ROLES, row):
+                    status, said = server.ask(method, path, body, token=secrets[role])
+                    refused = status in (401, 403)
+                    assert refused != may, f"{action}: {role}: {method} {path} was answered with {status} {said}"
     with story.step("metrics are read with a viewer's key"):
         status, metrics = server.ask("GET", "/metrics", token=viewer)
         assert status == 200 and "kapelle_" in metrics and "# TYPE kapelle_" in metrics
