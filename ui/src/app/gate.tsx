@@ -3,7 +3,7 @@ import { useGet } from "../api/query";
 import { Button } from "../kit/button";
 import { Confirm } from "../kit/dialog";
 import { TextField } from "../kit/fields";
-import { Command, Notice } from "../kit/said";
+import { Command, ErrorBox, Notice } from "../kit/said";
 import { hub } from "../live/hub";
 import css from "./gate.module.css";
 import { useSession } from "./use-session";
@@ -67,6 +67,13 @@ function Known({ children }: { children: ReactNode }) {
     };
   }, []);
   const pending = session.pending;
+  // One request finds out whether the key holds before pages send theirs: refused ones are counted by the server.
+  const settled = me.data !== undefined || (me.error !== null && me.error.status !== 0 && me.error.status !== 429);
+  if (!settled && session.me === null) {
+    return (
+      <main className={css.gate}>{me.error && <ErrorBox error={me.error} retry={() => void me.refetch()} />}</main>
+    );
+  }
   return (
     <>
       {children}

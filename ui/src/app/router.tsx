@@ -41,9 +41,13 @@ const start = createRoute({
 
 /** Every page; each is loaded when it is first shown. */
 const pages = [
+  page("/analyse", () => import("../features/analyse/page")),
   page("/runs", () => import("../features/runs/list")),
+  page("/runs/$run", () => import("../features/runs/page")),
   page("/tasks", () => import("../features/tasks/list")),
   page("/tasks/$task", () => import("../features/tasks/page")),
+  page("/workflows", () => import("../features/workflows/list")),
+  page("/workflows/$name", () => import("../features/workflows/page")),
 ];
 
 /** Parameters of an address as plain text: `?state=failed&q=12`, nothing quoted. */

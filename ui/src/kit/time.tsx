@@ -17,10 +17,11 @@ export function zone(at = new Date()): string {
 }
 
 /** A moment with its zone: `21:04:11 UTC`, `29 Nov 21:04:11 UTC` on other days. */
-export function moment(at: string | number | Date, now = new Date()): string {
+export function moment(at: string | number | Date, now = new Date(), exact = false): string {
   const time = new Date(at);
   if (Number.isNaN(time.getTime())) return String(at);
-  const clock = `${CLOCK.format(time)} ${zone(time)}`;
+  const part = exact ? `.${String(time.getMilliseconds()).padStart(3, "0")}` : "";
+  const clock = `${CLOCK.format(time)}${part} ${zone(time)}`;
   if (time.toDateString() === now.toDateString()) return clock;
   return `${(time.getFullYear() === now.getFullYear() ? DAY : YEAR).format(time)} ${clock}`;
 }
@@ -56,12 +57,12 @@ function Ago({ at }: { at: string }) {
   return <>{ago(Math.max(0, now - Date.parse(at)))}</>;
 }
 
-/** A moment. With `age`, how long ago it was, and the moment as a hint. */
-export function Time({ at, age }: { at: string | null | undefined; age?: boolean }) {
+/** A moment. With `age`, how long ago it was, and the moment as a hint; `exact`: with milliseconds. */
+export function Time({ at, age, exact }: { at: string | null | undefined; age?: boolean; exact?: boolean }) {
   if (!at) return <span className="muted">–</span>;
   return (
     <time className="num" dateTime={at} title={`${moment(at)} (${at})`}>
-      {age ? <Ago at={at} /> : moment(at)}
+      {age ? <Ago at={at} /> : moment(at, undefined, exact)}
     </time>
   );
 }

@@ -1,0 +1,72 @@
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import type { Graph, Run } from "../../api/paths";
+import { reread, useGet } from "../../api/query";
+import { isEnded } from "../../kit/state";
+import { hub } from "../../live/hub";
+import { useTopic } from "../../live/use-live";
+import { crowded, grow, type Node } from "./model/tree";
+import { RunStore } from "./store";
+
+/** How often a run is read where there is no socket, and how often its totals are while there is one. */
+const POLL = 2_000;
+
+/** The store of a run, filled and kept up to date while the page shows it. */
+export function useRunStore(id: string, run: Run | undefined): RunStore {
+  const store = useMemo(() => new RunStore(id), [id]);
+  const ended = run !== undefined && isEnded(run.state);
+  const dirty = useRef(false);
+  useEffect(() => {
+    void store.load();
+  }, [store]);
+  useTopic(ended ? null : `run:${id}`, (frames) => {
+    dirty.current = true;
+    if (store.take(frames)) void store.load();
+    if (frames.some((frame) => frame.run)) reread("/api/v1/runs/{id}");
+  });
+  useEffect(() => {
+    if (ended) {
+      // What came over the socket lacks prices and reasons: the last state is read whole.
+      void store.load();
+      reread("/api/v1/runs/{id}/graph");
+      return;
+    }
+    const timer = setInterval(() => {
+      if (document.hidden) return;
+      if (!hub.isOpen) void store.load();
+      if (!hub.isOpen || dirty.current)
+        reread("/api/v1/runs/{id}", "/api/v1/runs/{id}/graph", "/api/v1/runs/{id}/explain");
+      dirty.current = false;
+    }, POLL);
+    return () => clearInterval(timer);
+  }, [store, ended]);
+  return store;
+}
+
+export function useVersion(store: RunStore): number {
+  return useSyncExternalStore(store.subscribe, store.snapshot);
+}
+
+/** The tree of a run. It grows anew at most every 100 ms, however fast events come. */
+export function useTree(store: RunStore, graph: Graph | undefined): Node[] {
+  const version = useVersion(store);
+  const [shown, setShown] = useState(version);
+  const last = useRef(0);
+  useEffect(() => {
+    const wait = Math.max(0, last.current + 100 - performance.now());
+    const timer = setTimeout(() => {
+      last.current = performance.now();
+      setShown(version);
+    }, wait);
+    return () => clearTimeout(timer);
+  }, [version]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shown` says that the rows have changed
+  return useMemo(() => grow(graph, store.all, crowded(graph, store.all)), [graph, store, shown]);
+}
+
+export function useRun(id: string) {
+  return useGet("/api/v1/runs/{id}", { params: { path: { id } } });
+}
+
+export function useGraph(id: string) {
+  return useGet("/api/v1/runs/{id}/graph", { params: { path: { id } } });
+}
