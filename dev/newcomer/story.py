@@ -62,8 +62,12 @@ class Story:
 
     def keep(self, thing: Any) -> Any:
         """Ends the thing with the story."""
-        self._undo.callback(thing.end)
+        self.undo(thing.end)
         return thing
+
+    def undo(self, done: Callable[[], Any]) -> None:
+        """Does this at the end of the story, before what was to be done so far."""
+        self._undo.callback(done)
 
 
 class Said:
