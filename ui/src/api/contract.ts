@@ -113,8 +113,8 @@ export type AllCounts = {
   hosts: number;
   scripts: Counts;
   slots: { busy: number; all: number };
-  paused: string[];
-  unserved: { queue: string; worker: string; tasks: number; why: string }[];
+  paused: { kind: string; name: string }[];
+  unserved: { queue: string; worker: string; tasks: number; why: string; waiting?: Explained["waiting"] }[];
   today: { spent_nanousd: number; calls: number; input_tokens: number; output_tokens: number };
 };
 
@@ -132,23 +132,26 @@ export type Series = {
   marks: { at: string; kind: string; text: string }[];
 };
 
+export type Uses = { cpu?: number; memory_bytes?: number };
 export type System = {
   version: string;
   pid: number;
-  started_at: string;
   uptime_ms: number;
   cpus: number;
-  process: { cpu: number; memory_bytes: number; threads?: number };
-  machine: { cpu: number; memory_total: number; memory_available: number };
-  disk: { folder: string; database_bytes: number; blobs_bytes?: number; total: number; free: number };
-  scripts: { id: string; name: string; instance: number; pid: number; cpu: number; memory_bytes: number }[];
-  connections: number;
-  history_bytes: number;
+  process: Uses;
+  machine: { cpu?: number; memory_total_bytes?: number; memory_available_bytes?: number };
+  disk: {
+    folder: string;
+    database_bytes: number;
+    history_bytes: number;
+    total_bytes?: number;
+    free_bytes?: number;
+  };
+  scripts: ({ id: string; name: string; pid: number } & Uses)[];
 };
 
 export type Hit = { kind: string; id: string; title: string; state?: string; at?: string };
 export type BulkResult = {
-  action: string;
   dry_run: boolean;
   matched: number;
   done: number;
@@ -158,15 +161,15 @@ export type BulkResult = {
   spent_nanousd: number;
 };
 export type DeadGroup = {
-  key: string;
-  category: string;
-  message: string;
   worker: string;
+  category: string;
+  /** The message, with `#` for numbers. */
+  message: string;
   tasks: number;
   newest_at: string;
   oldest_at: string;
-  sample: string;
-  spent_nanousd: number;
+  /** At most 1,000. */
+  ids: string[];
 };
 
 export type CatalogEntry = {
@@ -186,27 +189,15 @@ export type Checked = { ok: boolean; name?: string; problems: SourceProblem[]; g
 export type CallDetail = S["ModelCall"] & { answer?: unknown; answer_bytes?: number; replay?: boolean };
 export type CostRow = S["Cost"] & { day?: string };
 export type CostReport = { by: string; rows: CostRow[]; total?: S["Cost"]; truncated?: boolean };
-export type Provider = {
-  name: string;
-  kind: string;
-  configured: boolean;
-  why?: string;
-  circuit: "closed" | "open" | "half_open";
-  reopens_in_ms?: number;
-  rate_wait_ms?: number;
-  in_flight?: number;
-};
+/** A name of a model that workers use, and what it leads to. */
 export type Alias = {
   name: string;
-  chain: {
-    provider: string;
-    model: string;
-    ready: boolean;
-    why?: string;
-    input_nanousd_per_mtok?: number;
-    output_nanousd_per_mtok?: number;
-    price_known: boolean;
-  }[];
+  live: boolean;
+  reason?: string;
+  limited_by?: string;
+  rate_wait_ms?: number;
+  /** `state`: `ready`, `no_key`, `key_refused` or `offline`. */
+  links: { link: string; state: string; price_known: boolean }[];
 };
 export type AuditVerdict = {
   ok: boolean;
@@ -283,7 +274,7 @@ type Closer = {
   "/api/v1/system": Get<System>;
   "/api/v1/search": Get<{ hits: Hit[] }, { q: string; limit?: number }>;
   "/api/v1/dead/groups": Get<{ groups: DeadGroup[]; more: boolean }>;
-  "/api/v1/providers": Get<{ providers: Provider[]; aliases: Alias[] }>;
+  "/api/v1/providers": Get<{ aliases: Alias[] }>;
   "/api/v1/audit/verify": Get<AuditVerdict>;
   "/api/v1/config": Get<{ settings: Setting[] }>;
   "/api/v1/doctor": Get<{ ok: boolean; checks: DoctorCheck[] }>;
@@ -310,7 +301,7 @@ type Closer = {
     {
       action: "retry" | "discard";
       ids?: string[];
-      filter?: { worker?: string; queue?: string; category?: string; error?: string };
+      filter?: { worker?: string; queue?: string };
       dry_run?: boolean;
       reason?: string;
     },

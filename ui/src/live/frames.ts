@@ -49,14 +49,14 @@ export type CallDelta = {
   input_tokens: number;
   output_tokens: number;
 };
-export type BudgetDelta = { account: string; limit_nanousd: number; spent_nanousd: number };
+export type BudgetDelta = { account: string; limit_nanousd: number };
 export type GateDelta = { kind: "queue" | "worker"; name: string; paused: boolean };
 export type LiveEvent = { event: string; at?: string } & Record<string, unknown>;
 export type LogLine = { number: number; at: string; instance: number; stream: string; text: string };
 export type Stats = {
   at: string;
   counts: AllCounts;
-  per_s: { submitted?: number; ended: number; failed: number; calls: number; spent_nanousd: number };
+  per_s: { ended: number; failed: number; calls: number; spent_nanousd: number };
 };
 
 export type LiveFrame = {

@@ -12,7 +12,7 @@ import type { Row } from "../runs/model/tree";
 import { textOf } from "../runs/texts";
 import { useRun, useRunStore, useVersion } from "../runs/use-run";
 import css from "./analyse.module.css";
-import { title } from "./plan";
+import { gist, title } from "./plan";
 
 function Snippet({ row, live }: { row: Row; live: string | undefined }) {
   const done = row.state === "succeeded";
@@ -22,11 +22,7 @@ function Snippet({ row, live }: { row: Row; live: string | undefined }) {
   if (row.reason && !isEnded(row.state)) return <div className={css.snippet}>{visible(row.reason)}</div>;
   const output: unknown = task.data?.output;
   if (output == null) return null;
-  const text =
-    textOf(output) ??
-    JSON.stringify(output, null, 1)
-      .replaceAll(/[{}[\]"]/g, "")
-      .trim();
+  const text = textOf(output) ?? gist(output);
   return <div className={css.snippet}>{visible(text.slice(0, 600))}</div>;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { duration, money } from "../../kit/format";
-import { candidates, compare, definition, stepNames } from "./plan";
+import { candidates, compare, definition, gist, stepNames } from "./plan";
 
 test("workers that take a text can be ticked, with what else they want as options", () => {
   const found = candidates([
@@ -39,4 +39,11 @@ test("both ways are told in one sentence", () => {
     "1.0 s in parallel, 3.0 s in sequence: 3.0 times as fast in parallel, for the same money ($0.005).",
   );
   expect(compare({ took: 1_000, cost: 0 }, null, tell)).toBe("");
+});
+
+test("a value is told in a few words", () => {
+  expect(gist({ category: "education", tags: ["a", "b"], none: null })).toBe(
+    "category: education\ntags: a, b\nnone: –",
+  );
+  expect(gist([{ q: "x", a: 1 }])).toBe("q: x; a: 1");
 });

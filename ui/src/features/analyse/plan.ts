@@ -125,3 +125,18 @@ export function compare(
       : `${tell.money(Math.abs(change))} ${change > 0 ? "more" : "less"} in parallel`;
   return `${tell.time(parallel.took)} in parallel, ${tell.time(sequence.took)} in sequence: ${speed}, ${price}.`;
 }
+
+/** A value in a few words: names with their values, one a line, lists joined. */
+export function gist(value: unknown, deep = 0): string {
+  if (value === null || value === undefined) return "–";
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 8).map((one) => gist(one, deep + 1));
+    return items.join(items.some((one) => one.length > 40) ? "\n" : ", ");
+  }
+  if (typeof value === "object") {
+    return Object.entries(value)
+      .map(([name, one]) => `${name.replaceAll("_", " ")}: ${gist(one, deep + 1)}`)
+      .join(deep === 0 ? "\n" : "; ");
+  }
+  return String(value);
+}

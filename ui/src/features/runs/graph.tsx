@@ -123,7 +123,8 @@ function shownOf(box: Box, places: readonly Node[], selected: string, isRun: boo
   const took = first?.from != null && first.to != null && places.length === 1 ? duration(first.to - first.from) : "";
   const cost = places.reduce((all, node) => all + node.cost, 0);
   const kind = step.for_each ? "for each" : step.repeat ? "repeats" : step.kind === "worker" ? "" : step.kind;
-  const items = step.items_total && step.items ? { counts: step.items, total: step.items_total } : undefined;
+  const items =
+    step.for_each && step.items && sum(step.items) > 0 ? { counts: step.items, total: sum(step.items) } : undefined;
   return {
     title: visible(step.name),
     about: visible(
@@ -136,7 +137,7 @@ function shownOf(box: Box, places: readonly Node[], selected: string, isRun: boo
       places.length > 1
         ? `${count(places.length)} times`
         : [took, cost > 0 ? money(cost) : ""].filter(Boolean).join(", "),
-    items: items && sum(items.counts) >= 0 ? items : undefined,
+    items,
     holder: step.blocks.length > 0,
     selected: places.some((node) => node.path === selected),
   };

@@ -73,14 +73,14 @@ type RowProps = {
   line: Line;
   id: string;
   frame: Frame;
-  state: string;
   selected: boolean;
   onSelect: () => void;
   onFold: () => void;
 };
 
-function Row({ line, id, frame, state, selected, onSelect, onFold }: RowProps) {
+function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
   const { node, depth, open } = line;
+  const { state } = node;
   const can = node.children.length > 0 || isFan(node);
   const look = lookOf(state);
   const end = node.to ?? frame.to;
@@ -141,11 +141,32 @@ function Row({ line, id, frame, state, selected, onSelect, onFold }: RowProps) {
   );
 }
 
+/** A node as it was at a moment of the journal. */
+export function asOf(node: Node, then: ReadonlyMap<string, Then>, moment: number | null): Node {
+  const was = then.get(node.path);
+  if (was) {
+    const from = was.from ? Date.parse(was.from) : null;
+    return { ...node, state: was.state, ready: null, from, to: was.to ? Date.parse(was.to) : moment };
+  }
+  const inside = node.children.map((child) => asOf(child, then, moment)).filter((child) => child.state !== "pending");
+  if (inside.length === 0) return { ...node, state: "pending", ready: null, from: null, to: null };
+  const open = inside.some((child) => !isEnded(child.state));
+  const from = Math.min(...inside.map((child) => child.from ?? Number.POSITIVE_INFINITY));
+  return {
+    ...node,
+    state: open ? "running" : "succeeded",
+    ready: null,
+    from: Number.isFinite(from) ? from : null,
+    to: moment,
+  };
+}
+
 type Props = {
   lines: Line[];
   run: { created_at: string; ended_at?: string | null };
   /** The states at the moment of the scrubber; null while the present is shown. */
   then: ReadonlyMap<string, Then> | null;
+  moment: number | null;
   selected: string;
   onSelect: (path: string) => void;
   onFold: (path: string, open: boolean) => void;
@@ -153,7 +174,7 @@ type Props = {
 };
 
 /** The steps of a run with their time: one grid of lines that fold, of which only those on screen are in the page. */
-export function Outline({ lines, run, then, selected, onSelect, onFold, heat }: Props) {
+export function Outline({ lines, run, then, moment, selected, onSelect, onFold, heat }: Props) {
   const scroll = useRef<HTMLDivElement>(null);
   const base = useId();
   const now = useNow();
@@ -259,14 +280,9 @@ export function Outline({ lines, run, then, selected, onSelect, onFold, heat }: 
                 style={{ position: "absolute", left: 0, right: 0, top: 0, ...style }}
               >
                 <Row
-                  line={line}
+                  line={then ? { ...line, node: asOf(line.node, then, moment) } : line}
                   id={`${base}-${item.index}`}
                   frame={frame}
-                  state={
-                    then
-                      ? (then.get(path)?.state ?? (line.node.kind === "step" ? "pending" : line.node.state))
-                      : line.node.state
-                  }
                   selected={path === selected}
                   onSelect={() => onSelect(path)}
                   onFold={() => onFold(path, !line.open)}

@@ -65,21 +65,31 @@ export function Rerun({
     ...steps.map((node) => ({ value: node.path, label: `${node.path}, and what depends on it` })),
   ];
   return (
-    <Confirm title={`Rerun ${run.workflow}`} yes="Start the rerun" run={go} onClose={onClose}>
+    <Confirm
+      title={`Rerun ${run.workflow}`}
+      yes="Start the rerun"
+      disabled={repeated.length === 0}
+      run={go}
+      onClose={onClose}
+    >
       <SelectField label="Run again" value={step} onChange={setStep} choices={choices} />
       <CheckField
         label="Answer model calls from the recording of this run: no provider is asked, nothing is paid"
         value={recorded}
         onChange={setRecorded}
       />
-      <Notice tone="info">
-        {many(repeated.length, "step")} {repeated.length === 1 ? "runs" : "run"} again
-        {repeated.length > 0 && repeated.length <= 6 && ` (${repeated.map((node) => node.name).join(", ")})`};{" "}
-        {count(reused.length)} {reused.length === 1 ? "result is" : "results are"} used again. This time they cost{" "}
-        <Money nano={recorded ? 0 : cost(repeated)} />
-        {recorded ? ", because everything is recorded" : " if they cost what they did"}; what is used again saves{" "}
-        <Money nano={cost(reused)} />.
-      </Notice>
+      {repeated.length === 0 ? (
+        <Notice tone="warn">Every step succeeded: choose the step from which the run is repeated.</Notice>
+      ) : (
+        <Notice tone="info">
+          {many(repeated.length, "step")} {repeated.length === 1 ? "runs" : "run"} again
+          {repeated.length > 0 && repeated.length <= 6 && ` (${repeated.map((node) => node.name).join(", ")})`};{" "}
+          {count(reused.length)} {reused.length === 1 ? "result is" : "results are"} used again. This time they cost{" "}
+          <Money nano={recorded ? 0 : cost(repeated)} />
+          {recorded ? ", because everything is recorded" : " if they cost what they did"}; what is used again saves{" "}
+          <Money nano={cost(reused)} />.
+        </Notice>
+      )}
     </Confirm>
   );
 }

@@ -138,6 +138,7 @@ export function Steps(props: Props) {
               lines={shown}
               run={run}
               then={then}
+              moment={when ? Date.parse(when) : null}
               selected={selected}
               onSelect={onSelect}
               onFold={fold}

@@ -62,7 +62,13 @@ function time(at: string | null | undefined): number | null {
   return Number.isNaN(value) ? null : value;
 }
 
+function total(counts: Counts | undefined): number {
+  return Object.values(counts ?? {}).reduce<number>((sum, one) => sum + (one ?? 0), 0);
+}
+
 class Builder {
+  constructor(private readonly many: ReadonlyMap<string, number>) {}
+
   readonly all = new Map<string, Node>();
   readonly root: Node = this.make("", "", "step");
 
@@ -108,8 +114,11 @@ class Builder {
       node.graph = step;
       node.order = block * 1_000_000 + step.level * 10_000 + step.index;
       if (step.for_each || step.repeat) {
-        node.counts = step.items;
-        node.total = step.items_total;
+        // The graph counts the items of all instances: where there are several, each has its own from its rows.
+        if (itemsAbove(path).length === 0) {
+          node.counts = step.items;
+          node.total = Math.max(step.items_total ?? 0, total(step.items), this.many.get(path) ?? 0);
+        } else node.total = this.many.get(path);
         for (const child of [...node.children]) {
           if (child.kind === "item") for (const inner of step.blocks) this.plan(graph, inner, child.path);
         }
@@ -149,7 +158,7 @@ function gather(node: Node): void {
 }
 
 /** The holders whose items are too many to be nodes. */
-export function crowded(graph: Graph | undefined, rows: Iterable<Row>): Set<string> {
+export function crowded(graph: Graph | undefined, rows: Iterable<Row>): Map<string, number> {
   const items = new Map<string, number>();
   for (const row of rows) {
     const index = row.step ? indexOf(row.step) : null;
@@ -159,16 +168,17 @@ export function crowded(graph: Graph | undefined, rows: Iterable<Row>): Set<stri
   }
   for (const block of graph?.blocks ?? []) {
     for (const step of block.steps) {
-      if (block.parent === undefined && (step.items_total ?? 0) > ITEMS_DRAWN)
-        items.set(step.name, step.items_total ?? 0);
+      if (block.parent !== undefined || block.kind !== "steps" || !step.for_each) continue;
+      const count = Math.max(step.items_total ?? 0, total(step.items));
+      items.set(step.name, Math.max(items.get(step.name) ?? 0, count));
     }
   }
-  return new Set([...items].filter(([, count]) => count > ITEMS_DRAWN).map(([holder]) => holder));
+  return new Map([...items].filter(([, count]) => count > ITEMS_DRAWN));
 }
 
 /** Builds the tree. Items of crowded holders are left out: their holder stands for them. */
-export function grow(graph: Graph | undefined, rows: readonly Row[], many: ReadonlySet<string>): Node[] {
-  const builder = new Builder();
+export function grow(graph: Graph | undefined, rows: readonly Row[], many: ReadonlyMap<string, number>): Node[] {
+  const builder = new Builder(many);
   for (const row of rows) {
     const path = row.step ?? row.id;
     if (many.size > 0 && itemsAbove(path).some(({ holder }) => many.has(holder))) continue;
