@@ -83,7 +83,7 @@ function Side({ counts, onFind }: { counts: AllCounts | null; onFind: () => void
         <img src="/ui/icon.svg" alt="" />
         <span>Kapelle</span>
       </Link>
-      <button type="button" className={css.find} onClick={onFind} aria-label="Find anything">
+      <button type="button" className={css.find} onClick={onFind}>
         <Search aria-hidden />
         <span>Find</span>
         <kbd>{/Mac/.test(navigator.platform) ? "⌘" : "Ctrl"} K</kbd>

@@ -4,6 +4,7 @@ import {
   type KeyboardEvent,
   type MouseEvent,
   type ReactNode,
+  useCallback,
   useLayoutEffect,
   useRef,
   useState,
@@ -125,11 +126,36 @@ function Rows<T>(props: Props<T>) {
   );
 }
 
+/** The least width of a track, as `minmax(120px, 1fr)` has it. */
+export function least(track: string): number {
+  const pixels = /(\d+)px/.exec(track)?.[1];
+  return pixels ? Number(pixels) : 72;
+}
+
+/** Whether columns need more room than their table has. */
+function useNarrow(tracks: readonly string[]): [boolean, (node: HTMLElement | null) => (() => void) | undefined] {
+  const [narrow, setNarrow] = useState(false);
+  const needed = tracks.reduce((sum, track) => sum + least(track) + 16, 16);
+  const watch = useCallback(
+    (node: HTMLElement | null) => {
+      if (!node) return undefined;
+      const look = (): void => setNarrow(node.clientWidth > 0 && node.clientWidth < needed);
+      look();
+      const seen = new ResizeObserver(look);
+      seen.observe(node);
+      return () => seen.disconnect();
+    },
+    [needed],
+  );
+  return [narrow, watch];
+}
+
 /** Rows with columns: virtual when there are many, a list of short cards on a phone. */
 export function Table<T>(props: Props<T>) {
   const { columns, rows, marking, more } = props;
+  const widths = [...(marking ? ["20px"] : []), ...columns.map((column) => column.width ?? "minmax(0, 1fr)")];
+  const [narrow, watch] = useNarrow(widths);
   if (rows.length === 0 && props.empty) return <>{props.empty}</>;
-  const tracks = [...(marking ? ["20px"] : []), ...columns.map((column) => column.width ?? "minmax(0, 1fr)")].join(" ");
   const all = marking ? rows.every((row) => marking.marked.has(props.rowKey(row))) : false;
   return (
     <>
@@ -137,8 +163,9 @@ export function Table<T>(props: Props<T>) {
         role="table"
         aria-label={props.label}
         aria-rowcount={rows.length + 1}
-        className={css.table}
-        style={{ "--columns": tracks } as CSSProperties}
+        ref={watch}
+        className={cx(css.table, narrow && css.narrow)}
+        style={{ "--columns": widths.join(" ") } as CSSProperties}
       >
         <div role="rowgroup">
           <div role="row" aria-rowindex={1} className={css.head}>

@@ -82,7 +82,7 @@ export default function Editor({ value, onChange, problems, label }: Props) {
           yaml(),
           syntaxHighlighting(COLOURS),
           keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
           EditorState.readOnly.of(isFixed),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) told.current?.(update.state.doc.toString());
