@@ -124,8 +124,9 @@ def drop(folder: pathlib.Path, name: str, text: str) -> None:
 
 
 def line(project: Project, worker: str) -> str:
-    """The row of a script."""
-    return next((row for row in project.run("workers").out.splitlines() if row.split()[:1] == [worker]), "")
+    """The row of a script, which is below that of its worker."""
+    rows = [row for row in project.run("workers").out.splitlines() if row.split()[:1] == [worker]]
+    return rows[-1] if rows else ""
 
 
 def in_state(server: Server, task: str, state: str):

@@ -17,6 +17,12 @@ const FOLLOW: Duration = Duration::from_secs(3_600);
 /// connection.
 const IDLE: Duration = Duration::from_secs(8);
 
+/// The query of an upload.
+#[derive(Serialize)]
+struct FileName<'a> {
+    name: &'a str,
+}
+
 /// A client of a server.
 #[derive(Clone)]
 pub struct Client {
@@ -90,6 +96,16 @@ impl Client {
             None => request,
         })
         .await
+    }
+
+    /// Uploads a file, to be named in inputs.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn upload(&self, name: &str, media_type: &str, bytes: Vec<u8>) -> Result<crate::Artifact, ClientError> {
+        let path = crate::request_path::Path::default().of("/api/v1/artifacts").query(&FileName { name });
+        let request = self.request(Method::POST, &path).timeout(DOWNLOAD).header("content-type", media_type);
+        self.send(request.body(bytes)).await
     }
 
     /// Deletes a resource.

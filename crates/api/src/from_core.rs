@@ -50,6 +50,7 @@ impl From<&Provenance> for crate::Provenance {
             degraded: from.degraded.is_some(),
             degraded_reason: from.degraded.clone(),
             stand_in: from.stand_in,
+            cached: from.cached,
             recorded: from.recorded,
             truncated: from.truncated,
             calls: from.calls,

@@ -4,14 +4,14 @@
 use std::{future::Future, pin::Pin};
 
 #[cfg(feature = "client")]
-use crate::request_path::{Nothing, Path, verb};
+use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
     Answer, ApprovalList, ArtifactPage, AuditPage, BatchSubmitted, Budget, BudgetList, CallPage, CallQuery,
-    ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Forgotten, JournalPage, JournalQuery, Key, KeyCreated,
-    KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun, Restarted, Rollback, Run, RunPage,
-    RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget, Signal, StartRun, StartedRun, StepList, SubmitBatch,
-    SubmitTask, Submitted, Task, TaskPage, TaskQuery, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource,
-    Worker, WorkerList, WorkersStatus,
+    ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage, JournalQuery, Key,
+    KeyCreated, KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun, Restarted, Rollback, Run,
+    RunPage, RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget, Signal, StartRun, StartedRun, StepList,
+    SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, Version, VersionDeleted, VersionDiff, VersionPage,
+    VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -47,6 +47,11 @@ interface! {
     /// Returns a task with its output, once it has ended or `wait_ms` has passed.
     fn task(id: &'a str, wait_ms: u64) -> Task
         = client path => client.get(&path.of("/api/v1/tasks").at(id).with("wait_ms", wait_ms));
+    /// Returns a task with its output, its input and its failed attempts.
+    fn task_details(id: &'a str) -> Task = client path => client.get(&path.of("/api/v1/tasks").at(id).query(&DETAILS));
+    /// Explains why a task has its state, and what ends its wait.
+    fn explain_task(id: &'a str) -> Explanation
+        = client path => client.get(&path.of("/api/v1/tasks").at(id).of("/explain"));
     /// Returns tasks, newest first.
     fn tasks(query: TaskQuery) -> TaskPage = client path => client.get(&path.of("/api/v1/tasks").query(&query));
     /// Cancels a task.
@@ -62,6 +67,11 @@ interface! {
     /// Returns a run with its outputs, once it has ended or `wait_ms` has passed.
     fn run(id: &'a str, wait_ms: u64) -> Run
         = client path => client.get(&path.of("/api/v1/runs").at(id).with("wait_ms", wait_ms));
+    /// Returns a run with its outputs, its inputs, its version, and counts of its steps.
+    fn run_details(id: &'a str) -> Run = client path => client.get(&path.of("/api/v1/runs").at(id).query(&DETAILS));
+    /// Explains why the steps of a run have their states, and what ends their waits.
+    fn explain_run(id: &'a str) -> Explanation
+        = client path => client.get(&path.of("/api/v1/runs").at(id).of("/explain"));
     /// Returns runs, newest first.
     fn runs(query: RunQuery) -> RunPage = client path => client.get(&path.of("/api/v1/runs").query(&query));
     /// Returns the steps of a run that have begun or been skipped.

@@ -8,6 +8,7 @@ mod artifact;
 #[cfg(feature = "client")]
 mod client;
 mod client_error;
+mod explanation;
 mod flat;
 mod from_core;
 mod health;
@@ -35,6 +36,7 @@ pub use artifact::{Artifact, ArtifactPage};
 #[cfg(feature = "client")]
 pub use client::Client;
 pub use client_error::ClientError;
+pub use explanation::{Explanation, StepReason};
 pub use health::{Alive, CheckResult, HostCounts, OpenTasks, ServerHealth, WorkerCounts};
 pub use host::{
     Ack, Acknowledged, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, HostLeft, Outcome, Register,
@@ -47,18 +49,19 @@ pub use problem::{Problem, code};
 pub use query::{CallQuery, CostQuery, DeadQuery, DiffQuery, JournalQuery, Paging, RunQuery, TaskQuery};
 pub use queue::{Paused, Queue, QueueList};
 pub use run::{
-    Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunPage, Signal,
-    StartRun, StartedRun, StepList,
+    Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunCounts,
+    RunPage, Signal, StartRun, StartedRun, StepList,
 };
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
 pub use state::{
-    CallState, HealthStatus, LiveKind, ProcessState, Role, RunState, ScriptMode, ScriptStanding, TaskState, WorkerState,
+    CallState, HealthStatus, LiveKind, ProcessState, Role, RunState, ScriptMode, ScriptStanding, TaskState,
+    WorkerSource, WorkerState,
 };
 #[cfg(feature = "client")]
 pub use stream::{EventStream, Told};
 pub use task::{
-    AskAgain, BatchSubmitted, Cache, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted, Task,
-    TaskError, TaskPage,
+    AskAgain, Attempt, BatchSubmitted, Cache, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted,
+    Task, TaskError, TaskPage,
 };
 pub use waiting::Waiting;
 pub use worker::{Forgotten, Health, HostInfo, Worker, WorkerList, WorkersStatus};

@@ -47,8 +47,11 @@ pub struct SetBudget {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
-    /// The name: a run, a worker, a day such as `2026-11-21`.
+    /// The name: a run, a worker, a day such as `2026-11-21`. Of several kinds: their names, with commas.
     pub name: String,
+    /// The name of each kind, in the order of `by`; empty for one kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The total cost, including unknown calls.
     pub cost_nanousd: u64,
     /// The part for calls whose price stays unknown, charged at the most they can have cost.
@@ -65,7 +68,7 @@ pub struct Cost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CostReport {
-    /// The kind of account.
+    /// The kind of account, or several with commas.
     pub by: String,
     /// The highest spending first; days latest first.
     pub rows: Vec<Cost>,

@@ -36,6 +36,9 @@ pub struct TaskQuery {
     /// Steps of runs, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<bool>,
+    /// Only those older than this one, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -55,6 +58,9 @@ pub struct RunQuery {
     /// Only runs that have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
+    /// Only those older than this one, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -99,9 +105,12 @@ pub struct JournalQuery {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostQuery {
-    /// The kind: `worker` (default), `run`, `day` and so on.
+    /// The kind: `worker` (default), `run`, `day` and so on; or several with commas, such as `worker,day`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Only calls that began since this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// The most rows; default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

@@ -12,6 +12,12 @@ pub struct Queue {
     pub slots: u32,
     /// Whether it is paused: nothing new starts.
     pub paused: bool,
+    /// The reason of the pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<String>,
+    /// Open tasks by state.
+    #[serde(default)]
+    pub tasks: std::collections::BTreeMap<String, u64>,
     /// Tasks that wait for a slot.
     pub ready: u64,
     /// Running tasks.

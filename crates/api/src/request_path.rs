@@ -14,6 +14,15 @@ pub(crate) fn verb(approved: bool) -> &'static str {
 #[derive(Serialize)]
 pub(crate) struct Nothing {}
 
+/// The query for all that is known.
+#[derive(Serialize)]
+pub(crate) struct Details {
+    details: bool,
+}
+
+/// Asks for details.
+pub(crate) const DETAILS: Details = Details { details: true };
+
 /// A path with its query.
 #[derive(Debug, Default)]
 pub(crate) struct Path(String);

@@ -181,6 +181,33 @@ pub struct Run {
     /// Tokens received. 0 in lists.
     #[serde(default)]
     pub output_tokens: u64,
+    /// The number of its version of the workflow. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Its inputs. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Value>,
+    /// Counts of its steps. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<RunCounts>,
+    /// The step whose failure stopped it. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<Box<Task>>,
+}
+
+/// Counts of the steps of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunCounts {
+    /// All steps: those with a task, and those of the outermost block that have none yet.
+    pub steps: u64,
+    /// Steps by state; `pending` for steps without a task.
+    pub states: std::collections::BTreeMap<String, u64>,
+    /// Steps with a degraded answer.
+    pub degraded: u64,
+    /// The reason for which all of these are degraded, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded_reason: Option<String>,
 }
 
 /// A page of runs, newest first.

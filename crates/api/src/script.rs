@@ -45,7 +45,10 @@ pub struct ScriptProcess {
     /// Time of its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start: Option<String>,
-    /// Number of restarts.
+    /// Number of starts.
+    #[serde(default)]
+    pub runs: u64,
+    /// Number of restarts: after failures, and by request.
     pub restarts: u64,
     /// Failures in a row.
     pub failures: u32,
@@ -84,6 +87,12 @@ pub struct Script {
     /// Its fallback while it cannot work: `wait`, or the worker that answers instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// The times of its starts, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Spending limit of one task or process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_nanousd: Option<u64>,
     /// Its processes.
     pub processes: Vec<ScriptProcess>,
 }

@@ -92,6 +92,19 @@ words! {
         /// Neither this process nor a worker host serves it.
         Absent = "absent",
     }
+    /// The origin of a worker.
+    WorkerSource {
+        /// Part of Kapelle.
+        BuiltIn = "built_in",
+        /// Declared by a file of the folder of workers.
+        File = "file",
+        /// A script of the folder of workers.
+        Script = "script",
+        /// Registered by a worker host.
+        Host = "host",
+        /// Registered by the program that embeds Kapelle.
+        Program = "program",
+    }
     /// The state of a call of a model.
     CallState {
         /// Money is reserved for it.

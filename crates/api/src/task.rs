@@ -122,7 +122,7 @@ pub struct Task {
     pub id: String,
     /// The worker of the task.
     pub worker: String,
-    /// Returns the path of a route with the ids of things that exist for tenant 1.
+    /// The queue that it waits in.
     pub queue: String,
     /// State now.
     pub state: TaskState,
@@ -132,6 +132,9 @@ pub struct Task {
     pub priority: i16,
     /// Time of its submission.
     pub created_at: String,
+    /// Start of the attempt that runs, or that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
     /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
@@ -165,6 +168,30 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Value"))]
     pub output: Option<Box<RawValue>>,
+    /// The input. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Value"))]
+    pub input: Option<Box<RawValue>>,
+    /// The attempts that did not succeed, first to last. Only with `details=true`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// An attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Time of its start.
+    pub started_at: String,
+    /// Time of its end.
+    pub ended_at: String,
+    /// The cost of its model calls.
+    #[serde(default)]
+    pub cost_nanousd: u64,
+    /// Category and message.
+    pub error: TaskError,
 }
 
 /// The progress of an attempt.
@@ -197,6 +224,9 @@ pub struct Provenance {
     /// Whether a declared fallback worker answered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stand_in: bool,
+    /// Whether it is the answer of an earlier task with an equal input.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cached: bool,
     /// Whether model calls were answered from the recording of an earlier run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recorded: bool,

@@ -22,8 +22,16 @@ pub enum Waiting {
     RunPaused,
     /// A place under a limit.
     Limit { limit: String },
-    /// Money for its next call.
-    Money { needs: String },
+    /// Money for its next call. `account` and `left` name the budget that has too little, where one is known.
+    Money {
+        needs: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<String>,
+    },
+    /// A process that works on the folder.
+    Process,
     /// A script that cannot work now.
     Script { why: String },
     /// The rate of a provider.
@@ -71,7 +79,13 @@ impl fmt::Display for Waiting {
             Waiting::Paused { kind, name } => write!(f, "{kind} `{name}` is paused"),
             Waiting::RunPaused => f.write_str("the run is paused"),
             Waiting::Limit { limit } => f.write_str(limit),
-            Waiting::Money { needs } => write!(f, "the money is used up: the next call may cost {needs}"),
+            Waiting::Money { needs, account: Some(account), left: Some(left) } => {
+                write!(f, "the money is used up: the next call may cost {needs}, and budget {account} has {left} left")
+            }
+            Waiting::Money { needs, .. } => write!(f, "the money is used up: the next call may cost {needs}"),
+            Waiting::Process => {
+                f.write_str("no process works on this folder: `kapelle serve` or `kapelle resume` does")
+            }
             Waiting::Script { why } => f.write_str(why),
             Waiting::Rate { provider, wait_ms } => {
                 let seconds = wait_ms.div_ceil(1_000);
@@ -103,6 +117,51 @@ impl fmt::Display for Waiting {
             Waiting::Approval { task } => write!(f, "it waits for an approval: kapelle approvals approve {task}"),
             Waiting::Moment => f.write_str("it is about to begin"),
         }
+    }
+}
+
+impl Waiting {
+    /// Returns what ends the wait of a task or run of that id; `None` when it ends by itself within moments.
+    #[must_use]
+    pub fn lift(&self, run: Option<&str>) -> Option<String> {
+        let run = run.unwrap_or("RUN");
+        Some(match self {
+            Waiting::Time { at } | Waiting::Retry { at, .. } => format!("it begins by itself at {at}"),
+            Waiting::Slot { queue } => {
+                format!("a slot comes free when a task ends; `queues.{queue}.slots` of kapelle.yaml sets their number")
+            }
+            Waiting::Paused { kind, name } => format!("kapelle {kind}s resume {name}"),
+            Waiting::RunPaused => format!("kapelle runs resume {run}"),
+            Waiting::Limit { .. } => "it begins when a task that counts towards the limit ends".to_owned(),
+            Waiting::Money { account: Some(account), .. } => {
+                let midnight = if account == "day" { ", or wait until 00:00 UTC" } else { "" };
+                format!("kapelle budgets raise {account} AMOUNT{midnight}")
+            }
+            Waiting::Money { .. } => "`kapelle budgets` lists the limits; `kapelle budgets raise` lifts one".to_owned(),
+            Waiting::Process => "kapelle serve, or kapelle resume".to_owned(),
+            Waiting::Script { .. } => "`kapelle workers` shows what the script lacks".to_owned(),
+            Waiting::Rate { wait_ms, .. } => format!("it begins by itself in {} s", wait_ms.div_ceil(1_000)),
+            Waiting::Served { worker } => {
+                format!("start a host that serves it, such as `kapelle host --worker {worker}` where the worker is")
+            }
+            Waiting::Listener { queue, .. } => format!("kapelle host --queue {queue}"),
+            Waiting::Labels { requires, .. } => {
+                format!("kapelle host --label {}", requires.replace('`', "").replace(", ", " --label "))
+            }
+            Waiting::Signal { signal } => format!("kapelle runs signal {run} {signal}"),
+            Waiting::Approval { task } => format!("kapelle approvals approve {task}"),
+            Waiting::Run { run } => format!("it goes on with the end of {run}; kapelle why {run}"),
+            Waiting::Items { .. }
+            | Waiting::Room { .. }
+            | Waiting::Turns
+            | Waiting::Until
+            | Waiting::Steps
+            | Waiting::Needs { .. }
+            | Waiting::Before { .. }
+            | Waiting::RunSteps
+            | Waiting::Timer
+            | Waiting::Moment => return None,
+        })
     }
 }
 

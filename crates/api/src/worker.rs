@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{state::WorkerState, task::Retry};
+use crate::{
+    state::{WorkerSource, WorkerState},
+    task::Retry,
+};
 
 /// The description of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,8 +57,22 @@ pub struct WorkerList {
 pub struct Health {
     /// The worker.
     pub name: String,
+    /// One line for people.
+    #[serde(default)]
+    pub description: String,
+    /// Built in, or of a file, a script, a host or the program that embeds Kapelle.
+    pub source: WorkerSource,
     /// State now.
     pub state: WorkerState,
+    /// Whether it is paused: nothing new starts.
+    #[serde(default)]
+    pub paused: bool,
+    /// The reason of the pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_reason: Option<String>,
+    /// The alias of its model, and why that is offline, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The default queue of its tasks.
     pub queue: String,
     /// Whether this process serves it.
@@ -66,6 +83,9 @@ pub struct Health {
     pub running: u64,
     /// Tasks that wait for a slot.
     pub ready: u64,
+    /// Tasks that wait for something else: a time, a retry, money, a limit.
+    #[serde(default)]
+    pub waiting: u64,
     /// Tasks that succeeded since the server was started.
     pub succeeded: u64,
     /// Tasks that failed since the server was started.

@@ -6,10 +6,8 @@ use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
-use kapelle_core::{
-    Name, TenantId, Timestamp, definition::nearest, middleware::Middleware, worker::WorkerSpec, yaml::Problems,
-};
-use kapelle_engine::{Ask, Audited, Clock, Engine, EngineError, command};
+use kapelle_core::{Name, TenantId, Timestamp, middleware::Middleware, worker::WorkerSpec, yaml::Problems};
+use kapelle_engine::{Ask, Audited, Clock, Engine, command};
 use kapelle_gateway::{Gateway, TokenIssuer};
 use kapelle_store::{Act, Blobs, Reader};
 use kapelle_workers::{Catalogue, schema::Schema};
@@ -17,9 +15,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{
-    app_error::AppError, approval_links::Links, caller::Caller, events::Hub, health_checks::Results, host_ids::HostIds,
-    host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, progress::Progress, session::Session,
-    settings::Settings, turns::Turns, worker_stats::Stats,
+    app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, events::Hub, health_checks::Results,
+    host_ids::HostIds, host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, progress::Progress,
+    session::Session, settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
 /// List queries at once: fewer than the store has readers, so that a single row can always be read.
@@ -44,10 +42,15 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     #[cfg(feature = "scripts")]
     pub(crate) fleet: OnceLock<kapelle_scripts::Fleet>,
+    /// The scripts as their files describe them, where this process starts no task.
+    #[cfg(feature = "scripts")]
+    pub(crate) described: OnceLock<crate::described::DescribedScripts>,
     pub(crate) session: Option<Session>,
     pub(crate) ledger: Arc<EngineLedger>,
     pub(crate) token_issuer: Arc<TokenIssuer>,
     pub(crate) memory: Memory,
+    /// Set where this process starts no task.
+    pub(crate) rest: Option<Rest>,
 }
 
 /// The use cases' state in memory.
@@ -213,37 +216,6 @@ impl App {
             return Err(AppError::unavailable("the server is stopping: try again soon"));
         }
         Ok(())
-    }
-
-    /// Finds a worker, of this process or of a host of the tenant.
-    pub(crate) fn spec(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
-        self.engine.registry().spec(tenant, name).or_else(|| self.memory.hosts.spec(tenant, name))
-    }
-
-    /// Finds a worker.
-    ///
-    /// # Errors
-    /// When the worker is unknown; the message suggests a similar name.
-    pub(crate) fn known(&self, tenant: TenantId, name: &Name) -> Result<Arc<WorkerSpec>, AppError> {
-        if let Some(spec) = self.spec(tenant, name) {
-            return Ok(spec);
-        }
-        let specs = self.specs(tenant);
-        let near = nearest(name.as_str(), specs.iter().map(|spec| spec.name.as_str()));
-        let hint = near.map_or_else(
-            || "; GET /api/v1/workers lists them, and a worker host adds its own when it registers".to_owned(),
-            |near| format!(": did you mean `{near}`?"),
-        );
-        Err(EngineError::UnknownWorker { name: name.to_string(), hint }.into())
-    }
-
-    /// Returns every worker that a tenant can submit tasks to, by name.
-    pub(crate) fn specs(&self, tenant: TenantId) -> Vec<Arc<WorkerSpec>> {
-        let mut specs = self.engine.registry().specs(tenant);
-        let remote = self.memory.hosts.specs(tenant);
-        specs.extend(remote.into_iter().filter(|spec| self.engine.registry().spec(tenant, &spec.name).is_none()));
-        specs.sort_by(|a, b| a.name.cmp(&b.name));
-        specs
     }
 
     /// Returns the schema of a worker's input, compiled once.

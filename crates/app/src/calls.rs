@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use kapelle_api as api;
-use kapelle_core::{Account, AccountKind, RunId, TaskId, account, id::IdError};
+use kapelle_core::{Account, AccountKind, RunId, TaskId, Timestamp, account, id::IdError};
 use kapelle_store::{AccountRow, CallFilter, CallRow, CallState};
 
 use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor, to_api,
+    cost_sums, cursor, to_api,
 };
 
 /// Default number of rows of a report.
@@ -23,17 +23,20 @@ impl App {
     /// When the kind of report is unknown.
     pub async fn cost(self: &Arc<Self>, by: &Caller, given: api::CostQuery) -> Result<api::CostReport, AppError> {
         by.allow(Permission::Read)?;
-        let word = given.by.as_deref().unwrap_or("worker");
-        let kind = AccountKind::from_word(word).ok_or_else(|| {
-            let words: Vec<&str> = AccountKind::ALL.into_iter().map(AccountKind::as_str).collect();
-            AppError::parameter("by", format!("`{word}` is not one of {}", words.join(", ")))
-        })?;
+        let words = given.by.unwrap_or_else(|| "worker".to_owned());
+        let kinds = words.split(',').map(kind).collect::<Result<Vec<_>, _>>()?;
+        let since = given.since.as_deref().map(since).transpose()?;
         let (tenant, most) = (by.tenant, given.limit.unwrap_or(ROWS).clamp(1, 1_000));
-        let all = kind == AccountKind::Tenant && by.sees_all();
+        let everything = by.sees_all();
         let listed = self.list_for(tenant, move |app| {
             let reader = app.reader();
-            let rows = if all { reader.tenant_accounts(most)? } else { reader.accounts(tenant, kind, most)? };
-            Ok(api::CostReport { by: kind.as_str().to_owned(), rows: rows.iter().map(cost).collect() })
+            let rows = match (kinds.as_slice(), since) {
+                ([AccountKind::Tenant], None) if everything => reader.tenant_accounts(most)?.iter().map(cost).collect(),
+                ([kind], None) => reader.accounts(tenant, *kind, most)?.iter().map(cost).collect(),
+                (kinds, since) => cost_sums::of_calls(reader, tenant, kinds, since, most as usize)?,
+            };
+            let by = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
+            Ok(api::CostReport { by, rows })
         });
         listed.await
     }
@@ -60,6 +63,19 @@ impl App {
     }
 }
 
+fn kind(word: &str) -> Result<AccountKind, AppError> {
+    AccountKind::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = AccountKind::ALL.into_iter().map(AccountKind::as_str).collect();
+        AppError::parameter("by", format!("`{word}` is not one of {}", words.join(", ")))
+    })
+}
+
+fn since(text: &str) -> Result<Timestamp, AppError> {
+    let parsed = text.parse::<jiff::Timestamp>();
+    let wrong = |_| AppError::parameter("since", "expected a time such as 2026-12-01T10:00:00Z");
+    Ok(Timestamp(parsed.map_err(wrong)?.as_millisecond()))
+}
+
 fn call_state(state: CallState) -> api::CallState {
     match state {
         CallState::Open => api::CallState::Open,
@@ -72,14 +88,13 @@ fn call_state(state: CallState) -> api::CallState {
 
 fn cost(row: &AccountRow) -> api::Cost {
     let name = match &row.account {
-        Account::Day => {
-            to_api::time(kapelle_core::Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect()
-        }
+        Account::Day => to_api::time(Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect(),
         Account::Tenant => format!("tenant {}", row.tenant.0),
         other => other.name(),
     };
     api::Cost {
         name,
+        names: Vec::new(),
         cost_nanousd: row.spent.0,
         unknown_nanousd: row.unknown.0,
         calls: row.calls,

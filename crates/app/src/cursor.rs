@@ -1,8 +1,11 @@
 //! Cursors of lists. Opaque to clients. A cursor holds an id, which is not secret, because the tenant of a row decides
 //! who may see it.
 
+use std::str::FromStr;
+
 use crate::app_error::AppError;
 use kapelle_api::Paging;
+use kapelle_core::id::IdError;
 use kapelle_store::Page;
 
 /// Default rows of a page.
@@ -30,6 +33,22 @@ pub(crate) fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, 
         return Err(AppError::invalid(format!("limit={most}: 1 to {MOST} are possible")));
     }
     Ok(Page { before: cursor.map(read).transpose()?, most })
+}
+
+/// Returns the page of a limit, and of a cursor or the id of the row before its first.
+///
+/// # Errors
+/// As [`page`], or an invalid id.
+pub(crate) fn page_before<Id: FromStr<Err = IdError>>(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+    before: Option<&str>,
+    number: impl Fn(Id) -> i64,
+) -> Result<Page, AppError> {
+    let page = page_of(limit, cursor)?;
+    let before = before.map(|text| text.parse().map(number)).transpose();
+    let before = before.map_err(|error| AppError::parameter("before", error))?;
+    Ok(Page { before: page.before.or(before), ..page })
 }
 
 /// Reads a cursor.

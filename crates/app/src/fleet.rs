@@ -28,7 +28,7 @@ use kapelle_workers::Catalogue;
 use crate::app::App;
 
 /// The folder for logs of scripts, in the folder of the state.
-const LOGS: &str = "logs/workers";
+pub(crate) const LOGS: &str = "logs/workers";
 
 /// Registers scripts that take tasks as workers of the engine.
 struct OfEngine {

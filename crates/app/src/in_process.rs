@@ -49,12 +49,16 @@ in_process! {
     fn submit_batch(request: api::SubmitBatch, key: Option<&'a str>) -> api::BatchSubmitted
         = app by => app.submit_batch(by, request, key).await?;
     fn task(text: &'a str, wait_ms: u64) -> api::Task = app by => app.task(by, id(text)?, wait(wait_ms)).await?.0;
+    fn task_details(text: &'a str) -> api::Task = app by => app.task_details(by, id(text)?)?;
+    fn explain_task(text: &'a str) -> api::Explanation = app by => app.explain_task(by, id(text)?)?;
     fn tasks(query: api::TaskQuery) -> api::TaskPage = app by => app.tasks(by, query).await?;
     fn cancel_task(text: &'a str, why: api::Reason) -> api::Task = app by => app.cancel_task(by, id(text)?, why).await?;
     fn retry_task(text: &'a str) -> api::Task = app by => app.retry_task(by, id(text)?).await?;
 
     fn start(request: api::StartRun, key: Option<&'a str>) -> api::StartedRun = app by => app.start(by, request, key).await?;
     fn run(text: &'a str, wait_ms: u64) -> api::Run = app by => app.run(by, id(text)?, wait(wait_ms)).await?.0;
+    fn run_details(text: &'a str) -> api::Run = app by => app.run_details(by, id(text)?).await?;
+    fn explain_run(text: &'a str) -> api::Explanation = app by => app.explain_run(by, id(text)?).await?;
     fn runs(query: api::RunQuery) -> api::RunPage = app by => app.runs(by, query).await?;
     fn steps(text: &'a str, page: api::Paging) -> api::StepList = app by => app.steps(by, id(text)?, page).await?;
     fn journal(text: &'a str, query: api::JournalQuery) -> api::JournalPage
@@ -88,7 +92,7 @@ in_process! {
     fn forget_worker(name: &'a str) -> api::Forgotten = app by => app.forget_worker(by, name).await?;
     fn workers_status() -> api::WorkersStatus = app by => app.workers_status(by).await?;
 
-    fn scripts() -> api::ScriptList = app by => app.scripts(by)?;
+    fn scripts() -> api::ScriptList = app by => app.scripts(by).await?;
     fn restart_script(id: &'a str, why: api::Reason) -> api::Restarted = app by => app.restart_script(by, id, why).await?;
     fn restart_scripts(why: api::Reason) -> api::Restarted = app by => app.restart_scripts(by, why).await?;
     fn scale_script(id: &'a str, scale: api::Scale) -> api::Script = app by => app.scale_script(by, id, scale).await?;

@@ -19,6 +19,20 @@ impl App {
         None
     }
 
+    pub(crate) fn describe_scripts(&self, _folders: &[std::path::PathBuf]) {}
+
+    pub(crate) fn script_broken(&self, _tenant: TenantId, _name: &Name) -> Option<String> {
+        None
+    }
+
+    pub(crate) fn is_described(&self, _name: &Name) -> bool {
+        false
+    }
+
+    pub(crate) async fn described_scripts(&self, _tenant: TenantId) -> Option<Vec<api::Script>> {
+        None
+    }
+
     pub(crate) fn all_scripts(&self, _tenant: TenantId) -> Vec<api::Script> {
         Vec::new()
     }
@@ -31,7 +45,7 @@ impl App {
     ///
     /// # Errors
     /// When the caller may not see them.
-    pub fn scripts(&self, by: &Caller) -> Result<api::ScriptList, AppError> {
+    pub async fn scripts(&self, by: &Caller) -> Result<api::ScriptList, AppError> {
         by.allow(Permission::Read)?;
         Ok(api::ScriptList { scripts: Vec::new() })
     }

@@ -15,6 +15,7 @@ use kapelle_workers::Catalogue;
 
 use crate::{
     app::{App, Memory},
+    at_rest::Rest,
     config::Config,
     error::Error,
     ledger::EngineLedger,
@@ -90,14 +91,14 @@ impl Parts {
         Ok((gateway, catalogue, problems))
     }
 
-    fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
+    pub(crate) fn shipped(&self, gateway: &Arc<Gateway>) -> Result<Catalogue, Error> {
         let catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
         #[cfg(feature = "documents")]
         let catalogue = catalogue.with(Arc::new(ExtractText::new(self.reader.clone())));
         Ok(catalogue)
     }
 
-    fn settings(&self, options: &kapelle_engine::Options) -> Settings {
+    pub(crate) fn settings(&self, options: &kapelle_engine::Options) -> Settings {
         Settings {
             workflows: self.workflows.first().cloned(),
             queues: self.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
@@ -128,7 +129,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     // Made before the engine, whose workers begin with it.
     let ledger = EngineLedger::new(Arc::clone(&parts.clock), options.default_timeout);
     gateway.keep_books(Arc::clone(&ledger) as _, Arc::clone(&ledger) as _);
-    let Parts { folder, config, clock, middleware, session, .. } = parts;
+    let Parts { folder, config, clock, middleware, session, idle, workers, .. } = parts;
     let (store, reader) = SqliteStore::open(&folder, OpenOptions::default())?;
     let blobs = Arc::new(Blobs::open(&folder)?);
     let spilled = Arc::clone(&blobs);
@@ -144,34 +145,66 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     };
     let engine = Engine::start(engine_parts, options)?;
     ledger.bind(&engine, begin_journal(&folder));
-    let token_issuer = new_token_issuer(&gateway, &ledger, &engine);
     let session = session.then(|| Session::start(&folder, &engine, Arc::clone(&clock)));
     let session = session
         .transpose()
         .map_err(|error| Error::Config(format!("{}: {error}", folder.join(SESSION_FILE).display())))?;
-    let memory = Memory::new(&folder, &engine, settings, clock.steady_ms())?;
-    let app = App {
-        engine,
-        gateway,
-        blobs,
-        folder,
-        shipped,
-        problems,
-        middleware: middleware.into(),
-        clock,
-        #[cfg(feature = "scripts")]
-        fleet: std::sync::OnceLock::new(),
-        session,
-        ledger,
-        token_issuer,
-        memory,
-    };
+    let rest = idle.then_some(Rest::Alone);
+    let made = Made { folder, settings, engine, gateway, blobs, ledger, clock, rest };
+    let app = made.app(shipped, problems, middleware, session)?;
+    app.describe_scripts(&workers);
     app.notify_middleware();
     app.set_budgets(&config).await?;
     Ok(Arc::new(app))
 }
 
-fn register(
+/// The parts of an application that were made for it.
+pub(crate) struct Made {
+    pub folder: PathBuf,
+    pub settings: Settings,
+    pub engine: Engine,
+    pub gateway: Arc<Gateway>,
+    pub blobs: Arc<Blobs>,
+    pub ledger: Arc<EngineLedger>,
+    pub clock: Arc<dyn Clock>,
+    pub rest: Option<Rest>,
+}
+
+impl Made {
+    /// Assembles the application.
+    pub(crate) fn app(
+        self,
+        shipped: Catalogue,
+        problems: Vec<Problems>,
+        middleware: Vec<Arc<dyn Middleware>>,
+        session: Option<Session>,
+    ) -> Result<App, Error> {
+        let Made { folder, settings, engine, gateway, blobs, ledger, clock, rest } = self;
+        let token_issuer = new_token_issuer(&gateway, &ledger, &engine);
+        let memory = Memory::new(&folder, &engine, settings, clock.steady_ms())?;
+        Ok(App {
+            engine,
+            gateway,
+            blobs,
+            folder,
+            shipped,
+            problems,
+            middleware: middleware.into(),
+            clock,
+            #[cfg(feature = "scripts")]
+            fleet: std::sync::OnceLock::new(),
+            #[cfg(feature = "scripts")]
+            described: std::sync::OnceLock::new(),
+            session,
+            ledger,
+            token_issuer,
+            memory,
+            rest,
+        })
+    }
+}
+
+pub(crate) fn register(
     parts: &mut Parts,
     gateway: &Arc<Gateway>,
     (shipped, catalogue): (&Catalogue, &Catalogue),

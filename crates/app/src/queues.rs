@@ -31,6 +31,8 @@ impl App {
                 name: name.to_string(),
                 slots: settings.slots(name),
                 paused: false,
+                paused_reason: None,
+                tasks: BTreeMap::new(),
                 ready: 0,
                 running: 0,
                 waiting: 0,
@@ -41,17 +43,23 @@ impl App {
                 queues.insert(name.clone(), fresh(name));
             }
             for gate in app.reader().gates(tenant)?.into_iter().filter(|gate| gate.kind == GateKind::Queue) {
-                queues.entry(gate.name.clone()).or_insert_with(|| fresh(&gate.name)).paused = gate.paused;
+                let queue = queues.entry(gate.name.clone()).or_insert_with(|| fresh(&gate.name));
+                queue.paused = gate.paused;
+                queue.paused_reason = gate.paused.then(|| gate.reason.to_string());
             }
             for count in app.reader().open_tasks(tenant)? {
                 let queue = queues.entry(count.queue.clone()).or_insert_with(|| fresh(&count.queue));
+                *queue.tasks.entry(count.state.as_str().to_owned()).or_default() += count.tasks;
                 match count.state {
                     StateKind::Ready => {
                         queue.ready += count.tasks;
                         let LaneCount { queue: name, worker, requires, .. } = count;
                         let warning = waiting::lane(app, &Lane { tenant, queue: name, worker, requires });
-                        let room = queue.warnings.len() < WARNINGS_MAX;
-                        queue.warnings.extend(warning.filter(|_| room).map(|waiting| waiting.to_string()));
+                        let warning = warning.map(|waiting| waiting.to_string());
+                        let fresh =
+                            |warning: &String| queue.warnings.len() < WARNINGS_MAX && !queue.warnings.contains(warning);
+                        let warning = warning.filter(fresh);
+                        queue.warnings.extend(warning);
                     }
                     StateKind::Running => queue.running += count.tasks,
                     _ => queue.waiting += count.tasks,

@@ -54,7 +54,8 @@ impl App {
     /// When a filter cannot be read.
     pub async fn runs(self: &Arc<Self>, by: &Caller, given: api::RunQuery) -> Result<api::RunPage, AppError> {
         by.allow(Permission::Read)?;
-        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let (cursor, before) = (given.cursor.as_deref(), given.before.as_deref());
+        let page = cursor::page_before(given.limit, cursor, before, |run: RunId| run.0)?;
         let workflow = given.workflow.as_deref().map(Name::parse).transpose();
         let workflow = workflow.map_err(|error| AppError::parameter("workflow", error))?;
         let filter = RunFilter { workflow, open: given.open.unwrap_or(false) };

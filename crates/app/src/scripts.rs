@@ -85,9 +85,10 @@ impl App {
     ///
     /// # Errors
     /// When the caller may not see them.
-    pub fn scripts(&self, by: &Caller) -> Result<api::ScriptList, AppError> {
+    pub async fn scripts(&self, by: &Caller) -> Result<api::ScriptList, AppError> {
         by.allow(Permission::Read)?;
-        Ok(api::ScriptList { scripts: self.all_scripts(by.tenant) })
+        let described = self.described_scripts(by.tenant).await;
+        Ok(api::ScriptList { scripts: described.unwrap_or_else(|| self.all_scripts(by.tenant)) })
     }
 
     /// Records the person who has scripts changed, in the trail and in the session log, in one commit and before the
@@ -181,6 +182,10 @@ impl App {
     /// # Errors
     /// As [`App::script_logs`].
     pub fn script_tail(&self, by: &Caller, id: &str, tail: Option<usize>) -> Result<api::LogLines, AppError> {
+        if self.rest.is_some() {
+            by.allow(Permission::Read)?;
+            return self.lines_of_file(id.split('.').next().unwrap_or(id), tail.unwrap_or(TAIL).min(TAIL_MAX));
+        }
         Ok(self.script_logs(by, id, tail)?.0)
     }
 
@@ -258,6 +263,8 @@ fn script(app: &App, status: &ScriptStatus) -> api::Script {
         interpreter: status.interpreter.clone(),
         warnings: status.warnings.clone(),
         fallback: status.fallback.clone(),
+        schedule: status.schedule.clone(),
+        max_cost_nanousd: status.max_cost.map(|cost| cost.0),
         processes: status.processes.iter().map(|process| shown_process(app, process)).collect(),
     }
 }
@@ -271,6 +278,7 @@ fn shown_process(app: &App, status: &ProcessStatus) -> api::ScriptProcess {
         started_at: status.started_at_ms.map(time),
         uptime_ms: status.started_at_ms.map(|at| app.now().since(Timestamp(at)).0),
         next_start: status.next_start_ms.map(time),
+        runs: status.runs,
         restarts: status.restarts,
         failures: status.failures,
         last_exit: status.last_exit.as_ref().map(|exit| shown_exit(exit, status.last_exit_ms.map(time))),

@@ -187,7 +187,8 @@ impl App {
     /// When a filter cannot be read.
     pub async fn tasks(self: &Arc<Self>, by: &Caller, given: api::TaskQuery) -> Result<api::TaskPage, AppError> {
         by.allow(Permission::Read)?;
-        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let (cursor, before) = (given.cursor.as_deref(), given.before.as_deref());
+        let page = cursor::page_before(given.limit, cursor, before, |task: TaskId| task.0)?;
         let state = given.state.as_deref().map(|word| {
             let words = StateKind::ALL.map(StateKind::as_str);
             let known = StateKind::ALL.into_iter().find(|kind| kind.as_str() == word);

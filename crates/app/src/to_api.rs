@@ -72,6 +72,7 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
         attempt: task.epoch,
         priority: task.priority,
         created_at: time(task.created_at),
+        started_at: None,
         ended_at: task.ended_at().map(time),
         run: task.origin.as_ref().map(|origin| origin.run.to_string()),
         step: task.origin.as_ref().map(|origin| origin.path.to_string()),
@@ -83,10 +84,18 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
         error: None,
         progress: None,
         output: None,
+        input: None,
+        attempts: Vec::new(),
     };
     match &task.state {
-        TaskState::Running { .. } => shown.progress = app.memory.progress.of(task.id, task.epoch),
-        TaskState::Succeeded { provenance: from, .. } => shown.provenance = api::Provenance::from(&**from),
+        TaskState::Running(lease) => {
+            shown.started_at = Some(time(lease.started_at));
+            shown.progress = app.memory.progress.of(task.id, task.epoch);
+        }
+        TaskState::Succeeded { provenance: from, started_at, .. } => {
+            shown.started_at = Some(time(*started_at));
+            shown.provenance = api::Provenance::from(&**from);
+        }
         TaskState::Failed { error: why, dead, .. } => {
             shown.error = Some(error(why));
             shown.dead = *dead;
@@ -114,6 +123,10 @@ pub(crate) fn whole_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
     let mut shown = task(app, row);
     if let TaskState::Succeeded { output, .. } = &row.state {
         shown.output = Some(raw(app, output)?);
+    }
+    if let TaskState::Parked { needs, .. } = &row.state {
+        shown.waiting = Some(waiting::money(app, row, *needs));
+        shown.reason = shown.waiting.as_ref().map(ToString::to_string);
     }
     // The ledger counts every attempt, and the cost of the calls in progress so far.
     if let Some(book) = app.reader().account(row.tenant, &Account::Task(row.id), 0)? {
@@ -154,6 +167,10 @@ pub(crate) fn run(row: &RunRow) -> api::Run {
         calls: 0,
         input_tokens: 0,
         output_tokens: 0,
+        version: None,
+        inputs: None,
+        counts: None,
+        stopped_by: None,
     };
     match &row.status {
         RunStatus::Failed { error: why, .. } => shown.error = Some(error(why)),

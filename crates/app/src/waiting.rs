@@ -2,13 +2,13 @@
 
 use kapelle_api::Waiting;
 use kapelle_core::{
-    Name, TenantId,
+    Account, Money, Name, TenantId,
     task::{HoldReason, Task, TaskState, WaitFor},
 };
 use kapelle_engine::turn::Directory;
 use kapelle_store::{GateKind, Lane};
 
-use crate::{app::App, to_api::time};
+use crate::{app::App, at_rest::Rest, budgets::standing, to_api::time};
 
 /// Returns why ready tasks of a lane will not be worked on at present; `None` when they will.
 pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
@@ -22,6 +22,12 @@ pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
     let Lane { tenant, queue, worker, requires } = lane;
     if let Some(why) = app.script_holds_up(*tenant, worker) {
         return Some(Waiting::Script { why });
+    }
+    if app.rest.is_some() && app.engine().registry().local(*tenant, worker).is_none() {
+        return Some(Waiting::Served { worker: worker.to_string() });
+    }
+    if let Some(rest) = app.rest {
+        return (rest == Rest::Alone).then_some(Waiting::Process);
     }
     let settings = app.settings();
     let here = app.engine().registry().local(*tenant, worker).is_some() && settings.slots(queue) > 0;
@@ -61,7 +67,7 @@ pub(crate) fn row(task: &Task) -> Option<Waiting> {
         TaskState::Retrying { error, at } => Some(Waiting::Retry { at: time(*at), error: error.to_string() }),
         TaskState::Held { reason: HoldReason::RunPaused, .. } => Some(Waiting::RunPaused),
         TaskState::Held { reason, .. } => Some(Waiting::Limit { limit: HoldReason::as_str(*reason).to_owned() }),
-        TaskState::Parked { needs, .. } => Some(Waiting::Money { needs: needs.to_string() }),
+        TaskState::Parked { needs, .. } => Some(Waiting::Money { needs: needs.to_string(), account: None, left: None }),
         TaskState::Waiting(wait) => Some(match wait {
             WaitFor::Scope(Opening::Items { total }) => Waiting::Items { total: *total },
             WaitFor::Scope(Opening::Turns) => Waiting::Turns,
@@ -75,11 +81,31 @@ pub(crate) fn row(task: &Task) -> Option<Waiting> {
     }
 }
 
+/// Returns the wait of a parked task, with the budget that has too little for its next call.
+pub(crate) fn money(app: &App, task: &Task, needs: Money) -> Waiting {
+    let pays = |account: &Account| match account {
+        Account::Day | Account::Tenant => true,
+        Account::Task(id) => *id == task.id,
+        Account::Run(run) => task.origin.as_ref().is_some_and(|origin| origin.run == *run),
+        Account::Queue(queue) => queue == task.queue.as_str(),
+        Account::Worker(worker) => worker == task.worker.as_str(),
+        _ => false,
+    };
+    let found = standing(app.reader(), Some(task.tenant), app.now()).unwrap_or_default();
+    let short = found
+        .iter()
+        .filter(|(row, _)| pays(&row.account))
+        .map(|(row, spent)| (row, row.limit.0.saturating_sub(spent.0)));
+    let short = short.filter(|(_, left)| *left < needs.0).min_by_key(|(_, left)| *left);
+    let (account, left) = short.map(|(row, left)| (row.account.written(), Money(left).to_string())).unzip();
+    Waiting::Money { needs: needs.to_string(), account, left }
+}
+
 /// Returns how many take the tasks of a queue: hosts of the tenant that are alive, and this process when it has slots
 /// for it.
 pub(crate) fn listeners(app: &App, tenant: TenantId, queue: &Name) -> u32 {
     let hosts = app.memory.hosts.present(tenant, app.steady_ms());
     let hosts = hosts.iter().filter(|host| host.queues.is_empty() || host.queues.contains(queue)).count();
-    let here = app.settings().slots(queue) > 0 && !app.is_draining();
+    let here = app.rest.is_none() && app.settings().slots(queue) > 0 && !app.is_draining();
     u32::try_from(hosts).unwrap_or(u32::MAX).saturating_add(u32::from(here))
 }

@@ -8,6 +8,8 @@ use std::{
 use kapelle_api as api;
 use kapelle_core::{Name, TenantId, task::StateKind, worker::WorkerSpec};
 use kapelle_engine::{command, turn::Directory};
+use kapelle_gateway::AliasStatus;
+use kapelle_store::GateKind;
 
 use crate::{
     app::App,
@@ -82,8 +84,24 @@ impl App {
             }
             let hosts = app.memory.hosts.of(tenant);
             let specs = app.specs(tenant);
-            let workers: Vec<api::Health> =
-                specs.iter().map(|spec| app.health_of(tenant, spec, (&counts, &hosts))).collect();
+            let gates = app.reader().gates(tenant)?;
+            let aliases = app.gateway.status();
+            let workers = specs.iter().map(|spec| {
+                let paused =
+                    gates.iter().find(|gate| gate.kind == GateKind::Worker && gate.paused && gate.name == spec.name);
+                let model = spec.model.as_ref().map(|alias| {
+                    let offline = |status: &&AliasStatus| status.alias == alias.as_str() && !status.live;
+                    let mark = if aliases.iter().any(|status| offline(&status)) { " (offline)" } else { "" };
+                    format!("{alias}{mark}")
+                });
+                api::Health {
+                    paused: paused.is_some(),
+                    paused_reason: paused.map(|gate| gate.reason.to_string()),
+                    model,
+                    ..app.health_of(tenant, spec, (&counts, &hosts))
+                }
+            });
+            let workers: Vec<api::Health> = workers.collect();
             let active = workers.iter().filter(|worker| worker.state != api::WorkerState::Absent).count();
             Ok(api::WorkersStatus {
                 uptime_ms: app.uptime_ms(),
@@ -93,7 +111,11 @@ impl App {
                 scripts: app.all_scripts(tenant),
             })
         });
-        listed.await
+        let mut status = listed.await?;
+        if let Some(scripts) = self.described_scripts(tenant).await {
+            status.scripts = scripts;
+        }
+        Ok(status)
     }
 
     fn health_of(
@@ -106,7 +128,7 @@ impl App {
         let now_ms = self.steady_ms();
         let serving = hosts.iter().filter(|host| host.workers.contains(&spec.name) && host.is_alive(now_ms));
         let stats = self.memory.stats.of(tenant, &spec.name);
-        let here = self.engine.registry().local(tenant, &spec.name).is_some();
+        let here = self.rest.is_none() && self.engine.registry().local(tenant, &spec.name).is_some();
         let hosts = u32::try_from(serving.count()).unwrap_or(u32::MAX);
         let (running, ended) = (count(StateKind::Running), stats.succeeded + stats.failed);
         let state = match (running > 0, here || hosts > 0) {
@@ -114,14 +136,21 @@ impl App {
             (false, true) => api::WorkerState::Idle,
             (false, false) => api::WorkerState::Absent,
         };
+        let waiting = [StateKind::Scheduled, StateKind::Retrying, StateKind::Held, StateKind::Parked];
         api::Health {
             name: spec.name.to_string(),
+            description: spec.description.clone(),
+            source: self.source(tenant, spec),
             state,
+            paused: false,
+            paused_reason: None,
+            model: None,
             queue: spec.queue.to_string(),
             here,
             hosts,
             running,
             ready: count(StateKind::Ready),
+            waiting: waiting.into_iter().map(count).sum(),
             succeeded: stats.succeeded,
             failed: stats.failed,
             failure_rate: if ended == 0 { 0.0 } else { stats.failed as f64 / ended as f64 },
@@ -129,6 +158,23 @@ impl App {
             last_run: stats.last_run.map(to_api::time),
             last_success: stats.last_success.map(to_api::time),
             last_error: stats.last_error.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// Returns the origin of a worker.
+    fn source(&self, tenant: TenantId, spec: &WorkerSpec) -> api::WorkerSource {
+        let name = spec.name.as_str();
+        let shipped = self.shipped.get(name);
+        if self.engine.registry().spec(tenant, &spec.name).is_none() {
+            api::WorkerSource::Host
+        } else if shipped.is_some_and(|shipped| shipped.spec() == spec) {
+            api::WorkerSource::BuiltIn
+        } else if self.is_described(&spec.name) || self.all_scripts(tenant).iter().any(|script| script.name == name) {
+            api::WorkerSource::Script
+        } else if !spec.version.is_empty() {
+            api::WorkerSource::File
+        } else {
+            api::WorkerSource::Program
         }
     }
 

@@ -7,7 +7,7 @@ use kapelle::{
     core::yaml::{Problems, nearest},
     documents::ChildReader,
     scripts::{Script, Start, environment::Surroundings, scan::takers},
-    store::{SqliteReader, private},
+    store::private,
     supervisor::helper_process::{Helper, sweep_leftovers},
     trail::KEY_FILE,
     workers::{Catalogue, inside},
@@ -49,11 +49,6 @@ impl Workers {
     pub fn spec(&self, name: &str) -> Option<WorkerSpec> {
         let script = self.scripts.iter().find(|script| script.name.as_str() == name).map(Script::spec);
         script.or_else(|| self.catalogue.get(name).map(|worker| worker.spec().clone()))
-    }
-
-    /// Says whether a worker of that name exists.
-    pub fn has(&self, name: &str) -> bool {
-        self.is_script(name) || self.catalogue.get(name).is_some()
     }
 
     /// Says whether the worker of that name is a script.
@@ -259,18 +254,18 @@ impl App {
         })
     }
 
-    /// Opens the data for reading. Works while another process writes.
+    /// Checks that the folder has data.
     ///
     /// # Errors
-    /// When the data does not exist, or cannot be read.
-    pub fn reader(&self) -> Result<SqliteReader, Failure> {
+    /// When it has none yet.
+    pub fn has_data(&self) -> Result<(), Failure> {
         let folder = self.data()?;
-        if !folder.join("kapelle.db").is_file() {
-            let shown = Project::shown(&folder);
-            return Err(Failure::not_found(format!("no data in {shown} yet"))
-                .help("start something with `kapelle run`, or name another folder with --data"));
+        if folder.join("kapelle.db").is_file() {
+            return Ok(());
         }
-        Ok(SqliteReader::open_read_only(&folder)?)
+        let shown = Project::shown(&folder);
+        Err(Failure::not_found(format!("no data in {shown} yet"))
+            .help("start something with `kapelle run`, or name another folder with --data"))
     }
 
     /// Returns the command line that resumes a run.

@@ -1,11 +1,8 @@
-//! Steps in a readable order, and what they wait for.
-
-use kapelle::core::{run::Opening, task::WaitFor};
+//! Steps in a readable order.
 
 use crate::{
     describe::{RunView, StepView, tone},
     out::paint,
-    shown,
 };
 
 /// Returns the step of the outermost block that a path begins with; for a handler, the step that failed.
@@ -37,24 +34,10 @@ fn natural(path: &str) -> Vec<(u64, String)> {
     path.split(['.', '[', ']']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
 }
 
-/// Returns what a step waits for, in words.
-pub fn waits_for(wait: &WaitFor) -> String {
-    let until = wait.until().map_or_else(String::new, |until| format!(" until {}", shown::time(until)));
-    match wait {
-        WaitFor::Scope(Opening::Items { total }) => shown::count(*total as usize, "item"),
-        WaitFor::Scope(Opening::Turns) => "takes turns".to_owned(),
-        WaitFor::Scope(Opening::Block(_)) => "its steps".to_owned(),
-        WaitFor::Run(run) => format!("waits for {run}"),
-        WaitFor::Timer { .. } => format!("waits{until}"),
-        WaitFor::Signal { name, .. } => format!("waits for the signal {name}{until}"),
-        WaitFor::Approval { .. } => format!("waits for an approval{until}"),
-    }
-}
-
 impl RunView {
     /// Returns the steps as a tree, each with its state.
     pub fn tree(&self) -> String {
-        let mut text = format!("{} {}\n", self.row.id, self.row.workflow);
+        let mut text = format!("{} {}\n", self.run.id, self.run.workflow);
         for step in &self.steps {
             let parts: Vec<&str> = step.name.split_inclusive(['.', ']']).collect();
             let depth = step.name.matches(['.', '[']).count();
@@ -65,7 +48,11 @@ impl RunView {
             };
             let note = step.note();
             let note = if note.is_empty() { note } else { format!(": {note}") };
-            text.push_str(&format!("{}{name} {}{note}\n", "  ".repeat(depth + 1), paint(tone(step.state), step.state)));
+            text.push_str(&format!(
+                "{}{name} {}{note}\n",
+                "  ".repeat(depth + 1),
+                paint(tone(step.state()), step.state())
+            ));
         }
         text
     }

@@ -94,11 +94,14 @@ fn arguments(app: &App, args: &Args, queue: &str, slots: u32) -> Vec<OsString> {
     let mut add = |name: &str, value: &str| all.extend([OsString::from(name), OsString::from(value)]);
     add("--name", &format!("{} {queue}", args.name));
     add("--slots", &slots.to_string());
-    if let Some(server) = &args.server {
+    if let Some(server) = &app.global.server {
         add("--server", server);
     }
     args.worker.iter().for_each(|worker| add("--worker", worker));
     args.label.iter().for_each(|label| add("--label", label));
+    if let Some(file) = &app.global.token_file {
+        all.extend(["--token-file".into(), file.clone().into_os_string()]);
+    }
     if let Some(data) = &app.global.data {
         all.extend(["--data".into(), data.clone().into_os_string()]);
     }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues, resume,
-    run, runs, serve, status, submit, supervise, tasks, top, version, workers, workflows,
+    run, runs, serve, status, submit, supervise, tasks, top, version, why, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -20,11 +20,11 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
-A first run:   kapelle run workflows/first-look.yaml --input document=@samples/annual-review.txt
-A new project: kapelle init
+A new project: kapelle init my-project && cd my-project && kapelle run hello --input name=Ada
+Every verb:    kapelle VERB --help shows examples; a noun alone lists, as in kapelle runs
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage or input, 3 not found, 4 refused, 5 in use or conflict, 69 unavailable, 75 disk full,
-124 timeout, 130 interrupted, 143 terminated. Without a key for a model provider, answers are offline and marked so.";
+79 parked for money, 124 timeout, 130 interrupted, 143 terminated. Without a key for a model provider, answers are offline and marked so.";
 
 /// Options of all verbs.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +32,12 @@ pub struct Global {
     /// The folder with the state [default: KAPELLE_DATA, or .kapelle of the project]
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// A server elsewhere, instead of the folder [default: KAPELLE_URL]. Its key comes from KAPELLE_TOKEN or --token-file
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// A file with the key for --server
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Print JSON on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -61,8 +67,10 @@ pub enum Verb {
     Keys(keys::Args),
     /// Show administrative acts, or check the audit trail
     Audit(audit::Args),
-    /// Show current work, or the state of a run or task
+    /// Show the server and current work, or the state of a run or task
     Status(status::Args),
+    /// Explain why a task or run does not go on, and what ends the wait
+    Why(why::Args),
     /// Show the work of a server, live
     Top(top::Args),
     /// Submit a task to a worker

@@ -8,23 +8,24 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kapelle::{
     Kapelle, RunId,
-    core::{TenantId, definition::Strategy, run::StatusKind},
+    core::{TenantId, definition::Strategy},
     engine::VersionRef,
     workers::inside,
 };
+use kapelle_api::{Api, RunState};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
+    api_session::in_process,
     app::App,
-    describe::RunView,
+    describe::{self, RunView},
     failure::{Code, Failure},
     inputs::{InputArgs, Inputs},
     out::stderr_is_terminal,
     project::Project,
     result,
     signals::Signals,
-    tally::RunTally,
 };
 
 /// Runs that are open at once. More would not be faster, and each uses memory.
@@ -161,7 +162,7 @@ impl Many<'_> {
                     bar.println("finishing the open runs; press Ctrl-C again to stop now");
                 }
                 ended = open.join_next() => match ended {
-                    Some(Ok((number, run))) => self.ended(&each.files[number], run, &mut tally, &bar)?,
+                    Some(Ok((number, run))) => self.ended(&each.files[number], run, &mut tally, &bar).await?,
                     Some(Err(_)) => {}
                     None => break,
                 },
@@ -186,18 +187,17 @@ impl Many<'_> {
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
-    fn ended(&self, file: &Path, run: RunId, tally: &mut Tally, bar: &ProgressBar) -> Result<(), Failure> {
-        let reader = &**self.kapelle.engine().reader();
+    async fn ended(&self, file: &Path, run: RunId, tally: &mut Tally, bar: &ProgressBar) -> Result<(), Failure> {
+        let (api, id) = (in_process(self.kapelle), run.to_string());
         let shown = Project::shown(file);
         if let Some(folder) = self.folder {
-            result::write(&RunView::load(reader, run)?, folder)?;
+            result::write(&RunView::load(&api, &id).await?, folder)?;
         }
-        let view = RunTally::load(reader, run)?;
-        let status = view.row.status.kind();
-        let mut entry = json!({ "file": shown, "run": run.to_string(), "state": status.as_str() });
-        let mut line = format!("{run} {} {:>8}  {shown}", status.as_str(), view.took());
-        if status != StatusKind::Succeeded {
-            let why = view.error().map_or_else(|| "it was not finished".to_owned(), |error| error.message.clone());
+        let ended = api.run(&id, 0).await?;
+        let mut entry = json!({ "file": shown, "run": id, "state": ended.state });
+        let mut line = format!("{run} {} {:>8}  {shown}", ended.state, describe::took(&ended));
+        if ended.state != RunState::Succeeded {
+            let why = ended.error.map_or_else(|| "it was not finished".to_owned(), |error| error.message);
             line = format!("{line}: {why}");
             entry["error"] = json!(why);
             tally.failed.push(format!("{shown} ({run}): {why}"));

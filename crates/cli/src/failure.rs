@@ -16,6 +16,8 @@ pub enum Code {
     Conflict = 5,
     Unavailable = 69,
     Temporary = 75,
+    /// A task waits for money.
+    Parked = 79,
     Timeout = 124,
     Interrupted = 130,
     Terminated = 143,
@@ -158,7 +160,12 @@ pub fn task_code(category: Category) -> Code {
 
 /// Returns advice for a failed task.
 pub fn advice(error: &TaskError) -> &'static str {
-    match error.category {
+    advice_for(error.category)
+}
+
+/// Returns advice for a task that failed with an error of that category.
+pub fn advice_for(category: Category) -> &'static str {
+    match category {
         Category::InvalidInput => "correct what the step is given, then run it again",
         Category::InvalidOutput => "run it again, or name a stronger model in `models:` of kapelle.yaml",
         Category::RateLimited => "wait and run it again, or lower the slots of the queue",

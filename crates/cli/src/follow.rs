@@ -57,7 +57,7 @@ impl<'a> Follow<'a> {
                 biased;
                 code = self.signals.next() => break Some(code),
                 Some(event) = progress::next(&mut self.events) => {
-                    self.shown.iter().for_each(|one| one.event(&event));
+                    self.shown.iter().for_each(|one| one.event(self.kapelle.app(), &event));
                     self.waits(&event);
                 }
                 ended = &mut done => {
@@ -81,12 +81,12 @@ impl<'a> Follow<'a> {
             tokio::select! {
                 biased;
                 code = self.signals.next() => return End::Stopped(code),
-                Some(event) = progress::next(&mut self.events) => self.shown.iter().for_each(|one| one.event(&event)),
+                Some(event) = progress::next(&mut self.events) => self.shown.iter().for_each(|one| one.event(self.kapelle.app(), &event)),
                 () = &mut drained => break,
             }
         }
         while let Ok(event) = self.events.try_recv() {
-            self.shown.iter().for_each(|one| one.event(&event));
+            self.shown.iter().for_each(|one| one.event(self.kapelle.app(), &event));
         }
         asked.map_or(End::Ended, End::Drained)
     }

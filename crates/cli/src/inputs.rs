@@ -8,12 +8,15 @@ use kapelle::{
     store::Blobs,
     workers::inside,
 };
+use kapelle_api::Client;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    app::App,
     failure::Failure,
     input_files::{Content, Pipes, shown},
     project::{CONFIG_FILE, Project},
+    remote,
 };
 
 /// The options for inputs.
@@ -89,6 +92,28 @@ impl Inputs {
                 let message = format!("{}: changed while it was read", Project::shown(path));
                 return Err(Failure::usage(message).help("run it again"));
             }
+        }
+        Ok(())
+    }
+
+    /// Says whether an input refers to a file.
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Hands the files to a server: into the folder that it works on, or as uploads to a server elsewhere.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, or the server refuses it.
+    pub async fn give(&self, app: &App, client: &Client) -> Result<(), Failure> {
+        if !remote::is_named(app) {
+            return self.store(&Blobs::in_folder(&app.data()?));
+        }
+        for content in &self.files {
+            let path = content.path();
+            let bytes = std::fs::read(path).map_err(|error| Failure::io(path, &error))?;
+            let name = path.file_name().map_or_else(|| "input".into(), |name| name.to_string_lossy());
+            client.upload(&name, media_type_of(&name).unwrap_or("application/octet-stream"), bytes).await?;
         }
         Ok(())
     }

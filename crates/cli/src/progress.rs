@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kapelle::{
-    RunId,
+    App, RunId,
     core::definition::Definition,
     engine::{Event, EventKind},
 };
@@ -53,13 +53,13 @@ impl Progress {
 
     /// Shows a step that had ended before the display began.
     pub fn ended_before(&self, step: &StepView) {
-        if step.state == "succeeded" || step.state == "skipped" || step.state == "failed" {
+        if matches!(step.state(), "succeeded" | "skipped" | "failed") {
             self.ended(step);
         }
     }
 
-    /// Shows an event.
-    pub fn event(&self, event: &Event) {
+    /// Shows an event of that application.
+    pub fn event(&self, app: &App, event: &Event) {
         if event.run != self.run {
             return;
         }
@@ -74,7 +74,7 @@ impl Progress {
                 }
                 self.draw(step, &text, true);
             }
-            EventKind::StepEnded { task } => self.ended(&StepView::of(step.to_owned(), task)),
+            EventKind::StepEnded { task } => self.ended(&StepView::of(app.shown(task))),
             EventKind::StepSkipped { reason } => self.end(step, "skipped", reason),
             EventKind::RunStarted | EventKind::RunEnded { .. } => {}
         }
@@ -82,19 +82,22 @@ impl Progress {
 
     fn ended(&self, step: &StepView) {
         let mut parts = Vec::new();
-        parts.extend(step.duration.map(shown::duration));
-        if step.attempts > 1 {
-            parts.push(format!("attempt {}", step.attempts));
-        }
-        parts.extend(step.provenance.provider.clone());
-        if step.provenance.cost != kapelle::Money::ZERO {
-            parts.push(step.provenance.cost.to_string());
+        parts.extend(step.duration().map(shown::duration));
+        if let Some(task) = &step.task {
+            if task.attempt > 1 {
+                parts.push(format!("attempt {}", task.attempt));
+            }
+            parts.extend(task.provenance.provider.clone());
+            let cost = kapelle::Money(task.provenance.cost_nanousd);
+            if cost != kapelle::Money::ZERO {
+                parts.push(cost.to_string());
+            }
         }
         let note = step.note();
         if !note.is_empty() {
             parts.push(note);
         }
-        self.end(&step.name, step.state, &parts.join("  "));
+        self.end(&step.name, step.state(), &parts.join("  "));
     }
 
     fn end(&self, step: &str, state: &str, text: &str) {

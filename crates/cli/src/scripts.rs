@@ -3,17 +3,15 @@
 use kapelle::{
     Kapelle,
     core::Timestamp,
-    scripts::{Mode, Scan, Start, fleet::ScriptStatus, interpreter::Interpreters, scan::takers},
+    scripts::{fleet::ScriptStatus, scan::takers},
 };
 use kapelle_api as api;
-use serde_json::Value;
 
 use crate::{
     app::App,
     commands::supervise,
     failure::{Code, Failure},
     out::{Tone, paint},
-    remote,
     settings::Settings,
     shown,
 };
@@ -24,6 +22,7 @@ pub struct Row {
     state: String,
     mode: String,
     pids: Vec<String>,
+    runs: u64,
     restarts: u64,
     file: String,
     about: String,
@@ -39,6 +38,7 @@ impl Row {
             state: if script.standing == "started" { script.state } else { script.standing }.to_owned(),
             mode: script.mode.to_owned(),
             pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
+            runs: script.processes.iter().map(|process| process.runs).sum(),
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
             about: about(
@@ -59,12 +59,13 @@ impl Row {
             state: if started { script.state.to_string() } else { script.standing.to_string() },
             mode: script.mode.to_string(),
             pids: script.processes.iter().filter_map(|process| Some(process.pid?.to_string())).collect(),
+            runs: script.processes.iter().map(|process| process.runs).sum(),
             restarts: script.processes.iter().map(|process| process.restarts).sum(),
             file: script.file.clone(),
             about: about(
                 (started, &script.uses, &script.why),
-                last.map(|exit| exit.reason.clone()),
-                script.processes.iter().find_map(|process| process.next_start.clone()),
+                last.map(ending),
+                script.processes.iter().find_map(|process| process.next_start.as_deref().map(shown::instant)),
                 (script.fallback.as_deref(), &script.warnings),
             ),
         }
@@ -78,7 +79,7 @@ fn about(
     (fallback, warnings): (Option<&str>, &[String]),
 ) -> String {
     let about = match (started, last) {
-        (true, Some(exit)) if exit != "exit code 0" => format!("last end: {exit}"),
+        (true, Some(exit)) if !exit.starts_with("exit code 0") => format!("last end: {exit}"),
         (true, _) => uses.to_owned(),
         (false, _) => why.to_owned(),
     };
@@ -86,6 +87,12 @@ fn about(
     let fallback = fallback.filter(|name| *name != "wait").map(|name| format!("stand-in: {name}"));
     let all = [Some(about), next, fallback].into_iter().flatten().chain(warnings.iter().cloned());
     all.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns how and when a process ended: `exit code 1 at 2026-11-21 03:40:05Z`.
+pub fn ending(exit: &api::ScriptExit) -> String {
+    let at = exit.at.as_deref().map_or_else(String::new, |at| format!(" at {}", shown::instant(at)));
+    format!("{}{at}", exit.reason)
 }
 
 /// Formats scripts as a table.
@@ -99,9 +106,10 @@ pub fn table(rows: impl Iterator<Item = Row>) -> String {
         };
         let pids = if row.pids.is_empty() { "-".to_owned() } else { row.pids.join(" ") };
         let state = paint(tone, &row.state);
-        vec![row.name, state, row.mode, pids, row.restarts.to_string(), row.file, row.about]
+        let [runs, restarts] = [row.runs, row.restarts].map(|number| number.to_string());
+        vec![row.name, state, row.mode, pids, runs, restarts, row.file, row.about]
     });
-    shown::table(&["SCRIPT", "STATE", "MODE", "PID", "RESTARTS", "FILE", "ABOUT"], rows.collect())
+    shown::table(&["SCRIPT", "STATE", "MODE", "PID", "RUNS", "RESTARTS", "FILE", "ABOUT"], rows.collect())
 }
 
 /// Registers the scripts that take tasks as workers, for a process that works without a server. Each is started with
@@ -136,43 +144,6 @@ pub async fn lend(
     Ok(())
 }
 
-/// Returns the scripts of the project, as the server that supervises them reports them, or as they would be started.
-///
-/// # Errors
-/// When a server is running but does not answer.
-pub async fn known(app: &App) -> Result<Vec<api::Script>, Failure> {
-    if let Some(client) = remote::server(app)? {
-        let list: api::ScriptList = client.get("/api/v1/scripts").await?;
-        return Ok(list.scripts);
-    }
-    let mut scan = Scan::of(&app.project.workers());
-    scan.look(&Interpreters::along(std::env::var_os("PATH").as_deref()), false).await;
-    let shown = scan.scripts().map(|script| api::Script {
-        id: script.id(),
-        name: script.name.to_string(),
-        file: script.file.display().to_string(),
-        kind: script.kind.as_str().to_owned(),
-        mode: api::ScriptMode::from_word(script.mode().as_str()).unwrap_or(api::ScriptMode::Task),
-        uses: script.uses.in_words(),
-        // Not supervised at the moment.
-        standing: match script.start {
-            Start::Yes(_) => api::ScriptStanding::Startable,
-            Start::No(_) => api::ScriptStanding::NotStarted,
-            Start::Cannot(_) => api::ScriptStanding::CannotStart,
-        },
-        why: script.start.why().to_owned(),
-        state: api::ProcessState::Absent,
-        interpreter: script.interpreter.as_ref().map(kapelle::scripts::interpreter::Interpreter::in_words),
-        warnings: script.warnings.clone(),
-        fallback: (script.mode() != Mode::Daemon).then(|| {
-            let worker = script.settings.fallback.worker();
-            worker.map_or_else(|| "wait".to_owned(), ToString::to_string)
-        }),
-        processes: Vec::new(),
-    });
-    Ok(shown.collect())
-}
-
 /// Returns the id of a script for its name or id.
 ///
 /// # Errors
@@ -193,21 +164,4 @@ pub fn id(all: &[api::Script], name: &str) -> Result<String, Failure> {
         Some(near) => failure.help(format!("did you mean `{near}`?")),
         None => failure.help("`kapelle workers` shows them all"),
     })
-}
-
-/// Sends a request about a script to the server.
-///
-/// # Errors
-/// When no server runs or the script is unknown.
-pub async fn change(app: &App, name: &str, act: &str, body: &Value) -> Result<Value, Failure> {
-    let client = remote::server(app)?.ok_or_else(|| {
-        Failure::new(Code::Unavailable, "no server supervises the scripts of this project")
-            .help("`kapelle serve` does, and `kapelle supervise` without a server")
-    })?;
-    if name == "all" {
-        return Ok(client.post("/workers/restart-all", body).await?);
-    }
-    let list: api::ScriptList = client.get("/api/v1/scripts").await?;
-    let id = id(&list.scripts, name)?;
-    Ok(client.post(&format!("/api/v1/scripts/{id}/{act}"), body).await?)
 }

@@ -18,6 +18,17 @@ pub fn time_exact(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or(end).to_string()
 }
 
+/// Formats a time of the interface as `2026-11-21 03:40:05Z`.
+pub fn instant(text: &str) -> String {
+    text.parse::<jiff::Timestamp>().map_or_else(|_| text.to_owned(), |at| time(Timestamp(at.as_millisecond())))
+}
+
+/// Returns the time between two times of the interface; `None` when one is invalid.
+pub fn between(from: &str, to: &str) -> Option<DurationMs> {
+    let ms = |text: &str| Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+    Some(DurationMs(u64::try_from(ms(to)? - ms(from)?).unwrap_or(0)))
+}
+
 /// Formats a duration as `85 ms`, `1.4 s`, `2 m 05 s`.
 pub fn duration(span: DurationMs) -> String {
     match span.0 {

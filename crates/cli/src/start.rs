@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use kapelle::{documents::child_main, supervisor::helper_process::helper_main};
 
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
     cli::{Cli, Global, Verb},
     commands::{
         approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
-        resume, run, runs, serve, status, submit, supervise, tasks, top, version, workers, workflows,
+        resume, run, runs, serve, status, submit, supervise, tasks, top, version, why, workers, workflows,
     },
+    examples,
     failure::{Code, Failure},
     out::Out,
     remote,
@@ -19,7 +20,8 @@ use crate::{
 
 /// Runs the program.
 pub fn start() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = examples::command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are not errors; nor is a closed pipe.
@@ -61,8 +63,24 @@ use kapelle::supervisor::close_files;
 #[cfg(not(unix))]
 fn close_files() {}
 
+/// Returns the name of a verb that works on a folder of this machine, whatever server is named.
+fn of_folder(verb: &Verb) -> Option<&'static str> {
+    Some(match verb {
+        Verb::Serve(_) => "serve",
+        Verb::Supervise(_) => "supervise",
+        Verb::Resume(_) => "resume",
+        Verb::Doctor(_) => "doctor",
+        Verb::Config(_) => "config",
+        Verb::Init(_) => "init",
+        _ => return None,
+    })
+}
+
 fn perform(cli: Cli) -> Result<Code, Failure> {
     let mut app = App::new(cli.global)?;
+    if let Some(verb) = of_folder(&cli.verb) {
+        remote::needs_folder(&app, verb)?;
+    }
     if matches!(cli.verb, Verb::Serve(_) | Verb::Supervise(_)) {
         // Started before any other thread: a process that a thread starts dies with it.
         app.start_helper()?;
@@ -89,9 +107,10 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Resume(args) => resume::run(app, args).await,
         Verb::Host(args) => host::run(app, args).await,
         Verb::Keys(args) => keys::run(app, args).await,
-        Verb::Audit(args) => audit::run(app, &args),
+        Verb::Audit(args) => audit::run(app, &args).await,
         Verb::Serve(args) => serve::run(app, args).await,
-        Verb::Status(args) => status::run(app, &args),
+        Verb::Status(args) => status::run(app, &args).await,
+        Verb::Why(args) => why::run(app, &args).await,
         Verb::Top(args) => top::run(app, &args).await,
         Verb::Submit(args) => submit::run(app, args).await,
         Verb::Runs(args) => runs::run(app, args).await,
@@ -100,7 +119,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Dead(args) => dead::run(app, args).await,
         Verb::Queues(args) => queues::run(app, args).await,
         Verb::Budgets(args) => budgets::run(app, args).await,
-        Verb::Cost(args) => cost::run(app, &args),
+        Verb::Cost(args) => cost::run(app, &args).await,
         Verb::Logs(args) => logs::run(app, &args).await,
         Verb::Workers(args) => workers::run(app, args).await,
         Verb::Workflows(args) => workflows::run(app, &args).await,

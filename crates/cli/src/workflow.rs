@@ -9,7 +9,7 @@ use kapelle::{
     workers::inside,
 };
 
-use crate::{app::Workers, failure::Failure, project::Project};
+use crate::{app::Workers, failure::Failure, known_workers::KnownWorkers, project::Project};
 
 /// Bytes of a file that are read: one more than a workflow may have.
 const READ_MAX: u64 = kapelle::core::definition::FILE_MAX as u64 + 1;
@@ -99,18 +99,13 @@ impl Workflow {
     ///
     /// # Errors
     /// Each step with an unknown worker, with its position.
-    pub fn check_workers(&self, known: &Workers) -> Result<(), Failure> {
-        let names: Vec<&str> = known.names().collect();
+    pub fn check_workers(&self, known: &KnownWorkers) -> Result<(), Failure> {
         let mut problems = Problems { file: Project::shown(&self.path), problems: Vec::new(), more: 0 };
         for step in self.definition.blocks.iter().flat_map(|block| &block.steps) {
             let Action::Worker { worker, .. } = &step.action else { continue };
-            if names.contains(&worker.as_str()) {
+            if known.has(worker.as_str()) {
                 continue;
             }
-            let hint = match nearest(worker.as_str(), names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "`kapelle workers list` shows them all".to_owned(),
-            };
             problems.problems.push(Problem {
                 line: step.line,
                 column: self.column(step.line, worker.as_str()),
@@ -119,7 +114,7 @@ impl Workflow {
                     || format!("unknown worker `{worker}`"),
                     |why| format!("worker `{worker}` is a script that cannot be started: {why}"),
                 ),
-                hint: Some(hint),
+                hint: Some(known.hint(worker.as_str())),
             });
         }
         if problems.problems.is_empty() { Ok(()) } else { Err(refuse(&problems, &self.source)) }

@@ -1,5 +1,7 @@
 //! The engine as its users hold it.
 
+mod at_rest;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc::channel};
 
 use kapelle_core::{Name, RunId, TaskId, TenantId, middleware::Middleware, task::Task, worker::FileSource};

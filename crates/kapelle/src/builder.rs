@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use kapelle_app::{Config, Error, Parts, Workers, open};
+use kapelle_app::{Config, Error, Parts, Workers, open, read};
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
 #[cfg(feature = "documents")]
 use kapelle_documents::DocumentReader;
@@ -113,6 +113,15 @@ impl Builder {
     pub fn session_log(mut self) -> Builder {
         self.parts.session = true;
         self
+    }
+
+    /// Opens the folder for reading alone: without a lock, beside a process that may work on it. A folder without data
+    /// reads as an empty one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or the configuration is invalid.
+    pub fn read(self) -> Result<Kapelle, Error> {
+        Ok(Kapelle { app: read(self.parts)?, balancers: Arc::new(self.balancers) })
     }
 
     /// Opens the folder, recovers open work, and starts. Must be called within a tokio runtime.

@@ -47,10 +47,12 @@ mod task;
 pub use builder::Builder;
 pub use function::function;
 pub use kapelle::Kapelle;
+#[cfg(feature = "scripts")]
+pub use kapelle_app::startable_scripts;
 pub use kapelle_app::{
     App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, HealthCheck, HealthConfig,
     InProcess, Measure, QueueConfig, QueueStatus, RetentionConfig, SESSION_FILE, Template, TenantBudgets, Watch,
-    Workers, budgets, check_inputs, given_budget, inspect, load, queue_status, trail, trail_check,
+    Workers, budgets, check_inputs, given_budget, load, queue_status, trail, trail_check,
 };
 pub use run::{Run, RunResult};
 pub use task::{Submit, Task, TaskResult};

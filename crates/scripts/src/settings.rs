@@ -124,6 +124,17 @@ pub struct Settings {
     pub tenants: Tenants,
 }
 
+impl Settings {
+    /// Returns the times of its starts in words; `None` without a schedule.
+    #[must_use]
+    pub fn schedule_in_words(&self) -> Option<String> {
+        Some(match self.schedule.as_ref()? {
+            Schedule::Every(every) => format!("every {} s", every.0 / 1_000),
+            Schedule::At(_) => "at the times of its line of cron (UTC)".to_owned(),
+        })
+    }
+}
+
 /// Bytes of logs that are kept by default.
 const LOG_MAX: u64 = 10 << 20;
 

@@ -20,18 +20,24 @@ const STREAM: &str = "text/event-stream";
 const PAGING: &[(&str, &str)] =
     &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
 const WAIT: &[(&str, &str)] = &[("wait_ms", "Wait for the end, at most 60,000 ms")];
+const DETAILS: &[(&str, &str)] = &[
+    ("wait_ms", "Wait for the end, at most 60,000 ms"),
+    ("details", "`true`: also what lists leave out, such as the input and the failed attempts"),
+];
 const TASK_FILTERS: &[(&str, &str)] = &[
     ("state", "Only tasks in this state"),
     ("queue", "Only tasks of this queue"),
     ("worker", "Only tasks for this worker"),
     ("dead", "`true`: only tasks that crashed their workers"),
     ("steps", "`true`: also the steps of runs"),
+    ("before", "Only those older than this one, by its id"),
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),
 ];
 const RUN_FILTERS: &[(&str, &str)] = &[
     ("workflow", "Only runs of this workflow"),
     ("open", "`true`: only runs that have not ended"),
+    ("before", "Only those older than this one, by its id"),
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),
 ];
@@ -60,9 +66,11 @@ const SOCKET: &[(&str, &str)] = &[
     ("run", "Only this run, with the output of its models"),
     ("ticket", "A ticket, for clients that cannot send headers"),
 ];
-
-const COST: &[(&str, &str)] =
-    &[("by", "task, run, worker, queue, key, provider, model, tenant or day"), ("limit", "Rows at most, 1 to 1,000")];
+const COST: &[(&str, &str)] = &[
+    ("by", "task, run, worker, queue, key, token, provider, model, tenant or day; several with commas"),
+    ("since", "Only calls that began since this time"),
+    ("limit", "Rows at most, 1 to 1,000"),
+];
 const CALLS: &[(&str, &str)] = &[
     ("task", "Only calls of this task"),
     ("run", "Only calls of this run"),
@@ -149,7 +157,9 @@ fn of_tasks() -> Vec<Route> {
         Route::new(get("/api/v1/tasks/{id}"), Read, Tenant, "A task and its answer", tasks::get)
             .gives::<api::Task>(ok)
             .marked()
-            .query(WAIT),
+            .query(DETAILS),
+        Route::new(get("/api/v1/tasks/{id}/explain"), Read, Tenant, "Why a task waits", tasks::explain)
+            .gives::<api::Explanation>(ok),
         Route::new(post("/api/v1/tasks/{id}/cancel"), Submit, Tenant, "Cancel a task", tasks::cancel)
             .takes::<api::Reason>(BODY)
             .gives::<api::Task>(ok),
@@ -193,7 +203,9 @@ fn of_runs() -> Vec<Route> {
         Route::new(get("/api/v1/runs/{id}"), Read, Tenant, "A run and its outputs", runs::get)
             .gives::<api::Run>(ok)
             .marked()
-            .query(WAIT),
+            .query(DETAILS),
+        Route::new(get("/api/v1/runs/{id}/explain"), Read, Tenant, "Why steps of a run wait", runs::explain)
+            .gives::<api::Explanation>(ok),
         Route::new(get("/api/v1/runs/{id}/steps"), Read, Tenant, "The steps of a run", runs::steps)
             .gives::<api::StepList>(ok)
             .query(PAGING),

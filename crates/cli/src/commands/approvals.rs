@@ -1,19 +1,11 @@
 //! `kapelle approvals list|approve|deny`.
 
-use kapelle::{
-    TaskId,
-    core::{
-        TenantId, plain,
-        task::{StateKind, Task, TaskState, WaitFor},
-    },
-    store::{Page, Reader, SqliteReader, TaskFilter},
-};
+use kapelle::core::plain;
 use serde_json::json;
 
 use crate::{
     api_session::ApiSession,
     app::App,
-    describe,
     failure::{Code, Failure},
     ids, shown,
 };
@@ -47,86 +39,55 @@ struct Answer {
     by: Option<String>,
 }
 
-/// Rows read at a time.
-const PAGE: u32 = 1_000;
-
 /// Runs the verb.
 ///
 /// # Errors
 /// When the step does not exist, or does not wait for an answer.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app),
+        Verb::List => list(app).await,
         Verb::Approve(answer) => tell(app, &answer, true).await,
         Verb::Deny(answer) => tell(app, &answer, false).await,
     }
 }
 
-fn waiting(reader: &SqliteReader) -> Result<Vec<Task>, Failure> {
-    let filter = TaskFilter { state: Some(StateKind::Waiting), steps: true, ..TaskFilter::default() };
-    let (mut found, mut before) = (Vec::new(), None);
-    loop {
-        let page = reader.tasks(TenantId::DEFAULT, &filter, Page { before, most: PAGE })?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id.0);
-        let asks = |task: &Task| matches!(&task.state, TaskState::Waiting(WaitFor::Approval { .. }));
-        found.extend(page.into_iter().filter(asks));
-    }
-    found.reverse();
-    Ok(found)
-}
-
-fn list(app: &App) -> Result<Code, Failure> {
-    let reader = app.reader()?;
-    let (mut rows, mut values) = (Vec::new(), Vec::new());
-    for task in waiting(&reader)? {
-        let question = describe::value(&reader, &task.input)?;
-        let question = question.as_str().map_or_else(|| question.to_string(), str::to_owned);
-        let (run, step) = task
-            .origin
-            .as_ref()
-            .map_or_else(Default::default, |origin| (origin.run.to_string(), origin.path.to_string()));
-        let until = match &task.state {
-            TaskState::Waiting(wait) => wait.until(),
-            _ => None,
-        };
-        values.push(json!({
-            "task": task.id.to_string(), "run": run, "step": step, "question": question,
-            "since": shown::time_exact(task.created_at), "until": until.map(shown::time_exact),
-        }));
-        let until = until.map_or_else(|| "-".to_owned(), shown::time);
-        rows.push(vec![task.id.to_string(), run, step, shown::time(task.created_at), until, question]);
-    }
+async fn list(app: &App) -> Result<Code, Failure> {
+    let list = ApiSession::reading(app)?.api().approvals().await?;
     if app.out.json {
-        app.out.print_json(&json!({ "approvals": values }))?;
-    } else if rows.is_empty() {
-        app.out.note("nothing waits for an approval");
-    } else {
-        app.out.print(&shown::table(&["TASK", "RUN", "STEP", "SINCE", "UNTIL", "QUESTION"], rows))?;
-        app.out.note("Answer with: kapelle approvals approve TASK, or deny TASK --comment WHY");
+        app.out.print_json(&json!(list))?;
+        return Ok(Code::Ok);
     }
+    if list.approvals.is_empty() {
+        app.out.note("nothing waits for an approval");
+        return Ok(Code::Ok);
+    }
+    let rows = list.approvals.into_iter().map(|asked| {
+        let question = asked.question.as_str().map_or_else(|| asked.question.to_string(), str::to_owned);
+        let until = asked.until.as_deref().map_or_else(|| "-".to_owned(), shown::instant);
+        let (run, step) = (asked.run.unwrap_or_default(), asked.step.unwrap_or_default());
+        vec![asked.id, run, step, shown::instant(&asked.created_at), until, question]
+    });
+    app.out.print(&shown::table(&["TASK", "RUN", "STEP", "SINCE", "UNTIL", "QUESTION"], rows.collect()))?;
+    app.out.note("Answer with: kapelle approvals approve TASK, or deny TASK --comment WHY");
     Ok(Code::Ok)
 }
 
 async fn tell(app: &App, answer: &Answer, approved: bool) -> Result<Code, Failure> {
-    let id: TaskId = ids::task(&answer.task)?;
-    let reader = app.reader()?;
-    let task = reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
+    let id = ids::task(&answer.task)?;
     let user = || std::env::var("USER").ok().filter(|name| !name.is_empty());
     let by = plain::line(&answer.by.clone().or_else(user).unwrap_or_else(|| "someone".to_owned()));
     let given = kapelle_api::Answer { by: Some(by.clone()), comment: Some(answer.comment.clone()) };
-    let session = ApiSession::open(app).await?;
+    let session = ApiSession::open_existing(app).await?;
     let is_local = session.is_local();
     let done = session.api().answer(&id.to_string(), approved, given).await;
-    session.close(done).await?;
-    let word = if approved { "approved" } else { "denied" };
-    let run = task.origin.map(|origin| origin.run.to_string());
+    let task = session.close(done).await?;
     if app.out.json {
-        app.out.print_json(&json!({ "task": id.to_string(), "run": run, "answer": word, "by": by }))?;
+        app.out.print_json(&json!(task))?;
         return Ok(Code::Ok);
     }
+    let word = if approved { "approved" } else { "denied" };
     app.out.print(&format!("{id} {word} by {by}"))?;
-    if let Some(run) = run.filter(|_| is_local) {
+    if let Some(run) = task.run.filter(|_| is_local) {
         app.out.note(&format!("Go on with: {}", app.resume_line(&run)));
     }
     Ok(Code::Ok)

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 
 use kapelle::{
-    store::Reader,
+    store::{Reader, SqliteReader},
     trail::{Noted, TrailKey, written},
     trail_check::{Checked, check},
 };
+use kapelle_api::{AuditEntry, Paging};
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
-    shown,
+    remote, shown,
 };
 
 /// Entries read at a time.
@@ -50,35 +52,39 @@ struct Verify {
 ///
 /// # Errors
 /// When the folder does not exist, or the trail is incomplete.
-pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    let reader = app.reader()?;
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match &args.verb {
-        None | Some(Verb::List) => list(app, &reader),
-        Some(Verb::Verify(args)) => verify(app, &reader, args),
+        None | Some(Verb::List) => list(app).await,
+        Some(Verb::Verify(args)) => {
+            remote::needs_folder(app, "audit verify")?;
+            app.has_data()?;
+            let reader = SqliteReader::open_read_only(&app.data()?)?;
+            verify(app, &reader, args)
+        }
     }
 }
 
-fn list(app: &App, reader: &dyn Reader) -> Result<Code, Failure> {
-    let (mut rows, mut entries, mut after) = (Vec::new(), Vec::new(), 0);
+async fn list(app: &App) -> Result<Code, Failure> {
+    let session = ApiSession::reading(app)?;
+    let mut page = Paging { limit: Some(PAGE), cursor: None };
+    let mut entries: Vec<AuditEntry> = Vec::new();
     loop {
-        let page = reader.audit_from(after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        for row in &page {
-            let act = &row.act;
-            entries.push(json!({
-                "seq": row.seq, "at": shown::time_exact(row.at), "tenant": act.tenant.0, "actor": &*act.actor,
-                "action": &*act.action, "resource": &*act.resource, "hash": hex(&row.hash),
-            }));
-            let who = [act.actor.to_string(), act.action.to_string(), act.resource.to_string()];
-            rows.push([vec![row.seq.to_string(), shown::time(row.at)], who.to_vec()].concat());
+        let read = session.api().audit(page.clone()).await?;
+        entries.extend(read.entries);
+        page.cursor = read.next_cursor;
+        if page.cursor.is_none() {
+            break;
         }
     }
+    entries.reverse();
     if app.out.json {
-        app.out.print_json(&json!({ "entries": entries }))?;
-    } else {
-        app.out.print(&shown::table(&["SEQ", "AT", "ACTOR", "ACTION", "RESOURCE"], rows))?;
+        app.out.print_json(&json!({ "entries": entries, "next_cursor": null }))?;
+        return Ok(Code::Ok);
     }
+    let rows = entries
+        .into_iter()
+        .map(|entry| vec![entry.seq.to_string(), shown::instant(&entry.at), entry.actor, entry.action, entry.resource]);
+    app.out.print(&shown::table(&["SEQ", "AT", "ACTOR", "ACTION", "RESOURCE"], rows.collect()))?;
     Ok(Code::Ok)
 }
 
@@ -138,8 +144,4 @@ fn broken(checked: &Checked) -> Failure {
         "{} entries are there, {last}; {known}. Keep the folder as it is and compare it with a backup",
         checked.entries
     ))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

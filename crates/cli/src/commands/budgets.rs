@@ -2,10 +2,9 @@
 
 use kapelle::{
     Money,
-    core::{Account, TenantId, Timestamp},
-    engine::Clock as _,
+    core::{Account, TenantId},
 };
-use kapelle_api::{Budget, BudgetList, SetBudget};
+use kapelle_api::{BudgetList, SetBudget};
 use serde_json::json;
 
 use crate::{
@@ -50,27 +49,14 @@ struct Change {
 /// When the account is unknown, the amount is invalid, or the folder cannot be opened.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app),
+        Verb::List => list(app).await,
         Verb::Set(change) => set(app, &change, false).await,
         Verb::Raise(change) => set(app, &change, true).await,
     }
 }
 
-fn standing(app: &App) -> Result<Vec<Budget>, Failure> {
-    let now = kapelle::engine::SystemClock::default().now();
-    let found = kapelle::budgets(&app.reader()?, None, now)?;
-    let budget = |(row, spent): &(kapelle::store::BudgetRow, Money)| Budget {
-        tenant: row.tenant.0,
-        account: row.account.written(),
-        limit_nanousd: row.limit.0,
-        spent_nanousd: spent.0,
-        set_at: shown::time_exact(Timestamp(row.at.0)),
-    };
-    Ok(found.iter().map(budget).collect())
-}
-
-fn list(app: &App) -> Result<Code, Failure> {
-    let budgets = standing(app)?;
+async fn list(app: &App) -> Result<Code, Failure> {
+    let BudgetList { budgets } = ApiSession::reading(app)?.api().budgets().await?;
     if app.out.json {
         app.out.print_json(&json!(BudgetList { budgets }))?;
         return Ok(Code::Ok);
@@ -96,9 +82,8 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     let account = Account::parse(&change.account).map_err(|error| Failure::usage(error.to_string()))?;
     let amount = Money::parse(&change.amount).map_err(|error| Failure::usage(error.to_string()))?;
     let limit = if raise {
-        let known = standing(app)?
-            .into_iter()
-            .find(|known| known.account == account.written() && known.tenant == change.tenant);
+        let known = ApiSession::reading(app)?.api().budgets().await?.budgets;
+        let known = known.into_iter().find(|known| known.account == account.written() && known.tenant == change.tenant);
         let known = known.ok_or_else(|| {
             Failure::not_found(format!("{} has no budget yet", account.shown()))
                 .help(format!("`kapelle budgets set {} AMOUNT` gives it one", account.written()))
@@ -110,10 +95,9 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
     let session = ApiSession::open(app).await?;
     let done = session.api().set_budget(wanted).await;
-    session.close(done).await?;
+    let budget = session.close(done).await?;
     if app.out.json {
-        app.out
-            .print_json(&json!({ "account": account.written(), "limit_nanousd": limit.0, "tenant": change.tenant }))?;
+        app.out.print_json(&json!(budget))?;
     } else {
         app.out.print(&format!("{}{} may spend {limit}", account.shown(), of_tenant(change)))?;
     }

@@ -1,11 +1,10 @@
 //! `kapelle completions SHELL`.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::{
     app::App,
-    cli::Cli,
+    examples,
     failure::{Code, Failure},
 };
 
@@ -23,7 +22,7 @@ pub struct Args {
 /// When standard output is closed.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "kapelle", &mut script);
+    clap_complete::generate(args.shell, &mut examples::command(), "kapelle", &mut script);
     app.out.print(&String::from_utf8_lossy(&script))?;
     Ok(Code::Ok)
 }

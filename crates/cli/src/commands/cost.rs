@@ -2,12 +2,14 @@
 
 use kapelle::{
     Money,
-    core::{Account, AccountKind, RunId, TenantId, Timestamp, account},
-    store::{CallFilter, CallRow, LedgerReader, Page, SqliteReader},
+    core::{AccountKind, DurationMs},
+    engine::{Clock, SystemClock},
 };
+use kapelle_api::{Api, CallQuery, CostQuery, CostReport};
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
     ids, shown,
@@ -19,9 +21,12 @@ const PAGE: u32 = 1_000;
 /// Show what was spent, and by whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// task, run, worker, queue, key, provider, model, tenant or day
-    #[arg(long, default_value = "worker", value_parser = kind)]
-    by: AccountKind,
+    /// task, run, worker, queue, key, token, provider, model, tenant or day; several with commas, such as worker,day
+    #[arg(long, default_value = "worker", value_name = "KIND,...", value_parser = kinds)]
+    by: String,
+    /// Only calls since then: a time back from now, such as 7d, or a date, such as 2026-12-01
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<String>,
     /// The most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
@@ -34,106 +39,95 @@ pub struct Args {
     run: Option<String>,
 }
 
-fn kind(word: &str) -> Result<AccountKind, String> {
-    AccountKind::from_word(word)
-        .ok_or_else(|| AccountKind::ALL.map(AccountKind::as_str).join(", "))
-        .map_err(|words| format!("expected one of {words}"))
+fn kinds(words: &str) -> Result<String, String> {
+    let unknown = words.split(',').find(|word| AccountKind::from_word(word).is_none());
+    match unknown {
+        None => Ok(words.to_owned()),
+        Some(_) => Err(format!("expected some of {}", AccountKind::ALL.map(AccountKind::as_str).join(", "))),
+    }
+}
+
+fn since(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{text}` is neither a time back, such as 7d, nor a date, such as 2026-12-01");
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        return Ok(format!("{date}T00:00:00Z"));
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.to_string());
+    }
+    let back = DurationMs::parse(text).map_err(|_| wrong())?;
+    let now = SystemClock::default().now().0;
+    let at = i64::try_from(back.0).ok().and_then(|back| jiff::Timestamp::from_millisecond(now - back).ok());
+    at.map(|at| at.to_string()).ok_or_else(wrong)
 }
 
 /// Runs the verb.
 ///
 /// # Errors
 /// When the folder does not exist, or cannot be read.
-pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    let reader = app.reader()?;
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+    let session = ApiSession::reading(app)?;
+    let api = session.api();
     if args.export {
         let run = args.run.as_deref().map(ids::run).transpose()?;
-        return export(app, &reader, run);
+        return export(app, api, run.map(|run| run.to_string())).await;
     }
-    // Anybody who may read the folder sees all of its content.
-    let rows = match args.by {
-        AccountKind::Tenant => reader.tenant_accounts(args.limit)?,
-        by => reader.accounts(TenantId::DEFAULT, by, args.limit)?,
-    };
-    let name = |row: &kapelle::store::AccountRow| match &row.account {
-        Account::Day => shown::time_exact(Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect(),
-        Account::Tenant => format!("tenant {}", row.tenant.0),
-        other => other.name(),
-    };
+    let query = CostQuery { by: Some(args.by.clone()), since: args.since.clone(), limit: Some(args.limit) };
+    let report = api.cost(query).await?;
     if app.out.json {
-        let rows = rows.iter().map(|row| {
-            json!({
-                "name": name(row), "cost_nanousd": row.spent.0, "unknown_nanousd": row.unknown.0, "calls": row.calls,
-                "input_tokens": row.input, "output_tokens": row.output,
-            })
-        });
-        app.out.print_json(&json!({ "by": args.by.as_str(), "rows": rows.collect::<Vec<_>>() }))?;
-        return Ok(Code::Ok);
+        app.out.print_json(&json!(report))?;
+    } else if report.rows.is_empty() {
+        app.out.note(&nobody(api, args).await?);
+    } else {
+        app.out.print(&table(&report))?;
     }
-    if rows.is_empty() {
-        app.out.note(&nobody(&reader, args.by)?);
-        return Ok(Code::Ok);
-    }
-    let unknown = rows.iter().any(|row| row.unknown > Money::ZERO);
-    let heading = args.by.as_str().to_uppercase();
-    let lines = rows.iter().map(|row| {
-        let numbers = [row.calls, row.input, row.output].map(|number| number.to_string());
-        let mut line = vec![name(row), row.spent.to_string()];
-        line.extend(numbers);
-        line.extend(unknown.then(|| shown::money(row.unknown)));
-        line
-    });
-    let mut headings = vec![heading.as_str(), "COST", "CALLS", "TOKENS IN", "OUT"];
-    headings.extend(unknown.then_some("OF IT UNKNOWN"));
-    app.out.print(&shown::table(&headings, lines.collect()))?;
     Ok(Code::Ok)
 }
 
+fn table(report: &CostReport) -> String {
+    let unknown = report.rows.iter().any(|row| row.unknown_nanousd > 0);
+    let kinds: Vec<String> = report.by.split(',').map(str::to_uppercase).collect();
+    let lines = report.rows.iter().map(|row| {
+        let mut line: Vec<String> = if kinds.len() == 1 { vec![row.name.clone()] } else { row.names.clone() };
+        line.push(Money(row.cost_nanousd).to_string());
+        line.extend([row.calls, row.input_tokens, row.output_tokens].map(|number| number.to_string()));
+        line.extend(unknown.then(|| shown::money(Money(row.unknown_nanousd))));
+        line
+    });
+    let mut headings: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    headings.extend(["COST", "CALLS", "TOKENS IN", "OUT"]);
+    headings.extend(unknown.then_some("UNKNOWN"));
+    shown::table(&headings, lines.collect())
+}
+
 /// Reports that this kind of account has no calls, and names the views that have some.
-fn nobody(reader: &SqliteReader, by: AccountKind) -> Result<String, Failure> {
+async fn nobody(api: &dyn Api, args: &Args) -> Result<String, Failure> {
+    if args.since.is_some() {
+        return Ok("no model calls since then".to_owned());
+    }
     let mut others = Vec::new();
-    for kind in AccountKind::ALL.into_iter().filter(|kind| !matches!(kind, AccountKind::Tenant) && *kind != by) {
-        if !reader.accounts(TenantId::DEFAULT, kind, 1)?.is_empty() {
+    for kind in AccountKind::ALL.into_iter().filter(|kind| !matches!(kind, AccountKind::Tenant)) {
+        let query = CostQuery { by: Some(kind.as_str().to_owned()), limit: Some(1), ..CostQuery::default() };
+        if kind.as_str() != args.by && !api.cost(query).await?.rows.is_empty() {
             others.push(format!("--by {}", kind.as_str()));
         }
     }
     Ok(match others.as_slice() {
         [] => "no model calls yet".to_owned(),
-        others => format!("no {} asked a model; see `kapelle cost` with {}", by.as_str(), others.join(", ")),
+        others => format!("no {} asked a model; see `kapelle cost` with {}", args.by, others.join(", ")),
     })
 }
 
-fn export(app: &App, reader: &SqliteReader, run: Option<RunId>) -> Result<Code, Failure> {
-    let mut before = None;
+async fn export(app: &App, api: &dyn Api, run: Option<String>) -> Result<Code, Failure> {
+    let mut query = CallQuery { run, limit: Some(PAGE), ..CallQuery::default() };
     loop {
-        let page = Page { before, most: PAGE };
-        let rows = reader.calls(TenantId::DEFAULT, CallFilter { task: None, run }, page)?;
-        let Some(last) = rows.last() else { return Ok(Code::Ok) };
-        before = Some(last.id.0);
-        for row in &rows {
-            app.out.print(&line(row).to_string())?;
+        let page = api.calls(query.clone()).await?;
+        for call in &page.calls {
+            app.out.print(&serde_json::to_string(call).unwrap_or_default())?;
+        }
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            return Ok(Code::Ok);
         }
     }
-}
-
-fn line(row: &CallRow) -> serde_json::Value {
-    json!({
-        "tenant": row.tenant.0,
-        "run": row.run.map(|run| run.to_string()),
-        "task": row.task.map(|task| task.to_string()),
-        "attempt": row.attempt,
-        "call": row.id.to_string(),
-        "provider_request_id": row.request_id.as_deref(),
-        "provider": &*row.provider,
-        "model": &*row.model,
-        "operation": &*row.operation,
-        "state": row.state.as_str(),
-        "payers": row.payer.iter().map(Account::written).collect::<Vec<_>>(),
-        "reserved_nanousd": row.reserved.0,
-        "cost_nanousd": row.cost.0,
-        "input_tokens": row.input,
-        "output_tokens": row.output,
-        "at": shown::time_exact(row.at),
-        "ended_at": row.ended_at.map(shown::time_exact),
-    })
 }

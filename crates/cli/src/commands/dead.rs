@@ -1,14 +1,6 @@
 //! `kapelle dead list|show|retry|discard`: dead letters.
 
-use kapelle::{
-    TaskId,
-    core::{
-        Name, TenantId,
-        task::{StateKind, Task, TaskState},
-    },
-    store::{Page, Reader, TaskFilter},
-};
-use kapelle_api::{Api, ClientError, Reason};
+use kapelle_api::{Api, ClientError, DeadQuery, Reason, Task};
 use serde_json::json;
 
 use super::tasks;
@@ -78,55 +70,34 @@ struct Which {
 /// When the task does not exist, has not failed, or is a step of a run.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List { worker: None, limit: 20 }) {
-        Verb::List { worker, limit } => list(app, worker.as_deref(), limit),
-        Verb::Show { task } => tasks::show(app, &app.reader()?, ids::task(&task)?),
-        Verb::Retry(which) => {
-            let code = change(app, &which, None).await?;
-            app.out.note("`kapelle resume` runs them");
-            Ok(code)
-        }
+        Verb::List { worker, limit } => list(app, worker, limit).await,
+        Verb::Show { task } => tasks::show(app, ApiSession::reading(app)?.api(), &ids::task(&task)?.to_string()).await,
+        Verb::Retry(which) => change(app, &which, None).await,
         Verb::Discard { which, reason } => change(app, &which, Some(&reason)).await,
     }
 }
 
-fn page(reader: &dyn Reader, worker: Option<&str>, page: Page) -> Result<Vec<Task>, Failure> {
-    let worker = worker.map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
-    let filter = TaskFilter { state: Some(StateKind::Failed), worker, ..TaskFilter::default() };
-    Ok(reader.tasks(TenantId::DEFAULT, &filter, page)?)
-}
-
 /// Returns why a task failed for good, in a word.
 fn why(task: &Task) -> &'static str {
-    match &task.state {
-        TaskState::Failed { dead: true, .. } => "poison",
-        TaskState::Failed { error, .. } if !error.retryable => "permanent",
+    match &task.error {
+        _ if task.dead => "crashed",
+        Some(error) if error.retryable == Some(false) => "permanent",
         _ => "exhausted",
     }
 }
 
-fn list(app: &App, worker: Option<&str>, most: u32) -> Result<Code, Failure> {
-    let found = page(&app.reader()?, worker, Page { before: None, most })?;
+async fn list(app: &App, worker: Option<String>, limit: u32) -> Result<Code, Failure> {
+    let query = DeadQuery { worker, limit: Some(limit), ..DeadQuery::default() };
+    let page = ApiSession::reading(app)?.api().dead_letters(query).await?;
     if app.out.json {
-        let found = found.iter().map(|task| {
-            let mut value = describe::task_json(task);
-            value["why"] = json!(why(task));
-            value
-        });
-        app.out.print_json(&json!({ "dead": found.collect::<Vec<_>>() }))?;
-    } else if found.is_empty() {
+        app.out.print_json(&json!(page))?;
+    } else if page.tasks.is_empty() {
         app.out.note("no dead letters: every failed task was retried or discarded");
     } else {
-        let rows = found.iter().map(|task| {
-            let view = describe::StepView::of(String::new(), task);
-            let ended = task.ended_at().map(shown::time).unwrap_or_default();
-            vec![
-                task.id.to_string(),
-                why(task).to_owned(),
-                task.worker.to_string(),
-                task.epoch.to_string(),
-                ended,
-                view.note(),
-            ]
+        let rows = page.tasks.iter().map(|task| {
+            let ended = task.ended_at.as_deref().map(shown::instant).unwrap_or_default();
+            let note = describe::StepView::of(task.clone()).note();
+            vec![task.id.clone(), why(task).to_owned(), task.worker.clone(), task.attempt.to_string(), ended, note]
         });
         app.out.print(&shown::table(&["TASK", "WHY", "WORKER", "ATTEMPT", "FAILED", "NOTE"], rows.collect()))?;
     }
@@ -134,55 +105,52 @@ fn list(app: &App, worker: Option<&str>, most: u32) -> Result<Code, Failure> {
 }
 
 async fn change(app: &App, which: &Which, discard: Option<&str>) -> Result<Code, Failure> {
-    let wanted: Vec<TaskId> = which.tasks.iter().map(|task| ids::task(task)).collect::<Result<_, _>>()?;
-    let reader = app.reader()?;
-    for task in &wanted {
-        tasks::load(&reader, *task)?;
-    }
-    let session = ApiSession::open(app).await?;
-    let mut done: Vec<TaskId> = Vec::new();
-    let mut ended = Ok(());
-    let mut before = None;
-    loop {
-        let next: Vec<TaskId> = if which.all {
-            let found = page(&reader, which.worker.as_deref(), Page { before, most: PAGE })?;
-            found.iter().map(|task| task.id).collect()
-        } else {
-            wanted.clone()
-        };
-        before = next.last().map(|task| task.0);
-        for task in &next {
-            match deal(session.api(), *task, discard).await {
-                Ok(()) => done.push(*task),
-                Err(refused) => {
-                    ended = Err(refused);
-                    break;
-                }
-            }
-        }
-        if ended.is_err() || !which.all || next.is_empty() {
-            break;
-        }
-    }
+    let wanted = which.tasks.iter().map(|task| Ok(ids::task(task)?.to_string()));
+    let wanted: Vec<String> = wanted.collect::<Result<_, Failure>>()?;
+    let session = ApiSession::open_existing(app).await?;
+    let is_local = session.is_local();
+    let mut done: Vec<Task> = Vec::new();
+    let ended = deal_all(session.api(), (which, wanted), discard, &mut done).await;
     let ended = session.close(ended).await;
-    let verb = if discard.is_some() { "discarded" } else { "ready" };
     if app.out.json && ended.is_ok() {
-        app.out
-            .print_json(&json!({ "tasks": done.iter().map(ToString::to_string).collect::<Vec<_>>(), "state": verb }))?;
+        app.out.print_json(&json!({ "tasks": done }))?;
     } else {
         for task in &done {
-            app.out.print(&format!("{task} is {verb}"))?;
+            app.out.print(&format!("{} is {}", task.id, task.state))?;
         }
+    }
+    match done.as_slice() {
+        [one] => tasks::say_who_works(app, one, is_local),
+        [_, ..] if discard.is_none() && is_local => app.out.note("`kapelle resume` runs them"),
+        [_, ..] if discard.is_none() => app.out.note("they are recorded; the server works on them"),
+        _ => {}
     }
     ended.map(|()| Code::Ok)
 }
 
-/// Retries a dead letter, or discards it with that reason.
-async fn deal(api: &dyn Api, task: TaskId, discard: Option<&str>) -> Result<(), ClientError> {
-    let task = task.to_string();
-    match discard {
-        Some(reason) => api.discard_dead(&task, Reason { reason: Some(reason.to_owned()) }).await?,
-        None => api.retry_dead(&task).await?,
-    };
-    Ok(())
+/// Retries or discards the selected dead letters, and collects them.
+async fn deal_all(
+    api: &dyn Api,
+    (which, wanted): (&Which, Vec<String>),
+    discard: Option<&str>,
+    done: &mut Vec<Task>,
+) -> Result<(), ClientError> {
+    let mut query = DeadQuery { worker: which.worker.clone(), limit: Some(PAGE), ..DeadQuery::default() };
+    let mut next = wanted;
+    loop {
+        if which.all {
+            let page = api.dead_letters(query.clone()).await?;
+            next = page.tasks.into_iter().map(|task| task.id).collect();
+            query.cursor = page.next_cursor;
+        }
+        for task in &next {
+            done.push(match discard {
+                Some(reason) => api.discard_dead(task, Reason { reason: Some(reason.to_owned()) }).await?,
+                None => api.retry_dead(task).await?,
+            });
+        }
+        if !which.all || query.cursor.is_none() {
+            return Ok(());
+        }
+    }
 }

@@ -25,9 +25,6 @@ const SLOTS: u32 = 4;
 /// Work on the tasks of a server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server [default: the one of this project's folder]
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
     /// Only tasks of this queue; may be repeated [default: any queue]
     #[arg(long, value_name = "NAME")]
     queue: Vec<String>,
@@ -67,7 +64,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     if args.each_queue {
         return beside::each_queue(app, &settings, &args).await;
     }
-    let client = remote::client(app, args.server.as_deref())?;
+    let client = remote::client(app)?;
     let known = app.workers(&settings)?;
     app.warn_problems(&known.problems);
     let server = client.base().to_owned();

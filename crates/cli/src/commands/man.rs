@@ -2,12 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::{
     app::App,
-    cli::Cli,
+    examples,
     failure::{Code, Failure},
     project::Project,
 };
@@ -25,7 +24,7 @@ pub struct Args {
 /// # Errors
 /// When a page cannot be written.
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    let mut command = Cli::command();
+    let mut command = examples::command();
     command.build();
     let Some(folder) = &args.out else {
         app.out.print(&page(command)?)?;

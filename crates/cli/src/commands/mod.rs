@@ -25,5 +25,6 @@ pub mod supervise;
 pub mod tasks;
 pub mod top;
 pub mod version;
+pub mod why;
 pub mod workers;
 pub mod workflows;

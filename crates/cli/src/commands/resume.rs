@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use kapelle::{
-    Kapelle, TaskId,
-    core::{TenantId, task::StateKind},
-    store::{Page, Reader, RunFilter, RunRow, SqliteReader, TaskFilter},
-};
+use kapelle::{Kapelle, RunId, TaskId, core::TenantId};
+use kapelle_api::{Api, Run, RunQuery, Task, TaskQuery, TaskState};
 
 use crate::{
+    api_session::in_process,
     app::App,
     describe::{self, RunView, StepView},
     failure::{Code, Failure},
@@ -41,14 +39,16 @@ pub struct Args {
 /// When the run does not exist, or the resumed work does not succeed.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let named = args.run.as_deref().map(ids::run).transpose()?;
-    let reader = app.reader()?;
+    app.has_data()?;
+    let before = app.builder(&app.settings()?)?.read()?;
+    let before = in_process(&before);
     let (runs, tasks) = match named {
-        Some(id) => (vec![describe::row(&reader, id)?], Vec::new()),
-        None => (open_runs(&reader)?, open_tasks(&reader)?),
+        Some(id) => (vec![before.run(&id.to_string(), 0).await?], Vec::new()),
+        None => (open_runs(&before).await?, open_tasks(&before).await?),
     };
-    if let Some(id) = named.filter(|_| runs.iter().all(|row| row.status.kind().is_terminal())) {
+    if let Some(id) = named.filter(|_| runs.iter().all(|run| run.state.is_ended())) {
         app.out.note(&format!("{id} has ended already"));
-        return result::tell(app, &reader, id, follow::End::Ended, args.out.as_deref());
+        return result::tell(app, &before, &id.to_string(), follow::End::Ended, args.out.as_deref()).await;
     }
     if runs.is_empty() && tasks.is_empty() {
         app.out.note("nothing is under way");
@@ -58,7 +58,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             Ok(Code::Ok)
         };
     }
-    let shown = show(app, &reader, &runs)?;
+    let shown = show(app, &before, &runs).await?;
     let mut settings = app.settings()?;
     settings.config.fallback &= !args.no_fallback;
     let kapelle = app.open(&settings).await?;
@@ -67,58 +67,60 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let mut follow = Follow::new(app, &kapelle)?;
     follow.shown = shown;
     let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;
-    let reader = &**kapelle.engine().reader();
+    let api = in_process(&kapelle);
     match named {
-        Some(id) => result::tell(app, reader, id, end, args.out.as_deref()),
-        None => summary(app, reader, &runs, &tasks, end),
+        Some(id) => result::tell(app, &api, &id.to_string(), end, args.out.as_deref()).await,
+        None => summary(app, &api, &runs, &tasks, end).await,
     }
 }
 
 /// Returns the runs that have not ended, oldest first.
-fn open_runs(reader: &SqliteReader) -> Result<Vec<RunRow>, Failure> {
-    let filter = RunFilter { open: true, ..RunFilter::default() };
-    let mut runs: Vec<RunRow> = Vec::new();
+async fn open_runs(api: &dyn Api) -> Result<Vec<Run>, Failure> {
+    let mut query = RunQuery { open: Some(true), limit: Some(PAGE), ..RunQuery::default() };
+    let mut runs: Vec<Run> = Vec::new();
     loop {
-        let page = Page { before: runs.last().map(|run| run.id.0), most: PAGE };
-        let rows = reader.runs(TenantId::DEFAULT, &filter, page)?;
-        if rows.is_empty() {
+        let page = api.runs(query.clone()).await?;
+        runs.extend(page.runs);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
             runs.reverse();
             return Ok(runs);
         }
-        runs.extend(rows);
     }
 }
 
 /// Returns the standalone tasks that have not ended.
-fn open_tasks(reader: &SqliteReader) -> Result<Vec<TaskId>, Failure> {
+async fn open_tasks(api: &dyn Api) -> Result<Vec<TaskId>, Failure> {
     let mut tasks: Vec<TaskId> = Vec::new();
-    for state in StateKind::ALL.into_iter().filter(|state| !state.is_terminal()) {
-        let filter = TaskFilter { state: Some(state), ..TaskFilter::default() };
-        let mut before = None;
+    for state in TaskState::ALL.iter().filter(|state| !state.is_ended()) {
+        let mut query = TaskQuery { state: Some(state.to_string()), limit: Some(PAGE), ..TaskQuery::default() };
         loop {
-            let rows = reader.tasks(TenantId::DEFAULT, &filter, Page { before, most: PAGE })?;
-            let Some(last) = rows.last() else { break };
-            before = Some(last.id.0);
-            tasks.extend(rows.iter().map(|task| task.id));
+            let page = api.tasks(query.clone()).await?;
+            for task in &page.tasks {
+                tasks.push(ids::task(&task.id)?);
+            }
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
         }
     }
     tasks.sort_unstable();
     Ok(tasks)
 }
 
-fn show(app: &App, reader: &SqliteReader, runs: &[RunRow]) -> Result<Vec<Progress>, Failure> {
+async fn show(app: &App, api: &dyn Api, runs: &[Run]) -> Result<Vec<Progress>, Failure> {
     let mut all = Vec::new();
-    for row in runs {
-        let definition = describe::definition(reader, row)?;
-        let view = RunView::load(reader, row.id)?;
+    for run in runs {
+        let steps = describe::all_steps(api, &run.id).await?;
+        let run = api.run_details(&run.id).await?;
+        let definition = describe::definition(api, &run).await;
+        let view = RunView::of(run, steps, definition.as_ref());
+        let id = ids::run(&view.run.id)?;
         let ended = view.steps.iter().filter(|step| is_over(step)).count();
-        app.out.note(&format!(
-            "{} {}: {ended} of {} done",
-            row.id,
-            row.workflow,
-            shown::count(view.steps.len(), "step")
-        ));
-        let progress = Progress::new(app.out, row.id, definition.as_ref(), runs.len() == 1);
+        let steps = shown::count(view.steps.len(), "step");
+        app.out.note(&format!("{id} {}: {ended} of {steps} done", view.run.workflow));
+        let progress = Progress::new(app.out, id, definition.as_ref(), runs.len() == 1);
         if runs.len() == 1 {
             view.steps.iter().for_each(|step| progress.ended_before(step));
         }
@@ -128,12 +130,13 @@ fn show(app: &App, reader: &SqliteReader, runs: &[RunRow]) -> Result<Vec<Progres
 }
 
 fn is_over(step: &StepView) -> bool {
-    matches!(step.state, "succeeded" | "failed" | "skipped" | "cancelled")
+    matches!(step.state(), "succeeded" | "failed" | "skipped" | "cancelled")
 }
 
-async fn all_ended(kapelle: &Kapelle, runs: &[RunRow], tasks: &[TaskId]) -> Result<(), Failure> {
+async fn all_ended(kapelle: &Kapelle, runs: &[Run], tasks: &[TaskId]) -> Result<(), Failure> {
     for run in runs {
-        follow::run_ended(kapelle, run.id).await?;
+        let id: RunId = ids::run(&run.id)?;
+        follow::run_ended(kapelle, id).await?;
     }
     for task in tasks {
         kapelle.engine().wait(TenantId::DEFAULT, *task).await?;
@@ -141,36 +144,27 @@ async fn all_ended(kapelle: &Kapelle, runs: &[RunRow], tasks: &[TaskId]) -> Resu
     Ok(())
 }
 
-fn summary(
-    app: &App,
-    reader: &dyn Reader,
-    runs: &[RunRow],
-    tasks: &[TaskId],
-    end: follow::End,
-) -> Result<Code, Failure> {
-    let mut rows = Vec::new();
-    let mut views = Vec::new();
+async fn summary(app: &App, api: &dyn Api, runs: &[Run], tasks: &[TaskId], end: follow::End) -> Result<Code, Failure> {
+    let (mut ended_runs, mut ended_tasks): (Vec<Run>, Vec<Task>) = (Vec::new(), Vec::new());
     for run in runs {
-        rows.extend(reader.run(TenantId::DEFAULT, run.id)?);
+        ended_runs.push(api.run(&run.id, 0).await?);
     }
     for task in tasks {
-        views.extend(reader.task(TenantId::DEFAULT, *task)?);
+        ended_tasks.push(api.task(&task.to_string(), 0).await?);
     }
     if app.out.json {
-        let runs: Vec<_> = rows.iter().map(describe::run_json).collect();
-        let tasks: Vec<_> = views.iter().map(describe::task_json).collect();
-        app.out.print_json(&serde_json::json!({ "runs": runs, "tasks": tasks }))?;
+        app.out.print_json(&serde_json::json!({ "runs": ended_runs, "tasks": ended_tasks }))?;
     } else {
-        if !rows.is_empty() {
-            app.out.print(&describe::run_table(&rows))?;
+        if !ended_runs.is_empty() {
+            app.out.print(&describe::run_table(&ended_runs))?;
         }
-        if !views.is_empty() {
-            app.out.print(&shown::table(&describe::TASK_HEADING, views.iter().map(describe::task_row).collect()))?;
+        if !ended_tasks.is_empty() {
+            let rows = ended_tasks.iter().map(describe::task_row).collect();
+            app.out.print(&shown::table(&describe::TASK_HEADING, rows))?;
         }
     }
-    let good = |state: &str| state == "succeeded";
-    let all_good = rows.iter().all(|row| good(row.status.kind().as_str()))
-        && views.iter().all(|task| good(task.state.kind().as_str()));
+    let all_good = ended_runs.iter().all(|run| run.state == kapelle_api::RunState::Succeeded)
+        && ended_tasks.iter().all(|task| task.state == TaskState::Succeeded);
     match end {
         follow::End::Drained(code) | follow::End::Stopped(code) => {
             app.out.note("Continue with: kapelle resume");

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use kapelle::{core::definition::Strategy, store::Blobs};
+use kapelle::core::definition::Strategy;
+use kapelle_api::{Api, StartRun};
 
 use crate::{
     aliases,
+    api_session::in_process,
     app::App,
     each::{Each, Many},
     failure::{Code, Failure},
     follow::{self, End, Follow},
     inputs::InputArgs,
+    known_workers::KnownWorkers,
     progress::Progress,
     remote, result, scripts,
     workflow::{self, Workflow},
@@ -69,6 +72,9 @@ impl From<StrategyArg> for Strategy {
     }
 }
 
+/// Time that one request waits for an end before it is repeated, in milliseconds.
+const WAIT_MS: u64 = 30_000;
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -83,7 +89,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let server = remote::server(app)?;
     if server.is_none() {
         // A server knows workers that this project does not, and checks for itself.
-        workflow.check_workers(&workers)?;
+        workflow.check_workers(&KnownWorkers::from(&workers))?;
     }
     let definition = &workflow.definition;
     let each = Each::read(&args.each, definition.inputs.as_deref())?;
@@ -109,17 +115,17 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             let what = "--no-fallback is for a run in this process, and a server works on this folder";
             return Err(Failure::new(Code::Conflict, what).help("set `fallback: false` where the server runs"));
         }
-        first.store(&Blobs::in_folder(&app.data()?))?;
-        let start = kapelle_api::StartRun {
+        first.give(app, &client).await?;
+        let start = StartRun {
             source: Some(String::from_utf8_lossy(&workflow.source).into_owned()),
             inputs: first.value,
             strategy: args.strategy.map(|strategy| strategy.word().to_owned()),
-            ..kapelle_api::StartRun::default()
+            ..StartRun::default()
         };
-        let started: kapelle_api::StartedRun = client.post("/api/v1/runs", &start).await?;
+        let started = client.start(start, None).await?;
         app.out.note(&format!("{} {}: the server works on it", started.id, definition.name));
-        remote::ended(&client, &format!("/api/v1/runs/{}", started.id)).await?;
-        return result::tell(app, &app.reader()?, crate::ids::run(&started.id)?, End::Ended, args.out.as_deref());
+        while !client.run(&started.id, WAIT_MS).await?.state.is_ended() {}
+        return result::tell(app, &client, &started.id, End::Ended, args.out.as_deref()).await;
     }
     let kapelle = app.open(&settings).await?;
     let _watch = app.watch(&kapelle);
@@ -137,7 +143,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.out.note(&format!("{run} {}: {}", definition.name, crate::shown::count(definition.step_count(), "step")));
     follow.shown.push(Progress::new(app.out, run, Some(definition), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;
-    result::tell(app, &**kapelle.engine().reader(), run, end, args.out.as_deref())
+    result::tell(app, &in_process(&kapelle), &run.to_string(), end, args.out.as_deref()).await
 }
 
 /// Reports the inputs that the workflow takes.

@@ -1,25 +1,21 @@
 //! `kapelle runs list|show|watch|graph|explain|rerun|cancel|pause|resume|signal`.
 
 mod control;
-mod explain;
 mod graph;
 mod rerun;
 mod texts;
 mod watch;
 
-use kapelle::{
-    RunId,
-    core::{Name, TenantId, run::RunStatus},
-    store::{Page, Reader, RunFilter, RunRow, SqliteReader},
-};
-use kapelle_api::Reason;
+use kapelle_api::{Api, Reason, Run, RunQuery, RunState};
 use serde_json::json;
 
+use super::why;
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
-    ids, shown, tally,
+    ids, shown,
 };
 
 /// List, show, follow, draw, explain and control runs.
@@ -119,14 +115,14 @@ struct List {
 /// When the run does not exist.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List(args.list)) {
-        Verb::List(list) => self::list(app, &list),
+        Verb::List(list) => self::list(app, &list).await,
         Verb::Show { run } => {
-            let run = ids::run(&run)?;
-            show(app, &app.reader()?, run)
+            let run = ids::run(&run)?.to_string();
+            show(app, ApiSession::reading(app)?.api(), &run).await
         }
         Verb::Watch { run, from } => watch::run(app, ids::run(&run)?, from).await,
-        Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format),
-        Verb::Explain { run, step } => explain::run(app, ids::run(&run)?, step.as_deref()).await,
+        Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format).await,
+        Verb::Explain { run, step } => why::explain(app, &ids::Id::Run(ids::run(&run)?), step.as_deref()).await,
         Verb::Rerun(args) => rerun::run(app, args).await,
         Verb::Cancel { run, reason } => {
             let why = Reason { reason: Some(reason) };
@@ -139,25 +135,28 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
 }
 
 /// Returns which run it repeats, and how.
-fn again(row: &RunRow) -> String {
-    let Some(rerun) = &row.rerun else { return String::new() };
-    let how = if rerun.recorded { ", model calls answered from its recording" } else { "" };
-    format!("\nagain after {}{how}", rerun.of)
+fn again(run: &Run) -> String {
+    let Some(of) = &run.rerun_of else { return String::new() };
+    let how = if run.recorded { ", model calls answered from its recording" } else { "" };
+    format!("\nagain after {of}{how}")
 }
 
-fn list(app: &App, list: &List) -> Result<Code, Failure> {
-    let before = list.before.as_deref().map(ids::run).transpose()?.map(|run| run.0);
-    let workflow =
-        list.workflow.as_deref().map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
-    let filter = RunFilter { workflow, open: list.open };
-    let rows = app.reader()?.runs(TenantId::DEFAULT, &filter, Page { before, most: list.limit })?;
+async fn list(app: &App, list: &List) -> Result<Code, Failure> {
+    let before = list.before.as_deref().map(ids::run).transpose()?;
+    let query = RunQuery {
+        workflow: list.workflow.clone(),
+        open: list.open.then_some(true),
+        limit: Some(list.limit),
+        before: before.map(|run| run.to_string()),
+        ..RunQuery::default()
+    };
+    let page = ApiSession::reading(app)?.api().runs(query).await?;
     if app.out.json {
-        let runs: Vec<_> = rows.iter().map(describe::run_json).collect();
-        app.out.print_json(&json!({ "runs": runs }))?;
-    } else if rows.is_empty() {
+        app.out.print_json(&json!(page))?;
+    } else if page.runs.is_empty() {
         app.out.note("no runs");
     } else {
-        app.out.print(&describe::run_table(&rows))?;
+        app.out.print(&describe::run_table(&page.runs))?;
     }
     Ok(Code::Ok)
 }
@@ -166,37 +165,40 @@ fn list(app: &App, list: &List) -> Result<Code, Failure> {
 ///
 /// # Errors
 /// When it does not exist.
-pub fn show(app: &App, reader: &SqliteReader, run: RunId) -> Result<Code, Failure> {
-    let view = RunView::load(reader, run)?;
+pub async fn show(app: &App, api: &dyn Api, run: &str) -> Result<Code, Failure> {
+    let view = RunView::load(api, run).await?;
     if app.out.json {
-        let mut value = view.json();
-        value["inputs"] = describe::value(reader, &view.row.inputs)?;
-        app.out.print_json(&value)?;
+        app.out.print_json(&view.json())?;
         return Ok(Code::Ok);
     }
+    let run = &view.run;
     let mut text = format!(
         "{}\nworkflow {}, started {}{}\n\n{}\n",
-        tally::summary_of(&view),
-        view.row.workflow,
-        shown::time(view.row.created_at),
-        again(&view.row),
+        describe::summary(run),
+        run.workflow,
+        shown::instant(&run.created_at),
+        again(run),
         view.table()
     );
-    match &view.row.status {
-        RunStatus::Cancelled { reason, .. } | RunStatus::Cancelling { reason, .. } => {
-            text.push_str(&format!("\nreason: {reason}\n"))
+    match run.state {
+        RunState::Cancelled | RunState::Cancelling => {
+            text.push_str(&format!("\nreason: {}\n", run.reason.as_deref().unwrap_or("none given")));
         }
-        RunStatus::Running => text
-            .push_str(&format!("\nIf no process works on it, continue with: {}\n", app.resume_line(&run.to_string()))),
+        RunState::Running if run.paused => {
+            text.push_str(&format!("\nIt is paused. Resume it with: kapelle runs resume {}\n", run.id));
+        }
+        RunState::Running => {
+            text.push_str(&format!("\nWhat it waits for: kapelle why {}\n", run.id));
+        }
         _ => {}
     }
-    if let Some(error) = view.error() {
-        text.push_str(&format!("\nerror: {error}\n"));
+    if let Some(error) = &run.error {
+        text.push_str(&format!("\nerror: {}\n", describe::error_text(error)));
     }
-    if !view.outputs.is_null() {
-        match view.outputs.get("report").and_then(|report| report.as_str()) {
+    if let Some(outputs) = run.outputs.as_ref().filter(|outputs| !outputs.is_null()) {
+        match outputs.get("report").and_then(|report| report.as_str()) {
             Some(report) => text.push_str(&format!("\n{report}")),
-            None => text.push_str(&format!("\noutputs:\n{:#}\n", view.outputs)),
+            None => text.push_str(&format!("\noutputs:\n{outputs:#}\n")),
         }
     }
     app.out.print(&text)?;

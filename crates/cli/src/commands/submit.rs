@@ -2,27 +2,27 @@
 
 use std::path::Path;
 
-use kapelle::{
-    CacheRule, Submit, TaskId,
-    core::{DurationMs, Requires, TenantId, retry::RetryPolicy, task::TaskState, worker::WorkerSpec},
-    store::{Blobs, Reader},
-    workers::schema::Schema,
-};
-use kapelle_api::Client;
+use kapelle::core::DurationMs;
+use kapelle_api::{Api, Cache, ClientError, Retry, SubmitTask, Task, TaskState, code};
 use serde_json::json;
 
 use super::tasks;
 use crate::{
+    api_session::{ApiSession, in_process},
     app::App,
-    describe,
-    failure::{Code, Failure},
+    failure::{Code, Failure, task_code},
     follow::{End, Follow},
     inputs::InputArgs,
+    patience::{self, Patience},
     remote, scripts, trust,
 };
 
 /// Submit a task to a worker.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "With --wait the exit code tells the end: 0 succeeded, 1 failed, 124 the time was over, 79 it is \
+                        parked, because its money is used up. A parked task goes on when there is money."
+)]
 pub struct Args {
     /// The worker
     worker: String,
@@ -46,18 +46,19 @@ pub struct Args {
     /// The number of retries of a failed attempt
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1000))]
     retries: Option<u32>,
-    /// An idempotency key: submitting again with this key returns the same task
-    #[arg(long)]
-    key: Option<String>,
-    /// The concurrency key, for limits of the worker or queue
-    #[arg(long, value_name = "KEY")]
+    /// An idempotency key: submitting again with this one returns the same task
+    #[arg(long, alias = "key", value_name = "TEXT")]
+    idempotency_key: Option<String>,
+    /// The group of tasks that the limits of the worker or queue count together, such as a customer
+    #[arg(long, value_name = "NAME")]
     group: Option<String>,
     /// Reuse an earlier answer to an equal input, up to this age
     #[arg(long, value_name = "TIME", value_parser = duration)]
     cache: Option<DurationMs>,
-    /// Work on it now, in this process, and print its answer
-    #[arg(long)]
-    wait: bool,
+    /// Wait for its end and print its answer, at most for this time, such as 30s [default: without a limit]. Without a
+    /// server, this process works on it
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    wait: Option<String>,
 }
 
 fn duration(text: &str) -> Result<DurationMs, String> {
@@ -69,55 +70,99 @@ fn duration(text: &str) -> Result<DurationMs, String> {
 /// # Errors
 /// When the worker is unknown or the input invalid, or, with `--wait`, the task does not succeed.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
-    let settings = app.settings()?;
-    let known = app.workers(&settings)?;
-    app.warn_problems(&known.problems);
-    if let Some(client) = remote::server(app)? {
-        // The server knows workers that this project does not, and checks the input itself.
-        let spec = known.spec(&args.worker);
-        let inputs = args.inputs.read(spec.as_ref().and_then(|spec| spec.input.as_ref()), Path::new("."))?;
-        inputs.store(&Blobs::in_folder(&app.data()?))?;
-        return args.ask(app, &client, inputs.value).await;
+    let patience = args.wait.as_deref().map(Patience::parse).transpose()?;
+    match (remote::server(app)?, patience) {
+        (None, Some(patience)) => args.work(app, patience).await,
+        (_, patience) => args.ask(app, patience).await,
     }
-    let spec = known.find(&args.worker)?;
-    let mut inputs = args.inputs.read(spec.input.as_ref(), Path::new("."))?;
-    inputs.value = admit(&spec, inputs.value)?;
-    let submit = args.submit(&spec, inputs.value.clone())?;
-
-    trust::check(&app.project, &settings)?;
-    app.prepare_data()?;
-    let builder = app.builder(&settings)?;
-    let kapelle = if args.wait { builder } else { builder.idle() }.open().await?;
-    if known.is_script(&args.worker) {
-        scripts::lend(app, &kapelle, &settings, |name| name == args.worker).await?;
-    }
-    inputs.store(kapelle.files())?;
-    let task = kapelle.submit_with(submit).await?;
-    let id = task.id();
-    if !args.wait {
-        kapelle.drain().await;
-        app.out.note(&format!("{id} is recorded; `kapelle resume` runs it"));
-        let state = task.state()?.state.kind().as_str();
-        return if app.out.json {
-            app.out.print_json(&json!({ "task": id.to_string(), "state": state })).map(|()| Code::Ok)
-        } else {
-            app.out.print(&id.to_string()).map(|()| Code::Ok)
-        };
-    }
-    let follow = Follow::new(app, &kapelle)?;
-    app.out.note(&format!("{id} {}", args.worker));
-    let ended = async {
-        kapelle.engine().wait(TenantId::DEFAULT, id).await?;
-        Ok(())
-    };
-    let end = follow.until(ended).await?;
-    answer(app, &**kapelle.engine().reader(), id, end)
 }
 
 impl Args {
-    /// Submits it to the server, and waits for its end.
-    async fn ask(&self, app: &App, client: &Client, input: serde_json::Value) -> Result<Code, Failure> {
-        let task = kapelle_api::SubmitTask {
+    /// Submits it to the server, or records it in the folder. With patience, waits for its end.
+    async fn ask(&self, app: &App, patience: Option<Patience>) -> Result<Code, Failure> {
+        // Its schema says how inputs are read; the folder is created only when the task is valid.
+        let known = ApiSession::reading_any(app)?;
+        let spec = known.api().worker(&self.worker).await.ok();
+        let inputs = self.inputs.read(spec.as_ref().and_then(|spec| spec.input.as_ref()), Path::new("."))?;
+        let request = self.request(inputs.value.clone());
+        if known.is_local() {
+            trust::check(&app.project, &app.settings()?)?;
+        }
+        if known.is_local() && !inputs.has_files() {
+            // An application at rest checks the task, and refuses a valid one because it changes nothing.
+            match known.api().submit(request.clone(), None).await {
+                Err(ClientError::Refused(problem)) if problem.code != code::UNAVAILABLE => {
+                    return Err(self.refused(ClientError::Refused(problem)));
+                }
+                _ => {}
+            }
+        }
+        let session = ApiSession::open(app).await?;
+        let is_local = session.is_local();
+        let made = async {
+            match session.server() {
+                Some(client) => inputs.give(app, client).await?,
+                None => inputs.store(&kapelle::store::Blobs::in_folder(&app.data()?))?,
+            }
+            let made = session.api().submit(request, self.idempotency_key.as_deref()).await;
+            let id = made.map_err(|error| self.refused(error))?.id;
+            Ok(session.api().task(&id, 0).await?)
+        };
+        let task: Result<Task, Failure> = made.await;
+        let Some(patience) = patience else {
+            session.close(Ok(())).await?;
+            let task = task?;
+            tasks::say_who_works(app, &task, is_local);
+            return if app.out.json { app.out.print_json(&json!(task)) } else { app.out.print(&task.id) }
+                .map(|()| Code::Ok);
+        };
+        let id = task?.id;
+        app.out.note(&format!("{id} {}", self.worker));
+        let (task, code) = patience::wait(app, session.api(), &id, patience).await?;
+        answer(app, &task, code)
+    }
+
+    /// Works on it in this process, and waits for its end.
+    async fn work(&self, app: &App, patience: Patience) -> Result<Code, Failure> {
+        let settings = app.settings()?;
+        let known = app.workers(&settings)?;
+        app.warn_problems(&known.problems);
+        let spec = known.find(&self.worker)?;
+        let inputs = self.inputs.read(spec.input.as_ref(), Path::new("."))?;
+        trust::check(&app.project, &settings)?;
+        app.prepare_data()?;
+        let kapelle = app.builder(&settings)?.open().await?;
+        if known.is_script(&self.worker) {
+            scripts::lend(app, &kapelle, &settings, |name| name == self.worker).await?;
+        }
+        inputs.store(kapelle.files())?;
+        let api = in_process(&kapelle);
+        let follow = Follow::new(app, &kapelle)?;
+        let made = api.submit(self.request(inputs.value), self.idempotency_key.as_deref()).await;
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                kapelle.close().await;
+                return Err(self.refused(error));
+            }
+        };
+        app.out.note(&format!("{} {}", made.id, self.worker));
+        let mut ended = None;
+        let wait = async {
+            ended = Some(patience::wait(app, &api, &made.id, patience).await?);
+            Ok(())
+        };
+        let end = follow.until(wait).await?;
+        let task = api.task(&made.id, 0).await?;
+        let code = match end {
+            End::Drained(code) | End::Stopped(code) => Some(code),
+            End::Ended => ended.and_then(|(_, code)| code),
+        };
+        answer(app, &task, code)
+    }
+
+    fn request(&self, input: serde_json::Value) -> SubmitTask {
+        SubmitTask {
             worker: self.worker.clone(),
             input,
             queue: self.queue.clone(),
@@ -126,97 +171,53 @@ impl Args {
             timeout_ms: self.timeout.map(|timeout| timeout.0),
             requires: self.require.clone(),
             key: self.group.clone(),
-            retry: self
-                .retries
-                .map(|retries| kapelle_api::Retry { max_attempts: Some(retries + 1), ..kapelle_api::Retry::default() }),
-            ..kapelle_api::SubmitTask::default()
-        };
-        let made: kapelle_api::Submitted = client.post_once("/api/v1/tasks", self.key.as_deref(), &task).await?;
-        if !self.wait {
-            app.out.note(&format!("{} is recorded; the server works on it", made.id));
-            return if app.out.json {
-                app.out.print_json(&json!({ "task": made.id, "state": made.state })).map(|()| Code::Ok)
-            } else {
-                app.out.print(&made.id).map(|()| Code::Ok)
-            };
+            cache: self.cache.map(|age| Cache { max_age_ms: Some(age.0) }),
+            retry: self.retries.map(|retries| Retry { max_attempts: Some(retries + 1), ..Retry::default() }),
+            ..SubmitTask::default()
         }
-        app.out.note(&format!("{} {}", made.id, self.worker));
-        remote::ended(client, &format!("/api/v1/tasks/{}", made.id)).await?;
-        let id = crate::ids::task(&made.id)?;
-        answer(app, &app.reader()?, id, End::Ended)
     }
 
-    fn submit(&self, spec: &WorkerSpec, input: serde_json::Value) -> Result<Submit, Failure> {
-        let requires = Requires::parse(&self.require).map_err(|error| Failure::usage(format!("--require: {error}")))?;
-        let mut submit = Submit::new(&self.worker, input).priority(self.priority).requires(requires);
-        if let Some(queue) = &self.queue {
-            submit = submit.queue(queue);
+    fn refused(&self, error: ClientError) -> Failure {
+        let failure = Failure::from(error);
+        if failure.code == Code::Usage && failure.help.is_none() {
+            return failure.help(format!("`kapelle workers show {}` shows what it takes", self.worker));
         }
-        if let Some(delay) = self.delay {
-            submit = submit.delay(delay);
-        }
-        if let Some(timeout) = self.timeout {
-            submit = submit.timeout(timeout);
-        }
-        if let Some(retries) = self.retries {
-            let policy = spec.retry.clone().unwrap_or_default();
-            submit = submit.retry(RetryPolicy { max_attempts: retries + 1, ..policy });
-        }
-        if let Some(group) = &self.group {
-            submit = submit.key(group);
-        }
-        if self.cache.is_some() {
-            submit = submit.cache(CacheRule { max_age: self.cache });
-        }
-        if let Some(key) = &self.key {
-            submit = submit.idempotency_key(key);
-        }
-        Ok(submit)
+        failure
     }
 }
 
-/// Returns the input with the worker's defaults, when it fits.
-pub fn admit(spec: &WorkerSpec, input: serde_json::Value) -> Result<serde_json::Value, Failure> {
-    let Some(schema) = &spec.input else { return Ok(input) };
-    let schema = Schema::compile(schema)
-        .map_err(|error| Failure::new(Code::Failed, format!("the input schema of {}: {error}", spec.name)))?;
-    schema.admit(input).map_err(|error| {
-        Failure::usage(error.message).help(format!("`kapelle workers show {}` shows what it takes", spec.name))
-    })
-}
-
-fn answer(app: &App, reader: &dyn Reader, id: TaskId, end: End) -> Result<Code, Failure> {
-    let task = tasks::load(reader, id)?;
-    let output = match &task.state {
-        TaskState::Succeeded { output, .. } => Some(describe::value(reader, output)?),
-        _ => None,
-    };
+/// Prints the end of a task, or its state when it has not ended, and chooses the exit code. `stopped` is the code of a
+/// wait that was over before.
+fn answer(app: &App, task: &Task, stopped: Option<Code>) -> Result<Code, Failure> {
     if app.out.json {
-        let mut value = describe::task_json(&task);
-        value["output"] = output.clone().unwrap_or_default();
-        app.out.print_json(&value)?;
+        app.out.print_json(&json!(task))?;
     }
-    match (&task.state, end) {
-        (TaskState::Succeeded { provenance, .. }, _) => {
-            if let Some(reason) = &provenance.degraded {
+    let error = task.error.as_ref();
+    match task.state {
+        TaskState::Succeeded => {
+            if let Some(reason) = &task.provenance.degraded_reason {
                 app.out.warn(&format!("the answer is degraded: {reason}"));
             }
             if !app.out.json {
-                app.out.print_json(&output.unwrap_or_default())?;
+                app.out.print_json(&tasks::value(task.output.as_deref()))?;
             }
             Ok(Code::Ok)
         }
-        (TaskState::Failed { error, .. }, _) => {
-            let failure = kapelle::Error::Failed { what: id.to_string(), error: (**error).clone() };
-            Err(Failure::from(failure).json_told())
+        TaskState::Failed => {
+            let category = error.and_then(|error| kapelle::Category::from_word(&error.category));
+            let category = category.unwrap_or(kapelle::Category::Internal);
+            let why = error.map(crate::describe::error_text).unwrap_or_default();
+            let failure = Failure::new(task_code(category), format!("{} failed: {why}", task.id));
+            Err(failure.help(crate::failure::advice_for(category)).json_told())
         }
-        (TaskState::Cancelled { reason, .. }, _) => {
-            Err(Failure::new(Code::Failed, format!("{id} was cancelled: {reason}")).json_told())
+        TaskState::Cancelled => {
+            let reason = task.reason.as_deref().unwrap_or("without a reason");
+            Err(Failure::new(Code::Failed, format!("{} was cancelled: {reason}", task.id)).json_told())
         }
-        (_, End::Drained(code) | End::Stopped(code)) => {
-            app.out.note(&format!("{id} is not finished. Continue with: kapelle resume"));
-            Ok(code)
+        state => {
+            let go_on = if remote::server(app)?.is_some() { "it goes on" } else { "continue with: kapelle resume" };
+            app.out.note(&format!("{} is {state}: {go_on}; kapelle why {}", task.id, task.id));
+            Ok(stopped.unwrap_or(Code::Failed))
         }
-        (_, End::Ended) => Ok(Code::Failed),
     }
 }

@@ -1,20 +1,12 @@
 //! `kapelle tasks list|show|cancel|retry`.
 
-use kapelle::{
-    TaskId,
-    core::{
-        Name, TenantId,
-        task::{StateKind, Task, TaskState},
-    },
-    store::{Page, Reader, SqliteReader, TaskFilter},
-};
-use kapelle_api::{Api, ClientError, Reason};
+use kapelle_api::{Api, ClientError, Reason, Task, TaskQuery, TaskState, Waiting};
 use serde_json::json;
 
 use crate::{
     api_session::ApiSession,
     app::App,
-    describe::{self, StepView},
+    describe,
     failure::{Code, Failure},
     ids, shown,
 };
@@ -56,8 +48,8 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct List {
     /// Only tasks in this state, such as ready or failed
-    #[arg(long, value_parser = describe::state)]
-    state: Option<StateKind>,
+    #[arg(long, value_parser = state)]
+    state: Option<TaskState>,
     /// Only tasks in this queue
     #[arg(long)]
     queue: Option<String>,
@@ -84,128 +76,117 @@ struct List {
 /// When the task does not exist, or its state does not allow the change.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List(args.list)) {
-        Verb::List(list) => self::list(app, &list),
-        Verb::Show { task } => {
-            let task = ids::task(&task)?;
-            show(app, &app.reader()?, task)
-        }
+        Verb::List(list) => self::list(app, &list).await,
+        Verb::Show { task } => show(app, ApiSession::reading(app)?.api(), &ids::task(&task)?.to_string()).await,
         Verb::Cancel { task, reason } => {
             let task = ids::task(&task)?;
             let why = Reason { reason: Some(reason) };
-            change(app, task, async |api| api.cancel_task(&task.to_string(), why).await).await
+            change(app, async |api| api.cancel_task(&task.to_string(), why).await).await
         }
         Verb::Retry { task } => {
             let task = ids::task(&task)?;
-            change(app, task, async |api| api.retry_task(&task.to_string()).await).await
+            change(app, async |api| api.retry_task(&task.to_string()).await).await
         }
     }
 }
 
-fn list(app: &App, list: &List) -> Result<Code, Failure> {
-    let name = |text: &Option<String>| {
-        text.as_deref().map(Name::parse).transpose().map_err(|error| Failure::usage(error.to_string()))
-    };
-    let before = list.before.as_deref().map(ids::task).transpose()?.map(|task| task.0);
-    let filter = TaskFilter {
-        state: list.state,
-        queue: name(&list.queue)?,
-        worker: name(&list.worker)?,
-        dead: list.dead,
-        steps: list.steps,
-    };
-    let tasks = app.reader()?.tasks(TenantId::DEFAULT, &filter, Page { before, most: list.limit })?;
-    if app.out.json {
-        let tasks: Vec<_> = tasks.iter().map(describe::task_json).collect();
-        app.out.print_json(&json!({ "tasks": tasks }))?;
-    } else if tasks.is_empty() {
-        app.out.note(if list.steps { "no tasks" } else { "no standalone tasks; --steps includes the steps of runs" });
-    } else {
-        app.out.print(&shown::table(&describe::TASK_HEADING, tasks.iter().map(describe::task_row).collect()))?;
-    }
-    Ok(Code::Ok)
+/// Parses a state.
+fn state(word: &str) -> Result<TaskState, String> {
+    TaskState::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = TaskState::ALL.iter().map(|state| state.as_str()).collect();
+        format!("there are: {}", words.join(", "))
+    })
 }
 
-/// Returns the task of that id.
-///
-/// # Errors
-/// When it does not exist.
-pub fn load(reader: &dyn Reader, id: TaskId) -> Result<Task, Failure> {
-    reader.task(TenantId::DEFAULT, id)?.ok_or_else(|| {
-        Failure::not_found(format!("{id} does not exist")).help("`kapelle tasks list --steps` shows those that do")
-    })
+async fn list(app: &App, list: &List) -> Result<Code, Failure> {
+    let before = list.before.as_deref().map(ids::task).transpose()?;
+    let query = TaskQuery {
+        state: list.state.map(|state| state.to_string()),
+        queue: list.queue.clone(),
+        worker: list.worker.clone(),
+        dead: list.dead.then_some(true),
+        steps: list.steps.then_some(true),
+        before: before.map(|task| task.to_string()),
+        limit: Some(list.limit),
+        cursor: None,
+    };
+    let page = ApiSession::reading(app)?.api().tasks(query).await?;
+    if app.out.json {
+        app.out.print_json(&json!(page))?;
+    } else if page.tasks.is_empty() {
+        app.out.note(if list.steps { "no tasks" } else { "no standalone tasks; --steps includes the steps of runs" });
+    } else {
+        app.out.print(&shown::table(&describe::TASK_HEADING, page.tasks.iter().map(describe::task_row).collect()))?;
+    }
+    Ok(Code::Ok)
 }
 
 /// Shows one task.
 ///
 /// # Errors
 /// When it does not exist.
-pub fn show(app: &App, reader: &SqliteReader, id: TaskId) -> Result<Code, Failure> {
-    let task = load(reader, id)?;
-    let input = describe::value(reader, &task.input)?;
-    let output = match &task.state {
-        TaskState::Succeeded { output, .. } => Some(describe::value(reader, output)?),
-        _ => None,
-    };
-    let attempts = reader.attempts(id)?;
+pub async fn show(app: &App, api: &dyn Api, id: &str) -> Result<Code, Failure> {
+    let task = api.task_details(id).await?;
     if app.out.json {
-        let mut value = describe::task_json(&task);
-        value["input"] = input;
-        value["output"] = output.unwrap_or_default();
-        value["failed_attempts"] = attempts
-            .iter()
-            .map(|attempt| {
-                json!({
-                    "attempt": attempt.epoch,
-                    "started_at": shown::time_exact(attempt.started_at),
-                    "ended_at": shown::time_exact(attempt.ended_at),
-                    "cost_nanousd": attempt.error.cost.0,
-                    "error": describe::error_json(&attempt.error),
-                })
-            })
-            .collect();
-        app.out.print_json(&value)?;
+        app.out.print_json(&json!(task))?;
         return Ok(Code::Ok);
     }
     let table = shown::table(&describe::TASK_HEADING, vec![describe::task_row(&task)]);
-    let mut text = format!("{table}\n\ninput:\n{input:#}\n");
-    if let Some(output) = output {
-        let provenance = StepView::of(String::new(), &task).provenance;
-        let from = provenance.provider.map_or_else(String::new, |provider| {
-            let model = provenance.model.map_or_else(String::new, |model| format!(", {model}"));
+    let from = &task.provenance;
+    let mut text = format!("{table}\n");
+    if let Some(spent) = describe::spent(from.cost_nanousd, from.calls, (from.input_tokens, from.output_tokens)) {
+        text.push_str(&format!("\ncost: {spent}\n"));
+    }
+    if !task.state.is_ended() {
+        text.push_str(&format!("\nwhat it waits for: kapelle why {id}\n"));
+    }
+    text.push_str(&format!("\ninput:\n{:#}\n", value(task.input.as_deref())));
+    if task.output.is_some() {
+        let from = from.provider.as_ref().map_or_else(String::new, |provider| {
+            let model = from.model.as_ref().map_or_else(String::new, |model| format!(", {model}"));
             format!(" ({provider}{model})")
         });
-        text.push_str(&format!("\noutput{from}:\n{output:#}\n"));
+        text.push_str(&format!("\noutput{from}:\n{:#}\n", value(task.output.as_deref())));
     }
-    for attempt in attempts {
-        text.push_str(&format!(
-            "\nattempt {} failed at {}: {}\n",
-            attempt.epoch,
-            shown::time(attempt.ended_at),
-            attempt.error
-        ));
+    for attempt in &task.attempts {
+        let ended = shown::instant(&attempt.ended_at);
+        let error = describe::error_text(&attempt.error);
+        text.push_str(&format!("\nattempt {} failed at {ended}: {error}\n", attempt.number));
     }
     app.out.print(&text)?;
     Ok(Code::Ok)
 }
 
-async fn change(
-    app: &App,
-    id: TaskId,
-    ask: impl AsyncFnOnce(&dyn Api) -> Result<kapelle_api::Task, ClientError>,
-) -> Result<Code, Failure> {
-    // Looked up first, so that a wrong id does not create a folder.
-    load(&app.reader()?, id)?;
-    let session = ApiSession::open(app).await?;
+/// Parses a value of the interface.
+pub fn value(raw: Option<&serde_json::value::RawValue>) -> serde_json::Value {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+async fn change(app: &App, ask: impl AsyncFnOnce(&dyn Api) -> Result<Task, ClientError>) -> Result<Code, Failure> {
+    let session = ApiSession::open_existing(app).await?;
     let is_local = session.is_local();
     let done = ask(session.api()).await;
     let task = session.close(done).await?;
     if app.out.json {
-        app.out.print_json(&json!({ "task": task.id, "state": task.state }))?;
+        app.out.print_json(&json!(task))?;
     } else {
         app.out.print(&format!("{} is {}", task.id, task.state))?;
     }
-    if is_local && task.state == kapelle_api::TaskState::Ready {
-        app.out.note("`kapelle resume` runs it");
-    }
+    say_who_works(app, &task, is_local);
     Ok(Code::Ok)
+}
+
+/// Says who works on a task that has been put into a queue, or why nobody does.
+pub fn say_who_works(app: &App, task: &Task, is_local: bool) {
+    if task.state.is_ended() {
+        return;
+    }
+    match (&task.reason, is_local) {
+        (Some(reason), true) if matches!(task.waiting, Some(Waiting::Served { .. } | Waiting::Paused { .. })) => {
+            app.out.note(&format!("{} is recorded; {reason}", task.id));
+        }
+        (_, true) => app.out.note(&format!("{} is recorded; `kapelle resume` runs it", task.id)),
+        (Some(reason), false) => app.out.note(&format!("{} is recorded; {reason}", task.id)),
+        (None, false) => app.out.note(&format!("{} is recorded; the server works on it", task.id)),
+    }
 }

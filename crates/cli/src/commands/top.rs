@@ -20,9 +20,6 @@ use snapshot::Snapshot;
 /// Show the work of a server, live. Keys: q quits, p pauses, any other redraws.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The server [default: the one of this project's folder]
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
     /// Print one frame and exit, as when the output is not a terminal
     #[arg(long)]
     once: bool,
@@ -36,7 +33,7 @@ pub struct Args {
 /// # Errors
 /// When the server cannot be found, or it refuses.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    let client = remote::client(app, args.server.as_deref())?;
+    let client = remote::client(app)?;
     let first = Snapshot::take(&client).await?;
     if app.out.json {
         app.out.print_json(&json!(first))?;

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::workers;
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
+    known_workers::KnownWorkers,
     project::Project,
     shown,
     workflow::{self, Workflow},
@@ -112,13 +114,13 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match args.verb.as_ref().unwrap_or(&Verb::List) {
         Verb::List => list(app),
         Verb::Show { file } => show(app, &open(app, file)?),
-        Verb::Validate { files } => validate(app, files),
+        Verb::Validate { files } => validate(app, files).await,
         Verb::Graph { file, format } => draw(app, &open(app, file)?, *format),
         Verb::Templates => templates::list(app),
         Verb::New { name, template, set } => templates::new(app, name, template, set),
-        Verb::Versions { workflow } => versions::list(app, workflow),
-        Verb::Source { workflow, number } => versions::source(app, workflow, *number),
-        Verb::Diff { workflow, from, to } => versions::diff(app, workflow, *from, *to),
+        Verb::Versions { workflow } => versions::list(app, workflow).await,
+        Verb::Source { workflow, number } => versions::source(app, workflow, *number).await,
+        Verb::Diff { workflow, from, to } => versions::diff(app, workflow, *from, *to).await,
         Verb::Rollback { workflow, number } => versions::rollback(app, workflow, *number).await,
         Verb::Delete { workflow, number } => versions::delete(app, workflow, *number).await,
     }
@@ -189,9 +191,11 @@ fn show(app: &App, read: &Workflow) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
-    let known = app.workers(&app.settings()?)?;
-    app.warn_problems(&known.problems);
+async fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
+    // Workers that hosts have registered are known, also without a server.
+    let session = ApiSession::reading_any(app)?;
+    let mut known = KnownWorkers::of(app)?;
+    known.add(session.api().workers().await?.workers);
     let mut first: Option<Failure> = None;
     let mut values = Vec::new();
     for file in files {

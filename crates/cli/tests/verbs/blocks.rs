@@ -63,7 +63,7 @@ fn a_call_in_flight_on_a_block_at_a_kill_is_charged_as_itself_and_no_other_is() 
     let lost = calls.iter().find(|call| call["state"] == "unknown").unwrap();
     let line = |line: &[u8]| serde_json::from_slice::<Value>(line).unwrap()["id"].to_string();
     let taken: Vec<String> = taken[LINE..].chunks(LINE).map(line).collect();
-    let id = lost["call"].as_str().unwrap().trim_start_matches("call_");
+    let id = lost["id"].as_str().unwrap().trim_start_matches("call_");
     assert!(taken.iter().any(|taken| taken == id), "it was sent on a block: {id}, {taken:?}");
     let one = calls.iter().find(|call| call["state"] == "charged").unwrap();
     assert_eq!((&lost["provider"], &lost["model"]), (&one["provider"], &one["model"]));

@@ -125,7 +125,7 @@ fn play(place: &Place) -> Vec<String> {
         let said: Said = place.kapelle(&[arguments.as_slice(), &[&format!("{field}={how}")]].concat());
         assert!([0, 1, 2, 69].contains(&said.code), "{worker} {how}: {said:?}");
         let told = said.json();
-        tasks.push(told["task"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned());
+        tasks.push(told["id"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned());
     }
     tasks
 }

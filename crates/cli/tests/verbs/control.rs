@@ -26,7 +26,7 @@ fn a_run_is_approved_signalled_and_finished() {
     let place = waiting();
     let asked = place.kapelle(&["approvals", "--json"]).json();
     assert_eq!(
-        (&asked["approvals"][0]["task"], &asked["approvals"][0]["question"]),
+        (&asked["approvals"][0]["id"], &asked["approvals"][0]["question"]),
         (&"task_1".into(), &"Send it?".into())
     );
     let why = place.kapelle(&["runs", "explain", "run_1", "--json"]).json();
@@ -78,7 +78,7 @@ fn a_paused_run_waits_and_a_run_is_cancelled_once() {
 fn a_run_is_done_again_from_a_step() {
     let place = Place::ran();
     let again = place.kapelle(&["runs", "rerun", "run_1", "--json"]).json();
-    assert_eq!((&again["run"], &again["state"]), (&"run_2".into(), &"succeeded".into()));
+    assert_eq!((&again["id"], &again["state"]), (&"run_2".into(), &"succeeded".into()));
     assert_eq!(place.kapelle(&["runs", "rerun", "run_1", "--from", "said"]).code, 0);
     place.kapelle(&["runs", "rerun", "run_1", "--from", "sad"]).refused(2, &["did you mean `said`?"]);
 }

@@ -15,7 +15,7 @@ fn dead_letters_are_listed_shown_put_back_and_discarded() {
         said.out.contains("task_1") && said.out.contains("permanent") && said.out.contains("translator"),
         "{said:?}"
     );
-    assert_eq!(place.kapelle(&["dead", "list", "--worker", "log", "--json"]).json()["dead"], serde_json::json!([]));
+    assert_eq!(place.kapelle(&["dead", "list", "--worker", "log", "--json"]).json()["tasks"], serde_json::json!([]));
     assert!(place.kapelle(&["dead", "show", "task_1"]).out.contains("needs a model"));
     let said = place.kapelle(&["dead", "discard", "task_1", "--reason", "the customer has left"]);
     assert_eq!((said.code, said.out.as_str()), (0, "task_1 is discarded\n"), "{said:?}");

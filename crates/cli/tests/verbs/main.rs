@@ -12,7 +12,9 @@ mod control;
 mod dead;
 mod doctor;
 mod each;
+mod faces;
 mod general;
+mod help;
 mod host;
 mod init;
 #[cfg(target_os = "linux")]

@@ -34,5 +34,5 @@ fn tasks_that_nobody_serves_are_told() {
     place.kapelle(&["submit", "mine", "--input", "text=a"]);
     std::fs::remove_file(place.path("workers/mine.yaml")).unwrap();
     let said = place.kapelle(&["queues"]);
-    assert!(said.err.contains("worker mine is not served"), "{said:?}");
+    assert!(said.err.contains("worker `mine` is not served"), "{said:?}");
 }

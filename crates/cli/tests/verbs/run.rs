@@ -31,14 +31,14 @@ fn one_json_object_tells_all_of_a_run() {
     ]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     let run = said.json();
-    assert_eq!((&run["run"], &run["state"], &run["workflow"]), (&json!("run_1"), &json!("succeeded"), &json!("plain")));
+    assert_eq!((&run["id"], &run["state"], &run["workflow"]), (&json!("run_1"), &json!("succeeded"), &json!("plain")));
     assert_eq!(run["outputs"], json!({ "keywords": ["reading room"] }));
     let step = &run["steps"][0];
     assert_eq!(
-        (&step["name"], &step["state"], &step["attempt"], &step["degraded"]),
+        (&step["step"], &step["state"], &step["attempt"], &step["degraded"]),
         (&json!("words"), &json!("succeeded"), &json!(1), &json!(false))
     );
-    assert!(step["duration_ms"].is_u64() && step["cost_nanousd"] == 0, "{step}");
+    assert!(step["started_at"].is_string() && step["cost_nanousd"] == 0, "{step}");
 }
 
 #[test]

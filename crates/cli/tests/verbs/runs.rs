@@ -7,7 +7,7 @@ fn runs_are_listed_newest_first() {
     let said = place.kapelle(&["runs", "--limit", "1"]);
     assert!(said.out.contains("run_2") && !said.out.contains("run_1 "), "{said:?}");
     let runs = place.kapelle(&["runs", "list", "--json"]).json();
-    assert_eq!((&runs["runs"][0]["run"], &runs["runs"][1]["run"]), (&"run_2".into(), &"run_1".into()));
+    assert_eq!((&runs["runs"][0]["id"], &runs["runs"][1]["id"]), (&"run_2".into(), &"run_1".into()));
     let said = place.kapelle(&["runs", "list", "--open"]);
     assert_eq!((said.code, said.err.as_str()), (0, "no runs\n"));
     let said = place.kapelle(&["runs", "list", "--before", "run_2"]);

@@ -164,7 +164,7 @@ fn queues_workers_and_dead_letters_are_dealt_with_by_the_server() {
     // Commands without a body send none.
     let said = place.kapelle(&["submit", "translator", "--wait", "--input", "text=b", "--input", "language=French"]);
     said.refused(69, &["needs a model"]);
-    let failed = place.kapelle(&["dead", "list", "--json"]).json()["dead"][0]["task"].as_str().unwrap().to_owned();
+    let failed = place.kapelle(&["dead", "list", "--json"]).json()["tasks"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(place.kapelle(&["dead", "retry", &failed]).code, 0);
     drop(served);
 }

@@ -10,7 +10,7 @@ fn everything_one_run_and_one_task() {
     let said = place.kapelle(&["status", "task_1"]);
     assert!(said.out.contains("input:") && said.out.contains("output:"), "{said:?}");
     let json = place.kapelle(&["status", "--json"]).json();
-    assert_eq!(json["latest_runs"][0]["run"], "run_1");
+    assert_eq!(json["latest_runs"][0]["id"], "run_1");
     place.kapelle(&["submit", "log", "--input", "message=x"]);
     let said = place.kapelle(&["status"]);
     assert!(said.out.contains("Open tasks") && said.out.contains("1 ready"), "{said:?}");

@@ -31,7 +31,7 @@ fn a_draft_is_judged_until_it_is_good_or_the_turns_are_over() {
     assert!(run["outputs"]["score"].as_f64().unwrap() >= 0.1, "{run}");
     let turns = |run: &serde_json::Value| {
         let steps = run["steps"].as_array().unwrap();
-        steps.iter().filter(|step| step["name"].as_str().unwrap().ends_with(']')).count()
+        steps.iter().filter(|step| step["step"].as_str().unwrap().ends_with(']')).count()
     };
     assert_eq!(turns(&run), 1, "the first draft is good enough");
     let place = made("strict", "evaluator-optimiser", &["threshold=2", "max=3"]);
@@ -47,7 +47,7 @@ fn nothing_is_done_before_somebody_says_yes() {
     let asked = place.kapelle(&["approvals", "--json"]).json();
     let asked = &asked["approvals"][0];
     assert!(asked["question"].as_str().unwrap().starts_with("Post it? "), "{asked}");
-    let task = asked["task"].as_str().unwrap();
+    let task = asked["id"].as_str().unwrap();
     assert_eq!(place.kapelle(&["approvals", "approve", task, "--by", "ada"]).code, 0);
     assert!(place.kapelle(&["resume"]).out.contains("succeeded"));
     assert_eq!(place.kapelle(&["runs", "show", "run_1", "--json"]).json()["outputs"]["approved_by"], "ada");

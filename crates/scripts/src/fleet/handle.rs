@@ -188,6 +188,8 @@ impl Fleet {
                 Fallback::Wait => "wait".to_owned(),
                 Fallback::Worker(name) => name.to_string(),
             }),
+            schedule: script.settings.schedule_in_words(),
+            max_cost: script.settings.max_cost,
             processes,
         }
     }

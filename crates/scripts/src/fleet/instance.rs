@@ -208,6 +208,7 @@ impl Life {
             status.started_at_ms = self.machine.pid().and(self.started_ms);
             status.next_start_ms = wait.map(|wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)));
             status.restarts = self.machine.restarts();
+            status.runs = self.machine.runs();
             status.failures = self.machine.failures();
             if exit.is_some() {
                 status.last_exit = self.machine.last().cloned();

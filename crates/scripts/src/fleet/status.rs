@@ -1,5 +1,6 @@
 //! Status of scripts and their processes.
 
+use kapelle_core::Money;
 use kapelle_supervisor::machine::Exit;
 use serde::Serialize;
 
@@ -22,7 +23,9 @@ pub struct ProcessStatus {
     /// Time of the next start, when the process waits for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<i64>,
-    /// Number of restarts.
+    /// Number of starts.
+    pub runs: u64,
+    /// Number of restarts: after failures, and by request.
     pub restarts: u64,
     /// Failures in a row.
     pub failures: u32,
@@ -62,6 +65,12 @@ pub struct ScriptStatus {
     /// Its fallback while it cannot work; `None` for a daemon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// The times of its starts, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Spending limit of one task or process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Money>,
     pub processes: Vec<ProcessStatus>,
 }
 

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use kapelle_api as api;
 
-use super::tasks::Wait;
+use super::tasks::Look;
 use crate::{
     call::{Call, json, ok},
     route::Answer,
@@ -17,13 +17,22 @@ pub async fn start(call: Call) -> Answer {
 
 /// `GET /api/v1/runs/{id}`
 pub async fn get(call: Call) -> Answer {
-    let (id, wait) = (call.id()?, call.query::<Wait>()?.duration()?);
+    let (id, look) = (call.id()?, call.query::<Look>()?);
+    let wait = look.duration()?;
+    if look.details {
+        return ok(&call.app.run_details(&call.who, id).await?);
+    }
     let found = call.app.run(&call.who, id, wait);
     let (run, mark) = match wait {
         None => found.await?,
         Some(_) => stream::while_it_holds(&call.site, &call.who, found).await??,
     };
     call.tagged(&mark, &run)
+}
+
+/// `GET /api/v1/runs/{id}/explain`
+pub async fn explain(call: Call) -> Answer {
+    ok(&call.app.explain_run(&call.who, call.id()?).await?)
 }
 
 /// `GET /api/v1/runs`

@@ -17,7 +17,7 @@ const SIGN: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// `GET /api/v1/scripts`
 pub async fn list(call: Call) -> Answer {
-    ok(&call.app.scripts(&call.who)?)
+    ok(&call.app.scripts(&call.who).await?)
 }
 
 /// `POST /workers/restart/{id}`

@@ -24,6 +24,23 @@ pub struct Wait {
     wait_ms: Option<u64>,
 }
 
+/// The query of requests for one task or run.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    wait_ms: Option<u64>,
+    /// Whether everything that is known is wanted.
+    #[serde(default)]
+    pub details: bool,
+}
+
+impl Look {
+    /// Returns how long to wait; `None` for not at all.
+    pub fn duration(&self) -> Result<Option<Duration>, Problem> {
+        Wait { wait_ms: self.wait_ms }.duration()
+    }
+}
+
 impl Wait {
     /// Returns how long to wait; `None` for not at all.
     pub fn duration(&self) -> Result<Option<Duration>, Problem> {
@@ -64,13 +81,22 @@ pub async fn submit_batch(call: Call) -> Answer {
 
 /// `GET /api/v1/tasks/{id}`
 pub async fn get(call: Call) -> Answer {
-    let (id, wait) = (call.id()?, call.query::<Wait>()?.duration()?);
+    let (id, look) = (call.id()?, call.query::<Look>()?);
+    let wait = look.duration()?;
+    if look.details {
+        return ok(&call.app.task_details(&call.who, id)?);
+    }
     let found = call.app.task(&call.who, id, wait);
     let (task, mark) = match wait {
         None => found.await?,
         Some(_) => stream::while_it_holds(&call.site, &call.who, found).await??,
     };
     call.tagged(&mark, &task)
+}
+
+/// `GET /api/v1/tasks/{id}/explain`
+pub async fn explain(call: Call) -> Answer {
+    ok(&call.app.explain_task(&call.who, call.id()?)?)
 }
 
 /// `GET /api/v1/tasks`

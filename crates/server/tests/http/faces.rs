@@ -79,7 +79,7 @@ fn reads() -> Vec<Case> {
         "a version": api => api.version("f", 1);
         "budgets": api => api.budgets();
         "cost": api => api.cost(api::CostQuery::default());
-        "cost by nothing": api => api.cost(api::CostQuery { by: Some("x".to_owned()), limit: None });
+        "cost by nothing": api => api.cost(api::CostQuery { by: Some("x".to_owned()), ..api::CostQuery::default() });
         "calls": api => api.calls(api::CallQuery::default());
         "artifacts": api => api.artifacts(api::Paging::default());
         "keys": api => api.keys();

@@ -97,6 +97,7 @@ pub struct Machine {
     state: State,
     failures: u32,
     restarts: u64,
+    runs: u64,
     started_at: u64,
     last: Option<Exit>,
     closed: bool,
@@ -106,7 +107,8 @@ impl Machine {
     /// Makes the machine of a process that does not run yet.
     #[must_use]
     pub fn new(policy: Policy) -> Machine {
-        Machine { policy, state: State::Stopped, failures: 0, restarts: 0, started_at: 0, last: None, closed: false }
+        let state = State::Stopped;
+        Machine { policy, state, failures: 0, restarts: 0, runs: 0, started_at: 0, last: None, closed: false }
     }
 
     /// Makes the machine of a process that is started for the first time at that time.
@@ -127,7 +129,13 @@ impl Machine {
         self.closed && self.state == State::Stopped
     }
 
-    /// Counts the restarts.
+    /// Counts the starts, the first one and those of a schedule included.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// Counts the restarts: after failures, and by request. The next start of a schedule does not count.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts
@@ -279,6 +287,7 @@ impl Machine {
             return Some(Effect::Kill);
         };
         self.started_at = now;
+        self.runs += 1;
         self.state = State::Starting { pid, since: now };
         if stop {
             return self.terminate(Then::Stop, now);
@@ -373,8 +382,8 @@ impl Machine {
                 Some(Effect::Kill)
             }
             State::Waiting { .. } => {
-                // The first start is not a restart.
-                self.restarts += u64::from(self.last.is_some());
+                // Neither the first start nor one after a good end is a restart.
+                self.restarts += u64::from(self.last.as_ref().is_some_and(|last| !last.is_success()));
                 self.spawn()
             }
             _ => None,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     api_session::ApiSession,
     app::App,
-    describe,
     failure::{Code, Failure},
     ids,
 };
@@ -22,9 +21,7 @@ pub(super) async fn ask(
     ask: impl AsyncFnOnce(&dyn Api, &str) -> Result<Run, ClientError>,
 ) -> Result<Code, Failure> {
     let run = ids::run(run)?;
-    // Looked up first, so that a wrong id does not create a folder.
-    describe::row(&app.reader()?, run)?;
-    let session = ApiSession::open(app).await?;
+    let session = ApiSession::open_existing(app).await?;
     let is_local = session.is_local();
     let done = ask(session.api(), &run.to_string()).await;
     tell(app, &session.close(done).await?, is_local)
@@ -45,7 +42,7 @@ pub(super) async fn signal(app: &App, run: &str, name: &str, payload: &str) -> R
 
 fn tell(app: &App, run: &Run, is_local: bool) -> Result<Code, Failure> {
     if app.out.json {
-        app.out.print_json(&json!({ "run": run.id, "state": run.state, "paused": run.paused }))?;
+        app.out.print_json(&json!(run))?;
         return Ok(Code::Ok);
     }
     let paused = if run.paused { ", paused" } else { "" };

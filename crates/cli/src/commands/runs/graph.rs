@@ -7,6 +7,7 @@ use kapelle::{
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     describe::{self, RunView},
     failure::{Code, Failure},
@@ -24,12 +25,13 @@ pub(crate) enum Format {
 ///
 /// # Errors
 /// When the run does not exist, or its definition cannot be read any more.
-pub(super) fn run(app: &App, id: RunId, format: Format) -> Result<Code, Failure> {
-    let reader = app.reader()?;
-    let view = RunView::load(&reader, id)?;
-    let definition = describe::definition(&reader, &view.row)?
+pub(super) async fn run(app: &App, id: RunId, format: Format) -> Result<Code, Failure> {
+    let session = ApiSession::reading(app)?;
+    let view = RunView::load(session.api(), &id.to_string()).await?;
+    let definition = describe::definition(session.api(), &view.run)
+        .await
         .ok_or_else(|| Failure::new(Code::Failed, format!("the definition of {id} cannot be read by this version")))?;
-    let state = |path: &str| view.steps.iter().find(|step| step.name == path).map(|step| step.state);
+    let state = |path: &str| view.steps.iter().find(|step| step.name == path).map(describe::StepView::state);
     let text = match format {
         Format::Text => view.tree(),
         Format::Svg => drawing::to_svg(&definition, &|path| state(path)),

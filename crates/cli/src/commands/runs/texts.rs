@@ -8,10 +8,8 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    app::App,
     failure::Failure,
     out::{Out, Tone, paint},
-    remote,
 };
 
 /// Interval between two tries to reach the server.
@@ -56,8 +54,7 @@ async fn follow(client: Client, path: String, pieces: mpsc::Sender<Value>) {
 
 impl Texts {
     /// Returns the texts of a run; nothing without a server on the folder.
-    pub fn of(app: &App, run: RunId) -> Texts {
-        let client = remote::server(app).ok().flatten();
+    pub fn of(client: Option<Client>, run: RunId) -> Texts {
         let pieces = client.map(|client| {
             let (sender, receiver) = mpsc::channel(PIECES);
             let path = format!("/api/v1/runs/{run}/events?texts=true");

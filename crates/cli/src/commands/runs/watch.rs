@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::texts::Texts;
-use kapelle::{RunId, core::TenantId, store::Reader};
+use kapelle::RunId;
+use kapelle_api::RunState;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     commands::logs,
     failure::{Code, Failure},
@@ -23,16 +25,16 @@ const LAST: Duration = Duration::from_millis(300);
 /// # Errors
 /// When the run does not exist.
 pub(super) async fn run(app: &App, id: RunId, from: u64) -> Result<Code, Failure> {
-    let reader = app.reader()?;
+    let session = ApiSession::reading(app)?;
+    let api = session.api();
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}")))?;
     let mut next = from;
-    let mut texts = Texts::of(app, id);
+    let mut texts = Texts::of(session.server().cloned(), id);
     loop {
         // Read first: an entry that is written after this read is seen by the next.
-        let row =
-            reader.run(TenantId::DEFAULT, id)?.ok_or_else(|| Failure::not_found(format!("{id} does not exist")))?;
-        let ended = row.status.kind().is_terminal();
+        let row = api.run(&id.to_string(), 0).await?;
+        let ended = row.state.is_ended();
         if ended && next > from {
             // The last output of its models is shown before its end.
             while let Ok(Some(piece)) = tokio::time::timeout(LAST, texts.next()).await {
@@ -41,10 +43,10 @@ pub(super) async fn run(app: &App, id: RunId, from: u64) -> Result<Code, Failure
         }
         if row.seq > next {
             texts.flush(app.out, None)?;
+            next = logs::print_run(app, api, &row, next).await?;
         }
-        next = logs::print_run(app, &reader, &row, next)?;
-        match row.status.kind().as_str() {
-            "succeeded" => return Ok(Code::Ok),
+        match row.state {
+            RunState::Succeeded => return Ok(Code::Ok),
             _ if ended => return Ok(Code::Failed),
             _ => {}
         }

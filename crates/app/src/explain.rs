@@ -1,60 +1,70 @@
-//! Reading of runs without working on them.
+//! Reasons for the states of tasks and steps.
 
-use kapelle_api::Waiting;
+use std::sync::Arc;
+
+use kapelle_api::{self as api, StepReason, Waiting};
 use kapelle_core::{
-    TaskId,
-    definition::Definition,
+    RunId, TaskId,
     run::{Phase, Run, RunStatus, ScopeKind, Slot, StepRow, built_in},
     task::{Task, TaskState, WaitFor},
 };
-use kapelle_store::{Reader, RunRow};
+use kapelle_store::{Lane, RunRow};
 
-use crate::{error::Error, waiting};
-
-/// The reason for the state of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the fields say it")]
-pub struct Reason {
-    /// The path of the step.
-    pub path: String,
-    pub state: &'static str,
-    /// Whether the state is final.
-    pub ended: bool,
-    /// The reason, for people. For a waiting step it is the text of `waiting`.
-    pub why: String,
-    /// The event or time for which it waits; `None` for a step that is running or has ended.
-    pub waiting: Option<Waiting>,
-    /// The task that needs only a slot, and its worker: a server that works on it may know a further reason.
-    pub ready: Option<(TaskId, String)>,
-}
+use crate::{
+    app::App,
+    app_error::AppError,
+    caller::{Caller, Permission},
+    waiting,
+};
 
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
 
-/// Returns the reasons for the states of a run's steps: those that have a row, and those of the open scopes that have
-/// none yet. `serves` tells whether a worker of that name is known here.
-///
-/// # Errors
-/// When the run or its definition cannot be read.
-pub fn explain(reader: &dyn Reader, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Result<Vec<Reason>, Error> {
-    let mut reasons = Vec::new();
-    let mut rows = Vec::new();
-    let mut after = TaskId(0);
+impl App {
+    /// Explains why a task has its state, and what ends its wait.
+    ///
+    /// # Errors
+    /// When the tenant has no such task.
+    pub fn explain_task(&self, by: &Caller, id: TaskId) -> Result<api::Explanation, AppError> {
+        by.allow(Permission::Read)?;
+        let task = self.one_task(by.tenant, id)?;
+        let run = task.origin.as_ref().map(|origin| self.one_run(by.tenant, origin.run)).transpose()?;
+        let state = task.state.kind().as_str().to_owned();
+        Ok(api::Explanation { id: id.to_string(), state, steps: vec![of_task(self, &task, run.as_ref())] })
+    }
+
+    /// Explains why the steps of a run have their states: those with a task, and those of its open blocks that have
+    /// none yet.
+    ///
+    /// # Errors
+    /// When the tenant has no such run, or its definition cannot be read any more.
+    pub async fn explain_run(self: &Arc<Self>, by: &Caller, id: RunId) -> Result<api::Explanation, AppError> {
+        by.allow(Permission::Read)?;
+        let row = self.one_run(by.tenant, id)?;
+        let explained = self.list_for(by.tenant, move |app| {
+            let state = row.status.kind().as_str().to_owned();
+            Ok(api::Explanation { id: id.to_string(), state, steps: steps(app, &row)? })
+        });
+        explained.await
+    }
+}
+
+fn steps(app: &App, row: &RunRow) -> Result<Vec<StepReason>, AppError> {
+    let (mut reasons, mut rows, mut after) = (Vec::new(), Vec::new(), TaskId(0));
     loop {
-        let page = reader.steps(row.id, after, PAGE)?;
+        let page = app.reader().steps(row.id, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.id;
         for task in &page {
             rows.extend(step_row(task));
-            reasons.push(of_task(task, row, serves));
+            reasons.push(of_task(app, task, Some(row)));
         }
     }
     if row.status.kind().is_terminal() {
         return Ok(reasons);
     }
-    let Some(version) = reader.version(row.tenant, row.version)? else { return Ok(reasons) };
-    let definition = Definition::parse(&version.source, &version.file).map_err(Error::Definition)?;
-    let mut run = Run::new(row.id, row.tenant, row.version, std::sync::Arc::new(definition), row.inputs.clone());
+    let definition = app.stored_definition(row.tenant, row.version)?;
+    let mut run = Run::new(row.id, row.tenant, row.version, definition, row.inputs.clone());
     if let Some(order) = built_in(&row.strategy) {
         run = run.with_strategy(row.strategy.clone(), order);
     }
@@ -75,16 +85,14 @@ fn step_row(task: &Task) -> Option<StepRow> {
     Some(StepRow { scope: origin.scope, slot: origin.slot, task: task.id, state, opened, signal })
 }
 
-fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
+fn of_task(app: &App, task: &Task, row: Option<&RunRow>) -> StepReason {
     let waiting = match &task.state {
-        TaskState::Ready { .. } if row.paused.is_some() => Some(Waiting::RunPaused),
-        TaskState::Ready { .. } if !task.policy.requires.is_empty() => {
-            Some(Waiting::Labels { worker: task.worker.to_string(), requires: task.policy.requires.to_string() })
+        TaskState::Ready { .. } if row.is_some_and(|row| row.paused.is_some()) => Some(Waiting::RunPaused),
+        TaskState::Ready { .. } => {
+            let slot = || Waiting::Slot { queue: task.queue.to_string() };
+            Some(waiting::lane(app, &Lane::of(task)).unwrap_or_else(slot))
         }
-        TaskState::Ready { .. } if !serves(task.worker.as_str()) => {
-            Some(Waiting::Served { worker: task.worker.to_string() })
-        }
-        TaskState::Ready { .. } => Some(Waiting::Slot { queue: task.queue.to_string() }),
+        TaskState::Parked { needs, .. } => Some(waiting::money(app, task, *needs)),
         _ => waiting::row(task),
     };
     let why = match &task.state {
@@ -95,16 +103,24 @@ fn of_task(task: &Task, row: &RunRow, serves: &dyn Fn(&str) -> bool) -> Reason {
         TaskState::Cancelled { reason, .. } | TaskState::Skipped { reason, .. } => reason.to_string(),
         _ => waiting.as_ref().map_or_else(String::new, ToString::to_string),
     };
-    let path = task.origin.as_ref().map_or_else(|| task.id.to_string(), |origin| origin.path.to_string());
-    let ready = matches!(task.state, TaskState::Ready { .. }).then(|| (task.id, task.worker.to_string()));
-    Reason { path, state: task.state.kind().as_str(), ended: task.state.kind().is_terminal(), why, waiting, ready }
+    let step = task.origin.as_ref().map_or_else(|| task.id.to_string(), |origin| origin.path.to_string());
+    let run = task.origin.as_ref().map(|origin| origin.run.to_string());
+    StepReason {
+        step,
+        task: Some(task.id.to_string()),
+        state: task.state.kind().as_str().to_owned(),
+        ended: task.state.kind().is_terminal(),
+        why,
+        lift: waiting.as_ref().and_then(|waiting| waiting.lift(run.as_deref())),
+        waiting,
+    }
 }
 
 /// Returns the steps without a row, in the open scopes.
-fn pending(run: &Run, row: &RunRow) -> Vec<Reason> {
+fn pending(run: &Run, row: &RunRow) -> Vec<StepReason> {
     let mut reasons = Vec::new();
     for (id, scope) in run.scopes.iter().filter(|(_, scope)| !scope.dead && !scope.closed) {
-        let mut add = |path: String, waiting: Waiting| reasons.push(of_pending(path, waiting));
+        let mut add = |path: String, waiting: Waiting| reasons.push(of_pending(row, path, waiting));
         match &scope.kind {
             ScopeKind::Block(block) => {
                 let busy = block.slots.iter().enumerate().find(|(_, slot)| slot.phase == Phase::Open);
@@ -144,13 +160,21 @@ fn pending(run: &Run, row: &RunRow) -> Vec<Reason> {
     if matches!(run.status, RunStatus::Running) {
         for (name, block) in [("finally", run.definition.finally)] {
             if block.is_some() && !run.scopes.contains_key(&kapelle_core::run::ScopeId::FINALLY) {
-                reasons.push(of_pending(name.to_owned(), Waiting::RunSteps));
+                reasons.push(of_pending(row, name.to_owned(), Waiting::RunSteps));
             }
         }
     }
     reasons
 }
 
-fn of_pending(path: String, waiting: Waiting) -> Reason {
-    Reason { path, state: "pending", ended: false, why: waiting.to_string(), waiting: Some(waiting), ready: None }
+fn of_pending(row: &RunRow, step: String, waiting: Waiting) -> StepReason {
+    StepReason {
+        step,
+        task: None,
+        state: "pending".to_owned(),
+        ended: false,
+        why: waiting.to_string(),
+        lift: waiting.lift(Some(&row.id.to_string())),
+        waiting: Some(waiting),
+    }
 }
