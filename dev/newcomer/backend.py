@@ -132,6 +132,10 @@ def main() -> None:
     with story.step("a host in Python registers its workers"):
         host = story.keep(Running(project, python, "host.py"))
         until(lambda: "email" in [one["name"] for one in server.get("/api/v1/workers")["workers"]], "worker email is known")
+    with story.step("the command line has it in its one list, and knows it in a workflow"):
+        project.run("workers").has("email", "letters")
+        project.run("workers", "show", "email").has("email")
+        project.run("workflows", "validate", "workflows/newsletter.yaml")
     with story.step("submit, wait, idempotency, refusals with the right word, children, batches, dead letters"):
         out = project.command(python, "client.py").json
         assert out["result"] == {"sent": "ada@example.org"} and out["worker"] == "email", out
@@ -153,6 +157,7 @@ def main() -> None:
         assert status == 201, task
         reason = until(lambda: server.get("/api/v1/tasks/" + task["id"])["reason"], "a reason")
         assert "gpu" in reason, reason
+        project.run("why", task["id"]).has("gpu")
     with story.step("a paused queue says so, and goes on"):
         project.run("queues", "pause", "default")
         _, held = server.ask("POST", "/api/v1/tasks", {"worker": "email", "input": {"to": "later"}})
@@ -172,6 +177,9 @@ def main() -> None:
         until(lambda: "not served" in (server.get("/api/v1/tasks/" + task["id"])["reason"] or ""), "nobody serves it")
     with story.step("it stops gracefully"):
         assert server.stop() in (0, 143)
+    with story.step("with the server down, a task for the host's worker is recorded, and `status` says that nobody works"):
+        project.run("submit", "email", "--input", "to=down").has("task_")
+        project.run("status").has("no server")
     story.finish()
 
 

@@ -85,12 +85,14 @@ def main() -> None:
     with story.step("the task in JSON has its cost"):
         _, task = server.ask("GET", "/api/v1/tasks/task_1")
         assert (task["cost_nanousd"], task["calls"]) == (4500, 1), task
+        assert project.run("tasks", "show", "task_1", "--json").json["cost_nanousd"] == 4500
 
     with story.step("the daily cap: a call that does not fit parks its task, and the reason names money"):
         project.run("budgets", "set", "day", "0.00001")
         project.run("submit", "extract", "--input", "text=after the cap")
         task = until(lambda: in_state(server, "task_2", "parked"), "task_2 is parked")
         assert "money" in task["reason"] or "budget" in task["reason"] or "needs" in task["reason"], task["reason"]
+        project.run("why", "task_2").has("budgets raise day")
     with story.step("the loop meets the cap as well"):
         drop(folder, "b", "This one does not fit.")
         until(lambda: "running" not in line(project, "watch_inbox"), "watch_inbox stopped at the cap")
