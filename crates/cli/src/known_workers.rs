@@ -18,6 +18,8 @@ pub struct KnownWorkers {
     names: BTreeSet<String>,
     /// Scripts that cannot be started, and why.
     broken: BTreeMap<String, String>,
+    /// Workers that only hosts serve, where no server gives them tasks.
+    far: BTreeSet<String>,
 }
 
 impl KnownWorkers {
@@ -34,18 +36,31 @@ impl KnownWorkers {
         self.names.extend(workers.into_iter().map(|worker| worker.name));
     }
 
+    /// Remembers workers that only hosts serve: without a server, no step can use them.
+    pub fn add_far(&mut self, workers: Vec<Worker>) {
+        let names = workers.into_iter().map(|worker| worker.name);
+        self.far.extend(names.filter(|name| !self.names.contains(name)));
+    }
+
     /// Says whether a step can use that worker.
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Returns the problem of the settings of the script of that name.
-    pub fn why_broken(&self, name: &str) -> Option<&str> {
-        self.broken.get(name).map(String::as_str)
+    /// Returns why a step cannot use the worker of that name.
+    pub fn why_not(&self, name: &str) -> String {
+        match self.broken.get(name) {
+            Some(why) => format!("worker `{name}` is a script that cannot be started: {why}"),
+            None if self.far.contains(name) => format!("worker `{name}` is one of a host, and no server works here"),
+            None => format!("unknown worker `{name}`"),
+        }
     }
 
     /// Returns advice for an unknown name.
     pub fn hint(&self, name: &str) -> String {
+        if self.far.contains(name) {
+            return "start `kapelle serve`, and run it again".to_owned();
+        }
         let near = nearest(name, self.names.iter().map(String::as_str));
         // A short name resembles others by chance, as `log` does `long`.
         match near.filter(|near| name.len() > SHORT || near.len() == name.len()) {
@@ -60,6 +75,6 @@ impl From<&Workers> for KnownWorkers {
         let names = workers.names().map(str::to_owned).collect();
         let broken = workers.broken.iter();
         let broken = broken.map(|script| (script.name.to_string(), script.start.why().to_owned())).collect();
-        KnownWorkers { names, broken }
+        KnownWorkers { names, broken, far: BTreeSet::new() }
     }
 }

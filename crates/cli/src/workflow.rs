@@ -110,10 +110,7 @@ impl Workflow {
                 line: step.line,
                 column: self.column(step.line, worker.as_str()),
                 field: format!("steps.{}.worker", step.name),
-                message: known.why_broken(worker.as_str()).map_or_else(
-                    || format!("unknown worker `{worker}`"),
-                    |why| format!("worker `{worker}` is a script that cannot be started: {why}"),
-                ),
+                message: known.why_not(worker.as_str()),
                 hint: Some(known.hint(worker.as_str())),
             });
         }

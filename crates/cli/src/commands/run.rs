@@ -8,7 +8,7 @@ use kapelle_api::{Api, StartRun};
 use crate::{
     aliases,
     api_session::in_process,
-    app::App,
+    app::{App, Workers},
     each::{Each, Many},
     failure::{Code, Failure},
     follow::{self, End, Follow},
@@ -89,7 +89,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let server = remote::server(app)?;
     if server.is_none() {
         // A server knows workers that this project does not, and checks for itself.
-        workflow.check_workers(&KnownWorkers::from(&workers))?;
+        check_workers(app, &workflow, &workers).await?;
     }
     let definition = &workflow.definition;
     let each = Each::read(&args.each, definition.inputs.as_deref())?;
@@ -144,6 +144,18 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     follow.shown.push(Progress::new(app.out, run, Some(definition), true));
     let end = follow.until(follow::run_ended(&kapelle, run)).await?;
     result::tell(app, &in_process(&kapelle), &run.to_string(), end, args.out.as_deref()).await
+}
+
+/// Checks that this process can serve the workers of every step. A worker of a host needs a server, and that is said.
+async fn check_workers(app: &App, workflow: &Workflow, workers: &Workers) -> Result<(), Failure> {
+    let mut known = KnownWorkers::from(workers);
+    let checked = workflow.check_workers(&known);
+    if checked.is_ok() || app.has_data().is_err() {
+        return checked;
+    }
+    let folder = app.builder(&app.settings()?)?.read()?;
+    known.add_far(in_process(&folder).workers().await?.workers);
+    workflow.check_workers(&known)
 }
 
 /// Reports the inputs that the workflow takes.

@@ -60,10 +60,17 @@ fn reads() -> Vec<Case> {
         "a page that is too long": api => api.tasks(api::TaskQuery { limit: Some(5_000), ..api::TaskQuery::default() });
         "a cursor that is none": api => api.runs(api::RunQuery { cursor: Some("x".to_owned()), ..api::RunQuery::default() });
         "a task": api => api.task("task_1", 20_000);
+        "a task with its input": api => api.task_details("task_1");
         "a task that is not there": api => api.task("task_99", 0);
+        "why a task has its state": api => api.explain_task("task_1");
+        "why a task that is not there waits": api => api.explain_task("task_99");
+        "tasks before one": api => api.tasks(api::TaskQuery { steps: Some(true), before: Some("task_2".to_owned()), ..api::TaskQuery::default() });
+        "tasks before none": api => api.tasks(api::TaskQuery { before: Some("x".to_owned()), ..api::TaskQuery::default() });
         "a task whose id is none": api => api.task("nonsense", 0);
         "runs": api => api.runs(api::RunQuery::default());
         "a run": api => api.run("run_1", 20_000);
+        "a run with its inputs": api => api.run_details("run_1");
+        "why its steps have their states": api => api.explain_run("run_1");
         "its steps": api => api.steps("run_1", api::Paging::default());
         "its journal": api => api.journal("run_1", api::JournalQuery::default());
         "a run that is not there": api => api.run("run_99", 0);
@@ -80,6 +87,8 @@ fn reads() -> Vec<Case> {
         "budgets": api => api.budgets();
         "cost": api => api.cost(api::CostQuery::default());
         "cost by nothing": api => api.cost(api::CostQuery { by: Some("x".to_owned()), ..api::CostQuery::default() });
+        "cost of two kinds since a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), since: Some("2020-01-01T00:00:00Z".to_owned()), limit: None });
+        "cost since no time": api => api.cost(api::CostQuery { since: Some("x".to_owned()), ..api::CostQuery::default() });
         "calls": api => api.calls(api::CallQuery::default());
         "artifacts": api => api.artifacts(api::Paging::default());
         "keys": api => api.keys();
