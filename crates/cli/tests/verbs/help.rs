@@ -48,7 +48,6 @@ fn prepared() -> Place {
     place
         .kapelle(&["submit", "translator", "--wait", "--input", "text=a", "--input", "language=French"])
         .refused(69, &[]);
-    assert_eq!(place.kapelle(&["submit", "keywords", "--input", &text]).out, "task_5\n");
     // A second version of the workflow, and one without runs.
     let served = Served::start(&place);
     let publish = |source: &str| {
@@ -62,6 +61,7 @@ fn prepared() -> Place {
     }
     assert_eq!(served.end("-TERM"), 143);
     assert_eq!(place.kapelle(&["budgets", "set", "day", "5"]).code, 0);
+    assert_eq!(place.kapelle(&["submit", "keywords", "--input", &text]).out, "task_5\n");
     place
 }
 
@@ -142,6 +142,7 @@ fn every_verb_shows_an_example_and_each_example_works() {
     let place = prepared();
     let all = verbs(&place, &[]);
     assert!(all.len() > 60, "{}", all.len());
+    let mut faults = Vec::new();
     for path in all.iter().filter(|path| !path.is_empty()) {
         let arguments: Vec<&str> = path.iter().map(String::as_str).collect();
         let name = arguments.join(" ");
@@ -173,13 +174,19 @@ fn every_verb_shows_an_example_and_each_example_works() {
                 #[cfg(unix)]
                 fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
             }
+            if name == "runs resume" {
+                assert_eq!(copy.kapelle(&["runs", "pause", "run_2"]).code, 0);
+            }
             let _served = is_of(&SERVED, &name).then(|| Served::start(&copy));
             let line = format!("kapelle {example}");
             let wanted = OTHER_CODES.iter().find(|(of, _)| *of == line).map_or(0, |(_, code)| *code);
             let (code, said) = run(&copy, &words, wanted == 130);
             // The signal may come before the verb listens, and ends it at once then.
             let ended = wanted == 130 && code == -1;
-            assert!(code == wanted || ended, "{line} ended with {code} and not {wanted}: {said}");
+            if code != wanted && !ended {
+                faults.push(format!("{line} ended with {code} and not {wanted}: {said}"));
+            }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

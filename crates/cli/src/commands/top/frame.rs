@@ -281,7 +281,7 @@ mod tests {
         let (before, mut after) = (snapshot(1), snapshot(1));
         assert!(Rates::between(&before, &after).is_none());
         after.workers.uptime_ms += 2_000;
-        let health = json!({ "name": "w", "state": "idle", "queue": "q", "here": true, "hosts": 0, "running": 0,
+        let health = json!({ "name": "w", "source": "built_in", "state": "idle", "queue": "q", "here": true, "hosts": 0, "running": 0,
                              "ready": 0, "succeeded": 5, "failed": 1, "failure_rate": 0.2 });
         after.workers.workers.push(serde_json::from_value(health).unwrap());
         let rates = Rates::between(&before, &after).unwrap();
