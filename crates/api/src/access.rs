@@ -29,6 +29,9 @@ pub struct NewKey {
     /// For the role `worker`: it may also ask models.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ask: bool,
+    /// For the role `worker`: it may also submit tasks, start runs, and see all tasks and runs of its tenant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submit: bool,
     /// For the roles `developer` and `viewer`: it may also answer approvals.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
@@ -79,6 +82,9 @@ pub struct Key {
     /// Whether it may answer approvals although its role may not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
+    /// Whether it may submit and see tasks and runs although its role may not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submit: bool,
 }
 
 /// The keys.

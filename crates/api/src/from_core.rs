@@ -2,11 +2,12 @@
 
 use kapelle_core::{
     TaskError,
+    limit::{self, KeyLimit},
     retry::{Jitter, RetryPolicy},
     worker::{Provenance, WorkerSpec},
 };
 
-use crate::{AskAgain, Retry, Worker};
+use crate::{AskAgain, PerKey, Retry, WhenFull, Worker};
 
 impl From<&WorkerSpec> for Worker {
     fn from(spec: &WorkerSpec) -> Worker {
@@ -20,7 +21,30 @@ impl From<&WorkerSpec> for Worker {
             timeout_ms: spec.timeout.map(|timeout| timeout.0),
             retry: spec.retry.as_ref().map(Retry::from),
             requires: spec.requires.clone().into(),
+            per_key: spec.per_key.map(PerKey::from),
         }
+    }
+}
+
+impl From<KeyLimit> for PerKey {
+    fn from(rule: KeyLimit) -> PerKey {
+        let when_full = match rule.when_full {
+            limit::WhenFull::Queue => WhenFull::Queue,
+            limit::WhenFull::CancelRunning => WhenFull::CancelRunning,
+            limit::WhenFull::Reject => WhenFull::Reject,
+        };
+        PerKey { limit: rule.limit, when_full }
+    }
+}
+
+impl From<PerKey> for KeyLimit {
+    fn from(rule: PerKey) -> KeyLimit {
+        let when_full = match rule.when_full {
+            WhenFull::Queue => limit::WhenFull::Queue,
+            WhenFull::CancelRunning => limit::WhenFull::CancelRunning,
+            WhenFull::Reject => limit::WhenFull::Reject,
+        };
+        KeyLimit { limit: rule.limit, when_full }
     }
 }
 

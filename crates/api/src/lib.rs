@@ -64,5 +64,5 @@ pub use task::{
     Task, TaskError, TaskPage,
 };
 pub use waiting::Waiting;
-pub use worker::{Forgotten, Health, HostInfo, Worker, WorkerList, WorkersStatus};
+pub use worker::{Forgotten, Health, HostInfo, PerKey, WhenFull, Worker, WorkerList, WorkersStatus};
 pub use workflow::{Publish, Rollback, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource};

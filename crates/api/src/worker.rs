@@ -41,6 +41,35 @@ pub struct Worker {
     /// The labels that a host must have to receive its tasks: `gpu`, or `gpu=a100`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
+    /// Limit of running tasks of one key (`key` of a task).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_key: Option<PerKey>,
+}
+
+/// Limit of running tasks of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PerKey {
+    /// Tasks of one key that run at once, at least 1.
+    pub limit: u32,
+    /// Rule for further tasks.
+    #[serde(default)]
+    pub when_full: WhenFull,
+}
+
+/// Rule for a task whose key has reached its limit of running tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It waits until one of them has ended.
+    #[default]
+    Queue,
+    /// The oldest of them is cancelled to make room.
+    CancelRunning,
+    /// It is refused.
+    Reject,
 }
 
 /// The workers that tasks can be submitted to.

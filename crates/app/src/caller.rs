@@ -116,6 +116,7 @@ impl Caller {
         let granted = match permission {
             Permission::Ask => self.scope.ask,
             Permission::Approve => self.scope.approve,
+            Permission::Submit | Permission::Read => self.scope.submit,
             _ => false,
         };
         granted || self.role.may(permission)

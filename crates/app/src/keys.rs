@@ -133,6 +133,7 @@ fn scope(given: &api::NewKey, role: Role) -> Result<KeyScope, AppError> {
     fits("workers", given.workers.is_some(), &[Role::Worker])?;
     fits("queues", given.queues.is_some(), &[Role::Worker])?;
     fits("ask", given.ask, &[Role::Worker])?;
+    fits("submit", given.submit, &[Role::Worker])?;
     fits("approve", given.approve, &[Role::Developer, Role::Viewer])?;
     let listed = |field: &str, list: &Option<Vec<String>>| {
         let Some(list) = list else { return Ok(None) };
@@ -150,6 +151,7 @@ fn scope(given: &api::NewKey, role: Role) -> Result<KeyScope, AppError> {
         // A spending limit for a worker key implies that it may ask models.
         ask: given.ask || (role == Role::Worker && given.limit_nanousd.is_some()),
         approve: given.approve,
+        submit: given.submit,
     })
 }
 

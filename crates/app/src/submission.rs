@@ -6,6 +6,7 @@ use kapelle_api as api;
 use kapelle_core::{
     Category, DurationMs, Money, Name, Requires, TenantId, Timestamp,
     cache::CacheRule,
+    limit::KeyLimit,
     plain,
     retry::{Jitter, RetryPolicy},
     worker::WorkerSpec,
@@ -73,6 +74,11 @@ pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
         spec.slots = worker.slots.unwrap_or(spec.slots);
         spec.timeout = optional_duration("workers.timeout_ms", worker.timeout_ms)?;
         spec.retry = worker.retry.as_ref().map(|retry| policy(retry, &spec)).transpose()?;
+        spec.per_key = worker.per_key.map(KeyLimit::from);
+        if spec.per_key.is_some_and(|rule| rule.limit == 0) {
+            let message = format!("workers.per_key.limit of {name}: 0 lets no task run; expected at least 1");
+            return Err(AppError::unprocessable(message));
+        }
         spec.requires = Requires::parse(&worker.requires)
             .map_err(|error| AppError::unprocessable(format!("workers.requires of {name}: {error}")))?;
         for (field, schema) in [("input", &worker.input), ("output", &worker.output)] {

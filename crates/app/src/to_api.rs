@@ -229,6 +229,7 @@ pub(crate) fn key(key: &AccessKey) -> api::Key {
         queues: key.scope.queues.clone(),
         ask: key.scope.ask,
         approve: key.scope.approve,
+        submit: key.scope.submit,
     }
 }
 

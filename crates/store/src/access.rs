@@ -46,6 +46,9 @@ pub struct KeyScope {
     /// Whether it may approve although its role may not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approve: bool,
+    /// Whether it may submit and see tasks and runs although its role may not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub submit: bool,
 }
 
 impl KeyScope {

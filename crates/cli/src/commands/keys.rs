@@ -44,6 +44,9 @@ enum Verb {
         /// For a worker: it may also ask models
         #[arg(long)]
         ask: bool,
+        /// For a worker: it may also submit tasks and start runs, and see those of its tenant
+        #[arg(long)]
+        submit: bool,
         /// For a developer or viewer: it may also answer approvals
         #[arg(long)]
         approve: bool,
@@ -76,10 +79,11 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     })?;
     match args.verb.unwrap_or(Verb::List) {
         Verb::List => list(app, &client).await,
-        Verb::Create { name, role, tenant, expires, workers, queues, ask, approve, limit } => {
+        Verb::Create { name, role, tenant, expires, workers, queues, ask, submit, approve, limit } => {
             let expires_in_ms = expires.map(|expires| expires.0);
             let limit_nanousd = limit.map(|limit| limit.0);
-            let new = NewKey { name, role, tenant, expires_in_ms, workers, queues, ask, approve, limit_nanousd };
+            let new =
+                NewKey { name, role, tenant, expires_in_ms, workers, queues, ask, submit, approve, limit_nanousd };
             let made: KeyCreated = client.post("/api/v1/keys", &new).await?;
             if app.out.json {
                 app.out.print_json(&json!({ "key": made.key.id, "secret": made.secret }))?;

@@ -71,6 +71,7 @@ async fn what_does_not_fit_the_role_of_a_key_is_refused() {
         (json!({ "role": "developer", "workers": ["a"] }), "workers: only for the role worker"),
         (json!({ "role": "viewer", "queues": ["a"] }), "queues: only"),
         (json!({ "role": "operator", "ask": true }), "ask: only"),
+        (json!({ "role": "viewer", "submit": true }), "submit: only for the role worker"),
         (json!({ "role": "worker", "approve": true }), "approve: only for the role developer or viewer"),
         (json!({ "role": "worker", "workers": [] }), "workers: 0 names"),
         (json!({ "role": "worker", "workers": ["a b"] }), "workers"),
@@ -104,6 +105,55 @@ async fn worker_keys_ask_no_models_unless_they_may_and_a_limit_is_a_budget() {
     let account = format!("key:{id}");
     let limit = budgets["budgets"].as_array().unwrap().iter().find(|row| row["account"] == account.as_str());
     assert_eq!(limit.unwrap()["limit_nanousd"], 5_000, "{budgets}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_keys_submit_and_see_nothing_unless_they_may() {
+    let place = Place::new().await;
+    let (plain, _) = made(&place, json!({})).await;
+    let (submits, id) = made(&place, json!({ "submit": true })).await;
+    let keys = place.get("/api/v1/keys").await.json(200);
+    let shown = keys["keys"].as_array().unwrap().iter().find(|key| key["id"] == id.as_str()).unwrap();
+    assert_eq!(shown["submit"], true);
+    let body = json!({ "worker": "echo", "input": 1 });
+    place.ask_as(&plain, "POST", "/api/v1/tasks", body.clone()).await.refused(403, "forbidden", &["worker"]);
+    let task = place.ask_as(&submits, "POST", "/api/v1/tasks?wait_ms=20000", body).await.json(201);
+    assert_eq!(task["state"], "succeeded");
+    let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    assert_eq!(place.ask_as(&submits, "GET", &path, Value::Null).await.status, 200);
+    assert_eq!(place.ask_as(&plain, "GET", &path, Value::Null).await.status, 403);
+    // Nothing else is added to the role.
+    for path in ["/api/v1/audit", "/api/v1/keys"] {
+        assert_eq!(place.ask_as(&submits, "GET", path, Value::Null).await.status, 403, "{path}");
+    }
+    let retry = format!("{path}/retry");
+    assert_eq!(place.ask_as(&submits, "POST", &retry, Value::Null).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_registers_a_worker_with_a_limit_for_each_key() {
+    let place = Place::new().await;
+    let wrong = json!({ "workers": [{ "name": "far", "per_key": { "limit": 0 } }] });
+    register(&place, &place.token, wrong).await.refused(422, "invalid_input", &["workers.per_key.limit of far: 0"]);
+    let odd = json!({ "workers": [{ "name": "far", "per_key": { "limit": 1, "when_full": "explode" } }] });
+    assert_eq!(register(&place, &place.token, odd).await.status, 422);
+    let body = json!({ "workers": [{ "name": "far", "per_key": { "limit": 1 } }], "slots": 4 });
+    let host = host(&place, &place.token, body).await;
+    let mut ids = Vec::new();
+    for key in ["a", "a", "b"] {
+        let task = place.post("/api/v1/tasks", json!({ "worker": "far", "key": key })).await.json(201);
+        ids.push(task["id"].clone());
+    }
+    let claim = json!({ "max_tasks": 4, "wait_ms": 20_000 });
+    let claimed = place.post(&format!("{host}/claim"), claim.clone()).await.json(200);
+    let of = |claimed: &Value| -> Vec<Value> {
+        claimed["tasks"].as_array().unwrap().iter().map(|task| task["id"].clone()).collect()
+    };
+    assert_eq!(of(&claimed), [ids[0].clone(), ids[2].clone()]);
+    let token = claimed["tasks"][0]["lease_token"].clone();
+    let report = json!({ "reports": [{ "lease_token": token, "outcome": "succeed", "output": 1 }] });
+    place.post(&format!("{host}/report"), report).await.json(200);
+    assert_eq!(of(&place.post(&format!("{host}/claim"), claim).await.json(200)), [ids[1].clone()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
