@@ -10,8 +10,8 @@ DESTDIR ?=
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench sim graphs power-loss crash crash-hosts \
-	spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
+.PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench peers sim graphs power-loss crash crash-hosts \
+	crash-hosts-sdk spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,8 +57,14 @@ check: ## formatting and lints
 audit: ## licences, bans and sources of the dependencies, and known vulnerabilities where the data can be reached
 	@CARGO="$(CARGO)" ./dev/audit.sh
 
-bench: ## the measurements of bench/README.md
-	@$(CARGO) run --release --locked -p kapelle-bench -- $(ARGS)
+bench: ## the measurements of bench/README.md; ARGS=sdk for the SDKs beside BullMQ and Celery
+	@case "$(firstword $(ARGS))" in \
+	sdk) $(MAKE) --no-print-directory build && ./bench/sdk/run.sh $(wordlist 2,99,$(ARGS)) ;; \
+	*) $(CARGO) run --release --locked -p kapelle-bench -- $(ARGS) ;; \
+	esac
+
+peers: ## installs what `make bench ARGS=sdk` measures beside Kapelle: BullMQ, Celery, Redis
+	@./bench/sdk/peers/install.sh
 
 sim: ## a long seeded simulation; SEEDS=0..200000
 	@$(CARGO) run --release --locked -p kapelle-sim -- --seeds $(or $(SEEDS),0..200000)
@@ -74,6 +80,10 @@ crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-
 
 crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker hosts; ROUNDS=2000
 	@KAPELLE_HOST_ROUNDS=$(or $(ROUNDS),2000) $(CARGO) test --release --locked -p kapelle-cli --test served -- --nocapture
+
+crash-hosts-sdk: build ## SIGKILL on the server and on hosts of both SDKs under clients; ROUNDS=2000 SEED=1
+	@cd sdk/typescript && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; } && node_modules/.bin/tsc -p tsconfig.json
+	@python3 sdk/conformance/crash/run.py --server $(KAPELLE) --rounds $(or $(ROUNDS),2000) --seed $(or $(SEED),1)
 
 schema: build ## the server against its own description; EXAMPLES=1000 a route, SEED=1
 	@KAPELLE_TEST_REQUIRE=1 EXAMPLES=$(or $(EXAMPLES),1000) SEED=$(or $(SEED),1) LIMIT=7200 ./dev/schema/run.sh

@@ -45,13 +45,13 @@ PYTHON=python3
 if python_ready; then
 	PYTHON=$SETUP/venv/bin/python
 	(cd python && "$PYTHON" -m mypy src tests examples && PYTHONPATH=src "$PYTHON" -m unittest discover -q -s tests)
-	drivers=python,python-async
+	drivers=python,python-async,python-poll,python-async-poll
 else
 	skip "the Python SDK" "it needs python3 (3.10 or newer, with venv) and the package mypy"
 fi
 if node_ready; then
 	(cd typescript && node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p tests/tsconfig.json && KAPELLE_BINARY=$SERVER node --test --test-reporter=dot tests/*.test.mjs)
-	drivers=${drivers:+$drivers,}typescript
+	drivers=${drivers:+$drivers,}typescript,typescript-poll
 else
 	skip "the TypeScript SDK" "it needs node (20 or newer) and npm"
 fi
@@ -60,6 +60,10 @@ if [ -n "$drivers" ] && ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < 
 elif [ -n "$drivers" ]; then
 	"$PYTHON" conformance/run.py --server "$SERVER" --sdk "$drivers" --quiet
 	"$PYTHON" conformance/snippets.py --server "$SERVER" --sdk "$drivers"
+	case $drivers in
+	python*typescript*) "$PYTHON" conformance/crash/run.py --server "$SERVER" --rounds "${KAPELLE_SDK_ROUNDS:-8}" ;;
+	*) skip "kills under hosts of both SDKs" "it needs both SDKs" ;;
+	esac
 fi
 if [ "$skipped" -gt 0 ]; then
 	echo "$skipped parts of the SDKs were skipped"

@@ -28,7 +28,7 @@ AT_ONCE = 20
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", required=True, help="the binary `kapelle`")
-    parser.add_argument("--sdk", default="python,python-async,typescript")
+    parser.add_argument("--sdk", default="python,python-async,typescript,python-poll,python-async-poll,typescript-poll")
     parser.add_argument("--only", default="", help="only scenarios whose names contain one of these")
     parser.add_argument("--python", default=sys.executable, help="the Python of its drivers")
     parser.add_argument("--node", default="node")
@@ -81,7 +81,7 @@ def main() -> int:
             for scenario, sdk, fault, took in pool.map(work, enumerate(pairs)):
                 if not fault and given.quiet:
                     continue
-                print(f"{'FAILED' if fault else 'ok':6} {sdk:13} {scenario.name:28} {took:5.1f} s", flush=True)
+                print(f"{'FAILED' if fault else 'ok':6} {sdk:17} {scenario.name:28} {took:5.1f} s", flush=True)
                 if fault:
                     failures += 1
                     print("    " + fault.replace("\n", "\n    "), flush=True)

@@ -19,10 +19,15 @@ _HERE = Path(__file__).parent.parent
 def commands(python: str, node: str) -> dict[str, list[str]]:
     """How the driver of each SDK is started. A further SDK needs a line here and a driver."""
     own = str(_HERE / "drivers" / "python_driver.py")
+    script = str(_HERE / "drivers" / "typescript_driver.mjs")
     return {
         "python": [python, own],
         "python-async": [python, own, "--async"],
-        "typescript": [node, str(_HERE / "drivers" / "typescript_driver.mjs")],
+        "typescript": [node, script],
+        # Without streams: hosts poll, and each task that is waited for is asked for.
+        "python-poll": [python, own, "--poll"],
+        "python-async-poll": [python, own, "--async", "--poll"],
+        "typescript-poll": [node, script, "--poll"],
     }
 
 

@@ -133,7 +133,7 @@ def _step(stage: _Stage, step: dict[str, Any]) -> None:
         except Exception:
             raise Unmet("the process has not ended") from None
     elif "key" in step:
-        made = stage.server.ask("POST", "/api/v1/keys", {"name": "sdk", "role": step["key"]})
+        made = stage.server.ask("POST", "/api/v1/keys", {"name": "sdk", "role": step["key"], **step.get("more", {})})
         stage.names[step["as"]] = made
     elif "revoke" in step:
         stage.server.ask("DELETE", f"/api/v1/keys/{stage.fill(step['revoke'])}")

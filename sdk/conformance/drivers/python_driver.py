@@ -35,6 +35,8 @@ from kapelle import (
 )
 
 ASYNC = "--async" in sys.argv
+POLL = "--poll" in sys.argv
+"""Without streams."""
 ITEMS = {"tasks.list": "tasks", "dead.list": "tasks", "runs.steps": "tasks", "runs.list": "runs"}
 _out = threading.Lock()
 
@@ -67,6 +69,8 @@ def shown(value: Any, name: str | None = None) -> Any:
         else:
             fields["error"] = None
         return fields
+    if isinstance(value, list):
+        return [shown(one) for one in value]
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, Event):
@@ -129,6 +133,13 @@ def call(client: Any, given: dict[str, Any]) -> Any:
         return tasks.submit(worker, input, **options, idempotency_key=of.get("idempotency_key"))
     if what == "tasks.submit_batch":
         return tasks.submit_batch([new_task(task) for task in of["tasks"]], idempotency_key=of.get("idempotency_key"))
+    if what == "tasks.wait_all":
+        return tasks.wait_all(of["of"], seconds(of.get("timeout_ms")))
+    if what == "run":
+        task = of["task"]
+        options = {key: task[key] for key in task if key not in ("worker", "input")}
+        key, timeout = of.get("idempotency_key"), seconds(of.get("timeout_ms"))
+        return client.run(task["worker"], task.get("input"), **options, idempotency_key=key, wait_timeout=timeout)
     if what in ("tasks.wait", "runs.wait"):
         return (tasks if what == "tasks.wait" else runs).wait(of["of"], seconds(of.get("timeout_ms")))
     if what in ("tasks.list", "runs.list"):
@@ -308,9 +319,10 @@ def start_host(given: dict[str, Any]) -> dict[str, Any]:
         queues=given.get("queues", ()),
         labels=given.get("labels"),
         drain_timeout=given.get("drain_timeout_ms", 30_000) / 1000,
+        long_poll=POLL,
     )
     for name, of in given["workers"].items():
-        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires") if key in of}
+        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires", "per_key") if key in of}
         make = async_worker if ASYNC else sync_worker
         register = host.worker(name, **options, timeout=seconds(of.get("timeout_ms")), retry=retry(of.get("retry")))
         register(make(name, of["acts"]))
@@ -350,7 +362,7 @@ def do(given: dict[str, Any]) -> Any:
     what = given["do"]
     if what == "connect":
         kind = AsyncClient if ASYNC else Client
-        client = kind(given.get("url"), given.get("token"), retry_for=given.get("retry_for_ms", 5_000) / 1000)
+        client = kind(given.get("url"), given.get("token"), retry_for=given.get("retry_for_ms", 5_000) / 1000, long_poll=POLL)
         clients[given.get("client", "default")] = client
         return {"url": client.url}
     if what == "host.start":

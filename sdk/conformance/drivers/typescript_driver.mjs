@@ -6,6 +6,8 @@ import * as kapelle from "../../typescript/dist/index.js";
 
 const { Client, Host, Journal, Output, Page, Problem, Run, Task, TaskError } = kapelle;
 
+/** Without streams. */
+const longPoll = process.argv.includes("--poll");
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 /** What a command gave, in the words that all drivers share. `field` is what the items of a page are called. */
@@ -26,6 +28,7 @@ function shown(value, field) {
     const { progress = null, provider = null } = value.raw;
     return { ...common, attempt, worker, queue, output, run, degraded, progress, provider };
   }
+  if (Array.isArray(value)) return value.map((one) => shown(one));
   if (value instanceof Uint8Array) return new TextDecoder().decode(value);
   if (value instanceof Journal) return { entries: value.items, next: value.next };
   if (value instanceof Page) {
@@ -49,8 +52,9 @@ function options(given) {
   if (!given) return undefined;
   const words = {
     max_attempts: "maxAttempts", delay_ms: "delayMs", max_delay_ms: "maxDelayMs", ttl_ms: "ttlMs", timeout_ms: "timeoutMs",
+    per_key: "perKey", when_full: "whenFull",
   };
-  const fields = Object.entries(given).map(([key, value]) => [words[key] ?? key, key === "retry" ? options(value) : value]);
+  const fields = Object.entries(given).map(([key, value]) => [words[key] ?? key, key === "retry" || (key === "per_key" && typeof value === "object") ? options(value) : value]);
   const found = Object.fromEntries(fields);
   if (given.deadline_in_ms !== undefined) {
     delete found.deadline_in_ms;
@@ -83,6 +87,13 @@ function call(client, of) {
       const { worker, input, ...rest } = of.task;
       return tasks.submit(worker, input, { ...options(rest), ...key });
     }
+    case "run": {
+      const { worker, input, ...rest } = of.task;
+      const wait = of.timeout_ms === undefined ? {} : { waitTimeoutMs: of.timeout_ms };
+      return client.run(worker, input, { ...options(rest), ...key, ...wait });
+    }
+    case "tasks.wait_all":
+      return tasks.waitAll(of.of, timeout);
     case "tasks.submit_batch":
       return tasks.submitBatch(of.tasks.map(options), key);
     case "tasks.wait":
@@ -198,7 +209,7 @@ function worker(name, acts) {
 function startHost(given) {
   const host = new Host({
     url: given.url, token: given.token, slots: given.slots ?? 4, queues: given.queues ?? [], labels: given.labels ?? {},
-    drainTimeoutMs: given.drain_timeout_ms ?? 30_000, log: (text) => say({ event: "log", text }),
+    drainTimeoutMs: given.drain_timeout_ms ?? 30_000, longPoll, log: (text) => say({ event: "log", text }),
   });
   for (const [name, of] of Object.entries(given.workers)) {
     const { acts, ...known } = of;
@@ -219,7 +230,7 @@ function startHost(given) {
 async function perform(given) {
   switch (given.do) {
     case "connect": {
-      const client = new Client({ url: given.url, token: given.token, retryForMs: given.retry_for_ms ?? 5_000 });
+      const client = new Client({ url: given.url, token: given.token, retryForMs: given.retry_for_ms ?? 5_000, longPoll });
       clients.set(given.client ?? "default", client);
       return { url: client.url };
     }

@@ -43,6 +43,8 @@ class Fake(ThreadingHTTPServer):
         self.server_close()
 
     def answer(self, path: str, key: str, body: Any) -> tuple[int, Any]:
+        if path == "/api/v1/results":
+            return 404, {"code": "not_found", "detail": "this server has no streams"}
         tasks = body["tasks"] if path.endswith("/batch") else [body]
         if key in self.keys:
             return 201, self.keys[key]
@@ -344,7 +346,7 @@ class Options(unittest.TestCase):
                 self.assertIn(advice, said)
             self.assertIn("did you mean `state`", self.refusal(client.tasks.list, stat="ready"))
             self.assertIn("use `inputs`", self.refusal(client.runs.start, input=1))
-        self.assertIn("`per_key`", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", per_key=1))
+        self.assertIn("`per_key`", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", perKey=1))
         self.assertIn("use `slots`", self.refusal(Host, concurrency=4))
         self.assertIn("use `token`", self.refusal(Client, api_key="t"))
         self.assertIn("`max_attempts`", self.refusal(Retry, attempts=4))

@@ -1,6 +1,7 @@
 /** The client. */
 
 import { Asker, type WaitOptions } from "./asker.js";
+import { Ends, taskCall } from "./ends.js";
 import { Unreachable } from "./errors.js";
 import {
   type Event, Journal, type Json, type NewTask, Page, Run, SUBMIT_OPTIONS, type SubmitOptions, TASK_FIELDS, Task, fileHash, given,
@@ -35,6 +36,15 @@ export interface RunFilter {
   cursor?: string;
 }
 
+/** Options of `run`. */
+export interface RunOptions extends SubmitOptions {
+  idempotencyKey?: string;
+  /** Time for which the end is waited for. */
+  waitTimeoutMs?: number;
+  /** Ends the wait with its reason; the task goes on. */
+  signal?: AbortSignal;
+}
+
 /** Options of a start. */
 export interface StartOptions {
   /** The text of a workflow, YAML or JSON, instead of a name. */
@@ -52,10 +62,11 @@ const PAGING = new Set(["limit", "cursor"]);
 const JOURNAL = new Set(["start", "limit"]);
 const START = new Set(["source", "inputs", "version", "strategy", "idempotencyKey"]);
 const WAIT = new Set(["timeoutMs", "signal"]);
+const RUN = new Set([...SUBMIT_OPTIONS, "waitTimeoutMs", "signal"]);
 const KEY = new Set(["idempotencyKey"]);
 const AFTER = new Set(["after"]);
 const CURSOR = new Set(["cursor"]);
-const CLIENT = new Set(["url", "token", "retryForMs"]);
+const CLIENT = new Set(["url", "token", "retryForMs", "longPoll"]);
 
 function part(text: string): string {
   if (!text) throw new RangeError("an id or name is empty");
@@ -70,9 +81,6 @@ function idOf(given: string | { id: string }): string {
 const task = (raw: Json): Task => new Task(raw);
 const run = (raw: Json): Run => new Run(raw);
 const same = (raw: Json): Raw => raw;
-const taskCall = (id: string, waitMs = 0): Call<Task> => ({
-  method: "GET", path: `/api/v1/tasks/${part(id)}`, read: task, waitMs, query: { wait_ms: waitMs || undefined },
-});
 const runCall = (id: string, waitMs = 0): Call<Run> => ({
   method: "GET", path: `/api/v1/runs/${part(id)}`, read: run, waitMs, query: { wait_ms: waitMs || undefined },
 });
@@ -95,9 +103,14 @@ const distinct = (ids: Iterable<string | { id: string }>): string[] => [...new S
 /** Tasks: one piece of work for a worker each, durable once submitted. */
 export class Tasks {
   readonly #submitter: Submitter;
+  readonly #ends: Ends;
 
-  constructor(private readonly asker: Asker) {
+  constructor(
+    private readonly asker: Asker,
+    longPoll: boolean,
+  ) {
     this.#submitter = new Submitter(asker);
+    this.#ends = new Ends(asker, longPoll);
   }
 
   /**
@@ -113,8 +126,20 @@ export class Tasks {
     const alone = idempotencyKey !== undefined || group !== undefined || body.length > SMALL;
     const answer = alone
       ? this.asker.ask(single(body, idempotencyKey ?? freshKey()))
-      : this.#submitter.submit(body, delayMs > 0);
+      : this.#submitter.submit(body, delayMs > 0).then(({ raw }) => raw);
     return new Task(await answer, { worker, queue: options.queue });
+  }
+
+  /**
+   * Submits a task and waits for its end, in one request where it is the only one. The options are those of `submit`, with
+   * `waitTimeoutMs` and `signal` for the wait: then WaitTimeout, or the reason of the signal, is thrown, and the task goes on.
+   */
+  async run(worker: string, input: Json = null, options: RunOptions = {}): Promise<Task> {
+    known("run", options, RUN);
+    const { idempotencyKey: key, group, delayMs = 0, waitTimeoutMs: timeoutMs, signal } = options;
+    const body = encode(taskWire(worker, input, options));
+    const alone = key !== undefined || group !== undefined || body.length > SMALL;
+    return this.#ends.run({ body, delayed: delayMs > 0, alone, key }, { timeoutMs, signal });
   }
 
   /** Submits up to 10,000 tasks, all or none. Gives their ids in the order in which they were given. */
@@ -137,8 +162,7 @@ export class Tasks {
   /** Waits for the end of a task, also through a restart of the server. Throws WaitTimeout after that long. */
   async wait(of: string | Task, options: WaitOptions = {}): Promise<Task> {
     known("tasks.wait", options, WAIT);
-    const id = idOf(of);
-    return this.asker.wait(id, (poll) => taskCall(id, poll), options);
+    return this.#ends.wait(idOf(of), options);
   }
 
   /** Waits for the ends of all, and returns them in the order of the ids, whether they succeeded or not. */
@@ -150,7 +174,7 @@ export class Tasks {
   /** Yields each of the tasks once, as it ends: `for await (const task of client.tasks.asCompleted(ids))`. */
   async *asCompleted(of: Iterable<string | Task>, options: WaitOptions = {}): AsyncGenerator<Task> {
     known("tasks.asCompleted", options, WAIT);
-    yield* this.asker.each(distinct(of), taskCall, options);
+    yield* this.#ends.each(distinct(of), options);
   }
 
   /** Tasks, newest first. */
@@ -402,6 +426,8 @@ export interface ClientOptions {
   token?: string;
   /** Time for which an unreachable server is tried. Default: 5 seconds. */
   retryForMs?: number;
+  /** Asks for every task that is waited for, instead of a stream for all. For tests, and for proxies that break streams. */
+  longPoll?: boolean;
 }
 
 /** A client of a server. */
@@ -418,7 +444,7 @@ export class Client {
   constructor(options: ClientOptions = {}) {
     known("new Client", options, CLIENT);
     this.#asker = new Asker(find(options.url, options.token), options.retryForMs ?? 5_000);
-    this.tasks = new Tasks(this.#asker);
+    this.tasks = new Tasks(this.#asker, options.longPoll ?? false);
     this.runs = new Runs(this.#asker);
     this.approvals = new Approvals(this.#asker);
     this.workers = new Workers(this.#asker);
@@ -430,6 +456,11 @@ export class Client {
   /** Returns the address of the server. */
   get url(): string {
     return this.#asker.place.url;
+  }
+
+  /** Submits a task and waits for its end: `(await client.run("shout", { text: "hi" })).result()`. See `tasks.run`. */
+  run(worker: string, input: Json = null, options: RunOptions = {}): Promise<Task> {
+    return this.tasks.run(worker, input, options);
   }
 
   /** Returns the health of the server. */

@@ -1,20 +1,14 @@
-/** A worker host: claims tasks, runs functions on them, and reports. */
+/** A worker host: functions under worker names, and the process that runs them (`serving.ts`). */
 
 import { hostname } from "node:os";
 
-import { type CancelReason, type Claimed, Context, Stop } from "./context.js";
-import { Cancelled, KapelleError, NotFound, Problem, TaskError } from "./errors.js";
-import { failure } from "./failure.js";
-import { Heart } from "./heart.js";
+import type { Context } from "./context.js";
+import { KapelleError } from "./errors.js";
 import { join } from "./membership.js";
 import { type Json, type Retry, given, retryWire } from "./model.js";
 import { known, texts } from "./options.js";
-import { type Place, find } from "./place.js";
-import { Reporter, fail, release, succeed } from "./report.js";
-import { LONGEST_POLL_MS, pause, send } from "./wire.js";
-
-/** Time for releasing attempts, after a second signal. */
-const LAST_WORDS_MS = 3_000;
+import { find } from "./place.js";
+import { Serving } from "./serving.js";
 
 /** Function of a worker. */
 export type WorkerFunction = (ctx: Context, input: Json) => unknown;
@@ -34,10 +28,28 @@ export interface WorkerOptions {
   retry?: Retry | number;
   /** Only hosts that have all of these labels get its tasks: `gpu`, or `gpu=a100`. */
   requires?: string | readonly string[];
+  /** Tasks of one `group` that run at once. A number stands for `{ limit }`. */
+  perKey?: number | PerKey;
 }
 
-const WORKER = new Set(["description", "queue", "input", "output", "timeoutMs", "retry", "requires"]);
-const HOST = new Set(["url", "token", "name", "slots", "queues", "labels", "drainTimeoutMs", "log"]);
+/** Limit of the tasks of one `group` that run at once. */
+export interface PerKey {
+  limit: number;
+  /** What becomes of a further task: it waits (`queue`), fails (`reject`), or the oldest running one is cancelled. Default:
+   * `queue`. */
+  whenFull?: "queue" | "reject" | "cancel_running";
+}
+
+const WORKER = new Set(["description", "queue", "input", "output", "timeoutMs", "retry", "requires", "perKey"]);
+const PER_KEY = new Set(["limit", "whenFull"]);
+const HOST = new Set(["url", "token", "name", "slots", "queues", "labels", "drainTimeoutMs", "longPoll", "log"]);
+
+function perKeyWire(rule: number | PerKey): Json {
+  const { limit, whenFull } = typeof rule === "number" ? { limit: rule } : rule;
+  if (typeof rule === "object") known("perKey", rule, PER_KEY);
+  if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`perKey: ${limit} tasks are not possible; expected 1 or more`);
+  return given({ limit, when_full: whenFull });
+}
 
 /** How a host is made. */
 export interface HostOptions {
@@ -54,17 +66,10 @@ export interface HostOptions {
   labels?: Record<string, string>;
   /** Time for running attempts to finish at a shutdown; the rest is released. Default: 30 seconds. */
   drainTimeoutMs?: number;
+  /** Polls for tasks even where the server could push them. For tests, and for proxies that break streams. */
+  longPoll?: boolean;
   /** Sink for messages. Default: console.error. */
   log?: (message: string) => void;
-}
-
-interface Attempt {
-  token: string;
-  name: string;
-  claimed: Claimed;
-  stop: Stop;
-  /** Its report is on its way. */
-  told: boolean;
 }
 
 /** A process that works on tasks. */
@@ -98,8 +103,9 @@ export class Host {
     const { description, queue, input, output, timeoutMs: timeout_ms } = options;
     const retry = options.retry === undefined ? undefined : retryWire(options.retry);
     const requires = texts("requires", options.requires);
+    const per_key = options.perKey === undefined ? undefined : perKeyWire(options.perKey);
     this.#functions.set(name, f);
-    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires }));
+    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires, per_key }));
     return this;
   }
 
@@ -168,7 +174,7 @@ export class Host {
     this.#registered();
     const serving = new Serving(place, introduction, joined, this.#functions, this.#slots, log);
     try {
-      await serving.claim(this.#end.signal);
+      await serving.work(this.#end.signal, this.#options.longPoll ?? false);
     } finally {
       await serving.drain(this.#hurry.signal, this.#options.drainTimeoutMs ?? 30_000);
     }
@@ -177,181 +183,5 @@ export class Host {
   #log(message: string): void {
     if (this.#options.log) return this.#options.log(message);
     console.error(`${new Date().toTimeString().slice(0, 8)} ${message}`);
-  }
-}
-
-/** A running host. */
-class Serving {
-  #id: string;
-  #free: number;
-  /** Kept until their reports are delivered, so that their leases are renewed until then. */
-  readonly #attempts = new Map<string, Attempt>();
-  readonly #working = new Map<string, Promise<void>>();
-  readonly #reporter: Reporter;
-  readonly #heart: Heart;
-  #freed: () => void = () => undefined;
-
-  constructor(
-    private readonly place: Place,
-    private readonly introduction: Json,
-    joined: { id: string; beatMs: number },
-    private readonly functions: ReadonlyMap<string, WorkerFunction>,
-    slots: number,
-    private readonly log: (message: string) => void,
-  ) {
-    this.#id = joined.id;
-    this.#free = slots;
-    this.#reporter = new Reporter(place, () => this.#id, (tokens) => this.#over(tokens), log);
-    this.#heart = new Heart(
-      { place, introduction, ...joined },
-      { unwanted: (token) => this.#unwanted(token), joined: (id) => (this.#id = id), log },
-    );
-  }
-
-  /** Claims and begins until `end` is raised. */
-  async claim(end: AbortSignal): Promise<void> {
-    end.addEventListener("abort", () => this.#freed());
-    for (let failures = 0; !end.aborted; ) {
-      if (this.#free === 0) {
-        await new Promise<void>((resolve) => (this.#freed = resolve));
-        continue;
-      }
-      const id = this.#id;
-      try {
-        const body = { max_tasks: Math.min(this.#free, 1_000), wait_ms: LONGEST_POLL_MS };
-        const read = (raw: Json): Claimed[] => [...raw.tasks];
-        const path = `/api/v1/hosts/${id}/claim`;
-        const tasks = await send(this.place, { method: "POST", path, body, read, waitMs: LONGEST_POLL_MS }, end);
-        failures = 0;
-        if (tasks.length === 0) continue;
-        // Attempts begin even when this fails, so they need not wait for it.
-        void this.#acknowledge(id, tasks);
-        this.#heart.begin(tasks.map((task) => task.lease_token));
-        for (const claimed of tasks) this.#begin(claimed);
-      } catch (error) {
-        if (end.aborted) return;
-        if (error instanceof NotFound) await this.#rejoin(id, end);
-        else if (error instanceof Problem && ![408, 429, 500, 503, 507].includes(error.status)) throw error;
-        else if (!(error instanceof KapelleError)) throw error;
-        else {
-          if (!(error instanceof Problem) && ++failures === 1) this.log(`waiting for the server: ${error.message}`);
-          const after = error instanceof Problem ? error.retryAfterMs : undefined;
-          await pause(after ?? Math.min(100 * 2 ** Math.min(failures, 10), 2_000), end);
-        }
-      }
-    }
-  }
-
-  /** Acknowledges tasks; otherwise the server would soon assign them to another host. */
-  async #acknowledge(id: string, tasks: Claimed[]): Promise<void> {
-    const body = { lease_tokens: tasks.map((task) => task.lease_token) };
-    try {
-      await send(this.place, { method: "POST", path: `/api/v1/hosts/${id}/ack`, body, read: () => undefined });
-    } catch (error) {
-      this.log(`claimed tasks could not be acknowledged: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-
-  /** A restarted server knows no hosts. The heartbeat thread may have noticed first. */
-  async #rejoin(known: string, end: AbortSignal): Promise<void> {
-    if (this.#id !== known) return;
-    const joined = await join(this.place, this.introduction, end, this.log);
-    if (!joined) return;
-    this.#id = joined.id;
-    this.#heart.joined(joined.id);
-    this.log(`${joined.id} works for ${this.place.url}`);
-  }
-
-  #begin(claimed: Claimed): void {
-    const token = claimed.lease_token;
-    const name = `${claimed.id} (${claimed.worker}, attempt ${claimed.attempt})`;
-    const attempt: Attempt = { token, name, claimed, stop: new Stop(), told: false };
-    this.#attempts.set(token, attempt);
-    this.#free -= 1;
-    const limit = setTimeout(() => this.#timedOut(attempt), claimed.timeout_ms);
-    const working = this.#attempt(attempt).finally(() => {
-      clearTimeout(limit);
-      this.#working.delete(token);
-      this.#free += 1;
-      this.#freed();
-    });
-    this.#working.set(token, working);
-  }
-
-  /** Runs one attempt: the function, and its report. */
-  async #attempt(attempt: Attempt): Promise<void> {
-    const { claimed, stop } = attempt;
-    const f = this.functions.get(claimed.worker);
-    let report = release(attempt);
-    if (f) {
-      const ctx = new Context(claimed, this.place, stop, (done, message) =>
-        this.#heart.tell(attempt.token, done, message),
-      );
-      try {
-        // In a separate turn, so that a function that blocks the loop does not delay the start of others.
-        await new Promise<void>((resolve) => setImmediate(resolve));
-        report = succeed(attempt, await f(ctx, claimed.input));
-      } catch (error) {
-        const told = error instanceof TaskError || error instanceof Cancelled || stop.reason;
-        if (!told) this.log(`${attempt.name} failed: ${error instanceof Error ? error.stack : String(error)}`);
-        report = fail(attempt, failure(error));
-      }
-    }
-    // What was stopped has been told of, or is not wanted.
-    if (!stop.reason) this.#tell(attempt, report);
-  }
-
-  #tell(attempt: Attempt, report: ReturnType<typeof release>): void {
-    attempt.told = true;
-    this.#reporter.add(report);
-  }
-
-  #over(tokens: string[]): void {
-    for (const token of tokens) this.#attempts.delete(token);
-    this.#heart.end(tokens);
-  }
-
-  #stop(attempt: Attempt, why: CancelReason): boolean {
-    if (attempt.stop.reason) return false;
-    attempt.stop.raise(why);
-    return true;
-  }
-
-  /** Handles a cancelled or reassigned attempt, from a heartbeat. */
-  #unwanted(token: string): void {
-    const attempt = this.#attempts.get(token);
-    // If its report was sent, the answer to that decides.
-    if (!attempt || attempt.told || !this.#stop(attempt, "not wanted")) return;
-    this.log(`${attempt.name} is not wanted any more: cancelled, or given to another host`);
-    this.#over([token]);
-  }
-
-  #timedOut(attempt: Attempt): void {
-    if (!this.#stop(attempt, "timeout")) return;
-    const took = `the attempt took longer than ${attempt.claimed.timeout_ms} ms`;
-    this.#tell(attempt, fail(attempt, new TaskError(took, { category: "timeout" })));
-  }
-
-  /** Lets running attempts finish, releases the rest, and unregisters. */
-  async drain(hurry: AbortSignal, ms: number): Promise<void> {
-    const wanted = [...this.#attempts.values()].filter((attempt) => !attempt.stop.reason);
-    const finishing = Promise.all(wanted.map((attempt) => this.#working.get(attempt.token)));
-    const finished = new AbortController();
-    void finishing.then(() => finished.abort());
-    await pause(ms, AbortSignal.any([hurry, finished.signal]));
-    const last = (): void => this.#reporter.hurry(LAST_WORDS_MS);
-    if (hurry.aborted) last();
-    else hurry.addEventListener("abort", last);
-    for (const attempt of [...this.#attempts.values()]) {
-      if (this.#working.has(attempt.token) && this.#stop(attempt, "draining")) {
-        this.log(`${attempt.name} is released`);
-        this.#tell(attempt, release(attempt));
-      }
-    }
-    await this.#reporter.flushed();
-    await this.#heart.stop();
-    // An unreachable server notices the missing heartbeats.
-    const leave = { method: "DELETE" as const, path: `/api/v1/hosts/${this.#id}`, read: () => undefined };
-    await send(this.place, leave, undefined, LAST_WORDS_MS).catch(() => undefined);
   }
 }

@@ -14,7 +14,7 @@
 
 export { Approvals, Client, Dead, Files, Queues, Runs, Tasks, Workers } from "./client.js";
 export type { WaitOptions } from "./asker.js";
-export type { ClientOptions, RunFilter, StartOptions, TaskFilter } from "./client.js";
+export type { ClientOptions, RunFilter, RunOptions, StartOptions, TaskFilter } from "./client.js";
 export { Context } from "./context.js";
 export type { CancelReason, LlmOptions } from "./context.js";
 export {
@@ -24,7 +24,7 @@ export {
 } from "./errors.js";
 export type { Category, ProblemBody, TaskErrorOptions } from "./errors.js";
 export { Host } from "./host.js";
-export type { HostOptions, WorkerFunction, WorkerOptions } from "./host.js";
+export type { HostOptions, PerKey, WorkerFunction, WorkerOptions } from "./host.js";
 export { Journal, Page, Run, Task } from "./model.js";
 export type { Event, Failure, Json, NewTask, Retry, SubmitOptions } from "./model.js";
 export { Output } from "./output.js";

@@ -10,8 +10,6 @@ declare const process: {
   off(event: string, listener: () => void): void;
 };
 
-declare function setImmediate(f: () => void): unknown;
-
 declare module "node:fs" {
   export function mkdtempSync(prefix: string): string;
   export function readFileSync(path: string, encoding: "utf8"): string;
@@ -82,6 +80,7 @@ declare module "node:http" {
   export interface IncomingMessage extends AsyncIterable<Uint8Array> {
     readonly statusCode?: number;
     readonly headers: IncomingHttpHeaders;
+    readonly socket: { ref(): void; unref(): void };
     on(event: "data", listener: (chunk: Uint8Array) => void): this;
     on(event: "end" | "close", listener: () => void): this;
     on(event: "error", listener: (error: Error) => void): this;
@@ -92,6 +91,7 @@ declare module "node:http" {
     on(event: "error", listener: (error: Error) => void): this;
     on(event: "continue" | "response" | "close", listener: () => void): this;
     flushHeaders(): void;
+    write(text: string): boolean;
     end(body?: string | Uint8Array): this;
     destroy(error?: unknown): this;
   }

@@ -25,7 +25,7 @@ const KEPT: Word = { else: "not available: the server keeps ended tasks" };
 const SCHEDULE: Word = { else: "not available: there are no schedules; submit from cron or a timer" };
 const PARTS: Word = { else: "not available: steps that follow each other are a workflow (`client.runs.start`)" };
 const RATE: Word = { else: "not available: a worker has no rate limit; `slots` of the host limits what runs at once" };
-const PER_KEY: Word = { else: "not available for the workers of a host: `per_key` stands in the file of a worker" };
+const PER_KEY: Word = { name: "perKey", else: "use `perKey` of `host.worker(...)`" };
 const LEASE: Word = { else: "not needed: the host renews the leases of its tasks itself" };
 const QUEUE: Word = { name: "queue", else: "use `queue` of the worker or task" };
 const URL: Word = { name: "url", text: "`url` and `token`" };
@@ -50,7 +50,7 @@ const WORDS: Record<string, Word> = {
   scheduletoclosetimeout: { name: "deadline" }, maximumattempts: RETRY, initialinterval: FIRST_DELAY, backoffcoefficient: MULTIPLIER,
   maximuminterval: LONGEST_DELAY, nonretryableerrortypes: CATEGORIES, startdelay: DELAY, args: { name: "input", else: "pass the input" },
   // Kapelle elsewhere
-  perkey: PER_KEY, rate: RATE, key: { name: "group" }, retries: MORE_RETRIES, baseurl: URL, apikey: { name: "token" },
+  perkey: PER_KEY, groupconcurrency: PER_KEY, keylimit: PER_KEY, rate: RATE, key: { name: "group" }, retries: MORE_RETRIES, baseurl: URL, apikey: { name: "token" },
   maxcost: { name: "maxCostNanousd", text: "`maxCostNanousd`, in billionths of a dollar" },
 };
 

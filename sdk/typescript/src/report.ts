@@ -1,6 +1,7 @@
 /** Reports of ended attempts, on their way to the server. */
 
 import { Problem, TaskError } from "./errors.js";
+import type { Feed } from "./feed.js";
 import type { Json } from "./model.js";
 import { given } from "./model.js";
 import { Output } from "./output.js";
@@ -15,6 +16,11 @@ const LENGTH = 8 * 1024 * 1024;
 const LARGEST = 32 * 1024 * 1024 - 1024;
 /** Time for which an answer is held for an unreachable server: longer than a restart, and than a lease. */
 const HOLD_MS = 60_000;
+/** Wait before free slots are told of again. */
+const REST_MS = 200;
+
+/** A repeated report is accepted once. */
+const REPEATABLE: Call<Json[]> = { method: "POST", path: "", read: (raw) => raw.results, repeatable: true };
 
 /** Report of an attempt, in wire form. */
 export interface Report {
@@ -31,8 +37,8 @@ export interface Reporting {
   name: string;
 }
 
-function report(of: Reporting, outcome: Report["outcome"], body: Record<string, Json>): Report {
-  const encoded = encode({ lease_token: of.token, outcome, ...body });
+function report(of: Reporting, outcome: Report["outcome"], fields = ""): Report {
+  const encoded = `{"lease_token":${JSON.stringify(of.token)},"outcome":"${outcome}"${fields}}`;
   // A character is at most three bytes, so most texts need no count.
   const bytes = encoded.length * 3 > LARGEST ? new TextEncoder().encode(encoded).length : 0;
   if (bytes > LARGEST) throw new RangeError(`it has ${bytes} bytes, and ${LARGEST} are possible`);
@@ -42,8 +48,9 @@ function report(of: Reporting, outcome: Report["outcome"], body: Record<string, 
 /** Makes a success, or a failure when the answer is not JSON. */
 export function succeed(of: Reporting, result: unknown): Report {
   try {
-    if (result instanceof Output) return report(of, "succeed", { output: result.value, provenance: result.provenance() });
-    return report(of, "succeed", { output: result ?? null });
+    if (!(result instanceof Output)) return report(of, "succeed", `,"output":${encode(result)}`);
+    const provenance = encode(result.provenance());
+    return report(of, "succeed", `,"output":${encode(result.value)},"provenance":${provenance}`);
   } catch (error) {
     return invalid(of, `the worker's answer cannot be sent: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -59,12 +66,13 @@ export function fail(of: Reporting, error: TaskError): Report {
   // Half of a surrogate pair must not prevent the report.
   const message = Array.from(error.message.slice(0, 8_000), (c) => (/^[\ud800-\udfff]$/.test(c) ? "\ufffd" : c)).join("");
   const after = retryAfterMs === undefined ? undefined : Math.round(retryAfterMs);
-  return report(of, "fail", { error: given({ category, message, retryable, retry_after_ms: after }) });
+  const body = given({ category, message, retryable, retry_after_ms: after });
+  return report(of, "fail", `,"error":${encode(body)}`);
 }
 
 /** Makes a release without blame. */
 export function release(of: Reporting): Report {
-  return report(of, "release", {});
+  return report(of, "release");
 }
 
 /** Sends reports in batches. An unreachable server is tried again, so results are not lost. */
@@ -77,6 +85,7 @@ export class Reporter {
   constructor(
     private readonly place: Place,
     private readonly host: () => string,
+    private readonly feed: Feed,
     private readonly done: (tokens: string[]) => void,
     private readonly log: (message: string) => void,
   ) {}
@@ -84,11 +93,15 @@ export class Reporter {
   /** Adds a report. */
   add(report: Report): void {
     this.#queue.push(report);
-    if (!this.#busy) {
-      this.#busy = true;
-      // Reports of one moment are sent together.
-      this.#sending = Promise.resolve().then(() => this.#work());
-    }
+    this.wake();
+  }
+
+  /** Sends what is to be said: reports, and free slots. */
+  wake(): void {
+    if (this.#busy || (this.#queue.length === 0 && !this.feed.behind)) return;
+    this.#busy = true;
+    // Reports of one moment are sent together.
+    this.#sending = Promise.resolve().then(() => this.#work());
   }
 
   /** Limits the wait for an unreachable server, at a shutdown. */
@@ -102,7 +115,12 @@ export class Reporter {
   }
 
   async #work(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || (this.feed.behind && this.#until === Infinity)) {
+      if (this.#queue.length === 0) {
+        // A stream that is cut begins again with the free slots, so there is no need to insist.
+        await this.#once([]).catch(() => pause(REST_MS));
+        continue;
+      }
       let count = 0;
       for (let length = 0; count < Math.min(MOST, this.#queue.length); count++) {
         length += this.#queue[count]?.body.length ?? 0;
@@ -159,17 +177,30 @@ export class Reporter {
     }
   }
 
+  /** Sends a request once. On a stream the free slots go along. */
+  async #once(reports: Report[]): Promise<Json[]> {
+    const bodies = reports.map((report) => report.body).join(",");
+    const sent = this.feed.send(bodies);
+    if (sent) return sent;
+    const frame = this.feed.frame();
+    const call: Call<Json[]> = {
+      ...REPEATABLE,
+      path: `/api/v1/hosts/${this.host()}/${frame ? "frame" : "report"}`,
+      content: frame ? `{${frame.fields},"reports":[${bodies}]}` : `{"reports":[${bodies}]}`,
+    };
+    const results = await send(this.place, call);
+    frame?.taken();
+    return results;
+  }
+
   async #send(reports: Report[]): Promise<Json[]> {
-    const content = `{"reports":[${reports.map((report) => report.body).join(",")}]}`;
-    const again = new Again(HOLD_MS);
+    let again: Again | undefined;
     for (;;) {
-      // A repeated report is accepted once.
-      const path = `/api/v1/hosts/${this.host()}/report`;
-      const call: Call<Json[]> = { method: "POST", path, content, read: (raw) => raw.results, repeatable: true };
       try {
-        return await send(this.place, call);
+        return await this.#once(reports);
       } catch (error) {
-        const wait = again.after(call, error);
+        again ??= new Again(HOLD_MS);
+        const wait = again.after(REPEATABLE, error);
         if (wait === undefined || performance.now() + wait > this.#until) throw error;
         await pause(wait);
       }

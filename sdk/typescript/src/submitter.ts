@@ -3,6 +3,7 @@
 import type { Asker } from "./asker.js";
 import { Problem, Unreachable } from "./errors.js";
 import type { Json } from "./model.js";
+import type { Results } from "./results.js";
 import { Broken, type Call, freshKey } from "./wire.js";
 
 type Raw = Record<string, Json>;
@@ -16,11 +17,17 @@ export const SMALL = 32 * 1024;
 /** Refusals that may be due to one task. Others are due to the server or the token, and hold for each. */
 const OWN = new Set([400, 403, 404, 409, 413, 422]);
 
+/** The answer to a submit, and the stream that tells of the task's end. */
+export interface Submitted {
+  raw: Raw;
+  stream: string;
+}
+
 interface Waiting {
   /** The task as it travels. */
   body: string;
   delayed: boolean;
-  resolve: (raw: Raw) => void;
+  resolve: (made: Submitted) => void;
   reject: (error: unknown) => void;
 }
 
@@ -37,10 +44,14 @@ export class Submitter {
   #waiting: Waiting[] = [];
   #busy = false;
 
-  constructor(private readonly asker: Asker) {}
+  /** With `results` the ends of the tasks are told on its stream. */
+  constructor(
+    private readonly asker: Asker,
+    private readonly results?: Results,
+  ) {}
 
   /** Submits a task that has no idempotency key of its own. */
-  submit(body: string, delayed: boolean): Promise<Raw> {
+  submit(body: string, delayed: boolean): Promise<Submitted> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ body, delayed, resolve, reject });
       if (this.#busy) return;
@@ -72,8 +83,9 @@ export class Submitter {
       tried = undefined;
     };
     try {
-      const made = await this.asker.ask(call(tasks), undefined, after);
-      tasks.forEach((task, at) => task.resolve(made[at]!));
+      const stream = this.results ? await this.results.open() : "";
+      const made = await this.asker.ask(call(tasks, stream), undefined, after);
+      tasks.forEach((task, at) => task.resolve({ raw: made[at]!, stream }));
     } catch (error) {
       after();
       const apart = tasks.length > 1 && error instanceof Problem && OWN.has(error.status);
@@ -86,17 +98,18 @@ export class Submitter {
   }
 }
 
-function call(tasks: Waiting[]): Call<Raw[]> {
+function call(tasks: Waiting[], stream: string): Call<Raw[]> {
   const key = freshKey();
+  const query = stream ? { results: stream } : {};
   const [first] = tasks;
-  if (first && tasks.length === 1) return { ...single(first.body, key), read: (raw) => [raw] };
+  if (first && tasks.length === 1) return { ...single(first.body, key), query, read: (raw) => [raw] };
   const content = `{"tasks":[${tasks.map((task) => task.body).join(",")}]}`;
   const read = (raw: Json): Raw[] => {
     if (raw.ids.length !== tasks.length) throw new RangeError(`${raw.ids.length} ids for ${tasks.length} tasks`);
     // The answer of the server to a single submit.
     return tasks.map(({ delayed }, at) => ({ id: raw.ids[at], state: delayed ? "scheduled" : "ready", attempt: 0 }));
   };
-  return { method: "POST", path: "/api/v1/tasks/batch", content, key, read };
+  return { method: "POST", path: "/api/v1/tasks/batch", content, key, query, read };
 }
 
 /** After a lost answer a refusal does not say that nothing was made: sending the tasks again could double them. */

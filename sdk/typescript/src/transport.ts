@@ -34,6 +34,9 @@ export interface Answer {
 /** An answer whose body is read as it comes. */
 export type Stream = http.IncomingMessage;
 
+/** Gets the function that writes more of a request whose body stays open. */
+export type Up = (write: (text: string) => void) => void;
+
 /** A server as node:http wants it. */
 interface Origin {
   request: typeof http.request;
@@ -85,11 +88,21 @@ export class OutOfTime extends Error {
 }
 
 /** Writes a request; `answered` gets the head of the answer. Redirects are answers. */
-function write(place: Place, sent: Sent, answered: (stream: Stream) => void, failed: (error: Error) => void): http.ClientRequest {
+function write(
+  place: Place, sent: Sent, answered: (stream: Stream) => void, failed: (error: Error) => void, up?: Up,
+): http.ClientRequest {
   const { request, agent, hostname, port, prefix, headers: common } = origin(place);
   const headers = [...common, ...sent.headers];
   const { body, method } = sent;
   const bytes = body === undefined ? 0 : typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  if (up) {
+    headers.push("transfer-encoding", "chunked");
+    const asked = request({ agent, hostname, port, method, path: prefix + sent.path, headers }, answered);
+    asked.on("error", failed);
+    asked.write(String(body));
+    up((text) => void (asked.destroyed || asked.write(text)));
+    return asked;
+  }
   if (bytes > 0 || method === "POST") headers.push("content-length", String(bytes));
   if (bytes > LARGE) headers.push("expect", "100-continue");
   const asked = request({ agent, hostname, port, method, path: prefix + sent.path, headers }, answered);
@@ -148,14 +161,14 @@ export function exchange(place: Place, sent: Sent, withinMs: number, signal?: Ab
   });
 }
 
-/** Opens a request whose answer is read as it comes; `signal` ends it. */
-export function stream(place: Place, sent: Sent, signal: AbortSignal): Promise<Stream> {
+/** Opens a request whose answer is read as it comes; `signal` ends it. With `up` the body of the request stays open, too. */
+export function stream(place: Place, sent: Sent, signal: AbortSignal, up?: Up): Promise<Stream> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const asked = write(place, sent, (stream) => {
       stream.on("close", () => signal.removeEventListener("abort", aborted));
       resolve(stream);
-    }, reject);
+    }, reject, up);
     const aborted = (): void => void asked.destroy(signal.reason);
     signal.addEventListener("abort", aborted);
   });

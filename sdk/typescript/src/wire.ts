@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { KapelleError, Problem, Unreachable, problem } from "./errors.js";
 import type { Json } from "./model.js";
 import type { Place } from "./place.js";
-import { type Answer, type Sent, type Stream, exchange, stream, text } from "./transport.js";
+import { type Answer, type Sent, type Stream, type Up, exchange, stream, text } from "./transport.js";
 
 /** Timeout of an answer, besides a requested wait. */
 export const ANSWER_MS = 30_000;
@@ -46,6 +46,17 @@ export class Broken extends Unreachable {
     super(message, { cause });
     this.name = "Unreachable";
     this.unsent = unsent;
+  }
+}
+
+/** An answer that a Kapelle server does not give. */
+export class Strange extends Unreachable {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+    this.name = "Unreachable";
   }
 }
 
@@ -112,12 +123,14 @@ function sent(call: Call<unknown>, more: string[] = []): Sent {
   return { method: call.method, path: call.path + search, body, headers };
 }
 
-/** Opens a stream; the caller reads it until it ends or `signal` is raised. */
-export async function open(place: Place, call: Call<unknown>, signal: AbortSignal, headers: string[]): Promise<Stream> {
+/** Opens a stream; the caller reads it until it ends or `signal` is raised. With `up` the request stays open, too. */
+export async function open(
+  place: Place, call: Call<unknown>, signal: AbortSignal, headers: string[], up?: Up,
+): Promise<Stream> {
   const written = sent(call, headers);
   let opened: Stream;
   try {
-    opened = await stream(place, written, signal);
+    opened = await stream(place, written, signal, up);
   } catch (error) {
     throw broken(place.url, error);
   }
@@ -170,7 +183,7 @@ export function refused(url: string, status: number, headers: Record<string, unk
     }
   }
   const what = `${url} answered ${status}${kind && ` with ${kind}`}`;
-  return new Unreachable(`${what}: this does not look like a Kapelle server; is the address right?`);
+  return new Strange(`${what}: this does not look like a Kapelle server; is the address right?`, status);
 }
 
 const UNSENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);

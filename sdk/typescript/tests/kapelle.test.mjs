@@ -153,7 +153,9 @@ test("options that are not known are refused with their names here", async () =>
   assert.throws(() => new Host({ concurrency: 3 }), /concurrency: unknown option of new Host; use `slots`/);
   assert.throws(() => new Host({ connection: {} }), /`url` and `token`/);
   assert.throws(() => new Host().worker("w", () => 1, { concurrency: 3 }), /`slots` of `new Host/);
-  assert.throws(() => new Host().worker("w", () => 1, { perKey: 1 }), /not available/);
+  assert.throws(() => new Host().worker("w", () => 1, { per_key: 1 }), /use `perKey`/);
+  assert.throws(() => new Host().worker("w", () => 1, { perKey: { max: 1 } }), /max: unknown option of perKey/);
+  assert.throws(() => new Host().worker("w", () => 1, { perKey: 0 }), /expected 1 or more/);
   assert.throws(() => new Client({ uri: "x" }), /did you mean `url`/);
 });
 

@@ -47,7 +47,7 @@ from .errors import (
     WaitTimeout,
 )
 from .host import Host
-from .model import AsyncJournal, AsyncPage, Event, Failure, Journal, Json, NewTask, Page, Retry, Run, Seconds, Task
+from .model import AsyncJournal, AsyncPage, Event, Failure, Journal, Json, NewTask, Page, PerKey, Retry, Run, Seconds, Task
 from .output import Output
 
 __version__ = "0.1.0"
@@ -79,6 +79,7 @@ __all__ = [
     "NotFound",
     "Output",
     "Page",
+    "PerKey",
     "Problem",
     "Retry",
     "Run",

@@ -46,12 +46,29 @@ def health() -> Call[Raw]:
     return Call("GET", "/health", _raw)
 
 
-def submit_one(body: bytes, key: str | None = None) -> Call[Sequence[Raw]]:
-    """Submits one encoded task."""
-    return Call("POST", "/api/v1/tasks", lambda raw: [_raw(raw)], data=body, key=key or fresh_key())
+def submit_one(body: bytes, key: str | None = None, stream: str = "") -> Call[Sequence[Raw]]:
+    """Submits one encoded task. `stream` is that of results which tells of its end."""
+    query = {"results": stream} if stream else {}
+    return Call("POST", "/api/v1/tasks", lambda raw: [_raw(raw)], data=body, key=key or fresh_key(), query=query)
 
 
-def submit_several(bodies: Sequence[bytes], delayed: Sequence[bool]) -> Call[Sequence[Raw]]:
+def run_one(body: bytes, key: str | None, wait: float) -> Call[Task]:
+    """Submits one encoded task, and waits for its end."""
+    query = _query(wait_ms=ms(wait))
+    return Call("POST", "/api/v1/tasks", Task.read, data=body, key=key or fresh_key(), query=query, wait=wait)
+
+
+def results(ids: Sequence[str]) -> Call[Raw]:
+    """Opens a stream of the ends of tasks."""
+    return Call("POST", "/api/v1/results", _raw, {"tasks": ids}, harmless=True)
+
+
+def more_results(stream: str, ids: Sequence[str], forget: Sequence[str] = ()) -> Call[Raw]:
+    """Adds tasks to a stream, and takes others off it."""
+    return Call("POST", f"/api/v1/results/{_part(stream)}", _raw, {"tasks": ids, "forget": forget}, harmless=True)
+
+
+def submit_several(bodies: Sequence[bytes], delayed: Sequence[bool], stream: str = "") -> Call[Sequence[Raw]]:
     """Submits encoded tasks, all or none. Answers as the server answers to each of them alone."""
 
     def read(raw: Any) -> Sequence[Raw]:
@@ -61,7 +78,8 @@ def submit_several(bodies: Sequence[bytes], delayed: Sequence[bool]) -> Call[Seq
         return [{"id": id, "state": "scheduled" if later else "ready", "attempt": 0} for id, later in zip(ids, delayed)]
 
     content = b'{"tasks":[' + b",".join(bodies) + b"]}"
-    return Call("POST", "/api/v1/tasks/batch", read, data=content, key=fresh_key())
+    query = {"results": stream} if stream else {}
+    return Call("POST", "/api/v1/tasks/batch", read, data=content, key=fresh_key(), query=query)
 
 
 def submit_batch(tasks: Sequence[NewTask], key: str | None) -> Call[Sequence[str]]:

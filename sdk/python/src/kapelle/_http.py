@@ -253,6 +253,8 @@ class Target:
                 raise ValueError(f"{name}: it has characters that a header cannot have")
             head += f"{name}: {value}\r\n"
         if body is None:
+            if "transfer-encoding" in headers:
+                return (head + "\r\n").encode("latin-1")
             # A request that may have a body says that it has none.
             end = "content-length: 0\r\n\r\n" if method == "POST" else "\r\n"
             return (head + end).encode("latin-1")
@@ -347,18 +349,31 @@ class Pool:
         return Response(parser.status, parser.headers, parts[0] if len(parts) == 1 else b"".join(parts))
 
     def stream(
-        self, method: str, path: str, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        body: bytes | None = None,
+        first: float | None = None,
+        until: float | None = None,
     ) -> Generator[Response | bytes, None, None]:
-        """Yields the head of an answer, then its body as it comes."""
-        request = self._target.request(method, path, headers, None)
+        """Yields the head of an answer, then its body as it comes.
+
+        `first` is the timeout until the body begins, `until` the end of all waits, by the monotonic clock.
+        """
+        request = self._target.request(method, path, headers, body)
         connection = self._take()
         parser = Parser()
         try:
-            unsent = connection.send(request, timeout)
+            unsent = connection.send(request, first or timeout)
             if unsent:
                 raise unsent
             told = False
             while not parser.done:
+                if until is not None:
+                    left = max(until - time.monotonic(), 0.001)
+                    connection.sock.settimeout(min(first or timeout, left))
                 data = connection.receive()
                 part = b""
                 if data:
@@ -369,6 +384,9 @@ class Pool:
                     told = True
                     yield Response(parser.status, parser.headers)
                 if part:
+                    if first:
+                        connection.sock.settimeout(timeout)
+                        first = None
                     yield part
         finally:
             connection.close()

@@ -7,7 +7,7 @@ import collections
 import os
 import ssl
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from ._http import (
     CONNECT,
@@ -38,7 +38,7 @@ class _Line(asyncio.Protocol):
         self._behind = 0
         self._heard = 0.0
         self._unsent = 0
-        self._timeout = 0.0
+        self.timeout = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._error: TransportError | None = None
         self._paused = False
@@ -110,16 +110,21 @@ class _Line(asyncio.Protocol):
         assert self._transport
         self._parser = parser = Parser()
         self._parts, self._error, self._behind = [], None, 0
-        self._streaming, self._timeout = streaming, timeout
+        self._streaming, self.timeout = streaming, timeout
         self._heard = self._loop.time()
         self._transport.write(request)
         self._unsent = self._transport.get_write_buffer_size()
         return parser
 
+    def write(self, data: bytes) -> None:
+        """Writes more of a request. What is written to a broken connection is lost."""
+        if self.usable and self._transport:
+            self._transport.write(data)
+
     async def wait(self) -> None:
         """Waits for the end of the answer, or for more of a stream. Raises TransportError."""
         self._waiting = self._loop.create_future()
-        self._timer = self._loop.call_later(self._timeout, self._silent)
+        self._timer = self._loop.call_later(self.timeout, self._silent)
         try:
             await self._waiting
         finally:
@@ -134,10 +139,10 @@ class _Line(asyncio.Protocol):
 
     def _silent(self) -> None:
         """Gives up, unless bytes went or came meanwhile."""
-        left = self._heard + self._timeout - self._loop.time()
+        left = self._heard + self.timeout - self._loop.time()
         unsent = self._transport.get_write_buffer_size() if self._transport else 0
         if unsent < self._unsent:
-            self._unsent, left = unsent, self._timeout
+            self._unsent, left = unsent, self.timeout
         if left > 0.001:
             self._timer = self._loop.call_later(left, self._silent)
         else:
@@ -165,6 +170,10 @@ class _Line(asyncio.Protocol):
                 self._transport.abort()
             except RuntimeError:  # The loop is closed.
                 pass
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class AsyncPool:
@@ -196,14 +205,30 @@ class AsyncPool:
         return response
 
     async def stream(
-        self, method: str, path: str, headers: Mapping[str, str], timeout: float
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        body: bytes | None = None,
+        first: float | None = None,
+        up: Callable[[Callable[[bytes], None]], None] | None = None,
     ) -> AsyncGenerator[Response | bytes, None]:
-        """Yields the head of an answer, then its body as it comes."""
-        request = self._target.request(method, path, headers, None)
+        """Yields the head of an answer, then its body as it comes. `first` is the timeout until the body begins.
+
+        With `up` the body of the request stays open: it gets the function that writes more of it.
+        """
+        if up:
+            request = self._target.request(method, path, {**headers, "transfer-encoding": "chunked"}, None)
+            request += _chunk(body or b"")
+        else:
+            request = self._target.request(method, path, headers, body)
         loop = asyncio.get_running_loop()
         line = self._take(loop) or await self._connect(loop)
         try:
-            parser = line.begin(request, timeout, streaming=True)
+            parser = line.begin(request, first or timeout, streaming=True)
+            if up:
+                up(lambda data: line.write(_chunk(data)))
             told = False
             while True:
                 if not line.full:
@@ -214,6 +239,7 @@ class AsyncPool:
                 done = parser.done
                 part = line.take()
                 if part:
+                    line.timeout = timeout
                     yield part
                 elif done:
                     return

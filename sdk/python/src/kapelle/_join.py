@@ -4,6 +4,7 @@ thread, so that a function that blocks the event loop does not lose its lease.""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ from .errors import KapelleError, NotFound, Problem
 
 _BEAT = 2.0
 """Longest interval between heartbeats in seconds, and so the delay until a function learns of its cancellation."""
+_LOOK = 0.4
+"""Seconds between looks for new attempts."""
+_NEW = 0.3
+"""Age of an attempt in seconds at its first heartbeat, which tells the server that it has arrived. Most end sooner."""
+_IDLE = 5.0
+"""Seconds between heartbeats without attempts: the server notices when a machine vanishes."""
 _ANSWER = 5.0
 """Timeout of a heartbeat in seconds: three of them fit into a lease."""
 
@@ -97,16 +104,20 @@ class Heart:
 
     def _work(self) -> None:
         missed = 0
-        while not self._over.wait(self._membership.beat_every):
+        last = time.monotonic()
+        while not self._over.wait(min(_LOOK, self._membership.beat_every)):
             attempts = self._attempts()
-            if not attempts:
+            now = time.monotonic()
+            due = now - last >= (self._membership.beat_every if attempts else _IDLE)
+            if not due and not any(not attempt.arrived and now - attempt.since >= _NEW for attempt in attempts):
                 continue
+            last = now
             try:
                 self._beat(attempts)
                 missed = 0
             except KapelleError as error:
                 missed += 1
-                if missed == 2:
+                if missed == 2 and attempts:
                     log.warning("heartbeats do not reach the server: %s", error)
             except Exception:
                 # After any error the next heartbeat may keep the leases.
@@ -119,6 +130,9 @@ class Heart:
         try:
             answer = self._membership.ask(wire.Call("POST", f"/api/v1/hosts/{id}/heartbeat", dict, body), _ANSWER)
         except NotFound:
+            if not attempts:
+                # The host itself registers when it next asks for tasks.
+                return
             # A restarted server knows no hosts, but the leases survive: register, and send a heartbeat at once.
             self._membership.join(id, patient=False)
             if self._membership.id == id:
@@ -127,5 +141,6 @@ class Heart:
             answer = self._membership.ask(wire.Call("POST", path, dict, body), _ANSWER)
         unwanted = set(answer["cancel"])
         for attempt in attempts:
+            attempt.arrived = True
             if attempt.token in unwanted:
                 self._stop(attempt)

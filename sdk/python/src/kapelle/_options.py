@@ -59,7 +59,7 @@ _KEPT = _missing("not available: the server keeps ended tasks")
 _SCHEDULE = _missing("not available: there are no schedules; submit from cron or a timer")
 _PARTS = _missing("not available: steps that follow each other are a workflow (`client.runs.start`)")
 _RATE = _missing("not available: a worker has no rate limit; `slots` of the host limits what runs at once")
-_PER_KEY = _missing("not available for the workers of a host: `per_key` stands in the file of a worker")
+_PER_KEY = _use("per_key", otherwise="use `per_key` of `host.worker(...)`")
 _LEASE = _missing("not needed: the host renews the leases of its tasks itself")
 _ACK = _missing("not needed: a task is done once its result is reported")
 _BIND = _missing("not available: a worker takes (ctx, input)")
@@ -140,6 +140,8 @@ _WORDS = {
     "startdelay": _DELAY,
     # Other places of Kapelle, and general words
     "perkey": _PER_KEY,
+    "groupconcurrency": _PER_KEY,
+    "keylimit": _PER_KEY,
     "rate": _RATE,
     "key": _use("group"),
     "retries": _RETRIES,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import _wire as wire
+from ._feed import Feed
 from ._http import TransportError
 from ._http_async import AsyncPool
 from .context import Attempt, log
@@ -21,8 +24,14 @@ _BYTES = 8 * 1024 * 1024
 """Size limit of a request of several reports, in bytes; the server accepts 32 MiB."""
 _LARGEST = 32 * 1024 * 1024 - 1024
 """Size limit of a report, in bytes. The server would cut a larger one."""
+_REST = 0.2
+"""Seconds before free slots are told of again."""
 _HOLD = 60.0
 """Seconds for which an answer is held for an unreachable server: longer than a restart, and than a lease."""
+
+_JSON = {"content-type": "application/json"}
+_REPEATABLE: wire.Call[Any] = wire.Call("POST", "", lambda raw: raw, harmless=True)
+"""A repeated report is accepted once."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,11 @@ class Report:
 
 def succeed(attempt: Attempt, result: Any) -> Report:
     """Makes a success, or a failure when the answer is not JSON."""
-    output = result if isinstance(result, Output) else Output(result)
     try:
-        body = {"output": output.value}
-        if isinstance(result, Output):
-            body["provenance"] = output.provenance()
-        return _report(attempt, "succeed", body)
+        if not isinstance(result, Output):
+            return _report(attempt, "succeed", b',"output":' + wire.encode(result))
+        provenance = wire.encode(result.provenance())
+        return _report(attempt, "succeed", b',"output":%b,"provenance":%b' % (wire.encode(result.value), provenance))
     except ValueError as error:
         return invalid(attempt, f"the worker's answer cannot be sent: {error}")
 
@@ -60,16 +68,16 @@ def fail(attempt: Attempt, error: TaskError) -> Report:
         body["retryable"] = error.retryable
     if error.retry_after is not None:
         body["retry_after_ms"] = round(error.retry_after * 1000)
-    return _report(attempt, "fail", {"error": body})
+    return _report(attempt, "fail", b',"error":' + wire.encode(body))
 
 
 def release(attempt: Attempt) -> Report:
     """Makes a release without blame."""
-    return _report(attempt, "release", {})
+    return _report(attempt, "release")
 
 
-def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
-    encoded = wire.encode({"lease_token": attempt.token, "outcome": outcome, **body})
+def _report(attempt: Attempt, outcome: str, fields: bytes = b"") -> Report:
+    encoded = b'{"lease_token":"%b","outcome":"%b"%b}' % (attempt.token.encode(), outcome.encode(), fields)
     if len(encoded) > _LARGEST:
         raise ValueError(f"it has {len(encoded)} bytes, and {_LARGEST} are possible")
     return Report(attempt, outcome, encoded)
@@ -78,21 +86,32 @@ def _report(attempt: Attempt, outcome: str, body: dict[str, Any]) -> Report:
 class Reporter:
     """Sends reports in batches. An unreachable server is tried again, so results are not lost."""
 
-    def __init__(self, url: str, http: AsyncPool, host: Callable[[], str], done: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, url: str, http: AsyncPool, feed: Feed, host: Callable[[], str], done: Callable[[Attempt], None]
+    ) -> None:
         self._url = url
         self._http = http
+        self._feed = feed
         self._host = host
         self._done = done
-        self._queue: asyncio.Queue[Report | None] = asyncio.Queue()
+        self._queue: deque[Report] = deque()
+        self._woken = asyncio.Event()
+        self._over = False
         self._until = float("inf")
 
     def add(self, report: Report) -> None:
         """Adds a report."""
-        self._queue.put_nowait(report)
+        self._queue.append(report)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Has free slots told of."""
+        self._woken.set()
 
     def end(self) -> None:
         """Ends the reports."""
-        self._queue.put_nowait(None)
+        self._over = True
+        self._woken.set()
 
     def hurry(self, seconds: float) -> None:
         """Limits the wait for an unreachable server, at a shutdown."""
@@ -100,30 +119,40 @@ class Reporter:
 
     async def work(self) -> None:
         """Sends reports until the end."""
-        held: Report | None = None
         while True:
-            first = held or await self._queue.get()
-            held = None
-            if first is None:
+            gathered = self._gather()
+            if gathered:
+                await self._try(gathered)
+            elif self._over:
                 return
-            gathered, size = [first], len(first.body)
-            while len(gathered) < _MOST and not self._queue.empty():
-                following = self._queue.get_nowait()
-                if following is None:
-                    self._queue.put_nowait(None)
-                    break
-                size += len(following.body)
-                if size > _BYTES:
-                    held = following
-                    break
-                gathered.append(following)
-            try:
-                await self._deliver(gathered)
-            except Exception:
-                # An unexpected kind of answer must not block later reports.
-                log.exception("%d reports could not be delivered", len(gathered))
-                for report in gathered:
-                    self._done(report.attempt)
+            elif self._feed.behind:
+                try:
+                    await self._once([])
+                except (TransportError, KapelleError):
+                    # A stream that is cut begins again with the free slots, so there is no need to insist.
+                    await asyncio.sleep(_REST)
+            else:
+                self._woken.clear()
+                await self._woken.wait()
+
+    def _gather(self) -> list[Report]:
+        gathered: list[Report] = []
+        size = 0
+        while self._queue and len(gathered) < _MOST:
+            size += len(self._queue[0].body)
+            if gathered and size > _BYTES:
+                break
+            gathered.append(self._queue.popleft())
+        return gathered
+
+    async def _try(self, gathered: list[Report]) -> None:
+        try:
+            await self._deliver(gathered)
+        except Exception:
+            # An unexpected kind of answer must not block later reports.
+            log.exception("%d reports could not be delivered", len(gathered))
+            for report in gathered:
+                self._done(report.attempt)
 
     async def _deliver(self, reports: list[Report]) -> None:
         try:
@@ -164,18 +193,35 @@ class Reporter:
         else:
             self._done(report.attempt)
 
+    async def _once(self, reports: list[Report]) -> Any:
+        """Sends a request once. On a stream the free slots go along."""
+        bodies = b",".join(report.body for report in reports)
+        sent = self._feed.send(bodies)
+        if sent:
+            return await sent
+        content = b'"reports":[' + bodies + b"]}"
+        frame = self._feed.frame()
+        if frame:
+            stream, credit = frame
+            content = f'{{"stream":{json.dumps(stream)},"credit":{credit},'.encode() + content
+        else:
+            content = b"{" + content
+        path = f"/api/v1/hosts/{self._host()}/{'frame' if frame else 'report'}"
+        call: wire.Call[Any] = wire.Call("POST", path, lambda raw: raw["results"], data=content)
+        response = await self._http.request(call.method, path, _JSON, content, call.timeout())
+        results = wire.read(self._url, call, response)
+        if frame:
+            self._feed.taken(frame)
+        return results
+
     async def _send(self, reports: list[Report]) -> Any:
-        content = b'{"reports":[' + b",".join(report.body for report in reports) + b"]}"
-        headers = {"content-type": "application/json"}
-        # A repeated report is accepted once.
-        again = wire.Again(_HOLD, time.monotonic)
+        again = None
         while True:
-            call = wire.Call("POST", f"/api/v1/hosts/{self._host()}/report", lambda raw: raw["results"], harmless=True)
             try:
-                response = await self._http.request(call.method, call.path, headers, content, call.timeout())
-                return wire.read(self._url, call, response)
+                return await self._once(reports)
             except (TransportError, Problem) as error:
-                pause = again.after(call, error)
+                again = again or wire.Again(_HOLD, time.monotonic)
+                pause = again.after(_REPEATABLE, error)
                 if pause is None or time.monotonic() + pause > self._until:
                     if isinstance(error, Problem):
                         raise

@@ -1,4 +1,4 @@
-"""A running host: it claims, runs functions, and reports.
+"""A running host: it takes tasks, runs functions, and reports.
 
 The protocol lives on one event loop, heartbeats in a thread (`_join`). Async functions run on the loop, others in a
 thread each; a thread cannot be killed, so a function that ignores `ctx.cancelled` keeps its slot until it returns.
@@ -10,23 +10,31 @@ import asyncio
 import contextvars
 import inspect
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from . import _wire as wire
 from ._failure import failure
+from ._feed import Feed
 from ._http import TransportError
 from ._http_async import AsyncPool
 from ._join import Heart, Membership
+from ._lines import NoStream
 from ._place import Place
 from ._report import Report, Reporter, fail, release, succeed
 from ._threads import Threads
 from .context import AsyncContext, Attempt, Clients, Context, log
 from .errors import Cancelled, KapelleError, NotFound, Problem, TaskError
-from .model import Json, ms
+from .model import ms
 
 _LAST_WORDS = 3.0
 """Seconds for releasing attempts, after a second signal."""
+_SHORT = 1.0
+"""Seconds of a stream that ended at once. The next is opened after a rest."""
+_REST = 0.2
+_PASSING = frozenset({408, 429, 500, 503, 507})
+"""Statuses of refusals of a claim that pass."""
 
 
 class Serving:
@@ -41,9 +49,8 @@ class Serving:
         place: Place,
         ready: Callable[[], None],
     ) -> None:
-        self._functions = functions
+        self._functions = {name: (function, _is_async(function)) for name, function in functions.items()}
         self._free = slots
-        self._slots = slots
         self._membership = membership
         self._http = http
         self._place = place
@@ -55,11 +62,18 @@ class Serving:
         self._lock = threading.Lock()
         # Kept until their reports are delivered, so that their leases are renewed until then.
         self._attempts: dict[str, Attempt] = {}
+        # Attempts whose functions run, with the tasks of async ones and the ends of their time.
+        self._working: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._limits: dict[str, asyncio.TimerHandle] = {}
+        # Attempts whose threads have ended, and whether the loop has been told.
+        self._ended: deque[tuple[Attempt, Report]] = deque()
+        self._told = False
         self._changed = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._reporter = Reporter(place.url, http, lambda: membership.id, self._delivered)
+        self._feed = Feed(place.url, http, self._take, self._cancelled)
+        self._reporter = Reporter(place.url, http, self._feed, lambda: membership.id, self._delivered)
         self._heart = Heart(membership, self._under_way, self._unwanted)
 
     def end(self) -> None:
@@ -72,7 +86,7 @@ class Serving:
         self._reporter.hurry(_LAST_WORDS)
         self._hurry.set()
 
-    async def work(self, drain_timeout: float) -> None:
+    async def work(self, drain_timeout: float, long_poll: bool) -> None:
         """Works until its end is requested, and shuts down gracefully."""
         await self._until_end(asyncio.to_thread(self._membership.join, ""))
         if not self._membership.id:
@@ -81,7 +95,7 @@ class Serving:
         reporting = asyncio.create_task(self._reporter.work())
         self._heart.start()
         try:
-            await self._claim_until_end()
+            await self._take_until_end(long_poll)
         finally:
             await self._drain(drain_timeout)
             self._reporter.end()
@@ -104,133 +118,142 @@ class Serving:
             # An aborted poll is over only with its connection.
             await asyncio.gather(working, return_exceptions=True)
 
-    async def _claim_until_end(self) -> None:
-        failures = 0
+    async def _take_until_end(self, long_poll: bool) -> None:
+        """Takes tasks and begins them. Polls where no stream gets through."""
+        failures = late = 0
+        first = way = "poll" if long_poll else "duplex"
         while not self._end.is_set():
-            if self._free == 0:
-                self._changed.clear()
-                await self._until_end(self._changed.wait())
-                continue
             id = self._membership.id
             try:
-                tasks = await self._until_end(self._claim(id))
-                failures = 0
+                await self._until_end(self._poll(id) if way == "poll" else self._hear(way, id))
+                failures = late = 0
+            except NoStream as error:
+                if way == "duplex":
+                    way = "stream"
+                    continue
+                # A busy server may be late once.
+                late += error.late
+                if not error.late or late > 1:
+                    log.warning("polling for tasks, since they cannot be pushed: %s", error)
+                    way = "poll"
             except NotFound:
                 await self._until_end(asyncio.to_thread(self._membership.join, id))
-                continue
+                way = first
             except Problem as problem:
-                if problem.status not in (408, 429, 500, 503, 507):
+                if problem.status not in _PASSING:
                     raise
                 await self._until_end(asyncio.sleep(problem.retry_after or 1.0))
-                continue
             except KapelleError as error:
                 failures += 1
                 if failures == 1:
                     log.warning("waiting for the server: %s", error)
                 await self._until_end(asyncio.sleep(pause(failures)))
-                continue
-            if tasks:
-                await self._acknowledge(id, tasks)
-                for raw in tasks:
-                    self._begin(raw)
 
-    async def _claim(self, id: str) -> list[Mapping[str, Any]]:
+    async def _hear(self, way: str, id: str) -> None:
+        """Takes what the server pushes, until the stream ends."""
+        began = self._loop.time()
+        await self._feed.hear(way, id, self._free)
+        if self._loop.time() - began < _SHORT:
+            await asyncio.sleep(_REST)
+
+    async def _poll(self, id: str) -> None:
+        """Claims once, as soon as a slot is free."""
+        if self._free == 0:
+            self._changed.clear()
+            await self._changed.wait()
+            return
         wait = wire.LONGEST_POLL
         body = {"max_tasks": min(self._free, 1000), "wait_ms": ms(wait)}
-        call = wire.Call("POST", f"/api/v1/hosts/{id}/claim", lambda raw: list(raw["tasks"]), body, wait=wait)
-        claimed: list[Mapping[str, Any]] = await self._ask(call)
-        return claimed
-
-    async def _acknowledge(self, id: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Acknowledges tasks; otherwise the server would soon assign them to another host."""
-        body = {"lease_tokens": [raw["lease_token"] for raw in tasks]}
-        try:
-            await self._ask(wire.Call("POST", f"/api/v1/hosts/{id}/ack", lambda raw: raw, body))
-        except KapelleError as error:
-            log.warning("claimed tasks could not be acknowledged: %s", error)
-
-    async def _ask(self, call: wire.Call[Any]) -> Any:
+        call: wire.Call[Sequence[Mapping[str, Any]]] = wire.Call(
+            "POST", f"/api/v1/hosts/{id}/claim", lambda raw: list(raw["tasks"]), body, wait=wait
+        )
         try:
             response = await self._http.request(
                 call.method, call.target(), call.headers(), call.content(), call.timeout()
             )
         except TransportError as error:
             raise wire.unreachable(self._url, error) from error
-        return wire.read(self._url, call, response)
+        self._take(wire.read(self._url, call, response))
 
-    def _begin(self, raw: Mapping[str, Any]) -> None:
-        attempt = Attempt(raw, self._place, self._clients)
+    def _take(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Begins attempts. Their first heartbeat tells the server that they have arrived, unless a report comes before."""
+        begun = [Attempt(raw, self._place, self._clients) for raw in tasks]
         with self._lock:
-            self._attempts[attempt.token] = attempt
-        self._free -= 1
-        task = asyncio.create_task(self._attempt(attempt), name=attempt.name)
-        self._tasks[attempt.token] = task
-        limit = self._loop.call_later(raw["timeout_ms"] / 1000, self._timed_out, attempt)
+            self._attempts.update((attempt.token, attempt) for attempt in begun)
+        self._working.update((attempt.token, attempt) for attempt in begun)
+        self._free -= len(begun)
+        for attempt in begun:
+            self._begin(attempt)
 
-        def over(_: asyncio.Task[None]) -> None:
-            limit.cancel()
-            self._tasks.pop(attempt.token, None)
-            self._free += 1
-            self._changed.set()
+    def _begin(self, attempt: Attempt) -> None:
+        raw = attempt.raw
+        self._limits[attempt.token] = self._loop.call_later(raw["timeout_ms"] / 1000, self._timed_out, attempt)
+        function, is_async = self._functions.get(raw["worker"], (None, False))
+        if function is None:
+            self._over(attempt, release(attempt))
+        elif is_async:
+            self._tasks[attempt.token] = asyncio.create_task(self._attempt(function, attempt), name=attempt.name)
+        else:
+            self._in_thread(function, attempt)
 
-        task.add_done_callback(over)
-
-    async def _attempt(self, attempt: Attempt) -> None:
-        """Runs one attempt: the function, and its report."""
-        function = self._functions.get(attempt.raw["worker"])
+    async def _attempt(self, function: Callable[..., Any], attempt: Attempt) -> None:
+        """Runs an async function."""
+        ctx = AsyncContext(attempt)
         try:
-            if function is None:
-                self._tell(attempt, release(attempt))
-                return
-            report = succeed(attempt, await self._call(function, attempt))
-        except asyncio.CancelledError as error:
-            report = fail(attempt, failure(error))
-        except Exception as error:
-            if not isinstance(error, (TaskError, Cancelled)):
-                log.exception("%s failed", attempt.name)
-            report = fail(attempt, failure(error))
-        # A stopped attempt has been reported, or needs no report.
-        if not attempt.stopped.is_set():
-            self._tell(attempt, report)
+            report = succeed(attempt, await function(ctx, attempt.raw["input"]))
+        except (Exception, asyncio.CancelledError) as error:
+            report = _failed(attempt, error)
+        await ctx._close()
+        self._over(attempt, report)
 
-    async def _call(self, function: Callable[..., Any], attempt: Attempt) -> Any:
-        ctx = AsyncContext(attempt) if _is_async(function) else Context(attempt)
-        try:
-            if isinstance(ctx, AsyncContext):
-                return await function(ctx, attempt.raw["input"])
-            return await self._in_thread(function, ctx, attempt.raw["input"])
-        finally:
-            await ctx._close()
-
-    def _in_thread(self, function: Callable[..., Any], ctx: Context, input: Json) -> Awaitable[Any]:
-        """Runs the function in a thread that does not keep the process alive."""
-        future: asyncio.Future[Any] = self._loop.create_future()
+    def _in_thread(self, function: Callable[..., Any], attempt: Attempt) -> None:
+        """Runs a function in a thread that does not keep the process alive."""
         context = contextvars.copy_context()
-
-        result: Any = None
-        error: BaseException | None = None
-
-        def settle() -> None:
-            if not future.done():
-                future.set_exception(error) if error else future.set_result(result)
+        report: Report
 
         def work() -> None:
-            nonlocal result, error
+            nonlocal report
+            ctx = Context(attempt)
             try:
-                result = context.run(function, ctx, input)
-            except Exception as raised:
-                error = raised
-            except BaseException as raised:
-                error = RuntimeError(f"the function raised {raised!r}")
+                report = succeed(attempt, context.run(function, ctx, attempt.raw["input"]))
+            except BaseException as error:
+                kind = error if isinstance(error, Exception) else RuntimeError(f"the function raised {error!r}")
+                report = _failed(attempt, kind)
+            ctx._close()
 
         def done() -> None:
-            try:
-                self._loop.call_soon_threadsafe(settle)
-            except RuntimeError:  # The loop is closed: nobody waits for it any more.
-                pass
+            self._ended.append((attempt, report))
+            if not self._told:
+                # Ends that come before the loop looks need not be told of.
+                self._told = True
+                try:
+                    self._loop.call_soon_threadsafe(self._collect)
+                except RuntimeError:  # The loop is closed: nobody waits for it any more.
+                    pass
 
-        self._threads.run(ctx.task, work, done)
-        return future
+        self._threads.run(attempt.raw["id"], work, done)
+
+    def _collect(self) -> None:
+        """Takes the attempts whose threads have ended."""
+        self._told = False
+        while self._ended:
+            self._over(*self._ended.popleft())
+
+    def _over(self, attempt: Attempt, report: Report) -> None:
+        """Ends an attempt whose function has returned."""
+        token = attempt.token
+        self._limits.pop(token).cancel()
+        self._tasks.pop(token, None)
+        self._working.pop(token, None)
+        self._free += 1
+        # Before the report, so that one request tells of both.
+        self._feed.freed()
+        # A stopped attempt has been reported, or needs no report.
+        if attempt.stopped.is_set():
+            self._reporter.wake()
+        else:
+            self._tell(attempt, report)
+        self._changed.set()
 
     def _tell(self, attempt: Attempt, report: Report) -> None:
         attempt.told = True
@@ -244,8 +267,15 @@ class Serving:
         with self._lock:
             return list(self._attempts.values())
 
+    def _cancelled(self, tokens: Sequence[str]) -> None:
+        """Handles cancelled or reassigned attempts, from the stream."""
+        for token in tokens:
+            attempt = self._attempts.get(token)
+            if attempt:
+                self._unwanted(attempt)
+
     def _unwanted(self, attempt: Attempt) -> None:
-        """Handles a cancelled or reassigned attempt, from the heartbeat thread."""
+        """Handles a cancelled or reassigned attempt. Also called from the heartbeat thread."""
         # If its report was sent, the answer to that decides.
         if not attempt.told and attempt.stop("not wanted"):
             log.warning("%s is not wanted any more: cancelled, or given to another host", attempt.name)
@@ -261,27 +291,38 @@ class Serving:
     def _interrupt(self, attempt: Attempt) -> None:
         """Cancels async functions; others see it in their context."""
         task = self._tasks.get(attempt.token)
-        if task and _is_async(self._functions.get(attempt.raw["worker"])):
+        if task:
             task.cancel()
 
     async def _drain(self, seconds: float) -> None:
         """Lets running attempts finish, and releases the rest."""
-        attempts = {attempt.token for attempt in self._under_way() if not attempt.stopped.is_set()}
-        tasks = {task for token, task in self._tasks.items() if token in attempts}
-        if tasks:
+        wanted = {token for token, attempt in self._working.items() if not attempt.stopped.is_set()}
+        if wanted:
             hurry = asyncio.ensure_future(self._hurry.wait())
-            finishing = asyncio.ensure_future(asyncio.wait(tasks))
+            finishing = asyncio.ensure_future(self._finished(wanted))
             await asyncio.wait({hurry, finishing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             hurry.cancel()
             finishing.cancel()
-        for attempt in self._under_way():
-            if attempt.token in self._tasks and attempt.stop("draining"):
+        for attempt in list(self._working.values()):
+            if attempt.stop("draining"):
                 log.warning("%s is released", attempt.name)
                 self._tell(attempt, release(attempt))
                 self._interrupt(attempt)
 
+    async def _finished(self, tokens: set[str]) -> None:
+        """Waits for attempts."""
+        while not tokens.isdisjoint(self._working):
+            self._changed.clear()
+            await self._changed.wait()
 
-def _is_async(function: Callable[..., Any] | None) -> bool:
+
+def _failed(attempt: Attempt, error: BaseException) -> Report:
+    if not isinstance(error, (TaskError, Cancelled, asyncio.CancelledError)):
+        log.error("%s failed", attempt.name, exc_info=error)
+    return fail(attempt, failure(error))
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
 
 

@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from . import _calls as calls
@@ -33,6 +34,14 @@ _OWN = frozenset({400, 403, 404, 409, 413, 422})
 so does 429, which was waited for already."""
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """The answer to a submit, and the stream that tells of the task's end."""
+
+    raw: Raw
+    stream: str
+
+
 class Waiting:
     """A task that waits for its answer."""
 
@@ -41,6 +50,7 @@ class Waiting:
         self.delayed = delayed
         self.raw: Raw | None = None
         self.error: Exception | None = None
+        self.stream = ""
 
     @property
     def settled(self) -> bool:
@@ -61,16 +71,18 @@ class Waiting:
 class Parcel:
     """Tasks of one request. Its key stays its own, so that sending it again makes nothing twice."""
 
-    def __init__(self, tasks: Sequence[Waiting]) -> None:
+    def __init__(self, tasks: Sequence[Waiting], stream: str = "") -> None:
         self.tasks = tasks
         self.lost = False
         """An answer was lost: the tasks may have been made."""
+        self.stream = stream
+        """The stream that tells of the ends of the tasks."""
         bodies = [task.body for task in tasks]
         self.call: Call[Sequence[Raw]]
         if len(tasks) == 1:
-            self.call = calls.submit_one(bodies[0])
+            self.call = calls.submit_one(bodies[0], stream=stream)
         else:
-            self.call = calls.submit_several(bodies, [task.delayed for task in tasks])
+            self.call = calls.submit_several(bodies, [task.delayed for task in tasks], stream)
 
     def tried(self, error: Exception | None) -> None:
         """Notes what came of a try."""
@@ -80,6 +92,7 @@ class Parcel:
     def made(self, answers: Sequence[Raw]) -> None:
         """Hands out the answers."""
         for task, raw in zip(self.tasks, answers):
+            task.stream = self.stream
             task.settle(raw, None)
 
     def refused(self, error: Exception) -> list[Parcel]:
@@ -91,7 +104,7 @@ class Parcel:
                 error = Unreachable(f"{what}: {error}")
             elif error.status in _OWN:
                 half = len(self.tasks) // 2
-                return [Parcel(self.tasks[:half]), Parcel(self.tasks[half:])]
+                return [Parcel(self.tasks[:half], self.stream), Parcel(self.tasks[half:], self.stream)]
         for task in self.tasks:
             task.settle(None, _alike(error) if len(self.tasks) > 1 else error)
         return []
@@ -256,26 +269,31 @@ class AsyncAsk(Protocol):
     ) -> Awaitable[Any]: ...
 
 
+Stream = Callable[[], Awaitable[str]]
+"""Opens the stream of results. Returns its id."""
+
+
 class _Lane:
     """The submits of one event loop."""
 
-    def __init__(self, ask: AsyncAsk, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, ask: AsyncAsk, stream: Stream | None, loop: asyncio.AbstractEventLoop) -> None:
         self._ask = ask
+        self._stream = stream
         self._loop = weakref.ref(loop)
         self._waiting: deque[_Future] = deque()
         self._busy = False
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def submit(self, body: bytes, delayed: bool) -> Raw:
+    async def submit(self, body: bytes, delayed: bool) -> Submitted:
         mine = _Future(body, delayed)
         if not self._busy:
             self._busy = True
             await self._send([mine])
-            return mine.answer()
+            return Submitted(mine.answer(), mine.stream)
         mine.future = asyncio.get_running_loop().create_future()
         self._waiting.append(mine)
         await mine.future
-        return mine.answer()
+        return Submitted(mine.answer(), mine.stream)
 
     def _next(self) -> None:
         picked: list[_Future] = []
@@ -305,8 +323,9 @@ class _Lane:
                 # Later tries must not make other tasks wait.
                 free()
 
-        parcels = [Parcel(tasks)]
+        parcels: list[Parcel] = []
         try:
+            parcels.append(Parcel(tasks, await self._stream() if self._stream else ""))
             while parcels:
                 try:
                     answers = await self._ask(parcels[-1].call, None, tried)
@@ -322,16 +341,20 @@ class _Lane:
 
 
 class AsyncSubmitter:
-    """Submits of coroutines. Each event loop has requests of its own."""
+    """Submits of coroutines. Each event loop has requests of its own.
 
-    def __init__(self, ask: AsyncAsk) -> None:
+    With `stream` the ends of the tasks are told on that stream.
+    """
+
+    def __init__(self, ask: AsyncAsk, stream: Stream | None = None) -> None:
         self._ask = ask
+        self._stream = stream
         self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = weakref.WeakKeyDictionary()
 
-    async def submit(self, body: bytes, delayed: bool) -> Raw:
+    async def submit(self, body: bytes, delayed: bool) -> Submitted:
         """Submits a task that has no idempotency key of its own."""
         loop = asyncio.get_running_loop()
         lane = self._lanes.get(loop)
         if lane is None:
-            lane = self._lanes[loop] = _Lane(self._ask, loop)
+            lane = self._lanes[loop] = _Lane(self._ask, self._stream, loop)
         return await lane.submit(body, delayed)

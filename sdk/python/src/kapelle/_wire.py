@@ -106,7 +106,9 @@ def refused(url: str, response: Response) -> KapelleError:
         except (ValueError, KeyError, TypeError):
             pass
     what = f"{url} answered {response.status}" + (f" with {kind}" if kind else "")
-    return Unreachable(f"{what}: this does not look like a Kapelle server; is the address right?")
+    strange = Unreachable(f"{what}: this does not look like a Kapelle server; is the address right?")
+    strange.status = response.status
+    return strange
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:

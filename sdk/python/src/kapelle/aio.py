@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _calls as calls
+from ._async_ends import Ends
 from ._http import Response, TransportError
 from ._http_async import AsyncPool
+from ._lines import NoStream
 from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser
@@ -186,9 +188,10 @@ async def _pages(asker: _Asker, call: Callable[[str | None], Call[Part[T]]], cur
 class AsyncTasks:
     """Tasks: one piece of work for a worker each, durable once submitted."""
 
-    def __init__(self, asker: _Asker) -> None:
+    def __init__(self, asker: _Asker, long_poll: bool) -> None:
         self._asker = asker
         self._submitter = AsyncSubmitter(asker.ask)
+        self._ends = Ends(asker, long_poll)
 
     @known("tasks.submit")
     async def submit(
@@ -222,8 +225,39 @@ class AsyncTasks:
         if idempotency_key is not None or group is not None or len(body) > SMALL:
             raw: Raw = (await self._asker.ask(calls.submit_one(body, idempotency_key)))[0]
         else:
-            raw = await self._submitter.submit(body, "delay_ms" in wire)
+            raw = (await self._submitter.submit(body, "delay_ms" in wire)).raw
         return Task.read(raw, worker, queue or "")
+
+    @known("run")
+    async def run(
+        self,
+        worker: str,
+        input: Json = None,
+        *,
+        wait_timeout: Seconds | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        delay: Seconds = 0,
+        deadline: datetime | str | None = None,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
+        group: str | None = None,
+        retry: Retry | Mapping[str, Any] | int | None = None,
+        max_cost_nanousd: int | None = None,
+        requires: str | Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Submits a task and waits for its end, in one request where it is the only one. The options are those of `submit`.
+
+        Raises WaitTimeout after `wait_timeout` (seconds): the task goes on.
+        """
+        task = NewTask(
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
+        )
+        wire = task.wire()
+        body = encode(wire)
+        alone = idempotency_key is not None or group is not None or len(body) > SMALL
+        return await self._ends.run(body, "delay_ms" in wire, alone, idempotency_key, wait_timeout)
 
     @known("tasks.submit_batch")
     async def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
@@ -238,26 +272,29 @@ class AsyncTasks:
     async def wait(self, id: str | Task, timeout: Seconds | None = None) -> Task:
         """Waits for the end of a task, also through a restart of the server. Raises WaitTimeout after `timeout`
         (seconds)."""
-        name = id_of(id)
-        return await self._asker.wait(name, lambda poll: calls.task(name, poll), timeout)
+        return await self._ends.wait(id_of(id), timeout)
 
     @known("tasks.wait_all")
     async def wait_all(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> list[Task]:
         """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
         after `timeout` (seconds)."""
-        until = None if timeout is None else time.monotonic() + seconds(timeout)
-        found = {}
-        # One after another: those that ended meanwhile are answered at once.
-        for name in dict.fromkeys(map(id_of, names := list(ids))):
-            found[name] = await self._asker.wait(name, partial(calls.task, name), timeout, until)
-        return [found[id_of(one)] for one in names]
+        names = [id_of(one) for one in ids]
+        found = {task.id: task async for task in self.as_completed(names, timeout)}
+        return [found[name] for name in names]
 
     @known("tasks.as_completed")
     async def as_completed(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> AsyncIterator[Task]:
-        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many tasks an end may be
-        seen some seconds later than it came."""
+        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds)."""
         names = list(dict.fromkeys(map(id_of, ids)))
-        async for task in self._asker.each(names, calls.task, timeout):
+        left = dict.fromkeys(names)
+        try:
+            if len(names) > 1:
+                async for task in self._ends.each(names, timeout):
+                    del left[task.id]
+                    yield task
+        except NoStream:
+            pass
+        async for task in self._asker.each(list(left), calls.task, timeout):
             yield task
 
     @known("tasks.list")
@@ -513,13 +550,22 @@ class AsyncClient:
     """A client of a server, for asyncio.
 
     `url` is by default KAPELLE_URL or http://127.0.0.1:7863; `token` KAPELLE_TOKEN or, for a server on this machine, the
-    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). `close`
-    or `async with` ends its connections.
+    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). With `long_poll`
+    every task is asked for that is waited for, instead of a stream for all: for tests and for proxies that break streams.
+    `close` or `async with` ends its connections.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: Seconds = 5.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        retry_for: Seconds = 5.0,
+        long_poll: bool = False,
+    ) -> None:
         self._asker = _Asker(url, token, seconds(retry_for))
-        self.tasks = AsyncTasks(self._asker)
+        self.tasks = AsyncTasks(self._asker, long_poll)
+        self.run = self.tasks.run
         self.runs = AsyncRuns(self._asker)
         self.approvals = AsyncApprovals(self._asker)
         self.workers = AsyncWorkers(self._asker)
@@ -550,6 +596,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Closes its connections."""
+        self.tasks._ends.close()
         await self._asker.http.close()
 
     async def __aenter__(self) -> AsyncClient:

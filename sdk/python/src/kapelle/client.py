@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _calls as calls
+from . import _ends
 from ._http import Pool, Response, TransportError
+from ._lines import NoStream
 from ._options import known, known_fields
 from ._place import find
 from ._sse import Frame, Parser
@@ -189,8 +191,9 @@ def _pages(asker: _Asker, call: Callable[[str | None], Call[Part[T]]], cursor: s
 class Tasks:
     """Tasks: one piece of work for a worker each, durable once submitted."""
 
-    def __init__(self, asker: _Asker) -> None:
+    def __init__(self, asker: _Asker, long_poll: bool) -> None:
         self._asker = asker
+        self._long_poll = long_poll
         self._submitter = Submitter(asker.ask)
 
     @known("tasks.submit")
@@ -228,6 +231,34 @@ class Tasks:
             raw = self._submitter.submit(body, "delay_ms" in wire)
         return Task.read(raw, worker, queue or "")
 
+    @known("run")
+    def run(
+        self,
+        worker: str,
+        input: Json = None,
+        *,
+        wait_timeout: Seconds | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        delay: Seconds = 0,
+        deadline: datetime | str | None = None,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
+        group: str | None = None,
+        retry: Retry | Mapping[str, Any] | int | None = None,
+        max_cost_nanousd: int | None = None,
+        requires: str | Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Submits a task and waits for its end, in one request where it is the only one. The options are those of `submit`.
+
+        Raises WaitTimeout after `wait_timeout` (seconds): the task goes on.
+        """
+        task = NewTask(
+            worker, input, queue, priority, delay, deadline, ttl, timeout, group, retry, max_cost_nanousd, requires
+        )
+        return _ends.run(self._asker, encode(task.wire()), idempotency_key, wait_timeout)
+
     @known("tasks.submit_batch")
     def submit_batch(self, tasks: Sequence[NewTask], *, idempotency_key: str | None = None) -> Sequence[str]:
         """Submits up to 10,000 tasks, all or none. Returns their ids in the order of the tasks."""
@@ -248,19 +279,23 @@ class Tasks:
     def wait_all(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> list[Task]:
         """Waits for the ends of all, and returns them in the order asked for, however they ended. Raises WaitTimeout
         after `timeout` (seconds)."""
-        until = None if timeout is None else time.monotonic() + seconds(timeout)
-        found = {}
-        # One after another: those that ended meanwhile are answered at once.
-        for name in dict.fromkeys(map(id_of, names := list(ids))):
-            found[name] = self._asker.wait(name, partial(calls.task, name), timeout, until)
-        return [found[id_of(one)] for one in names]
+        names = [id_of(one) for one in ids]
+        found = {task.id: task for task in self.as_completed(names, timeout)}
+        return [found[name] for name in names]
 
     @known("tasks.as_completed")
     def as_completed(self, ids: Iterable[str | Task], timeout: Seconds | None = None) -> Iterator[Task]:
-        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds). Of many tasks an end may be
-        seen some seconds later than it came."""
+        """Each of the tasks once, as it ends. Raises WaitTimeout after `timeout` (seconds)."""
         names = list(dict.fromkeys(map(id_of, ids)))
-        yield from self._asker.each(names, calls.task, timeout)
+        left = dict.fromkeys(names)
+        try:
+            if len(names) > 1 and not self._long_poll:
+                for task in _ends.each(self._asker, names, timeout):
+                    del left[task.id]
+                    yield task
+        except NoStream:
+            pass
+        yield from self._asker.each(list(left), calls.task, timeout)
 
     @known("tasks.list")
     def list(
@@ -510,13 +545,22 @@ class Client:
     """A client of a server.
 
     `url` is by default KAPELLE_URL or http://127.0.0.1:7863; `token` KAPELLE_TOKEN or, for a server on this machine, the
-    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). It may be shared by
-    threads; `close` or `with` ends its connections.
+    one of the project's folder. A server that cannot be reached is tried for `retry_for` (seconds). With `long_poll`
+    every task is asked for that is waited for, instead of a stream for all: for tests and for proxies that break streams.
+    It may be shared by threads; `close` or `with` ends its connections.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, retry_for: Seconds = 5.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        retry_for: Seconds = 5.0,
+        long_poll: bool = False,
+    ) -> None:
         self._asker = _Asker(url, token, seconds(retry_for))
-        self.tasks = Tasks(self._asker)
+        self.tasks = Tasks(self._asker, long_poll)
+        self.run = self.tasks.run
         self.runs = Runs(self._asker)
         self.approvals = Approvals(self._asker)
         self.workers = Workers(self._asker)

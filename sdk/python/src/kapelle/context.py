@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,9 @@ class Attempt:
         """Marks its report as sent."""
         self._lock = threading.Lock()
         self._progress: tuple[float, str | None] | None = None
+        self.since = time.monotonic()
+        self.arrived = False
+        """A heartbeat has told the server that it has arrived."""
 
     @property
     def name(self) -> str:
@@ -113,8 +117,12 @@ class _Base:
         self.step: str | None = raw.get("step")
         self.timeout: float = raw["timeout_ms"] / 1000
         """Timeout of the attempt in seconds."""
-        self.log = logging.LoggerAdapter(log, {"task": self.task, "attempt": self.attempt})
         self._llm: Any = None
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A log whose records name task and attempt."""
+        return logging.LoggerAdapter(log, {"task": self.task, "attempt": self.attempt})
 
     @property
     def task_id(self) -> str:
@@ -185,7 +193,7 @@ class Context(_Base):
         llm: OpenAI = self._llm
         return llm
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         """Ends the client's token with the attempt."""
         if self._llm is not None:
             self._llm.close()

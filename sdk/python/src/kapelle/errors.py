@@ -39,6 +39,9 @@ class NoGateway(KapelleError):
 class Unreachable(KapelleError):
     """The server was not reached, or did not answer as a Kapelle server does."""
 
+    status: int | None = None
+    """Status of an answer that a Kapelle server does not give."""
+
 
 class WaitTimeout(KapelleError, TimeoutError):
     """The task or run had not ended within the time of `wait`. It continues."""

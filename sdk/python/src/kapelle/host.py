@@ -20,7 +20,7 @@ from ._place import find
 from ._serving import Serving
 from .context import log
 from .errors import KapelleError, WaitTimeout
-from .model import Retry, Seconds, ms, seconds
+from .model import PerKey, Retry, Seconds, ms, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,7 +53,8 @@ class Host:
 
     `url` and `token` are found as for `Client`; a key with the role `worker` is enough. `slots` limits the running tasks,
     `queues` the queues whose tasks it claims, `labels` are those of the host. At a shutdown running attempts have
-    `drain_timeout` seconds to finish; the rest is released.
+    `drain_timeout` seconds to finish; the rest is released. With `long_poll` it polls for tasks even where the server
+    could push them, for tests and for proxies that break streams.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Host:
         queues: str | Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
         drain_timeout: Seconds = 30.0,
+        long_poll: bool = False,
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots: {slots} is less than 1")
@@ -75,6 +77,7 @@ class Host:
         self._queues = texts("queues", queues)
         self._labels = dict(labels or {})
         self._drain_timeout = seconds(drain_timeout)
+        self._long_poll = long_poll
         self._functions: dict[str, Callable[..., Any]] = {}
         self._known: list[dict[str, Any]] = []
         self._ending: Callable[[], None] | None = None
@@ -93,12 +96,13 @@ class Host:
         timeout: Seconds | None = None,
         retry: Retry | Mapping[str, Any] | int | None = None,
         requires: str | Sequence[str] = (),
+        per_key: PerKey | Mapping[str, Any] | int | None = None,
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
         `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
         (seconds) and `retry` (`3` for three attempts) hold for tasks that do not say otherwise. Only hosts that have all
-        labels of `requires` get its tasks.
+        labels of `requires` get its tasks. `per_key` limits the tasks of one `group` that run at once.
         """
 
         def register(function: F) -> F:
@@ -118,6 +122,7 @@ class Host:
                 "timeout_ms": ms(timeout),
                 "retry": None if retry is None else Retry.of(retry).wire(),
                 "requires": texts("requires", requires) or None,
+                "per_key": None if per_key is None else PerKey.of(per_key).wire(),
             }
             self._functions[name] = function
             self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})
@@ -213,7 +218,7 @@ class Host:
         self._ending = end
         try:
             if not self._ended_early:
-                await serving.work(self._drain_timeout)
+                await serving.work(self._drain_timeout, self._long_poll)
         finally:
             self._ending = None
             await http.close()

@@ -316,6 +316,31 @@ class Retry:
 
 @known_fields
 @dataclass(frozen=True)
+class PerKey:
+    """Limit of the tasks of one `group` that run at once."""
+
+    limit: int
+    when_full: str | None = None
+    """What becomes of a further task: it waits (`queue`, the default), fails (`reject`), or the oldest running one is
+    cancelled (`cancel_running`)."""
+
+    @staticmethod
+    def of(given: PerKey | Mapping[str, Any] | int) -> PerKey:
+        """Returns what a plain value stands for: a number for the limit, a dict for the fields."""
+        rule = given if isinstance(given, PerKey) else PerKey(**given) if isinstance(given, Mapping) else PerKey(given)
+        if isinstance(rule.limit, bool) or not isinstance(rule.limit, int):
+            raise TypeError(f"per_key: expected a number of tasks or a PerKey, got {given!r}")
+        if rule.limit < 1:
+            raise ValueError(f"per_key: {rule.limit} tasks are not possible; expected 1 or more")
+        return rule
+
+    def wire(self) -> dict[str, Any]:
+        """Returns the wire form."""
+        return {"limit": self.limit, **({} if self.when_full is None else {"when_full": self.when_full})}
+
+
+@known_fields
+@dataclass(frozen=True)
 class NewTask:
     """A task to be submitted. Times are seconds or timedeltas; None leaves the rule of the worker."""
 
