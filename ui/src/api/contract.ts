@@ -199,11 +199,13 @@ export type Alias = {
   /** `state`: `ready`, `no_key`, `key_refused` or `offline`. */
   links: { link: string; state: string; price_known: boolean }[];
 };
+/** `head` is `SEQ:HASH`; `known` of the `heads` in logs are in the trail. */
 export type AuditVerdict = {
   ok: boolean;
   entries: number;
-  head?: { seq: number; hash: string };
-  confirmed: number;
+  head?: string;
+  heads: number;
+  known: number;
   faults: string[];
 };
 export type Setting = { path: string; value: unknown; origin: string };

@@ -41,6 +41,17 @@ const start = createRoute({
 
 /** Every page; each is loaded when it is first shown. */
 const pages = [
+  page("/try", () => import("../features/try/page")),
+  page("/monitor", () => import("../features/monitor/page")),
+  page("/inbox", () => import("../features/approvals/page")),
+  page("/queues", () => import("../features/queues/page")),
+  page("/workers", () => import("../features/workers/list")),
+  page("/workers/$name", () => import("../features/workers/page")),
+  page("/dead", () => import("../features/dead/page")),
+  page("/spend", () => import("../features/money/page")),
+  page("/calls", () => import("../features/calls/page")),
+  page("/access", () => import("../features/access/page")),
+  page("/system", () => import("../features/system/page")),
   page("/analyse", () => import("../features/analyse/page")),
   page("/runs", () => import("../features/runs/list")),
   page("/runs/$run", () => import("../features/runs/page")),

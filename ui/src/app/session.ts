@@ -2,6 +2,7 @@
 // need it and it outlives every page. No cookie: a cookie of 127.0.0.1 goes to every port of the machine.
 
 export type Me = {
+  id?: string;
   name: string;
   role: string;
   tenant: number;

@@ -1,0 +1,92 @@
+import type { Alias } from "../../api/paths";
+import { useGet } from "../../api/query";
+import { Mark, StateBadge } from "../../kit/badge";
+import { CopyAs } from "../../kit/copy";
+import { visible } from "../../kit/format";
+import { Card } from "../../kit/page";
+import { Empty, Loaded } from "../../kit/said";
+import { type Column, Table } from "../../kit/table";
+import { Duration } from "../../kit/time";
+import { LINKS } from "./model";
+import css from "./system.module.css";
+
+const COLUMNS: Column<Alias>[] = [
+  {
+    key: "alias",
+    head: "Name",
+    width: "minmax(90px, 140px)",
+    phone: "wide",
+    cell: (alias) => <strong>{visible(alias.name)}</strong>,
+  },
+  {
+    key: "live",
+    head: "State",
+    width: "110px",
+    phone: "plain",
+    cell: (alias) => <StateBadge state={alias.live ? "ok" : "idle"} word={alias.live ? "a model" : "offline"} />,
+  },
+  {
+    key: "links",
+    head: "Leads to, in order",
+    width: "minmax(180px, 3fr)",
+    phone: "wide",
+    cell: (alias) => (
+      <span className={css.links}>
+        {alias.links.map((link) => {
+          const look = LINKS[link.state];
+          return (
+            <span key={link.link} title={look?.hint}>
+              {visible(link.link)} <StateBadge state={look?.state} word={look?.word ?? link.state} plain />
+              {!link.price_known && link.link !== "offline" && (
+                <Mark tone="warn" title="The high default price is charged">
+                  price unknown
+                </Mark>
+              )}
+            </span>
+          );
+        })}
+      </span>
+    ),
+  },
+  {
+    key: "rate",
+    head: "Rate limit",
+    width: "minmax(110px, 1fr)",
+    cell: (alias) =>
+      alias.limited_by ? (
+        <span>
+          {visible(alias.limited_by)}, next in <Duration ms={alias.rate_wait_ms} />
+        </span>
+      ) : (
+        <span className="muted">free</span>
+      ),
+  },
+];
+
+/** Names of models that workers use: what they lead to, and what holds them up. */
+export function Models() {
+  const providers = useGet("/api/v1/providers", undefined, { refetchInterval: 5_000 });
+  return (
+    <Card
+      title="Models"
+      flush
+      actions={<CopyAs recipe={{ method: "GET", path: "/api/v1/providers", cli: "config prices" }} />}
+    >
+      <Loaded of={providers} what="The models">
+        {(data) => (
+          <Table
+            label="Models"
+            columns={COLUMNS}
+            rows={data.aliases}
+            rowKey={(alias) => alias.name}
+            empty={
+              <Empty title="No name of a model is configured" command="kapelle config show">
+                Workers ask for a name such as <code>fast</code>; the configuration says which models it leads to.
+              </Empty>
+            }
+          />
+        )}
+      </Loaded>
+    </Card>
+  );
+}
