@@ -86,6 +86,14 @@ impl Overview {
             all.extend(script.warnings.iter().map(|warning| format!("script {}: {warning}", script.name)));
         }
         all.extend(self.queues.iter().flat_map(|queue| queue.warnings.iter().cloned()));
+        for queue in &self.queues {
+            let parked = queue.tasks.get("parked").copied().unwrap_or(0);
+            let tasks = shown::count(parked as usize, "task");
+            all.extend(
+                (parked > 0)
+                    .then(|| format!("queue {}: {tasks} parked for lack of money; kapelle budgets", queue.name)),
+            );
+        }
         let used = |budget: &&Budget| budget.spent_nanousd >= budget.limit_nanousd;
         let over = self.budgets.iter().filter(used);
         all.extend(

@@ -215,7 +215,11 @@ fn answer(app: &App, task: &Task, stopped: Option<Code>) -> Result<Code, Failure
             Err(Failure::new(Code::Failed, format!("{} was cancelled: {reason}", task.id)).json_told())
         }
         state => {
-            let go_on = if remote::server(app)?.is_some() { "it goes on" } else { "continue with: kapelle resume" };
+            let go_on = match (remote::server(app)?.is_some(), state) {
+                (true, TaskState::Parked) => "it goes on when there is money",
+                (true, _) => "it goes on",
+                (false, _) => "continue with: kapelle resume",
+            };
             app.out.note(&format!("{} is {state}: {go_on}; kapelle why {}", task.id, task.id));
             Ok(stopped.unwrap_or(Code::Failed))
         }

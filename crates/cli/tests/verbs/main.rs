@@ -13,6 +13,7 @@ mod dead;
 mod doctor;
 mod each;
 mod faces;
+mod faces_python;
 mod general;
 mod help;
 mod host;
