@@ -61,7 +61,8 @@ impl App {
             if let RunStatus::Succeeded { outputs, .. } = &row.status {
                 run.outputs = Some(app.engine.value(outputs)?);
             }
-            run.inputs = Some(app.engine.value(&row.inputs)?);
+            // A run without inputs leaves them out.
+            run.inputs = Some(app.engine.value(&row.inputs)?).filter(|inputs| !inputs.is_null());
             let version = app.reader().version(row.tenant, row.version)?;
             run.version = version.as_ref().map(|version| version.number);
             // A definition of an earlier release may be unreadable now; the steps with a task are still counted.
