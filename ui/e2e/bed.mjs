@@ -85,6 +85,7 @@ export async function signedIn(chrome, server, { width = 1440, height = 900, col
       );
     });
   });
+  context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`error: ${error}`));
   page.on("request", (request) => {

@@ -68,9 +68,10 @@ export async function fill(server) {
   return { demo, asks, slow, done, failed, later, hostile };
 }
 
-/** Every page with data on it. */
+/** Every page with data on it; ONLY names those that are wanted. */
 export function places(made) {
-  return [
+  const only = process.env.ONLY?.split(",");
+  const all = [
     ["try", "/try"],
     ["analyse", "/analyse"],
     ["monitor", "/monitor"],
@@ -97,4 +98,5 @@ export function places(made) {
     ["access", "/access"],
     ["system", "/system"],
   ];
+  return only ? all.filter(([name]) => only.includes(name)) : all;
 }

@@ -10,12 +10,10 @@ const server = await serve();
 const chrome = await browser();
 try {
   const made = await fill(server);
-  const only = process.env.ONLY?.split(",");
   for (const width of [1440, 768, 360]) {
     for (const colorScheme of ["light", "dark"]) {
       const tab = await signedIn(chrome, server, { width, height: width < 500 ? 780 : 900, colorScheme });
       for (const [name, path] of places(made)) {
-        if (only && !only.includes(name)) continue;
         await tab.open(path);
         if (name.includes("graph")) await tab.page.waitForSelector(".react-flow__node");
         const over = await sideways(tab.page);

@@ -90,7 +90,10 @@ export type Explained = {
   why: string;
   waiting?: { for: string } & Record<string, unknown>;
   ahead?: number;
+  /** What ends the wait: a command. */
+  lift?: string;
 };
+export type Explanation = { id: string; state: string; steps: Explained[] };
 
 export type Me = {
   tenant: number;
@@ -255,7 +258,7 @@ type Closer = {
   "/api/v1/runs/{id}/steps": Get<{ steps: Task[]; next_cursor?: string | null }, Page & { outputs?: string }, Id>;
   "/api/v1/runs/{id}/graph": Get<Graph, never, Id>;
   "/api/v1/runs/{id}/items": Get<Items, Page & { step: string; state?: string }, Id>;
-  "/api/v1/runs/{id}/explain": Get<{ run: string; state: string; paused: boolean; steps: Explained[] }, never, Id>;
+  "/api/v1/runs/{id}/explain": Get<Explanation, never, Id>;
   "/api/v1/runs/{id}/journal": Get<
     { entries: ({ seq: number; at: string; event: string; step?: string } & Record<string, unknown>)[]; next: number },
     { from?: number; limit?: number },
@@ -263,7 +266,7 @@ type Closer = {
   >;
   "/api/v1/workflows/{name}/{number}/graph": Get<Graph, never, { name: string; number: string }>;
   "/api/v1/tasks/{id}": Get<Task, { wait_ms?: number }, Id>;
-  "/api/v1/tasks/{id}/explain": Get<Explained, never, Id>;
+  "/api/v1/tasks/{id}/explain": Get<Explanation, never, Id>;
   "/api/v1/tasks/{id}/logs": Get<S["LogLines"], { tail?: number }, Id>;
   "/api/v1/calls": Get<S["CallPage"], CallFilter>;
   "/api/v1/calls/{id}": Get<CallDetail, never, Id>;

@@ -1,4 +1,5 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { Page } from "../kit/page";
 import { Empty } from "../kit/said";
 import { Crash } from "./crash";
 import { Shell } from "./shell";
@@ -10,9 +11,9 @@ const root = createRootRoute({ component: Shell, notFoundComponent: Lost, errorC
 
 function Lost() {
   return (
-    <Empty title="There is no such page" command="kapelle ui">
-      The address leads nowhere in the console. The navigation has every page; Ctrl-K finds the rest.
-    </Empty>
+    <Page title="There is no such page">
+      <Empty title="The address leads nowhere">The navigation has every page; Ctrl-K finds the rest.</Empty>
+    </Page>
   );
 }
 

@@ -124,7 +124,22 @@ function Attempts({ task }: { task: Task }) {
   );
 }
 
-function Begun({ task, run }: { task: string; run: Run }) {
+/** A run that a step started, if it is one of this step. */
+function Child({ id, step }: { id: string; step: string }) {
+  const child = useGet("/api/v1/runs/{id}", { params: { path: { id } } });
+  if (child.data?.parent?.step !== step) return null;
+  return (
+    <p>
+      Runs as{" "}
+      <Link to="/runs/$run" params={{ run: id }}>
+        {visible(child.data.workflow)}, {id}
+      </Link>{" "}
+      <StateBadge state={child.data.state} plain /> <Money nano={child.data.cost_nanousd} />
+    </p>
+  );
+}
+
+function Begun({ task }: { task: string }) {
   const asked = useGet(
     "/api/v1/tasks/{id}",
     { params: { path: { id: task } } },
@@ -173,16 +188,6 @@ function Begun({ task, run }: { task: string; run: Run }) {
           />
           <Values task={full} />
           <Attempts task={full} />
-          {run.children?.length ? (
-            <p className="muted">
-              Runs that this run started:{" "}
-              {run.children.map((child) => (
-                <Link key={child} to="/runs/$run" params={{ run: child }}>
-                  {child}{" "}
-                </Link>
-              ))}
-            </p>
-          ) : null}
         </>
       )}
     </Loaded>
@@ -247,7 +252,9 @@ export function Detail({ node, run, graph, why, onRerun, onClose }: Props) {
             {count(node.total)} items: <CountsWords counts={node.counts} />
           </div>
         )}
-        {task ? <Begun key={task.id} task={task.id} run={run} /> : <p className="muted">This step has not begun.</p>}
+        {task ? <Begun key={task.id} task={task.id} /> : <p className="muted">This step has not begun.</p>}
+        {node.graph?.kind === "workflow" &&
+          run.children?.slice(0, 50).map((id) => <Child key={id} id={id} step={node.path} />)}
         <details className={css.attempts} open={!task}>
           <summary>In the definition</summary>
           <Planned node={node} graph={graph} />

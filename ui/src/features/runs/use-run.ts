@@ -13,8 +13,10 @@ const POLL = 2_000;
 /** The store of a run, filled and kept up to date while the page shows it. */
 export function useRunStore(id: string, run: Run | undefined): RunStore {
   const store = useMemo(() => new RunStore(id), [id]);
-  const ended = run !== undefined && isEnded(run.state);
+  const known = run !== undefined;
+  const ended = known && isEnded(run.state);
   const dirty = useRef(false);
+  const open = useRef(false);
   useEffect(() => {
     void store.load();
   }, [store]);
@@ -26,10 +28,13 @@ export function useRunStore(id: string, run: Run | undefined): RunStore {
   useEffect(() => {
     if (ended) {
       // What came over the socket lacks prices and reasons: the last state is read whole.
-      void store.load();
-      reread("/api/v1/runs/{id}/graph");
+      if (open.current) {
+        void store.load();
+        reread("/api/v1/runs/{id}/graph");
+      }
       return;
     }
+    open.current = known;
     const timer = setInterval(() => {
       if (document.hidden) return;
       if (!hub.isOpen) void store.load();
@@ -38,7 +43,7 @@ export function useRunStore(id: string, run: Run | undefined): RunStore {
       dirty.current = false;
     }, POLL);
     return () => clearInterval(timer);
-  }, [store, ended]);
+  }, [store, ended, known]);
   return store;
 }
 

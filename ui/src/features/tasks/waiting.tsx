@@ -7,9 +7,9 @@ import { reread, useGet } from "../../api/query";
 import { useAct } from "../../kit/act";
 import { Button, buttonClass } from "../../kit/button";
 import { many, visible } from "../../kit/format";
-import { Notice } from "../../kit/said";
+import { Command, Notice } from "../../kit/said";
 
-type Why = Pick<Explained, "why" | "waiting" | "ahead"> & { run?: string | null };
+type Why = Pick<Explained, "why" | "waiting" | "ahead" | "lift"> & { run?: string | null };
 
 /** The button that lifts what something waits for. */
 function Lift({ of }: { of: Why }) {
@@ -100,6 +100,11 @@ export function WhyNotice({ of }: { of: Why }) {
     <Notice tone={of.waiting?.for === "money" ? "park" : "warn"} icon={Hourglass} action={<Lift of={of} />}>
       {visible(of.why)}
       {!!of.ahead && ` ${many(of.ahead, "task")} ahead of it in its lane.`}
+      {of.lift && (
+        <div>
+          <Command>{of.lift}</Command>
+        </div>
+      )}
     </Notice>
   );
 }
@@ -107,7 +112,8 @@ export function WhyNotice({ of }: { of: Why }) {
 /** The reason for which a task waits, read again while it does. */
 export function TaskWhy({ id, reason, run }: { id: string; reason?: string | null; run?: string | null }) {
   const told = useGet("/api/v1/tasks/{id}/explain", { params: { path: { id } } }, { refetchInterval: 2_000 });
-  if (told.data && !told.data.ended && told.data.state !== "running") return <WhyNotice of={{ ...told.data, run }} />;
+  const step = told.data?.steps[0];
+  if (step && !step.ended && step.state !== "running") return <WhyNotice of={{ ...step, run }} />;
   if (told.error && reason) return <WhyNotice of={{ why: reason, run }} />;
   return null;
 }
