@@ -31,7 +31,7 @@ sys.path.insert(0, str(HERE))
 from checker import check  # noqa: E402
 from kapelle import Client, KapelleError, NewTask, Task, WaitTimeout  # noqa: E402
 
-CLIENTS = 6
+CLIENTS = 12
 KILLS_OF_A_FOLDER = 100
 """Kills of one folder; then everything may end, and the next begins in a fresh folder."""
 DRAINED = 60.0
@@ -189,7 +189,7 @@ class Load:
             self._saw(client.tasks.wait(task, timeout=DRAINED), time.time())
         else:
             key = self._key()
-            ids = client.tasks.submit_batch([NewTask(worker, input, timeout=30)] * 5, idempotency_key=key)
+            ids = client.tasks.submit_batch([NewTask(worker, input, timeout=30)] * 20, idempotency_key=key)
             self._remember({f"{key}/{at}": id for at, id in enumerate(ids)})
             for task in client.tasks.as_completed(ids, timeout=DRAINED):
                 self._saw(task, time.time())

@@ -7,8 +7,8 @@ import type { Json } from "./model.js";
 import type { Place } from "./place.js";
 import { Broken, Strange } from "./wire.js";
 
-/** Statuses of a server, or of a proxy, that does not know the stream. */
-const UNKNOWN = new Set([404, 405, 501]);
+/** Statuses of a server, or of a proxy, that does not know the stream, or has too many. */
+const UNKNOWN = new Set([404, 405, 429, 501]);
 /** Characters of a line. A longer frame is a request of its own. */
 const LONGEST = 64 * 1024;
 

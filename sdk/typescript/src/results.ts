@@ -1,7 +1,7 @@
 /** The ends of tasks: one stream tells of all that are waited for. */
 
 import type { Asker, WaitOptions } from "./asker.js";
-import { KapelleError, NotFound, Unreachable, WaitTimeout } from "./errors.js";
+import { KapelleError, Problem, Unreachable, WaitTimeout } from "./errors.js";
 import { NoStream, idly, lines } from "./lines.js";
 import type { Json } from "./model.js";
 import type { Stream } from "./transport.js";
@@ -17,6 +17,8 @@ const LINGER_MS = 4_000;
 const REST_MS = 200;
 /** Statuses of a server, or of a proxy, that does not know such streams. */
 const UNKNOWN = new Set([404, 405, 501]);
+/** The status of a server that has too many of them now. */
+const FULL = 429;
 
 interface Wait {
   resolve: (raw: Raw) => void;
@@ -229,7 +231,8 @@ export class Results {
       const opened = (answer: Stream): void => void (this.#answer = answer);
       await lines(this.asker.place, { ...OPEN, body: { tasks: ids } }, this.#leave.signal, (line) => this.#line(line), { opened });
     } catch (error) {
-      if (!(error instanceof NotFound || (error instanceof Strange && UNKNOWN.has(error.status)))) throw error;
+      const status = error instanceof Problem || error instanceof Strange ? error.status : 0;
+      if (status !== FULL && !UNKNOWN.has(status)) throw error;
       throw new NoStream(`${this.asker.place.url} offers no stream of results`, { cause: error });
     } finally {
       this.#stream = "";
@@ -239,7 +242,8 @@ export class Results {
   }
 
   #fail(error: unknown): void {
-    if (error instanceof NoStream) this.usable = false;
+    const full = error instanceof NoStream && error.cause instanceof Problem && error.cause.status === FULL;
+    if (error instanceof NoStream && !full) this.usable = false;
     const waits = [...this.#waits.values()].flat();
     this.#waits.clear();
     this.#fresh.clear();

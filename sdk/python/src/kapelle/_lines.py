@@ -22,15 +22,19 @@ _FIRST = 5.0
 _SILENCE = 30.0
 """Seconds without data after which a stream counts as cut. The server sends a sign of life every 10."""
 _LONGEST = 64 * 1024 * 1024
-_UNKNOWN = frozenset({404, 405, 501})
-"""Statuses of a server, or of a proxy, that does not know the stream."""
+_FULL = 429
+"""Status of a server that has too many streams now."""
+_UNKNOWN = frozenset({404, 405, _FULL, 501})
+"""Statuses of a server, or of a proxy, that does not know the stream, or has too many."""
 
 
 class NoStream(Unreachable):
     """The server, or something on the way to it, offers no such stream."""
 
-    def __init__(self, message: str, late: bool = False) -> None:
+    def __init__(self, message: str, late: bool = False, full: bool = False) -> None:
         super().__init__(message)
+        self.full = full
+        """There are too many streams now, so that another may be tried later."""
         self.late = late
         """The first line did not come in time. A busy server may be the cause."""
 
@@ -82,7 +86,7 @@ def unknown(url: str, error: KapelleError) -> NoReturn:
     """Raises NoStream for a refusal that says that there is no such stream, else the refusal."""
     status = error.status if isinstance(error, (Problem, Unreachable)) else None
     if status in _UNKNOWN:
-        raise NoStream(f"{url} answered {status} to a stream") from error
+        raise NoStream(f"{url} answered {status} to a stream", full=status == _FULL) from error
     raise error
 
 

@@ -190,7 +190,7 @@ class Results:
                         continue
                     pause = None if isinstance(error, NoStream) else again.after(calls.results([]), error)
                     if pause is None:
-                        self.usable = self.usable and not isinstance(error, NoStream)
+                        self.usable = self.usable and (not isinstance(error, NoStream) or error.full)
                         told = unreachable(self._asker.url, error) if isinstance(error, TransportError) else error
                         self._fail(list(self._waits), told)
                         return
