@@ -26,4 +26,4 @@ export CHROMIUM KAPELLE
 if [ "${1:-}" = shots ]; then
     exec node e2e/shots.mjs
 fi
-exec node --test --test-concurrency=1 --test-reporter=spec e2e/pages.test.mjs e2e/stories.test.mjs
+exec node --test --test-concurrency=1 --test-reporter=spec e2e/pages.test.mjs e2e/stories.test.mjs e2e/console.test.mjs

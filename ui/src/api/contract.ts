@@ -5,7 +5,13 @@ type S = components["schemas"];
 export type JsonSchema = Record<string, unknown>;
 export type Counts = Partial<Record<string, number>>;
 
-export type Attempt = { number: number; started_at: string; ended_at: string; error: S["TaskError"] };
+export type Attempt = {
+  number: number;
+  started_at: string;
+  ended_at: string;
+  error: S["TaskError"];
+  cost_nanousd?: number;
+};
 
 export type Task = S["Task"] & {
   ready_at?: string;

@@ -15,13 +15,16 @@ import type { Act } from "./act";
 import css from "./dead.module.css";
 import { cliFor, keyOf, retryPrice } from "./model";
 
-function Price({ task }: { task: Task }) {
+/** What a task has cost by the ledger: null while that is not known. */
+type Paid = (task: Task) => number | null;
+
+function Price({ task, paid }: { task: Task; paid: number | null }) {
   const calls = useGet(
     "/api/v1/calls",
     { params: { query: { task: task.id, limit: 1_000 } } },
-    { enabled: (task.calls ?? 0) > 0 },
+    { enabled: paid === null || paid > 0 },
   );
-  if (!task.calls) return <span className="muted">$0, it asks no model</span>;
+  if (paid === 0) return <span className="muted">$0, it asked no model</span>;
   if (!calls.data) return <span className="muted">being counted</span>;
   const price = retryPrice(calls.data.calls);
   return (
@@ -33,54 +36,65 @@ function Price({ task }: { task: Task }) {
       ) : (
         "$0"
       )}
-      {price.replayed > 0 && `, ${count(price.replayed)} replayed for $0`}
+      {price.replayed > 0 && `, ${many(price.replayed, "call")} replayed for $0`}
     </span>
   );
 }
 
-const COLUMNS: Column<Task>[] = [
-  {
-    key: "task",
-    head: "Task",
-    width: "minmax(90px, 130px)",
-    phone: "wide",
-    cell: (task) => (
-      <Link to="/tasks/$task" params={{ task: task.id }}>
-        {task.id}
-      </Link>
-    ),
-  },
-  { key: "ended", head: "Failed", width: "minmax(84px, 110px)", cell: (task) => <Time at={task.ended_at} age /> },
-  { key: "attempts", head: "Attempts", width: "70px", right: true, cell: (task) => task.attempt },
-  {
-    key: "paid",
-    head: "Paid so far",
-    width: "96px",
-    right: true,
-    cell: (task) => <Money nano={task.cost_nanousd ?? 0} />,
-  },
-  {
-    key: "price",
-    head: "A retry would pay",
-    width: "minmax(150px, 1.2fr)",
-    phone: "wide",
-    cell: (task) => <Price task={task} />,
-  },
-  {
-    key: "error",
-    head: "Error",
-    width: "minmax(140px, 2fr)",
-    phone: "wide",
-    cell: (task) => <span className={css.message}>{visible(task.error?.message ?? "")}</span>,
-  },
-];
+function columns(paid: Paid): Column<Task>[] {
+  return [
+    {
+      key: "task",
+      head: "Task",
+      width: "minmax(90px, 130px)",
+      phone: "wide",
+      cell: (task) => (
+        <Link to="/tasks/$task" params={{ task: task.id }}>
+          {task.id}
+        </Link>
+      ),
+    },
+    { key: "ended", head: "Failed", width: "minmax(84px, 110px)", cell: (task) => <Time at={task.ended_at} age /> },
+    { key: "attempts", head: "Attempts", width: "70px", right: true, cell: (task) => task.attempt },
+    {
+      key: "paid",
+      head: "Paid so far",
+      width: "96px",
+      right: true,
+      cell: (task) => <Money nano={paid(task)} />,
+    },
+    {
+      key: "price",
+      head: "A retry would pay",
+      width: "minmax(150px, 1.2fr)",
+      phone: "wide",
+      cell: (task) => <Price task={task} paid={paid(task)} />,
+    },
+    {
+      key: "error",
+      head: "Error",
+      width: "minmax(140px, 2fr)",
+      phone: "wide",
+      cell: (task) => <span className={css.message}>{visible(task.error?.message ?? "")}</span>,
+    },
+  ];
+}
 
 const pick = (page: { tasks: Task[] }): readonly Task[] => page.tasks;
+
+/** Rows of the ledger that are read at once. */
+const MOST = 1_000;
 
 /** The tasks that failed with one error. */
 export function GroupCard({ group, onAct }: { group: DeadGroup; onAct: (act: Act) => void }) {
   const [marked, setMarked] = useState<Set<string>>(new Set());
   const tasks = useRows("/api/v1/dead", { params: { query: { worker: group.worker } } }, pick);
+  const cost = useGet("/api/v1/cost", { params: { query: { by: "task", limit: MOST } } }, { keep: true });
+  const paid = useMemo((): Paid => {
+    const known = new Map(cost.data?.rows.map((row) => [row.name, row.cost_nanousd]));
+    const rest = cost.data && cost.data.rows.length < MOST ? 0 : null;
+    return (task) => known.get(task.id) ?? rest;
+  }, [cost.data]);
   const ids = useMemo(() => new Set(group.ids), [group.ids]);
   const chosen = marked.size > 0 ? group.ids.filter((id) => marked.has(id)) : group.ids;
   const some = marked.size > 0 ? `${count(chosen.length)} marked` : "all";
@@ -117,7 +131,7 @@ export function GroupCard({ group, onAct }: { group: DeadGroup; onAct: (act: Act
             <>
               <Table
                 label={`Dead letters of ${group.worker}`}
-                columns={COLUMNS}
+                columns={columns(paid)}
                 rows={rows.filter((task) => ids.has(task.id))}
                 rowKey={(task) => task.id}
                 marking={{ marked, onMark: setMarked }}

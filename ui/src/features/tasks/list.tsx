@@ -18,6 +18,7 @@ import { type Column, Table } from "../../kit/table";
 import { Money, Span, Time } from "../../kit/time";
 import { useLiveReads } from "../../live/use-live";
 import { Views } from "../runs/views";
+import { paid } from "./paid";
 import css from "./tasks.module.css";
 
 const STATES = [
@@ -93,7 +94,20 @@ const COLUMNS: Column<Task>[] = [
     right: true,
     cell: (task) => <Span from={task.started_at ?? task.created_at} to={task.ended_at} />,
   },
-  { key: "cost", head: "Cost", width: "94px", right: true, cell: (task) => <Money nano={task.cost_nanousd} /> },
+  {
+    key: "cost",
+    head: "Cost",
+    width: "94px",
+    right: true,
+    cell: (task) =>
+      paid(task) === null ? (
+        <span className="muted" title="Failed attempts may have cost something: its page says what">
+          –
+        </span>
+      ) : (
+        <Money nano={paid(task)} />
+      ),
+  },
   {
     key: "why",
     head: "Why, and notes",

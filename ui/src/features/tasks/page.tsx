@@ -18,6 +18,7 @@ import { Json, Meter, Text } from "../../kit/text";
 import { Money, Span, Time } from "../../kit/time";
 import { useTopic } from "../../live/use-live";
 import { TaskCalls } from "./calls";
+import { paid } from "./paid";
 import css from "./tasks.module.css";
 import { rereadTask, TaskWhy } from "./waiting";
 
@@ -58,7 +59,7 @@ function Figures({ task }: { task: Task }) {
         name="Cost"
         note={task.replayed ? `replayed ${task.replayed} calls, paid $0` : `${count(task.calls)} model calls`}
       >
-        <Money nano={task.cost_nanousd} />
+        <Money nano={paid(task)} />
       </Stat>
       <Stat name="Tokens" note="sent and received">
         {count(task.input_tokens)} / {count(task.output_tokens)}

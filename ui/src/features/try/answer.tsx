@@ -14,6 +14,7 @@ import { isEnded } from "../../kit/state";
 import { Meter, Text } from "../../kit/text";
 import { Money, Span } from "../../kit/time";
 import { useTaskTexts } from "../../live/use-texts";
+import { paid } from "../tasks/paid";
 import { TaskWhy } from "../tasks/waiting";
 import css from "./try.module.css";
 
@@ -55,7 +56,7 @@ function Figures({ task }: { task: Task }) {
       <div>
         <dt>Cost</dt>
         <dd>
-          <Money nano={task.cost_nanousd ?? 0} />
+          <Money nano={paid(task)} />
         </dd>
       </div>
     </dl>

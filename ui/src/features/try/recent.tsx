@@ -5,6 +5,7 @@ import { visible } from "../../kit/format";
 import { Card } from "../../kit/page";
 import { Money, Time } from "../../kit/time";
 import { useLiveReads } from "../../live/use-live";
+import { paid } from "../tasks/paid";
 import css from "./try.module.css";
 
 /** The last single tasks, of anybody. */
@@ -20,7 +21,13 @@ export function Recent() {
             <StateBadge state={task.state} plain />
             <span>{visible(task.worker)}</span>
             <span className="muted">
-              <Time at={task.created_at} age /> · <Money nano={task.cost_nanousd ?? 0} />
+              <Time at={task.created_at} age />
+              {paid(task) !== null && (
+                <>
+                  {" "}
+                  · <Money nano={paid(task)} />
+                </>
+              )}
             </span>
           </Link>
         ))}
