@@ -16,6 +16,8 @@ try {
       for (const [name, path] of places(made)) {
         await tab.open(path);
         if (name.includes("graph")) await tab.page.waitForSelector(".react-flow__node");
+        if (name === "monitor") await tab.page.waitForSelector("main canvas");
+        await tab.page.waitForTimeout(250);
         const over = await sideways(tab.page);
         if (over > 0) console.log(`${name} is ${over} px wider than ${width} px`);
         await tab.page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });

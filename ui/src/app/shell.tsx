@@ -98,7 +98,7 @@ function Side({ counts, onFind }: { counts: AllCounts | null; onFind: () => void
       <div className={css.foot}>
         <div className={css.who}>
           <span title={session.me ? `${session.me.name}, tenant ${session.me.tenant}` : undefined}>
-            {session.me ? `${session.me.name} · ${session.me.role}` : "Signed in"}
+            {session.me ? `${session.me.role} · ${session.me.name}` : "Signed in"}
           </span>
           <Button small kind="bare" icon={LogOut} label="Sign out" onClick={() => void signOut()} />
         </div>

@@ -123,15 +123,12 @@ function shownOf(box: Box, places: readonly Node[], selected: string, isRun: boo
   const took = first?.from != null && first.to != null && places.length === 1 ? duration(first.to - first.from) : "";
   const cost = places.reduce((all, node) => all + node.cost, 0);
   const kind = step.for_each ? "for each" : step.repeat ? "repeats" : step.kind === "worker" ? "" : step.kind;
+  const detail = step.worker ?? step.workflow ?? (kind === "" || kind === step.kind ? step.what : "");
   const items =
     step.for_each && step.items && sum(step.items) > 0 ? { counts: step.items, total: sum(step.items) } : undefined;
   return {
     title: visible(step.name),
-    about: visible(
-      [kind, step.worker ?? step.workflow ?? (kind === "" || kind === step.kind ? step.what : "")]
-        .filter(Boolean)
-        .join(": "),
-    ),
+    about: visible([kind, detail === kind ? "" : detail].filter(Boolean).join(": ")),
     state,
     note:
       places.length > 1
@@ -225,7 +222,7 @@ export default function GraphView({ graph, nodes, selected = "", onSelect, tones
         nodeTypes={TYPES}
         colorMode="system"
         fitView
-        fitViewOptions={{ maxZoom: 1, padding: 0.06 }}
+        fitViewOptions={{ maxZoom: 1, minZoom: 0.4, padding: 0.06 }}
         minZoom={0.05}
         maxZoom={1.6}
         nodesFocusable={false}

@@ -49,13 +49,13 @@ function Bar({ node, frame, state }: { node: Node; frame: Frame; state: string }
 
 /** What a line says beside its name: the worker, or how many items there are. */
 function About({ node }: { node: Node }): ReactNode {
-  if (node.counts && node.total !== undefined) return <CountsBar counts={node.counts} total={node.total} />;
   if (node.graph?.repeat)
     return (
       <span className={css.what}>
         turn {node.children.length} of at most {node.graph.repeat.max}
       </span>
     );
+  if (node.counts && node.total !== undefined) return <CountsBar counts={node.counts} total={node.total} />;
   if (node.kind === "end") return <span className={css.what}>{END_WORDS[node.name]}</span>;
   const worker = node.task?.worker ?? node.graph?.worker ?? node.graph?.what;
   return worker && worker !== node.name ? (
